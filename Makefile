@@ -1,0 +1,71 @@
+# The table of contents: what can be done here, each in one line. `make` alone prints it.
+BIN = .venv/bin
+SAM = AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-eu-west-1} SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam
+PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all:
+LOCK = uv pip compile --quiet --generate-hashes --only-binary :all: --custom-compile-command 'make lock'
+ENV ?= dev
+
+help:                     ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 14
+
+run: .venv/.locked        ## the whole product on this machine (PORT=8000)
+	@$(BIN)/python -m local
+tour: .venv/.locked       ## the same journey without a browser, each step checked
+	@$(BIN)/python -m local.tour
+
+test: .venv/.locked       ## every test
+	$(BIN)/pytest -n 2 -rs
+coverage: .venv/.locked   ## the tests again, refusing an untested branch in the flows and the pure modules
+	$(BIN)/pytest -n 2 -rs --cov --cov-report=
+	$(BIN)/coverage report --fail-under=100 --include='*/broker/flows/*,*/broker/*.py'
+check: .venv/.locked .venv-sam/.locked  ## formatting, lint, types, floors, template
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/cfn-lint template.yaml
+	$(SAM) validate
+	$(SAM) validate --lint
+
+model: .venv/.locked      ## every interleaving of the refresh protocol
+	$(BIN)/python -m tests.model
+simulate: .venv/.locked   ## faults from many seeds (SEEDS=n), or one again (SEED=n)
+	$(BIN)/python -m tests.simulation
+mutants: .venv/.locked    ## whether the tests notice planted faults
+	$(BIN)/python -m tests.mutants
+requirements: .venv/.locked  ## which test shows which requirement
+	$(BIN)/python -m tests.requirements
+bench: .venv/.locked      ## how long things take
+	$(BIN)/python -m tests.bench
+cost: .venv/.locked       ## what a month costs
+	$(BIN)/python -m tests.cost
+
+# SAM and the layers look for Python 3.13 on PATH; here it is found wherever it is. Without it they build all the same.
+build: .venv/.locked .venv-sam/.locked  ## what is deployed, in .aws-sam/build
+	python313=$$(requirements/interpreter 3.13 3.13 2>/dev/null) || true; \
+	PATH="$${python313:+$${python313%/*}:}$$PATH" PYTHON='$(CURDIR)/$(BIN)/python' $(SAM) build
+deploy: build             ## to your AWS account, with questions (ENV=dev)
+	$(SAM) deploy --guided --config-env $(ENV)
+
+lock: requirements/*.in layers/libraries/requirements.in  ## resolve the requirement files again (needs uv)
+	$(LOCK) --python-version 3.13 --python-platform aarch64-manylinux_2_28 layers/libraries/requirements.in -o layers/libraries/requirements.txt
+	$(LOCK) --python-version 3.11 --universal requirements/run.in -o requirements/run.txt
+	$(LOCK) --python-version 3.11 --universal requirements/dev.in -o requirements/dev.txt
+	$(LOCK) --python-version 3.11 --universal requirements/sam.in -o requirements/sam.txt
+clean:                    ## forget everything that was made here
+	rm -rf .venv .venv-sam .aws-sam .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+.venv/.locked: requirements/run.txt requirements/dev.txt
+	@python=$$(requirements/interpreter) && "$$python" -m venv .venv
+	@echo 'Installing the locked packages into .venv (about a minute, once)'
+	@$(BIN)/python $(PIP_INSTALL) -r requirements/run.txt -r requirements/dev.txt
+	@echo ../../../../layers/broker/python > $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/broker.pth
+	@touch $@
+.venv-sam/.locked: requirements/sam.txt
+	@python=$$(requirements/interpreter) && "$$python" -m venv .venv-sam
+	@echo 'Installing the locked packages of the SAM CLI into .venv-sam (about a minute, once)'
+	@.venv-sam/bin/python $(PIP_INSTALL) -r requirements/sam.txt
+	@touch $@
+
+.PHONY: help run tour test coverage check model simulate mutants requirements bench cost build deploy lock clean
