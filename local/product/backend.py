@@ -1,0 +1,80 @@
+"""Ask the connection broker: signed HTTP, before there is a client library."""
+
+import json
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+Json = dict[str, Any]
+
+
+class Problem(Exception):
+    """The broker said no. ``slug`` is the last part of the problem's ``type`` (RFC 9457)."""
+
+    def __init__(self, status: int, body: Json) -> None:
+        self.status = status
+        self.slug = str(body.get("type", "")).rpartition(":")[2]
+        self.title = str(body.get("title") or "The connection service refused")
+        self.detail = str(body.get("detail") or body.get("message") or "")
+        self.request_id = str(body.get("request_id", ""))
+        self.faults: list[Json] = body.get("faults", [])
+        self.retry_after: int | None = body.get("retry_after")
+        super().__init__(f"{status} {self.slug}")
+
+
+class Backend:
+    """The broker's private API, as one AWS identity."""
+
+    def __init__(self, api_url: str, credentials: Credentials, aws_region: str = "eu-west-1") -> None:
+        self._url = api_url
+        self._signer = SigV4Auth(credentials, "execute-api", aws_region)
+        self._http = httpx.Client(timeout=35, trust_env=False)  # the broker's gateway gives up after 30 s
+
+    def open_session(self, tenant: str, wish: Json) -> Json:
+        return self._call("POST", f"/v1/tenants/{tenant}/connect-sessions", wish)
+
+    def complete(self, tenant: str, session: str, proof: Json) -> Json:
+        return self._call("POST", f"/v1/tenants/{tenant}/connect-sessions/{session}/complete", proof)
+
+    def connections(self, tenant: str) -> list[Json]:
+        pages, cursor = [], ""
+        for _ in range(20):
+            page = self._call("GET", f"/v1/tenants/{tenant}/connections?limit=100{cursor}")
+            pages += page["connections"]
+            if not page["cursor"]:
+                break
+            cursor = f"&cursor={quote(page['cursor'], safe='')}"
+        return pages
+
+    def connection(self, tenant: str, connection: str) -> Json:
+        return self._call("GET", f"/v1/tenants/{tenant}/connections/{connection}")
+
+    def token(self, tenant: str, connection: str) -> Json:
+        return self._call("POST", f"/v1/tenants/{tenant}/connections/{connection}/token", {})
+
+    def approve(self, tenant: str, connection: str) -> Json:
+        return self._call("POST", f"/v1/tenants/{tenant}/connections/{connection}/approve", {})
+
+    def disconnect(self, tenant: str, connection: str) -> Json:
+        return self._call("DELETE", f"/v1/tenants/{tenant}/connections/{connection}")
+
+    def _call(self, method: str, path: str, body: Json | None = None) -> Json:
+        content = b"" if body is None else json.dumps(body).encode()
+        url = self._url + path
+        signed = AWSRequest(method, url, {"Content-Type": "application/json"}, content)
+        self._signer.add_auth(signed)
+        try:
+            answer = self._http.request(method, url, content=content, headers=dict(signed.headers))
+        except httpx.HTTPError as error:
+            raise Problem(503, {"title": "The connection service does not answer"}) from error
+        try:
+            said: Json = answer.json()
+        except ValueError:
+            said = {}
+        if answer.is_error:
+            raise Problem(answer.status_code, said)
+        return said

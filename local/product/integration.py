@@ -1,0 +1,205 @@
+"""The NinjaOne integration: connect, come back, use, reconnect, approve, disconnect.
+
+Every call names the signed-in person's tenant and never one from the request.
+"""
+
+import base64
+import hashlib
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import httpx
+from flask import Blueprint, current_app, flash, g, redirect, render_template, request, session, url_for
+from werkzeug.wrappers import Response
+
+from local.product.backend import Backend, Json, Problem
+from local.product.people import USERS, User
+
+RETURN_KEY = "main"
+"""The broker's name for our return page, as the operator put it into RETURN_URLS."""
+
+BEGUN_AT_MOST = 5
+"""Connect sessions one browser may have open; they live in the session cookie, which has 4 KB."""
+
+pages = Blueprint("ninjaone", __name__)
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What the integration reaches: the broker, NinjaOne's hosts, the time."""
+
+    backend: Backend
+    ninjaone: Callable[[str], str]
+    now: Callable[[], float]
+
+
+def outside() -> Outside:
+    found: Outside = current_app.extensions["ninjaone"]
+    return found
+
+
+def user() -> User:
+    found: User = g.user
+    return found
+
+
+@pages.before_request
+def need_sign_in() -> Response | None:
+    g.user = USERS.get(session.get("user", ""))
+    if g.user:
+        return None
+    if request.endpoint == "ninjaone.came_back":
+        flash("Nobody is signed in here: what NinjaOne agreed to was not used. Sign in and connect again.")
+    return redirect(url_for("sign_in"))
+
+
+@pages.get("/integrations")
+def integrations() -> str:
+    found = outside().backend.connections(user().tenant.id)
+    return render_template(
+        "integrations.html", connections=found, control=outside().ninjaone("https://app.ninjarmm.com/")
+    )
+
+
+@pages.post("/ninjaone/connect")
+def connect() -> Response | str:
+    """Open a connect session and go there, or show the link when somebody else is to open it."""
+    wish = asked_for()
+    if request.form.get("binding") == "approval":
+        opened = outside().backend.open_session(user().tenant.id, {**wish, "binding": "approval"})
+        return render_template("link.html", url=opened["connect_url"], expires_at=opened["expires_at"])
+    verifier = secrets.token_urlsafe(32)
+    opened = outside().backend.open_session(user().tenant.id, {**wish, "binding_challenge": s256(verifier)})
+    remember(opened["session_id"], verifier)
+    return redirect(opened["connect_url"], 303)
+
+
+def asked_for() -> Json:
+    """Say what the form asks of the broker; a reconnect asks for what the connection has."""
+    wish: Json = {"end_user_id": user().id, "tenant_name": user().tenant.name, "return_to": RETURN_KEY}
+    if kept := request.form.get("connection"):
+        old = outside().backend.connection(user().tenant.id, kept)
+        place = {"host": old["host"]} if old["region"] == "branded" else {"region": old["region"]}
+        scopes = [scope for scope in old["scope"] if scope != "offline_access"]
+        return wish | place | {"connection": kept, "client": old["client"], "scopes": scopes}
+    if label := request.form.get("label"):
+        wish["label"] = label
+    return wish | {
+        "client": request.form.get("client"),
+        "scopes": ["monitoring", *request.form.getlist("scope")],
+    }
+
+
+def s256(verifier: str) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+
+
+def remember(connect_session: str, verifier: str) -> None:
+    """Keep the verifier in this person's session: it proves later that they are who began."""
+    begun = list(session.get("begun", {}).items())[1 - BEGUN_AT_MOST :]
+    session["begun"] = {**dict(begun), connect_session: [verifier, "switch" in request.form]}
+
+
+@pages.get("/ninjaone/return")
+def came_back() -> Response | str:
+    """Complete at once: NinjaOne's code lives about a minute, and this URL holds a ticket."""
+    connect_session = request.args.get("connect_session", "")
+    begun = session.get("begun", {})
+    verifier, switch = begun.get(connect_session, (None, False))
+    if "error" in request.args:
+        raise Problem(200, DENIED)
+    if verifier is None:
+        raise Problem(403, NOT_BEGUN_HERE)
+    session["begun"] = {key: kept for key, kept in begun.items() if key != connect_session}
+    proof = {
+        "end_user_id": user().id,
+        "ticket": request.args.get("ticket", ""),
+        "binding_verifier": verifier,
+        "confirm_account_change": switch,
+    }
+    made = outside().backend.complete(user().tenant.id, connect_session, proof)
+    flash("NinjaOne is connected.")
+    return redirect(url_for("ninjaone.connection", connection=made["connection"]), 303)
+
+
+DENIED = {
+    "type": "urn:tidewater:access-denied",
+    "title": "NinjaOne was not connected",
+    "detail": "Access was denied at NinjaOne, so nothing was stored.",
+}
+NOT_BEGUN_HERE = {
+    "type": "urn:tidewater:binding-mismatch",
+    "title": "This connection was not begun here",
+    "detail": "The link belongs to somebody else, or was used already. It connected nothing now.",
+}
+
+
+@pages.get("/connections/<connection>")
+def connection(connection: str) -> str:
+    return page(outside().backend.connection(user().tenant.id, connection))
+
+
+def page(found: Json, **more: object) -> str:
+    return render_template("connection.html", connection=found, now=int(outside().now()), **more)
+
+
+@pages.get("/connections/<connection>/state")
+def state(connection: str) -> Json:
+    """Give the page's script what may have changed since."""
+    found = outside().backend.connection(user().tenant.id, connection)
+    facts = {name: found[name] for name in ("status", "reason", "version", "expires_at")}
+    return facts | {
+        "now": int(outside().now()),
+        "expires": utc(found["expires_at"]),
+        "renewal": utc(found["refresh_at"]),
+    }
+
+
+@pages.app_template_filter()
+def utc(instant: int | None) -> str:
+    """Write an instant of the broker's (Unix seconds) as people read it."""
+    return f"{datetime.fromtimestamp(instant, UTC):%-d %b %Y, %H:%M:%S} UTC" if instant else "none planned"
+
+
+@pages.post("/connections/<connection>/use")
+def use(connection: str) -> str:
+    """Ask for an access token and call NinjaOne with it; the token stays on the server."""
+    token = outside().backend.token(user().tenant.id, connection)
+    listed = organizations(token)
+    found = outside().backend.connection(user().tenant.id, connection)
+    return page(found, listed=listed, usable_until=token["expires_at"])
+
+
+def organizations(token: Json) -> list[Json]:
+    url = outside().ninjaone(token["api_base_url"] + "/v2/organizations")
+    try:
+        answer = httpx.get(
+            url, headers={"Authorization": f"Bearer {token['access_token']}"}, timeout=10, trust_env=False
+        )
+        listed: list[Json] = answer.raise_for_status().json()
+    except httpx.HTTPStatusError as error:
+        raise Problem(502, {"title": f"NinjaOne answered {error.response.status_code}"}) from error
+    except (httpx.HTTPError, ValueError) as error:
+        raise Problem(502, {"title": "NinjaOne gave no answer that can be read"}) from error
+    return listed
+
+
+@pages.post("/connections/<connection>/approve")
+def approve(connection: str) -> Response:
+    outside().backend.approve(user().tenant.id, connection)
+    flash("Approved: Tidewater may use this connection now.")
+    return redirect(url_for("ninjaone.connection", connection=connection), 303)
+
+
+@pages.post("/connections/<connection>/disconnect")
+def disconnect(connection: str) -> Response:
+    revoked = outside().backend.disconnect(user().tenant.id, connection)["revoked"]
+    flash(
+        "Disconnected, and NinjaOne has revoked the access."
+        if revoked
+        else "Disconnected here. NinjaOne did not confirm: remove the access there too, "
+        "under Administration, Apps, API, OAuth Tokens."
+    )
+    return redirect(url_for("ninjaone.connection", connection=connection), 303)

@@ -1,0 +1,42 @@
+"""What the product tells its user, for each answer of the broker."""
+
+from local.product.backend import Problem
+
+AGAIN = "Connect NinjaOne again from the Integrations page."
+SUPPORT = "Nothing you did caused this. Tell Tidewater's support; your connections stay as they are."
+WAIT = "Nothing is lost. Try again in a moment."
+
+TO_DO = {
+    "access-denied": "If that was a slip, connect again and choose Authorize at NinjaOne.",
+    "account-mismatch": (
+        "Sign out of NinjaOne and reconnect with the account that was connected before. "
+        "If you mean to move this connection to the other account, reconnect and tick the box that allows it."
+    ),
+    "authorization-refused": AGAIN,
+    "binding-mismatch": "A connection is finished by the person who began it. " + AGAIN,
+    "code-refused": "Coming back from NinjaOne took too long, or the page was loaded twice. " + AGAIN,
+    "grant-not-ticked": (
+        "In NinjaOne, open the client app under Administration, Apps, API: its platform must be Web, with "
+        "Authorization code and Refresh token ticked."
+    ),
+    "insufficient-scope": "Tick the scopes in NinjaOne's client app, or ask for less. Then connect again.",
+    "invalid-scope": "Tick the scopes in NinjaOne's client app, or ask for less. Then connect again.",
+    "needs-reauth": "Open the connection and choose Reconnect: you only agree once more at NinjaOne.",
+    "no-refresh-token": "Tick Refresh token in NinjaOne's client app, then connect again.",
+    "not-active": "It was disconnected. " + AGAIN,
+    "not-approved": "Someone at your company has to approve it on its page first.",
+    "not-authorized": "Finish at NinjaOne first: choose Authorize there.",
+    "not-pending": "Go back to the Integrations page: it shows how the connection stands.",
+    "outcome-unknown": AGAIN,
+    "session-expired": AGAIN,
+    "session-spent": "It may have worked: look at the Integrations page. If it is not there, connect again.",
+    "unknown-client": "Check the region and the client id, then connect again.",
+    "unknown-connection": "Go back to the Integrations page: it lists what is connected.",
+    "unknown-session": AGAIN,
+    "wrong-client-secret": "Connect again with the right client secret. NinjaOne shows it only once.",
+}
+
+
+def to_do(problem: Problem) -> str:
+    """Say what the person at the screen can do about it."""
+    return TO_DO.get(problem.slug) or (WAIT if problem.status in {429, 502, 503, 504} else SUPPORT)
