@@ -1,0 +1,81 @@
+"""The requirement files: what is installed is what was locked, wherever it comes from."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LAYER = ROOT / "layers/libraries/requirements.txt"
+LOCKS = [LAYER, *sorted((ROOT / "requirements").glob("*.txt"))]
+INPUTS = [lock.with_suffix(".in") for lock in LOCKS]
+PIN = re.compile(r"^([a-z0-9-]+)==([^ ]+)( ;.+)?$")
+HASH = re.compile(r"^[0-9a-f]{64}$")
+
+
+def entries(lock: Path) -> list[tuple[str, list[str]]]:
+    """The lock's requirements, each with its hashes; comments left out."""
+    lines = [line for line in lock.read_text().splitlines() if not line.lstrip().startswith("#")]
+    joined = "\n".join(lines).replace("\\\n", "").splitlines()
+    return [
+        (pin.strip(), hashes) for pin, *hashes in (re.split(r"\s+--hash=sha256:", line) for line in joined)
+    ]
+
+
+def pins(lock: Path) -> set[tuple[str, str]]:
+    """Name and version of everything in a lock."""
+    found = (PIN.match(pin) for pin, _ in entries(lock))
+    return {(pin[1], pin[2]) for pin in found if pin}
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.stem)
+def test_every_locked_package_has_one_version_and_its_hashes(lock: Path) -> None:
+    for pin, hashes in entries(lock):
+        assert PIN.match(pin), f"{lock.name}: {pin} is not one version"
+        assert hashes, f"{lock.name}: {pin} has no hash"
+        assert all(HASH.match(value.strip()) for value in hashes), f"{lock.name}: {pin} has an odd hash"
+
+
+@pytest.mark.parametrize("written", [*LOCKS, *INPUTS], ids=lambda written: written.name)
+def test_no_requirement_file_says_where_packages_come_from(written: Path) -> None:
+    text = written.read_text()
+
+    assert "://" not in text
+    assert not re.search(
+        r"^\s*(-i|-f|--(extra-)?index-url|--find-links|--trusted-host)\b", text, re.MULTILINE
+    )
+
+
+@pytest.mark.parametrize("wanted", INPUTS, ids=lambda wanted: wanted.stem)
+def test_everything_asked_for_is_locked(wanted: Path) -> None:
+    asked = re.findall(r"^[a-z0-9][a-z0-9-]*", wanted.read_text(), re.MULTILINE)
+    locked = {name for name, _ in pins(wanted.with_suffix(".txt"))}
+
+    assert asked
+    assert set(asked) <= locked
+
+
+def test_the_tests_run_on_the_libraries_that_the_layer_ships() -> None:
+    run = pins(ROOT / "requirements/run.txt")
+
+    assert pins(LAYER) - run == set()
+
+
+def test_the_two_files_of_one_environment_agree() -> None:
+    run, dev = dict(pins(ROOT / "requirements/run.txt")), dict(pins(ROOT / "requirements/dev.txt"))
+    shared = run.keys() & dev.keys()
+
+    assert shared
+    assert {name: dev[name] for name in shared} == {name: run[name] for name in shared}
+
+
+def test_no_committed_file_names_a_package_registry_or_this_machine() -> None:
+    hosts = ["pypi" + ".org", "python" + "hosted", "registry" + ".npmjs", "deb" + ".debian"]
+    paths = [f"(^|[\\s\"'=]){folder}/" for folder in ("/root", "/home", "/work", str(ROOT))]
+    pattern = "|".join([*hosts, *paths])
+
+    command = ["git", "grep", "--untracked", "-nIE", pattern]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert found.returncode == 1, f"git grep found or failed:\n{found.stdout}{found.stderr}"
