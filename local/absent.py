@@ -1,0 +1,108 @@
+"""What the template says that means nothing on one machine, each with the reason.
+
+This is the whole list: whatever is neither read nor named here stops the local world at its start.
+"""
+
+from collections.abc import Mapping
+
+_ALARM = "nobody watches metrics on one machine"
+_LOG = "log lines go to the local world's own list"
+_REST = "nothing is kept after the world ends"
+_EDGE = "the local gateway listens on loopback alone"
+_CLOUDFORMATION = "only CloudFormation acts on it"
+_PLATFORM = "the function runs in this process"
+
+SECTIONS: Mapping[str, str] = {
+    "AWSTemplateFormatVersion": _CLOUDFORMATION,
+    "Description": "words for people",
+    "Metadata": "words for consoles and linters",
+    "Transform": "the readers of AWS::Serverless types do its work",
+    "Rules": "checked by CloudFormation when a person gives parameters",
+}
+
+ATTRIBUTES: Mapping[str, str] = {
+    "DeletionPolicy": _REST,
+    "UpdateReplacePolicy": _REST,
+    "DependsOn": "the local world makes things in its own order",
+    "Metadata": "words for build tools and linters",
+}
+
+RESOURCES: Mapping[str, str] = {
+    "AWS::CloudWatch::Alarm": _ALARM,
+    "AWS::CloudWatch::CompositeAlarm": _ALARM,
+    "AWS::CloudWatch::Dashboard": _ALARM,
+    "AWS::Logs::LogGroup": _LOG,
+    "AWS::Logs::MetricFilter": _ALARM,
+    "AWS::Serverless::LayerVersion": "its packages are in the local environment",
+    "AWS::SNS::Topic": _ALARM,
+    "AWS::SNS::TopicPolicy": _ALARM,
+}
+
+PROPERTIES: Mapping[str, Mapping[str, str]] = {
+    "AWS::DynamoDB::Table": {
+        "TableName": "read as its physical name",
+        "BillingMode": "nothing is billed",
+        "DeletionProtectionEnabled": _REST,
+        "PointInTimeRecoverySpecification": _REST,
+        "Tags": "words for bills",
+    },
+    "AWS::Events::EventBus": {"Name": "read as its physical name", "Description": "words for people"},
+    "AWS::KMS::Key": {
+        "Description": "words for people",
+        "EnableKeyRotation": "no year passes here",
+        "PendingWindowInDays": _REST,
+    },
+    "AWS::S3::Bucket": {
+        "BucketName": "read as its physical name",
+        "LifecycleConfiguration": _REST,
+        "OwnershipControls": "there is one account",
+        "PublicAccessBlockConfiguration": "nothing here is public",
+    },
+    "AWS::SecretsManager::Secret": {
+        "Name": "read as its physical name",
+        "Description": "words for people",
+    },
+    "AWS::SQS::Queue": {
+        "QueueName": "read as its physical name",
+        "SqsManagedSseEnabled": "AWS encrypts at rest by itself; no role is asked",
+    },
+    "AWS::SSM::Parameter": {"Name": "read as its physical name", "Description": "words for people"},
+    "AWS::Serverless::Function": {
+        "FunctionName": "read as its physical name",
+        "Architectures": _PLATFORM,
+        "Description": "words for people",
+        "EventInvokeConfig": "only the schedule calls asynchronously, and its next tick is the retry",
+        "Layers": "their packages are in the local environment",
+        "LoggingConfig": _LOG,
+        "Runtime": _PLATFORM,
+        "Tracing": _ALARM,
+    },
+    "AWS::Serverless::HttpApi": {
+        "AccessLogSettings": _LOG,
+        "DefaultRouteSettings": "throttles are targets per account; limits that hold are in the code",
+        "RouteSettings": "throttles are targets per account; limits that hold are in the code",
+        "Description": "words for people",
+        "DisableExecuteApiEndpoint": _EDGE,
+        "Domain": _EDGE,
+        "FailOnWarnings": _CLOUDFORMATION,
+    },
+    "GenerateSecretString": dict.fromkeys(("ExcludeCharacters", "ExcludePunctuation", "GenerateStringKey", "PasswordLength"), "the operator's own values are put in before any is read"),
+    "HttpApi": {
+        "TimeoutInMillis": "30 s for every route, the longest there is",
+    },
+    "SQS": {
+        "MaximumBatchingWindowInSeconds": "what is visible is worked at once",
+    },
+    "ScheduleV2": {
+        "Description": "words for people",
+        "FlexibleTimeWindow": "one machine does not spread its load",
+        "RetryPolicy": "the next tick is the retry",
+    },
+    "DynamoDB": {
+        "StartingPosition": "the stream is read from its beginning",
+        "MaximumBatchingWindowInSeconds": "what is there is worked at once",
+        "MaximumRecordAgeInSeconds": "nothing grows old here",
+        "ParallelizationFactor": "one reader keeps the order",
+        "BisectBatchOnFunctionError": "a partial failure says where to go on",
+    },
+}

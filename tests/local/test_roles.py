@@ -1,0 +1,338 @@
+"""IAM's decision, and what each AWS call asks it for."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.calls import Request, requests_of
+from local.roles import Allowed, Condition, Context, Denied, Statement, UnsupportedPolicy, check, decide
+from local.template import Template, read
+
+TABLE = "arn:aws:dynamodb:eu-west-1:123456789012:table/local-Notes"
+READ = "dynamodb:GetItem"
+
+
+def allow(
+    *conditions: Condition, action: str = READ, resource: str = TABLE, effect: str = "Allow"
+) -> Statement:
+    return Statement(f"{effect}One", effect, (action,), (resource,), conditions)
+
+
+def decided(statement: Statement, context: Context, action: str = READ, resource: str = TABLE) -> bool:
+    return isinstance(decide([statement], action, resource, context), Allowed)
+
+
+def test_what_no_statement_allows_is_denied() -> None:
+    assert decide([], READ, TABLE, {}) == Denied(
+        "because no identity-based policy allows the dynamodb:GetItem action"
+    )
+
+
+def test_the_allowing_statement_is_named() -> None:
+    assert decide([allow()], READ, TABLE, {}) == Allowed("AllowOne")
+
+
+def test_an_explicit_deny_wins() -> None:
+    decision = decide([allow(), allow(effect="Deny", action="dynamodb:*")], READ, TABLE, {})
+
+    assert isinstance(decision, Denied)
+    assert "explicit deny" in decision.reason
+
+
+def test_an_action_counts_without_case_and_a_resource_with_it() -> None:
+    assert decided(allow(action="DYNAMODB:getitem"), {})
+    assert not decided(allow(resource=TABLE.upper()), {})
+
+
+def test_another_action_or_resource_is_not_allowed() -> None:
+    assert not decided(allow(), {}, action="dynamodb:PutItem")
+    assert not decided(allow(), {}, resource=TABLE + "/index/due")
+
+
+def test_wildcards_reach_as_far_as_they_are_written() -> None:
+    assert decided(allow(resource=TABLE + "/index/*"), {}, resource=TABLE + "/index/due")
+    assert decided(allow(resource=TABLE[:-1] + "?"), {})
+    assert not decided(allow(resource=TABLE[:-1] + "[s]"), {})
+
+
+CONDITIONS: list[Any] = [
+    ("StringEquals", ("a", "b"), ("b",), True),
+    ("StringEquals", ("a", "b"), ("c",), False),
+    ("StringEquals", ("a",), (), False),
+    ("StringEqualsIfExists", ("a",), (), True),
+    ("StringEqualsIfExists", ("a",), ("b",), False),
+    ("StringNotEquals", ("a", "b"), ("c",), True),
+    ("StringNotEquals", ("a", "b"), ("b",), False),
+    ("StringNotEquals", ("a",), (), True),
+    ("StringLike", ("a*",), ("abc",), True),
+    ("StringLike", ("a*",), ("ba",), False),
+    ("StringNotLike", ("a*",), ("ba",), True),
+    ("Bool", ("True",), ("true",), True),
+    ("Bool", ("false",), ("true",), False),
+    ("ArnLike", ("arn:aws:s3:::*",), ("arn:aws:s3:::x",), True),
+    ("ArnNotEquals", ("arn:aws:s3:::x",), ("arn:aws:s3:::x",), False),
+    ("Null", ("true",), (), True),
+    ("Null", ("true",), ("a",), False),
+    ("Null", ("false",), ("a",), True),
+]
+MANY: list[Any] = [
+    ("ForAllValues:StringEquals", ("a", "b"), ("a", "b"), True),
+    ("ForAllValues:StringEquals", ("a", "b"), ("a", "c"), False),
+    ("ForAllValues:StringEquals", ("a",), (), True),
+    ("ForAnyValue:StringEquals", ("a", "b"), ("c", "a"), True),
+    ("ForAnyValue:StringEquals", ("a", "b"), ("c",), False),
+    ("ForAnyValue:StringEquals", ("a",), (), False),
+    ("ForAllValues:StringNotLike", ("a*",), ("b", "c"), True),
+    ("ForAllValues:StringNotLike", ("a*",), ("b", "a"), False),
+    ("ForAnyValue:StringNotEquals", ("a",), (), False),
+]
+
+
+@pytest.mark.parametrize(("operator", "wanted", "values", "holds"), CONDITIONS)
+def test_an_operator_compares_one_value(
+    operator: str, wanted: tuple[str, ...], values: tuple[str, ...], holds: bool
+) -> None:
+    condition = Condition(operator, "dynamodb:Select", wanted)
+
+    assert decided(allow(condition), {"dynamodb:select": values}) is holds
+
+
+@pytest.mark.parametrize(("operator", "wanted", "values", "holds"), MANY)
+def test_an_operator_compares_many_values(
+    operator: str, wanted: tuple[str, ...], values: tuple[str, ...], holds: bool
+) -> None:
+    condition = Condition(operator, "dynamodb:Attributes", wanted)
+
+    assert decided(allow(condition), {"dynamodb:attributes": values}) is holds
+
+
+def test_every_condition_of_a_statement_must_hold() -> None:
+    both = allow(
+        Condition("StringEquals", "kms:EncryptionContext:purpose", ("access",)),
+        Condition("ForAllValues:StringEquals", "kms:EncryptionContextKeys", ("purpose",)),
+    )
+
+    assert decided(
+        both, {"kms:encryptioncontext:purpose": ("access",), "kms:encryptioncontextkeys": ("purpose",)}
+    )
+    assert not decided(
+        both, {"kms:encryptioncontext:purpose": ("access",), "kms:encryptioncontextkeys": ("x",)}
+    )
+
+
+UNJUDGED: list[Any] = [
+    pytest.param(allow(Condition("DateLessThan", "dynamodb:Select", ("x",))), "DateLessThan", id="operator"),
+    pytest.param(
+        allow(Condition("ForSome:Bool", "dynamodb:Select", ("x",))), "ForSome:Bool", id="quantifier"
+    ),
+    pytest.param(allow(Condition("StringEquals", "aws:SourceIp", ("x",))), "aws:SourceIp", id="key"),
+    pytest.param(
+        allow(Condition("StringEquals", "dynamodb:Attributes", ("x",))), "one value or many", id="list"
+    ),
+    pytest.param(
+        allow(Condition("ForAnyValue:Bool", "dynamodb:Select", ("x",))), "one value or many", id="no list"
+    ),
+    pytest.param(allow(resource="arn:aws:s3:::${aws:userid}"), "policy variables", id="variable"),
+    pytest.param(allow(effect="Permit"), "effect 'Permit'", id="effect"),
+]
+
+
+@pytest.mark.parametrize(("statement", "sentence"), UNJUDGED)
+def test_what_cannot_be_judged_is_refused_as_a_whole(statement: Statement, sentence: str) -> None:
+    with pytest.raises(UnsupportedPolicy, match=sentence):
+        check([statement])
+    with pytest.raises(UnsupportedPolicy, match=sentence):
+        decide([statement], "s3:GetObject", "arn:aws:s3:::elsewhere", {})
+
+
+# What calls ask for ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def stack() -> Template:
+    return read(Path(__file__).parent / "stack.yaml", {})
+
+
+@pytest.fixture
+def asked(stack: Template) -> Any:
+    def ask(service: str, operation: str, **params: Any) -> list[Request]:
+        return requests_of(service, operation, params, stack)
+
+    return ask
+
+
+NOTE: Mapping[str, Any] = {"owner": {"S": "ann"}, "note": {"S": "1"}}
+
+
+def test_a_read_names_its_attributes_and_its_partition_key(asked: Any) -> None:
+    got = asked(
+        "dynamodb",
+        "GetItem",
+        TableName="local-Notes",
+        Key=NOTE,
+        ProjectionExpression="title, #b.c, d[0].e",
+        ExpressionAttributeNames={"#b": "body"},
+    )
+
+    assert {(r.action, r.resource) for r in got} == {(READ, TABLE)}
+    assert got[0].context["dynamodb:attributes"] == ("body", "d", "note", "owner", "title")
+    assert got[0].context["dynamodb:leadingkeys"] == ("ann",)
+
+
+def test_an_omitted_select_is_asked_for_as_absent_and_as_its_default(asked: Any) -> None:
+    whole = asked("dynamodb", "GetItem", TableName="local-Notes", Key=NOTE)
+    some = asked("dynamodb", "GetItem", TableName="local-Notes", Key=NOTE, ProjectionExpression="title")
+    counted = asked(
+        "dynamodb",
+        "Query",
+        TableName="local-Notes",
+        Select="COUNT",
+        KeyConditionExpression="owner = :o",
+        ExpressionAttributeValues={":o": {"S": "ann"}},
+    )
+
+    assert [r.context.get("dynamodb:select") for r in whole] == [None, ("ALL_ATTRIBUTES",)]
+    assert [r.context.get("dynamodb:select") for r in some] == [None, ("SPECIFIC_ATTRIBUTES",)]
+    assert [r.context.get("dynamodb:select") for r in counted] == [("COUNT",)]
+
+
+def test_an_index_is_a_resource_of_its_own_with_its_own_leading_key(asked: Any) -> None:
+    got = asked(
+        "dynamodb",
+        "Query",
+        TableName=TABLE,
+        IndexName="due",
+        KeyConditionExpression="#s = :s AND due_at BETWEEN :from AND :to",
+        ExpressionAttributeNames={"#s": "shard"},
+        ExpressionAttributeValues={":s": {"N": "7"}, ":from": {"N": "0"}, ":to": {"N": "9"}},
+    )
+
+    assert got[0].resource == TABLE + "/index/due"
+    assert got[0].context["dynamodb:leadingkeys"] == ("7",)
+    assert got[0].context["dynamodb:attributes"] == ("due_at", "shard")
+
+
+def test_an_update_names_what_it_sets_removes_and_compares(asked: Any) -> None:
+    got = asked(
+        "dynamodb",
+        "UpdateItem",
+        TableName="local-Notes",
+        Key=NOTE,
+        ReturnValues="UPDATED_NEW",
+        UpdateExpression="SET title = if_not_exists(title, :t), #l = list_append(links, :l) REMOVE old ADD n :n",
+        ConditionExpression="attribute_exists(owner) AND (version = :v OR NOT begins_with(#l, :x)) "
+        "AND size(body) < :n AND kind IN (:a, :b)",
+        ExpressionAttributeNames={"#l": "links2"},
+    )
+
+    assert got[0].context["dynamodb:attributes"] == (
+        "body",
+        "kind",
+        "links",
+        "links2",
+        "n",
+        "note",
+        "old",
+        "owner",
+        "title",
+        "version",
+    )
+    assert [r.context["dynamodb:returnvalues"] for r in got] == [("UPDATED_NEW",)]
+
+
+def test_a_put_names_every_attribute_of_the_item(asked: Any) -> None:
+    got = asked("dynamodb", "PutItem", TableName="local-Notes", Item={**NOTE, "secret": {"S": "x"}})
+
+    assert got[0].context["dynamodb:attributes"] == ("note", "owner", "secret")
+    assert [r.context.get("dynamodb:returnvalues") for r in got] == [None, ("NONE",)]
+
+
+def test_a_transaction_is_asked_for_as_its_parts(asked: Any) -> None:
+    got = asked(
+        "dynamodb",
+        "TransactWriteItems",
+        TransactItems=[
+            {"Put": {"TableName": "local-Notes", "Item": NOTE}},
+            {
+                "ConditionCheck": {
+                    "TableName": "local-Notes",
+                    "Key": NOTE,
+                    "ConditionExpression": "attribute_exists(x)",
+                }
+            },
+        ],
+    )
+
+    assert [r.action for r in got] == ["dynamodb:PutItem", "dynamodb:PutItem", "dynamodb:ConditionCheckItem"]
+    assert {r.context["dynamodb:enclosingoperation"] for r in got} == {("TransactWriteItems",)}
+
+
+def test_a_kms_call_names_its_encryption_context(asked: Any, stack: Template) -> None:
+    (got,) = asked("kms", "GenerateDataKey", KeyId=stack.keys[0].arn, EncryptionContext={"purpose": "title"})
+
+    assert (got.action, got.resource) == ("kms:GenerateDataKey", stack.keys[0].arn)
+    assert got.context == {
+        "kms:encryptioncontext:purpose": ("title",),
+        "kms:encryptioncontextkeys": ("purpose",),
+    }
+
+
+OTHERS: list[Any] = [
+    ("s3", "PutObject", {"Bucket": "b", "Key": "k/1"}, "s3:PutObject", "arn:aws:s3:::b/k/1"),
+    ("s3", "HeadObject", {"Bucket": "b", "Key": "k"}, "s3:GetObject", "arn:aws:s3:::b/k"),
+    ("s3", "ListObjectsV2", {"Bucket": "b", "Prefix": "k"}, "s3:ListBucket", "arn:aws:s3:::b"),
+    (
+        "sqs",
+        "SendMessageBatch",
+        {"QueueUrl": "https://sqs/1/local-Orders"},
+        "sqs:SendMessage",
+        "arn:aws:sqs:eu-west-1:123456789012:local-Orders",
+    ),
+    (
+        "ssm",
+        "GetParameter",
+        {"Name": "/local/epoch"},
+        "ssm:GetParameter",
+        "arn:aws:ssm:eu-west-1:123456789012:parameter/local/epoch",
+    ),
+    (
+        "events",
+        "PutEvents",
+        {"Entries": [{"Source": "s", "DetailType": "d", "EventBusName": "local"}]},
+        "events:PutEvents",
+        "arn:aws:events:eu-west-1:123456789012:event-bus/local",
+    ),
+]
+
+
+@pytest.mark.parametrize(("service", "operation", "params", "action", "resource"), OTHERS)
+def test_a_call_asks_for_its_action_on_its_resource(
+    asked: Any, service: str, operation: str, params: dict[str, Any], action: str, resource: str
+) -> None:
+    (got,) = asked(service, operation, **params)
+
+    assert (got.action, got.resource) == (action, resource)
+
+
+def test_a_secret_is_asked_for_by_its_arn(asked: Any, stack: Template) -> None:
+    (got,) = asked("secretsmanager", "GetSecretValue", SecretId="local/secrets")
+
+    assert got.resource == stack.secrets[0].arn
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "params"),
+    [
+        ("dynamodb", "BatchGetItem", {}),
+        ("dynamodb", "GetItem", {"TableName": "local-Notes", "Key": NOTE, "AttributesToGet": ["title"]}),
+        ("kms", "Decrypt", {"CiphertextBlob": b""}),
+        ("iam", "CreateUser", {}),
+    ],
+)
+def test_a_call_that_is_not_known_is_refused(
+    asked: Any, service: str, operation: str, params: dict[str, Any]
+) -> None:
+    with pytest.raises(UnsupportedPolicy):
+        asked(service, operation, **params)
