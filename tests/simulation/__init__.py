@@ -1,0 +1,1 @@
+"""The broker's own handlers in a world where everything fails: deterministic, seeded, replayable."""
