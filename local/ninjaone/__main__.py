@@ -1,0 +1,34 @@
+"""Run NinjaOne alone: python -m local.ninjaone --port N."""
+
+import argparse
+import os
+import time
+from threading import Event
+
+from local.http import serve
+from local.ninjaone import NinjaOne, seed
+from local.ninjaone.front import create_app
+
+
+def main() -> None:
+    """Serve on loopback until interrupted."""
+    options = argparse.ArgumentParser(prog="python -m local.ninjaone", description=__doc__)
+    options.add_argument("--port", type=int, default=8002, help="port on 127.0.0.1 (default %(default)s)")
+    options.add_argument(
+        "--redirect-base",
+        default="http://127.0.0.1:8000",
+        help="where the broker listens; its redirect URIs are BASE/callback/REGION (default %(default)s)",
+    )
+    chosen = options.parse_args()
+    core = NinjaOne(time.time, os.urandom)
+    seed(core, chosen.redirect_base)
+    with serve(create_app(core), chosen.port) as server:
+        print(f"ninjaone {server.url}", flush=True)
+        try:
+            Event().wait()
+        except KeyboardInterrupt:
+            print()
+
+
+if __name__ == "__main__":
+    main()
