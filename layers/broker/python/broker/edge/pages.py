@@ -1,0 +1,293 @@
+"""What a person sees: values in, one HTML page out, with the headers that go with it.
+
+Every text of a notice is chosen by an enum; every other value is escaped by the templates and cut to a
+length. There is no script, no file to fetch and one link (the support address).
+"""
+
+import base64
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from broker.edge.colour import accent
+from broker.errors import Fault
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_LONGEST = 200
+"""Characters of a value that a page shows; what the contract allows is shorter."""
+
+
+@dataclass(frozen=True)
+class Brand:
+    """The operator's looks; ``Config`` has checked each value.
+
+    support   a mail address, an https address, or empty
+    accent    ``#rrggbb``
+    logo      a data URI, or empty
+    """
+
+    product: str
+    support: str
+    accent: str
+    logo: str
+
+    @property
+    def support_link(self) -> str:
+        return self.support if self.support.startswith("https://") else f"mailto:{self.support}"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A region that may be chosen: ``Choice("eu", "Europe", "eu.ninjarmm.com")``."""
+
+    key: str
+    name: str
+    host: str
+
+
+@dataclass(frozen=True)
+class Invitation:
+    """What the connect page shows.
+
+    scopes             in NinjaOne's order
+    choices            one alone is not a question: it is stated
+    branded_suffixes   domains under which the person may name a host of their own; empty for none
+    chosen             the region key to preselect
+    own_app            the client app is the customer's
+    needs_credentials  …and its id and secret are to be entered here
+    redirect_uris      region key → what to register at NinjaOne; needed for each choice with credentials
+    faults             of the form that was sent
+    typed              form field → what the person entered, never the secret
+    return_origin      scheme and host of the return URL: where NinjaOne remembers a consent, browsers get
+                       there without a stop, and Chromium checks every redirect of a form by ``form-action``
+    """
+
+    session: str
+    tenant_name: str
+    label: str
+    scopes: tuple[str, ...]
+    choices: tuple[Choice, ...]
+    branded_suffixes: tuple[str, ...] = ()
+    chosen: str | None = None
+    own_app: bool = False
+    needs_credentials: bool = False
+    redirect_uris: Mapping[str, str] = field(default_factory=dict)
+    reconnect: bool = False
+    faults: tuple[Fault, ...] = ()
+    typed: Mapping[str, str] = field(default_factory=dict)
+    return_origin: str = ""
+
+    @property
+    def form_targets(self) -> tuple[str, ...]:
+        """Every origin that sending the form may lead to."""
+        hosts = [choice.host for choice in self.choices] + [f"*.{suffix}" for suffix in self.branded_suffixes]
+        returns = [self.return_origin] if self.return_origin else []
+        return (*(f"https://{host}" for host in hosts), *returns)
+
+
+@dataclass(frozen=True)
+class Page:
+    """A whole answer to a browser."""
+
+    status: int
+    html: str
+    headers: Mapping[str, str]
+
+
+class HostProblem(Enum):
+    """Why the check before leaving for NinjaOne failed."""
+
+    UNKNOWN_CLIENT = 400
+    UNREACHABLE = 502
+
+
+class Notice(Enum):
+    """A page that only says something: status, heading, text."""
+
+    UNKNOWN_LINK = (
+        410,
+        "This link does not work",
+        "It is incomplete or no longer valid. Go back to {product} and start again: you will get a new link.",
+    )
+    EXPIRED = (
+        410,
+        "This link has expired",
+        "Links work for a short time only. Nothing was connected. Go back to {product} and start again.",
+    )
+    USED = (
+        410,
+        "This link was already used",
+        "Each link makes one connection. Go back to {product} to see it, or to start again.",
+    )
+    ELSEWHERE_OPEN = (
+        409,
+        "This link is in use in another browser",
+        "Continue where you began. If that was not you, close this page and start again in {product}.",
+    )
+    RETURN_TO_PRODUCT = (
+        409,
+        "Go back to {product} to finish",
+        "NinjaOne was asked already. Open {product}, signed in as the person who began, and go on there.",
+    )
+    REFUSED_CALLBACK = (
+        400,
+        "This answer from NinjaOne can’t be used",
+        "It was used before, or was not begun in this browser. Go back to {product} and look there first.",
+    )
+    REFUSED_AT_NINJAONE = (
+        400,
+        "NinjaOne did not allow the connection",
+        "Most often the client app there lacks a scope. Have it checked, then start again in {product}.",
+    )
+    DENIED = (
+        200,
+        "Nothing was connected",
+        "You chose not to give access at NinjaOne. Should you change your mind, start again in {product}.",
+    )
+    AWAITING_APPROVAL = (
+        200,
+        "Thank you, your part is done",
+        "{product} checks the connection before it is used. You can close this page.",
+    )
+    BAD_REQUEST = (
+        400,
+        "This request can’t be understood",
+        "Nothing was changed. Go back to {product} and start again.",
+    )
+    WRONG_ORIGIN = (
+        400,
+        "This request did not come from our page",
+        "To protect you, it was ignored. Open the link from {product} again and use the button there.",
+    )
+    NOT_FOUND = (404, "There is no such page", "To connect NinjaOne, start in {product}.")
+    METHOD = (405, "This address can’t be used that way", "To connect NinjaOne, start in {product}.")
+    TOO_MANY = (429, "Too many attempts", "Wait a minute, then start again in {product}.")
+    TRY_AGAIN_LATER = (
+        503,
+        "Not possible right now",
+        "A service that is needed does not answer. Nothing was lost. Wait a minute, then try again.",
+    )
+    BROKEN = (
+        500,
+        "Something went wrong on our side",
+        "It was recorded, and nothing was connected. Go back to {product} and try again.",
+    )
+
+    def __init__(self, status: int, heading: str, text: str) -> None:
+        self.status = status
+        self.heading = heading
+        self.text = text
+
+
+def invitation(brand: Brand, view: Invitation) -> Page:
+    """Ask the person to agree to a connection: who asks, for what, at which host."""
+    return _connect_page(brand, view, status=400 if view.faults else 200)
+
+
+def host_problem(brand: Brand, view: Invitation, problem: HostProblem, host: str) -> Page:
+    """Ask again, because the chosen host does not know the client app or does not answer.
+
+    An unreachable host may be tried anyway (``go_anyway``): the browser may reach what the broker can't.
+    """
+    return _connect_page(brand, view, status=problem.value, problem=problem, host=host)
+
+
+def notice(brand: Brand, kind: Notice, *, status: int | None = None, reference: str = "") -> Page:
+    """Say what happened and what to do now.
+
+    reference   the request id, for the person to quote; never text from a request
+    """
+    heading, text = (words.format(product=brand.product) for words in (kind.heading, kind.text))
+    html = _render("notice.html", brand, heading=heading, text=text, reference=reference)
+    return Page(status or kind.status, html, _page_headers(brand))
+
+
+def security_headers(
+    form_targets: Iterable[str] = (), *, styles: str = "'none'", images: str = "'none'"
+) -> dict[str, str]:
+    """Close everything that the answer does not need; without arguments, for JSON and redirects.
+
+    form_targets   origins that a form on the page may lead to, besides our own
+    """
+    targets = tuple(form_targets)
+    policy = {
+        "default-src": "'none'",
+        "style-src": styles,
+        "img-src": images,
+        "form-action": " ".join(["'self'", *targets]) if targets else "'none'",
+        "base-uri": "'none'",
+        "frame-ancestors": "'none'",
+        "object-src": "'none'",
+    }
+    return {
+        "content-security-policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
+        "strict-transport-security": "max-age=63072000; includeSubDomains",
+        "x-content-type-options": "nosniff",
+        "x-frame-options": "DENY",
+        "referrer-policy": "no-referrer",
+        "cache-control": "no-store",
+        "cross-origin-opener-policy": "same-origin",
+        "cross-origin-resource-policy": "same-origin",
+        "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    }
+
+
+def _connect_page(
+    brand: Brand, view: Invitation, *, status: int, problem: HostProblem | None = None, host: str = ""
+) -> Page:
+    messages = {fault.field: fault.message for fault in view.faults}
+    html = _render(
+        "invitation.html", brand, view=view, messages=messages, problem=problem and problem.name, host=host
+    )
+    return Page(status, html, _page_headers(brand, view.form_targets))
+
+
+def _page_headers(brand: Brand, form_targets: Iterable[str] = ()) -> dict[str, str]:
+    headers = security_headers(
+        form_targets, styles=_stylesheet_source(brand.accent), images="data:" if brand.logo else "'none'"
+    )
+    return headers | {"content-type": "text/html; charset=utf-8"}
+
+
+@cache
+def _stylesheet_source(colour: str) -> str:
+    """Name the inline stylesheet by its hash; the accent is in it, so each brand has its own."""
+    light, dark = accent(colour)
+    sheet = _templates().get_template("style.css").render(accent_light=light, accent_dark=dark)
+    return f"'sha256-{base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode()}'"
+
+
+def _render(template: str, brand: Brand, **values: object) -> str:
+    light, dark = accent(brand.accent)
+    return (
+        _templates()
+        .get_template(template)
+        .render(brand=brand, accent_light=light, accent_dark=dark, **values)
+    )
+
+
+@cache
+def _templates() -> "Environment":
+    """Read the templates once, at the first page."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415  # 60 ms that JSON answers save
+
+    templates = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    templates.filters["cut"] = _cut
+    return templates
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

@@ -1,0 +1,294 @@
+"""The hosted pages in a real browser: readable, operable, and held by their own policy."""
+
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.resources import files
+from typing import Any
+from urllib.parse import parse_qs
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Route
+
+from broker.edge import pages
+from tests.browser.conftest import PageAt, Picture
+from tests.browser.samples import (
+    CHOICES,
+    CONNECT,
+    OWN_APP,
+    PLAIN,
+    SESSION,
+    connect_pages,
+    notices,
+)
+
+pytestmark = pytest.mark.browser
+
+AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+EVERY_PAGE = connect_pages() | notices()
+SIZES = [(320, "dark"), (390, "light"), (1280, "light"), (1280, "dark")]
+LOOKS = [(name, *size) for name in [*connect_pages(), "broken"] for size in SIZES]
+LOOKS += [(name, 320, "dark") for name in notices() if name != "broken"]  # notices differ in their words only
+PLACE = f"{CONNECT}/connect/{SESSION}"
+
+
+def show(page: Page, shown: pages.Page, html: str | None = None) -> list[str]:
+    """Bring a page to the browser, headers and all, and give what the console says from then on."""
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text) if told_off(message) else None)
+
+    def fulfil(route: Route) -> None:
+        route.fulfill(status=shown.status, headers=dict(shown.headers), body=html or shown.html)
+
+    page.route("**/*", fulfil)
+    page.goto(PLACE)
+    return complaints
+
+
+def told_off(message: ConsoleMessage) -> bool:
+    """Leave out what the browser says of any page with a status from 400 on."""
+    return "the server responded with a status of" not in message.text
+
+
+def axe(page: Page) -> list[str]:
+    """Name every rule of axe-core that the page breaks, or that axe could not judge, with the element."""
+    page.evaluate(AXE)
+    result: Mapping[str, Any] = json.loads(page.evaluate("axe.run().then(JSON.stringify)"))
+    assert len(result["passes"]) > 10
+    found = result["violations"] + result["incomplete"]
+    return [f"{rule['id']}: {node['html']}" for rule in found for node in rule["nodes"]]
+
+
+@pytest.mark.parametrize(("name", "width", "scheme"), LOOKS)
+def test_a_page_is_readable_on_every_screen(
+    page_at: PageAt, picture: Picture, name: str, width: int, scheme: str
+) -> None:
+    page = page_at(width, scheme)
+
+    complaints = show(page, EVERY_PAGE[name])
+
+    picture(page, f"{name}-{width}-{scheme}")
+    assert complaints == []
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert page.evaluate("getComputedStyle(document.querySelector('main')).borderTopStyle") == "solid"
+    assert axe(page) == []
+
+
+def test_axe_finds_a_planted_fault(page_at: PageAt) -> None:
+    page = page_at(1280, "light")
+    html = EVERY_PAGE["own-app"].html.replace('<label for="client_id">Client id</label>', "")
+
+    show(page, EVERY_PAGE["own-app"], html)
+
+    assert [rule.partition(":")[0] for rule in axe(page)] == ["label"]
+
+
+def test_light_and_dark_follow_the_reader(page_at: PageAt) -> None:
+    colours = {}
+    for scheme in ("light", "dark"):
+        page = page_at(390, scheme)
+        show(page, EVERY_PAGE["operators-app"])
+        colours[scheme] = page.evaluate("getComputedStyle(document.body).backgroundColor")
+
+    assert colours == {"light": "rgb(245, 246, 248)", "dark": "rgb(16, 19, 24)"}
+
+
+def test_planted_scripts_styles_and_pictures_do_nothing(page_at: PageAt) -> None:
+    page = page_at(1280, "light")
+    planted = (
+        "<script>document.title = 'taken'</script><style>main { display: none }</style>"
+        "<img src=https://evil.example/p.png onerror=\"document.title = 'taken'\">"
+    )
+    html = EVERY_PAGE["operators-app"].html.replace("</main>", planted + "</main>")
+
+    complaints = show(page, EVERY_PAGE["operators-app"], html)
+
+    assert page.title() == "Connect NinjaOne · Acme PSA"
+    assert page.locator("main").is_visible()
+    assert len([text for text in complaints if "Content Security Policy" in text]) >= 3
+
+
+def test_the_redirect_uri_follows_the_region(page_at: PageAt) -> None:
+    page = page_at(1280, "light")
+    show(page, EVERY_PAGE["own-app"])
+    shown = page.locator(".uris code:visible")
+    assert shown.count() == 0
+    assert page.get_by_text("Choose above where you sign in").is_visible()
+
+    for choice in CHOICES:
+        page.get_by_label(choice.name).check()
+        assert shown.all_inner_texts() == [f"{CONNECT}/callback/{choice.key}"]
+
+    page.get_by_label("An address of your own").check()
+    assert shown.all_inner_texts() == [f"{CONNECT}/callback/branded"]
+    assert not page.get_by_text("Choose above where you sign in").is_visible()
+
+
+def test_a_click_selects_the_whole_redirect_uri_even_where_it_wraps(page_at: PageAt) -> None:
+    page = page_at(320, "light")
+    show(page, EVERY_PAGE["own-app-chosen"])
+
+    page.locator(".uris code:visible").click()
+
+    selected = page.evaluate("getSelection().toString().trim()")
+    assert selected == "https://abc1234567.execute-api.eu-west-1.amazonaws.com/callback/eu"
+
+
+def test_the_fields_of_an_own_address_appear_with_their_choice(page_at: PageAt) -> None:
+    page = page_at(390, "light")
+    show(page, EVERY_PAGE["own-app"])
+    subdomain = page.get_by_label("First part of your address")
+    assert not subdomain.is_visible()
+
+    page.get_by_label("An address of your own").check()
+
+    assert subdomain.is_visible()
+    assert page.get_by_label("Rest of your address").is_visible()
+
+
+def test_the_keyboard_reaches_everything_in_order_and_shows_where_it_is(page_at: PageAt) -> None:
+    page = page_at(1280, "light")
+    show(page, EVERY_PAGE["own-app-chosen"])
+
+    stops = [focused(page) for _ in range(5)]
+
+    assert stops == ["region=eu", "client_id", "client_secret", "button", "a"]
+
+
+def focused(page: Page) -> str:
+    """Press Tab once, see that the focus is drawn, and name where it is."""
+    page.keyboard.press("Tab")
+    now: Locator = page.locator(":focus")
+    assert now.evaluate("element => getComputedStyle(element).outlineStyle") == "solid"
+    assert now.evaluate("element => parseFloat(getComputedStyle(element).outlineWidth)") >= 2
+    name = now.get_attribute("name")
+    tag = str(now.evaluate("element => element.localName"))
+    return f"{name}={now.get_attribute('value')}" if name == "region" else name or tag
+
+
+def test_nothing_is_sent_until_a_region_is_chosen(page_at: PageAt) -> None:
+    page = page_at(1280, "light")
+    show(page, EVERY_PAGE["regions"])
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.method))
+
+    page.get_by_role("button").click()
+
+    assert page.locator("input:invalid").count() == len(CHOICES)
+    assert sent == []
+
+
+class World:
+    """Connect, NinjaOne and the product on three ports: where a form leads, and what each was asked."""
+
+    def __init__(self) -> None:
+        self.view = OWN_APP
+        self.asked: list[tuple[str, str, Mapping[str, str], str]] = []
+        self.connect = self.ninjaone = self.product = ""
+
+    def answer(self, path: str) -> tuple[int, Mapping[str, str], str]:
+        """Redirect as the broker does, and as NinjaOne does when it remembers a consent."""
+        steps = {
+            f"/connect/{SESSION}/authorize": f"{self.ninjaone}/ws/oauth/authorize",
+            "/ws/oauth/authorize": f"{self.connect}/callback/eu",
+            "/callback/eu": f"{self.product}/return",
+        }
+        if path in steps:
+            return 303, {"location": steps[path], **pages.security_headers()}, ""
+        if path != f"/connect/{SESSION}":
+            return 200, {"content-type": "text/html"}, "<title>back</title>"
+        page = pages.invitation(PLAIN, self.view)
+        return page.status, {name: self.on_loopback(value) for name, value in page.headers.items()}, page.html
+
+    def on_loopback(self, text: str) -> str:
+        text = text.replace("https://eu.ninjarmm.com", self.ninjaone)
+        return text.replace("https://app.acme-psa.example", self.product)
+
+
+@contextmanager
+def loopback(world: World, name: str) -> Iterator[str]:
+    """Serve one of the three on a port of its own."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length", "0"))).decode()
+            world.asked.append((name, f"{self.command} {self.path}", dict(self.headers), body))
+            status, headers, html = world.answer(self.path)
+            self.send_response(status)
+            for header, value in headers.items():
+                self.send_header(header, value)
+            self.end_headers()
+            self.wfile.write(html.encode())
+
+        def do_POST(self) -> None:
+            self.do_GET()
+
+        def log_message(self, *_: object) -> None:
+            """Stay silent."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    made = World()
+    with (
+        loopback(made, "connect") as made.connect,
+        loopback(made, "ninjaone") as made.ninjaone,
+        loopback(made, "product") as made.product,
+    ):
+        yield made
+
+
+def fill_in(page: Page, world: World) -> Locator:
+    """Open the connect page, answer everything, and give the button that sends it."""
+    page.goto(f"{world.connect}/connect/{SESSION}")
+    page.get_by_label("Europe").check()
+    page.get_by_label("Client id").fill("Xr6YAvcfxC")
+    page.get_by_label("Client secret").fill("a secret & more")
+    return page.get_by_role("button")
+
+
+def test_the_form_leads_to_ninjaone_and_home_again_without_any_script(browser: Browser, world: World) -> None:
+    with browser.new_context(java_script_enabled=False) as context:
+        page = context.new_page()
+        button = fill_in(page, world)
+
+        button.click()
+        page.wait_for_url(f"{world.product}/return")
+
+    journey = world.asked[:5]
+    _, _, posted, body = journey[1]
+    assert [name for name, *_ in journey] == ["connect", "connect", "ninjaone", "connect", "product"]
+    assert not [line for _, line, headers, _ in journey if "Referer" in headers]
+    assert (posted["Sec-Fetch-Site"], posted["Origin"]) == (
+        "same-origin",
+        "null",
+    )  # null, because of no-referrer
+    assert parse_qs(body, keep_blank_values=True) == {
+        "region": ["eu"],
+        "subdomain": [""],
+        "suffix": ["rmmservice.com"],
+        "client_id": ["Xr6YAvcfxC"],
+        "client_secret": ["a secret & more"],
+    }
+
+
+def test_a_place_outside_the_policy_is_not_reached(page_at: PageAt, world: World) -> None:
+    """So without the return URL's origin, a remembered consent would strand the person."""
+    world.view = replace(OWN_APP, return_origin="")
+    page = page_at(1280, "light")
+    button = fill_in(page, world)
+
+    with page.expect_console_message(lambda message: "form-action" in message.text):
+        button.click()
+
+    assert "product" not in [name for name, *_ in world.asked]

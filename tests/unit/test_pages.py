@@ -1,0 +1,462 @@
+"""The hosted pages as text: escaping, headers, and what each must say."""
+
+import base64
+import hashlib
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jinja2 import UndefinedError
+
+from broker.edge import pages
+from broker.edge.pages import HostProblem, Notice, Page
+from broker.errors import Fault
+from tests.browser.samples import (
+    BRANDED,
+    CHOICES,
+    CONNECT,
+    FAULTY,
+    OPERATORS_APP,
+    OWN_APP,
+    PLAIN,
+    connect_pages,
+    notices,
+)
+
+VOID = {"meta", "input", "img"}
+EVERY_PAGE = connect_pages() | notices()
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "' onfocus=alert(1) autofocus='",
+    "</title><script>alert(1)</script>",
+    "</style><style>*{display:none}</style>",
+    "</textarea></select></form><form action=https://evil.example>",
+    "<!-- <b>",
+    "]]><svg onload=alert(1)>",
+    "{{ 7 * 7 }}{% raw %}{{ brand }}",
+    "{product} {0} %s %(x)s",
+    "&lt;script&gt; &amp; &#x3c;",
+    "javascript:alert(1)",
+    "\u202egnp.exe\u2066",
+    "line\r\nset-cookie: a=b",
+]
+
+
+class Reading(HTMLParser):
+    """A page taken apart: its elements in order, its text, and the rules of nesting."""
+
+    def __init__(self, page: Page) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self._open: list[str] = []
+        self.feed(page.html)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert len(dict(attrs)) == len(attrs), f"an attribute of <{tag}> is given twice"
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+        self.text += " " if tag in {"dt", "title"} else ""
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attrs for name, attrs in self.elements if name == tag]
+
+    @property
+    def structure(self) -> list[tuple[str, list[str]]]:
+        return [(tag, list(attrs)) for tag, attrs in self.elements]
+
+    @property
+    def words(self) -> str:
+        return " ".join(self.text.split())
+
+
+def policy(page: Page) -> dict[str, list[str]]:
+    directives = (part.split() for part in page.headers["content-security-policy"].split(";"))
+    return {name: sources for name, *sources in directives}
+
+
+def filled_with(text: str) -> list[Page]:
+    """Put one text wherever a value from outside can come to stand."""
+    view = replace(
+        FAULTY,
+        tenant_name=text,
+        label=text,
+        typed={"subdomain": text, "suffix": text, "client_id": text},
+        faults=(Fault("subdomain", text), Fault("client_id", text)),
+    )
+    brand = replace(PLAIN, product=text)
+    return [
+        pages.invitation(brand, view),
+        pages.host_problem(brand, view, HostProblem.UNKNOWN_CLIENT, text),
+        pages.host_problem(brand, replace(view, needs_credentials=False), HostProblem.UNREACHABLE, text),
+        pages.notice(brand, Notice.BROKEN, reference=text),
+    ]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_is_shown_and_changes_nothing(text: str) -> None:
+    calm, hostile = filled_with("calm"), filled_with(text)
+
+    for before, after in zip(calm, hostile, strict=True):
+        assert Reading(after).structure == Reading(before).structure
+        assert " ".join(text.split()) in Reading(after).words
+
+
+@given(st.text(min_size=1, max_size=80))
+def test_no_text_can_change_the_structure_of_a_page(text: str) -> None:
+    for before, after in zip(filled_with("calm"), filled_with(text), strict=True):
+        assert Reading(after).structure == Reading(before).structure
+
+
+def test_a_hostile_value_stays_within_its_attribute() -> None:
+    typed = {"subdomain": '" autofocus onfocus="alert(1)'}
+
+    page = Reading(pages.invitation(PLAIN, replace(OWN_APP, typed=typed)))
+
+    [field] = [attrs for attrs in page.all("input") if attrs.get("name") == "subdomain"]
+    assert field["value"] == typed["subdomain"]
+
+
+def test_a_session_id_cannot_lead_the_form_elsewhere() -> None:
+    page = pages.invitation(PLAIN, replace(OPERATORS_APP, session='x/../y?"><b>#'))
+
+    [form] = Reading(page).all("form")
+    assert form["action"] == "/connect/x/../y%3F%22%3E%3Cb%3E%23/authorize"
+
+
+@pytest.mark.parametrize("name", EVERY_PAGE)
+def test_a_page_has_no_script_no_foreign_file_and_one_link(name: str) -> None:
+    page = Reading(EVERY_PAGE[name])
+
+    tags = {tag for tag, _ in page.elements}
+    assert not tags & {"script", "iframe", "object", "embed", "link", "base", "template", "video", "audio"}
+    assert not [
+        attr for _, attrs in page.elements for attr in attrs if attr.startswith("on") or attr == "style"
+    ]
+    assert all(str(image["src"]).startswith("data:image/") for image in page.all("img"))
+    assert [link["href"] for link in page.all("a")] in (
+        ["mailto:help@acme-psa.example"],
+        ["https://yellow.example/help"],
+    )
+    assert "url(" not in EVERY_PAGE[name].html
+    assert "@import" not in EVERY_PAGE[name].html
+
+
+def test_without_a_support_address_there_is_no_link() -> None:
+    assert Reading(pages.notice(replace(PLAIN, support=""), Notice.NOT_FOUND)).all("a") == []
+
+
+@pytest.mark.parametrize("name", EVERY_PAGE)
+def test_a_page_is_built_for_every_reader(name: str) -> None:
+    page = Reading(EVERY_PAGE[name])
+
+    ids = [attrs["id"] for _, attrs in page.elements if "id" in attrs]
+    described = {word for _, attrs in page.elements for word in (attrs.get("aria-describedby") or "").split()}
+    assert page.all("html") == [{"lang": "en"}]
+    assert len(page.all("h1")) == len(page.all("main")) == len(page.all("title")) == 1
+    assert len(set(ids)) == len(ids)
+    assert described <= set(ids)
+    assert {label["for"] for label in page.all("label") if "for" in label} <= set(ids)
+    assert "{" not in page.text.replace(style_of(EVERY_PAGE[name]), "")
+
+
+def style_of(page: Page) -> str:
+    [style] = re.findall(r"<style>(.*?)</style>", page.html, re.DOTALL)
+    return str(style)
+
+
+@pytest.mark.parametrize("name", EVERY_PAGE)
+def test_every_page_carries_every_header(name: str) -> None:
+    headers = EVERY_PAGE[name].headers
+
+    assert headers["content-type"] == "text/html; charset=utf-8"
+    assert headers["strict-transport-security"] == "max-age=63072000; includeSubDomains"
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["cache-control"] == "no-store"
+    assert headers["cross-origin-opener-policy"] == "same-origin"
+    assert headers["cross-origin-resource-policy"] == "same-origin"
+    assert headers["x-frame-options"] == "DENY"
+    assert re.fullmatch(r"([a-z-]+=\(\)(, )?)+", headers["permissions-policy"])
+    assert not [header for header in headers if header.startswith("access-control-")]
+    assert all(value.isascii() and value.isprintable() for value in headers.values())
+
+
+@pytest.mark.parametrize("name", EVERY_PAGE)
+def test_the_policy_allows_the_one_stylesheet_and_nothing_else(name: str) -> None:
+    page = EVERY_PAGE[name]
+
+    digest = base64.b64encode(hashlib.sha256(style_of(page).encode()).digest()).decode()
+    closed = {"default-src", "base-uri", "frame-ancestors", "object-src"}
+    assert policy(page)["style-src"] == [f"'sha256-{digest}'"]
+    assert policy(page)["img-src"] == (["data:"] if "<img" in page.html else ["'none'"])
+    assert all(policy(page)[directive] == ["'none'"] for directive in closed)
+    assert set(policy(page)) == closed | {"style-src", "img-src", "form-action"}
+
+
+def test_each_accent_has_a_stylesheet_and_a_hash_of_its_own() -> None:
+    plain, other = (pages.notice(brand, Notice.USED) for brand in (PLAIN, replace(PLAIN, accent="#ffd400")))
+
+    assert "--accent: #0b5fff" in style_of(plain)
+    assert "--accent: #ffd400" in style_of(other)
+    assert policy(plain)["style-src"] != policy(other)["style-src"]
+
+
+def test_the_form_may_lead_where_the_broker_redirects_and_nowhere_else() -> None:
+    eu_only = pages.invitation(PLAIN, OPERATORS_APP)
+    anywhere = pages.invitation(PLAIN, OWN_APP)
+
+    assert policy(eu_only)["form-action"] == [
+        "'self'",
+        "https://eu.ninjarmm.com",
+        "https://app.acme-psa.example",
+    ]
+    assert policy(anywhere)["form-action"] == [
+        "'self'",
+        *(f"https://{choice.host}" for choice in CHOICES),
+        "https://*.rmmservice.com",
+        "https://*.rmmservice.eu",
+        "https://*.rmmservice.ca",
+        "https://app.acme-psa.example",
+    ]
+
+
+def test_a_page_without_a_form_may_send_none() -> None:
+    assert all(
+        policy(page)["form-action"] == ["'none'"] and "<form" not in page.html for page in notices().values()
+    )
+
+
+def test_an_answer_that_is_no_page_is_closed_altogether() -> None:
+    headers = pages.security_headers()
+
+    directives = headers["content-security-policy"].split("; ")
+    assert directives[0] == "default-src 'none'"
+    assert "frame-ancestors 'none'" in directives
+    assert all(directive.endswith(" 'none'") for directive in directives)
+    assert set(headers) == set(EVERY_PAGE["used"].headers) - {"content-type"}
+
+
+def test_an_answer_that_is_no_page_does_not_load_the_template_library() -> None:
+    program = (
+        "import sys; from broker.edge import pages; pages.security_headers(); print('jinja2' in sys.modules)"
+    )
+
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": ":".join(sys.path)},
+    )
+
+    assert result.stdout == "False\n"
+
+
+def test_the_same_values_give_the_same_bytes() -> None:
+    assert connect_pages() == connect_pages()
+    assert notices() == notices()
+
+
+def test_the_connect_page_says_who_asks_for_whom_and_that_it_must_be_expected() -> None:
+    words = Reading(pages.invitation(PLAIN, OWN_APP)).words
+
+    assert "Connect NinjaOne to Acme PSA" in words
+    assert "Who asks Acme PSA" in words
+    assert "For Contoso Managed Services" in words
+    assert "Connection Main account" in words
+    assert "Only continue if you asked for this." in words
+    assert "You should be signed in to Acme PSA" in words
+
+
+def test_a_reconnect_says_so() -> None:
+    words = Reading(pages.invitation(PLAIN, replace(OWN_APP, reconnect=True))).words
+
+    assert "Reconnect NinjaOne to Acme PSA" in words
+    assert "same NinjaOne account as before" in words
+
+
+def test_each_scope_asked_for_is_put_in_plain_words_and_no_other() -> None:
+    words = {
+        "monitoring": "See your devices and organizations",
+        "management": "Change things and run scripts on your devices",
+        "control": "Connect to your devices remotely",
+        "offline_access": "Keep this access while you are away",
+    }
+
+    for scope, sentence in words.items():
+        text = Reading(pages.invitation(PLAIN, replace(OPERATORS_APP, scopes=(scope,)))).words
+        assert [said for said in words.values() if said in text] == [sentence]
+
+
+def test_a_scope_without_words_is_never_asked_for_silently() -> None:
+    with pytest.raises(UndefinedError):
+        pages.invitation(PLAIN, replace(OPERATORS_APP, scopes=("monitoring", "everything")))
+
+
+def test_the_regions_are_radio_buttons_in_one_question() -> None:
+    page = Reading(pages.invitation(PLAIN, replace(OPERATORS_APP, choices=CHOICES, chosen="ca")))
+
+    radios = [attrs for attrs in page.all("input") if attrs["type"] == "radio"]
+    assert [radio["value"] for radio in radios] == [choice.key for choice in CHOICES]
+    assert [radio["value"] for radio in radios if "checked" in radio] == ["ca"]
+    assert {radio["name"] for radio in radios} == {"region"}
+    assert "Choose the host in your browser’s address bar when you use NinjaOne." in page.words
+    assert len(page.all("fieldset")) == len(page.all("legend")) == 1
+
+
+def test_a_region_that_is_settled_is_no_question() -> None:
+    page = Reading(pages.invitation(PLAIN, OPERATORS_APP))
+
+    assert page.all("input") == [{"type": "hidden", "name": "region", "value": "eu"}]
+    assert "Europe: eu.ninjarmm.com" in page.words
+
+
+def test_a_host_of_ones_own_is_one_label_and_an_allowed_domain() -> None:
+    page = Reading(
+        pages.invitation(PLAIN, replace(OWN_APP, chosen="branded", typed={"suffix": "rmmservice.ca"}))
+    )
+
+    options = page.all("option")
+    assert [option["value"] for option in options] == list(OWN_APP.branded_suffixes)
+    assert [option["value"] for option in options if "selected" in option] == ["rmmservice.ca"]
+
+
+def test_the_customer_s_own_app_comes_with_every_step_of_its_registration() -> None:
+    page = pages.invitation(PLAIN, replace(OWN_APP, scopes=("monitoring", "control", "offline_access")))
+
+    words = Reading(page).words
+    assert "Administration > Apps > API > Client app IDs" in words
+    assert "As application platform, choose Web." in words
+    assert "As scopes, tick Monitoring and Control. If Offline access is in the list" in words
+    assert "tick both Authorization code and Refresh token" in words
+    for key in OWN_APP.redirect_uris:
+        assert f"<code>{CONNECT}/callback/{key}</code>" in page.html
+
+
+def test_the_operator_s_app_asks_for_no_credentials() -> None:
+    page = pages.invitation(PLAIN, replace(OPERATORS_APP, choices=CHOICES))
+
+    assert "client_secret" not in page.html
+    assert "Administration" not in page.html
+
+
+def test_credentials_that_were_passed_already_are_not_asked_for() -> None:
+    assert "client_secret" not in pages.invitation(PLAIN, replace(OWN_APP, needs_credentials=False)).html
+
+
+def test_the_credential_fields_are_not_kept_by_the_browser() -> None:
+    fields = {attrs.get("name"): attrs for attrs in Reading(pages.invitation(PLAIN, OWN_APP)).all("input")}
+
+    assert fields["client_id"]["autocomplete"] == fields["client_secret"]["autocomplete"] == "off"
+    assert fields["client_secret"]["type"] == "password"
+
+
+def test_a_form_with_faults_is_shown_again_with_what_was_typed() -> None:
+    page = pages.invitation(PLAIN, FAULTY)
+
+    reading = Reading(page)
+    fields = {attrs.get("name"): attrs for attrs in reading.all("input")}
+    assert page.status == 400
+    assert "<title>Error: " in page.html
+    assert [attrs for _, attrs in reading.elements if attrs.get("role") == "alert"]
+    assert reading.words.count("Enter the client secret.") == 2
+    assert fields["client_secret"]["aria-describedby"] == "client_secret-complaint"
+    assert fields["client_secret"]["aria-invalid"] == "true"
+    assert fields["client_id"]["value"] == "Xr6YAvcfxC"
+    assert fields["subdomain"]["value"] == "our host"
+    assert "aria-invalid" not in fields["client_id"]
+
+
+def test_a_fault_of_no_field_is_named_too() -> None:
+    page = pages.invitation(PLAIN, replace(OPERATORS_APP, faults=(Fault("", "Send the form once."),)))
+
+    assert "Send the form once." in Reading(page).words
+
+
+def test_a_client_secret_never_comes_back() -> None:
+    canary = "S3cretS3cretS3cret"
+    view = replace(FAULTY, typed={"client_id": "id", "client_secret": canary})
+
+    shown = [
+        pages.invitation(PLAIN, view),
+        *(pages.host_problem(PLAIN, view, p, "eu.ninjarmm.com") for p in HostProblem),
+    ]
+
+    assert not [page for page in shown if canary in page.html]
+
+
+def test_long_text_is_cut() -> None:
+    text = "y" * 100_000
+    view = replace(OWN_APP, tenant_name=text, label=text, typed={"client_id": text, "subdomain": text})
+
+    html = pages.invitation(PLAIN, view).html
+
+    assert max(map(len, re.findall("y+", html))) == 199
+    assert len(html) < 40_000
+
+
+def test_an_unknown_own_app_is_traced_to_region_client_id_or_platform() -> None:
+    page = pages.host_problem(PLAIN, OWN_APP, HostProblem.UNKNOWN_CLIENT, "us2.ninjarmm.com")
+
+    words = Reading(page).words
+    assert page.status == 400
+    assert "NinjaOne does not know this client app at us2.ninjarmm.com" in words
+    assert "Region." in words
+    assert "Client id." in words
+    assert "Application platform. It must be Web." in words
+    assert "enter the client secret again" in words
+    assert "go_anyway" not in page.html
+
+
+def test_an_unknown_operator_s_app_is_for_the_operator_to_mend() -> None:
+    page = pages.host_problem(PLAIN, OPERATORS_APP, HostProblem.UNKNOWN_CLIENT, "eu.ninjarmm.com")
+
+    assert "Only Acme PSA can change that" in Reading(page).words
+    assert "client secret" not in page.html
+
+
+def test_an_unreachable_host_may_be_tried_anyway() -> None:
+    page = pages.host_problem(PLAIN, OWN_APP, HostProblem.UNREACHABLE, "eu.ninjarmm.com")
+
+    reading = Reading(page)
+    assert page.status == 502
+    assert "eu.ninjarmm.com does not answer" in reading.words
+    assert reading.all("button")[1] == {"class": "second", "name": "go_anyway", "value": "yes"}
+    assert reading.all("form") == Reading(pages.invitation(PLAIN, OWN_APP)).all("form")
+
+
+@pytest.mark.parametrize("kind", Notice)
+def test_a_notice_says_what_happened_and_where_to_go(kind: Notice) -> None:
+    page = pages.notice(BRANDED, kind)
+
+    assert page.status == kind.status
+    assert BRANDED.product in Reading(page).words.partition("Questions?")[0]
+    assert "Reference" not in page.html
+
+
+def test_no_two_notices_have_the_same_heading() -> None:
+    assert len({kind.heading for kind in Notice}) == len(Notice)
+
+
+def test_a_notice_may_be_given_another_status_and_a_reference() -> None:
+    page = pages.notice(PLAIN, Notice.UNKNOWN_LINK, status=404, reference="a1b2")
+
+    assert page.status == 404
+    assert "Reference for support: a1b2" in Reading(page).words
