@@ -180,10 +180,14 @@ def organizations(token: Json) -> list[Json]:
         )
         listed: list[Json] = answer.raise_for_status().json()
     except httpx.HTTPStatusError as error:
-        raise Problem(502, {"title": f"NinjaOne answered {error.response.status_code}"}) from error
+        raise no_list(f"NinjaOne answered {error.response.status_code}") from error
     except (httpx.HTTPError, ValueError) as error:
-        raise Problem(502, {"title": "NinjaOne gave no answer that can be read"}) from error
+        raise no_list("NinjaOne gave no answer that can be read") from error
     return listed
+
+
+def no_list(title: str) -> Problem:
+    return Problem(502, {"type": "urn:tidewater:ninjaone-api", "title": title})
 
 
 @pages.post("/connections/<connection>/approve")

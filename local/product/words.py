@@ -1,4 +1,4 @@
-"""What the product tells its user, for each answer of the broker."""
+"""What the product tells its user to do, for each problem."""
 
 from local.product.backend import Problem
 
@@ -22,6 +22,7 @@ TO_DO = {
     "insufficient-scope": "Tick the scopes in NinjaOne's client app, or ask for less. Then connect again.",
     "invalid-scope": "Tick the scopes in NinjaOne's client app, or ask for less. Then connect again.",
     "needs-reauth": "Open the connection and choose Reconnect: you only agree once more at NinjaOne.",
+    "ninjaone-api": "Try again in a moment. If it stays like this, reconnect.",
     "no-refresh-token": "Tick Refresh token in NinjaOne's client app, then connect again.",
     "not-active": "It was disconnected. " + AGAIN,
     "not-approved": "Someone at your company has to approve it on its page first.",
@@ -39,4 +40,4 @@ TO_DO = {
 
 def to_do(problem: Problem) -> str:
     """Say what the person at the screen can do about it."""
-    return TO_DO.get(problem.slug) or (WAIT if problem.status in {429, 502, 503, 504} else SUPPORT)
+    return TO_DO.get(problem.slug) or (WAIT if problem.status in {429, 503, 504} else SUPPORT)

@@ -1,0 +1,230 @@
+"""The pretended SaaS: what its user sees, whatever the broker answers."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from botocore.credentials import Credentials
+from flask import Flask, jsonify, request
+from flask.typing import ResponseReturnValue
+
+from broker import oauth
+from broker.edge.problems import slug, turn
+from broker.errors import BrokerError, Declined
+from broker.secret import Secret
+from local.http import serve
+from local.product import create_app
+from local.product.backend import Backend
+from local.product.words import TO_DO
+from local.visitor import Visitor
+
+
+def every(kind: type[BrokerError]) -> list[BrokerError]:
+    """One error of every kind that has no kinds below it."""
+    below = [error for each in kind.__subclasses__() for error in every(each)]
+    return below or [kind(own=True) if issubclass(kind, Declined) else kind.__new__(kind)]
+
+
+PROBLEMS = [(slug(error), turn(error).status) for error in every(BrokerError)]
+CONNECTION = "con_" + "a" * 26
+SIGNED = re.compile(r"AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/\d{8}/eu-west-1/execute-api/aws4_request, ")
+
+
+@dataclass
+class Script:
+    """A server in the broker's place that gives the answers it is told to, and keeps what it was asked."""
+
+    answers: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
+    asked: list[tuple[str, str, Any]] = field(default_factory=list)
+
+    def app(self) -> Flask:
+        app = Flask("script")
+        app.add_url_rule("/<path:path>", view_func=self.answer, methods=["GET", "POST", "DELETE"])
+        return app
+
+    def answer(self, path: str) -> ResponseReturnValue:
+        assert SIGNED.match(request.headers["Authorization"])
+        self.asked.append((request.method, request.full_path.rstrip("?"), request.get_json(silent=True)))
+        status, body = self.answers.pop(0)
+        return jsonify(body), status
+
+
+@dataclass(frozen=True)
+class Product:
+    """The product in front of a script."""
+
+    url: str
+    broker_url: str
+    script: Script
+
+
+@pytest.fixture
+def product() -> Iterator[Product]:
+    script = Script()
+    with serve(script.app()) as broker:
+        app = create_app(broker.url, broker.url, Credentials("AKIDEXAMPLE", "secret"))
+        with serve(app) as server:
+            yield Product(server.url, broker.url, script)
+
+
+@pytest.fixture
+def ana(product: Product) -> Iterator[Visitor]:
+    with Visitor() as visitor:
+        visitor.open(product.url)
+        product.script.answers.append((200, {"connections": [], "cursor": None}))
+        visitor.submit("Ana")
+        visitor.arrive()
+        product.script.asked.clear()
+        yield visitor
+
+
+def problem(slug: str, status: int, **more: object) -> tuple[int, dict[str, Any]]:
+    said = {
+        "type": f"urn:ninjaone-connect:problem:{slug}",
+        "title": f"About {slug}",
+        "detail": "What was wrong.",
+    }
+    return status, {**said, "status": status, "request_id": "req-7", **more}
+
+
+def test_nobody_sees_anything_before_signing_in(product: Product) -> None:
+    with Visitor() as visitor:
+        for path in ("/", "/integrations", f"/connections/{CONNECTION}", f"/connections/{CONNECTION}/state"):
+            assert visitor.open(product.url + path).heading == "Sign in"
+
+    assert product.script.asked == []
+
+
+def test_a_return_without_sign_in_uses_nothing_and_says_so(product: Product) -> None:
+    with Visitor() as visitor:
+        page = visitor.open(f"{product.url}/ninjaone/return?connect_session=ses_x&ticket=t")
+
+    assert "Nobody is signed in here" in page.text
+    assert product.script.asked == []
+
+
+def test_a_return_that_was_not_begun_in_this_browser_is_refused(product: Product, ana: Visitor) -> None:
+    page = ana.get(f"{product.url}/ninjaone/return?connect_session=ses_x&ticket=t")
+
+    assert (page.status, page.heading) == (403, "This connection was not begun here")
+    assert product.script.asked == []
+
+
+def test_a_form_of_another_site_is_refused(product: Product, ana: Visitor) -> None:
+    page = ana.post(f"{product.url}/ninjaone/connect", {"client": "operator", "form_token": "guessed"})
+
+    assert page.status == 400
+    assert product.script.asked == []
+
+
+def test_an_unknown_name_cannot_sign_in(product: Product) -> None:
+    with Visitor() as visitor:
+        token = visitor.open(product.url).form("Ana").untouched["form_token"]
+        visitor.post(f"{product.url}/sign-in", {"form_token": token, "user": "mallory"})
+
+        assert "Choose who you are." in visitor.arrive().text
+
+
+def test_signing_in_forgets_what_was_begun_before(product: Product, ana: Visitor) -> None:
+    product.script.answers.append((201, {"session_id": "ses_1", "connect_url": product.url + "/x"}))
+    ana.submit("Connect NinjaOne")
+    ana.open(product.url + "/sign-in")
+    product.script.answers.append((200, {"connections": [], "cursor": None}))
+    ana.submit("Ana")
+    ana.arrive()
+
+    assert ana.get(f"{product.url}/ninjaone/return?connect_session=ses_1&ticket=t").status == 403
+
+
+def test_a_connect_session_names_the_person_the_tenant_and_the_challenge_of_their_verifier(
+    product: Product, ana: Visitor
+) -> None:
+    product.script.answers.append((201, {"session_id": "ses_1", "connect_url": product.url + "/x"}))
+    ana.submit("Connect with your own client app", label="Lab", scope="management")
+    product.script.answers += [problem("code-refused", 400)]
+    ana.get(f"{product.url}/ninjaone/return?connect_session=ses_1&ticket=tick")
+
+    (_, opened, wish), (_, completed, proof) = product.script.asked
+    challenge = wish.pop("binding_challenge")
+    assert opened == "/v1/tenants/northwind/connect-sessions"
+    assert wish == {
+        "end_user_id": "ana",
+        "tenant_name": "Northwind IT Services",
+        "return_to": "main",
+        "client": "customer",
+        "scopes": ["monitoring", "management"],
+        "label": "Lab",
+    }
+    assert completed == "/v1/tenants/northwind/connect-sessions/ses_1/complete"
+    assert oauth.challenge(Secret(proof.pop("binding_verifier"))) == challenge
+    assert proof == {"end_user_id": "ana", "ticket": "tick", "confirm_account_change": False}
+
+
+@pytest.mark.parametrize(("name", "status"), PROBLEMS)
+def test_every_problem_is_told_in_words(product: Product, ana: Visitor, name: str, status: int) -> None:
+    product.script.answers.append(problem(name, status, retry_after=7))
+
+    page = ana.get(f"{product.url}/connections/{CONNECTION}")
+
+    assert page.status == status
+    assert page.heading == f"About {name}"
+    assert "What was wrong." in page.text
+    assert re.search(r"What to do \S.{15,}", page.text)
+    assert "Wait 7 seconds first." in page.text
+    assert "Reference req-7" in page.text
+
+
+def test_advice_is_given_only_for_problems_that_exist() -> None:
+    assert TO_DO.keys() - {name for name, _ in PROBLEMS} == {"ninjaone-api"}  # the product's own
+
+
+def test_the_faults_of_a_request_are_listed(product: Product, ana: Visitor) -> None:
+    product.script.answers.append(
+        problem("invalid-request", 400, faults=[{"field": "label", "message": "is too long"}])
+    )
+
+    assert "label is too long" in ana.submit("Connect NinjaOne").text
+
+
+def test_the_gateway_s_own_refusal_is_told_too(product: Product, ana: Visitor) -> None:
+    product.script.answers.append((403, {"message": "Forbidden"}))
+
+    page = ana.submit("Connect NinjaOne")
+
+    assert page.status == 403
+    assert "The connection service refused Forbidden What to do" in page.text
+
+
+def test_a_broker_that_is_down_is_told_in_words() -> None:
+    with serve(Flask("gone")) as gone:
+        nowhere = gone.url
+    with (
+        serve(create_app(nowhere, nowhere, Credentials("AKIDEXAMPLE", "secret"))) as server,
+        Visitor() as visitor,
+    ):
+        visitor.open(server.url)
+        visitor.submit("Ana")
+        page = visitor.arrive()
+
+    assert (page.status, page.heading) == (503, "The connection service does not answer")
+
+
+def test_the_list_is_read_to_its_end(product: Product) -> None:
+    product.script.answers += [
+        (200, {"connections": [{"connection": "1"}], "cursor": "a/b=="}),
+        (200, {"connections": [{"connection": "2"}], "cursor": None}),
+    ]
+    found = Backend(product.broker_url, Credentials("AKIDEXAMPLE", "secret")).connections("northwind")
+
+    assert [each["connection"] for each in found] == ["1", "2"]
+    assert product.script.asked[1][1] == "/v1/tenants/northwind/connections?limit=100&cursor=a%2Fb%3D%3D"
+
+
+def test_every_page_closes_what_it_does_not_need(product: Product, ana: Visitor) -> None:
+    for page in ana.pages:
+        assert "default-src 'none'" in page.headers["content-security-policy"]
+        assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
+        assert page.headers["referrer-policy"] == "no-referrer"
+        assert page.headers["cache-control"] == "no-store"
