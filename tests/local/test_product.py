@@ -60,13 +60,20 @@ class Product:
     script: Script
 
 
-@pytest.fixture
-def product() -> Iterator[Product]:
+@pytest.fixture(scope="module")
+def served() -> Iterator[Product]:
     script = Script()
     with serve(script.app()) as broker:
         app = create_app(broker.url, broker.url, Credentials("AKIDEXAMPLE", "secret"))
         with serve(app) as server:
             yield Product(server.url, broker.url, script)
+
+
+@pytest.fixture
+def product(served: Product) -> Product:
+    served.script.answers.clear()
+    served.script.asked.clear()
+    return served
 
 
 @pytest.fixture
