@@ -49,7 +49,5 @@ def _contrast(one: str, other: str) -> float:
 
 def _luminance(colour: str) -> float:
     """Source   WCAG 2.2, relative luminance"""
-    red, green, blue = (
-        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in _channels(colour)
-    )
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in _channels(colour))
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue

@@ -242,9 +242,7 @@ def _connect_page(
     brand: Brand, view: Invitation, *, status: int, problem: HostProblem | None = None, host: str = ""
 ) -> Page:
     messages = {fault.field: fault.message for fault in view.faults}
-    html = _render(
-        "invitation.html", brand, view=view, messages=messages, problem=problem and problem.name, host=host
-    )
+    html = _render("invitation.html", brand, view=view, messages=messages, problem=problem and problem.name, host=host)
     return Page(status, html, _page_headers(brand, view.form_targets))
 
 
@@ -265,11 +263,7 @@ def _stylesheet_source(colour: str) -> str:
 
 def _render(template: str, brand: Brand, **values: object) -> str:
     light, dark = accent(brand.accent)
-    return (
-        _templates()
-        .get_template(template)
-        .render(brand=brand, accent_light=light, accent_dark=dark, **values)
-    )
+    return _templates().get_template(template).render(brand=brand, accent_light=light, accent_dark=dark, **values)
 
 
 @cache

@@ -1,0 +1,29 @@
+"""GET /callback/{region}: NinjaOne sends the person back, with an authorization code or a refusal."""
+
+from broker.edge.browser import (
+    Broker,
+    Notice,
+    Request,
+    Response,
+    browser,
+    cookies_by_session,
+    gone_home,
+    is_prefetch,
+    notice,
+)
+
+
+def callback(broker: Broker, request: Request) -> Response:
+    """Redeem the state, park the code, send the person home. NinjaOne is asked nothing here.
+
+    Reads    query ``state`` with ``code`` or ``error``, ``iss``; the cookie that binds the browser
+    Shows    303 to the product · 200 waiting for approval · 400 refused · 410 expired or used
+    Source   RFC 6749 §4.1.2
+    """
+    if is_prefetch(request):
+        return notice(broker, Notice.REFUSED_CALLBACK)
+    home = broker.arrive(request.path.get("region", ""), request.raw_query, cookies_by_session(request))
+    return gone_home(broker, home)
+
+
+handler = browser(callback, warm=lambda broker: broker.arrive)

@@ -1,0 +1,26 @@
+"""POST /v1/tenants/{tenant}/connections/{connection}/token: a backend asks for an access token."""
+
+from broker.edge import bodies
+from broker.edge.api import Broker, Request, Response, answer, api, ref_of
+
+
+def token(broker: Broker, request: Request) -> Response:
+    """Give an access token that lasts; never a refresh token.
+
+    Reads    body ``min_ttl``
+    Shows    200 token · 400 faults · 404 unknown · 409 needs its customer · 503 not yet
+    Source   RFC 6749 §5.1, RFC 6750 §4
+    """
+    vended = broker.vend(ref_of(request), min_ttl=bodies.min_ttl(request))
+    return answer(
+        {
+            "access_token": vended.access.reveal(),
+            "token_type": "Bearer",
+            "expires_at": vended.expires_at,
+            "expires_in": vended.expires_in,
+            "api_base_url": vended.api_base_url,
+        }
+    )
+
+
+handler = api({"POST /v1/tenants/{tenant}/connections/{connection}/token": token}, warm=lambda broker: broker.vend)

@@ -1,0 +1,1 @@
+"""The doors: AWS, NinjaOne, the clock, the log. Each can be made to fail."""

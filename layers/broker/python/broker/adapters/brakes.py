@@ -1,0 +1,84 @@
+"""What stops refreshes of many connections at once: control rows beside the connections.
+
+A brake holds a whole host (it throttles or fails) or one client app on a host (its secret or the app is wrong).
+The fleet row counts the dead verdicts of a quarter of an hour: many at once are NinjaOne's fault, not the customers'.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from broker.adapters import rows
+from broker.adapters.dynamo import Refusal, Write, asked, written
+from broker.model import Instant, Seconds, TenantId
+
+BRAKES = TenantId("#brakes")
+"""A partition that no tenant can name."""
+
+WINDOW = Seconds(900)
+
+
+@dataclass(frozen=True)
+class Brake:
+    """Refreshes wait until then; ``level`` counts how often in a row it was pulled."""
+
+    until: Instant
+    level: int
+    cause: str
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """What the whole fleet saw in the current window."""
+
+    tried: int
+    dead: int
+
+
+class Brakes:
+    """The control rows."""
+
+    def __init__(self, dynamodb: Any, table: str) -> None:
+        self._dynamodb, self._table = dynamodb, table
+
+    def read(self, name: str) -> Brake | None:
+        """Read one brake, pulled or worn off."""
+        answer = asked(
+            lambda: self._dynamodb.get_item(TableName=self._table, Key=rows.key(BRAKES, name), ConsistentRead=True)
+        )
+        held = rows.plain(answer.get("Item", {}))
+        return Brake(Instant(held["until"]), held["level"], held["cause"]) if held else None
+
+    def pull(self, name: str, brake: Brake) -> None:
+        """Hold refreshes until an instant. Raises   Busy"""
+        change = {"until": brake.until, "level": brake.level, "cause": brake.cause}
+        written(self._dynamodb, self._table, rows.key(BRAKES, name), Write.of(set=change))
+
+    def loosen(self, name: str) -> None:
+        """Forget a brake, once what it waited for was seen to work."""
+        asked(lambda: self._dynamodb.delete_item(TableName=self._table, Key=rows.key(BRAKES, name)))
+
+    def report(self, *, tried: int, dead: int, now: Instant) -> Fleet:
+        """Add to the fleet's window and give it as it then is."""
+        window = now // WINDOW
+        counted = Write.of("#window = :window_seen", given={"window_seen": window}, add={"tried": tried, "dead": dead})
+        found = written(self._dynamodb, self._table, rows.key(BRAKES, "fleet"), counted)
+        if not isinstance(found, Refusal):
+            held = rows.plain(found)
+            return Fleet(held["tried"], held["dead"])
+        fresh = Write.of(
+            "attribute_not_exists(#window) OR #window < :window_seen",
+            given={"window_seen": window},
+            set={"window": window, "tried": tried, "dead": dead},
+        )
+        written(self._dynamodb, self._table, rows.key(BRAKES, "fleet"), fresh)
+        return Fleet(tried, dead)
+
+
+def host_brake(host: str) -> str:
+    """Name the brake of a host."""
+    return f"host {host}"
+
+
+def app_brake(host: str, client_id: str) -> str:
+    """Name the brake of one client app."""
+    return f"app {host} {client_id}"

@@ -1,0 +1,61 @@
+"""Now, waiting, and randomness: the only places where a run is not decided by its inputs."""
+
+import base64
+import secrets
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from broker.model import ConnectionId, Instant, SessionId
+from broker.secret import Secret
+
+Entropy = Callable[[int], bytes]
+"""Give n unpredictable bytes."""
+
+entropy: Entropy = secrets.token_bytes
+
+
+class Clock(Protocol):
+    """Time as the broker sees it."""
+
+    def now(self) -> float:
+        """Unix seconds, UTC."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+
+class SystemClock:
+    """The host's clock. Lambda's hosts keep it by NTP."""
+
+    def now(self) -> float:
+        """Unix seconds, UTC."""
+        return time.time()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+
+def instant(clock: Clock) -> Instant:
+    """The current second."""
+    return Instant(int(clock.now()))
+
+
+def random_secret(draw: Entropy) -> Secret:
+    """Draw 256 bits as 43 URL-safe characters: a state, ticket, cookie or code verifier (RFC 7636 §4.1)."""
+    return Secret(base64.urlsafe_b64encode(draw(32)).rstrip(b"=").decode("ascii"))
+
+
+def new_session_id(draw: Entropy) -> SessionId:
+    """Draw a connect session's id: 128 bits."""
+    return SessionId("ses_" + _base32(draw(16)))
+
+
+def new_connection_id(draw: Entropy) -> ConnectionId:
+    """Draw a connection's id: 128 bits."""
+    return ConnectionId("con_" + _base32(draw(16)))
+
+
+def _base32(data: bytes) -> str:
+    return base64.b32encode(data).rstrip(b"=").decode("ascii").lower()

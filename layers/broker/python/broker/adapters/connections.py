@@ -1,0 +1,243 @@
+"""Connections at rest: every write compares the version and the fence it was decided on.
+
+A refresh, as conditions on one row; ``seen`` is what the strong read found:
+
+    lease     version = seen, fence = seen, no lease or one that ended   → fence + 1, lease_until, attempt
+    save      version = seen, fence = mine, not disconnected             → version + 1, tokens; lease and attempt gone
+    settle    version = seen, fence = mine                               → strike, wait or give up; lease gone or shortened
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from broker.adapters import rows
+from broker.adapters.dynamo import Refusal, Write, asked, written
+from broker.adapters.sessions import finish
+from broker.model import ConnectionId, Hot, Instant, Profile, SessionId, Status, TenantId
+
+VENDABLE = (
+    "tenant",
+    "connection",
+    "status",
+    "reason",
+    "host",
+    "region",
+    "client_id",
+    "version",
+    "expires_at",
+    "access",
+)
+"""What vending reads: never the refresh token, not even sealed."""
+
+SHOWN = (
+    "tenant", "connection", "status", "reason", "region", "host", "client_id", "own", "version", "expires_at",
+    "refresh_at", "consented_at", "scope", "label", "organizations", "metadata", "created_at", "connected_at",
+)  # fmt: skip
+"""What listing reads: nothing sealed."""
+
+_UNCHANGED = ("#version = :version_seen", "#fence = :fence_seen")
+_NO_LEASE = "attribute_not_exists(#lease_until) OR #lease_until < :ended"
+_CONNECTED = "#status <> :disconnected"
+_GONE = (
+    "access",
+    "refresh",
+    "refresh_at",
+    "due_shard",
+    "lease_until",
+    "attempt",
+    "strikes",
+    "struck_at",
+    "doubt",
+)
+
+
+@dataclass(frozen=True)
+class Ref:
+    """Which connection."""
+
+    tenant: TenantId
+    connection: ConnectionId
+
+
+class Connections:
+    """The table of connections."""
+
+    def __init__(self, dynamodb: Any, table: str, *, due_index: str, sessions_table: str) -> None:
+        self._dynamodb, self._table = dynamodb, table
+        self._due_index, self._sessions_table = due_index, sessions_table
+
+    def hot(self, ref: Ref) -> Hot | None:
+        """Read the hot row as it is now."""
+        found = self._get(ref, ref.connection)
+        return rows.hot(found) if found else None
+
+    def profile(self, ref: Ref) -> Profile | None:
+        """Read the profile row as it is now."""
+        found = self._get(ref, ref.connection + rows.PROFILE)
+        return rows.profile(found) if found else None
+
+    def vendable(self, ref: Ref) -> Hot | None:
+        """Read what vending needs, as it is now."""
+        found = self._get(ref, ref.connection, VENDABLE)
+        return rows.hot(found) if found else None
+
+    def shown(self, ref: Ref) -> tuple[Hot, Profile] | None:
+        """Read one connection without its sealed attributes."""
+        found = self._get(ref, ref.connection, SHOWN)
+        profile = self._get(ref, ref.connection + rows.PROFILE, SHOWN)
+        return (rows.hot(found), rows.profile(profile)) if found and profile else None
+
+    def page(self, tenant: TenantId, *, limit: int, after: str | None) -> tuple[list[tuple[Hot, Profile]], str | None]:
+        """Read a tenant's connections in the order of their ids, and where the next page begins."""
+        start = {"ExclusiveStartKey": rows.key(tenant, after)} if after else {}
+        answer = asked(
+            lambda: self._dynamodb.query(
+                TableName=self._table,
+                KeyConditionExpression="#tenant = :tenant",
+                ProjectionExpression=", ".join(f"#{name}" for name in SHOWN),
+                ExpressionAttributeNames={f"#{name}": name for name in SHOWN},
+                ExpressionAttributeValues={":tenant": {"S": tenant}},
+                Limit=2 * limit,
+                ConsistentRead=True,
+                **start,
+            )
+        )
+        last = answer.get("LastEvaluatedKey")
+        return list(_pairs(answer["Items"])), last["connection"]["S"] if last else None
+
+    def due(
+        self, shard: int, until: Instant, start: rows.Item | None, limit: int
+    ) -> tuple[list[Ref], rows.Item | None]:
+        """Read one page of what falls due in a shard, soonest first. The index lags: candidates only."""
+        more = {"ExclusiveStartKey": start} if start else {}
+        answer = asked(
+            lambda: self._dynamodb.query(
+                TableName=self._table,
+                IndexName=self._due_index,
+                KeyConditionExpression="#due_shard = :shard AND #refresh_at <= :until",
+                ExpressionAttributeNames={"#due_shard": "due_shard", "#refresh_at": "refresh_at"},
+                ExpressionAttributeValues={":shard": {"N": str(shard)}, ":until": {"N": str(until)}},
+                Limit=limit,
+                **more,
+            )
+        )
+        found = [Ref(TenantId(row["tenant"]["S"]), ConnectionId(row["connection"]["S"])) for row in answer["Items"]]
+        return found, answer.get("LastEvaluatedKey")
+
+    def keep(self, hot: Hot, profile: Profile, *, replaces: Hot | None, session: SessionId) -> None:
+        """Store a connection whole and end its session, in one transaction.
+
+        replaces   the row a reconnect was decided on; None for a new connection
+        Raises   Busy: nothing of it was stored, or the acknowledgement was lost
+        """
+        condition = _replacing(replaces) if replaces else _NEW
+        puts = [
+            {"Put": {"TableName": self._table, "Item": rows.hot_item(hot), **condition}},
+            {"Put": {"TableName": self._table, "Item": rows.profile_item(profile)}},
+        ]
+        ended = finish(self._sessions_table, session, hot.connection)
+        asked(lambda: self._dynamodb.transact_write_items(TransactItems=[*puts, ended]))
+
+    def lease(self, seen: Hot, *, attempt: str, until: Instant, ended: Instant) -> Hot | Refusal:
+        """Take the lease and note the intent, before NinjaOne is asked.
+
+        ended   a lease that ran out before this instant proves its holder dead
+        """
+        change = {"lease_until": until, "attempt": attempt, **({"doubt": True} if seen.attempt else {})}
+        return self._update(seen, Write.of(*_UNCHANGED, _NO_LEASE, given=_seen(seen) | {"ended": ended},
+                                           set=change, add={"fence": 1}))  # fmt: skip
+
+    def save(self, held: Hot, change: Mapping[str, Any], remove: tuple[str, ...]) -> Hot | Refusal:
+        """Store new tokens under the lease that they were fetched with."""
+        given = _seen(held) | {"disconnected": Status.DISCONNECTED.value}
+        drop = ("lease_until", "attempt", "strikes", "struck_at", "doubt", *remove)
+        return self._update(held, Write.of(*_UNCHANGED, _CONNECTED, given=given, set=change, remove=drop))
+
+    def settle(self, held: Hot, change: Mapping[str, Any], remove: tuple[str, ...]) -> Hot | Refusal:
+        """Note what came of an attempt that brought no tokens."""
+        return self._update(held, Write.of(*_UNCHANGED, given=_seen(held), set=change, remove=remove))
+
+    def approve(self, seen: Hot, change: Mapping[str, Any]) -> Hot | Refusal:
+        """Let a connection that waits for approval be used."""
+        given = _seen(seen) | {"pending": Status.PENDING_APPROVAL.value}
+        return self._update(seen, Write.of(*_UNCHANGED, "#status = :pending", given=given, set=change))
+
+    def disconnect(self, seen: Hot, now: Instant) -> Hot | Refusal:
+        """Forget the tokens. The version moves, so that a refresh in flight can't bring them back."""
+        given = {"disconnected": Status.DISCONNECTED.value, "consent_seen": seen.consented_at}
+        write = Write.of(
+            _CONNECTED,
+            "#consented_at = :consent_seen",
+            given=given,
+            set={"status": Status.DISCONNECTED.value, "ended_at": now},
+            add={"version": 1, "fence": 1},
+            remove=(*_GONE, "reason"),
+        )
+        return self._update(seen, write)
+
+    def forget_client(self, ref: Ref) -> None:
+        """Drop the sealed client secret of a connection that is no more."""
+        write = Write.of("attribute_exists(#tenant)", remove=("client",))
+        written(self._dynamodb, self._table, rows.key(ref.tenant, ref.connection + rows.PROFILE), write)
+
+    def _get(self, ref: Ref, name: str, only: tuple[str, ...] = ()) -> rows.Item | None:
+        projection = {
+            "ProjectionExpression": ", ".join(f"#{name}" for name in only),
+            "ExpressionAttributeNames": {f"#{name}": name for name in only},
+        }
+        answer = asked(
+            lambda: self._dynamodb.get_item(
+                TableName=self._table,
+                Key=rows.key(ref.tenant, name),
+                ConsistentRead=True,
+                **(projection if only else {}),
+            )
+        )
+        found: rows.Item | None = answer.get("Item")
+        return found
+
+    def _update(self, row: Hot, write: Write) -> Hot | Refusal:
+        found = written(self._dynamodb, self._table, rows.key(row.tenant, row.connection), write)
+        return found if isinstance(found, Refusal) else rows.hot(found)
+
+
+_NEW = {
+    "ConditionExpression": "attribute_not_exists(#tenant)",
+    "ExpressionAttributeNames": {"#tenant": "tenant"},
+}
+
+
+def _seen(row: Hot) -> dict[str, Any]:
+    return {"version_seen": row.version, "fence_seen": row.fence}
+
+
+def _replacing(row: Hot) -> dict[str, Any]:
+    """A reconnect replaces the generation it saw, or a newer one of the same consent; never a disconnected row."""
+    return {
+        "ConditionExpression": "#consented_at = :consent_seen AND #version < :version_new AND #status <> :disconnected",
+        "ExpressionAttributeNames": {
+            "#consented_at": "consented_at",
+            "#version": "version",
+            "#status": "status",
+        },
+        "ExpressionAttributeValues": {
+            ":consent_seen": rows.value(row.consented_at),
+            ":version_new": rows.value(row.version + RECONNECT_STEP),
+            ":disconnected": rows.value(Status.DISCONNECTED.value),
+        },
+    }
+
+
+RECONNECT_STEP = 100
+"""How far a reconnect moves the version: refreshes of the old consent that finish meanwhile stay below it."""
+
+
+def _pairs(items: list[rows.Item]) -> Iterator[tuple[Hot, Profile]]:
+    """Put hot rows together with the profiles that follow them."""
+    hot: Hot | None = None
+    for found in items:
+        if not found["connection"]["S"].endswith(rows.PROFILE):
+            hot = rows.hot(found)
+        elif hot is not None:
+            yield hot, rows.profile(found)

@@ -1,0 +1,71 @@
+"""The operator's client secrets, from Secrets Manager: {"<client id>": "<client secret>"}.
+
+Kept in memory for minutes, so that a new secret needs no deploy.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from broker.adapters.clock import Clock
+from broker.errors import Busy, Misconfigured
+from broker.model import Client
+from broker.secret import Secret
+
+KEPT = 300.0
+"""Seconds that the secrets are trusted before they are read again."""
+
+_MISSING = frozenset({"ResourceNotFoundException"})
+
+
+class Credentials:
+    """The operator's client apps."""
+
+    def __init__(self, secretsmanager: Any, secret_id: str, clock: Clock) -> None:
+        self._secretsmanager, self._secret_id, self._clock = secretsmanager, secret_id, clock
+        self._secrets: Mapping[str, Secret] = {}
+        self._until = 0.0
+
+    def client(self, client_id: str) -> Client:
+        """Give a client app with its secret.
+
+        Raises   Misconfigured: no secret is stored for it; Busy: Secrets Manager does not answer
+        """
+        if self._until <= self._clock.now() or client_id not in self._secrets:
+            self._read()
+        secret = self._secrets.get(client_id)
+        if secret is None:
+            raise Misconfigured("No client secret is stored for this client id; see README, Store the client secret.")
+        return Client(client_id, secret)
+
+    def newer(self, client: Client) -> Client | None:
+        """Read the secret past the cache; give the client when it changed, else None."""
+        self._until = 0.0
+        fresh = self.client(client.id)
+        return fresh if fresh.secret != client.secret else None
+
+    def _read(self) -> None:
+        try:
+            answer = self._secretsmanager.get_secret_value(SecretId=self._secret_id)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _MISSING:
+                raise Misconfigured(
+                    "The client secrets are not stored yet; see README, Store the client secret."
+                ) from None
+            raise Busy("Secrets Manager does not answer for now.") from None
+        except BotoCoreError:
+            raise Busy("Secrets Manager does not answer for now.") from None
+        self._secrets = _parse(answer.get("SecretString", ""))
+        self._until = self._clock.now() + KEPT
+
+
+def _parse(text: str) -> Mapping[str, Secret]:
+    try:
+        held = json.loads(text)
+    except ValueError:
+        held = None
+    if not isinstance(held, dict) or not all(isinstance(secret, str) and secret for secret in held.values()):
+        raise Misconfigured('The client secrets must be stored as JSON: {"<client id>": "<client secret>"}.')
+    return {client_id: Secret(secret) for client_id, secret in held.items()}

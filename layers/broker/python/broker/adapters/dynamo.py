@@ -1,0 +1,108 @@
+"""DynamoDB as this project uses it: conditions built of named clauses, and answers that can be told apart."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from broker.adapters.rows import Item, value
+from broker.errors import Busy
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A conditional write that did not apply.
+
+    found   the item as it stands, or None when there is none
+    """
+
+    found: Item | None
+
+
+@dataclass(frozen=True)
+class Write:
+    """One conditional UpdateItem.
+
+    set      attribute → new value
+    add      attribute → number to add
+    remove   attributes to drop
+    when     clauses that must all hold; ``#name`` stands for an attribute, ``:word`` for a value of ``given``
+    """
+
+    set: Mapping[str, Any]
+    when: tuple[str, ...]
+    given: Mapping[str, Any]
+    add: Mapping[str, int]
+    remove: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls,
+        *when: str,
+        given: Mapping[str, Any] | None = None,
+        set: Mapping[str, Any] | None = None,
+        add: Mapping[str, int] | None = None,
+        remove: tuple[str, ...] = (),
+    ) -> "Write":
+        """Say what is to change, and when it may."""
+        return cls(set or {}, when, given or {}, add or {}, remove)
+
+    def parameters(self) -> dict[str, Any]:
+        """Write it as UpdateItem takes it; every name goes through a placeholder, for many are reserved words."""
+        sets = [f"#{name} = :{name}" for name in self.set]
+        sets += [f"#{name} = if_not_exists(#{name}, :zero) + :{name}" for name in self.add]
+        update = ("SET " + ", ".join(sets)) if sets else ""
+        if self.remove:
+            update += " REMOVE " + ", ".join(f"#{name}" for name in self.remove)
+        condition = " AND ".join(f"({clause})" for clause in self.when)
+        values = {**self.set, **self.add, **self.given, **({"zero": 0} if self.add else {})}
+        return {
+            "UpdateExpression": update.strip(),
+            **({"ConditionExpression": condition} if condition else {}),
+            "ExpressionAttributeNames": {f"#{name}": name for name in self._names(update + condition)},
+            **(
+                {"ExpressionAttributeValues": {f":{name}": value(held) for name, held in values.items()}}
+                if values
+                else {}
+            ),
+        }
+
+    @staticmethod
+    def _names(text: str) -> list[str]:
+        words = text.replace("(", " ").replace(")", " ").replace(",", " ").split()
+        return sorted({word[1:] for word in words if word.startswith("#")})
+
+
+def asked(call: Callable[[], T]) -> T:
+    """Call AWS; what AWS can't do for now becomes ``Busy``, with none of its text."""
+    try:
+        return call()
+    except (ClientError, BotoCoreError):
+        raise Busy("The store does not answer for now.") from None
+
+
+def written(client: Any, table: str, key: Item, write: Write) -> Item | Refusal:
+    """Apply one conditional update and give the item as it then is.
+
+    Raises   Busy: refused for now, or applied with the acknowledgement lost
+    """
+    try:
+        answer = client.update_item(
+            TableName=table,
+            Key=key,
+            ReturnValues="ALL_NEW",
+            ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            **write.parameters(),
+        )
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+            response: Mapping[str, Any] = error.response
+            return Refusal(response.get("Item"))
+        raise Busy("The store does not answer for now.") from None
+    except BotoCoreError:
+        raise Busy("The store does not answer for now.") from None
+    found: Item = answer["Attributes"]
+    return found

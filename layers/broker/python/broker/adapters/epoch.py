@@ -1,0 +1,47 @@
+"""The restore epoch: which rows of which table may be presented to NinjaOne.
+
+An SSM parameter outside the table says {"epoch": n, "table": name}. Rows carry the epoch they were written under.
+A restored table has another name and older rows: nothing of it is presented until the operator activates it.
+"""
+
+import json
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from broker.adapters.clock import Clock
+from broker.errors import Busy, Misconfigured
+
+KEPT = 60.0
+"""Seconds that the epoch is trusted before it is read again."""
+
+
+class Epoch:
+    """The active epoch of one table."""
+
+    def __init__(self, ssm: Any, parameter: str, table: str, clock: Clock) -> None:
+        self._ssm, self._parameter, self._table, self._clock = ssm, parameter, table, clock
+        self._active: int | None = None
+        self._until = 0.0
+
+    def active(self) -> int | None:
+        """Give the epoch whose rows may be presented, or None while this table is not activated.
+
+        Raises   Busy: SSM does not answer; Misconfigured: the parameter is no epoch
+        """
+        if self._until <= self._clock.now():
+            self._active = self._read()
+            self._until = self._clock.now() + KEPT
+        return self._active
+
+    def _read(self) -> int | None:
+        try:
+            text = self._ssm.get_parameter(Name=self._parameter)["Parameter"]["Value"]
+        except (ClientError, BotoCoreError):
+            raise Busy("The epoch can't be read for now.") from None
+        try:
+            held = json.loads(text)
+            epoch, table = int(held["epoch"]), str(held["table"])
+        except (ValueError, KeyError, TypeError):
+            raise Misconfigured('The epoch parameter must hold {"epoch": <number>, "table": "<table name>"}.') from None
+        return epoch if table == self._table else None

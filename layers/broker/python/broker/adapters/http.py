@@ -1,0 +1,96 @@
+"""The only socket to NinjaOne: one request, one attempt, bounded in time and size, no redirects."""
+
+import ssl
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from broker.adapters.clock import Clock
+from broker.model import Seconds
+from broker.oauth import BODY_LIMIT, Answer, Form, NoReply, NotSent, Reply
+
+Transport = Callable[[], httpx.BaseTransport]
+"""Make a transport of its own for one client: a pool shared by many threads is slow (httpcore scans it)."""
+
+CONNECT_TIMEOUT = Seconds(5)
+USER_AGENT = "ninjaone-connect/1 (OAuth connection broker)"
+
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+
+
+def system_transport() -> Transport:
+    """Real sockets: verified TLS 1.2 or later from one shared context; no retries, no proxy variables."""
+    context = httpx.create_ssl_context(trust_env=False)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return lambda: httpx.HTTPTransport(verify=context, retries=0, trust_env=False)
+
+
+class Web:
+    """A client for one invocation and one thread; close it when the work is done."""
+
+    def __init__(self, transport: Transport, clock: Clock) -> None:
+        self._clock = clock
+        self._client = httpx.Client(
+            transport=transport(),
+            follow_redirects=False,
+            trust_env=False,
+            headers={"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "identity"},
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self._client.close()
+
+    def post(self, url: str, form: Form, *, timeout: Seconds) -> Answer:
+        """Send a form once."""
+        return self._send(self._client.build_request("POST", url, data=dict(form)), timeout)
+
+    def get(self, url: str, *, timeout: Seconds, headers: Mapping[str, str] | None = None) -> Answer:
+        """Ask once."""
+        return self._send(self._client.build_request("GET", url, headers=headers), timeout)
+
+    def _send(self, request: httpx.Request, timeout: Seconds) -> Answer:
+        """Tell *not sent* from *sent, no answer*: after a token request the difference is a lost token.
+
+        timeout   seconds for the whole answer, after a connection within CONNECT_TIMEOUT
+        """
+        if request.url.scheme != "https":
+            return NotSent("not_https")
+        until = self._clock.now() + CONNECT_TIMEOUT + timeout
+        request.extensions["timeout"] = httpx.Timeout(timeout, connect=min(CONNECT_TIMEOUT, timeout)).as_dict()
+        try:
+            response = self._client.send(request, stream=True)
+            try:
+                return Reply(response.status_code, _lower(response.headers), self._read(response, until))
+            finally:
+                response.close()
+        except _NOT_SENT as error:
+            return NotSent(_cause(error))
+        except httpx.HTTPError as error:
+            return NoReply(_cause(error))
+
+    def _read(self, response: httpx.Response, until: float) -> bytes:
+        """Read at most one byte more than the limit: a longer body is no JSON of NinjaOne's."""
+        body = b""
+        for chunk in response.iter_raw():
+            body += chunk
+            if len(body) > BODY_LIMIT:
+                return body[: BODY_LIMIT + 1]
+            if self._clock.now() > until:
+                raise httpx.ReadTimeout("the answer took too long")
+        return body
+
+
+def _lower(headers: httpx.Headers) -> Mapping[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def _cause(error: httpx.HTTPError) -> str:
+    """Name the class only: the text of a foreign exception may quote what was sent."""
+    return type(error).__name__

@@ -1,0 +1,104 @@
+"""Orders between functions: ids only, never a secret.
+
+Shape of a refresh order    {"why": "due" | "urgent" | "rescue", "min_ttl": seconds, "connections": [[tenant, id], …]}
+Shape of a completion       {"session": id}
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from broker.adapters.connections import Ref
+from broker.errors import Busy
+from broker.model import ConnectionId, Seconds, SessionId, TenantId, connection_id, session_id, tenant_id
+
+ORDER_SIZE = 100
+"""Connections in one order; their data keys stay shared, for they come due together again."""
+
+
+class Why(StrEnum):
+    """What a refresh was ordered for."""
+
+    DUE = "due"
+    URGENT = "urgent"
+    RESCUE = "rescue"
+
+
+@dataclass(frozen=True)
+class Order:
+    """Connections to refresh.
+
+    min_ttl   an urgent caller needs a token that lasts so long
+    faults    how many entries named no connection
+    """
+
+    why: Why
+    refs: tuple[Ref, ...]
+    min_ttl: Seconds = Seconds(0)
+    faults: int = 0
+
+
+class Queue:
+    """One SQS queue."""
+
+    def __init__(self, sqs: Any, url: str) -> None:
+        self._sqs, self._url = sqs, url
+
+    def order(self, why: Why, refs: Sequence[Ref], *, min_ttl: Seconds = Seconds(0)) -> None:
+        """Order a refresh. Raises   Busy"""
+        listed = [[ref.tenant, ref.connection] for ref in refs]
+        self._send({"why": why.value, "min_ttl": min_ttl, "connections": listed})
+
+    def complete(self, session: SessionId) -> None:
+        """Order that a session be completed without the person. Raises   Busy"""
+        self._send({"session": session})
+
+    def waiting(self) -> int:
+        """Tell about how many messages are not being worked on yet. Raises   Busy"""
+        answer = self._ask("get_queue_attributes", AttributeNames=["ApproximateNumberOfMessages"])
+        return int(answer["Attributes"]["ApproximateNumberOfMessages"])
+
+    def _send(self, body: dict[str, Any]) -> None:
+        self._ask("send_message", MessageBody=json.dumps(body))
+
+    def _ask(self, operation: str, **parameters: Any) -> Any:
+        try:
+            return getattr(self._sqs, operation)(QueueUrl=self._url, **parameters)
+        except (ClientError, BotoCoreError):
+            raise Busy("The queue does not answer for now.") from None
+
+
+def read_order(body: str) -> Order | None:
+    """Read a refresh order; None when it is none. Entries that name no connection are counted and left out."""
+    held = _object(body)
+    entries, min_ttl = held.get("connections"), held.get("min_ttl", 0)
+    if held.get("why") not in set(Why) or not isinstance(entries, list) or not isinstance(min_ttl, int):
+        return None
+    refs = [_ref(entry) for entry in entries[: 10 * ORDER_SIZE]]
+    known = tuple(dict.fromkeys(ref for ref in refs if ref))
+    return Order(Why(held["why"]), known, Seconds(min_ttl), faults=len(entries) - sum(ref is not None for ref in refs))
+
+
+def read_completion(body: str) -> SessionId | None:
+    """Read the session to complete; None when there is none."""
+    found = _object(body).get("session")
+    return session_id(found) if isinstance(found, str) else None
+
+
+def _object(body: str) -> dict[str, Any]:
+    try:
+        held = json.loads(body)
+    except ValueError:
+        return {}
+    return held if isinstance(held, dict) else {}
+
+
+def _ref(entry: Any) -> Ref | None:
+    if not (isinstance(entry, list) and len(entry) == 2 and all(isinstance(part, str) for part in entry)):
+        return None
+    known = tenant_id(entry[0]) and connection_id(entry[1])
+    return Ref(TenantId(entry[0]), ConnectionId(entry[1])) if known else None

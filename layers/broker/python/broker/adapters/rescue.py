@@ -1,0 +1,109 @@
+"""Tokens that DynamoDB refused, sealed, in S3: one object for each connection and version.
+
+Shape of an object, JSON
+access, refresh   sealed for version + 1, base64
+expires_at, scope, sent_at
+"""
+
+import base64
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from broker.adapters.connections import Ref
+from broker.errors import Busy
+from broker.model import ConnectionId, Instant, TenantId, connection_id, tenant_id
+
+PREFIX = "rescue/"
+
+
+@dataclass(frozen=True)
+class Rescued:
+    """Sealed tokens on their way into a row."""
+
+    access: bytes
+    refresh: bytes
+    expires_at: Instant
+    scope: frozenset[str]
+    sent_at: Instant
+
+
+class Rescue:
+    """The bucket of rescued tokens."""
+
+    def __init__(self, s3: Any, bucket: str) -> None:
+        self._s3, self._bucket = s3, bucket
+
+    def put(self, ref: Ref, version: int, tokens: Rescued) -> None:
+        """Keep tokens that belong after ``version``. Raises   Busy"""
+        body = {
+            "access": base64.b64encode(tokens.access).decode(),
+            "refresh": base64.b64encode(tokens.refresh).decode(),
+            "expires_at": tokens.expires_at,
+            "scope": sorted(tokens.scope),
+            "sent_at": tokens.sent_at,
+        }
+        self._ask("put_object", Key=_name(ref, version), Body=json.dumps(body).encode())
+
+    def get(self, ref: Ref, version: int) -> Rescued | None:
+        """Find what was rescued after ``version``, or None when there surely is nothing. Raises   Busy"""
+        try:
+            body = json.loads(self._s3.get_object(Bucket=self._bucket, Key=_name(ref, version))["Body"].read())
+        except ClientError as error:
+            if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
+                return None
+            raise Busy("The rescue store does not answer for now.") from None
+        except BotoCoreError:
+            raise Busy("The rescue store does not answer for now.") from None
+        return Rescued(
+            access=base64.b64decode(body["access"]),
+            refresh=base64.b64decode(body["refresh"]),
+            expires_at=Instant(body["expires_at"]),
+            scope=frozenset(body["scope"]),
+            sent_at=Instant(body["sent_at"]),
+        )
+
+    def delete(self, ref: Ref, version: int) -> None:
+        """Drop what the row holds by now; a leftover does no harm, so a refusal is no failure."""
+        try:
+            self._s3.delete_object(Bucket=self._bucket, Key=_name(ref, version))
+        except (ClientError, BotoCoreError):
+            return
+
+    def drop_older(self, ref: Ref, version: int) -> None:
+        """Drop what was rescued before ``version``: the row has newer tokens by now."""
+        try:
+            answer = self._ask("list_objects_v2", Prefix=f"{PREFIX}{ref.tenant}/{ref.connection}/", MaxKeys=100)
+        except Busy:
+            return
+        found = [_parse(each["Key"]) for each in answer.get("Contents", ())]
+        for older in [named[1] for named in found if named and named[1] < version]:
+            self.delete(ref, older)
+
+    def waiting(self, limit: int) -> Iterator[tuple[Ref, int]]:
+        """List some of what waits to be adopted. Raises   Busy"""
+        answer = self._ask("list_objects_v2", Prefix=PREFIX, MaxKeys=limit)
+        for found in answer.get("Contents", ()):
+            named = _parse(found["Key"])
+            if named:
+                yield named
+
+    def _ask(self, operation: str, **parameters: Any) -> Any:
+        try:
+            return getattr(self._s3, operation)(Bucket=self._bucket, **parameters)
+        except (ClientError, BotoCoreError):
+            raise Busy("The rescue store does not answer for now.") from None
+
+
+def _name(ref: Ref, version: int) -> str:
+    return f"{PREFIX}{ref.tenant}/{ref.connection}/{version}"
+
+
+def _parse(name: str) -> tuple[Ref, int] | None:
+    tenant, _, rest = name.removeprefix(PREFIX).partition("/")
+    connection, _, version = rest.partition("/")
+    known = tenant_id(tenant) and connection_id(connection) and version.isdigit()
+    return (Ref(TenantId(tenant), ConnectionId(connection)), int(version)) if known else None

@@ -1,0 +1,237 @@
+"""Rows as DynamoDB holds them: the nouns of the model, to items and back.
+
+A reader takes what it knows and gives the rest its default, so that the release before and the release
+after read each other's rows; ``schema`` says which release wrote one.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from broker.model import (
+    Binding,
+    ConnectionId,
+    Hot,
+    Instant,
+    Organization,
+    Place,
+    Profile,
+    Reason,
+    Session,
+    SessionId,
+    Stage,
+    Status,
+    TenantId,
+)
+
+Item = dict[str, dict[str, Any]]
+SCHEMA = 1
+PROFILE = "#profile"
+
+SEALED = ("access", "refresh", "client")
+"""Attributes of connections that hold sealed values."""
+
+
+def value(thing: Any) -> dict[str, Any]:
+    """Write one attribute value."""
+    if isinstance(thing, bool):
+        return {"BOOL": thing}
+    if isinstance(thing, int):
+        return {"N": str(thing)}
+    if isinstance(thing, bytes):
+        return {"B": thing}
+    return {"S": str(thing)}
+
+
+def item(fields: Mapping[str, Any]) -> Item:
+    """Write an item; what is None is left out."""
+    return {name: value(thing) for name, thing in fields.items() if thing is not None}
+
+
+def plain(row: Item) -> dict[str, Any]:
+    """Read an item's scalars."""
+    return {name: _READ[kind](held) for name, cell in row.items() for kind, held in cell.items() if kind in _READ}
+
+
+_READ: Mapping[str, Callable[[Any], Any]] = {"S": str, "N": int, "B": bytes, "BOOL": bool}
+
+
+def key(tenant: TenantId, connection: str) -> Item:
+    """The key of a connection's row."""
+    return {"tenant": {"S": tenant}, "connection": {"S": connection}}
+
+
+def hot_item(row: Hot) -> Item:
+    """Write a hot row."""
+    return item(
+        {
+            "tenant": row.tenant,
+            "connection": row.connection,
+            "status": row.status.value,
+            "reason": row.reason and row.reason.value,
+            "region": row.place.region,
+            "host": row.place.host,
+            "client_id": row.client_id,
+            "own": row.own or None,
+            "version": row.version,
+            "fence": row.fence,
+            "epoch": row.epoch,
+            "expires_at": row.expires_at,
+            "sent_at": row.sent_at,
+            "consented_at": row.consented_at,
+            "scope": _words(row.scope),
+            "access": row.access,
+            "refresh": row.refresh,
+            "refresh_at": row.refresh_at,
+            "due_shard": row.due_shard,
+            "lease_until": row.lease_until,
+            "attempt": row.attempt,
+            "strikes": row.strikes or None,
+            "struck_at": row.struck_at,
+            "doubt": row.doubt or None,
+            "ended_at": row.ended_at,
+            "hot_until": row.hot_until,
+            "warned_at": row.warned_at,
+            "schema": SCHEMA,
+        }
+    )
+
+
+def hot(row: Item) -> Hot:
+    """Read a hot row, whole or projected."""
+    held = plain(row)
+    return Hot(
+        tenant=TenantId(held["tenant"]),
+        connection=ConnectionId(held["connection"]),
+        status=Status(held["status"]),
+        reason=Reason(held["reason"]) if "reason" in held else None,
+        place=Place(held.get("region", ""), held.get("host", "")),
+        client_id=held.get("client_id", ""),
+        own=held.get("own", False),
+        version=held.get("version", 0),
+        fence=held.get("fence", 0),
+        epoch=held.get("epoch", 0),
+        expires_at=Instant(held.get("expires_at", 0)),
+        sent_at=Instant(held.get("sent_at", 0)),
+        consented_at=Instant(held.get("consented_at", 0)),
+        scope=frozenset(held.get("scope", "").split()),
+        access=held.get("access"),
+        refresh=held.get("refresh"),
+        refresh_at=held.get("refresh_at"),
+        due_shard=held.get("due_shard"),
+        lease_until=held.get("lease_until"),
+        attempt=held.get("attempt"),
+        strikes=held.get("strikes", 0),
+        struck_at=held.get("struck_at"),
+        doubt=held.get("doubt", False),
+        ended_at=held.get("ended_at"),
+        hot_until=held.get("hot_until"),
+        warned_at=held.get("warned_at"),
+    )
+
+
+def profile_item(row: Profile) -> Item:
+    """Write a profile row."""
+    return item(
+        {
+            "tenant": row.tenant,
+            "connection": row.connection + PROFILE,
+            "label": row.label,
+            "organizations": json.dumps([[each.id, each.name] for each in row.organizations]),
+            "metadata": json.dumps(dict(row.metadata)),
+            "created_at": row.created_at,
+            "connected_at": row.connected_at,
+            "client": row.client,
+            "schema": SCHEMA,
+        }
+    )
+
+
+def profile(row: Item) -> Profile:
+    """Read a profile row, whole or projected."""
+    held = plain(row)
+    return Profile(
+        tenant=TenantId(held["tenant"]),
+        connection=ConnectionId(held["connection"].removesuffix(PROFILE)),
+        label=held.get("label", ""),
+        organizations=tuple(Organization(number, name) for number, name in json.loads(held.get("organizations", "[]"))),
+        metadata=json.loads(held.get("metadata", "{}")),
+        created_at=Instant(held.get("created_at", 0)),
+        connected_at=Instant(held.get("connected_at", 0)),
+        client=held.get("client"),
+    )
+
+
+def session_item(row: Session) -> Item:
+    """Write a connect session."""
+    return item(
+        {
+            "session": row.session,
+            "tenant": row.tenant,
+            "tenant_name": row.tenant_name,
+            "connect_url": row.connect_url,
+            "stage": row.stage.value,
+            "binding": row.binding.value,
+            "return_to": row.return_to,
+            "scope": _words(row.scope),
+            "label": row.label,
+            "metadata": json.dumps(dict(row.metadata)),
+            "created_at": row.created_at,
+            "expires_at": row.expires_at,
+            "own": row.own,
+            "end_user": row.end_user,
+            "challenge": row.challenge,
+            "connection": row.connection,
+            "region": row.place and row.place.region,
+            "host": row.place and row.place.host,
+            "fixed_place": row.fixed_place or None,
+            "client_id": row.client_id or None,
+            "client": row.client,
+            "fixed_client": row.fixed_client or None,
+            "starts": row.starts,
+            "failures": row.failures,
+        }
+    )
+
+
+def session(row: Item) -> Session:
+    """Read a connect session, whole or projected."""
+    held = plain(row)
+    place = Place(held["region"], held["host"]) if "region" in held else None
+    return Session(
+        session=SessionId(held["session"]),
+        tenant=TenantId(held.get("tenant", "")),
+        tenant_name=held.get("tenant_name", ""),
+        connect_url=held.get("connect_url", ""),
+        stage=Stage(held.get("stage", "failed")),
+        binding=Binding(held.get("binding", "session")),
+        return_to=held.get("return_to", ""),
+        scope=frozenset(held.get("scope", "").split()),
+        label=held.get("label", ""),
+        metadata=json.loads(held.get("metadata", "{}")),
+        created_at=Instant(held.get("created_at", 0)),
+        expires_at=Instant(held.get("expires_at", 0)),
+        own=held.get("own", False),
+        end_user=held.get("end_user", ""),
+        challenge=held.get("challenge", ""),
+        connection=held.get("connection"),
+        place=place,
+        fixed_place=held.get("fixed_place", False),
+        client_id=held.get("client_id", ""),
+        client=held.get("client"),
+        fixed_client=held.get("fixed_client", False),
+        starts=held.get("starts", 0),
+        failures=held.get("failures", 0),
+        state=held.get("state", ""),
+        cookie=held.get("cookie", ""),
+        verifier=held.get("verifier"),
+        flow_expires_at=Instant(held.get("flow_expires_at", 0)),
+        code=held.get("code"),
+        code_expires_at=Instant(held.get("code_expires_at", 0)),
+        authorized_at=Instant(held.get("authorized_at", 0)),
+        ticket=held.get("ticket", ""),
+    )
+
+
+def _words(scope: frozenset[str]) -> str:
+    return " ".join(sorted(scope))

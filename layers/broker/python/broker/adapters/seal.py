@@ -1,0 +1,165 @@
+"""Secrets at rest: a data key from KMS, then AES-256-GCM here.
+
+The data key is fetched before NinjaOne is called, so that a token in hand can be sealed with KMS down.
+A sealed value opens only for the place it was sealed for; KMS lets a function use only its own purposes.
+
+Shape of a sealed value, bytes
+1        format, 0x01
+2        length n of the wrapped data key, big endian
+n        data key, wrapped by KMS under the encryption context {"app", "purpose"}
+12       nonce, random
+rest     ciphertext and tag; additional data: the place, see ``Spot.bytes``
+
+Source   NIST SP 800-38D §8.2.2 (random nonces); AWS KMS developer guide, encryption context
+"""
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from broker.adapters.clock import Clock, Entropy
+from broker.errors import Busy, SealBroken
+from broker.model import ConnectionId, Purpose, SessionId, TenantId
+from broker.secret import Secret
+
+FORMAT = 1
+KEY_LIFE = 300.0
+"""Seconds that a data key may stay in memory, to seal with or to open with."""
+KEY_USES = 65_536
+"""Values sealed under one data key: far below the 2**32 that random nonces allow."""
+KEYS_KEPT = 1_024
+
+_NONCE = 12
+_BROKEN = frozenset({"InvalidCiphertextException", "IncorrectKeyException"})
+
+
+@dataclass(frozen=True)
+class Spot:
+    """The one place where a sealed value may stand.
+
+    table     ``connections`` or ``sessions``: the logical name, the same after a restore into a new table
+    row       connection or session id
+    version   token generation; 0 where there is only one
+    """
+
+    table: str
+    tenant: str
+    row: str
+    version: int = 0
+
+    def bytes(self, purpose: Purpose) -> bytes:
+        """Write the place so that no two places are written alike: each part behind its length."""
+        parts = (str(FORMAT), self.table, self.tenant, self.row, purpose.value, str(self.version))
+        return b"".join(struct.pack(">H", len(part.encode())) + part.encode() for part in parts)
+
+
+def session_spot(session: SessionId) -> Spot:
+    """The place of what a connect session holds; its id is unique among all tenants."""
+    return Spot("sessions", "", session)
+
+
+def connection_spot(tenant: TenantId, connection: ConnectionId, version: int = 0) -> Spot:
+    """The place of what a connection holds; the client secret has no generations."""
+    return Spot("connections", tenant, connection, version)
+
+
+@dataclass(frozen=True)
+class DataKey:
+    """A data key, opened and wrapped."""
+
+    purpose: Purpose
+    wrapped: bytes
+    key: bytes = field(repr=False)
+    until: float
+    uses: int = 0
+
+
+class Seal:
+    """Seals and opens; keeps data keys for minutes."""
+
+    def __init__(self, kms: Any, key_id: str, clock: Clock, entropy: Entropy) -> None:
+        self._kms, self._key_id, self._clock, self._entropy = kms, key_id, clock, entropy
+        self._sealing: dict[Purpose, DataKey] = {}
+        self._opened: dict[bytes, DataKey] = {}
+
+    def key(self, purpose: Purpose) -> DataKey:
+        """Get a data key to seal with, before anything irreversible is begun.
+
+        Raises   Busy: KMS does not answer
+        """
+        held = self._sealing.get(purpose)
+        if held and held.until > self._clock.now() and held.uses < KEY_USES:
+            self._sealing[purpose] = replace(held, uses=held.uses + 1)
+            return held
+        fresh = self._generate(purpose)
+        self._sealing[purpose] = replace(fresh, uses=1)
+        self._remember(fresh)
+        return fresh
+
+    def seal(self, key: DataKey, secret: Secret, spot: Spot) -> bytes:
+        """Seal one secret for one place. No input or output: this can't fail remotely."""
+        nonce = self._entropy(_NONCE)
+        sealed = AESGCM(key.key).encrypt(nonce, secret.reveal().encode(), spot.bytes(key.purpose))
+        return struct.pack(">BH", FORMAT, len(key.wrapped)) + key.wrapped + nonce + sealed
+
+    def open(self, blob: bytes, purpose: Purpose, spot: Spot) -> Secret:
+        """Open what was sealed for this purpose and place.
+
+        Raises   SealBroken: moved, changed, or another key; Busy: KMS does not answer
+        """
+        wrapped, nonce, sealed = _parts(blob)
+        key = self._unwrap(wrapped, purpose)
+        try:
+            return Secret(AESGCM(key.key).decrypt(nonce, sealed, spot.bytes(purpose)).decode())
+        except (InvalidTag, UnicodeDecodeError):
+            raise SealBroken from None
+
+    def _generate(self, purpose: Purpose) -> DataKey:
+        answer = self._ask(
+            "generate_data_key", KeyId=self._key_id, KeySpec="AES_256", EncryptionContext=context(purpose)
+        )
+        return DataKey(purpose, answer["CiphertextBlob"], answer["Plaintext"], self._clock.now() + KEY_LIFE)
+
+    def _unwrap(self, wrapped: bytes, purpose: Purpose) -> DataKey:
+        held = self._opened.get(wrapped)
+        if held and held.until > self._clock.now() and held.purpose == purpose:
+            return held
+        answer = self._ask("decrypt", CiphertextBlob=wrapped, EncryptionContext=context(purpose))
+        key = DataKey(purpose, wrapped, answer["Plaintext"], self._clock.now() + KEY_LIFE)
+        self._remember(key)
+        return key
+
+    def _remember(self, key: DataKey) -> None:
+        if len(self._opened) >= KEYS_KEPT:
+            self._opened.clear()
+        self._opened[key.wrapped] = key
+
+    def _ask(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
+        try:
+            answer: Mapping[str, Any] = getattr(self._kms, operation)(**parameters)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _BROKEN:
+                raise SealBroken from None
+            raise Busy("KMS does not answer for now.") from None
+        except BotoCoreError:
+            raise Busy("KMS does not answer for now.") from None
+        return answer
+
+
+def context(purpose: Purpose) -> Mapping[str, str]:
+    """The encryption context: roles are limited by it, and CloudTrail shows it, so it names no one."""
+    return {"app": "ninjaone-connect", "purpose": purpose.value}
+
+
+def _parts(blob: bytes) -> tuple[bytes, bytes, bytes]:
+    if len(blob) < 3 or blob[0] != FORMAT:
+        raise SealBroken
+    start = 3 + int.from_bytes(blob[1:3], "big")
+    if len(blob) < start + _NONCE + 16:
+        raise SealBroken
+    return blob[3:start], blob[start : start + _NONCE], blob[start + _NONCE :]

@@ -1,0 +1,167 @@
+"""Connect sessions at rest: every step is one conditional write, so each can be taken once.
+
+created ─ start ─▶ started ─ authorize ─▶ authorized ─ spend ─▶ exchanging ─ finish ─▶ completed | failed
+             ▲        │ deny
+             └────────┴─▶ denied          the browser that began may start again, with a new state
+
+Expiry is checked in every condition: DynamoDB deletes expired items days later.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from broker.adapters import rows
+from broker.adapters.dynamo import Refusal, Write, asked, written
+from broker.errors import Busy
+from broker.model import Instant, Place, Session, SessionId, Stage
+
+STARTS = 5
+"""How often one session may leave for NinjaOne."""
+FAILURES = 10
+"""How many faulty forms or callbacks of the session's own browser it survives."""
+
+_LIVE = "#expires_at > :now"
+_STARTABLE = "#stage IN (:created, :started, :denied)"
+_SAME_BROWSER = "attribute_not_exists(#cookie) OR #cookie = :cookie_held"
+_STARTS_LEFT = "#starts < :most"
+_FAILURES_LEFT = "#failures < :most"
+_PLACE_OPEN = "attribute_not_exists(#fixed_place) OR #host = :host_wanted"
+_CLIENT_KNOWN = "attribute_exists(#client) OR #own = :own"
+_CLIENT_OPEN = "#own = :own AND attribute_not_exists(#fixed_client)"
+_STATE_HELD = "#stage = :started AND #state = :state_held AND #flow_expires_at > :now"
+_CODE_FRESH = "#stage = :authorized AND #code_expires_at > :now"
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a browser leaves for NinjaOne with; state and cookie as SHA-256, the rest sealed or public.
+
+    cookie_held   SHA-256 of the cookie that the browser brought, or of nothing
+    client   the customer's own client app as entered just now, else None
+    """
+
+    state: str
+    cookie: str
+    cookie_held: str
+    verifier: bytes
+    flow_expires_at: Instant
+    place: Place
+    client_id: str
+    client: bytes | None
+
+
+class Sessions:
+    """The table of connect sessions."""
+
+    def __init__(self, dynamodb: Any, table: str) -> None:
+        self._dynamodb, self._table = dynamodb, table
+
+    def put(self, session: Session) -> None:
+        """Keep a new session."""
+        asked(
+            lambda: self._dynamodb.put_item(
+                TableName=self._table,
+                Item=rows.session_item(session),
+                ConditionExpression="attribute_not_exists(#session)",
+                ExpressionAttributeNames={"#session": "session"},
+            )
+        )
+
+    def get(self, session: SessionId) -> Session | None:
+        """Read a session as it is now."""
+        answer = asked(lambda: self._dynamodb.get_item(TableName=self._table, Key=_key(session), ConsistentRead=True))
+        return rows.session(answer["Item"]) if "Item" in answer else None
+
+    def start(self, session: SessionId, start: Start, now: Instant) -> Session | Refusal:
+        """Let one browser leave for NinjaOne; a new state makes the old one worthless."""
+        clauses = [_LIVE, _STARTABLE, _SAME_BROWSER, _STARTS_LEFT, _PLACE_OPEN]
+        clauses.append(_CLIENT_OPEN if start.client else _CLIENT_KNOWN)
+        given = {
+            "now": now,
+            "created": Stage.CREATED.value,
+            "denied": Stage.DENIED.value,
+            "started": Stage.STARTED.value,
+            "cookie_held": start.cookie_held,
+            "most": STARTS,
+            "host_wanted": start.place.host,
+            "own": start.client is not None,
+        }
+        change = {
+            "stage": Stage.STARTED.value,
+            "state": start.state,
+            "cookie": start.cookie,
+            "verifier": start.verifier,
+            "flow_expires_at": start.flow_expires_at,
+            "region": start.place.region,
+            "host": start.place.host,
+            **({"client_id": start.client_id} if start.client_id else {}),
+            **({"client": start.client} if start.client else {}),
+        }
+        return self._write(session, Write.of(*clauses, given=given, set=change, add={"starts": 1}))
+
+    def miss(self, session: SessionId, now: Instant) -> Session | Refusal:
+        """Count a form or callback that was wrong, while the session survives that."""
+        given = {"now": now, "most": FAILURES}
+        return self._write(session, Write.of(_LIVE, _FAILURES_LEFT, given=given, add={"failures": 1}))
+
+    def authorize(
+        self,
+        session: SessionId,
+        *,
+        state: str,
+        code: bytes,
+        code_expires_at: Instant,
+        ticket: str,
+        now: Instant,
+    ) -> Session | Refusal:
+        """Redeem the state, once, and park the sealed code. Source   RFC 9700 §4.2.4"""
+        change = {
+            "stage": Stage.AUTHORIZED.value,
+            "code": code,
+            "code_expires_at": code_expires_at,
+            "authorized_at": now,
+            "ticket": ticket,
+        }
+        return self._redeem(session, state, now, change)
+
+    def deny(self, session: SessionId, *, state: str, now: Instant) -> Session | Refusal:
+        """Redeem the state of a person who came back without a code."""
+        return self._redeem(session, state, now, {"stage": Stage.DENIED.value})
+
+    def _redeem(self, session: SessionId, state: str, now: Instant, change: dict[str, Any]) -> Session | Refusal:
+        given = {"now": now, "started": Stage.STARTED.value, "state_held": state}
+        return self._write(session, Write.of(_STATE_HELD, given=given, set=change, remove=("state",)))
+
+    def spend(self, session: SessionId, now: Instant) -> Session | Refusal:
+        """Take the parked code out, once: whoever gets it here is the only one to send it."""
+        given = {"now": now, "authorized": Stage.AUTHORIZED.value}
+        change = {"stage": Stage.EXCHANGING.value}
+        return self._write(session, Write.of(_CODE_FRESH, given=given, set=change, remove=("code", "verifier")))
+
+    def fail(self, session: SessionId) -> None:
+        """Note that the exchange came to nothing; should the note be lost, the session is spent all the same."""
+        given = {"exchanging": Stage.EXCHANGING.value}
+        change = {"stage": Stage.FAILED.value}
+        try:
+            self._write(session, Write.of("#stage = :exchanging", given=given, set=change, remove=("client",)))
+        except Busy:
+            return
+
+    def _write(self, session: SessionId, write: Write) -> Session | Refusal:
+        found = written(self._dynamodb, self._table, _key(session), write)
+        return found if isinstance(found, Refusal) else rows.session(found)
+
+
+def finish(table: str, session: SessionId, connection: str) -> dict[str, Any]:
+    """Write the part of a transaction that ends a session with its connection."""
+    write = Write.of(
+        "#stage = :exchanging",
+        given={"exchanging": Stage.EXCHANGING.value},
+        set={"stage": Stage.COMPLETED.value, "connection": connection},
+        remove=("client",),
+    )
+    return {"Update": {"TableName": table, "Key": _key(session), **write.parameters()}}
+
+
+def _key(session: SessionId) -> rows.Item:
+    return {"session": {"S": session}}

@@ -1,0 +1,191 @@
+"""What the operator chose: one frozen value, read from a mapping."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar, cast
+from urllib.parse import urlsplit
+
+from broker import ninjaone
+from broker.errors import Misconfigured
+from broker.model import Seconds
+
+_CLIENT_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_SUFFIX = re.compile(r"[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63}){1,3}")
+_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+_LOGO = re.compile(r"(data:image/(png|svg\+xml|webp);base64,[A-Za-z0-9+/=]+)?")
+_SUPPORT = re.compile(r"(|[^\s<>\"'@]{1,64}@[A-Za-z0-9.-]{1,190}|https://[^\s<>\"']{1,250})")
+_LOOPBACK = "127.0.0.1"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Config:
+    """The settings of every function; template.yaml's Globals names the same ones, and a test compares them.
+
+    connect_url   where the public API is; only the function that opens sessions is told, the others find it there
+    client_ids    region key → the operator's client app there; a region may be missing
+    return_urls   return key → where a person is sent back to
+    scopes        the most that a connect session may ask for; ``offline_access`` always joins
+    refresh_timeout   seconds the refresh function may run; every bound of the refresh follows from it
+    """
+
+    connect_url: str
+    connections_table: str
+    due_index: str
+    sessions_table: str
+    seal_key: str
+    client_secrets: str
+    epoch_parameter: str
+    refresh_queue: str
+    urgent_queue: str
+    completion_queue: str
+    rescue_bucket: str
+    client_ids: Mapping[str, str]
+    return_urls: Mapping[str, str]
+    scopes: frozenset[str]
+    branded_suffixes: tuple[str, ...]
+    product_name: str
+    support: str
+    accent: str
+    logo: str
+    approval_binding: bool
+    adaptive: bool
+    refresh_timeout: Seconds
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> "Config":
+        """Read every setting, and name all that are missing or malformed at once.
+
+        Raises   Misconfigured
+        """
+        reader = _Reader(env)
+        config = cls(
+            connect_url=_web_address(env["CONNECT_URL"]) if "CONNECT_URL" in env else "",
+            connections_table=reader.take("CONNECTIONS_TABLE", _text),
+            due_index=reader.take("DUE_INDEX", _text),
+            sessions_table=reader.take("SESSIONS_TABLE", _text),
+            seal_key=reader.take("SEAL_KEY", _text),
+            client_secrets=reader.take("CLIENT_SECRETS", _text),
+            epoch_parameter=reader.take("EPOCH_PARAMETER", _text),
+            refresh_queue=reader.take("REFRESH_QUEUE", _text),
+            urgent_queue=reader.take("URGENT_QUEUE", _text),
+            completion_queue=reader.take("COMPLETION_QUEUE", _text),
+            rescue_bucket=reader.take("RESCUE_BUCKET", _text),
+            client_ids=reader.take("CLIENT_IDS", _client_ids),
+            return_urls=reader.take("RETURN_URLS", _return_urls),
+            scopes=reader.take("SCOPES", _scopes),
+            branded_suffixes=reader.take("BRANDED_SUFFIXES", _suffixes),
+            product_name=reader.take("PRODUCT_NAME", _name),
+            support=reader.take("SUPPORT", _matching(_SUPPORT, "a mail address or an https address, or empty")),
+            accent=reader.take("ACCENT", _matching(_COLOUR, "a colour such as #0b5fff")),
+            logo=reader.take("LOGO", _matching(_LOGO, "a data:image/… address in base64, or empty")),
+            approval_binding=reader.take("APPROVAL_BINDING", _one_of("allowed", "refused")) == "allowed",
+            adaptive=reader.take("REFRESH_POLICY", _one_of("always", "adaptive")) == "adaptive",
+            refresh_timeout=reader.take("REFRESH_TIMEOUT", _refresh_timeout),
+        )
+        reader.finish()
+        return config
+
+
+class _Reader:
+    """Takes settings one by one and remembers what is wrong with them."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._env = env
+        self._faults: list[str] = []
+
+    def take(self, name: str, parse: Callable[[str], T]) -> T:
+        value = self._env.get(name)
+        if value is None:
+            self._faults.append(f"{name} is missing")
+            return cast(T, None)  # never seen: finish() raises
+        try:
+            return parse(value)
+        except ValueError as fault:
+            self._faults.append(f"{name} must be {fault}")
+            return cast(T, None)
+
+    def finish(self) -> None:
+        if self._faults:
+            raise Misconfigured("Settings to mend: " + "; ".join(self._faults) + ".")
+
+
+def _text(value: str) -> str:
+    if not value:
+        raise ValueError("a name, not empty")
+    return value
+
+
+def _name(value: str) -> str:
+    if not 1 <= len(value) <= 80 or not value.isprintable():
+        raise ValueError("1 to 80 printable characters")
+    return value
+
+
+def _matching(pattern: re.Pattern[str], wanted: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if not pattern.fullmatch(value):
+            raise ValueError(wanted)
+        return value
+
+    return parse
+
+
+def _one_of(*words: str) -> Callable[[str], str]:
+    return _matching(re.compile("|".join(map(re.escape, words))), " or ".join(words))
+
+
+def _web_address(value: str) -> str:
+    """Accept https anywhere, and http on loopback only (RFC 8252 §7.3)."""
+    parts = urlsplit(value)
+    safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname == _LOOPBACK)
+    bare = not (parts.username or parts.password or parts.fragment or parts.query)
+    if not (safe and parts.hostname and bare and value.isascii()) or value.endswith("/"):
+        raise ValueError("an https address without a slash at its end, query or fragment")
+    return value
+
+
+def _pairs(value: str) -> dict[str, str]:
+    """Read ``key=value,key=value``; spaces around are allowed, repeated keys are not."""
+    items = [item.strip() for item in value.split(",") if item.strip()]
+    pairs = [(key.strip(), rest.strip()) for key, _, rest in (item.partition("=") for item in items)]
+    keys = [key for key, _ in pairs]
+    if len(keys) != len(set(keys)) or not all(key and rest for key, rest in pairs):
+        raise ValueError("pairs such as key=value, separated by commas, each key once")
+    return dict(pairs)
+
+
+def _client_ids(value: str) -> Mapping[str, str]:
+    pairs = _pairs(value)
+    if not all(key in ninjaone.REGIONS and _CLIENT_ID.fullmatch(rest) for key, rest in pairs.items()):
+        raise ValueError("pairs region=client_id with a region out of " + ", ".join(ninjaone.REGIONS))
+    return pairs
+
+
+def _return_urls(value: str) -> Mapping[str, str]:
+    pairs = _pairs(value)
+    if not pairs:
+        raise ValueError("at least one pair key=https address")
+    return {key: _web_address(url) for key, url in pairs.items()}
+
+
+def _scopes(value: str) -> frozenset[str]:
+    scopes = ninjaone.scope_set(value)
+    if not scopes or not scopes <= set(ninjaone.SCOPES):
+        raise ValueError("one or more out of " + ", ".join(ninjaone.SCOPES) + ", separated by spaces")
+    return scopes
+
+
+def _suffixes(value: str) -> tuple[str, ...]:
+    suffixes = tuple(item.strip() for item in value.split(",") if item.strip())
+    if not all(_SUFFIX.fullmatch(suffix) for suffix in suffixes):
+        raise ValueError("domain suffixes such as rmmservice.eu, separated by commas")
+    return suffixes
+
+
+def _refresh_timeout(value: str) -> Seconds:
+    if not value.isdigit() or not 150 <= int(value) <= 900:
+        raise ValueError("a number of seconds from 150 to 900")
+    return Seconds(int(value))

@@ -1,0 +1,116 @@
+"""Entries for backends: JSON in, JSON or problem details out (RFC 9457)."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from broker import ninjaone, policy
+from broker.adapters.clock import instant
+from broker.adapters.connections import Ref
+from broker.edge.entry import Context, Entry, Warm, refused, warmed
+from broker.edge.http import Event, Request, Response
+from broker.edge.pages import security_headers
+from broker.edge.problems import problem, turn
+from broker.edge.wiring import Broker
+from broker.edge.worker import Message, messages
+from broker.errors import BindingMismatch, BrokerError, Fault, InvalidRequest, UnknownConnection
+from broker.model import ConnectionId, Hot, Profile, SessionId, TenantId, connection_id, session_id, tenant_id
+
+__all__ = [
+    "Broker", "Request", "Response", "answer", "api", "connection", "or_messages", "ref_of", "session_of", "tenant_of",
+]  # fmt: skip
+
+View = Callable[[Broker, Request], Response]
+
+
+def api(views: Mapping[str, View], *, warm: Warm) -> Entry[dict[str, Any]]:
+    """Make a Lambda entry of the views of one privilege, by route key."""
+    name = next(iter(views.values())).__name__
+
+    def work(broker: Broker, event: Event, _context: Context) -> dict[str, Any]:
+        request = Request.from_event(event)
+        return views[request.route](broker, request).to_event()
+
+    def failed(broker: Broker, event: Event, error: BrokerError) -> dict[str, Any]:
+        request = Request.from_event(event)
+        answer = turn(error)
+        refused(broker.log, name, error, answer.level, answer.status)
+        headers = {"content-type": "application/problem+json; charset=utf-8"}
+        if error.retry_after is not None:
+            headers["retry-after"] = str(error.retry_after)
+        return _respond(answer.status, problem(error, request.request_id), headers).to_event()
+
+    return warmed(Entry(name, work, failed), warm)
+
+
+def or_messages(entry: Entry[dict[str, Any]], view: Message) -> Entry[dict[str, Any]]:
+    """Let an entry also work messages, for a function that a queue feeds too."""
+    work_messages = messages(view)
+
+    def work(broker: Broker, event: Event, context: Context) -> dict[str, Any]:
+        return (work_messages if "Records" in event else entry.work)(broker, event, context)
+
+    return replace(entry, work=work)
+
+
+def answer(body: Mapping[str, Any], *, status: int = 200) -> Response:
+    """Answer with JSON."""
+    return _respond(status, json.dumps(body), {"content-type": "application/json; charset=utf-8"})
+
+
+def tenant_of(request: Request) -> TenantId:
+    """Read the tenant out of the path. Raises   InvalidRequest"""
+    found = tenant_id(request.path.get("tenant", ""))
+    if found is None:
+        raise InvalidRequest(Fault("tenant", "Use 1 to 64 letters, digits, dots, underscores and hyphens."))
+    return found
+
+
+def session_of(request: Request) -> SessionId:
+    """Read which connect session is meant; an id that is none proves nothing. Raises   BindingMismatch"""
+    found = session_id(request.path.get("session", ""))
+    if found is None:
+        raise BindingMismatch
+    return found
+
+
+def ref_of(request: Request) -> Ref:
+    """Read which connection is meant; an id that is none is as unknown as any other. Raises   UnknownConnection"""
+    found = connection_id(request.path.get("connection", ""))
+    if found is None:
+        raise UnknownConnection
+    return Ref(tenant_of(request), ConnectionId(found))
+
+
+def connection(broker: Broker, hot: Hot, profile: Profile, *, paused: bool = False) -> dict[str, Any]:
+    """Show a connection: nothing sealed, nothing of the person's.
+
+    Shape   see the OpenAPI document's ``Connection``; times are Unix seconds
+    """
+    now = instant(broker.doors.clock)
+    return {
+        "connection": hot.connection,
+        "tenant": hot.tenant,
+        "status": "paused" if paused and hot.status.value == "active" else hot.status.value,
+        "reason": hot.reason.value if hot.reason else None,
+        "region": hot.place.region,
+        "host": hot.place.host,
+        "api_base_url": ninjaone.api_base_url(hot.place),
+        "client": "customer" if hot.own else "operator",
+        "client_id": hot.client_id,
+        "label": profile.label,
+        "scope": ninjaone.scope_text(hot.scope).split(),
+        "organizations": [{"id": each.id, "name": each.name} for each in profile.organizations],
+        "metadata": dict(profile.metadata),
+        "created_at": profile.created_at,
+        "connected_at": profile.connected_at,
+        "expires_at": hot.expires_at,
+        "refresh_at": hot.refresh_at,
+        "consent_ends_at": policy.consent_ends_at(hot.consented_at, now),
+        "version": hot.version,
+    }
+
+
+def _respond(status: int, body: str, headers: Mapping[str, str]) -> Response:
+    return Response(status, body, {**security_headers(), **headers})

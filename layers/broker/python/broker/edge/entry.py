@@ -1,0 +1,91 @@
+"""What every Lambda entry does around its view: wire, log one line, answer whatever happens."""
+
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import PurePath
+from typing import Any, Generic, Self, TypeVar
+
+from broker.adapters.log import Level, Log
+from broker.edge import wiring
+from broker.edge.http import Event
+from broker.edge.wiring import Broker
+from broker.errors import BrokerError, Unforeseen
+
+Answer = TypeVar("Answer")
+Warm = Callable[[Broker], object]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What Lambda says of the invocation.
+
+    left   seconds until the platform kills it
+    """
+
+    request_id: str
+    left: Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Entry(Generic[Answer]):
+    """A Lambda handler: callable with an event and Lambda's context.
+
+    work    the view, from an event to an answer
+    failed  the answer to a failure; None lets a failure go back to the queue or the schedule
+    """
+
+    name: str
+    work: Callable[[Broker, Event, Context], Answer]
+    failed: Callable[[Broker, Event, BrokerError], Answer] | None
+    broker: Broker | None = None
+
+    def under(self, broker: Broker) -> Self:
+        """Bind the entry to a broker other than the process's own."""
+        return replace(self, broker=broker)
+
+    def __call__(self, event: Event, context: Any) -> Answer:
+        """Work one event. The only place that catches everything: a foreign text may quote a token."""
+        broker = self.broker or wiring.broker()
+        request_id = str(getattr(context, "aws_request_id", ""))
+        broker.log.begin(self.name, request_id)
+        try:
+            return self.work(broker, event, Context(request_id, _left(context)))
+        except BrokerError as error:
+            return self._failed(broker, event, error)
+        except Exception as error:
+            broker.log.event(f"{self.name}.broke", Level.ERROR, **whereabouts(error))
+            broker.log.count("unforeseen")
+            return self._failed(broker, event, Unforeseen())
+        finally:
+            broker.log.flush()
+
+    def _failed(self, broker: Broker, event: Event, error: BrokerError) -> Answer:
+        if self.failed is None:
+            broker.log.event(f"{self.name}.failed", Level.ERROR, error=type(error).__name__)
+            raise error from None
+        return self.failed(broker, event, error)
+
+
+def warmed(entry: Entry[Answer], warm: Warm) -> Entry[Answer]:
+    """On Lambda, wire the broker and what the function uses at its start; elsewhere importing does nothing."""
+    if wiring.is_lambda():
+        warm(wiring.broker())
+    return entry
+
+
+def refused(log: Log, name: str, error: BrokerError, level: Level, status: int) -> None:
+    """Write the one line of a request that was answered with an error."""
+    log.event(f"{name}.refused", level, error=type(error).__name__, status=status)
+
+
+def whereabouts(error: BaseException) -> Mapping[str, str]:
+    """Tell where a bug is, and never what it said."""
+    frames = traceback.extract_tb(error.__traceback__)[-5:]
+    places = [f"{PurePath(frame.filename).name}:{frame.lineno}" for frame in reversed(frames)]
+    return {"error": type(error).__name__, "at": " < ".join(places)}
+
+
+def _left(context: Any) -> Callable[[], float]:
+    remaining = getattr(context, "get_remaining_time_in_millis", None)
+    return (lambda: remaining() / 1000) if remaining else (lambda: 0.0)

@@ -1,0 +1,59 @@
+"""Entries for queues and schedules: nobody reads the answer, so a failure goes back to where the work came from."""
+
+from collections.abc import Callable
+from typing import Any
+
+from broker.adapters.log import Level
+from broker.adapters.queues import Order
+from broker.adapters.queues import read_order as parse_order
+from broker.edge.entry import Context, Entry, Warm, warmed, whereabouts
+from broker.edge.http import Event
+from broker.edge.wiring import Broker
+from broker.errors import BrokerError
+
+__all__ = ["Broker", "Context", "messages", "queue", "read_order", "schedule"]
+
+Work = Callable[[Broker, Context], None]
+Message = Callable[[Broker, str, Context], None]
+
+
+def schedule(view: Work, *, warm: Warm) -> Entry[None]:
+    """Make a Lambda entry of what is done at every tick."""
+    return warmed(Entry(view.__name__, lambda broker, _event, context: view(broker, context), None), warm)
+
+
+def queue(view: Message, *, warm: Warm) -> Entry[dict[str, Any]]:
+    """Make a Lambda entry that works messages one by one; those that failed come again."""
+    return warmed(Entry(view.__name__, messages(view), None), warm)
+
+
+def messages(view: Message) -> Callable[[Broker, Event, Context], dict[str, Any]]:
+    """Work each message of an event, and name those that failed."""
+
+    def work(broker: Broker, event: Event, context: Context) -> dict[str, Any]:
+        failed = [each["messageId"] for each in event["Records"] if not _worked(view, broker, each, context)]
+        return {"batchItemFailures": [{"itemIdentifier": each} for each in failed]}
+
+    return work
+
+
+def _worked(view: Message, broker: Broker, message: Event, context: Context) -> bool:
+    """Work one message. Catches everything, so that a message does not take its neighbours along."""
+    try:
+        view(broker, str(message["body"]), context)
+    except BrokerError as error:
+        broker.log.event("message.failed", Level.ERROR, message=message["messageId"], error=type(error).__name__)
+        return False
+    except Exception as error:
+        broker.log.event("message.broke", Level.ERROR, message=message["messageId"], **whereabouts(error))
+        return False
+    return True
+
+
+def read_order(broker: Broker, body: str) -> Order | None:
+    """Read a refresh order. One that is none is logged and dropped: it would be no better the next time."""
+    order = parse_order(body)
+    if order is None:
+        broker.log.event("order.unreadable", Level.ERROR)
+        broker.log.count("order_unreadable")
+    return order

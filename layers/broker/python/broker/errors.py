@@ -1,0 +1,313 @@
+"""Every failure, by whose turn it is.
+
+BrokerError
+├── Refused             the caller: ask differently
+│   ├── InvalidRequest          the request breaks the contract; names every fault at once
+│   ├── ReturnNotListed         the return key is not on the operator's list
+│   ├── UnknownSession          no such connect session in this tenant
+│   ├── UnknownConnection       no such connection in this tenant
+│   ├── SessionSpent            a connect session is good for one connection
+│   ├── SessionExpired          the session, the way to NinjaOne or the code ran out
+│   ├── NotAuthorized           the person has not come back from NinjaOne yet
+│   ├── BindingMismatch         the person who ends is not proved to be the one who began
+│   ├── AnotherBrowser          the link is in use in another browser
+│   ├── AccountMismatch         a reconnect came back with another NinjaOne account
+│   ├── NotActive               the connection was disconnected
+│   ├── NotApproved             the connection waits for its approval
+│   ├── NotPending              there is nothing to approve
+│   └── TooManyRequests         slow down; says for how long
+├── Gone                the customer: connect again
+│   ├── NeedsReauth             NinjaOne takes the refresh token no more; says why
+│   ├── AccessDenied            the person chose "Deny access"
+│   ├── AuthorizationRefused    NinjaOne sent the person back with another error
+│   └── CodeRefused             NinjaOne did not take the authorization code
+├── Declined            whoever registered the client app at NinjaOne: the customer for their own, else the operator
+│   ├── UnknownClient           no such client app on that host
+│   ├── WrongClientSecret       the client secret is not the app's
+│   ├── GrantNotTicked          the app lacks the grant type, or is not of platform Web
+│   ├── InvalidScope            the app lacks a scope that was asked for
+│   ├── InsufficientScope       NinjaOne granted less than was asked for
+│   └── NoRefreshToken          the app lacks the Refresh token grant
+├── Later               nobody: wait
+│   ├── ProviderDown            NinjaOne can't be reached, or says to come back
+│   ├── OutcomeUnknown          the request went out and no answer that counts came back
+│   └── Busy                    AWS refuses for now, or another call is at work on the same thing
+└── Broken              the operator
+    ├── Misconfigured           a setting, a secret or a client app is missing or wrong
+    ├── ProviderSurprise        NinjaOne answered outside RFC 6749 and outside docs/ninjaone.md
+    ├── SealBroken              a sealed value does not open
+    └── Unforeseen              a bug
+
+Messages are constants and identifiers: nothing that NinjaOne, a browser or another library wrote.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing wrong with a request: the field, as a path, and a sentence that says what to change."""
+
+    field: str
+    message: str
+
+
+class BrokerError(Exception):
+    """A failure whose text may be shown and logged.
+
+    retry_after   seconds to wait before it is worth asking again
+    """
+
+    detail = "Something went wrong."
+    retry_after: int | None = None
+
+    def __init__(self, detail: str | None = None, *, retry_after: int | None = None) -> None:
+        self.detail = detail or type(self).detail
+        self.retry_after = retry_after if retry_after is not None else type(self).retry_after
+        super().__init__(self.detail)
+
+
+class Refused(BrokerError):
+    """The caller's turn: ask differently."""
+
+
+class Gone(BrokerError):
+    """The customer's turn: connect again."""
+
+
+class Declined(BrokerError):
+    """The turn of whoever registered the client app.
+
+    own   the customer registered it, so the operator need not be woken
+    """
+
+    def __init__(self, *, own: bool) -> None:
+        self.own = own
+        super().__init__()
+
+
+class Later(BrokerError):
+    """Nobody's turn: wait."""
+
+    retry_after = 5
+
+
+class Broken(BrokerError):
+    """The operator's turn."""
+
+
+class InvalidRequest(Refused):
+    """The request breaks the contract.
+
+    faults   all that is wrong with it
+    """
+
+    detail = "The request has faults; each says what to change."
+
+    def __init__(self, *faults: Fault) -> None:
+        self.faults = faults
+        super().__init__()
+
+
+class ReturnNotListed(Refused):
+    """The return key is not on the operator's list."""
+
+    detail = "return_to must be one of the keys that the operator listed in the parameter ReturnUrls."
+
+
+class UnknownSession(Refused):
+    """No such connect session in this tenant: unknown, foreign and deleted look alike."""
+
+    detail = "There is no such connect session in this tenant. Open a new one."
+
+
+class UnknownConnection(Refused):
+    """No such connection in this tenant: unknown, foreign and deleted look alike."""
+
+    detail = "There is no such connection in this tenant."
+
+
+class SessionSpent(Refused):
+    """A connect session is good for one connection."""
+
+    detail = "This connect session was used already. Open a new one."
+
+
+class SessionExpired(Refused):
+    """The session, the way to NinjaOne, or the authorization code ran out."""
+
+    detail = "This connect session ran out of time. Open a new one; complete it as soon as the person is back."
+
+
+class NotAuthorized(Refused):
+    """The person has not come back from NinjaOne yet."""
+
+    detail = "The person has not agreed at NinjaOne yet. Complete the session when they return with a ticket."
+
+
+class BindingMismatch(Refused):
+    """The person who ends is not proved to be the one who began."""
+
+    detail = (
+        "end_user_id, ticket and binding_verifier must be those of the person who opened this connect session. "
+        "No token was requested. Let the person start again from your product."
+    )
+
+
+class AnotherBrowser(Refused):
+    """The link is in use in another browser."""
+
+    detail = "This link is in use in another browser."
+
+
+class AccountMismatch(Refused):
+    """A reconnect came back with another NinjaOne account."""
+
+    detail = (
+        "The NinjaOne account has no organization in common with the one this connection held, which is kept as it was. "
+        "Connect again with the right account, or complete with confirm_account_change."
+    )
+
+
+class NotActive(Refused):
+    """The connection was disconnected."""
+
+    detail = "This connection is disconnected. Open a connect session to make a new one."
+
+
+class NotApproved(Refused):
+    """The connection waits for its approval."""
+
+    detail = "This connection waits for its approval. Compare the NinjaOne account it shows, then approve it."
+
+
+class NotPending(Refused):
+    """There is nothing to approve."""
+
+    detail = "This connection does not wait for an approval."
+
+
+class TooManyRequests(Refused):
+    """Slow down."""
+
+    detail = "Too many requests for this. Wait before the next one."
+    retry_after = 60
+
+
+class NeedsReauth(Gone):
+    """NinjaOne takes the refresh token no more.
+
+    reason   the value of a ``model.Reason``
+    """
+
+    detail = "NinjaOne accepts this connection no more. Let the customer reconnect it: the connection keeps its id."
+
+    def __init__(self, reason: str, connection: str) -> None:
+        self.reason = reason
+        self.connection = connection
+        super().__init__()
+
+
+class AccessDenied(Gone):
+    """The person chose "Deny access"."""
+
+    detail = "The person did not agree at NinjaOne. Nothing was connected. Open a new connect session to try again."
+
+
+class AuthorizationRefused(Gone):
+    """NinjaOne sent the person back with an error other than a denial."""
+
+    detail = (
+        "NinjaOne did not authorize the connection. Check the client app's scopes and redirect URI, then start again."
+    )
+
+
+class CodeRefused(Gone):
+    """NinjaOne did not take the authorization code."""
+
+    detail = "NinjaOne did not accept the authorization code: it lives about a minute. Let the person start again."
+
+
+class UnknownClient(Declined):
+    """No such client app on that host."""
+
+    detail = (
+        "NinjaOne knows no client app with this client id on this host. Check the region and the client id; "
+        "an app exists only on the host where it was registered."
+    )
+
+
+class WrongClientSecret(Declined):
+    """The client secret is not the app's."""
+
+    detail = "NinjaOne refused the client secret. Enter the secret of this client app again, or make a new one."
+
+
+class GrantNotTicked(Declined):
+    """The app lacks the grant type, or is not of platform Web."""
+
+    detail = (
+        "The client app may not do this. In NinjaOne, it must be of platform Web, with both boxes "
+        "Authorization code and Refresh token ticked."
+    )
+
+
+class InvalidScope(Declined):
+    """The app lacks a scope that was asked for."""
+
+    detail = "The client app lacks a scope that was asked for. Tick the scope in NinjaOne, or ask for less."
+
+
+class InsufficientScope(Declined):
+    """NinjaOne granted less than was asked for."""
+
+    detail = "NinjaOne granted fewer scopes than were asked for. Tick them in the client app, or ask for less."
+
+
+class NoRefreshToken(Declined):
+    """The app lacks the Refresh token grant."""
+
+    detail = "NinjaOne gave no refresh token. Tick the Refresh token box of the client app, then connect again."
+
+
+class ProviderDown(Later):
+    """NinjaOne can't be reached, or says to come back."""
+
+    detail = "NinjaOne can't be reached or is busy. Nothing is lost; try again shortly."
+    retry_after = 30
+
+
+class OutcomeUnknown(Later):
+    """The request went out and no answer that counts came back."""
+
+    detail = "NinjaOne did not give an answer that can be used. Nothing was stored; let the person start again."
+
+
+class Busy(Later):
+    """AWS refuses for now, or another call is at work on the same thing."""
+
+    detail = "This can't be done right now. Try again shortly."
+
+
+class Misconfigured(Broken):
+    """A setting, a secret or a client app is missing or wrong."""
+
+    detail = "The operator's configuration is incomplete."
+
+
+class ProviderSurprise(Broken):
+    """NinjaOne answered outside RFC 6749 and outside docs/ninjaone.md."""
+
+    detail = "NinjaOne answered in a way this version does not know."
+
+
+class SealBroken(Broken):
+    """A sealed value does not open: it was moved, changed, or sealed under another key."""
+
+    detail = "A sealed value does not open."
+
+
+class Unforeseen(Broken):
+    """A bug."""
+
+    detail = "Something unforeseen went wrong. It was recorded under the request id."

@@ -1,0 +1,1 @@
+"""The use cases, one for each privilege; each reads in the order of its effects."""

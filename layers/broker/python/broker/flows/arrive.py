@@ -1,0 +1,132 @@
+"""Receive a person from NinjaOne: check everything, redeem the state once, park the code, send them home."""
+
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from broker import ninjaone, oauth, policy
+from broker.adapters.clock import Clock, Entropy, instant, random_secret
+from broker.adapters.dynamo import Refusal
+from broker.adapters.log import Level, Log
+from broker.adapters.queues import Queue
+from broker.adapters.seal import Seal, session_spot
+from broker.adapters.sessions import FAILURES, Sessions
+from broker.config import Config
+from broker.errors import BindingMismatch, Fault, InvalidRequest, SessionExpired, SessionSpent, UnknownSession
+from broker.model import Binding, Instant, Purpose, Session, SessionId, Stage, digest, session_id
+from broker.secret import Secret
+
+_SAID = frozenset({"access_denied", "invalid_scope", "unauthorized_client", "server_error", "temporarily_unavailable"})
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where the person goes now; no location means that they stay and wait for an approval."""
+
+    session: SessionId
+    location: str | None
+
+
+class Arrive:
+    """Ends the way through NinjaOne. Nothing is asked of NinjaOne here: no token exists before ``complete``."""
+
+    def __init__(
+        self,
+        config: Config,
+        sessions: Sessions,
+        seal: Seal,
+        completions: Queue,
+        *,
+        clock: Clock,
+        entropy: Entropy,
+        log: Log,
+    ) -> None:
+        self._config, self._sessions, self._seal, self._completions = config, sessions, seal, completions
+        self._clock, self._entropy, self._log = clock, entropy, log
+
+    def __call__(self, region: str, raw_query: str, cookies: Mapping[str, Secret]) -> Home:
+        """Take what NinjaOne sent the browser back with.
+
+        cookies   by session: what the browser brought; a stranger's browser brings none for this session
+        Order     form, cookie, session, expiry, cookie's value, region, issuer; then one conditional write
+        Raises    InvalidRequest, UnknownSession, SessionExpired, SessionSpent, BindingMismatch, Busy
+        Source    RFC 6749 §4.1.2, §10.12; RFC 9207 §2.4; RFC 9700 §4.4.2, §4.7.1
+        """
+        reply = self._read(raw_query)
+        session = self._checked(region, reply, cookies)
+        if isinstance(reply, oauth.Denied):
+            return self._denied(session, reply)
+        ticket = random_secret(self._entropy)
+        self._park(session, reply, ticket)
+        if session.binding is Binding.APPROVAL:
+            self._completions.complete(session.session)
+            return Home(session.session, None)
+        return Home(session.session, self._return(session, {"ticket": ticket.reveal()}))
+
+    def _read(self, raw_query: str) -> oauth.Authorized | oauth.Denied:
+        try:
+            return oauth.authorization_reply(raw_query)
+        except oauth.Malformed as fault:
+            raise InvalidRequest(Fault("query", str(fault))) from None
+
+    def _checked(self, region: str, reply: oauth.Authorized | oauth.Denied, cookies: Mapping[str, Secret]) -> Session:
+        named = session_id(reply.state.partition(".")[0])
+        cookie = cookies.get(named) if named else None
+        if named is None or cookie is None:
+            raise BindingMismatch
+        session = self._sessions.get(named)
+        if session is None:
+            raise UnknownSession
+        now = instant(self._clock)
+        if session.expires_at <= now or session.flow_expires_at <= now:
+            raise SessionExpired
+        if not hmac.compare_digest(session.cookie, digest(cookie.reveal())):
+            self._log.event("callback.refused", Level.WARNING, session=named, cause="cookie")
+            raise BindingMismatch
+        return self._same_way(session, region, reply, now)
+
+    def _same_way(self, session: Session, region: str, reply: oauth.Authorized | oauth.Denied, now: Instant) -> Session:
+        """Check what only the session's own browser gets this far to break; each miss counts."""
+        if session.stage is not Stage.STARTED:
+            raise SessionSpent
+        place = session.place
+        issuer_fits = place is not None and reply.issuer in {None, ninjaone.issuer(place)}
+        state_fits = hmac.compare_digest(session.state, digest(reply.state))
+        if place is None or place.region != region or not issuer_fits or not state_fits:
+            self._sessions.miss(session.session, now)
+            self._log.event("callback.refused", Level.WARNING, session=session.session, cause="another_way")
+            raise BindingMismatch
+        if session.failures >= FAILURES:
+            raise SessionSpent
+        return session
+
+    def _park(self, session: Session, reply: oauth.Authorized, ticket: Secret) -> None:
+        """Keep the code, sealed, for the seconds until the backend completes."""
+        now = instant(self._clock)
+        key = self._seal.key(Purpose.CODE)
+        found = self._sessions.authorize(
+            session.session,
+            state=session.state,
+            code=self._seal.seal(key, reply.code, session_spot(session.session)),
+            code_expires_at=Instant(now + policy.CODE_LIFE),
+            ticket=digest(ticket.reveal()),
+            now=now,
+        )
+        if isinstance(found, Refusal):
+            raise SessionSpent
+        self._log.event("session.authorized", session=session.session)
+
+    def _denied(self, session: Session, reply: oauth.Denied) -> Home:
+        """Tell the product; the text is ours, whatever NinjaOne wrote."""
+        if isinstance(self._sessions.deny(session.session, state=session.state, now=instant(self._clock)), Refusal):
+            raise SessionSpent
+        error = reply.error if reply.error in _SAID else "server_error"
+        self._log.event("session.denied", Level.WARNING, session=session.session, error=error)
+        return Home(session.session, self._return(session, {"error": error}))
+
+    def _return(self, session: Session, more: Mapping[str, str]) -> str:
+        base = self._config.return_urls.get(session.return_to)
+        if base is None:
+            raise SessionExpired  # the operator took the return address off the list meanwhile
+        return f"{base}?{urlencode({'connect_session': session.session, **more})}"

@@ -1,0 +1,304 @@
+"""Complete a connect session: prove the person, exchange the code once, check, seal, keep."""
+
+import hmac
+from dataclasses import dataclass, replace
+
+from broker import oauth, policy
+from broker.adapters.clock import Clock, Entropy, instant, new_connection_id
+from broker.adapters.connections import RECONNECT_STEP, Connections, Ref
+from broker.adapters.credentials import Credentials
+from broker.adapters.dynamo import Refusal
+from broker.adapters.epoch import Epoch
+from broker.adapters.log import Level, Log
+from broker.adapters.seal import Seal, connection_spot, session_spot
+from broker.adapters.sessions import Sessions
+from broker.config import Config
+from broker.errors import (
+    AccessDenied,
+    AccountMismatch,
+    BindingMismatch,
+    BrokerError,
+    Busy,
+    Misconfigured,
+    NotActive,
+    NotAuthorized,
+    NotPending,
+    SessionExpired,
+    SessionSpent,
+    UnknownConnection,
+)
+from broker.flows.exchange import Exchange
+from broker.model import (
+    Binding,
+    Client,
+    Hot,
+    Organization,
+    Place,
+    Profile,
+    Purpose,
+    Session,
+    SessionId,
+    Stage,
+    Status,
+    TenantId,
+    Tokens,
+    digest,
+)
+from broker.secret import Secret
+
+KEEP_WAITS = (0.1, 0.5, 1.0)
+"""Seconds between attempts to store; a person is waiting, and the session's stage tells what came of them."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What only the backend that opened the session, serving the person who began, can bring."""
+
+    tenant: TenantId
+    end_user_id: str
+    ticket: Secret
+    verifier: Secret
+
+
+class Complete:
+    """Makes the connection."""
+
+    def __init__(
+        self,
+        config: Config,
+        sessions: Sessions,
+        connections: Connections,
+        seal: Seal,
+        credentials: Credentials,
+        epoch: Epoch,
+        exchange: Exchange,
+        *,
+        clock: Clock,
+        entropy: Entropy,
+        log: Log,
+    ) -> None:
+        self._config, self._sessions, self._connections = config, sessions, connections
+        self._seal, self._credentials, self._epoch, self._exchange = seal, credentials, epoch, exchange
+        self._clock, self._entropy, self._log = clock, entropy, log
+
+    def __call__(self, session: SessionId, proof: Proof, *, confirm_account_change: bool) -> tuple[Hot, Profile]:
+        """Complete for the person whose login the backend has just checked.
+
+        Called again after it succeeded, with the same proof, it gives the connection again.
+
+        Raises   BindingMismatch: nothing was asked of NinjaOne; and what ``_make`` raises
+        Source   draft-ietf-oauth-security-topics-update: the initiating session is checked before the token request
+        """
+        found = self._sessions.get(session)
+        if found is None or not _proved(found, proof):
+            self._log.event("session.unproved", session=session, tenant=proof.tenant)
+            raise BindingMismatch
+        if found.stage is Stage.COMPLETED and found.connection:
+            return self._made(Ref(found.tenant, found.connection))
+        return self._make(found, confirm_account_change=confirm_account_change)
+
+    def unattended(self, session: SessionId) -> None:
+        """Complete a session whose connection then waits for its approval."""
+        found = self._sessions.get(session)
+        if found is None or found.binding is not Binding.APPROVAL:
+            raise BindingMismatch
+        self._make(found, confirm_account_change=False)
+
+    def approve(self, ref: Ref) -> tuple[Hot, Profile]:
+        """Let a connection be used that was made without proof of the person.
+
+        Raises   UnknownConnection, NotPending, Busy
+        """
+        seen = self._connections.hot(ref)
+        if seen is None:
+            raise UnknownConnection
+        now = instant(self._clock)
+        due = {
+            "refresh_at": policy.refresh_at(now, seen.expires_at, 0.0),
+            "due_shard": policy.shard(ref.connection),
+        }
+        if isinstance(self._connections.approve(seen, {"status": Status.ACTIVE.value, **due}), Refusal):
+            raise NotPending
+        self._log.event("connection.approved", tenant=ref.tenant, connection=ref.connection)
+        return self._made(ref)
+
+    def _make(self, session: Session, *, confirm_account_change: bool) -> tuple[Hot, Profile]:
+        """Everything that may fail is fetched before the code is spent.
+
+        Order   old row, client secret, epoch, data keys; spend; exchange; look; keep
+        """
+        self._check_stage(session)
+        old = self._replaced(session)
+        client, code, verifier = self._opened(session)
+        epoch = self._active_epoch()
+        keys = {purpose: self._seal.key(purpose) for purpose in (Purpose.ACCESS, Purpose.REFRESH)}
+        client_key = self._seal.key(Purpose.CLIENT) if client.own else None
+        if isinstance(self._sessions.spend(session.session, instant(self._clock)), Refusal):
+            raise SessionSpent
+        try:
+            tokens, organizations = self._exchange(session, client, code, verifier)
+            self._check_account(session, old, organizations, confirm_account_change)
+        except BrokerError:
+            self._sessions.fail(session.session)
+            raise
+        hot, profile = self._rows(session, old, client, tokens, organizations, epoch)
+        spot = connection_spot(hot.tenant, hot.connection, hot.version)
+        assert tokens.refresh is not None  # checked in _granted
+        hot = replace(
+            hot,
+            access=self._seal.seal(keys[Purpose.ACCESS], tokens.access, spot),
+            refresh=self._seal.seal(keys[Purpose.REFRESH], tokens.refresh, spot),
+        )
+        if client_key:
+            own = connection_spot(hot.tenant, hot.connection)
+            profile = replace(profile, client=self._seal.seal(client_key, client.secret, own))
+        self._keep(hot, profile, replaces=old[0] if old else None, session=session.session)
+        self._log.event("connection.made", tenant=hot.tenant, connection=hot.connection, region=hot.place.region)
+        return hot, profile
+
+    def _keep(self, hot: Hot, profile: Profile, *, replaces: Hot | None, session: SessionId) -> None:
+        """Store at last; an acknowledgement that was lost shows in the session."""
+        for wait in KEEP_WAITS:
+            try:
+                self._connections.keep(hot, profile, replaces=replaces, session=session)
+                return
+            except Busy:
+                self._clock.sleep(wait)
+        stored = self._sessions.get(session)
+        if stored is None or stored.stage is not Stage.COMPLETED:
+            self._log.event("connection.not_kept", Level.ERROR, session=session, tenant=hot.tenant)
+            raise Busy("The tokens could not be stored. Let the person start again.")
+
+    def _check_stage(self, session: Session) -> None:
+        now = instant(self._clock)
+        if session.stage is Stage.DENIED:
+            raise AccessDenied
+        if session.stage in {Stage.CREATED, Stage.STARTED}:
+            raise NotAuthorized if session.expires_at > now else SessionExpired
+        if session.stage is not Stage.AUTHORIZED:
+            raise SessionSpent
+        if session.code_expires_at <= now:
+            raise SessionExpired
+
+    def _replaced(self, session: Session) -> tuple[Hot, Profile] | None:
+        """Find what a reconnect replaces."""
+        if session.connection is None:
+            return None
+        hot, profile = self._made(Ref(session.tenant, session.connection))
+        if hot.status is Status.DISCONNECTED:
+            raise NotActive
+        return hot, profile
+
+    def _opened(self, session: Session) -> tuple[Client, Secret, Secret]:
+        if session.code is None or session.verifier is None or session.place is None:
+            raise SessionSpent
+        spot = session_spot(session.session)
+        code = self._seal.open(session.code, Purpose.CODE, spot)
+        verifier = self._seal.open(session.verifier, Purpose.VERIFIER, spot)
+        if not session.own:
+            return self._credentials.client(self._operators(session.place)), code, verifier
+        if session.client is None:
+            raise SessionSpent
+        return (
+            Client(session.client_id, self._seal.open(session.client, Purpose.CLIENT, spot), own=True),
+            code,
+            verifier,
+        )
+
+    def _operators(self, place: Place) -> str:
+        client_id = self._config.client_ids.get(place.region)
+        if client_id is None:
+            raise Misconfigured("The parameter ClientIds names no client app for this region.")
+        return client_id
+
+    def _active_epoch(self) -> int:
+        epoch = self._epoch.active()
+        if epoch is None:
+            raise Misconfigured("The connections table was restored and is not activated; see README, Restore.")
+        return epoch
+
+    def _check_account(
+        self,
+        session: Session,
+        old: tuple[Hot, Profile] | None,
+        found: tuple[Organization, ...],
+        confirmed: bool,
+    ) -> None:
+        """Compare by id and name: ids alone start at 1 in every NinjaOne account."""
+        if old is None or confirmed:
+            return
+        hot, profile = old
+        same_host = session.place is not None and session.place.host == hot.place.host
+        known = set(profile.organizations)
+        if not same_host or (known and found and not known & set(found)):
+            self._log.event("session.other_account", session=session.session, connection=hot.connection)
+            raise AccountMismatch
+
+    def _rows(
+        self,
+        session: Session,
+        old: tuple[Hot, Profile] | None,
+        client: Client,
+        tokens: Tokens,
+        organizations: tuple[Organization, ...],
+        epoch: int,
+    ) -> tuple[Hot, Profile]:
+        now = instant(self._clock)
+        connection = session.connection or new_connection_id(self._entropy)
+        pending = session.binding is Binding.APPROVAL
+        assert session.place is not None  # checked in _opened
+        hot = Hot(
+            tenant=session.tenant,
+            connection=connection,
+            status=Status.PENDING_APPROVAL if pending else Status.ACTIVE,
+            place=session.place,
+            client_id=client.id,
+            own=client.own,
+            version=old[0].version + RECONNECT_STEP if old else 1,
+            fence=old[0].fence + RECONNECT_STEP if old else 0,
+            epoch=epoch,
+            expires_at=tokens.expires_at,
+            sent_at=now,
+            consented_at=session.authorized_at,
+            scope=tokens.scope or session.scope,
+            refresh_at=None if pending else policy.refresh_at(now, tokens.expires_at, self._jitter()),
+            due_shard=None if pending else policy.shard(connection),
+        )
+        profile = Profile(
+            tenant=session.tenant,
+            connection=connection,
+            label=session.label or _label(organizations, session.place),
+            organizations=organizations or (old[1].organizations if old else ()),
+            metadata=session.metadata or (old[1].metadata if old else {}),
+            created_at=old[1].created_at if old else now,
+            connected_at=now,
+        )
+        return hot, profile
+
+    def _jitter(self) -> float:
+        return self._entropy(1)[0] / 256
+
+    def _made(self, ref: Ref) -> tuple[Hot, Profile]:
+        hot, profile = self._connections.hot(ref), self._connections.profile(ref)
+        if hot is None or profile is None:
+            raise UnknownConnection
+        return hot, profile
+
+
+def _proved(session: Session, proof: Proof) -> bool:
+    """Check all four, whichever fails first, in the same time."""
+    return (
+        session.tenant == proof.tenant
+        and session.binding is Binding.SESSION
+        and all(
+            [
+                hmac.compare_digest(session.end_user, digest(proof.end_user_id)),
+                hmac.compare_digest(session.challenge, oauth.challenge(proof.verifier)),
+                hmac.compare_digest(session.ticket, digest(proof.ticket.reveal())) or not session.ticket,
+            ]
+        )
+    )
+
+
+def _label(organizations: tuple[Organization, ...], place: Place) -> str:
+    return organizations[0].name if organizations else place.host

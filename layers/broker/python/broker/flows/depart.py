@@ -1,0 +1,188 @@
+"""Send a person to NinjaOne: bind the browser, spend a start, check the host, leave."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from broker import ninjaone, oauth, policy
+from broker.adapters.clock import Clock, Entropy, instant, random_secret
+from broker.adapters.dynamo import Refusal
+from broker.adapters.http import Web
+from broker.adapters.log import Level, Log
+from broker.adapters.rows import session as read_session
+from broker.adapters.seal import Seal, session_spot
+from broker.adapters.sessions import STARTS, Sessions, Start
+from broker.config import Config
+from broker.errors import (
+    AnotherBrowser,
+    BrokerError,
+    Fault,
+    InvalidRequest,
+    SessionExpired,
+    SessionSpent,
+    TooManyRequests,
+    UnknownSession,
+)
+from broker.model import Client, Instant, Place, Purpose, Session, SessionId, Stage, digest
+from broker.secret import Secret
+
+
+@dataclass(frozen=True)
+class Departure:
+    """What the person sent: where to, with which client app, and whether to skip the host check.
+
+    cookie   the browser's cookie for this session, if it brought one
+    """
+
+    session: SessionId
+    place: Place
+    client: Client | None
+    cookie: Secret | None
+    check_host: bool
+
+
+class HostCheck(Enum):
+    """What NinjaOne said to an authorization request without a person."""
+
+    KNOWN = "known"
+    UNKNOWN = "unknown"  # 404: region, client id or platform is wrong
+    UNREACHABLE = "unreachable"
+
+
+@dataclass(frozen=True)
+class Leaving:
+    """The way to NinjaOne, or why it is better not taken yet.
+
+    cookie   to set in the browser, whichever it is
+    """
+
+    session: Session
+    location: str
+    cookie: Secret
+    check: HostCheck
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Say whether the person should look at their choice again before they leave."""
+        return self.check is not HostCheck.KNOWN
+
+
+class Depart:
+    """Starts the way to NinjaOne."""
+
+    def __init__(
+        self,
+        config: Config,
+        sessions: Sessions,
+        seal: Seal,
+        web: Callable[[], Web],
+        *,
+        clock: Clock,
+        entropy: Entropy,
+        log: Log,
+    ) -> None:
+        self._config, self._sessions, self._seal, self._web = config, sessions, seal, web
+        self._clock, self._entropy, self._log = clock, entropy, log
+
+    def __call__(self, departure: Departure) -> Leaving:
+        """Take one start of the session and give the address at NinjaOne.
+
+        Order   the keys, the one conditional write, the host check, the address
+        Raises   UnknownSession, SessionExpired, SessionSpent, AnotherBrowser, TooManyRequests, InvalidRequest, Busy
+        Source   RFC 6749 §4.1.1, RFC 7636 §4, RFC 9700 §2.1
+        """
+        state, cookie, verifier = (random_secret(self._entropy) for _ in range(3))
+        state = Secret(f"{departure.session}.{state.reveal()}")
+        now = instant(self._clock)
+        start = self._start(departure, state, cookie, verifier, now)
+        found = self._sessions.start(departure.session, start, now)
+        if isinstance(found, Refusal):
+            raise self._why(found, departure, now)
+        location = self._location(found, state.reveal(), oauth.challenge(verifier))
+        check = self._check(found) if departure.check_host else HostCheck.KNOWN
+        self._log.event("session.started", session=found.session, region=start.place.region, check=check.value)
+        return Leaving(found, location, cookie, check)
+
+    def miss(self, session: SessionId) -> Session:
+        """Count a form that can't be used, and give the session to show it again.
+
+        Raises   UnknownSession, SessionExpired, SessionSpent
+        """
+        now = instant(self._clock)
+        found = self._sessions.miss(session, now)
+        if isinstance(found, Refusal):
+            raise _unusable(found, now) or TooManyRequests()
+        if found.stage not in {Stage.CREATED, Stage.STARTED, Stage.DENIED}:
+            raise SessionSpent
+        return found
+
+    def _start(self, departure: Departure, state: Secret, cookie: Secret, verifier: Secret, now: Instant) -> Start:
+        place, client = departure.place, departure.client
+        spot = session_spot(departure.session)
+        return Start(
+            state=digest(state.reveal()),
+            cookie=digest(cookie.reveal()),
+            cookie_held=digest(departure.cookie.reveal() if departure.cookie else ""),
+            verifier=self._seal.seal(self._seal.key(Purpose.VERIFIER), verifier, spot),
+            flow_expires_at=Instant(now + policy.FLOW_LIFE),
+            place=place,
+            client_id=client.id if client else "",
+            client=self._seal.seal(self._seal.key(Purpose.CLIENT), client.secret, spot) if client else None,
+        )
+
+    def _location(self, session: Session, state: str, challenge: str) -> str:
+        assert session.place is not None  # the write has just set it
+        return oauth.authorization_url(
+            ninjaone.authorize_endpoint(session.place),
+            client_id=self._client_id(session),
+            redirect_uri=session.redirect_uri(session.place.region),
+            scope=ninjaone.scope_text(session.scope),
+            state=state,
+            code_challenge=challenge,
+        )
+
+    def _client_id(self, session: Session) -> str:
+        assert session.place is not None
+        client_id = session.client_id if session.own else self._config.client_ids.get(session.place.region, "")
+        if not client_id:
+            raise InvalidRequest(Fault("region", "Choose one of the regions offered."))
+        return client_id
+
+    def _check(self, session: Session) -> HostCheck:
+        """Ask as a browser without a session would: NinjaOne answers 404 to a client app it does not know.
+
+        Source   docs/ninjaone.md §1: no secret is sent and nothing changes there
+        """
+        with self._web() as web:
+            probe = self._location(session, "check", oauth.challenge(Secret("check" * 9)))
+            answer = web.get(probe, timeout=policy.CHECK_TIMEOUT)
+        if not isinstance(answer, oauth.Reply) or answer.status >= 500:
+            return HostCheck.UNREACHABLE
+        return HostCheck.UNKNOWN if answer.status == 404 else HostCheck.KNOWN
+
+    def _why(self, refusal: Refusal, departure: Departure, now: Instant) -> BrokerError:
+        """Say which clause of the write did not hold."""
+        unusable = _unusable(refusal, now)
+        if unusable or refusal.found is None:
+            return unusable or UnknownSession()
+        found = read_session(refusal.found)
+        held = digest(departure.cookie.reveal()) if departure.cookie else ""
+        if found.cookie and found.cookie != held:
+            self._log.event("session.refused", Level.WARNING, session=found.session, cause="another_browser")
+            return AnotherBrowser()
+        if found.starts >= STARTS:
+            return TooManyRequests()
+        if found.fixed_place and found.place and found.place.host != departure.place.host:
+            return InvalidRequest(Fault("region", "This link is for another region."))
+        return InvalidRequest(Fault("client_id", "Enter the client id and secret of your client app."))
+
+
+def _unusable(refusal: Refusal, now: Instant) -> BrokerError | None:
+    if refusal.found is None:
+        return UnknownSession()
+    found = read_session(refusal.found)
+    if found.expires_at <= now:
+        return SessionExpired()
+    if found.stage not in {Stage.CREATED, Stage.STARTED, Stage.DENIED}:
+        return SessionSpent()
+    return None

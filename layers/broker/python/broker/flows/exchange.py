@@ -1,0 +1,110 @@
+"""Trade an authorization code for tokens, once, and see what they open."""
+
+import json
+from collections.abc import Callable
+
+from broker import ninjaone, oauth, policy
+from broker.adapters.clock import Clock, instant
+from broker.adapters.http import Web
+from broker.adapters.log import Log
+from broker.errors import (
+    BrokerError,
+    CodeRefused,
+    GrantNotTicked,
+    InsufficientScope,
+    InvalidScope,
+    NoRefreshToken,
+    OutcomeUnknown,
+    ProviderDown,
+    ProviderSurprise,
+    SessionSpent,
+    UnknownClient,
+    WrongClientSecret,
+)
+from broker.model import Client, Organization, Place, Session, Tokens
+from broker.ninjaone import OFFLINE_ACCESS, Meaning, Outcome
+from broker.secret import Secret
+
+ORGANIZATIONS_KEPT = 20
+
+
+class Exchange:
+    """Speaks to NinjaOne's token endpoint for a person who is there to click again."""
+
+    def __init__(self, web: Callable[[], Web], clock: Clock, log: Log) -> None:
+        self._web, self._clock, self._log = web, clock, log
+
+    def __call__(
+        self, session: Session, client: Client, code: Secret, verifier: Secret
+    ) -> tuple[Tokens, tuple[Organization, ...]]:
+        """Send the code once, whatever comes of it: a code sent twice is revoked.
+
+        Raises   Declined, CodeRefused, ProviderDown, OutcomeUnknown, ProviderSurprise
+        Source   RFC 6749 §4.1.2, §4.1.3, §5
+        """
+        if session.place is None:
+            raise SessionSpent
+        redirect_uri = session.redirect_uri(session.place.region)
+        form = oauth.code_grant(client, code=code, redirect_uri=redirect_uri, verifier=verifier)
+        with self._web() as web:
+            sent_at = instant(self._clock)
+            answer = web.post(ninjaone.token_endpoint(session.place), form, timeout=policy.EXCHANGE_TIMEOUT)
+            outcome = ninjaone.classify(answer, sent_at)
+            self._log.event("code.sent", session=session.session, meaning=outcome.meaning.value, code=outcome.code)
+            tokens = _tokens(outcome, client, session.scope)
+            return tokens, self._organizations(web, session.place, tokens)
+
+    def _organizations(self, web: Web, place: Place, tokens: Tokens) -> tuple[Organization, ...]:
+        """See what the token opens. A refusal is no failure: the person's role may not list organizations."""
+        url = f"{ninjaone.api_base_url(place)}/v2/organizations?pageSize=1"
+        bearer = {"Authorization": f"Bearer {tokens.access.reveal()}"}
+        answer = web.get(url, timeout=policy.LOOK_TIMEOUT, headers=bearer)
+        if not isinstance(answer, oauth.Reply) or answer.status != 200:
+            return ()
+        return _read_organizations(answer.body)
+
+
+_DECLINED: dict[str, Callable[[bool], BrokerError]] = {
+    ninjaone.UNKNOWN_CLIENT: lambda own: UnknownClient(own=own),
+    "invalid_client": lambda own: WrongClientSecret(own=own),
+    "unauthorized_client": lambda own: GrantNotTicked(own=own),
+    "unsupported_grant_type": lambda own: GrantNotTicked(own=own),
+    "invalid_scope": lambda own: InvalidScope(own=own),
+}
+
+
+def _tokens(outcome: Outcome, client: Client, wanted: frozenset[str]) -> Tokens:
+    """Give the tokens, or raise what the answer means for a person who can click again."""
+    if outcome.tokens is None:
+        raise _refusal(outcome, client)
+    if outcome.tokens.refresh is None:
+        raise NoRefreshToken(own=client.own)
+    granted = outcome.tokens.scope
+    if granted and not wanted - {OFFLINE_ACCESS} <= granted:
+        raise InsufficientScope(own=client.own)
+    return outcome.tokens
+
+
+def _refusal(outcome: Outcome, client: Client) -> BrokerError:
+    if outcome.meaning is Meaning.DEAD:
+        return CodeRefused()
+    if outcome.meaning is Meaning.CONFIG:
+        declined = _DECLINED.get(outcome.code)
+        return declined(client.own) if declined else ProviderSurprise()
+    if outcome.meaning is Meaning.AMBIGUOUS:
+        return OutcomeUnknown()
+    return ProviderDown(retry_after=outcome.retry_after)
+
+
+def _read_organizations(body: bytes) -> tuple[Organization, ...]:
+    """Read a bare array of objects; what is none is left out."""
+    try:
+        held = json.loads(body)
+    except (ValueError, RecursionError):
+        return ()
+    entries = held if isinstance(held, list) else []
+    return tuple(
+        Organization(entry["id"], str(entry.get("name", ""))[:80])
+        for entry in entries[:ORGANIZATIONS_KEPT]
+        if isinstance(entry, dict) and isinstance(entry.get("id"), int)
+    )

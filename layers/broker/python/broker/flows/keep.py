@@ -1,0 +1,195 @@
+"""Keep fetched tokens: seal, save under the lease until the time is nearly up, else rescue."""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from broker import ninjaone, oauth, policy
+from broker.adapters.clock import Clock, Entropy
+from broker.adapters.connections import Connections, Ref
+from broker.adapters.dynamo import Refusal
+from broker.adapters.http import Web
+from broker.adapters.log import Level, Log
+from broker.adapters.queues import Why
+from broker.adapters.rescue import Rescue, Rescued
+from broker.adapters.rows import hot as read_hot
+from broker.adapters.seal import DataKey, Seal, connection_spot
+from broker.errors import Busy
+from broker.flows.shift import Shift
+from broker.model import Client, Hot, Instant, Reason, Seconds, Status, Tokens
+from broker.ninjaone import OFFLINE_ACCESS
+from broker.policy import Timing
+from broker.secret import Secret
+
+REVOKE_TIMEOUT = Seconds(5)
+FIRST_WAIT, LONGEST_WAIT = 0.1, 3.0
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """Tokens ready to be stored; ``refresh_token`` is only for revoking what nobody wants any more."""
+
+    rescued: Rescued
+    refresh_token: Secret | None = None
+
+
+class Keep:
+    """Stores what NinjaOne gave; from here on a token exists that only this process knows."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        seal: Seal,
+        rescue: Rescue,
+        timing: Timing,
+        *,
+        adaptive: bool,
+        clock: Clock,
+        entropy: Entropy,
+        log: Log,
+    ) -> None:
+        self._connections, self._seal, self._rescue, self._timing = connections, seal, rescue, timing
+        self._adaptive = adaptive
+        self._clock, self._entropy, self._log = clock, entropy, log
+
+    def seal(
+        self, held: Hot, presented: Secret, tokens: Tokens, sent_at: Instant, keys: tuple[DataKey, DataKey]
+    ) -> Sealed:
+        """Seal for the next version. An answer without a refresh token leaves the presented one good (RFC 6749 §6)."""
+        refresh = tokens.refresh or presented
+        spot = connection_spot(held.tenant, held.connection, held.version + 1)
+        access_key, refresh_key = keys
+        rescued = Rescued(
+            access=self._seal.seal(access_key, tokens.access, spot),
+            refresh=self._seal.seal(refresh_key, refresh, spot),
+            expires_at=tokens.expires_at,
+            scope=tokens.scope,
+            sent_at=sent_at,
+        )
+        return Sealed(rescued, refresh)
+
+    def save(self, held: Hot, sealed: Sealed, shift: Shift, web: Web, client: Client) -> None:
+        """Store under the lease. Only when the store refuses to the end does the rescue store get the tokens."""
+        change, remove = self._change(held, sealed.rescued, shift)
+        found = self._saved(held, change, remove, shift)
+        if found is None:
+            self._sink(held, sealed.rescued, shift)
+        elif isinstance(found, Hot):
+            self._announce(held, found)
+        else:
+            self._overtaken(held, sealed, found, shift, web, client)
+
+    def adopt(self, held: Hot, rescued: Rescued, shift: Shift) -> None:
+        """Store what an earlier attempt could only rescue. Raises   Busy: it stays where it is"""
+        change, remove = self._change(held, rescued, shift)
+        found = self._saved(held, change, remove, shift)
+        if found is None:
+            raise Busy
+        if isinstance(found, Hot):
+            self._log.count("rescued")
+            self._log.event("refresh.rescued", Level.WARNING, connection=held.connection, version=found.version)
+            self._rescue.delete(_ref(held), held.version)
+            self._announce(held, found)
+
+    def _change(self, held: Hot, tokens: Rescued, shift: Shift) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+        now = shift.now()
+        withdrawn = bool(tokens.scope) and not held.scope - {OFFLINE_ACCESS} <= tokens.scope
+        hot_until = Instant(now + policy.HOT_LIFE) if shift.why is Why.URGENT else held.hot_until
+        warn = policy.consent_warning_due(consented_at=held.consented_at, warned_at=held.warned_at, now=now)
+        change = {
+            "version": held.version + 1,
+            "access": tokens.access,
+            "refresh": tokens.refresh,
+            "expires_at": tokens.expires_at,
+            "sent_at": tokens.sent_at,
+            "refresh_at": self._next(now, tokens.expires_at, hot_until, shift),
+            "due_shard": policy.shard(held.connection),
+            "status": (Status.NEEDS_REAUTH if withdrawn else Status.ACTIVE).value,
+            **({"reason": Reason.SCOPE_WITHDRAWN.value, "ended_at": held.ended_at or now} if withdrawn else {}),
+            **({"hot_until": hot_until} if self._adaptive and hot_until else {}),
+            **({"warned_at": now} if warn else {}),
+        }
+        return change, () if withdrawn else ("reason", "ended_at")
+
+    def _next(self, now: Instant, expires_at: Instant, hot_until: Instant | None, shift: Shift) -> Instant:
+        if self._adaptive and (hot_until is None or hot_until <= now):
+            return Instant(now + int(policy.KEEP_ALIVE * (1 - 0.2 * shift.jitter)))
+        return policy.refresh_at(now, expires_at, shift.jitter)
+
+    def _saved(
+        self, held: Hot, change: Mapping[str, Any], remove: tuple[str, ...], shift: Shift
+    ) -> Hot | Refusal | None:
+        """Try until it is stored, refused for good, or the time left is needed for the rescue store (None)."""
+        wait = FIRST_WAIT
+        while True:
+            try:
+                found = self._connections.save(held, change, remove)
+            except Busy:
+                if shift.left() < self._timing.saving + wait:
+                    return None
+                self._clock.sleep(wait)
+                wait = min(2 * wait, LONGEST_WAIT)
+                continue
+            if isinstance(found, Refusal) and _is_ours(found, change):
+                return read_hot(found.found or {})  # stored before, and the acknowledgement was lost
+            return found
+
+    def _sink(self, held: Hot, tokens: Rescued, shift: Shift) -> None:
+        """Keep the tokens outside the table; the lease runs out by itself, and the next attempt looks there first."""
+        wait = FIRST_WAIT
+        while True:
+            try:
+                self._rescue.put(_ref(held), held.version, tokens)
+            except Busy:
+                if shift.left() < self._timing.slack + wait:
+                    break
+                self._clock.sleep(wait)
+                wait = min(2 * wait, LONGEST_WAIT)
+                continue
+            self._log.event("refresh.sunk", Level.ERROR, connection=held.connection, version=held.version)
+            self._log.count("sunk")
+            return
+        self._log.count("unsaved")
+        self._log.event(
+            "refresh.unsaved",
+            Level.ERROR,
+            tenant=held.tenant,
+            connection=held.connection,
+            version=held.version,
+            sealed_refresh=base64.b64encode(tokens.refresh).decode("ascii"),
+        )
+
+    def _overtaken(self, held: Hot, sealed: Sealed, refusal: Refusal, shift: Shift, web: Web, client: Client) -> None:
+        """Another write came between, though the lease was ours."""
+        row = read_hot(refusal.found) if refusal.found else None
+        if row is None or row.status is Status.DISCONNECTED or row.consented_at != held.consented_at:
+            self._log.event("refresh.superseded", connection=held.connection)
+            self._revoke(held, sealed, web, client)
+            return
+        self._log.event("lease.broken", Level.ERROR, connection=held.connection, fence=held.fence, found=row.fence)
+        self._log.count("lease_broken")
+        self._sink(held, sealed.rescued, shift)
+
+    def _revoke(self, held: Hot, sealed: Sealed, web: Web, client: Client) -> None:
+        """Give back what nobody wants any more, as well as NinjaOne lets us. Source   RFC 7009 §2"""
+        if sealed.refresh_token is not None:
+            form = oauth.revocation(client, sealed.refresh_token)
+            web.post(ninjaone.revocation_endpoint(held.place), form, timeout=REVOKE_TIMEOUT)
+
+    def _announce(self, held: Hot, row: Hot) -> None:
+        self._log.event("refresh.done", tenant=row.tenant, connection=row.connection, version=row.version)
+        if held.status is Status.NEEDS_REAUTH and row.status is Status.ACTIVE:
+            self._log.event("connection.recovered", tenant=row.tenant, connection=row.connection)
+            self._log.count("recovered")
+        if row.warned_at != held.warned_at:
+            self._log.event("consent.ending", tenant=row.tenant, connection=row.connection)
+
+
+def _is_ours(refusal: Refusal, change: Mapping[str, Any]) -> bool:
+    """A sealed value has a random nonce: the row holds ours only when our write was applied."""
+    return refusal.found is not None and refusal.found.get("access") == {"B": change["access"]}
+
+
+def _ref(held: Hot) -> Ref:
+    return Ref(held.tenant, held.connection)

@@ -1,0 +1,124 @@
+"""Open a connect session for a tenant's user, and look at it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from broker import policy
+from broker.adapters.clock import Clock, Entropy, instant, new_session_id
+from broker.adapters.log import Log
+from broker.adapters.seal import Seal, session_spot
+from broker.adapters.sessions import Sessions
+from broker.config import Config
+from broker.errors import ReturnNotListed, SessionExpired, SessionSpent, UnknownSession
+from broker.model import (
+    Binding,
+    Client,
+    ConnectionId,
+    Instant,
+    Place,
+    Purpose,
+    Session,
+    SessionId,
+    Stage,
+    TenantId,
+    digest,
+)
+from broker.ninjaone import OFFLINE_ACCESS
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What the backend asks for, checked for form.
+
+    challenge   S256 of the verifier that the backend keeps in this user's session; empty with ``approval``
+    place       None lets the person choose
+    own         the customer's own client app; ``client`` then may carry its credentials
+    """
+
+    tenant: TenantId
+    tenant_name: str
+    end_user_id: str
+    binding: Binding
+    challenge: str
+    return_to: str
+    scope: frozenset[str]
+    place: Place | None
+    own: bool
+    client: Client | None
+    label: str
+    metadata: Mapping[str, str]
+    connection: ConnectionId | None
+
+
+class Open:
+    """Opens connect sessions."""
+
+    def __init__(
+        self, config: Config, sessions: Sessions, seal: Seal, clock: Clock, entropy: Entropy, log: Log
+    ) -> None:
+        self._config, self._sessions, self._seal = config, sessions, seal
+        self._clock, self._entropy, self._log = clock, entropy, log
+
+    def __call__(self, asked: Opening) -> Session:
+        """Keep a new session; it lives half an hour and makes one connection.
+
+        Raises   ReturnNotListed, Busy
+        """
+        if asked.return_to not in self._config.return_urls:
+            raise ReturnNotListed
+        now = instant(self._clock)
+        session = self._session(new_session_id(self._entropy), asked, now)
+        self._sessions.put(session)
+        self._log.event("session.opened", session=session.session, tenant=session.tenant, binding=session.binding.value)
+        return session
+
+    def _session(self, session: SessionId, asked: Opening, now: Instant) -> Session:
+        return Session(
+            session=session,
+            tenant=asked.tenant,
+            tenant_name=asked.tenant_name,
+            connect_url=self._config.connect_url,
+            stage=Stage.CREATED,
+            binding=asked.binding,
+            return_to=asked.return_to,
+            scope=asked.scope | {OFFLINE_ACCESS},
+            label=asked.label,
+            metadata=asked.metadata,
+            created_at=now,
+            expires_at=Instant(now + policy.SESSION_LIFE),
+            own=asked.own,
+            end_user=digest(asked.end_user_id),
+            challenge=asked.challenge,
+            connection=asked.connection,
+            place=asked.place,
+            fixed_place=asked.place is not None,
+            client_id=asked.client.id if asked.client else "",
+            client=self._sealed(session, asked),
+            fixed_client=asked.client is not None,
+        )
+
+    def _sealed(self, session: SessionId, asked: Opening) -> bytes | None:
+        if asked.client is None:
+            return None
+        return self._seal.seal(self._seal.key(Purpose.CLIENT), asked.client.secret, session_spot(session))
+
+
+class Look:
+    """Shows a session to whoever holds its link; changes nothing, for mail scanners open links too."""
+
+    def __init__(self, sessions: Sessions, clock: Clock) -> None:
+        self._sessions, self._clock = sessions, clock
+
+    def __call__(self, session: SessionId | None) -> Session:
+        """Find a session that can still be started.
+
+        Raises   UnknownSession, SessionExpired, SessionSpent
+        """
+        found = self._sessions.get(session) if session else None
+        if found is None:
+            raise UnknownSession
+        if found.expires_at <= instant(self._clock):
+            raise SessionExpired
+        if found.stage not in {Stage.CREATED, Stage.STARTED, Stage.DENIED}:
+            raise SessionSpent
+        return found

@@ -1,0 +1,244 @@
+"""Refresh one connection: read, open, lease, look in the rescue store, post once; then keep or settle.
+
+All that is remote is fetched before the lease, so that whatever fails there leaves the row untouched.
+"""
+
+import base64
+from dataclasses import dataclass
+
+from broker import ninjaone, oauth, policy
+from broker.adapters.clock import Clock, Entropy
+from broker.adapters.connections import Connections, Ref
+from broker.adapters.credentials import Credentials
+from broker.adapters.http import Web
+from broker.adapters.log import Level, Log
+from broker.adapters.queues import Why
+from broker.adapters.rescue import Rescue
+from broker.adapters.rows import hot as read_hot
+from broker.adapters.seal import DataKey, Seal, connection_spot
+from broker.errors import BrokerError, Busy, SealBroken
+from broker.flows.keep import Keep
+from broker.flows.settle import Settle
+from broker.flows.shift import Shift
+from broker.model import Client, Hot, Instant, Purpose, Seconds, Status
+from broker.ninjaone import Meaning, Outcome
+from broker.policy import Timing
+from broker.secret import Secret
+
+AHEAD = Seconds(60)
+"""How much before its time a connection may be refreshed: a sweep orders what is due until the next one."""
+URGENT_GAP = Seconds(60)
+"""Callers may ask as often as they like; NinjaOne is not asked more often than this for one connection."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What a refresh needs, in hand before the lease is taken."""
+
+    token: Secret
+    client: Client
+    access_key: DataKey
+    refresh_key: DataKey
+
+
+class Renewal:
+    """Refreshes one connection at a time; a failure of one is no failure of another."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        seal: Seal,
+        credentials: Credentials,
+        rescue: Rescue,
+        keep: Keep,
+        settle: Settle,
+        timing: Timing,
+        *,
+        clock: Clock,
+        entropy: Entropy,
+        log: Log,
+    ) -> None:
+        self._connections, self._seal, self._credentials = connections, seal, credentials
+        self._rescue, self._keep, self._settle, self._timing = rescue, keep, settle, timing
+        self._clock, self._entropy, self._log = clock, entropy, log
+
+    def __call__(self, ref: Ref, shift: Shift, web: Web) -> None:
+        """Refresh it if it is due. What can't be done now stays due."""
+        try:
+            self._refresh(ref, shift, web)
+        except SealBroken:
+            self._log.event("seal.broken", Level.ERROR, tenant=ref.tenant, connection=ref.connection)
+            self._log.count("seal_broken")
+        except BrokerError as error:
+            cause = type(error).__name__
+            self._log.event("refresh.put_off", Level.WARNING, connection=ref.connection, cause=cause)
+            self._log.count("put_off")
+
+    def _refresh(self, ref: Ref, shift: Shift, web: Web) -> None:
+        """Order   gate, read, brakes, open, lease, rescue, gate, post"""
+        if shift.left() < self._timing.whole:
+            raise Busy("The time of this invocation is up.")
+        seen = self._connections.hot(ref)
+        if seen is None:
+            self._log.event("order.unknown", Level.WARNING, connection=ref.connection)
+            return
+        if not self._is_wanted(seen, shift) or self._is_held(seen, shift):
+            return
+        opened = self._open(ref, seen)
+        held = self._lease(seen, shift)
+        if held is None or self._adopt(ref, seen, held, shift):
+            return
+        if shift.left() < self._timing.after_gate:
+            self._settle.release(held, shift, retry_in=Seconds(0))
+            raise Busy("The time of this invocation is up.")
+        self._post(held, opened, shift, web)
+
+    def _is_wanted(self, seen: Hot, shift: Shift) -> bool:
+        """Say whether to go on: the row decides, never the index or the order."""
+        now = shift.now()
+        if seen.status not in {Status.ACTIVE, Status.NEEDS_REAUTH} or seen.refresh is None:
+            return False
+        if seen.epoch != shift.epoch:
+            self._log.event("refresh.other_epoch", Level.WARNING, connection=seen.connection, epoch=seen.epoch)
+            return False
+        if seen.lease_until is not None and seen.lease_until >= now - self._timing.skew:
+            return False
+        if seen.struck_at is not None and now - seen.struck_at < policy.STRIKE_GAP:
+            return False
+        return shift.why is Why.RESCUE or _is_due(seen, shift, now)
+
+    def _is_held(self, seen: Hot, shift: Shift) -> bool:
+        """Wait behind a brake, without coming back every minute."""
+        until = shift.held_until(seen)
+        if until is None:
+            return False
+        if seen.refresh_at is not None and seen.refresh_at < until:
+            self._connections.settle(seen, {"refresh_at": self._spread(until)}, ())
+        return True
+
+    def _open(self, ref: Ref, seen: Hot) -> Opened:
+        """Raises   SealBroken, Misconfigured, Busy"""
+        spot = connection_spot(seen.tenant, seen.connection, seen.version)
+        return Opened(
+            token=self._seal.open(seen.refresh or b"", Purpose.REFRESH, spot),
+            client=self._client(ref, seen),
+            access_key=self._seal.key(Purpose.ACCESS),
+            refresh_key=self._seal.key(Purpose.REFRESH),
+        )
+
+    def _client(self, ref: Ref, seen: Hot) -> Client:
+        if not seen.own:
+            return self._credentials.client(seen.client_id)
+        profile = self._connections.profile(ref)
+        spot = connection_spot(seen.tenant, seen.connection)
+        sealed = profile.client if profile else None
+        return Client(seen.client_id, self._seal.open(sealed or b"", Purpose.CLIENT, spot), own=True)
+
+    def _lease(self, seen: Hot, shift: Shift) -> Hot | None:
+        """Take the lease, or find that a lost acknowledgement was this very one. None when another holds it."""
+        attempt = base64.urlsafe_b64encode(self._entropy(12)).decode("ascii")
+        now = shift.now()
+        for wait in (0.2, 1.0, None):
+            try:
+                found = self._connections.lease(
+                    seen,
+                    attempt=attempt,
+                    until=Instant(now + self._timing.lease),
+                    ended=Instant(now - self._timing.skew),
+                )
+                break
+            except Busy:
+                if wait is None:
+                    raise
+                self._clock.sleep(wait)
+        if isinstance(found, Hot):
+            return found
+        mine = found.found is not None and found.found.get("attempt") == {"S": attempt}
+        return read_hot(found.found) if mine and found.found else None
+
+    def _adopt(self, ref: Ref, seen: Hot, held: Hot, shift: Shift) -> bool:
+        """Put a rescued token into the row instead of asking for another.
+
+        Only after an attempt without a clear end can there be one; while the rescue store can't be read,
+        the token in the row may be an old one, and must not be presented.
+        """
+        if not (seen.attempt or seen.doubt or shift.why is Why.RESCUE):
+            return False
+        try:
+            rescued = self._rescue.get(ref, held.version)
+        except Busy:
+            self._settle.release(held, shift, retry_in=policy.BRAKE_FIRST)
+            raise
+        if rescued is not None:
+            self._keep.adopt(held, rescued, shift)
+            return True
+        if shift.why is Why.RESCUE:
+            self._rescue.drop_older(ref, held.version)
+            self._settle.release(held, shift, retry_in=None)
+            return True
+        return False
+
+    def _post(self, held: Hot, opened: Opened, shift: Shift, web: Web) -> None:
+        """Present the token, once; a second time only when NinjaOne refused the client's secret and a newer one exists."""
+        outcome, sent_at = self._ask(held, opened, web, shift)
+        if outcome.meaning is Meaning.CONFIG and outcome.code == "invalid_client" and not held.own:
+            fresh = self._newer(opened.client)
+            if fresh is not None and shift.left() >= self._timing.after_gate:
+                opened = Opened(opened.token, fresh, opened.access_key, opened.refresh_key)
+                outcome, sent_at = self._ask(held, opened, web, shift)
+        if outcome.tokens is not None:
+            shift.succeeded(held)
+            sealed = self._keep.seal(
+                held, opened.token, outcome.tokens, sent_at, (opened.access_key, opened.refresh_key)
+            )
+            self._keep.save(held, sealed, shift, web, opened.client)
+            return
+        self._settle(held, outcome, shift)
+
+    def _newer(self, client: Client) -> Client | None:
+        """Read the secret past the cache; trouble there is no reason to change the outcome."""
+        try:
+            return self._credentials.newer(client)
+        except BrokerError:
+            return None
+
+    def _ask(self, held: Hot, opened: Opened, web: Web, shift: Shift) -> tuple[Outcome, Instant]:
+        """Source   RFC 6749 §6"""
+        sent_at = shift.now()
+        form = oauth.refresh_grant(opened.client, opened.token)
+        timeout = Seconds(self._timing.read)
+        outcome = ninjaone.classify(web.post(ninjaone.token_endpoint(held.place), form, timeout=timeout), sent_at)
+        self._log.count("attempts")
+        self._log.count(_COUNTERS[outcome.meaning])
+        level = Level.INFO if outcome.meaning is Meaning.GRANTED else Level.WARNING
+        self._log.event(
+            "refresh.answered",
+            level,
+            tenant=held.tenant,
+            connection=held.connection,
+            meaning=outcome.meaning.value,
+            code=outcome.code,
+            version=held.version,
+            fence=held.fence,
+        )
+        return outcome, sent_at
+
+    def _spread(self, until: Instant) -> Instant:
+        return Instant(until + self._entropy(1)[0] % 60)
+
+
+_COUNTERS = {
+    Meaning.GRANTED: "renewed",
+    Meaning.DEAD: "dead_verdict",
+    Meaning.CONFIG: "config",
+    Meaning.THROTTLED: "throttled",
+    Meaning.UNAVAILABLE: "unavailable",
+    Meaning.AMBIGUOUS: "ambiguous",
+    Meaning.NOT_SENT: "not_sent",
+}
+
+
+def _is_due(seen: Hot, shift: Shift, now: Instant) -> bool:
+    if shift.why is Why.URGENT:
+        return seen.expires_at - now < shift.min_ttl and now - seen.sent_at >= URGENT_GAP
+    return seen.refresh_at is not None and seen.refresh_at <= now + AHEAD

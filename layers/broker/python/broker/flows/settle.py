@@ -1,0 +1,164 @@
+"""Settle an attempt that brought no tokens: whose turn it is decides what happens to the row."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from broker import policy
+from broker.adapters.brakes import app_brake, host_brake
+from broker.adapters.clock import Entropy
+from broker.adapters.connections import Connections, Ref
+from broker.adapters.log import Level, Log
+from broker.adapters.rescue import Rescue
+from broker.errors import Busy
+from broker.flows.keep import Keep
+from broker.flows.shift import Shift
+from broker.model import Hot, Instant, Reason, Seconds, Status
+from broker.ninjaone import Meaning, Outcome
+from broker.policy import Timing
+
+_FREE = ("lease_until", "attempt")
+HOLD = Seconds(900)
+"""How long a verdict is put off while the whole fleet gets such verdicts."""
+RETRY = Seconds(60)
+
+
+class Settle:
+    """Notes what came of an attempt. A note that is lost leaves the lease to run out by itself."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        rescue: Rescue,
+        keep: Keep,
+        timing: Timing,
+        *,
+        entropy: Entropy,
+        log: Log,
+    ) -> None:
+        self._connections, self._rescue, self._keep, self._timing = connections, rescue, keep, timing
+        self._entropy, self._log = entropy, log
+
+    def __call__(self, held: Hot, outcome: Outcome, shift: Shift) -> None:
+        """Settle every outcome but a grant. Raises   Busy"""
+        if outcome.meaning is Meaning.DEAD:
+            self._dead(held, shift)
+        elif outcome.meaning is Meaning.AMBIGUOUS:
+            self._ambiguous(held, outcome, shift)
+        elif outcome.meaning is Meaning.CONFIG:
+            self._config(held, outcome, shift)
+        elif outcome.meaning is Meaning.THROTTLED:
+            self._throttled(held, outcome, shift)
+        else:
+            self.release(held, shift, retry_in=Seconds(outcome.retry_after or RETRY))
+            shift.failed(held, outcome.code)
+
+    def release(self, held: Hot, shift: Shift, *, retry_in: Seconds | None) -> None:
+        """Give the lease back. NinjaOne carried nothing out.
+
+        retry_in   None leaves the schedule as it is
+        """
+        change = {} if retry_in is None else self._due(Instant(shift.now() + retry_in))
+        self._note(held, change, _FREE)
+
+    def _ambiguous(self, held: Hot, outcome: Outcome, shift: Shift) -> None:
+        """NinjaOne may have rotated the token: let nobody ask again before a late request has surely died.
+
+        The token is presented again then: if the first request was lost, it must be; if the answer was lost,
+        the token is dead anyway, and there is nothing left to break. See docs/refresh.md, Ambiguity.
+        """
+        until = Instant(shift.now() + self._timing.quarantine)
+        self._note(held, {"lease_until": until, "doubt": True, **self._due(Instant(until + self._timing.skew))}, ())
+        shift.failed(held, outcome.code)
+
+    def _config(self, held: Hot, outcome: Outcome, shift: Shift) -> None:
+        """The client app or its secret is wrong: that is never the customer's consent, so it never strikes."""
+        until = self._pulled(app_brake(held.place.host, held.client_id), outcome.code, shift)
+        self._note(held, self._due(until), _FREE)
+
+    def _throttled(self, held: Hot, outcome: Outcome, shift: Shift) -> None:
+        """Hold the whole host for as long as NinjaOne says. Source   RFC 6585 §4"""
+        until = self._pulled(host_brake(held.place.host), outcome.code, shift, at_least=outcome.retry_after)
+        self._note(held, self._due(until), _FREE)
+
+    def _pulled(self, name: str, cause: str, shift: Shift, *, at_least: Seconds | None = None) -> Instant:
+        try:
+            return shift.pull(name, cause, at_least=at_least)
+        except Busy:
+            return Instant(shift.now() + max(policy.BRAKE_FIRST, at_least or 0))
+
+    def _dead(self, held: Hot, shift: Shift) -> None:
+        """Believe a dead verdict only twice, on the token that is stored, with nothing in the rescue store.
+
+        Order   read again; rescue store; strike; and with the last strike, whether the whole fleet is struck
+        """
+        ref = Ref(held.tenant, held.connection)
+        row = self._connections.hot(ref)
+        if row is None or (row.version, row.fence) != (held.version, held.fence):
+            self._log.event("verdict.dropped", Level.WARNING, connection=held.connection)
+            return
+        rescued = self._rescue.get(ref, held.version)
+        if rescued is not None:
+            self._keep.adopt(held, rescued, shift)
+            return
+        strikes = held.strikes + 1
+        if strikes < policy.STRIKES:
+            soon = Instant(shift.now() + policy.STRIKE_GAP)
+            self._note(held, {"strikes": strikes, "struck_at": shift.now(), **self._due(soon)}, _FREE)
+            self._tally(shift)
+        elif self._tally(shift):
+            self._log.event("verdict.held", Level.ERROR, connection=held.connection)
+            self._log.count("verdicts_held")
+            self._note(held, {"struck_at": shift.now(), **self._due(Instant(shift.now() + HOLD))}, _FREE)
+        else:
+            self._give_up(held, strikes, shift)
+
+    def _tally(self, shift: Shift) -> bool:
+        """Count a verdict; say whether so many fell lately that NinjaOne must be at fault."""
+        try:
+            fleet = shift.verdict()
+        except Busy:
+            return True
+        return policy.is_incident(fleet.tried, fleet.dead)
+
+    def _give_up(self, held: Hot, strikes: int, shift: Shift) -> None:
+        """The customer's turn. The tokens stay sealed and are tried daily: NinjaOne's mistakes heal."""
+        now = shift.now()
+        if held.status is Status.NEEDS_REAUTH and held.ended_at and now - held.ended_at >= policy.PROBE_FOR:
+            self._note(held, {}, (*_FREE, "access", "refresh", "refresh_at", "due_shard"))
+            self._log.event("connection.forgotten", tenant=held.tenant, connection=held.connection)
+            return
+        reason = _kept(held) or policy.reason_for(doubt=held.doubt, consented_at=held.consented_at, now=now)
+        change = {
+            "status": Status.NEEDS_REAUTH.value,
+            "reason": reason.value,
+            "ended_at": held.ended_at or now,
+            "strikes": strikes,
+            "struck_at": now,
+            **self._due(Instant(now + policy.PROBE_EVERY)),
+        }
+        self._note(held, change, _FREE)
+        if held.status is not Status.NEEDS_REAUTH:
+            self._log.event(
+                "connection.needs_reauth",
+                Level.WARNING,
+                tenant=held.tenant,
+                connection=held.connection,
+                reason=reason.value,
+            )
+            self._log.count("needs_reauth")
+            self._log.count("lost_in_rotation", int(reason is Reason.LOST_IN_ROTATION))
+
+    def _due(self, at: Instant) -> Mapping[str, Any]:
+        """Set when to come back, spread over some seconds."""
+        return {"refresh_at": Instant(at + self._entropy(1)[0] % 16)}
+
+    def _note(self, held: Hot, change: Mapping[str, Any], remove: tuple[str, ...]) -> None:
+        try:
+            self._connections.settle(held, change, remove)
+        except Busy:
+            self._log.event("lease.left", Level.WARNING, connection=held.connection)
+
+
+def _kept(held: Hot) -> Reason | None:
+    """A probe that fails again learns nothing new; a scope withdrawn earlier is not why the token died."""
+    return held.reason if held.reason is not Reason.SCOPE_WITHDRAWN else None

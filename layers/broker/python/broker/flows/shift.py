@@ -1,0 +1,101 @@
+"""What the workers of one order share: the deadline, the jitter, the brakes, the tally."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from broker import policy
+from broker.adapters.brakes import Brake, Brakes, Fleet, app_brake, host_brake
+from broker.adapters.clock import Clock, instant
+from broker.adapters.log import Level, Log
+from broker.adapters.queues import Why
+from broker.model import Hot, Instant, Seconds
+
+FAILURES_IN_A_ROW = 3
+"""So many failures of one host without a success between: more requests would only be lost as well."""
+
+
+@dataclass
+class Shift:
+    """One order being worked.
+
+    left     seconds until the platform kills this invocation
+    jitter   0 to 1, one for all: what is sealed together comes due together
+    """
+
+    why: Why
+    min_ttl: Seconds
+    epoch: int
+    jitter: float
+    left: Callable[[], float]
+    brakes: Brakes
+    clock: Clock
+    log: Log
+    _known: dict[str, Brake | None] = field(default_factory=dict)
+    _failures: Counter[str] = field(default_factory=Counter)
+    _tried: int = 0
+    _dead: int = 0
+
+    def now(self) -> Instant:
+        """The current second."""
+        return instant(self.clock)
+
+    def held_until(self, row: Hot) -> Instant | None:
+        """Say until when refreshes of this row's host or client app are held, if they are. Raises   Busy"""
+        found = [self._read(name) for name in _names(row)]
+        until = max((brake.until for brake in found if brake), default=Instant(0))
+        return until if until > self.now() else None
+
+    def pull(self, name: str, cause: str, *, at_least: Seconds | None = None) -> Instant:
+        """Hold refreshes, longer each time in a row; say until when. A brake that can't be stored holds this order."""
+        old = self._known.get(name)
+        if old and old.until > self.now():
+            return old.until
+        level = old.level + 1 if old else 0
+        until = Instant(self.now() + max(policy.brake_for(level), at_least or 0))
+        self._known[name] = brake = Brake(until, level, cause)
+        self.log.event("brake.pulled", Level.ERROR, brake=name, cause=cause, until=until)
+        self.log.count("brake_pulled")
+        self.brakes.pull(name, brake)
+        return until
+
+    def succeeded(self, row: Hot) -> None:
+        """Note a success: whatever held this row's host or app is over."""
+        self._tried += 1
+        self._failures[row.place.host] = 0
+        for name in _names(row):
+            if self._known.get(name):
+                self._known[name] = None
+                self.brakes.loosen(name)
+
+    def failed(self, row: Hot, cause: str) -> None:
+        """Note that the host did not serve a request; several in a row pull its brake."""
+        self._failures[row.place.host] += 1
+        if self._failures[row.place.host] >= FAILURES_IN_A_ROW:
+            self.pull(host_brake(row.place.host), cause)
+
+    def verdict(self) -> Fleet:
+        """Note a dead verdict, and tell what the whole fleet saw lately. Raises   Busy"""
+        self._dead += 1
+        self._tried += 1
+        return self.report()
+
+    def report(self) -> Fleet:
+        """Hand the tally in. Raises   Busy"""
+        tried, dead = self._tried, self._dead
+        self._tried = self._dead = 0
+        return self.brakes.report(tried=tried, dead=dead, now=self.now())
+
+    @property
+    def has_tally(self) -> bool:
+        """Say whether there is something to hand in."""
+        return self._tried > 0
+
+    def _read(self, name: str) -> Brake | None:
+        if name not in self._known:
+            self._known[name] = self.brakes.read(name)
+        return self._known[name]
+
+
+def _names(row: Hot) -> tuple[str, str]:
+    return host_brake(row.place.host), app_brake(row.place.host, row.client_id)

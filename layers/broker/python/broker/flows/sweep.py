@@ -1,0 +1,72 @@
+"""Find what falls due, and order its refresh: the cost grows with what is due, never with what is stored."""
+
+from collections.abc import Sequence
+
+from broker import policy
+from broker.adapters.clock import Clock, instant
+from broker.adapters.connections import Connections, Ref
+from broker.adapters.log import Level, Log
+from broker.adapters.queues import ORDER_SIZE, Queue, Why
+from broker.adapters.rescue import Rescue
+from broker.errors import Busy
+from broker.model import Instant, Seconds
+
+HORIZON = Seconds(60)
+"""How far ahead a sweep looks: to the next one."""
+BEHIND = 50
+"""Orders that wait: with so many, the refreshers are behind, and more orders only repeat what they hold."""
+PAGES = 200
+"""Pages of one shard in one sweep; what is left is still due a minute later."""
+RESCUE_EVERY = Seconds(900)
+RESCUES = 100
+
+
+class Sweep:
+    """Runs every minute."""
+
+    def __init__(self, connections: Connections, orders: Queue, rescue: Rescue, *, clock: Clock, log: Log) -> None:
+        self._connections, self._orders, self._rescue = connections, orders, rescue
+        self._clock, self._log = clock, log
+
+    def __call__(self) -> None:
+        """Order what is due until the next sweep; stop early when the queue is behind.
+
+        Raises   Busy: the next tick comes anyway
+        """
+        now = instant(self._clock)
+        ordered = sum(self._sweep(shard, now) for shard in range(policy.SHARDS))
+        rescued = self._rescues(now)
+        self._log.count("ordered", ordered)
+        self._log.event("sweep.done", ordered=ordered, rescued=rescued)
+
+    def _sweep(self, shard: int, now: Instant) -> int:
+        """Order one shard, soonest first. Rows with one instant were sealed together and stay in one order."""
+        ordered, start = 0, None
+        for _ in range(PAGES):
+            if self._orders.waiting() >= BEHIND:
+                self._log.event("sweep.behind", Level.WARNING, shard=shard, ordered=ordered)
+                break
+            found, start = self._connections.due(shard, Instant(now + HORIZON), start, ORDER_SIZE)
+            self._order(found)
+            ordered += len(found)
+            if start is None:
+                break
+        return ordered
+
+    def _order(self, refs: Sequence[Ref]) -> None:
+        if refs:
+            self._orders.order(Why.DUE, refs)
+
+    def _rescues(self, now: Instant) -> int:
+        """Now and then, order what waits in the rescue store, so that nothing stays there unseen."""
+        if now % RESCUE_EVERY >= HORIZON:
+            return 0
+        try:
+            waiting = [ref for ref, _version in self._rescue.waiting(RESCUES)]
+        except Busy:
+            self._log.event("rescue.not_listed", Level.WARNING)
+            return 0
+        if waiting:
+            self._log.count("rescue_waiting", len(waiting))
+            self._orders.order(Why.RESCUE, waiting)
+        return len(waiting)

@@ -1,0 +1,104 @@
+"""Give an access token that is good for long enough; never ask NinjaOne, never fail while the held one is valid."""
+
+from dataclasses import dataclass
+
+from broker import ninjaone
+from broker.adapters.clock import Clock, instant
+from broker.adapters.connections import Connections, Ref
+from broker.adapters.log import Level, Log
+from broker.adapters.queues import Queue, Why
+from broker.adapters.seal import Seal, connection_spot
+from broker.errors import Busy, Later, NeedsReauth, NotActive, NotApproved, UnknownConnection
+from broker.model import Hot, Instant, Purpose, Seconds, Status
+from broker.secret import Secret
+
+WAIT = Seconds(20)
+"""How long to wait for a refresh; API Gateway cuts an answer off at 30 s."""
+FIRST_LOOK, LONGEST_LOOK = 0.25, 1.0
+MARGIN = Seconds(5)
+"""A token that ends sooner is not worth giving: clocks differ, and the answer travels."""
+RETRY_AFTER = 10
+
+
+@dataclass(frozen=True)
+class Vended:
+    """An access token, until when it is good, and where to use it."""
+
+    access: Secret
+    expires_at: Instant
+    expires_in: Seconds
+    api_base_url: str
+
+
+class NoTokenYet(Later):
+    """The held token ended and the refresh is not through."""
+
+    detail = "The access token ended and its refresh is not through yet. Try again shortly."
+    retry_after = RETRY_AFTER
+
+
+class Vend:
+    """Gives access tokens. It can't open a refresh token: KMS and its role see to that."""
+
+    def __init__(self, connections: Connections, seal: Seal, urgent: Queue, clock: Clock, log: Log) -> None:
+        self._connections, self._seal, self._urgent = connections, seal, urgent
+        self._clock, self._log = clock, log
+
+    def __call__(self, ref: Ref, *, min_ttl: Seconds) -> Vended:
+        """Give the held token when it lasts ``min_ttl``; else order a refresh and wait for it a while.
+
+        Order    a valid token is given before anything is said against the connection
+        Raises   UnknownConnection, NotActive, NotApproved, NeedsReauth, NoTokenYet, Busy, SealBroken
+        """
+        row = self._found(ref)
+        if self._left(row) < min_ttl and row.status is Status.ACTIVE:
+            row = self._awaited(ref, row, min_ttl)
+        if self._left(row) > MARGIN and row.access is not None:
+            return self._vended(row)
+        if row.status is Status.NEEDS_REAUTH:
+            raise NeedsReauth(row.reason.value if row.reason else "revoked", row.connection)
+        raise NoTokenYet
+
+    def _found(self, ref: Ref) -> Hot:
+        row = self._connections.vendable(ref)
+        if row is None:
+            raise UnknownConnection
+        if row.status is Status.DISCONNECTED:
+            raise NotActive
+        if row.status is Status.PENDING_APPROVAL:
+            raise NotApproved
+        return row
+
+    def _awaited(self, ref: Ref, row: Hot, min_ttl: Seconds) -> Hot:
+        """Order a refresh and look until it is done; a trouble on the way leaves what is held."""
+        try:
+            self._urgent.order(Why.URGENT, [ref], min_ttl=min_ttl)
+        except Busy:
+            self._log.event("refresh.not_ordered", Level.WARNING, tenant=ref.tenant, connection=ref.connection)
+            return row
+        until, wait, before = self._clock.now() + WAIT, FIRST_LOOK, row.version
+        while self._clock.now() + wait < until:
+            self._clock.sleep(wait)
+            row = self._looked(ref, row)
+            if row.status is not Status.ACTIVE or row.version != before or self._left(row) >= min_ttl:
+                return row
+            wait = min(2 * wait, LONGEST_LOOK)
+        return row
+
+    def _looked(self, ref: Ref, row: Hot) -> Hot:
+        try:
+            return self._found(ref)
+        except Busy:
+            return row
+
+    def _left(self, row: Hot) -> Seconds:
+        return Seconds(row.expires_at - instant(self._clock))
+
+    def _vended(self, row: Hot) -> Vended:
+        assert row.access is not None  # checked by the caller
+        spot = connection_spot(row.tenant, row.connection, row.version)
+        access = self._seal.open(row.access, Purpose.ACCESS, spot)
+        left = self._left(row)
+        self._log.observe("token_left", left, min)
+        self._log.event("token.vended", tenant=row.tenant, connection=row.connection, left=left, version=row.version)
+        return Vended(access, row.expires_at, left, ninjaone.api_base_url(row.place))

@@ -1,0 +1,242 @@
+"""The nouns: identifiers, instants, tokens, connect sessions, connections."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NewType
+
+from broker.secret import Secret
+
+Instant = NewType("Instant", int)
+"""Unix seconds, UTC."""
+
+Seconds = NewType("Seconds", int)
+
+TenantId = NewType("TenantId", str)
+"""The SaaS's own name of its customer; unverified text never becomes one without ``tenant_id``."""
+
+SessionId = NewType("SessionId", str)
+ConnectionId = NewType("ConnectionId", str)
+
+_TENANT = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_SESSION = re.compile(r"ses_[a-z2-7]{26}")
+_CONNECTION = re.compile(r"con_[a-z2-7]{26}")
+
+
+def tenant_id(text: str) -> TenantId | None:
+    """Read a tenant's name, or give None where the text is none."""
+    return TenantId(text) if _TENANT.fullmatch(text) else None
+
+
+def session_id(text: str) -> SessionId | None:
+    """Read a connect session's id, or give None where the text is none."""
+    return SessionId(text) if _SESSION.fullmatch(text) else None
+
+
+def connection_id(text: str) -> ConnectionId | None:
+    """Read a connection's id, or give None where the text is none."""
+    return ConnectionId(text) if _CONNECTION.fullmatch(text) else None
+
+
+def digest(text: str) -> str:
+    """Name a random secret by its SHA-256, so that what is stored can't be presented."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Purpose(StrEnum):
+    """What a sealed value is for; KMS lets a function use only the purposes its role names."""
+
+    ACCESS = "access"
+    REFRESH = "refresh"
+    CLIENT = "client"
+    CODE = "code"
+    VERIFIER = "verifier"
+
+
+class Status(StrEnum):
+    """How a connection is."""
+
+    ACTIVE = "active"
+    NEEDS_REAUTH = "needs_reauth"
+    DISCONNECTED = "disconnected"
+    PENDING_APPROVAL = "pending_approval"
+
+
+class Reason(StrEnum):
+    """Why a connection needs its customer."""
+
+    REVOKED = "revoked"
+    LOST_IN_ROTATION = "lost_in_rotation"
+    CONSENT_ENDED = "consent_ended"
+    SCOPE_WITHDRAWN = "scope_withdrawn"
+
+
+class Stage(StrEnum):
+    """How far a connect session has come."""
+
+    CREATED = "created"
+    STARTED = "started"
+    AUTHORIZED = "authorized"
+    DENIED = "denied"
+    EXCHANGING = "exchanging"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+class Binding(StrEnum):
+    """What proves that the person who ends a connect session is the one who began it."""
+
+    SESSION = "session"
+    APPROVAL = "approval"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A NinjaOne host and the region key it is known by; ``branded`` for a customer's own host name."""
+
+    region: str
+    host: str
+
+
+@dataclass(frozen=True)
+class Client:
+    """A NinjaOne client app: the operator's, or one that the customer registered."""
+
+    id: str
+    secret: Secret
+    own: bool = False  # the customer's own app
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """What NinjaOne granted.
+
+    refresh   absent when the answer to a refresh carried none: the one held stays good (RFC 6749 §6)
+    expires_at   counted from before the request was sent
+    scope     empty when the answer did not say
+    """
+
+    access: Secret
+    refresh: Secret | None
+    expires_at: Instant
+    scope: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Organization:
+    """One organization in the connected NinjaOne account."""
+
+    id: int
+    name: str
+
+
+@dataclass(frozen=True)
+class Hot:
+    """The row that refreshing and vending touch; it stays within 1,024 bytes.
+
+    Shape
+    tenant, connection   the key
+    version     how many token generations were stored; every change of tokens adds one
+    fence       how many leases were taken; a fencing token
+    lease_until, attempt   the write-ahead intent of the refresh that may be in flight
+    strikes, struck_at     dead verdicts on this version, and when the last one was counted
+    sent_at     when the held tokens were asked for
+    epoch       the restore epoch under which the row may be presented
+    access, refresh        sealed; absent once disconnected
+    refresh_at, due_shard  the sparse ``due`` index; absent while nothing is to be done
+    own         the client app is the customer's: its secret lies sealed in the profile row
+    doubt       some attempt on this version ended without a clear answer
+    ended_at    since when the connection needs its customer
+    hot_until   until then refreshed ahead of expiry under the adaptive policy
+    warned_at   when the coming end of consent was last announced
+    """
+
+    tenant: TenantId
+    connection: ConnectionId
+    status: Status
+    place: Place
+    client_id: str
+    own: bool
+    version: int
+    fence: int
+    epoch: int
+    expires_at: Instant
+    sent_at: Instant
+    consented_at: Instant
+    scope: frozenset[str]
+    access: bytes | None = None
+    refresh: bytes | None = None
+    reason: Reason | None = None
+    refresh_at: Instant | None = None
+    due_shard: int | None = None
+    lease_until: Instant | None = None
+    attempt: str | None = None
+    strikes: int = 0
+    struck_at: Instant | None = None
+    doubt: bool = False
+    ended_at: Instant | None = None
+    hot_until: Instant | None = None
+    warned_at: Instant | None = None
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The row that is read rarely: what a connection is called and what it was made with."""
+
+    tenant: TenantId
+    connection: ConnectionId
+    label: str
+    organizations: tuple[Organization, ...]
+    metadata: Mapping[str, str]
+    created_at: Instant
+    connected_at: Instant
+    client: bytes | None = None  # the customer's own client app, sealed
+
+
+@dataclass(frozen=True)
+class Session:
+    """A connect session: one person's way from the SaaS to NinjaOne and back.
+
+    State, cookie, ticket and the end user's id are held as SHA-256 only. A sealed value is bound to this session.
+    """
+
+    session: SessionId
+    tenant: TenantId
+    tenant_name: str
+    connect_url: str
+    stage: Stage
+    binding: Binding
+    return_to: str
+    scope: frozenset[str]
+    label: str
+    metadata: Mapping[str, str]
+    created_at: Instant
+    expires_at: Instant
+    own: bool
+    end_user: str = ""
+    challenge: str = ""
+    connection: ConnectionId | None = None  # a reconnect keeps this id
+    place: Place | None = None  # chosen by the backend, or by the person once started
+    fixed_place: bool = False
+    client_id: str = ""
+    client: bytes | None = None
+    fixed_client: bool = False
+    starts: int = 0
+    failures: int = 0
+    state: str = ""
+    cookie: str = ""
+    verifier: bytes | None = None
+    flow_expires_at: Instant = field(default=Instant(0))
+    code: bytes | None = None
+    code_expires_at: Instant = field(default=Instant(0))
+    authorized_at: Instant = field(default=Instant(0))
+    ticket: str = ""
+
+    def redirect_uri(self, region: str) -> str:
+        """The redirect URI to register at NinjaOne, to the letter: a different one for each region.
+
+        Source   RFC 9700 §4.4.2 (mix-up), docs/ninjaone.md §7 (exact match)
+        """
+        return f"{self.connect_url}/callback/{region}"

@@ -1,0 +1,214 @@
+"""NinjaOne as it is: hosts, endpoints, scopes, and what its answers mean. Evidence: docs/ninjaone.md."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from broker import oauth
+from broker.model import Instant, Place, Seconds, Tokens
+from broker.secret import Secret
+
+REGIONS: Mapping[str, str] = {
+    "app": "app.ninjarmm.com",
+    "us2": "us2.ninjarmm.com",
+    "eu": "eu.ninjarmm.com",
+    "ca": "ca.ninjarmm.com",
+    "oc": "oc.ninjarmm.com",
+    "jp": "jp.ninjarmm.com",
+    "fed": "fed.ninjarmm.com",
+}
+"""Region key → host. Source   docs/ninjaone.md §2"""
+
+REGION_NAMES: Mapping[str, str] = {
+    "app": "North America",
+    "us2": "United States (US2)",
+    "eu": "Europe",
+    "ca": "Canada",
+    "oc": "Oceania",
+    "jp": "Japan",
+    "fed": "US government (FedRAMP)",
+}
+
+BRANDED = "branded"
+"""The region key of a customer's own host name, such as ``acme.rmmservice.eu``."""
+
+SCOPES = ("monitoring", "management", "control")
+OFFLINE_ACCESS = "offline_access"
+"""Without it NinjaOne gives no refresh token. Source   docs/ninjaone.md §4"""
+
+DEFAULT_LIFETIME = Seconds(3600)
+SHORTEST_LIFETIME, LONGEST_LIFETIME = Seconds(60), Seconds(86_400)
+
+_DEAD = frozenset({"invalid_grant", "invalid_token", "expired_token"})
+"""NinjaOne says ``invalid_token`` where RFC 6749 §5.2 says ``invalid_grant``. Source   docs/ninjaone.md §8"""
+
+_CONFIG = frozenset(
+    {"invalid_client", "unauthorized_client", "invalid_scope", "invalid_request", "unsupported_grant_type"}
+)
+UNKNOWN_CLIENT = "unknown_client"
+_UNKNOWN_CLIENT_RESULT = "Client app not exist"
+
+_SUBDOMAIN = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_TOKEN = re.compile(r"[\x21-\x7e]{1,8192}")
+
+
+def region(key: str) -> Place | None:
+    """Find a regional host by its key; anything that is no key gives None."""
+    host = REGIONS.get(key)
+    return Place(key, host) if host else None
+
+
+def branded(subdomain: str, suffix: str, suffixes: tuple[str, ...]) -> Place | None:
+    """Make a branded host of one DNS label and an allowed suffix; anything else gives None."""
+    if suffix not in suffixes or not _SUBDOMAIN.fullmatch(subdomain):
+        return None
+    return Place(BRANDED, f"{subdomain}.{suffix}")
+
+
+def host(name: str, suffixes: tuple[str, ...]) -> Place | None:
+    """Find the place of a whole host name: a regional host, or a branded one with an allowed suffix."""
+    for key, known in REGIONS.items():
+        if name == known:
+            return Place(key, known)
+    subdomain, _, suffix = name.partition(".")
+    return branded(subdomain, suffix, suffixes)
+
+
+def authorize_endpoint(place: Place) -> str:
+    """Source   docs/ninjaone.md §1"""
+    return f"https://{place.host}/ws/oauth/authorize"
+
+
+def token_endpoint(place: Place) -> str:
+    """Source   docs/ninjaone.md §1"""
+    return f"https://{place.host}/ws/oauth/token"
+
+
+def revocation_endpoint(place: Place) -> str:
+    """Source   docs/ninjaone.md §1"""
+    return f"https://{place.host}/ws/oauth/revoke"
+
+
+def issuer(place: Place) -> str:
+    """NinjaOne's issuer ends with a slash. Source   docs/ninjaone.md §1"""
+    return f"https://{place.host}/"
+
+
+def api_base_url(place: Place) -> str:
+    """What the paths of NinjaOne's API (``/v2/…``) are appended to."""
+    return f"https://{place.host}"
+
+
+def scope_text(scope: frozenset[str]) -> str:
+    """Write scopes in NinjaOne's order, separated by one space."""
+    order = (*SCOPES, OFFLINE_ACCESS)
+    return " ".join(sorted(scope, key=lambda name: (order.index(name) if name in order else len(order), name)))
+
+
+def scope_set(text: str) -> frozenset[str]:
+    """Read a ``scope`` value; the order NinjaOne echoes differs from the order asked for."""
+    return frozenset(text.split())
+
+
+class Meaning(StrEnum):
+    """What an answer of the token endpoint means for what was presented to it."""
+
+    GRANTED = "granted"
+    DEAD = "dead"  # NinjaOne says that the token or code is no good
+    CONFIG = "config"  # the client app, its secret or our request is wrong: says nothing of the token
+    THROTTLED = "throttled"
+    UNAVAILABLE = "unavailable"  # refused before it was carried out
+    AMBIGUOUS = "ambiguous"  # may have been carried out
+    NOT_SENT = "not_sent"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """An answer of the token endpoint, classified.
+
+    code   an enumerated cause for log lines and decisions; never text of NinjaOne's
+    tokens   present exactly when GRANTED
+    retry_after   seconds, when NinjaOne named a sane number
+    """
+
+    meaning: Meaning
+    code: str
+    tokens: Tokens | None = None
+    retry_after: Seconds | None = None
+
+
+def classify(answer: oauth.Answer, sent_at: Instant) -> Outcome:
+    """Say what an answer means. Total: every answer has exactly one meaning.
+
+    Only 400 or 401 with a JSON ``error`` of the three names is DEAD. Source   docs/ninjaone.md §8, RFC 6749 §5.2
+    """
+    if isinstance(answer, oauth.NotSent):
+        return Outcome(Meaning.NOT_SENT, answer.cause)
+    if isinstance(answer, oauth.NoReply):
+        return Outcome(Meaning.AMBIGUOUS, answer.cause)
+    if answer.status == 200:
+        return _success(answer, sent_at)
+    if answer.status == 429:
+        return Outcome(Meaning.THROTTLED, "throttled", retry_after=_retry_after(answer))
+    if answer.status >= 500 or answer.status < 400 or answer.status == 408:
+        return Outcome(Meaning.AMBIGUOUS, f"status_{answer.status}", retry_after=_retry_after(answer))
+    return _refusal(answer)
+
+
+def _success(reply: oauth.Reply, sent_at: Instant) -> Outcome:
+    body = oauth.json_object(reply.body)
+    if body is None:
+        return Outcome(Meaning.AMBIGUOUS, "body_unreadable")
+    tokens = _tokens(body, sent_at)
+    if tokens is None:
+        return Outcome(Meaning.AMBIGUOUS, "body_incomplete")
+    return Outcome(Meaning.GRANTED, "granted", tokens)
+
+
+def _tokens(body: Mapping[str, object], sent_at: Instant) -> Tokens | None:
+    """Source   RFC 6749 §5.1; ``expires_in`` may be absent (docs/ninjaone.md §9 U22)"""
+    access, kind = _token(body.get("access_token")), body.get("token_type")
+    if access is None or not isinstance(kind, str) or kind.lower() != "bearer":
+        return None
+    scope = body.get("scope")
+    return Tokens(
+        access=access,
+        refresh=_token(body.get("refresh_token")),
+        expires_at=Instant(sent_at + _lifetime(body.get("expires_in"))),
+        scope=scope_set(scope) if isinstance(scope, str) else frozenset(),
+    )
+
+
+def _token(value: object) -> Secret | None:
+    return Secret(value) if isinstance(value, str) and _TOKEN.fullmatch(value) else None
+
+
+def _lifetime(value: object) -> Seconds:
+    if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
+        return DEFAULT_LIFETIME
+    return Seconds(max(SHORTEST_LIFETIME, min(value, LONGEST_LIFETIME)))
+
+
+def _refusal(reply: oauth.Reply) -> Outcome:
+    body = oauth.json_object(reply.body)
+    if body is None:
+        return Outcome(Meaning.UNAVAILABLE, "not_routed", retry_after=_retry_after(reply))
+    if reply.status == 404 and body.get("resultCode") == _UNKNOWN_CLIENT_RESULT:
+        return Outcome(Meaning.CONFIG, UNKNOWN_CLIENT)
+    error = body.get("error")
+    if not isinstance(error, str):
+        return Outcome(Meaning.UNAVAILABLE, "unrecognized")
+    if error in _DEAD and reply.status in {400, 401}:
+        return Outcome(Meaning.DEAD, error)
+    if error in _CONFIG:
+        return Outcome(Meaning.CONFIG, error)
+    return Outcome(Meaning.UNAVAILABLE, "unrecognized")
+
+
+def _retry_after(reply: oauth.Reply) -> Seconds | None:
+    """Read delta-seconds up to an hour; dates and nonsense count as absent. Source   RFC 9110 §10.2.3"""
+    text = reply.headers.get("retry-after", "")
+    if not (text.isascii() and text.isdigit() and len(text) <= 4):
+        return None
+    return Seconds(min(int(text), 3600))

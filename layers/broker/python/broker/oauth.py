@@ -1,0 +1,169 @@
+"""OAuth 2.0 messages as values: RFC 6749, RFC 7009, RFC 7636. No input or output happens here."""
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlencode
+
+from broker.model import Client
+from broker.secret import Secret
+
+Form = Mapping[str, str]
+
+BODY_LIMIT = 65_536
+"""Bytes of a token answer that are read; NinjaOne's are under 1 KB."""
+
+_CODE = re.compile(r"[\x21-\x7e]{1,2048}")
+_STATE = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_ERROR = re.compile(r"[\x20-\x21\x23-\x5b\x5d-\x7e]{1,64}")
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An HTTP answer. Header names are lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class NotSent:
+    """No byte of the request left: it is safe to send it again."""
+
+    cause: str
+
+
+@dataclass(frozen=True)
+class NoReply:
+    """The request may have been carried out; no answer came."""
+
+    cause: str
+
+
+Answer = Reply | NotSent | NoReply
+
+
+@dataclass(frozen=True)
+class Authorized:
+    """The person agreed. Source   RFC 6749 §4.1.2, RFC 9207 §2"""
+
+    state: str
+    code: Secret
+    issuer: str | None
+
+
+@dataclass(frozen=True)
+class Denied:
+    """The person or the server said no. Source   RFC 6749 §4.1.2.1
+
+    error   the code as sent; compare it, never show it
+    """
+
+    state: str
+    error: str
+    issuer: str | None
+
+
+class Malformed(ValueError):
+    """A message that breaks its RFC; the text is a constant."""
+
+
+def challenge(verifier: Secret) -> str:
+    """Derive the S256 code challenge of a verifier. Source   RFC 7636 §4.2"""
+    return b64url(hashlib.sha256(verifier.reveal().encode("ascii")).digest())
+
+
+def b64url(data: bytes) -> str:
+    """Encode without padding. Source   RFC 7636 appendix A"""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def authorization_url(
+    endpoint: str, *, client_id: str, redirect_uri: str, scope: str, state: str, code_challenge: str
+) -> str:
+    """Build the address to send the person to. Source   RFC 6749 §4.1.1, RFC 7636 §4.3"""
+    query = {
+        "response_type": "code",
+        "client_id": client_id,
+        "redirect_uri": redirect_uri,
+        "scope": scope,
+        "state": state,
+        "code_challenge": code_challenge,
+        "code_challenge_method": "S256",
+    }
+    return f"{endpoint}?{urlencode(query)}"
+
+
+def authorization_reply(raw_query: str) -> Authorized | Denied:
+    """Read what the person brings back in the redirect.
+
+    raw_query   undecoded, since API Gateway joins repeated parameters with commas
+    Raises   Malformed: a repeated or missing parameter, both or neither of code and error, or a bad character
+    Source   RFC 6749 §3.1, §4.1.2, §4.1.2.1
+    """
+    query = _single_valued(raw_query)
+    state, code, error = query.get("state", ""), query.get("code"), query.get("error")
+    if not _STATE.fullmatch(state):
+        raise Malformed("state is missing or malformed")
+    if (code is None) == (error is None):
+        raise Malformed("exactly one of code and error is expected")
+    issuer = query.get("iss")
+    if code is not None:
+        if not _CODE.fullmatch(code):
+            raise Malformed("code is malformed")
+        return Authorized(state, Secret(code), issuer)
+    if not _ERROR.fullmatch(error or ""):
+        raise Malformed("error is malformed")
+    return Denied(state, error or "", issuer)
+
+
+def _single_valued(raw_query: str) -> dict[str, str]:
+    try:
+        pairs = parse_qsl(raw_query, keep_blank_values=True, errors="strict", max_num_fields=32)
+    except ValueError:
+        raise Malformed("the query can't be read") from None
+    known = [name for name, _ in pairs if name in {"state", "code", "error", "iss"}]
+    if len(known) != len(set(known)):
+        raise Malformed("a parameter is repeated")
+    return dict(pairs)
+
+
+def code_grant(client: Client, *, code: Secret, redirect_uri: str, verifier: Secret) -> Form:
+    """Ask for tokens with an authorization code. Source   RFC 6749 §4.1.3, RFC 7636 §4.5"""
+    return {
+        "grant_type": "authorization_code",
+        "code": code.reveal(),
+        "redirect_uri": redirect_uri,
+        "code_verifier": verifier.reveal(),
+        **_client_in_body(client),
+    }
+
+
+def refresh_grant(client: Client, refresh: Secret) -> Form:
+    """Ask for tokens with a refresh token. Source   RFC 6749 §6"""
+    return {"grant_type": "refresh_token", "refresh_token": refresh.reveal(), **_client_in_body(client)}
+
+
+def revocation(client: Client, refresh: Secret) -> Form:
+    """Ask that a refresh token be forgotten. Source   RFC 7009 §2.1"""
+    return {"token": refresh.reveal(), "token_type_hint": "refresh_token", **_client_in_body(client)}
+
+
+def _client_in_body(client: Client) -> Form:
+    """Authenticate the client as NinjaOne's own examples do. Source   RFC 6749 §2.3.1"""
+    return {"client_id": client.id, "client_secret": client.secret.reveal()}
+
+
+def json_object(body: bytes) -> Mapping[str, object] | None:
+    """Read a JSON object, or give None for anything else: HTML, cut-off text, arrays, too much of it."""
+    if len(body) > BODY_LIMIT:
+        return None
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
