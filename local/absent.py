@@ -10,6 +10,7 @@ _LOG = "log lines go to the local world's own list"
 _REST = "nothing is kept after the world ends"
 _EDGE = "the local gateway listens on loopback alone"
 _CLOUDFORMATION = "only CloudFormation acts on it"
+_SECRET = "the operator's own values are put in before any is read"
 _PLATFORM = "the function runs in this process"
 
 SECTIONS: Mapping[str, str] = {
@@ -52,6 +53,13 @@ PROPERTIES: Mapping[str, Mapping[str, str]] = {
         "EnableKeyRotation": "no year passes here",
         "PendingWindowInDays": _REST,
     },
+    "AWS::Lambda::EventSourceMapping": {
+        "BisectBatchOnFunctionError": "a partial failure says where to go on",
+        "MaximumBatchingWindowInSeconds": "what is there is worked at once",
+        "MaximumRecordAgeInSeconds": "nothing grows old here",
+        "ParallelizationFactor": "one reader keeps the order",
+        "StartingPosition": "a stream is read from its beginning",
+    },
     "AWS::S3::Bucket": {
         "BucketName": "read as its physical name",
         "LifecycleConfiguration": _REST,
@@ -86,23 +94,18 @@ PROPERTIES: Mapping[str, Mapping[str, str]] = {
         "Domain": _EDGE,
         "FailOnWarnings": _CLOUDFORMATION,
     },
-    "GenerateSecretString": dict.fromkeys(("ExcludeCharacters", "ExcludePunctuation", "GenerateStringKey", "PasswordLength"), "the operator's own values are put in before any is read"),
+    "GenerateSecretString": {
+        "ExcludeCharacters": _SECRET,
+        "ExcludePunctuation": _SECRET,
+        "GenerateStringKey": _SECRET,
+        "PasswordLength": _SECRET,
+    },
     "HttpApi": {
         "TimeoutInMillis": "30 s for every route, the longest there is",
-    },
-    "SQS": {
-        "MaximumBatchingWindowInSeconds": "what is visible is worked at once",
     },
     "ScheduleV2": {
         "Description": "words for people",
         "FlexibleTimeWindow": "one machine does not spread its load",
         "RetryPolicy": "the next tick is the retry",
-    },
-    "DynamoDB": {
-        "StartingPosition": "the stream is read from its beginning",
-        "MaximumBatchingWindowInSeconds": "what is there is worked at once",
-        "MaximumRecordAgeInSeconds": "nothing grows old here",
-        "ParallelizationFactor": "one reader keeps the order",
-        "BisectBatchOnFunctionError": "a partial failure says where to go on",
     },
 }

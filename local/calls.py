@@ -44,9 +44,7 @@ def requests_of(service: str, operation: str, params: Params, template: Template
 
 _PATH = re.compile(r"(?<![\w.:#])#?[A-Za-z_]\w*\b(?!\s*\()")
 _WORDS = {"and", "or", "not", "between", "in", "set", "remove", "add", "delete"}
-_EXPRESSIONS = tuple(
-    f"{kind}Expression" for kind in ("Projection", "KeyCondition", "Filter", "Condition", "Update")
-)
+_EXPRESSIONS = tuple(f"{kind}Expression" for kind in ("Projection", "KeyCondition", "Filter", "Condition", "Update"))
 _LEGACY = ("AttributesToGet", "AttributeUpdates", "Expected", "KeyConditions", "QueryFilter", "ScanFilter")
 _TRANSACTION_PARTS = {
     "Put": "PutItem",
@@ -196,6 +194,9 @@ _OTHERS: Mapping[tuple[str, str], Callable[[Params, Template], list[Request]]] =
     ("s3", "HeadObject"): _object("GetObject"),
     ("s3", "DeleteObject"): _object("DeleteObject"),
     ("s3", "ListObjectsV2"): _list_bucket,
+    ("sqs", "DeleteMessageBatch"): _queue("DeleteMessage"),
+    ("sqs", "GetQueueAttributes"): _queue("GetQueueAttributes"),
+    ("sqs", "ReceiveMessage"): _queue("ReceiveMessage"),
     ("sqs", "SendMessage"): _queue("SendMessage"),
     ("sqs", "SendMessageBatch"): _queue("SendMessage"),
     ("secretsmanager", "GetSecretValue"): _secret,

@@ -1,4 +1,4 @@
-"""Readers for AWS::Serverless::Function: its events and its role."""
+"""Readers for functions: their routes, schedules and roles, and what feeds them."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -8,9 +8,10 @@ from local.absent import PROPERTIES
 from local.intrinsics import TemplateFault
 from local.properties import Properties
 from local.roles import Condition, Statement
-from local.shapes import Function, QueueSource, Route, Schedule, StreamSource
+from local.shapes import Feed, Function, Route, Schedule
 
-Source = Route | QueueSource | StreamSource | Schedule
+Names = Callable[[str, str], str]
+Source = Route | Schedule
 Some = TypeVar("Some", bound=Source)
 
 _FOLDER = re.compile(r"functions/([a-z]+)/?")
@@ -32,9 +33,7 @@ def function(
     with properties.inner("Environment") as environment:
         variables = environment.take("Variables", {})
     limit = properties.number("ReservedConcurrentExecutions", -1)
-    sources = [
-        _source(properties, name, event, signs) for name, event in properties.take("Events", {}).items()
-    ]
+    sources = [_source(properties, name, event, signs) for name, event in properties.take("Events", {}).items()]
     return Function(
         logical_id=logical_id,
         name=names(logical_id, ""),
@@ -46,10 +45,8 @@ def function(
         concurrency=None if limit < 0 else limit,
         environment={name: str(value) for name, value in variables.items()},
         routes=_only(Route, sources),
-        queues=_only(QueueSource, sources),
-        streams=_only(StreamSource, sources),
         schedules=_only(Schedule, sources),
-        statements=_statements(properties),
+        statements=_policies(properties),
     )
 
 
@@ -60,14 +57,10 @@ def _only(kind: type[Some], sources: list[Source]) -> tuple[Some, ...]:
 def _source(outer: Properties, name: str, event: Mapping[str, Any], signs: Iterable[str]) -> Source:
     with outer.within(name, event) as whole:
         kind = whole.text("Type")
-        if kind not in {"HttpApi", "SQS", "DynamoDB", "ScheduleV2"}:
+        if kind not in {"HttpApi", "ScheduleV2"}:
             raise TemplateFault(f"{whole.where}: events of type {kind} are not known here")
         with whole.inner("Properties", PROPERTIES[kind]) as properties:
-            if kind == "HttpApi":
-                return _route(properties, signs)
-            if kind == "SQS":
-                return _queue(properties)
-            return _stream(properties) if kind == "DynamoDB" else _schedule(name, properties)
+            return _route(properties, signs) if kind == "HttpApi" else _schedule(name, properties)
 
 
 def _route(properties: Properties, signs: Iterable[str]) -> Route:
@@ -82,14 +75,30 @@ def _route(properties: Properties, signs: Iterable[str]) -> Route:
     return Route(api, method, path, signed=authorizer == "AWS_IAM")
 
 
-def _queue(properties: Properties) -> QueueSource:
+def _schedule(name: str, properties: Properties) -> Schedule:
+    expression = properties.text("ScheduleExpression")
+    rate = _RATE.fullmatch(expression)
+    if rate is None:
+        raise TemplateFault(f"{properties.where}: {expression} is no rate(…) of minutes, hours or days")
+    enabled = properties.text("State", "ENABLED") == "ENABLED"
+    return Schedule(name, int(rate[1]) * _SECONDS[rate[2]], enabled, properties.text("Input"))
+
+
+def feed(logical_id: str, properties: Properties, _names: Names) -> Feed:
+    """Read an AWS::Lambda::EventSourceMapping."""
     with properties.inner("ScalingConfig") as scaling:
         concurrency = scaling.number("MaximumConcurrency", 0)
-    return QueueSource(
-        queue=properties.text("Queue"),
+    with properties.inner("DestinationConfig") as destinations, destinations.inner("OnFailure") as failure:
+        failures = failure.text("Destination")
+    return Feed(
+        logical_id=logical_id,
+        function=properties.text("FunctionName"),
+        source=properties.text("EventSourceArn"),
         batch_size=properties.number("BatchSize", 10),
         reports_failures=_reports(properties),
         concurrency=concurrency,
+        retries=properties.number("MaximumRetryAttempts", -1),
+        failures=failures,
     )
 
 
@@ -100,65 +109,43 @@ def _reports(properties: Properties) -> bool:
     return bool(said)
 
 
-def _stream(properties: Properties) -> StreamSource:
-    with properties.inner("FilterCriteria") as criteria:
-        filters = [item["Pattern"] for item in criteria.items("Filters")]
-    with properties.inner("DestinationConfig") as destinations, destinations.inner("OnFailure") as failure:
-        failures = failure.text("Destination")
-        failure.text("Type")
-    return StreamSource(
-        stream=properties.text("Stream"),
-        batch_size=properties.number("BatchSize", 100),
-        reports_failures=_reports(properties),
-        retries=properties.number("MaximumRetryAttempts", -1),
-        patterns=tuple(filters),
-        failures=failures,
-    )
-
-
-def _schedule(name: str, properties: Properties) -> Schedule:
-    expression = properties.text("ScheduleExpression")
-    rate = _RATE.fullmatch(expression)
-    if rate is None:
-        raise TemplateFault(f"{properties.where}: {expression} is no rate(…) of minutes, hours or days")
-    enabled = properties.text("State", "ENABLED") == "ENABLED"
-    return Schedule(name, int(rate[1]) * _SECONDS[rate[2]], enabled, properties.text("Input"))
-
-
-def _statements(properties: Properties) -> tuple[Statement, ...]:
-    """Read the role's own statements; SAM adds what the platform needs to log and to poll."""
-    statements = []
+def _policies(properties: Properties) -> tuple[Statement, ...]:
+    """Read the role's own statements; what the platform adds so that logs can be written is left out."""
+    read: list[Statement] = []
     for policy in properties.items("Policies"):
         if not isinstance(policy, dict) or "Statement" not in policy:
-            raise TemplateFault(
-                f"{properties.where}: only policies written out as statements can be judged: {policy}"
-            )
-        with properties.within("Policies", policy) as document:
-            document.text("Version")
-            statements += [_statement(properties, item) for item in document.items("Statement")]
-    sids = [statement.sid for statement in statements]
+            raise TemplateFault(f"{properties.where}: only policies written out can be judged, not {policy}")
+        read += statements(properties, policy)
+    sids = [statement.sid for statement in read]
     if len(set(sids)) < len(sids) or "" in sids:
         raise TemplateFault(f"{properties.where}: every statement needs a Sid of its own")
-    return tuple(statements)
+    return tuple(read)
+
+
+def statements(outer: Properties, policy: Mapping[str, Any]) -> list[Statement]:
+    """Read the statements of a policy document, without their principals."""
+    with outer.within("policy", policy) as document:
+        document.text("Version")
+        return [_statement(outer, item) for item in document.items("Statement")]
 
 
 def _statement(outer: Properties, item: Mapping[str, Any]) -> Statement:
     with outer.within(str(item.get("Sid", "a statement")), item) as statement:
         conditions = [
-            Condition(operator, key, tuple(_word(value) for value in as_list(values)))
+            Condition(operator, key, tuple(_word(value) for value in _as_list(values)))
             for operator, lines in statement.take("Condition", {}).items()
             for key, values in lines.items()
         ]
         return Statement(
             sid=statement.text("Sid"),
             effect=statement.text("Effect"),
-            actions=as_list(statement.need("Action")),
-            resources=as_list(statement.need("Resource")),
+            actions=_as_list(statement.need("Action")),
+            resources=_as_list(statement.need("Resource")),
             conditions=tuple(conditions),
         )
 
 
-def as_list(value: Any) -> tuple[str, ...]:
+def _as_list(value: Any) -> tuple[str, ...]:
     """Read what may be one value or a list of them."""
     return tuple(value) if isinstance(value, list) else (value,)
 

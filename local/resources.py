@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from local.absent import PROPERTIES
+from local.functions import feed, statements
 from local.intrinsics import TemplateFault
 from local.names import ACCOUNT
 from local.properties import Properties
@@ -28,12 +29,11 @@ def table(logical_id: str, properties: Properties, names: Names) -> Table:
         arn=names(logical_id, "Arn"),
         hash_key=hash_key,
         range_key=range_key,
-        types={
-            item["AttributeName"]: item["AttributeType"] for item in properties.items("AttributeDefinitions")
-        },
+        types={item["AttributeName"]: item["AttributeType"] for item in properties.items("AttributeDefinitions")},
         indexes=tuple(_index(properties, item) for item in properties.items("GlobalSecondaryIndexes")),
         ttl=attribute,
         stream=view,
+        stream_arn=names(logical_id, "StreamArn"),
         encrypted=encrypted,
     )
 
@@ -68,35 +68,43 @@ def queue(logical_id: str, properties: Properties, names: Names) -> Queue:
     )
 
 
+_BY_S3 = {"ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
+
+
 def bucket(logical_id: str, properties: Properties, names: Names) -> Bucket:
     """Read an AWS::S3::Bucket."""
     with properties.inner("VersioningConfiguration") as versioning:
         versioned = versioning.text("Status") == "Enabled"
+    if properties.take("BucketEncryption", _BY_S3) != _BY_S3:
+        raise TemplateFault(f"{properties.where}: only encryption by S3's own keys asks nothing of a role")
     return Bucket(logical_id, names(logical_id, ""), names(logical_id, "Arn"), versioned)
 
 
 def key(logical_id: str, properties: Properties, names: Names) -> Key:
-    """Read an AWS::KMS::Key; its policy must leave the decision to the roles."""
-    for statement in properties.take("KeyPolicy", {"Statement": []})["Statement"]:
-        if {name: said for name, said in statement.items() if name != "Sid"} != _IAM_DECIDES:
-            raise TemplateFault(
-                f"{properties.where}: a KeyPolicy that does more than let IAM decide is not read"
-            )
-    return Key(logical_id, names(logical_id, ""), names(logical_id, "Arn"))
+    """Read an AWS::KMS::Key; its policy leaves the decision to the roles, but may deny to all."""
+    policy = properties.take("KeyPolicy", {"Statement": []})
+    others = [statement for statement in policy["Statement"] if not _leaves_it_to_iam(statement)]
+    for statement in others:
+        if (statement.get("Effect"), statement.pop("Principal", None)) != ("Deny", {"AWS": "*"}):
+            raise TemplateFault(f"{properties.where}: a KeyPolicy may let IAM decide or deny to all, no more")
+    denials = tuple(statements(properties, {"Statement": others}))
+    return Key(logical_id, names(logical_id, ""), names(logical_id, "Arn"), denials)
 
 
-_IAM_DECIDES = {
-    "Effect": "Allow",
-    "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"},
-    "Action": "kms:*",
-    "Resource": "*",
-}
+def _leaves_it_to_iam(statement: Mapping[str, Any]) -> bool:
+    """Recognize the statement without which no role counts."""
+    return {name: said for name, said in statement.items() if name != "Sid"} == {
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"},
+        "Action": "kms:*",
+        "Resource": "*",
+    }
 
 
 def secret(logical_id: str, properties: Properties, names: Names) -> Secret:
     """Read an AWS::SecretsManager::Secret."""
     with properties.inner("GenerateSecretString", PROPERTIES["GenerateSecretString"]) as generated:
-        template = generated.text("SecretStringTemplate", "{}")
+        template = generated.text("SecretStringTemplate")
     own = names(logical_id, "")
     name = own.rpartition(":")[2][: -len("-123456")]
     return Secret(logical_id, name, own, properties.text("SecretString", template))
@@ -129,6 +137,7 @@ def api(logical_id: str, properties: Properties, names: Names) -> Api:
 READERS: Mapping[str, Callable[[str, Properties, Names], object]] = {
     "AWS::DynamoDB::Table": table,
     "AWS::Events::EventBus": bus,
+    "AWS::Lambda::EventSourceMapping": feed,
     "AWS::KMS::Key": key,
     "AWS::S3::Bucket": bucket,
     "AWS::SQS::Queue": queue,

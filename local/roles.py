@@ -134,9 +134,7 @@ class _Operator:
             return any(self.test(value, want) for want in wanted) != self.negated
 
         if not values:
-            return (
-                self.quantifier == "forallvalues" or self.if_exists or (self.negated and not self.quantifier)
-            )
+            return self.quantifier == "forallvalues" or self.if_exists or (self.negated and not self.quantifier)
         return (all if self.quantifier == "forallvalues" else any)(one(value) for value in values)
 
 
@@ -163,9 +161,7 @@ def _check_condition(sid: str, condition: Condition) -> None:
         return
     quantified = bool(_Operator.parse(condition.operator).quantifier)
     if quantified != (key in _LISTS):
-        raise UnsupportedPolicy(
-            f"{sid}: {condition.operator} does not fit {condition.key}: one value or many"
-        )
+        raise UnsupportedPolicy(f"{sid}: {condition.operator} does not fit {condition.key}: one value or many")
 
 
 def decide(statements: Iterable[Statement], action: str, resource: str, context: Context) -> Allowed | Denied:
@@ -179,7 +175,7 @@ def decide(statements: Iterable[Statement], action: str, resource: str, context:
     fitting = [statement for statement in statements if _fits(statement, action, resource, context)]
     for statement in fitting:
         if statement.effect == "Deny":
-            return Denied(f"with an explicit deny in an identity-based policy ({statement.sid})")
+            return Denied(f"with an explicit deny ({statement.sid})")
     if fitting:
         return Allowed(fitting[0].sid)
     return Denied(f"because no identity-based policy allows the {action} action")

@@ -28,34 +28,23 @@ class Route:
 
 
 @dataclass(frozen=True)
-class QueueSource:
-    """A queue that calls a function.
+class Feed:
+    """An event source mapping: a queue or a table's stream that calls a function.
 
-    queue         its ARN
-    concurrency   batches at once; 0 says nothing
+    function      its name or ARN
+    source        ARN of the queue or stream
+    concurrency   batches of a queue at once; 0 says nothing
+    retries       how often a failing batch of a stream is tried again, -1 for ever
+    failures      ARN of the queue that hears of a stream's batches given up, or empty
     """
 
-    queue: str
+    logical_id: str
+    function: str
+    source: str
     batch_size: int
     reports_failures: bool
     concurrency: int
-
-
-@dataclass(frozen=True)
-class StreamSource:
-    """A table's stream that calls a function.
-
-    stream     the stream's ARN
-    patterns   event filters; a record that fits none is passed over; no pattern lets all through
-    retries    how often a failing batch is tried again, -1 for ever
-    failures   ARN of the queue that hears of batches given up, or empty
-    """
-
-    stream: str
-    batch_size: int
-    reports_failures: bool
     retries: int
-    patterns: tuple[str, ...]
     failures: str
 
 
@@ -93,8 +82,6 @@ class Function:
     concurrency: int | None
     environment: Mapping[str, str]
     routes: tuple[Route, ...]
-    queues: tuple[QueueSource, ...]
-    streams: tuple[StreamSource, ...]
     schedules: tuple[Schedule, ...]
     statements: tuple[Statement, ...]
 
@@ -141,6 +128,7 @@ class Table:
     indexes: tuple[Index, ...]
     ttl: str
     stream: str
+    stream_arn: str
     encrypted: bool
 
     def index(self, name: str) -> Index:
@@ -185,16 +173,23 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Key:
-    """A symmetric KMS key."""
+    """A symmetric KMS key.
+
+    denials   what its own policy refuses to everybody, whatever their roles allow
+    """
 
     logical_id: str
     id: str
     arn: str
+    denials: tuple[Statement, ...]
 
 
 @dataclass(frozen=True)
 class Secret:
-    """A secret of Secrets Manager with its first value."""
+    """A secret of Secrets Manager.
+
+    value   its first one, or empty when it has none yet
+    """
 
     logical_id: str
     name: str

@@ -14,7 +14,8 @@ from local import absent, functions, names, resources
 from local.intrinsics import Scope, TemplateFault, load
 from local.parameters import given
 from local.properties import Properties, merged
-from local.shapes import Api, Bucket, Bus, Function, Key, Parameter, Queue, Secret, Table
+from local.roles import Statement
+from local.shapes import Api, Bucket, Bus, Feed, Function, Key, Parameter, Queue, Secret, Table
 
 __all__ = ["Template", "TemplateFault", "parse", "read"]
 
@@ -30,6 +31,7 @@ class Template:
     """One template under one set of parameters; `functions` is by folder, `outputs` by name."""
 
     functions: Mapping[str, Function]
+    feeds: tuple[Feed, ...]
     apis: tuple[Api, ...]
     tables: tuple[Table, ...]
     queues: tuple[Queue, ...]
@@ -40,9 +42,13 @@ class Template:
     buses: tuple[Bus, ...]
     outputs: Mapping[str, Any]
 
+    def function(self, name: str) -> Function:
+        """Find a function by its name or ARN; `functions` has them by folder."""
+        return _the(self.functions.values(), name, lambda function: (function.name, function.arn))
+
     def table(self, name: str) -> Table:
-        """Find a table by its name or ARN."""
-        return _the(self.tables, name, lambda table: (table.name, table.arn))
+        """Find a table by its name, its ARN or its stream's."""
+        return _the(self.tables, name, lambda table: (table.name, table.arn, table.stream_arn))
 
     def queue(self, name: str) -> Queue:
         """Find a queue by its name, URL or ARN."""
@@ -51,6 +57,10 @@ class Template:
     def key(self, name: str) -> Key:
         """Find a KMS key by its id or ARN."""
         return _the(self.keys, name, lambda key: (key.id, key.arn))
+
+    def denials(self, resource: str) -> tuple[Statement, ...]:
+        """Give what a resource's own policy refuses, whatever a role allows."""
+        return next((key.denials for key in self.keys if key.arn == resource), ())
 
     def secret(self, name: str) -> Secret:
         """Find a secret by its name or ARN."""
@@ -91,9 +101,7 @@ class _Stack:
         self._globals = {_GLOBALS[name]: said for name, said in document.get("Globals", {}).items()}
         self._outputs: Mapping[str, Any] = document.get("Outputs", {})
         self._resources: Mapping[str, Any] = {
-            logical_id: resource
-            for logical_id, resource in document["Resources"].items()
-            if self._exists(resource)
+            logical_id: resource for logical_id, resource in document["Resources"].items() if self._exists(resource)
         }
 
     def template(self) -> Template:
@@ -103,12 +111,11 @@ class _Stack:
             if resource["Type"] not in absent.RESOURCES and resource["Type"] != FUNCTION:
                 made[resource["Type"]][logical_id] = self._read(logical_id, resource)
         signed = {api.id for api in made["AWS::Serverless::HttpApi"].values() if api.signed}
-        folders = [
-            self._function(*item, signed) for item in self._resources.items() if item[1]["Type"] == FUNCTION
-        ]
+        folders = [self._function(*item, signed) for item in self._resources.items() if item[1]["Type"] == FUNCTION]
         _check_functions(folders)
         return Template(
             functions={function.folder: function for function in folders},
+            feeds=tuple(made["AWS::Lambda::EventSourceMapping"].values()),
             apis=tuple(made["AWS::Serverless::HttpApi"].values()),
             tables=tuple(made["AWS::DynamoDB::Table"].values()),
             queues=tuple(made["AWS::SQS::Queue"].values()),
@@ -156,9 +163,7 @@ class _Stack:
 
     def _resolved_outputs(self) -> dict[str, Any]:
         return {
-            name: self._scope.resolve(output["Value"])
-            for name, output in self._outputs.items()
-            if self._exists(output)
+            name: self._scope.resolve(output["Value"]) for name, output in self._outputs.items() if self._exists(output)
         }
 
 

@@ -14,9 +14,7 @@ TABLE = "arn:aws:dynamodb:eu-west-1:123456789012:table/local-Notes"
 READ = "dynamodb:GetItem"
 
 
-def allow(
-    *conditions: Condition, action: str = READ, resource: str = TABLE, effect: str = "Allow"
-) -> Statement:
+def allow(*conditions: Condition, action: str = READ, resource: str = TABLE, effect: str = "Allow") -> Statement:
     return Statement(f"{effect}One", effect, (action,), (resource,), conditions)
 
 
@@ -25,9 +23,7 @@ def decided(statement: Statement, context: Context, action: str = READ, resource
 
 
 def test_what_no_statement_allows_is_denied() -> None:
-    assert decide([], READ, TABLE, {}) == Denied(
-        "because no identity-based policy allows the dynamodb:GetItem action"
-    )
+    assert decide([], READ, TABLE, {}) == Denied("because no identity-based policy allows the dynamodb:GetItem action")
 
 
 def test_the_allowing_statement_is_named() -> None:
@@ -114,26 +110,16 @@ def test_every_condition_of_a_statement_must_hold() -> None:
         Condition("ForAllValues:StringEquals", "kms:EncryptionContextKeys", ("purpose",)),
     )
 
-    assert decided(
-        both, {"kms:encryptioncontext:purpose": ("access",), "kms:encryptioncontextkeys": ("purpose",)}
-    )
-    assert not decided(
-        both, {"kms:encryptioncontext:purpose": ("access",), "kms:encryptioncontextkeys": ("x",)}
-    )
+    assert decided(both, {"kms:encryptioncontext:purpose": ("access",), "kms:encryptioncontextkeys": ("purpose",)})
+    assert not decided(both, {"kms:encryptioncontext:purpose": ("access",), "kms:encryptioncontextkeys": ("x",)})
 
 
 UNJUDGED: list[Any] = [
     pytest.param(allow(Condition("DateLessThan", "dynamodb:Select", ("x",))), "DateLessThan", id="operator"),
-    pytest.param(
-        allow(Condition("ForSome:Bool", "dynamodb:Select", ("x",))), "ForSome:Bool", id="quantifier"
-    ),
+    pytest.param(allow(Condition("ForSome:Bool", "dynamodb:Select", ("x",))), "ForSome:Bool", id="quantifier"),
     pytest.param(allow(Condition("StringEquals", "aws:SourceIp", ("x",))), "aws:SourceIp", id="key"),
-    pytest.param(
-        allow(Condition("StringEquals", "dynamodb:Attributes", ("x",))), "one value or many", id="list"
-    ),
-    pytest.param(
-        allow(Condition("ForAnyValue:Bool", "dynamodb:Select", ("x",))), "one value or many", id="no list"
-    ),
+    pytest.param(allow(Condition("StringEquals", "dynamodb:Attributes", ("x",))), "one value or many", id="list"),
+    pytest.param(allow(Condition("ForAnyValue:Bool", "dynamodb:Select", ("x",))), "one value or many", id="no list"),
     pytest.param(allow(resource="arn:aws:s3:::${aws:userid}"), "policy variables", id="variable"),
     pytest.param(allow(effect="Permit"), "effect 'Permit'", id="effect"),
 ]
@@ -331,8 +317,6 @@ def test_a_secret_is_asked_for_by_its_arn(asked: Any, stack: Template) -> None:
         ("iam", "CreateUser", {}),
     ],
 )
-def test_a_call_that_is_not_known_is_refused(
-    asked: Any, service: str, operation: str, params: dict[str, Any]
-) -> None:
+def test_a_call_that_is_not_known_is_refused(asked: Any, service: str, operation: str, params: dict[str, Any]) -> None:
     with pytest.raises(UnsupportedPolicy):
         asked(service, operation, **params)

@@ -67,10 +67,11 @@ def test_routes_name_their_api_method_and_path(stack: Template) -> None:
 
 
 def test_a_queue_that_calls_a_function_is_read(stack: Template) -> None:
-    (source,) = stack.functions["work"].queues
-    queue = stack.queue(source.queue)
+    feed = next(feed for feed in stack.feeds if feed.logical_id == "WorkFeed")
+    queue = stack.queue(feed.source)
 
-    assert (source.batch_size, source.reports_failures, source.concurrency) == (2, True, 2)
+    assert stack.function(feed.function).folder == "work"
+    assert (feed.batch_size, feed.reports_failures, feed.concurrency) == (2, True, 2)
     assert (queue.visibility, queue.max_receives) == (60, 2)
     assert stack.queue(queue.dead_letters).retention == 1_209_600
 
@@ -82,10 +83,17 @@ def test_a_schedule_is_read_in_seconds(stack: Template) -> None:
 
 
 def test_a_stream_that_calls_a_function_is_read(stack: Template) -> None:
-    (source,) = stack.functions["hear"].streams
+    feed = next(feed for feed in stack.feeds if feed.logical_id == "HearFeed")
 
-    assert source.stream.startswith(stack.tables[0].arn + "/stream/")
-    assert (source.batch_size, source.retries, source.failures) == (3, 2, stack.queue("local-Undone").arn)
+    assert stack.function(feed.function).folder == "hear"
+    assert stack.table(feed.source) == stack.tables[0]
+    assert (feed.batch_size, feed.retries, feed.failures) == (3, 2, stack.queue("local-Undone").arn)
+
+
+def test_what_a_key_denies_to_all_is_read(stack: Template) -> None:
+    (denial,) = stack.keys[0].denials
+
+    assert (denial.sid, denial.effect, denial.actions) == ("NotWithoutPurpose", "Deny", ("kms:GenerateDataKey",))
 
 
 def test_a_role_is_read_with_physical_resources(stack: Template) -> None:
@@ -93,9 +101,7 @@ def test_a_role_is_read_with_physical_resources(stack: Template) -> None:
 
     assert statement.actions == ("dynamodb:GetItem", "dynamodb:Query")
     assert statement.resources == (stack.tables[0].arn,)
-    assert (
-        Condition("StringEqualsIfExists", "dynamodb:Select", ("SPECIFIC_ATTRIBUTES",)) in statement.conditions
-    )
+    assert Condition("StringEqualsIfExists", "dynamodb:Select", ("SPECIFIC_ATTRIBUTES",)) in statement.conditions
 
 
 def test_a_boolean_in_a_condition_is_written_as_iam_compares_it(stack: Template) -> None:
@@ -144,23 +150,21 @@ FAULTS: list[Any] = [
     pytest.param("AWS::Region, Small]", "AWS::Region, Large]", "'Large' is not in the mapping", id="mapping"),
     pytest.param("!Ref Domain, !Ref AWS::NoValue", "!Ref Domain, !ImportValue x", "import 'x'", id="import"),
     pytest.param("Method: post", "Method: GET, Authorizer: x", "Authorizer", id="event property"),
-    pytest.param("Type: SQS\n          P", "Type: SNS\n          P", "events of type SNS", id="event"),
+    pytest.param("Type: ScheduleV2\n          P", "Type: SNS\n          P", "events of type SNS", id="event"),
     pytest.param("rate(1 minute)", "cron(0 1 * * ? *)", "no rate", id="cron"),
     pytest.param("Sid: SealTitle", "Sid: KeepNote", "Sid of its own", id="repeated Sid"),
     pytest.param(
         '        - Version: "2012-10-17"\n          Statement',
         "        - S3ReadPolicy",
-        "written out as statements",
+        "only policies written out",
         id="policy template",
     ),
-    pytest.param(
-        "            Action: kms:*", "            Action: kms:Decrypt", "KeyPolicy", id="key policy"
-    ),
+    pytest.param("            Action: kms:*", "            Action: kms:Decrypt", "KeyPolicy", id="key policy"),
+    pytest.param('{AWS: "*"}', "{AWS: x}", "may let IAM decide or deny to all", id="key policy for one"),
+    pytest.param("AES256", "aws:kms", "S3's own keys", id="bucket key"),
     pytest.param("functions/write/", "functions/read", "code of 2 functions", id="folder used twice"),
     pytest.param("functions/write/", "src/write", "CodeUri", id="folder elsewhere"),
-    pytest.param(
-        'Path: "/notes/{note}"}\n        All', "Path: /notes}\n        All", "2 functions", id="route"
-    ),
+    pytest.param('Path: "/notes/{note}"}\n        All', "Path: /notes}\n        All", "2 functions", id="route"),
     pytest.param("{EnableIamAuthorizer: true, ", "{", "AWS_IAM cannot be run", id="authorizer not enabled"),
     pytest.param("    Default: 30", "    Default: 0", "outside 1.0 to 365.0", id="parameter limit"),
     pytest.param("    Default: 30\n", "", "no default", id="parameter without a value"),

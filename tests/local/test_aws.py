@@ -1,0 +1,270 @@
+"""AWS in memory: made from the template, atomic, by the world's clock, under roles."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from local.aws import Aws
+from local.guard import Ledger, Role
+from local.roles import Condition, Statement, UnsupportedPolicy
+from local.template import Template, read
+
+NOTE = {"owner": {"S": "ann"}, "note": {"S": "1"}}
+
+
+class Clock:
+    seconds = 1_800_000_000.0
+
+    def now(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture(scope="module")
+def stack() -> Template:
+    return read(Path(__file__).parent / "stack.yaml", {})
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def aws(stack: Template, clock: Clock) -> Iterator[Aws]:
+    with Aws(stack, clock.now) as made:
+        yield made
+
+
+def test_a_table_is_made_with_index_lifetime_encryption_and_stream(aws: Aws, stack: Template) -> None:
+    dynamodb, name = aws.client("dynamodb"), stack.tables[0].name
+
+    table = dynamodb.describe_table(TableName=name)["Table"]
+    lifetime = dynamodb.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
+
+    assert table["GlobalSecondaryIndexes"][0]["Projection"] == {"ProjectionType": "KEYS_ONLY"}
+    assert table["SSEDescription"]["Status"] == "ENABLED"
+    assert table["StreamSpecification"]["StreamViewType"] == "NEW_AND_OLD_IMAGES"
+    assert lifetime == {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires_at"}
+
+
+def test_everything_has_the_name_that_the_template_resolves_to(aws: Aws, stack: Template) -> None:
+    environment = stack.functions["read"].environment
+
+    data_key = aws.client("kms").generate_data_key(KeyId=environment["KEY"], KeySpec="AES_256")
+    message = aws.client("sqs").send_message(QueueUrl=environment["QUEUE"], MessageBody="x")
+    secret = aws.client("secretsmanager").get_secret_value(SecretId=stack.secrets[0].arn)
+    parameter = aws.client("ssm").get_parameter(Name="/local/epoch")
+
+    assert data_key["KeyId"] == environment["KEY"]
+    assert message["MessageId"]
+    assert (secret["ARN"], secret["SecretString"]) == (stack.secrets[0].arn, "{}")
+    assert parameter["Parameter"]["Value"] == stack.parameters[0].value
+    assert aws.client("s3").head_bucket(Bucket=stack.buckets[0].name)
+    assert aws.client("events").describe_event_bus(Name="local")["Arn"] == stack.buses[0].arn
+
+
+def test_a_key_opens_only_under_the_context_it_sealed_under(aws: Aws, stack: Template) -> None:
+    kms, key = aws.client("kms"), stack.keys[0].arn
+    sealed = kms.encrypt(KeyId=key, Plaintext=b"x", EncryptionContext={"purpose": "a"})["CiphertextBlob"]
+
+    opened = kms.decrypt(KeyId=key, CiphertextBlob=sealed, EncryptionContext={"purpose": "a"})
+
+    assert opened["Plaintext"] == b"x"
+    with pytest.raises(kms.exceptions.InvalidCiphertextException):
+        kms.decrypt(KeyId=key, CiphertextBlob=sealed, EncryptionContext={"purpose": "b"})
+
+
+def test_a_secret_can_be_given_another_value(aws: Aws, stack: Template) -> None:
+    aws.put_secret(stack.secrets[0].arn, '{"id": "secret"}')
+
+    found = aws.client("secretsmanager").get_secret_value(SecretId=stack.secrets[0].arn)
+    assert found["SecretString"] == '{"id": "secret"}'
+
+
+def test_of_many_conditional_writes_one_wins(aws: Aws, stack: Template) -> None:
+    """moto by itself lets several win: it reads, compares and writes in separate steps."""
+    dynamodb, name = aws.client("dynamodb"), stack.tables[0].name
+
+    def take(key: str) -> bool:
+        try:
+            dynamodb.put_item(
+                TableName=name,
+                Item={"owner": {"S": "lease"}, "note": {"S": key}},
+                ConditionExpression="attribute_not_exists(#o)",
+                ExpressionAttributeNames={"#o": "owner"},
+            )
+        except dynamodb.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+    with ThreadPoolExecutor(6) as pool:
+        for round_ in range(20):
+            assert sum(pool.map(take, [str(round_)] * 6)) == 1
+
+
+def test_a_message_is_hidden_until_the_worlds_clock_says_so(aws: Aws, stack: Template, clock: Clock) -> None:
+    sqs, url = aws.client("sqs"), stack.queue("local-Orders").url
+    sqs.send_message(QueueUrl=url, MessageBody="x", DelaySeconds=10)
+
+    assert "Messages" not in sqs.receive_message(QueueUrl=url)
+    clock.seconds += 11
+    assert len(sqs.receive_message(QueueUrl=url)["Messages"]) == 1
+    assert "Messages" not in sqs.receive_message(QueueUrl=url)
+    clock.seconds += 61
+    assert len(sqs.receive_message(QueueUrl=url)["Messages"]) == 1
+
+
+def test_what_was_received_too_often_becomes_a_dead_letter(aws: Aws, stack: Template, clock: Clock) -> None:
+    sqs, url = aws.client("sqs"), stack.queue("local-Orders").url
+    sqs.send_message(QueueUrl=url, MessageBody="x")
+    for _ in range(3):
+        sqs.receive_message(QueueUrl=url)
+        clock.seconds += 61
+
+    dead = sqs.receive_message(QueueUrl=stack.queue("local-Undone").url)
+
+    assert [message["Body"] for message in dead["Messages"]] == ["x"]
+
+
+def test_what_outlived_its_time_is_deleted_only_when_asked(aws: Aws, stack: Template) -> None:
+    dynamodb, name = aws.client("dynamodb"), stack.tables[0].name
+    for note, expires in (("old", "100"), ("new", "300"), ("kept", "")):
+        life = {"expires_at": {"N": expires}} if expires else {}
+        dynamodb.put_item(TableName=name, Item={"owner": {"S": "ann"}, "note": {"S": note}, **life})
+
+    gone = aws.expire(200)
+
+    left = {item["note"]["S"] for item in dynamodb.scan(TableName=name)["Items"]}
+    assert (gone, left) == (1, {"new", "kept"})
+
+
+def test_a_stream_tells_each_change_in_order_with_both_images(aws: Aws, stack: Template) -> None:
+    dynamodb, table = aws.client("dynamodb"), stack.tables[0]
+    dynamodb.put_item(TableName=table.name, Item={**NOTE, "sealed": {"B": b"\xff"}})
+    dynamodb.update_item(
+        TableName=table.name,
+        Key=NOTE,
+        UpdateExpression="SET title = :t",
+        ExpressionAttributeValues={":t": {"S": "x"}},
+    )
+    dynamodb.transact_write_items(TransactItems=[{"Delete": {"TableName": table.name, "Key": NOTE}}])
+
+    made, changed, gone = aws.changes(table, 0)
+
+    assert [each["eventName"] for each in (made, changed, gone)] == ["INSERT", "MODIFY", "REMOVE"]
+    assert changed["dynamodb"]["OldImage"].get("title") is None
+    assert changed["dynamodb"]["NewImage"]["title"] == {"S": "x"}
+    assert made["dynamodb"]["NewImage"]["sealed"] == {"B": "/w=="}
+    assert made["eventSourceARN"] == table.stream_arn
+    assert aws.changes(table, 2) == [gone]
+
+
+def test_the_account_is_empty_again_in_the_next_world(stack: Template, clock: Clock) -> None:
+    for _ in range(2):
+        with Aws(stack, clock.now) as aws:
+            dynamodb = aws.client("dynamodb")
+            assert dynamodb.scan(TableName=stack.tables[0].name)["Count"] == 0
+            dynamodb.put_item(TableName=stack.tables[0].name, Item=NOTE)
+
+
+# Roles -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    return Ledger()
+
+
+@pytest.fixture
+def reader(stack: Template, ledger: Ledger) -> Role:
+    return Role(stack.functions["read"], stack, ledger)
+
+
+def test_a_client_under_a_role_does_what_the_role_allows(aws: Aws, stack: Template, reader: Role) -> None:
+    name = stack.tables[0].name
+    aws.client("dynamodb").put_item(TableName=name, Item={**NOTE, "title": {"S": "x"}, "secret": {"S": "y"}})
+
+    got = aws.client("dynamodb", reader).get_item(TableName=name, Key=NOTE, ProjectionExpression="title")
+
+    assert got["Item"] == {"title": {"S": "x"}}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param({}, id="whole item"),
+        pytest.param({"ProjectionExpression": "secret"}, id="secret attribute"),
+        pytest.param(
+            {"ProjectionExpression": "#s", "ExpressionAttributeNames": {"#s": "secret"}},
+            id="under another name",
+        ),
+    ],
+)
+def test_a_client_under_a_role_is_denied_the_rest(
+    aws: Aws, stack: Template, reader: Role, more: dict[str, Any]
+) -> None:
+    dynamodb = aws.client("dynamodb", reader)
+
+    with pytest.raises(ClientError) as denied:
+        dynamodb.get_item(TableName=stack.tables[0].name, Key=NOTE, **more)
+
+    assert denied.value.response["Error"]["Code"] == "AccessDeniedException"
+    assert "local-ReadFunction is not authorized to perform: dynamodb:GetItem" in str(denied.value)
+
+
+def test_a_denied_write_is_not_done(aws: Aws, stack: Template, reader: Role) -> None:
+    with pytest.raises(ClientError, match="no identity-based policy allows the dynamodb:PutItem action"):
+        aws.client("dynamodb", reader).put_item(TableName=stack.tables[0].name, Item=NOTE)
+
+    assert aws.client("dynamodb").scan(TableName=stack.tables[0].name)["Count"] == 0
+
+
+@pytest.mark.parametrize(
+    ("service", "call", "params", "code"),
+    [
+        ("s3", "get_object", {"Bucket": "b", "Key": "k"}, "AccessDenied"),
+        ("sqs", "send_message", {"QueueUrl": "https://sqs/1/q", "MessageBody": "x"}, "AccessDenied"),
+        ("ssm", "get_parameter", {"Name": "/local/epoch"}, "AccessDeniedException"),
+    ],
+)
+def test_each_service_names_a_refusal_its_own_way(
+    aws: Aws, reader: Role, *, service: str, call: str, params: dict[str, Any], code: str
+) -> None:
+    with pytest.raises(ClientError) as denied:
+        getattr(aws.client(service, reader), call)(**params)
+
+    assert denied.value.response["Error"]["Code"] == code
+
+
+def test_a_purpose_is_held_by_the_encryption_context(aws: Aws, stack: Template, ledger: Ledger) -> None:
+    kms = aws.client("kms", Role(stack.functions["write"], stack, ledger))
+    ask = {"KeyId": stack.keys[0].arn, "KeySpec": "AES_256"}
+
+    assert kms.generate_data_key(**ask, EncryptionContext={"purpose": "title"})
+    for context in ({"purpose": "body"}, {}, {"other": "title"}):
+        with pytest.raises(ClientError, match="kms:GenerateDataKey"):
+            kms.generate_data_key(**ask, EncryptionContext=context)
+
+
+def test_the_ledger_tells_what_was_needed_and_what_was_refused(
+    aws: Aws, stack: Template, reader: Role, ledger: Ledger
+) -> None:
+    dynamodb, name = aws.client("dynamodb", reader), stack.tables[0].name
+    dynamodb.get_item(TableName=name, Key=NOTE, ProjectionExpression="title")
+    with pytest.raises(ClientError):
+        dynamodb.delete_item(TableName=name, Key=NOTE)
+
+    assert set(ledger.used) == {("read", "ReadWithoutSecret", "dynamodb:GetItem")}
+    assert set(ledger.refused) == {("read", "dynamodb:DeleteItem", stack.tables[0].arn)}
+
+
+def test_a_role_that_cannot_be_judged_is_refused_at_the_start(stack: Template, ledger: Ledger) -> None:
+    odd = Statement("Odd", "Allow", ("s3:*",), ("*",), (Condition("IpAddress", "aws:SourceIp", ("::1",)),))
+
+    with pytest.raises(UnsupportedPolicy, match="Odd"):
+        Role(replace(stack.functions["read"], statements=(odd,)), stack, ledger)

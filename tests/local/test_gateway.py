@@ -1,0 +1,437 @@
+"""The gateway over real HTTP: what a function is told, what a client is answered, who may call at all."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import time_machine
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from local.detour import Detour
+from local.gateway import Gateway
+from local.http import serve
+from local.names import arn
+from local.runtime import Runtime
+from local.shapes import Api, Function, Route
+from local.sigv4 import DEMO, Principal
+from local.template import read
+
+SCOPED = Principal(
+    "AKIASCOPED", "scoped-secret", "scoped", (arn("execute-api", "private/$default/GET/notes/ann*"),)
+)
+ROUTES = [
+    "GET /notes",
+    "GET /notes/{note}",
+    "GET /notes/mine",
+    "POST /notes/{note}",
+    "GET /files/{path+}",
+    "ANY /any",
+    "GET /any",
+]
+
+Answer = Callable[[dict[str, Any]], Any]
+
+
+class Site:
+    """A gateway on loopback in front of one function whose answer a test chooses."""
+
+    def __init__(self, function: Function, *, signed: bool, default: bool = True) -> None:
+        self.events: list[dict[str, Any]] = []
+        self.answer: Answer = lambda _event: {"statusCode": 204}
+        api = Api("Api", "private" if signed else "public", "https://aws", signed)
+        routes = [Route(api.id, key.split()[0], key.split()[1], signed=signed) for key in ROUTES]
+        routes += [Route(api.id, "ANY", "$default", signed=False)] if default else []
+        self.runtime = Runtime(replace(function, routes=tuple(routes)), lambda: self._handle)
+        detour = Detour("http://127.0.0.1:1", ["ninjarmm.com"], prefixed=True)
+        self.gateway = Gateway(api, [self.runtime], [DEMO, SCOPED], rewrite=detour.text, cut_off=0.5)
+
+    def _handle(self, event: dict[str, Any], _context: object) -> Any:
+        self.events.append(event)
+        return self.answer(event)
+
+
+@pytest.fixture(scope="module")
+def function() -> Function:
+    return read(Path(__file__).parent / "stack.yaml", {}).functions["write"]
+
+
+@pytest.fixture
+def site(function: Function) -> Site:
+    return Site(function, signed=False)
+
+
+@pytest.fixture
+def http(site: Site) -> Iterator[httpx.Client]:
+    with (
+        serve(site.gateway) as server,
+        httpx.Client(base_url=server.url, trust_env=False, timeout=60) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+def private(function: Function) -> Site:
+    return Site(function, signed=True, default=False)
+
+
+@pytest.fixture
+def signed_http(private: Site) -> Iterator[httpx.Client]:
+    with serve(private.gateway) as server, httpx.Client(base_url=server.url, trust_env=False) as client:
+        yield client
+
+
+# Routes ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "key", "parameters"),
+    [
+        ("GET", "/notes", "GET /notes", None),
+        ("GET", "/notes/7", "GET /notes/{note}", {"note": "7"}),
+        ("GET", "/notes/mine", "GET /notes/mine", None),
+        ("POST", "/notes/mine", "POST /notes/{note}", {"note": "mine"}),
+        ("GET", "/files/a/b", "GET /files/{path+}", {"path": "a/b"}),
+        ("GET", "/any", "GET /any", None),
+        ("PUT", "/any", "ANY /any", None),
+        ("GET", "/notes/", "$default", None),
+        ("PUT", "/notes", "$default", None),
+        ("HEAD", "/notes", "$default", None),
+        ("GET", "/files/", "$default", None),
+        ("GET", "/a%20b", "$default", None),
+        ("GET", "/notes/a%20b", "GET /notes/{note}", {"note": "a b"}),
+        ("GET", "/notes/a%2Fb", "$default", None),
+        ("GET", "/notes/a%3Fb", "GET /notes/{note}", {"note": "a"}),
+    ],
+)
+def test_the_most_specific_route_wins(
+    site: Site, http: httpx.Client, *, method: str, path: str, key: str, parameters: Mapping[str, str] | None
+) -> None:
+    http.request(method, path)
+
+    (event,) = site.events
+    assert (event["routeKey"], event.get("pathParameters")) == (key, parameters)
+    assert event["requestContext"]["routeKey"] == key
+
+
+def test_without_a_default_route_the_gateway_itself_says_not_found(
+    private: Site, signed_http: httpx.Client
+) -> None:
+    answer = signed_http.get("/elsewhere")
+
+    assert (answer.status_code, answer.text) == (404, '{"message":"Not Found"}')
+    assert private.events == []
+
+
+# Events ----------------------------------------------------------------------------------------------------
+
+
+def test_a_request_becomes_an_event_of_payload_format_two(site: Site, http: httpx.Client) -> None:
+    http.get("/notes/a%20b?x=1&y=a%20b&x=2&z=", headers={"Cookie": "a=1; b=2", "User-Agent": "tester"})
+
+    (event,) = site.events
+    assert event["version"] == "2.0"
+    assert event["rawPath"] == "/notes/a b"
+    assert event["rawQueryString"] == "x=1&y=a%20b&x=2&z="
+    assert event["queryStringParameters"] == {"x": "1,2", "y": "a b", "z": ""}
+    assert event["cookies"] == ["a=1", "b=2"]
+    assert "cookie" not in event["headers"]
+    assert "body" not in event
+    assert event["isBase64Encoded"] is False
+
+
+def test_what_a_request_does_not_have_is_not_in_the_event(site: Site, http: httpx.Client) -> None:
+    http.get("/notes")
+
+    (event,) = site.events
+    assert event.keys().isdisjoint({"queryStringParameters", "pathParameters", "cookies", "body"})
+    assert "authorizer" not in event["requestContext"]
+
+
+def test_the_context_says_where_and_when(site: Site, http: httpx.Client) -> None:
+    http.get("/notes", headers={"User-Agent": "tester"})
+
+    context = site.events[0]["requestContext"]
+    assert context["http"] == {
+        "method": "GET",
+        "path": "/notes",
+        "protocol": "HTTP/1.1",
+        "sourceIp": "127.0.0.1",
+        "userAgent": "tester",
+    }
+    assert context["domainName"] == site.events[0]["headers"]["host"]
+    assert (context["stage"], context["apiId"], context["domainPrefix"]) == ("$default", "public", "127")
+    assert abs(context["timeEpoch"] / 1000 - time.time()) < 60
+
+
+def test_headers_are_lower_case_and_repeated_ones_joined(site: Site, http: httpx.Client) -> None:
+    http.get("/notes", headers=[("X-Many", "1"), ("x-many", "2"), ("X-Forwarded-For", "9.9.9.9")])
+
+    headers = site.events[0]["headers"]
+    assert headers["x-many"] in {"1,2", "1, 2"}
+    assert headers["x-forwarded-for"] == "9.9.9.9, 127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "body", "encoded"),
+    [
+        ("application/json", b'{"a":1}', '{"a":1}', False),
+        ("application/json; charset=utf-8", "é".encode(), "é", False),
+        ("text/plain", b"hello", "hello", False),
+        ("application/x-www-form-urlencoded", b"a=1", "YT0x", True),
+        ("application/octet-stream", b"\xff", "/w==", True),
+        ("", b"a", "YQ==", True),
+    ],
+)
+def test_only_text_passes_as_text(
+    site: Site, http: httpx.Client, *, kind: str, content: bytes, body: str, encoded: bool
+) -> None:
+    http.post("/notes/1", content=content, headers={"Content-Type": kind} if kind else {})
+
+    assert (site.events[0]["body"], site.events[0]["isBase64Encoded"]) == (body, encoded)
+
+
+# Answers ---------------------------------------------------------------------------------------------------
+
+
+def test_an_answer_becomes_a_response(site: Site, http: httpx.Client) -> None:
+    site.answer = lambda _event: {
+        "statusCode": 201,
+        "headers": {"content-type": "text/html", "x-n": 5},
+        "cookies": ["a=1; Path=/", "b=2"],
+        "body": "<p>é</p>",
+    }
+
+    answer = http.get("/notes")
+
+    assert (answer.status_code, answer.text) == (201, "<p>é</p>")
+    assert (answer.headers["content-type"], answer.headers["x-n"]) == ("text/html", "5")
+    assert answer.headers.get_list("set-cookie") == ["a=1; Path=/", "b=2"]
+    assert answer.headers["apigw-requestid"]
+
+
+def test_a_body_in_base64_is_sent_as_bytes(site: Site, http: httpx.Client) -> None:
+    site.answer = lambda _event: {"statusCode": 200, "body": "/w==", "isBase64Encoded": True}
+
+    assert http.get("/notes").content == b"\xff"
+
+
+def test_head_gets_the_headers_alone(site: Site, http: httpx.Client) -> None:
+    site.answer = lambda _event: {"statusCode": 404, "headers": {"x-a": "1"}, "body": "nothing here"}
+
+    answer = http.head("/elsewhere")
+
+    assert (answer.status_code, answer.headers["x-a"], answer.content) == (404, "1", b"")
+
+
+def test_addresses_of_ninjaone_are_rewritten_where_a_browser_follows_them(
+    site: Site, http: httpx.Client
+) -> None:
+    there = "https://eu.ninjarmm.com/ws/oauth/authorize?x=https%3A%2F%2Feu.ninjarmm.com"
+    site.answer = lambda _event: {
+        "statusCode": 303,
+        "headers": {
+            "location": there,
+            "content-security-policy": "form-action 'self' https://*.ninjarmm.com https://eu.ninjarmm.com",
+            "x-other": there,
+        },
+    }
+
+    headers = http.get("/notes").headers
+
+    assert (
+        headers["location"]
+        == "http://127.0.0.1:1/eu.ninjarmm.com/ws/oauth/authorize?" + there.partition("?")[2]
+    )
+    assert headers["content-security-policy"] == (
+        "form-action 'self' http://127.0.0.1:1 http://127.0.0.1:1/eu.ninjarmm.com"
+    )
+    assert headers["x-other"] == there
+
+
+@pytest.mark.parametrize(
+    "answer", [None, "text", {}, {"statusCode": "200"}, {"statusCode": 200, "body": {1: set()}}]
+)
+def test_what_is_no_answer_is_an_internal_error(site: Site, http: httpx.Client, answer: Any) -> None:
+    site.answer = lambda _event: answer if answer != {"statusCode": 200, "body": {1: set()}} else {1, 2}
+
+    got = http.get("/notes")
+
+    assert (got.status_code, got.text) == (500, '{"message":"Internal Server Error"}')
+
+
+def test_a_function_that_raises_is_an_internal_error(site: Site, http: httpx.Client) -> None:
+    def fail(_event: dict[str, Any]) -> Any:
+        raise RuntimeError("secret")
+
+    site.answer = fail
+
+    got = http.get("/notes")
+
+    assert (got.status_code, got.text) == (500, '{"message":"Internal Server Error"}')
+
+
+def test_after_the_cut_off_the_service_is_unavailable(site: Site, http: httpx.Client) -> None:
+    done = threading.Event()
+    site.answer = lambda _event: {"statusCode": 200 if done.wait(60) else 500}
+
+    got = http.get("/notes")
+    done.set()
+
+    assert (got.status_code, got.text) == (503, '{"message":"Service Unavailable"}')
+
+
+# Limits ----------------------------------------------------------------------------------------------------
+
+
+def test_a_head_of_ten_kilobytes_is_the_most(site: Site, http: httpx.Client) -> None:
+    got = http.get("/notes", headers={"X-Long": "x" * 10_240})
+
+    assert (got.status_code, site.events) == (431, [])
+    assert http.get("/notes", headers={"X-Long": "x" * 9_000}).status_code == 204
+
+
+def test_a_body_of_ten_megabytes_is_the_most(site: Site, http: httpx.Client) -> None:
+    got = http.post("/notes/1", content=b"x" * (10 * 1024 * 1024 + 1))
+
+    assert (got.status_code, site.events) == (413, [])
+
+
+# Signatures ------------------------------------------------------------------------------------------------
+
+Change = Callable[[AWSRequest], None]
+
+
+def signed(
+    http: httpx.Client,
+    method: str = "GET",
+    path: str = "/notes",
+    body: bytes = b"",
+    *,
+    by: Credentials | None = None,
+    service: str = "execute-api",
+    region: str = "eu-west-1",
+    before: Change = lambda _request: None,
+    sent: bytes | None = None,
+) -> httpx.Response:
+    url = str(http.base_url).rstrip("/") + path
+    request = AWSRequest(method, url, {"Content-Type": "application/json"}, body)
+    before(request)
+    SigV4Auth(by or DEMO.credentials, service, region).add_auth(request)
+    return http.request(method, path, content=body if sent is None else sent, headers=dict(request.headers))
+
+
+@pytest.mark.parametrize(
+    "path", ["/notes", "/notes/a-b", "/notes?b=2&a=1", "/notes?x=a%20b&y=", "/notes/a%20b"]
+)
+def test_a_signed_request_is_let_through(private: Site, signed_http: httpx.Client, path: str) -> None:
+    assert signed(signed_http, path=path).status_code == 204
+    assert len(private.events) == 1
+
+
+def test_a_signed_body_is_let_through(private: Site, signed_http: httpx.Client) -> None:
+    assert signed(signed_http, "POST", "/notes/1", b'{"a": "\xc3\xa9"}').status_code == 204
+    assert json.loads(private.events[0]["body"]) == {"a": "é"}
+
+
+def test_the_event_says_who_signed(private: Site, signed_http: httpx.Client) -> None:
+    signed(signed_http)
+
+    assert private.events[0]["requestContext"]["authorizer"]["iam"] == {
+        "accessKey": DEMO.access_key,
+        "accountId": "123456789012",
+        "callerId": DEMO.user_id,
+        "cognitoIdentity": None,
+        "principalOrgId": None,
+        "userArn": "arn:aws:iam::123456789012:user/demo-backend",
+        "userId": DEMO.user_id,
+    }
+
+
+def other_secret(http: httpx.Client) -> httpx.Response:
+    return signed(http, by=Credentials(DEMO.access_key, "another secret"))
+
+
+def unknown_key(http: httpx.Client) -> httpx.Response:
+    return signed(http, by=Credentials("AKIANOBODY", DEMO.secret_key))
+
+
+def aged(seconds: int) -> Callable[[httpx.Client], httpx.Response]:
+    def send(http: httpx.Client) -> httpx.Response:
+        with time_machine.travel(time.time() + seconds, tick=False):
+            request = AWSRequest("GET", str(http.base_url).rstrip("/") + "/notes")
+            SigV4Auth(DEMO.credentials, "execute-api", "eu-west-1").add_auth(request)
+        return http.get("/notes", headers=dict(request.headers))
+
+    return send
+
+
+def without_coverage_of_the_token(http: httpx.Client) -> httpx.Response:
+    request = AWSRequest("GET", str(http.base_url).rstrip("/") + "/notes")
+    SigV4Auth(DEMO.credentials, "execute-api", "eu-west-1").add_auth(request)
+    return http.get("/notes", headers={**dict(request.headers), "X-Amz-Extra": "not signed"})
+
+
+def tampered_path(http: httpx.Client) -> httpx.Response:
+    request = AWSRequest("GET", str(http.base_url).rstrip("/") + "/notes")
+    SigV4Auth(DEMO.credentials, "execute-api", "eu-west-1").add_auth(request)
+    return http.get("/notes/mine", headers=dict(request.headers))
+
+
+def tampered_query(http: httpx.Client) -> httpx.Response:
+    request = AWSRequest("GET", str(http.base_url).rstrip("/") + "/notes")
+    SigV4Auth(DEMO.credentials, "execute-api", "eu-west-1").add_auth(request)
+    return http.get("/notes?more=1", headers=dict(request.headers))
+
+
+def claimed_hash(http: httpx.Client) -> httpx.Response:
+    def claim(request: AWSRequest) -> None:
+        request.headers["X-Amz-Content-SHA256"] = "UNSIGNED-PAYLOAD"
+
+    return signed(http, "POST", "/notes/1", b"{}", before=claim)
+
+
+REFUSED: list[Any] = [
+    pytest.param(lambda http: http.get("/notes"), id="unsigned"),
+    pytest.param(lambda http: http.get("/notes", headers={"Authorization": "Bearer x"}), id="another scheme"),
+    pytest.param(lambda http: signed(http, service="s3"), id="another service"),
+    pytest.param(lambda http: signed(http, region="us-east-1"), id="another region"),
+    pytest.param(other_secret, id="another secret"),
+    pytest.param(unknown_key, id="unknown key"),
+    pytest.param(lambda http: signed(http, "POST", "/notes/1", b"{}", sent=b"[]"), id="body changed"),
+    pytest.param(claimed_hash, id="body not hashed"),
+    pytest.param(tampered_path, id="path changed"),
+    pytest.param(tampered_query, id="query changed"),
+    pytest.param(without_coverage_of_the_token, id="x-amz header not signed"),
+    pytest.param(aged(-400), id="signed too long ago"),
+    pytest.param(aged(400), id="signed in the future"),
+]
+
+
+@pytest.mark.parametrize("send", REFUSED)
+def test_what_does_not_prove_its_sender_is_forbidden(
+    private: Site, signed_http: httpx.Client, send: Callable[[httpx.Client], httpx.Response]
+) -> None:
+    got = send(signed_http)
+
+    assert (got.status_code, got.text) == (403, '{"message":"Forbidden"}')
+    assert private.events == []
+
+
+@pytest.mark.parametrize("seconds", [-200, 200])
+def test_a_clock_may_be_off_by_five_minutes(signed_http: httpx.Client, seconds: int) -> None:
+    assert aged(seconds)(signed_http).status_code == 204
+
+
+def test_a_caller_reaches_only_what_its_own_policy_names(private: Site, signed_http: httpx.Client) -> None:
+    assert signed(signed_http, path="/notes/anna", by=SCOPED.credentials).status_code == 204
+    assert signed(signed_http, path="/notes/bob", by=SCOPED.credentials).status_code == 403
+    assert signed(signed_http, "POST", "/notes/anna", by=SCOPED.credentials).status_code == 403
+    assert len(private.events) == 1
