@@ -24,14 +24,16 @@ PageAt = Callable[[int, str], Page]
 Picture = Callable[[Page, str], None]
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Where there is no browser, skip in one line that says how to get it; fail where REQUIRE_BROWSER=1."""
+    if not CHROMIUM.exists() and item.get_closest_marker("browser"):
+        missing = pytest.fail if os.environ.get("REQUIRE_BROWSER") == "1" else pytest.skip
+        missing(f"there is no {CHROMIUM}: apt-get install -y chromium fonts-liberation")
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """One chromium for all tests; where there is none they are skipped, or fail where REQUIRE_BROWSER=1."""
-    if not CHROMIUM.exists():
-        missing = f"no {CHROMIUM}: apt-get install -y chromium fonts-liberation"
-        if os.environ.get("REQUIRE_BROWSER") == "1":
-            pytest.fail(missing, pytrace=False)
-        pytest.skip(missing)
+    """One chromium for all tests that are marked ``browser``."""
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield chromium

@@ -94,8 +94,6 @@ def connect_pages() -> dict[str, Page]:
 def notices() -> dict[str, Page]:
     """Every notice."""
     return {
-        kind.name.lower().replace("_", "-"): pages.notice(
-            PLAIN, kind, reference="0b5fff00-1111-2222-3333-444455556666"
-        )
+        kind.name.lower().replace("_", "-"): pages.notice(PLAIN, kind, reference="0b5fff00-1111-2222-3333-444455556666")
         for kind in Notice
     }

@@ -3,7 +3,7 @@
 import colorsys
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.edge.colour import DARK, LIGHT, accent
@@ -34,6 +34,7 @@ def test_the_measure_agrees_with_the_known_ratios() -> None:
     assert contrast("#767676", "#ffffff") == pytest.approx(4.54, abs=0.01)
 
 
+@settings(deadline=None)
 @given(COLOURS)
 def test_every_accent_is_readable_on_its_page_and_behind_its_button_text(colour: str) -> None:
     light, dark = accent(colour)
@@ -63,9 +64,7 @@ def test_black_and_white_become_readable_greys() -> None:
     assert hue(accent("#ffffff")[0]) == hue(accent("#000000")[1]) == 0
 
 
-@pytest.mark.parametrize(
-    "text", ["", "blue", "#fff", "0b5fff", "#0b5fff;}", "#0b5fff\n", "#0b5ffg", "#０b5fff"]
-)
+@pytest.mark.parametrize("text", ["", "blue", "#fff", "0b5fff", "#0b5fff;}", "#0b5fff\n", "#0b5ffg", "#０b5fff"])
 def test_what_is_no_colour_is_refused_with_a_sentence(text: str) -> None:
     with pytest.raises(ValueError, match="six hexadecimal digits"):
         accent(text)
