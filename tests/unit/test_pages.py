@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from jinja2 import UndefinedError
 
 from broker.edge import pages
-from broker.edge.pages import HostProblem, Notice, Page
+from broker.edge.pages import Choice, HostProblem, Notice, Page
 from broker.errors import Fault
 from tests.browser.samples import (
     BRANDED,
@@ -321,6 +321,15 @@ def test_a_region_that_is_settled_is_no_question() -> None:
 
     assert page.all("input") == [{"type": "hidden", "name": "region", "value": "eu"}]
     assert "Europe: eu.ninjarmm.com" in page.words
+
+
+def test_a_branded_host_that_is_settled_is_named_once() -> None:
+    host = "acme.rmmservice.eu"
+
+    page = Reading(pages.invitation(PLAIN, replace(OPERATORS_APP, choices=(Choice("branded", host, host),))))
+
+    assert page.all("input") == [{"type": "hidden", "name": "region", "value": "branded"}]
+    assert page.words.count(host) == 1
 
 
 def test_a_host_of_ones_own_is_one_label_and_an_allowed_domain() -> None:
