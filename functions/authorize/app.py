@@ -20,8 +20,8 @@ from broker.edge.browser import (
 def authorize(broker: Broker, request: Request) -> Response:
     """Bind this browser to the session and send it to NinjaOne.
 
-    Reads    form ``region`` or ``subdomain`` and ``suffix``, ``client_id``, ``client_secret``, ``go_anyway``; the cookie
-    Shows    303 to NinjaOne · 400 the page again · 409 in another browser · 410 expired or used · 429 · 502 host unreachable
+    Reads    form ``region``, ``subdomain``, ``suffix``, ``client_id``, ``client_secret``, ``go_anyway``; the cookie
+    Shows    303 to NinjaOne · 400 the page again · 409 in another browser · 410 expired or used · 429 · 502
     """
     session = session_of(request)
     if not came_from_our_page(request):

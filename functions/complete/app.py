@@ -20,7 +20,7 @@ def complete(broker: Broker, request: Request) -> Response:
     """Exchange the code for the person who began, and show the connection.
 
     Reads    the body, see ``bodies.completion``
-    Shows    200 connection · 400 faults · 403 not proved · 409, 410 nothing to complete · 502 NinjaOne declined · 503 later
+    Shows    200 connection · 400 faults · 403 not proved · 409, 410 · 502 NinjaOne declined · 503
     """
     proof, confirmed = bodies.completion(tenant_of(request), request)
     return answer(connection(broker, *broker.complete(session_of(request), proof, confirm_account_change=confirmed)))

@@ -4,7 +4,7 @@ A refresh, as conditions on one row; ``seen`` is what the strong read found:
 
     lease     version = seen, fence = seen, no lease or one that ended   → fence + 1, lease_until, attempt
     save      version = seen, fence = mine, not disconnected             → version + 1, tokens; lease and attempt gone
-    settle    version = seen, fence = mine                               → strike, wait or give up; lease gone or shortened
+    settle    version = seen, fence = mine                               → strike, wait or give up; lease cut
 """
 
 from collections.abc import Iterator, Mapping

@@ -43,7 +43,7 @@ class Write:
         cls,
         *when: str,
         given: Mapping[str, Any] | None = None,
-        set: Mapping[str, Any] | None = None,
+        set: Mapping[str, Any] | None = None,  # noqa: A002  # DynamoDB's own word
         add: Mapping[str, int] | None = None,
         remove: tuple[str, ...] = (),
     ) -> "Write":

@@ -16,6 +16,7 @@ from broker.adapters.connections import Ref
 from broker.errors import Busy
 from broker.model import ConnectionId, Seconds, SessionId, TenantId, connection_id, session_id, tenant_id
 
+NO_TTL = Seconds(0)
 ORDER_SIZE = 100
 """Connections in one order; their data keys stay shared, for they come due together again."""
 
@@ -38,7 +39,7 @@ class Order:
 
     why: Why
     refs: tuple[Ref, ...]
-    min_ttl: Seconds = Seconds(0)
+    min_ttl: Seconds = NO_TTL
     faults: int = 0
 
 
@@ -48,7 +49,7 @@ class Queue:
     def __init__(self, sqs: Any, url: str) -> None:
         self._sqs, self._url = sqs, url
 
-    def order(self, why: Why, refs: Sequence[Ref], *, min_ttl: Seconds = Seconds(0)) -> None:
+    def order(self, why: Why, refs: Sequence[Ref], *, min_ttl: Seconds = NO_TTL) -> None:
         """Order a refresh. Raises   Busy"""
         listed = [[ref.tenant, ref.connection] for ref in refs]
         self._send({"why": why.value, "min_ttl": min_ttl, "connections": listed})

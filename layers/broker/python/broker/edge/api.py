@@ -35,7 +35,7 @@ def api(views: Mapping[str, View], *, warm: Warm) -> Entry[dict[str, Any]]:
     def failed(broker: Broker, event: Event, error: BrokerError) -> dict[str, Any]:
         request = Request.from_event(event)
         answer = turn(error)
-        refused(broker.log, name, error, answer.level, answer.status)
+        refused(broker.log, name, error, level=answer.level, status=answer.status)
         headers = {"content-type": "application/problem+json; charset=utf-8"}
         if error.retry_after is not None:
             headers["retry-after"] = str(error.retry_after)

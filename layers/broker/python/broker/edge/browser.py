@@ -52,7 +52,7 @@ def browser(view: View, *, warm: Warm) -> Entry[dict[str, object]]:
     def failed(broker: Broker, event: Event, error: BrokerError) -> dict[str, object]:
         kind = next(_NOTICES[each] for each in type(error).__mro__ if each in _NOTICES)
         request = Request.from_event(event)
-        refused(broker.log, name, error, turn(error).level, kind.status)
+        refused(broker.log, name, error, level=turn(error).level, status=kind.status)
         return notice(broker, kind, reference=request.request_id).to_event()
 
     return warmed(Entry(name, work, failed), warm)

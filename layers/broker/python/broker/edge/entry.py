@@ -53,7 +53,7 @@ class Entry(Generic[Answer]):
             return self.work(broker, event, Context(request_id, _left(context)))
         except BrokerError as error:
             return self._failed(broker, event, error)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # the one place for people and backends
             broker.log.event(f"{self.name}.broke", Level.ERROR, **whereabouts(error))
             broker.log.count("unforeseen")
             return self._failed(broker, event, Unforeseen())
@@ -74,7 +74,7 @@ def warmed(entry: Entry[Answer], warm: Warm) -> Entry[Answer]:
     return entry
 
 
-def refused(log: Log, name: str, error: BrokerError, level: Level, status: int) -> None:
+def refused(log: Log, name: str, error: BrokerError, *, level: Level, status: int) -> None:
     """Write the one line of a request that was answered with an error."""
     log.event(f"{name}.refused", level, error=type(error).__name__, status=status)
 

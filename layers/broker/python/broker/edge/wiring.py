@@ -59,7 +59,7 @@ class Broker:
     def open(self) -> "Open":
         from broker.flows.open import Open
 
-        return Open(self.config, self._sessions, self._seal, self.doors.clock, self.doors.entropy, self.log)
+        return Open(self.config, self._sessions, self._seal, **self._around)
 
     @cached_property
     def look(self) -> "Look":
@@ -71,7 +71,7 @@ class Broker:
     def depart(self) -> "Depart":
         from broker.flows.depart import Depart
 
-        return Depart(self.config, self._sessions, self._seal, self._web, **self._around)
+        return Depart(self.config, self._sessions, self._seal, web=self._web, **self._around)
 
     @cached_property
     def arrive(self) -> "Arrive":
@@ -91,9 +91,9 @@ class Broker:
             self._sessions,
             self._connections,
             self._seal,
-            self._credentials,
-            self._epoch,
-            exchange,
+            credentials=self._credentials,
+            epoch=self._epoch,
+            exchange=exchange,
             **self._around,
         )
 
@@ -102,7 +102,7 @@ class Broker:
         from broker.flows.vend import Vend
 
         urgent = self._queue(self.config.urgent_queue)
-        return Vend(self._connections, self._seal, urgent, self.doors.clock, self.log)
+        return Vend(self._connections, self._seal, urgent, clock=self.doors.clock, log=self.log)
 
     @cached_property
     def show(self) -> "Show":
@@ -134,19 +134,21 @@ class Broker:
         from broker.policy import Timing
 
         timing = Timing(self.config.refresh_timeout)
-        keep = Keep(self._connections, self._seal, self._rescue, timing, adaptive=self.config.adaptive, **self._around)
-        settle = Settle(self._connections, self._rescue, keep, timing, entropy=self.doors.entropy, log=self.log)
+        keep = Keep(
+            self._connections, self._seal, self._rescue, timing=timing, adaptive=self.config.adaptive, **self._around
+        )
+        settle = Settle(self._connections, self._rescue, keep, timing=timing, entropy=self.doors.entropy, log=self.log)
         renewal = Renewal(
             self._connections,
             self._seal,
-            self._credentials,
-            self._rescue,
-            keep,
-            settle,
-            timing,
+            rescue=self._rescue,
+            credentials=self._credentials,
+            keep=keep,
+            settle=settle,
+            timing=timing,
             **self._around,
         )
-        return Refresh(renewal, self._epoch, self._brakes, self._web, self.doors.crew, **self._around)
+        return Refresh(renewal, self._epoch, self._brakes, web=self._web, crew=self.doors.crew, **self._around)
 
     @cached_property
     def _around(self) -> dict[str, Any]:

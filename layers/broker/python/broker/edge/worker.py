@@ -44,7 +44,7 @@ def _worked(view: Message, broker: Broker, message: Event, context: Context) -> 
     except BrokerError as error:
         broker.log.event("message.failed", Level.ERROR, message=message["messageId"], error=type(error).__name__)
         return False
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # the one place for messages
         broker.log.event("message.broke", Level.ERROR, message=message["messageId"], **whereabouts(error))
         return False
     return True

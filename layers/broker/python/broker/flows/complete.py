@@ -1,6 +1,7 @@
 """Complete a connect session: prove the person, exchange the code once, check, seal, keep."""
 
 import hmac
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from broker import oauth, policy
@@ -10,7 +11,7 @@ from broker.adapters.credentials import Credentials
 from broker.adapters.dynamo import Refusal
 from broker.adapters.epoch import Epoch
 from broker.adapters.log import Level, Log
-from broker.adapters.seal import Seal, connection_spot, session_spot
+from broker.adapters.seal import DataKey, Seal, connection_spot, session_spot
 from broker.adapters.sessions import Sessions
 from broker.config import Config
 from broker.errors import (
@@ -60,6 +61,21 @@ class Proof:
     verifier: Secret
 
 
+@dataclass(frozen=True)
+class Consent:
+    """What a person agreed to, and what it replaces.
+
+    old   the connection that a reconnect replaces
+    """
+
+    session: Session
+    place: Place
+    client: Client
+    old: tuple[Hot, Profile] | None
+    tokens: Tokens
+    organizations: tuple[Organization, ...]
+
+
 class Complete:
     """Makes the connection."""
 
@@ -69,10 +85,10 @@ class Complete:
         sessions: Sessions,
         connections: Connections,
         seal: Seal,
+        *,
         credentials: Credentials,
         epoch: Epoch,
         exchange: Exchange,
-        *,
         clock: Clock,
         entropy: Entropy,
         log: Log,
@@ -129,31 +145,37 @@ class Complete:
         """
         self._check_stage(session)
         old = self._replaced(session)
-        client, code, verifier = self._opened(session)
+        place, client, code, verifier = self._opened(session)
         epoch = self._active_epoch()
-        keys = {purpose: self._seal.key(purpose) for purpose in (Purpose.ACCESS, Purpose.REFRESH)}
-        client_key = self._seal.key(Purpose.CLIENT) if client.own else None
+        purposes = (Purpose.ACCESS, Purpose.REFRESH, *([Purpose.CLIENT] if client.own else []))
+        keys = {purpose: self._seal.key(purpose) for purpose in purposes}
         if isinstance(self._sessions.spend(session.session, instant(self._clock)), Refusal):
             raise SessionSpent
         try:
-            tokens, organizations = self._exchange(session, client, code, verifier)
-            self._check_account(session, old, organizations, confirm_account_change)
+            consent = Consent(session, place, client, old, *self._exchange(session, client, code, verifier))
+            self._check_account(consent, confirmed=confirm_account_change)
         except BrokerError:
             self._sessions.fail(session.session)
             raise
-        hot, profile = self._rows(session, old, client, tokens, organizations, epoch)
+        made = self._sealed(consent, self._hot(consent, epoch), keys)
+        self._keep(*made, replaces=old[0] if old else None, session=session.session)
+        hot, _profile = made
+        self._log.event("connection.made", tenant=hot.tenant, connection=hot.connection, region=hot.place.region)
+        return made
+
+    def _sealed(self, consent: Consent, hot: Hot, keys: Mapping[Purpose, DataKey]) -> tuple[Hot, Profile]:
+        """Seal what was granted. No input or output."""
         spot = connection_spot(hot.tenant, hot.connection, hot.version)
-        assert tokens.refresh is not None  # checked in _granted
+        refresh = consent.tokens.refresh
         hot = replace(
             hot,
-            access=self._seal.seal(keys[Purpose.ACCESS], tokens.access, spot),
-            refresh=self._seal.seal(keys[Purpose.REFRESH], tokens.refresh, spot),
+            access=self._seal.seal(keys[Purpose.ACCESS], consent.tokens.access, spot),
+            refresh=self._seal.seal(keys[Purpose.REFRESH], refresh, spot) if refresh else None,
         )
-        if client_key:
+        profile = self._profile(consent, hot)
+        if consent.client.own:
             own = connection_spot(hot.tenant, hot.connection)
-            profile = replace(profile, client=self._seal.seal(client_key, client.secret, own))
-        self._keep(hot, profile, replaces=old[0] if old else None, session=session.session)
-        self._log.event("connection.made", tenant=hot.tenant, connection=hot.connection, region=hot.place.region)
+            profile = replace(profile, client=self._seal.seal(keys[Purpose.CLIENT], consent.client.secret, own))
         return hot, profile
 
     def _keep(self, hot: Hot, profile: Profile, *, replaces: Hot | None, session: SessionId) -> None:
@@ -189,21 +211,21 @@ class Complete:
             raise NotActive
         return hot, profile
 
-    def _opened(self, session: Session) -> tuple[Client, Secret, Secret]:
+    def _opened(self, session: Session) -> tuple[Place, Client, Secret, Secret]:
         if session.code is None or session.verifier is None or session.place is None:
             raise SessionSpent
         spot = session_spot(session.session)
         code = self._seal.open(session.code, Purpose.CODE, spot)
         verifier = self._seal.open(session.verifier, Purpose.VERIFIER, spot)
+        return session.place, self._client(session, session.place), code, verifier
+
+    def _client(self, session: Session, place: Place) -> Client:
         if not session.own:
-            return self._credentials.client(self._operators(session.place)), code, verifier
+            return self._credentials.client(self._operators(place))
         if session.client is None:
             raise SessionSpent
-        return (
-            Client(session.client_id, self._seal.open(session.client, Purpose.CLIENT, spot), own=True),
-            code,
-            verifier,
-        )
+        spot = session_spot(session.session)
+        return Client(session.client_id, self._seal.open(session.client, Purpose.CLIENT, spot), own=True)
 
     def _operators(self, place: Place) -> str:
         client_id = self._config.client_ids.get(place.region)
@@ -217,63 +239,54 @@ class Complete:
             raise Misconfigured("The connections table was restored and is not activated; see README, Restore.")
         return epoch
 
-    def _check_account(
-        self,
-        session: Session,
-        old: tuple[Hot, Profile] | None,
-        found: tuple[Organization, ...],
-        confirmed: bool,
-    ) -> None:
+    def _check_account(self, consent: Consent, *, confirmed: bool) -> None:
         """Compare by id and name: ids alone start at 1 in every NinjaOne account."""
-        if old is None or confirmed:
+        if consent.old is None or confirmed:
             return
-        hot, profile = old
-        same_host = session.place is not None and session.place.host == hot.place.host
-        known = set(profile.organizations)
-        if not same_host or (known and found and not known & set(found)):
-            self._log.event("session.other_account", session=session.session, connection=hot.connection)
+        hot, profile = consent.old
+        known, found = set(profile.organizations), set(consent.organizations)
+        if consent.place.host != hot.place.host or (known and found and not known & found):
+            self._log.event("session.other_account", session=consent.session.session, connection=hot.connection)
             raise AccountMismatch
 
-    def _rows(
-        self,
-        session: Session,
-        old: tuple[Hot, Profile] | None,
-        client: Client,
-        tokens: Tokens,
-        organizations: tuple[Organization, ...],
-        epoch: int,
-    ) -> tuple[Hot, Profile]:
-        now = instant(self._clock)
+    def _hot(self, consent: Consent, epoch: int) -> Hot:
+        """Make the hot row, without its tokens."""
+        session, now = consent.session, instant(self._clock)
+        old = consent.old[0] if consent.old else None
         connection = session.connection or new_connection_id(self._entropy)
         pending = session.binding is Binding.APPROVAL
-        assert session.place is not None  # checked in _opened
-        hot = Hot(
+        expires_at = consent.tokens.expires_at
+        return Hot(
             tenant=session.tenant,
             connection=connection,
             status=Status.PENDING_APPROVAL if pending else Status.ACTIVE,
-            place=session.place,
-            client_id=client.id,
-            own=client.own,
-            version=old[0].version + RECONNECT_STEP if old else 1,
-            fence=old[0].fence + RECONNECT_STEP if old else 0,
+            place=consent.place,
+            client_id=consent.client.id,
+            own=consent.client.own,
+            version=old.version + RECONNECT_STEP if old else 1,
+            fence=old.fence + RECONNECT_STEP if old else 0,
             epoch=epoch,
-            expires_at=tokens.expires_at,
+            expires_at=expires_at,
             sent_at=now,
             consented_at=session.authorized_at,
-            scope=tokens.scope or session.scope,
-            refresh_at=None if pending else policy.refresh_at(now, tokens.expires_at, self._jitter()),
+            scope=consent.tokens.scope or session.scope,
+            refresh_at=None if pending else policy.refresh_at(now, expires_at, self._jitter()),
             due_shard=None if pending else policy.shard(connection),
         )
-        profile = Profile(
-            tenant=session.tenant,
-            connection=connection,
-            label=session.label or _label(organizations, session.place),
-            organizations=organizations or (old[1].organizations if old else ()),
-            metadata=session.metadata or (old[1].metadata if old else {}),
-            created_at=old[1].created_at if old else now,
+
+    def _profile(self, consent: Consent, hot: Hot) -> Profile:
+        """Make the profile row; what the new consent does not say stays as it was."""
+        session, now = consent.session, instant(self._clock)
+        old = consent.old[1] if consent.old else None
+        return Profile(
+            tenant=hot.tenant,
+            connection=hot.connection,
+            label=session.label or (old.label if old else _label(consent.organizations, consent.place)),
+            organizations=consent.organizations or (old.organizations if old else ()),
+            metadata=session.metadata or (old.metadata if old else {}),
+            created_at=old.created_at if old else now,
             connected_at=now,
         )
-        return hot, profile
 
     def _jitter(self) -> float:
         return self._entropy(1)[0] / 256

@@ -41,6 +41,19 @@ class Departure:
     check_host: bool
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """What is fresh for every start."""
+
+    state: Secret
+    cookie: Secret
+    verifier: Secret
+
+
+_PROBE = Drawn(Secret("check"), Secret(""), Secret("check" * 9))
+"""What the host check shows NinjaOne instead: nothing of the person's."""
+
+
 class HostCheck(Enum):
     """What NinjaOne said to an authorization request without a person."""
 
@@ -75,8 +88,8 @@ class Depart:
         config: Config,
         sessions: Sessions,
         seal: Seal,
-        web: Callable[[], Web],
         *,
+        web: Callable[[], Web],
         clock: Clock,
         entropy: Entropy,
         log: Log,
@@ -91,17 +104,14 @@ class Depart:
         Raises   UnknownSession, SessionExpired, SessionSpent, AnotherBrowser, TooManyRequests, InvalidRequest, Busy
         Source   RFC 6749 §4.1.1, RFC 7636 §4, RFC 9700 §2.1
         """
-        state, cookie, verifier = (random_secret(self._entropy) for _ in range(3))
-        state = Secret(f"{departure.session}.{state.reveal()}")
-        now = instant(self._clock)
-        start = self._start(departure, state, cookie, verifier, now)
-        found = self._sessions.start(departure.session, start, now)
+        drawn, now = self._draw(departure.session), instant(self._clock)
+        found = self._sessions.start(departure.session, self._start(departure, drawn, now), now)
         if isinstance(found, Refusal):
             raise self._why(found, departure, now)
-        location = self._location(found, state.reveal(), oauth.challenge(verifier))
-        check = self._check(found) if departure.check_host else HostCheck.KNOWN
-        self._log.event("session.started", session=found.session, region=start.place.region, check=check.value)
-        return Leaving(found, location, cookie, check)
+        location = self._location(found, departure.place, drawn)
+        check = self._check(found, departure.place) if departure.check_host else HostCheck.KNOWN
+        self._log.event("session.started", session=found.session, region=departure.place.region, check=check.value)
+        return Leaving(found, location, drawn.cookie, check)
 
     def miss(self, session: SessionId) -> Session:
         """Count a form that can't be used, and give the session to show it again.
@@ -116,45 +126,48 @@ class Depart:
             raise SessionSpent
         return found
 
-    def _start(self, departure: Departure, state: Secret, cookie: Secret, verifier: Secret, now: Instant) -> Start:
-        place, client = departure.place, departure.client
+    def _start(self, departure: Departure, drawn: Drawn, now: Instant) -> Start:
+        client = departure.client
         spot = session_spot(departure.session)
         return Start(
-            state=digest(state.reveal()),
-            cookie=digest(cookie.reveal()),
+            state=digest(drawn.state.reveal()),
+            cookie=digest(drawn.cookie.reveal()),
             cookie_held=digest(departure.cookie.reveal() if departure.cookie else ""),
-            verifier=self._seal.seal(self._seal.key(Purpose.VERIFIER), verifier, spot),
+            verifier=self._seal.seal(self._seal.key(Purpose.VERIFIER), drawn.verifier, spot),
             flow_expires_at=Instant(now + policy.FLOW_LIFE),
-            place=place,
+            place=departure.place,
             client_id=client.id if client else "",
             client=self._seal.seal(self._seal.key(Purpose.CLIENT), client.secret, spot) if client else None,
         )
 
-    def _location(self, session: Session, state: str, challenge: str) -> str:
-        assert session.place is not None  # the write has just set it
+    def _draw(self, session: SessionId) -> Drawn:
+        """Draw what is fresh for every start; the state also names the session that it belongs to."""
+        state, cookie, verifier = (random_secret(self._entropy) for _ in range(3))
+        return Drawn(Secret(f"{session}.{state.reveal()}"), cookie, verifier)
+
+    def _location(self, session: Session, place: Place, drawn: Drawn) -> str:
         return oauth.authorization_url(
-            ninjaone.authorize_endpoint(session.place),
-            client_id=self._client_id(session),
-            redirect_uri=session.redirect_uri(session.place.region),
+            ninjaone.authorize_endpoint(place),
+            client_id=self._client_id(session, place),
+            redirect_uri=session.redirect_uri(place.region),
             scope=ninjaone.scope_text(session.scope),
-            state=state,
-            code_challenge=challenge,
+            state=drawn.state.reveal(),
+            code_challenge=oauth.challenge(drawn.verifier),
         )
 
-    def _client_id(self, session: Session) -> str:
-        assert session.place is not None
-        client_id = session.client_id if session.own else self._config.client_ids.get(session.place.region, "")
+    def _client_id(self, session: Session, place: Place) -> str:
+        client_id = session.client_id if session.own else self._config.client_ids.get(place.region, "")
         if not client_id:
             raise InvalidRequest(Fault("region", "Choose one of the regions offered."))
         return client_id
 
-    def _check(self, session: Session) -> HostCheck:
+    def _check(self, session: Session, place: Place) -> HostCheck:
         """Ask as a browser without a session would: NinjaOne answers 404 to a client app it does not know.
 
         Source   docs/ninjaone.md §1: no secret is sent and nothing changes there
         """
         with self._web() as web:
-            probe = self._location(session, "check", oauth.challenge(Secret("check" * 9)))
+            probe = self._location(session, place, _PROBE)
             answer = web.get(probe, timeout=policy.CHECK_TIMEOUT)
         if not isinstance(answer, oauth.Reply) or answer.status >= 500:
             return HostCheck.UNREACHABLE

@@ -42,8 +42,8 @@ class Keep:
         connections: Connections,
         seal: Seal,
         rescue: Rescue,
-        timing: Timing,
         *,
+        timing: Timing,
         adaptive: bool,
         clock: Clock,
         entropy: Entropy,
@@ -54,7 +54,7 @@ class Keep:
         self._clock, self._entropy, self._log = clock, entropy, log
 
     def seal(
-        self, held: Hot, presented: Secret, tokens: Tokens, sent_at: Instant, keys: tuple[DataKey, DataKey]
+        self, held: Hot, presented: Secret, tokens: Tokens, *, sent_at: Instant, keys: tuple[DataKey, DataKey]
     ) -> Sealed:
         """Seal for the next version. An answer without a refresh token leaves the presented one good (RFC 6749 §6)."""
         refresh = tokens.refresh or presented
@@ -69,7 +69,7 @@ class Keep:
         )
         return Sealed(rescued, refresh)
 
-    def save(self, held: Hot, sealed: Sealed, shift: Shift, web: Web, client: Client) -> None:
+    def save(self, held: Hot, sealed: Sealed, shift: Shift, *, web: Web, client: Client) -> None:
         """Store under the lease. Only when the store refuses to the end does the rescue store get the tokens."""
         change, remove = self._change(held, sealed.rescued, shift)
         found = self._saved(held, change, remove, shift)
@@ -77,8 +77,10 @@ class Keep:
             self._sink(held, sealed.rescued, shift)
         elif isinstance(found, Hot):
             self._announce(held, found)
+        elif not self._is_unwanted(held, found):
+            self._broken(held, sealed, found, shift)
         else:
-            self._overtaken(held, sealed, found, shift, web, client)
+            self._revoke(held, sealed, web, client)
 
     def adopt(self, held: Hot, rescued: Rescued, shift: Shift) -> None:
         """Store what an earlier attempt could only rescue. Raises   Busy: it stays where it is"""
@@ -160,14 +162,15 @@ class Keep:
             sealed_refresh=base64.b64encode(tokens.refresh).decode("ascii"),
         )
 
-    def _overtaken(self, held: Hot, sealed: Sealed, refusal: Refusal, shift: Shift, web: Web, client: Client) -> None:
-        """Another write came between, though the lease was ours."""
+    def _is_unwanted(self, held: Hot, refusal: Refusal) -> bool:
+        """Say whether the connection ended or was made anew meanwhile, so that nobody wants these tokens."""
         row = read_hot(refusal.found) if refusal.found else None
-        if row is None or row.status is Status.DISCONNECTED or row.consented_at != held.consented_at:
-            self._log.event("refresh.superseded", connection=held.connection)
-            self._revoke(held, sealed, web, client)
-            return
-        self._log.event("lease.broken", Level.ERROR, connection=held.connection, fence=held.fence, found=row.fence)
+        return row is None or row.status is Status.DISCONNECTED or row.consented_at != held.consented_at
+
+    def _broken(self, held: Hot, sealed: Sealed, refusal: Refusal, shift: Shift) -> None:
+        """Another write came between, though the lease was ours: that must not be, and loses nothing."""
+        found = read_hot(refusal.found or {}).fence
+        self._log.event("lease.broken", Level.ERROR, connection=held.connection, fence=held.fence, found=found)
         self._log.count("lease_broken")
         self._sink(held, sealed.rescued, shift)
 

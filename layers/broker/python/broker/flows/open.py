@@ -54,7 +54,7 @@ class Open:
     """Opens connect sessions."""
 
     def __init__(
-        self, config: Config, sessions: Sessions, seal: Seal, clock: Clock, entropy: Entropy, log: Log
+        self, config: Config, sessions: Sessions, seal: Seal, *, clock: Clock, entropy: Entropy, log: Log
     ) -> None:
         self._config, self._sessions, self._seal = config, sessions, seal
         self._clock, self._entropy, self._log = clock, entropy, log

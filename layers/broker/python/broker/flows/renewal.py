@@ -48,12 +48,12 @@ class Renewal:
         self,
         connections: Connections,
         seal: Seal,
+        *,
         credentials: Credentials,
         rescue: Rescue,
         keep: Keep,
         settle: Settle,
         timing: Timing,
-        *,
         clock: Clock,
         entropy: Entropy,
         log: Log,
@@ -179,21 +179,23 @@ class Renewal:
         return False
 
     def _post(self, held: Hot, opened: Opened, shift: Shift, web: Web) -> None:
-        """Present the token, once; a second time only when NinjaOne refused the client's secret and a newer one exists."""
+        """Present the token, once; again only when NinjaOne refused the client's secret and there is a newer.
+
+        Order   between the answer and the save there is no other input or output
+        """
         outcome, sent_at = self._ask(held, opened, web, shift)
         if outcome.meaning is Meaning.CONFIG and outcome.code == "invalid_client" and not held.own:
             fresh = self._newer(opened.client)
             if fresh is not None and shift.left() >= self._timing.after_gate:
                 opened = Opened(opened.token, fresh, opened.access_key, opened.refresh_key)
                 outcome, sent_at = self._ask(held, opened, web, shift)
-        if outcome.tokens is not None:
-            shift.succeeded(held)
-            sealed = self._keep.seal(
-                held, opened.token, outcome.tokens, sent_at, (opened.access_key, opened.refresh_key)
-            )
-            self._keep.save(held, sealed, shift, web, opened.client)
+        if outcome.tokens is None:
+            self._settle(held, outcome, shift)
             return
-        self._settle(held, outcome, shift)
+        keys = (opened.access_key, opened.refresh_key)
+        sealed = self._keep.seal(held, opened.token, outcome.tokens, sent_at=sent_at, keys=keys)
+        self._keep.save(held, sealed, shift, web=web, client=opened.client)
+        shift.succeeded(held)
 
     def _newer(self, client: Client) -> Client | None:
         """Read the secret past the cache; trouble there is no reason to change the outcome."""

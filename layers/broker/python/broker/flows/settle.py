@@ -30,8 +30,8 @@ class Settle:
         connections: Connections,
         rescue: Rescue,
         keep: Keep,
-        timing: Timing,
         *,
+        timing: Timing,
         entropy: Entropy,
         log: Log,
     ) -> None:

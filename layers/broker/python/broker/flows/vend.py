@@ -40,7 +40,7 @@ class NoTokenYet(Later):
 class Vend:
     """Gives access tokens. It can't open a refresh token: KMS and its role see to that."""
 
-    def __init__(self, connections: Connections, seal: Seal, urgent: Queue, clock: Clock, log: Log) -> None:
+    def __init__(self, connections: Connections, seal: Seal, urgent: Queue, *, clock: Clock, log: Log) -> None:
         self._connections, self._seal, self._urgent = connections, seal, urgent
         self._clock, self._log = clock, log
 
@@ -54,7 +54,7 @@ class Vend:
         if self._left(row) < min_ttl and row.status is Status.ACTIVE:
             row = self._awaited(ref, row, min_ttl)
         if self._left(row) > MARGIN and row.access is not None:
-            return self._vended(row)
+            return self._vended(row, row.access)
         if row.status is Status.NEEDS_REAUTH:
             raise NeedsReauth(row.reason.value if row.reason else "revoked", row.connection)
         raise NoTokenYet
@@ -94,10 +94,9 @@ class Vend:
     def _left(self, row: Hot) -> Seconds:
         return Seconds(row.expires_at - instant(self._clock))
 
-    def _vended(self, row: Hot) -> Vended:
-        assert row.access is not None  # checked by the caller
+    def _vended(self, row: Hot, sealed: bytes) -> Vended:
         spot = connection_spot(row.tenant, row.connection, row.version)
-        access = self._seal.open(row.access, Purpose.ACCESS, spot)
+        access = self._seal.open(sealed, Purpose.ACCESS, spot)
         left = self._left(row)
         self._log.observe("token_left", left, min)
         self._log.event("token.vended", tenant=row.tenant, connection=row.connection, left=left, version=row.version)
