@@ -100,9 +100,7 @@ class Admin:
         person = _known(self._state.people, email)
         self._state.record("person.password_changed", email=email)
         if self._state.switches.password_changed == "grants_die":
-            self._end(
-                [each for each in self._state.grants.values() if each.person is person], "password changed"
-            )
+            self._end([each for each in self._state.grants.values() if each.person is person], "password changed")
 
     def revoke_grant(self, grant: str) -> None:
         """Revoke a token in the list of OAuth tokens, and with it the whole consent."""

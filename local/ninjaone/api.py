@@ -30,7 +30,7 @@ def answer(state: State, request: Request) -> Reply:
 
 
 def _resource(state: State, request: Request, token: AccessToken) -> Reply:
-    match (request.method, request.path):
+    match (request.method, request.path.removeprefix("/api")):
         case ("GET", "/v2/organizations"):
             return _list(state, request, token, _organizations(token.grant.tenant))
         case ("GET", "/v2/devices"):

@@ -153,9 +153,7 @@ def _approve(state: State, asked: Asked) -> Reply:
 def _deny(state: State, asked: Asked) -> Reply:
     state.record("consent.denied", client_id=asked.app.client_id, email=asked.person.email)
     if state.switches.deny == "no_redirect":
-        return pages.notice(
-            "Access denied", f"{asked.app.name} was given nothing. You can close this window."
-        )
+        return pages.notice("Access denied", f"{asked.app.name} was given nothing. You can close this window.")
     return _send_back(state, asked, error="access_denied")
 
 

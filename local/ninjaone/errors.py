@@ -47,9 +47,7 @@ class Refused(Exception):
             return oauth_json(int(state.switches.wrong_secret[-3:]), {"error": "invalid_client"})
         status, usual = TOKEN_ERRORS[self.error]
         description = self.shown or usual
-        return oauth_json(
-            status, {"error": self.error} | ({"error_description": description} if description else {})
-        )
+        return oauth_json(status, {"error": self.error} | ({"error_description": description} if description else {}))
 
 
 def not_for_client(scope: str) -> str:

@@ -78,9 +78,7 @@ KINDS = {
         False,
         lambda *_: oauth_json(400, {"error": "invalid_token"}),
     ),
-    "reset": Kind(
-        "the connection is reset before anything was done", False, lambda *_: Reply(0, delivery="reset")
-    ),
+    "reset": Kind("the connection is reset before anything was done", False, lambda *_: Reply(0, delivery="reset")),
     "slow": Kind("done at once, answered late", True, _slow),
     "lost_response": Kind(
         "done, and the answer is lost: the connection closes with nothing sent",
@@ -136,8 +134,7 @@ def read_fault(wanted: Mapping[str, Any], hosts: Container[str]) -> Fault:
     checks = {
         "fault must be one of " + ", ".join(KINDS): fault.kind in KINDS,
         "on must be one of " + ", ".join(ENDPOINTS): fault.on in ENDPOINTS,
-        "times must be a whole number from 1, or null until it is cleared": fault.times is None
-        or fault.times > 0,
+        "times must be a whole number from 1, or null until it is cleared": fault.times is None or fault.times > 0,
         "host is not one of the hosts": fault.host is None or fault.host in hosts,
         "seconds must be a whole number": fault.seconds >= 0,
         "a fault has only the fields fault, on, times, host, seconds": wanted.keys()

@@ -105,9 +105,7 @@ def oauth_json(status: int, value: object) -> Reply:
 def failure(status: int, incident: str) -> Reply:
     """Answer with the JSON that people meet in their browser, spaces included."""
     reason = HTTPStatus(status).phrase
-    body = (
-        f'{{ "resultCode": "FAILURE", "errorMessage": "HTTP {status} {reason}", "incidentId": "{incident}" }}'
-    )
+    body = f'{{ "resultCode": "FAILURE", "errorMessage": "HTTP {status} {reason}", "incidentId": "{incident}" }}'
     return Reply(status, (NGINX, ("Content-Type", "application/json")), body.encode())
 
 

@@ -128,24 +128,25 @@ class NinjaOne:
         request = Request(
             method,
             host,
-            _canonical(path),
+            path,
             headers=_lower(headers or {}),
             query=query,
             body=body,
             base=base or f"https://{host}",
         )
-        endpoint, handler = self._route(path, request.path)
+        endpoint, handler = self._route(path)
         fault = self.faults.meet(endpoint, host)
         return self._suffer(fault, handler, request) if fault else handler(self.state, request)
 
-    def _route(self, path: str, canonical: str) -> tuple[Endpoint, Handler]:
-        if path.startswith("/oauth/") and not self.switches.alias_path:
-            return "page", _not_routed
+    def _route(self, path: str) -> tuple[Endpoint, Handler]:
+        """Find what answers a path; /oauth and /api/v2 are aliases of /ws/oauth and /v2."""
+        if path.startswith("/oauth/"):
+            return ROUTES.get(f"/ws{path}", NOWHERE) if self.switches.alias_path else NOT_ROUTED
         if path.startswith("/ws/oauth/") and not self.switches.ws_path:
-            return "page", _not_routed
-        if canonical.startswith("/v2/"):
+            return NOT_ROUTED
+        if path.startswith(("/v2/", "/api/v2/")):
             return "api", api.answer
-        return ROUTES.get(canonical, ("page", _not_found))
+        return ROUTES.get(path, NOWHERE)
 
     def _suffer(self, fault: Fault, handler: Handler, request: Request) -> Reply:
         """Answer through a fault: some strike before NinjaOne did anything, some after."""
@@ -186,6 +187,8 @@ def _not_routed(_state: State, _: Request) -> Reply:
     return nginx_page(404)
 
 
+NOWHERE: tuple[Endpoint, Handler] = ("page", _not_found)
+NOT_ROUTED: tuple[Endpoint, Handler] = ("page", _not_routed)
 ROUTES: dict[str, tuple[Endpoint, Handler]] = {
     "/": ("page", signin.answer),
     "/logout": ("page", signin.leave),
@@ -196,13 +199,6 @@ ROUTES: dict[str, tuple[Endpoint, Handler]] = {
     "/ws/oauth/token": ("token", token.answer),
     "/ws/oauth/revoke": ("revoke", token.revoke),
 }
-
-
-def _canonical(path: str) -> str:
-    """Name a path as NinjaOne publishes it: /oauth and /api/v2 are aliases."""
-    if path.startswith("/oauth/"):
-        return f"/ws{path}"
-    return path.removeprefix("/api") if path.startswith("/api/v2/") else path
 
 
 def _lower(headers: Mapping[str, str]) -> dict[str, str]:

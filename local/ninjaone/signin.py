@@ -61,9 +61,7 @@ def _take(state: State, request: Request, email: str, return_to: str) -> Reply:
 
 
 def _people(state: State, host: str) -> list[Person]:
-    return [
-        each for each in state.people.values() if each.enabled and state.same_place(each.tenant.host, host)
-    ]
+    return [each for each in state.people.values() if each.enabled and state.same_place(each.tenant.host, host)]
 
 
 def _inside(return_to: str) -> str:

@@ -148,9 +148,7 @@ class Event:
 class State:
     """The memory of NinjaOne. Nothing here reads a wall clock or makes randomness of its own."""
 
-    def __init__(
-        self, clock: Callable[[], float], entropy: Callable[[int], bytes], switches: Switches
-    ) -> None:
+    def __init__(self, clock: Callable[[], float], entropy: Callable[[int], bytes], switches: Switches) -> None:
         self._clock, self._entropy = clock, entropy
         self.switches = switches
         self.faults = Faults()

@@ -36,21 +36,15 @@ class Switches:
     )
     grace_seconds: int = field(
         default=30,
-        metadata=about(
-            "§3, §9 U1", "How long the previous refresh token lives with rotate_grace.", most=86400
-        ),
+        metadata=about("§3, §9 U1", "How long the previous refresh token lives with rotate_grace.", most=86400),
     )
     lifetime: Literal["absolute_30d", "sliding_30d"] = field(
         default="absolute_30d",
-        metadata=about(
-            "§3, §9 U2", "Whether a refresh token ends 30 days after consent, or after its last use."
-        ),
+        metadata=about("§3, §9 U2", "Whether a refresh token ends 30 days after consent, or after its last use."),
     )
     access_token_seconds: int = field(
         default=3600,
-        metadata=about(
-            "§3, §9 U22", "How long an access token lives; 60 makes refreshing visible.", most=86400
-        ),
+        metadata=about("§3, §9 U22", "How long an access token lives; 60 makes refreshing visible.", most=86400),
     )
     expires_in: Literal["present", "omit"] = field(
         default="present", metadata=about("§3, §9 U22", "Whether token answers say expires_in.")
@@ -66,14 +60,10 @@ class Switches:
         default="invalid_token",
         metadata=about("§8, §9 U5", "The error name for a code that is not accepted."),
     )
-    code_seconds: int = field(
-        default=60, metadata=about("§1", "How long an authorization code lives.", most=600)
-    )
+    code_seconds: int = field(default=60, metadata=about("§1", "How long an authorization code lives.", most=600))
     reused_code_kills_grant: bool = field(
         default=False,
-        metadata=about(
-            "§9 U5", "Whether presenting a code again revokes what its first use issued (RFC 6749 §4.1.2)."
-        ),
+        metadata=about("§9 U5", "Whether presenting a code again revokes what its first use issued (RFC 6749 §4.1.2)."),
     )
     scope_echo: Literal["echo", "omit", "reordered"] = field(
         default="echo", metadata=about("§4, §9 U12", "How the answer to a refresh names the scopes.")
@@ -95,14 +85,10 @@ class Switches:
             "For Web apps: check the verifier when a challenge was sent; ignore it; or refuse challenges.",
         ),
     )
-    iss: bool = field(
-        default=False, metadata=about("§7", "Whether the callback names the issuer (RFC 9207).")
-    )
+    iss: bool = field(default=False, metadata=about("§7", "Whether the callback names the issuer (RFC 9207)."))
     deny: Literal["access_denied", "no_redirect"] = field(
         default="access_denied",
-        metadata=about(
-            "§7, §9 U6", "Whether a refusal returns to the product, or ends on a page of NinjaOne."
-        ),
+        metadata=about("§7, §9 U6", "Whether a refusal returns to the product, or ends on a page of NinjaOne."),
     )
     invalid_scope_at_authorize: Literal["error_page", "redirect"] = field(
         default="error_page", metadata=about("§8, §9 U7", "Where a scope that the app does not hold leads.")
@@ -116,15 +102,11 @@ class Switches:
     )
     organizations_need_admin: bool = field(
         default=False,
-        metadata=about(
-            "§6, §9 U10", "Whether only an administrator's token may list organizations and devices."
-        ),
+        metadata=about("§6, §9 U10", "Whether only an administrator's token may list organizations and devices."),
     )
     redirect_delay_seconds: int = field(
         default=0,
-        metadata=about(
-            "§7, §9 U23", "How long a newly registered redirect URI takes to be accepted.", most=86400
-        ),
+        metadata=about("§7, §9 U23", "How long a newly registered redirect URI takes to be accepted.", most=86400),
     )
     ws_path: bool = field(
         default=True,

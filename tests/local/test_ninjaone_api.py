@@ -23,9 +23,7 @@ def api(core: NinjaOne, authorization: str = "", path: str = "/v2/organizations"
 
 def post_refresh(client: Client, refresh_token: str) -> Reply:
     form = client.fields | {"grant_type": "refresh_token", "refresh_token": refresh_token}
-    return client.core.respond(
-        "POST", client.host, "/ws/oauth/token", headers=FORM, body=urlencode(form).encode()
-    )
+    return client.core.respond("POST", client.host, "/ws/oauth/token", headers=FORM, body=urlencode(form).encode())
 
 
 def post_revoke(client: Client, token: str, method: str = "POST") -> Reply:
@@ -207,9 +205,7 @@ def test_there_is_no_openid_configuration() -> None:
     assert pretended().respond("GET", EU, "/.well-known/openid-configuration").status == 404
 
 
-@pytest.mark.parametrize(
-    ("region", "version"), [("app", b"13.0.20"), ("ca", b"13.0.10"), ("fed", b"11.0.70")]
-)
+@pytest.mark.parametrize(("region", "version"), [("app", b"13.0.20"), ("ca", b"13.0.10"), ("fed", b"11.0.70")])
 def test_every_host_tells_its_version(region: str, version: bytes) -> None:
     assert pretended().respond("GET", REGIONS[region], "/app-version.txt").body == version
 

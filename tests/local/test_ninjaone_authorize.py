@@ -118,9 +118,7 @@ def test_a_new_redirect_uri_may_need_its_time() -> None:
         ({"scope": "monitoring everything"}, "invalid_scope", "Invalid scope everything for client"),
     ],
 )
-def test_other_faults_end_on_ninjaones_error_page(
-    changes: dict[str, str | None], error: str, description: str
-) -> None:
+def test_other_faults_end_on_ninjaones_error_page(changes: dict[str, str | None], error: str, description: str) -> None:
     assert ends_on_error_page(Client(pretended()).consent(**changes), error, description)
 
 
@@ -161,9 +159,7 @@ def test_a_host_may_refuse_challenges(pkce: str, accepted: bool) -> None:
 
 def test_a_public_app_must_send_a_challenge() -> None:
     core = pretended(pkce="reject")
-    app = core.admin.register(
-        "Page", "Nordlicht Systemhaus", platform="spa", redirects=[f"{BROKER}/callback/spa"]
-    )
+    app = core.admin.register("Page", "Nordlicht Systemhaus", platform="spa", redirects=[f"{BROKER}/callback/spa"])
     client = Client(core, client_id=app.client_id)
     client.redirect_uri = f"{BROKER}/callback/spa"
 
@@ -256,10 +252,7 @@ def test_a_remembered_decision_is_not_asked_for_again_unless_more_is_wanted() ->
 
     assert "code" in came_back(visit(client.core, client.query(scope="monitoring"), cookie))
     assert b"Deny access" in visit(client.core, client.query(scope="monitoring control"), cookie).body
-    assert (
-        b"Deny access"
-        in visit(client.core, client.query(), client.core.sign_in("bob@nordlicht.example")).body
-    )
+    assert b"Deny access" in visit(client.core, client.query(), client.core.sign_in("bob@nordlicht.example")).body
 
 
 def test_signing_in_takes_any_known_person_and_any_password() -> None:
@@ -327,7 +320,19 @@ def test_another_account_can_be_used() -> None:
 
     reply = client.core.respond("GET", EU, leave.path, query=leave.query, headers={"Cookie": cookie})
 
-    assert parse_qs(urlsplit(reply.header("Location") or "").query)["return_to"] == [
-        f"{AUTHORIZE}?{client.query()}"
-    ]
+    assert parse_qs(urlsplit(reply.header("Location") or "").query)["return_to"] == [f"{AUTHORIZE}?{client.query()}"]
     assert "return_to=" in (visit(client.core, client.query(), cookie).header("Location") or "")
+
+
+def test_the_alias_carries_the_whole_journey_when_it_is_the_only_path() -> None:
+    client = Client(pretended(ws_path=False))
+    cookie = {"Cookie": client.core.sign_in(ADA)}
+
+    def alias(method: str, headers: dict[str, str], body: bytes = b"") -> Reply:
+        return client.core.respond(method, EU, "/oauth/authorize", headers=headers, query=client.query(), body=body)
+
+    to_sign_in = parse_qs(urlsplit(alias("GET", {}).header("Location") or "").query)
+    assert to_sign_in == {"return_to": [f"/oauth/authorize?{client.query()}"]}
+    assert f'action="https://{EU}/oauth/authorize?'.encode() in alias("GET", cookie).body
+    assert "code" in came_back(alias("POST", cookie, b"decision=authorize"))
+    assert client.core.respond("GET", EU, "/oauth/nothing").status == 404

@@ -1,15 +1,18 @@
 """The control page and its JSON twin, and the command that runs NinjaOne alone."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from flask.testing import FlaskClient
 
+import local.ninjaone
 from local.http import serve
 from local.ninjaone import NinjaOne, Switches
 from local.ninjaone.desk import ACTIONS
@@ -282,3 +285,14 @@ def test_the_control_page_is_served_beside_the_hosts() -> None:
     with serve(create_app(pretended())) as server:
         assert httpx.get(f"{server.url}/control").status_code == 200
         assert httpx.get(f"{server.url}/").status_code == 200
+
+
+def test_what_cites_the_evidence_page_cites_something_that_is_there() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "ninjaone.md").read_text()
+    sections = set(re.findall(r"^## (§\d)", page, re.MULTILINE)) | set(re.findall(r"^\| (U\d+) ", page, re.MULTILINE))
+    described = " ".join(each["section"] for each in Switches().describe())
+
+    cited = set(re.findall(r"§\d|U\d+", described + str(local.ninjaone.__doc__)))
+
+    assert cited <= sections
+    assert len(sections) == 9 + 25

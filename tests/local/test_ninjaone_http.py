@@ -84,9 +84,7 @@ def test_the_redirect_mismatch_ends_on_a_json_404(served: Served) -> None:
     client.redirect_uri += "/"
     cookie = {"Cookie": served.core.sign_in(ADA)}
 
-    reply = httpx.get(
-        f"{served.eu}/ws/oauth/authorize?{client.query()}", headers=cookie, follow_redirects=True
-    )
+    reply = httpx.get(f"{served.eu}/ws/oauth/authorize?{client.query()}", headers=cookie, follow_redirects=True)
 
     assert reply.status_code == 404
     assert str(reply.url).startswith(f"{served.eu}/ws/oauth/error?error=unauthorized_client")
@@ -229,9 +227,7 @@ def test_an_ordinary_request_is_not_logged(served: Served, capfd: pytest.Capture
 def test_concurrent_refreshes_of_one_token_have_one_winner(served: Served) -> None:
     first = Client(served.core).connect()["refresh_token"]
     statuses: list[int] = []
-    threads = [
-        threading.Thread(target=lambda: statuses.append(served.refresh(first).status_code)) for _ in range(8)
-    ]
+    threads = [threading.Thread(target=lambda: statuses.append(served.refresh(first).status_code)) for _ in range(8)]
 
     for each in threads:
         each.start()

@@ -148,9 +148,7 @@ def test_a_refresh_may_ask_for_less_and_never_for_more() -> None:
         ("dead_token", DEAD),
     ],
 )
-def test_an_unticked_scope_can_refuse_the_refresh_without_spending_the_token(
-    switch: str, body: bytes
-) -> None:
+def test_an_unticked_scope_can_refuse_the_refresh_without_spending_the_token(switch: str, body: bytes) -> None:
     client = Client(pretended(scope_unticked=switch))
     held = client.connect()["refresh_token"]
     client.core.admin.tick_scope(client.fields["client_id"], "management", ticked=False)
@@ -318,9 +316,7 @@ def test_a_consent_whose_code_was_never_exchanged_has_no_live_token() -> None:
     mode=st.sampled_from(MODES),
     steps=st.lists(st.tuples(st.integers(0, 9), st.sampled_from([0, 1, 31, DAY, 9 * DAY])), max_size=12),
 )
-def test_a_token_is_refreshed_exactly_when_the_oracle_says_so(
-    mode: str, steps: list[tuple[int, int]]
-) -> None:
+def test_a_token_is_refreshed_exactly_when_the_oracle_says_so(mode: str, steps: list[tuple[int, int]]) -> None:
     """Present any token of the chain at any time: the answer is the oracle's."""
     client = Client(pretended(rotation=mode))
     grant = client.connect()["refresh_token"][:36]

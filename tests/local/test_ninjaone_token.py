@@ -201,9 +201,7 @@ def test_the_verifier_is_checked_when_a_challenge_was_sent(pkce: str, verifier: 
 
 def test_public_apps_need_no_secret_but_always_the_verifier() -> None:
     core = pretended(pkce="ignore")
-    app = core.admin.register(
-        "Desktop", "Nordlicht Systemhaus", platform="native", redirects=["http://127.0.0.1"]
-    )
+    app = core.admin.register("Desktop", "Nordlicht Systemhaus", platform="native", redirects=["http://127.0.0.1"])
     client = Client(core, client_id=app.client_id, client_secret="")
     client.redirect_uri = "http://127.0.0.1:49152"
     challenge = {"code_challenge": CHALLENGE, "code_challenge_method": "S256"}
@@ -279,9 +277,7 @@ def test_client_credentials_need_their_box() -> None:
         ("reject", "ca", 400),
     ],
 )
-def test_offline_access_with_client_credentials_differs_by_region(
-    rule: str, region: str, status: int
-) -> None:
+def test_offline_access_with_client_credentials_differs_by_region(rule: str, region: str, status: int) -> None:
     name, secret = OPERATOR_APPS[region]
     client = Client(
         pretended(offline_client_credentials=rule),
