@@ -10,6 +10,7 @@ from broker.adapters.clock import instant
 from broker.adapters.connections import Ref
 from broker.edge.entry import Context, Entry, Warm, refused, warmed
 from broker.edge.http import Event, Request, Response
+from broker.edge.limits import PRINCIPAL, TENANT
 from broker.edge.pages import security_headers
 from broker.edge.problems import problem, turn
 from broker.edge.wiring import Broker
@@ -30,6 +31,8 @@ def api(views: Mapping[str, View], *, warm: Warm) -> Entry[dict[str, Any]]:
 
     def work(broker: Broker, event: Event, _context: Context) -> dict[str, Any]:
         request = Request.from_event(event)
+        broker.limits.take(f"principal {request.caller}", PRINCIPAL)
+        broker.limits.take(f"tenant {request.path.get('tenant', '')}", TENANT)
         return views[request.route](broker, request).to_event()
 
     def failed(broker: Broker, event: Event, error: BrokerError) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from broker.adapters.clock import Clock, Entropy, SystemClock, entropy
 from broker.adapters.crew import Crew, Threads
 from broker.adapters.log import Log
 from broker.config import Config
+from broker.edge.limits import Limits
 
 # Flows and adapters are imported where they are first used: a function pays at its start for what its privilege needs.
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Broker:
     def __init__(self, config: Config, doors: Doors) -> None:
         self.config, self.doors = config, doors
         self.log = Log(doors.write, doors.clock)
+        self.limits = Limits(doors.clock)
 
     @cached_property
     def open(self) -> "Open":
