@@ -42,6 +42,7 @@ class Config:
     urgent_queue: str
     completion_queue: str
     rescue_bucket: str
+    event_bus: str
     client_ids: Mapping[str, str]
     return_urls: Mapping[str, str]
     scopes: frozenset[str]
@@ -73,6 +74,7 @@ class Config:
             urgent_queue=reader.take("URGENT_QUEUE", _text),
             completion_queue=reader.take("COMPLETION_QUEUE", _text),
             rescue_bucket=reader.take("RESCUE_BUCKET", _text),
+            event_bus=reader.take("EVENT_BUS", _text),
             client_ids=reader.take("CLIENT_IDS", _client_ids),
             return_urls=reader.take("RETURN_URLS", _return_urls),
             scopes=reader.take("SCOPES", _scopes),

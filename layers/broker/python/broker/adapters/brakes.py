@@ -82,3 +82,10 @@ def host_brake(host: str) -> str:
 def app_brake(host: str, client_id: str) -> str:
     """Name the brake of one client app."""
     return f"app {host} {client_id}"
+
+
+def braked_app(name: str) -> tuple[str, str] | None:
+    """Read the host and the client id out of the name of an app's brake; None for other control rows."""
+    kind, _, rest = name.partition(" ")
+    host, _, client_id = rest.partition(" ")
+    return (host, client_id) if kind == "app" else None

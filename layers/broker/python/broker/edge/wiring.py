@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from broker.flows.complete import Complete
     from broker.flows.depart import Depart
     from broker.flows.manage import Disconnect, Show
+    from broker.flows.notify import Notify
     from broker.flows.open import Look, Open
     from broker.flows.refresh import Refresh
     from broker.flows.sweep import Sweep
@@ -151,6 +152,13 @@ class Broker:
             **self._around,
         )
         return Refresh(renewal, self._epoch, self._brakes, web=self._web, crew=self.doors.crew, **self._around)
+
+    @cached_property
+    def notify(self) -> "Notify":
+        from broker.adapters.bus import Bus
+        from broker.flows.notify import Notify
+
+        return Notify(Bus(self.doors.aws("events"), self.config.event_bus), self.log)
 
     @cached_property
     def _around(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from broker.adapters.changes import Change, read_change
 from broker.adapters.log import Level
 from broker.adapters.queues import Order
 from broker.adapters.queues import read_order as parse_order
@@ -11,10 +12,11 @@ from broker.edge.http import Event
 from broker.edge.wiring import Broker
 from broker.errors import BrokerError
 
-__all__ = ["Broker", "Context", "messages", "queue", "read_order", "schedule"]
+__all__ = ["Broker", "Change", "Context", "messages", "queue", "read_order", "schedule", "stream"]
 
 Work = Callable[[Broker, Context], None]
 Message = Callable[[Broker, str, Context], None]
+Changes = Callable[[Broker, list[Change]], str | None]
 
 
 def schedule(view: Work, *, warm: Warm) -> Entry[None]:
@@ -35,6 +37,16 @@ def messages(view: Message) -> Callable[[Broker, Event, Context], dict[str, Any]
         return {"batchItemFailures": [{"itemIdentifier": each} for each in failed]}
 
     return work
+
+
+def stream(view: Changes, *, warm: Warm) -> Entry[dict[str, Any]]:
+    """Make a Lambda entry that works a table's changes in order; from the first that failed on, they come again."""
+
+    def work(broker: Broker, event: Event, _context: Context) -> dict[str, Any]:
+        failed = view(broker, [read_change(record) for record in event["Records"]])
+        return {"batchItemFailures": [{"itemIdentifier": failed}] if failed else []}
+
+    return warmed(Entry(view.__name__, work, None), warm)
 
 
 def _worked(view: Message, broker: Broker, message: Event, context: Context) -> bool:

@@ -1,0 +1,58 @@
+"""The event bus: what happened to a connection, told once or more often, never a secret.
+
+Whoever listens puts events of one connection in order by ``version``, then ``sequence``, and drops an ``id`` it knows.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from broker.model import Instant
+
+SOURCE = "ninjaone-connect"
+MOST = 10
+"""Entries that PutEvents takes at a time."""
+
+
+Detail = Mapping[str, str | int]
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened.
+
+    kind     what EventBridge calls the detail type
+    detail   see events/schemas
+    """
+
+    kind: str
+    at: Instant
+    detail: Detail
+
+
+class Bus:
+    """One EventBridge bus."""
+
+    def __init__(self, events: Any, name: str) -> None:
+        self._events, self._name = events, name
+
+    def put(self, events: Sequence[Event]) -> int:
+        """Put at most ``MOST`` events, and say how many of them, from the first on, the bus took."""
+        try:
+            answer = self._events.put_events(Entries=[self._entry(event) for event in events])
+        except (ClientError, BotoCoreError):
+            return 0
+        refused = [place for place, entry in enumerate(answer["Entries"]) if "ErrorCode" in entry]
+        return refused[0] if refused else len(events)
+
+    def _entry(self, event: Event) -> dict[str, Any]:
+        return {
+            "EventBusName": self._name,
+            "Source": SOURCE,
+            "DetailType": event.kind,
+            "Detail": json.dumps(event.detail),
+            "Time": event.at,
+        }

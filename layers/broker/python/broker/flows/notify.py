@@ -1,0 +1,92 @@
+"""Tell the event bus what happened to connections, out of the changes of their rows.
+
+connected         made, made anew by a reconnect, or approved
+pending_approval  made, and not to be used before its approval
+needs_reauth      NinjaOne takes its tokens no more; says why
+recovered         … and takes them again, without the customer
+consent_ending    the estimated end of the customer's consent comes near
+disconnected      ended, and its tokens forgotten
+paused, resumed   of a client app on one host, not of one connection: refreshes wait for whoever registered it
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from broker import policy
+from broker.adapters.brakes import BRAKES, braked_app
+from broker.adapters.bus import MOST, Bus, Detail, Event
+from broker.adapters.changes import Change
+from broker.adapters.log import Level, Log
+from broker.model import Status, connection_id
+
+_BECAME: Mapping[str, str] = {
+    Status.ACTIVE: "connected",
+    Status.PENDING_APPROVAL: "pending_approval",
+    Status.NEEDS_REAUTH: "needs_reauth",
+    Status.DISCONNECTED: "disconnected",
+}
+
+
+class Notify:
+    """Tells changes in their order. Told twice, an event has the same id."""
+
+    def __init__(self, bus: Bus, log: Log) -> None:
+        self._bus, self._log = bus, log
+
+    def __call__(self, changes: Sequence[Change]) -> str | None:
+        """Tell what happened; give the sequence of the first change that was not told, if any was not."""
+        told = [(change.sequence, event) for change in changes for event in what_happened(change)]
+        for start in range(0, len(told), MOST):
+            some = told[start : start + MOST]
+            taken = self._bus.put([event for _, event in some])
+            if taken < len(some):
+                self._log.event("events.not_taken", Level.ERROR, left=len(told) - start - taken)
+                self._log.count("events_not_taken")
+                return some[taken][0]
+        if told:
+            self._log.event("events.told", events=len(told))
+        return None
+
+
+def what_happened(change: Change) -> Iterator[Event]:
+    """Name the events of one change; most changes are a refresh at work, and none."""
+    if connection_id(change.row):
+        yield from _of_connection(change)
+    elif change.tenant == BRAKES and (app := braked_app(change.row)):
+        yield from _of_app(change, *app)
+
+
+def _of_connection(change: Change) -> Iterator[Event]:
+    before, after = change.before, change.after or {**change.before, "status": Status.DISCONNECTED}
+    reconnected = before.get("consented_at") != after["consented_at"]
+    if reconnected or before.get("status") != after["status"]:
+        kind = _BECAME[after["status"]]
+        if kind == "connected" and before.get("status") == Status.NEEDS_REAUTH and not reconnected:
+            kind = "recovered"
+        yield _connection_event(change, kind, after)
+    if after.get("warned_at", 0) > before.get("warned_at", 0):
+        yield _connection_event(change, "consent_ending", after)
+
+
+def _connection_event(change: Change, kind: str, row: Mapping[str, Any]) -> Event:
+    more: Detail = {}
+    if kind == "connected":
+        more = {"reconnected": row["version"] > 1}
+    elif kind == "needs_reauth":
+        more = {"reason": row["reason"]}
+    elif kind == "consent_ending":
+        more = {"consent_ends_at": row["consented_at"] + policy.CONSENT_LIFE}
+    return _event(change, kind, {"tenant": change.tenant, "connection": change.row, "version": row["version"], **more})
+
+
+def _of_app(change: Change, host: str, client_id: str) -> Iterator[Event]:
+    which = {"host": host, "client_id": client_id}
+    if not change.before:
+        yield _event(change, "paused", which | {"cause": change.after["cause"]})
+    elif not change.after:
+        yield _event(change, "resumed", which)
+
+
+def _event(change: Change, kind: str, detail: Detail) -> Event:
+    name = {"id": f"{change.record}.{kind}", "sequence": change.sequence, "at": change.at}
+    return Event(f"connection.{kind}", change.at, {**name, **detail})
