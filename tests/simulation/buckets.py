@@ -51,9 +51,7 @@ class S3:
         found = self._bucket(Bucket, "GetObject").get(Key)
         if found is None:
             raise error("NoSuchKey", "GetObject", "The specified key does not exist.", status=404)
-        return ok(
-            Body=io.BytesIO(found.body), ETag=found.etag, ContentLength=len(found.body), **found.headers
-        )
+        return ok(Body=io.BytesIO(found.body), ETag=found.etag, ContentLength=len(found.body), **found.headers)
 
     def head_object(self, *, Bucket: str, Key: str) -> Answer:
         found = self._bucket(Bucket, "HeadObject").get(Key)

@@ -34,9 +34,7 @@ def updated(table: Table, old: Item, update: tuple[str, Names, Values]) -> Item:
     for verb, written, operand in read_expression("UpdateItem", expressions.update, text):
         path = expressions.bound(written, names)
         if path[0] in table.keys:
-            raise invalid(
-                "UpdateItem", f"Cannot update attribute {path[0]}. This attribute is part of the key"
-            )
+            raise invalid("UpdateItem", f"Cannot update attribute {path[0]}. This attribute is part of the key")
         try:
             value = operand(old, names, found) if operand is not None else None
             _apply(new, verb, path, value)
@@ -101,9 +99,7 @@ def order(table: Table, keys: tuple[str, ...]) -> Callable[[Item], tuple[Any, ..
     return lambda row: tuple(values.comparable(row[name]) for name in (*keys[1:], *table.keys))
 
 
-def after(
-    rows: list[Item], order: Callable[[Item], tuple[Any, ...]], start: Item, *, forward: bool
-) -> list[Item]:
+def after(rows: list[Item], order: Callable[[Item], tuple[Any, ...]], start: Item, *, forward: bool) -> list[Item]:
     at = order(start)
     return [row for row in rows if (order(row) > at if forward else order(row) < at)]
 

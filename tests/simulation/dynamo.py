@@ -175,9 +175,7 @@ class DynamoDB:
             rows = [self.tables[name].read(key, consistent=consistent) for key in keys]
             names = wanted.get("ExpressionAttributeNames", {})
             found[name] = [
-                changes.projected(row, wanted.get("ProjectionExpression"), names)
-                for row in rows
-                if row is not None
+                changes.projected(row, wanted.get("ProjectionExpression"), names) for row in rows if row is not None
             ]
         return ok(Responses=found, UnprocessedKeys={})
 
@@ -191,9 +189,7 @@ class DynamoDB:
             return ok()
         steps = [self._planned(kind, parts) for entry in TransactItems for kind, parts in entry.items()]
         if len({(step[0].name, step[1]) for step in steps}) != len(steps):
-            raise invalid(
-                "TransactWriteItems", "Transaction request cannot include multiple operations on one item"
-            )
+            raise invalid("TransactWriteItems", "Transaction request cannot include multiple operations on one item")
         reasons = [step[3] for step in steps]
         if any(reason["Code"] != "None" for reason in reasons):
             codes = ", ".join(reason["Code"] for reason in reasons)
@@ -238,9 +234,7 @@ class DynamoDB:
         except KeyError as missing:
             raise invalid(operation, "One of the required keys was not given a value") from missing
         if "" in key:
-            raise invalid(
-                operation, "The AttributeValue for a key attribute cannot contain an empty string value."
-            )
+            raise invalid(operation, "The AttributeValue for a key attribute cannot contain an empty string value.")
         old = table.items.get(key)
         text, names, found = condition
         if text is not None and not changes.holds(operation, text, old, (names or {}, found or {})):
@@ -258,9 +252,7 @@ class DynamoDB:
         named = parts["Item"] if kind == "Put" else parts["Key"]
         on_failure = parts.get("ReturnValuesOnConditionCheckFailure", "NONE")
         try:
-            table, key, old = self._checked(
-                "TransactWriteItems", parts["TableName"], named, condition, on_failure
-            )
+            table, key, old = self._checked("TransactWriteItems", parts["TableName"], named, condition, on_failure)
         except ClientError as failure:
             if failure.response["Error"]["Code"] != FAILED:
                 raise

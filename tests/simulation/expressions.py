@@ -244,9 +244,7 @@ def arithmetic(left: Operand, right: Operand, sign: str) -> Operand:
     def evaluate(item: Item, names: Names, found: Values) -> Value:
         one, two = left(item, names, found), right(item, names, found)
         if one is None or two is None:
-            raise ExpressionError(
-                "The provided expression refers to an attribute that does not exist in the item"
-            )
+            raise ExpressionError("The provided expression refers to an attribute that does not exist in the item")
         return values.total(one, two, sign)
 
     return evaluate
@@ -262,9 +260,7 @@ def named(names: Names, name: str) -> str:
     if not name.startswith("#"):
         return name
     if name not in names:
-        raise ExpressionError(
-            f"An expression attribute name used in the document path is not defined: {name}"
-        )
+        raise ExpressionError(f"An expression attribute name used in the document path is not defined: {name}")
     return names[name]
 
 

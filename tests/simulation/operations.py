@@ -6,11 +6,7 @@ from hypothesis import strategies as st
 
 Call = tuple[str, dict[str, Any]]
 
-KEYS = [
-    {"tenant": {"S": t}, "connection": {"S": c}}
-    for t in ("t1", "t2")
-    for c in ("con_a", "con_a#profile", "con_b")
-]
+KEYS = [{"tenant": {"S": t}, "connection": {"S": c}} for t in ("t1", "t2") for c in ("con_a", "con_a#profile", "con_b")]
 ATTRIBUTES = (
     "version",
     "fence",
@@ -42,9 +38,7 @@ def atoms(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
     name = draw(st.sampled_from(ATTRIBUTES))
     slot = f":{name}{draw(st.integers(0, 9))}"
     if draw(st.booleans()):
-        sign = draw(
-            st.sampled_from(["=", "<>", "<", "<=", ">", ">="] if KINDS[name] is numbers else ["=", "<>"])
-        )
+        sign = draw(st.sampled_from(["=", "<>", "<", "<=", ">", ">="] if KINDS[name] is numbers else ["=", "<>"]))
         return f"#{name} {sign} {slot}", {slot: draw(KINDS[name])}
     shape = draw(
         st.sampled_from(
@@ -167,9 +161,7 @@ def reads(draw: st.DrawFn, table: str) -> Call:
                 "values": values,
             }
         )
-    suffix, values = draw(
-        st.sampled_from([("", {}), (" AND begins_with(connection, :c)", {":c": {"S": "con_a"}})])
-    )
+    suffix, values = draw(st.sampled_from([("", {}), (" AND begins_with(connection, :c)", {":c": {"S": "con_a"}})]))
     values = {**values, ":t": {"S": draw(st.sampled_from(["t1", "t2"]))}}
     asked: dict[str, Any] = {**forward, "KeyConditionExpression": "tenant = :t" + suffix, "values": values}
     if draw(st.booleans()):
@@ -182,9 +174,7 @@ def reads(draw: st.DrawFn, table: str) -> Call:
 def transactions(draw: st.DrawFn, table: str) -> Call:
     """Draw one to three writes of different items, all or none."""
     steps = []
-    chosen = draw(
-        st.lists(writes(table), min_size=1, max_size=3, unique_by=lambda call: str(_place(call[1])))
-    )
+    chosen = draw(st.lists(writes(table), min_size=1, max_size=3, unique_by=lambda call: str(_place(call[1]))))
     verbs = {"put_item": "Put", "update_item": "Update", "delete_item": "Delete"}
     for operation, parameters in chosen:
         steps.append({verbs[operation]: {k: v for k, v in parameters.items() if k != "ReturnValues"}})

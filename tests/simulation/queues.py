@@ -34,6 +34,7 @@ class SQS:
     now: Callable[[], float]
     visibility: float = 30.0
     count: int = 0
+    arrived: Callable[[str, float], None] = lambda _url, _visible_at: None
     exceptions = Exceptions()
 
     def send_message(
@@ -52,6 +53,7 @@ class SQS:
             f"m-{self.count}", MessageBody, self.now(), self.now() + DelaySeconds, MessageAttributes or {}
         )
         queue.append(message)
+        self.arrived(QueueUrl, message.visible_at)
         digest = hashlib.md5(MessageBody.encode(), usedforsecurity=False).hexdigest()
         return ok(MessageId=message.id, MD5OfMessageBody=digest)
 

@@ -1,0 +1,167 @@
+"""What may go wrong at each way out of the process, and who decides when it does."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import Protocol
+
+WRITES = frozenset({"put_item", "update_item", "delete_item", "transact_write_items", "put_object", "send_message"})
+
+AWS_FAULTS = (
+    "refused",  # an error of the service, nothing done
+    "throttled",  # the same, three times in a row
+    "unreachable",  # no connection
+    "timed_out",  # nothing done, and it took the client's patience to find out
+    "lost_ack",  # done, and the caller sees a timeout
+    "retried",  # done, the answer lost, and the SDK's retry done again: the caller sees the second answer
+    "hangs",  # nothing done, for longer than the invocation lives
+    "killed_before",  # the process ends before the request is sent
+    "killed_after",  # the process ends with the work done and the answer not seen
+)
+HTTP_FAULTS = (
+    "unreachable",  # no connection: nothing sent
+    "lost_request",  # sent, never carried out, no answer
+    "reset",  # sent, not carried out, the connection breaks
+    "late",  # sent, the connection breaks, carried out later
+    "lost_response",  # carried out, no answer
+    "reset_after",  # carried out, the connection breaks
+    "slow",  # answered late, within the read timeout
+    "500",
+    "html_502",
+    "html_503",
+    "html_404",
+    "html_200_rate_limit",
+    "429",
+    "429_retry_after",
+    "spurious_dead_token",
+    "truncated_json",
+    "html_502_after_commit",
+    "redirect",  # a redirect to somebody else's host
+    "killed_before",
+    "killed_during",  # sent, then the process ends; carried out or not, at once or late
+    "killed_after",  # the process ends with the answer in its memory
+)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One call that leaves the process.
+
+    number   its place among all calls of the run
+    """
+
+    number: int
+    function: str
+    service: str
+    operation: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.function} {self.service}.{self.operation}"
+
+
+class Plan(Protocol):
+    """Decides what each call meets, and how long things take."""
+
+    def fault(self, point: Point) -> str:
+        """Name the fault this call meets; empty for none."""
+
+    def delay(self, most: float) -> float:
+        """Say how many seconds something takes."""
+
+    def chance(self, probability: float) -> bool:
+        """Decide something that may be or not."""
+
+
+@dataclass
+class Outage:
+    """A time in which every matching call fails in one way."""
+
+    service: str
+    operations: frozenset[str]
+    kind: str
+    start: float
+    end: float
+
+    def strikes(self, point: Point, now: float) -> bool:
+        return (
+            self.start <= now < self.end
+            and point.service == self.service
+            and (not self.operations or point.operation in self.operations)
+        )
+
+
+@dataclass
+class Swarm:
+    """Faults at random: each kind with a probability of its own, and outages.
+
+    rates   service (`ninjaone`, `aws`) → kind → probability for each call
+    """
+
+    random: Random
+    rates: Mapping[str, Mapping[str, float]]
+    outages: list[Outage]
+    now: "Now"
+    quiet_from: float
+    throttled: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def fault(self, point: Point) -> str:
+        if self.now() >= self.quiet_from:
+            return ""
+        for outage in self.outages:
+            if outage.strikes(point, self.now()):
+                return outage.kind
+        place = (point.service, point.operation)
+        if self.throttled.get(place, 0):
+            self.throttled[place] -= 1
+            return "throttled"
+        kind = self._drawn(self.rates["ninjaone" if point.service == "ninjaone" else "aws"])
+        if kind == "throttled":
+            self.throttled[place] = 2
+        return kind
+
+    def delay(self, most: float) -> float:
+        return self.random.random() * most
+
+    def chance(self, probability: float) -> bool:
+        return self.random.random() < probability
+
+    def _drawn(self, rates: Mapping[str, float]) -> str:
+        drawn = self.random.random()
+        for kind, rate in rates.items():
+            drawn -= rate
+            if drawn < 0:
+                return kind
+        return ""
+
+
+class Now(Protocol):
+    """The world's time."""
+
+    def __call__(self) -> float: ...
+
+
+@dataclass
+class Script:
+    """Exactly these faults, by the number of the call; everything else takes one short, fixed time."""
+
+    faults: Mapping[int, str]
+    repeats: dict[tuple[str, str], int] = field(default_factory=dict)
+    points: list[Point] = field(default_factory=list)
+
+    def fault(self, point: Point) -> str:
+        self.points.append(point)
+        place = (point.service, point.operation)
+        if self.repeats.get(place, 0):
+            self.repeats[place] -= 1
+            return "throttled"
+        kind = self.faults.get(point.number, "")
+        if kind == "throttled":
+            self.repeats[place] = 2
+        return kind
+
+    def delay(self, most: float) -> float:
+        return most / 2
+
+    def chance(self, probability: float) -> bool:
+        return probability >= 0.5

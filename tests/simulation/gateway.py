@@ -1,0 +1,89 @@
+"""API Gateway as the handlers see it: requests as payload-2.0 events."""
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+Answer = dict[str, Any]
+
+
+def event(
+    route: str,
+    path: Mapping[str, str],
+    *,
+    caller: str = "",
+    query: str = "",
+    headers: Mapping[str, str] | None = None,
+    cookies: Mapping[str, str] | None = None,
+    body: str = "",
+) -> dict[str, Any]:
+    """Write one request.
+
+    route   as the template names it: "POST /v1/tenants/{tenant}/connect-sessions"
+    caller  ARN of who signed the request; empty on the public API
+    """
+    method, _, shape = route.partition(" ")
+    raw = shape
+    for name, held in path.items():
+        raw = raw.replace("{" + name + "}", held)
+    context: dict[str, Any] = {
+        "requestId": "request",
+        "domainName": "api.example" if caller else "connect.example",
+        "http": {"method": method, "path": raw, "sourceIp": "192.0.2.1", "protocol": "HTTP/1.1"},
+        "routeKey": route,
+        "stage": "$default",
+    }
+    if caller:
+        context["authorizer"] = {"iam": {"userArn": caller, "accountId": "000000000000"}}
+    return {
+        "version": "2.0",
+        "routeKey": route,
+        "rawPath": raw,
+        "rawQueryString": query,
+        "cookies": [f"{name}={held}" for name, held in (cookies or {}).items()],
+        "headers": {"host": context["domainName"], **(headers or {})},
+        "pathParameters": dict(path),
+        "requestContext": context,
+        "body": base64.b64encode(body.encode()).decode() if headers and "form" in str(headers) else body,
+        "isBase64Encoded": bool(headers and "form" in str(headers)),
+    }
+
+
+def call(route: str, path: Mapping[str, str], body: Mapping[str, Any] | None = None, query: str = "") -> Answer:
+    """Write a backend's signed request."""
+    return event(
+        route,
+        path,
+        caller="arn:aws:sts::000000000000:assumed-role/backend/simulated",
+        headers={"content-type": "application/json"},
+        body=json.dumps(body) if body is not None else "",
+        query=query,
+    )
+
+
+def form(route: str, path: Mapping[str, str], fields: Mapping[str, str], cookies: Mapping[str, str]) -> Answer:
+    """Write a form that a browser sends from our own page."""
+    headers = {
+        "content-type": "application/x-www-form-urlencoded",
+        "sec-fetch-site": "same-origin",
+        "origin": "https://connect.example",
+    }
+    return event(route, path, headers=headers, cookies=cookies, body=urlencode(fields))
+
+
+def location(answer: Answer | None) -> str:
+    """Read where an answer sends the browser; empty when it sends it nowhere."""
+    return str((answer or {}).get("headers", {}).get("location", ""))
+
+
+def status(answer: Answer | None) -> int:
+    """Read an answer's status; what the gateway says for a function that died."""
+    return int(answer["statusCode"]) if answer else 503
+
+
+def json_body(answer: Answer | None) -> dict[str, Any]:
+    """Read a JSON answer; empty when there was none."""
+    held: dict[str, Any] = json.loads(answer["body"]) if answer and answer.get("body") else {}
+    return held
