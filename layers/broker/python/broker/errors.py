@@ -7,6 +7,7 @@ BrokerError
 │   ├── UnknownSession          no such connect session in this tenant
 │   ├── UnknownConnection       no such connection in this tenant
 │   ├── SessionSpent            a connect session is good for one connection
+│   ├── SessionInHand           the person agreed already; the product has to complete
 │   ├── SessionExpired          the session, the way to NinjaOne or the code ran out
 │   ├── NotAuthorized           the person has not come back from NinjaOne yet
 │   ├── BindingMismatch         the person who ends is not proved to be the one who began
@@ -131,6 +132,12 @@ class SessionSpent(Refused):
     """A connect session is good for one connection."""
 
     detail = "This connect session was used already. Open a new one."
+
+
+class SessionInHand(Refused):
+    """The person agreed already; the product has to complete."""
+
+    detail = "The person agreed at NinjaOne already. Complete the session."
 
 
 class SessionExpired(Refused):

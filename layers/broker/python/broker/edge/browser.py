@@ -13,7 +13,7 @@ from broker.edge.pages import Brand, Choice, HostProblem, Invitation, Notice, Pa
 from broker.edge.problems import turn
 from broker.edge.wiring import Broker
 from broker.errors import BrokerError, Fault
-from broker.flows.arrive import Home
+from broker.flows.arrive import Home, Said
 from broker.flows.depart import Departure, HostCheck, Leaving
 from broker.model import Session, SessionId, digest, session_id
 from broker.policy import FLOW_LIFE
@@ -29,6 +29,7 @@ View = Callable[[Broker, Request], Response]
 _NOTICES: Mapping[type[BrokerError], Notice] = {
     errors.UnknownSession: Notice.UNKNOWN_LINK,
     errors.SessionExpired: Notice.EXPIRED,
+    errors.SessionInHand: Notice.RETURN_TO_PRODUCT,
     errors.SessionSpent: Notice.USED,
     errors.BindingMismatch: Notice.REFUSED_CALLBACK,
     errors.AnotherBrowser: Notice.ELSEWHERE_OPEN,
@@ -36,6 +37,12 @@ _NOTICES: Mapping[type[BrokerError], Notice] = {
     errors.TooManyRequests: Notice.TOO_MANY,
     errors.Later: Notice.TRY_AGAIN_LATER,
     BrokerError: Notice.BROKEN,
+}
+
+_SAID: Mapping[Said, Notice] = {
+    Said.AGREED: Notice.AWAITING_APPROVAL,
+    Said.DENIED: Notice.DENIED,
+    Said.REFUSED: Notice.REFUSED_AT_NINJAONE,
 }
 
 
@@ -93,7 +100,7 @@ def leave(leaving: Leaving) -> Response:
 
 def gone_home(broker: Broker, home: Home) -> Response:
     """Send the browser back to the product, or let the person wait for an approval."""
-    response = _redirect(home.location) if home.location else notice(broker, Notice.AWAITING_APPROVAL)
+    response = _redirect(home.location) if home.location else notice(broker, _SAID[home.said])
     return _with_cookie(response, home.session, Secret(""), life=0)
 
 

@@ -25,6 +25,7 @@ _TURNS: dict[type[BrokerError], Turn] = {
     errors.UnknownSession: Turn(404, Level.INFO),
     errors.UnknownConnection: Turn(404, Level.INFO),
     errors.SessionSpent: Turn(410, Level.INFO),
+    errors.SessionInHand: Turn(409, Level.INFO),
     errors.SessionExpired: Turn(410, Level.INFO),
     errors.NotAuthorized: Turn(409, Level.INFO),
     errors.BindingMismatch: Turn(403, Level.WARNING),

@@ -3,6 +3,7 @@
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 from urllib.parse import urlencode
 
 from broker import ninjaone, oauth, policy
@@ -20,12 +21,21 @@ from broker.secret import Secret
 _SAID = frozenset({"access_denied", "invalid_scope", "unauthorized_client", "server_error", "temporarily_unavailable"})
 
 
+class Said(Enum):
+    """How the person's part ended."""
+
+    AGREED = "agreed"
+    DENIED = "denied"
+    REFUSED = "refused"
+
+
 @dataclass(frozen=True)
 class Home:
-    """Where the person goes now; no location means that they stay and wait for an approval."""
+    """Where the person goes now; without a location they stay, for the product waits for no one (approval)."""
 
     session: SessionId
     location: str | None
+    said: Said
 
 
 class Arrive:
@@ -61,8 +71,7 @@ class Arrive:
         self._park(session, reply, ticket)
         if session.binding is Binding.APPROVAL:
             self._completions.complete(session.session)
-            return Home(session.session, None)
-        return Home(session.session, self._return(session, {"ticket": ticket.reveal()}))
+        return self._home(session, {"ticket": ticket.reveal()}, Said.AGREED)
 
     def _read(self, raw_query: str) -> oauth.Authorized | oauth.Denied:
         try:
@@ -123,10 +132,13 @@ class Arrive:
             raise SessionSpent
         error = reply.error if reply.error in _SAID else "server_error"
         self._log.event("session.denied", Level.WARNING, session=session.session, error=error)
-        return Home(session.session, self._return(session, {"error": error}))
+        said = Said.DENIED if error == "access_denied" else Said.REFUSED
+        return self._home(session, {"error": error}, said)
 
-    def _return(self, session: Session, more: Mapping[str, str]) -> str:
+    def _home(self, session: Session, more: Mapping[str, str], said: Said) -> Home:
+        if session.binding is Binding.APPROVAL:
+            return Home(session.session, None, said)
         base = self._config.return_urls.get(session.return_to)
         if base is None:
             raise SessionExpired  # the operator took the return address off the list meanwhile
-        return f"{base}?{urlencode({'connect_session': session.session, **more})}"
+        return Home(session.session, f"{base}?{urlencode({'connect_session': session.session, **more})}", said)

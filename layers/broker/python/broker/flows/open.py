@@ -9,7 +9,7 @@ from broker.adapters.log import Log
 from broker.adapters.seal import Seal, session_spot
 from broker.adapters.sessions import Sessions
 from broker.config import Config
-from broker.errors import ReturnNotListed, SessionExpired, SessionSpent, UnknownSession
+from broker.errors import ReturnNotListed, SessionExpired, SessionInHand, SessionSpent, UnknownSession
 from broker.model import (
     Binding,
     Client,
@@ -112,13 +112,15 @@ class Look:
     def __call__(self, session: SessionId | None) -> Session:
         """Find a session that can still be started.
 
-        Raises   UnknownSession, SessionExpired, SessionSpent
+        Raises   UnknownSession, SessionExpired, SessionInHand, SessionSpent
         """
         found = self._sessions.get(session) if session else None
         if found is None:
             raise UnknownSession
         if found.expires_at <= instant(self._clock):
             raise SessionExpired
+        if found.stage in {Stage.AUTHORIZED, Stage.EXCHANGING}:
+            raise SessionInHand
         if found.stage not in {Stage.CREATED, Stage.STARTED, Stage.DENIED}:
             raise SessionSpent
         return found
