@@ -65,8 +65,14 @@ class Aws:
             if name not in self._clients:
                 settings = Config(retries={"mode": "standard", "max_attempts": 2})
                 client = _session().client(service, config=settings)
+                client.meta.events.register_last("before-send", _never_leave)
                 self._clients[name] = role.guard(client) if role else client
             return self._clients[name]
+
+    def visible(self, queue: Queue) -> int:
+        """Count the messages that could be received now."""
+        with self._lock:
+            return len(self._backend("sqs").queues[queue.name].messages)
 
     def changes(self, table: Table, start: int) -> list[Record]:
         """List a stream's records from the `start`th on, passing over writes that changed nothing."""
@@ -172,6 +178,12 @@ class Aws:
 def _session() -> Any:
     """Make the one session of this process: it reads the services' models once."""
     return boto3.Session("AKIAIOSFODNN7LOCAL", "not a secret", region_name=REGION)
+
+
+def _never_leave(request: Any, **_: Any) -> None:
+    """Refuse calls that outlive the world, when moto answers no more: nothing is ever sent to AWS."""
+    if not moto.core.models.botocore_stubber.enabled:
+        raise ConnectionError(f"no AWS here for {request.method} {request.url}")
 
 
 def _no_private_key(_spec: str) -> None:

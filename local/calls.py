@@ -139,10 +139,10 @@ def _kms(action: str) -> Callable[[Params, Template], list[Request]]:
     return read
 
 
-def _encryption(params: Params, via: Context | None = None) -> Context:
+def _encryption(params: Params) -> Context:
     pairs: Mapping[str, str] = params.get("EncryptionContext", {})
     context = {f"kms:encryptioncontext:{key.lower()}": (value,) for key, value in pairs.items()}
-    return {**context, "kms:encryptioncontextkeys": tuple(pairs), **(via or {})}
+    return {**context, "kms:encryptioncontextkeys": tuple(pairs)}
 
 
 def _object(action: str) -> Callable[[Params, Template], list[Request]]:

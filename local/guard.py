@@ -47,26 +47,38 @@ class Role:
         client.meta.events.register("before-parameter-build", self._judge_call(client))
         return client
 
+    def demand(self, action: str, resource: str) -> None:
+        """Judge what the platform itself does under this role.
+
+        Raises   PermissionError
+        """
+        denied = self._denied(Request(action, resource, {}))
+        if denied:
+            raise PermissionError(denied)
+
     def _judge_call(self, client: Any) -> Any:
         service = client.meta.service_model.service_name
 
         def judge(params: dict[str, Any], model: Any, **_: Any) -> None:
             for request in requests_of(service, model.name, params, self._template):
-                self._judge(request, client, model.name)
+                denied = self._denied(request)
+                if denied:
+                    raise _error(client, model.name, denied)
 
         return judge
 
-    def _judge(self, request: Request, client: Any, operation: str) -> None:
+    def _denied(self, request: Request) -> str:
+        """Write the decision down; give AWS's sentence when it is a no."""
         function, ledger = self.function, self._ledger
         statements = function.statements + self._template.denials(request.resource)
         decision = decide(statements, request.action, request.resource, request.context)
         if isinstance(decision, Allowed):
             ledger.note(ledger.used, (function.folder, decision.sid, request.action))
-            return
+            return ""
         ledger.note(ledger.refused, (function.folder, request.action, request.resource))
         who = f"arn:aws:sts::{ACCOUNT}:assumed-role/{function.name}Role/{function.name}"
-        message = f"User: {who} is not authorized to perform: {request.action} on resource: {request.resource}"
-        raise _error(client, operation, f"{message} {decision.reason}")
+        asked = f"{request.action} on resource: {request.resource}"
+        return f"User: {who} is not authorized to perform: {asked} {decision.reason}"
 
 
 def _error(client: Any, operation: str, message: str) -> ClientError:

@@ -55,31 +55,20 @@ class UnsupportedPolicy(Exception):
     """The policy, or the call, is of a kind that cannot be judged here."""
 
 
-KEYS: frozenset[str] = frozenset(
-    {
-        "dynamodb:attributes",
-        "dynamodb:enclosingoperation",
-        "dynamodb:leadingkeys",
-        "dynamodb:returnvalues",
-        "dynamodb:select",
-        "events:detail-type",
-        "events:source",
-        "kms:encryptioncontextkeys",
-        "kms:viaservice",
-        "s3:prefix",
-    }
-)
+KEYS = {
+    "dynamodb:attributes",
+    "dynamodb:enclosingoperation",
+    "dynamodb:leadingkeys",
+    "dynamodb:returnvalues",
+    "dynamodb:select",
+    "events:detail-type",
+    "events:source",
+    "kms:encryptioncontextkeys",
+    "s3:prefix",
+}
 """The condition keys that `local.calls` works out for every call where AWS does."""
 
-_LISTS = frozenset(
-    {
-        "dynamodb:attributes",
-        "dynamodb:leadingkeys",
-        "events:detail-type",
-        "events:source",
-        "kms:encryptioncontextkeys",
-    }
-)
+_LISTS = {"dynamodb:attributes", "dynamodb:leadingkeys", "kms:encryptioncontextkeys"}
 """Keys with several values in one request: IAM wants ForAllValues or ForAnyValue for them."""
 
 _ENCRYPTION_CONTEXT = "kms:encryptioncontext:"

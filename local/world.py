@@ -1,0 +1,294 @@
+"""The whole product on one machine: NinjaOne, AWS, the gateway, a SaaS, each as its own address on loopback.
+
+    with World() as world:
+        httpx.get(world.product_url)
+
+One world at a time in a process: moto's memory is the process's own.
+"""
+
+import json
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from importlib import import_module
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+from botocore.credentials import Credentials
+
+from broker.adapters.crew import Threads
+from broker.config import Config
+from broker.edge.wiring import Broker, Doors
+from local import product
+from local.aws import Aws
+from local.detour import Detour
+from local.gateway import Gateway
+from local.guard import Ledger, Role
+from local.http import serve
+from local.ninjaone import NinjaOne, seed
+from local.ninjaone.front import create_app as ninjaone_app
+from local.ninjaone.seed import OPERATOR_APPS
+from local.pumps import POLLED, Pump, Pumping, QueuePump, SchedulePump, StreamPump
+from local.runtime import Entry, Runtime
+from local.shapes import Feed, Function
+from local.sigv4 import DEMO, Principal
+from local.template import Template, TemplateFault, read
+
+ROOT = Path(__file__).parents[1]
+LINES_KEPT = 50_000
+ROUNDS = 10_000
+"""Things that `pump` does before it says that there is no end to them."""
+
+
+class Clock:
+    """The time of the broker and of NinjaOne; the machine's, until it is moved."""
+
+    def __init__(self) -> None:
+        self.offset = 0.0
+
+    def now(self) -> float:
+        """Unix seconds."""
+        return time.time() + self.offset
+
+    def sleep(self, seconds: float) -> None:
+        """Wait for real."""
+        time.sleep(seconds)
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock on."""
+        self.offset += seconds
+
+
+class World:
+    """Everything, running from the start of its `with` block to its end.
+
+    connect_url, api_url, ninjaone_url, product_url   where each of them listens
+    ninjaone     the emulator itself: switches, faults, oracle (it does not run when another provider stands in)
+    aws          AWS's clients by service, able to do everything
+    clock        the time of broker and NinjaOne, to be moved
+    template     template.yaml, read
+    log_lines    what functions wrote, newest last
+    failures     functions that raised or ran out of time, as (folder, what)
+    ledger       which statements of which roles were used, and what was refused
+    """
+
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        pumps: bool = True,
+        provider: str = "",
+        parameters: Mapping[str, str] | None = None,
+        principals: Iterable[Principal] = (DEMO,),
+        write: Callable[[str], None] | None = None,
+    ) -> None:
+        """Say how it is to be.
+
+        port         the first of four; 0 takes free ones
+        pumps        queues, stream and schedule work by themselves; without, `pump` works them
+        provider     the address of another authorization server that stands in for every NinjaOne host
+        parameters   parameters of the template beside those that the world gives
+        principals   who may call the private API; the first one is the product's
+        write        hears every log line too
+        """
+        self._port, self._pumps, self._provider = port, pumps, provider.rstrip("/")
+        self._parameters = dict(parameters or {})
+        self._principals = tuple(principals)
+        self._write = write
+        self._opened = ExitStack()
+        self.clock = Clock()
+        self.ledger = Ledger()
+        self.log_lines: deque[str] = deque(maxlen=LINES_KEPT)
+        self.failures: deque[tuple[str, str]] = deque(maxlen=LINES_KEPT)
+
+    @property
+    def credentials(self) -> Credentials:
+        """What the product signs with."""
+        return self._principals[0].credentials
+
+    def __enter__(self) -> Self:
+        with ExitStack() as opening:
+            doors = self._listen(opening)
+            self.template = read(ROOT / "template.yaml", self._given())
+            self._account = opening.enter_context(Aws(self.template, self.clock.now))
+            self.aws = self._account.client
+            self._found()
+            self._assemble(doors)
+            if self._pumps:
+                opening.enter_context(Pumping([*self._feeds, *self._schedules]))
+            self._opened = opening.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._opened.close()
+
+    def pump(self) -> None:
+        """Let the schedule tick once, then work queues and stream until nothing is left to do now."""
+        for schedule in self._schedules:
+            schedule.tick()
+        for _ in range(ROUNDS):
+            worked = [pump.work() for pump in self._feeds]
+            if not any(worked):
+                return
+        raise RuntimeError(f"after {ROUNDS} rounds the queues still have work")
+
+    def broker_for(self, folder: str) -> Broker:
+        """Make a broker as a function of this folder has it: its settings, its role."""
+        return self._broker(self.template.functions[folder])
+
+    def expire(self) -> int:
+        """Delete rows that have outlived their time to live, which DynamoDB does some day."""
+        return self._account.expire(self.clock.now())
+
+    # Putting it together ------------------------------------------------------------------------------------
+
+    def _listen(self, opening: ExitStack) -> dict[str, "_Later"]:
+        """Open the four addresses, so that each part can be told of the others before it exists."""
+        doors = {name: _Later() for name in ("connect", "api", "ninjaone", "product")}
+        if self._provider:
+            del doors["ninjaone"]
+        ports = dict(zip(("connect", "api", "ninjaone", "product"), range(self._port, self._port + 4), strict=True))
+        urls = {
+            name: opening.enter_context(serve(door, ports[name] if self._port else 0)).url
+            for name, door in doors.items()
+        }
+        self.connect_url, self.api_url, self.product_url = urls["connect"], urls["api"], urls["product"]
+        self.ninjaone_url = urls.get("ninjaone", self._provider)
+        return doors
+
+    def _given(self) -> dict[str, str]:
+        """Give the template the parameters of this world: the product's, and the apps registered at NinjaOne."""
+        apps = {} if self._provider else OPERATOR_APPS
+        return {
+            "ProductName": product.PRODUCT_NAME,
+            "ReturnUrls": f"{product.RETURN_KEY}={self.product_url}/ninjaone/return",
+            "ClientIds": ",".join(f"{region}={app.client_id}" for region, app in apps.items()),
+            "ApprovalBinding": "allowed",
+        } | self._parameters
+
+    def _found(self) -> None:
+        """Store what an operator stores after the deployment: the secrets of the client apps."""
+        secrets = {app.client_id: app.client_secret for app in OPERATOR_APPS.values()}
+        (secret,) = self.template.secrets
+        self._account.put_secret(secret.arn, json.dumps({} if self._provider else secrets))
+
+    def _assemble(self, doors: Mapping[str, "_Later"]) -> None:
+        suffixes = self._environment(next(iter(self.template.functions.values())))["BRANDED_SUFFIXES"]
+        domains = ("ninjarmm.com", *suffixes.split(","))
+        self._detour = Detour(self.ninjaone_url, domains, prefixed=not self._provider)
+        self.ninjaone = NinjaOne(self.clock.now, os.urandom)
+        seed(self.ninjaone, self.connect_url)
+        entries = entries_of(self.template)
+        functions = self.template.functions
+        self._roles = {folder: Role(each, self.template, self.ledger) for folder, each in functions.items()}
+        self._runtimes = {
+            folder: Runtime(each, self._starter(each, entries[folder])) for folder, each in functions.items()
+        }
+        self._feeds = [self._feed(feed) for feed in self.template.feeds]
+        self._schedules = self._scheduled()
+        for api in self.template.apis:
+            gateway = Gateway(api, self._runtimes.values(), self._principals, rewrite=self._detour.text)
+            doors["api" if api.signed else "connect"].app = gateway
+        doors["product"].app = product.create_app(
+            self.api_url, self.connect_url, self.credentials, self._detour.text, now=self.clock.now
+        )
+        if "ninjaone" in doors:
+            doors["ninjaone"].app = ninjaone_app(self.ninjaone)
+
+    def _environment(self, function: Function) -> dict[str, str]:
+        """Give a function its variables, with the local addresses in place of AWS's."""
+        return {name: self._here(value) for name, value in function.environment.items()}
+
+    def _here(self, text: str) -> str:
+        for api in self.template.apis:
+            text = text.replace(api.endpoint, self.api_url if api.signed else self.connect_url)
+        return text
+
+    def _starter(self, function: Function, entry: Any) -> Callable[[], Entry]:
+        """Say how a function's environments start; a wrong setting fails here."""
+        Config.from_env(self._environment(function))
+        return lambda: entry.under(self._broker(function))
+
+    def _broker(self, function: Function) -> Broker:
+        role = self._roles[function.folder]
+        doors = Doors(
+            clock=self.clock,
+            entropy=os.urandom,
+            aws=lambda service: self._account.client(service, role),
+            transport=lambda: self._detour.transport,
+            crew=Threads(),
+            write=self._log,
+        )
+        return Broker(Config.from_env(self._environment(function)), doors)
+
+    def _log(self, line: str) -> None:
+        self.log_lines.append(line)
+        if self._write:
+            self._write(line)
+
+    def _tell(self, folder: str, error: Exception) -> None:
+        self.failures.append((folder, str(error)))
+        self._log(json.dumps({"level": "ERROR", "message": "function.failed", "function": folder, "error": str(error)}))
+
+    def _feed(self, feed: Feed) -> Pump:
+        function = self.template.function(feed.function)
+        role, runtime = self._roles[function.folder], self._runtimes[function.folder]
+        service = feed.source.split(":")[2]
+        for action in POLLED[service]:
+            role.demand(f"{service}:{action}", feed.source)
+        if service == "sqs":
+            queue = self.template.queue(feed.source)
+            return QueuePump(feed, runtime, queue=queue, aws=self._account, role=role, tell=self._tell)
+        table = self.template.table(feed.source)
+        give_up = self._giving_up(feed, role)
+        return StreamPump(feed, runtime, table=table, give_up=give_up, aws=self._account, tell=self._tell)
+
+    def _giving_up(self, feed: Feed, role: Role) -> Callable[[str], None]:
+        """Say where a stream's batches go that failed too often: to a queue, under the function's role."""
+        if not feed.failures:
+            return lambda _told: None
+        queue, sqs = self.template.queue(feed.failures), self._account.client("sqs", role)
+        role.demand("sqs:SendMessage", queue.arn)
+        return lambda told: sqs.send_message(QueueUrl=queue.url, MessageBody=told)
+
+    def _scheduled(self) -> list[SchedulePump]:
+        return [
+            SchedulePump(schedule, self._runtimes[folder], now=self.clock.now, tell=self._tell)
+            for folder, function in self.template.functions.items()
+            for schedule in function.schedules
+            if schedule.enabled
+        ]
+
+
+class _Later:
+    """An address that is open before what answers there exists."""
+
+    app: WSGIApplication | None = None
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if self.app is None:
+            start_response("503 Service Unavailable", [("Content-Length", "0")])
+            return [b""]
+        return self.app(environ, start_response)
+
+
+def entries_of(template: Template) -> dict[str, Any]:
+    """Import every function's handler; folders and template must agree on which there are.
+
+    Raises   TemplateFault
+    """
+    folders = {path.parent.name for path in (ROOT / "functions").glob("*/app.py")}
+    for folder in folders ^ template.functions.keys():
+        where = "no folder" if folder in template.functions else "only a folder"
+        raise TemplateFault(f"functions/{folder} has {where}: the template and functions/ must agree")
+    found = {}
+    for folder, function in template.functions.items():
+        module, _, name = function.handler.rpartition(".")
+        found[folder] = getattr(import_module(f"functions.{folder}.{module}"), name)
+    return found
