@@ -1,19 +1,19 @@
 """GET …/connections and …/connections/{connection}: what is connected, and how it is."""
 
 from broker.edge import bodies
-from broker.edge.api import Broker, Request, Response, answer, api, connection, ref_of, tenant_of
+from broker.edge.api import Broker, Request, Response, answer, api, ref_of, shown, tenant_of
 
 
 def connections(broker: Broker, request: Request) -> Response:
     """List a tenant's connections, a page at a time."""
     limit, cursor = bodies.page(request)
     page = broker.show.page(tenant_of(request), limit=limit, after=cursor)
-    return answer({"connections": [connection(broker, *row) for row in page.rows], "cursor": page.after})
+    return answer({"connections": [shown(broker, each) for each in page.shown], "cursor": page.after})
 
 
 def one(broker: Broker, request: Request) -> Response:
     """Show one connection."""
-    return answer(connection(broker, *broker.show.one(ref_of(request))))
+    return answer(shown(broker, broker.show.one(ref_of(request))))
 
 
 handler = api(

@@ -43,7 +43,13 @@ class Brakes:
     def read(self, name: str) -> Brake | None:
         """Read one brake, pulled or worn off."""
         answer = asked(
-            lambda: self._dynamodb.get_item(TableName=self._table, Key=rows.key(BRAKES, name), ConsistentRead=True)
+            lambda: self._dynamodb.get_item(
+                TableName=self._table,
+                Key=rows.key(BRAKES, name),
+                ConsistentRead=True,
+                ProjectionExpression="#until, #level, #cause",
+                ExpressionAttributeNames={"#until": "until", "#level": "level", "#cause": "cause"},
+            )
         )
         held = rows.plain(answer.get("Item", {}))
         return Brake(Instant(held["until"]), held["level"], held["cause"]) if held else None

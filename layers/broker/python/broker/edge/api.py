@@ -16,10 +16,12 @@ from broker.edge.problems import problem, turn
 from broker.edge.wiring import Broker
 from broker.edge.worker import Message, messages
 from broker.errors import BindingMismatch, BrokerError, Fault, InvalidRequest, UnknownConnection
+from broker.flows.manage import Shown
 from broker.model import ConnectionId, Hot, Profile, SessionId, TenantId, connection_id, session_id, tenant_id
 
 __all__ = [
-    "Broker", "Request", "Response", "answer", "api", "connection", "or_messages", "ref_of", "session_of", "tenant_of",
+    "Broker", "Request", "Response", "answer", "api", "connection", "or_messages", "ref_of", "session_of", "shown",
+    "tenant_of",
 ]  # fmt: skip
 
 View = Callable[[Broker, Request], Response]
@@ -113,6 +115,11 @@ def connection(broker: Broker, hot: Hot, profile: Profile, *, paused: bool = Fal
         "consent_ends_at": policy.consent_ends_at(hot.consented_at, now),
         "version": hot.version,
     }
+
+
+def shown(broker: Broker, found: Shown) -> dict[str, Any]:
+    """Show a connection that was looked at."""
+    return connection(broker, found.hot, found.profile, paused=found.paused)
 
 
 def _respond(status: int, body: str, headers: Mapping[str, str]) -> Response:

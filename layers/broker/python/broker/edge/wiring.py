@@ -111,7 +111,7 @@ class Broker:
     def show(self) -> "Show":
         from broker.flows.manage import Show
 
-        return Show(self._connections)
+        return Show(self._connections, self._brakes, self.doors.clock)
 
     @cached_property
     def disconnect(self) -> "Disconnect":

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from broker import ninjaone, oauth
+from broker.adapters.brakes import Brakes, app_brake
 from broker.adapters.clock import Clock, instant
 from broker.adapters.connections import Connections, Ref
 from broker.adapters.credentials import Credentials
@@ -19,29 +20,52 @@ REVOKE_TIMEOUT = Seconds(5)
 
 
 @dataclass(frozen=True)
+class Shown:
+    """A connection as it may be shown.
+
+    paused   its client app is held by a brake: the operator's turn, not the customer's
+    """
+
+    hot: Hot
+    profile: Profile
+    paused: bool = False
+
+
+@dataclass(frozen=True)
 class Page:
     """Some of a tenant's connections, and where the next page begins."""
 
-    rows: list[tuple[Hot, Profile]]
+    shown: list[Shown]
     after: str | None
 
 
 class Show:
     """Looks at connections; nothing sealed is ever read."""
 
-    def __init__(self, connections: Connections) -> None:
-        self._connections = connections
+    def __init__(self, connections: Connections, brakes: Brakes, clock: Clock) -> None:
+        self._connections, self._brakes, self._clock = connections, brakes, clock
 
-    def one(self, ref: Ref) -> tuple[Hot, Profile]:
+    def one(self, ref: Ref) -> Shown:
         """Look at one. Raises   UnknownConnection, Busy"""
         found = self._connections.shown(ref)
         if found is None:
             raise UnknownConnection
-        return found
+        return self._shown([found])[0]
 
     def page(self, tenant: TenantId, *, limit: int, after: str | None) -> Page:
         """Look at some. Raises   Busy"""
-        return Page(*self._connections.page(tenant, limit=limit, after=after))
+        found, last = self._connections.page(tenant, limit=limit, after=after)
+        return Page(self._shown(found), last)
+
+    def _shown(self, found: list[tuple[Hot, Profile]]) -> list[Shown]:
+        """Look at the brake of each client app once."""
+        names = {app_brake(hot.place.host, hot.client_id) for hot, _ in found}
+        held = {name for name in names if self._is_held(name)}
+        return [Shown(hot, profile, app_brake(hot.place.host, hot.client_id) in held) for hot, profile in found]
+
+    def _is_held(self, name: str) -> bool:
+        brake = self._brakes.read(name)
+        return brake is not None and brake.until > instant(self._clock)
 
 
 class Disconnect:
