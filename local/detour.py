@@ -61,10 +61,9 @@ class EmulatedNinjaOne(httpx.BaseTransport):
             raise httpx.UnsupportedProtocol("only https to a host of NinjaOne's leaves the local world")
         target = httpx.URL(self._detour.base(request.url.host) + request.url.raw_path.decode("ascii"))
         passed = [(name, value) for name, value in request.headers.raw if name.lower() != b"host"]
-        headers = [(b"Host", target.netloc), *passed]
-        host = (b"Host", target.netloc)  # a request that is made of a stream gets none by itself
+        headers = [(b"Host", target.netloc), *passed]  # a request that is made of a stream gets none by itself
         moved = httpx.Request(
-            request.method, target, headers=[host, *headers], stream=request.stream, extensions=request.extensions
+            request.method, target, headers=headers, stream=request.stream, extensions=request.extensions
         )
         return self._inner.handle_request(moved)
 
