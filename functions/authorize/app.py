@@ -1,20 +1,7 @@
 """POST /connect/{session}/authorize: the person agrees to leave for NinjaOne."""
 
-from broker.edge import bodies
-from broker.edge.browser import (
-    Broker,
-    Notice,
-    Request,
-    Response,
-    browser,
-    came_from_our_page,
-    departure,
-    host_problem,
-    invitation,
-    leave,
-    notice,
-    session_of,
-)
+from broker.edge.browser import Broker, Notice, Request, Response, browser, invitation, notice, session_of
+from broker.edge.leaving import came_from_our_page, departure, form, host_problem, leave
 
 
 def authorize(broker: Broker, request: Request) -> Response:
@@ -26,12 +13,12 @@ def authorize(broker: Broker, request: Request) -> Response:
     session = session_of(request)
     if not came_from_our_page(request):
         return notice(broker, Notice.WRONG_ORIGIN)
-    form = bodies.form(broker.config, request)
-    if form.place is None or form.faults:
-        return invitation(broker, broker.depart.miss(session), faults=form.faults, typed=form.typed)
-    leaving = broker.depart(departure(request, session, form))
+    sent = form(broker.config, request)
+    if sent.place is None or sent.faults:
+        return invitation(broker, broker.depart.miss(session), faults=sent.faults, typed=sent.typed)
+    leaving = broker.depart(departure(request, session, sent))
     if leaving.is_doubtful:
-        return host_problem(broker, leaving, typed=form.typed)
+        return host_problem(broker, leaving, typed=sent.typed)
     return leave(leaving)
 
 

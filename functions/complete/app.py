@@ -1,6 +1,5 @@
 """POST …/complete and …/approve: a backend proves its user, and the connection is made."""
 
-from broker.edge import bodies
 from broker.edge.api import (
     Broker,
     Request,
@@ -13,16 +12,17 @@ from broker.edge.api import (
     session_of,
     tenant_of,
 )
+from broker.edge.completion import completion, session_to_complete
 from broker.edge.worker import Context
 
 
 def complete(broker: Broker, request: Request) -> Response:
     """Exchange the code for the person who began, and show the connection.
 
-    Reads    the body, see ``bodies.completion``
+    Reads    the body, see ``completion``
     Shows    200 connection · 400 faults · 403 not proved · 409, 410 · 502 NinjaOne declined · 503
     """
-    proof, confirmed = bodies.completion(tenant_of(request), request)
+    proof, confirmed = completion(tenant_of(request), request)
     return answer(connection(broker, *broker.complete(session_of(request), proof, confirm_account_change=confirmed)))
 
 
@@ -33,7 +33,7 @@ def approve(broker: Broker, request: Request) -> Response:
 
 def unattended(broker: Broker, body: str, _context: Context) -> None:
     """Complete a session of which only the approval is left to do."""
-    broker.complete.unattended(bodies.session_to_complete(body))
+    broker.complete.unattended(session_to_complete(body))
 
 
 handler = or_messages(

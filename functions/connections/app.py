@@ -1,14 +1,14 @@
 """GET …/connections and …/connections/{connection}: what is connected, and how it is."""
 
-from broker.edge import bodies
 from broker.edge.api import Broker, Request, Response, answer, api, ref_of, shown, tenant_of
+from broker.edge.asking import page
 
 
 def connections(broker: Broker, request: Request) -> Response:
     """List a tenant's connections, a page at a time."""
-    limit, cursor = bodies.page(request)
-    page = broker.show.page(tenant_of(request), limit=limit, after=cursor)
-    return answer({"connections": [shown(broker, each) for each in page.shown], "cursor": page.after})
+    limit, cursor = page(request)
+    found = broker.show.page(tenant_of(request), limit=limit, after=cursor)
+    return answer({"connections": [shown(broker, each) for each in found.shown], "cursor": found.after})
 
 
 def one(broker: Broker, request: Request) -> Response:

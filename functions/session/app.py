@@ -1,16 +1,16 @@
 """POST /v1/tenants/{tenant}/connect-sessions: a backend opens a connect session for its user."""
 
-from broker.edge import bodies
 from broker.edge.api import Broker, Request, Response, answer, api, tenant_of
+from broker.edge.opening import opening
 
 
 def session(broker: Broker, request: Request) -> Response:
     """Give the link to send the person to.
 
-    Reads    the body, see ``bodies.opening``
+    Reads    the body, see ``opening``
     Shows    201 opened · 400 faults · 403 return key not listed · 503 later
     """
-    opened = broker.open(bodies.opening(broker.config, tenant_of(request), request))
+    opened = broker.open(opening(broker.config, tenant_of(request), request))
     link = f"{opened.connect_url}/connect/{opened.session}"
     return answer({"session_id": opened.session, "connect_url": link, "expires_at": opened.expires_at}, status=201)
 

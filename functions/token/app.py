@@ -1,7 +1,7 @@
 """POST /v1/tenants/{tenant}/connections/{connection}/token: a backend asks for an access token."""
 
-from broker.edge import bodies
 from broker.edge.api import Broker, Request, Response, answer, api, ref_of
+from broker.edge.asking import min_ttl
 
 
 def token(broker: Broker, request: Request) -> Response:
@@ -11,7 +11,7 @@ def token(broker: Broker, request: Request) -> Response:
     Shows    200 token · 400 faults · 404 unknown · 409 needs its customer · 503 not yet
     Source   RFC 6749 §5.1, RFC 6750 §4
     """
-    vended = broker.vend(ref_of(request), min_ttl=bodies.min_ttl(request))
+    vended = broker.vend(ref_of(request), min_ttl=min_ttl(request))
     return answer(
         {
             "access_token": vended.access.reveal(),

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from broker import ninjaone, policy
 from broker.adapters.clock import instant
@@ -16,8 +16,10 @@ from broker.edge.problems import problem, turn
 from broker.edge.wiring import Broker
 from broker.edge.worker import Message, messages
 from broker.errors import BindingMismatch, BrokerError, Fault, InvalidRequest, UnknownConnection
-from broker.flows.manage import Shown
 from broker.model import ConnectionId, Hot, Profile, SessionId, TenantId, connection_id, session_id, tenant_id
+
+if TYPE_CHECKING:
+    from broker.flows.manage import Shown
 
 __all__ = [
     "Broker", "Request", "Response", "answer", "api", "connection", "or_messages", "ref_of", "session_of", "shown",
@@ -117,7 +119,7 @@ def connection(broker: Broker, hot: Hot, profile: Profile, *, paused: bool = Fal
     }
 
 
-def shown(broker: Broker, found: Shown) -> dict[str, Any]:
+def shown(broker: Broker, found: "Shown") -> dict[str, Any]:
     """Show a connection that was looked at."""
     return connection(broker, found.hot, found.profile, paused=found.paused)
 

@@ -1,0 +1,107 @@
+"""The way to NinjaOne: the connect page's form, the browser's cookie, the redirect."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from broker import errors, ninjaone
+from broker.config import Config
+from broker.edge import pages
+from broker.edge.browser import brand, cookie_name, page_response, redirect, view_of, with_cookie
+from broker.edge.http import Request, Response
+from broker.edge.pages import HostProblem
+from broker.edge.wiring import Broker
+from broker.errors import Fault
+from broker.flows.depart import Departure, HostCheck, Leaving
+from broker.model import Client, Place, SessionId
+from broker.policy import FLOW_LIFE
+from broker.secret import Secret
+
+_VISIBLE = re.compile(r"[\x21-\x7e]{1,256}")
+
+
+@dataclass(frozen=True)
+class Form:
+    """The form of the connect page; ``typed`` is what may be shown again."""
+
+    place: Place | None
+    client: Client | None
+    go_anyway: bool
+    faults: tuple[Fault, ...]
+    typed: Mapping[str, str]
+
+
+def form(config: Config, request: Request) -> Form:
+    """Read the person's choice."""
+    sent = request.form()
+    faults: list[Fault] = []
+    place = _chosen(config, sent, faults)
+    client = _entered(sent, faults)
+    typed = {name: sent[name][:200] for name in ("region", "subdomain", "suffix", "client_id") if name in sent}
+    return Form(place, client, sent.get("go_anyway") == "yes", tuple(faults), typed)
+
+
+def came_from_our_page(request: Request) -> bool:
+    """Say whether a form was sent from our own page.
+
+    Our pages send no referrer, so their ``Origin`` is ``null``: ``Sec-Fetch-Site`` decides where it is sent.
+    Source   Fetch Metadata (W3C) §2.3; RFC 6454 §7
+    """
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site == "same-origin"
+    return request.headers.get("origin") == f"https://{request.domain}"
+
+
+def departure(request: Request, session: SessionId, form: Form) -> Departure:
+    """Put together what the person sent. Raises   InvalidRequest"""
+    if form.place is None:
+        raise errors.InvalidRequest(*form.faults)
+    return Departure(
+        session=session,
+        place=form.place,
+        client=form.client,
+        cookie=request.cookies.get(cookie_name(session)),
+        check_host=not form.go_anyway,
+    )
+
+
+def host_problem(broker: Broker, leaving: Leaving, *, typed: Mapping[str, str]) -> Response:
+    """Answer with the connect page and what the chosen host said; the browser keeps its cookie to try again."""
+    session = leaving.session
+    known = leaving.check is HostCheck.UNREACHABLE
+    problem = HostProblem.UNREACHABLE if known else HostProblem.UNKNOWN_CLIENT
+    view = view_of(broker.config, session, (), typed)
+    response = page_response(
+        pages.host_problem(brand(broker.config), view, problem, session.place.host if session.place else "")
+    )
+    return with_cookie(response, session.session, leaving.cookie, life=FLOW_LIFE)
+
+
+def leave(leaving: Leaving) -> Response:
+    """Send the browser to NinjaOne. 303 turns the POST into a GET. Source   RFC 9110 §15.4.4, RFC 9700 §4.12"""
+    return with_cookie(redirect(leaving.location), leaving.session.session, leaving.cookie, life=FLOW_LIFE)
+
+
+def _chosen(config: Config, sent: Mapping[str, str], faults: list[Fault]) -> Place | None:
+    region = sent.get("region", "")
+    if region != ninjaone.BRANDED:
+        place = ninjaone.region(region)
+        if place is None:
+            faults.append(Fault("region", "Choose the region of your NinjaOne account."))
+        return place
+    place = ninjaone.branded(sent.get("subdomain", "").lower(), sent.get("suffix", ""), config.branded_suffixes)
+    if place is None:
+        faults.append(Fault("subdomain", "Enter the first part of your NinjaOne address: letters, digits, hyphens."))
+    return place
+
+
+def _entered(sent: Mapping[str, str], faults: list[Fault]) -> Client | None:
+    client_id, secret = sent.get("client_id", "").strip(), sent.get("client_secret", "").strip()
+    if not client_id and not secret:
+        return None
+    if not _VISIBLE.fullmatch(client_id):
+        faults.append(Fault("client_id", "Enter the client id as NinjaOne shows it."))
+    if not _VISIBLE.fullmatch(secret):
+        faults.append(Fault("client_secret", "Enter the client secret as NinjaOne showed it once."))
+    return None if faults else Client(client_id, Secret(secret), own=True)

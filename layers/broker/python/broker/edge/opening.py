@@ -1,0 +1,144 @@
+"""The body that opens a connect session → what is asked for."""
+
+import re
+from collections.abc import Mapping
+
+from broker import ninjaone
+from broker.config import Config
+from broker.edge.fields import Fields
+from broker.edge.http import Request
+from broker.flows.open import Opening
+from broker.model import Binding, Client, ConnectionId, Place, TenantId, connection_id
+from broker.secret import Secret
+
+_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
+_VISIBLE = re.compile(r"[\x21-\x7e]{1,256}")
+_OPENING = frozenset(
+    {
+        "end_user_id", "binding", "binding_challenge", "return_to", "tenant_name", "region", "host", "scopes",
+        "label", "metadata", "connection", "client", "client_credentials",
+    }
+)  # fmt: skip
+
+
+def opening(config: Config, tenant: TenantId, request: Request) -> Opening:
+    """Read the body of a new connect session. Raises   InvalidRequest"""
+    body = Fields(request, _OPENING)
+    binding = _binding(config, body)
+    place = _place(config, body)
+    own, client = _client(config, body, place)
+    asked = Opening(
+        tenant=tenant,
+        tenant_name=body.text("tenant_name", longest=80, needed=True),
+        end_user_id=body.text("end_user_id", longest=256, needed=True),
+        binding=binding,
+        challenge=_challenge(body, binding),
+        return_to=body.text("return_to", longest=64, needed=True),
+        scope=_scope(config, body),
+        place=place,
+        own=own,
+        client=client,
+        label=body.text("label", longest=80),
+        metadata=_metadata(body),
+        connection=_connection(body),
+    )
+    body.check()
+    return asked
+
+
+def _binding(config: Config, body: Fields) -> Binding:
+    word = body.raw("binding") or Binding.SESSION.value
+    if word not in set(Binding):
+        body.fault("binding", "Give session or approval.")
+        return Binding.SESSION
+    binding = Binding(word)
+    if binding is Binding.APPROVAL and not config.approval_binding:
+        body.fault("binding", "The operator's parameter ApprovalBinding does not allow approval.")
+    return binding
+
+
+def _challenge(body: Fields, binding: Binding) -> str:
+    if binding is Binding.APPROVAL:
+        if body.has("binding_challenge"):
+            body.fault("binding_challenge", "Leave it out with binding approval.")
+        return ""
+    return body.matching("binding_challenge", _CHALLENGE, "Give base64url(SHA-256(verifier)), 43 characters.")
+
+
+def _place(config: Config, body: Fields) -> Place | None:
+    if body.has("region") and body.has("host"):
+        body.fault("host", "Give region or host, not both.")
+    if body.has("region"):
+        place = ninjaone.region(str(body.raw("region")))
+        if place is None:
+            body.fault("region", "Give one of " + ", ".join(ninjaone.REGIONS) + ".")
+        return place
+    if body.has("host"):
+        place = ninjaone.host(str(body.raw("host")), config.branded_suffixes)
+        if place is None:
+            body.fault("host", "Give a NinjaOne host name with an allowed suffix, without https:// and port.")
+        return place
+    return None
+
+
+def _client(config: Config, body: Fields, place: Place | None) -> tuple[bool, Client | None]:
+    """Read whose client app is meant; the operator's where there is one, unless the body says otherwise."""
+    offered = place.region in config.client_ids if place else bool(config.client_ids)
+    word = body.raw("client") or ("operator" if offered and not body.has("client_credentials") else "customer")
+    if word not in {"operator", "customer"}:
+        body.fault("client", "Give operator or customer.")
+    if word == "operator" and not offered:
+        body.fault("client", "The operator has no client app there: see the parameter ClientIds, or give customer.")
+    if word == "operator" and body.has("client_credentials"):
+        body.fault("client_credentials", "Leave them out with the operator's client app.")
+    return word == "customer", _credentials(body, place)
+
+
+def _credentials(body: Fields, place: Place | None) -> Client | None:
+    if not body.has("client_credentials"):
+        return None
+    held = body.raw("client_credentials")
+    held = held if isinstance(held, dict) and set(held) == {"client_id", "client_secret"} else {}
+    fits = all(isinstance(part, str) and _VISIBLE.fullmatch(part) for part in held.values())
+    if not held or not fits:
+        body.fault("client_credentials", "Give client_id and client_secret, up to 256 visible characters each.")
+        return None
+    if place is None:
+        body.fault("region", "A client app lives on one host: give its region or host with client_credentials.")
+    return Client(held["client_id"], Secret(held["client_secret"]), own=True)
+
+
+def _scope(config: Config, body: Fields) -> frozenset[str]:
+    held = body.raw("scopes")
+    if held is None:
+        return config.scopes
+    listed = held if isinstance(held, list) and all(isinstance(name, str) for name in held) else []
+    scope = frozenset(listed) - {ninjaone.OFFLINE_ACCESS}
+    if not scope or not scope <= config.scopes:
+        body.fault("scopes", "Give a list out of " + ", ".join(sorted(config.scopes)) + ".")
+    return scope
+
+
+def _metadata(body: Fields) -> Mapping[str, str]:
+    held = body.raw("metadata")
+    if held is None:
+        return {}
+    fits = (
+        isinstance(held, dict)
+        and len(held) <= 10
+        and all(1 <= len(name) <= 40 and isinstance(text, str) and len(text) <= 200 for name, text in held.items())
+    )
+    if not fits:
+        body.fault("metadata", "Give at most 10 texts of up to 200 characters under names of up to 40.")
+        return {}
+    return dict(held)
+
+
+def _connection(body: Fields) -> ConnectionId | None:
+    held = body.raw("connection")
+    if held is None:
+        return None
+    found = connection_id(held) if isinstance(held, str) else None
+    if found is None:
+        body.fault("connection", "Give the id of a connection, as con_ and 26 characters.")
+    return found
