@@ -1,0 +1,131 @@
+"""The surroundings of the broker, for every test that wants them."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from broker.adapters.connections import Connections
+from broker.adapters.seal import Seal
+from broker.adapters.sessions import Sessions
+from broker.config import Config
+from broker.edge.wiring import Broker, Doors
+from local.aws import Aws
+from local.ninjaone import NinjaOne, seed
+from local.ninjaone.seed import OPERATOR_APPS
+from local.template import Template, read
+from tests.unit.journey import CONNECT_URL, Journey
+from tests.unit.surroundings import Alone, Clock, Lines, Network, Trouble
+
+settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+settings.load_profile("project")
+
+PARAMETERS = {
+    "ProductName": "Example Product",
+    "ReturnUrls": "main=https://app.example/return,second=https://second.example/back",
+    "ClientIds": ",".join(f"{region}={OPERATOR_APPS[region].client_id}" for region in ("eu", "app", "us2")),
+    "ApprovalBinding": "allowed",
+}
+
+
+@pytest.fixture(scope="session")
+def template() -> Template:
+    """template.yaml under the parameters of the tests."""
+    return read(Path(__file__).parents[1] / "template.yaml", PARAMETERS)
+
+
+@pytest.fixture(scope="session")
+def environment(template: Template) -> dict[str, str]:
+    """The variables that every function gets, and the one that opening sessions gets besides."""
+    return {**template.functions["session"].environment, "CONNECT_URL": CONNECT_URL}
+
+
+@pytest.fixture(scope="session")
+def config(environment: dict[str, str]) -> Config:
+    return Config.from_env(environment)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def entropy() -> Random:
+    """Random bytes that repeat from run to run."""
+    return Random(20)
+
+
+@pytest.fixture
+def aws(template: Template, clock: Clock, config: Config) -> Iterator[Aws]:
+    with Aws(template, clock.now) as made:
+        secrets = {app.client_id: app.client_secret for app in OPERATOR_APPS.values()}
+        made.put_secret(config.client_secrets, json.dumps(secrets))
+        yield made
+
+
+@pytest.fixture
+def trouble(aws: Aws) -> Trouble:
+    return Trouble(aws.client)
+
+
+@pytest.fixture
+def ninjaone(clock: Clock) -> NinjaOne:
+    core = NinjaOne(clock.now, Random(21).randbytes)
+    seed(core, CONNECT_URL)
+    return core
+
+
+@pytest.fixture
+def network(ninjaone: NinjaOne, clock: Clock) -> Network:
+    return Network(ninjaone, clock)
+
+
+@pytest.fixture
+def lines() -> Lines:
+    return Lines()
+
+
+@pytest.fixture
+def doors(clock: Clock, entropy: Random, aws: Aws, network: Network, lines: Lines) -> Doors:
+    return Doors(
+        clock=clock,
+        entropy=entropy.randbytes,
+        aws=aws.client,
+        transport=lambda: lambda: network,
+        crew=Alone(),
+        write=lines.write,
+    )
+
+
+@pytest.fixture
+def broker(config: Config, doors: Doors) -> Broker:
+    return Broker(config, doors)
+
+
+@pytest.fixture
+def journey(broker: Broker, ninjaone: NinjaOne) -> Journey:
+    return Journey(broker, ninjaone)
+
+
+@pytest.fixture
+def sessions(aws: Aws, config: Config) -> Sessions:
+    return Sessions(aws.client("dynamodb"), config.sessions_table)
+
+
+@pytest.fixture
+def connections(aws: Aws, config: Config) -> Connections:
+    return Connections(
+        aws.client("dynamodb"),
+        config.connections_table,
+        due_index=config.due_index,
+        sessions_table=config.sessions_table,
+    )
+
+
+@pytest.fixture
+def seal(aws: Aws, config: Config, clock: Clock, entropy: Random) -> Seal:
+    return Seal(aws.client("kms"), config.seal_key, clock, entropy.randbytes)

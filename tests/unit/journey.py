@@ -1,0 +1,112 @@
+"""A person's way from a product to NinjaOne and back, step by step, through the broker's own use cases."""
+
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from broker import oauth
+from broker.adapters.connections import Ref
+from broker.edge.wiring import Broker
+from broker.flows.arrive import Home
+from broker.flows.complete import Proof
+from broker.flows.depart import Departure, Leaving
+from broker.flows.open import Opening
+from broker.model import Binding, Client, Hot, Place, Profile, Session, TenantId
+from broker.secret import Secret
+from local.ninjaone import NinjaOne
+
+CONNECT_URL = "https://connect.example"
+TENANT = TenantId("acme-msp")
+END_USER = "user-17"
+VERIFIER = Secret("v" * 43)
+EU = Place("eu", "eu.ninjarmm.com")
+ADA = "ada@nordlicht.example"
+"""An administrator of Nordlicht Systemhaus, on eu."""
+RHONE = "ada@rhone.example"
+"""An administrator of another NinjaOne account on the same host."""
+
+
+@dataclass
+class Journey:
+    """One person and one backend; every step can be changed."""
+
+    broker: Broker
+    ninjaone: NinjaOne
+    tenant: TenantId = TENANT
+    end_user: str = END_USER
+    verifier: Secret = field(default_factory=lambda: VERIFIER)
+    cookies: dict[str, Secret] = field(default_factory=dict)
+
+    def open(self, **changes: Any) -> Session:
+        """Open a connect session as the backend."""
+        asked: dict[str, Any] = {
+            "tenant": self.tenant,
+            "tenant_name": "Acme MSP",
+            "end_user_id": self.end_user,
+            "binding": Binding.SESSION,
+            "challenge": oauth.challenge(self.verifier),
+            "return_to": "main",
+            "scope": frozenset({"monitoring", "management"}),
+            "place": None,
+            "own": False,
+            "client": None,
+            "label": "",
+            "metadata": {},
+            "connection": None,
+        }
+        return self.broker.open(Opening(**asked | changes))
+
+    def leave(
+        self, session: Session, place: Place = EU, *, client: Client | None = None, check_host: bool = False
+    ) -> Leaving:
+        """Leave for NinjaOne; the browser keeps its cookie."""
+        held = self.cookies.get(session.session)
+        leaving = self.broker.depart(Departure(session.session, place, client, held, check_host))
+        self.cookies[session.session] = leaving.cookie
+        return leaving
+
+    def agree(self, leaving: Leaving, *, email: str = ADA, decision: str = "authorize") -> str:
+        """Agree at NinjaOne, or don't; gives the query of the redirect back."""
+        there = urlsplit(leaving.location)
+        reply = self.ninjaone.consent(there.hostname or "", email, there.query, decision=decision)
+        back = reply.header("Location") or ""
+        assert back.startswith(f"{CONNECT_URL}/callback/"), back
+        return urlsplit(back).query
+
+    def arrive(self, query: str, region: str = "eu") -> Home:
+        """Come back from NinjaOne."""
+        return self.broker.arrive(region, query, self.cookies)
+
+    def proof(self, home: Home, **changes: Any) -> Proof:
+        """What the backend brings to complete."""
+        proof: dict[str, Any] = {
+            "tenant": self.tenant,
+            "end_user_id": self.end_user,
+            "ticket": ticket(home),
+            "verifier": self.verifier,
+        }
+        return Proof(**proof | changes)
+
+    def complete(self, home: Home, *, confirm: bool = False, **changes: Any) -> tuple[Hot, Profile]:
+        """Complete as the backend."""
+        return self.broker.complete(home.session, self.proof(home, **changes), confirm_account_change=confirm)
+
+    def home(self, *, email: str = ADA, place: Place = EU, client: Client | None = None, **opening: Any) -> Home:
+        """Go all the way back to the product."""
+        leaving = self.leave(self.open(**opening), place, client=client)
+        return self.arrive(self.agree(leaving, email=email), place.region)
+
+    def connect(self, *, confirm: bool = False, **changes: Any) -> tuple[Hot, Profile]:
+        """Go all the way to a connection."""
+        return self.complete(self.home(**changes), confirm=confirm)
+
+
+def ticket(home: Home) -> Secret:
+    """Read the ticket out of the return address, as the product does."""
+    query = parse_qs(urlsplit(home.location or "").query)
+    return Secret(query.get("ticket", ["none"])[0])
+
+
+def ref(hot: Hot) -> Ref:
+    """Name a connection."""
+    return Ref(hot.tenant, hot.connection)

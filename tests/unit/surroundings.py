@@ -1,0 +1,238 @@
+"""What surrounds the broker in a test: time by hand, AWS that fails when told to, NinjaOne, the lines written."""
+
+import json
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, parse_qsl
+
+import httpx
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from local.ninjaone import NinjaOne, Reply
+
+START = 1_800_000_000
+"""A whole quarter of an hour."""
+
+
+class Clock:
+    """Time that moves by hand alone; whoever sleeps moves it, and what is planned then happens on the way."""
+
+    def __init__(self) -> None:
+        self.seconds = float(START)
+        self.slept: list[float] = []
+        self._planned: list[tuple[float, Callable[[], object]]] = []
+
+    def now(self) -> float:
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.advance(seconds)
+
+    def advance(self, seconds: float) -> None:
+        self.seconds += seconds
+        for due in [each for each in self._planned if each[0] <= self.seconds]:
+            self._planned.remove(due)
+            due[1]()
+
+    def plan(self, seconds: float, action: Callable[[], object]) -> None:
+        """Let something happen so many seconds from now."""
+        self._planned.append((self.seconds + seconds, action))
+
+    def left(self, seconds: float) -> Callable[[], float]:
+        """Count down an invocation that begins now."""
+        end = self.seconds + seconds
+        return lambda: end - self.seconds
+
+
+class Alone:
+    """A crew of one: the workers take turns, so that a test repeats itself exactly."""
+
+    def run(self, workers: Sequence[Callable[[], None]]) -> None:
+        for worker in workers:
+            worker()
+
+
+class Lines:
+    """What the broker wrote on standard output."""
+
+    def __init__(self) -> None:
+        self.text: list[str] = []
+
+    def write(self, line: str) -> None:
+        self.text.append(line)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return (json.loads(line) for line in self.text)
+
+    def named(self, name: str) -> list[dict[str, Any]]:
+        """Find the lines of one event."""
+        return [line for line in self if line.get("message") == name]
+
+    @property
+    def names(self) -> list[str]:
+        """The events, in order; figures left out."""
+        return [line["message"] for line in self if "message" in line]
+
+    def clear(self) -> None:
+        self.text.clear()
+
+
+Answer = Callable[[httpx.Request], httpx.Response]
+
+
+class Network(httpx.BaseTransport):
+    """The way to NinjaOne: remembers what was sent, and gives canned answers first where there are some."""
+
+    def __init__(self, ninjaone: NinjaOne, clock: Clock) -> None:
+        self._ninjaone, self._clock = ninjaone, clock
+        self.requests: list[httpx.Request] = []
+        self.canned: deque[Answer] = deque()
+        self.meanwhile: list[Callable[[], object]] = []
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        request.read()
+        self.requests.append(request)
+        while self.meanwhile:
+            self.meanwhile.pop(0)()
+        if self.canned:
+            return self.canned.popleft()(request)
+        return self._deliver(self._asked(request), request)
+
+    def _asked(self, request: httpx.Request) -> Reply:
+        return self._ninjaone.respond(
+            request.method,
+            request.url.host,
+            request.url.path,
+            headers=dict(request.headers),
+            query=request.url.query.decode(),
+            body=request.content,
+        )
+
+    def _deliver(self, reply: Reply, request: httpx.Request) -> httpx.Response:
+        timeout = request.extensions["timeout"]["read"]
+        self._clock.advance(min(reply.delay, timeout))
+        if reply.delay > timeout:
+            raise httpx.ReadTimeout("too late")
+        if reply.delivery == "lost":
+            raise httpx.RemoteProtocolError("closed without an answer")
+        if reply.delivery == "reset":
+            raise httpx.ReadError("reset")
+        return httpx.Response(reply.status, headers=list(reply.headers), stream=httpx.ByteStream(reply.body))
+
+    def answer(self, status: int, body: bytes | Mapping[str, object] = b"", **headers: str) -> None:
+        """Can the next answer; NinjaOne hears nothing of its request."""
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.canned.append(lambda _: httpx.Response(status, headers=named, stream=httpx.ByteStream(content)))
+
+    def fail(self, error: type[httpx.TransportError]) -> None:
+        """Let the next request fail."""
+
+        def failing(request: httpx.Request) -> httpx.Response:
+            raise error("a text that may quote what was sent", request=request)
+
+        self.canned.append(failing)
+
+    def sent(self, path: str) -> list[dict[str, str]]:
+        """List the forms that were posted to an endpoint."""
+        return [
+            dict(parse_qsl(each.content.decode()))
+            for each in self.requests
+            if each.method == "POST" and each.url.path == path
+        ]
+
+    @property
+    def tokens_asked(self) -> list[dict[str, str]]:
+        """The forms posted to the token endpoint."""
+        return self.sent("/ws/oauth/token")
+
+
+@dataclass
+class Trouble:
+    """Makes AWS calls fail, each named as ``dynamodb.UpdateItem``.
+
+    client   service name → the client whose calls fail
+    """
+
+    client: Callable[[str], Any]
+    asked: Counter[str] = field(default_factory=Counter)
+
+    def never_done(
+        self,
+        call: str,
+        *,
+        times: int = 1,
+        only: Callable[[dict[str, Any]], bool] = lambda _: True,
+        error: Exception | None = None,
+    ) -> None:
+        """Refuse a call before AWS hears of it."""
+        left = [times]
+
+        def before(params: dict[str, Any], **_: Any) -> None:
+            if left[0] > 0 and only(_body(params)):
+                left[0] -= 1
+                self.asked[call] += 1
+                raise error or throttled()
+
+        self._events(call).register(f"before-call.{call}", before)
+
+    def reply_lost(self, call: str, *, times: int = 1, only: Callable[[dict[str, Any]], bool] = lambda _: True) -> None:
+        """Let AWS do it, and lose its answer."""
+        left = [times]
+
+        def before(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+            if left[0] > 0 and only(_body(params)):
+                left[0] -= 1
+                context["lost"] = True
+
+        def after(context: dict[str, Any], **_: Any) -> None:
+            if context.pop("lost", False):
+                raise EndpointConnectionError(endpoint_url="https://nowhere")
+
+        self._events(call).register(f"before-call.{call}", before)
+        self._events(call).register(f"after-call.{call}", after)
+
+    def watch(self, call: str) -> None:
+        """Count a call in ``asked``."""
+
+        def before(**_: Any) -> None:
+            self.asked[call] += 1
+
+        self._events(call).register(f"before-call.{call}", before)
+
+    def first(self, call: str, action: Callable[[], object]) -> None:
+        """Let something happen just before the next such call is done."""
+        left = [action]
+
+        def before(**_: Any) -> None:
+            while left:
+                left.pop()()
+
+        self._events(call).register(f"before-call.{call}", before)
+
+    def _events(self, call: str) -> Any:
+        return self.client(call.partition(".")[0]).meta.events
+
+
+def throttled() -> Exception:
+    """What AWS says when it is asked too much."""
+    said = {"Error": {"Code": "ThrottlingException", "Message": "a text that may quote what was sent"}}
+    return ClientError(said, "Anything")  # type: ignore[arg-type]  # a part of a response is enough
+
+
+def unreachable() -> Exception:
+    """What botocore says when AWS can't be reached."""
+    return EndpointConnectionError(endpoint_url="https://nowhere")
+
+
+def _body(params: dict[str, Any]) -> dict[str, Any]:
+    """Read what a call carries; S3's body is its own."""
+    body = params.get("body") or b""
+    try:
+        read = json.loads(body)
+    except (ValueError, TypeError):
+        return {name: values[0] for name, values in parse_qs(str(body)).items()}
+    return read if isinstance(read, dict) else {}
