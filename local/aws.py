@@ -15,6 +15,7 @@ from unittest.mock import patch
 
 import boto3
 import moto.core.models
+import moto.dynamodb.models.table
 import moto.kms.models
 import moto.sqs.models
 from botocore.config import Config
@@ -48,6 +49,7 @@ class Aws:
             opening.enter_context(mock_aws())
             opening.enter_context(_one_call_at_a_time(self._lock))
             opening.enter_context(_queues_by(self._now))
+            opening.enter_context(_one_record_for_one_write())
             opening.enter_context(patch.object(moto.kms.models, "generate_private_key", _no_private_key))
             self._make()
             self._opened = opening.pop_all()
@@ -242,3 +244,27 @@ def _queues_by(now: Callable[[], float]) -> Iterator[None]:
         patch.object(models, "unix_time_millis", lambda _moment=None: now() * 1000),
     ):
         yield
+
+
+@contextmanager
+def _one_record_for_one_write() -> Iterator[None]:
+    """Let an update that makes a row put one record on the stream; moto puts one of the bare key before it."""
+    shard = moto.dynamodb.models.table.StreamShard
+    original = shard.add
+
+    def add(self: Any, old: Any, new: Any) -> None:
+        if old is None and self.items and _is_bare_insert(self.items[-1].record["dynamodb"], new):
+            self.items.pop()
+        original(self, old, new)
+
+    with patch.object(shard, "add", add):
+        yield
+
+
+def _is_bare_insert(last: Record, new: Any) -> bool:
+    return "OldImage" not in last and last.get("NewImage") == last["Keys"] and _holds(new, last["Keys"])
+
+
+def _holds(item: Any, keys: Record) -> bool:
+    attributes: Record = item.to_json()["Attributes"]
+    return keys.items() <= attributes.items()

@@ -164,6 +164,17 @@ def test_a_stream_tells_each_change_in_order_with_both_images(aws: Aws, stack: T
     assert aws.changes(table, 2) == [gone]
 
 
+def test_an_update_that_makes_a_row_is_one_change(aws: Aws, stack: Template) -> None:
+    dynamodb, table = aws.client("dynamodb"), stack.tables[0]
+    title = {"UpdateExpression": "SET title = :t", "ExpressionAttributeValues": {":t": {"S": "x"}}}
+    dynamodb.update_item(TableName=table.name, Key=NOTE, **title)
+
+    [made] = aws.changes(table, 0)
+
+    assert made["eventName"] == "INSERT"
+    assert made["dynamodb"]["NewImage"]["title"] == {"S": "x"}
+
+
 def test_the_account_is_empty_again_in_the_next_world(stack: Template, clock: Clock) -> None:
     for _ in range(2):
         with Aws(stack, clock.now) as aws:

@@ -88,5 +88,5 @@ def _of_app(change: Change, host: str, client_id: str) -> Iterator[Event]:
 
 
 def _event(change: Change, kind: str, detail: Detail) -> Event:
-    name = {"id": f"{change.record}.{kind}", "sequence": change.sequence, "at": change.at}
+    name: Detail = {"id": f"{change.record}.{kind}", "sequence": change.sequence, "at": change.at}
     return Event(f"connection.{kind}", change.at, {**name, **detail})

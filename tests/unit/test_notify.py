@@ -1,0 +1,371 @@
+"""What the event bus is told: the rows are written by the real adapters, the changes read from the stream they make."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from botocore.exceptions import EndpointConnectionError
+from jsonschema import Draft202012Validator
+
+from broker import policy
+from broker.adapters.brakes import Brake, Brakes, app_brake, host_brake
+from broker.adapters.clock import SystemClock, entropy
+from broker.adapters.connections import RECONNECT_STEP, Connections, Ref
+from broker.adapters.crew import Threads
+from broker.config import Config
+from broker.edge.wiring import Broker, Doors
+from broker.model import ConnectionId, Hot, Instant, Place, Profile, Reason, SessionId, Status, TenantId
+from functions.notify.app import handler
+from local.aws import Aws
+from local.template import read
+
+ROOT = Path(__file__).parents[2]
+SCHEMAS = {path.stem: json.loads(path.read_text()) for path in (ROOT / "events/schemas").glob("*.json")}
+NOW = Instant(1_800_000_000)
+REF = Ref(TenantId("northwind"), ConnectionId("con_" + "a" * 26))
+SECRETS = (b"sealed access", b"sealed refresh", b"sealed client")
+HOST, APP = "eu.ninjarmm.com", "kR4tWq8ZVn2bYp"
+
+HOT = Hot(
+    tenant=REF.tenant,
+    connection=REF.connection,
+    status=Status.ACTIVE,
+    place=Place("eu", HOST),
+    client_id=APP,
+    own=True,
+    version=1,
+    fence=0,
+    epoch=1,
+    expires_at=Instant(NOW + 3600),
+    sent_at=NOW,
+    consented_at=NOW,
+    scope=frozenset({"monitoring"}),
+    access=SECRETS[0],
+    refresh=SECRETS[1],
+)
+PROFILE = Profile(
+    tenant=REF.tenant,
+    connection=REF.connection,
+    label="Ana's laptop",
+    organizations=(),
+    metadata={"owner": "ana@northwind.example"},
+    created_at=NOW,
+    connected_at=NOW,
+    client=SECRETS[2],
+)
+
+
+class Account:
+    """The table, its stream, the function, and a queue that hears every event of the bus."""
+
+    def __init__(self, aws: Aws) -> None:
+        template = read(ROOT / "template.yaml", {"ProductName": "Test", "ReturnUrls": "main=https://app.example/r"})
+        self.aws, self.table = aws, next(table for table in template.tables if table.stream)
+        self.lines: list[str] = []
+        self.position = 0
+        environment = template.functions["notify"].environment
+        sessions = environment["SESSIONS_TABLE"]
+        self.connections = Connections(
+            aws.client("dynamodb"), self.table.name, due_index="due", sessions_table=sessions
+        )
+        self.brakes = Brakes(aws.client("dynamodb"), self.table.name)
+        doors = Doors(SystemClock(), entropy, aws.client, self.no_ninjaone, Threads(), self.lines.append)
+        self.entry = handler.under(Broker(Config.from_env(environment), doors))
+        self._listen(environment["EVENT_BUS"])
+        self._sessions = (f"ses_{'a' * 24}{letter}2" for letter in "bcdefgh")
+        self._session_table = sessions
+
+    @staticmethod
+    def no_ninjaone() -> Any:
+        raise AssertionError("notify has no business with NinjaOne")
+
+    def _listen(self, bus: str) -> None:
+        events = self.aws.client("events")
+        self.ear = self.aws.client("sqs").create_queue(QueueName="ear")["QueueUrl"]
+        arn = "arn:aws:sqs:eu-west-1:123456789012:ear"
+        events.put_rule(Name="all", EventBusName=bus, EventPattern='{"source": ["ninjaone-connect"]}')
+        events.put_targets(Rule="all", EventBusName=bus, Targets=[{"Id": "ear", "Arn": arn}])
+
+    def keep(self, hot: Hot, replaces: Hot | None = None) -> Hot:
+        """Store a connection as completing a session does."""
+        session = next(self._sessions)
+        row = {"session": {"S": session}, "stage": {"S": "exchanging"}}
+        self.aws.client("dynamodb").put_item(TableName=self._session_table, Item=row)
+        self.connections.keep(hot, PROFILE, replaces=replaces, session=SessionId(session))
+        return hot
+
+    def save(self, hot: Hot, *remove: str, **change: Any) -> Hot:
+        """Store new tokens as a refresh does."""
+        saved = self.connections.save(hot, {"version": hot.version + 1, **change}, remove)
+        assert isinstance(saved, Hot)
+        return saved
+
+    def settle(self, hot: Hot, **change: Any) -> Hot:
+        """Note what came of a refresh."""
+        settled = self.connections.settle(hot, change, ())
+        assert isinstance(settled, Hot)
+        return settled
+
+    def changes(self) -> list[dict[str, Any]]:
+        """The stream's records since they were last asked for."""
+        found = self.aws.changes(self.table, self.position)
+        self.position += len(found)
+        return found
+
+    def work(self, records: list[dict[str, Any]]) -> list[str]:
+        """Run the function; give the sequence numbers it reports as failed."""
+        answer = self.entry({"Records": records}, SimpleNamespace(aws_request_id="test"))
+        return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+
+    def heard(self) -> list[dict[str, Any]]:
+        """Every event since it was last asked for, each checked against its schema."""
+        received = []
+        while True:
+            some = self.aws.client("sqs").receive_message(QueueUrl=self.ear, MaxNumberOfMessages=10, WaitTimeSeconds=0)
+            messages = some.get("Messages", [])
+            if not messages:
+                break
+            received += [json.loads(message["Body"]) for message in messages]
+            for message in messages:
+                self.aws.client("sqs").delete_message(QueueUrl=self.ear, ReceiptHandle=message["ReceiptHandle"])
+        for event in received:
+            Draft202012Validator(SCHEMAS[event["detail-type"]]).validate(event)
+        return sorted(received, key=lambda event: int(event["detail"]["sequence"]))
+
+    def told(self) -> list[dict[str, Any]]:
+        """What is heard of everything that changed since."""
+        assert self.work(self.changes()) == []
+        return self.heard()
+
+    def names(self) -> list[str]:
+        return [event["detail-type"].removeprefix("connection.") for event in self.told()]
+
+
+@pytest.fixture
+def account() -> Iterator[Account]:
+    template = read(ROOT / "template.yaml", {"ProductName": "Test", "ReturnUrls": "main=https://app.example/r"})
+    ticks = count(1_800_000_000)
+    with Aws(template, lambda: float(next(ticks))) as aws:
+        yield Account(aws)
+
+
+def test_a_new_connection_is_told_once_and_its_refreshes_are_not(account: Account) -> None:
+    made = account.keep(HOT)
+    [event] = account.told()
+
+    assert event["detail-type"] == "connection.connected"
+    assert event["detail"] | {"id": "", "sequence": "", "at": 0} == {
+        "id": "", "sequence": "", "at": 0,
+        "tenant": "northwind", "connection": REF.connection, "version": 1, "reconnected": False,
+    }  # fmt: skip
+
+    leased = account.connections.lease(made, attempt="a", until=Instant(NOW + 250), ended=NOW)
+    assert isinstance(leased, Hot)
+    account.save(leased, access=b"next", expires_at=NOW + 7200)
+
+    assert account.names() == []
+
+
+def test_a_connection_that_needs_its_customer_says_why_and_recovery_is_told(account: Account) -> None:
+    dead = account.settle(account.keep(HOT), status=Status.NEEDS_REAUTH.value, reason=Reason.REVOKED.value)
+    probed = account.settle(dead, struck_at=NOW)
+    account.save(probed, "reason", status=Status.ACTIVE.value)
+
+    _, ended, recovered = account.told()
+
+    assert (ended["detail-type"], ended["detail"]["reason"]) == ("connection.needs_reauth", "revoked")
+    assert (recovered["detail-type"], recovered["detail"]["version"]) == ("connection.recovered", 2)
+
+
+def test_a_reconnect_is_a_connection_and_no_recovery(account: Account) -> None:
+    dead = account.settle(account.keep(HOT), status=Status.NEEDS_REAUTH.value, reason=Reason.REVOKED.value)
+    again = replace(HOT, version=1 + RECONNECT_STEP, fence=RECONNECT_STEP, consented_at=Instant(NOW + 9))
+    account.keep(again, replaces=dead)
+
+    _, _, event = account.told()
+
+    assert (event["detail-type"], event["detail"]["reconnected"]) == ("connection.connected", True)
+
+
+def test_a_reconnect_of_a_healthy_connection_is_told_too(account: Account) -> None:
+    made = account.keep(HOT)
+    again = replace(HOT, version=1 + RECONNECT_STEP, fence=RECONNECT_STEP, consented_at=Instant(NOW + 9))
+    account.keep(again, replaces=made)
+
+    assert account.names() == ["connected", "connected"]
+
+
+def test_a_connection_that_waits_for_approval_is_not_called_connected_before(account: Account) -> None:
+    pending = account.keep(replace(HOT, status=Status.PENDING_APPROVAL))
+    assert account.names() == ["pending_approval"]
+
+    account.connections.approve(pending, {"status": Status.ACTIVE.value})
+    [event] = account.told()
+
+    assert (event["detail-type"], event["detail"]["reconnected"]) == ("connection.connected", False)
+
+
+def test_the_coming_end_of_consent_is_told_at_each_warning(account: Account) -> None:
+    warned = account.save(account.keep(HOT), warned_at=NOW + 10)
+    account.save(account.save(warned, access=b"next"), warned_at=NOW + 20)
+
+    _, first, second = account.told()
+
+    assert {first["detail-type"], second["detail-type"]} == {"connection.consent_ending"}
+    assert first["detail"]["consent_ends_at"] == NOW + policy.CONSENT_LIFE
+
+
+def test_one_change_may_be_two_events_with_ids_of_their_own(account: Account) -> None:
+    dead = account.settle(account.keep(HOT), status=Status.NEEDS_REAUTH.value, reason=Reason.REVOKED.value)
+    account.told()
+    account.save(dead, "reason", status=Status.ACTIVE.value, warned_at=NOW + 10)
+
+    events = account.told()
+
+    assert {event["detail-type"] for event in events} == {"connection.recovered", "connection.consent_ending"}
+    assert len({event["detail"]["id"] for event in events}) == 2
+
+
+@pytest.mark.parametrize("status", [Status.ACTIVE, Status.NEEDS_REAUTH, Status.PENDING_APPROVAL])
+def test_a_disconnected_connection_is_told_and_its_later_deletion_is_not(account: Account, status: Status) -> None:
+    made = account.keep(replace(HOT, status=status, reason=Reason.REVOKED))
+    account.told()
+    account.connections.disconnect(made, NOW)
+    account.connections.forget_client(REF)
+    assert account.names() == ["disconnected"]
+
+    delete(account)
+
+    assert account.names() == []
+
+
+def test_a_row_that_an_operator_deletes_is_a_connection_that_ended(account: Account) -> None:
+    account.keep(HOT)
+    account.told()
+
+    delete(account)
+
+    assert account.names() == ["disconnected"]
+
+
+def delete(account: Account) -> None:
+    key = {"tenant": {"S": REF.tenant}, "connection": {"S": REF.connection}}
+    account.aws.client("dynamodb").delete_item(TableName=account.table.name, Key=key)
+
+
+def test_a_client_app_that_ninjaone_refuses_pauses_once_and_resumes_once(account: Account) -> None:
+    name = app_brake(HOST, APP)
+    account.brakes.pull(name, Brake(Instant(NOW + 60), 0, "invalid_client"))
+    account.brakes.pull(name, Brake(Instant(NOW + 180), 1, "invalid_client"))
+    account.brakes.loosen(name)
+
+    paused, resumed = account.told()
+
+    app = {"host": HOST, "client_id": APP}
+    assert paused["detail-type"] == "connection.paused"
+    assert paused["detail"].items() >= (app | {"cause": "invalid_client"}).items()
+    assert resumed["detail-type"] == "connection.resumed"
+    assert resumed["detail"].items() >= app.items()
+
+
+def test_a_host_that_throttles_and_the_fleet_s_tally_are_nobody_s_event(account: Account) -> None:
+    account.brakes.pull(host_brake(HOST), Brake(Instant(NOW + 60), 0, "429"))
+    account.brakes.report(tried=9, dead=1, now=NOW)
+
+    assert account.names() == []
+
+
+def test_what_is_told_again_has_the_same_id(account: Account) -> None:
+    account.keep(HOT)
+    records = account.changes()
+
+    account.work(records)
+    [first] = account.heard()
+    account.work(records)
+    [second] = account.heard()
+
+    assert first["detail"] == second["detail"]
+
+
+def refusing(account: Account, places: set[int]) -> None:
+    """Let the bus refuse some of the next entries, counted over all calls."""
+    seen = count()
+
+    def answer(parsed: dict[str, Any], **_: Any) -> None:
+        for entry in parsed["Entries"]:
+            if next(seen) in places:
+                entry.clear()
+                entry["ErrorCode"] = "ThrottlingException"
+        parsed["FailedEntryCount"] = len(places)
+
+    account.aws.client("events").meta.events.register("after-call.events.PutEvents", answer)
+
+
+@pytest.mark.parametrize("place", [0, 3, 9, 10, 12])
+def test_from_the_first_event_that_the_bus_refuses_on_all_comes_again(account: Account, place: int) -> None:
+    name = app_brake(HOST, APP)
+    for _ in range(7):
+        account.brakes.pull(name, Brake(NOW, 0, "invalid_client"))
+        account.brakes.loosen(name)
+    records = account.changes()
+    refusing(account, {place, place + 1})
+
+    failed = account.work(records)
+
+    assert failed == [records[place]["dynamodb"]["SequenceNumber"]]
+    assert any("events.not_taken" in line for line in account.lines)
+
+
+def test_a_bus_that_does_not_answer_loses_nothing(account: Account) -> None:
+    account.keep(HOT)
+    records = account.changes()
+
+    def absent(**_: Any) -> None:
+        raise EndpointConnectionError(endpoint_url="https://secret.example")
+
+    events = account.aws.client("events").meta.events
+    events.register("before-call.events.PutEvents", absent)
+    failed = account.work(records)
+    events.unregister("before-call.events.PutEvents", absent)
+
+    assert failed == [hot_record(records)["dynamodb"]["SequenceNumber"]]
+    assert "secret.example" not in "".join(account.lines)
+    assert account.work(records) == []
+    assert [event["detail-type"] for event in account.heard()] == ["connection.connected"]
+
+
+def hot_record(records: list[dict[str, Any]]) -> dict[str, Any]:
+    return next(each for each in records if each["dynamodb"]["Keys"]["connection"]["S"] == REF.connection)
+
+
+def test_nothing_sealed_and_nothing_of_a_person_leaves(account: Account) -> None:
+    account.keep(HOT)
+    records = account.changes()
+    carried = json.dumps(records)
+    account.work(records)
+    said = json.dumps(account.heard()) + "".join(account.lines)
+
+    assert "ana@northwind.example" in carried  # the stream does carry whole rows
+    assert all(word not in said for word in ("c2VhbGVk", "sealed", "Ana", "ana@northwind.example"))
+
+
+def test_every_event_has_a_schema_with_an_example_of_its_own() -> None:
+    kinds = "connected pending_approval needs_reauth recovered consent_ending disconnected paused resumed"
+
+    assert set(SCHEMAS) == {f"connection.{kind}" for kind in kinds.split()}
+    for name, schema in SCHEMAS.items():
+        Draft202012Validator.check_schema(schema)
+        [example] = schema["examples"]
+        Draft202012Validator(schema).validate(example)
+        assert example["detail-type"] == name
+
+
+def test_the_schema_knows_every_reason() -> None:
+    known = SCHEMAS["connection.needs_reauth"]["properties"]["detail"]["properties"]["reason"]["enum"]
+
+    assert known == [reason.value for reason in Reason]
