@@ -8,7 +8,6 @@ One world at a time in a process: moto's memory is the process's own.
 
 import json
 import os
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
@@ -25,6 +24,7 @@ from broker.config import Config
 from broker.edge.wiring import Broker, Doors
 from local import product
 from local.aws import Aws
+from local.clock import Clock
 from local.detour import Detour
 from local.gateway import Gateway
 from local.guard import Ledger, Role
@@ -38,29 +38,13 @@ from local.shapes import Feed, Function
 from local.sigv4 import DEMO, Principal
 from local.template import Template, TemplateFault, read
 
+PARTS = ("connect", "api", "ninjaone", "product")
+"""What listens, in the order of the ports."""
+
 ROOT = Path(__file__).parents[1]
 LINES_KEPT = 50_000
 ROUNDS = 10_000
 """Things that `pump` does before it says that there is no end to them."""
-
-
-class Clock:
-    """The time of the broker and of NinjaOne; the machine's, until it is moved."""
-
-    def __init__(self) -> None:
-        self.offset = 0.0
-
-    def now(self) -> float:
-        """Unix seconds."""
-        return time.time() + self.offset
-
-    def sleep(self, seconds: float) -> None:
-        """Wait for real."""
-        time.sleep(seconds)
-
-    def advance(self, seconds: float) -> None:
-        """Move the clock on."""
-        self.offset += seconds
 
 
 class World:
@@ -150,17 +134,21 @@ class World:
 
     def _listen(self, opening: ExitStack) -> dict[str, "_Later"]:
         """Open the four addresses, so that each part can be told of the others before it exists."""
-        doors = {name: _Later() for name in ("connect", "api", "ninjaone", "product")}
-        if self._provider:
-            del doors["ninjaone"]
-        ports = dict(zip(("connect", "api", "ninjaone", "product"), range(self._port, self._port + 4), strict=True))
-        urls = {
-            name: opening.enter_context(serve(door, ports[name] if self._port else 0)).url
-            for name, door in doors.items()
-        }
+        doors, urls = {}, {"ninjaone": self._provider}
+        for number, part in enumerate(PARTS):
+            if not urls.get(part):
+                doors[part] = _Later()
+                urls[part] = self._serve(opening, doors[part], self._port + number if self._port else 0)
         self.connect_url, self.api_url, self.product_url = urls["connect"], urls["api"], urls["product"]
-        self.ninjaone_url = urls.get("ninjaone", self._provider)
+        self.ninjaone_url = urls["ninjaone"]
         return doors
+
+    @staticmethod
+    def _serve(opening: ExitStack, door: "_Later", port: int) -> str:
+        try:
+            return opening.enter_context(serve(door, port)).url
+        except OSError as error:
+            raise OSError(f"port {port} on 127.0.0.1 cannot be opened: {error.strerror}") from error
 
     def _given(self) -> dict[str, str]:
         """Give the template the parameters of this world: the product's, and the apps registered at NinjaOne."""

@@ -1,0 +1,71 @@
+"""Run the whole product on this machine: python -m local [--port N] [--provider URL] [--verbose]."""
+
+import argparse
+import os
+import signal
+import sys
+from threading import Event
+
+import httpx
+
+from local.template import TemplateFault
+from local.world import PARTS, World
+
+
+def main() -> int:
+    """Start, say where everything is once it answers, and run until interrupted."""
+    over = Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: over.set())
+    try:
+        _run(_options(), over)
+    except (OSError, TemplateFault, httpx.HTTPError) as error:
+        print(f"local: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=os.environ.get("PORT", "8000"),
+        choices=range(1, 65_533),
+        metavar="N",
+        help="the first of four ports on 127.0.0.1 (PORT in the environment, else 8000)",
+    )
+    parser.add_argument(
+        "--provider",
+        default="",
+        metavar="URL",
+        help="another authorization server, at /ws/oauth/… under this address, in place of every NinjaOne host",
+    )
+    parser.add_argument("--verbose", action="store_true", help="write the functions' log lines to standard error")
+    return parser.parse_args()
+
+
+def _run(options: argparse.Namespace, over: Event) -> None:
+    write = _write if options.verbose else None
+    with World(port=options.port, provider=options.provider, write=write) as world:
+        for part in PARTS:
+            _say(part, getattr(world, f"{part}_url"))
+        print("ready", flush=True)
+        over.wait()
+
+
+def _say(part: str, url: str) -> None:
+    """Print an address, after it has answered."""
+    try:
+        httpx.get(url, timeout=10, trust_env=False)
+    except httpx.HTTPError as error:
+        raise ConnectionError(f"{part} does not answer at {url}") from error
+    print(f"{part} {url}", flush=True)
+
+
+def _write(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
