@@ -16,6 +16,7 @@ _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _LOGO = re.compile(r"(data:image/(png|svg\+xml|webp);base64,[A-Za-z0-9+/=]+)?")
 _SUPPORT = re.compile(r"(|[^\s<>\"'@]{1,64}@[A-Za-z0-9.-]{1,190}|https://[^\s<>\"']{1,250})")
 _LOOPBACK = "127.0.0.1"
+_SERVICE = "ninjaone-connect"
 
 T = TypeVar("T")
 
@@ -24,6 +25,7 @@ T = TypeVar("T")
 class Config:
     """The settings of every function; template.yaml's Globals names the same ones, and a test compares them.
 
+    service       the stack's name: what tells the log lines and figures of two deployments in one account apart
     connect_url   where the public API is; only the function that opens sessions is told, the others find it there
     client_ids    region key → the operator's client app there; a region may be missing
     return_urls   return key → where a person is sent back to
@@ -31,6 +33,7 @@ class Config:
     refresh_timeout   seconds the refresh function may run; every bound of the refresh follows from it
     """
 
+    service: str
     connect_url: str
     connections_table: str
     due_index: str
@@ -63,6 +66,7 @@ class Config:
         """
         reader = _Reader(env)
         config = cls(
+            service=env.get("POWERTOOLS_SERVICE_NAME", _SERVICE),
             connect_url=_web_address(env["CONNECT_URL"]) if "CONNECT_URL" in env else "",
             connections_table=reader.take("CONNECTIONS_TABLE", _text),
             due_index=reader.take("DUE_INDEX", _text),

@@ -16,7 +16,6 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from broker.adapters.clock import Clock
 
-SERVICE = "ninjaone-connect"
 NAMESPACE = "NinjaOneConnect"
 
 Field = str | int | None
@@ -33,9 +32,9 @@ class Level(IntEnum):
 class Log:
     """Lines and figures of one function."""
 
-    def __init__(self, write: Callable[[str], None], clock: Clock) -> None:
-        self._write, self._clock = write, clock
-        self._formatter = LambdaPowertoolsFormatter(service=SERVICE, utc=True, use_rfc3339=True)
+    def __init__(self, write: Callable[[str], None], clock: Clock, service: str) -> None:
+        self._write, self._clock, self._service = write, clock, service
+        self._formatter = LambdaPowertoolsFormatter(service=service, utc=True, use_rfc3339=True)
         self._counts: Counter[str] = Counter()
         self._observed: dict[str, int] = {}
         self._lock = threading.Lock()
@@ -47,7 +46,7 @@ class Log:
 
     def event(self, name: str, level: Level = Level.INFO, **fields: Field) -> None:
         """Write one line. ``name`` is ``<noun>.<past tense>``."""
-        record = logging.LogRecord(SERVICE, level, "", 0, name, None, None)
+        record = logging.LogRecord(NAMESPACE, level, "", 0, name, None, None)
         record.created = self._clock.now()
         record.__dict__.update({key: held for key, held in fields.items() if held is not None})
         record.__dict__.update(function=self._function, request_id=self._request_id)
@@ -67,7 +66,7 @@ class Log:
         """Write the figures as one line in the embedded metric format, when there are any."""
         if not self._counts and not self._observed:
             return
-        metrics = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE)
+        metrics = EphemeralMetrics(namespace=NAMESPACE, service=self._service)
         metrics.set_timestamp(int(self._clock.now() * 1000))
         for name, amount in self._counts.items():
             metrics.add_metric(name=name, unit=MetricUnit.Count, value=amount)

@@ -55,7 +55,7 @@ class Broker:
 
     def __init__(self, config: Config, doors: Doors) -> None:
         self.config, self.doors = config, doors
-        self.log = Log(doors.write, doors.clock)
+        self.log = Log(doors.write, doors.clock, config.service)
         self.limits = Limits(doors.clock)
 
     @cached_property
