@@ -32,6 +32,7 @@ BrokerError
 ├── Later               nobody: wait
 │   ├── ProviderDown            NinjaOne can't be reached, or says to come back
 │   ├── OutcomeUnknown          the request went out and no answer that counts came back
+│   ├── NoTokenYet              the held access token ended, and its refresh is not through
 │   └── Busy                    AWS refuses for now, or another call is at work on the same thing
 └── Broken              the operator
     ├── Misconfigured           a setting, a secret or a client app is missing or wrong
@@ -288,6 +289,13 @@ class OutcomeUnknown(Later):
     """The request went out and no answer that counts came back."""
 
     detail = "NinjaOne did not give an answer that can be used. Nothing was stored; let the person start again."
+
+
+class NoTokenYet(Later):
+    """The held access token ended, and its refresh is not through."""
+
+    detail = "The access token ended and its refresh is not through yet. Try again shortly."
+    retry_after = 10
 
 
 class Busy(Later):

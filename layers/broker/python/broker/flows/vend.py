@@ -8,7 +8,7 @@ from broker.adapters.connections import Connections, Ref
 from broker.adapters.log import Level, Log
 from broker.adapters.queues import Queue, Why
 from broker.adapters.seal import Seal, connection_spot
-from broker.errors import Busy, Later, NeedsReauth, NotActive, NotApproved, UnknownConnection
+from broker.errors import Busy, NeedsReauth, NotActive, NotApproved, NoTokenYet, UnknownConnection
 from broker.model import Hot, Instant, Purpose, Seconds, Status
 from broker.secret import Secret
 
@@ -17,7 +17,6 @@ WAIT = Seconds(20)
 FIRST_LOOK, LONGEST_LOOK = 0.25, 1.0
 MARGIN = Seconds(5)
 """A token that ends sooner is not worth giving: clocks differ, and the answer travels."""
-RETRY_AFTER = 10
 
 
 @dataclass(frozen=True)
@@ -28,13 +27,6 @@ class Vended:
     expires_at: Instant
     expires_in: Seconds
     api_base_url: str
-
-
-class NoTokenYet(Later):
-    """The held token ended and the refresh is not through."""
-
-    detail = "The access token ended and its refresh is not through yet. Try again shortly."
-    retry_after = RETRY_AFTER
 
 
 class Vend:
