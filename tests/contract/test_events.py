@@ -1,0 +1,60 @@
+"""The sample events, for `sam local invoke` and for reading: each runs through the function it is named for."""
+
+import json
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.runtime import Context
+from local.world import World
+
+ROOT = Path(__file__).parents[2]
+SAMPLES = sorted((ROOT / "events").glob("*.json"))
+FUNCTIONS = {path.parent.name for path in (ROOT / "functions").glob("*/app.py")}
+ANSWERS = {
+    "session": 201,
+    "connect": 410,  # nobody opened that session
+    "connect-elsewhere": 404,
+    "authorize": 410,
+    "callback": 400,
+    "callback-denied": 400,
+    "complete": 403,
+    "complete-approve": 404,
+    "complete-unattended": ["059f36b4-87a3-44ab-83d2-661975830a7d"],
+    "token": 404,
+    "connections": 200,
+    "connections-one": 404,
+    "disconnect": 404,
+    "sweep": None,
+    "refresh": [],  # a connection that is no more is no failure
+    "notify": [],
+}
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    with World(pumps=False) as world:
+        yield world
+
+
+def run(world: World, sample: Path) -> Any:
+    """Give the status of an answer, or the items that are to come again."""
+    folder = sample.stem.partition("-")[0]
+    entry = import_module(f"functions.{folder}.app").handler.under(world.broker_for(folder))
+    answer = entry(json.loads(sample.read_text()), Context(world.template.functions[folder]))
+    if answer is None or "statusCode" in answer:
+        return answer and answer["statusCode"]
+    return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.stem)
+def test_a_sample_event_gets_the_answer_it_shows(world: World, sample: Path) -> None:
+    assert run(world, sample) == ANSWERS[sample.stem]
+
+
+def test_every_function_has_a_sample_event() -> None:
+    assert {sample.stem for sample in SAMPLES} >= FUNCTIONS
+    assert {sample.stem.partition("-")[0] for sample in SAMPLES} == FUNCTIONS
