@@ -112,27 +112,22 @@ class StreamPump:
         """
         self._feed, self._runtime, self._table, self._told = feed, runtime, table, give_up
         self._aws, self._tell = aws, tell
-        self._position = self._attempts = 0
+        self._position = self._left = self._attempts = 0
 
     def work(self) -> bool:
-        """Give the next batch; one that fails blocks the stream until it succeeds or is given up."""
-        batch = self._aws.changes(self._table, self._position)[: self._feed.batch_size]
+        """Give the next batch, or what is left of one that failed: it blocks all after it until it is given up."""
+        batch = self._aws.changes(self._table, self._position)[: self._left or self._feed.batch_size]
         changed = [record for record in batch if not _is_same(record)]
         worked = self._worked(changed) if changed else 0
-        if worked == len(changed):
-            self._advance(len(batch))
+        done = batch.index(changed[worked]) if worked < len(changed) else len(batch)
+        self._position, self._left = self._position + done, len(batch) - done
+        if not self._left:
+            self._attempts = 0
             return bool(batch)
-        self._advance(batch.index(changed[worked]))
         self._attempts += 1
         if 0 <= self._feed.retries < self._attempts:
             self._give_up(changed[worked:])
-            self._advance(len(batch) - batch.index(changed[worked]))
         return False
-
-    def _advance(self, by: int) -> None:
-        self._position += by
-        if by:
-            self._attempts = 0
 
     def _worked(self, records: list[Record]) -> int:
         """Call the function; say how many records are done with."""
@@ -151,6 +146,7 @@ class StreamPump:
         first = records[0]["dynamodb"]["SequenceNumber"]
         told = {"function": self._feed.function, "startSequenceNumber": first, "batchSize": len(records)}
         self._told(json.dumps(told))
+        self._position, self._left, self._attempts = self._position + self._left, 0, 0
 
 
 def _is_same(record: Record) -> bool:
