@@ -53,7 +53,7 @@ _TRANSACTION_PARTS = {
     "Get": "GetItem",
     "ConditionCheck": "ConditionCheckItem",
 }
-_READS = {"GetItem", "Query", "Scan"}
+_READS = {"BatchGetItem", "GetItem", "Query", "Scan"}
 _RETURNS_VALUES = {"PutItem", "UpdateItem", "DeleteItem"}
 
 
@@ -66,9 +66,21 @@ def _dynamodb(operation: str, params: Params, template: Template) -> list[Reques
             for part, inner in parts
             for request in _item_call(_TRANSACTION_PARTS[part], inner, template, within)
         ]
+    if operation == "BatchGetItem":
+        return [
+            request
+            for table, wanted in params["RequestItems"].items()
+            for key in wanted["Keys"]
+            for request in _batch_item(table, key, wanted, template)
+        ]
     if operation in _READS | _RETURNS_VALUES:
         return _item_call(operation, params, template, {})
     raise UnsupportedPolicy(f"dynamodb {operation} is a call that cannot be judged here")
+
+
+def _batch_item(table: str, key: Params, wanted: Params, template: Template) -> list[Request]:
+    whole = {name: value for name, value in wanted.items() if name != "Keys"}
+    return _item_call("BatchGetItem", {**whole, "TableName": table, "Key": key}, template, {})
 
 
 def _item_call(operation: str, params: Params, template: Template, within: Context) -> list[Request]:
@@ -127,16 +139,23 @@ def _plain(value: Mapping[str, Any]) -> str:
     return str(next(iter(value.values())))
 
 
+KEY_ID = 36
+"""Characters of a KMS key's id."""
+
 # The others ----------------------------------------------------------------------------------------------
 
 
 def _kms(action: str) -> Callable[[Params, Template], list[Request]]:
     def read(params: Params, template: Template) -> list[Request]:
-        if "KeyId" not in params:
-            raise UnsupportedPolicy(f"kms {action} without a KeyId: AWS would read it from the ciphertext")
-        return [Request(f"kms:{action}", template.key(params["KeyId"]).arn, _encryption(params))]
+        key = params["KeyId"] if "KeyId" in params else _key_of(params["CiphertextBlob"])
+        return [Request(f"kms:{action}", template.key(key).arn, _encryption(params))]
 
     return read
+
+
+def _key_of(ciphertext: bytes) -> str:
+    """Read which key wrapped it, as AWS does; moto writes the key's id first."""
+    return ciphertext[:KEY_ID].decode("ascii", "replace")
 
 
 def _encryption(params: Params) -> Context:

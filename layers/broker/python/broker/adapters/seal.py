@@ -14,7 +14,8 @@ Source   NIST SP 800-38D §8.2.2 (random nonces); AWS KMS developer guide, encry
 """
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -119,6 +120,12 @@ class Seal:
         except (InvalidTag, UnicodeDecodeError):
             raise SealBroken from None
 
+    def prepare(self, blobs: Iterable[bytes], purpose: Purpose) -> None:
+        """Unwrap the data keys of many blobs, each key once; trouble shows when a blob is opened."""
+        for wrapped in dict.fromkeys(_wrapped(blob) for blob in blobs):
+            with suppress(SealBroken, Busy):
+                self._unwrap(wrapped, purpose)
+
     def _generate(self, purpose: Purpose) -> DataKey:
         answer = self._ask(
             "generate_data_key", KeyId=self._key_id, KeySpec="AES_256", EncryptionContext=context(purpose)
@@ -154,6 +161,10 @@ class Seal:
 def context(purpose: Purpose) -> Mapping[str, str]:
     """The encryption context: roles are limited by it, and CloudTrail shows it, so it names no one."""
     return {"app": "ninjaone-connect", "purpose": purpose.value}
+
+
+def _wrapped(blob: bytes) -> bytes:
+    return blob[3 : 3 + int.from_bytes(blob[1:3], "big")]
 
 
 def _parts(blob: bytes) -> tuple[bytes, bytes, bytes]:

@@ -151,7 +151,16 @@ class Broker:
             timing=timing,
             **self._around,
         )
-        return Refresh(renewal, self._epoch, self._brakes, web=self._web, crew=self.doors.crew, **self._around)
+        return Refresh(
+            self._connections,
+            self._seal,
+            renewal,
+            epoch=self._epoch,
+            brakes=self._brakes,
+            web=self._web,
+            crew=self.doors.crew,
+            **self._around,
+        )
 
     @cached_property
     def notify(self) -> "Notify":

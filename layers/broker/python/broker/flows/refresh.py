@@ -1,19 +1,21 @@
 """Work an order: refresh its connections side by side. The protocol and its proofs: docs/refresh.md."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from broker.adapters.brakes import Brakes
 from broker.adapters.clock import Clock, Entropy
-from broker.adapters.connections import Ref
+from broker.adapters.connections import Connections
 from broker.adapters.crew import Crew
 from broker.adapters.epoch import Epoch
 from broker.adapters.http import Web
 from broker.adapters.log import Level, Log
 from broker.adapters.queues import Order
+from broker.adapters.seal import Seal
 from broker.errors import Busy
 from broker.flows.renewal import Renewal
 from broker.flows.shift import Shift
+from broker.model import Hot, Purpose
 
 WIDTH = 32
 """Connections in flight at once: the work waits for NinjaOne, not for the processor."""
@@ -24,17 +26,20 @@ class Refresh:
 
     def __init__(
         self,
+        connections: Connections,
+        seal: Seal,
         renewal: Renewal,
+        *,
         epoch: Epoch,
         brakes: Brakes,
-        *,
         web: Callable[[], Web],
         crew: Crew,
         clock: Clock,
         entropy: Entropy,
         log: Log,
     ) -> None:
-        self._renewal, self._epoch, self._brakes = renewal, epoch, brakes
+        self._connections, self._seal, self._renewal = connections, seal, renewal
+        self._epoch, self._brakes = epoch, brakes
         self._web, self._crew = web, crew
         self._clock, self._entropy, self._log = clock, entropy, log
 
@@ -52,9 +57,24 @@ class Refresh:
             self._log.count("epoch_inactive")
             return
         shift = self._shift(order, epoch, left)
-        waiting = deque(order.refs)
+        waiting = deque(self._wanted(order, shift))
+        self._prepare(waiting)
         self._crew.run([lambda: self._work(waiting, shift) for _ in range(min(WIDTH, len(waiting)))])
         self._hand_in(shift)
+
+    def _wanted(self, order: Order, shift: Shift) -> list[Hot]:
+        """Read all rows as they are now, and leave out what there is nothing to do for."""
+        found = self._connections.many(order.refs)
+        if len(found) < len(order.refs):
+            self._log.event("order.unknown", Level.WARNING, missing=len(order.refs) - len(found))
+        return [row for row in found if self._renewal.is_wanted(row, shift)]
+
+    def _prepare(self, rows: Sequence[Hot]) -> None:
+        """Get the data keys before the workers need them, each once: rows that were sealed together share one."""
+        if rows:
+            self._seal.prepare((row.refresh for row in rows if row.refresh), Purpose.REFRESH)
+            for purpose in (Purpose.ACCESS, Purpose.REFRESH):
+                self._seal.key(purpose)
 
     def _shift(self, order: Order, epoch: int, left: Callable[[], float]) -> Shift:
         return Shift(
@@ -68,15 +88,15 @@ class Refresh:
             log=self._log,
         )
 
-    def _work(self, waiting: deque[Ref], shift: Shift) -> None:
+    def _work(self, waiting: deque[Hot], shift: Shift) -> None:
         """Take connections until none is left, with an HTTP client of this worker's own."""
         with self._web() as web:
             while waiting:
                 try:
-                    ref = waiting.popleft()
+                    seen = waiting.popleft()
                 except IndexError:  # another worker was faster
                     return
-                self._renewal(ref, shift, web)
+                self._renewal(seen, shift, web)
 
     def _hand_in(self, shift: Shift) -> None:
         if not shift.has_tally:

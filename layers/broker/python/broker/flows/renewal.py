@@ -62,38 +62,34 @@ class Renewal:
         self._rescue, self._keep, self._settle, self._timing = rescue, keep, settle, timing
         self._clock, self._entropy, self._log = clock, entropy, log
 
-    def __call__(self, ref: Ref, shift: Shift, web: Web) -> None:
-        """Refresh it if it is due. What can't be done now stays due."""
+    def __call__(self, seen: Hot, shift: Shift, web: Web) -> None:
+        """Refresh a connection that is wanted. What can't be done now stays due."""
         try:
-            self._refresh(ref, shift, web)
+            self._refresh(seen, shift, web)
         except SealBroken:
-            self._log.event("seal.broken", Level.ERROR, tenant=ref.tenant, connection=ref.connection)
+            self._log.event("seal.broken", Level.ERROR, tenant=seen.tenant, connection=seen.connection)
             self._log.count("seal_broken")
         except BrokerError as error:
             cause = type(error).__name__
-            self._log.event("refresh.put_off", Level.WARNING, connection=ref.connection, cause=cause)
+            self._log.event("refresh.put_off", Level.WARNING, connection=seen.connection, cause=cause)
             self._log.count("put_off")
 
-    def _refresh(self, ref: Ref, shift: Shift, web: Web) -> None:
-        """Order   gate, read, brakes, open, lease, rescue, gate, post"""
+    def _refresh(self, seen: Hot, shift: Shift, web: Web) -> None:
+        """Order   gate, brakes, open, lease, rescue, gate, post"""
         if shift.left() < self._timing.whole:
             raise Busy("The time of this invocation is up.")
-        seen = self._connections.hot(ref)
-        if seen is None:
-            self._log.event("order.unknown", Level.WARNING, connection=ref.connection)
+        if self._is_held(seen, shift):
             return
-        if not self._is_wanted(seen, shift) or self._is_held(seen, shift):
-            return
-        opened = self._open(ref, seen)
+        opened = self._open(seen)
         held = self._lease(seen, shift)
-        if held is None or self._adopt(ref, seen, held, shift):
+        if held is None or self._adopt(seen, held, shift):
             return
         if shift.left() < self._timing.after_gate:
             self._settle.release(held, shift, retry_in=Seconds(0))
             raise Busy("The time of this invocation is up.")
         self._post(held, opened, shift, web)
 
-    def _is_wanted(self, seen: Hot, shift: Shift) -> bool:
+    def is_wanted(self, seen: Hot, shift: Shift) -> bool:
         """Say whether to go on: the row decides, never the index or the order."""
         now = shift.now()
         if seen.status not in {Status.ACTIVE, Status.NEEDS_REAUTH} or seen.refresh is None:
@@ -116,20 +112,20 @@ class Renewal:
             self._connections.settle(seen, {"refresh_at": self._spread(until)}, ())
         return True
 
-    def _open(self, ref: Ref, seen: Hot) -> Opened:
+    def _open(self, seen: Hot) -> Opened:
         """Raises   SealBroken, Misconfigured, Busy"""
         spot = connection_spot(seen.tenant, seen.connection, seen.version)
         return Opened(
             token=self._seal.open(seen.refresh or b"", Purpose.REFRESH, spot),
-            client=self._client(ref, seen),
+            client=self._client(seen),
             access_key=self._seal.key(Purpose.ACCESS),
             refresh_key=self._seal.key(Purpose.REFRESH),
         )
 
-    def _client(self, ref: Ref, seen: Hot) -> Client:
+    def _client(self, seen: Hot) -> Client:
         if not seen.own:
             return self._credentials.client(seen.client_id)
-        profile = self._connections.profile(ref)
+        profile = self._connections.profile(Ref(seen.tenant, seen.connection))
         spot = connection_spot(seen.tenant, seen.connection)
         sealed = profile.client if profile else None
         return Client(seen.client_id, self._seal.open(sealed or b"", Purpose.CLIENT, spot), own=True)
@@ -156,7 +152,7 @@ class Renewal:
         mine = found.found is not None and found.found.get("attempt") == {"S": attempt}
         return read_hot(found.found) if mine and found.found else None
 
-    def _adopt(self, ref: Ref, seen: Hot, held: Hot, shift: Shift) -> bool:
+    def _adopt(self, seen: Hot, held: Hot, shift: Shift) -> bool:
         """Put a rescued token into the row instead of asking for another.
 
         Only after an attempt without a clear end can there be one; while the rescue store can't be read,
@@ -164,6 +160,7 @@ class Renewal:
         """
         if not (seen.attempt or seen.doubt or shift.why is Why.RESCUE):
             return False
+        ref = Ref(held.tenant, held.connection)
         try:
             rescued = self._rescue.get(ref, held.version)
         except Busy:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from broker import policy
@@ -9,6 +10,7 @@ from broker.adapters.brakes import Brake, Brakes, Fleet, app_brake, host_brake
 from broker.adapters.clock import Clock, instant
 from broker.adapters.log import Level, Log
 from broker.adapters.queues import Why
+from broker.errors import Busy
 from broker.model import Hot, Instant, Seconds
 
 FAILURES_IN_A_ROW = 3
@@ -48,11 +50,11 @@ class Shift:
 
     def pull(self, name: str, cause: str, *, at_least: Seconds | None = None) -> Instant:
         """Hold refreshes, longer each time in a row; say until when. A brake that can't be stored holds this order."""
-        old = self._known.get(name)
-        if old and old.until > self.now():
+        old, now = self._known.get(name), self.now()
+        if old and old.until >= now + (at_least or 0) and old.until > now:
             return old.until
-        level = old.level + 1 if old else 0
-        until = Instant(self.now() + max(policy.brake_for(level), at_least or 0))
+        level = old.level + (old.until <= now) if old else 0
+        until = Instant(now + max(policy.brake_for(level), at_least or 0))
         self._known[name] = brake = Brake(until, level, cause)
         self.log.event("brake.pulled", Level.ERROR, brake=name, cause=cause, until=until)
         self.log.count("brake_pulled")
@@ -66,7 +68,8 @@ class Shift:
         for name in _names(row):
             if self._known.get(name):
                 self._known[name] = None
-                self.brakes.loosen(name)
+                with suppress(Busy):  # it wears off by itself
+                    self.brakes.loosen(name)
 
     def failed(self, row: Hot, cause: str) -> None:
         """Note that the host did not serve a request; several in a row pull its brake."""
