@@ -143,6 +143,7 @@ class Hot:
     lease_until, attempt   the write-ahead intent of the refresh that may be in flight
     strikes, struck_at     dead verdicts on this version, and when the last one was counted
     sent_at     when the held tokens were asked for
+    tried_at    when the last refresh took its lease
     epoch       the restore epoch under which the row may be presented
     access, refresh        sealed; absent once disconnected
     refresh_at, due_shard  the sparse ``due`` index; absent while nothing is to be done
@@ -173,6 +174,7 @@ class Hot:
     due_shard: int | None = None
     lease_until: Instant | None = None
     attempt: str | None = None
+    tried_at: Instant | None = None
     strikes: int = 0
     struck_at: Instant | None = None
     doubt: bool = False

@@ -163,12 +163,17 @@ class Connections:
         ended = finish(self._sessions_table, session, hot.connection)
         asked(lambda: self._dynamodb.transact_write_items(TransactItems=[*puts, ended]))
 
-    def lease(self, seen: Hot, *, attempt: str, until: Instant, ended: Instant) -> Hot | Refusal:
+    def lease(self, seen: Hot, *, attempt: str, now: Instant, until: Instant, ended: Instant) -> Hot | Refusal:
         """Take the lease and note the intent, before NinjaOne is asked.
 
         ended   a lease that ran out before this instant proves its holder dead
         """
-        change = {"lease_until": until, "attempt": attempt, **({"doubt": True} if seen.attempt else {})}
+        change = {
+            "lease_until": until,
+            "attempt": attempt,
+            "tried_at": now,
+            **({"doubt": True} if seen.attempt else {}),
+        }
         return self._update(seen, Write.of(*_UNCHANGED, _NO_LEASE, given=_seen(seen) | {"ended": ended},
                                            set=change, add={"fence": 1}))  # fmt: skip
 

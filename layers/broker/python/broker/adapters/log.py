@@ -34,7 +34,7 @@ class Log:
 
     def __init__(self, write: Callable[[str], None], clock: Clock, service: str) -> None:
         self._write, self._clock, self._service = write, clock, service
-        self._formatter = LambdaPowertoolsFormatter(service=service, utc=True, use_rfc3339=True)
+        self._formatter = LambdaPowertoolsFormatter(service=service, location=None, utc=True, use_rfc3339=True)
         self._counts: Counter[str] = Counter()
         self._observed: dict[str, int] = {}
         self._lock = threading.Lock()

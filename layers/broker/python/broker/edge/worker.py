@@ -58,6 +58,7 @@ def _worked(view: Message, broker: Broker, message: Event, context: Context) -> 
         return False
     except Exception as error:  # noqa: BLE001  # the one place for messages
         broker.log.event("message.broke", Level.ERROR, message=message["messageId"], **whereabouts(error))
+        broker.log.count("unforeseen")
         return False
     return True
 

@@ -27,8 +27,8 @@ from broker.secret import Secret
 
 AHEAD = Seconds(60)
 """How much before its time a connection may be refreshed: a sweep orders what is due until the next one."""
-URGENT_GAP = Seconds(60)
-"""Callers may ask as often as they like; NinjaOne is not asked more often than this for one connection."""
+ATTEMPT_GAP = Seconds(60)
+"""Callers and sweeps may ask as often as they like; for one connection NinjaOne is not asked more often than this."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,8 @@ class Renewal:
             return False
         if seen.struck_at is not None and now - seen.struck_at < policy.STRIKE_GAP:
             return False
+        if _is_cooling_down(seen, now) and shift.why is not Why.RESCUE:
+            return False
         return shift.why is Why.RESCUE or _is_due(seen, shift, now)
 
     def _is_held(self, seen: Hot, shift: Shift) -> bool:
@@ -139,6 +141,7 @@ class Renewal:
                 found = self._connections.lease(
                     seen,
                     attempt=attempt,
+                    now=now,
                     until=Instant(now + self._timing.lease),
                     ended=Instant(now - self._timing.skew),
                 )
@@ -237,7 +240,12 @@ _COUNTERS = {
 }
 
 
+def _is_cooling_down(seen: Hot, now: Instant) -> bool:
+    """Say whether the last attempt brought nothing, and was only just now."""
+    return seen.tried_at is not None and seen.tried_at > seen.sent_at and now - seen.tried_at < ATTEMPT_GAP
+
+
 def _is_due(seen: Hot, shift: Shift, now: Instant) -> bool:
     if shift.why is Why.URGENT:
-        return seen.expires_at - now < shift.min_ttl and now - seen.sent_at >= URGENT_GAP
+        return seen.expires_at - now < shift.min_ttl and now - seen.sent_at >= ATTEMPT_GAP
     return seen.refresh_at is not None and seen.refresh_at <= now + AHEAD

@@ -72,19 +72,20 @@ class Settle:
 
     def _config(self, held: Hot, outcome: Outcome, shift: Shift) -> None:
         """The client app or its secret is wrong: that is never the customer's consent, so it never strikes."""
-        until = self._pulled(app_brake(held.place.host, held.client_id), outcome.code, shift)
+        until = self._pulled(held, app_brake(held.place.host, held.client_id), outcome, shift)
         self._note(held, self._due(until), _FREE)
 
     def _throttled(self, held: Hot, outcome: Outcome, shift: Shift) -> None:
         """Hold the whole host for as long as NinjaOne says. Source   RFC 6585 §4"""
-        until = self._pulled(host_brake(held.place.host), outcome.code, shift, at_least=outcome.retry_after)
+        until = self._pulled(held, host_brake(held.place.host), outcome, shift)
         self._note(held, self._due(until), _FREE)
 
-    def _pulled(self, name: str, cause: str, shift: Shift, *, at_least: Seconds | None = None) -> Instant:
+    def _pulled(self, held: Hot, brake: str, outcome: Outcome, shift: Shift) -> Instant:
+        own = held.own and outcome.meaning is Meaning.CONFIG
         try:
-            return shift.pull(name, cause, at_least=at_least)
+            return shift.pull(brake, outcome.code, at_least=outcome.retry_after, own=own)
         except Busy:
-            return Instant(shift.now() + max(policy.BRAKE_FIRST, at_least or 0))
+            return Instant(shift.now() + max(policy.BRAKE_FIRST, outcome.retry_after or 0))
 
     def _dead(self, held: Hot, shift: Shift) -> None:
         """Believe a dead verdict only twice, on the token that is stored, with nothing in the rescue store.

@@ -48,16 +48,19 @@ class Shift:
         until = max((brake.until for brake in found if brake), default=Instant(0))
         return until if until > self.now() else None
 
-    def pull(self, name: str, cause: str, *, at_least: Seconds | None = None) -> Instant:
-        """Hold refreshes, longer each time in a row; say until when. A brake that can't be stored holds this order."""
+    def pull(self, name: str, cause: str, *, at_least: Seconds | None = None, own: bool = False) -> Instant:
+        """Hold refreshes, longer each time in a row; say until when. A brake that can't be stored holds this order.
+
+        own   it is a customer's own client app that is held: nobody of the operator's is woken
+        """
         old, now = self._known.get(name), self.now()
         if old and old.until >= now + (at_least or 0) and old.until > now:
             return old.until
         level = old.level + (old.until <= now) if old else 0
         until = Instant(now + max(policy.brake_for(level), at_least or 0))
         self._known[name] = brake = Brake(until, level, cause)
-        self.log.event("brake.pulled", Level.ERROR, brake=name, cause=cause, until=until)
-        self.log.count("brake_pulled")
+        self.log.event("brake.pulled", Level.WARNING if own else Level.ERROR, brake=name, cause=cause, until=until)
+        self.log.count("own_app_held" if own else "brake_pulled")
         self.brakes.pull(name, brake)
         return until
 
