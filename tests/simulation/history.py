@@ -11,6 +11,7 @@ import httpx
 
 from local.ninjaone import Reply
 from tests.simulation.scheduler import Process
+from tests.simulation.values import Item
 
 if TYPE_CHECKING:
     from tests.simulation.oracle import Oracle
@@ -139,13 +140,19 @@ class History:
         """Note a call of an AWS client, and what it meets."""
         (self.answered if kind in {"", "retried"} else self.refused)[process].add((service, operation))
         if kind:
-            self.reached[f"{service}.{operation} {kind}"] += 1
+            self.met(process, f"{service}.{operation}", kind)
         if service == "sqs" and "MessageBody" in parameters:
             self.texts.append(("queue", parameters["MessageBody"]))
         if service == "s3" and "Key" in parameters:
             self.texts.append(("object name", parameters["Key"]))
         if service == "kms":
             self.texts.append(("encryption context", json.dumps(parameters.get("EncryptionContext", {}))))
+
+    def met(self, process: Process, call: str, kind: str) -> None:
+        """Note a fault that was met, and for a refresh at which call."""
+        self.reached[f"{call} {kind}"] += 1
+        if process.name.startswith("refresh") and kind.startswith("killed"):
+            self.reached[f"refresh: {call} {kind}"] += 1
 
     def written(self, process: Process, line: str) -> None:
         """Note a line of standard output: a log line, or figures."""
@@ -155,6 +162,7 @@ class History:
             self.figures.append((process, held))
         else:
             self.lines.append((process, held))
+            self.reached[f"said {held['message']}"] += 1
 
     def sent(self, exchange: Exchange, kind: str) -> None:
         """Note a request to NinjaOne before anything becomes of it."""
@@ -162,9 +170,13 @@ class History:
         self.exchanges.append(exchange)
         self.texts.append(("address", f"{exchange.path}?{exchange.query}"))
         if kind:
-            self.reached[f"ninjaone.{exchange.endpoint} {kind}"] += 1
-        if exchange.is_refresh:
-            self.by_grant[self.oracle.grant(exchange.presented)].append(exchange)
+            self.met(exchange.process, f"ninjaone.{exchange.endpoint}", kind)
+        if not exchange.is_refresh:
+            return
+        earlier = self.by_grant[self.oracle.grant(exchange.presented)]
+        if earlier and earlier[-1].presented == exchange.presented and earlier[-1].may_act_at(exchange.sent - 60.0):
+            self.reached["asked again after quarantine"] += 1
+        earlier.append(exchange)
 
     def before(self, exchange: Exchange) -> tuple[int, bool]:
         """Look at a grant before a request is carried out: the length of its chain, and whether it lives."""
@@ -180,6 +192,8 @@ class History:
         grant = self.oracle.grant(exchange.presented)
         chain = self.oracle.chain(grant)
         exchange.created = chain[-1] if len(chain) > before[0] else ""
+        if exchange.created and exchange.presented != chain[-2]:
+            self.reached["the grace of an old token used"] += 1
         exchange.killed_family = bool(self.oracle.revoked(grant)) and not before[1]
 
     def delivered(self, exchange: Exchange) -> None:
@@ -195,8 +209,10 @@ class History:
         """Say whether NinjaOne made a token for this request that its sender never got."""
         return bool(exchange.created) and not exchange.delivered
 
-    def row(self, ref: Ref, token: str | None) -> None:
-        """Note which consent a row holds."""
+    def row(self, ref: Ref, token: str | None, old: Item | None, new: Item) -> None:
+        """Note which consent a row holds, and what a write did to it."""
         grant = self.oracle.grant(token) if token else ""
+        if old and "strikes" in old and "strikes" not in new and new["version"] != old["version"]:
+            self.reached["strike cleared"] += 1
         if grant:
             self.grant_of[ref], self.ref_of[grant] = grant, ref

@@ -53,6 +53,7 @@ class Table:
     stale: Callable[[], float] = never
     lag: Callable[[], float] = never
     watchers: list[Callable[[Key, Item | None, Item | None], None]] = field(default_factory=list)
+    stale_reads: int = 0
     before: dict[Key, tuple[float, Item | None]] = field(default_factory=dict)
 
     def key(self, item: Item) -> Key:
@@ -86,6 +87,7 @@ class Table:
         if not consistent and key in self.before:
             replaced, old = self.before[key]
             if replaced > self.now() - self.stale():
+                self.stale_reads += 1
                 return old
         return self.items.get(key)
 
@@ -99,7 +101,8 @@ class Table:
                     yield item
             return
         (hash_key, *_) = self.indexes[index].keys
-        for item in self.indexes[index].caught_up(self.now()).values():
+        for key, item in self.indexes[index].caught_up(self.now()).items():
+            self.stale_reads += self.entry(self.indexes[index], self.items.get(key)) != item
             if comparable(item[hash_key]) == wanted:
                 yield item
 

@@ -142,6 +142,7 @@ class World:
         self.invocations = 0
         self.points = 0
         self.retry_after = 30
+        self.lagging: dict[str, float] = {}
         self.running: list[Invocation] = []
         self.people = People(self)
         self.start = START
@@ -200,7 +201,7 @@ class World:
 
     def _row_written(self, key: tuple[str, str], old: Item | None, new: Item | None) -> None:
         if new is not None and "refresh" in new:
-            self.history.row(key, self.oracle.in_row(key))
+            self.history.row(key, self.oracle.in_row(key), old, new)
         invariants.check(self, "row", key, old, new)
 
     def restore(self, backup: dict[Any, Item]) -> None:
