@@ -11,9 +11,9 @@ SESSION_LIFE = Seconds(1800)
 FLOW_LIFE = Seconds(600)
 CODE_LIFE = Seconds(45)
 """NinjaOne's authorization codes live about 60 s (docs/ninjaone.md §1)."""
-EXCHANGE_TIMEOUT = Seconds(15)
+EXCHANGE_TIMEOUT = Seconds(12)
 """API Gateway cuts an answer off at 30 s; the exchange and the look at the organizations must fit."""
-LOOK_TIMEOUT = Seconds(5)
+LOOK_TIMEOUT = Seconds(3)
 CHECK_TIMEOUT = Seconds(5)
 
 # Refreshing

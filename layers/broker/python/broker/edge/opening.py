@@ -27,6 +27,8 @@ def opening(config: Config, tenant: TenantId, request: Request) -> Opening:
     binding = _binding(config, body)
     place = _place(config, body)
     own, client = _client(config, body, place)
+    if binding is Binding.APPROVAL and body.has("connection"):
+        body.fault("connection", "A reconnect replaces tokens, so it takes the proof of the person: binding session.")
     asked = Opening(
         tenant=tenant,
         tenant_name=body.text("tenant_name", longest=80, needed=True),

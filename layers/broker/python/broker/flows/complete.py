@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from broker import oauth, policy
 from broker.adapters.clock import Clock, Entropy, instant, new_connection_id
-from broker.adapters.connections import RECONNECT_STEP, Connections, Ref
+from broker.adapters.connections import Connections, Ref
 from broker.adapters.credentials import Credentials
 from broker.adapters.dynamo import Refusal
 from broker.adapters.epoch import Epoch
@@ -28,12 +28,12 @@ from broker.errors import (
     SessionSpent,
     UnknownConnection,
 )
+from broker.flows.consent import Consent, hot_row, profile_row
 from broker.flows.exchange import Exchange
 from broker.model import (
     Binding,
     Client,
     Hot,
-    Organization,
     Place,
     Profile,
     Purpose,
@@ -42,7 +42,6 @@ from broker.model import (
     Stage,
     Status,
     TenantId,
-    Tokens,
     digest,
 )
 from broker.secret import Secret
@@ -59,21 +58,6 @@ class Proof:
     end_user_id: str
     ticket: Secret
     verifier: Secret
-
-
-@dataclass(frozen=True)
-class Consent:
-    """What a person agreed to, and what it replaces.
-
-    old   the connection that a reconnect replaces
-    """
-
-    session: Session
-    place: Place
-    client: Client
-    old: tuple[Hot, Profile] | None
-    tokens: Tokens
-    organizations: tuple[Organization, ...]
 
 
 class Complete:
@@ -157,14 +141,17 @@ class Complete:
         except BrokerError:
             self._sessions.fail(session.session)
             raise
-        made = self._sealed(consent, self._hot(consent, epoch), keys)
+        made = self._sealed(consent, epoch, keys)
         self._keep(*made, replaces=old[0] if old else None, session=session.session)
         hot, _profile = made
         self._log.event("connection.made", tenant=hot.tenant, connection=hot.connection, region=hot.place.region)
         return made
 
-    def _sealed(self, consent: Consent, hot: Hot, keys: Mapping[Purpose, DataKey]) -> tuple[Hot, Profile]:
-        """Seal what was granted. No input or output."""
+    def _sealed(self, consent: Consent, epoch: int, keys: Mapping[Purpose, DataKey]) -> tuple[Hot, Profile]:
+        """Make the rows and seal what was granted. No input or output."""
+        now, jitter = instant(self._clock), self._entropy(1)[0] / 256
+        connection = consent.session.connection or new_connection_id(self._entropy)
+        hot = hot_row(consent, connection, epoch=epoch, now=now, jitter=jitter)
         spot = connection_spot(hot.tenant, hot.connection, hot.version)
         refresh = consent.tokens.refresh
         hot = replace(
@@ -172,7 +159,7 @@ class Complete:
             access=self._seal.seal(keys[Purpose.ACCESS], consent.tokens.access, spot),
             refresh=self._seal.seal(keys[Purpose.REFRESH], refresh, spot) if refresh else None,
         )
-        profile = self._profile(consent, hot)
+        profile = profile_row(consent, connection, now)
         if consent.client.own:
             own = connection_spot(hot.tenant, hot.connection)
             profile = replace(profile, client=self._seal.seal(keys[Purpose.CLIENT], consent.client.secret, own))
@@ -249,48 +236,6 @@ class Complete:
             self._log.event("session.other_account", session=consent.session.session, connection=hot.connection)
             raise AccountMismatch
 
-    def _hot(self, consent: Consent, epoch: int) -> Hot:
-        """Make the hot row, without its tokens."""
-        session, now = consent.session, instant(self._clock)
-        old = consent.old[0] if consent.old else None
-        connection = session.connection or new_connection_id(self._entropy)
-        pending = session.binding is Binding.APPROVAL
-        expires_at = consent.tokens.expires_at
-        return Hot(
-            tenant=session.tenant,
-            connection=connection,
-            status=Status.PENDING_APPROVAL if pending else Status.ACTIVE,
-            place=consent.place,
-            client_id=consent.client.id,
-            own=consent.client.own,
-            version=old.version + RECONNECT_STEP if old else 1,
-            fence=old.fence + RECONNECT_STEP if old else 0,
-            epoch=epoch,
-            expires_at=expires_at,
-            sent_at=now,
-            consented_at=session.authorized_at,
-            scope=consent.tokens.scope or session.scope,
-            refresh_at=None if pending else policy.refresh_at(now, expires_at, self._jitter()),
-            due_shard=None if pending else policy.shard(connection),
-        )
-
-    def _profile(self, consent: Consent, hot: Hot) -> Profile:
-        """Make the profile row; what the new consent does not say stays as it was."""
-        session, now = consent.session, instant(self._clock)
-        old = consent.old[1] if consent.old else None
-        return Profile(
-            tenant=hot.tenant,
-            connection=hot.connection,
-            label=session.label or (old.label if old else _label(consent.organizations, consent.place)),
-            organizations=consent.organizations or (old.organizations if old else ()),
-            metadata=session.metadata or (old.metadata if old else {}),
-            created_at=old.created_at if old else now,
-            connected_at=now,
-        )
-
-    def _jitter(self) -> float:
-        return self._entropy(1)[0] / 256
-
     def _made(self, ref: Ref) -> tuple[Hot, Profile]:
         hot, profile = self._connections.hot(ref), self._connections.profile(ref)
         if hot is None or profile is None:
@@ -311,7 +256,3 @@ def _proved(session: Session, proof: Proof) -> bool:
             ]
         )
     )
-
-
-def _label(organizations: tuple[Organization, ...], place: Place) -> str:
-    return organizations[0].name if organizations else place.host

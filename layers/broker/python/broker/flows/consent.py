@@ -1,0 +1,77 @@
+"""What a person agreed to, as the two rows of a connection."""
+
+from dataclasses import dataclass
+
+from broker import policy
+from broker.adapters.connections import RECONNECT_STEP
+from broker.model import (
+    Binding,
+    Client,
+    ConnectionId,
+    Hot,
+    Instant,
+    Organization,
+    Place,
+    Profile,
+    Session,
+    Status,
+    Tokens,
+)
+
+
+@dataclass(frozen=True)
+class Consent:
+    """What a person agreed to, and what it replaces.
+
+    old   the connection that a reconnect replaces
+    """
+
+    session: Session
+    place: Place
+    client: Client
+    old: tuple[Hot, Profile] | None
+    tokens: Tokens
+    organizations: tuple[Organization, ...]
+
+
+def hot_row(consent: Consent, connection: ConnectionId, *, epoch: int, now: Instant, jitter: float) -> Hot:
+    """Make the hot row, without its tokens. What waits for approval is not refreshed."""
+    session, expires_at = consent.session, consent.tokens.expires_at
+    old = consent.old[0] if consent.old else None
+    pending = session.binding is Binding.APPROVAL
+    return Hot(
+        tenant=session.tenant,
+        connection=connection,
+        status=Status.PENDING_APPROVAL if pending else Status.ACTIVE,
+        place=consent.place,
+        client_id=consent.client.id,
+        own=consent.client.own,
+        version=old.version + RECONNECT_STEP if old else 1,
+        fence=old.fence + RECONNECT_STEP if old else 0,
+        epoch=epoch,
+        expires_at=expires_at,
+        sent_at=now,
+        consented_at=session.authorized_at,
+        scope=consent.tokens.scope or session.scope,
+        refresh_at=None if pending else policy.refresh_at(now, expires_at, jitter),
+        due_shard=None if pending else policy.shard(connection),
+    )
+
+
+def profile_row(consent: Consent, connection: ConnectionId, now: Instant) -> Profile:
+    """Make the profile row; what the new consent does not say stays as it was."""
+    session = consent.session
+    old = consent.old[1] if consent.old else None
+    return Profile(
+        tenant=session.tenant,
+        connection=connection,
+        label=session.label or (old.label if old else _label(consent)),
+        organizations=consent.organizations or (old.organizations if old else ()),
+        metadata=session.metadata or (old.metadata if old else {}),
+        created_at=old.created_at if old else now,
+        connected_at=now,
+    )
+
+
+def _label(consent: Consent) -> str:
+    return consent.organizations[0].name if consent.organizations else consent.place.host
