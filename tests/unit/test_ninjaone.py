@@ -1,0 +1,273 @@
+"""NinjaOne as it is: which hosts there are, and what each of its answers means."""
+
+import json
+
+import pytest
+
+from broker import ninjaone
+from broker.model import Instant, Place
+from broker.ninjaone import Meaning, classify
+from broker.oauth import BODY_LIMIT, NoReply, NotSent, Reply
+
+SUFFIXES = ("rmmservice.com", "rmmservice.eu")
+SENT = Instant(1_800_000_000)
+GRANTED = {"access_token": "at", "token_type": "Bearer", "expires_in": 3600, "refresh_token": "rt", "scope": "a b"}
+HTML = b"<html><body>503</body></html>"
+
+HOST_TRICKS = [
+    "",
+    " ",
+    ".",
+    "eu",
+    "ninjarmm.com",
+    "www.ninjarmm.com",
+    "EU.ninjarmm.com",
+    "eu.NINJARMM.com",
+    "eu.ninjarmm.com.",
+    ".eu.ninjarmm.com",
+    "eu..ninjarmm.com",
+    "eu.ninjarmm.com:443",
+    "eu.ninjarmm.com:8443",
+    "eu.ninjarmm.com@evil.example",
+    "evil.example@eu.ninjarmm.com",
+    "eu.ninjarmm.com#evil.example",
+    "eu.ninjarmm.com/evil",
+    "eu.ninjarmm.com?x",
+    "eu.ninjarmm.com\\evil.example",
+    "eu.ninjarmm.com.evil.example",
+    "evil-eu.ninjarmm.com",
+    "https://eu.ninjarmm.com",
+    "//eu.ninjarmm.com",
+    "eu.ninjarmm.com\r\nHost: evil.example",
+    "eu.ninjarmm.com\n",
+    "eu.ninjarmm.com\x00",
+    "eu.ninjarmm.com ",
+    "eu%2eninjarmm.com",
+    "eu\u3002ninjarmm.com",
+    "eu\uff0eninjarmm\uff0ecom",
+    "eu\uff61ninjarmm.com",
+    "\uff45\uff55.ninjarmm.com",
+    "\u0435u.ninjarmm.com",  # a Cyrillic letter that looks like e
+    "127.0.0.1",
+    "[::1]",
+    "169.254.169.254",
+    "localhost",
+    "rmmservice.eu",
+    ".rmmservice.eu",
+    "acme.rmmservice.eu.",
+    "Acme.rmmservice.eu",
+    "acme.RMMSERVICE.eu",
+    "acme.rmmservice.eu:443",
+    "a.b.rmmservice.eu",
+    "-acme.rmmservice.eu",
+    "acme-.rmmservice.eu",
+    "ac_me.rmmservice.eu",
+    "ac me.rmmservice.eu",
+    "acme\n.rmmservice.eu",
+    "acme.rmmservice.eu\n",
+    "evil@acme.rmmservice.eu",
+    "xn--\u00e4.rmmservice.eu",
+    "a" * 64 + ".rmmservice.eu",
+    "acme.rmmservice.ca",
+    "acme.evil.example",
+    "acme.rmmservice.eu.evil.example",
+]
+
+
+@pytest.mark.parametrize("trick", HOST_TRICKS)
+def test_a_host_trick_is_no_host(trick: str) -> None:
+    assert ninjaone.host(trick, SUFFIXES) is None
+
+
+@pytest.mark.parametrize("trick", HOST_TRICKS)
+def test_a_host_trick_is_no_region(trick: str) -> None:
+    found = ninjaone.region(trick)
+
+    assert found is None or trick in ninjaone.REGIONS
+
+
+@pytest.mark.parametrize("trick", [each for each in HOST_TRICKS if each not in {"eu", "localhost"}])
+def test_a_host_trick_is_no_part_of_a_branded_host(trick: str) -> None:
+    assert ninjaone.branded(trick, "rmmservice.eu", SUFFIXES) is None
+    assert ninjaone.branded("acme", trick, SUFFIXES) is None or trick in SUFFIXES
+
+
+@pytest.mark.parametrize("key", ninjaone.REGIONS)
+def test_each_region_is_found_by_its_key_and_by_its_host(key: str) -> None:
+    place = Place(key, ninjaone.REGIONS[key])
+
+    assert ninjaone.region(key) == place
+    assert ninjaone.host(ninjaone.REGIONS[key], SUFFIXES) == place
+    assert key in ninjaone.REGION_NAMES
+
+
+@pytest.mark.parametrize("subdomain", ["acme", "a", "a-b", "1", "a" * 63])
+def test_a_branded_host_is_one_label_before_an_allowed_suffix(subdomain: str) -> None:
+    place = Place("branded", f"{subdomain}.rmmservice.eu")
+
+    assert ninjaone.branded(subdomain, "rmmservice.eu", SUFFIXES) == place
+    assert ninjaone.host(place.host, SUFFIXES) == place
+
+
+def test_every_address_is_https_on_the_host_itself() -> None:
+    place = Place("eu", "eu.ninjarmm.com")
+
+    assert ninjaone.authorize_endpoint(place) == "https://eu.ninjarmm.com/ws/oauth/authorize"
+    assert ninjaone.token_endpoint(place) == "https://eu.ninjarmm.com/ws/oauth/token"
+    assert ninjaone.revocation_endpoint(place) == "https://eu.ninjarmm.com/ws/oauth/revoke"
+    assert ninjaone.issuer(place) == "https://eu.ninjarmm.com/"
+    assert ninjaone.api_base_url(place) == "https://eu.ninjarmm.com"
+
+
+def test_scopes_are_written_in_ninjaones_order_and_unknown_ones_after_them() -> None:
+    asked = frozenset({"offline_access", "control", "zeta", "monitoring", "alpha"})
+
+    assert ninjaone.scope_text(asked) == "monitoring control offline_access alpha zeta"
+    assert ninjaone.scope_set("offline_access  monitoring\nmonitoring") == {"monitoring", "offline_access"}
+
+
+def reply(status: int, body: object = None, **headers: str) -> Reply:
+    text = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+    return Reply(status, {name.replace("_", "-"): value for name, value in headers.items()}, text)
+
+
+# docs/ninjaone.md §8, row by row: what came back → what it means, and the cause that is logged
+OUTCOMES = [
+    (NotSent("ConnectError"), Meaning.NOT_SENT, "ConnectError"),
+    (NotSent("ConnectTimeout"), Meaning.NOT_SENT, "ConnectTimeout"),
+    (NoReply("ReadTimeout"), Meaning.AMBIGUOUS, "ReadTimeout"),
+    (NoReply("RemoteProtocolError"), Meaning.AMBIGUOUS, "RemoteProtocolError"),
+    (reply(200, GRANTED), Meaning.GRANTED, "granted"),
+    (reply(200, HTML), Meaning.AMBIGUOUS, "body_unreadable"),
+    (reply(200), Meaning.AMBIGUOUS, "body_unreadable"),
+    (reply(200, b'{"access_token": "a'), Meaning.AMBIGUOUS, "body_unreadable"),
+    (reply(200, b" " * (BODY_LIMIT + 1)), Meaning.AMBIGUOUS, "body_unreadable"),
+    (reply(200, []), Meaning.AMBIGUOUS, "body_unreadable"),
+    (reply(200, {}), Meaning.AMBIGUOUS, "body_incomplete"),
+    (reply(200, {**GRANTED, "access_token": ""}), Meaning.AMBIGUOUS, "body_incomplete"),
+    (reply(200, {**GRANTED, "access_token": None}), Meaning.AMBIGUOUS, "body_incomplete"),
+    (reply(200, {**GRANTED, "access_token": "a b"}), Meaning.AMBIGUOUS, "body_incomplete"),
+    (reply(200, {**GRANTED, "access_token": "a\r\nb"}), Meaning.AMBIGUOUS, "body_incomplete"),
+    (reply(200, {**GRANTED, "access_token": "a" * 8193}), Meaning.AMBIGUOUS, "body_incomplete"),
+    (reply(200, {**GRANTED, "token_type": "mac"}), Meaning.AMBIGUOUS, "body_incomplete"),
+    (reply(200, {**GRANTED, "token_type": None}), Meaning.AMBIGUOUS, "body_incomplete"),
+    (reply(200, {"error": "invalid_grant"}), Meaning.AMBIGUOUS, "body_incomplete"),
+    (reply(201, GRANTED), Meaning.AMBIGUOUS, "status_201"),
+    (reply(204), Meaning.AMBIGUOUS, "status_204"),
+    (reply(302, None, location="https://evil.example"), Meaning.AMBIGUOUS, "status_302"),
+    (reply(307, GRANTED), Meaning.AMBIGUOUS, "status_307"),
+    (reply(100), Meaning.AMBIGUOUS, "status_100"),
+    (reply(408, HTML), Meaning.AMBIGUOUS, "status_408"),
+    (reply(500, {"error": "invalid_grant"}), Meaning.AMBIGUOUS, "status_500"),
+    (reply(502, HTML), Meaning.AMBIGUOUS, "status_502"),
+    (reply(503, HTML), Meaning.AMBIGUOUS, "status_503"),
+    (reply(504), Meaning.AMBIGUOUS, "status_504"),
+    (reply(400, {"error": "invalid_token"}), Meaning.DEAD, "invalid_token"),
+    (reply(400, {"error": "invalid_grant"}), Meaning.DEAD, "invalid_grant"),
+    (reply(400, {"error": "expired_token"}), Meaning.DEAD, "expired_token"),
+    (reply(401, {"error": "invalid_token"}), Meaning.DEAD, "invalid_token"),
+    (reply(401, {"error": "invalid_grant"}), Meaning.DEAD, "invalid_grant"),
+    (reply(401, {"error": "expired_token"}), Meaning.DEAD, "expired_token"),
+    (reply(403, {"error": "invalid_token"}), Meaning.UNAVAILABLE, "unrecognized"),
+    (reply(404, {"error": "invalid_grant"}), Meaning.UNAVAILABLE, "unrecognized"),
+    (reply(429, {"error": "invalid_grant"}), Meaning.THROTTLED, "throttled"),
+    (reply(404, {"resultCode": "Client app not exist"}), Meaning.CONFIG, "unknown_client"),
+    (reply(400, {"resultCode": "Client app not exist"}), Meaning.UNAVAILABLE, "unrecognized"),
+    (reply(404, {"resultCode": "FAILURE"}), Meaning.UNAVAILABLE, "unrecognized"),
+    (reply(404, HTML), Meaning.UNAVAILABLE, "not_routed"),
+    (reply(403, HTML), Meaning.UNAVAILABLE, "not_routed"),
+    (reply(400, HTML), Meaning.UNAVAILABLE, "not_routed"),
+    (reply(401, {"error": "invalid_client"}), Meaning.CONFIG, "invalid_client"),
+    (reply(400, {"error": "invalid_client"}), Meaning.CONFIG, "invalid_client"),
+    (reply(400, {"error": "unauthorized_client"}), Meaning.CONFIG, "unauthorized_client"),
+    (reply(400, {"error": "invalid_request"}), Meaning.CONFIG, "invalid_request"),
+    (reply(400, {"error": "invalid_scope"}), Meaning.CONFIG, "invalid_scope"),
+    (reply(400, {"error": "unsupported_grant_type"}), Meaning.CONFIG, "unsupported_grant_type"),
+    (reply(400, {"error": "INVALID_GRANT"}), Meaning.UNAVAILABLE, "unrecognized"),
+    (reply(400, {"error": "invalid_grant "}), Meaning.UNAVAILABLE, "unrecognized"),
+    (reply(400, {"error": ["invalid_grant"]}), Meaning.UNAVAILABLE, "unrecognized"),
+    (reply(400, {"error": None}), Meaning.UNAVAILABLE, "unrecognized"),
+    (reply(400, {"error_description": "invalid_grant"}), Meaning.UNAVAILABLE, "unrecognized"),
+    (reply(400, "invalid_grant"), Meaning.UNAVAILABLE, "not_routed"),
+    (reply(429, HTML), Meaning.THROTTLED, "throttled"),
+]
+
+
+@pytest.mark.parametrize(("answer", "meaning", "code"), OUTCOMES)
+def test_an_answer_means_one_thing(answer: Reply | NotSent | NoReply, meaning: Meaning, code: str) -> None:
+    outcome = classify(answer, SENT)
+
+    assert (outcome.meaning, outcome.code) == (meaning, code)
+    assert (outcome.tokens is not None) is (meaning is Meaning.GRANTED)
+
+
+def test_tokens_are_read_with_their_lifetime_counted_from_before_the_request() -> None:
+    tokens = classify(reply(200, GRANTED), SENT).tokens
+
+    assert tokens is not None
+    assert tokens.access.reveal() == "at"
+    assert tokens.refresh is not None
+    assert tokens.refresh.reveal() == "rt"
+    assert tokens.expires_at == SENT + 3600
+    assert tokens.scope == {"a", "b"}
+
+
+def test_an_answer_may_leave_out_the_refresh_token_and_the_scope() -> None:
+    tokens = classify(reply(200, {"access_token": "at", "token_type": "bEaReR", "scope": 7}), SENT).tokens
+
+    assert tokens is not None
+    assert tokens.refresh is None
+    assert tokens.scope == frozenset()
+
+
+@pytest.mark.parametrize("refresh", ["", "a b", None, 7, "a\n", "ä"])
+def test_a_refresh_token_that_is_none_counts_as_left_out(refresh: object) -> None:
+    tokens = classify(reply(200, {**GRANTED, "refresh_token": refresh}), SENT).tokens
+
+    assert tokens is not None
+    assert tokens.refresh is None
+
+
+@pytest.mark.parametrize(
+    ("said", "life"),
+    [
+        (3600, 3600),
+        (60, 60),
+        (1, 60),
+        (86_400, 86_400),
+        (10**12, 86_400),
+        (0, 3600),
+        (-5, 3600),
+        (None, 3600),
+        ("3600", 3600),
+        (True, 3600),
+        (59.5, 3600),
+    ],
+)
+def test_a_lifetime_is_kept_between_a_minute_and_a_day(said: object, life: int) -> None:
+    tokens = classify(reply(200, {**GRANTED, "expires_in": said}), SENT).tokens
+
+    assert tokens is not None
+    assert tokens.expires_at == SENT + life
+
+
+@pytest.mark.parametrize(
+    ("said", "wait"),
+    [
+        ("30", 30),
+        ("0", 0),
+        ("9999", 3600),
+        ("3600", 3600),
+        ("10000", None),
+        ("-1", None),
+        ("1.5", None),
+        ("", None),
+        ("²", None),
+        ("\u0663", None),  # a digit, but none of HTTP's
+        ("Wed, 21 Oct 2026 07:28:00 GMT", None),
+    ],
+)
+def test_a_wait_is_believed_up_to_an_hour(said: str, wait: int | None) -> None:
+    assert classify(reply(429, HTML, retry_after=said), SENT).retry_after == wait
+    assert classify(reply(503, HTML, retry_after=said), SENT).retry_after == wait
+    assert classify(reply(404, HTML, retry_after=said), SENT).retry_after == wait
