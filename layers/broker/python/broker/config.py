@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar, cast
-from urllib.parse import urlsplit
 
 from broker import ninjaone
 from broker.errors import Misconfigured
@@ -15,7 +14,10 @@ _SUFFIX = re.compile(r"[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63}){1,3}")
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _LOGO = re.compile(r"(data:image/(png|svg\+xml|webp);base64,[A-Za-z0-9+/=]+)?")
 _SUPPORT = re.compile(r"(|[^\s<>\"'@]{1,64}@[A-Za-z0-9.-]{1,190}|https://[^\s<>\"']{1,250})")
-_LOOPBACK = "127.0.0.1"
+_WEB_ADDRESS = re.compile(
+    r"(https://[A-Za-z0-9.-]{1,253}|http://127\.0\.0\.1)(:[0-9]{1,5})?(/[A-Za-z0-9._~!$&()*+,;=:@%/-]*)?"
+)
+_TIMEOUT = re.compile(r"[0-9]{3}")
 _SERVICE = "ninjaone-connect"
 
 T = TypeVar("T")
@@ -67,7 +69,7 @@ class Config:
         reader = _Reader(env)
         config = cls(
             service=env.get("POWERTOOLS_SERVICE_NAME", _SERVICE),
-            connect_url=_web_address(env["CONNECT_URL"]) if "CONNECT_URL" in env else "",
+            connect_url=reader.take("CONNECT_URL", _web_address) if "CONNECT_URL" in env else "",
             connections_table=reader.take("CONNECTIONS_TABLE", _text),
             due_index=reader.take("DUE_INDEX", _text),
             sessions_table=reader.take("SESSIONS_TABLE", _text),
@@ -144,11 +146,8 @@ def _one_of(*words: str) -> Callable[[str], str]:
 
 
 def _web_address(value: str) -> str:
-    """Accept https anywhere, and http on loopback only (RFC 8252 §7.3)."""
-    parts = urlsplit(value)
-    safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname == _LOOPBACK)
-    bare = not (parts.username or parts.password or parts.fragment or parts.query)
-    if not (safe and parts.hostname and bare and value.isascii()) or value.endswith("/"):
+    """Accept https anywhere, and http on loopback only (RFC 8252 §7.3); nothing that would end a header's value."""
+    if not _WEB_ADDRESS.fullmatch(value) or value.endswith("/"):
         raise ValueError("an https address without a slash at its end, query or fragment")
     return value
 
@@ -192,6 +191,6 @@ def _suffixes(value: str) -> tuple[str, ...]:
 
 
 def _refresh_timeout(value: str) -> Seconds:
-    if not value.isdigit() or not 150 <= int(value) <= 900:
+    if not _TIMEOUT.fullmatch(value) or not 150 <= int(value) <= 900:
         raise ValueError("a number of seconds from 150 to 900")
     return Seconds(int(value))
