@@ -10,6 +10,7 @@ _LOG = "log lines go to the local world's own list"
 _REST = "nothing is kept after the world ends"
 _EDGE = "the local gateway listens on loopback alone"
 _CLOUDFORMATION = "only CloudFormation acts on it"
+_RELEASE = "one machine runs one release"
 _SECRET = "the operator's own values are put in before any is read"
 _PLATFORM = "the function runs in this process"
 
@@ -29,12 +30,16 @@ ATTRIBUTES: Mapping[str, str] = {
 }
 
 RESOURCES: Mapping[str, str] = {
+    "AWS::ApiGatewayV2::ApiMapping": _EDGE,
+    "AWS::ApiGatewayV2::DomainName": _EDGE,
+    "AWS::CloudFormation::Stack": "the only one is the dashboard's; nobody watches metrics on one machine",
     "AWS::CloudWatch::Alarm": _ALARM,
     "AWS::CloudWatch::CompositeAlarm": _ALARM,
     "AWS::CloudWatch::Dashboard": _ALARM,
     "AWS::Logs::LogGroup": _LOG,
     "AWS::Logs::MetricFilter": _ALARM,
     "AWS::Serverless::LayerVersion": "its packages are in the local environment",
+    "AWS::SNS::Subscription": _ALARM,
     "AWS::SNS::Topic": _ALARM,
     "AWS::SNS::TopicPolicy": _ALARM,
 }
@@ -78,6 +83,8 @@ PROPERTIES: Mapping[str, Mapping[str, str]] = {
     "AWS::Serverless::Function": {
         "FunctionName": "read as its physical name",
         "Architectures": _PLATFORM,
+        "AutoPublishAliasAllProperties": _RELEASE,
+        "DeploymentPreference": _RELEASE,
         "Description": "words for people",
         "EventInvokeConfig": "only the schedule calls asynchronously, and its next tick is the retry",
         "Layers": "their packages are in the local environment",

@@ -139,15 +139,17 @@ def _plain(value: Mapping[str, Any]) -> str:
     return str(next(iter(value.values())))
 
 
+# The others ----------------------------------------------------------------------------------------------
+
 KEY_ID = 36
 """Characters of a KMS key's id."""
-
-# The others ----------------------------------------------------------------------------------------------
 
 
 def _kms(action: str) -> Callable[[Params, Template], list[Request]]:
     def read(params: Params, template: Template) -> list[Request]:
         key = params["KeyId"] if "KeyId" in params else _key_of(params["CiphertextBlob"])
+        if "KeyId" not in params and key not in {known.id for known in template.keys}:
+            return []  # no key, so no role: KMS itself refuses what it cannot read
         return [Request(f"kms:{action}", template.key(key).arn, _encryption(params))]
 
     return read

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from local.absent import PROPERTIES
 from local.intrinsics import TemplateFault
+from local.names import ALIAS
 from local.properties import Properties
 from local.roles import Condition, Statement
 from local.shapes import Feed, Function, Route, Schedule
@@ -32,6 +33,8 @@ def function(
         raise TemplateFault(f"{properties.where}: CodeUri is not functions/NAME")
     with properties.inner("Environment") as environment:
         variables = environment.take("Variables", {})
+    if properties.text("AutoPublishAlias", ALIAS) != ALIAS:
+        raise TemplateFault(f"{properties.where}: an alias is called {ALIAS} here")
     limit = properties.number("ReservedConcurrentExecutions", -1)
     sources = [_source(properties, name, event, signs) for name, event in properties.take("Events", {}).items()]
     return Function(

@@ -50,10 +50,7 @@ class Gateway:
         self._api, self._principals, self._rewrite = api, tuple(principals), rewrite
         self._cut_off = cut_off
         self._routes = [
-            (route, runtime)
-            for runtime in runtimes
-            for route in runtime.function.routes
-            if route.api == api.id
+            (route, runtime) for runtime in runtimes for route in runtime.function.routes if route.api == api.id
         ]
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -98,9 +95,7 @@ class Gateway:
             caller = verify(arrived.signed(), self._principals, time.time())
         except Unsigned as error:
             raise Refused(403, "Forbidden") from error
-        if not may_invoke(
-            caller, arn("execute-api", f"{self._api.id}/$default/{arrived.method}{arrived.path}")
-        ):
+        if not may_invoke(caller, arn("execute-api", f"{self._api.id}/$default/{arrived.method}{arrived.path}")):
             raise Refused(403, "Forbidden")
         return caller
 

@@ -9,6 +9,8 @@ from local.intrinsics import TemplateFault
 ACCOUNT = "123456789012"
 REGION = "eu-west-1"
 STACK = "local"
+ALIAS = "live"
+"""The name under which every function is called, if the template publishes any."""
 
 PSEUDO = {
     "AWS::AccountId": ACCOUNT,
@@ -22,6 +24,7 @@ PSEUDO = {
 STREAM_LABEL = "2026-01-01T00:00:00.000"
 
 _NAME_PROPERTY = {
+    "AWS::ApiGatewayV2::DomainName": "DomainName",
     "AWS::DynamoDB::Table": "TableName",
     "AWS::Events::EventBus": "Name",
     "AWS::IAM::Role": "RoleName",
@@ -72,7 +75,13 @@ def _api(name: str) -> dict[str, str]:
     return {"": own, "ApiId": own, "ApiEndpoint": f"https://{own}.execute-api.{REGION}.amazonaws.com"}
 
 
+def _function(name: str) -> dict[str, str]:
+    own = arn("lambda", f"function:{name}")
+    return {"": name, "Arn": own, ".Alias": f"{own}:{ALIAS}"}
+
+
 _ATTRIBUTES: Mapping[str, Callable[[str], Mapping[str, str]]] = {
+    "AWS::ApiGatewayV2::DomainName": lambda name: {"": name, "RegionalDomainName": f"d-local.{name}"},
     "AWS::DynamoDB::Table": _table,
     "AWS::Events::EventBus": lambda name: {"": name, "Name": name, "Arn": arn("events", f"event-bus/{name}")},
     "AWS::IAM::Role": lambda name: {"": name, "Arn": f"arn:aws:iam::{ACCOUNT}:role/{name}"},
@@ -84,7 +93,7 @@ _ATTRIBUTES: Mapping[str, Callable[[str], Mapping[str, str]]] = {
     "AWS::SQS::Queue": _queue,
     "AWS::SSM::Parameter": lambda name: {"": name},
     "AWS::SecretsManager::Secret": _secret,
-    "AWS::Serverless::Function": lambda name: {"": name, "Arn": arn("lambda", f"function:{name}")},
+    "AWS::Serverless::Function": _function,
     "AWS::Serverless::HttpApi": _api,
     "AWS::Serverless::LayerVersion": lambda name: {"": arn("lambda", f"layer:{name}:1")},
 }

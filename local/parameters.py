@@ -41,11 +41,7 @@ def _value(name: str, declared: Mapping[str, Any], override: str | None) -> Any:
     if value is None:
         raise TemplateFault(f"Parameters.{name} has no default and was given no value")
     _check(name, declared, str(value))
-    return (
-        [item.strip() for item in str(value).split(",")]
-        if declared["Type"] == "CommaDelimitedList"
-        else value
-    )
+    return [item.strip() for item in str(value).split(",")] if declared["Type"] == "CommaDelimitedList" else value
 
 
 def _check(name: str, declared: Mapping[str, Any], value: str) -> None:

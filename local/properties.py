@@ -71,9 +71,7 @@ class Properties:
             raise TemplateFault(f"{self.where}: {name} is not a mapping")
         return self.within(name, value, without)
 
-    def within(
-        self, name: str, values: Mapping[str, Any], without: Mapping[str, str] | None = None
-    ) -> "Properties":
+    def within(self, name: str, values: Mapping[str, Any], without: Mapping[str, str] | None = None) -> "Properties":
         """Treat an element of a list, already read, as properties of its own."""
         return Properties(f"{self.where}.{name}", values, self._scope, without)
 

@@ -43,8 +43,9 @@ class Template:
     outputs: Mapping[str, Any]
 
     def function(self, name: str) -> Function:
-        """Find a function by its name or ARN; `functions` has them by folder."""
-        return _the(self.functions.values(), name, lambda function: (function.name, function.arn))
+        """Find a function by its name, its ARN or its alias's; `functions` has them by folder."""
+        own = name.removesuffix(f":{names.ALIAS}")
+        return _the(self.functions.values(), own, lambda function: (function.name, function.arn))
 
     def table(self, name: str) -> Table:
         """Find a table by its name, its ARN or its stream's."""

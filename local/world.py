@@ -11,6 +11,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
+from errno import EADDRINUSE, errorcode
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
@@ -148,7 +149,8 @@ class World:
         try:
             return opening.enter_context(serve(door, port)).url
         except OSError as error:
-            raise OSError(f"port {port} on 127.0.0.1 cannot be opened: {error.strerror}") from error
+            said = "is in use" if error.errno == EADDRINUSE else f"cannot be opened ({errorcode.get(error.errno or 0)})"
+            raise OSError(f"port {port} on 127.0.0.1 {said}; PORT=n moves all four") from error
 
     def _given(self) -> dict[str, str]:
         """Give the template the parameters of this world: the product's, and the apps registered at NinjaOne."""

@@ -24,9 +24,7 @@ from local.shapes import Api, Function, Route
 from local.sigv4 import DEMO, Principal
 from local.template import read
 
-SCOPED = Principal(
-    "AKIASCOPED", "scoped-secret", "scoped", (arn("execute-api", "private/$default/GET/notes/ann*"),)
-)
+SCOPED = Principal("AKIASCOPED", "scoped-secret", "scoped", (arn("execute-api", "private/$default/GET/notes/ann*"),))
 ROUTES = [
     "GET /notes",
     "GET /notes/{note}",
@@ -121,9 +119,7 @@ def test_the_most_specific_route_wins(
     assert event["requestContext"]["routeKey"] == key
 
 
-def test_without_a_default_route_the_gateway_itself_says_not_found(
-    private: Site, signed_http: httpx.Client
-) -> None:
+def test_without_a_default_route_the_gateway_itself_says_not_found(private: Site, signed_http: httpx.Client) -> None:
     answer = signed_http.get("/elsewhere")
 
     assert (answer.status_code, answer.text) == (404, '{"message":"Not Found"}')
@@ -231,9 +227,7 @@ def test_head_gets_the_headers_alone(site: Site, http: httpx.Client) -> None:
     assert (answer.status_code, answer.headers["x-a"], answer.content) == (404, "1", b"")
 
 
-def test_addresses_of_ninjaone_are_rewritten_where_a_browser_follows_them(
-    site: Site, http: httpx.Client
-) -> None:
+def test_addresses_of_ninjaone_are_rewritten_where_a_browser_follows_them(site: Site, http: httpx.Client) -> None:
     there = "https://eu.ninjarmm.com/ws/oauth/authorize?x=https%3A%2F%2Feu.ninjarmm.com"
     site.answer = lambda _event: {
         "statusCode": 303,
@@ -246,19 +240,14 @@ def test_addresses_of_ninjaone_are_rewritten_where_a_browser_follows_them(
 
     headers = http.get("/notes").headers
 
-    assert (
-        headers["location"]
-        == "http://127.0.0.1:1/eu.ninjarmm.com/ws/oauth/authorize?" + there.partition("?")[2]
-    )
+    assert headers["location"] == "http://127.0.0.1:1/eu.ninjarmm.com/ws/oauth/authorize?" + there.partition("?")[2]
     assert headers["content-security-policy"] == (
         "form-action 'self' http://127.0.0.1:1 http://127.0.0.1:1/eu.ninjarmm.com"
     )
     assert headers["x-other"] == there
 
 
-@pytest.mark.parametrize(
-    "answer", [None, "text", {}, {"statusCode": "200"}, {"statusCode": 200, "body": {1: set()}}]
-)
+@pytest.mark.parametrize("answer", [None, "text", {}, {"statusCode": "200"}, {"statusCode": 200, "body": {1: set()}}])
 def test_what_is_no_answer_is_an_internal_error(site: Site, http: httpx.Client, answer: Any) -> None:
     site.answer = lambda _event: answer if answer != {"statusCode": 200, "body": {1: set()}} else {1, 2}
 
@@ -328,9 +317,7 @@ def signed(
     return http.request(method, path, content=body if sent is None else sent, headers=dict(request.headers))
 
 
-@pytest.mark.parametrize(
-    "path", ["/notes", "/notes/a-b", "/notes?b=2&a=1", "/notes?x=a%20b&y=", "/notes/a%20b"]
-)
+@pytest.mark.parametrize("path", ["/notes", "/notes/a-b", "/notes?b=2&a=1", "/notes?x=a%20b&y=", "/notes/a%20b"])
 def test_a_signed_request_is_let_through(private: Site, signed_http: httpx.Client, path: str) -> None:
     assert signed(signed_http, path=path).status_code == 204
     assert len(private.events) == 1

@@ -255,6 +255,25 @@ def test_a_transaction_is_asked_for_as_its_parts(asked: Any) -> None:
     assert {r.context["dynamodb:enclosingoperation"] for r in got} == {("TransactWriteItems",)}
 
 
+def test_a_batch_of_reads_is_asked_for_key_by_key(asked: Any) -> None:
+    other = {"owner": {"S": "bob"}, "note": {"S": "2"}}
+    wanted = {"Keys": [NOTE, other], "ProjectionExpression": "title"}
+
+    got = asked("dynamodb", "BatchGetItem", RequestItems={"local-Notes": wanted})
+
+    assert {(r.action, r.resource) for r in got} == {("dynamodb:BatchGetItem", TABLE)}
+    assert {r.context["dynamodb:leadingkeys"] for r in got} == {("ann",), ("bob",)}
+    assert {r.context["dynamodb:attributes"] for r in got} == {("note", "owner", "title")}
+    assert {r.context.get("dynamodb:select") for r in got} == {None, ("SPECIFIC_ATTRIBUTES",)}
+
+
+def test_a_decryption_that_names_no_key_is_asked_for_the_one_in_the_ciphertext(asked: Any, stack: Template) -> None:
+    (got,) = asked("kms", "Decrypt", CiphertextBlob=stack.keys[0].id.encode() + b"rest")
+
+    assert got.resource == stack.keys[0].arn
+    assert asked("kms", "Decrypt", CiphertextBlob=b"nothing of ours") == []
+
+
 def test_a_kms_call_names_its_encryption_context(asked: Any, stack: Template) -> None:
     (got,) = asked("kms", "GenerateDataKey", KeyId=stack.keys[0].arn, EncryptionContext={"purpose": "title"})
 
@@ -311,9 +330,8 @@ def test_a_secret_is_asked_for_by_its_arn(asked: Any, stack: Template) -> None:
 @pytest.mark.parametrize(
     ("service", "operation", "params"),
     [
-        ("dynamodb", "BatchGetItem", {}),
+        ("dynamodb", "PutResourcePolicy", {}),
         ("dynamodb", "GetItem", {"TableName": "local-Notes", "Key": NOTE, "AttributesToGet": ["title"]}),
-        ("kms", "Decrypt", {"CiphertextBlob": b""}),
         ("iam", "CreateUser", {}),
     ],
 )

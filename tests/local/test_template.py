@@ -161,6 +161,8 @@ FAULTS: list[Any] = [
     ),
     pytest.param("            Action: kms:*", "            Action: kms:Decrypt", "KeyPolicy", id="key policy"),
     pytest.param('{AWS: "*"}', "{AWS: x}", "may let IAM decide or deny to all", id="key policy for one"),
+    pytest.param("AutoPublishAlias: live", "AutoPublishAlias: now", "called live", id="alias"),
+    pytest.param("WorkFunction.Alias", "WorkFunction.Arn", "\\.Arn", id="reference to an attribute"),
     pytest.param("AES256", "aws:kms", "S3's own keys", id="bucket key"),
     pytest.param("functions/write/", "functions/read", "code of 2 functions", id="folder used twice"),
     pytest.param("functions/write/", "src/write", "CodeUri", id="folder elsewhere"),

@@ -1,0 +1,293 @@
+"""The whole world: one journey through every part, roles held throughout, and what stops it from starting."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Self
+from urllib.parse import parse_qs, urlsplit
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+import httpx
+import pytest
+from botocore.exceptions import ClientError
+
+from local import world as worlds
+from local.http import serve
+from local.product.backend import Backend
+from local.template import TemplateFault
+from local.visitor import Visitor
+from local.world import World
+
+ROOT = Path(__file__).parents[2]
+TENANT = "northwind"
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with World(pumps=False) as made:
+        yield made
+
+
+def connected(world: World) -> str:
+    """Connect as Ana does and give the connection's id."""
+    with Visitor() as ana:
+        ana.open(world.product_url)
+        ana.submit("Ana")
+        ana.arrive()
+        ana.submit("Connect NinjaOne", label="Main account")
+        ana.arrive()
+        ana.submit("Continue to NinjaOne", region="eu")
+        ana.arrive()
+        ana.submit("Sign in", email="ada@nordlicht.example", password="any")
+        ana.arrive()
+        ana.submit("Authorize")
+        ana.arrive()
+        return next(part for part in urlsplit(ana.page.url).path.split("/") if part.startswith("con_"))
+
+
+def backend(world: World) -> Backend:
+    return Backend(world.api_url, world.credentials)
+
+
+def test_a_journey_goes_through_every_part_and_every_call_is_allowed(world: World) -> None:
+    connection = connected(world)
+    token = backend(world).token(TENANT, connection)
+
+    assert world.ninjaone.oracle.accepts("eu.ninjarmm.com", token["access_token"])
+    assert (list(world.failures), dict(world.ledger.refused)) == ([], {})
+    assert {folder for folder, _sid, _action in world.ledger.used} >= {
+        "session",
+        "connect",
+        "authorize",
+        "callback",
+        "complete",
+        "token",
+        "connections",
+    }
+
+
+def test_moving_the_clock_lets_the_sweep_refresh_what_falls_due(world: World) -> None:
+    connection = connected(world)
+    world.clock.advance(3300)
+
+    world.pump()
+
+    assert backend(world).connection(TENANT, connection)["version"] == 2
+    assert (list(world.failures), dict(world.ledger.refused)) == ([], {})
+
+
+def test_by_itself_the_world_refreshes_a_token_that_has_run_out() -> None:
+    with World() as world:
+        connection = connected(world)
+        world.clock.advance(3700)
+
+        token = backend(world).token(TENANT, connection)
+
+        assert world.ninjaone.oracle.accepts("eu.ninjarmm.com", token["access_token"])
+        assert (list(world.failures), dict(world.ledger.refused)) == ([], {})
+
+
+def test_broker_and_ninjaone_share_one_clock(world: World) -> None:
+    world.clock.advance(86_400)
+
+    assert abs(world.ninjaone.now() - world.clock.now()) < 60
+    assert abs(world.broker_for("token").doors.clock.now() - world.clock.now()) < 60
+
+
+def test_a_function_s_broker_can_do_only_what_its_role_allows(world: World) -> None:
+    table = world.template.table("local-ConnectionsTable")
+    key = {"tenant": {"S": "t"}, "connection": {"S": "c"}}
+    broker = world.broker_for("connections")
+
+    with pytest.raises(ClientError, match="dynamodb:GetItem"):
+        broker.doors.aws("dynamodb").get_item(TableName=table.name, Key=key, ProjectionExpression="refresh")
+    assert "Item" not in world.aws("dynamodb").get_item(TableName=table.name, Key=key)
+
+
+def test_what_functions_write_is_json_line_by_line() -> None:
+    heard: list[str] = []
+    with World(pumps=False, write=heard.append) as world:
+        with Visitor() as visitor:
+            visitor.open(world.product_url)
+            visitor.submit("Ana")
+            visitor.arrive()
+            visitor.submit("Connect NinjaOne")
+
+        assert [json.loads(line)["message"] for line in world.log_lines] == ["session.opened"]
+        assert heard == list(world.log_lines)
+
+
+def test_the_product_s_keys_are_the_only_ones_that_open_the_api(world: World) -> None:
+    stranger = httpx.get(f"{world.api_url}/v1/tenants/{TENANT}/connections", trust_env=False)
+
+    assert (stranger.status_code, stranger.text) == (403, '{"message":"Forbidden"}')
+    assert backend(world).connections(TENANT) == []
+
+
+def test_another_provider_stands_in_for_every_host() -> None:
+    asked: list[str] = []
+
+    def provider(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+        asked.append(environ["PATH_INFO"])
+        start_response("302 Found", [("Location", "/sign-in"), ("Content-Length", "0")])
+        return [b""]
+
+    with serve(provider) as other, World(pumps=False, provider=other.url) as world, Visitor() as visitor:
+        visitor.open(world.product_url)
+        visitor.submit("Ana")
+        visitor.arrive()
+        visitor.submit("Connect with your own client app")
+        visitor.arrive()
+        visitor.submit("Continue to NinjaOne", region="eu", client_id="mine", client_secret="my-secret")
+
+        assert visitor.page.location.startswith(f"{other.url}/ws/oauth/authorize?")
+        assert parse_qs(urlsplit(visitor.page.location).query)["client_id"] == ["mine"]
+        assert world.ninjaone_url == other.url
+    assert asked == ["/ws/oauth/authorize"]
+
+
+def test_a_folder_that_the_template_does_not_know_stops_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (*(path.parent.name for path in (ROOT / "functions").glob("*/app.py")), "extra"):
+        (tmp_path / "functions" / name).mkdir(parents=True)
+        (tmp_path / "functions" / name / "app.py").touch()
+    (tmp_path / "template.yaml").write_text((ROOT / "template.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    monkeypatch.setattr(worlds, "ROOT", tmp_path)
+
+    with pytest.raises(TemplateFault, match="functions/extra has only a folder"), World():
+        pass
+
+
+def test_a_function_without_a_folder_stops_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "template.yaml").write_text((ROOT / "template.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    monkeypatch.setattr(worlds, "ROOT", tmp_path)
+
+    with pytest.raises(TemplateFault, match="has no folder"), World():
+        pass
+
+
+def test_a_feed_whose_role_may_not_read_its_queue_stops_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (ROOT / "template.yaml").read_text(encoding="utf-8")
+    assert "sqs:ReceiveMessage" in text
+    (tmp_path / "template.yaml").write_text(text.replace("sqs:ReceiveMessage, ", ""), encoding="utf-8")
+    (tmp_path / "functions").symlink_to(ROOT / "functions")
+    monkeypatch.setattr(worlds, "ROOT", tmp_path)
+
+    with pytest.raises(PermissionError, match="sqs:ReceiveMessage"), World():
+        pass
+
+
+# The command -----------------------------------------------------------------------------------------------
+
+
+class Command:
+    """`python -m local`, running."""
+
+    def __init__(self, *options: str, **environment: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "local", *options],
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def lines(self) -> list[str]:
+        """Read what is printed until it is ready."""
+        assert self.process.stdout
+        printed = []
+        for line in self.process.stdout:
+            printed.append(line.rstrip("\n"))
+            if line == "ready\n":
+                break
+        return printed
+
+    def end(self, number: signal.Signals) -> tuple[int, str, str]:
+        self.process.send_signal(number)
+        out, err = self.process.communicate()
+        return self.process.returncode, out, err
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.communicate()
+
+
+def free_port() -> int:
+    """Find four free ports in a row."""
+    for _ in range(100):
+        with ExitStack() as held:
+            first = urlsplit(held.enter_context(serve(lambda *_: [])).url).port or 0
+            try:
+                for port in range(first + 1, first + 4):
+                    held.enter_context(serve(lambda *_: [], port))
+            except OSError:
+                continue
+            return first
+    raise RuntimeError("no four free ports in a row")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_command_says_where_everything_is_and_ends_cleanly(number: signal.Signals) -> None:
+    port = free_port()
+    with Command(PORT=str(port)) as command:
+        lines = command.lines()
+        answers = [httpx.get(line.split()[1], trust_env=False).status_code for line in lines[:4]]
+        ended = command.end(number)
+
+    assert lines == [
+        f"connect http://127.0.0.1:{port}",
+        f"api http://127.0.0.1:{port + 1}",
+        f"ninjaone http://127.0.0.1:{port + 2}",
+        f"product http://127.0.0.1:{port + 3}",
+        "ready",
+    ]
+    assert answers == [404, 404, 200, 302]
+    assert ended == (0, "", "")
+
+
+def test_a_taken_port_is_said_in_one_sentence() -> None:
+    with serve(lambda *_: []) as other:
+        port = urlsplit(other.url).port
+        with Command("--port", str(port)) as command:
+            out, err = command.process.communicate()
+
+    assert (command.process.returncode, out) == (1, "")
+    assert err == f"local: port {port} on 127.0.0.1 is in use; PORT=n moves all four\n"
+
+
+def test_a_provider_that_does_not_answer_is_said_in_one_sentence() -> None:
+    with serve(lambda *_: []) as other:
+        gone = other.url
+    with Command("--port", str(free_port()), "--provider", gone) as command:
+        out, err = command.process.communicate()
+
+    assert command.process.returncode == 1
+    assert [line.split()[0] for line in out.splitlines()] == ["connect", "api"]
+    assert err == f"local: ninjaone does not answer at {gone}\n"
+
+
+def test_log_lines_go_to_standard_error_when_asked_for() -> None:
+    with Command("--port", str(free_port()), "--verbose") as command:
+        product = command.lines()[3].split()[1]
+        with Visitor() as visitor:
+            visitor.open(product)
+            visitor.submit("Ana")
+            visitor.arrive()
+            visitor.submit("Connect NinjaOne")
+        code, out, err = command.end(signal.SIGTERM)
+
+    assert (code, out) == (0, "")
+    assert "session.opened" in [json.loads(line)["message"] for line in err.splitlines()]
