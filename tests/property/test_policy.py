@@ -1,0 +1,76 @@
+"""Decisions about time hold for all times."""
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker import policy
+from broker.model import ConnectionId, Instant, Reason
+from broker.policy import Timing
+
+INSTANTS = st.integers(0, 4_000_000_000).map(Instant)
+JITTER = st.floats(0, 1, exclude_max=True)
+CONNECTIONS = st.text("abcdefghijklmnopqrstuvwxyz234567", min_size=26, max_size=26)
+
+
+@given(INSTANTS, INSTANTS, JITTER)
+def test_a_refresh_is_due_within_a_tokens_life_and_never_in_the_past(
+    now: Instant, expires_at: Instant, jitter: float
+) -> None:
+    due = policy.refresh_at(now, expires_at, jitter)
+
+    assert now <= due <= max(now, expires_at)
+    assert due == now or due - now <= policy.LATEST * (expires_at - now)
+
+
+@given(CONNECTIONS)
+def test_every_connection_has_one_shard_for_ever(name: str) -> None:
+    connection = ConnectionId(f"con_{name}")
+
+    assert policy.shard(connection) == policy.shard(ConnectionId(str(connection)))
+    assert 0 <= policy.shard(connection) < policy.SHARDS
+
+
+@given(st.integers(0, 10_000))
+def test_a_brake_holds_a_minute_to_a_quarter_of_an_hour_and_never_less_than_the_one_before(level: int) -> None:
+    assert 60 <= policy.brake_for(level) <= policy.brake_for(level + 1) <= 900
+
+
+@given(INSTANTS, INSTANTS, st.booleans())
+def test_there_is_always_a_reason(consented_at: Instant, now: Instant, doubt: bool) -> None:
+    reason = policy.reason_for(doubt=doubt, consented_at=consented_at, now=now)
+
+    assert reason in {Reason.LOST_IN_ROTATION, Reason.CONSENT_ENDED, Reason.REVOKED}
+    assert (reason is Reason.LOST_IN_ROTATION) is doubt
+
+
+@given(INSTANTS, st.lists(st.integers(1, 12 * 3600), max_size=200))
+def test_whoever_looks_often_is_warned_once_before_day_25_daily_after_it_and_never_after_day_35(
+    consented_at: Instant, gaps: list[int]
+) -> None:
+    now, warned_at, warnings = consented_at, None, list[int]()
+    for gap in gaps:
+        now = Instant(now + gap)
+        if policy.consent_warning_due(consented_at=consented_at, warned_at=warned_at, now=now):
+            warned_at = now
+            warnings.append(now - consented_at)
+
+    assert all(policy.CONSENT_WARN <= age < policy.CONSENT_OUTLIVED for age in warnings)
+    assert len([age for age in warnings if age < policy.CONSENT_DAILY]) <= 1
+    assert all(later - earlier >= policy.DAY for earlier, later in pairwise(warnings))
+
+
+@given(INSTANTS, INSTANTS)
+def test_an_estimate_is_given_exactly_until_it_was_outlived(consented_at: Instant, now: Instant) -> None:
+    estimate = policy.consent_ends_at(consented_at, now)
+
+    assert (estimate is None) is (now - consented_at >= policy.CONSENT_OUTLIVED)
+
+
+@given(st.integers(135, 900))
+def test_every_bound_of_a_refresh_lies_within_the_one_around_it(function: int) -> None:
+    timing = Timing(function)
+
+    assert timing.sink < timing.saving < timing.after_gate < timing.whole <= timing.function < timing.lease
+    assert timing.lease >= timing.function + timing.quarantine + timing.skew

@@ -1,0 +1,130 @@
+"""Decisions about time, at their edges."""
+
+import pytest
+
+from broker import policy
+from broker.config import Config
+from broker.errors import Misconfigured
+from broker.model import ConnectionId, Instant, Reason, Seconds
+from broker.policy import Timing
+
+DAY = 86_400
+NOW = Instant(1_800_000_000)
+
+
+def ago(days: float) -> Instant:
+    return Instant(NOW - int(days * DAY))
+
+
+def test_a_lease_outlives_its_holder_a_late_request_and_clocks_that_differ() -> None:
+    timing = Timing(180)
+
+    assert timing.lease == 180 + 60 + 10
+    assert timing.whole == 10 + timing.after_gate == 135
+    assert timing.after_gate == 5 + 65 + timing.save + timing.saving == 125
+    assert timing.saving == 15 + 10
+
+
+def test_a_function_with_too_little_time_is_refused() -> None:
+    assert Timing(135).lease == 205
+
+    with pytest.raises(Misconfigured, match="at least 135 seconds"):
+        Timing(134)
+
+
+def test_the_templates_timeout_leaves_room_for_a_whole_refresh(config: Config) -> None:
+    assert Timing(config.refresh_timeout).whole <= config.refresh_timeout
+
+
+def test_a_refresh_is_begun_three_leases_before_a_token_of_an_hour_ends() -> None:
+    latest = policy.refresh_at(NOW, Instant(NOW + 3600), 1.0)
+
+    assert NOW + 3600 - latest >= 3 * Timing(180).lease
+
+
+def test_a_refresh_is_due_between_half_and_six_tenths_of_a_tokens_life() -> None:
+    assert policy.refresh_at(NOW, Instant(NOW + 3600), 0.0) == NOW + 1800
+    assert policy.refresh_at(NOW, Instant(NOW + 3600), 1.0) == NOW + 2160
+
+
+def test_a_token_that_ended_is_due_at_once() -> None:
+    assert policy.refresh_at(NOW, Instant(NOW - 10), 0.5) == NOW
+
+
+def test_connections_spread_over_every_shard() -> None:
+    shards = {policy.shard(ConnectionId(f"con_{number}")) for number in range(200)}
+
+    assert shards == set(range(policy.SHARDS))
+
+
+def test_a_brake_doubles_up_to_a_quarter_of_an_hour() -> None:
+    assert [policy.brake_for(level) for level in (0, 1, 2, 3, 4, 5, 1000)] == [60, 120, 240, 480, 900, 900, 900]
+
+
+@pytest.mark.parametrize(
+    ("tried", "dead", "incident"),
+    [
+        (5, 5, False),
+        (6, 6, True),
+        (300, 6, False),
+        (299, 6, True),
+        (10_000, 200, False),
+        (10_000, 201, True),
+        (0, 0, False),
+    ],
+)
+def test_many_dead_verdicts_at_once_are_ninjaones_fault(tried: int, dead: int, *, incident: bool) -> None:
+    assert policy.is_incident(tried, dead) is incident
+
+
+@pytest.mark.parametrize(
+    ("days", "doubt", "reason"),
+    [
+        (0, True, Reason.LOST_IN_ROTATION),
+        (30, True, Reason.LOST_IN_ROTATION),
+        (0, False, Reason.REVOKED),
+        (28.99, False, Reason.REVOKED),
+        (29, False, Reason.CONSENT_ENDED),
+        (30, False, Reason.CONSENT_ENDED),
+        (34.99, False, Reason.CONSENT_ENDED),
+        (35, False, Reason.REVOKED),
+        (400, False, Reason.REVOKED),
+    ],
+)
+def test_the_reason_is_the_honest_one(days: float, *, doubt: bool, reason: Reason) -> None:
+    assert policy.reason_for(doubt=doubt, consented_at=ago(days), now=NOW) is reason
+
+
+@pytest.mark.parametrize(
+    ("days", "warned", "due"),
+    [
+        (20.99, None, False),
+        (21, None, True),
+        (22, 1, False),
+        (24.99, 3.9, False),
+        (25, None, True),
+        (25, 4, True),
+        (25, 0.5, False),
+        (26, 1, True),
+        (34.99, 1, True),
+        (35, None, False),
+        (35, 5, False),
+    ],
+)
+def test_the_end_of_consent_is_announced_from_day_21_and_daily_from_day_25(
+    days: float, warned: float | None, *, due: bool
+) -> None:
+    warned_at = None if warned is None else ago(warned)
+
+    assert policy.consent_warning_due(consented_at=ago(days), warned_at=warned_at, now=NOW) is due
+
+
+def test_the_end_of_consent_is_estimated_until_it_was_outlived() -> None:
+    assert policy.consent_ends_at(ago(0), NOW) == NOW + 30 * DAY
+    assert policy.consent_ends_at(ago(34.99), NOW) == ago(4.99)
+    assert policy.consent_ends_at(ago(35), NOW) is None
+
+
+def test_what_a_person_waits_for_ends_before_api_gateway_cuts_it_off() -> None:
+    assert policy.EXCHANGE_TIMEOUT + policy.LOOK_TIMEOUT < 29
+    assert Seconds(60) >= policy.CODE_LIFE + policy.EXCHANGE_TIMEOUT
