@@ -67,6 +67,7 @@ class World:
         port: int = 0,
         pumps: bool = True,
         provider: str = "",
+        template: Path = ROOT / "template.yaml",
         parameters: Mapping[str, str] | None = None,
         principals: Iterable[Principal] = (DEMO,),
         write: Callable[[str], None] | None = None,
@@ -76,11 +77,13 @@ class World:
         port         the first of four; 0 takes free ones
         pumps        queues, stream and schedule work by themselves; without, `pump` works them
         provider     the address of another authorization server that stands in for every NinjaOne host
+        template     what to run; its functions are those of this repository
         parameters   parameters of the template beside those that the world gives
         principals   who may call the private API; the first one is the product's
         write        hears every log line too
         """
         self._port, self._pumps, self._provider = port, pumps, provider.rstrip("/")
+        self._path = template
         self._parameters = dict(parameters or {})
         self._principals = tuple(principals)
         self._write = write
@@ -98,7 +101,7 @@ class World:
     def __enter__(self) -> Self:
         with ExitStack() as opening:
             doors = self._listen(opening)
-            self.template = read(ROOT / "template.yaml", self._given())
+            self.template = read(self._path, self._given())
             self._account = opening.enter_context(Aws(self.template, self.clock.now))
             self.aws = self._account.client
             self._found()

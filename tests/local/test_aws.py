@@ -183,6 +183,14 @@ def test_the_account_is_empty_again_in_the_next_world(stack: Template, clock: Cl
             dynamodb.put_item(TableName=stack.tables[0].name, Item=NOTE)
 
 
+def test_a_call_that_outlives_the_world_reaches_nothing(stack: Template, clock: Clock) -> None:
+    with Aws(stack, clock.now) as aws:
+        dynamodb = aws.client("dynamodb")
+
+    with pytest.raises(ConnectionError, match="no AWS here"):
+        dynamodb.list_tables()
+
+
 # Roles -----------------------------------------------------------------------------------------------------
 
 

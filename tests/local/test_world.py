@@ -157,7 +157,6 @@ def test_a_folder_that_the_template_does_not_know_stops_the_start(
     for name in (*(path.parent.name for path in (ROOT / "functions").glob("*/app.py")), "extra"):
         (tmp_path / "functions" / name).mkdir(parents=True)
         (tmp_path / "functions" / name / "app.py").touch()
-    (tmp_path / "template.yaml").write_text((ROOT / "template.yaml").read_text(encoding="utf-8"), encoding="utf-8")
     monkeypatch.setattr(worlds, "ROOT", tmp_path)
 
     with pytest.raises(TemplateFault, match="functions/extra has only a folder"), World():
@@ -165,24 +164,28 @@ def test_a_folder_that_the_template_does_not_know_stops_the_start(
 
 
 def test_a_function_without_a_folder_stops_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "template.yaml").write_text((ROOT / "template.yaml").read_text(encoding="utf-8"), encoding="utf-8")
     monkeypatch.setattr(worlds, "ROOT", tmp_path)
 
     with pytest.raises(TemplateFault, match="has no folder"), World():
         pass
 
 
-def test_a_feed_whose_role_may_not_read_its_queue_stops_the_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_feed_whose_role_may_not_read_its_queue_stops_the_start(tmp_path: Path) -> None:
     text = (ROOT / "template.yaml").read_text(encoding="utf-8")
     assert "sqs:ReceiveMessage" in text
     (tmp_path / "template.yaml").write_text(text.replace("sqs:ReceiveMessage, ", ""), encoding="utf-8")
-    (tmp_path / "functions").symlink_to(ROOT / "functions")
-    monkeypatch.setattr(worlds, "ROOT", tmp_path)
 
-    with pytest.raises(PermissionError, match="sqs:ReceiveMessage"), World():
+    with pytest.raises(PermissionError, match="sqs:ReceiveMessage"), World(template=tmp_path / "template.yaml"):
         pass
+
+
+def test_after_a_start_that_failed_the_next_one_succeeds(tmp_path: Path) -> None:
+    (tmp_path / "template.yaml").write_text("Resources: {}", encoding="utf-8")
+
+    with pytest.raises(TemplateFault), World(template=tmp_path / "template.yaml"):
+        pass
+    with World(pumps=False) as world:
+        assert httpx.get(world.product_url, trust_env=False).status_code == 302
 
 
 # The command -----------------------------------------------------------------------------------------------
