@@ -1,0 +1,129 @@
+"""The whole journey in a real browser, on a phone and on a desk, by day and by night."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from local.ninjaone.seed import CUSTOMER_APPS
+from local.world import World
+from tests.browser.conftest import PageAt, Picture
+
+pytestmark = pytest.mark.browser
+
+AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+ADA = "ada@nordlicht.example"
+LOOKS = [(390, "light"), (390, "dark"), (1280, "light"), (1280, "dark")]
+PATIENCE = 60_000  # milliseconds until a page that never changes fails the test
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with World() as world:
+        yield world
+
+
+@contextmanager
+def no_complaints(page: Page) -> Iterator[None]:
+    """Fail when the browser reports a script error or something that a page's policy blocked."""
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    yield
+    assert said == []
+
+
+def sign_in(page: Page, world: World, name: str) -> None:
+    page.goto(world.product_url)
+    page.get_by_role("button", name=name).click()
+
+
+def agree(page: Page, decision: str = "Authorize") -> None:
+    page.get_by_label("Email").fill(ADA)
+    page.get_by_label("Password").fill("any")
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name=decision).click()
+
+
+def barriers(page: Page) -> list[str]:
+    """Name every rule of axe-core that the page breaks, with the element."""
+    page.evaluate(AXE)
+    found = json.loads(page.evaluate("axe.run().then(JSON.stringify)"))["violations"]
+    return [f"{rule['id']}: {node['html']}" for rule in found for node in rule["nodes"]]
+
+
+def fits(page: Page) -> bool:
+    """Say whether nothing reaches beyond the screen's side."""
+    return bool(page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))
+
+
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
+def test_a_customer_connects_sees_it_renewed_uses_it_and_disconnects(
+    world: World, page_at: PageAt, picture: Picture, width: int, scheme: str
+) -> None:
+    page = page_at(width, scheme)
+
+    def stop(name: str) -> None:
+        assert fits(page), name
+        assert barriers(page) == [], name
+        picture(page, f"journey {name} {width} {scheme}")
+
+    with no_complaints(page):
+        sign_in(page, world, "Ana")
+        stop("1 integrations")
+        page.get_by_role("button", name="Connect NinjaOne").click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text("Tidewater")
+        stop("2 connect")
+        page.get_by_label("Europe").check()
+        page.get_by_role("button", name="Continue to NinjaOne").click()
+        page.get_by_label("Email").fill(ADA)
+        stop("3 ninjaone sign in")
+        page.get_by_role("button", name="Sign in").click()
+        stop("4 ninjaone consent")
+        page.get_by_role("button", name="Authorize").click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text("Main account")
+        expect(page.locator("[data-show=left]")).to_contain_text("min", timeout=PATIENCE)
+        stop("5 connected")
+
+        world.clock.advance(3300)
+        expect(page.locator("[data-show=changes]")).to_contain_text("Version 2", timeout=PATIENCE)
+        stop("6 renewed")
+        page.get_by_role("button", name="Use the token").click()
+        expect(page.get_by_role("main")).to_contain_text("Bäckerei Krüger")
+        stop("7 used")
+        page.get_by_role("button", name="Disconnect").click()
+        expect(page.get_by_role("status")).to_contain_text("NinjaOne has revoked the access")
+        stop("8 disconnected")
+
+
+def test_a_customer_connects_with_their_own_client_app(world: World, page_at: PageAt, picture: Picture) -> None:
+    page = page_at(390, "light")
+    client_id, client_secret = CUSTOMER_APPS["eu"]
+
+    with no_complaints(page):
+        sign_in(page, world, "Chloe")
+        page.get_by_role("button", name="Connect with your own client app").click()
+        page.get_by_label("Europe").check()
+        expect(page.get_by_text(f"{world.connect_url}/callback/eu", exact=True)).to_be_visible()
+        page.get_by_label("Client id").fill(client_id)
+        page.get_by_label("Client secret").fill(client_secret)
+        picture(page, "journey own app")
+        page.get_by_role("button", name="Continue to NinjaOne").click()
+        agree(page)
+        expect(page.get_by_role("main")).to_contain_text("your own")
+
+
+def test_a_customer_who_says_no_is_told_what_to_do(world: World, page_at: PageAt, picture: Picture) -> None:
+    page = page_at(390, "dark")
+
+    with no_complaints(page):
+        sign_in(page, world, "Ben")
+        page.get_by_role("button", name="Connect NinjaOne").click()
+        page.get_by_label("Europe").check()
+        page.get_by_role("button", name="Continue to NinjaOne").click()
+        agree(page, "Deny access")
+        expect(page.get_by_role("alert")).to_contain_text("NinjaOne was not connected")
+        picture(page, "journey denied")

@@ -1,0 +1,162 @@
+"""The product and the broker together: what happens to a customer's connection, as the customer sees it."""
+
+from collections.abc import Iterator
+
+import pytest
+from botocore.credentials import Credentials
+
+from local.product.backend import Backend, Problem
+from local.visitor import Page, Visitor
+from local.world import World
+
+NORDLICHT, RHONE = "ada@nordlicht.example", "ada@rhone.example"  # two NinjaOne accounts on the same host
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with World(pumps=False) as world:
+        yield world
+
+
+@pytest.fixture
+def ana(world: World) -> Iterator[Visitor]:
+    with Visitor() as visitor:
+        visitor.open(world.product_url)
+        visitor.submit("Ana")
+        visitor.arrive()
+        yield visitor
+
+
+def agree(visitor: Visitor, email: str = NORDLICHT) -> Page:
+    """From the connect page through NinjaOne to wherever that ends."""
+    visitor.arrive()
+    visitor.submit("Continue to NinjaOne", region="eu")
+    if visitor.arrive().heading == "Sign in":
+        visitor.submit("Sign in", email=email, password="any")
+        visitor.arrive()
+    visitor.submit("Authorize")
+    return visitor.arrive()
+
+
+def connected(visitor: Visitor) -> str:
+    """Connect; gives the address of the connection's page."""
+    visitor.submit("Connect NinjaOne")
+    return agree(visitor).url
+
+
+def test_a_connection_is_seen_in_its_own_tenant_only(world: World, ana: Visitor) -> None:
+    address = connected(ana)
+
+    with Visitor() as chloe:
+        chloe.open(world.product_url)
+        chloe.submit("Chloe")
+        assert "Nothing is connected yet" in chloe.arrive().text
+        refused = chloe.get(address)
+
+    assert refused.status == 404
+    assert "It was disconnected" not in refused.text
+
+
+def test_no_page_and_no_address_holds_a_token(world: World, ana: Visitor) -> None:
+    connected(ana)
+    ana.submit("Use the token")
+
+    state = world.ninjaone.state
+    secrets = [*state.access_tokens, *state.refresh_tokens]
+    assert len(secrets) == 2
+    for page in ana.pages:
+        assert not [secret for secret in secrets if secret in page.answer.text or secret in page.url]
+
+
+def test_the_page_s_script_sees_a_refresh(world: World, ana: Visitor) -> None:
+    address = connected(ana)
+    before = ana.get(address + "/state").answer.json()
+
+    world.clock.advance(3300)
+    world.pump()
+
+    after = ana.get(address + "/state").answer.json()
+    assert (before["version"], after["version"]) == (1, 2)
+    assert after["expires_at"] > before["expires_at"]
+    assert after["now"] >= before["now"] + 3300
+    assert after["status"] == "active"
+
+
+def test_an_access_that_was_revoked_is_told_and_a_reconnect_keeps_the_id(world: World, ana: Visitor) -> None:
+    address = connected(ana)
+    [grant] = world.ninjaone.oracle.grants()
+    world.ninjaone.admin.revoke_grant(grant.id)
+    for _ in range(2):
+        world.clock.advance(3300)
+        world.pump()
+
+    told = ana.get(address)
+    assert "Reconnect needed" in told.text
+    assert "NinjaOne no longer accepts the access that was given." in told.text
+    refused = ana.submit("Use the token")
+    assert refused.status == 409
+    assert "Open the connection and choose Reconnect" in refused.text
+
+    ana.get(address)
+    ana.submit("Reconnect")
+    again = agree(ana)
+
+    assert again.url == address
+    assert "Active" in again.text
+    assert ana.submit("Use the token").status == 200
+
+
+def test_a_reconnect_with_another_account_is_refused_unless_it_was_allowed(world: World, ana: Visitor) -> None:
+    address = connected(ana)
+    ana.jar.clear("127.0.0.1", "/eu.ninjarmm.com")
+
+    ana.submit("Reconnect")
+    refused = agree(ana, RHONE)
+
+    assert refused.status == 409
+    assert "tick the box that allows it" in refused.text
+    assert "Bäckerei Krüger" in ana.get(address).text
+
+    ana.submit("Reconnect", switch="yes")
+    assert "Atelier Lumière" in agree(ana, RHONE).text
+
+
+def test_a_link_for_somebody_else_makes_a_connection_that_waits_for_approval(world: World, ana: Visitor) -> None:
+    shown = ana.submit("Connect NinjaOne", binding="approval")
+    link = next(link for link in shown.links if "/connect/ses_" in link)
+    with Visitor() as administrator:
+        administrator.get(link)
+        ended = agree(administrator)
+    world.pump()
+
+    ana.open(world.product_url)
+    assert "Thank you, your part is done" in ended.text
+    assert "Waiting for approval" in ana.page.text
+
+    ana.get(next(link for link in ana.page.links if "/connections/con_" in link))
+    assert "If the account below is yours, approve it" in ana.page.text
+    ana.submit("Approve")
+    assert "may use this connection now" in ana.arrive().text
+    assert "Hafen Nord" in ana.submit("Use the token").text
+
+
+def test_what_ninjaone_s_api_refuses_is_told_in_words(world: World, ana: Visitor) -> None:
+    address = connected(ana)
+    for token in world.ninjaone.state.access_tokens.values():
+        token.revoked = True
+
+    page = ana.submit("Use the token")
+
+    assert (page.status, page.heading) == (502, "NinjaOne answered 401")
+    assert "What to do" in page.text
+    assert "Active" in ana.get(address).text
+
+
+def test_an_identity_that_aws_does_not_know_is_refused_before_any_function_runs(world: World) -> None:
+    stranger = Backend(world.api_url, Credentials("AKIDUNKNOWN", "guess"))
+
+    with pytest.raises(Problem) as refused:
+        stranger.connections("northwind")
+
+    assert (refused.value.status, refused.value.detail) == (403, "Forbidden")
+    assert list(world.log_lines) == []

@@ -1,0 +1,47 @@
+"""The tour walks the whole journey, prints what it checked and no secret, and fails when a step fails."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from local.tour import main
+from local.world import World
+
+
+def issued(world: World) -> set[str]:
+    """List all that must not be printed: what NinjaOne issued, and the client secrets."""
+    state = world.ninjaone.state
+    secrets = {app.secret for app in state.apps.values()}
+    return {*state.codes, *state.access_tokens, *state.refresh_tokens, *state.sessions, *secrets}
+
+
+def test_the_tour_checks_every_step_and_prints_no_secret(capsys: pytest.CaptureFixture[str]) -> None:
+    world = World()
+
+    status = main(lambda: world)
+
+    printed = capsys.readouterr().out
+    numbers = [int(number) for number in re.findall(r"^ok +(\d+)  \S", printed, re.MULTILINE)]
+    assert status == 0
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert printed.splitlines()[-1] == f"{len(numbers)} steps, every one checked"
+    assert {secret for secret in issued(world) if secret in printed} == set()
+    assert len(issued(world)) > 20
+
+
+def test_a_step_that_misses_says_what_was_expected_and_what_was_seen(capsys: pytest.CaptureFixture[str]) -> None:
+    @contextmanager
+    def without_a_way_back() -> Iterator[World]:
+        with World() as world:
+            world.ninjaone.switches.update({"deny": "no_redirect"})
+            yield world
+
+    status = main(without_a_way_back)
+
+    missed = capsys.readouterr().out.splitlines()[-3:]
+    assert status == 1
+    assert re.fullmatch(r"NO +\d+  Ben denies access at NinjaOne; the product says so", missed[0])
+    assert re.fullmatch(r" +expected  \(200, 'NinjaOne was not connected', 'What to do'\)", missed[1])
+    assert re.fullmatch(r" +got       \(200,\)", missed[2])
