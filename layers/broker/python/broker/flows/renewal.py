@@ -167,7 +167,7 @@ class Renewal:
         try:
             rescued = self._rescue.get(ref, held.version)
         except Busy:
-            self._settle.release(held, shift, retry_in=policy.BRAKE_FIRST)
+            self._settle.release(held, shift, retry_in=None)
             raise
         if rescued is not None:
             self._keep.adopt(held, rescued, shift)
