@@ -171,6 +171,6 @@ def _parts(blob: bytes) -> tuple[bytes, bytes, bytes]:
     if len(blob) < 3 or blob[0] != FORMAT:
         raise SealBroken
     start = 3 + int.from_bytes(blob[1:3], "big")
-    if len(blob) < start + _NONCE + 16:
+    if start == 3 or len(blob) < start + _NONCE + 16:
         raise SealBroken
     return blob[3:start], blob[start : start + _NONCE], blob[start + _NONCE :]
