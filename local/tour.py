@@ -266,7 +266,7 @@ def stranger(tour: Tour) -> None:
     tour.refused("the broker refuses Dev's tenant", "binding-mismatch", partial(finish, "southgate", session, proof))
     tour.refused("…and Ana's without her verifier", "binding-mismatch", partial(finish, "northwind", session, proof))
     tour.equal("no token ever existed", tokens_issued(tour), before)
-    tour.says("the callback cannot be loaded again", dev.get(back.location), "It was used before", status=400)
+    tour.says("the callback cannot be loaded again", dev.open(back.location), "It was used before", status=400)
 
 
 def walk(tour: Tour) -> None:
