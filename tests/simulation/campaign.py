@@ -7,19 +7,12 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 
-from tests.simulation.swarm import Run
+from tests.simulation.swarm import CALLS, Run
 
 REPLAYED = 50  # every so many seeds one is run twice, to see the same trace
 CHUNK = 25  # seeds that a process works before it reports
 
-KILLED = [
-    f"refresh: {call} {kind}"
-    for call in (
-        "ssm.get_parameter", "dynamodb.get_item", "kms.decrypt", "kms.generate_data_key",
-        "secretsmanager.get_secret_value", "dynamodb.update_item", "s3.get_object", "s3.put_object", "ninjaone.token",
-    )
-    for kind in ("killed_before", "killed_after")
-]  # fmt: skip
+KILLED = [f"refresh: {call.partition(' ')[0]} {kind}" for call in CALLS for kind in ("killed_before", "killed_after")]
 
 MUST: dict[str, tuple[str, ...]] = {
     "a rescued token adopted": ("said refresh.rescued",),

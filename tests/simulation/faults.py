@@ -72,6 +72,9 @@ class Plan(Protocol):
     def chance(self, probability: float) -> bool:
         """Decide something that may be or not."""
 
+    def granted(self) -> None:
+        """Hear that new tokens have just arrived: the worst moment for anything to fail."""
+
 
 @dataclass
 class Outage:
@@ -96,6 +99,8 @@ class Swarm:
     """Faults at random: each kind with a probability of its own, and outages.
 
     rates   service (`ninjaone`, `aws`) → kind → probability for each call
+    aim     a call of the refresh function and what it meets more often than anything else
+    spoil   probability that the stores begin to fail just when tokens arrived
     """
 
     random: Random
@@ -103,6 +108,8 @@ class Swarm:
     outages: list[Outage]
     now: "Now"
     quiet_from: float
+    aim: tuple[str, str] = ("", "")
+    spoil: float = 0.0
     throttled: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def fault(self, point: Point) -> str:
@@ -112,6 +119,8 @@ class Swarm:
             if outage.strikes(point, self.now()):
                 return outage.kind
         place = (point.service, point.operation)
+        if point.function == "refresh" and f"{point.service}.{point.operation}" == self.aim[0] and self.chance(0.1):
+            return self.aim[1]
         if self.throttled.get(place, 0):
             self.throttled[place] -= 1
             return "throttled"
@@ -125,6 +134,16 @@ class Swarm:
 
     def chance(self, probability: float) -> bool:
         return self.random.random() < probability
+
+    def granted(self) -> None:
+        if self.now() >= self.quiet_from or not self.chance(self.spoil):
+            return
+        end = self.now() + self.random.choice([1.0, 40.0, 400.0])
+        kind = self.random.choice(["refused", "throttled", "timed_out", "lost_ack", "unreachable"])
+        self.outages.append(Outage("dynamodb", frozenset({"update_item"}), kind, self.now(), end))
+        if self.chance(0.3):
+            end = self.now() + self.random.choice([40.0, 400.0])
+            self.outages.append(Outage("s3", frozenset(), "refused", self.now(), end))
 
     def _drawn(self, rates: Mapping[str, float]) -> str:
         drawn = self.random.random()
@@ -143,21 +162,35 @@ class Now(Protocol):
 
 @dataclass
 class Script:
-    """Exactly these faults, by the number of the call; everything else takes one short, fixed time."""
+    """Exactly these faults; everything else takes one short, fixed time.
+
+    faults      which of the numbered calls meets what
+    functions   whose calls are numbered, once `armed`
+    points      the numbered calls so far
+    down        calls that are refused, whoever makes them
+    sinking     from the next granted refresh on, no write to a row succeeds
+    """
 
     faults: Mapping[int, str]
-    repeats: dict[tuple[str, str], int] = field(default_factory=dict)
+    functions: frozenset[str]
+    armed: bool = False
+    throttled: int = 0
     points: list[Point] = field(default_factory=list)
+    down: frozenset[str] = frozenset()
+    sinking: bool = False
 
     def fault(self, point: Point) -> str:
+        if f"{point.service}.{point.operation}" in self.down:
+            return "refused"
+        if not self.armed or point.function not in self.functions:
+            return ""
         self.points.append(point)
-        place = (point.service, point.operation)
-        if self.repeats.get(place, 0):
-            self.repeats[place] -= 1
-            return "throttled"
-        kind = self.faults.get(point.number, "")
+        kind = self.faults.get(len(self.points) - 1, "")
         if kind == "throttled":
-            self.repeats[place] = 2
+            self.throttled = 3
+        if self.throttled and point.service != "ninjaone":
+            self.throttled -= 1
+            return "throttled"
         return kind
 
     def delay(self, most: float) -> float:
@@ -165,3 +198,7 @@ class Script:
 
     def chance(self, probability: float) -> bool:
         return probability >= 0.5
+
+    def granted(self) -> None:
+        if self.sinking:
+            self.down = frozenset({"dynamodb.update_item"})

@@ -126,7 +126,7 @@ def needs_reauth_is_true(world: "World", key: Ref, old: Item | None, new: Item |
     """status → needs_reauth ⇒ live(c) ∩ D(c) = ∅, or a scope was withdrawn."""
     if new is None or new.get("status") != {"S": "needs_reauth"} or new.get("reason") == {"S": "scope_withdrawn"}:
         return None
-    if old is not None and old.get("status") == new["status"]:
+    if world.restoring or (old is not None and old.get("status") == new["status"]):
         return None
     world.history.reached[f"needs_reauth {new['reason']['S']}"] += 1
     grant = world.history.grant_of.get(key, "")

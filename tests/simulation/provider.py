@@ -98,6 +98,8 @@ class Transport(httpx.BaseTransport):
         if kind == "reset_after":
             raise httpx.RemoteProtocolError("simulated")
         world.history.delivered(exchange)
+        if exchange.is_refresh and exchange.status == 200:
+            world.plan.granted()
         if kind == "killed_after":
             raise world.kill_current()
         return reply

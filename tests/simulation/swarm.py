@@ -16,6 +16,12 @@ from tests.simulation.world import START, World, environment
 QUIET = 3 * 3600.0  # seconds at the end in which nothing fails and everything must heal
 CLUMSY = frozenset({"killed_before", "killed_after", "killed_during", "hangs", "slow", "lost_request"})
 
+CALLS = (
+    "ssm.get_parameter", "dynamodb.batch_get_item", "dynamodb.get_item", "kms.decrypt", "kms.generate_data_key",
+    "secretsmanager.get_secret_value", "dynamodb.update_item", "s3.get_object", "s3.put_object",
+    "ninjaone.token refresh_token",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Knobs:
@@ -35,6 +41,8 @@ class Knobs:
     rates: dict[str, dict[str, float]]
     switches: dict[str, Any]
     outages: int
+    aim: tuple[str, str]
+    spoil: float
     trouble: tuple[str, ...]
 
 
@@ -44,6 +52,7 @@ ROTATIONS = get_args(get_type_hints(Switches)["rotation"])
 def knobs(random: Random) -> Knobs:
     """Draw a configuration: each kind of fault is absent from about half of the seeds."""
     heavy = random.choice([0.0, 0.01, 0.03, 0.08])
+    aim = random.choice([("", ""), (random.choice(CALLS), random.choice(("killed_before", "killed_after")))])
     return Knobs(
         people=random.choice([1, 1, 2, 3, 5]),
         hours=random.choice([1.5, 3.0, 5.0]),
@@ -58,6 +67,8 @@ def knobs(random: Random) -> Knobs:
         },
         switches=_switches(random),
         outages=random.choice([0, 0, 1, 3]),
+        aim=aim,
+        spoil=0.7 if aim[0].startswith("s3") else random.choice([0.0, 0.0, 0.05, 0.3]),
         trouble=tuple(each for each in troubles.TROUBLES if random.random() < 0.15),
     )
 
@@ -70,7 +81,7 @@ def _rates(random: Random, kinds: tuple[str, ...], heavy: float) -> dict[str, fl
 def _switches(random: Random) -> dict[str, Any]:
     return {
         "rotation": random.choice(ROTATIONS),
-        "grace_seconds": random.choice([10, 30, 120]),
+        "grace_seconds": random.choice([30, 120, 600]),
         "access_token_seconds": random.choice([3600, 3600, 7200]),
         "expires_in": random.choice(["present", "present", "omit"]),
         "dead_refresh_error": random.choice(["invalid_token", "invalid_grant", "expired_token"]),
@@ -106,7 +117,15 @@ class Run:
 
     def _plan(self, world: World) -> Swarm:
         outages = [self._outage(world.random) for _ in range(self.knobs.outages)]
-        return Swarm(world.random, self.knobs.rates, outages, world.now, self.quiet)
+        return Swarm(
+            world.random,
+            self.knobs.rates,
+            outages,
+            world.now,
+            self.quiet,
+            self.knobs.aim,
+            self.knobs.spoil,
+        )
 
     def _outage(self, random: Random) -> Outage:
         writes = frozenset({"update_item", "put_object", "delete_item"})

@@ -78,7 +78,12 @@ def disconnect(run: "Run", _number: int) -> None:
     if not run.refs:
         return
     ref = world.random.choice(run.refs)
-    if any(each.instance.function == "refresh" for each in world.running):
+    if world.random.random() < 0.5:
+        order = {"why": "urgent", "min_ttl": 3600, "connections": [list(ref)]}
+        world.history.wanted[ref] = 3600
+        world.sqs.send_message(QueueUrl=world.config.urgent_queue, MessageBody=json.dumps(order))
+        world.scheduler.wait(world.plan.delay(1.5))
+    if any(each.function == "refresh" for each in world.running):
         world.history.reached["disconnect during a refresh"] += 1
     for _ in range(5):
         if gateway.status(world.people.disconnect(ref)) in {200, 409}:
