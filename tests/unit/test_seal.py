@@ -1,0 +1,330 @@
+"""Secrets at rest: exact bytes, one place for each sealed value, data keys kept for minutes."""
+
+import json
+from collections.abc import Callable, Iterator
+from itertools import product
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from broker.adapters import seal as sealing
+from broker.adapters.seal import DataKey, Seal, Spot, connection_spot, context, session_spot
+from broker.config import Config
+from broker.errors import BrokerError, Busy, SealBroken
+from broker.model import ConnectionId, Purpose, SessionId, TenantId
+from broker.secret import Secret
+from local.aws import Aws
+from tests.requirements import req
+from tests.unit.surroundings import Clock, Trouble, unreachable
+
+VECTORS = json.loads((Path(__file__).parent / "seal.json").read_text(encoding="utf-8"))
+HERE = connection_spot(TenantId("acme"), ConnectionId("con_a"), 1)
+
+
+@pytest.fixture(params=VECTORS, ids=lambda vector: vector["name"])
+def vector(request: pytest.FixtureRequest) -> dict[str, Any]:
+    found: dict[str, Any] = request.param
+    return found
+
+
+def spot_of(vector: dict[str, Any]) -> Spot:
+    return Spot(vector["table"], vector["tenant"], vector["row"], vector["version"])
+
+
+def broken(code: str) -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": ""}}, "Decrypt")
+
+
+# Exact bytes ----------------------------------------------------------------------------------------------------------
+
+
+@req("J01")
+def test_a_value_is_sealed_to_these_bytes(vector: dict[str, Any], aws: Aws, clock: Clock) -> None:
+    """Whoever changes the format changes these vectors, and with them every row in every deployed table."""
+    seal = Seal(aws.client("kms"), "", clock, lambda _: bytes.fromhex(vector["nonce"]))
+    key = DataKey(
+        Purpose(vector["purpose"]), bytes.fromhex(vector["wrapped"]), bytes.fromhex(vector["data_key"]), clock.now()
+    )
+
+    sealed = seal.seal(key, Secret(vector["secret"]), spot_of(vector))
+
+    assert sealed.hex() == vector["sealed"]
+    assert spot_of(vector).bytes(key.purpose).hex() == vector["place"]
+
+
+def test_these_bytes_open_to_the_value(vector: dict[str, Any], aws: Aws, clock: Clock) -> None:
+    seal, purpose = Seal(aws.client("kms"), "", clock, Random(1).randbytes), Purpose(vector["purpose"])
+
+    with Stubber(aws.client("kms")) as kms:
+        kms.add_response(
+            "decrypt",
+            {"Plaintext": bytes.fromhex(vector["data_key"])},
+            {"CiphertextBlob": bytes.fromhex(vector["wrapped"]), "EncryptionContext": dict(context(purpose))},
+        )
+        opened = seal.open(bytes.fromhex(vector["sealed"]), purpose, spot_of(vector))
+
+    assert opened == Secret(vector["secret"])
+
+
+def test_a_value_comes_back_as_it_was(seal: Seal) -> None:
+    sealed = seal.seal(seal.key(Purpose.ACCESS), Secret("tökén"), HERE)
+
+    assert seal.open(sealed, Purpose.ACCESS, HERE) == Secret("tökén")
+
+
+@req("J01")
+def test_the_same_value_is_sealed_differently_each_time(seal: Seal) -> None:
+    key = seal.key(Purpose.ACCESS)
+
+    assert len({seal.seal(key, Secret("token"), HERE) for _ in range(50)}) == 50
+
+
+def test_a_data_key_does_not_print(seal: Seal) -> None:
+    key = seal.key(Purpose.ACCESS)
+
+    assert key.key.hex() not in repr(key)
+    assert repr(key.key) not in repr(key)
+
+
+# One place ------------------------------------------------------------------------------------------------------------
+
+PLACES = [
+    *(
+        Spot("connections", *place)
+        for place in product(("acme", "globex"), ("con_a", "con_b"), (0, 1, 2))
+    ),
+    *(Spot("sessions", *place) for place in product(("", "acme"), ("ses_a", "con_a"), (0, 1))),
+]  # fmt: skip
+
+
+@req("J03")
+@pytest.mark.parametrize("purpose", Purpose)
+def test_a_sealed_value_opens_at_its_own_place_alone(seal: Seal, purpose: Purpose) -> None:
+    """Whoever can write the table can swap values between rows, tenants, generations and tables: none opens."""
+    sealed = {spot: seal.seal(seal.key(purpose), Secret("token"), spot) for spot in PLACES}
+
+    opened = {(spot, other) for spot in PLACES for other in PLACES if opens(seal, sealed[spot], purpose, other)}
+
+    assert opened == {(spot, spot) for spot in PLACES}
+
+
+@req("J03")
+@pytest.mark.parametrize("purpose", Purpose)
+def test_a_sealed_value_opens_for_its_own_purpose_alone(seal: Seal, purpose: Purpose) -> None:
+    """A refresh token moved into the attribute of the access token would be vended."""
+    sealed = seal.seal(seal.key(purpose), Secret("token"), HERE)
+
+    assert [each for each in Purpose if opens(seal, sealed, each, HERE)] == [purpose]
+
+
+@req("J03")
+def test_a_purpose_is_in_the_place_too_whatever_the_data_key(seal: Seal, aws: Aws, config: Config) -> None:
+    """Had KMS let the key through, the cipher would still refuse."""
+    key = seal.key(Purpose.REFRESH)
+    sealed = seal.seal(key, Secret("token"), HERE)
+    answer = {"Plaintext": key.key, "KeyId": config.seal_key}
+
+    with Stubber(aws.client("kms")) as kms:
+        kms.add_response("decrypt", answer)
+        with pytest.raises(SealBroken):
+            seal.open(sealed, Purpose.ACCESS, HERE)
+
+
+def opens(seal: Seal, sealed: bytes, purpose: Purpose, spot: Spot) -> bool:
+    try:
+        seal.open(sealed, purpose, spot)
+    except SealBroken:
+        return False
+    return True
+
+
+def test_sessions_and_connections_have_places_of_their_own() -> None:
+    assert session_spot(SessionId("ses_a")) == Spot("sessions", "", "ses_a", 0)
+    assert connection_spot(TenantId("acme"), ConnectionId("con_a")) == Spot("connections", "acme", "con_a", 0)
+    assert connection_spot(TenantId("acme"), ConnectionId("con_a"), 7).version == 7
+
+
+@req("J02")
+def test_kms_sees_the_purpose_and_no_name() -> None:
+    assert context(Purpose.REFRESH) == {"app": "ninjaone-connect", "purpose": "refresh"}
+
+
+# Changed values -------------------------------------------------------------------------------------------------------
+
+
+def flipped(sealed: bytes) -> Iterator[bytes]:
+    for place in range(len(sealed)):
+        yield sealed[:place] + bytes([sealed[place] ^ (1 << place % 8)]) + sealed[place + 1 :]
+
+
+@req("J03")
+def test_a_value_with_a_flipped_bit_does_not_open(seal: Seal) -> None:
+    sealed = seal.seal(seal.key(Purpose.ACCESS), Secret("token"), HERE)
+
+    for changed in flipped(sealed):
+        with pytest.raises(BrokerError):
+            seal.open(changed, Purpose.ACCESS, HERE)
+
+
+def test_a_value_that_is_cut_off_or_longer_does_not_open(seal: Seal) -> None:
+    sealed = seal.seal(seal.key(Purpose.ACCESS), Secret("token"), HERE)
+
+    for changed in (*(sealed[:length] for length in range(len(sealed))), sealed + b"\0", b"\0" + sealed):
+        with pytest.raises(SealBroken):
+            seal.open(changed, Purpose.ACCESS, HERE)
+
+
+@pytest.mark.parametrize(
+    "blob",
+    [b"", b"\1", b"\1\0\0", b"\1\0\0" + bytes(40), b"\2\0\1" + bytes(40), b"\1\xff\xff" + bytes(40)],
+)
+def test_what_is_no_sealed_value_is_broken_and_kms_is_not_asked(seal: Seal, trouble: Trouble, blob: bytes) -> None:
+    trouble.watch("kms.Decrypt")
+
+    with pytest.raises(SealBroken):
+        seal.open(blob, Purpose.ACCESS, HERE)
+
+    assert trouble.asked["kms.Decrypt"] == 0
+
+
+def test_a_value_that_is_no_text_is_broken(seal: Seal) -> None:
+    key = seal.key(Purpose.ACCESS)
+    whole = seal.seal(key, Secret(""), HERE)
+    foreign = AESGCM(key.key).encrypt(bytes(12), b"\xff", HERE.bytes(Purpose.ACCESS))
+
+    with pytest.raises(SealBroken):
+        seal.open(whole[: 3 + len(key.wrapped)] + bytes(12) + foreign, Purpose.ACCESS, HERE)
+
+
+# KMS ------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_data_key_seals_for_five_minutes_and_one_purpose(seal: Seal, clock: Clock, trouble: Trouble) -> None:
+    trouble.watch("kms.GenerateDataKey")
+
+    first = seal.key(Purpose.ACCESS)
+    clock.advance(299)
+    again, other = seal.key(Purpose.ACCESS), seal.key(Purpose.REFRESH)
+    clock.advance(1)
+    later = seal.key(Purpose.ACCESS)
+
+    assert first.wrapped == again.wrapped
+    assert len({first.wrapped, other.wrapped, later.wrapped}) == 3
+    assert trouble.asked["kms.GenerateDataKey"] == 3
+
+
+def test_a_data_key_seals_a_limited_number_of_values(
+    seal: Seal, trouble: Trouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sealing, "KEY_USES", 3)
+    trouble.watch("kms.GenerateDataKey")
+
+    keys = [seal.key(Purpose.ACCESS).wrapped for _ in range(7)]
+
+    assert [keys.count(key) for key in dict.fromkeys(keys)] == [3, 3, 1]
+
+
+@req("J06")
+def test_an_opened_data_key_is_kept_for_five_minutes(
+    seal: Seal, clock: Clock, aws: Aws, config: Config, trouble: Trouble
+) -> None:
+    sealed = seal.seal(seal.key(Purpose.ACCESS), Secret("token"), HERE)
+    reader = Seal(aws.client("kms"), config.seal_key, clock, Random(1).randbytes)
+    trouble.watch("kms.Decrypt")
+
+    def ask() -> int:
+        reader.open(sealed, Purpose.ACCESS, HERE)
+        return trouble.asked["kms.Decrypt"]
+
+    assert [ask(), ask()] == [1, 1]
+    clock.advance(299)
+    assert ask() == 1
+    clock.advance(1)
+    assert ask() == 2
+
+
+def test_only_so_many_opened_data_keys_are_kept(
+    seal: Seal, clock: Clock, aws: Aws, config: Config, monkeypatch: pytest.MonkeyPatch, trouble: Trouble
+) -> None:
+    monkeypatch.setattr(sealing, "KEYS_KEPT", 2)
+    monkeypatch.setattr(sealing, "KEY_USES", 1)
+    sealed = [seal.seal(seal.key(Purpose.ACCESS), Secret("token"), HERE) for _ in range(3)]
+    reader = Seal(aws.client("kms"), config.seal_key, clock, Random(1).randbytes)
+    trouble.watch("kms.Decrypt")
+
+    for blob in (*sealed, sealed[2], sealed[0]):
+        reader.open(blob, Purpose.ACCESS, HERE)
+
+    assert trouble.asked["kms.Decrypt"] == 4
+
+
+def test_a_token_in_hand_is_sealed_with_kms_down(seal: Seal, trouble: Trouble) -> None:
+    key = seal.key(Purpose.REFRESH)
+    trouble.never_done("kms.GenerateDataKey", times=9, error=unreachable())
+    trouble.never_done("kms.Decrypt", times=9, error=unreachable())
+
+    sealed = seal.seal(key, Secret("token"), HERE)
+
+    assert seal.open(sealed, Purpose.REFRESH, HERE) == Secret("token")
+
+
+@pytest.mark.parametrize("call", ["kms.GenerateDataKey", "kms.Decrypt"])
+@pytest.mark.parametrize(
+    "error", [None, unreachable(), broken("AccessDeniedException")], ids=["busy", "down", "denied"]
+)
+def test_a_kms_that_does_not_answer_is_busy_and_not_broken(
+    seal: Seal, clock: Clock, trouble: Trouble, call: str, error: Exception | None
+) -> None:
+    sealed = seal.seal(seal.key(Purpose.ACCESS), Secret("token"), HERE)
+    clock.advance(300)
+    trouble.never_done(call, error=error)
+    calls: dict[str, Callable[[], object]] = {
+        "kms.GenerateDataKey": lambda: seal.key(Purpose.ACCESS),
+        "kms.Decrypt": lambda: seal.open(sealed, Purpose.ACCESS, HERE),
+    }
+
+    with pytest.raises(Busy) as busy:
+        calls[call]()
+
+    assert "quote" not in str(busy.value)
+    assert calls[call]() is not None
+
+
+@pytest.mark.parametrize("code", ["InvalidCiphertextException", "IncorrectKeyException"])
+def test_a_data_key_that_kms_does_not_know_is_broken(seal: Seal, clock: Clock, trouble: Trouble, code: str) -> None:
+    sealed = seal.seal(seal.key(Purpose.ACCESS), Secret("token"), HERE)
+    clock.advance(300)
+    trouble.never_done("kms.Decrypt", error=broken(code))
+
+    with pytest.raises(SealBroken):
+        seal.open(sealed, Purpose.ACCESS, HERE)
+
+
+def test_many_values_under_one_data_key_ask_kms_once(
+    seal: Seal, clock: Clock, aws: Aws, config: Config, trouble: Trouble
+) -> None:
+    sealed = [seal.seal(seal.key(Purpose.REFRESH), Secret(f"token {n}"), HERE) for n in range(5)]
+    reader = Seal(aws.client("kms"), config.seal_key, clock, Random(1).randbytes)
+    trouble.watch("kms.Decrypt")
+
+    reader.prepare([*sealed, b"", b"\1\0\5hello" + bytes(40)], Purpose.REFRESH)
+    asked = trouble.asked["kms.Decrypt"]
+    opened = [reader.open(blob, Purpose.REFRESH, HERE).reveal() for blob in sealed]
+
+    assert opened == [f"token {n}" for n in range(5)]
+    assert trouble.asked["kms.Decrypt"] == asked
+    assert asked <= 3
+
+
+@req("J05")
+def test_what_was_sealed_opens_after_the_key_was_rotated(seal: Seal, clock: Clock, aws: Aws, config: Config) -> None:
+    sealed = seal.seal(seal.key(Purpose.REFRESH), Secret("token"), HERE)
+    aws.client("kms").rotate_key_on_demand(KeyId=config.seal_key)
+    reader = Seal(aws.client("kms"), config.seal_key, clock, Random(1).randbytes)
+
+    assert reader.open(sealed, Purpose.REFRESH, HERE) == Secret("token")
