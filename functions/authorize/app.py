@@ -18,8 +18,8 @@ def authorize(broker: Broker, request: Request) -> Response:
         return invitation(broker, broker.depart.miss(session), faults=sent.faults, typed=sent.typed)
     leaving = broker.depart(departure(request, session, sent))
     if leaving.is_doubtful:
-        return host_problem(broker, leaving, typed=sent.typed)
-    return leave(leaving)
+        return host_problem(broker, request, leaving, typed=sent.typed)
+    return leave(request, leaving)
 
 
 handler = browser(authorize, warm=lambda broker: broker.depart)

@@ -8,13 +8,13 @@ def callback(broker: Broker, request: Request) -> Response:
     """Redeem the state, park the code, send the person home. NinjaOne is asked nothing here.
 
     Reads    query ``state`` with ``code`` or ``error``, ``iss``; the cookie that binds the browser
-    Shows    303 to the product · 200 waiting for approval · 400 refused · 410 expired or used
+    Shows    303 to the product, or to the page that says why not: no page has a code in its address
     Source   RFC 6749 §4.1.2
     """
     if is_prefetch(request):
         return notice(broker, Notice.REFUSED_CALLBACK)
     home = broker.arrive(request.path.get("region", ""), request.raw_query, cookies_by_session(request))
-    return gone_home(broker, home)
+    return gone_home(home)
 
 
-handler = browser(callback, warm=lambda broker: broker.arrive)
+handler = browser(callback, warm=lambda broker: broker.arrive, clean=True)

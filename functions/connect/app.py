@@ -1,6 +1,6 @@
 """GET /connect/{session}: a person sees who asks and for what. Unknown public addresses end here too."""
 
-from broker.edge.browser import Broker, Notice, Request, Response, browser, invitation, notice, session_of
+from broker.edge.browser import Broker, Request, Response, browser, elsewhere, invitation, session_of
 
 
 def connect(broker: Broker, request: Request) -> Response:
@@ -9,7 +9,7 @@ def connect(broker: Broker, request: Request) -> Response:
     Shows    200 the page · 404 no such page · 405 wrong method · 410 unknown, expired or used link
     """
     if request.route == "$default":
-        return notice(broker, Notice.NOT_FOUND if request.method == "GET" else Notice.METHOD)
+        return elsewhere(broker, request)
     return invitation(broker, broker.look(session_of(request)))
 
 

@@ -17,7 +17,7 @@ from broker.model import Instant, Place, Session, SessionId, Stage
 
 STARTS = 5
 """How often one session may leave for NinjaOne."""
-FAILURES = 10
+FAILURES = 5
 """How many faulty forms or callbacks of the session's own browser it survives."""
 
 _LIVE = "#expires_at > :now"
@@ -125,12 +125,14 @@ class Sessions:
         return self._redeem(session, state, now, change)
 
     def deny(self, session: SessionId, *, state: str, now: Instant) -> Session | Refusal:
-        """Redeem the state of a person who came back without a code."""
-        return self._redeem(session, state, now, {"stage": Stage.DENIED.value})
+        """Redeem the state of a person who came back without a code; their browser forgets its cookie too."""
+        return self._redeem(session, state, now, {"stage": Stage.DENIED.value}, "cookie")
 
-    def _redeem(self, session: SessionId, state: str, now: Instant, change: dict[str, Any]) -> Session | Refusal:
+    def _redeem(
+        self, session: SessionId, state: str, now: Instant, change: dict[str, Any], *gone: str
+    ) -> Session | Refusal:
         given = {"now": now, "started": Stage.STARTED.value, "state_held": state}
-        return self._write(session, Write.of(_STATE_HELD, given=given, set=change, remove=("state",)))
+        return self._write(session, Write.of(_STATE_HELD, given=given, set=change, remove=("state", *gone)))
 
     def spend(self, session: SessionId, now: Instant) -> Session | Refusal:
         """Take the parked code out, once: whoever gets it here is the only one to send it."""

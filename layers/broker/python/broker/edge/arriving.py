@@ -2,12 +2,10 @@
 
 from collections.abc import Mapping
 
-from broker.edge.browser import cookie_name, notice, redirect, with_cookie
+from broker.edge.browser import cookie_name, redirect, session_named, told, with_cookie
 from broker.edge.http import Request, Response
 from broker.edge.pages import Notice
-from broker.edge.wiring import Broker
 from broker.flows.arrive import Home, Said
-from broker.model import session_id
 from broker.secret import Secret
 
 _SAID: Mapping[Said, Notice] = {
@@ -24,12 +22,12 @@ def is_prefetch(request: Request) -> bool:
 
 def cookies_by_session(request: Request) -> Mapping[str, Secret]:
     """Read the cookie of the session that the query's state names, if the browser brought it."""
-    named = session_id((request.query("state") or "").partition(".")[0])
+    named = session_named(request)
     held = request.cookies.get(cookie_name(named)) if named else None
     return {named: held} if named and held else {}
 
 
-def gone_home(broker: Broker, home: Home) -> Response:
-    """Send the browser back to the product, or let the person wait for an approval."""
-    response = redirect(home.location) if home.location else notice(broker, _SAID[home.said])
+def gone_home(home: Home) -> Response:
+    """Send the browser back to the product, or to the page that says what comes now."""
+    response = redirect(home.location) if home.location else told(_SAID[home.said])
     return with_cookie(response, home.session, Secret(""), life=0)

@@ -1,6 +1,8 @@
 """Entries for people: every answer is a page or a redirect, and carries the whole set of headers."""
 
+import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from broker import errors, ninjaone
@@ -15,7 +17,7 @@ from broker.errors import BrokerError, Fault
 from broker.model import Session, SessionId, digest, session_id
 from broker.secret import Secret
 
-__all__ = ["Broker", "Notice", "Request", "Response", "browser", "invitation", "notice", "session_of"]
+__all__ = ["Broker", "Notice", "Request", "Response", "browser", "elsewhere", "invitation", "notice", "session_of"]
 
 View = Callable[[Broker, Request], Response]
 
@@ -33,21 +35,29 @@ _NOTICES: Mapping[type[BrokerError], Notice] = {
 }
 
 
-def browser(view: View, *, warm: Warm) -> Entry[dict[str, object]]:
+_OVER = (errors.UnknownSession, errors.SessionExpired, errors.SessionSpent)
+"""After these a session's cookie is of no more use; after others its own browser may still go on."""
+
+
+def browser(view: View, *, warm: Warm, clean: bool = False) -> Entry[dict[str, object]]:
     """Make a Lambda entry of a view that answers people.
 
-    warm   touches what the view uses, so that Lambda makes it at its start
+    warm    touches what the view uses, so that Lambda makes it at its start
+    clean   the address asked for holds a code and a state: no page is shown there, a failure is told elsewhere
     """
     name = view.__name__
 
     def work(broker: Broker, event: Event, _context: Context) -> dict[str, object]:
-        return view(broker, Request.from_event(event)).to_event()
+        request = Request.from_event(event)
+        broker.log.about(session=session_named(request))
+        return view(broker, request).to_event()
 
     def failed(broker: Broker, event: Event, error: BrokerError) -> dict[str, object]:
         kind = next(_NOTICES[each] for each in type(error).__mro__ if each in _NOTICES)
         request = Request.from_event(event)
         refused(broker.log, name, error, level=turn(error).level, status=kind.status)
-        return notice(broker, kind, reference=request.request_id).to_event()
+        answer = told(kind) if clean else notice(broker, kind, reference=request.request_id)
+        return (_without_cookie(answer, request) if isinstance(error, _OVER) else answer).to_event()
 
     return warmed(Entry(name, work, failed), warm)
 
@@ -55,6 +65,23 @@ def browser(view: View, *, warm: Warm) -> Entry[dict[str, object]]:
 def notice(broker: Broker, kind: Notice, *, reference: str = "") -> Response:
     """Answer with a page that says what happened and what to do."""
     return page_response(pages.notice(brand(broker.config), kind, reference=reference))
+
+
+def told(kind: Notice) -> Response:
+    """Send the browser to the page that says it, away from an address with a code in it. Source   RFC 9700 §4.3.1"""
+    return redirect(f"/notice/{kind.slug}")
+
+
+def elsewhere(broker: Broker, request: Request) -> Response:
+    """Answer at every address without a route of its own: what was told, or that there is nothing.
+
+    Source   RFC 9110 §15.5.6 (Allow)
+    """
+    if request.method != "GET":
+        answer = notice(broker, Notice.METHOD)
+        return replace(answer, headers={**answer.headers, "allow": "GET"})
+    said = {f"/notice/{kind.slug}": kind for kind in Notice}
+    return notice(broker, said.get(request.raw_path, Notice.NOT_FOUND))
 
 
 def invitation(
@@ -74,6 +101,11 @@ def session_of(request: Request) -> SessionId:
     if found is None:
         raise errors.UnknownSession
     return found
+
+
+def session_named(request: Request) -> SessionId | None:
+    """Read which session is meant, by the path or by the state that NinjaOne sent along."""
+    return session_id(request.path.get("session") or (request.query("state") or "").partition(".")[0])
 
 
 def view_of(config: Config, session: Session, faults: tuple[Fault, ...], typed: Mapping[str, str]) -> Invitation:
@@ -111,6 +143,9 @@ def brand(config: Config) -> Brand:
     return Brand(config.product_name, config.support, config.accent, config.logo)
 
 
+COOKIE = re.compile(r"__Host-flow_[0-9a-f]{8}")
+
+
 def cookie_name(session: SessionId) -> str:
     """Name the cookie by its session, so that two tabs don't overwrite each other's."""
     return f"__Host-flow_{digest(session)[:8]}"
@@ -125,4 +160,11 @@ def redirect(location: str) -> Response:
 
 
 def with_cookie(response: Response, session: SessionId, held: Secret, *, life: int) -> Response:
-    return Response(response.status, response.body, response.headers, (cookie(cookie_name(session), held, life=life),))
+    return replace(response, cookies=(*response.cookies, cookie(cookie_name(session), held, life=life)))
+
+
+def _without_cookie(response: Response, request: Request) -> Response:
+    """Delete the session's cookie, if the browser brought it."""
+    named = session_named(request)
+    brought = named is not None and cookie_name(named) in request.cookies
+    return with_cookie(response, named, Secret(""), life=0) if named and brought else response

@@ -1,7 +1,7 @@
 """Requests and responses of API Gateway's HTTP APIs, payload format 2.0."""
 
 import base64
-import binascii
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +25,7 @@ class Request:
     route: str
     method: str
     domain: str
+    raw_path: str
     path: Mapping[str, str]
     raw_query: str
     headers: Mapping[str, str]
@@ -42,6 +43,7 @@ class Request:
             route=str(event.get("routeKey", "")),
             method=str((context.get("http") or {}).get("method", "")),
             domain=str(context.get("domainName", "")),
+            raw_path=str(event.get("rawPath") or ""),
             path={str(name): str(part) for name, part in (event.get("pathParameters") or {}).items()},
             raw_query=str(event.get("rawQueryString") or ""),
             headers={str(name).lower(): str(held) for name, held in (event.get("headers") or {}).items()},
@@ -103,9 +105,9 @@ def cookie(name: str, value: Secret, *, life: int) -> str:
 
 def _cookies(lines: list[str]) -> Mapping[str, Secret]:
     """Read cookies; of one that came twice neither counts, for a neighbour may have planted it."""
-    pairs = [line.partition("=") for line in lines]
-    names = [name.strip() for name, _, _ in pairs]
-    return {name.strip(): Secret(held.strip()) for name, _, held in pairs if names.count(name.strip()) == 1}
+    pairs = [(name.strip(), held.strip()) for name, _, held in (line.partition("=") for line in lines)]
+    times = Counter(name for name, _ in pairs)
+    return {name: Secret(held) for name, held in pairs if times[name] == 1}
 
 
 def _body(event: Event) -> bytes | None:
@@ -114,6 +116,6 @@ def _body(event: Event) -> bytes | None:
         return None
     try:
         body = base64.b64decode(text, validate=True) if event.get("isBase64Encoded") else text.encode()
-    except (binascii.Error, UnicodeEncodeError):
+    except ValueError:
         return None
     return body if len(body) <= BODY_LIMIT else None

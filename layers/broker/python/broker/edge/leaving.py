@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from broker import errors, ninjaone
 from broker.config import Config
 from broker.edge import pages
-from broker.edge.browser import brand, cookie_name, page_response, redirect, view_of, with_cookie
-from broker.edge.http import Request, Response
+from broker.edge.browser import COOKIE, brand, cookie_name, page_response, redirect, view_of, with_cookie
+from broker.edge.http import Request, Response, cookie
 from broker.edge.pages import HostProblem
 from broker.edge.wiring import Broker
 from broker.errors import Fault
@@ -16,6 +16,9 @@ from broker.flows.depart import Departure, HostCheck, Leaving
 from broker.model import Client, Place, SessionId
 from broker.policy import FLOW_LIFE
 from broker.secret import Secret
+
+MOST_FLOWS = 10
+"""Ways to NinjaOne that one browser may have begun; API Gateway takes 10 KB of headers in all."""
 
 _VISIBLE = re.compile(r"[\x21-\x7e]{1,256}")
 
@@ -66,7 +69,7 @@ def departure(request: Request, session: SessionId, form: Form) -> Departure:
     )
 
 
-def host_problem(broker: Broker, leaving: Leaving, *, typed: Mapping[str, str]) -> Response:
+def host_problem(broker: Broker, request: Request, leaving: Leaving, *, typed: Mapping[str, str]) -> Response:
     """Answer with the connect page and what the chosen host said; the browser keeps its cookie to try again."""
     session = leaving.session
     known = leaving.check is HostCheck.UNREACHABLE
@@ -75,12 +78,23 @@ def host_problem(broker: Broker, leaving: Leaving, *, typed: Mapping[str, str]) 
     response = page_response(
         pages.host_problem(brand(broker.config), view, problem, session.place.host if session.place else "")
     )
-    return with_cookie(response, session.session, leaving.cookie, life=FLOW_LIFE)
+    return _bound(response, request, leaving)
 
 
-def leave(leaving: Leaving) -> Response:
+def leave(request: Request, leaving: Leaving) -> Response:
     """Send the browser to NinjaOne. 303 turns the POST into a GET. Source   RFC 9110 §15.4.4, RFC 9700 §4.12"""
-    return with_cookie(redirect(leaving.location), leaving.session.session, leaving.cookie, life=FLOW_LIFE)
+    return _bound(redirect(leaving.location), request, leaving)
+
+
+def _bound(response: Response, request: Request, leaving: Leaving) -> Response:
+    """Give the browser this session's cookie, and take away the oldest when it has many.
+
+    Source   RFC 6265 §5.4: of one path, browsers send the oldest first
+    """
+    own = cookie_name(leaving.session.session)
+    others = [name for name in request.cookies if COOKIE.fullmatch(name) and name != own]
+    old = tuple(cookie(name, Secret(""), life=0) for name in others[: max(0, len(others) - MOST_FLOWS + 1)])
+    return with_cookie(replace(response, cookies=old), leaving.session.session, leaving.cookie, life=FLOW_LIFE)
 
 
 def _chosen(config: Config, sent: Mapping[str, str], faults: list[Fault]) -> Place | None:

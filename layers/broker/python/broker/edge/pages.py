@@ -184,6 +184,11 @@ class Notice(Enum):
         self.heading = heading
         self.text = text
 
+    @property
+    def slug(self) -> str:
+        """Name it in an address."""
+        return self.name.lower().replace("_", "-")
+
 
 def invitation(brand: Brand, view: Invitation) -> Page:
     """Ask the person to agree to a connection: who asks, for what, at which host."""
