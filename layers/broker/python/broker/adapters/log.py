@@ -8,7 +8,7 @@ import json
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 
 from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
@@ -39,16 +39,22 @@ class Log:
         self._observed: dict[str, int] = {}
         self._lock = threading.Lock()
         self._function = self._request_id = ""
+        self._about: Mapping[str, Field] = {}
 
     def begin(self, function: str, request_id: str) -> None:
         """Note which invocation the next lines belong to."""
         self._function, self._request_id = function, request_id
+        self._about = {}
+
+    def about(self, **fields: Field) -> None:
+        """Note whom and what this invocation is about: every line of it says so."""
+        self._about = fields
 
     def event(self, name: str, level: Level = Level.INFO, **fields: Field) -> None:
         """Write one line. ``name`` is ``<noun>.<past tense>``."""
         record = logging.LogRecord(NAMESPACE, level, "", 0, name, None, None)
         record.created = self._clock.now()
-        record.__dict__.update({key: held for key, held in fields.items() if held is not None})
+        record.__dict__.update({key: held for key, held in {**self._about, **fields}.items() if held is not None})
         record.__dict__.update(function=self._function, request_id=self._request_id)
         self._write(self._formatter.format(record))
 

@@ -35,6 +35,7 @@ def api(views: Mapping[str, View], *, warm: Warm) -> Entry[dict[str, Any]]:
 
     def work(broker: Broker, event: Event, _context: Context) -> dict[str, Any]:
         request = Request.from_event(event)
+        broker.log.about(principal=request.caller, **_named(request))
         broker.limits.take(f"principal {request.caller}", PRINCIPAL)
         broker.limits.take(f"tenant {request.path.get('tenant', '')}", TENANT)
         return views[request.route](broker, request).to_event()
@@ -122,6 +123,15 @@ def connection(broker: Broker, hot: Hot, profile: Profile, *, paused: bool = Fal
 def shown(broker: Broker, found: "Shown") -> dict[str, Any]:
     """Show a connection that was looked at."""
     return connection(broker, found.hot, found.profile, paused=found.paused)
+
+
+def _named(request: Request) -> Mapping[str, str | None]:
+    """Read what the path names, as far as it is a name."""
+    return {
+        "tenant": tenant_id(request.path.get("tenant", "")),
+        "session": session_id(request.path.get("session", "")),
+        "connection": connection_id(request.path.get("connection", "")),
+    }
 
 
 def _respond(status: int, body: str, headers: Mapping[str, str]) -> Response:

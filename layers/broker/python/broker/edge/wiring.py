@@ -1,5 +1,6 @@
 """The environment → settings → doors → flows: the only reader of ``os.environ``, the only maker of AWS clients."""
 
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -244,7 +245,14 @@ def is_lambda() -> bool:
 @cache
 def broker() -> Broker:
     """Wire the broker of this process; a bad setting fails the start, and no customer. Raises   Misconfigured"""
+    _quiet()
     return Broker(Config.from_env(os.environ), _doors())
+
+
+def _quiet() -> None:
+    """Keep the libraries' own loggers from quoting requests, whatever level the function's log is set to."""
+    for name in ("boto3", "botocore", "httpcore", "httpx", "urllib3"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _doors() -> Doors:
