@@ -1,5 +1,8 @@
 """What a backend asks of its connections: how long a token must last, which page of the list."""
 
+import re
+
+from broker.adapters.rows import PROFILE
 from broker.edge.fields import Fields
 from broker.edge.http import Request
 from broker.errors import Fault, InvalidRequest
@@ -7,6 +10,8 @@ from broker.model import Seconds, connection_id
 
 LONGEST_MIN_TTL = Seconds(3000)
 DEFAULT_MIN_TTL = Seconds(300)
+
+_LIMIT = re.compile(r"[1-9][0-9]?|100")
 
 
 def min_ttl(request: Request) -> Seconds:
@@ -21,9 +26,9 @@ def page(request: Request) -> tuple[int, str | None]:
     """Read how many to list and after which. Raises   InvalidRequest"""
     limit, cursor = request.query("limit") or "50", request.query("cursor")
     faults = []
-    if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:6]) <= 100):
+    if not _LIMIT.fullmatch(limit):
         faults.append(Fault("limit", "Give a whole number from 1 to 100."))
-    if cursor is not None and connection_id(cursor.partition("#")[0]) is None:
+    if cursor is not None and connection_id(cursor.removesuffix(PROFILE)) is None:
         faults.append(Fault("cursor", "Give the cursor of the page before as it came."))
     if faults:
         raise InvalidRequest(*faults)
