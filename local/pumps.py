@@ -7,6 +7,7 @@ quiet; `Pumping` asks them from threads.
 import json
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from threading import Event, Thread
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -16,9 +17,6 @@ from local.guard import Role
 from local.names import ACCOUNT, REGION, arn
 from local.runtime import Failed, Runtime, Throttled
 from local.shapes import Feed, Queue, Schedule, Table
-
-Tell = Callable[[str, Exception], None]
-"""Hear that a function failed."""
 
 POLLED = {
     "sqs": ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes"),
@@ -44,9 +42,9 @@ class Pump(Protocol):
 class QueuePump:
     """Calls a function with the messages of a queue, and deletes those it worked."""
 
-    def __init__(self, feed: Feed, runtime: Runtime, *, queue: Queue, aws: Aws, role: Role, tell: Tell) -> None:
+    def __init__(self, feed: Feed, runtime: Runtime, *, queue: Queue, aws: Aws, role: Role) -> None:
         self._feed, self._runtime, self._queue = feed, runtime, queue
-        self._aws, self._tell = aws, tell
+        self._aws = aws
         self._sqs = aws.client("sqs", role)
         self.workers = min(feed.concurrency or BATCHES_AT_ONCE, BATCHES_AT_ONCE)
 
@@ -70,8 +68,7 @@ class QueuePump:
         every = {message["MessageId"] for message in messages}
         try:
             answer = self._runtime.invoke({"Records": [self._record(message) for message in messages]})
-        except (Failed, Throttled) as error:
-            self._tell(self._runtime.function.folder, error)
+        except (Failed, Throttled):
             return every
         failed = set(failures(answer)) if self._feed.reports_failures else set()
         return failed if failed.issubset(every) else every
@@ -103,15 +100,13 @@ class StreamPump:
 
     workers = 1
 
-    def __init__(
-        self, feed: Feed, runtime: Runtime, *, table: Table, give_up: Callable[[str], None], aws: Aws, tell: Tell
-    ) -> None:
+    def __init__(self, feed: Feed, runtime: Runtime, *, table: Table, give_up: Callable[[str], None], aws: Aws) -> None:
         """Read from the beginning.
 
         give_up   hears what becomes of a batch that failed too often
         """
         self._feed, self._runtime, self._table, self._told = feed, runtime, table, give_up
-        self._aws, self._tell = aws, tell
+        self._aws = aws
         self._position = self._left = self._attempts = 0
 
     def work(self) -> bool:
@@ -133,8 +128,7 @@ class StreamPump:
         """Call the function; say how many records are done with."""
         try:
             answer = self._runtime.invoke({"Records": records})
-        except (Failed, Throttled) as error:
-            self._tell(self._runtime.function.folder, error)
+        except (Failed, Throttled):
             return 0
         failed = set(failures(answer)) if self._feed.reports_failures else set()
         numbers = [record["dynamodb"]["SequenceNumber"] for record in records]
@@ -160,9 +154,9 @@ class SchedulePump:
 
     workers = 1
 
-    def __init__(self, schedule: Schedule, runtime: Runtime, *, now: Callable[[], float], tell: Tell) -> None:
+    def __init__(self, schedule: Schedule, runtime: Runtime, *, now: Callable[[], float]) -> None:
         self._schedule, self._runtime = schedule, runtime
-        self._now, self._tell = now, tell
+        self._now = now
         self._next = now() + schedule.seconds
 
     def work(self) -> bool:
@@ -175,10 +169,8 @@ class SchedulePump:
     def tick(self) -> None:
         """Call now. A failure is over with the next tick."""
         self._next = self._now() + self._schedule.seconds
-        try:
+        with suppress(Failed, Throttled):
             self._runtime.invoke(self._event())
-        except (Failed, Throttled) as error:
-            self._tell(self._runtime.function.folder, error)
 
     def _event(self) -> dict[str, Any]:
         return {

@@ -48,13 +48,16 @@ class Context:
 class Runtime:
     """One function, with as many environments as have been needed at once."""
 
-    def __init__(self, function: Function, start: Callable[[], Entry]) -> None:
+    def __init__(
+        self, function: Function, start: Callable[[], Entry], tell: Callable[[str, str], None] = lambda *_: None
+    ) -> None:
         """Take a function.
 
         start   makes the handler of a new environment
+        tell    hears of each failure: the function's folder, and what it was
         """
         self.function = function
-        self._start = start
+        self._start, self._tell = start, tell
         self._idle: list[Entry] = []
         self._busy = 0
         self._lock = Lock()
@@ -66,6 +69,13 @@ class Runtime:
         Raises     Failed, Throttled, GaveUp. A thread cannot be killed: what has run out of time keeps its
                    place until it ends by itself
         """
+        try:
+            return self._invoke(event, patience)
+        except (Failed, Throttled, GaveUp) as error:
+            self._tell(self.function.folder, f"{type(error).__name__}: {error}")
+            raise
+
+    def _invoke(self, event: dict[str, Any], patience: float) -> Any:
         entry = self._take()
         answer: Future[str] = Future()
         text = json.dumps(event)
@@ -75,7 +85,9 @@ class Runtime:
             return json.loads(answer.result(min(limit, patience)))
         except TimeoutError as error:
             if not answer.done():
-                raise (GaveUp() if patience < limit else Failed(f"timed out after {limit} s")) from error
+                raise (
+                    GaveUp(f"after {patience} s") if patience < limit else Failed(f"timed out after {limit} s")
+                ) from error
             raise Failed("TimeoutError") from error
         except Exception as error:
             raise Failed(type(error).__name__) from error
@@ -83,7 +95,7 @@ class Runtime:
     def _take(self) -> Entry:
         with self._lock:
             if self.function.concurrency is not None and self._busy >= self.function.concurrency:
-                raise Throttled(self.function.folder)
+                raise Throttled(f"{self._busy} calls at once")
             self._busy += 1
             if self._idle:
                 return self._idle.pop()

@@ -57,7 +57,7 @@ class World:
     clock        the time of broker and NinjaOne, to be moved
     template     template.yaml, read
     log_lines    what functions wrote, newest last
-    failures     functions that raised or ran out of time, as (folder, what)
+    failures     functions that raised, ran out of time or were throttled, as (folder, what)
     ledger       which statements of which roles were used, and what was refused
     """
 
@@ -104,7 +104,7 @@ class World:
             self.template = read(self._path, self._given())
             self._account = opening.enter_context(Aws(self.template, self.clock.now))
             self.aws = self._account.client
-            self._found()
+            self._store_secrets()
             self._assemble(doors)
             if self._pumps:
                 opening.enter_context(Pumping([*self._feeds, *self._schedules]))
@@ -165,14 +165,14 @@ class World:
             "ApprovalBinding": "allowed",
         } | self._parameters
 
-    def _found(self) -> None:
+    def _store_secrets(self) -> None:
         """Store what an operator stores after the deployment: the secrets of the client apps."""
         secrets = {app.client_id: app.client_secret for app in OPERATOR_APPS.values()}
         (secret,) = self.template.secrets
         self._account.put_secret(secret.arn, json.dumps({} if self._provider else secrets))
 
     def _assemble(self, doors: Mapping[str, "_Later"]) -> None:
-        suffixes = self._environment(next(iter(self.template.functions.values())))["BRANDED_SUFFIXES"]
+        suffixes = next(iter(self.template.functions.values())).environment["BRANDED_SUFFIXES"]
         domains = ("ninjarmm.com", *suffixes.split(","))
         self._detour = Detour(self.ninjaone_url, domains, prefixed=not self._provider)
         self.ninjaone = NinjaOne(self.clock.now, os.urandom)
@@ -181,7 +181,8 @@ class World:
         functions = self.template.functions
         self._roles = {folder: Role(each, self.template, self.ledger) for folder, each in functions.items()}
         self._runtimes = {
-            folder: Runtime(each, self._starter(each, entries[folder])) for folder, each in functions.items()
+            folder: Runtime(each, self._starter(each, entries[folder]), self._tell)
+            for folder, each in functions.items()
         }
         self._feeds = [self._feed(feed) for feed in self.template.feeds]
         self._schedules = self._scheduled()
@@ -225,9 +226,9 @@ class World:
         if self._write:
             self._write(line)
 
-    def _tell(self, folder: str, error: Exception) -> None:
-        self.failures.append((folder, str(error)))
-        self._log(json.dumps({"level": "ERROR", "message": "function.failed", "function": folder, "error": str(error)}))
+    def _tell(self, folder: str, what: str) -> None:
+        self.failures.append((folder, what))
+        self._log(json.dumps({"level": "ERROR", "message": "function.failed", "function": folder, "error": what}))
 
     def _feed(self, feed: Feed) -> Pump:
         function = self.template.function(feed.function)
@@ -237,10 +238,10 @@ class World:
             role.demand(f"{service}:{action}", feed.source)
         if service == "sqs":
             queue = self.template.queue(feed.source)
-            return QueuePump(feed, runtime, queue=queue, aws=self._account, role=role, tell=self._tell)
+            return QueuePump(feed, runtime, queue=queue, aws=self._account, role=role)
         table = self.template.table(feed.source)
         give_up = self._giving_up(feed, role)
-        return StreamPump(feed, runtime, table=table, give_up=give_up, aws=self._account, tell=self._tell)
+        return StreamPump(feed, runtime, table=table, give_up=give_up, aws=self._account)
 
     def _giving_up(self, feed: Feed, role: Role) -> Callable[[str], None]:
         """Say where a stream's batches go that failed too often: to a queue, under the function's role."""
@@ -252,7 +253,7 @@ class World:
 
     def _scheduled(self) -> list[SchedulePump]:
         return [
-            SchedulePump(schedule, self._runtimes[folder], now=self.clock.now, tell=self._tell)
+            SchedulePump(schedule, self._runtimes[folder], now=self.clock.now)
             for folder, function in self.template.functions.items()
             for schedule in function.schedules
             if schedule.enabled

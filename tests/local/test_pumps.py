@@ -27,14 +27,14 @@ class Worker:
         self.events: list[dict[str, Any]] = []
         self.answer: Answer = lambda _event: None
         self.failures: list[tuple[str, str]] = []
-        self.runtime = Runtime(stack.functions[folder], lambda: self._handle)
+        self.runtime = Runtime(stack.functions[folder], lambda: self._handle, self._tell)
 
     def _handle(self, event: dict[str, Any], _context: object) -> Any:
         self.events.append(event)
         return self.answer(event)
 
-    def tell(self, folder: str, error: Exception) -> None:
-        self.failures.append((folder, str(error)))
+    def _tell(self, folder: str, what: str) -> None:
+        self.failures.append((folder, what))
 
     @property
     def records(self) -> list[list[Any]]:
@@ -77,7 +77,7 @@ def pump(stack: Template, aws: Aws, worker: Worker) -> QueuePump:
 def queue_pump(stack: Template, aws: Aws, worker: Worker, feed: Feed) -> QueuePump:
     role = Role(stack.functions["work"], stack, Ledger())
     queue = stack.queue(feed.source)
-    return QueuePump(feed, worker.runtime, queue=queue, aws=aws, role=role, tell=worker.tell)
+    return QueuePump(feed, worker.runtime, queue=queue, aws=aws, role=role)
 
 
 def send(stack: Template, aws: Aws, *bodies: str) -> None:
@@ -146,7 +146,7 @@ def test_a_function_that_raises_fails_its_whole_batch(
     pump.work()
     clock.advance(61)
 
-    assert worker.failures == [("work", "ZeroDivisionError")]
+    assert worker.failures == [("work", "Failed: ZeroDivisionError")]
     assert sorted(bodies(aws, stack, "local-Orders")) == ["a", "b"]
 
 
@@ -201,7 +201,6 @@ class Hearing:
             table=stack.tables[0],
             give_up=lambda told: self.given_up.append(json.loads(told)),
             aws=aws,
-            tell=self.worker.tell,
         )
 
     @property
@@ -278,7 +277,7 @@ def test_a_function_that_raises_is_called_again_with_all(stack: Template, aws: A
     hearing.worker.answer = lambda _event: None
     hearing.pump.work()
 
-    assert hearing.worker.failures == [("hear", "ZeroDivisionError")]
+    assert hearing.worker.failures == [("hear", "Failed: ZeroDivisionError")]
     assert hearing.heard == [["1", "2"], ["1", "2"]]
 
 
@@ -288,7 +287,7 @@ def test_a_function_that_raises_is_called_again_with_all(stack: Template, aws: A
 def test_a_schedule_ticks_by_the_worlds_clock_and_once_after_a_jump(stack: Template, clock: Clock) -> None:
     worker = Worker(stack, "work")
     (schedule,) = stack.functions["work"].schedules
-    pump = SchedulePump(schedule, worker.runtime, now=clock.now, tell=worker.tell)
+    pump = SchedulePump(schedule, worker.runtime, now=clock.now)
 
     assert not pump.work()
     clock.advance(3600)
@@ -300,12 +299,12 @@ def test_a_failing_tick_is_told_and_the_next_one_comes(stack: Template, clock: C
     worker = Worker(stack, "work")
     worker.answer = lambda _event: 1 / 0
     (schedule,) = stack.functions["work"].schedules
-    pump = SchedulePump(schedule, worker.runtime, now=clock.now, tell=worker.tell)
+    pump = SchedulePump(schedule, worker.runtime, now=clock.now)
     for _ in range(2):
         clock.advance(60)
         pump.work()
 
-    assert worker.failures == [("work", "ZeroDivisionError")] * 2
+    assert worker.failures == [("work", "Failed: ZeroDivisionError")] * 2
 
 
 def test_in_threads_every_message_is_worked_once(stack: Template, aws: Aws, worker: Worker, pump: QueuePump) -> None:

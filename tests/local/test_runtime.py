@@ -50,6 +50,15 @@ def test_a_failure_names_the_exception_and_not_its_text(function: Function) -> N
         runtime(function, fail).invoke({})
 
 
+def test_each_failure_is_told(function: Function) -> None:
+    told: list[tuple[str, str]] = []
+
+    with pytest.raises(Failed):
+        Runtime(function, lambda: lambda *_: {1}, lambda *what: told.append(what)).invoke({})
+
+    assert told == [("write", "Failed: TypeError")]
+
+
 def test_an_answer_that_is_no_json_is_a_failure(function: Function) -> None:
     with pytest.raises(Failed, match="TypeError"):
         runtime(function, lambda *_: {1, 2}).invoke({})
