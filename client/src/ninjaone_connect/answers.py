@@ -1,0 +1,137 @@
+"""Replies → values, errors, or another try; no input or output happens here."""
+
+import random
+import time
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any, Generic, TypeVar
+
+import httpx
+
+from ninjaone_connect.calls import Call
+from ninjaone_connect.errors import (
+    ClockSkew,
+    ConnectError,
+    Forbidden,
+    Later,
+    NoAnswer,
+    NotReached,
+    NotTheBroker,
+    TooManyRequests,
+    problem,
+)
+
+T = TypeVar("T")
+Reply = httpx.Response | httpx.RequestError
+
+TRIES = 4
+FIRST_WAIT = 0.2
+SKEW = 240
+"""Seconds; AWS refuses signatures that are off by more than 300."""
+
+_UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
+
+
+@dataclass(frozen=True)
+class Again:
+    """Wait so many seconds, then send the call again."""
+
+    seconds: float
+
+
+class Attempts(Generic[T]):
+    """The tries of one call. Only a repeatable call has more than one."""
+
+    def __init__(self, call: Call[T], api_url: str, region: str, patience: float) -> None:
+        """Begin.
+
+        patience   seconds that may be spent waiting between tries
+        """
+        self._call, self._api_url, self._region = call, api_url, region
+        self._patience = patience
+        self._left = TRIES if call.repeatable else 1
+
+    def judge(self, reply: Reply) -> T | Again:
+        """Read the answer, or say when to ask again. Raises   ConnectError"""
+        try:
+            return self._read(reply)
+        except ConnectError as error:
+            wait = self._wait(error)
+            self._left -= 1
+            self._patience -= wait or 0
+            if wait is None or self._left < 1 or self._patience < 0:
+                raise
+            return Again(wait)
+
+    def _wait(self, error: ConnectError) -> float | None:
+        """Say how long to wait after a failure that may pass; None after any other."""
+        if isinstance(error, Later | TooManyRequests) and error.retry_after is not None:
+            return error.retry_after
+        if isinstance(error, Later | TooManyRequests | NotReached | NoAnswer):
+            spread = random.uniform(0.5, 1.5)  # noqa: S311  # keeps callers apart; nothing secret
+            return FIRST_WAIT * float(2 ** (TRIES - self._left)) * spread
+        return None
+
+    def _read(self, reply: Reply) -> T:
+        if isinstance(reply, httpx.RequestError):
+            raise self._unanswered(type(reply).__name__, sent=not isinstance(reply, _UNSENT))
+        body = _object(reply)
+        if reply.headers.get("content-type", "").startswith("application/problem+json"):
+            raise problem(reply.status_code, body)
+        if not reply.is_success:
+            raise self._of_gateway(reply)
+        try:
+            return self._call.read(body)
+        except (KeyError, TypeError):
+            raise self._not_the_broker(reply.status_code) from None
+
+    def _unanswered(self, what: str, *, sent: bool) -> ConnectError:
+        """Tell apart what never left from what may have been carried out."""
+        if not sent:
+            return NotReached(f"{self._api_url} can't be reached ({what}). Nothing was sent; try again shortly.")
+        advice = "It is safe to ask again." if self._call.repeatable else "Look whether it was carried out."
+        return NoAnswer(f"{self._api_url} gave no answer ({what}). {advice}")
+
+    def _of_gateway(self, reply: httpx.Response) -> ConnectError:
+        """Read an answer that API Gateway gave by itself."""
+        status = reply.status_code
+        if status == 403:
+            return self._forbidden(reply)
+        if status == 429:
+            return TooManyRequests(status, {"detail": "Too many requests to the broker's API. Slow down."})
+        if status >= 500:
+            return self._unanswered(f"status {status}", sent=True)
+        return self._not_the_broker(status)
+
+    def _forbidden(self, reply: httpx.Response) -> ConnectError:
+        off = _clock_is_off(reply.headers.get("date", ""))
+        if abs(off) > SKEW:
+            way = "ahead" if off > 0 else "behind"
+            return ClockSkew(f"This machine's clock is {abs(off):.0f} seconds {way}; AWS allows 300. Set it by NTP.")
+        return Forbidden(
+            "AWS refused the call. Either the identity behind your credentials lacks execute-api:Invoke on this "
+            f"route, or the API is not in {self._region}, or the credentials ended. "
+            "`aws sts get-caller-identity` shows who you are."
+        )
+
+    def _not_the_broker(self, status: int) -> NotTheBroker:
+        return NotTheBroker(
+            f"{self._api_url} answered {status}, but not as the broker does. "
+            "Is it the address that the stack's output BackendApiUrl shows?"
+        )
+
+
+def _object(reply: httpx.Response) -> dict[str, Any]:
+    try:
+        held = reply.json()
+    except ValueError:
+        return {}
+    return held if isinstance(held, dict) else {}
+
+
+def _clock_is_off(date: str) -> float:
+    """Say by how many seconds this machine is ahead of whoever wrote the answer. Source   RFC 9110 §6.6.1"""
+    try:
+        return time.time() - parsedate_to_datetime(date).timestamp()
+    except ValueError:
+        return 0.0

@@ -1,0 +1,102 @@
+"""Calls → signed HTTP requests: AWS Signature Version 4, with credentials from the usual chain."""
+
+import json
+import os
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import httpx
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import ReadOnlyCredentials
+from botocore.exceptions import BotoCoreError, ClientError, SSOError, TokenRetrievalError
+from botocore.session import Session
+
+from ninjaone_connect.calls import Call
+from ninjaone_connect.errors import LoginExpired, NoCredentials, WrongRegion
+
+SERVICE = "execute-api"
+_ENDPOINT = re.compile(r"[a-z0-9-]+\.execute-api\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?")
+_EXPIRED = {"ExpiredToken", "ExpiredTokenException", "UnauthorizedException"}
+
+
+class CredentialSource(Protocol):
+    """What botocore's and boto3's credentials have in common."""
+
+    def get_frozen_credentials(self) -> ReadOnlyCredentials:
+        """Give the credentials of this moment, refreshed where they can be."""
+
+
+class Signer:
+    """Signs for one API in one region."""
+
+    def __init__(self, api_url: str, region: str | None, credentials: CredentialSource | None) -> None:
+        self.api_url = _checked(api_url)
+        self._session = Session()
+        self.region = self._region(region)
+        self._credentials, self._lock = credentials, threading.Lock()
+
+    def sign(self, call: Call[Any]) -> httpx.Request:
+        """Make the request of a call. Credentials may have to be fetched first, which takes the network."""
+        content = b"" if call.body is None else json.dumps(call.body).encode()
+        headers = {"accept": "application/json"} | ({"content-type": "application/json"} if content else {})
+        request = httpx.Request(call.method, self.api_url + call.path, headers=headers, content=content)
+        signed = AWSRequest(request.method, str(request.url), headers, content)
+        SigV4Auth(self._frozen(), SERVICE, self.region).add_auth(signed)
+        request.headers.update(dict(signed.headers))
+        return request
+
+    def _region(self, named: str | None) -> str:
+        """Find the region: the address of an API Gateway names it, a custom domain doesn't."""
+        found = _ENDPOINT.fullmatch(urlsplit(self.api_url).hostname or "")
+        if found and named and named != found[1]:
+            raise WrongRegion(f"{self.api_url} is in {found[1]}: leave region out, or give region={found[1]!r}.")
+        with _translated():
+            region = (found and found[1]) or named or self._session.get_config_variable("region")
+        if not region:
+            raise WrongRegion(f"{self.api_url} does not show its AWS region: give region=, or set AWS_REGION.")
+        return str(region)
+
+    def _frozen(self) -> ReadOnlyCredentials:
+        with self._lock, _translated():
+            self._credentials = self._credentials or self._session.get_credentials()
+            if self._credentials is None:
+                raise NoCredentials(
+                    "No AWS credentials were found: use a role, a profile (AWS_PROFILE), or AWS_ACCESS_KEY_ID "
+                    "and AWS_SECRET_ACCESS_KEY. `aws sts get-caller-identity` shows whether the chain finds some."
+                )
+            return self._credentials.get_frozen_credentials()
+
+
+def _checked(api_url: str) -> str:
+    """Accept https anywhere, and http on loopback only."""
+    parts = urlsplit(api_url)
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in {"127.0.0.1", "localhost"}):
+        raise ValueError("api_url must be the https address that the stack's output BackendApiUrl shows.")
+    return api_url.rstrip("/")
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Say what to do where botocore only says what broke; its text stays behind, for it may quote anything."""
+    try:
+        yield
+    except (SSOError, TokenRetrievalError) as error:
+        raise LoginExpired(_login_again(error)) from None
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        kind = LoginExpired if code in _EXPIRED else NoCredentials
+        raise kind(f"AWS gave no credentials ({code}). Check the profile or role, or log in again.") from None
+    except BotoCoreError as error:
+        name = type(error).__name__
+        raise NoCredentials(f"The AWS credentials can't be used ({name}). Check the profile or role.") from None
+
+
+def _login_again(error: Exception) -> str:
+    profile = os.environ.get("AWS_PROFILE") or os.environ.get("AWS_DEFAULT_PROFILE")
+    command = f"aws sso login --profile {profile}" if profile else "aws sso login"
+    return f"The AWS login ran out, or was never made ({type(error).__name__}). Run `{command}`."

@@ -1,0 +1,425 @@
+"""``NinjaOneAuth``: one fetch however many wait, a newer token after a 401, and no loop."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier, Event, Thread
+from typing import Any
+
+import httpx
+import pytest
+import time_machine
+
+from ninjaone_connect import AsyncConnect, Connect, NinjaOneAuth, errors
+from tests.client.stage import API, CON, KEYS, NINJAONE, Tokens, problem
+
+
+def connect(handler: Any) -> Connect:
+    return Connect(API, credentials=KEYS, transport=httpx.MockTransport(handler), patience=0)
+
+
+def async_connect(handler: Any) -> AsyncConnect:
+    return AsyncConnect(API, credentials=KEYS, transport=httpx.MockTransport(handler), patience=0)
+
+
+def ninjaone(auth: NinjaOneAuth, tokens: Tokens, base_url: str = NINJAONE) -> httpx.Client:
+    return httpx.Client(auth=auth, base_url=base_url, transport=httpx.MockTransport(tokens.ninjaone))
+
+
+def async_ninjaone(auth: NinjaOneAuth, tokens: Tokens) -> httpx.AsyncClient:
+    return httpx.AsyncClient(auth=auth, base_url=NINJAONE, transport=httpx.MockTransport(tokens.ninjaone))
+
+
+@pytest.fixture
+def tokens() -> Tokens:
+    return Tokens()
+
+
+@pytest.fixture
+def auth(tokens: Tokens) -> NinjaOneAuth:
+    return NinjaOneAuth(connect(tokens.token), "northwind", CON)
+
+
+def test_calls_carry_one_token_until_shortly_before_it_ends(auth: NinjaOneAuth, tokens: Tokens) -> None:
+    client = ninjaone(auth, tokens)
+
+    with time_machine.travel(1_800_000_000, tick=False) as clock:
+        client.get("/v2/organizations")
+        clock.shift(3539)
+        client.get("/v2/organizations")
+        clock.shift(1)
+        client.get("/v2/organizations")
+
+    assert tokens.seen == {"secret-token-1": 2, "secret-token-2": 1}
+    assert tokens.fetched == [{"min_ttl": 300}] * 2
+
+
+def test_a_token_too_short_to_keep_is_used_all_the_same(tokens: Tokens, auth: NinjaOneAuth) -> None:
+    tokens.lasts = 30
+    client = ninjaone(auth, tokens)
+
+    assert [client.get("/v2/organizations").status_code for _ in range(2)] == [200, 200]
+    assert len(tokens.fetched) == 2
+
+
+@pytest.mark.parametrize("round_", range(5))
+def test_however_many_threads_wait_one_fetches(round_: int) -> None:
+    tokens, start = Tokens(), Barrier(64)
+
+    def slowly(request: httpx.Request) -> httpx.Response:
+        time.sleep(0.05)
+        return tokens.token(request)
+
+    client = ninjaone(NinjaOneAuth(connect(slowly), "northwind", CON), tokens)
+
+    def use(_: int) -> set[int]:
+        start.wait()
+        return {client.get("/v2/organizations").status_code for _ in range(10)}
+
+    with ThreadPoolExecutor(64) as threads:
+        found = list(threads.map(use, range(64)))
+
+    assert found == [{200}] * 64
+    assert len(tokens.fetched) == 1
+    assert tokens.seen == {"secret-token-1": 640}
+
+
+def test_however_many_tasks_wait_one_fetches() -> None:
+    tokens = Tokens()
+
+    async def slowly(request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(0.01)
+        return tokens.token(request)
+
+    async def use() -> list[int]:
+        async with async_ninjaone(NinjaOneAuth(async_connect(slowly), "northwind", CON), tokens) as client:
+            answers = await asyncio.gather(*(client.get("/v2/organizations") for _ in range(500)))
+        return [answer.status_code for answer in answers]
+
+    assert asyncio.run(use()) == [200] * 500
+    assert len(tokens.fetched) == 1
+
+
+def test_tasks_of_several_loops_share_one_token() -> None:
+    tokens, start = Tokens(), Barrier(8)
+
+    async def slowly(request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(0.05)
+        return tokens.token(request)
+
+    def client_of_a_loop() -> AsyncConnect:
+        return async_connect(slowly)
+
+    auth = NinjaOneAuth(client_of_a_loop(), "northwind", CON)
+
+    async def use() -> int:
+        async with async_ninjaone(auth, tokens) as client:
+            return (await client.get("/v2/organizations")).status_code
+
+    def loop(_: int) -> int:
+        start.wait()
+        return asyncio.run(use())
+
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(loop, range(8))) == [200] * 8
+    assert len(tokens.fetched) == 1
+
+
+def test_after_a_401_a_newer_token_is_asked_for_once(auth: NinjaOneAuth, tokens: Tokens) -> None:
+    client = ninjaone(auth, tokens)
+    client.get("/v2/organizations")
+    tokens.good = {"secret-token-2"}
+
+    assert client.get("/v2/organizations").status_code == 200
+    assert client.get("/v2/organizations").status_code == 200
+    assert tokens.seen == {"secret-token-1": 2, "secret-token-2": 2}
+
+
+def test_the_newer_token_must_outlast_the_refused_one() -> None:
+    asked: list[int] = []
+
+    def vend(request: httpx.Request) -> httpx.Response:
+        asked.append(json.loads(request.content)["min_ttl"])
+        body = {"access_token": f"t{len(asked)}", "expires_in": 1200, "expires_at": 1_800_001_200}
+        return httpx.Response(200, json=body | {"api_base_url": NINJAONE})
+
+    tokens = Tokens()
+    tokens.good = set()
+    with time_machine.travel(1_800_000_200, tick=False):
+        ninjaone(NinjaOneAuth(connect(vend), "northwind", CON), tokens).get("/v2/organizations")
+
+    assert asked == [300, 1001]
+
+
+def test_threads_that_are_refused_together_ask_once_together(tokens: Tokens, auth: NinjaOneAuth) -> None:
+    client = ninjaone(auth, tokens)
+    client.get("/v2/organizations")
+    tokens.good = {"secret-token-2"}
+    start = Barrier(32)
+
+    def use(_: int) -> int:
+        start.wait()
+        return client.get("/v2/organizations").status_code
+
+    with ThreadPoolExecutor(32) as threads:
+        assert set(threads.map(use, range(32))) == {200}
+
+    assert len(tokens.fetched) == 2
+
+
+def test_tasks_that_are_refused_together_ask_once_together() -> None:
+    tokens = Tokens()
+
+    async def use() -> set[int]:
+        async with async_ninjaone(NinjaOneAuth(async_connect(tokens.token), "northwind", CON), tokens) as client:
+            await client.get("/v2/organizations")
+            tokens.good = {"secret-token-2"}
+            answers = await asyncio.gather(*(client.get("/v2/organizations") for _ in range(100)))
+        return {answer.status_code for answer in answers}
+
+    assert asyncio.run(use()) == {200}
+    assert len(tokens.fetched) == 2
+
+
+def test_a_401_that_no_token_mends_goes_to_the_caller_and_is_not_asked_about_for_a_minute() -> None:
+    tokens = Tokens(fresh=False)
+    tokens.good = set()
+    client = ninjaone(NinjaOneAuth(connect(tokens.token), "northwind", CON), tokens)
+
+    with time_machine.travel(1_800_000_000, tick=False) as clock:
+        assert [client.get("/v2/organizations").status_code for _ in range(20)] == [401] * 20
+        assert len(tokens.fetched) == 2
+        assert tokens.seen["secret-token-1"] == 20
+        clock.shift(61)
+        client.get("/v2/organizations")
+
+    assert len(tokens.fetched) == 3
+
+
+def test_each_refused_token_is_sent_at_most_twice_for_one_call(tokens: Tokens, auth: NinjaOneAuth) -> None:
+    tokens.good = set()
+
+    answer = ninjaone(auth, tokens).get("/v2/organizations")
+
+    assert answer.status_code == 401
+    assert tokens.seen == {"secret-token-1": 1, "secret-token-2": 1}
+
+
+@pytest.mark.parametrize("status", [200, 403, 429, 500])
+def test_no_other_status_asks_for_a_token(status: int, auth: NinjaOneAuth, tokens: Tokens) -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response(status))
+
+    answer = httpx.Client(auth=auth, base_url=NINJAONE, transport=transport).get("/v2/organizations")
+
+    assert (answer.status_code, len(tokens.fetched)) == (status, 1)
+
+
+class Wire(httpx.BaseTransport, httpx.AsyncBaseTransport):
+    """NinjaOne behind a socket: a body is taken off its stream, which a mock transport would keep."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self.tokens, self.bodies = tokens, list[bytes]()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        assert isinstance(request.stream, httpx.SyncByteStream)
+        self.bodies.append(b"".join(request.stream))
+        return self.tokens.ninjaone(request)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        assert isinstance(request.stream, httpx.AsyncByteStream)
+        self.bodies.append(b"".join([part async for part in request.stream]))
+        return self.tokens.ninjaone(request)
+
+
+def test_a_body_is_sent_again_and_a_stream_is_not(tokens: Tokens, auth: NinjaOneAuth) -> None:
+    tokens.good = {"secret-token-2"}
+    wire = Wire(tokens)
+    client = httpx.Client(auth=auth, base_url=NINJAONE, transport=wire)
+
+    def stream() -> Iterator[bytes]:
+        yield b"streamed"
+
+    assert client.post("/v2/tickets", content=stream()).status_code == 401
+    assert client.post("/v2/tickets", content=b"whole").status_code == 200
+    assert wire.bodies == [b"streamed", b"whole", b"whole"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://app.ninjarmm.com/v2/x", "https://evil.example/v2/x", "http://eu.ninjarmm.com/v2/x"],
+)
+def test_a_token_never_leaves_for_another_host(url: str, auth: NinjaOneAuth, tokens: Tokens) -> None:
+    with pytest.raises(errors.WrongHost, match=r"api_base_url as base_url") as caught:
+        ninjaone(auth, tokens).get(url)
+
+    assert tokens.seen == {}
+    assert "secret" not in str(caught.value)
+
+
+def test_on_this_machine_a_stand_in_may_have_the_token(auth: NinjaOneAuth, tokens: Tokens) -> None:
+    client = ninjaone(auth, tokens, "http://127.0.0.1:8002/eu.ninjarmm.com")
+
+    assert client.get("/v2/organizations").status_code == 200
+
+
+def test_a_connection_that_needs_its_customer_says_so_to_every_caller(tokens: Tokens) -> None:
+    gone = NinjaOneAuth(connect(lambda _: problem("needs-reauth", 409, reason="revoked")), "northwind", CON)
+    client = ninjaone(gone, tokens)
+
+    for _ in range(2):
+        with pytest.raises(errors.NeedsReauth):
+            client.get("/v2/organizations")
+    assert tokens.seen == {}
+
+
+def test_all_who_wait_hear_what_went_wrong_and_the_next_tries_again() -> None:
+    tokens, start, answers = Tokens(), Barrier(16), [problem("misconfigured", 500)]
+
+    def fail_once(request: httpx.Request) -> httpx.Response:
+        time.sleep(0.05)
+        return answers.pop() if answers else tokens.token(request)
+
+    client = ninjaone(NinjaOneAuth(connect(fail_once), "northwind", CON), tokens)
+
+    def use(_: int) -> str:
+        start.wait()
+        try:
+            return str(client.get("/v2/organizations").status_code)
+        except errors.Misconfigured:
+            return "misconfigured"
+
+    with ThreadPoolExecutor(16) as threads:
+        heard = list(threads.map(use, range(16)))
+
+    assert "misconfigured" in heard
+    assert set(heard) <= {"misconfigured", "200"}
+    assert client.get("/v2/organizations").status_code == 200
+
+
+def test_a_token_that_is_held_serves_while_the_broker_is_down(tokens: Tokens) -> None:
+    down = Event()
+
+    def vend(request: httpx.Request) -> httpx.Response:
+        if down.is_set():
+            raise httpx.ConnectError("down")
+        return tokens.token(request)
+
+    client = ninjaone(NinjaOneAuth(connect(vend), "northwind", CON), tokens)
+    client.get("/v2/organizations")
+    down.set()
+
+    assert client.get("/v2/organizations").status_code == 200
+
+
+def test_when_the_fetching_task_is_cancelled_another_takes_over() -> None:
+    tokens = Tokens()
+
+    async def use() -> int:
+        arrived, calls = asyncio.Event(), 0
+
+        async def vend(request: httpx.Request) -> httpx.Response:
+            nonlocal calls
+            calls += 1
+            if calls == 1:
+                arrived.set()
+                await asyncio.Event().wait()
+            return tokens.token(request)
+
+        async with async_ninjaone(NinjaOneAuth(async_connect(vend), "northwind", CON), tokens) as client:
+            first = asyncio.create_task(client.get("/v2/organizations"))
+            await arrived.wait()
+            second = asyncio.create_task(client.get("/v2/organizations"))
+            await asyncio.sleep(0)
+            first.cancel()
+            answer = await second
+        assert first.cancelled()
+        return answer.status_code
+
+    assert asyncio.run(use()) == 200
+    assert len(tokens.fetched) == 1
+
+
+def test_when_a_waiting_task_is_cancelled_the_fetch_goes_on() -> None:
+    tokens = Tokens()
+
+    async def use() -> int:
+        go = asyncio.Event()
+
+        async def vend(request: httpx.Request) -> httpx.Response:
+            await go.wait()
+            return tokens.token(request)
+
+        async with async_ninjaone(NinjaOneAuth(async_connect(vend), "northwind", CON), tokens) as client:
+            first = asyncio.create_task(client.get("/v2/organizations"))
+            second = asyncio.create_task(client.get("/v2/organizations"))
+            for _ in range(20):
+                await asyncio.sleep(0)
+            second.cancel()
+            go.set()
+            answer = await first
+        return answer.status_code
+
+    assert asyncio.run(use()) == 200
+    assert len(tokens.fetched) == 1
+
+
+def test_an_async_stream_is_not_sent_again() -> None:
+    tokens = Tokens()
+    tokens.good = set()
+
+    async def stream() -> AsyncIterator[bytes]:
+        yield b"streamed"
+
+    async def use() -> int:
+        auth = NinjaOneAuth(async_connect(tokens.token), "northwind", CON)
+        async with httpx.AsyncClient(auth=auth, base_url=NINJAONE, transport=Wire(tokens)) as client:
+            return (await client.post("/v2/tickets", content=stream())).status_code
+
+    assert asyncio.run(use()) == 401
+    assert len(tokens.fetched) == 1
+
+
+def test_the_wrong_pair_of_clients_says_which_is_right(tokens: Tokens, auth: NinjaOneAuth) -> None:
+    async def use() -> None:
+        async with async_ninjaone(auth, tokens) as client:
+            await client.get("/v2/organizations")
+
+    with pytest.raises(TypeError, match=r"Connect.*httpx\.Client"):
+        asyncio.run(use())
+    with pytest.raises(TypeError, match=r"AsyncConnect.*httpx\.AsyncClient"):
+        ninjaone(NinjaOneAuth(async_connect(tokens.token), "northwind", CON), tokens).get("/v2/x")
+
+
+def test_nothing_that_prints_shows_a_token(auth: NinjaOneAuth, tokens: Tokens) -> None:
+    token = connect(tokens.token).token("northwind", CON)
+
+    shown = [repr(token), str(token), repr(auth), repr(vars(auth)["_cache"]), f"{token}"]
+
+    assert token.access_token == "secret-token-1"
+    assert all("secret" not in text for text in shown)
+
+
+@pytest.mark.slow
+def test_tokens_that_end_all_the_time_are_fetched_as_often_as_they_end_and_no_more() -> None:
+    """Sixteen threads for some seconds, with tokens of about a second: every call finds a token that is good."""
+    tokens, stop = Tokens(lasts=61), Event()
+    client = ninjaone(NinjaOneAuth(connect(tokens.token), "northwind", CON), tokens)
+    begun, failed = time.time(), []
+
+    def use() -> None:
+        while not stop.is_set():
+            if client.get("/v2/organizations").status_code != 200:
+                failed.append(1)
+
+    threads = [Thread(target=use) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    time.sleep(4)
+    stop.set()
+    for thread in threads:
+        thread.join()
+
+    assert not failed
+    assert 2 <= len(tokens.fetched) <= time.time() - begun + 1
