@@ -1,0 +1,108 @@
+"""Rows as DynamoDB counts and holds them."""
+
+from dataclasses import replace
+
+from broker.adapters import rows
+from broker.adapters.connections import SHOWN, VENDABLE
+from broker.model import ConnectionId, Hot, Instant, Place, Reason, Session, Status, TenantId
+from tests.requirements import req
+from tests.unit.journey import Journey
+
+WRAPPED = 184
+"""Bytes of a data key of 256 bits, wrapped by AWS KMS under an encryption context."""
+ID = "abcdefghijklmnopqrstuvwx27"
+
+
+def blob(secret: int) -> bytes:
+    """A sealed value, by its shape: format, length, wrapped key, nonce, ciphertext, tag."""
+    return bytes(1 + 2 + WRAPPED + 12 + secret + 16)
+
+
+def size(item: rows.Item) -> int:
+    """Count an item as DynamoDB does: names and values; a number takes a byte for two digits and one more."""
+    return sum(len(name.encode()) + _size(cell) for name, cell in item.items())
+
+
+def _size(cell: dict[str, object]) -> int:
+    ((kind, held),) = cell.items()
+    if kind == "N":
+        digits = str(held).lstrip("-").strip("0") or "0"
+        return (len(digits) + 1) // 2 + 1 + str(held).startswith("-")
+    return 1 if kind == "BOOL" else len(held if isinstance(held, bytes) else str(held).encode())
+
+
+LARGEST = Hot(
+    tenant=TenantId("t" * 64),
+    connection=ConnectionId(f"con_{ID}"),
+    status=Status.PENDING_APPROVAL,
+    place=Place("branded", f"{'a' * 20}.rmmservice.com"),
+    client_id="c" * 27,
+    own=True,
+    version=99_999,
+    fence=99_999,
+    epoch=99,
+    expires_at=Instant(1_899_999_999),
+    sent_at=Instant(1_899_999_999),
+    consented_at=Instant(1_899_999_999),
+    scope=frozenset({"monitoring", "management", "control", "offline_access"}),
+    access=blob(43),
+    refresh=blob(80),
+    reason=Reason.LOST_IN_ROTATION,
+    refresh_at=Instant(1_899_999_999),
+    due_shard=7,
+    lease_until=Instant(1_899_999_999),
+    attempt="a" * 16,
+    tried_at=Instant(1_899_999_999),
+    strikes=2,
+    struck_at=Instant(1_899_999_999),
+    doubt=True,
+    ended_at=Instant(1_899_999_999),
+    hot_until=Instant(1_899_999_999),
+    warned_at=Instant(1_899_999_999),
+)
+
+
+USUAL = replace(
+    LARGEST,
+    tenant=TenantId("0f8fad5b-d9cb-469f-a165-70867728950e"),
+    status=Status.ACTIVE,
+    place=Place("app", "app.ninjarmm.com"),
+    scope=frozenset({"monitoring", "management", "offline_access"}),
+    reason=None,
+    ended_at=None,
+)
+"""A connection in use, in the middle of its refresh, with all that such a row may hold."""
+
+
+def test_a_usual_hot_row_costs_one_write_unit() -> None:
+    assert size(rows.hot_item(USUAL)) <= 1024
+
+
+def test_the_largest_hot_row_costs_two_write_units_at_most() -> None:
+    assert size(rows.hot_item(LARGEST)) <= 2048
+
+
+def test_the_largest_hot_row_has_every_attribute() -> None:
+    assert rows.hot(rows.hot_item(LARGEST)) == LARGEST
+    assert None not in vars(LARGEST).values()
+
+
+def test_what_does_not_apply_is_left_out_so_that_the_due_index_stays_sparse() -> None:
+    idle = replace(LARGEST, refresh_at=None, due_shard=None, own=False, strikes=0, doubt=False, reason=None)
+
+    assert not {"refresh_at", "due_shard", "own", "strikes", "doubt", "reason"} & set(rows.hot_item(idle))
+
+
+def test_vending_reads_no_refresh_token_and_listing_nothing_sealed() -> None:
+    assert "refresh" not in VENDABLE
+    assert not set(rows.SEALED) & set(SHOWN)
+    assert set(VENDABLE) <= set(rows.hot_item(LARGEST))
+
+
+@req("A03", "J04")
+def test_an_opened_session_holds_no_secret_and_no_name_of_the_person(journey: Journey) -> None:
+    session: Session = journey.open()
+
+    text = repr(rows.session_item(session))
+    assert journey.end_user not in text
+    assert journey.verifier.reveal() not in text
