@@ -172,7 +172,7 @@ class AccountMismatch(Refused):
     """A reconnect came back with another NinjaOne account."""
 
     detail = (
-        "The NinjaOne account has no organization in common with the one this connection held, "
+        "The NinjaOne account shows no organization in common with the one this connection held, "
         "which is kept as it was. Connect again with the right account, or complete with confirm_account_change."
     )
 

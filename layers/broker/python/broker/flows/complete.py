@@ -227,12 +227,12 @@ class Complete:
         return epoch
 
     def _check_account(self, consent: Consent, *, confirmed: bool) -> None:
-        """Compare by id and name: ids alone start at 1 in every NinjaOne account."""
+        """Compare by id and name: ids alone start at 1 in every NinjaOne account. One that shows none is no match."""
         if consent.old is None or confirmed:
             return
         hot, profile = consent.old
         known, found = set(profile.organizations), set(consent.organizations)
-        if consent.place.host != hot.place.host or (known and found and not known & found):
+        if consent.place.host != hot.place.host or (known and not known & found):
             self._log.event("session.other_account", session=consent.session.session, connection=hot.connection)
             raise AccountMismatch
 

@@ -66,7 +66,7 @@ def profile_row(consent: Consent, connection: ConnectionId, now: Instant) -> Pro
         tenant=session.tenant,
         connection=connection,
         label=session.label or (old.label if old else _label(consent)),
-        organizations=consent.organizations or (old.organizations if old else ()),
+        organizations=consent.organizations,  # never the old ones: they would vouch for an account that shows none
         metadata=session.metadata or (old.metadata if old else {}),
         created_at=old.created_at if old else now,
         connected_at=now,

@@ -56,7 +56,7 @@ class Exchange:
 
     def _organizations(self, web: Web, place: Place, tokens: Tokens) -> tuple[Organization, ...]:
         """See what the token opens. A refusal is no failure: the person's role may not list organizations."""
-        url = f"{ninjaone.api_base_url(place)}/v2/organizations?pageSize=1"
+        url = f"{ninjaone.api_base_url(place)}/v2/organizations?pageSize={ORGANIZATIONS_KEPT}"
         bearer = {"Authorization": f"Bearer {tokens.access.reveal()}"}
         answer = web.get(url, timeout=policy.LOOK_TIMEOUT, headers=bearer)
         if not isinstance(answer, oauth.Reply) or answer.status != 200:
