@@ -77,7 +77,7 @@ def read_order(body: str) -> Order | None:
     """Read a refresh order; None when it is none. Entries that name no connection are counted and left out."""
     held = _object(body)
     entries, min_ttl = held.get("connections"), held.get("min_ttl", 0)
-    if held.get("why") not in set(Why) or not isinstance(entries, list) or not isinstance(min_ttl, int):
+    if held.get("why") not in tuple(Why) or not isinstance(entries, list) or not isinstance(min_ttl, int):
         return None
     refs = [_ref(entry) for entry in entries[: 10 * ORDER_SIZE]]
     known = tuple(dict.fromkeys(ref for ref in refs if ref))

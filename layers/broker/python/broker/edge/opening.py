@@ -50,7 +50,7 @@ def opening(config: Config, tenant: TenantId, request: Request) -> Opening:
 
 def _binding(config: Config, body: Fields) -> Binding:
     word = body.raw("binding") or Binding.SESSION.value
-    if word not in set(Binding):
+    if word not in tuple(Binding):
         body.fault("binding", "Give session or approval.")
         return Binding.SESSION
     binding = Binding(word)
@@ -87,7 +87,7 @@ def _client(config: Config, body: Fields, place: Place | None) -> tuple[bool, Cl
     """Read whose client app is meant; the operator's where there is one, unless the body says otherwise."""
     offered = place.region in config.client_ids if place else bool(config.client_ids)
     word = body.raw("client") or ("operator" if offered and not body.has("client_credentials") else "customer")
-    if word not in {"operator", "customer"}:
+    if word not in ("operator", "customer"):
         body.fault("client", "Give operator or customer.")
     if word == "operator" and not offered:
         body.fault("client", "The operator has no client app there: see the parameter ClientIds, or give customer.")
