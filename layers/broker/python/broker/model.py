@@ -134,7 +134,9 @@ class Organization:
 
 @dataclass(frozen=True)
 class Hot:
-    """The row that refreshing and vending touch; it stays within 1,024 bytes.
+    """The row that refreshing and vending touch: within 1,024 bytes, which one write unit pays for.
+
+    Only the longest names of all, in a row that needs its customer too, go beyond: such a row is written once a day.
 
     Shape
     tenant, connection   the key
