@@ -1,0 +1,228 @@
+"""The one way to NinjaOne: one request, one attempt, and what became of it."""
+
+import ssl
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+
+from broker.adapters.http import CONNECT_TIMEOUT, USER_AGENT, Web, system_transport
+from broker.model import Seconds
+from broker.oauth import BODY_LIMIT, Answer, NoReply, NotSent, Reply
+from tests.requirements import req
+from tests.unit.surroundings import Clock
+
+URL = "https://eu.ninjarmm.com/ws/oauth/token"
+FORM = {"refresh_token": "a b&c", "client_secret": "s"}
+Handler = Callable[[httpx.Request], httpx.Response]
+
+
+class There:
+    """What stands at the other end, and the requests that reached it."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.requests: list[httpx.Request] = []
+
+    def post(self, handler: Handler, url: str = URL) -> Answer:
+        def noted(request: httpx.Request) -> httpx.Response:
+            self.requests.append(request)
+            return handler(request)
+
+        with Web(lambda: httpx.MockTransport(noted), self.clock) as web:
+            return web.post(url, FORM, timeout=Seconds(65))
+
+
+@pytest.fixture
+def there(clock: Clock) -> There:
+    return There(clock)
+
+
+class Chunks(httpx.SyncByteStream):
+    """A body that comes in pieces, and takes its time."""
+
+    def __init__(self, *chunks: bytes, clock: Clock | None = None, seconds: float = 0) -> None:
+        self.chunks, self.clock, self.seconds = chunks, clock, seconds
+        self.closed = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self.chunks:
+            if self.clock:
+                self.clock.advance(self.seconds)
+            yield chunk
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def raising(error: type[httpx.TransportError]) -> Handler:
+    def handler(request: httpx.Request) -> httpx.Response:
+        raise error("refresh_token=a secret", request=request)
+
+    return handler
+
+
+@req("L07", "G09")
+def test_a_form_is_posted_as_it_is_and_says_who_sends_it(there: There) -> None:
+    answer = there.post(lambda _: httpx.Response(200, headers={"X-Thing": "Y"}, stream=Chunks(b"{", b"}")))
+
+    (request,) = there.requests
+    assert answer == Reply(200, {"x-thing": "Y"}, b"{}")
+    assert (request.method, str(request.url)) == ("POST", URL)
+    assert request.content == b"refresh_token=a+b%26c&client_secret=s"
+    assert request.headers["content-type"] == "application/x-www-form-urlencoded"
+    assert request.headers["accept"] == "application/json"
+    assert request.headers["accept-encoding"] == "identity"
+    assert request.headers["user-agent"] == USER_AGENT
+
+
+def test_a_request_by_get_carries_the_headers_it_is_given(clock: Clock) -> None:
+    requests: list[httpx.Request] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        return httpx.Response(204, stream=Chunks())
+
+    with Web(lambda: httpx.MockTransport(handler), clock) as web:
+        answer = web.get(URL, timeout=Seconds(3), headers={"Authorization": "Bearer x"})
+
+    assert answer == Reply(204, {}, b"")
+    assert requests[0].headers["authorization"] == "Bearer x"
+    assert requests[0].extensions["timeout"] == {"connect": 3, "read": 3, "write": 3, "pool": 3}
+
+
+def test_a_connection_must_stand_within_five_seconds_and_an_answer_begin_within_the_rest(there: There) -> None:
+    there.post(lambda _: httpx.Response(200, stream=Chunks()))
+
+    assert there.requests[0].extensions["timeout"] == {"connect": CONNECT_TIMEOUT, "read": 65, "write": 65, "pool": 65}
+
+
+@pytest.mark.parametrize(
+    "error", [httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol]
+)
+def test_what_never_left_is_not_sent(there: There, error: type[httpx.TransportError]) -> None:
+    assert there.post(raising(error)) == NotSent(error.__name__)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        httpx.ReadTimeout,
+        httpx.WriteTimeout,
+        httpx.ReadError,
+        httpx.WriteError,
+        httpx.CloseError,
+        httpx.RemoteProtocolError,
+        httpx.LocalProtocolError,
+        httpx.ProxyError,
+    ],
+)
+def test_what_may_have_arrived_has_no_reply(there: There, error: type[httpx.TransportError]) -> None:
+    """A token that may have been used must not be called unused."""
+    assert there.post(raising(error)) == NoReply(error.__name__)
+
+
+@req("L05")
+@pytest.mark.parametrize("error", [httpx.ConnectError, httpx.ReadTimeout])
+def test_nothing_is_sent_a_second_time(there: There, error: type[httpx.TransportError]) -> None:
+    there.post(raising(error))
+
+    assert len(there.requests) == 1
+
+
+def test_an_answer_that_breaks_off_has_no_reply(there: There) -> None:
+    class Broken(Chunks):
+        def __iter__(self) -> Iterator[bytes]:
+            yield b"{"
+            raise httpx.RemoteProtocolError("peer closed connection")
+
+    body = Broken()
+
+    assert there.post(lambda _: httpx.Response(200, stream=body)) == NoReply("RemoteProtocolError")
+    assert body.closed
+
+
+@req("L02")
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_no_redirect_is_followed(there: There, status: int) -> None:
+    location = {"Location": "https://evil.example/"}
+
+    answer = there.post(lambda _: httpx.Response(status, headers=location, stream=Chunks()))
+
+    assert isinstance(answer, Reply)
+    assert answer.status == status
+    assert len(there.requests) == 1
+
+
+@req("L01")
+@pytest.mark.parametrize("url", ["http://eu.ninjarmm.com/ws/oauth/token", "ftp://eu.ninjarmm.com/"])
+def test_nothing_is_sent_without_tls(there: There, url: str) -> None:
+    assert there.post(lambda _: httpx.Response(200), url) == NotSent("not_https")
+    assert there.requests == []
+
+
+@req("L04")
+def test_a_body_is_read_to_one_byte_more_than_the_limit(there: There) -> None:
+    body = Chunks(*[b"x" * 1000] * 1000)
+
+    answer = there.post(lambda _: httpx.Response(200, stream=body))
+
+    assert isinstance(answer, Reply)
+    assert len(answer.body) == BODY_LIMIT + 1
+    assert body.closed
+
+
+@req("L04")
+def test_a_body_is_not_unpacked(there: There) -> None:
+    bomb = b"\x1f\x8b" + bytes(40)
+
+    answer = there.post(lambda _: httpx.Response(200, headers={"content-encoding": "gzip"}, stream=Chunks(bomb)))
+
+    assert isinstance(answer, Reply)
+    assert answer.body == bomb
+
+
+def test_a_body_that_trickles_has_no_reply_in_time(there: There, clock: Clock) -> None:
+    """Each piece comes in time; all together they would outlast the lease."""
+    body = Chunks(*[b"x"] * 100, clock=clock, seconds=30)
+
+    answer = there.post(lambda _: httpx.Response(200, stream=body))
+
+    assert answer == NoReply("ReadTimeout")
+    assert body.closed
+
+
+@req("L06")
+def test_connections_end_with_the_client(clock: Clock) -> None:
+    class Noted(httpx.MockTransport):
+        closed = False
+
+        def close(self) -> None:
+            Noted.closed = True
+
+    with Web(lambda: Noted(lambda _: httpx.Response(200)), clock):
+        assert not Noted.closed
+
+    assert Noted.closed
+
+
+@req("L01", "L03", "L05")
+def test_the_real_transport_verifies_tls_tries_once_and_heeds_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    make = system_transport()
+
+    first, second = make(), make()
+
+    assert isinstance(first, httpx.HTTPTransport)
+    assert isinstance(second, httpx.HTTPTransport)
+    pool, other = first._pool, second._pool
+    assert pool is not other
+    assert type(pool).__name__ == "ConnectionPool"
+    assert pool._retries == 0
+    context = pool._ssl_context
+    assert context is not None
+    assert context is other._ssl_context
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.check_hostname
+    assert context.minimum_version is ssl.TLSVersion.TLSv1_2
