@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from urllib.parse import urljoin, urlsplit
 
 import httpx
 from flask import Blueprint, current_app, flash, g, redirect, render_template, request, session, url_for
@@ -58,9 +59,13 @@ def need_sign_in() -> Response | None:
 @pages.get("/integrations")
 def integrations() -> str:
     found = outside().backend.connections(user().tenant.id)
-    return render_template(
-        "integrations.html", connections=found, control=outside().ninjaone("https://app.ninjarmm.com/")
-    )
+    return render_template("integrations.html", connections=found, control=control_page())
+
+
+def control_page() -> str:
+    """Say where the pretended NinjaOne has its switches; empty where NinjaOne is not the pretended one."""
+    found = outside().ninjaone("https://app.ninjarmm.com")
+    return urljoin(found, "/control") if urlsplit(found).path == "/app.ninjarmm.com" else ""
 
 
 @pages.post("/ninjaone/connect")

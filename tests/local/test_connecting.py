@@ -57,6 +57,12 @@ def test_a_connection_is_seen_in_its_own_tenant_only(world: World, ana: Visitor)
     assert "It was disconnected" not in refused.text
 
 
+def test_the_switches_of_the_pretended_ninjaone_are_one_click_away(world: World, ana: Visitor) -> None:
+    [control] = [link for link in ana.page.links if link.startswith(world.ninjaone_url)]
+
+    assert (ana.get(control).status, ana.page.heading) == (200, "How NinjaOne behaves")
+
+
 def test_no_page_and_no_address_holds_a_token(world: World, ana: Visitor) -> None:
     connected(ana)
     ana.submit("Use the token")
