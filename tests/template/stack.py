@@ -1,0 +1,109 @@
+"""template.yaml as CloudFormation gets it: expanded by SAM's own translator, conditions decided, parameters put in.
+
+What would only be known in an account stands in angle brackets: ``<RefreshQueue.Arn>``, ``<SealKey>``.
+"""
+
+import os
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
+
+from local.intrinsics import Scope, TemplateFault, load
+from local.names import PSEUDO
+from local.parameters import given
+
+ROOT = Path(__file__).parents[2]
+NEEDED = {"ProductName": "Example", "ReturnUrls": "main=https://app.example/return"}
+"""The parameters without a default."""
+
+_MANAGED = {
+    name: f"arn:aws:iam::aws:policy/{name}" for name in ("AWSXrayWriteOnlyAccess", "AWSXRayDaemonWriteAccess")
+}
+
+Resource = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One deployment.
+
+    resources   by logical id, everything resolved
+    """
+
+    resources: Mapping[str, Resource]
+    outputs: Mapping[str, str]
+
+    def of(self, kind: str) -> dict[str, Mapping[str, Any]]:
+        """Give the properties of every resource of one type, by logical id."""
+        return {name: each.get("Properties", {}) for name, each in self.resources.items() if each["Type"] == kind}
+
+    def the(self, logical_id: str) -> Mapping[str, Any]:
+        """Give one resource's properties."""
+        properties: Mapping[str, Any] = self.resources[logical_id]["Properties"]
+        return properties
+
+
+def deploy(**parameters: str) -> Stack:
+    """Expand and resolve template.yaml under some parameters, the others at their defaults.
+
+    Raises   TemplateFault: something refers to what is not there
+    """
+    return _deployed(tuple(sorted(parameters.items())))
+
+
+@cache
+def _deployed(parameters: tuple[tuple[str, str], ...]) -> Stack:
+    return resolved(expanded(dict(parameters)), dict(parameters))
+
+
+def source() -> dict[str, Any]:
+    """Read template.yaml as it is written."""
+    return deepcopy(_written())
+
+
+@cache
+def _written() -> dict[str, Any]:
+    return load((ROOT / "template.yaml").read_text(encoding="utf-8"))
+
+
+def expanded(parameters: Mapping[str, str], document: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Run SAM's transform, offline; code is said to be in a bucket already, as after ``sam package``."""
+    written = deepcopy(dict(document)) if document else source()
+    for resource in written["Resources"].values():
+        properties = resource.get("Properties", {})
+        for name in properties.keys() & {"CodeUri", "ContentUri"}:
+            properties[name] = f"s3://code/{properties[name]}"
+    with patch.dict(os.environ, AWS_DEFAULT_REGION=PSEUDO["AWS::Region"]):
+        made: dict[str, Any] = Translator(_MANAGED, Parser()).translate(written, {**NEEDED, **parameters})
+    return made
+
+
+def resolved(document: Mapping[str, Any], parameters: Mapping[str, str]) -> Stack:
+    """Decide the conditions and evaluate every function."""
+    known = PSEUDO | given(document["Parameters"], {**NEEDED, **parameters})
+    there: dict[str, Resource] = {}
+
+    def named(logical_id: str, attribute: str) -> str:
+        if logical_id not in there:
+            raise TemplateFault(f"{logical_id} is referred to, and not there")
+        return f"<{logical_id}.{attribute}>" if attribute else f"<{logical_id}>"
+
+    scope = Scope(document, known, named)
+
+    def exists(thing: Resource) -> bool:
+        return "Condition" not in thing or scope.holds(thing["Condition"])
+
+    there.update({name: each for name, each in document["Resources"].items() if exists(each)})
+    resources = {
+        name: {part: scope.resolve(said) if part == "Properties" else said for part, said in each.items()}
+        for name, each in there.items()
+    }
+    outputs = {name: scope.resolve(each["Value"]) for name, each in document["Outputs"].items() if exists(each)}
+    return Stack(resources, outputs)
