@@ -112,6 +112,7 @@ PROPERTIES: Mapping[str, Mapping[str, str]] = {
     },
     "ScheduleV2": {
         "Description": "words for people",
+        "OmitName": _CLOUDFORMATION,
         "FlexibleTimeWindow": "one machine does not spread its load",
         "RetryPolicy": "the next tick is the retry",
     },
