@@ -14,7 +14,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from broker.adapters.connections import Ref
-from broker.errors import Busy
+from broker.errors import Busy, SealBroken
 from broker.model import ConnectionId, Instant, TenantId, connection_id, tenant_id
 
 PREFIX = "rescue/"
@@ -49,22 +49,18 @@ class Rescue:
         self._ask("put_object", Key=_name(ref, version), Body=json.dumps(body).encode())
 
     def get(self, ref: Ref, version: int) -> Rescued | None:
-        """Find what was rescued after ``version``, or None when there surely is nothing. Raises   Busy"""
+        """Find what was rescued after ``version``, or None when there surely is nothing.
+
+        Raises   Busy; SealBroken: an object that nobody of ours wrote
+        """
         try:
-            body = json.loads(self._s3.get_object(Bucket=self._bucket, Key=_name(ref, version))["Body"].read())
+            return _read(self._s3.get_object(Bucket=self._bucket, Key=_name(ref, version))["Body"].read())
         except ClientError as error:
             if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
                 return None
             raise Busy("The rescue store does not answer for now.") from None
         except BotoCoreError:
             raise Busy("The rescue store does not answer for now.") from None
-        return Rescued(
-            access=base64.b64decode(body["access"]),
-            refresh=base64.b64decode(body["refresh"]),
-            expires_at=Instant(body["expires_at"]),
-            scope=frozenset(body["scope"]),
-            sent_at=Instant(body["sent_at"]),
-        )
 
     def delete(self, ref: Ref, version: int) -> None:
         """Drop what the row holds by now; a leftover does no harm, so a refusal is no failure."""
@@ -96,6 +92,20 @@ class Rescue:
             return getattr(self._s3, operation)(Bucket=self._bucket, **parameters)
         except (ClientError, BotoCoreError):
             raise Busy("The rescue store does not answer for now.") from None
+
+
+def _read(content: bytes) -> Rescued:
+    try:
+        body = json.loads(content)
+        return Rescued(
+            access=base64.b64decode(body["access"]),
+            refresh=base64.b64decode(body["refresh"]),
+            expires_at=Instant(int(body["expires_at"])),
+            scope=frozenset(body["scope"]),
+            sent_at=Instant(int(body["sent_at"])),
+        )
+    except (ValueError, KeyError, TypeError):
+        raise SealBroken from None
 
 
 def _name(ref: Ref, version: int) -> str:

@@ -54,10 +54,10 @@ def _worked(view: Message, broker: Broker, message: Event, context: Context) -> 
     try:
         view(broker, str(message["body"]), context)
     except BrokerError as error:
-        broker.log.event("message.failed", Level.ERROR, message=message["messageId"], error=type(error).__name__)
+        broker.log.event("message.failed", Level.ERROR, message_id=message["messageId"], error=type(error).__name__)
         return False
     except Exception as error:  # noqa: BLE001  # the one place for messages
-        broker.log.event("message.broke", Level.ERROR, message=message["messageId"], **whereabouts(error))
+        broker.log.event("message.broke", Level.ERROR, message_id=message["messageId"], **whereabouts(error))
         broker.log.count("unforeseen")
         return False
     return True
