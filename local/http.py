@@ -18,9 +18,7 @@ class Server:
 
     def __init__(self, app: WSGIApplication, port: int) -> None:
         with socket.create_server((LOOPBACK, port)) as listener:
-            self._server = make_server(
-                LOOPBACK, port, app, threaded=True, request_handler=_Quiet, fd=listener.fileno()
-            )
+            self._server = make_server(LOOPBACK, port, app, threaded=True, request_handler=_Quiet, fd=listener.fileno())
         self.url = f"http://{LOOPBACK}:{self._server.port}"
         self._thread = Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()

@@ -16,12 +16,8 @@ PROMISED = {"run", "tour", "test", "check", "build", "deploy", "clean"}
 
 def make(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run make as a person would, outside any make that runs the tests."""
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))
-    }
-    return subprocess.run(
-        ["make", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    return subprocess.run(["make", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
 def test_make_alone_lists_every_target() -> None:

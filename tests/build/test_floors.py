@@ -30,9 +30,7 @@ BANNED = {"time.time", "datetime.datetime.now", "os.environ", "secrets", "boto3"
 def banned(path: str) -> set[str]:
     """What ruff refuses of `DOORS` when it stands in a file."""
     command = f"{BIN}/ruff check --select=TID251 --output-format=concise --stdin-filename={path} -".split()
-    report = subprocess.run(
-        command, cwd=ROOT, input=DOORS, capture_output=True, text=True, check=False
-    ).stdout
+    report = subprocess.run(command, cwd=ROOT, input=DOORS, capture_output=True, text=True, check=False).stdout
     return {line.split("`")[1] for line in report.splitlines() if "is banned" in line}
 
 

@@ -24,9 +24,7 @@ def build(source: str, target: str, into: Path) -> Path:
     stale = copy / "python/broker/__pycache__/stale.pyc"
     stale.parent.mkdir(parents=True, exist_ok=True)
     stale.write_bytes(str(into).encode())
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))
-    }
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     path = f"{Path(PYTHON313).parent}:{os.environ['PATH']}" if PYTHON313 else os.environ["PATH"]
     environment |= {"ARTIFACTS_DIR": str(artifacts), "PYTHON": sys.executable, "PATH": path}
     subprocess.run(["make", "--silent", target], cwd=copy, env=environment, check=True)
@@ -66,9 +64,7 @@ def test_the_same_broker_is_the_same_bytes(broker: Path, tmp_path: Path) -> None
 
 def test_the_broker_s_layer_holds_its_sources_as_they_are_and_nothing_else(broker: Path) -> None:
     source = ROOT / "layers/broker/python"
-    written = {
-        path.relative_to(source) for path in source.rglob("*") if path.is_file() and path.suffix != ".pyc"
-    }
+    written = {path.relative_to(source) for path in source.rglob("*") if path.is_file() and path.suffix != ".pyc"}
 
     shipped = {path.relative_to(broker / "python") for path in broker.rglob("*") if path.is_file()}
 
@@ -78,9 +74,7 @@ def test_the_broker_s_layer_holds_its_sources_as_they_are_and_nothing_else(broke
 
 @pytest.mark.slow
 def test_native_code_is_for_arm64(libraries: Path) -> None:
-    machines = {
-        path.name: int.from_bytes(path.read_bytes()[18:20], "little") for path in libraries.rglob("*.so*")
-    }
+    machines = {path.name: int.from_bytes(path.read_bytes()[18:20], "little") for path in libraries.rglob("*.so*")}
 
     assert machines
     assert set(machines.values()) == {ARM64}, machines
@@ -98,15 +92,11 @@ def test_every_locked_library_is_in_the_layer(libraries: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("layer", ["libraries", "broker"])
-def test_every_module_has_its_bytecode_where_python_3_13_is_found(
-    layer: str, request: pytest.FixtureRequest
-) -> None:
+def test_every_module_has_its_bytecode_where_python_3_13_is_found(layer: str, request: pytest.FixtureRequest) -> None:
     folder: Path = request.getfixturevalue(layer)
     modules = set(folder.rglob("*.py"))
 
-    compiled = {
-        path.parents[1] / f"{path.name.split('.')[0]}.py" for path in folder.rglob("*.cpython-313.pyc")
-    }
+    compiled = {path.parents[1] / f"{path.name.split('.')[0]}.py" for path in folder.rglob("*.cpython-313.pyc")}
 
     assert compiled == (modules if PYTHON313 else set())
 
@@ -116,10 +106,6 @@ def test_every_module_has_its_bytecode_where_python_3_13_is_found(
 def test_bytecode_names_the_place_where_lambda_unpacks_it(layer: str, request: pytest.FixtureRequest) -> None:
     folder: Path = request.getfixturevalue(layer)
 
-    here = [
-        path
-        for path in folder.rglob("*")
-        if path.is_file() and str(folder.parent).encode() in path.read_bytes()
-    ]
+    here = [path for path in folder.rglob("*") if path.is_file() and str(folder.parent).encode() in path.read_bytes()]
 
     assert here == []

@@ -18,9 +18,7 @@ def entries(lock: Path) -> list[tuple[str, list[str]]]:
     """The lock's requirements, each with its hashes; comments left out."""
     lines = [line for line in lock.read_text().splitlines() if not line.lstrip().startswith("#")]
     joined = "\n".join(lines).replace("\\\n", "").splitlines()
-    return [
-        (pin.strip(), hashes) for pin, *hashes in (re.split(r"\s+--hash=sha256:", line) for line in joined)
-    ]
+    return [(pin.strip(), hashes) for pin, *hashes in (re.split(r"\s+--hash=sha256:", line) for line in joined)]
 
 
 def pins(lock: Path) -> set[tuple[str, str]]:
@@ -42,9 +40,7 @@ def test_no_requirement_file_says_where_packages_come_from(written: Path) -> Non
     text = written.read_text()
 
     assert "://" not in text
-    assert not re.search(
-        r"^\s*(-i|-f|--(extra-)?index-url|--find-links|--trusted-host)\b", text, re.MULTILINE
-    )
+    assert not re.search(r"^\s*(-i|-f|--(extra-)?index-url|--find-links|--trusted-host)\b", text, re.MULTILINE)
 
 
 @pytest.mark.parametrize("wanted", INPUTS, ids=lambda wanted: wanted.stem)

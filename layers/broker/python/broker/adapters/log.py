@@ -73,11 +73,12 @@ class Log:
         if not self._counts and not self._observed:
             return
         metrics = EphemeralMetrics(namespace=NAMESPACE, service=self._service)
-        metrics.set_timestamp(int(self._clock.now() * 1000))
         for name, amount in self._counts.items():
             metrics.add_metric(name=name, unit=MetricUnit.Count, value=amount)
         for name, amount in self._observed.items():
             metrics.add_metric(name=name, unit=MetricUnit.Seconds, value=amount)
         self._counts.clear()
         self._observed.clear()
-        self._write(json.dumps(metrics.serialize_metric_set(), separators=(",", ":")))
+        line = metrics.serialize_metric_set()
+        line["_aws"]["Timestamp"] = int(self._clock.now() * 1000)
+        self._write(json.dumps(line, separators=(",", ":")))
