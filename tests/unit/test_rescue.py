@@ -1,0 +1,140 @@
+"""Tokens that the table refused: found again, or surely not there."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from broker.adapters.connections import Ref
+from broker.adapters.rescue import Rescue, Rescued
+from broker.config import Config
+from broker.errors import Busy, SealBroken
+from broker.model import ConnectionId, Instant, TenantId
+from local.aws import Aws
+from tests.unit.surroundings import Trouble, unreachable
+
+ID = "abcdefghijklmnopqrstuvwx27"
+REF = Ref(TenantId("acme"), ConnectionId(f"con_{ID}"))
+OTHER = Ref(TenantId("a.b-c_"), ConnectionId(f"con_{ID}"))
+TOKENS = Rescued(b"\0sealed\xff", b"\1other", Instant(1_800_003_600), frozenset({"monitoring"}), Instant(1_800_000_000))
+
+
+@pytest.fixture
+def rescue(aws: Aws, config: Config) -> Rescue:
+    return Rescue(aws.client("s3"), config.rescue_bucket)
+
+
+@pytest.fixture
+def put(aws: Aws, config: Config) -> Callable[[str, bytes], Any]:
+    """Put any object into the bucket."""
+    return lambda name, body: aws.client("s3").put_object(Bucket=config.rescue_bucket, Key=name, Body=body)
+
+
+def test_rescued_tokens_are_found_as_they_were_kept(rescue: Rescue) -> None:
+    rescue.put(REF, 7, TOKENS)
+
+    assert rescue.get(REF, 7) == TOKENS
+
+
+def test_another_version_tenant_or_connection_finds_nothing(rescue: Rescue) -> None:
+    rescue.put(REF, 7, TOKENS)
+
+    assert rescue.get(REF, 8) is None
+    assert rescue.get(OTHER, 7) is None
+
+
+def test_adopted_tokens_are_dropped(rescue: Rescue) -> None:
+    rescue.put(REF, 7, TOKENS)
+
+    rescue.delete(REF, 7)
+
+    assert rescue.get(REF, 7) is None
+
+
+def test_what_is_older_than_the_row_is_dropped_and_the_rest_stays(rescue: Rescue) -> None:
+    for version in (5, 9, 10, 11):
+        rescue.put(REF, version, TOKENS)
+    rescue.put(OTHER, 5, TOKENS)
+
+    rescue.drop_older(REF, 10)
+
+    assert sorted(rescue.waiting(10), key=repr) == sorted([(REF, 10), (REF, 11), (OTHER, 5)], key=repr)
+
+
+def test_only_so_much_of_what_waits_is_listed(rescue: Rescue) -> None:
+    for version in range(5):
+        rescue.put(REF, version, TOKENS)
+
+    assert len(list(rescue.waiting(3))) == 3
+
+
+@pytest.mark.parametrize(
+    "name", ["rescue/x", "rescue/acme/con_x/1", "rescue/a b/con_x/1", "rescue/acme/", "rescue/a/b/c/d"]
+)
+def test_an_object_that_names_no_connection_is_passed_over(
+    rescue: Rescue, put: Callable[[str, bytes], Any], name: str
+) -> None:
+    put(name, b"{}")
+    put(f"rescue/acme/con_{ID}/x", b"{}")
+    rescue.put(REF, 1, TOKENS)
+
+    assert list(rescue.waiting(10)) == [(REF, 1)]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<xml>",
+        b"[]",
+        b"7",
+        b"{}",
+        b'{"access": 7, "refresh": "", "expires_at": 1, "scope": [], "sent_at": 1}',
+        b'{"access": "%%%=", "refresh": "a", "expires_at": 1, "scope": [], "sent_at": 1}',
+        b'{"access": "", "refresh": "", "expires_at": "soon", "scope": [], "sent_at": 1}',
+        b'{"access": "", "refresh": "", "expires_at": 1, "scope": 1, "sent_at": 1}',
+    ],
+)
+def test_an_object_that_nobody_of_ours_wrote_is_broken(
+    rescue: Rescue, put: Callable[[str, bytes], Any], body: bytes
+) -> None:
+    put(f"rescue/acme/con_{ID}/7", body)
+
+    with pytest.raises(SealBroken):
+        rescue.get(REF, 7)
+
+
+@pytest.mark.parametrize("error", [None, unreachable()], ids=["throttled", "down"])
+def test_a_store_that_does_not_answer_is_not_an_empty_one(
+    rescue: Rescue, trouble: Trouble, error: Exception | None
+) -> None:
+    for call in ("s3.GetObject", "s3.PutObject", "s3.ListObjectsV2"):
+        trouble.never_done(call, error=error)
+
+    with pytest.raises(Busy):
+        rescue.get(REF, 7)
+    with pytest.raises(Busy):
+        rescue.put(REF, 7, TOKENS)
+    with pytest.raises(Busy):
+        list(rescue.waiting(10))
+
+
+def test_a_missing_right_to_see_that_nothing_is_there_is_no_emptiness(rescue: Rescue, trouble: Trouble) -> None:
+    """Without s3:ListBucket, S3 answers 403 where nothing is."""
+    denied = ClientError({"Error": {"Code": "AccessDenied", "Message": ""}}, "GetObject")
+    trouble.never_done("s3.GetObject", error=denied)
+
+    with pytest.raises(Busy):
+        rescue.get(REF, 7)
+
+
+def test_a_leftover_does_no_harm(rescue: Rescue, trouble: Trouble) -> None:
+    rescue.put(REF, 7, TOKENS)
+    trouble.never_done("s3.DeleteObject")
+    trouble.never_done("s3.ListObjectsV2")
+
+    rescue.delete(REF, 7)
+    rescue.drop_older(REF, 8)
+
+    assert rescue.get(REF, 7) == TOKENS
