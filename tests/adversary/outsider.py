@@ -1,4 +1,4 @@
-"""What an outsider can do: people with browsers, a backend with a signature, and anybody with neither, over real HTTP."""
+"""What an outsider can do: people with browsers, a backend that signs, and anybody with neither, over real HTTP."""
 
 import base64
 import hashlib

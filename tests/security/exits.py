@@ -1,4 +1,4 @@
-"""What every answer of a function must carry, and where it may send a browser. Compared with constants, not with code."""
+"""What every answer of a function must carry, and where it may send a browser: compared with constants."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
