@@ -12,7 +12,7 @@ from broker.adapters.http import Web
 from broker.adapters.log import Level, Log
 from broker.adapters.queues import Order
 from broker.adapters.seal import Seal
-from broker.errors import Busy
+from broker.errors import BrokerError, Busy
 from broker.flows.renewal import Renewal
 from broker.flows.shift import Shift
 from broker.model import Hot, Purpose
@@ -49,6 +49,14 @@ class Refresh:
         left     seconds until the platform kills this invocation
         Raises   Busy, Misconfigured: nothing of the order was begun
         """
+        try:
+            self._begin(order, left)
+        except BrokerError:
+            self._log.count("put_off", len(order.refs))
+            raise
+
+    def _begin(self, order: Order, left: Callable[[], float]) -> None:
+        """Order   epoch, rows, data keys; then the workers"""
         if order.faults:
             self._log.event("order.faulty", Level.WARNING, faults=order.faults)
         epoch = self._epoch.active()
