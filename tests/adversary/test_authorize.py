@@ -4,6 +4,7 @@ import random
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -18,13 +19,14 @@ from tests.security.exits import is_ninjaone
 
 OpenBrowser = Callable[[], Visitor]
 OURS = {"Sec-Fetch-Site": "same-origin"}
+ID, SECRET = "x" * 27, "y" * 52
 SUFFIXES = ("rmmservice.com", "rmmservice.eu", "rmmservice.ca")
 
 
 def post(flow: Flow, form: dict[str, str] | bytes, headers: dict[str, str]) -> httpx.Response:
     """Send the form with nothing but these headers."""
-    data = {"content": form} if isinstance(form, bytes) else {"data": form}
-    return httpx.post(f"{flow.connect_url}/authorize", headers=headers, trust_env=False, **data)  # type: ignore[arg-type]  # one of the two
+    data: dict[str, Any] = {"content": form} if isinstance(form, bytes) else {"data": form}
+    return httpx.post(f"{flow.connect_url}/authorize", headers=headers, trust_env=False, **data)
 
 
 @req("A10")
@@ -194,11 +196,10 @@ TRICKS = [
 @pytest.mark.parametrize("trick", TRICKS)
 def test_a_host_trick_sends_nobody_anywhere(flow: Flow, trick: str) -> None:
     flow.open(client="customer", region=None)
-    own = {"client_id": "x" * 27, "client_secret": "y" * 52}
 
-    as_region = flow.leave(trick, **own)
-    as_label = flow.leave("branded", subdomain=trick, suffix="rmmservice.eu", **own)
-    as_suffix = flow.leave("branded", subdomain="acme", suffix=trick, **own)
+    as_region = flow.leave(trick, client_id=ID, client_secret=SECRET)
+    as_label = flow.leave("branded", subdomain=trick, suffix="rmmservice.eu", client_id=ID, client_secret=SECRET)
+    as_suffix = flow.leave("branded", subdomain="acme", suffix=trick, client_id=ID, client_secret=SECRET)
 
     assert (as_region.status, as_suffix.status) == (400, 400)
     assert as_label.status == 400
@@ -242,9 +243,7 @@ def test_a_header_that_names_a_host_changes_no_address(world: World, flow: Flow,
     flow.session, flow.connect_url = sent.json()["session_id"], sent.json()["connect_url"]
     callback = flow.back()
 
-    answer = httpx.get(
-        callback, headers={header: value, "Cookie": cookie_header(flow.browser)}, trust_env=False
-    )
+    answer = httpx.get(callback, headers={header: value, "Cookie": cookie_header(flow.browser)}, trust_env=False)
 
     assert flow.connect_url.startswith(world.connect_url)
     assert answer.headers["location"].startswith(f"{world.product_url}/ninjaone/return?")
@@ -270,7 +269,8 @@ def test_a_return_address_is_a_key_of_the_list(flow: Flow, wanted: str) -> None:
 
 @req("A07")
 @pytest.mark.parametrize(
-    "scopes", [["control"], ["monitoring", "control"], ["admin"], [], "monitoring", [1], ["monitoring "], [["monitoring"]]]
+    "scopes",
+    [["control"], ["monitoring", "control"], ["admin"], [], "monitoring", [1], ["monitoring "], [["monitoring"]]],
 )
 def test_nobody_asks_for_more_than_the_operator_allows(flow: Flow, scopes: object) -> None:
     answer = flow.backend.post(f"/v1/tenants/{flow.tenant}/connect-sessions", flow.opening(scopes=scopes))
@@ -298,7 +298,13 @@ def test_the_page_says_who_asks_for_whom_and_what_and_escapes_it(flow: Flow) -> 
 
     page = flow.browser.get(flow.connect_url)
 
-    for words in ("Tidewater", name, "<b>Main</b>", "run scripts on your devices", "Only continue if you asked for this"):
+    for words in (
+        "Tidewater",
+        name,
+        "<b>Main</b>",
+        "run scripts on your devices",
+        "Only continue if you asked for this",
+    ):
         assert words in page.text
     assert page.html.css("script, b, img, link, iframe, object, embed") == []
 
@@ -317,7 +323,9 @@ def test_the_cookie_is_bound_to_this_host_and_this_way(flow: Flow) -> None:
 
 
 @req("B07")
-def test_a_browser_with_many_flows_loses_the_oldest(world: World, backend: Backend, browser: OpenBrowser, tenant: str) -> None:
+def test_a_browser_with_many_flows_loses_the_oldest(
+    world: World, backend: Backend, browser: OpenBrowser, tenant: str
+) -> None:
     shared = browser()
     flows = [Flow(world, backend, shared, tenant).open() for _ in range(14)]
 

@@ -87,7 +87,14 @@ def test_nobody_is_asked_whatever_comes_to_the_callback(world: World, flow: Flow
     before = len(world.ninjaone.events)
     base = f"{world.connect_url}/callback/eu"
 
-    for query in ("", "code=x", "state=x", "code=x&state=y", f"code=x&state={flow.session}.{'s' * 43}", "error=x&state=y"):
+    for query in (
+        "",
+        "code=x",
+        "state=x",
+        "code=x&state=y",
+        f"code=x&state={flow.session}.{'s' * 43}",
+        "error=x&state=y",
+    ):
         assert ended(httpx.get(f"{base}?{query}", trust_env=False))[0] == 303
 
     assert len(world.ninjaone.events) == before
@@ -156,9 +163,7 @@ def left_at(browser: Visitor) -> Iterator[int]:
 
 @req("C05", "A05")
 @pytest.mark.parametrize("pkce", ["enforce", "ignore"])
-def test_a_stolen_code_does_not_connect_the_victims_account(
-    world: World, flow: Flow, other: Flow, pkce: str
-) -> None:
+def test_a_stolen_code_does_not_connect_the_victims_account(world: World, flow: Flow, other: Flow, pkce: str) -> None:
     """The attacker puts the victim's code into a flow of his own. Where NinjaOne checks no PKCE, he still must complete
     for himself: the victim's account lands in nobody's tenant without her product's login."""
     world.ninjaone.switches.update({"pkce": pkce})
@@ -182,7 +187,14 @@ def test_pkce_is_no_substitute_for_the_state(world: World, flow: Flow) -> None:
     sent = query_of(flow.back())
     base = f"{world.connect_url}/callback/eu"
 
-    for state in ("", "x", f"{flow.session}.{'s' * 43}", sent["state"][:-1], sent["state"] + "x", sent["state"].upper()):
+    for state in (
+        "",
+        "x",
+        f"{flow.session}.{'s' * 43}",
+        sent["state"][:-1],
+        sent["state"] + "x",
+        sent["state"].upper(),
+    ):
         page = flow.browser.get(f"{base}?{urlencode({'code': sent['code'], 'state': state})}")
         assert page.location.startswith(f"{world.connect_url}/notice/"), state
         if state.startswith(flow.session):
@@ -307,7 +319,7 @@ def test_what_comes_in_as_an_error_goes_nowhere(world: World, flow: Flow, text: 
 
     lines = "\n".join(list(world.log_lines)[before:])
     for said in (first.location, first.answer.text, str(first.headers), shown.answer.text, lines):
-        for start in range(0, len(text) - 8):
+        for start in range(len(text) - 8):
             assert text[start : start + 8] not in said.replace("server_error", "").replace("access_denied", "")
 
 
