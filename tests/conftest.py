@@ -18,7 +18,7 @@ from local.ninjaone import NinjaOne, seed
 from local.ninjaone.seed import OPERATOR_APPS
 from local.template import Template, read
 from tests.unit.journey import CONNECT_URL, Journey
-from tests.unit.surroundings import Alone, Clock, Lines, Network, Trouble
+from tests.unit.surroundings import Account, Alone, Clock, Lines, Network, Trouble
 
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 settings.load_profile("project")
@@ -64,17 +64,26 @@ def entropy() -> Random:
     return Random(20)
 
 
-@pytest.fixture
-def aws(template: Template, clock: Clock, config: Config) -> Iterator[Aws]:
-    with Aws(template, clock.now) as made:
-        secrets = {app.client_id: app.client_secret for app in OPERATOR_APPS.values()}
-        made.put_secret(config.client_secrets, json.dumps(secrets))
+@pytest.fixture(scope="module")
+def account(template: Template) -> Iterator[Account]:
+    with Account(template) as made:
         yield made
 
 
 @pytest.fixture
-def trouble(aws: Aws) -> Trouble:
-    return Trouble(aws.client)
+def aws(account: Account, clock: Clock, config: Config) -> Aws:
+    """AWS in memory, made once for a module; every test finds it empty, but for the secrets and the epoch."""
+    account.begin(clock)
+    secrets = {app.client_id: app.client_secret for app in OPERATOR_APPS.values()}
+    account.put_secret(config.client_secrets, json.dumps(secrets))
+    return account
+
+
+@pytest.fixture
+def trouble(aws: Aws) -> Iterator[Trouble]:
+    made = Trouble(aws.client)
+    yield made
+    made.end()
 
 
 @pytest.fixture

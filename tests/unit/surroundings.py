@@ -10,7 +10,10 @@ from urllib.parse import parse_qs, parse_qsl
 import httpx
 from botocore.exceptions import ClientError, EndpointConnectionError
 
+from local.aws import Aws
 from local.ninjaone import NinjaOne, Reply
+from local.shapes import Table
+from local.template import Template
 
 START = 1_800_000_000
 """A whole quarter of an hour."""
@@ -150,6 +153,37 @@ class Network(httpx.BaseTransport):
         return self.sent("/ws/oauth/token")
 
 
+class Account(Aws):
+    """AWS in memory that several tests use one after the other."""
+
+    def __init__(self, template: Template) -> None:
+        self._clock = Clock()
+        self._made = template
+        super().__init__(template, self._time)
+
+    def begin(self, clock: Clock) -> None:
+        """Forget what the test before left, and go by the clock of the next one."""
+        self._clock = clock
+        for table in self._made.tables:
+            self._empty(table)
+        for queue in self._backend("sqs").queues.values():
+            vars(queue).update(_messages=[], _pending_messages=set())  # a purge is allowed once a minute
+        for bucket in self._made.buckets:
+            for found in self.client("s3").list_objects_v2(Bucket=bucket.name).get("Contents", []):
+                self.client("s3").delete_object(Bucket=bucket.name, Key=found["Key"])
+        for parameter in self._made.parameters:
+            text = {"Name": parameter.name, "Value": parameter.value, "Type": "String"}
+            self.client("ssm").put_parameter(**text, Overwrite=True)
+
+    def _time(self) -> float:
+        return self._clock.now()
+
+    def _empty(self, table: Table) -> None:
+        dynamodb, keys = self.client("dynamodb"), [key for key in (table.hash_key, table.range_key) if key]
+        for item in dynamodb.scan(TableName=table.name)["Items"]:
+            dynamodb.delete_item(TableName=table.name, Key={key: item[key] for key in keys})
+
+
 @dataclass
 class Trouble:
     """Makes AWS calls fail, each named as ``dynamodb.UpdateItem``.
@@ -159,6 +193,7 @@ class Trouble:
 
     client: Callable[[str], Any]
     asked: Counter[str] = field(default_factory=Counter)
+    _heard: list[tuple[Any, str, Callable[..., None]]] = field(default_factory=list)
 
     def never_done(
         self,
@@ -177,7 +212,7 @@ class Trouble:
                 self.asked[call] += 1
                 raise error or throttled()
 
-        self._events(call).register(f"before-call.{call}", before)
+        self._hear(call, "before-call", before)
 
     def reply_lost(self, call: str, *, times: int = 1, only: Callable[[dict[str, Any]], bool] = lambda _: True) -> None:
         """Let AWS do it, and lose its answer."""
@@ -192,8 +227,8 @@ class Trouble:
             if context.pop("lost", False):
                 raise EndpointConnectionError(endpoint_url="https://nowhere")
 
-        self._events(call).register(f"before-call.{call}", before)
-        self._events(call).register(f"after-call.{call}", after)
+        self._hear(call, "before-call", before)
+        self._hear(call, "after-call", after)
 
     def watch(self, call: str) -> None:
         """Count a call in ``asked``."""
@@ -201,7 +236,7 @@ class Trouble:
         def before(**_: Any) -> None:
             self.asked[call] += 1
 
-        self._events(call).register(f"before-call.{call}", before)
+        self._hear(call, "before-call", before)
 
     def first(self, call: str, action: Callable[[], object]) -> None:
         """Let something happen just before the next such call is done."""
@@ -211,10 +246,17 @@ class Trouble:
             while left:
                 left.pop()()
 
-        self._events(call).register(f"before-call.{call}", before)
+        self._hear(call, "before-call", before)
 
-    def _events(self, call: str) -> Any:
-        return self.client(call.partition(".")[0]).meta.events
+    def end(self) -> None:
+        """Let everything work again."""
+        for events, name, handler in self._heard:
+            events.unregister(name, handler)
+
+    def _hear(self, call: str, moment: str, handler: Callable[..., None]) -> None:
+        heard = self.client(call.partition(".")[0]).meta.events, f"{moment}.{call}", handler
+        heard[0].register(*heard[1:])
+        self._heard.append(heard)
 
 
 def throttled() -> Exception:

@@ -1,0 +1,389 @@
+"""Leaving for NinjaOne: one browser, a few starts, one of the places that may be chosen."""
+
+import re
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+
+from broker import oauth
+from broker.adapters.seal import Seal, session_spot
+from broker.adapters.sessions import FAILURES, STARTS, Sessions
+from broker.config import Config
+from broker.edge.wiring import Broker
+from broker.errors import (
+    AnotherBrowser,
+    BindingMismatch,
+    Busy,
+    InvalidRequest,
+    SessionExpired,
+    SessionSpent,
+    TooManyRequests,
+    UnknownSession,
+)
+from broker.flows.depart import HostCheck, Leaving
+from broker.model import Client, Place, Purpose, Session, SessionId, Stage, digest
+from broker.ninjaone import REGIONS
+from broker.secret import Secret
+from local.ninjaone import NinjaOne
+from tests.requirements import req
+from tests.unit.journey import CONNECT_URL, EU, Journey
+from tests.unit.surroundings import START, Clock, Lines, Network, Trouble
+
+APP = Place("app", REGIONS["app"])
+FED = Place("fed", REGIONS["fed"])
+BRANDED = Place("branded", "acme.rmmservice.eu")
+OWN = Client("own-app", Secret("own secret"), own=True)
+
+
+def address(leaving: Leaving) -> dict[str, str]:
+    query = parse_qs(urlsplit(leaving.location).query, strict_parsing=True)
+    return {name: value for name, (value,) in query.items()}
+
+
+def stored(sessions: Sessions, session: Session) -> Session:
+    found = sessions.get(session.session)
+    assert found is not None
+    return found
+
+
+@req("A01", "A04", "A06")
+def test_the_address_is_ninjaones_and_asks_for_a_code_with_a_fresh_challenge(
+    journey: Journey, config: Config, sessions: Sessions, seal: Seal
+) -> None:
+    opened = journey.open()
+
+    leaving = journey.leave(opened)
+
+    there, asked = urlsplit(leaving.location), address(leaving)
+    held = stored(sessions, opened)
+    assert (there.scheme, there.netloc, there.path) == ("https", "eu.ninjarmm.com", "/ws/oauth/authorize")
+    assert asked["response_type"] == "code"
+    assert asked["client_id"] == config.client_ids["eu"]
+    assert asked["redirect_uri"] == f"{CONNECT_URL}/callback/eu"
+    assert asked["scope"] == "monitoring management offline_access"
+    assert asked["code_challenge_method"] == "S256"
+    assert held.verifier is not None
+    verifier = seal.open(held.verifier, Purpose.VERIFIER, session_spot(opened.session))
+    assert re.fullmatch(r"[A-Za-z0-9_-]{43}", verifier.reveal())
+    assert asked["code_challenge"] == oauth.challenge(verifier)
+
+
+@req("A02", "A03", "B03")
+def test_state_and_cookie_are_256_bits_and_kept_as_digests(journey: Journey, sessions: Sessions) -> None:
+    opened = journey.open()
+
+    leaving = journey.leave(opened)
+
+    state, held = address(leaving)["state"], stored(sessions, opened)
+    assert re.fullmatch(rf"{opened.session}\.[A-Za-z0-9_-]{{43}}", state)
+    assert re.fullmatch(r"[A-Za-z0-9_-]{43}", leaving.cookie.reveal())
+    assert (held.state, held.cookie) == (digest(state), digest(leaving.cookie.reveal()))
+    assert held.flow_expires_at == START + 600
+
+
+def test_every_start_has_a_state_a_cookie_and_a_challenge_of_its_own(journey: Journey) -> None:
+    opened = journey.open()
+
+    leavings = [journey.leave(opened) for _ in range(STARTS)]
+
+    for part in ("state", "code_challenge"):
+        assert len({address(each)[part] for each in leavings}) == STARTS
+    assert len({each.cookie.reveal() for each in leavings}) == STARTS
+
+
+@req("A12")
+def test_the_same_browser_may_start_again_and_the_old_state_is_worthless(journey: Journey) -> None:
+    opened = journey.open()
+    first = journey.agree(journey.leave(opened))
+    second = journey.agree(journey.leave(opened))
+
+    with pytest.raises(BindingMismatch):
+        journey.arrive(first)
+    assert journey.complete(journey.arrive(second))
+
+
+@req("A12")
+@pytest.mark.parametrize("cookie", [None, Secret(""), Secret("x" * 43)], ids=["none", "empty", "another"])
+def test_a_second_browser_is_turned_away(
+    journey: Journey, sessions: Sessions, lines: Lines, cookie: Secret | None
+) -> None:
+    opened = journey.open()
+    journey.leave(opened)
+    held = stored(sessions, opened)
+    stranger = Journey(journey.broker, journey.ninjaone, cookies={opened.session: cookie} if cookie else {})
+
+    with pytest.raises(AnotherBrowser):
+        stranger.leave(opened)
+
+    assert stored(sessions, opened) == held
+    assert [line["cause"] for line in lines.named("session.refused")] == ["another_browser"]
+
+
+@req("O01")
+def test_a_session_leaves_five_times_and_no_more(journey: Journey, sessions: Sessions) -> None:
+    opened = journey.open()
+    for _ in range(STARTS):
+        journey.leave(opened)
+
+    with pytest.raises(TooManyRequests):
+        journey.leave(opened)
+    assert stored(sessions, opened).starts == STARTS == 5
+
+
+@req("A13")
+def test_a_session_that_ran_out_does_not_start_though_its_row_stays(
+    journey: Journey, sessions: Sessions, clock: Clock
+) -> None:
+    opened = journey.open()
+    clock.advance(1800)
+
+    with pytest.raises(SessionExpired):
+        journey.leave(opened)
+    assert stored(sessions, opened) == opened
+
+
+def test_an_unknown_session_does_not_start(journey: Journey, sessions: Sessions) -> None:
+    opened = journey.open()
+    unknown = Session(**{**vars(opened), "session": SessionId("ses_" + "a" * 26)})
+
+    with pytest.raises(UnknownSession):
+        journey.leave(unknown)
+    assert sessions.get(unknown.session) is None
+
+
+def test_a_session_does_not_start_once_the_person_agreed(journey: Journey) -> None:
+    opened = journey.open()
+    home = journey.arrive(journey.agree(journey.leave(opened)))
+
+    with pytest.raises(SessionSpent):
+        journey.leave(opened)
+    journey.complete(home)
+    with pytest.raises(SessionSpent):
+        journey.leave(opened)
+
+
+def test_a_person_who_denied_may_think_again(journey: Journey) -> None:
+    opened = journey.open()
+    journey.arrive(journey.agree(journey.leave(opened), decision="deny"))
+
+    assert journey.complete(journey.arrive(journey.agree(journey.leave(opened))))
+
+
+# Where to -------------------------------------------------------------------------------------------------------------
+
+
+@req("A06", "I02")
+@pytest.mark.parametrize("region", ["eu", "app", "us2"])
+def test_each_region_has_its_own_app_host_and_redirect_uri(journey: Journey, config: Config, region: str) -> None:
+    leaving = journey.leave(journey.open(), Place(region, REGIONS[region]))
+
+    assert urlsplit(leaving.location).netloc == REGIONS[region]
+    assert address(leaving)["client_id"] == config.client_ids[region]
+    assert address(leaving)["redirect_uri"] == f"{CONNECT_URL}/callback/{region}"
+
+
+def test_a_place_that_the_backend_fixed_can_not_be_changed(journey: Journey, sessions: Sessions) -> None:
+    opened = journey.open(place=EU)
+
+    with pytest.raises(InvalidRequest) as refused:
+        journey.leave(opened, APP)
+
+    assert [fault.field for fault in refused.value.faults] == ["region"]
+    assert stored(sessions, opened).starts == 0
+
+
+@pytest.mark.parametrize("place", [FED, BRANDED])
+def test_a_place_without_an_app_of_the_operators_can_not_be_chosen(journey: Journey, place: Place) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        journey.leave(journey.open(), place)
+
+    assert [fault.field for fault in refused.value.faults] == ["region"]
+
+
+def test_a_customer_may_bring_their_own_app_and_a_branded_host(
+    journey: Journey, sessions: Sessions, seal: Seal
+) -> None:
+    opened = journey.open(own=True)
+
+    leaving = journey.leave(opened, BRANDED, client=OWN)
+
+    held = stored(sessions, opened)
+    assert urlsplit(leaving.location).netloc == "acme.rmmservice.eu"
+    assert address(leaving)["client_id"] == "own-app"
+    assert address(leaving)["redirect_uri"] == f"{CONNECT_URL}/callback/branded"
+    assert held.client is not None
+    assert seal.open(held.client, Purpose.CLIENT, session_spot(opened.session)) == OWN.secret
+
+
+@req("A08")
+def test_no_client_secret_is_in_the_address(journey: Journey) -> None:
+    leaving = journey.leave(journey.open(own=True), EU, client=OWN)
+
+    assert "secret" not in leaving.location
+    assert "own+secret" not in leaving.location
+
+
+def test_an_app_entered_once_need_not_be_entered_again(journey: Journey) -> None:
+    opened = journey.open(own=True)
+    journey.leave(opened, EU, client=OWN)
+
+    assert address(journey.leave(opened, EU))["client_id"] == "own-app"
+
+
+def test_another_app_may_be_entered_the_second_time(journey: Journey) -> None:
+    opened = journey.open(own=True)
+    journey.leave(opened, EU, client=OWN)
+
+    leaving = journey.leave(opened, EU, client=Client("other-app", Secret("s"), own=True))
+
+    assert address(leaving)["client_id"] == "other-app"
+
+
+@pytest.mark.parametrize(
+    ("opening", "client"),
+    [
+        pytest.param({"own": True}, None, id="none entered where one is needed"),
+        pytest.param({}, OWN, id="one entered where the operator's is used"),
+        pytest.param({"own": True, "client": OWN, "place": EU}, OWN, id="one entered where the backend gave one"),
+    ],
+)
+def test_an_app_is_entered_exactly_where_it_is_asked_for(
+    journey: Journey, sessions: Sessions, opening: dict[str, object], client: Client | None
+) -> None:
+    opened = journey.open(**opening)
+
+    with pytest.raises(InvalidRequest) as refused:
+        journey.leave(opened, EU, client=client)
+
+    assert [fault.field for fault in refused.value.faults] == ["client_id"]
+    assert stored(sessions, opened).starts == 0
+
+
+# The check of the host ------------------------------------------------------------------------------------------------
+
+
+def test_a_host_that_knows_the_app_lets_the_person_leave(journey: Journey, network: Network, lines: Lines) -> None:
+    leaving = journey.leave(journey.open(), check_host=True)
+
+    (asked,) = network.requests
+    assert leaving.check is HostCheck.KNOWN
+    assert not leaving.is_doubtful
+    assert (asked.method, asked.url.host, asked.url.path) == ("GET", "eu.ninjarmm.com", "/ws/oauth/authorize")
+    assert [line["check"] for line in lines.named("session.started")] == ["known"]
+
+
+def test_the_check_carries_nothing_of_the_persons_way(journey: Journey, network: Network) -> None:
+    leaving = journey.leave(journey.open(), check_host=True)
+
+    asked = dict(network.requests[0].url.params)
+    for part in ("state", "code_challenge"):
+        assert asked[part] != address(leaving)[part]
+    assert asked["client_id"] == address(leaving)["client_id"]
+    assert "secret" not in str(network.requests[0].url)
+
+
+def test_a_host_that_does_not_know_the_app_is_doubtful(journey: Journey, ninjaone: NinjaOne, config: Config) -> None:
+    ninjaone.admin.delete_app(config.client_ids["eu"])
+
+    leaving = journey.leave(journey.open(), check_host=True)
+
+    assert leaving.check is HostCheck.UNKNOWN
+    assert leaving.is_doubtful
+
+
+@pytest.mark.parametrize("error", [httpx.ConnectError, httpx.ReadTimeout])
+def test_a_host_that_does_not_answer_is_doubtful(
+    journey: Journey, network: Network, error: type[httpx.TransportError]
+) -> None:
+    network.fail(error)
+
+    assert journey.leave(journey.open(), check_host=True).check is HostCheck.UNREACHABLE
+
+
+def test_a_host_that_is_out_of_order_is_doubtful(journey: Journey, network: Network) -> None:
+    network.answer(503)
+
+    assert journey.leave(journey.open(), check_host=True).check is HostCheck.UNREACHABLE
+
+
+@pytest.mark.parametrize("status", [200, 302, 400, 403, 429])
+def test_any_other_answer_lets_the_person_leave(journey: Journey, network: Network, status: int) -> None:
+    network.answer(status)
+
+    assert journey.leave(journey.open(), check_host=True).check is HostCheck.KNOWN
+
+
+def test_the_check_can_be_skipped(journey: Journey, network: Network) -> None:
+    journey.leave(journey.open())
+
+    assert network.requests == []
+
+
+# What goes wrong here -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("call", ["kms.GenerateDataKey", "dynamodb.UpdateItem"])
+def test_a_start_that_can_not_be_kept_sends_nobody_anywhere(
+    journey: Journey, trouble: Trouble, network: Network, call: str
+) -> None:
+    opened = journey.open()
+    trouble.never_done(call)
+
+    with pytest.raises(Busy):
+        journey.leave(opened, check_host=True)
+    assert network.requests == []
+
+
+def test_a_start_whose_acknowledgement_was_lost_keeps_the_browser_out(journey: Journey, trouble: Trouble) -> None:
+    """The new cookie never reached the browser: it is a stranger now, and opens a new session."""
+    opened = journey.open()
+    trouble.reply_lost("dynamodb.UpdateItem")
+
+    with pytest.raises(Busy):
+        journey.leave(opened)
+    with pytest.raises(AnotherBrowser):
+        journey.leave(opened)
+
+
+@req("O02")
+def test_faulty_forms_are_counted_and_end_the_session(journey: Journey, broker: Broker) -> None:
+    opened = journey.open()
+
+    seen = [broker.depart.miss(opened.session).failures for _ in range(FAILURES)]
+
+    assert seen == list(range(1, FAILURES + 1))
+    with pytest.raises(TooManyRequests):
+        broker.depart.miss(opened.session)
+
+
+def test_a_faulty_form_for_no_usable_session_is_refused(journey: Journey, broker: Broker, clock: Clock) -> None:
+    with pytest.raises(UnknownSession):
+        broker.depart.miss(SessionId("ses_" + "a" * 26))
+
+    spent = journey.home()
+    with pytest.raises(SessionSpent):
+        broker.depart.miss(spent.session)
+
+    opened = journey.open()
+    clock.advance(1800)
+    with pytest.raises(SessionExpired):
+        broker.depart.miss(opened.session)
+
+
+def test_starts_of_many_sessions_do_not_share_anything(journey: Journey) -> None:
+    """Two tabs, one browser: both arrive."""
+    first, second = journey.open(), journey.open()
+    ways = [journey.agree(journey.leave(session)) for session in (first, second)]
+
+    homes = [journey.arrive(way) for way in reversed(ways)]
+
+    assert [home.session for home in homes] == [second.session, first.session]
+    assert len({journey.complete(home)[0].connection for home in homes}) == 2
+
+
+def test_a_started_session_says_so(journey: Journey, sessions: Sessions) -> None:
+    opened = journey.open()
+    journey.leave(opened)
+
+    assert stored(sessions, opened).stage is Stage.STARTED

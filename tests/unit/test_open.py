@@ -1,0 +1,137 @@
+"""Opening a connect session, and looking at it."""
+
+import re
+
+import pytest
+
+from broker.adapters.seal import Seal, session_spot
+from broker.adapters.sessions import Sessions
+from broker.edge.wiring import Broker
+from broker.errors import Busy, ReturnNotListed, SessionExpired, SessionInHand, SessionSpent, UnknownSession
+from broker.model import Binding, Client, ConnectionId, Purpose, SessionId, Stage, digest
+from broker.secret import Secret
+from tests.requirements import req
+from tests.unit.journey import EU, TENANT, Journey
+from tests.unit.surroundings import START, Clock, Lines, Network, Trouble
+
+OWN = Client("own-app", Secret("own secret"), own=True)
+UNKNOWN = SessionId("ses_" + "a" * 26)
+
+
+def test_a_session_is_kept_as_it_was_asked_for(journey: Journey, sessions: Sessions) -> None:
+    opened = journey.open(label="Head office", metadata={"a": "b"}, place=EU, return_to="second")
+
+    found = sessions.get(opened.session)
+    assert found == opened
+    assert re.fullmatch(r"ses_[a-z2-7]{26}", found.session)
+    assert (found.tenant, found.tenant_name, found.label, found.metadata) == (
+        TENANT, "Acme MSP", "Head office", {"a": "b"},
+    )  # fmt: skip
+    assert (found.stage, found.binding, found.return_to) == (Stage.CREATED, Binding.SESSION, "second")
+    assert (found.place, found.fixed_place) == (EU, True)
+    assert (found.created_at, found.expires_at) == (START, START + 1800)
+
+
+@req("A07")
+def test_offline_access_always_joins_what_is_asked_for(journey: Journey) -> None:
+    assert journey.open(scope=frozenset({"monitoring"})).scope == {"monitoring", "offline_access"}
+
+
+@req("A03")
+def test_the_end_user_is_kept_as_a_digest(journey: Journey) -> None:
+    assert journey.open().end_user == digest(journey.end_user)
+
+
+@req("K05")
+def test_the_customers_client_secret_is_sealed_for_its_session(journey: Journey, seal: Seal) -> None:
+    opened = journey.open(own=True, client=OWN, place=EU)
+
+    assert opened.client is not None
+    assert b"own secret" not in opened.client
+    assert seal.open(opened.client, Purpose.CLIENT, session_spot(opened.session)) == OWN.secret
+    assert (opened.client_id, opened.own, opened.fixed_client) == ("own-app", True, True)
+
+
+@req("E01")
+@pytest.mark.parametrize("key", ["", "third", "MAIN", "https://app.example/return", "https://evil.example"])
+def test_a_return_key_that_is_not_listed_opens_nothing(journey: Journey, trouble: Trouble, key: str) -> None:
+    trouble.watch("dynamodb.PutItem")
+
+    with pytest.raises(ReturnNotListed):
+        journey.open(return_to=key)
+
+    assert trouble.asked["dynamodb.PutItem"] == 0
+
+
+def test_a_session_that_can_not_be_kept_is_busy(journey: Journey, trouble: Trouble) -> None:
+    trouble.never_done("dynamodb.PutItem")
+
+    with pytest.raises(Busy):
+        journey.open()
+
+
+@req("G10")
+def test_an_opened_session_is_logged(journey: Journey, lines: Lines) -> None:
+    opened = journey.open()
+
+    (line,) = lines.named("session.opened")
+    assert (line["session"], line["tenant"], line["binding"]) == (opened.session, TENANT, "session")
+
+
+# Looking --------------------------------------------------------------------------------------------------------------
+
+
+@req("A10")
+def test_looking_changes_nothing_however_often(
+    journey: Journey, broker: Broker, sessions: Sessions, network: Network
+) -> None:
+    opened = journey.open()
+
+    seen = [broker.look(opened.session) for _ in range(20)]
+
+    assert seen == [opened] * 20
+    assert sessions.get(opened.session) == opened
+    assert network.requests == []
+    assert journey.complete(journey.arrive(journey.agree(journey.leave(opened))))
+
+
+@pytest.mark.parametrize("session", [None, UNKNOWN])
+def test_an_unknown_session_is_not_shown(broker: Broker, session: SessionId | None) -> None:
+    with pytest.raises(UnknownSession):
+        broker.look(session)
+
+
+@req("A13")
+def test_a_session_is_shown_for_half_an_hour_though_its_row_stays(
+    journey: Journey, broker: Broker, sessions: Sessions, clock: Clock
+) -> None:
+    opened = journey.open()
+
+    clock.advance(1799)
+    assert broker.look(opened.session) == opened
+    clock.advance(1)
+    with pytest.raises(SessionExpired):
+        broker.look(opened.session)
+    assert sessions.get(opened.session) == opened
+
+
+def test_a_session_can_be_looked_at_until_the_person_agreed(journey: Journey, broker: Broker) -> None:
+    opened = journey.open()
+    leaving = journey.leave(opened)
+    assert broker.look(opened.session).stage is Stage.STARTED
+
+    home = journey.arrive(journey.agree(leaving))
+    with pytest.raises(SessionInHand):
+        broker.look(opened.session)
+
+    journey.complete(home)
+    with pytest.raises(SessionSpent):
+        broker.look(opened.session)
+
+
+def test_a_session_that_was_denied_can_be_looked_at_again(journey: Journey, broker: Broker) -> None:
+    opened = journey.open(connection=ConnectionId("con_" + "a" * 26))
+
+    journey.arrive(journey.agree(journey.leave(opened), decision="deny"))
+
+    assert broker.look(opened.session).stage is Stage.DENIED
