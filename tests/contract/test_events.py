@@ -19,8 +19,8 @@ ANSWERS = {
     "connect": 410,  # nobody opened that session
     "connect-elsewhere": 404,
     "authorize": 410,
-    "callback": 400,
-    "callback-denied": 400,
+    "callback": 303,  # to a page that says why not
+    "callback-denied": 303,
     "complete": 403,
     "complete-approve": 404,
     "complete-unattended": ["059f36b4-87a3-44ab-83d2-661975830a7d"],

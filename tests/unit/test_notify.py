@@ -164,7 +164,7 @@ def test_a_new_connection_is_told_once_and_its_refreshes_are_not(account: Accoun
         "tenant": "northwind", "connection": REF.connection, "version": 1, "reconnected": False,
     }  # fmt: skip
 
-    leased = account.connections.lease(made, attempt="a", until=Instant(NOW + 250), ended=NOW)
+    leased = account.connections.lease(made, attempt="a", now=NOW, until=Instant(NOW + 250), ended=NOW)
     assert isinstance(leased, Hot)
     account.save(leased, access=b"next", expires_at=NOW + 7200)
 
