@@ -18,14 +18,15 @@ test: .venv/.locked       ## every test
 coverage: .venv/.locked   ## the tests again, refusing an untested branch in the flows and the pure modules
 	$(BIN)/pytest -n 2 -rs --cov --cov-report=
 	$(BIN)/coverage report --fail-under=100 --include='*/broker/flows/*,*/broker/*.py'
-check: .venv/.locked .venv-sam/.locked  ## formatting, lint, types, floors, template
+check: .venv/.locked .venv-sam/.locked .venv-checkov/.locked  ## formatting, lint, types, floors, template
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/cfn-lint template.yaml
+	$(BIN)/cfn-lint template.yaml dashboard.yaml
 	$(SAM) validate
 	$(SAM) validate --lint
+	.venv-checkov/bin/checkov --config-file .checkov.yaml
 
 model: .venv/.locked      ## every interleaving of the refresh protocol
 	$(BIN)/python -m tests.model
@@ -52,8 +53,9 @@ lock: requirements/*.in layers/libraries/requirements.in  ## resolve the require
 	$(LOCK) --python-version 3.11 --universal requirements/run.in -o requirements/run.txt
 	$(LOCK) --python-version 3.11 --universal requirements/dev.in -o requirements/dev.txt
 	$(LOCK) --python-version 3.11 --universal requirements/sam.in -o requirements/sam.txt
+	$(LOCK) --python-version 3.11 --universal requirements/checkov.in -o requirements/checkov.txt
 clean:                    ## forget everything that was made here
-	rm -rf .venv .venv-sam .aws-sam .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-sam .venv-checkov .aws-sam .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/.locked: requirements/run.txt requirements/dev.txt
@@ -66,6 +68,11 @@ clean:                    ## forget everything that was made here
 	@python=$$(requirements/interpreter) && "$$python" -m venv .venv-sam
 	@echo 'Installing the locked packages of the SAM CLI into .venv-sam (about a minute, once)'
 	@.venv-sam/bin/python $(PIP_INSTALL) -r requirements/sam.txt
+	@touch $@
+.venv-checkov/.locked: requirements/checkov.txt
+	@python=$$(requirements/interpreter) && "$$python" -m venv .venv-checkov
+	@echo 'Installing the locked packages of checkov into .venv-checkov (about a minute, once)'
+	@.venv-checkov/bin/python $(PIP_INSTALL) -r requirements/checkov.txt
 	@touch $@
 
 .PHONY: help run tour test coverage check model simulate mutants requirements bench cost build deploy lock clean

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from samtranslator.parser.parser import Parser
-from samtranslator.translator.translator import Translator
+from samtranslator.parser.parser import Parser  # type: ignore[import-untyped]  # SAM ships no types
+from samtranslator.translator.translator import Translator  # type: ignore[import-untyped]
 
 from local.intrinsics import Scope, TemplateFault, load
 from local.names import PSEUDO
@@ -23,9 +23,7 @@ ROOT = Path(__file__).parents[2]
 NEEDED = {"ProductName": "Example", "ReturnUrls": "main=https://app.example/return"}
 """The parameters without a default."""
 
-_MANAGED = {
-    name: f"arn:aws:iam::aws:policy/{name}" for name in ("AWSXrayWriteOnlyAccess", "AWSXRayDaemonWriteAccess")
-}
+_MANAGED = {name: f"arn:aws:iam::aws:policy/{name}" for name in ("AWSXrayWriteOnlyAccess", "AWSXRayDaemonWriteAccess")}
 
 Resource = Mapping[str, Any]
 

@@ -30,7 +30,7 @@ def test_every_condition_is_tried_here() -> None:
     assert source()["Conditions"].keys() == CHOICES.keys()
 
 
-@pytest.mark.parametrize("chosen", [{}, EVERYTHING, *CHOICES.values(), *ALSO_SERVED], ids=lambda one: "-".join(one))
+@pytest.mark.parametrize("chosen", [{}, EVERYTHING, *CHOICES.values(), *ALSO_SERVED], ids="-".join)
 def test_nothing_refers_to_what_is_not_there(chosen: Mapping[str, str]) -> None:
     stack = deploy(**chosen)
 

@@ -1,6 +1,7 @@
 """What is kept: tables, queues, the rescue bucket, the key, the secret and the epoch."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ KEPT = ["ConnectionsTable", "RescueBucket", "SealKey", "ClientSecrets"]
 """What outlives the stack: without any one of these, customers would have to connect again."""
 
 
-def keys(table: dict[str, Any]) -> list[tuple[str, str]]:
+def keys(table: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(each["AttributeName"], each["KeyType"]) for each in table["KeySchema"]]
 
 
@@ -185,7 +186,9 @@ def test_no_deployment_ever_writes_the_epoch_again() -> None:
         "Type": "AWS::SSM::Parameter",
         "Properties": {
             "Type": "String",
-            "Description": "Which rows of which connections table may be presented to NinjaOne. See docs/operating.md, Restore.",
+            "Description": (
+                "Which rows of which connections table may be presented to NinjaOne. See docs/operating.md, Restore."
+            ),
             "Value": {"Fn::Sub": '{"epoch": 1, "table": "${ConnectionsTable}"}'},
         },
     }
