@@ -1,0 +1,436 @@
+"""Coming back from NinjaOne: everything is checked, the state is redeemed once, and NinjaOne is asked nothing."""
+
+import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
+
+import pytest
+
+from broker.adapters.queues import read_completion
+from broker.adapters.seal import Seal, session_spot
+from broker.adapters.sessions import FAILURES, Sessions
+from broker.config import Config
+from broker.edge.wiring import Broker
+from broker.errors import (
+    BindingMismatch,
+    BrokerError,
+    Busy,
+    InvalidRequest,
+    SessionExpired,
+    SessionSpent,
+    UnknownSession,
+)
+from broker.flows.arrive import Home, Said
+from broker.model import Binding, Purpose, Session, Stage, digest
+from broker.secret import Secret
+from local.aws import Aws
+from tests.requirements import req
+from tests.unit.journey import Journey, ticket
+from tests.unit.surroundings import START, Clock, Lines, Network, Trouble
+
+UNKNOWN = "ses_" + "a" * 26
+
+
+@dataclass
+class Away:
+    """A person who agreed at NinjaOne and is on the way back."""
+
+    journey: Journey
+    session: Session
+    query: str
+
+    def back(self, query: str | None = None, *, region: str = "eu") -> Home:
+        return self.journey.arrive(self.query if query is None else query, region)
+
+    def changed(self, **changes: str | None) -> str:
+        """Change some parameters of the query."""
+        held: dict[str, str | None] = {name: values[0] for name, values in parse_qs(self.query).items()}
+        return urlencode({name: value for name, value in (held | changes).items() if value is not None})
+
+    @property
+    def state(self) -> str:
+        return parse_qs(self.query)["state"][0]
+
+    @property
+    def code(self) -> str:
+        return parse_qs(self.query)["code"][0]
+
+
+@pytest.fixture
+def away(journey: Journey) -> Away:
+    session = journey.open()
+    return Away(journey, session, journey.agree(journey.leave(session)))
+
+
+@pytest.fixture
+def held(sessions: Sessions, away: Away) -> Callable[[], Session]:
+    def read() -> Session:
+        found = sessions.get(away.session.session)
+        assert found is not None
+        return found
+
+    return read
+
+
+@pytest.fixture
+def unasked(network: Network) -> Iterator[None]:
+    """Whatever a test does, NinjaOne is asked nothing."""
+    yield
+    assert network.requests == []
+
+
+pytestmark = pytest.mark.usefixtures("unasked")
+
+
+def test_a_person_goes_home_with_a_ticket(away: Away, config: Config) -> None:
+    home = away.back()
+
+    there = urlsplit(home.location or "")
+    assert f"{there.scheme}://{there.netloc}{there.path}" == config.return_urls["main"]
+    assert parse_qs(there.query) == {"connect_session": [away.session.session], "ticket": [ticket(home).reveal()]}
+    assert re.fullmatch(r"[A-Za-z0-9_-]{43}", ticket(home).reveal())
+    assert (home.session, home.said) == (away.session.session, Said.AGREED)
+
+
+@req("A03", "C11", "D04")
+def test_the_code_is_parked_sealed_for_45_seconds_and_the_ticket_as_a_digest(
+    away: Away, held: Callable[[], Session], seal: Seal
+) -> None:
+    home = away.back()
+
+    parked = held()
+    assert parked.stage is Stage.AUTHORIZED
+    assert parked.code is not None
+    assert away.code.encode() not in parked.code
+    assert seal.open(parked.code, Purpose.CODE, session_spot(parked.session)).reveal() == away.code
+    assert parked.code_expires_at == START + 45
+    assert parked.authorized_at == START
+    assert parked.ticket == digest(ticket(home).reveal())
+    assert parked.state == ""
+
+
+def test_a_return_to_the_second_address_goes_there(journey: Journey, config: Config) -> None:
+    home = journey.home(return_to="second")
+
+    assert (home.location or "").startswith(config.return_urls["second"] + "?connect_session=ses_")
+
+
+# What is refused without a trace --------------------------------------------------------------------------------------
+
+
+def malformed(away: Away) -> dict[str, str]:
+    return {
+        "empty": "",
+        "no state": away.changed(state=None),
+        "neither": away.changed(code=None),
+        "both": away.changed(error="access_denied"),
+        "state twice": f"{away.query}&state={away.state}",
+        "code twice": f"{away.query}&code=other",
+        "iss twice": f"{away.query}&iss=a&iss=b",
+        "error twice": f"state={away.state}&error=a&error=b",
+        "empty code": away.changed(code=""),
+        "line break in the code": away.changed(code="a\r\nset-cookie: b"),
+        "code too long": away.changed(code="c" * 2049),
+        "state too long": away.changed(state=f"{away.session.session}." + "s" * 200),
+        "script as error": away.changed(code=None, error="<script>alert(1)</script>\n"),
+    }
+
+
+@req("C01", "C07", "C10")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "empty", "no state", "neither", "both", "state twice", "code twice", "iss twice", "error twice", "empty code",
+        "line break in the code", "code too long", "state too long", "script as error",
+    ],
+)  # fmt: skip
+def test_a_malformed_answer_is_refused_and_spends_nothing(away: Away, held: Callable[[], Session], name: str) -> None:
+    before = held()
+
+    with pytest.raises(InvalidRequest):
+        away.back(malformed(away)[name])
+
+    assert held() == before
+    assert away.back().location
+
+
+@req("B05", "B06", "C09")
+@pytest.mark.parametrize("error", [None, "access_denied"], ids=["code", "error"])
+def test_a_browser_without_the_cookie_spends_nothing(
+    away: Away, held: Callable[[], Session], error: str | None
+) -> None:
+    """Else an attacker could burn, or cancel, the way of somebody whose state leaked."""
+    before = held()
+    query = away.changed(code=None, error=error) if error else away.query
+    stranger = replace(away.journey, cookies={})
+
+    with pytest.raises(BindingMismatch):
+        stranger.arrive(query)
+
+    assert held() == before
+    assert away.back().location
+
+
+@req("B05", "B06")
+@pytest.mark.parametrize("cookie", ["", "x" * 43], ids=["empty", "another"])
+def test_a_browser_with_another_cookie_spends_nothing(
+    away: Away, held: Callable[[], Session], lines: Lines, cookie: str
+) -> None:
+    before = held()
+    stranger = replace(away.journey, cookies={away.session.session: Secret(cookie)})
+
+    with pytest.raises(BindingMismatch):
+        stranger.arrive(away.query)
+
+    assert held() == before
+    assert [line["cause"] for line in lines.named("callback.refused")] == ["cookie"]
+    assert away.back().location
+
+
+@req("B05")
+def test_the_cookie_of_one_session_does_not_open_another(journey: Journey, away: Away) -> None:
+    """Its value counts, not that there is one."""
+    other = journey.open()
+    journey.leave(other)
+    cookies: dict[str, Secret] = {away.session.session: journey.cookies[other.session]}
+
+    with pytest.raises(BindingMismatch):
+        replace(journey, cookies=cookies).arrive(away.query)
+
+
+@pytest.mark.parametrize("state", ["x", UNKNOWN, f"{UNKNOWN}.x", "ses_x.y"])
+def test_a_state_that_names_no_session_of_this_browser_is_refused(away: Away, state: str) -> None:
+    with pytest.raises(BindingMismatch):
+        away.back(away.changed(state=state))
+
+
+def test_a_session_that_is_gone_is_unknown(away: Away, aws: Aws, config: Config) -> None:
+    aws.client("dynamodb").delete_item(TableName=config.sessions_table, Key={"session": {"S": away.session.session}})
+
+    with pytest.raises(UnknownSession):
+        away.back()
+
+
+@req("A13")
+@pytest.mark.parametrize("seconds", [600, 1800])
+def test_a_way_that_took_too_long_is_over_though_its_row_stays(
+    away: Away, held: Callable[[], Session], clock: Clock, seconds: int
+) -> None:
+    before = held()
+    clock.advance(seconds)
+
+    with pytest.raises(SessionExpired):
+        away.back()
+    assert held() == before
+
+
+@req("A13")
+def test_a_way_may_take_just_under_ten_minutes(away: Away, clock: Clock) -> None:
+    clock.advance(599)
+
+    assert away.back().location
+
+
+def test_a_session_that_ran_out_on_the_way_is_over(journey: Journey, clock: Clock) -> None:
+    session = journey.open()
+    clock.advance(1500)
+    query = journey.agree(journey.leave(session))
+    clock.advance(300)
+
+    with pytest.raises(SessionExpired):
+        journey.arrive(query)
+
+
+# What only the session's own browser can break ------------------------------------------------------------------------
+
+
+@req("A05", "O02")
+@pytest.mark.parametrize(
+    ("changes", "region"),
+    [
+        pytest.param({"state": "{session}.other"}, "eu", id="another state"),
+        pytest.param({"state": "{session}"}, "eu", id="a state that is only the session's name"),
+        pytest.param({}, "us2", id="another region's address"),
+        pytest.param({}, "", id="no region"),
+        pytest.param({}, "branded", id="the branded address"),
+        pytest.param({"iss": "https://eu.ninjarmm.com"}, "eu", id="issuer without its slash"),
+        pytest.param({"iss": "https://us2.ninjarmm.com/"}, "eu", id="another region's issuer"),
+        pytest.param({"iss": "https://evil.example/"}, "eu", id="another issuer"),
+        pytest.param({"iss": ""}, "eu", id="an empty issuer"),
+        pytest.param({"code": None, "error": "access_denied", "iss": "https://x/"}, "eu", id="an error's issuer"),
+    ],
+)
+def test_another_way_than_the_one_begun_is_refused_and_counted(
+    away: Away, held: Callable[[], Session], lines: Lines, changes: dict[str, str | None], region: str
+) -> None:
+    before = held()
+    filled = {name: value and value.format(session=away.session.session) for name, value in changes.items()}
+
+    with pytest.raises(BindingMismatch):
+        away.back(away.changed(**filled), region=region)
+
+    assert held() == replace(before, failures=1)
+    assert [line["cause"] for line in lines.named("callback.refused")] == ["another_way"]
+    assert away.back().location
+
+
+@req("C06")
+@pytest.mark.parametrize("decision", ["authorize", "deny"])
+def test_the_regions_own_issuer_is_accepted(journey: Journey, decision: str) -> None:
+    journey.ninjaone.switches.update({"iss": True})
+
+    query = journey.agree(journey.leave(journey.open()), decision=decision)
+
+    assert quote("https://eu.ninjarmm.com/", safe="") in query
+    assert journey.arrive(query).location
+
+
+@req("O02")
+def test_five_faulty_answers_of_its_own_browser_end_a_session(away: Away) -> None:
+    for _ in range(FAILURES):
+        with pytest.raises(BindingMismatch):
+            away.back(region="us2")
+
+    with pytest.raises(SessionSpent):
+        away.back()
+
+
+# Once -----------------------------------------------------------------------------------------------------------------
+
+
+@req("C04")
+def test_an_answer_that_is_loaded_again_is_refused_and_changes_nothing(
+    away: Away, held: Callable[[], Session], clock: Clock
+) -> None:
+    away.back()
+    parked = held()
+    clock.advance(1)
+
+    with pytest.raises(SessionSpent):
+        away.back()
+    assert held() == parked
+
+
+@req("C03")
+def test_of_fifty_answers_at_once_one_gets_on(away: Away, held: Callable[[], Session]) -> None:
+    def one(_: int) -> str | None:
+        try:
+            return away.back().location
+        except SessionSpent:
+            return None
+
+    with ThreadPoolExecutor(10) as pool:
+        homes = [location for location in pool.map(one, range(50)) if location]
+
+    assert len(homes) == 1
+    assert held().ticket == digest(parse_qs(urlsplit(homes[0]).query)["ticket"][0])
+
+
+@req("C03")
+def test_of_an_agreement_and_a_denial_at_once_one_gets_on(away: Away, trouble: Trouble) -> None:
+    """Between reading the session and redeeming its state, the other answer arrives."""
+    trouble.first("dynamodb.UpdateItem", lambda: away.back(away.changed(code=None, error="access_denied")))
+
+    with pytest.raises(SessionSpent):
+        away.back()
+
+
+def test_of_a_denial_and_an_agreement_at_once_one_gets_on(away: Away, trouble: Trouble) -> None:
+    trouble.first("dynamodb.UpdateItem", away.back)
+
+    with pytest.raises(SessionSpent):
+        away.back(away.changed(code=None, error="access_denied"))
+
+
+# Denials --------------------------------------------------------------------------------------------------------------
+
+
+@req("C08")
+@pytest.mark.parametrize(
+    ("error", "shown", "said"),
+    [
+        ("access_denied", "access_denied", Said.DENIED),
+        ("invalid_scope", "invalid_scope", Said.REFUSED),
+        ("unauthorized_client", "unauthorized_client", Said.REFUSED),
+        ("server_error", "server_error", Said.REFUSED),
+        ("temporarily_unavailable", "temporarily_unavailable", Said.REFUSED),
+        ("<img src=x onerror=alert(1)>", "server_error", Said.REFUSED),
+        ("ACCESS_DENIED", "server_error", Said.REFUSED),
+        ("access_denied&ticket=x", "server_error", Said.REFUSED),
+    ],
+)
+def test_a_refusal_reaches_the_product_as_one_of_five_words(
+    away: Away, held: Callable[[], Session], lines: Lines, error: str, shown: str, said: Said
+) -> None:
+    home = away.back(away.changed(code=None, error=error, error_description="<b>foreign</b>"))
+
+    assert parse_qs(urlsplit(home.location or "").query) == {
+        "connect_session": [away.session.session],
+        "error": [shown],
+    }
+    assert home.said is said
+    assert held().stage is Stage.DENIED
+    assert [line["error"] for line in lines.named("session.denied")] == [shown]
+    assert "foreign" not in "".join(lines.text)
+
+
+# Approval -------------------------------------------------------------------------------------------------------------
+
+
+def test_with_approval_the_person_stays_and_the_completion_is_ordered(
+    journey: Journey, aws: Aws, config: Config
+) -> None:
+    home = journey.home(binding=Binding.APPROVAL, challenge="")
+
+    answer = aws.client("sqs").receive_message(QueueUrl=config.completion_queue)
+    assert (home.location, home.said) == (None, Said.AGREED)
+    assert [read_completion(message["Body"]) for message in answer["Messages"]] == [home.session]
+
+
+@pytest.mark.parametrize(("error", "said"), [("access_denied", Said.DENIED), ("invalid_scope", Said.REFUSED)])
+def test_with_approval_a_refusal_ends_here(journey: Journey, error: str, said: Said) -> None:
+    session = journey.open(binding=Binding.APPROVAL, challenge="")
+    away = Away(journey, session, journey.agree(journey.leave(session)))
+
+    home = away.back(away.changed(code=None, error=error))
+
+    assert (home.location, home.said) == (None, said)
+
+
+# What goes wrong here -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("call", ["dynamodb.GetItem", "kms.GenerateDataKey", "dynamodb.UpdateItem"])
+def test_an_answer_that_can_not_be_kept_may_be_loaded_again(away: Away, trouble: Trouble, call: str) -> None:
+    trouble.never_done(call)
+
+    with pytest.raises(Busy):
+        away.back()
+    assert away.back().location
+
+
+def test_a_return_address_that_was_taken_off_the_list_leads_nowhere(away: Away, broker: Broker, config: Config) -> None:
+    shorter = Broker(replace(config, return_urls={"second": "https://second.example/back"}), broker.doors)
+
+    with pytest.raises(SessionExpired):
+        Journey(shorter, away.journey.ninjaone, cookies=away.journey.cookies).arrive(away.query)
+
+
+@req("G07", "G10b")
+def test_no_refusal_says_what_came_in(away: Away, lines: Lines) -> None:
+    canary = "canary0123456789"
+    refusals = []
+    for query in (
+        f"state={canary}&code={canary}",
+        f"state={away.state}&code={canary}%00",
+        f"state={away.session.session}.{canary}&code={canary}",
+        f"state={away.state}&error={canary}%0D%0A",
+    ):
+        with pytest.raises(BrokerError) as refused:
+            away.back(query)
+        refusals.append(f"{refused.value!r} {refused.value.detail} {vars(refused.value)}")
+
+    assert canary not in "".join(refusals)
+    assert canary not in "".join(lines.text)
