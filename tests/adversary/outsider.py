@@ -48,7 +48,7 @@ class Backend:
     """A SaaS backend, or whoever holds a key: signs what it is told to and gives the answer as it is."""
 
     def __init__(self, world: World, answers: Answers, principal: Principal = DEMO) -> None:
-        self._url, self._answers = world.api_url, answers
+        self._url, self.answers = world.api_url, answers
         self._signer = SigV4Auth(principal.credentials, "execute-api", "eu-west-1")
         self._http = httpx.Client(timeout=60, trust_env=False)
 
@@ -60,7 +60,7 @@ class Backend:
         said = {"Content-Type": "application/json", **(headers or {})}
         signed = AWSRequest(method, self._url + path, said, content)
         self._signer.add_auth(signed)
-        return self._answers.note(
+        return self.answers.note(
             self._http.request(method, self._url + path, content=content, headers=dict(signed.headers))
         )
 
@@ -109,10 +109,12 @@ class Flow:
         self.session, self.connect_url = answer.json()["session_id"], answer.json()["connect_url"]
         return self
 
-    def leave(self, region: str = "eu", browser: Visitor | None = None, **form: str) -> Page:
+    def leave(
+        self, region: str = "eu", more: Mapping[str, str] | None = None, *, browser: Visitor | None = None
+    ) -> Page:
         """Press the button of the connect page."""
         person = browser or self.browser
-        return person.post(f"{self.connect_url}/authorize", {"region": region, **form})
+        return person.post(f"{self.connect_url}/authorize", {"region": region, **(more or {})})
 
     def agree(self, email: str = ADA, decision: str = "Authorize", browser: Visitor | None = None) -> str:
         """Go through NinjaOne; give the address that it sends the browser back to, not yet opened."""

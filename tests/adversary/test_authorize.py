@@ -19,7 +19,7 @@ from tests.security.exits import is_ninjaone
 
 OpenBrowser = Callable[[], Visitor]
 OURS = {"Sec-Fetch-Site": "same-origin"}
-ID, SECRET = "x" * 27, "y" * 52
+OWN = {"client_id": "x" * 27, "client_secret": "y" * 52}
 SUFFIXES = ("rmmservice.com", "rmmservice.eu", "rmmservice.ca")
 
 
@@ -197,9 +197,9 @@ TRICKS = [
 def test_a_host_trick_sends_nobody_anywhere(flow: Flow, trick: str) -> None:
     flow.open(client="customer", region=None)
 
-    as_region = flow.leave(trick, client_id=ID, client_secret=SECRET)
-    as_label = flow.leave("branded", subdomain=trick, suffix="rmmservice.eu", client_id=ID, client_secret=SECRET)
-    as_suffix = flow.leave("branded", subdomain="acme", suffix=trick, client_id=ID, client_secret=SECRET)
+    as_region = flow.leave(trick, OWN)
+    as_label = flow.leave("branded", OWN | {"subdomain": trick, "suffix": "rmmservice.eu"})
+    as_suffix = flow.leave("branded", OWN | {"subdomain": "acme", "suffix": trick})
 
     assert (as_region.status, as_suffix.status) == (400, 400)
     assert as_label.status == 400
@@ -282,9 +282,8 @@ def test_nobody_asks_for_more_than_the_operator_allows(flow: Flow, scopes: objec
 def test_nothing_that_a_form_adds_reaches_ninjaone(flow: Flow) -> None:
     flow.open()
 
-    page = flow.leave(
-        "eu", scope="control", response_type="token", redirect_uri="https://evil.example", state="x", code_challenge="x"
-    )
+    asked_for = {"scope": "control", "response_type": "token", "redirect_uri": "https://evil.example", "state": "x"}
+    page = flow.leave("eu", asked_for)
 
     asked = query_of(page.location)
     assert (asked["scope"], asked["response_type"]) == ("monitoring offline_access", "code")
