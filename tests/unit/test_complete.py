@@ -1,0 +1,406 @@
+"""Completing: the person is proved, the code is sent once, and the connection is whole or not there."""
+
+import json
+from itertools import product
+from typing import Any
+
+import pytest
+
+from broker import oauth, policy
+from broker.adapters import rows
+from broker.adapters.connections import Connections
+from broker.adapters.seal import Seal, connection_spot
+from broker.adapters.sessions import Sessions
+from broker.config import Config
+from broker.errors import (
+    AccessDenied,
+    BindingMismatch,
+    BrokerError,
+    Busy,
+    Misconfigured,
+    NotAuthorized,
+    SessionExpired,
+    SessionSpent,
+)
+from broker.flows.arrive import Home, Said
+from broker.model import Client, Purpose, Session, SessionId, Stage, Status
+from broker.secret import Secret
+from local.aws import Aws
+from local.ninjaone import NinjaOne
+from local.ninjaone.seed import CUSTOMER_APPS, OPERATOR_APPS
+from tests.requirements import req
+from tests.unit.journey import CONNECT_URL, END_USER, EU, TENANT, VERIFIER, Journey, ref
+from tests.unit.surroundings import START, Clock, Lines, Network, Trouble, unreachable
+
+WRONG: dict[str, Any] = {
+    "tenant": "globex",
+    "end_user_id": "user-18",
+    "verifier": Secret("w" * 43),
+    "ticket": Secret("t" * 43),
+}
+OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_secret), own=True)
+
+
+def stage(sessions: Sessions, session: SessionId) -> Stage:
+    found = sessions.get(session)
+    assert found is not None
+    return found.stage
+
+
+@pytest.fixture
+def stored(aws: Aws, config: Config) -> Any:
+    """Every row of the connections table."""
+    return lambda: aws.client("dynamodb").scan(TableName=config.connections_table)["Items"]
+
+
+# The proof ------------------------------------------------------------------------------------------------------------
+
+
+@req("D02")
+@pytest.mark.parametrize(("authorized", "in_time"), list(product([True, False], repeat=2)))
+def test_only_all_of_the_proof_completes(
+    journey: Journey, clock: Clock, network: Network, stored: Any, *, authorized: bool, in_time: bool
+) -> None:
+    """Tenant, end user, verifier, ticket, stage and the code's age: 64 combinations, of which one passes."""
+    home = journey.home() if authorized else Home(begun(journey).session, None, Said.AGREED)
+    if not in_time:
+        clock.advance(policy.CODE_LIFE)
+    ended: dict[tuple[str, ...], type[BrokerError] | None] = {}
+
+    for right in sorted(product([True, False], repeat=4)):
+        wrong = tuple(name for name, holds in zip(WRONG, right, strict=True) if not holds)
+        ended[wrong] = attempt(journey, home, {name: WRONG[name] for name in wrong})
+
+    proved = {wrong: each for wrong, each in ended.items() if each is not BindingMismatch}
+    if not authorized:
+        assert proved == {(): NotAuthorized, ("ticket",): NotAuthorized}
+    else:
+        assert proved == {(): None if in_time else SessionExpired}
+    assert len(network.tokens_asked) == len(stored()) // 2 == (authorized and in_time)
+
+
+def begun(journey: Journey) -> Session:
+    session = journey.open()
+    journey.leave(session)
+    return session
+
+
+def attempt(journey: Journey, home: Home, changes: dict[str, Any]) -> type[BrokerError] | None:
+    try:
+        journey.complete(home, **changes)
+    except BrokerError as error:
+        return type(error)
+    return None
+
+
+@req("D01")
+def test_nothing_is_asked_of_ninjaone_before_the_backend_completes(journey: Journey, network: Network) -> None:
+    journey.home()
+
+    assert network.requests == []
+
+
+def test_an_unknown_session_proves_nothing(journey: Journey) -> None:
+    home = journey.home()
+    unknown = Home(SessionId("ses_" + "a" * 26), home.location, home.said)
+
+    with pytest.raises(BindingMismatch):
+        journey.complete(unknown)
+
+
+@req("G10")
+def test_what_is_not_proved_is_logged(journey: Journey, lines: Lines) -> None:
+    home = journey.home()
+
+    with pytest.raises(BindingMismatch):
+        journey.complete(home, end_user_id="user-18")
+
+    (line,) = lines.named("session.unproved")
+    assert line["session"] == home.session
+    assert END_USER not in "".join(lines.text)
+
+
+def test_a_person_who_denied_is_said_so(journey: Journey) -> None:
+    session = journey.open()
+    home = journey.arrive(journey.agree(journey.leave(session), decision="deny"))
+
+    with pytest.raises(AccessDenied):
+        journey.complete(home)
+
+
+def test_a_session_that_ran_out_before_the_person_came_back_is_over(journey: Journey, clock: Clock) -> None:
+    home = Home(begun(journey).session, None, Said.AGREED)
+    clock.advance(1800)
+
+    with pytest.raises(SessionExpired):
+        journey.complete(home)
+
+
+@req("A13")
+def test_a_code_lives_just_under_45_seconds(journey: Journey, clock: Clock) -> None:
+    home = journey.home()
+    clock.advance(44)
+
+    assert journey.complete(home)
+
+
+# What is made ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_connection_is_made_whole(
+    journey: Journey, connections: Connections, sessions: Sessions, seal: Seal, ninjaone: NinjaOne
+) -> None:
+    home = journey.home(label="Head office", metadata={"crm": "42"})
+
+    hot, profile = journey.complete(home)
+
+    assert connections.hot(ref(hot)) == hot
+    assert connections.profile(ref(hot)) == profile
+    assert stage(sessions, home.session) is Stage.COMPLETED
+    assert (hot.tenant, hot.status, hot.place, hot.own) == (TENANT, Status.ACTIVE, EU, False)
+    assert (hot.client_id, hot.version, hot.fence, hot.epoch) == (OPERATOR_APPS["eu"].client_id, 1, 0, 1)
+    assert (hot.expires_at, hot.sent_at, hot.consented_at) == (START + 3600, START, START)
+    assert hot.scope == {"monitoring", "management", "offline_access"}
+    assert hot.refresh_at is not None
+    assert START + 1800 <= hot.refresh_at <= START + 2160
+    assert hot.due_shard == policy.shard(hot.connection)
+    assert (profile.label, profile.metadata) == ("Head office", {"crm": "42"})
+    assert [each.name for each in profile.organizations] == ["Bäckerei Krüger", "Hafen Nord", "Kanzlei Voß"]
+    assert (profile.created_at, profile.connected_at, profile.client) == (START, START, None)
+
+    spot = connection_spot(hot.tenant, hot.connection, hot.version)
+    assert hot.access is not None
+    assert hot.refresh is not None
+    refresh = seal.open(hot.refresh, Purpose.REFRESH, spot)
+    assert ninjaone.oracle.accepts("eu.ninjarmm.com", seal.open(hot.access, Purpose.ACCESS, spot).reveal())
+    grant = ninjaone.oracle.grant_of(refresh.reveal())
+    assert grant is not None
+    assert ninjaone.oracle.live_refresh_token(grant.id) == refresh.reveal()
+
+
+@req("A06", "C12")
+def test_the_code_is_sent_once_with_the_redirect_uri_and_the_verifier(journey: Journey, network: Network) -> None:
+    leaving = journey.leave(journey.open())
+    journey.complete(journey.arrive(journey.agree(leaving)))
+
+    (form,) = network.tokens_asked
+    assert form["grant_type"] == "authorization_code"
+    assert form["redirect_uri"] == f"{CONNECT_URL}/callback/eu"
+    assert oauth.challenge(Secret(form["code_verifier"])) in leaving.location
+    assert form["client_id"] == OPERATOR_APPS["eu"].client_id
+    assert form["client_secret"] == OPERATOR_APPS["eu"].client_secret
+
+
+@req("G09")
+def test_no_secret_is_in_an_address_towards_ninjaone(journey: Journey, network: Network) -> None:
+    journey.connect()
+
+    assert [(each.url.host, each.url.path) for each in network.requests] == [
+        ("eu.ninjarmm.com", "/ws/oauth/token"),
+        ("eu.ninjarmm.com", "/v2/organizations"),
+    ]
+    assert [sorted(each.url.params) for each in network.requests] == [[], ["pageSize"]]
+
+
+@req("K05")
+def test_the_customers_own_app_is_sealed_beside_the_connection(journey: Journey, seal: Seal, network: Network) -> None:
+    hot, profile = journey.connect(own=True, client=OWN)
+
+    assert (hot.own, hot.client_id) == (True, OWN.id)
+    assert profile.client is not None
+    assert seal.open(profile.client, Purpose.CLIENT, connection_spot(hot.tenant, hot.connection)) == OWN.secret
+    assert network.tokens_asked[0]["client_secret"] == OWN.secret.reveal()
+
+
+@req("C11", "K05")
+def test_nothing_sealed_stays_in_the_session(journey: Journey, aws: Aws, config: Config) -> None:
+    home = journey.home(own=True, client=OWN)
+    journey.complete(home)
+
+    key = {"session": {"S": home.session}}
+    item = aws.client("dynamodb").get_item(TableName=config.sessions_table, Key=key)["Item"]
+    assert not {"code", "verifier", "client", "state"} & set(item)
+    assert not [name for name, cell in item.items() if "B" in cell]
+
+
+@req("J04")
+def test_no_row_holds_a_secret_in_the_open(journey: Journey, network: Network, stored: Any) -> None:
+    journey.connect(own=True, client=OWN)
+
+    text = repr([{name: rows.plain(item)[name] for name in rows.plain(item)} for item in stored()])
+    sent = network.tokens_asked[0]
+    for secret in (sent["code"], sent["code_verifier"], sent["client_secret"], END_USER, VERIFIER.reveal()):
+        assert secret not in text
+
+
+@req("D08")
+def test_a_connection_that_is_made_is_logged(journey: Journey, lines: Lines) -> None:
+    hot, _ = journey.connect()
+
+    (line,) = lines.named("connection.made")
+    assert (line["tenant"], line["connection"], line["region"]) == (TENANT, hot.connection, "eu")
+
+
+def test_completing_again_gives_the_connection_again(journey: Journey, network: Network) -> None:
+    """The backend may have lost the answer: the same proof gives the same connection, and no code is sent."""
+    home = journey.home()
+    first = journey.complete(home)
+
+    assert journey.complete(home) == first
+    assert len(network.tokens_asked) == 1
+
+
+def test_completing_again_takes_the_whole_proof_again(journey: Journey) -> None:
+    home = journey.home()
+    journey.complete(home)
+
+    for name, wrong in WRONG.items():
+        with pytest.raises(BindingMismatch):
+            journey.complete(home, **{name: wrong})
+
+
+def test_a_code_that_another_call_took_is_not_sent(journey: Journey, trouble: Trouble, network: Network) -> None:
+    home = journey.home()
+    trouble.first("dynamodb.UpdateItem", lambda: journey.complete(home))
+
+    with pytest.raises(SessionSpent):
+        journey.complete(home)
+
+    assert len(network.tokens_asked) == 1
+
+
+@pytest.mark.parametrize("lost", ["code", "verifier", "host", "client"])
+def test_a_session_whose_row_is_torn_is_spent(
+    journey: Journey, aws: Aws, config: Config, network: Network, lost: str
+) -> None:
+    home = journey.home(own=True, client=OWN)
+    aws.client("dynamodb").update_item(
+        TableName=config.sessions_table,
+        Key={"session": {"S": home.session}},
+        UpdateExpression="REMOVE " + ("#lost, #region" if lost == "host" else "#lost"),
+        ExpressionAttributeNames={"#lost": lost, **({"#region": "region"} if lost == "host" else {})},
+    )
+
+    with pytest.raises(SessionSpent):
+        journey.complete(home)
+    assert network.requests == []
+
+
+# What is needed is fetched before the code is spent -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "dynamodb.GetItem",
+        "kms.Decrypt",
+        "kms.GenerateDataKey",
+        "secretsmanager.GetSecretValue",
+        "ssm.GetParameter",
+        "dynamodb.UpdateItem",
+    ],
+)
+def test_what_can_not_be_had_now_leaves_the_code_for_another_try(
+    journey: Journey, clock: Clock, trouble: Trouble, network: Network, call: str
+) -> None:
+    home = journey.home()
+    other = Journey(type(journey.broker)(journey.broker.config, journey.broker.doors), journey.ninjaone)
+    trouble.never_done(call, error=unreachable())
+
+    with pytest.raises(Busy):
+        other.complete(home)
+    assert network.requests == []
+
+    clock.advance(1)
+    assert other.complete(home)
+
+
+def test_a_client_secret_that_is_not_stored_leaves_the_code(
+    journey: Journey, aws: Aws, config: Config, network: Network, sessions: Sessions
+) -> None:
+    aws.put_secret(config.client_secrets, "{}")
+    home = journey.home()
+
+    with pytest.raises(Misconfigured):
+        journey.complete(home)
+
+    assert network.requests == []
+    assert stage(sessions, home.session) is Stage.AUTHORIZED
+
+
+def test_a_client_id_that_was_taken_off_the_list_leaves_the_code(
+    journey: Journey, environment: dict[str, str], network: Network
+) -> None:
+    home = journey.home()
+    fewer = Config.from_env({**environment, "CLIENT_IDS": ""})
+    later = Journey(type(journey.broker)(fewer, journey.broker.doors), journey.ninjaone)
+
+    with pytest.raises(Misconfigured, match="ClientIds"):
+        later.complete(home)
+    assert network.requests == []
+
+
+@req("J08")
+def test_a_restored_table_takes_no_connection(journey: Journey, aws: Aws, config: Config, network: Network) -> None:
+    value = json.dumps({"epoch": 2, "table": "another"})
+    aws.client("ssm").put_parameter(Name=config.epoch_parameter, Value=value, Type="String", Overwrite=True)
+    home = journey.home()
+
+    with pytest.raises(Misconfigured, match="restored"):
+        journey.complete(home)
+    assert network.requests == []
+
+
+# Keeping --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("losses", [1, 2, 3])
+def test_a_store_that_loses_its_acknowledgement_has_stored_it(
+    journey: Journey, trouble: Trouble, connections: Connections, network: Network, losses: int
+) -> None:
+    home = journey.home()
+    trouble.reply_lost("dynamodb.TransactWriteItems", times=losses)
+
+    hot, profile = journey.complete(home)
+
+    assert (connections.hot(ref(hot)), connections.profile(ref(hot))) == (hot, profile)
+    assert journey.complete(home) == (hot, profile)
+    assert len(network.tokens_asked) == 1
+
+
+@pytest.mark.parametrize("refusals", [1, 2])
+def test_a_store_that_refuses_for_a_moment_is_asked_again(
+    journey: Journey, trouble: Trouble, connections: Connections, clock: Clock, refusals: int
+) -> None:
+    trouble.never_done("dynamodb.TransactWriteItems", times=refusals)
+
+    hot, _ = journey.connect()
+
+    assert connections.hot(ref(hot)) == hot
+    assert clock.slept == [0.1, 0.5][:refusals]
+
+
+def test_a_store_that_refuses_to_the_end_makes_no_half_of_a_connection(
+    journey: Journey, trouble: Trouble, stored: Any, lines: Lines, network: Network
+) -> None:
+    home = journey.home()
+    trouble.never_done("dynamodb.TransactWriteItems", times=3)
+
+    with pytest.raises(Busy, match="Let the person start again"):
+        journey.complete(home)
+
+    assert stored() == []
+    assert [line["level"] for line in lines.named("connection.not_kept")] == ["ERROR"]
+    with pytest.raises(SessionSpent):
+        journey.complete(home)
+    assert len(network.tokens_asked) == 1
+
+
+def test_a_connection_id_that_exists_is_not_overwritten(journey: Journey, connections: Connections) -> None:
+    hot, profile = journey.connect()
+    home = journey.home()
+
+    with pytest.raises(Busy):
+        connections.keep(hot, profile, replaces=None, session=home.session)
+
+    assert connections.hot(ref(hot)) == hot
