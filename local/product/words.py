@@ -12,7 +12,6 @@ TO_DO = {
         "Sign out of NinjaOne and reconnect with the account that was connected before. "
         "If you mean to move this connection to the other account, reconnect and tick the box that allows it."
     ),
-    "authorization-refused": AGAIN,
     "binding-mismatch": "A connection is finished by the person who began it. " + AGAIN,
     "code-refused": "Coming back from NinjaOne took too long, or the page was loaded twice. " + AGAIN,
     "grant-not-ticked": (

@@ -7,7 +7,7 @@ ConnectError
 │   │   └── SessionExpired, NotAuthorized, BindingMismatch, AnotherBrowser, AccountMismatch, NotActive, NotApproved,
 │   │       NotPending, TooManyRequests
 │   ├── Gone                the customer: connect again
-│   │   └── NeedsReauth, AccessDenied, AuthorizationRefused, CodeRefused
+│   │   └── NeedsReauth, AccessDenied, CodeRefused
 │   ├── Declined            whoever registered the client app at NinjaOne
 │   │   └── UnknownClient, WrongClientSecret, GrantNotTicked, InvalidScope, InsufficientScope, NoRefreshToken
 │   ├── Later               nobody: wait ``retry_after`` seconds
@@ -179,10 +179,6 @@ class NeedsReauth(Gone):
 
 class AccessDenied(Gone):
     """The person chose "Deny access"."""
-
-
-class AuthorizationRefused(Gone):
-    """NinjaOne sent the person back with an error other than a denial."""
 
 
 class CodeRefused(Gone):

@@ -20,7 +20,6 @@ BrokerError
 ├── Gone                the customer: connect again
 │   ├── NeedsReauth             NinjaOne takes the refresh token no more; says why
 │   ├── AccessDenied            the person chose "Deny access"
-│   ├── AuthorizationRefused    NinjaOne sent the person back with another error
 │   └── CodeRefused             NinjaOne did not take the authorization code
 ├── Declined            whoever registered the client app at NinjaOne: the customer for their own, else the operator
 │   ├── UnknownClient           no such client app on that host
@@ -220,14 +219,6 @@ class AccessDenied(Gone):
     """The person chose "Deny access"."""
 
     detail = "The person did not agree at NinjaOne. Nothing was connected. Open a new connect session to try again."
-
-
-class AuthorizationRefused(Gone):
-    """NinjaOne sent the person back with an error other than a denial."""
-
-    detail = (
-        "NinjaOne did not authorize the connection. Check the client app's scopes and redirect URI, then start again."
-    )
 
 
 class CodeRefused(Gone):
