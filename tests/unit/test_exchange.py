@@ -1,0 +1,218 @@
+"""Each way in which NinjaOne can say no to a code: its own error, one request, and no half of a connection."""
+
+import json
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from broker import errors
+from broker.adapters.http import Web
+from broker.config import Config
+from broker.edge.wiring import Broker
+from broker.errors import BrokerError, ProviderDown, SessionSpent
+from broker.flows.exchange import Exchange
+from broker.model import Client, Organization, Stage
+from broker.secret import Secret
+from local.aws import Aws
+from local.ninjaone import NinjaOne
+from local.ninjaone.faults import Fault
+from local.ninjaone.seed import CUSTOMER_APPS, OPERATOR_APPS
+from tests.requirements import req
+from tests.unit.journey import Journey
+from tests.unit.surroundings import Clock, Lines, Network, Trouble
+
+APP = OPERATOR_APPS["eu"].client_id
+OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_secret), own=True)
+GRANTED = {"access_token": "at", "token_type": "Bearer", "expires_in": 3600, "refresh_token": "rt"}
+HTML = b"<html>Rate limit</html>"
+
+Trap = Callable[[NinjaOne, Network], object]
+
+
+def fault(kind: str) -> Trap:
+    return lambda ninjaone, _: ninjaone.faults.plan(Fault(kind))
+
+
+def says(status: int, body: bytes | dict[str, object], **headers: str) -> Trap:
+    return lambda _, network: network.answer(status, body, **headers)
+
+
+def fails(error: type[httpx.TransportError]) -> Trap:
+    return lambda _, network: network.fail(error)
+
+
+def granted(**changes: object) -> Trap:
+    return says(200, {name: held for name, held in (GRANTED | changes).items() if held is not None})
+
+
+REFUSALS: dict[str, tuple[Trap, type[BrokerError]]] = {
+    "the app was deleted": (lambda ninjaone, _: ninjaone.admin.delete_app(APP), errors.UnknownClient),
+    "its secret was changed": (lambda ninjaone, _: ninjaone.admin.rotate_secret(APP), errors.WrongClientSecret),
+    "its code box was unticked": (
+        lambda ninjaone, _: ninjaone.admin.tick_grant_type(APP, "authorization_code", ticked=False),
+        errors.GrantNotTicked,
+    ),
+    "its refresh box was unticked": (
+        lambda ninjaone, _: ninjaone.admin.tick_grant_type(APP, "refresh_token", ticked=False),
+        errors.NoRefreshToken,
+    ),
+    "the grant type is not supported": (says(400, {"error": "unsupported_grant_type"}), errors.GrantNotTicked),
+    "the scope is not the app's": (says(400, {"error": "invalid_scope"}), errors.InvalidScope),
+    "the request is wrong": (says(400, {"error": "invalid_request"}), errors.ProviderSurprise),
+    "the code is dead": (says(400, {"error": "invalid_token"}), errors.CodeRefused),
+    "the code is dead by the RFC": (says(400, {"error": "invalid_grant"}), errors.CodeRefused),
+    "the code expired": (says(401, {"error": "expired_token"}), errors.CodeRefused),
+    "a replica lags": (fault("spurious_dead_token"), errors.CodeRefused),
+    "no refresh token": (granted(refresh_token=None), errors.NoRefreshToken),
+    "an empty refresh token": (granted(refresh_token=""), errors.NoRefreshToken),
+    "fewer scopes": (granted(scope="monitoring offline_access"), errors.InsufficientScope),
+    "no scope asked for": (granted(scope="control"), errors.InsufficientScope),
+    "another token type": (granted(token_type="mac"), errors.OutcomeUnknown),
+    "no access token": (granted(access_token=None), errors.OutcomeUnknown),
+    "html with 200": (fault("html_200_rate_limit"), errors.OutcomeUnknown),
+    "half of the answer": (fault("truncated_json"), errors.OutcomeUnknown),
+    "a redirect": (says(302, b"", location="https://evil.example/"), errors.OutcomeUnknown),
+    "500": (fault("500"), errors.OutcomeUnknown),
+    "502": (fault("html_502"), errors.OutcomeUnknown),
+    "503": (fault("html_503"), errors.OutcomeUnknown),
+    "done, and 502": (fault("html_502_after_commit"), errors.OutcomeUnknown),
+    "done, and lost": (fault("lost_response"), errors.OutcomeUnknown),
+    "done, and late": (fault("slow"), errors.OutcomeUnknown),
+    "reset": (fault("reset"), errors.OutcomeUnknown),
+    "no route": (fault("html_404"), errors.ProviderDown),
+    "html with 403": (says(403, HTML), errors.ProviderDown),
+    "too many requests": (fault("429"), errors.ProviderDown),
+    "no connection": (fails(httpx.ConnectError), errors.ProviderDown),
+    "no name": (fails(httpx.ConnectTimeout), errors.ProviderDown),
+}
+
+
+@req("C12", "D06", "D07", "L02")
+@pytest.mark.parametrize("name", REFUSALS)
+def test_a_refusal_has_its_own_error_costs_one_request_and_makes_nothing(
+    journey: Journey, ninjaone: NinjaOne, network: Network, aws: Aws, config: Config, lines: Lines, name: str
+) -> None:
+    trap, expected = REFUSALS[name]
+    home = journey.home()
+    trap(ninjaone, network)
+
+    with pytest.raises(expected) as refused:
+        journey.complete(home)
+
+    assert type(refused.value) is expected
+    assert len(network.requests) == len(network.tokens_asked) == 1
+    assert aws.client("dynamodb").scan(TableName=config.connections_table)["Count"] == 0
+    (row,) = aws.client("dynamodb").scan(TableName=config.sessions_table)["Items"]
+    assert row["stage"] == {"S": Stage.FAILED.value}
+    assert not {"code", "verifier", "client"} & set(row)
+    assert len(lines.named("code.sent")) == 1
+    with pytest.raises(SessionSpent):
+        journey.complete(home)
+    assert len(network.requests) == 1
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_whose_app_was_declined_is_known(journey: Journey, network: Network, *, own: bool) -> None:
+    home = journey.home(own=own, client=OWN if own else None)
+    network.answer(401, {"error": "invalid_client"})
+
+    with pytest.raises(errors.WrongClientSecret) as refused:
+        journey.complete(home)
+    assert refused.value.own is own
+
+
+def test_a_session_without_a_place_sends_its_code_nowhere(
+    journey: Journey, network: Network, clock: Clock, broker: Broker
+) -> None:
+    exchange = Exchange(lambda: Web(lambda: network, clock), clock, broker.log)
+
+    with pytest.raises(SessionSpent):
+        exchange(journey.open(), OWN, Secret("code"), Secret("verifier"))
+    assert network.requests == []
+
+
+def test_a_wait_that_ninjaone_names_is_passed_on(journey: Journey, network: Network) -> None:
+    home = journey.home()
+    network.answer(429, HTML, retry_after="77")
+
+    with pytest.raises(ProviderDown) as refused:
+        journey.complete(home)
+    assert refused.value.retry_after == 77
+
+
+def test_an_exchange_that_nobody_could_note_as_failed_is_spent_all_the_same(
+    journey: Journey, network: Network, trouble: Trouble
+) -> None:
+    home = journey.home()
+    network.answer(400, {"error": "invalid_token"})
+    trouble.never_done("dynamodb.UpdateItem", only=lambda body: "failed" in json.dumps(body))
+
+    with pytest.raises(errors.CodeRefused):
+        journey.complete(home)
+    with pytest.raises(SessionSpent):
+        journey.complete(home)
+    assert len(network.requests) == 1
+
+
+@pytest.mark.parametrize("scope", [None, "", "offline_access management monitoring", "monitoring management control"])
+def test_scopes_count_as_a_set_and_may_be_left_out(journey: Journey, network: Network, scope: str | None) -> None:
+    """docs/ninjaone.md §9 U12: the order differs, and whether offline_access is echoed is not known."""
+    home = journey.home()
+    granted(scope=scope)(journey.ninjaone, network)
+
+    hot, _ = journey.complete(home)
+
+    assert hot.scope >= {"monitoring", "management"}
+
+
+# The look at what the token opens -------------------------------------------------------------------------------------
+
+
+@req("D05")
+def test_the_organizations_that_the_token_opens_are_kept(journey: Journey) -> None:
+    _, profile = journey.connect()
+
+    assert profile.organizations[0] == Organization(1, "Bäckerei Krüger")
+    assert profile.label == "Bäckerei Krüger"
+
+
+ODD_LOOKS: dict[str, Trap] = {
+    "no right to list": lambda ninjaone, _: ninjaone.switches.update({"organizations_need_admin": True}),
+    "html": says(200, HTML),
+    "an object": says(200, {"id": 1}),
+    "too deep": says(200, b"[" * 60_000),
+    "nothing": says(200, b"[]"),
+    "out of order": says(503, b""),
+    "no connection": fails(httpx.ConnectError),
+    "no answer": fails(httpx.ReadTimeout),
+    "not organizations": says(200, b'[7, null, "x", {}, {"id": "1"}, {"name": "x"}]'),
+}
+
+
+@pytest.mark.parametrize("name", ODD_LOOKS)
+def test_a_look_that_shows_nothing_is_no_failure(
+    journey: Journey, ninjaone: NinjaOne, network: Network, name: str
+) -> None:
+    """The person's role may not list organizations; the tokens are good all the same."""
+    home = journey.home(email="bob@nordlicht.example")
+    if name != "no right to list":
+        granted()(ninjaone, network)
+    ODD_LOOKS[name](ninjaone, network)
+
+    _, profile = journey.complete(home)
+
+    assert profile.organizations == ()
+    assert profile.label == "eu.ninjarmm.com"
+
+
+def test_of_what_the_look_shows_some_is_kept_and_long_names_are_cut(journey: Journey, network: Network) -> None:
+    home = journey.home()
+    granted()(journey.ninjaone, network)
+    rows = [{"id": number, "name": "n" * 200} for number in range(40)] + [{"id": 99}]
+    network.answer(200, json.dumps(rows).encode())
+
+    _, profile = journey.complete(home)
+
+    assert len(profile.organizations) == 20
+    assert {len(each.name) for each in profile.organizations} == {80}
