@@ -20,6 +20,9 @@ STARTS = 5
 FAILURES = 5
 """How many faulty forms or callbacks of the session's own browser it survives."""
 
+CODE_REMEMBERED = 3600
+"""Seconds that a sent code is remembered; NinjaOne's live about a minute."""
+
 _LIVE = "#expires_at > :now"
 _STARTABLE = "#stage IN (:created, :started, :denied)"
 _SAME_BROWSER = "attribute_not_exists(#cookie) OR #cookie = :cookie_held"
@@ -139,6 +142,12 @@ class Sessions:
         given = {"now": now, "authorized": Stage.AUTHORIZED.value}
         change = {"stage": Stage.EXCHANGING.value}
         return self._write(session, Write.of(_CODE_FRESH, given=given, set=change, remove=("code", "verifier")))
+
+    def is_first_use(self, code: str, now: Instant) -> bool:
+        """Remember a code by its SHA-256; False when it was sent before, in whichever session. Raises   Busy"""
+        write = Write.of("attribute_not_exists(#session)", set={"expires_at": now + CODE_REMEMBERED})
+        key = {"session": {"S": f"code_{code}"}}
+        return not isinstance(written(self._dynamodb, self._table, key, write), Refusal)
 
     def fail(self, session: SessionId) -> None:
         """Note that the exchange came to nothing; should the note be lost, the session is spent all the same."""

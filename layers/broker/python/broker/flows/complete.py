@@ -136,6 +136,7 @@ class Complete:
         if isinstance(self._sessions.spend(session.session, instant(self._clock)), Refusal):
             raise SessionSpent
         try:
+            self._check_code(session, code)
             consent = Consent(session, place, client, old, *self._exchange(session, client, code, verifier))
             self._check_account(consent, confirmed=confirm_account_change)
         except BrokerError:
@@ -146,6 +147,12 @@ class Complete:
         hot, _profile = made
         self._log.event("connection.made", tenant=hot.tenant, connection=hot.connection, region=hot.place.region)
         return made
+
+    def _check_code(self, session: Session, code: Secret) -> None:
+        """Refuse a code that was sent before: sent twice, NinjaOne may end what it gave for it (RFC 6749 §4.1.2)."""
+        if not self._sessions.is_first_use(digest(code.reveal()), instant(self._clock)):
+            self._log.event("code.injected", Level.ERROR, session=session.session)
+            raise SessionSpent
 
     def _sealed(self, consent: Consent, epoch: int, keys: Mapping[Purpose, DataKey]) -> tuple[Hot, Profile]:
         """Make the rows and seal what was granted. No input or output."""
