@@ -134,7 +134,7 @@ FLOWS = {
     "approve": "flows/complete",
     "listConnections": "flows/manage",
     "getConnection": "flows/manage",
-    "disconnect": "flows/manage",
+    "disconnect": "flows/disconnect",
     "getToken": "flows/vend",
     "showConnectPage": "flows/open",
     "authorize": "flows/depart",

@@ -1,0 +1,77 @@
+"""End a connection, here and at NinjaOne."""
+
+from collections.abc import Callable
+
+from broker import ninjaone, oauth
+from broker.adapters.clock import Clock, instant
+from broker.adapters.connections import Connections, Ref
+from broker.adapters.credentials import Credentials
+from broker.adapters.dynamo import Refusal
+from broker.adapters.http import Web
+from broker.adapters.log import Level, Log
+from broker.adapters.seal import Seal, connection_spot
+from broker.errors import BrokerError, NotActive, UnknownConnection
+from broker.model import Client, Hot, Profile, Purpose, Seconds, Status
+from broker.secret import Secret
+
+REVOKE_TIMEOUT = Seconds(5)
+
+
+class Disconnect:
+    """Ends a connection here for certain, and at NinjaOne as well as it lets us."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        seal: Seal,
+        credentials: Credentials,
+        web: Callable[[], Web],
+        *,
+        clock: Clock,
+        log: Log,
+    ) -> None:
+        self._connections, self._seal, self._credentials = connections, seal, credentials
+        self._web, self._clock, self._log = web, clock, log
+
+    def __call__(self, ref: Ref) -> tuple[Hot, Profile, bool]:
+        """End it, and say whether NinjaOne confirmed the revocation.
+
+        Order    open the token, forget it here, then revoke it there: a failure in between leaves nothing usable here
+        Raises   UnknownConnection, NotActive, Busy
+        Source   RFC 7009 §2, docs/ninjaone.md §1, §9 U8
+        """
+        seen, profile = self._connections.hot(ref), self._connections.profile(ref)
+        if seen is None or profile is None:
+            raise UnknownConnection
+        revocation = self._revocation(seen, profile)
+        ended = self._connections.disconnect(seen, instant(self._clock))
+        if isinstance(ended, Refusal):
+            raise NotActive
+        self._connections.forget_client(ref)
+        revoked = revocation is not None and self._revoke(seen, *revocation)
+        self._log.event("connection.disconnected", tenant=ref.tenant, connection=ref.connection, revoked=int(revoked))
+        return ended, profile, revoked
+
+    def _revocation(self, seen: Hot, profile: Profile) -> tuple[Client, Secret] | None:
+        """Get what a revocation takes; a connection must end even when that can't be had."""
+        if seen.refresh is None or seen.status is Status.DISCONNECTED:
+            return None
+        try:
+            spot = connection_spot(seen.tenant, seen.connection, seen.version)
+            refresh = self._seal.open(seen.refresh, Purpose.REFRESH, spot)
+            return self._client(seen, profile), refresh
+        except BrokerError as error:
+            self._log.event("revocation.skipped", Level.WARNING, connection=seen.connection, cause=type(error).__name__)
+            return None
+
+    def _client(self, seen: Hot, profile: Profile) -> Client:
+        if not seen.own:
+            return self._credentials.client(seen.client_id)
+        spot = connection_spot(seen.tenant, seen.connection)
+        return Client(seen.client_id, self._seal.open(profile.client or b"", Purpose.CLIENT, spot), own=True)
+
+    def _revoke(self, seen: Hot, client: Client, refresh: Secret) -> bool:
+        with self._web() as web:
+            form = oauth.revocation(client, refresh)
+            answer = web.post(ninjaone.revocation_endpoint(seen.place), form, timeout=REVOKE_TIMEOUT)
+        return isinstance(answer, oauth.Reply) and answer.status == 200
