@@ -404,3 +404,21 @@ def test_a_connection_id_that_exists_is_not_overwritten(journey: Journey, connec
         connections.keep(hot, profile, replaces=None, session=home.session)
 
     assert connections.hot(ref(hot)) == hot
+
+
+def test_a_code_out_of_another_session_is_not_sent_again(journey: Journey, network: Network, lines: Lines) -> None:
+    """Attack: whoever saw a spent code brings it into a session of their own, so that NinjaOne ends what it gave for it."""
+    spent = journey.agree(journey.leave(journey.open()))
+    journey.complete(journey.arrive(spent))
+    own = journey.agree(journey.leave(journey.open()))
+    injected = journey.arrive(own.replace(_code(own), _code(spent)))
+
+    with pytest.raises(SessionSpent):
+        journey.complete(injected)
+
+    assert len(network.tokens_asked) == 1
+    assert "code.injected" in lines.names
+
+
+def _code(query: str) -> str:
+    return query.partition("code=")[2].partition("&")[0]
