@@ -19,15 +19,16 @@ from tests.simulation.triggers import Triggers
 from tests.simulation.world import SECRETS, START, World
 
 HEALED = 2.5 * 3600  # seconds within which everything must have healed
+TICK = 180.0  # seconds between two ticks of the schedule: two of three are missed, which must not matter
 LOOK = 300.0  # seconds between two looks at whether it has
 FIRST = 60.0  # seconds after the start when the connection is made and the scenario begins
 SKEWED = ("ahead", "behind")
-PAIRED_AWS = ("refused", "lost_ack", "hangs", "killed_before", "killed_after")
+PAIRED_AWS = ("refused", "lost_ack", "killed_after")
 PAIRED_HTTP = (
-    "unreachable", "late", "lost_response", "429_retry_after", "spurious_dead_token", "truncated_json",
-    "killed_before", "killed_during", "killed_after",
+    "unreachable", "late", "lost_response", "429_retry_after", "spurious_dead_token", "killed_during", "killed_after",
 )  # fmt: skip
-"""For pairs, one of each kind that a handler can tell apart: a throttle looks like any other refusal."""
+"""For pairs, one of each kind that a handler can tell apart. A throttle looks like any other refusal; to be killed
+before a call is to be killed after the one before."""
 REACH = 30  # numbered calls among which the second fault of a pair is placed
 ROTATIONS = ("rotate_strict", "rotate_grace", "static_same_token", "static_omit_field", "reuse_kills_family")
 
@@ -99,7 +100,7 @@ def played(scenario: Scenario, rotation: str, faults: Faults) -> Stage:
     """Play a scenario with some faults, let the schedule heal what it can, check everything."""
     on = stage(scenario, rotation, faults)
     world = on.world
-    Triggers(world, duplicates=0.0, concurrency=2, until=world.now() + HEALED)
+    Triggers(world, duplicates=0.0, concurrency=2, until=world.now() + HEALED, tick=TICK)
     on.script.armed = True
     world.act("somebody", lambda: scenario.act(on))
     end = world.now() + HEALED
@@ -169,9 +170,7 @@ def _disconnect(on: Stage) -> None:
 def _disconnect_while_refreshing(on: Stage) -> None:
     world = on.world
     world.scheduler.wait(1200.0)
-    order = {"why": "urgent", "min_ttl": 3600, "connections": [list(on.ref)]}
-    world.history.wanted[on.ref] = 3600
-    world.sqs.send_message(QueueUrl=world.config.urgent_queue, MessageBody=json.dumps(order))
+    _order(on)
     world.scheduler.wait(0.45)
     world.people.disconnect(on.ref)
 
@@ -191,6 +190,60 @@ def _adopt(on: Stage) -> None:
     while not world.bucket and world.now() < START + HEALED / 2:
         world.scheduler.wait(5.0)
     on.script.sinking, on.script.down, on.script.armed = False, frozenset(), True
+
+
+def _order(on: Stage) -> None:
+    world = on.world
+    world.history.wanted[on.ref] = 3600
+    order = {"why": "urgent", "min_ttl": 3600, "connections": [list(on.ref)]}
+    world.sqs.send_message(QueueUrl=world.config.urgent_queue, MessageBody=json.dumps(order))
+
+
+def _order_twice(on: Stage) -> None:
+    on.world.scheduler.wait(1200.0)
+    _order(on)
+    _order(on)
+
+
+def _order_again(on: Stage) -> None:
+    """A second order comes while the first one may still be waiting for its answer."""
+    on.world.scheduler.wait(1200.0)
+    _order(on)
+    on.world.scheduler.wait(62.0)
+    _order(on)
+
+
+def _insist(on: Stage) -> None:
+    """Callers want longer lives than the token has, again and again."""
+    on.world.scheduler.wait(1200.0)
+    for _ in range(3):
+        on.world.people.token(on.ref, 3000)
+        on.world.scheduler.wait(70.0)
+
+
+def _reconnect_meanwhile(on: Stage) -> None:
+    on.world.scheduler.wait(1200.0)
+    _order(on)
+    on.world.scheduler.wait(1.5)
+    on.world.people.connect(on.person, connection=on.ref[1])
+
+
+def _reconnect_late(on: Stage) -> None:
+    """The customer revoked the consent; when that was seen once, the person connects again."""
+    world = on.world
+    world.ninjaone.admin.revoke_grant(world.history.grant_of[on.ref])
+    while "strikes" not in world.rows.items[on.ref] and world.now() < START + HEALED / 2:
+        world.scheduler.wait(5.0)
+    while "lease_until" not in world.rows.items[on.ref] and world.now() < START + HEALED / 2:
+        world.scheduler.wait(0.5)
+    world.scheduler.wait(1.0)
+    world.people.connect(on.person, connection=on.ref[1])
+
+
+def _crawl(on: Stage) -> None:
+    on.script.crawling = True
+    on.world.scheduler.wait(3000.0)
+    on.script.crawling = False
 
 
 def _rotate_secret(on: Stage) -> None:
@@ -216,6 +269,12 @@ SCENARIOS: dict[str, Scenario] = {
     "complete": Scenario(frozenset({"complete"}), _connect),
     "reconnect": Scenario(frozenset({"complete", "refresh"}), _reconnect),
     "secret rotated": Scenario(REFRESH, _rotate_secret),
+    "ordered twice": Scenario(REFRESH, _order_twice),
+    "ordered again meanwhile": Scenario(REFRESH, _order_again),
+    "callers insist": Scenario(REFRESH, _insist),
+    "reconnect meanwhile": Scenario(REFRESH, _reconnect_meanwhile),
+    "reconnect at the last strike": Scenario(REFRESH, _reconnect_late),
+    "slow day": Scenario(REFRESH, _crawl),
 }
 TURNING = frozenset({"refresh", "rescue"})
 """Scenarios that are played with every kind of rotation; the others with the strictest."""

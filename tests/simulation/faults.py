@@ -14,6 +14,7 @@ AWS_FAULTS = (
     "timed_out",  # nothing done, and it took the client's patience to find out
     "lost_ack",  # done, and the caller sees a timeout
     "retried",  # done, the answer lost, and the SDK's retry done again: the caller sees the second answer
+    "slow",  # done, within the client's patience
     "hangs",  # nothing done, for longer than the invocation lives
     "killed_before",  # the process ends before the request is sent
     "killed_after",  # the process ends with the work done and the answer not seen
@@ -119,8 +120,9 @@ class Swarm:
             if outage.strikes(point, self.now()):
                 return outage.kind
         place = (point.service, point.operation)
-        if point.function == "refresh" and f"{point.service}.{point.operation}" == self.aim[0] and self.chance(0.1):
-            return self.aim[1]
+        if point.function == "refresh" and f"{point.service}.{point.operation}" == self.aim[0]:
+            if self.chance(0.5 if point.service == "s3" else 0.1):
+                return self.aim[1]
         if self.throttled.get(place, 0):
             self.throttled[place] -= 1
             return "throttled"
@@ -168,6 +170,7 @@ class Script:
     functions   whose calls are numbered, once `armed`
     points      the numbered calls so far
     down        calls that are refused, whoever makes them
+    crawling    every AWS call of these functions is slow
     sinking     from the next granted refresh on, no write to a row succeeds
     """
 
@@ -178,6 +181,7 @@ class Script:
     points: list[Point] = field(default_factory=list)
     down: frozenset[str] = frozenset()
     sinking: bool = False
+    crawling: bool = False
 
     def fault(self, point: Point) -> str:
         if f"{point.service}.{point.operation}" in self.down:
@@ -191,7 +195,7 @@ class Script:
         if self.throttled and point.service != "ninjaone":
             self.throttled -= 1
             return "throttled"
-        return kind
+        return kind or ("slow" if self.crawling and point.service != "ninjaone" else "")
 
     def delay(self, most: float) -> float:
         return most / 2

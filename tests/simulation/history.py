@@ -30,6 +30,7 @@ class Exchange:
     ended       when its sender saw how it ended; None while it does not know, and for ever if it died
     answered    a whole HTTP answer reached its sender, whatever it said
     created     the refresh token NinjaOne made for it
+    waits_until   when Retry-After ends
     killed_family   NinjaOne revoked the whole grant because of it
     delivered   its answer reached the sender whole
     """
@@ -53,6 +54,7 @@ class Exchange:
     delivered: bool = False
     status: int = 0
     live_before: frozenset[str] = frozenset()
+    waits_until: float = 0.0
     form: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -82,6 +84,11 @@ class Exchange:
         return ends.get(self.path.rpartition("/")[2], "page")
 
     @property
+    def deadline(self) -> float:
+        """When the platform ends its process."""
+        return self.process.deadline
+
+    @property
     def is_refresh(self) -> bool:
         return self.endpoint == "token" and self.form.get("grant_type") == "refresh_token"
 
@@ -97,7 +104,8 @@ class Exchange:
         """Say whether NinjaOne may still carry it out, as far as its sender can know."""
         if self.answered or self.kind in {"unreachable", "killed_before"}:
             return False
-        return now < self.sent + T_INFLIGHT
+        waited_for = self.ended is None and not self.process.dead
+        return waited_for or now < self.sent + T_INFLIGHT
 
 
 class History:
@@ -105,6 +113,7 @@ class History:
 
     grant_of, ref_of   which consent a connection's row holds, and the other way round
     refused, answered   process → (service, operation) that failed, or did not
+    told_to_wait   refreshes that were answered with Retry-After
     codes      code or session → how often one was sent
     wanted     connection → the longest life that a caller asked for
     disconnected   connection → when its end was first acknowledged
@@ -119,6 +128,7 @@ class History:
         self.grant_of: dict[Ref, str] = {}
         self.ref_of: dict[str, Ref] = {}
         self.codes: Counter[str] = Counter()
+        self.told_to_wait: list[Exchange] = []
         self.wanted: Counter[Ref] = Counter()
         self.refused: defaultdict[Process, set[tuple[str, str]]] = defaultdict(set)
         self.answered: defaultdict[Process, set[tuple[str, str]]] = defaultdict(set)
@@ -138,7 +148,7 @@ class History:
 
     def asked(self, process: Process, service: str, operation: str, parameters: Mapping[str, Any], kind: str) -> None:
         """Note a call of an AWS client, and what it meets."""
-        (self.answered if kind in {"", "retried"} else self.refused)[process].add((service, operation))
+        (self.answered if kind in {"", "retried", "slow"} else self.refused)[process].add((service, operation))
         if kind:
             self.met(process, f"{service}.{operation}", kind)
         if service == "sqs" and "MessageBody" in parameters:
@@ -196,8 +206,11 @@ class History:
             self.reached["the grace of an old token used"] += 1
         exchange.killed_family = bool(self.oracle.revoked(grant)) and not before[1]
 
-    def delivered(self, exchange: Exchange) -> None:
+    def delivered(self, exchange: Exchange, now: float, retry_after: float) -> None:
         """Note that an answer reached its sender whole."""
+        if exchange.is_refresh and exchange.kind == "429_retry_after":
+            exchange.waits_until = now + retry_after
+            self.told_to_wait.append(exchange)
         exchange.answered = True
         exchange.delivered = exchange.kind not in {"truncated_json", "html_502_after_commit"}
 

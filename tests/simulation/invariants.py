@@ -25,6 +25,7 @@ Check = Callable[..., str | None]
 REGISTER: dict[str, list[tuple[str, Check]]] = {}
 HOSTS = frozenset(ninjaone.REGIONS.values())
 HOT = re.compile(r"con_[a-z2-7]{26}")
+BOUNDS = policy.Timing(180)
 SAVED = {("dynamodb", "update_item"), ("s3", "put_object")}
 
 
@@ -74,6 +75,17 @@ def _is_excused(world: "World", grant: str) -> bool:
     if world.history.lost(made) or made.process.running or made.process.dead:
         return True
     return world.history.refused[made.process] >= SAVED
+
+
+@invariant("I1", "send")
+def there_is_time_to_keep_what_comes(world: "World", exchange: Exchange) -> str | None:
+    """A refresh is sent only with time left to wait for its answer, to save it, and to sink it.
+
+    So the platform's timeout is no excuse for a token that is lost in a memory.
+    """
+    left = exchange.deadline - world.now()
+    needed = BOUNDS.after_gate - 1
+    return f"{exchange.process.name} asks with {left:.0f} s left" if exchange.is_refresh and left < needed else None
 
 
 @invariant("I2", "execute")
@@ -240,7 +252,7 @@ def what_can_heal_heals(world: "World") -> str | None:
     now = world.now()
     for ref, grant in world.history.grant_of.items():
         row = world.rows.items.get(ref, {})
-        if int(row.get("lease_until", {"N": "0"})["N"]) > now + policy.Timing(180).skew:
+        if int(row.get("lease_until", {"N": "0"})["N"]) > now + BOUNDS.skew:
             return f"{ref[1]} is still leased"
         alive = world.oracle.live(grant) & world.oracle.stored(ref) and world.is_active_epoch(row)
         status, over = row.get("status", {}).get("S"), now - int(row.get("expires_at", {"N": "0"})["N"])
@@ -280,6 +292,20 @@ def ninjaone_is_not_hammered(world: "World", exchange: Exchange) -> str | None:
     return f"{exchange.process.name} asks again after {gap:.0f} s" if gap < T_INFLIGHT - 2 * world.skew - 1 else None
 
 
+@invariant("I15", "send")
+def a_host_that_asks_for_patience_gets_it(world: "World", exchange: Exchange) -> str | None:
+    """After 429 with Retry-After nobody begins to refresh on that host before then, if the brake could be stored."""
+    if not exchange.is_refresh:
+        return None
+    margin = 2 * world.skew + 2
+    for told in world.history.told_to_wait:
+        storable = not world.history.refused[told.process] and told.process.ended is not None
+        begun_after = storable and exchange.process.began > (told.process.ended or 0)
+        if told.host == exchange.host and begun_after and told.waits_until - margin > world.now():
+            return f"{exchange.process.name} asks {told.waits_until - world.now():.0f} s before {told.host} wants it"
+    return None
+
+
 @invariant("I16", "send")
 def a_restored_table_is_inert(world: "World", exchange: Exchange) -> str | None:
     """After a restore nothing is presented until the operator activates the epoch."""
@@ -316,7 +342,8 @@ def redirects_lead_where_they_may(
     """Every Location is NinjaOne's authorize endpoint, a listed return address, or our own."""
     place = gateway.location(answer)
     parts = urlsplit(place)
-    ours = place.startswith((*world.config.return_urls.values(), world.config.connect_url))
+    own_path = place.startswith("/") and not place.startswith(("//", "/\\"))
+    ours = own_path or place.startswith((*world.config.return_urls.values(), world.config.connect_url + "/"))
     theirs = parts.hostname in HOSTS and parts.path == "/ws/oauth/authorize" and parts.scheme == "https"
     return None if not place or ours or theirs else f"{function} redirects to {parts.netloc}"
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 LATENCY = 0.02  # seconds a healthy call takes at most
 PATIENCE = 10.0  # seconds an AWS client waits in all: two attempts of 5 s
+SLOW = 9.0  # seconds of a call that just makes it
 FOREVER = 3600.0  # longer than any invocation lives
 LATE = 2.0  # seconds within which AWS still carries out what a dead process had sent
 
@@ -81,6 +82,9 @@ class Client:
         world = self._world
         if kind == "killed_before":
             raise world.kill_current()
+        if kind == "slow":
+            world.scheduler.wait(SLOW)
+            return done(world, effect, LATENCY, LATE)
         if kind in {"lost_ack", "retried", "killed_after"}:
             return self._done_unseen(kind, effect)
         world.scheduler.wait({"timed_out": PATIENCE, "hangs": FOREVER, "unreachable": 4.0}.get(kind, LATENCY))

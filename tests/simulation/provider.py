@@ -97,7 +97,7 @@ class Transport(httpx.BaseTransport):
         world.scheduler.wait(slow)
         if kind == "reset_after":
             raise httpx.RemoteProtocolError("simulated")
-        world.history.delivered(exchange)
+        world.history.delivered(exchange, world.now(), world.retry_after)
         if exchange.is_refresh and exchange.status == 200:
             world.plan.granted()
         if kind == "killed_after":

@@ -17,12 +17,17 @@ class Killed(GreenletExit):
 class Process:
     """What lives and dies together: the tasks of one invocation, or one actor of the world.
 
+    began, ended   when; a killed one has no end
+    deadline   when the platform ends it
     inflight   what each task has sent and not seen carried out, and for how many seconds it still may be
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.dead = False
+        self.began = 0.0
+        self.ended: float | None = None
+        self.deadline = float("inf")
         self.tasks: list[Task] = []
         self.inflight: dict[greenlet, tuple[Callable[[], object], float]] = {}
 

@@ -94,6 +94,11 @@ def _switches(random: Random) -> dict[str, Any]:
     }
 
 
+def drawn(seed: int) -> Knobs:
+    """Draw the configuration of a seed."""
+    return knobs(Random(seed))
+
+
 class Run:
     """One seed: its world, who acts in it, and how it ended."""
 

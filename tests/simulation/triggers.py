@@ -14,17 +14,19 @@ TICK = 60.0
 class Triggers:
     """The schedule and the event source mappings.
 
+    tick         seconds from one tick to the next
     duplicates   probability that a trigger comes twice
     concurrency  invocations that a mapping runs at most at a time
     until        no tick comes after that
     """
 
-    def __init__(self, world: World, *, duplicates: float, concurrency: int, until: float) -> None:
+    def __init__(self, world: World, *, duplicates: float, concurrency: int, until: float, tick: float = TICK) -> None:
         self.world, self.duplicates, self.concurrency, self.until = world, duplicates, concurrency, until
+        self.tick = tick
         self.urls = {world.env[name]: queue for queue, name in QUEUES.items()}
         self.flying = dict.fromkeys(QUEUES, 0)
         world.sqs.arrived = self._poll_at
-        world.scheduler.after(TICK, self._tick)
+        world.scheduler.after(self.tick, self._tick)
 
     # The schedule
 
@@ -32,7 +34,7 @@ class Triggers:
         world = self.world
         if world.now() >= self.until:
             return
-        world.scheduler.after(TICK, self._tick)
+        world.scheduler.after(self.tick, self._tick)
         if not self._has_work():
             return
         if world.plan.chance(self.duplicates):
@@ -46,7 +48,7 @@ class Triggers:
     def _has_work(self) -> bool:
         """Pass over most ticks that would find nothing: they would only read an empty index."""
         world = self.world
-        soon = world.now() + 2 * TICK
+        soon = world.now() + TICK
         due = any(int(row["refresh_at"]["N"]) <= soon for row in world.rows.items.values() if "refresh_at" in row)
         return due or bool(world.bucket) or world.plan.chance(0.02)
 

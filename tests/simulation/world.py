@@ -141,7 +141,7 @@ class World:
         self.instances: dict[str, list[Instance]] = {}
         self.invocations = 0
         self.points = 0
-        self.retry_after = 30
+        self.retry_after = 200
         self.lagging: dict[str, float] = {}
         self.running: list[Invocation] = []
         self.people = People(self)
@@ -242,7 +242,7 @@ class World:
         instance.busy = True
         deadline = self.now() + TIMEOUTS.get(function, API_TIMEOUT)
         invocation = Invocation(f"{function}-{self.invocations}", event, instance, deadline)
-        invocation.then = then
+        invocation.then, invocation.began = then, self.now()
         self.running.append(invocation)
         self.scheduler.note("invoked", invocation.name)
         self.scheduler.spawn(invocation, lambda: self._run(invocation))
@@ -294,7 +294,7 @@ class World:
             invocation.answer = invocation.instance.entry(invocation.event, context)
         except Exception as failure:  # noqa: BLE001 (Lambda takes whatever a handler raises)
             invocation.error = failure
-        invocation.finished = True
+        invocation.finished, invocation.ended = True, self.now()
         invocation.instance.busy = False
         self._end(invocation)
 

@@ -1,0 +1,1 @@
+"""Every safeguard of the broker, taken away one at a time: the simulation must notice each."""
