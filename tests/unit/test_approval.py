@@ -1,0 +1,162 @@
+"""Binding by approval: made without proof of the person, of no use before its approval."""
+
+import pytest
+
+from broker import policy
+from broker.adapters.connections import Connections, Ref
+from broker.adapters.sessions import Sessions
+from broker.edge.wiring import Broker
+from broker.errors import (
+    BindingMismatch,
+    Busy,
+    CodeRefused,
+    NotActive,
+    NotApproved,
+    NotPending,
+    SessionExpired,
+    SessionSpent,
+    UnknownConnection,
+)
+from broker.model import Binding, ConnectionId, Hot, Seconds, SessionId, Stage, Status, TenantId
+from tests.requirements import req
+from tests.unit.journey import TENANT, Journey, ref
+from tests.unit.surroundings import START, Clock, Lines, Network, Trouble
+
+
+def arrived(journey: Journey) -> SessionId:
+    return journey.home(binding=Binding.APPROVAL, challenge="").session
+
+
+@pytest.fixture
+def pending(journey: Journey, broker: Broker, lines: Lines, connections: Connections) -> Hot:
+    broker.complete.unattended(arrived(journey))
+    (line,) = lines.named("connection.made")
+    found = connections.hot(Ref(TENANT, line["connection"]))
+    assert found is not None
+    return found
+
+
+def test_a_connection_waits_for_its_approval_and_is_not_refreshed(pending: Hot) -> None:
+    assert pending.status is Status.PENDING_APPROVAL
+    assert (pending.refresh_at, pending.due_shard) == (None, None)
+    assert pending.refresh is not None
+
+
+def test_no_token_is_given_before_the_approval(pending: Hot, broker: Broker) -> None:
+    with pytest.raises(NotApproved):
+        broker.vend(ref(pending), min_ttl=Seconds(0))
+
+
+def test_an_approved_connection_is_active_and_due(
+    pending: Hot, broker: Broker, connections: Connections, lines: Lines
+) -> None:
+    hot, profile = broker.complete.approve(ref(pending))
+
+    assert (hot.status, hot.due_shard) == (Status.ACTIVE, policy.shard(hot.connection))
+    assert hot.refresh_at == START + 1800
+    assert connections.hot(ref(pending)) == hot
+    assert connections.profile(ref(pending)) == profile
+    assert broker.vend(ref(pending), min_ttl=Seconds(300)).expires_in == 3600
+    assert len(lines.named("connection.approved")) == 1
+
+
+def test_a_connection_that_was_approved_late_is_due_at_once(pending: Hot, broker: Broker, clock: Clock) -> None:
+    clock.advance(7200)
+
+    hot, _ = broker.complete.approve(ref(pending))
+
+    assert hot.refresh_at == clock.now()
+
+
+def test_an_approval_counts_once(pending: Hot, broker: Broker) -> None:
+    broker.complete.approve(ref(pending))
+
+    with pytest.raises(NotPending):
+        broker.complete.approve(ref(pending))
+
+
+def test_a_connection_that_was_proved_needs_no_approval(journey: Journey, broker: Broker) -> None:
+    hot, _ = journey.connect()
+
+    with pytest.raises(NotPending):
+        broker.complete.approve(ref(hot))
+
+
+@req("H02", "H08")
+@pytest.mark.parametrize("tenant", ["globex", TENANT], ids=["foreign", "unknown"])
+def test_an_unknown_connection_can_not_be_approved(pending: Hot, broker: Broker, tenant: str) -> None:
+    connection = pending.connection if tenant == "globex" else ConnectionId("con_" + "a" * 26)
+
+    with pytest.raises(UnknownConnection):
+        broker.complete.approve(Ref(TenantId(tenant), connection))
+
+
+def test_a_connection_that_was_ended_before_its_approval_stays_so(pending: Hot, broker: Broker) -> None:
+    broker.disconnect(ref(pending))
+
+    with pytest.raises(NotPending):
+        broker.complete.approve(ref(pending))
+    with pytest.raises(NotActive):
+        broker.vend(ref(pending), min_ttl=Seconds(0))
+
+
+@req("D03")
+def test_a_session_with_proof_is_not_completed_without_it(journey: Journey, broker: Broker, network: Network) -> None:
+    home = journey.home()
+
+    with pytest.raises(BindingMismatch):
+        broker.complete.unattended(home.session)
+    assert network.requests == []
+
+
+@req("D03")
+def test_a_session_without_proof_is_not_completed_as_if_it_had_some(journey: Journey, network: Network) -> None:
+    home = journey.home(binding=Binding.APPROVAL)
+
+    with pytest.raises(BindingMismatch):
+        journey.complete(home)
+    assert network.requests == []
+
+
+def test_an_unknown_session_is_not_completed(broker: Broker) -> None:
+    with pytest.raises(BindingMismatch):
+        broker.complete.unattended(SessionId("ses_" + "a" * 26))
+
+
+def test_an_order_that_comes_twice_makes_one_connection(journey: Journey, broker: Broker, network: Network) -> None:
+    session = arrived(journey)
+    broker.complete.unattended(session)
+
+    with pytest.raises(SessionSpent):
+        broker.complete.unattended(session)
+    assert len(network.tokens_asked) == 1
+
+
+def test_an_order_that_comes_late_makes_nothing(
+    journey: Journey, broker: Broker, clock: Clock, network: Network
+) -> None:
+    session = arrived(journey)
+    clock.advance(policy.CODE_LIFE)
+
+    with pytest.raises(SessionExpired):
+        broker.complete.unattended(session)
+    assert network.requests == []
+
+
+def test_a_refusal_ends_the_session(journey: Journey, broker: Broker, network: Network, sessions: Sessions) -> None:
+    session = arrived(journey)
+    network.answer(400, {"error": "invalid_token"})
+
+    with pytest.raises(CodeRefused):
+        broker.complete.unattended(session)
+
+    found = sessions.get(session)
+    assert found is not None
+    assert found.stage is Stage.FAILED
+
+
+def test_a_completion_that_can_not_be_ordered_tells_the_person_to_try_again(journey: Journey, trouble: Trouble) -> None:
+    trouble.never_done("sqs.SendMessage")
+
+    with pytest.raises(Busy):
+        arrived(journey)
