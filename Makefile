@@ -34,6 +34,8 @@ simulate: .venv/.locked   ## faults from many seeds (SEEDS=n), or one again (SEE
 	$(BIN)/python -m tests.simulation
 mutants: .venv/.locked    ## whether the tests notice planted faults
 	$(BIN)/python -m tests.mutants
+kills: .venv/.locked      ## kill the refreshing process at random and count what is lost (KILLS=n)
+	@$(BIN)/python -m tests.kills
 requirements: .venv/.locked  ## which test shows which requirement
 	$(BIN)/python -m tests.requirements
 bench: .venv/.locked      ## how long things take
@@ -54,8 +56,9 @@ lock: requirements/*.in layers/libraries/requirements.in  ## resolve the require
 	$(LOCK) --python-version 3.11 --universal requirements/dev.in -o requirements/dev.txt
 	$(LOCK) --python-version 3.11 --universal requirements/sam.in -o requirements/sam.txt
 	$(LOCK) --python-version 3.11 --universal requirements/checkov.in -o requirements/checkov.txt
+	$(LOCK) --python-version 3.11 --universal requirements/runtime.in -o requirements/runtime.txt
 clean:                    ## forget everything that was made here
-	rm -rf .venv .venv-sam .venv-checkov .aws-sam .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-* .aws-sam .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/.locked: requirements/run.txt requirements/dev.txt
@@ -74,5 +77,12 @@ clean:                    ## forget everything that was made here
 	@echo 'Installing the locked packages of checkov into .venv-checkov (about a minute, once)'
 	@.venv-checkov/bin/python $(PIP_INSTALL) -r requirements/checkov.txt
 	@touch $@
+# What a function finds on Lambda, on this machine's processor: the runtime's own packages, and the layer's in opt.
+.venv-runtime/.locked: requirements/runtime.txt layers/libraries/requirements.txt
+	@python=$$(requirements/interpreter 3.13 3.13 2>/dev/null || requirements/interpreter) && "$$python" -m venv --clear .venv-runtime
+	@echo 'Installing what Lambda brings into .venv-runtime (once)'
+	@.venv-runtime/bin/python $(PIP_INSTALL) -r requirements/runtime.txt
+	@.venv-runtime/bin/python $(PIP_INSTALL) -r layers/libraries/requirements.txt --target .venv-runtime/opt/python
+	@touch $@
 
-.PHONY: help run tour test coverage check model simulate mutants requirements bench cost build deploy lock clean
+.PHONY: help run tour test coverage check model simulate mutants kills requirements bench cost build deploy lock clean

@@ -71,6 +71,11 @@ class Aws:
                 self._clients[name] = role.guard(client) if role else client
             return self._clients[name]
 
+    @property
+    def lock(self) -> RLock:
+        """Held while AWS does anything."""
+        return self._lock
+
     def visible(self, queue: Queue) -> int:
         """Count the messages that could be received now."""
         with self._lock:

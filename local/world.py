@@ -53,7 +53,8 @@ class World:
 
     connect_url, api_url, ninjaone_url, product_url   where each of them listens
     ninjaone     the emulator itself: switches, faults, oracle (it does not run when another provider stands in)
-    aws          AWS's clients by service, able to do everything
+    account      AWS in memory
+    aws          its clients by service, able to do everything
     clock        the time of broker and NinjaOne, to be moved
     template     template.yaml, read
     log_lines    what functions wrote, newest last
@@ -102,8 +103,8 @@ class World:
         with ExitStack() as opening:
             doors = self._listen(opening)
             self.template = read(self._path, self._given())
-            self._account = opening.enter_context(Aws(self.template, self.clock.now))
-            self.aws = self._account.client
+            self.account = opening.enter_context(Aws(self.template, self.clock.now))
+            self.aws = self.account.client
             self._store_secrets()
             self._assemble(doors)
             if self._pumps:
@@ -130,9 +131,17 @@ class World:
         """Make a broker as a function of this folder has it: its settings, its role."""
         return self._broker(self.template.functions[folder])
 
+    def settings(self, folder: str) -> dict[str, str]:
+        """Give a function's variables, with the local addresses in place of AWS's."""
+        return self._environment(self.template.functions[folder])
+
+    def outputs(self) -> dict[str, str]:
+        """Give what a deployment says at its end, likewise."""
+        return {name: self._here(str(value)) for name, value in self.template.outputs.items()}
+
     def expire(self) -> int:
         """Delete rows that have outlived their time to live, which DynamoDB does some day."""
-        return self._account.expire(self.clock.now())
+        return self.account.expire(self.clock.now())
 
     # Putting it together ------------------------------------------------------------------------------------
 
@@ -169,7 +178,7 @@ class World:
         """Store what an operator stores after the deployment: the secrets of the client apps."""
         secrets = {app.client_id: app.client_secret for app in OPERATOR_APPS.values()}
         (secret,) = self.template.secrets
-        self._account.put_secret(secret.arn, json.dumps({} if self._provider else secrets))
+        self.account.put_secret(secret.arn, json.dumps({} if self._provider else secrets))
 
     def _assemble(self, doors: Mapping[str, "_Later"]) -> None:
         suffixes = next(iter(self.template.functions.values())).environment["BRANDED_SUFFIXES"]
@@ -214,7 +223,7 @@ class World:
         doors = Doors(
             clock=self.clock,
             entropy=os.urandom,
-            aws=lambda service: self._account.client(service, role),
+            aws=lambda service: self.account.client(service, role),
             transport=lambda: self._detour.transport,
             crew=Threads(),
             write=self._log,
@@ -238,16 +247,16 @@ class World:
             role.demand(f"{service}:{action}", feed.source)
         if service == "sqs":
             queue = self.template.queue(feed.source)
-            return QueuePump(feed, runtime, queue=queue, aws=self._account, role=role)
+            return QueuePump(feed, runtime, queue=queue, aws=self.account, role=role)
         table = self.template.table(feed.source)
         give_up = self._giving_up(feed, role)
-        return StreamPump(feed, runtime, table=table, give_up=give_up, aws=self._account)
+        return StreamPump(feed, runtime, table=table, give_up=give_up, aws=self.account)
 
     def _giving_up(self, feed: Feed, role: Role) -> Callable[[str], None]:
         """Say where a stream's batches go that failed too often: to a queue, under the function's role."""
         if not feed.failures:
             return lambda _told: None
-        queue, sqs = self.template.queue(feed.failures), self._account.client("sqs", role)
+        queue, sqs = self.template.queue(feed.failures), self.account.client("sqs", role)
         role.demand("sqs:SendMessage", queue.arn)
         return lambda told: sqs.send_message(QueueUrl=queue.url, MessageBody=told)
 
