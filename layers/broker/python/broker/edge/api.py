@@ -35,9 +35,10 @@ def api(views: Mapping[str, View], *, warm: Warm) -> Entry[dict[str, Any]]:
 
     def work(broker: Broker, event: Event, _context: Context) -> dict[str, Any]:
         request = Request.from_event(event)
-        broker.log.about(principal=request.caller, **_named(request))
+        named = _named(request)
+        broker.log.about(principal=request.caller, **named)
         broker.limits.take(f"principal {request.caller}", PRINCIPAL)
-        broker.limits.take(f"tenant {request.path.get('tenant', '')}", TENANT)
+        broker.limits.take(f"tenant {named['tenant']}", TENANT)
         return views[request.route](broker, request).to_event()
 
     def failed(broker: Broker, event: Event, error: BrokerError) -> dict[str, Any]:
