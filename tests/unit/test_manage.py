@@ -1,0 +1,287 @@
+"""Looking at connections, and ending one."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from broker.adapters.brakes import Brake, Brakes, app_brake, host_brake
+from broker.adapters.connections import Connections, Ref
+from broker.config import Config
+from broker.edge.wiring import Broker
+from broker.errors import Busy, NotActive, UnknownConnection
+from broker.model import Client, ConnectionId, Hot, Instant, Profile, Status, TenantId
+from broker.secret import Secret
+from local.aws import Aws
+from local.ninjaone import NinjaOne
+from local.ninjaone.seed import CUSTOMER_APPS
+from tests.requirements import req
+from tests.unit.journey import TENANT, Journey, ref
+from tests.unit.surroundings import START, Clock, Lines, Network, Trouble
+
+OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_secret), own=True)
+UNKNOWN = ConnectionId("con_" + "a" * 26)
+
+
+@pytest.fixture
+def made(journey: Journey, network: Network) -> tuple[Hot, Profile]:
+    connection = journey.connect()
+    network.requests.clear()
+    return connection
+
+
+@pytest.fixture
+def brakes(aws: Aws, config: Config) -> Brakes:
+    return Brakes(aws.client("dynamodb"), config.connections_table)
+
+
+# Looking --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_connection_is_shown_without_anything_sealed(broker: Broker, made: tuple[Hot, Profile]) -> None:
+    shown = broker.show.one(ref(made[0]))
+
+    assert (shown.hot.connection, shown.hot.status, shown.hot.place) == (
+        made[0].connection, Status.ACTIVE, made[0].place,
+    )  # fmt: skip
+    assert shown.profile == made[1]
+    assert (shown.hot.access, shown.hot.refresh, shown.profile.client) == (None, None, None)
+    assert not shown.paused
+
+
+@req("H02", "H08")
+@pytest.mark.parametrize("strange", ["tenant", "connection"])
+def test_an_unknown_and_a_foreign_connection_look_alike(
+    broker: Broker, made: tuple[Hot, Profile], strange: str
+) -> None:
+    asked = Ref(TenantId("globex"), made[0].connection) if strange == "tenant" else Ref(TENANT, UNKNOWN)
+
+    with pytest.raises(UnknownConnection):
+        broker.show.one(asked)
+    with pytest.raises(UnknownConnection):
+        broker.disconnect(asked)
+
+
+def test_a_connection_is_paused_while_its_client_app_is_held(
+    broker: Broker, made: tuple[Hot, Profile], brakes: Brakes, clock: Clock
+) -> None:
+    hot = made[0]
+    brakes.pull(app_brake(hot.place.host, hot.client_id), Brake(Instant(START + 60), 0, "invalid_client"))
+    brakes.pull(host_brake(hot.place.host), Brake(Instant(START + 600), 0, "throttled"))
+
+    assert broker.show.one(ref(hot)).paused
+    clock.advance(60)
+    assert not broker.show.one(ref(hot)).paused
+
+
+def test_a_list_has_every_connection_of_a_tenant_once_and_no_other(journey: Journey, broker: Broker) -> None:
+    ours = sorted(journey.connect()[0].connection for _ in range(5))
+    Journey(journey.broker, journey.ninjaone, tenant=TenantId("globex")).connect()
+
+    listed, after, pages = list[str](), None, 0
+    while pages == 0 or after:
+        page = broker.show.page(TENANT, limit=2, after=after)
+        listed += [each.hot.connection for each in page.shown]
+        after, pages = page.after, pages + 1
+        assert pages < 10
+
+    assert listed == ours
+
+
+def test_the_brake_of_one_app_is_looked_at_once_for_a_page(journey: Journey, broker: Broker, trouble: Trouble) -> None:
+    for _ in range(3):
+        journey.connect()
+    trouble.watch("dynamodb.GetItem")
+
+    broker.show.page(TENANT, limit=50, after=None)
+
+    assert trouble.asked["dynamodb.GetItem"] == 1
+
+
+def test_a_tenant_without_connections_has_an_empty_list(broker: Broker) -> None:
+    page = broker.show.page(TENANT, limit=50, after=None)
+
+    assert (page.shown, page.after) == ([], None)
+
+
+@pytest.mark.parametrize("call", ["dynamodb.Query", "dynamodb.GetItem"])
+def test_a_store_that_does_not_answer_is_busy(
+    broker: Broker, made: tuple[Hot, Profile], trouble: Trouble, call: str
+) -> None:
+    trouble.never_done(call)
+
+    with pytest.raises(Busy):
+        broker.show.page(TENANT, limit=50, after=None)
+
+
+def test_a_hot_row_without_its_profile_is_passed_over(
+    broker: Broker, journey: Journey, aws: Aws, config: Config
+) -> None:
+    whole, torn = sorted((journey.connect()[0] for _ in range(2)), key=lambda hot: hot.connection)
+    key = {"tenant": {"S": TENANT}, "connection": {"S": f"{torn.connection}#profile"}}
+    aws.client("dynamodb").delete_item(TableName=config.connections_table, Key=key)
+    orphan = {"tenant": {"S": TENANT}, "connection": {"S": f"con_{'2' * 26}#profile"}}
+    aws.client("dynamodb").put_item(TableName=config.connections_table, Item=orphan)
+
+    shown = broker.show.page(TENANT, limit=50, after=None).shown
+
+    assert [each.hot.connection for each in shown] == [whole.connection]
+    with pytest.raises(UnknownConnection):
+        broker.show.one(ref(torn))
+
+
+# Ending ---------------------------------------------------------------------------------------------------------------
+
+
+@req("I06")
+def test_a_connection_is_forgotten_here_and_revoked_there(
+    broker: Broker,
+    made: tuple[Hot, Profile],
+    connections: Connections,
+    ninjaone: NinjaOne,
+    network: Network,
+    clock: Clock,
+) -> None:
+    clock.advance(60)
+
+    ended, profile, revoked = broker.disconnect(ref(made[0]))
+
+    (grant,) = ninjaone.oracle.grants()
+    assert revoked
+    assert ninjaone.oracle.live_refresh_token(grant.id) is None
+    assert (ended.status, ended.access, ended.refresh, ended.refresh_at, ended.due_shard) == (
+        Status.DISCONNECTED, None, None, None, None,
+    )  # fmt: skip
+    assert (ended.version, ended.fence) == (made[0].version + 1, made[0].fence + 1)
+    assert ended.ended_at == START + 60
+    assert connections.hot(ref(made[0])) == ended
+    assert profile == made[1]
+    assert [each.url.path for each in network.requests] == ["/ws/oauth/revoke"]
+
+
+@req("I02", "K05")
+def test_the_customers_own_app_revokes_and_its_secret_is_forgotten(
+    journey: Journey, broker: Broker, connections: Connections, network: Network
+) -> None:
+    hot, _ = journey.connect(own=True, client=OWN)
+
+    _, _, revoked = broker.disconnect(ref(hot))
+
+    assert revoked
+    assert network.sent("/ws/oauth/revoke")[0]["client_secret"] == OWN.secret.reveal()
+    found = connections.profile(ref(hot))
+    assert found is not None
+    assert found.client is None
+
+
+def trap(what: str, network: Network, ninjaone: NinjaOne, trouble: Trouble) -> None:
+    """Let a revocation fail in one way."""
+    if what in {"404", "405"}:
+        ninjaone.switches.update({"revoke": what})
+    elif what == "no connection":
+        network.fail(httpx.ConnectError)
+    elif what == "no answer":
+        network.fail(httpx.ReadTimeout)
+    else:
+        trouble.never_done(what)
+
+
+@req("I06")
+@pytest.mark.parametrize(
+    "what", ["404", "405", "no connection", "no answer", "kms.Decrypt", "secretsmanager.GetSecretValue"]
+)
+def test_a_connection_ends_here_even_when_it_can_not_be_revoked_there(
+    journey: Journey,
+    ninjaone: NinjaOne,
+    network: Network,
+    trouble: Trouble,
+    connections: Connections,
+    what: str,
+) -> None:
+    hot, _ = journey.connect()
+    fresh = Broker(journey.broker.config, journey.broker.doors)
+    trap(what, network, ninjaone, trouble)
+
+    ended, _, revoked = fresh.disconnect(ref(hot))
+
+    assert not revoked
+    assert ended.status is Status.DISCONNECTED
+    assert connections.hot(ref(hot)) == ended
+
+
+def test_a_token_that_does_not_open_is_forgotten_all_the_same(
+    broker: Broker, made: tuple[Hot, Profile], connections: Connections, lines: Lines, network: Network
+) -> None:
+    connections.settle(made[0], {"refresh": b"torn"}, ())
+
+    _, _, revoked = broker.disconnect(ref(made[0]))
+
+    assert not revoked
+    assert network.requests == []
+    assert [line["cause"] for line in lines.named("revocation.skipped")] == ["SealBroken"]
+
+
+def test_a_connection_that_was_forgotten_before_has_nothing_to_revoke(
+    broker: Broker, made: tuple[Hot, Profile], connections: Connections, network: Network
+) -> None:
+    connections.settle(made[0], {"status": "needs_reauth", "reason": "revoked"}, ("access", "refresh"))
+
+    ended, _, revoked = broker.disconnect(ref(made[0]))
+
+    assert (ended.status, ended.reason, revoked) == (Status.DISCONNECTED, None, False)
+    assert network.requests == []
+
+
+def test_a_connection_ends_once(broker: Broker, made: tuple[Hot, Profile], network: Network) -> None:
+    broker.disconnect(ref(made[0]))
+    asked = len(network.requests)
+
+    with pytest.raises(NotActive):
+        broker.disconnect(ref(made[0]))
+    assert len(network.requests) == asked
+
+
+def test_a_store_that_refuses_ends_nothing_and_revokes_nothing(
+    broker: Broker, made: tuple[Hot, Profile], connections: Connections, trouble: Trouble, network: Network
+) -> None:
+    """Revoked there and still held here would be a connection that lies about itself."""
+    trouble.never_done("dynamodb.UpdateItem")
+
+    with pytest.raises(Busy):
+        broker.disconnect(ref(made[0]))
+
+    assert connections.hot(ref(made[0])) == made[0]
+    assert network.requests == []
+
+
+@req("I06")
+def test_a_client_secret_that_can_not_be_dropped_now_does_not_keep_the_token_alive(
+    journey: Journey, broker: Broker, trouble: Trouble, lines: Lines
+) -> None:
+    hot, _ = journey.connect(own=True, client=OWN)
+    trouble.never_done("dynamodb.UpdateItem", only=lambda body: "REMOVE #client" in body["UpdateExpression"])
+
+    _, _, revoked = broker.disconnect(ref(hot))
+
+    assert revoked
+    assert len(lines.named("client.not_forgotten")) == 1
+
+
+def test_a_connection_that_was_made_anew_meanwhile_stays(
+    journey: Journey,
+    broker: Broker,
+    made: tuple[Hot, Profile],
+    connections: Connections,
+    trouble: Trouble,
+    clock: Clock,
+) -> None:
+    clock.advance(1)
+    home = journey.home(connection=made[0].connection)
+    anew = list[Any]()
+    trouble.first("dynamodb.UpdateItem", lambda: anew.append(journey.complete(home)))
+
+    with pytest.raises(Busy):
+        broker.disconnect(ref(made[0]))
+
+    assert connections.hot(ref(made[0])) == anew[0][0]
+    assert broker.disconnect(ref(made[0]))[0].status is Status.DISCONNECTED
