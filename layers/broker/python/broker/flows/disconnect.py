@@ -10,7 +10,7 @@ from broker.adapters.dynamo import Refusal
 from broker.adapters.http import Web
 from broker.adapters.log import Level, Log
 from broker.adapters.seal import Seal, connection_spot
-from broker.errors import BrokerError, NotActive, UnknownConnection
+from broker.errors import BrokerError, Busy, NotActive, UnknownConnection
 from broker.model import Client, Hot, Profile, Purpose, Seconds, Status
 from broker.secret import Secret
 
@@ -45,12 +45,19 @@ class Disconnect:
             raise UnknownConnection
         revocation = self._revocation(seen, profile)
         ended = self._connections.disconnect(seen, instant(self._clock))
-        if isinstance(ended, Refusal):
-            raise NotActive
-        self._connections.forget_client(ref)
+        if isinstance(ended, Refusal):  # ended before, or made anew by a reconnect this very moment
+            raise NotActive if seen.status is Status.DISCONNECTED else Busy
         revoked = revocation is not None and self._revoke(seen, *revocation)
+        self._forget_client(ref)
         self._log.event("connection.disconnected", tenant=ref.tenant, connection=ref.connection, revoked=int(revoked))
         return ended, profile, revoked
+
+    def _forget_client(self, ref: Ref) -> None:
+        """Drop the customer's client secret; should that fail, it is of no use without the tokens."""
+        try:
+            self._connections.forget_client(ref)
+        except Busy:
+            self._log.event("client.not_forgotten", Level.WARNING, tenant=ref.tenant, connection=ref.connection)
 
     def _revocation(self, seen: Hot, profile: Profile) -> tuple[Client, Secret] | None:
         """Get what a revocation takes; a connection must end even when that can't be had."""
