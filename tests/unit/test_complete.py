@@ -162,7 +162,7 @@ def test_a_connection_is_made_whole(
     assert (hot.expires_at, hot.sent_at, hot.consented_at) == (START + 3600, START, START)
     assert hot.scope == {"monitoring", "management", "offline_access"}
     assert hot.refresh_at is not None
-    assert START + 1800 <= hot.refresh_at <= START + 2160
+    assert START + 1800 <= hot.refresh_at <= START + 2844
     assert hot.due_shard == policy.shard(hot.connection)
     assert (profile.label, profile.metadata) == ("Head office", {"crm": "42"})
     assert [each.name for each in profile.organizations] == ["Bäckerei Krüger", "Hafen Nord", "Kanzlei Voß"]

@@ -128,3 +128,17 @@ def test_the_end_of_consent_is_estimated_until_it_was_outlived() -> None:
 def test_what_a_person_waits_for_ends_before_api_gateway_cuts_it_off() -> None:
     assert policy.EXCHANGE_TIMEOUT + policy.LOOK_TIMEOUT < 29
     assert Seconds(60) >= policy.CODE_LIFE + policy.EXCHANGE_TIMEOUT
+
+
+def test_new_and_late_connections_spread_widely_and_still_three_leases_ahead() -> None:
+    latest = policy.refresh_at(NOW, Instant(NOW + 3600), 1.0, anew=True)
+
+    assert policy.refresh_at(NOW, Instant(NOW + 3600), 0.0, anew=True) == NOW + 1800
+    assert latest == NOW + 2844
+    assert NOW + 3600 - latest >= 3 * Timing(180).lease
+
+
+def test_what_gathered_behind_a_brake_is_spread_over_twice_as_long_as_it_gathered() -> None:
+    assert policy.resume_at(NOW, 0, 0.0) == NOW
+    assert policy.resume_at(NOW, 0, 1.0) == NOW + 2 * 60
+    assert policy.resume_at(NOW, 9, 1.0) == NOW + 2 * 900

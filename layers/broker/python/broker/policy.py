@@ -20,6 +20,9 @@ CHECK_TIMEOUT = Seconds(5)
 SHARDS = 8
 EARLIEST, LATEST = 0.50, 0.60
 """A token is refreshed at this part of its life, so that three leases fit before it expires."""
+WIDEST = 0.79
+"""Up to this part when it is new or late: many such at once would stay together for hours. Three leases still fit."""
+LATE = Seconds(300)
 KEEP_ALIVE = Seconds(12 * 3600)
 """How often an idle connection is refreshed under the adaptive policy."""
 HOT_LIFE = Seconds(24 * 3600)
@@ -88,10 +91,19 @@ def shard(connection: ConnectionId) -> int:
     return crc32(connection.encode()) % SHARDS
 
 
-def refresh_at(now: Instant, expires_at: Instant, jitter: float) -> Instant:
-    """Say when to refresh: the same ``jitter``, 0 to 1, keeps connections together that were sealed together."""
+def refresh_at(now: Instant, expires_at: Instant, jitter: float, *, anew: bool = False) -> Instant:
+    """Say when to refresh: the same ``jitter``, 0 to 1, keeps connections together that were sealed together.
+
+    anew   spread widely: this connection is new or late, and many others may be so at the same time
+    """
     life = max(expires_at - now, 0)
-    return Instant(now + int(life * (EARLIEST + (LATEST - EARLIEST) * jitter)))
+    latest = WIDEST if anew else LATEST
+    return Instant(now + int(life * (EARLIEST + (latest - EARLIEST) * jitter)))
+
+
+def resume_at(until: Instant, level: int, jitter: float) -> Instant:
+    """Say when to go on after a brake: what gathered behind it is spread over twice as long as it gathered."""
+    return Instant(until + int(2 * brake_for(level) * jitter))
 
 
 def brake_for(level: int) -> Seconds:

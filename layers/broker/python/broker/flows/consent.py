@@ -53,7 +53,7 @@ def hot_row(consent: Consent, connection: ConnectionId, *, epoch: int, now: Inst
         sent_at=now,
         consented_at=session.authorized_at,
         scope=consent.tokens.scope or session.scope,
-        refresh_at=None if pending else policy.refresh_at(now, expires_at, jitter),
+        refresh_at=None if pending else policy.refresh_at(now, expires_at, jitter, anew=True),
         due_shard=None if pending else policy.shard(connection),
     )
 

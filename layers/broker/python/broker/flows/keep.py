@@ -105,7 +105,7 @@ class Keep:
             "refresh": tokens.refresh,
             "expires_at": tokens.expires_at,
             "sent_at": tokens.sent_at,
-            "refresh_at": self._next(now, tokens.expires_at, hot_until, shift),
+            "refresh_at": self._next(held, tokens, hot_until, shift),
             "due_shard": policy.shard(held.connection),
             "status": (Status.NEEDS_REAUTH if withdrawn else Status.ACTIVE).value,
             **({"reason": Reason.SCOPE_WITHDRAWN.value, "ended_at": held.ended_at or now} if withdrawn else {}),
@@ -114,10 +114,14 @@ class Keep:
         }
         return change, () if withdrawn else ("reason", "ended_at")
 
-    def _next(self, now: Instant, expires_at: Instant, hot_until: Instant | None, shift: Shift) -> Instant:
-        if self._adaptive and (hot_until is None or hot_until <= now):
-            return Instant(now + int(policy.KEEP_ALIVE * (1 - 0.2 * shift.jitter)))
-        return policy.refresh_at(now, expires_at, shift.jitter)
+    def _next(self, held: Hot, tokens: Rescued, hot_until: Instant | None, shift: Shift) -> Instant:
+        """Give the members of an order the same instant, whichever of them were faster."""
+        began = shift.began
+        if self._adaptive and (hot_until is None or hot_until <= began):
+            return Instant(began + int(policy.KEEP_ALIVE * (1 - 0.2 * shift.jitter)))
+        late = held.refresh_at is not None and began - held.refresh_at > policy.LATE
+        expires_at = Instant(tokens.expires_at - max(tokens.sent_at - began, 0))
+        return policy.refresh_at(began, expires_at, shift.jitter, anew=late)
 
     def _saved(
         self, held: Hot, change: Mapping[str, Any], remove: tuple[str, ...], shift: Shift

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from broker.adapters.brakes import Brakes
-from broker.adapters.clock import Clock, Entropy
+from broker.adapters.clock import Clock, Entropy, instant
 from broker.adapters.connections import Connections
 from broker.adapters.crew import Crew
 from broker.adapters.epoch import Epoch
@@ -17,8 +17,8 @@ from broker.flows.renewal import Renewal
 from broker.flows.shift import Shift
 from broker.model import Hot, Purpose
 
-WIDTH = 32
-"""Connections in flight at once: the work waits for NinjaOne, not for the processor."""
+WIDTH = 50
+"""Connections in flight at once: the work waits for NinjaOne, and an order passes in two waves."""
 
 
 class Refresh:
@@ -89,6 +89,7 @@ class Refresh:
             why=order.why,
             min_ttl=order.min_ttl,
             epoch=epoch,
+            began=instant(self._clock),
             jitter=self._entropy(1)[0] / 256,
             left=left,
             brakes=self._brakes,

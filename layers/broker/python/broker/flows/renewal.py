@@ -107,11 +107,11 @@ class Renewal:
 
     def _is_held(self, seen: Hot, shift: Shift) -> bool:
         """Wait behind a brake, without coming back every minute."""
-        until = shift.held_until(seen)
-        if until is None:
+        resume_at = shift.resume_at(seen)
+        if resume_at is None:
             return False
-        if seen.refresh_at is not None and seen.refresh_at < until:
-            self._connections.settle(seen, {"refresh_at": self._spread(until)}, ())
+        if seen.refresh_at is not None and seen.refresh_at < resume_at:
+            self._connections.settle(seen, {"refresh_at": resume_at}, ())
         return True
 
     def _open(self, seen: Hot) -> Opened:
@@ -224,9 +224,6 @@ class Renewal:
             fence=held.fence,
         )
         return outcome, sent_at
-
-    def _spread(self, until: Instant) -> Instant:
-        return Instant(until + self._entropy(1)[0] % 60)
 
 
 _COUNTERS = {

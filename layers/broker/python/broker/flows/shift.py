@@ -22,12 +22,14 @@ class Shift:
     """One order being worked.
 
     left     seconds until the platform kills this invocation
+    began    one instant for all, and
     jitter   0 to 1, one for all: what is sealed together comes due together
     """
 
     why: Why
     min_ttl: Seconds
     epoch: int
+    began: Instant
     jitter: float
     left: Callable[[], float]
     brakes: Brakes
@@ -42,11 +44,13 @@ class Shift:
         """The current second."""
         return instant(self.clock)
 
-    def held_until(self, row: Hot) -> Instant | None:
-        """Say until when refreshes of this row's host or client app are held, if they are. Raises   Busy"""
-        found = [self._read(name) for name in _names(row)]
-        until = max((brake.until for brake in found if brake), default=Instant(0))
-        return until if until > self.now() else None
+    def resume_at(self, row: Hot) -> Instant | None:
+        """Say when to come back to a row whose host or client app is held; None when neither is. Raises   Busy"""
+        found = [brake for brake in (self._read(name) for name in _names(row)) if brake]
+        held = max(found, key=lambda brake: brake.until, default=None)
+        if held is None or held.until <= self.now():
+            return None
+        return policy.resume_at(held.until, held.level, self.jitter)
 
     def pull(self, name: str, cause: str, *, at_least: Seconds | None = None, own: bool = False) -> Instant:
         """Hold refreshes, longer each time in a row; say until when. A brake that can't be stored holds this order.

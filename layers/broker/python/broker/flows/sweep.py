@@ -1,7 +1,5 @@
 """Find what falls due, and order its refresh: the cost grows with what is due, never with what is stored."""
 
-from collections.abc import Sequence
-
 from broker import policy
 from broker.adapters.clock import Clock, instant
 from broker.adapters.connections import Connections, Ref
@@ -34,28 +32,33 @@ class Sweep:
         Raises   Busy: the next tick comes anyway
         """
         now = instant(self._clock)
-        ordered = sum(self._sweep(shard, now) for shard in range(policy.SHARDS))
+        rest: list[Ref] = []
+        ordered = sum(self._sweep(shard, now, rest) for shard in range(policy.SHARDS))
+        for start in range(0, len(rest), ORDER_SIZE):
+            self._orders.order(Why.DUE, rest[start : start + ORDER_SIZE])
         rescued = self._rescues(now)
         self._log.count("ordered", ordered)
         self._log.event("sweep.done", ordered=ordered, rescued=rescued)
 
-    def _sweep(self, shard: int, now: Instant) -> int:
-        """Order one shard, soonest first. Rows with one instant were sealed together and stay in one order."""
+    def _sweep(self, shard: int, now: Instant, rest: list[Ref]) -> int:
+        """Order one shard, soonest first. Rows with one instant were sealed together and stay in one order.
+
+        rest   gets what does not fill an order: few connections make one order, not one for each shard
+        """
         ordered, start = 0, None
         for _ in range(PAGES):
             if self._orders.waiting() >= BEHIND:
                 self._log.event("sweep.behind", Level.WARNING, shard=shard, ordered=ordered)
                 break
             found, start = self._connections.due(shard, Instant(now + HORIZON), start, ORDER_SIZE)
-            self._order(found)
+            if len(found) == ORDER_SIZE:
+                self._orders.order(Why.DUE, found)
+            else:
+                rest += found
             ordered += len(found)
             if start is None:
                 break
         return ordered
-
-    def _order(self, refs: Sequence[Ref]) -> None:
-        if refs:
-            self._orders.order(Why.DUE, refs)
 
     def _rescues(self, now: Instant) -> int:
         """Now and then, order what waits in the rescue store, so that nothing stays there unseen."""
