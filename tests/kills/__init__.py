@@ -1,0 +1,1 @@
+"""Kill the refreshing process at random, again and again, and count what that costs."""
