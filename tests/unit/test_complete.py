@@ -407,7 +407,7 @@ def test_a_connection_id_that_exists_is_not_overwritten(journey: Journey, connec
 
 
 def test_a_code_out_of_another_session_is_not_sent_again(journey: Journey, network: Network, lines: Lines) -> None:
-    """Attack: whoever saw a spent code brings it into a session of their own, so that NinjaOne ends what it gave for it."""
+    """Attack: a spent code comes in a session of the attacker's own, so that NinjaOne ends what it gave for it."""
     spent = journey.agree(journey.leave(journey.open()))
     journey.complete(journey.arrive(spent))
     own = journey.agree(journey.leave(journey.open()))
