@@ -15,7 +15,7 @@ from broker.secret import Secret
 WAIT = Seconds(20)
 """How long to wait for a refresh; API Gateway cuts an answer off at 30 s."""
 FIRST_LOOK, LONGEST_LOOK = 0.25, 1.0
-MARGIN = Seconds(5)
+SHORTEST = Seconds(6)
 """A token that ends sooner is not worth giving: clocks differ, and the answer travels."""
 
 
@@ -42,10 +42,10 @@ class Vend:
         Order    a valid token is given before anything is said against the connection
         Raises   UnknownConnection, NotActive, NotApproved, NeedsReauth, NoTokenYet, Busy, SealBroken
         """
-        row = self._found(ref)
+        row, min_ttl = self._found(ref), max(min_ttl, SHORTEST)
         if self._left(row) < min_ttl and row.status is Status.ACTIVE:
             row = self._awaited(ref, row, min_ttl)
-        if self._left(row) > MARGIN and row.access is not None:
+        if self._left(row) >= SHORTEST and row.access is not None:
             return self._vended(row, row.access)
         if row.status is Status.NEEDS_REAUTH:
             raise NeedsReauth(row.reason.value if row.reason else "revoked", row.connection)
