@@ -156,7 +156,13 @@ def test_a_refusal_ends_the_session(journey: Journey, broker: Broker, network: N
 
 
 def test_a_completion_that_can_not_be_ordered_tells_the_person_to_try_again(journey: Journey, trouble: Trouble) -> None:
-    trouble.never_done("sqs.SendMessage")
+    trouble.never_done("sqs.SendMessage", times=3)
 
     with pytest.raises(Busy):
         arrived(journey)
+
+
+def test_a_completion_is_ordered_again_when_the_queue_refused_once(journey: Journey, trouble: Trouble) -> None:
+    trouble.never_done("sqs.SendMessage")
+
+    assert arrived(journey)

@@ -172,7 +172,7 @@ class AccountMismatch(Refused):
 
     detail = (
         "The NinjaOne account shows no organization in common with the one this connection held, "
-        "which is kept as it was. Connect again with the right account, or complete with confirm_account_change."
+        "which is kept as it was. Connect again: with the right account, or with confirm_account_change."
     )
 
 

@@ -14,9 +14,12 @@ from broker.adapters.queues import Queue
 from broker.adapters.seal import Seal, session_spot
 from broker.adapters.sessions import FAILURES, Sessions
 from broker.config import Config
-from broker.errors import BindingMismatch, Fault, InvalidRequest, SessionExpired, SessionSpent, UnknownSession
+from broker.errors import BindingMismatch, Busy, Fault, InvalidRequest, SessionExpired, SessionSpent, UnknownSession
 from broker.model import Binding, Instant, Purpose, Session, SessionId, Stage, digest, session_id
 from broker.secret import Secret
+
+ORDER_WAITS = (0.2, 1.0)
+"""Seconds between attempts to order a completion, while the person waits."""
 
 _SAID = frozenset({"access_denied", "invalid_scope", "unauthorized_client", "server_error", "temporarily_unavailable"})
 
@@ -70,8 +73,18 @@ class Arrive:
         ticket = random_secret(self._entropy)
         self._park(session, reply, ticket)
         if session.binding is Binding.APPROVAL:
-            self._completions.complete(session.session)
+            self._order(session.session)
         return self._home(session, {"ticket": ticket.reveal()}, Said.AGREED)
+
+    def _order(self, session: SessionId) -> None:
+        """Order the completion. The state is redeemed, so the person could not come here again. Raises   Busy"""
+        for wait in ORDER_WAITS:
+            try:
+                self._completions.complete(session)
+                return
+            except Busy:
+                self._clock.sleep(wait)
+        self._completions.complete(session)
 
     def _read(self, raw_query: str) -> oauth.Authorized | oauth.Denied:
         try:

@@ -16,6 +16,7 @@ from broker.config import Config
 from broker.errors import (
     AnotherBrowser,
     BrokerError,
+    Busy,
     Fault,
     InvalidRequest,
     SessionExpired,
@@ -25,6 +26,9 @@ from broker.errors import (
 )
 from broker.model import Client, Instant, Place, Purpose, Session, SessionId, Stage, digest
 from broker.secret import Secret
+
+AGAIN = 0.2
+"""Seconds before a write without an acknowledgement is tried again: the browser must get its cookie."""
 
 
 @dataclass(frozen=True)
@@ -105,13 +109,24 @@ class Depart:
         Source   RFC 6749 §4.1.1, RFC 7636 §4, RFC 9700 §2.1
         """
         drawn, now = self._draw(departure.session), instant(self._clock)
-        found = self._sessions.start(departure.session, self._start(departure, drawn, now), now)
+        found = self._started(departure.session, self._start(departure, drawn, now), now)
         if isinstance(found, Refusal):
             raise self._why(found, departure, now)
         location = self._location(found, departure.place, drawn)
         check = self._check(found, departure.place) if departure.check_host else HostCheck.KNOWN
         self._log.event("session.started", session=found.session, region=departure.place.region, check=check.value)
         return Leaving(found, location, drawn.cookie, check)
+
+    def _started(self, session: SessionId, start: Start, now: Instant) -> Session | Refusal:
+        """Start once more when no acknowledgement came; a start that was done shows by its state."""
+        try:
+            return self._sessions.start(session, start, now)
+        except Busy:
+            self._clock.sleep(AGAIN)
+        found = self._sessions.start(session, start, now)
+        if isinstance(found, Refusal) and found.found and found.found.get("state") == {"S": start.state}:
+            return read_session(found.found)
+        return found
 
     def miss(self, session: SessionId) -> Session:
         """Count a form that can't be used, and give the session to show it again.
