@@ -295,6 +295,7 @@ def _client(service: str) -> Any:
         retries={"mode": "standard", "max_attempts": 2},
         max_pool_connections=64,
         parameter_validation=False,
+        user_agent="ninjaone-connect/1",  # botocore's own is put together anew for every call
     )
     return _session().create_client(service, config=settings)
 

@@ -56,7 +56,7 @@ class Refresh:
             raise
 
     def _begin(self, order: Order, left: Callable[[], float]) -> None:
-        """Order   epoch, rows, data keys; then the workers"""
+        """Order   epoch, rows, brakes, data keys; then the workers"""
         if order.faults:
             self._log.event("order.faulty", Level.WARNING, faults=order.faults)
         epoch = self._epoch.active()
@@ -66,6 +66,7 @@ class Refresh:
             return
         shift = self._shift(order, epoch, left)
         waiting = deque(self._wanted(order, shift))
+        shift.look(waiting)
         self._prepare(waiting)
         self._crew.run([lambda: self._work(waiting, shift) for _ in range(min(WIDTH, len(waiting)))])
         self._hand_in(shift)

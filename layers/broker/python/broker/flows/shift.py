@@ -1,7 +1,7 @@
 """What the workers of one order share: the deadline, the jitter, the brakes, the tally."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -43,6 +43,12 @@ class Shift:
     def now(self) -> Instant:
         """The current second."""
         return instant(self.clock)
+
+    def look(self, rows: Iterable[Hot]) -> None:
+        """Read the brakes before the workers need them, each once; trouble shows when a row is worked."""
+        with suppress(Busy):
+            for name in sorted({name for row in rows for name in _names(row)}):
+                self._read(name)
 
     def resume_at(self, row: Hot) -> Instant | None:
         """Say when to come back to a row whose host or client app is held; None when neither is. Raises   Busy"""
