@@ -26,6 +26,8 @@ LATE = Seconds(300)
 KEEP_ALIVE = Seconds(12 * 3600)
 """How often an idle connection is refreshed under the adaptive policy."""
 HOT_LIFE = Seconds(24 * 3600)
+ATTEMPT_GAP = Seconds(60)
+"""Callers and sweeps may ask as often as they like; for one connection NinjaOne is not asked more often than this."""
 STRIKE_GAP = Seconds(60)
 STRIKES = 2
 PROBE_EVERY = Seconds(24 * 3600)

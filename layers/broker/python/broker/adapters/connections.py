@@ -27,6 +27,7 @@ VENDABLE = (
     "client_id",
     "version",
     "expires_at",
+    "sent_at",
     "access",
 )
 """What vending reads: never the refresh token, not even sealed."""

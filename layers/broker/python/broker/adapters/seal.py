@@ -122,7 +122,7 @@ class Seal:
 
     def prepare(self, blobs: Iterable[bytes], purpose: Purpose) -> None:
         """Unwrap the data keys of many blobs, each key once; trouble shows when a blob is opened."""
-        for wrapped in dict.fromkeys(_wrapped(blob) for blob in blobs):
+        for wrapped in dict.fromkeys(wrapped_key(blob) for blob in blobs):
             with suppress(SealBroken, Busy):
                 self._unwrap(wrapped, purpose)
 
@@ -163,7 +163,8 @@ def context(purpose: Purpose) -> Mapping[str, str]:
     return {"app": "ninjaone-connect", "purpose": purpose.value}
 
 
-def _wrapped(blob: bytes) -> bytes:
+def wrapped_key(blob: bytes) -> bytes:
+    """Give the wrapped data key inside a sealed value."""
     return blob[3 : 3 + int.from_bytes(blob[1:3], "big")]
 
 

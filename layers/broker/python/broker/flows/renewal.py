@@ -27,8 +27,6 @@ from broker.secret import Secret
 
 AHEAD = Seconds(60)
 """How much before its time a connection may be refreshed: a sweep orders what is due until the next one."""
-ATTEMPT_GAP = Seconds(60)
-"""Callers and sweeps may ask as often as they like; for one connection NinjaOne is not asked more often than this."""
 
 
 @dataclass(frozen=True)
@@ -239,10 +237,10 @@ _COUNTERS = {
 
 def _is_cooling_down(seen: Hot, now: Instant) -> bool:
     """Say whether the last attempt brought nothing, and was only just now."""
-    return seen.tried_at is not None and seen.tried_at > seen.sent_at and now - seen.tried_at < ATTEMPT_GAP
+    return seen.tried_at is not None and seen.tried_at > seen.sent_at and now - seen.tried_at < policy.ATTEMPT_GAP
 
 
 def _is_due(seen: Hot, shift: Shift, now: Instant) -> bool:
     if shift.why is Why.URGENT:
-        return seen.expires_at - now < shift.min_ttl and now - seen.sent_at >= ATTEMPT_GAP
+        return seen.expires_at - now < shift.min_ttl and now - seen.sent_at >= policy.ATTEMPT_GAP
     return seen.refresh_at is not None and seen.refresh_at <= now + AHEAD

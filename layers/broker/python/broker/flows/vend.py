@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from broker import ninjaone
+from broker import ninjaone, policy
 from broker.adapters.clock import Clock, instant
 from broker.adapters.connections import Connections, Ref
 from broker.adapters.log import Level, Log
@@ -43,13 +43,17 @@ class Vend:
         Raises   UnknownConnection, NotActive, NotApproved, NeedsReauth, NoTokenYet, Busy, SealBroken
         """
         row, min_ttl = self._found(ref), max(min_ttl, SHORTEST)
-        if self._left(row) < min_ttl and row.status is Status.ACTIVE:
+        if self._left(row) < min_ttl and self._can_be_newer(row):
             row = self._awaited(ref, row, min_ttl)
         if self._left(row) >= SHORTEST and row.access is not None:
             return self._vended(row, row.access)
         if row.status is Status.NEEDS_REAUTH:
             raise NeedsReauth(row.reason.value if row.reason else "revoked", row.connection)
         raise NoTokenYet
+
+    def _can_be_newer(self, row: Hot) -> bool:
+        """Say whether waiting helps: NinjaOne is not asked again within a minute, however short its tokens live."""
+        return row.status is Status.ACTIVE and instant(self._clock) - row.sent_at >= policy.ATTEMPT_GAP
 
     def _found(self, ref: Ref) -> Hot:
         row = self._connections.vendable(ref)
