@@ -140,6 +140,20 @@ def test_a_token_that_ends_soon_is_refreshed_first(
 
 
 @req("H07")
+def test_nobody_waits_for_a_newer_token_in_the_minute_after_one_came(
+    journey: Journey, broker: Broker, ninjaone: NinjaOne, clock: Clock
+) -> None:
+    """Where tokens live shorter than a caller wants them, waiting would bring nothing."""
+    ninjaone.switches.access_token_seconds = 90
+    hot, _ = journey.connect()
+    began = clock.now()
+
+    given = broker.vend(ref(hot), min_ttl=Seconds(300))
+
+    assert given.expires_in == 90
+    assert clock.now() == began
+
+
 def test_a_token_that_ended_is_refreshed_first(broker: Broker, hot: Hot, clock: Clock) -> None:
     clock.advance(9000)
     refresh_soon(broker, hot, clock)
