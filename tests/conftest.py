@@ -22,6 +22,7 @@ from local.ninjaone.seed import OPERATOR_APPS
 from local.template import Template, read
 from tests.security.exits import faults
 from tests.unit.journey import CONNECT_URL, Journey
+from tests.unit.refreshing import Refreshing
 from tests.unit.surroundings import Account, Alone, Clock, Lines, Network, Trouble
 
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -174,3 +175,10 @@ def connections(aws: Aws, config: Config) -> Connections:
 @pytest.fixture
 def seal(aws: Aws, config: Config, clock: Clock, entropy: Random) -> Seal:
     return Seal(aws.client("kms"), config.seal_key, clock, entropy.randbytes)
+
+
+@pytest.fixture
+def refreshing(
+    broker: Broker, clock: Clock, connections: Connections, seal: Seal, ninjaone: NinjaOne, lines: Lines
+) -> Refreshing:
+    return Refreshing(broker, clock, connections, seal, ninjaone, lines)

@@ -1,0 +1,649 @@
+"""One refresh, step by step: nothing is presented twice, and what can't be done now stays due."""
+
+import json
+from collections import deque
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from broker.adapters import rows
+from broker.adapters.connections import Connections, Ref
+from broker.adapters.crew import Threads
+from broker.adapters.queues import Order, Why
+from broker.config import Config
+from broker.edge.wiring import Broker
+from broker.errors import Busy
+from broker.model import Binding, Client, ConnectionId, Hot, Instant, Place, Status, TenantId
+from broker.secret import Secret
+from local.aws import Aws
+from local.ninjaone.seed import CUSTOMER_APPS, OPERATOR_APPS
+from tests.requirements import req
+from tests.unit.journey import TENANT, Journey, ref
+from tests.unit.refreshing import Refreshing
+from tests.unit.surroundings import START, Clock, Lines, Network, Trouble, unreachable
+
+OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_secret), own=True)
+NEW_SECRET = "a new secret"
+
+
+@pytest.fixture
+def hot(journey: Journey, network: Network) -> Hot:
+    made, _ = journey.connect()
+    network.requests.clear()
+    return made
+
+
+@pytest.fixture
+def neighbour(journey: Journey, network: Network) -> Hot:
+    made, _ = journey.connect()
+    network.requests.clear()
+    return made
+
+
+def is_free(row: Hot) -> bool:
+    return row.lease_until is None and row.attempt is None
+
+
+# A refresh that works -------------------------------------------------------------------------------------------------
+
+
+@req("I03")
+def test_a_due_connection_gets_new_tokens_and_the_old_are_replaced(
+    refreshing: Refreshing, hot: Hot, network: Network
+) -> None:
+    before = refreshing.held(hot)
+
+    refreshing.when_due(hot)
+
+    row, now = refreshing.row(hot), refreshing.clock.now()
+    assert refreshing.held(hot) != before
+    assert refreshing.is_live(hot)
+    assert (row.version, row.fence, row.status) == (2, 1, Status.ACTIVE)
+    assert is_free(row)
+    assert (row.sent_at, row.expires_at) == (now, now + 3600)
+    assert row.refresh_at is not None
+    assert now + 1800 <= row.refresh_at <= now + 2160
+    assert row.access != hot.access
+    assert len(network.requests) == 1
+
+
+@req("I02", "I04", "G09")
+def test_the_token_is_presented_at_its_own_host_with_its_own_app_and_no_scope(
+    journey: Journey, refreshing: Refreshing, network: Network
+) -> None:
+    us2, _ = journey.connect(place=Place("us2", "us2.ninjarmm.com"), email="ada@cascade.example")
+    network.requests.clear()
+    presented = refreshing.held(us2)
+
+    refreshing.when_due(us2)
+
+    (request,) = network.requests
+    assert str(request.url) == "https://us2.ninjarmm.com/ws/oauth/token"
+    assert network.tokens_asked == [
+        {
+            "grant_type": "refresh_token",
+            "refresh_token": presented,
+            "client_id": OPERATOR_APPS["us2"].client_id,
+            "client_secret": OPERATOR_APPS["us2"].client_secret,
+        }
+    ]
+
+
+@req("I03")
+@pytest.mark.parametrize("rotation", ["static_omit_field", "static_same_token"])
+def test_without_a_new_refresh_token_the_old_one_stays(refreshing: Refreshing, hot: Hot, rotation: str) -> None:
+    refreshing.ninjaone.switches.update({"rotation": rotation})
+    before = refreshing.held(hot)
+
+    for _ in range(3):
+        refreshing.when_due(hot)
+
+    assert refreshing.held(hot) == before
+    assert refreshing.row(hot).version == 4
+    assert refreshing.is_live(hot)
+
+
+def test_a_chain_of_refreshes_presents_each_token_once(refreshing: Refreshing, hot: Hot) -> None:
+    for _ in range(5):
+        refreshing.when_due(hot)
+
+    (grant,) = refreshing.ninjaone.oracle.grants()
+    chain = refreshing.ninjaone.oracle.chain(grant.id)
+    assert [refreshing.ninjaone.oracle.presented(token) for token in chain] == [1, 1, 1, 1, 1, 0]
+    assert refreshing.held(hot) == chain[-1]
+
+
+def test_the_customers_own_app_refreshes_with_its_own_secret(
+    journey: Journey, refreshing: Refreshing, network: Network, trouble: Trouble
+) -> None:
+    hot, _ = journey.connect(own=True, client=OWN)
+    network.requests.clear()
+    trouble.watch("secretsmanager.GetSecretValue")
+
+    refreshing.when_due(hot)
+
+    assert refreshing.is_live(hot)
+    assert network.tokens_asked[0]["client_secret"] == OWN.secret.reveal()
+    assert trouble.asked["secretsmanager.GetSecretValue"] == 0
+
+
+def test_what_came_due_together_comes_due_together_again(
+    refreshing: Refreshing, hot: Hot, neighbour: Hot, connections: Connections
+) -> None:
+    for each in (hot, neighbour):
+        connections.settle(each, {"refresh_at": START + 2000}, ())
+
+    refreshing.when_due(hot, neighbour)
+
+    assert refreshing.row(hot).refresh_at == refreshing.row(neighbour).refresh_at
+
+
+def test_many_connections_are_refreshed_side_by_side_each_once(
+    journey: Journey, refreshing: Refreshing, network: Network
+) -> None:
+    hots = [journey.connect()[0] for _ in range(12)]
+    doors = replace(refreshing.broker.doors, crew=Threads())
+    refreshing.broker = Broker(refreshing.broker.config, doors)
+    network.requests.clear()
+
+    refreshing.when_due(*hots)
+
+    assert len(network.tokens_asked) == 12
+    assert all(refreshing.is_live(hot) and refreshing.row(hot).version == 2 for hot in hots)
+
+
+def test_a_worker_who_finds_nothing_left_goes_home(
+    refreshing: Refreshing, hot: Hot, monkeypatch: pytest.MonkeyPatch, network: Network
+) -> None:
+    """Between looking and taking, another worker took the last connection."""
+
+    class Raced(deque[Any]):
+        def popleft(self) -> Any:
+            self.clear()
+            return super().popleft()
+
+    monkeypatch.setattr("broker.flows.refresh.deque", Raced)
+
+    refreshing.when_due(hot)
+
+    assert network.requests == []
+
+
+def test_figures_tell_every_attempt(refreshing: Refreshing, hot: Hot, neighbour: Hot) -> None:
+    refreshing.when_due(hot, neighbour)
+
+    figures = refreshing.figures()
+    assert (figures["attempts"], figures["renewed"]) == (2, 2)
+    assert [line["version"] for line in refreshing.lines.named("refresh.done")] == [2, 2]
+
+
+# Who is refreshed -----------------------------------------------------------------------------------------------------
+
+
+def test_the_row_decides_whether_it_is_due_never_the_order(
+    refreshing: Refreshing, hot: Hot, network: Network, clock: Clock
+) -> None:
+    clock.advance(1700)
+
+    refreshing.order(hot)
+
+    assert network.requests == []
+    assert refreshing.row(hot) == hot
+
+
+def test_a_connection_may_be_refreshed_a_minute_before_its_time(refreshing: Refreshing, hot: Hot, clock: Clock) -> None:
+    assert hot.refresh_at is not None
+    clock.advance(hot.refresh_at - START - 61)
+    refreshing.order(hot)
+    assert refreshing.row(hot) == hot
+
+    clock.advance(1)
+    refreshing.order(hot)
+    assert refreshing.row(hot).version == 2
+
+
+def test_an_order_for_what_was_just_refreshed_does_nothing(refreshing: Refreshing, hot: Hot, network: Network) -> None:
+    refreshing.when_due(hot)
+    refreshing.order(hot)
+    refreshing.order(hot, why=Why.URGENT, min_ttl=3600)
+
+    assert len(network.requests) == 1
+
+
+def test_a_caller_who_needs_a_longer_token_gets_one_ahead_of_time(
+    refreshing: Refreshing, hot: Hot, clock: Clock
+) -> None:
+    clock.advance(700)
+
+    refreshing.order(hot, why=Why.URGENT, min_ttl=3000)
+
+    assert refreshing.row(hot).version == 2
+
+
+def test_a_caller_whose_token_lasts_long_enough_gets_none(
+    refreshing: Refreshing, hot: Hot, clock: Clock, network: Network
+) -> None:
+    clock.advance(600)
+
+    refreshing.order(hot, why=Why.URGENT, min_ttl=3000)
+
+    assert network.requests == []
+
+
+def test_callers_may_ask_as_often_as_they_like_and_ninjaone_is_asked_once_a_minute(
+    refreshing: Refreshing, hot: Hot, clock: Clock, network: Network
+) -> None:
+    refreshing.ninjaone.switches.update({"access_token_seconds": 60})
+    refreshing.when_due(hot)
+
+    for _ in range(60):
+        clock.advance(1)
+        refreshing.order(hot, why=Why.URGENT, min_ttl=300)
+
+    assert len(network.requests) == 2
+
+
+@pytest.mark.parametrize("binding", [Binding.APPROVAL])
+def test_what_waits_for_approval_is_not_refreshed(
+    journey: Journey, refreshing: Refreshing, network: Network, lines: Lines, binding: Binding
+) -> None:
+    home = journey.home(binding=binding, challenge="")
+    refreshing.broker.complete.unattended(home.session)
+    pending = Ref(TENANT, lines.named("connection.made")[0]["connection"])
+    network.requests.clear()
+
+    refreshing.broker.refresh(Order(Why.URGENT, (pending,)), refreshing.clock.left(180))
+
+    assert network.requests == []
+
+
+@req("I06")
+def test_what_was_disconnected_is_not_refreshed(refreshing: Refreshing, hot: Hot, network: Network) -> None:
+    refreshing.wait_for(hot)
+    refreshing.broker.disconnect(ref(hot))
+    network.requests.clear()
+
+    refreshing.order(hot)
+
+    assert network.requests == []
+
+
+def test_unknown_and_foreign_ids_are_said_and_do_no_harm(refreshing: Refreshing, hot: Hot, network: Network) -> None:
+    refreshing.wait_for(hot)
+    strange = (Ref(TenantId("globex"), hot.connection), Ref(TENANT, ConnectionId("con_" + "a" * 26)))
+
+    refreshing.broker.refresh(Order(Why.DUE, (strange[0], ref(hot), strange[1])), refreshing.clock.left(180))
+
+    assert refreshing.row(hot).version == 2
+    assert len(network.requests) == 1
+    assert [line["missing"] for line in refreshing.lines.named("order.unknown")] == [2]
+
+
+def test_malformed_ids_are_counted(refreshing: Refreshing, hot: Hot) -> None:
+    refreshing.wait_for(hot)
+
+    refreshing.broker.refresh(Order(Why.DUE, (ref(hot),), faults=3), refreshing.clock.left(180))
+
+    assert [line["faults"] for line in refreshing.lines.named("order.faulty")] == [3]
+    assert refreshing.row(hot).version == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"status": {"S": "frozen"}}, {"status": None}, {"reason": {"S": "a new reason"}}, {"version": {"N": "1.5"}}],
+)
+def test_a_row_that_this_release_can_not_read_does_no_harm_to_its_neighbours(
+    refreshing: Refreshing, hot: Hot, neighbour: Hot, aws: Aws, config: Config, change: dict[str, Any]
+) -> None:
+    refreshing.wait_for(hot)
+    refreshing.wait_for(neighbour)
+    item = {**rows.hot_item(hot), **change}
+    item = {name: cell for name, cell in item.items() if cell is not None}
+    aws.client("dynamodb").put_item(TableName=config.connections_table, Item=item)
+
+    refreshing.order(hot, neighbour)
+
+    assert refreshing.row(neighbour).version == 2
+    key = rows.key(hot.tenant, hot.connection)
+    assert aws.client("dynamodb").get_item(TableName=config.connections_table, Key=key)["Item"] == item
+    assert [line["missing"] for line in refreshing.lines.named("order.unknown")] == [1]
+
+
+def test_a_row_of_an_older_release_is_refreshed(refreshing: Refreshing, hot: Hot, aws: Aws, config: Config) -> None:
+    refreshing.wait_for(hot)
+    item = {name: cell for name, cell in rows.hot_item(hot).items() if name not in {"schema", "fence", "sent_at"}}
+    aws.client("dynamodb").put_item(TableName=config.connections_table, Item=item | {"fence": {"N": "0"}})
+
+    refreshing.order(hot)
+
+    assert refreshing.row(hot).version == 2
+
+
+def test_an_order_of_more_than_one_read_is_worked_whole(
+    refreshing: Refreshing, hot: Hot, monkeypatch: pytest.MonkeyPatch, neighbour: Hot
+) -> None:
+    monkeypatch.setattr("broker.adapters.connections.BATCH", 1)
+
+    refreshing.when_due(hot, neighbour)
+
+    assert (refreshing.row(hot).version, refreshing.row(neighbour).version) == (2, 2)
+
+
+# The epoch ------------------------------------------------------------------------------------------------------------
+
+
+def activate(aws: Aws, config: Config, **value: object) -> None:
+    text = json.dumps({"epoch": 1, "table": config.connections_table} | value)
+    aws.client("ssm").put_parameter(Name=config.epoch_parameter, Value=text, Type="String", Overwrite=True)
+
+
+@req("J08")
+def test_a_restored_table_presents_nothing(
+    refreshing: Refreshing, hot: Hot, aws: Aws, config: Config, network: Network
+) -> None:
+    activate(aws, config, table="another")
+
+    refreshing.when_due(hot)
+
+    assert network.requests == []
+    assert refreshing.row(hot) == hot
+    assert refreshing.figures()["epoch_inactive"] == 1
+    assert [line["level"] for line in refreshing.lines.named("epoch.inactive")] == ["ERROR"]
+
+
+@req("J08")
+def test_a_row_of_another_epoch_is_not_presented(
+    refreshing: Refreshing, hot: Hot, aws: Aws, config: Config, network: Network
+) -> None:
+    activate(aws, config, epoch=2)
+
+    refreshing.when_due(hot)
+
+    assert network.requests == []
+    assert [line["epoch"] for line in refreshing.lines.named("refresh.other_epoch")] == [1]
+
+
+# What is needed comes before the lease --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("call", ["ssm.GetParameter", "dynamodb.BatchGetItem", "kms.GenerateDataKey"])
+def test_an_order_that_can_not_be_begun_touches_nothing_and_comes_again(
+    refreshing: Refreshing, hot: Hot, trouble: Trouble, network: Network, call: str
+) -> None:
+    refreshing.wait_for(hot)
+    trouble.never_done(call, error=unreachable())
+
+    with pytest.raises(Busy):
+        refreshing.order(hot)
+    assert network.requests == []
+    assert refreshing.row(hot) == hot
+    assert refreshing.figures()["put_off"] == 1
+
+    refreshing.order(hot)
+    assert refreshing.row(hot).version == 2
+
+
+@pytest.mark.parametrize("call", ["kms.Decrypt", "secretsmanager.GetSecretValue", "dynamodb.GetItem"])
+def test_a_connection_that_lacks_something_now_is_put_off_untouched(
+    refreshing: Refreshing, hot: Hot, trouble: Trouble, network: Network, call: str
+) -> None:
+    refreshing.wait_for(hot)
+    trouble.never_done(call, times=1 if call.startswith("secrets") else 2, error=unreachable())
+    fresh = replace(refreshing, broker=Broker(refreshing.broker.config, refreshing.broker.doors))
+
+    fresh.order(hot)
+
+    assert network.requests == []
+    assert refreshing.row(hot) == hot
+    assert [line["cause"] for line in refreshing.lines.named("refresh.put_off")] == ["Busy"]
+    fresh.order(hot)
+    assert refreshing.row(hot).version == 2
+
+
+@req("J03")
+@pytest.mark.parametrize("refresh", [b"", b"torn", "access"])
+def test_a_blob_that_does_not_open_is_an_alarm_and_changes_nothing(
+    refreshing: Refreshing, hot: Hot, neighbour: Hot, connections: Connections, network: Network, refresh: bytes | str
+) -> None:
+    connections.settle(hot, {"refresh": hot.access if isinstance(refresh, str) else refresh or b"\1"}, ())
+    torn = refreshing.row(hot)
+
+    refreshing.when_due(hot, neighbour)
+
+    assert refreshing.row(hot) == torn
+    assert refreshing.row(neighbour).version == 2
+    assert len(network.requests) == 1
+    assert refreshing.figures()["seal_broken"] == 1
+    (line,) = refreshing.lines.named("seal.broken")
+    assert (line["level"], line["connection"]) == ("ERROR", hot.connection)
+
+
+@pytest.mark.parametrize("lost", ["secret", "profile"])
+def test_an_own_app_without_its_sealed_secret_is_an_alarm(
+    journey: Journey, refreshing: Refreshing, aws: Aws, config: Config, lost: str, connections: Connections
+) -> None:
+    hot, _ = journey.connect(own=True, client=OWN)
+    if lost == "secret":
+        connections.forget_client(ref(hot))
+    else:
+        key = rows.key(hot.tenant, f"{hot.connection}#profile")
+        aws.client("dynamodb").delete_item(TableName=config.connections_table, Key=key)
+
+    refreshing.when_due(hot)
+
+    assert refreshing.row(hot) == hot
+    assert refreshing.figures()["seal_broken"] == 1
+
+
+def test_an_app_without_a_stored_secret_is_put_off(
+    refreshing: Refreshing, hot: Hot, aws: Aws, config: Config, network: Network
+) -> None:
+    aws.put_secret(config.client_secrets, "{}")
+    refreshing.wait_for(hot)
+
+    refreshing.order(hot)
+
+    assert network.requests == []
+    assert [line["cause"] for line in refreshing.lines.named("refresh.put_off")] == ["Misconfigured"]
+
+
+# The lease ------------------------------------------------------------------------------------------------------------
+
+
+def lease_of_another(connections: Connections, hot: Hot, *, now: float, until: float) -> Hot:
+    seen = connections.hot(ref(hot))
+    assert seen is not None
+    taken = connections.lease(
+        seen, attempt="another", now=Instant(int(now)), until=Instant(int(until)), ended=Instant(int(now) - 10)
+    )
+    assert isinstance(taken, Hot)
+    return taken
+
+
+def test_a_lease_is_taken_before_ninjaone_is_asked(refreshing: Refreshing, hot: Hot, network: Network) -> None:
+    seen = list[Hot]()
+    network.meanwhile.append(lambda: seen.append(refreshing.row(hot)))
+
+    refreshing.when_due(hot)
+
+    (during,) = seen
+    assert during.lease_until == refreshing.clock.now() + 250
+    assert during.attempt
+    assert (during.fence, during.version, during.tried_at) == (1, 1, refreshing.clock.now())
+
+
+def test_a_row_under_a_lease_is_left_alone_until_its_holder_is_surely_dead(
+    refreshing: Refreshing, hot: Hot, connections: Connections, network: Network, clock: Clock
+) -> None:
+    refreshing.wait_for(hot)
+    lease_of_another(connections, hot, now=clock.now(), until=clock.now() + 250)
+
+    clock.advance(260)
+    refreshing.order(hot)
+    assert network.requests == []
+
+    clock.advance(1)
+    refreshing.order(hot)
+    assert len(network.requests) == 1
+    assert refreshing.row(hot).version == 2
+
+
+def test_of_two_who_want_the_lease_at_once_one_asks_ninjaone(
+    refreshing: Refreshing, hot: Hot, connections: Connections, network: Network, clock: Clock, trouble: Trouble
+) -> None:
+    refreshing.wait_for(hot)
+    trouble.first(
+        "dynamodb.UpdateItem", lambda: lease_of_another(connections, hot, now=clock.now(), until=clock.now() + 250)
+    )
+
+    refreshing.order(hot)
+
+    assert network.requests == []
+    assert refreshing.row(hot).attempt == "another"
+
+
+def test_a_lease_on_a_row_that_is_gone_asks_nothing(
+    refreshing: Refreshing, hot: Hot, aws: Aws, config: Config, network: Network, trouble: Trouble
+) -> None:
+    refreshing.wait_for(hot)
+    key = rows.key(hot.tenant, hot.connection)
+    gone = {"TableName": config.connections_table, "Key": key}
+    trouble.first("dynamodb.UpdateItem", lambda: aws.client("dynamodb").delete_item(**gone))
+
+    refreshing.order(hot)
+
+    assert network.requests == []
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_lease_whose_acknowledgement_was_lost_is_known_as_ones_own(
+    refreshing: Refreshing, hot: Hot, trouble: Trouble, network: Network, times: int
+) -> None:
+    refreshing.wait_for(hot)
+    trouble.reply_lost("dynamodb.UpdateItem", times=times)
+
+    refreshing.order(hot)
+
+    row = refreshing.row(hot)
+    assert (row.version, row.fence) == (2, 1)
+    assert len(network.requests) == 1
+
+
+def test_a_lease_that_can_not_be_had_puts_off(
+    refreshing: Refreshing, hot: Hot, trouble: Trouble, network: Network, clock: Clock
+) -> None:
+    refreshing.wait_for(hot)
+    trouble.never_done("dynamodb.UpdateItem", times=3)
+
+    refreshing.order(hot)
+
+    assert network.requests == []
+    assert clock.slept == [0.2, 1.0]
+    assert refreshing.figures()["put_off"] == 1
+
+
+# The time left --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("seconds", "refreshed"), [(134, False), (135, True)])
+def test_a_refresh_is_begun_only_with_time_for_all_of_it(
+    refreshing: Refreshing, hot: Hot, network: Network, seconds: float, *, refreshed: bool
+) -> None:
+    refreshing.when_due(hot, seconds=seconds)
+
+    assert len(network.requests) == refreshed
+    assert is_free(refreshing.row(hot))
+    assert refreshing.figures()["put_off"] == (not refreshed)
+
+
+def test_a_lease_that_took_too_long_to_get_is_given_back_unused(
+    refreshing: Refreshing, hot: Hot, network: Network, clock: Clock, trouble: Trouble
+) -> None:
+    refreshing.wait_for(hot)
+    trouble.first("dynamodb.UpdateItem", lambda: clock.advance(20))
+
+    refreshing.order(hot, seconds=140)
+
+    row = refreshing.row(hot)
+    assert network.requests == []
+    assert is_free(row)
+    assert row.refresh_at is not None
+    assert row.refresh_at <= clock.now() + 16
+    assert refreshing.figures()["put_off"] == 1
+
+
+# The client secret ----------------------------------------------------------------------------------------------------
+
+
+def rotate(refreshing: Refreshing, aws: Aws, config: Config, *, stored: bool = True) -> None:
+    """Let the operator make a new client secret at NinjaOne, and store it or not."""
+    app = OPERATOR_APPS["eu"].client_id
+    refreshing.ninjaone.app(app).secret = NEW_SECRET
+    if stored:
+        aws.put_secret(config.client_secrets, json.dumps({app: NEW_SECRET}))
+
+
+@req("K03", "K04")
+def test_a_secret_that_was_rotated_in_flight_is_read_anew_and_tried_once_more(
+    refreshing: Refreshing, hot: Hot, aws: Aws, config: Config, network: Network
+) -> None:
+    refreshing.wait_for(hot)
+    network.meanwhile.append(lambda: rotate(refreshing, aws, config))
+
+    refreshing.order(hot)
+
+    assert [form["client_secret"] for form in network.tokens_asked] == [
+        OPERATOR_APPS["eu"].client_secret,
+        NEW_SECRET,
+    ]
+    assert refreshing.row(hot).version == 2
+    assert refreshing.is_live(hot)
+    figures = refreshing.figures()
+    assert (figures["attempts"], figures["config"], figures["renewed"]) == (2, 1, 1)
+
+
+@req("K03")
+@pytest.mark.parametrize("why_not", ["not stored", "not readable", "no time"])
+def test_a_secret_that_stays_wrong_is_not_tried_again_and_never_strikes(
+    refreshing: Refreshing,
+    hot: Hot,
+    aws: Aws,
+    config: Config,
+    network: Network,
+    trouble: Trouble,
+    clock: Clock,
+    why_not: str,
+) -> None:
+    refreshing.wait_for(hot)
+    rotate(refreshing, aws, config, stored=False)
+    if why_not == "not readable":
+        network.meanwhile.append(lambda: trouble.never_done("secretsmanager.GetSecretValue", times=9))
+    if why_not == "no time":
+        network.meanwhile += [lambda: clock.advance(30), lambda: rotate(refreshing, aws, config)]
+
+    refreshing.order(hot, seconds=140)
+
+    row = refreshing.row(hot)
+    assert len(network.requests) == 1
+    assert (row.status, row.strikes, row.version) == (Status.ACTIVE, 0, 1)
+    assert is_free(row)
+    assert [line["cause"] for line in refreshing.lines.named("brake.pulled")] == ["invalid_client"]
+
+
+def test_the_customers_own_secret_is_not_looked_up_with_the_operators(
+    journey: Journey, refreshing: Refreshing, network: Network, trouble: Trouble
+) -> None:
+    hot, _ = journey.connect(own=True, client=OWN)
+    network.requests.clear()
+    refreshing.ninjaone.app(OWN.id).secret = NEW_SECRET
+    trouble.watch("secretsmanager.GetSecretValue")
+
+    refreshing.when_due(hot)
+
+    assert len(network.requests) == 1
+    assert trouble.asked["secretsmanager.GetSecretValue"] == 0
+    assert refreshing.row(hot).status is Status.ACTIVE
+    (line,) = refreshing.lines.named("brake.pulled")
+    assert line["level"] == "WARNING"
+    assert refreshing.figures()["own_app_held"] == 1
