@@ -8,6 +8,7 @@ A refresh, as conditions on one row; ``seen`` is what the strong read found:
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -79,11 +80,14 @@ class Connections:
         return rows.hot(found) if found else None
 
     def many(self, refs: Sequence[Ref]) -> list[Hot]:
-        """Read hot rows as they are now, a hundred in one call; what is not there is left out. Raises   Busy"""
+        """Read hot rows as they are now, a hundred in one call. Raises   Busy
+
+        What is not there is left out, and so is what only another release can read: it must not hold up the rest.
+        """
         found: list[Hot] = []
         for start in range(0, len(refs), BATCH):
             keys = [rows.key(ref.tenant, ref.connection) for ref in refs[start : start + BATCH]]
-            found += [rows.hot(each) for each in self._batch(keys)]
+            found += _readable(self._batch(keys))
         return found
 
     def _batch(self, keys: list[rows.Item]) -> list[rows.Item]:
@@ -261,6 +265,12 @@ def _replacing(row: Hot) -> dict[str, Any]:
 
 RECONNECT_STEP = 100
 """How far a reconnect moves the version: refreshes of the old consent that finish meanwhile stay below it."""
+
+
+def _readable(items: list[rows.Item]) -> Iterator[Hot]:
+    for item in items:
+        with suppress(KeyError, ValueError):
+            yield rows.hot(item)
 
 
 def _pairs(items: list[rows.Item]) -> Iterator[tuple[Hot, Profile]]:
