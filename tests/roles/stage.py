@@ -68,6 +68,10 @@ class Stage:
         secrets = {OPERATOR_APPS["eu"].client_id: OPERATOR_APPS["eu"].client_secret}
         aws.put_secret(read_template.secrets[0].arn, json.dumps(secrets))
 
+    @property
+    def config(self) -> Config:
+        return Config.from_env(self._environment)
+
     def tenant(self) -> str:
         """Name a tenant that nobody else uses."""
         return f"tenant-{next(self._numbers)}"
@@ -83,7 +87,7 @@ class Stage:
             crew=Alone(),
             write=lambda line: self.lines.append(json.loads(line)),
         )
-        broker = Broker(Config.from_env(self._environment), doors)
+        broker = Broker(self.config, doors)
         return self._entries[folder].under(broker)(event, Context(self.clock, role.function.timeout))
 
     def work(self, folder: str, *bodies: str) -> None:
