@@ -27,7 +27,8 @@ class Call(Generic[T]):
 
 
 def open_session(tenant: str, wish: Opening) -> Call[ConnectSession]:
-    return Call("POST", _path(tenant, "connect-sessions"), ConnectSession.read, wish)
+    named = {name: held for name, held in wish.items() if held is not None}
+    return Call("POST", _path(tenant, "connect-sessions"), ConnectSession.read, named)
 
 
 def complete(tenant: str, session_id: str, proof: Proof) -> Call[Connection]:

@@ -5,7 +5,7 @@ import hashlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NotRequired, Required, Self, TypedDict
+from typing import Any, Literal, NotRequired, Self, TypedDict
 
 Json = Mapping[str, Any]
 Region = Literal["app", "us2", "eu", "ca", "oc", "jp", "fed"]
@@ -19,8 +19,8 @@ class ClientCredentials(TypedDict):
     client_secret: str
 
 
-class Opening(TypedDict, total=False):
-    """What a connect session is asked for.
+class Opening(TypedDict):
+    """What a connect session is asked for; None is as good as left out.
 
     end_user_id        your own name of the signed-in person; ``complete`` must name the same
     tenant_name        how the hosted page calls your customer
@@ -31,22 +31,22 @@ class Opening(TypedDict, total=False):
     client             whose NinjaOne client app; by default the operator's where there is one
     """
 
-    end_user_id: Required[str]
-    tenant_name: Required[str]
-    return_to: Required[str]
-    binding_challenge: NotRequired[str]
-    binding: NotRequired[Literal["session", "approval"]]
-    region: NotRequired[Region]
-    host: NotRequired[str]
-    scopes: NotRequired[list[Scope]]
-    label: NotRequired[str]
-    metadata: NotRequired[Mapping[str, str]]
-    connection: NotRequired[str]
-    client: NotRequired[Literal["operator", "customer"]]
-    client_credentials: NotRequired[ClientCredentials]
+    end_user_id: str
+    tenant_name: str
+    return_to: str
+    binding_challenge: NotRequired[str | None]
+    binding: NotRequired[Literal["session", "approval"] | None]
+    region: NotRequired[Region | None]
+    host: NotRequired[str | None]
+    scopes: NotRequired[list[Scope] | None]
+    label: NotRequired[str | None]
+    metadata: NotRequired[Mapping[str, str] | None]
+    connection: NotRequired[str | None]
+    client: NotRequired[Literal["operator", "customer"] | None]
+    client_credentials: NotRequired[ClientCredentials | None]
 
 
-class Proof(TypedDict, total=False):
+class Proof(TypedDict):
     """What proves that the person who came back is the one who began.
 
     ticket                  out of the return address
@@ -54,9 +54,9 @@ class Proof(TypedDict, total=False):
     confirm_account_change  a reconnect may bring another NinjaOne account
     """
 
-    end_user_id: Required[str]
-    ticket: Required[str]
-    binding_verifier: Required[str]
+    end_user_id: str
+    ticket: str
+    binding_verifier: str
     confirm_account_change: NotRequired[bool]
 
 

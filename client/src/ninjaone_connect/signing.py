@@ -58,7 +58,7 @@ class Signer:
         with _translated():
             region = (found and found[1]) or named or self._session.get_config_variable("region")
         if not region:
-            raise WrongRegion(f"{self.api_url} does not show its AWS region: give region=, or set AWS_REGION.")
+            raise WrongRegion(f"{self.api_url} does not show its AWS region: give region=, or set AWS_DEFAULT_REGION.")
         return str(region)
 
     def _frozen(self) -> ReadOnlyCredentials:

@@ -1,0 +1,78 @@
+"""A Django product whose users connect NinjaOne: add its urlpatterns and Refusals. Sign in by session["user"]."""
+
+import os
+from functools import cache
+
+import httpx
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.urls import path
+from django.utils.deprecation import MiddlewareMixin
+from django.views.decorators.http import require_POST
+
+from ninjaone_connect import Connect, NeedsReauth, NinjaOneAuth, Problem, new_verifier
+
+TENANTS = {"ana": "northwind", "ben": "southgate"}  # who works for which of your customers
+RETURN_TO, NINJAONE = os.environ.get("RETURN_TO", "main"), os.environ.get("NINJAONE", "https://{host}")
+connect = Connect(os.environ["BROKER"])
+auth = cache(lambda tenant, connection: NinjaOneAuth(connect, tenant, connection))  # keeps tokens between requests
+
+
+def signed_in(request: HttpRequest) -> tuple[str, str]:
+    if (user := request.session.get("user")) not in TENANTS:
+        raise PermissionDenied("Sign in first.")
+    return user, TENANTS[user]
+
+
+@require_POST
+def begin(request: HttpRequest) -> HttpResponse:
+    (user, tenant), mine = signed_in(request), new_verifier()
+    opened = connect.open_session(
+        tenant,
+        end_user_id=user,
+        tenant_name=tenant.title(),
+        return_to=RETURN_TO,
+        binding_challenge=mine.challenge,
+        connection=request.GET.get("connection"),  # to reconnect that one
+    )
+    request.session[opened.session_id] = mine.verifier
+    return HttpResponseRedirect(opened.connect_url)
+
+
+def come_back(request: HttpRequest) -> HttpResponse:
+    (user, tenant), asked = signed_in(request), request.GET
+    verifier = request.session.pop(asked.get("connect_session", ""), None)
+    if "error" in asked or verifier is None:
+        return HttpResponse(asked.get("error", "This connection was not begun here."), status=400)
+    made = connect.complete(
+        tenant, asked["connect_session"], end_user_id=user, ticket=asked["ticket"], binding_verifier=verifier
+    )
+    return HttpResponseRedirect(f"/ninjaone/{made.id}")
+
+
+def organizations(request: HttpRequest, connection: str) -> HttpResponse:
+    _, tenant = signed_in(request)
+    base_url = NINJAONE.format(host=connect.connection(tenant, connection).host)
+    with httpx.Client(auth=auth(tenant, connection), base_url=base_url) as ninjaone:
+        return JsonResponse(ninjaone.get("/v2/organizations").raise_for_status().json(), safe=False)
+
+
+@require_POST
+def disconnect(request: HttpRequest, connection: str) -> HttpResponse:
+    return JsonResponse({"revoked": connect.disconnect(signed_in(request)[1], connection).revoked})
+
+
+class Refusals(MiddlewareMixin):
+    def process_exception(self, _: HttpRequest, error: Exception) -> HttpResponse | None:
+        if not isinstance(error, Problem):
+            return None
+        again = f"/ninjaone/connect?connection={error.connection}" if isinstance(error, NeedsReauth) else None
+        return JsonResponse({"detail": error.detail, "reconnect": again}, status=error.status)
+
+
+urlpatterns = [
+    path("ninjaone/connect", begin),
+    path("ninjaone/return", come_back),
+    path("ninjaone/<connection>", organizations),
+    path("ninjaone/<connection>/disconnect", disconnect),
+]

@@ -1,0 +1,70 @@
+"""A Flask product whose users connect NinjaOne: flask --app flask_product run. Your sign-in sets the session's user."""
+
+import os
+from functools import cache
+from typing import Any
+
+import httpx
+from flask import Flask, abort, redirect, request, session
+from werkzeug.wrappers import Response
+
+from ninjaone_connect import Connect, NeedsReauth, NinjaOneAuth, Problem, new_verifier
+
+TENANTS = {"ana": "northwind", "ben": "southgate"}  # who works for which of your customers
+RETURN_TO, NINJAONE = os.environ.get("RETURN_TO", "main"), os.environ.get("NINJAONE", "https://{host}")
+connect = Connect(os.environ["BROKER"])
+auth = cache(lambda tenant, connection: NinjaOneAuth(connect, tenant, connection))  # keeps tokens between requests
+app = Flask(__name__)
+app.config.update(SECRET_KEY=os.environ["SECRET"], SESSION_COOKIE_SAMESITE="Lax")
+
+
+def signed_in() -> tuple[str, str]:
+    if (user := session.get("user")) not in TENANTS:
+        abort(401, "Sign in first.")
+    return user, TENANTS[user]
+
+
+@app.post("/ninjaone/connect")
+def begin() -> Response:
+    (user, tenant), mine = signed_in(), new_verifier()
+    opened = connect.open_session(
+        tenant,
+        end_user_id=user,
+        tenant_name=tenant.title(),
+        return_to=RETURN_TO,
+        binding_challenge=mine.challenge,
+        connection=request.args.get("connection"),  # to reconnect that one
+    )
+    session[opened.session_id] = mine.verifier
+    return redirect(opened.connect_url, 303)
+
+
+@app.get("/ninjaone/return")
+def come_back() -> Response:
+    (user, tenant), asked = signed_in(), request.args
+    verifier = session.pop(asked.get("connect_session", ""), None)
+    if "error" in asked or verifier is None:
+        abort(400, asked.get("error", "This connection was not begun here."))
+    made = connect.complete(
+        tenant, asked["connect_session"], end_user_id=user, ticket=asked["ticket"], binding_verifier=verifier
+    )
+    return redirect(f"/ninjaone/{made.id}", 303)
+
+
+@app.get("/ninjaone/<connection>")
+def organizations(connection: str) -> Any:
+    _, tenant = signed_in()
+    base_url = NINJAONE.format(host=connect.connection(tenant, connection).host)
+    with httpx.Client(auth=auth(tenant, connection), base_url=base_url) as ninjaone:
+        return ninjaone.get("/v2/organizations").raise_for_status().json()
+
+
+@app.post("/ninjaone/<connection>/disconnect")
+def disconnect(connection: str) -> dict[str, bool]:
+    return {"revoked": connect.disconnect(signed_in()[1], connection).revoked}
+
+
+@app.errorhandler(Problem)
+def refused(problem: Problem) -> tuple[dict[str, str | None], int]:
+    again = f"/ninjaone/connect?connection={problem.connection}" if isinstance(problem, NeedsReauth) else None
+    return {"detail": problem.detail, "reconnect": again}, problem.status
