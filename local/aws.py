@@ -7,6 +7,7 @@ by the world's clock, keys and secrets have the ARNs that the template resolves 
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from functools import cache
 from threading import RLock
 from types import TracebackType
@@ -49,7 +50,7 @@ class Aws:
             opening.enter_context(mock_aws())
             opening.enter_context(_one_call_at_a_time(self._lock))
             opening.enter_context(_queues_by(self._now))
-            opening.enter_context(_one_record_for_one_write())
+            opening.enter_context(_one_record_for_one_write(self._now))
             opening.enter_context(patch.object(moto.kms.models, "generate_private_key", _no_private_key))
             self._make()
             self._opened = opening.pop_all()
@@ -252,8 +253,11 @@ def _queues_by(now: Callable[[], float]) -> Iterator[None]:
 
 
 @contextmanager
-def _one_record_for_one_write() -> Iterator[None]:
-    """Let an update that makes a row put one record on the stream; moto puts one of the bare key before it."""
+def _one_record_for_one_write(now: Callable[[], float]) -> Iterator[None]:
+    """Let an update that makes a row put one record on the stream; moto puts one of the bare key before it.
+
+    now   the clock by which records are dated
+    """
     shard = moto.dynamodb.models.table.StreamShard
     original = shard.add
 
@@ -261,6 +265,8 @@ def _one_record_for_one_write() -> Iterator[None]:
         if old is None and self.items and _is_bare_insert(self.items[-1].record["dynamodb"], new):
             self.items.pop()
         original(self, old, new)
+        dated = datetime.fromtimestamp(now(), UTC)
+        self.items[-1].record["dynamodb"]["ApproximateCreationDateTime"] = dated
 
     with patch.object(shard, "add", add):
         yield

@@ -3,10 +3,11 @@
 import os
 import socket
 import struct
+from collections.abc import Iterable
 from threading import Thread
 from types import TracebackType
 from typing import NoReturn, Self
-from wsgiref.types import WSGIApplication
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -36,6 +37,18 @@ class Server:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class Later:
+    """An address that is open before what answers there exists."""
+
+    app: WSGIApplication | None = None
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if self.app is None:
+            start_response("503 Service Unavailable", [("Content-Length", "0")])
+            return [b""]
+        return self.app(environ, start_response)
 
 
 def serve(app: WSGIApplication, port: int = 0) -> Server:

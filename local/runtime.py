@@ -22,6 +22,10 @@ class Throttled(Exception):
     """As many calls as the function is allowed run already."""
 
 
+class ExitError(Exception):
+    """The process ended in the middle of a call. Lambda calls it the same."""
+
+
 class GaveUp(Exception):
     """The caller waited as long as it waits; the function goes on."""
 
@@ -102,11 +106,14 @@ class Runtime:
         return self._start()
 
     def _run(self, entry: Entry, event: str, answer: Future[str]) -> None:
+        survives = True
         try:
             answer.set_result(json.dumps(entry(json.loads(event), Context(self.function))))
         except BaseException as error:  # noqa: BLE001 - the platform reports whatever a function raises
-            answer.set_exception(error)
+            survives = isinstance(error, Exception)  # anything else ends the process, and with it the environment
+            answer.set_exception(error if survives else ExitError())
         finally:
             with self._lock:
                 self._busy -= 1
-                self._idle.append(entry)
+                if survives:
+                    self._idle.append(entry)

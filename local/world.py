@@ -16,7 +16,6 @@ from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from botocore.credentials import Credentials
 
@@ -29,13 +28,16 @@ from local.clock import Clock
 from local.detour import Detour
 from local.gateway import Gateway
 from local.guard import Ledger, Role
-from local.http import serve
+from local.http import Later, serve
+from local.mortal import Reaper
 from local.ninjaone import NinjaOne, seed
 from local.ninjaone.front import create_app as ninjaone_app
 from local.ninjaone.seed import OPERATOR_APPS
+from local.product import showroom
 from local.pumps import POLLED, Pump, Pumping, QueuePump, SchedulePump, StreamPump
 from local.runtime import Entry, Runtime
 from local.shapes import Feed, Function
+from local.showroom import Showroom
 from local.sigv4 import DEMO, Principal
 from local.template import Template, TemplateFault, read
 
@@ -56,10 +58,13 @@ class World:
     account      AWS in memory
     aws          its clients by service, able to do everything
     clock        the time of broker and NinjaOne, to be moved
+    detour       where NinjaOne's hosts are found instead
     template     template.yaml, read
     log_lines    what functions wrote, newest last
     failures     functions that raised, ran out of time or were throttled, as (folder, what)
     ledger       which statements of which roles were used, and what was refused
+    reaper       kills a refresh at its worst instant
+    showroom     what a person sees of all this
     """
 
     def __init__(
@@ -91,6 +96,7 @@ class World:
         self._opened = ExitStack()
         self.clock = Clock()
         self.ledger = Ledger()
+        self.reaper = Reaper()
         self.log_lines: deque[str] = deque(maxlen=LINES_KEPT)
         self.failures: deque[tuple[str, str]] = deque(maxlen=LINES_KEPT)
 
@@ -106,6 +112,7 @@ class World:
             self.account = opening.enter_context(Aws(self.template, self.clock.now))
             self.aws = self.account.client
             self._store_secrets()
+            self.showroom = opening.enter_context(Showroom(self, asks=self._pumps))
             self._assemble(doors)
             if self._pumps:
                 opening.enter_context(Pumping([*self._feeds, *self._schedules]))
@@ -145,19 +152,19 @@ class World:
 
     # Putting it together ------------------------------------------------------------------------------------
 
-    def _listen(self, opening: ExitStack) -> dict[str, "_Later"]:
+    def _listen(self, opening: ExitStack) -> dict[str, Later]:
         """Open the four addresses, so that each part can be told of the others before it exists."""
         doors, urls = {}, {"ninjaone": self._provider}
         for number, part in enumerate(PARTS):
             if not urls.get(part):
-                doors[part] = _Later()
+                doors[part] = Later()
                 urls[part] = self._serve(opening, doors[part], self._port + number if self._port else 0)
         self.connect_url, self.api_url, self.product_url = urls["connect"], urls["api"], urls["product"]
         self.ninjaone_url = urls["ninjaone"]
         return doors
 
     @staticmethod
-    def _serve(opening: ExitStack, door: "_Later", port: int) -> str:
+    def _serve(opening: ExitStack, door: Later, port: int) -> str:
         try:
             return opening.enter_context(serve(door, port)).url
         except OSError as error:
@@ -169,10 +176,14 @@ class World:
         apps = {} if self._provider else OPERATOR_APPS
         return {
             "ProductName": product.PRODUCT_NAME,
-            "ReturnUrls": f"{product.RETURN_KEY}={self.product_url}/ninjaone/return",
+            "ReturnUrls": f"{product.RETURN_KEY}={self.product_url}/ninjaone/return{self._example()}",
             "ClientIds": ",".join(f"{region}={app.client_id}" for region, app in apps.items()),
             "ApprovalBinding": "allowed",
         } | self._parameters
+
+    def _example(self) -> str:
+        """List one more address to return to, for a product of one's own on the next port: see examples/."""
+        return f",example=http://127.0.0.1:{self._port + len(PARTS)}/ninjaone/return" if self._port else ""
 
     def _store_secrets(self) -> None:
         """Store what an operator stores after the deployment: the secrets of the client apps."""
@@ -180,10 +191,10 @@ class World:
         (secret,) = self.template.secrets
         self.account.put_secret(secret.arn, json.dumps({} if self._provider else secrets))
 
-    def _assemble(self, doors: Mapping[str, "_Later"]) -> None:
+    def _assemble(self, doors: Mapping[str, Later]) -> None:
         suffixes = next(iter(self.template.functions.values())).environment["BRANDED_SUFFIXES"]
         domains = ("ninjarmm.com", *suffixes.split(","))
-        self._detour = Detour(self.ninjaone_url, domains, prefixed=not self._provider)
+        self.detour = Detour(self.ninjaone_url, domains, prefixed=not self._provider)
         self.ninjaone = NinjaOne(self.clock.now, os.urandom)
         seed(self.ninjaone, self.connect_url)
         entries = entries_of(self.template)
@@ -196,13 +207,15 @@ class World:
         self._feeds = [self._feed(feed) for feed in self.template.feeds]
         self._schedules = self._scheduled()
         for api in self.template.apis:
-            gateway = Gateway(api, self._runtimes.values(), self._principals, rewrite=self._detour.text)
+            gateway = Gateway(api, self._runtimes.values(), self._principals, rewrite=self.detour.text)
             doors["api" if api.signed else "connect"].app = gateway
-        doors["product"].app = product.create_app(
-            self.api_url, self.connect_url, self.credentials, self._detour.text, now=self.clock.now
+        site = product.create_app(
+            self.api_url, self.connect_url, self.credentials, self.detour.text, now=self.clock.now
         )
+        doors["product"].app = site
         if "ninjaone" in doors:
             doors["ninjaone"].app = ninjaone_app(self.ninjaone)
+            showroom.mount(site, self.showroom)
 
     def _environment(self, function: Function) -> dict[str, str]:
         """Give a function its variables, with the local addresses in place of AWS's."""
@@ -224,14 +237,16 @@ class World:
             clock=self.clock,
             entropy=os.urandom,
             aws=lambda service: self.account.client(service, role),
-            transport=lambda: self._detour.transport,
+            transport=lambda: self.detour.transport,
             crew=Threads(),
             write=self._log,
         )
-        return Broker(Config.from_env(self._environment(function)), doors)
+        mortal = self.reaper.doors(doors) if function.folder == "refresh" else doors
+        return Broker(Config.from_env(self._environment(function)), mortal)
 
     def _log(self, line: str) -> None:
         self.log_lines.append(line)
+        self.showroom.hear(line)
         if self._write:
             self._write(line)
 
@@ -267,18 +282,6 @@ class World:
             for schedule in function.schedules
             if schedule.enabled
         ]
-
-
-class _Later:
-    """An address that is open before what answers there exists."""
-
-    app: WSGIApplication | None = None
-
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if self.app is None:
-            start_response("503 Service Unavailable", [("Content-Length", "0")])
-            return [b""]
-        return self.app(environ, start_response)
 
 
 def entries_of(template: Template) -> dict[str, Any]:

@@ -53,8 +53,8 @@ class Backend:
     def connection(self, tenant: str, connection: str) -> Json:
         return self._call("GET", f"/v1/tenants/{tenant}/connections/{connection}")
 
-    def token(self, tenant: str, connection: str) -> Json:
-        return self._call("POST", f"/v1/tenants/{tenant}/connections/{connection}/token", {})
+    def token(self, tenant: str, connection: str, **wish: int) -> Json:
+        return self._call("POST", f"/v1/tenants/{tenant}/connections/{connection}/token", wish)
 
     def approve(self, tenant: str, connection: str) -> Json:
         return self._call("POST", f"/v1/tenants/{tenant}/connections/{connection}/approve", {})

@@ -1,0 +1,105 @@
+"""Environments that can be killed at the worst instant: NinjaOne has answered, and nothing is saved yet.
+
+A thread cannot be killed from outside, but all that an environment does to the world goes through its doors:
+behind a dead one's doors nothing happens any more, whatever its code still tries.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from threading import Lock
+from typing import Any
+
+import httpx
+
+from broker.edge.wiring import Doors
+
+
+class Killed(BaseException):
+    """The process ends here. No `Exception`, so that no code of the function's can take it for an error."""
+
+
+class Reaper:
+    """Kills the next environment that gets an answer of NinjaOne's."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._waiting = False
+
+    @property
+    def waiting(self) -> bool:
+        """Say whether it waits for its victim."""
+        return self._waiting
+
+    def wait(self) -> None:
+        """Take the next one that gets an answer."""
+        self._waiting = True
+
+    def strikes(self) -> bool:
+        """Say, once, that this is the one."""
+        with self._lock:
+            was, self._waiting = self._waiting, False
+        return was
+
+    def doors(self, doors: Doors) -> Doors:
+        """Give an environment doors that close behind it when it dies."""
+        life = _Life()
+        inner = doors.transport()
+        return replace(
+            doors,
+            clock=_Door(life, doors.clock),
+            aws=lambda service: _Door(life, doors.aws(service)),
+            transport=lambda: lambda: _Wire(life, inner(), self.strikes),
+            write=_Door(life, doors).write,
+        )
+
+
+class _Life:
+    """What the threads of one environment share."""
+
+    def __init__(self) -> None:
+        self._over = False
+
+    def end(self) -> None:
+        """Raises   Killed"""
+        self._over = True
+        raise Killed
+
+    def check(self) -> None:
+        """Raises   Killed"""
+        if self._over:
+            raise Killed
+
+
+class _Door:
+    """Something outside, as long as the environment lives."""
+
+    def __init__(self, life: _Life, outside: Any) -> None:
+        self._life, self._outside = life, outside
+
+    def __getattr__(self, name: str) -> Any:
+        self._life.check()
+        return getattr(self._outside, name)
+
+    def write(self, line: str) -> None:
+        """Write a line, unless the process is no more."""
+        self._life.check()
+        self._outside.write(line)
+
+
+class _Wire(httpx.BaseTransport):
+    """The way to NinjaOne, on which an environment may die once the whole answer has arrived."""
+
+    def __init__(self, life: _Life, inner: httpx.BaseTransport, strikes: Callable[[], bool]) -> None:
+        self._life, self._inner, self._strikes = life, inner, strikes
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        self._life.check()
+        response = self._inner.handle_request(request)
+        if self._strikes():
+            response.read()
+            response.close()
+            self._life.end()
+        return response
+
+    def close(self) -> None:
+        self._inner.close()

@@ -1,0 +1,284 @@
+"""The showroom: its switches do what they say, its pictures and figures say what happened, and no secret shows."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import httpx
+import pytest
+from botocore.credentials import Credentials
+
+from local.board import TROUBLES
+from local.http import serve
+from local.mortal import Killed, Reaper
+from local.ninjaone.seed import OPERATOR_APPS
+from local.product import create_app
+from local.product.showroom import span
+from local.runtime import Failed, Runtime
+from local.visitor import Visitor, words
+from local.world import World
+from tests.local.test_world import connected
+
+TO_RENEWAL = "50 minutes"
+DEAD = "calls good tokens dead"
+FIGURES = ("given", "waited", "needs_customer", "not_yet", "otherwise")
+
+
+@dataclass(frozen=True)
+class Guest:
+    """Somebody in the showroom of a world that works only when told."""
+
+    world: World
+    visitor: Visitor
+
+    def press(self, *buttons: str) -> None:
+        """Press one after the other; after each, all that is due is done."""
+        for button in buttons:
+            self.visitor.submit(button)
+            assert self.visitor.arrive().status == 200
+            self.world.pump()
+        self.look()
+
+    def look(self) -> None:
+        assert self.visitor.open(f"{self.world.product_url}/showroom").status == 200
+
+    def happened(self) -> list[str]:
+        """Read the first timeline's table, oldest first, without the guest's own doings."""
+        rows = [words(row) for row in self.visitor.page.html.css(".lane tbody tr td:nth-child(2)")]
+        return [row for row in reversed(rows) if not row.startswith(("clock", "switch"))]
+
+    def drawn(self) -> list[str]:
+        """Read the names under the first picture."""
+        return [words(name) for name in self.visitor.page.html.css(".lane svg .kind")]
+
+    def status(self) -> str:
+        return words(self.visitor.page.html.css_first(".lane .chip"))
+
+    def figures(self) -> dict[str, int]:
+        """Give what the latest tally counted, without zeros."""
+        tally = self.world.showroom.tallies[-1]
+        return {name: getattr(tally, name) for name in FIGURES if getattr(tally, name)}
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with World(pumps=False) as made:
+        yield made
+
+
+@pytest.fixture
+def ana(world: World) -> Iterator[Guest]:
+    connected(world)
+    world.pump()
+    with Visitor() as visitor:
+        visitor.open(world.product_url)
+        visitor.submit("Ana")
+        visitor.arrive()
+        guest = Guest(world, visitor)
+        guest.look()
+        yield guest
+
+
+def test_what_is_switched_on_is_shown_until_the_connection_has_recovered(ana: Guest) -> None:
+    assert (ana.happened(), ana.status()) == (["issued"], "Active")
+
+    ana.press(DEAD, TO_RENEWAL, "2 minutes")
+    failed = "failed dead: invalid_token"
+    assert ana.happened() == ["issued", failed, failed, "needs reauth revoked"]
+    assert ana.status() == "Reconnect needed"
+
+    ana.press("All is well", "1 day")
+    assert ana.happened()[4:] == ["refreshed version 2", "recovered"]
+    assert ana.status() == "Active"
+
+
+def test_the_picture_says_what_the_table_beside_it_says(ana: Guest) -> None:
+    ana.press("It fails inside", TO_RENEWAL, "All is well", "10 minutes")
+
+    assert ana.drawn() == ["issued", "switch", "clock", "failed", "switch", "clock", "refreshed"]
+    assert [row.split()[0] for row in ana.happened()] == ["issued", "failed", "refreshed"]
+    [picture] = ana.visitor.page.html.css(".lane svg")
+    assert picture.attributes["aria-label"] == ", ".join(ana.drawn())
+    assert len(picture.css("line.band.active")) == len(ana.drawn())
+
+
+def test_a_refresher_that_is_killed_takes_the_only_new_token_with_it_and_the_state_says_so(ana: Guest) -> None:
+    ana.press("Kill the next refresh", TO_RENEWAL)
+    assert ana.happened() == ["issued", "killed between NinjaOne’s answer and the save"]
+    [grant] = ana.world.ninjaone.oracle.grants()
+    assert len(grant.refresh_tokens) == 2
+    assert list(ana.world.failures) == [("refresh", "Failed: ExitError")]
+
+    ana.press("10 minutes", "2 minutes")
+    assert ana.happened()[-1] == "needs reauth lost_in_rotation"
+    assert not ana.world.showroom.kills
+
+
+def test_a_killed_refresher_costs_nothing_where_ninjaone_lets_the_old_token_live(ana: Guest) -> None:
+    ana.world.ninjaone.switches.update({"rotation": "static_same_token"})
+    ana.press("Kill the next refresh", TO_RENEWAL, "10 minutes")
+
+    assert ana.happened() == ["issued", "killed between NinjaOne’s answer and the save", "refreshed version 2"]
+    assert ana.status() == "Active"
+
+
+@pytest.mark.parametrize("name", [name for name, trouble in TROUBLES.items() if trouble.fault and name != "slow"])
+def test_each_trouble_lets_refreshes_fail_and_costs_a_caller_nothing_while_the_token_lasts(
+    ana: Guest, name: str
+) -> None:
+    ana.press(TROUBLES[name].title, TO_RENEWAL)
+    ana.world.showroom.ask()
+
+    assert ana.happened()[1].startswith("failed")
+    assert ana.figures() == {"given": 1}
+    assert ana.world.showroom.tallies[-1].trouble == TROUBLES[name].title
+
+
+def test_when_answers_are_lost_the_caller_is_told_to_reconnect(ana: Guest) -> None:
+    ana.press("Answers get lost", TO_RENEWAL, "All is well", "10 minutes", "10 minutes")
+    assert ana.happened()[-1] == "needs reauth lost_in_rotation"
+    ana.press("1 day")
+    ana.world.showroom.ask()
+
+    assert ana.figures() == {"needs_customer": 1}
+
+
+def test_a_new_secret_that_nobody_told_pauses_the_app_until_it_is_stored(ana: Guest) -> None:
+    ana.press("The secret is wrong", TO_RENEWAL)
+    assert (ana.happened()[-1], ana.status()) == ("paused invalid_client", "Paused")
+
+    ana.press("All is well", "10 minutes")
+    assert ana.happened()[-2:] == ["refreshed version 2", "resumed"]
+    assert ana.status() == "Active"
+
+
+def test_tokens_of_a_minute_are_refreshed_again_and_again(ana: Guest) -> None:
+    ana.press("Tokens of 60 seconds", TO_RENEWAL, "2 minutes", "2 minutes")
+    ana.world.showroom.ask()
+
+    assert ana.happened() == ["issued", *(f"refreshed version {number}" for number in (2, 3, 4))]
+    assert ana.world.showroom.tallies[-1].least in range(50, 61)
+    ana.press("Tokens of an hour", "2 minutes")
+    ana.world.showroom.ask()
+    assert ana.world.showroom.tallies[-1].least in range(3000, 3601)
+
+
+def test_the_end_of_consent_is_announced_as_days_go_by(ana: Guest) -> None:
+    ana.press(*["7 days"] * 3)
+
+    assert ana.happened()[-2:] == ["refreshed version 4", "consent ending"]
+
+
+def test_a_timeline_begins_with_its_connection_and_ends_with_it(ana: Guest) -> None:
+    ana.press("1 day")
+    connection = connected(ana.world)
+    ana.visitor.open(f"{ana.world.product_url}/connections/{connection}")
+    ana.visitor.submit("Disconnect")
+    ana.visitor.arrive()
+    ana.world.pump()
+    ana.look()
+
+    lanes = [[words(name) for name in lane.css("svg .kind")] for lane in ana.visitor.page.html.css(".lane")]
+    assert ["issued", "disconnected"] in lanes
+    assert any(lane[:2] == ["issued", "clock"] for lane in lanes)
+    ana.world.showroom.ask()
+    assert sum(ana.figures().values()) == 1
+
+
+def test_nothing_secret_is_on_the_page(ana: Guest) -> None:
+    for trouble in TROUBLES.values():
+        if not trouble.seconds:
+            ana.press(trouble.title, TO_RENEWAL)
+    ana.visitor.open(f"{ana.world.product_url}/showroom/live")
+
+    state = ana.world.ninjaone.state
+    known = {*state.refresh_tokens, *state.access_tokens, *state.codes}
+    known |= {app.secret for app in state.apps.values() if app.secret}
+    known |= {app.client_secret for app in OPERATOR_APPS.values()} | {ana.world.credentials.secret_key}
+    shown = "".join(page.answer.text for page in ana.visitor.pages)
+    assert len(known) > 10
+    assert [secret for secret in known if secret in shown] == []
+
+
+def test_a_tenant_sees_its_own_connections_only(ana: Guest) -> None:
+    ana.visitor.open(f"{ana.world.product_url}/sign-in")
+    ana.visitor.submit("Chloe")
+    ana.visitor.arrive()
+    ana.look()
+
+    assert "Nothing is connected yet" in ana.visitor.page.text
+    assert "Main account" not in ana.visitor.page.text
+
+
+def test_nobody_gets_in_before_signing_in(world: World) -> None:
+    with Visitor() as stranger:
+        assert stranger.open(f"{world.product_url}/showroom").heading == "Sign in"
+        assert stranger.open(f"{world.product_url}/showroom/live").heading == "Sign in"
+
+
+@pytest.mark.parametrize(("form", "field"), [("trouble", "trouble"), ("travel", "step")])
+def test_a_switch_that_does_not_exist_is_refused_and_changes_nothing(ana: Guest, form: str, field: str) -> None:
+    token = ana.visitor.page.form("All is well").untouched["form_token"]
+    before = ana.world.clock.offset, len(ana.world.showroom.tallies)
+
+    page = ana.visitor.post(f"{ana.world.product_url}/showroom/{form}", {"form_token": token, field: "mischief"})
+
+    assert page.status == 400
+    assert (ana.world.clock.offset, len(ana.world.showroom.tallies)) == before
+
+
+def test_a_product_by_itself_has_no_showroom() -> None:
+    with serve(create_app("http://127.0.0.1:9", "http://127.0.0.1:9", Credentials("AKIDEXAMPLE", "secret"))) as server:
+        assert httpx.get(f"{server.url}/showroom", trust_env=False).status_code == 404
+
+
+def test_behind_the_doors_of_a_dead_environment_nothing_happens_any_more(world: World) -> None:
+    lines: list[str] = []
+    reaper = Reaper()
+    inner = httpx.MockTransport(lambda _: httpx.Response(200, text="an answer"))
+    outside = replace(world.broker_for("token").doors, transport=lambda: lambda: inner, write=lines.append)
+    doors, other = reaper.doors(outside), reaper.doors(outside)
+    dynamodb = doors.aws("dynamodb")
+    reaper.wait()
+
+    with httpx.Client(transport=doors.transport()()) as client:
+        for _ in range(2):
+            with pytest.raises(Killed):
+                client.get("https://eu.ninjarmm.com/")
+    with pytest.raises(Killed):
+        doors.clock.now()
+    with pytest.raises(Killed):
+        dynamodb.list_tables()
+    with pytest.raises(Killed):
+        doors.write("late")
+    other.write("alive")
+    with httpx.Client(transport=other.transport()()) as client:
+        assert client.get("https://eu.ninjarmm.com/").text == "an answer"
+    assert lines == ["alive"]
+
+
+def test_an_environment_whose_process_ended_is_not_used_again(world: World) -> None:
+    started: list[int] = []
+
+    def start() -> Any:
+        started.append(len(started))
+
+        def entry(_event: dict[str, Any], _context: object) -> int:
+            if started == [0]:
+                raise Killed
+            return started[-1]
+
+        return entry
+
+    runtime = Runtime(world.template.functions["token"], start)
+
+    with pytest.raises(Failed, match="ExitError"):
+        runtime.invoke({})
+    assert [runtime.invoke({}), runtime.invoke({})] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "written"), [(0, ""), (59, "59 s"), (3661, "1 h 1 min"), (86_400 * 21, "21 d"), (90_000, "1 d 1 h")]
+)
+def test_how_long_it_took_is_written_in_its_two_greatest_units(seconds: int, written: str) -> None:
+    assert span(seconds) == written
