@@ -1,0 +1,458 @@
+"""Keeping what NinjaOne gave: in the row, else in the rescue store, else sealed in the log; never nowhere."""
+
+import base64
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from broker import policy
+from broker.adapters import rows
+from broker.adapters.connections import Connections
+from broker.adapters.queues import Why
+from broker.adapters.rescue import Rescue, Rescued
+from broker.adapters.seal import Seal, connection_spot
+from broker.config import Config
+from broker.edge.wiring import Broker
+from broker.model import Hot, Instant, Purpose, Reason, Status
+from broker.secret import Secret
+from local.aws import Aws
+from local.ninjaone.faults import Fault
+from local.ninjaone.seed import OPERATOR_APPS
+from tests.requirements import req
+from tests.unit.journey import Journey, ref
+from tests.unit.refreshing import Refreshing
+from tests.unit.surroundings import Clock, Lines, Network, Trouble
+
+DAY = 86_400
+APP = OPERATOR_APPS["eu"].client_id
+
+
+@pytest.fixture
+def hot(journey: Journey, network: Network) -> Hot:
+    made, _ = journey.connect()
+    network.requests.clear()
+    return made
+
+
+@pytest.fixture
+def rescue(aws: Aws, config: Config) -> Rescue:
+    return Rescue(aws.client("s3"), config.rescue_bucket)
+
+
+def is_save(body: dict[str, Any]) -> bool:
+    """Tell the save from the lease, which writes the same row."""
+    return "#access = :access" in body.get("UpdateExpression", "")
+
+
+def is_free(row: Hot) -> bool:
+    return row.lease_until is None and row.attempt is None
+
+
+# Saving ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("times", [1, 2, 5])
+def test_a_save_whose_acknowledgement_was_lost_is_known_as_done(
+    refreshing: Refreshing, hot: Hot, trouble: Trouble, network: Network, times: int
+) -> None:
+    refreshing.wait_for(hot)
+    trouble.reply_lost("dynamodb.UpdateItem", times=times, only=is_save)
+
+    refreshing.order(hot)
+
+    assert (refreshing.row(hot).version, refreshing.is_live(hot)) == (2, True)
+    assert len(network.requests) == 1
+    assert refreshing.figures()["sunk"] == 0
+    assert len(refreshing.lines.named("refresh.done")) == 1
+
+
+def test_a_store_that_refuses_for_a_while_gets_the_tokens_in_the_end(
+    refreshing: Refreshing, hot: Hot, trouble: Trouble, clock: Clock
+) -> None:
+    refreshing.wait_for(hot)
+    trouble.never_done("dynamodb.UpdateItem", times=6, only=is_save)
+
+    refreshing.order(hot)
+
+    assert clock.slept == [0.1, 0.2, 0.4, 0.8, 1.6, 3.0]
+    assert (refreshing.row(hot).version, refreshing.is_live(hot)) == (2, True)
+
+
+def test_a_store_that_refuses_to_the_end_leaves_the_tokens_to_the_rescue_store_in_time(
+    refreshing: Refreshing, hot: Hot, trouble: Trouble, rescue: Rescue, seal: Seal, clock: Clock
+) -> None:
+    refreshing.wait_for(hot)
+    begun = clock.now()
+    trouble.never_done("dynamodb.UpdateItem", times=999, only=is_save)
+
+    refreshing.order(hot)
+
+    kept = rescue.get(ref(hot), 1)
+    row = refreshing.row(hot)
+    assert kept is not None
+    spot = connection_spot(hot.tenant, hot.connection, 2)
+    newest = seal.open(kept.refresh, Purpose.REFRESH, spot).reveal()
+    assert not refreshing.ninjaone.oracle.why_dead(newest)
+    assert (row.version, row.lease_until) == (1, begun + 250)
+    assert clock.now() - begun <= 180 - 15 - 10
+    assert refreshing.figures()["sunk"] == 1
+    assert [line["level"] for line in refreshing.lines.named("refresh.sunk")] == ["ERROR"]
+
+
+def test_rescued_tokens_are_adopted_instead_of_presenting_the_old_one(
+    refreshing: Refreshing, hot: Hot, trouble: Trouble, rescue: Rescue, network: Network, clock: Clock
+) -> None:
+    refreshing.wait_for(hot)
+    trouble.never_done("dynamodb.UpdateItem", times=60, only=is_save)
+    refreshing.order(hot)
+    trouble.end()
+
+    clock.advance(261)
+    refreshing.order(hot)
+
+    row = refreshing.row(hot)
+    assert len(network.requests) == 1
+    assert (row.version, row.status) == (2, Status.ACTIVE)
+    assert is_free(row)
+    assert refreshing.is_live(hot)
+    assert rescue.get(ref(hot), 1) is None
+    assert refreshing.figures()["rescued"] == 1
+    refreshing.when_due(hot)
+    assert refreshing.row(hot).version == 3
+
+
+def test_a_rescue_store_that_refuses_for_a_moment_is_asked_again(
+    refreshing: Refreshing, hot: Hot, trouble: Trouble, rescue: Rescue
+) -> None:
+    refreshing.wait_for(hot)
+    trouble.never_done("dynamodb.UpdateItem", times=999, only=is_save)
+    trouble.never_done("s3.PutObject", times=3)
+
+    refreshing.order(hot)
+
+    assert rescue.get(ref(hot), 1) is not None
+    assert refreshing.figures()["unsaved"] == 0
+
+
+def test_when_both_stores_refuse_the_tokens_are_in_the_log_sealed(
+    refreshing: Refreshing, hot: Hot, trouble: Trouble, seal: Seal, clock: Clock
+) -> None:
+    refreshing.wait_for(hot)
+    begun = clock.now()
+    trouble.never_done("dynamodb.UpdateItem", times=999, only=is_save)
+    trouble.never_done("s3.PutObject", times=999)
+
+    refreshing.order(hot)
+
+    (line,) = refreshing.lines.named("refresh.unsaved")
+    sealed = base64.b64decode(line["sealed_refresh"])
+    newest = seal.open(sealed, Purpose.REFRESH, connection_spot(hot.tenant, hot.connection, 2)).reveal()
+    assert not refreshing.ninjaone.oracle.why_dead(newest)
+    assert (line["level"], line["tenant"], line["connection"], line["version"]) == (
+        "ERROR", hot.tenant, hot.connection, 1,
+    )  # fmt: skip
+    assert newest not in "".join(refreshing.lines.text)
+    assert refreshing.figures()["unsaved"] == 1
+    assert clock.now() - begun <= 180 - 10
+
+
+# The rescue store -----------------------------------------------------------------------------------------------------
+
+
+def in_doubt(refreshing: Refreshing, hot: Hot) -> None:
+    """Let an attempt end without a clear answer: now there may be a rescued token."""
+    refreshing.ninjaone.faults.plan(Fault("html_502"))
+    refreshing.when_due(hot)
+    refreshing.clock.advance(90)
+
+
+def test_a_rescue_store_that_can_not_be_read_keeps_the_token_from_being_presented(
+    refreshing: Refreshing, hot: Hot, trouble: Trouble, network: Network, clock: Clock
+) -> None:
+    in_doubt(refreshing, hot)
+    trouble.never_done("s3.GetObject")
+
+    refreshing.order(hot)
+
+    assert len(network.requests) == 1
+    assert is_free(refreshing.row(hot))
+    assert refreshing.figures()["put_off"] == 1
+    clock.advance(60)
+    refreshing.order(hot)
+    assert (refreshing.row(hot).version, refreshing.row(hot).doubt) == (2, False)
+
+
+def test_a_rescued_object_of_foreign_make_keeps_the_token_from_being_presented(
+    refreshing: Refreshing, hot: Hot, aws: Aws, config: Config, network: Network
+) -> None:
+    in_doubt(refreshing, hot)
+    name = f"rescue/{hot.tenant}/{hot.connection}/1"
+    aws.client("s3").put_object(Bucket=config.rescue_bucket, Key=name, Body=b"{}")
+
+    refreshing.order(hot)
+
+    assert len(network.requests) == 1
+    assert refreshing.figures()["seal_broken"] == 1
+
+
+def rescued(refreshing: Refreshing, hot: Hot, seal: Seal, *, version: int = 1) -> Rescued:
+    """Seal what an earlier attempt might have got."""
+    spot = connection_spot(hot.tenant, hot.connection, version + 1)
+    token = refreshing.ninjaone.oracle.chain(refreshing.ninjaone.oracle.grants()[0].id)[-1]
+    now = int(refreshing.clock.now())
+    return Rescued(
+        access=seal.seal(seal.key(Purpose.ACCESS), Secret("access"), spot),
+        refresh=seal.seal(seal.key(Purpose.REFRESH), Secret(token), spot),
+        expires_at=Instant(now + 3600),
+        scope=frozenset({"monitoring", "management"}),
+        sent_at=Instant(now),
+    )
+
+
+def test_an_orphan_that_the_sweep_found_is_adopted(
+    refreshing: Refreshing, hot: Hot, rescue: Rescue, seal: Seal, network: Network
+) -> None:
+    rescue.put(ref(hot), 1, rescued(refreshing, hot, seal))
+
+    refreshing.order(hot, why=Why.RESCUE)
+
+    assert network.requests == []
+    assert refreshing.row(hot).version == 2
+    assert rescue.get(ref(hot), 1) is None
+
+
+def test_an_orphan_older_than_the_row_is_dropped_and_nothing_is_presented(
+    refreshing: Refreshing, hot: Hot, rescue: Rescue, seal: Seal, network: Network
+) -> None:
+    refreshing.when_due(hot)
+    rescue.put(ref(hot), 1, rescued(refreshing, hot, seal))
+    before = refreshing.row(hot)
+
+    refreshing.clock.advance(120)
+    refreshing.order(hot, why=Why.RESCUE)
+
+    after = refreshing.row(hot)
+    assert len(network.requests) == 1
+    assert rescue.get(ref(hot), 1) is None
+    assert replace(after, fence=before.fence, tried_at=before.tried_at) == before
+
+
+def test_an_adoption_that_the_store_refuses_leaves_the_tokens_where_they_are(
+    refreshing: Refreshing, hot: Hot, rescue: Rescue, seal: Seal, trouble: Trouble
+) -> None:
+    rescue.put(ref(hot), 1, rescued(refreshing, hot, seal))
+    trouble.never_done("dynamodb.UpdateItem", times=999, only=is_save)
+
+    refreshing.order(hot, why=Why.RESCUE)
+
+    assert rescue.get(ref(hot), 1) is not None
+    assert refreshing.figures()["put_off"] == 1
+
+
+def test_an_adoption_into_a_connection_that_ended_meanwhile_does_nothing(
+    refreshing: Refreshing, hot: Hot, rescue: Rescue, seal: Seal, trouble: Trouble, broker: Broker
+) -> None:
+    rescue.put(ref(hot), 1, rescued(refreshing, hot, seal))
+    trouble.first("s3.GetObject", lambda: broker.disconnect(ref(hot)))
+
+    refreshing.order(hot, why=Why.RESCUE)
+
+    row = refreshing.row(hot)
+    assert (row.status, row.refresh) == (Status.DISCONNECTED, None)
+
+
+# Overtaken ------------------------------------------------------------------------------------------------------------
+
+
+@req("I06")
+def test_a_refresh_in_flight_does_not_bring_a_disconnected_connection_back(
+    refreshing: Refreshing, hot: Hot, broker: Broker, network: Network, rescue: Rescue
+) -> None:
+    refreshing.ninjaone.switches.update({"revoke": "405"})
+    network.meanwhile.append(lambda: broker.disconnect(ref(hot)))
+    refreshing.wait_for(hot)
+
+    refreshing.order(hot)
+
+    row = refreshing.row(hot)
+    assert (row.status, row.access, row.refresh) == (Status.DISCONNECTED, None, None)
+    assert rescue.get(ref(hot), 1) is None
+    assert refreshing.figures()["sunk"] == 0
+
+
+@req("I06")
+def test_tokens_that_nobody_wants_any_more_are_given_back(
+    refreshing: Refreshing, hot: Hot, connections: Connections, network: Network
+) -> None:
+    """The disconnection could not revoke what it did not know."""
+    network.meanwhile.append(lambda: connections.disconnect(refreshing.row(hot), hot.sent_at))
+    refreshing.wait_for(hot)
+
+    refreshing.order(hot)
+
+    (grant,) = refreshing.ninjaone.oracle.grants()
+    assert [each.url.path for each in network.requests] == ["/ws/oauth/token", "/ws/oauth/revoke"]
+    assert refreshing.ninjaone.oracle.live_refresh_token(grant.id) is None
+
+
+def test_a_refresh_in_flight_does_not_overwrite_a_new_consent(
+    refreshing: Refreshing, hot: Hot, journey: Journey, network: Network, clock: Clock
+) -> None:
+    refreshing.wait_for(hot)
+    home = journey.home(connection=hot.connection)
+    anew = list[Hot]()
+    network.meanwhile.append(lambda: anew.append(journey.complete(home)[0]))
+
+    refreshing.order(hot)
+
+    assert refreshing.row(hot) == anew[0]
+    assert refreshing.is_live(hot)
+    old, _ = refreshing.ninjaone.oracle.grants()
+    assert refreshing.ninjaone.oracle.live_refresh_token(old.id) is None
+
+
+def test_a_row_that_vanished_gets_no_tokens_and_they_are_given_back(
+    refreshing: Refreshing, hot: Hot, aws: Aws, config: Config, network: Network
+) -> None:
+    gone = {"TableName": config.connections_table, "Key": rows.key(hot.tenant, hot.connection)}
+    network.meanwhile.append(lambda: aws.client("dynamodb").delete_item(**gone))
+    refreshing.wait_for(hot)
+
+    refreshing.order(hot)
+
+    assert "Item" not in aws.client("dynamodb").get_item(**gone)
+    assert network.requests[-1].url.path == "/ws/oauth/revoke"
+
+
+def test_a_lease_that_was_broken_loses_nothing_and_is_an_alarm(
+    refreshing: Refreshing, hot: Hot, connections: Connections, network: Network, rescue: Rescue
+) -> None:
+    """That can't be while an expired lease proves its holder dead; should it be, the tokens are in the rescue store."""
+    network.meanwhile.append(lambda: connections.save(refreshing.row(hot), {"version": 2, "access": b"theirs"}, ()))
+    refreshing.wait_for(hot)
+
+    refreshing.order(hot)
+
+    assert refreshing.row(hot).access == b"theirs"
+    assert rescue.get(ref(hot), 1) is not None
+    assert [line["level"] for line in refreshing.lines.named("lease.broken")] == ["ERROR"]
+    figures = refreshing.figures()
+    assert (figures["lease_broken"], figures["sunk"]) == (1, 1)
+
+
+# What else a refresh tells --------------------------------------------------------------------------------------------
+
+
+@req("I04")
+def test_a_scope_that_was_withdrawn_is_told_and_the_tokens_are_kept(refreshing: Refreshing, hot: Hot) -> None:
+    refreshing.ninjaone.switches.update({"scope_unticked": "narrowed"})
+    refreshing.ninjaone.admin.tick_scope(APP, "management", ticked=False)
+
+    refreshing.when_due(hot)
+
+    row = refreshing.row(hot)
+    assert (row.status, row.reason, row.ended_at) == (
+        Status.NEEDS_REAUTH, Reason.SCOPE_WITHDRAWN, refreshing.clock.now(),
+    )  # fmt: skip
+    assert (row.version, refreshing.is_live(hot)) == (2, True)
+
+
+def test_a_scope_that_comes_back_recovers_the_connection(refreshing: Refreshing, hot: Hot) -> None:
+    refreshing.ninjaone.switches.update({"scope_unticked": "narrowed"})
+    refreshing.ninjaone.admin.tick_scope(APP, "management", ticked=False)
+    refreshing.when_due(hot)
+    since = refreshing.row(hot).ended_at
+    refreshing.when_due(hot)
+    assert refreshing.row(hot).ended_at == since
+
+    refreshing.ninjaone.admin.tick_scope(APP, "management", ticked=True)
+    refreshing.when_due(hot)
+
+    row = refreshing.row(hot)
+    assert (row.status, row.reason, row.ended_at) == (Status.ACTIVE, None, None)
+    assert len(refreshing.lines.named("connection.recovered")) == 1
+
+
+@pytest.mark.parametrize("echo", ["omit", "reordered"])
+def test_scopes_that_are_left_out_or_reordered_are_not_withdrawn(refreshing: Refreshing, hot: Hot, echo: str) -> None:
+    refreshing.ninjaone.switches.update({"scope_echo": echo})
+
+    refreshing.when_due(hot)
+
+    assert refreshing.row(hot).status is Status.ACTIVE
+    assert refreshing.row(hot).scope == hot.scope
+
+
+def aged(refreshing: Refreshing, hot: Hot, connections: Connections, days: float) -> None:
+    """Let the consent be so old, and the connection due."""
+    now = int(refreshing.clock.now())
+    age = {"consented_at": now - int(days * DAY), "refresh_at": now}
+    connections.settle(refreshing.row(hot), age, ())
+
+
+def test_the_end_of_consent_is_announced_on_day_21_then_daily_from_day_25_and_not_from_day_35(
+    refreshing: Refreshing, hot: Hot, connections: Connections, clock: Clock
+) -> None:
+    refreshing.ninjaone.switches.update({"lifetime": "sliding_30d", "rotation": "static_same_token"})
+    announced = []
+    for hour in range(20 * 24, 37 * 24, 6):
+        before = len(refreshing.lines.named("consent.ending"))
+        clock.advance(6 * 3600)
+        aged(refreshing, hot, connections, hour / 24)
+        refreshing.order(hot)
+        if len(refreshing.lines.named("consent.ending")) > before:
+            announced.append(hour / 24)
+
+    assert announced == [21, *range(25, 35)]
+
+
+# The adaptive policy --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def adaptive(refreshing: Refreshing, environment: dict[str, str]) -> Refreshing:
+    config = Config.from_env({**environment, "REFRESH_POLICY": "adaptive"})
+    return replace(refreshing, broker=Broker(config, refreshing.broker.doors))
+
+
+def test_an_idle_connection_is_kept_alive_twice_a_day(adaptive: Refreshing, hot: Hot) -> None:
+    adaptive.when_due(hot)
+
+    row, now = adaptive.row(hot), adaptive.clock.now()
+    assert row.refresh_at is not None
+    assert now + 0.8 * policy.KEEP_ALIVE <= row.refresh_at <= now + policy.KEEP_ALIVE
+    assert row.hot_until is None
+
+
+def test_a_connection_in_use_is_refreshed_ahead_for_a_day(adaptive: Refreshing, hot: Hot, clock: Clock) -> None:
+    clock.advance(4000)
+    adaptive.order(hot, why=Why.URGENT, min_ttl=300)
+
+    used = adaptive.row(hot)
+    assert used.hot_until == clock.now() + policy.HOT_LIFE
+    assert used.refresh_at is not None
+    assert used.refresh_at - clock.now() <= 2900
+
+    while adaptive.row(hot).hot_until > clock.now():  # type: ignore[operator]  # set above
+        adaptive.when_due(hot)
+
+    idle = adaptive.row(hot)
+    adaptive.when_due(hot)
+    assert adaptive.row(hot).refresh_at - clock.now() > 9 * 3600  # type: ignore[operator]  # it is due again
+    assert idle.version > 20
+
+
+def test_without_the_adaptive_policy_use_leaves_no_trace(refreshing: Refreshing, hot: Hot, clock: Clock) -> None:
+    clock.advance(4000)
+    refreshing.order(hot, why=Why.URGENT, min_ttl=300)
+
+    assert refreshing.row(hot).hot_until is None
+
+
+def test_lines_of_a_refresh_hold_no_token(refreshing: Refreshing, hot: Hot, network: Network, lines: Lines) -> None:
+    refreshing.when_due(hot)
+
+    text = "".join(lines.text)
+    for secret in (network.tokens_asked[0]["refresh_token"], refreshing.held(hot), OPERATOR_APPS["eu"].client_secret):
+        assert secret not in text
