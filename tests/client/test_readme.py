@@ -1,0 +1,61 @@
+"""The client's README: its Python runs, in order, against the whole world; the errors it names exist."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from local.world import World
+from ninjaone_connect import Connect, errors
+from tests.client.person import agree
+
+CLIENT = Path(__file__).parents[2] / "client"
+README = (CLIENT / "README.md").read_text()
+
+
+@pytest.mark.slow
+def test_every_snippet_of_the_readme_runs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    use, opening, completing, failing = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    with World(pumps=False) as world:
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", world.credentials.access_key)
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", world.credentials.secret_key)
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+        names: dict[str, Any] = {"connect": Connect(world.api_url), "session": {}, "BACKEND_API_URL": world.api_url}
+        exec(opening, names)
+        names["query"] = agree(names["opened"].connect_url)
+        exec(completing, names)
+        with names["connect"]:
+            exec(failing, names)
+
+        real, here = httpx.Client, f"{world.ninjaone_url}/{names['connection'].host}"
+        monkeypatch.setattr(
+            httpx, "Client", lambda **given: real(**given | ({"base_url": here} if "auth" in given else {}))
+        )
+        exec(use, names)
+
+    assert "Hafen Nord" in capsys.readouterr().out
+
+
+def test_every_error_that_the_readme_names_exists() -> None:
+    named = re.findall(r"^\| (`.+`) \|", README, re.MULTILINE)
+
+    assert named
+    for name in re.findall(r"`(\w+)`", " ".join(named)):
+        assert issubclass(getattr(errors, name), errors.ConnectError)
+
+
+def test_the_package_names_what_it_imports() -> None:
+    project = tomllib.loads((CLIENT / "pyproject.toml").read_text())["project"]
+    sources = "".join(path.read_text() for path in (CLIENT / "src").rglob("*.py"))
+    imported = set(re.findall(r"^(?:from|import) (\w+)", sources, re.MULTILINE)) & {
+        "httpx",
+        "botocore",
+        "boto3",
+        "anyio",
+    }
+
+    assert {re.split(r"\W", each)[0] for each in project["dependencies"]} == imported
+    assert (CLIENT / project["readme"]).is_file()
