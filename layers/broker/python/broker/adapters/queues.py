@@ -93,7 +93,7 @@ def read_completion(body: str) -> SessionId | None:
 def _object(body: str) -> dict[str, Any]:
     try:
         held = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return held if isinstance(held, dict) else {}
 

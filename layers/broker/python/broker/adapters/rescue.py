@@ -101,10 +101,10 @@ def _read(content: bytes) -> Rescued:
             access=base64.b64decode(body["access"]),
             refresh=base64.b64decode(body["refresh"]),
             expires_at=Instant(int(body["expires_at"])),
-            scope=frozenset(body["scope"]),
+            scope=frozenset(map(str, body["scope"])),
             sent_at=Instant(int(body["sent_at"])),
         )
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         raise SealBroken from None
 
 
@@ -115,5 +115,5 @@ def _name(ref: Ref, version: int) -> str:
 def _parse(name: str) -> tuple[Ref, int] | None:
     tenant, _, rest = name.removeprefix(PREFIX).partition("/")
     connection, _, version = rest.partition("/")
-    known = tenant_id(tenant) and connection_id(connection) and version.isdigit()
+    known = tenant_id(tenant) and connection_id(connection) and version.isascii() and version.isdigit()
     return (Ref(TenantId(tenant), ConnectionId(connection)), int(version)) if known else None
