@@ -20,9 +20,18 @@ ASKED_FOR = {
     "jinja2": "escapes pages",
     "sniffio": "named because httpcore imports it",
 }
-ALLOWED = set(
-    ["MIT", "MIT-0", "BSD-2-Clause", "BSD-3-Clause", "Apache-2.0", "ISC", "PSF-2.0", "MPL-2.0", "0BSD", "Unlicense"]
-)
+ALLOWED = {
+    "MIT",
+    "MIT-0",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "Apache-2.0",
+    "ISC",
+    "PSF-2.0",
+    "MPL-2.0",
+    "0BSD",
+    "Unlicense",
+}
 
 
 @req("N01")
