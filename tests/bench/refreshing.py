@@ -1,0 +1,137 @@
+"""What a refresh takes: how many in a second, of the processor, of AWS; and whether it stays so when much is stored."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import boto3
+import httpx
+from botocore.config import Config as ClientConfig
+
+from broker.edge.wiring import Doors
+from broker.flows import refresh as flow
+from tests.bench.broker import broker, left, measured, orders, seed, trusting
+from tests.bench.cloud import Cloud
+from tests.bench.lines import Line
+from tests.bench.rows import CLIENT_ID, CLIENT_SECRET, FILLER, REFRESH, named
+
+SIZE = 100
+ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Took:
+    """What one refresh took, on average.
+
+    seconds     of this process's processor
+    per_second  refreshes
+    """
+
+    seconds: float
+    per_second: float
+    counted: dict[str, Any]
+
+
+def worked(cloud: Cloud, doors: Doors, due: int, *, size: int = SIZE, width: int = flow.WIDTH, stored: int = 0) -> Took:
+    """Refresh what is due, order after order, in one environment."""
+    seed(cloud, stored=max(stored, due), due=due)
+    refresh, usual = broker(doors).refresh, flow.WIDTH
+    flow.WIDTH = width
+    try:
+        with measured() as took:
+            for order in orders(due, size):
+                refresh(order, left)
+    finally:
+        flow.WIDTH = usual
+    wall, processor = took()
+    return Took(processor / due, due / wall, cloud.counted(reset=True))
+
+
+def bare(cloud: Cloud, due: int) -> float:
+    """The calls of a refresh alone, in as many threads: its share of a batch read, two updates, one POST."""
+    seed(cloud, stored=due, due=0)
+    settings = ClientConfig(max_pool_connections=flow.WIDTH)
+    table, context = boto3.client("dynamodb", config=settings), trusting(cloud)
+    form = {
+        "grant_type": "refresh_token",
+        "refresh_token": REFRESH.reveal(),
+        "client_id": CLIENT_ID,
+        "client_secret": CLIENT_SECRET,
+    }
+
+    def wave(numbers: range) -> None:
+        keys = [_key(number) for number in numbers]
+        table.batch_get_item(RequestItems={"connections": {"Keys": keys, "ConsistentRead": True}})
+        waiting = iter(numbers)
+
+        def work() -> None:
+            with httpx.Client(verify=context, trust_env=False) as web:
+                for number in waiting:
+                    table.update_item(**_update(number, lease_until=1, tried_at=2, attempt="a" * 16))
+                    web.post(f"https://127.0.0.1:{cloud.ninjaone_port}/ws/oauth/token", data=form).json()
+                    table.update_item(
+                        **_update(number, access=FILLER, refresh=FILLER, expires_at=3, sent_at=4, refresh_at=5)
+                    )
+
+        with ThreadPoolExecutor(flow.WIDTH) as pool:
+            for each in [pool.submit(work) for _ in range(flow.WIDTH)]:
+                each.result()
+
+    with measured() as took:
+        for start in range(0, due, SIZE):
+            wave(range(start, start + SIZE))
+    return took()[1] / due
+
+
+def _key(number: int) -> dict[str, Any]:
+    tenant, connection = named(number)
+    return {"tenant": {"S": tenant}, "connection": {"S": connection}}
+
+
+def _update(number: int, **change: Any) -> dict[str, Any]:
+    return {
+        "TableName": "connections",
+        "Key": _key(number),
+        "UpdateExpression": "SET " + ", ".join(f"#{name} = :{name}" for name in change),
+        "ConditionExpression": "#version = :seen",
+        "ExpressionAttributeNames": {f"#{name}": name for name in (*change, "version")},
+        "ExpressionAttributeValues": {
+            ":seen": {"N": "1"},
+            **{f":{name}": _value(held) for name, held in change.items()},
+        },
+        "ReturnValues": "ALL_NEW",
+    }
+
+
+def _value(held: Any) -> dict[str, Any]:
+    return {"B": held} if isinstance(held, bytes) else {"N": str(held)} if isinstance(held, int) else {"S": held}
+
+
+def lines(cloud: Cloud, doors: Doors) -> tuple[list[Line], Took]:
+    """Measure all; the usual round is given too."""
+    worked(cloud, doors, SIZE)  # the first round also imports
+    alone = worked(cloud, doors, 20, width=1)
+    rounds = [(worked(cloud, doors, 5 * SIZE), bare(cloud, 5 * SIZE)) for _ in range(ROUNDS)]
+    usual = rounds[0][0]
+    wide = [
+        (worked(cloud, doors, 400, size=400, width=200).seconds, worked(cloud, doors, 400, size=400, width=50).seconds)
+        for _ in range(ROUNDS)
+    ]
+    few, many = (worked(cloud, doors, 5 * SIZE, stored=stored) for stored in (1_000, 1_000_000))
+    fastest = max(took.per_second for took, _ in rounds)
+    units = usual.counted["units"]
+    milliseconds = 1000 * median(took.seconds for took, _ in rounds)
+    print(f"  {fastest:.0f} refreshes a second, {milliseconds:.1f} ms of the processor each")
+    return [
+        Line("refreshes a second ÷ one at a time", fastest / alone.per_second, 25, least=True),
+        Line("CPU per refresh, 200 in flight ÷ 50", median(one / other for one, other in wide), 1.2),
+        Line("CPU per refresh ÷ its calls, bare", median(took.seconds / calls for took, calls in rounds), 1.3),
+        Line("write units per refresh", (units["write"] + units["index"]) / (5 * SIZE), 4.05),
+        Line("calls per refresh, 10⁶ stored ÷ 10³", _calls(many) / _calls(few), 1.2),
+        Line("CPU per refresh, 10⁶ stored ÷ 10³", many.seconds / few.seconds, 1.2),
+    ], usual
+
+
+def _calls(took: Took) -> int:
+    return sum(took.counted["calls"].values())

@@ -1,0 +1,100 @@
+"""The units of one refresh: ours as counted in a run, and those of the design that comes to mind first."""
+
+import ssl
+from base64 import b64encode
+from typing import Any
+
+import boto3
+import certifi
+import httpx
+
+from broker.edge.wiring import Doors
+from tests.bench.broker import WRAPPED, broker, left, measured, orders, seed
+from tests.bench.cloud import Cloud
+from tests.bench.rows import CLIENT_ID, CLIENT_SECRET, FILLER, REFRESH, named
+from tests.cost.model import Units
+
+DUE, SIZE, NAIVE = 500, 100, 20
+KMS_PER_ORDER = 3.2  # the bench's line "KMS calls per 1,000 refreshes": an order in an environment without keys
+LATENCY = 0.15
+PLATFORM = 600  # bytes of START, END and REPORT
+
+
+def ours(cloud: Cloud, doors: Doors) -> Units:
+    """Refresh full orders, and count."""
+    logged: list[int] = []
+    held = broker(Doors(**{**vars(doors), "write": lambda line: logged.append(len(line))}))
+    seed(cloud, stored=DUE, due=DUE)
+    with measured() as took:
+        for order in orders(DUE, SIZE):
+            held.refresh(order, left)
+    units = cloud.counted(reset=True)["units"]
+    return Units(
+        writes=(units["write"] + units["index"]) / DUE,
+        reads=units["read"] / DUE,
+        kms=KMS_PER_ORDER / SIZE,
+        sqs=3 / SIZE,
+        requests=1 / SIZE,
+        processor=took()[1] / DUE,
+        waits=2 * LATENCY / SIZE,
+        memory=1.769,
+        logged=(sum(logged) + PLATFORM * DUE / SIZE) / DUE,
+    )
+
+
+def naive(cloud: Cloud) -> Units:
+    """One schedule, invocation, client and three KMS calls for each; one row for all; the index holds whole rows."""
+    seed(cloud, stored=NAIVE, due=0)
+    dynamodb, kms = boto3.client("dynamodb"), boto3.client("kms")
+    cloud.counted(reset=True)
+    with measured() as took:
+        for number in range(NAIVE):
+            _refresh(
+                number,
+                dynamodb,
+                kms,
+                lambda form: httpx.post(_url(cloud), data=form, verify=_context(cloud), trust_env=False),
+            )
+    units = cloud.counted(reset=True)["units"]
+    return Units(
+        writes=(units["write"] + 2 * units["write"]) / NAIVE,
+        reads=units["read"] / NAIVE,
+        kms=3,
+        sqs=0,
+        requests=1,
+        processor=took()[1] / NAIVE,
+        waits=LATENCY,
+        memory=0.512,
+        logged=PLATFORM + 300,
+        scheduled=1,
+    )
+
+
+def _context(cloud: Cloud) -> ssl.SSLContext:
+    """Read all authorities again, as a request without a client does."""
+    context = ssl.create_default_context(cafile=certifi.where())
+    context.load_verify_locations(cloud.authority)
+    return context
+
+
+def _url(cloud: Cloud) -> str:
+    return f"https://127.0.0.1:{cloud.ninjaone_port}/ws/oauth/token"
+
+
+def _refresh(number: int, dynamodb: Any, kms: Any, post: Any) -> None:
+    tenant, connection = named(number)
+    key = {"tenant": {"S": tenant}, "connection": {"S": connection}}
+    found = dynamodb.get_item(TableName="connections", Key=key, ConsistentRead=True)["Item"]
+    kms.decrypt(CiphertextBlob=WRAPPED)
+    post(
+        {
+            "grant_type": "refresh_token",
+            "refresh_token": REFRESH.reveal(),
+            "client_id": CLIENT_ID,
+            "client_secret": CLIENT_SECRET,
+        }
+    )
+    for _ in range(2):
+        kms.generate_data_key(KeyId="key", KeySpec="AES_256")  # stands for Encrypt: one call for each token
+    profile = {"organizations": {"S": "o" * 400}, "metadata": {"S": b64encode(FILLER).decode()}}
+    dynamodb.put_item(TableName="connections", Item={**found, **profile, "refresh_at": {"N": str(number)}})

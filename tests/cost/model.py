@@ -1,0 +1,68 @@
+"""From units to dollars. Nothing is measured here."""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PRICES: dict[str, Any] = tomllib.loads((Path(__file__).parent / "prices.toml").read_text())
+MILLION, PER_CPU = 1_000_000, 1.769  # gigabytes that bring one whole processor
+MONTH, SWEEPS = 30 * 86_400, 30 * 1440
+
+
+@dataclass(frozen=True)
+class Units:
+    """What one refresh takes.
+
+    processor   seconds of one processor
+    waits       seconds that pass besides, at the function's memory in gigabytes
+    logged      bytes
+    """
+
+    writes: float
+    reads: float
+    kms: float
+    sqs: float
+    requests: float
+    processor: float
+    waits: float
+    memory: float
+    logged: float
+    scheduled: float = 0.0
+
+    @property
+    def price(self) -> float:
+        """Dollars for a million refreshes."""
+        each, gigabyte = PRICES["per_million"], PRICES["per_gigabyte"]
+        seconds = max(self.processor * PER_CPU, (self.processor + self.waits) * self.memory)
+        return float(
+            self.writes * each["dynamodb_write"]
+            + self.reads * each["dynamodb_read"]
+            + self.kms * each["kms"]
+            + self.sqs * each["sqs"]
+            + self.requests * each["lambda_request"]
+            + self.scheduled * each["scheduler"]
+            + MILLION * seconds * gigabyte["lambda_second"]
+            + MILLION * self.logged / 1e9 * gigabyte["logs"]
+        )
+
+
+CYCLE, IDLE = 0.55 * 3600, 0.9 * 12 * 3600
+"""Seconds between two refreshes of a connection that is refreshed ahead of expiry, and of an idle one (adaptive)."""
+IN_USE = 0.1
+
+
+def refreshes(connections: int, policy: str) -> float:
+    """Count a month's refreshes; under the adaptive policy one connection in ten is in use."""
+    busy = 1.0 if policy == "always" else IN_USE
+    return connections * MONTH * (busy / CYCLE + (1 - busy) / IDLE)
+
+
+def month(connections: int, policy: str, units: Units, *, alarms: int) -> float:
+    """Dollars a month: refreshes, sweeps, storage, and what is there anyway."""
+    each, gigabyte, fixed = PRICES["per_million"], PRICES["per_gigabyte"], PRICES["per_month"]
+    sweep = each["lambda_request"] + each["scheduler"] + 10 * each["sqs"] + 4 * each["dynamodb_read"]
+    sweeps = SWEEPS * (sweep / MILLION + 0.3 * 0.5 * gigabyte["lambda_second"])
+    stored = connections * 2_000 / 1e9 * gigabyte["stored"]
+    anyway = fixed["seal_key"] + fixed["client_secrets"] + alarms * fixed["alarm"]
+    return float(refreshes(connections, policy) / MILLION * units.price + sweeps + stored + anyway)
