@@ -38,6 +38,12 @@ kills: .venv/.locked      ## kill the refreshing process at random and count wha
 	@$(BIN)/python -m tests.kills
 requirements: .venv/.locked  ## which test shows which requirement
 	$(BIN)/python -m tests.requirements
+roles: .venv/.locked      ## take every part out of every role and see that it is missed
+	@$(BIN)/python -m tests.roles
+fuzz: .venv/.locked       ## arbitrary bytes for every parser (MINUTES=n)
+	@$(BIN)/python -m tests.fuzz --minutes $${MINUTES:-5}
+sbom: .venv/.locked       ## what is shipped, as CycloneDX
+	@$(BIN)/python -m tests.sbom
 bench: .venv/.locked      ## how long things take
 	$(BIN)/python -m tests.bench
 cost: .venv/.locked       ## what a month costs
@@ -85,4 +91,4 @@ clean:                    ## forget everything that was made here
 	@.venv-runtime/bin/python $(PIP_INSTALL) -r layers/libraries/requirements.txt --target .venv-runtime/opt/python
 	@touch $@
 
-.PHONY: help run tour test coverage check model simulate mutants kills requirements bench cost build deploy lock clean
+.PHONY: help run tour test coverage check model simulate mutants kills requirements roles fuzz sbom bench cost build deploy lock clean
