@@ -78,6 +78,10 @@ class _Quiet(WSGIRequestHandler):
 
     disable_nagle_algorithm = True
 
+    def connection_dropped(self, error: BaseException, environ: WSGIEnvironment | None = None) -> None:  # noqa: ARG002
+        """Let a connection that was hung up on purpose be over."""
+        self.close_connection = True
+
     def send_response(self, code: int, message: str | None = None) -> None:
         self.send_response_only(code, message)
         self.send_header("Date", self.date_time_string())

@@ -4,7 +4,7 @@ A brake holds a whole host (it throttles or fails) or one client app on a host (
 The fleet row counts the dead verdicts of a quarter of an hour: many at once are NinjaOne's fault, not the customers'.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from broker.adapters import rows
@@ -28,10 +28,12 @@ class Brake:
 
 @dataclass(frozen=True)
 class Fleet:
-    """What the whole fleet saw in the current window."""
+    """What the whole fleet saw in this window and in the one before it."""
 
     tried: int
     dead: int
+    tried_before: int = 0
+    dead_before: int = 0
 
 
 class Brakes:
@@ -68,16 +70,24 @@ class Brakes:
         window = now // WINDOW
         counted = Write.of("#window = :window_seen", given={"window_seen": window}, add={"tried": tried, "dead": dead})
         found = written(self._dynamodb, self._table, rows.key(BRAKES, "fleet"), counted)
-        if not isinstance(found, Refusal):
-            held = rows.plain(found)
-            return Fleet(held["tried"], held["dead"])
-        fresh = Write.of(
+        if isinstance(found, Refusal):
+            return self._next_window(found, Fleet(tried, dead), window)
+        held = rows.plain(found)
+        return Fleet(held["tried"], held["dead"], held.get("tried_before", 0), held.get("dead_before", 0))
+
+    def _next_window(self, ended: Refusal, counted: Fleet, window: int) -> Fleet:
+        """Begin a window; the one that just ended stays in sight, so that its incident does not end with it."""
+        held = rows.plain(ended.found or {})
+        follows = held.get("window") == window - 1
+        tried, dead = (held["tried"], held["dead"]) if follows else (0, 0)
+        begun = Fleet(counted.tried, counted.dead, tried, dead)
+        write = Write.of(
             "attribute_not_exists(#window) OR #window < :window_seen",
             given={"window_seen": window},
-            set={"window": window, "tried": tried, "dead": dead},
+            set={"window": window, **asdict(begun)},
         )
-        written(self._dynamodb, self._table, rows.key(BRAKES, "fleet"), fresh)
-        return Fleet(tried, dead)
+        written(self._dynamodb, self._table, rows.key(BRAKES, "fleet"), write)
+        return begun
 
 
 def host_brake(host: str) -> str:

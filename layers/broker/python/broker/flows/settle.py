@@ -105,21 +105,22 @@ class Settle:
         if strikes < policy.STRIKES:
             soon = Instant(shift.now() + policy.STRIKE_GAP)
             self._note(held, {"strikes": strikes, "struck_at": shift.now(), **self._due(soon)}, _FREE)
-            self._tally(shift)
-        elif self._tally(shift):
+            self._tally(held, shift)
+        elif self._tally(held, shift):
             self._log.event("verdict.held", Level.ERROR, connection=held.connection)
             self._log.count("verdicts_held")
             self._note(held, {"struck_at": shift.now(), **self._due(Instant(shift.now() + HOLD))}, _FREE)
         else:
             self._give_up(held, strikes, shift)
 
-    def _tally(self, shift: Shift) -> bool:
+    def _tally(self, held: Hot, shift: Shift) -> bool:
         """Count a verdict; say whether so many fell lately that NinjaOne must be at fault."""
         try:
-            fleet = shift.verdict()
+            fleet = shift.verdict(first=held.strikes == 0)
         except Busy:
             return True
-        return policy.is_incident(fleet.tried, fleet.dead)
+        lately = policy.is_incident(fleet.tried, fleet.dead)
+        return lately or policy.is_incident(fleet.tried_before, fleet.dead_before)
 
     def _give_up(self, held: Hot, strikes: int, shift: Shift) -> None:
         """The customer's turn. The tokens stay sealed and are tried daily: NinjaOne's mistakes heal."""

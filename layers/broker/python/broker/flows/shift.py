@@ -90,10 +90,13 @@ class Shift:
         if self._failures[row.place.host] >= FAILURES_IN_A_ROW:
             self.pull(host_brake(row.place.host), cause)
 
-    def verdict(self) -> Fleet:
-        """Note a dead verdict, and tell what the whole fleet saw lately. Raises   Busy"""
-        self._dead += 1
-        self._tried += 1
+    def verdict(self, *, first: bool) -> Fleet:
+        """Note a dead verdict, and tell what the whole fleet saw lately. Raises   Busy
+
+        first   the connection's first: it counts, and those that follow it do not
+        """
+        self._dead += first
+        self._tried += first
         return self.report()
 
     def report(self) -> Fleet:
