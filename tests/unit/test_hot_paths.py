@@ -1,0 +1,72 @@
+"""How often AWS is asked on the paths that people and backends wait for, counted at botocore's own events."""
+
+from collections import Counter
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from broker.edge.wiring import Broker
+from broker.model import Hot
+from functions.token.app import handler
+from local.aws import Aws
+from tests.unit.journey import EU, Journey
+
+CONTEXT = SimpleNamespace(aws_request_id="1", get_remaining_time_in_millis=lambda: 29_000)
+
+
+@pytest.fixture
+def asked(aws: Aws) -> Counter[str]:
+    """Calls from here on, such as ``dynamodb.GetItem``."""
+    counted: Counter[str] = Counter()
+
+    def count(model: Any, **_: Any) -> None:
+        counted[f"{model.service_model.service_name}.{model.name}"] += 1
+
+    for service in ("dynamodb", "kms", "sqs", "secretsmanager", "ssm", "s3"):
+        aws.client(service).meta.events.register("before-call", count)
+    return counted
+
+
+def vend(broker: Broker, hot: Hot) -> int:
+    """Ask for a token as a backend does; give the status."""
+    event = {
+        "routeKey": "POST /v1/tenants/{tenant}/connections/{connection}/token",
+        "pathParameters": {"tenant": hot.tenant, "connection": hot.connection},
+        "body": "{}",
+    }
+    status: int = handler.under(broker)(event, CONTEXT)["statusCode"]
+    return status
+
+
+def test_a_warm_token_is_one_read_and_nothing_else(journey: Journey, broker: Broker, asked: Counter[str]) -> None:
+    hot, _ = journey.connect()
+    vend(broker, hot)
+    asked.clear()
+
+    assert vend(broker, hot) == 200
+    assert asked == {"dynamodb.GetItem": 1}
+
+
+def test_leaving_for_ninjaone_is_one_conditional_update(journey: Journey, asked: Counter[str]) -> None:
+    session = journey.open()
+    asked.clear()
+
+    journey.leave(session, EU)
+
+    assert asked["dynamodb.UpdateItem"] == 1
+    assert {name for name in asked if name.startswith("dynamodb")} == {"dynamodb.UpdateItem"}
+    assert asked["kms.GenerateDataKey"] <= 1
+
+
+def test_coming_back_is_one_read_and_one_conditional_update(journey: Journey, asked: Counter[str]) -> None:
+    query = journey.agree(journey.leave(journey.open(), EU))
+    asked.clear()
+
+    journey.arrive(query)
+
+    assert {name: count for name, count in asked.items() if name.startswith("dynamodb")} == {
+        "dynamodb.GetItem": 1,
+        "dynamodb.UpdateItem": 1,
+    }
+    assert asked["kms.GenerateDataKey"] <= 1
