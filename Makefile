@@ -44,7 +44,7 @@ fuzz: .venv/.locked       ## arbitrary bytes for every parser (MINUTES=n)
 	@$(BIN)/python -m tests.fuzz --minutes $${MINUTES:-5}
 sbom: .venv/.locked       ## what is shipped, as CycloneDX
 	@$(BIN)/python -m tests.sbom
-bench: .venv/.locked      ## how long things take
+bench: build              ## how long things take
 	$(BIN)/python -m tests.bench
 cost: .venv/.locked       ## what a month costs
 	$(BIN)/python -m tests.cost
