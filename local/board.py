@@ -30,7 +30,7 @@ TROUBLES = {
     "down": Trouble("NinjaOne is down", "Every connection is reset before anything was done.", "reset"),
     "500": Trouble("It fails inside", "Every token request is answered 500.", "500"),
     "html": Trouble("An HTML page", "Where JSON should be, nginx says that it is unavailable: 503.", "html_503"),
-    "slow": Trouble("It is slow", "It does its work at once, and answers ten seconds later.", "slow", 10),
+    "slow": Trouble("It is slow", "It does its work at once, and answers five seconds later.", "slow", 5),
     "lost": Trouble("Answers get lost", "It gives a new token and ends the old, and nobody hears it.", "lost_response"),
     "dead": Trouble("It calls good tokens dead", "A replica that lags: 400 invalid_token.", "spurious_dead_token"),
     "throttled": Trouble("It throttles", "429, to come back after two minutes.", "429_retry_after", 120),

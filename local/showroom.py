@@ -1,33 +1,26 @@
-"""Behind the showroom's page: what happened to each connection, and what a caller made of it.
+"""Behind the showroom's page: what happened to each connection, and what a visitor does.
 
 How refreshes went is read from the functions' log lines; what became of connections comes from the event bus,
 by a rule and a queue as any subscriber has them.
 """
 
 import json
-import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from threading import Event, Lock, Thread
+from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from local.board import TROUBLES, WELL, Board
+from local.caller import Caller, Tally
 from local.ninjaone.seed import OPERATOR_APPS
-from local.product.backend import Backend, Problem
+from local.product.backend import Backend
 
 if TYPE_CHECKING:
     from local.world import World
 
 MARKS_KEPT = 2000
-EVERY = 3.0
-"""Seconds between two questions of the caller's."""
-ENOUGH = 10
-"""Seconds that it wants a token to last."""
-AT_ONCE = 1.0
-"""Seconds within which an answer needs no patience."""
 STEPS = {"2 minutes": 120, "10 minutes": 600, "50 minutes": 3000, "1 day": 86_400, "7 days": 604_800}
 
 
@@ -44,33 +37,6 @@ class Mark:
     said: str
     source: str
     about: str = ""
-
-
-@dataclass
-class Tally:
-    """What a caller got while something was switched on; `least` is the shortest lifetime, in seconds."""
-
-    trouble: str
-    since: float
-    given: int = 0
-    waited: int = 0
-    needs_customer: int = 0
-    not_yet: int = 0
-    otherwise: int = 0
-    least: int | None = None
-
-    def count(self, token: Mapping[str, Any], took: float) -> None:
-        """Count a token."""
-        self.given += took < AT_ONCE
-        self.waited += took >= AT_ONCE
-        left = int(token["expires_in"])
-        self.least = left if self.least is None else min(self.least, left)
-
-    def refused(self, status: int) -> None:
-        """Count a refusal."""
-        self.needs_customer += status == 409
-        self.not_yet += status == 503
-        self.otherwise += status not in {409, 503}
 
 
 Reader = Callable[[Mapping[str, Any]], tuple[str, str] | None]
@@ -95,23 +61,22 @@ READERS: Mapping[str, Reader] = {
 
 
 class Showroom:
-    """Listens from the world's start; asks for tokens from when somebody first looks."""
+    """Listens from the world's start to its end."""
 
     def __init__(self, world: "World", *, asks: bool) -> None:
         """Take the world.
 
-        asks   the caller works by itself; without, `ask` works it
+        asks   the caller asks by itself, from when somebody first looks
         """
         self._world, self._asks = world, asks
-        self._backend = Backend(world.api_url, world.credentials)
         apps = [app.client_id for app in OPERATOR_APPS.values()]
         self.board = Board(world.ninjaone_url, apps, self._store)
         self._marks: deque[Mark] = deque(maxlen=MARKS_KEPT)
         self._told: set[str] = set()
         self._tenants: dict[str, str] = {}
-        self.tallies = [Tally(TROUBLES[WELL].title, world.clock.now())]
-        self._lock, self._stop = Lock(), Event()
-        self._caller = Thread(target=self._call, daemon=True)
+        self._lock = Lock()
+        backend = Backend(world.api_url, world.credentials)
+        self.caller = Caller(backend, self._known, Tally(TROUBLES[WELL].title, self.now()))
 
     def __enter__(self) -> Self:
         self._subscribe()
@@ -120,9 +85,7 @@ class Showroom:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop.set()
-        if self._caller.is_alive():
-            self._caller.join(2)
+        self.caller.stop()
 
     # What happened ------------------------------------------------------------------------------------------
 
@@ -138,6 +101,11 @@ class Showroom:
         """Tell what happened to these, and to all, oldest first."""
         self._collect()
         return sorted((mark for mark in list(self._marks) if mark.about in {"", *about}), key=lambda mark: int(mark.at))
+
+    def watch(self) -> None:
+        """Let the caller begin: somebody looks."""
+        if self._asks:
+            self.caller.start()
 
     def now(self) -> float:
         """Tell the time of broker and NinjaOne."""
@@ -162,6 +130,11 @@ class Showroom:
             for message in messages:
                 self._note(json.loads(message["Body"]))
                 sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"])
+
+    def _known(self) -> Mapping[str, str]:
+        """Give the connections that can be used, with their tenants."""
+        self._collect()
+        return dict(self._tenants)
 
     def _note(self, event: Mapping[str, Any]) -> None:
         """Take an event, once."""
@@ -215,39 +188,9 @@ class Showroom:
 
     def _begin(self, what: str) -> None:
         self._collect()
-        self.tallies.append(Tally(what, self.now()))
+        self.caller.tallies.append(Tally(what, self.now()))
         self._marks.append(Mark(self.now(), "switched", what, "here"))
 
     def _store(self, secrets: Mapping[str, str]) -> None:
         [secret] = self._world.template.secrets
         self._world.account.put_secret(secret.arn, json.dumps(dict(secrets)))
-
-    # The caller ---------------------------------------------------------------------------------------------
-
-    def watch(self) -> None:
-        """Let the caller begin, if it has not."""
-        with self._lock:
-            if self._asks and self._caller.ident is None:
-                self._caller.start()
-
-    def ask(self) -> None:
-        """Ask once for a token of every connection, all at the same time."""
-        self._collect()
-        if tenants := dict(self._tenants):
-            with ThreadPoolExecutor(len(tenants)) as pool:
-                list(pool.map(self._ask, tenants.values(), tenants))
-
-    def _call(self) -> None:
-        while not self._stop.wait(EVERY):
-            self.ask()
-
-    def _ask(self, tenant: str, connection: str) -> None:
-        tally, began = self.tallies[-1], time.monotonic()
-        try:
-            token = self._backend.token(tenant, connection, min_ttl=ENOUGH)
-        except Problem as problem:
-            with self._lock:
-                tally.refused(problem.status)
-        else:
-            with self._lock:
-                tally.count(token, time.monotonic() - began)

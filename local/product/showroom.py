@@ -119,7 +119,7 @@ def seen() -> dict[str, Any]:
         "now": int(here.now()),
         "board": TROUBLES[here.board.on],
         "kills": here.kills,
-        "tallies": here.tallies[::-1][:8],
+        "tallies": here.caller.tallies[::-1][:8],
         "lanes": [lane(each) for each in found],
     }
 
@@ -193,4 +193,4 @@ def chosen(field: str, known: Mapping[str, object]) -> str:
 
 
 def back() -> Response:
-    return redirect(url_for("showroom.page"), 303)
+    return redirect(url_for("showroom.page", _anchor="happened"), 303)
