@@ -147,7 +147,7 @@ MUTANTS = (
         ((Keep, "seal", _forgetful(Keep.seal)),),
         Hunt("refresh", "static_omit_field"),
     ),
-    Mutant("breaker", ((Shift, "held_until", lambda *_: None),), Hunt("callers insist", kinds=("429_retry_after",))),
+    Mutant("breaker", ((Shift, "resume_at", lambda *_: None),), Hunt("callers insist", kinds=("429_retry_after",))),
     Mutant(
         "lease longer than its holder lives",
         ((policy, "Timing", _Brief),),
