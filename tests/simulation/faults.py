@@ -120,9 +120,9 @@ class Swarm:
             if outage.strikes(point, self.now()):
                 return outage.kind
         place = (point.service, point.operation)
-        if point.function == "refresh" and f"{point.service}.{point.operation}" == self.aim[0]:
-            if self.chance(0.5 if point.service == "s3" else 0.1):
-                return self.aim[1]
+        aimed_at = point.function == "refresh" and f"{point.service}.{point.operation}" == self.aim[0]
+        if aimed_at and self.chance(0.5 if point.service == "s3" else 0.1):
+            return self.aim[1]
         if self.throttled.get(place, 0):
             self.throttled[place] -= 1
             return "throttled"

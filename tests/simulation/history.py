@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Endpoint = Literal["authorize", "token", "revoke", "api", "page"]
 Ref = tuple[str, str]
+DEAD = {"invalid_token", "invalid_grant", "expired_token"}
 T_INFLIGHT = 60.0  # seconds after which no request that was sent is carried out any more
 
 
@@ -30,6 +31,7 @@ class Exchange:
     ended       when its sender saw how it ended; None while it does not know, and for ever if it died
     answered    a whole HTTP answer reached its sender, whatever it said
     created     the refresh token NinjaOne made for it
+    is_dead     NinjaOne called the token dead
     waits_until   when Retry-After ends
     killed_family   NinjaOne revoked the whole grant because of it
     delivered   its answer reached the sender whole
@@ -55,6 +57,7 @@ class Exchange:
     status: int = 0
     live_before: frozenset[str] = frozenset()
     waits_until: float = 0.0
+    is_dead: bool = False
     form: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -106,6 +109,14 @@ class Exchange:
             return False
         waited_for = self.ended is None and not self.process.dead
         return waited_for or now < self.sent + T_INFLIGHT
+
+
+def _error(body: bytes) -> str:
+    try:
+        held = json.loads(body)
+    except ValueError:
+        return ""
+    return str(held.get("error")) if isinstance(held, dict) else ""
 
 
 class History:
@@ -197,6 +208,7 @@ class History:
     def executed(self, exchange: Exchange, before: tuple[int, bool], reply: Reply, now: float) -> None:
         """Note what NinjaOne did for a request."""
         exchange.executed, exchange.status = now, reply.status
+        exchange.is_dead = reply.status in {400, 401} and _error(reply.body) in DEAD
         if not exchange.is_refresh:
             return
         grant = self.oracle.grant(exchange.presented)

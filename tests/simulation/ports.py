@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
+from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError, ReadTimeoutError
 from greenlet import getcurrent
 
 from tests.simulation.aws import Exceptions, error
@@ -63,10 +63,28 @@ class Client:
         effect = getattr(self._world.services[self._service], operation)
 
         def call(**parameters: Any) -> Any:
-            return self._call(operation, lambda: effect(**parameters), parameters)
+            instants: list[int] = []
+
+            def carried_out() -> Any:
+                instants.append(self._world.trace.instant())
+                return effect(**parameters)
+
+            try:
+                answer = self._call(operation, carried_out, parameters)
+            except (ClientError, BotoCoreError) as failure:
+                self._heard(operation, parameters, failure, instants)
+                raise
+            self._heard(operation, parameters, answer, instants)
+            return answer
 
         self.__dict__[operation] = call
         return call
+
+    def _heard(self, operation: str, parameters: dict[str, Any], answer: Any, instants: list[int]) -> None:
+        if self._instance.function == "refresh" and self._service in {"dynamodb", "s3"}:
+            trace = self._world.trace
+            at = instants[0] if instants else trace.instant()
+            trace.heard(self._world.scheduler.process, operation, parameters, answer, at=at)
 
     def _call(self, operation: str, effect: Callable[[], Any], parameters: dict[str, Any]) -> Any:
         world = self._world

@@ -39,11 +39,15 @@ class Transport(httpx.BaseTransport):
         kind = self._bounded(world.meet(self.instance, "ninjaone", operation(request)), exchange)
         world.history.sent(exchange, kind)
         invariants.check(world, "send", exchange)
+        if exchange.is_refresh:
+            world.trace.sent(exchange)
         try:
             return self._carried(exchange, kind, request.extensions.get("timeout", {}))
         finally:
             if not process.dead:
                 world.history.ended(exchange, world.now())
+                if exchange.is_refresh:
+                    world.trace.ended(exchange)
 
     def _bounded(self, kind: str, exchange: Exchange) -> str:
         """Let a replica lag behind for less than a minute, once for each grant: two strikes outlast it."""

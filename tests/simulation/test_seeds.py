@@ -23,7 +23,7 @@ def test_no_seed_breaks_anything(part: int) -> None:
 
     assert not total.violations
     assert [name for name in OFTEN if not total.count(MUST[name])] == []
-    assert len(total.checks) == 24  # I1 to I23 and I5b
+    assert len(total.checks) == 25  # I1 to I23, I5b, and the model
 
 
 def test_a_seed_runs_the_same_in_another_process() -> None:
@@ -42,3 +42,18 @@ def test_what_was_never_reached_is_named() -> None:
     empty = Tally()
 
     assert empty.unreached == list(MUST)
+
+
+def test_a_log_that_breaks_the_protocol_is_refused() -> None:
+    world = Run(3).world
+    ref = ("t0", "con_x")
+    lease = [("read", "found"), ("acquire", "won")]
+    for each in lease:
+        world.trace.entries[ref].append((world.trace.instant(), ("refresh-1", *each)))
+    assert not world.trace.refused(40)
+
+    for each in lease:
+        world.trace.entries[ref].append((world.trace.instant(), ("refresh-2", *each)))
+    world.trace.entries[ref].append((world.trace.instant(), ("refresh-1", "post", "sent")))
+
+    assert "refresh-2 may not acquire won" in world.trace.refused(40)

@@ -15,6 +15,7 @@ from broker.edge.wiring import Broker, Doors
 from local.ninjaone import NinjaOne, Switches
 from tests.simulation import invariants
 from tests.simulation.buckets import S3
+from tests.simulation.conformance import Trace
 from tests.simulation.dynamo import DynamoDB
 from tests.simulation.faults import Plan, Point
 from tests.simulation.history import History
@@ -137,6 +138,7 @@ class World:
         self._make_stores()
         self.oracle = Oracle(self)
         self.history = History(self.oracle)
+        self.trace = Trace(self)
         self.plan = plan(self)
         self.instances: dict[str, list[Instance]] = {}
         self.invocations = 0
@@ -202,6 +204,8 @@ class World:
     def _row_written(self, key: tuple[str, str], old: Item | None, new: Item | None) -> None:
         if new is not None and "refresh" in new:
             self.history.row(key, self.oracle.in_row(key), old, new)
+        if old and new and any(old.get(name) != new.get(name) for name in ("consented_at", "status")):
+            self.trace.end(key)
         invariants.check(self, "row", key, old, new)
 
     def restore(self, backup: dict[Any, Item]) -> None:
@@ -215,6 +219,8 @@ class World:
         self.rows.restore(backup)
         self.restoring = False
         self.restored_at = self.inactive_since = self.now()
+        for ref in self.history.grant_of:
+            self.trace.end(ref)
         self.history.disconnected.clear()
         for pool in self.instances.values():
             for each in pool:
