@@ -1,0 +1,460 @@
+"""What comes of an attempt that brought no tokens: whose turn it is decides, and doubt is remembered."""
+
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from broker.adapters.brakes import Brakes, app_brake, host_brake
+from broker.adapters.connections import Connections
+from broker.adapters.queues import Why
+from broker.adapters.rescue import Rescue, Rescued
+from broker.adapters.seal import Seal, connection_spot
+from broker.config import Config
+from broker.model import Hot, Instant, Purpose, Reason, Status
+from broker.secret import Secret
+from local.aws import Aws
+from local.ninjaone import NinjaOne
+from local.ninjaone.faults import Fault
+from local.ninjaone.seed import OPERATOR_APPS
+from tests.requirements import req
+from tests.unit.journey import Journey, ref
+from tests.unit.refreshing import Refreshing
+from tests.unit.surroundings import Clock, Network, Trouble
+
+APP = OPERATOR_APPS["eu"].client_id
+HOST = "eu.ninjarmm.com"
+DAY = 86_400
+HTML = b"<html>Rate limit</html>"
+
+Trap = Callable[[NinjaOne, Network], object]
+
+
+@pytest.fixture
+def hot(journey: Journey, network: Network) -> Hot:
+    made, _ = journey.connect()
+    network.requests.clear()
+    return made
+
+
+@pytest.fixture
+def brakes(aws: Aws, config: Config) -> Brakes:
+    return Brakes(aws.client("dynamodb"), config.connections_table)
+
+
+def fault(kind: str) -> Trap:
+    return lambda ninjaone, _: ninjaone.faults.plan(Fault(kind))
+
+
+def says(status: int, body: bytes | dict[str, object], **headers: str) -> Trap:
+    return lambda _, network: network.answer(status, body, **headers)
+
+
+def fails(error: type[httpx.TransportError]) -> Trap:
+    return lambda _, network: network.fail(error)
+
+
+def is_free(row: Hot) -> bool:
+    return row.lease_until is None and row.attempt is None
+
+
+def due_in(refreshing: Refreshing, hot: Hot) -> float:
+    due = refreshing.row(hot).refresh_at
+    assert due is not None
+    return due - refreshing.clock.now()
+
+
+# Nothing was carried out ----------------------------------------------------------------------------------------------
+
+NOT_DONE: dict[str, tuple[Trap, str]] = {
+    "no connection": (fails(httpx.ConnectError), "not_sent"),
+    "no connection in time": (fails(httpx.ConnectTimeout), "not_sent"),
+    "not routed": (fault("html_404"), "unavailable"),
+    "html with 403": (says(403, HTML), "unavailable"),
+    "another word": (says(400, {"error": "try_later"}), "unavailable"),
+}
+
+
+@req("I05")
+@pytest.mark.parametrize("name", NOT_DONE)
+def test_what_was_not_carried_out_gives_the_lease_back_and_comes_again_in_a_minute(
+    refreshing: Refreshing, hot: Hot, network: Network, clock: Clock, name: str
+) -> None:
+    trap, figure = NOT_DONE[name]
+    trap(refreshing.ninjaone, network)
+
+    refreshing.when_due(hot)
+
+    row = refreshing.row(hot)
+    assert is_free(row)
+    assert (row.status, row.strikes, row.doubt, row.version) == (Status.ACTIVE, 0, False, 1)
+    assert 60 <= due_in(refreshing, hot) < 76
+    assert refreshing.figures()[figure] == 1
+    clock.advance(60)
+    refreshing.order(hot)
+    assert refreshing.row(hot).version == 2
+
+
+def test_a_wait_that_ninjaone_names_is_kept(refreshing: Refreshing, hot: Hot, network: Network) -> None:
+    network.answer(404, HTML, retry_after="600")
+
+    refreshing.when_due(hot)
+
+    assert 600 <= due_in(refreshing, hot) < 616
+
+
+# Doubt ----------------------------------------------------------------------------------------------------------------
+
+AMBIGUOUS: dict[str, Trap] = {
+    "502": fault("html_502"),
+    "500": fault("500"),
+    "html with 200": fault("html_200_rate_limit"),
+    "half of the answer": fault("truncated_json"),
+    "done and lost": fault("lost_response"),
+    "done and 502": fault("html_502_after_commit"),
+    "reset": fault("reset"),
+    "late": lambda ninjaone, _: ninjaone.faults.plan(Fault("slow", seconds=66)),
+    "redirect": says(302, b"", location="https://evil.example/"),
+    "no token": says(200, {"token_type": "Bearer"}),
+}
+
+
+@req("I05", "L02")
+@pytest.mark.parametrize("name", AMBIGUOUS)
+def test_what_may_have_been_carried_out_is_not_asked_again_before_a_late_request_has_died(
+    refreshing: Refreshing, hot: Hot, network: Network, clock: Clock, name: str
+) -> None:
+    AMBIGUOUS[name](refreshing.ninjaone, network)
+
+    refreshing.when_due(hot)
+
+    row, now = refreshing.row(hot), clock.now()
+    assert (row.status, row.strikes, row.doubt, row.version) == (Status.ACTIVE, 0, True, 1)
+    assert row.lease_until == now + 60
+    assert row.attempt
+    assert refreshing.figures()["ambiguous"] == 1
+    asked = len(network.requests)
+    clock.advance(70)
+    refreshing.order(hot)
+    assert len(network.requests) == asked
+
+
+def test_a_request_that_was_lost_on_its_way_is_made_good(refreshing: Refreshing, hot: Hot, clock: Clock) -> None:
+    refreshing.ninjaone.faults.plan(Fault("reset"))
+    refreshing.when_due(hot)
+
+    refreshing.when_due(hot)
+
+    row = refreshing.row(hot)
+    assert (row.version, row.doubt, row.status) == (2, False, Status.ACTIVE)
+    assert is_free(row)
+
+
+def test_an_answer_that_was_lost_on_its_way_is_honestly_called_lost_in_rotation(
+    refreshing: Refreshing, hot: Hot
+) -> None:
+    """NinjaOne rotated the token and nobody has the new one: no client can do anything about that."""
+    refreshing.ninjaone.faults.plan(Fault("lost_response"))
+
+    for _ in range(3):
+        refreshing.when_due(hot)
+
+    row = refreshing.row(hot)
+    assert (row.status, row.reason) == (Status.NEEDS_REAUTH, Reason.LOST_IN_ROTATION)
+    figures = refreshing.figures()
+    assert (figures["needs_reauth"], figures["lost_in_rotation"]) == (1, 1)
+
+
+def test_an_answer_that_was_lost_within_the_grace_of_the_old_token_is_made_good(
+    refreshing: Refreshing, hot: Hot
+) -> None:
+    refreshing.ninjaone.switches.update({"rotation": "rotate_grace", "grace_seconds": 120})
+    refreshing.ninjaone.faults.plan(Fault("lost_response"))
+    refreshing.when_due(hot)
+
+    refreshing.when_due(hot)
+
+    assert refreshing.row(hot).version == 2
+    assert refreshing.is_live(hot)
+
+
+def test_an_attempt_that_nobody_ended_leaves_doubt(
+    refreshing: Refreshing, hot: Hot, connections: Connections, clock: Clock
+) -> None:
+    """Its invocation was killed between the lease and the note."""
+    refreshing.wait_for(hot)
+    now = Instant(int(clock.now()))
+    connections.lease(refreshing.row(hot), attempt="x", now=now, until=Instant(now + 250), ended=Instant(now - 10))
+    clock.advance(261)
+    refreshing.ninjaone.faults.plan(Fault("html_404"))
+
+    refreshing.order(hot)
+
+    assert refreshing.row(hot).doubt
+
+
+# The client app -------------------------------------------------------------------------------------------------------
+
+CONFIG: dict[str, Trap] = {
+    "invalid_client": lambda ninjaone, _: ninjaone.admin.rotate_secret(APP),
+    "unknown_client": lambda ninjaone, _: ninjaone.admin.delete_app(APP),
+    "unauthorized_client": lambda ninjaone, _: ninjaone.admin.tick_grant_type(APP, "refresh_token", ticked=False),
+    "invalid_scope": lambda ninjaone, _: ninjaone.admin.tick_scope(APP, "management", ticked=False),
+    "invalid_request": says(400, {"error": "invalid_request"}),
+    "unsupported_grant_type": says(400, {"error": "unsupported_grant_type"}),
+}
+
+
+@req("I05", "K03")
+@pytest.mark.parametrize("cause", CONFIG)
+def test_a_fault_of_the_client_app_is_never_the_customers(
+    refreshing: Refreshing, hot: Hot, network: Network, brakes: Brakes, cause: str
+) -> None:
+    CONFIG[cause](refreshing.ninjaone, network)
+
+    refreshing.when_due(hot)
+
+    row = refreshing.row(hot)
+    assert is_free(row)
+    assert (row.status, row.strikes, row.doubt, row.refresh) == (Status.ACTIVE, 0, False, hot.refresh)
+    assert 60 <= due_in(refreshing, hot) < 76
+    brake = brakes.read(app_brake(HOST, APP))
+    assert brake is not None
+    assert (brake.until, brake.cause) == (refreshing.clock.now() + 60, cause)
+    figures = refreshing.figures()
+    assert (figures["config"], figures["brake_pulled"]) == (1, 1)
+
+
+# Throttled ------------------------------------------------------------------------------------------------------------
+
+
+@req("O03")
+@pytest.mark.parametrize(("says_wait", "wait"), [("", 60), ("7", 60), ("300", 300), ("9999", 3600)])
+def test_a_host_that_throttles_is_left_alone_for_as_long_as_it_says(
+    refreshing: Refreshing, hot: Hot, network: Network, brakes: Brakes, says_wait: str, wait: int
+) -> None:
+    network.answer(429, HTML, retry_after=says_wait)
+
+    refreshing.when_due(hot)
+
+    row = refreshing.row(hot)
+    brake = brakes.read(host_brake(HOST))
+    assert is_free(row)
+    assert (row.status, row.strikes, row.doubt) == (Status.ACTIVE, 0, False)
+    assert wait <= due_in(refreshing, hot) < wait + 16
+    assert brake is not None
+    assert brake.until == refreshing.clock.now() + wait
+    assert refreshing.figures()["throttled"] == 1
+
+
+# Dead verdicts --------------------------------------------------------------------------------------------------------
+
+
+@req("I05")
+@pytest.mark.parametrize("error", ["invalid_token", "invalid_grant", "expired_token"])
+def test_a_token_is_dead_after_two_verdicts_a_minute_apart(
+    refreshing: Refreshing, hot: Hot, clock: Clock, network: Network, error: str
+) -> None:
+    refreshing.ninjaone.switches.update({"dead_refresh_error": error})
+    refreshing.revoke(hot)
+
+    refreshing.when_due(hot)
+    first = refreshing.row(hot)
+    assert (first.status, first.strikes, first.struck_at) == (Status.ACTIVE, 1, clock.now())
+    assert is_free(first)
+    clock.advance(59)
+    refreshing.order(hot, why=Why.URGENT, min_ttl=3600)
+    assert len(network.requests) == 1
+
+    refreshing.when_due(hot)
+    second = refreshing.row(hot)
+    assert (second.status, second.reason, second.ended_at) == (
+        Status.NEEDS_REAUTH, Reason.REVOKED, clock.now(),
+    )  # fmt: skip
+    assert (second.refresh, second.access, second.version) == (hot.refresh, hot.access, 1)
+    assert is_free(second)
+    figures = refreshing.figures()
+    assert (figures["dead_verdict"], figures["needs_reauth"], figures["lost_in_rotation"]) == (2, 1, 0)
+    (line,) = refreshing.lines.named("connection.needs_reauth")
+    assert (line["tenant"], line["connection"], line["reason"]) == (hot.tenant, hot.connection, "revoked")
+
+
+def test_a_verdict_that_is_not_repeated_is_forgotten(refreshing: Refreshing, hot: Hot) -> None:
+    refreshing.ninjaone.faults.plan(Fault("spurious_dead_token"))
+    refreshing.when_due(hot)
+
+    refreshing.when_due(hot)
+
+    row = refreshing.row(hot)
+    assert (row.status, row.version, row.strikes, row.struck_at) == (Status.ACTIVE, 2, 0, None)
+
+
+def test_a_customer_whose_consent_is_a_month_old_is_told_that_it_ended(
+    refreshing: Refreshing, hot: Hot, connections: Connections, clock: Clock
+) -> None:
+    clock.advance(31 * DAY)
+    connections.settle(hot, {"refresh_at": int(clock.now())}, ())
+
+    for _ in range(2):
+        refreshing.when_due(hot)
+
+    assert refreshing.row(hot).reason is Reason.CONSENT_ENDED
+
+
+def test_a_verdict_on_a_token_that_was_replaced_meanwhile_is_dropped(
+    refreshing: Refreshing, hot: Hot, connections: Connections, network: Network
+) -> None:
+    network.answer(400, {"error": "invalid_token"})
+    network.meanwhile.append(lambda: connections.save(refreshing.row(hot), {"version": 2, "access": b"new"}, ()))
+
+    refreshing.when_due(hot)
+
+    row = refreshing.row(hot)
+    assert (row.version, row.strikes, row.access) == (2, 0, b"new")
+    assert len(refreshing.lines.named("verdict.dropped")) == 1
+
+
+def test_a_verdict_on_a_connection_that_is_gone_is_dropped(
+    refreshing: Refreshing, hot: Hot, aws: Aws, config: Config, network: Network
+) -> None:
+    key = {"tenant": {"S": hot.tenant}, "connection": {"S": hot.connection}}
+    network.answer(400, {"error": "invalid_token"})
+    network.meanwhile.append(lambda: aws.client("dynamodb").delete_item(TableName=config.connections_table, Key=key))
+
+    refreshing.when_due(hot)
+
+    assert len(refreshing.lines.named("verdict.dropped")) == 1
+
+
+def test_before_a_strike_the_rescue_store_is_asked(
+    refreshing: Refreshing, hot: Hot, seal: Seal, aws: Aws, config: Config, network: Network
+) -> None:
+    """The token is dead, for it was rotated: an earlier attempt could only rescue the new one."""
+    spot = connection_spot(hot.tenant, hot.connection, 2)
+    kept = Rescued(
+        seal.seal(seal.key(Purpose.ACCESS), Secret("a"), spot),
+        seal.seal(seal.key(Purpose.REFRESH), Secret("r"), spot),
+        Instant(hot.expires_at + 3600),
+        frozenset(),
+        hot.sent_at,
+    )
+    rescue = Rescue(aws.client("s3"), config.rescue_bucket)
+    network.answer(400, {"error": "invalid_token"})
+    network.meanwhile.append(lambda: rescue.put(ref(hot), 1, kept))
+
+    refreshing.when_due(hot)
+
+    row = refreshing.row(hot)
+    assert (row.version, row.strikes, row.refresh) == (2, 0, kept.refresh)
+    assert refreshing.figures()["rescued"] == 1
+
+
+@pytest.mark.parametrize("call", ["dynamodb.GetItem", "s3.GetObject"])
+def test_a_verdict_that_can_not_be_checked_does_not_count(
+    refreshing: Refreshing, hot: Hot, network: Network, trouble: Trouble, call: str
+) -> None:
+    refreshing.revoke(hot)
+    network.meanwhile.append(lambda: trouble.never_done(call))
+
+    refreshing.when_due(hot)
+
+    row = refreshing.row(hot)
+    assert (row.status, row.strikes) == (Status.ACTIVE, 0)
+    assert row.lease_until is not None
+    assert refreshing.figures()["put_off"] == 1
+
+
+# A connection that needs its customer ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def dead(refreshing: Refreshing, hot: Hot) -> Hot:
+    refreshing.revoke(hot)
+    for _ in range(2):
+        refreshing.when_due(hot)
+    assert refreshing.row(hot).status is Status.NEEDS_REAUTH
+    return hot
+
+
+def test_a_dead_connection_is_tried_once_a_day_and_says_so_once(
+    refreshing: Refreshing, dead: Hot, network: Network
+) -> None:
+    asked, row = len(network.requests), refreshing.row(dead)
+    assert DAY <= due_in(refreshing, dead) < DAY + 16
+
+    for _ in range(3):
+        refreshing.when_due(dead)
+
+    again = refreshing.row(dead)
+    assert len(network.requests) == asked + 3
+    assert (again.status, again.reason, again.ended_at) == (row.status, row.reason, row.ended_at)
+    assert DAY <= due_in(refreshing, dead) < DAY + 16
+    assert refreshing.figures()["needs_reauth"] == 1
+    assert len(refreshing.lines.named("connection.needs_reauth")) == 1
+
+
+def test_a_connection_that_lives_after_all_recovers_by_itself(refreshing: Refreshing, dead: Hot) -> None:
+    (grant,) = refreshing.ninjaone.oracle.grants()
+    grant.revoked = ""
+
+    refreshing.when_due(dead)
+
+    row = refreshing.row(dead)
+    assert (row.status, row.reason, row.ended_at, row.strikes) == (Status.ACTIVE, None, None, 0)
+    assert (row.version, refreshing.is_live(dead)) == (2, True)
+    assert refreshing.figures()["recovered"] == 1
+    assert len(refreshing.lines.named("connection.recovered")) == 1
+
+
+def test_after_thirty_days_the_dead_tokens_are_forgotten(
+    refreshing: Refreshing, dead: Hot, clock: Clock, network: Network
+) -> None:
+    clock.advance(29 * DAY + 3600)
+    refreshing.when_due(dead)
+    assert refreshing.row(dead).refresh is not None
+
+    refreshing.when_due(dead)
+
+    row, asked = refreshing.row(dead), len(network.requests)
+    assert (row.status, row.access, row.refresh, row.refresh_at, row.due_shard) == (
+        Status.NEEDS_REAUTH, None, None, None, None,
+    )  # fmt: skip
+    assert is_free(row)
+    assert len(refreshing.lines.named("connection.forgotten")) == 1
+    refreshing.order(dead, why=Why.URGENT, min_ttl=300)
+    assert len(network.requests) == asked
+
+
+def test_a_scope_withdrawn_earlier_is_not_why_a_token_died(
+    refreshing: Refreshing, hot: Hot, connections: Connections
+) -> None:
+    connections.settle(hot, {"status": "needs_reauth", "reason": "scope_withdrawn", "ended_at": hot.sent_at}, ())
+    refreshing.revoke(hot)
+
+    for _ in range(2):
+        refreshing.when_due(hot)
+
+    row = refreshing.row(hot)
+    assert (row.reason, row.ended_at) == (Reason.REVOKED, hot.sent_at)
+
+
+# Notes that are lost --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("trap", [fault("html_404"), fault("spurious_dead_token"), fault("html_502"), fault("429")])
+def test_a_note_that_is_lost_leaves_the_lease_to_run_out_by_itself(
+    refreshing: Refreshing, hot: Hot, network: Network, trouble: Trouble, trap: Trap, clock: Clock
+) -> None:
+    trap(refreshing.ninjaone, network)
+    network.meanwhile.append(
+        lambda: trouble.never_done("dynamodb.UpdateItem", only=lambda body: "#brakes" not in str(body["Key"]))
+    )
+
+    refreshing.when_due(hot)
+
+    row = refreshing.row(hot)
+    assert row.lease_until is not None
+    assert len(refreshing.lines.named("lease.left")) == 1
+    clock.advance(270)
+    refreshing.order(hot)
+    assert refreshing.row(hot).version == 2
