@@ -67,7 +67,8 @@ class Settle:
         the token is dead anyway, and there is nothing left to break. See docs/refresh.md, Ambiguity.
         """
         until = Instant(shift.now() + self._timing.quarantine)
-        self._note(held, {"lease_until": until, "doubt": True, **self._due(Instant(until + self._timing.skew))}, ())
+        free = Instant(until + self._timing.skew + 1)  # the first second in which the lease has surely ended
+        self._note(held, {"lease_until": until, "doubt": True, **self._due(free)}, ())
         shift.failed(held, outcome.code)
 
     def _config(self, held: Hot, outcome: Outcome, shift: Shift) -> None:
