@@ -36,6 +36,8 @@ mutants: .venv/.locked    ## whether the tests notice planted faults
 	$(BIN)/python -m tests.mutants
 kills: .venv/.locked      ## kill the refreshing process at random and count what is lost (KILLS=n)
 	@$(BIN)/python -m tests.kills
+faults: .venv/.locked     ## play every fault and write the tables of what happens
+	@$(BIN)/python -m tests.faults
 requirements: .venv/.locked  ## which test shows which requirement
 	$(BIN)/python -m tests.requirements
 roles: .venv/.locked      ## take every part out of every role and see that it is missed
@@ -71,7 +73,9 @@ clean:                    ## forget everything that was made here
 	@python=$$(requirements/interpreter) && "$$python" -m venv .venv
 	@echo 'Installing the locked packages into .venv (about a minute, once)'
 	@$(BIN)/python $(PIP_INSTALL) -r requirements/run.txt -r requirements/dev.txt
-	@echo ../../../../layers/broker/python > $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/broker.pth
+	@printf '../../../../%s\n' layers/broker/python client/src cli/src > \
+	    $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/broker.pth
+	@printf '#!/bin/sh\nexec "$${0%%/*}/python" -m ninjaone_connect_cli "$$@"\n' > $(BIN)/ninjaone-connect && chmod +x $(BIN)/ninjaone-connect
 	@touch $@
 .venv-sam/.locked: requirements/sam.txt
 	@python=$$(requirements/interpreter) && "$$python" -m venv .venv-sam
@@ -91,4 +95,4 @@ clean:                    ## forget everything that was made here
 	@.venv-runtime/bin/python $(PIP_INSTALL) -r layers/libraries/requirements.txt --target .venv-runtime/opt/python
 	@touch $@
 
-.PHONY: help run tour test coverage check model simulate mutants kills requirements roles fuzz sbom bench cost build deploy lock clean
+.PHONY: help run tour test coverage check model simulate mutants kills faults requirements roles fuzz sbom bench cost build deploy lock clean

@@ -8,6 +8,7 @@ from threading import Event
 
 import httpx
 
+from local.handle import handle
 from local.template import TemplateFault
 from local.world import PARTS, World
 
@@ -47,7 +48,7 @@ def _options() -> argparse.Namespace:
 
 def _run(options: argparse.Namespace, over: Event) -> None:
     write = _write if options.verbose else None
-    with World(port=options.port, provider=options.provider, write=write) as world:
+    with World(port=options.port, provider=options.provider, write=write) as world, handle(world):
         for part in PARTS:
             _say(part, getattr(world, f"{part}_url"))
         print("ready", flush=True)

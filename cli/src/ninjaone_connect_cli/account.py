@@ -1,0 +1,107 @@
+"""The doctor's checks of what is there on AWS alone: alarms, their listeners, the account's limits."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from ninjaone_connect_cli.deployment import Deployment
+from ninjaone_connect_cli.finding import Check, Finding, bad, good, odd
+
+NAMESPACE = "NinjaOneConnect"
+"""What the functions' figures are called; the module that writes them would bring its libraries along."""
+_PITR = "aws dynamodb update-continuous-backups --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true"
+SMALL_ACCOUNT = 100
+"""Concurrent executions of an account below which AWS refuses to reserve any."""
+
+
+def last_sweep(deployment: Deployment) -> Iterator[Finding]:
+    """Whether the schedule runs: every sweep says how much it ordered, even nothing."""
+    now = datetime.now(UTC)
+    answer = deployment.aws("cloudwatch").get_metric_statistics(
+        Namespace=NAMESPACE, MetricName="ordered", Dimensions=[{"Name": "service", "Value": deployment.stack}],
+        StartTime=now - timedelta(minutes=15), EndTime=now, Period=60, Statistics=["SampleCount"],
+    )  # fmt: skip
+    if not answer["Datapoints"]:
+        yield bad("schedule", "no sweep in the last quarter of an hour", "Runbook: Refreshing has stopped.")
+        return
+    latest = max(each["Timestamp"] for each in answer["Datapoints"])
+    yield good("schedule", f"the last sweep was {(now - latest).total_seconds() / 60:.0f} min ago")
+
+
+def alarms(deployment: Deployment) -> Iterator[Finding]:
+    """Whether alarms ring, and whether anybody hears them."""
+    pages = (
+        deployment.aws("cloudwatch").get_paginator("describe_alarms").paginate(AlarmNamePrefix=f"{deployment.stack}-")
+    )
+    found = [each for page in pages for each in page["MetricAlarms"]]
+    for each in found:
+        if each["StateValue"] == "ALARM":
+            yield bad("alarm", each["AlarmDescription"].partition(": ")[2], each["AlarmDescription"].partition(":")[0])
+    muted = [each["AlarmName"] for each in found if not each["ActionsEnabled"]]
+    if muted:
+        yield odd("alarms", f"{len(muted)} are muted", "Enable their actions again.")
+    yield good("alarms", f"{len(found)} are set")
+
+
+def listeners(deployment: Deployment) -> Iterator[Finding]:
+    """Whether somebody hears the alarms."""
+    topic = deployment.outputs["AlarmTopic"]
+    found = deployment.aws("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+    pending = [each for each in found if each["SubscriptionArn"] == "PendingConfirmation"]
+    if pending:
+        yield odd("alarm mail", "an address has not agreed yet", "Follow the link in the mail that AWS sent.")
+    elif not found:
+        yield odd(
+            "alarm mail", "nobody hears the alarms", "Deploy with AlarmEmail, or subscribe to the output AlarmTopic."
+        )
+    else:
+        yield good("alarm mail", f"{len(found)} subscriptions")
+
+
+def table_settings(deployment: Deployment) -> Iterator[Finding]:
+    """Whether the table can be brought back; a restored table has lost these settings."""
+    dynamodb, table = deployment.aws("dynamodb"), deployment.config.connections_table
+    described = dynamodb.describe_table(TableName=table)["Table"]
+    backups = dynamodb.describe_continuous_backups(TableName=table)["ContinuousBackupsDescription"]
+    if backups.get("PointInTimeRecoveryDescription", {}).get("PointInTimeRecoveryStatus") != "ENABLED":
+        yield bad("table", "point-in-time recovery is off", f"{_PITR} --table-name {table}")
+    elif not described.get("DeletionProtectionEnabled"):
+        yield bad(
+            "table",
+            "deletion protection is off",
+            f"aws dynamodb update-table --table-name {table} --deletion-protection-enabled",
+        )
+    else:
+        yield good("table", "it can be brought back, and not deleted by mistake")
+
+
+def concurrency(deployment: Deployment) -> Iterator[Finding]:
+    """Whether the account lets enough functions run at once."""
+    limits = deployment.aws("lambda").get_account_settings()["AccountLimit"]
+    most = limits["ConcurrentExecutions"]
+    if most < SMALL_ACCOUNT:
+        todo = "Ask AWS for 1000 (Service Quotas, Lambda, Concurrent executions); it costs nothing."
+        yield odd("concurrency", f"this account runs {most} functions at once", todo)
+    else:
+        yield good("concurrency", f"this account runs {most} functions at once")
+
+
+def undone(deployment: Deployment) -> Iterator[Finding]:
+    """Whether something was given up."""
+    url = deployment.resources["UndoneQueue"]
+    found = deployment.aws("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
+    count = int(found["Attributes"]["ApproximateNumberOfMessages"])
+    yield (
+        odd("undone", f"{count} messages were given up", "Runbook: Orders were given up.")
+        if count
+        else good("undone", "nothing was given up")
+    )
+
+
+LOOKS = (
+    Check("schedule", last_sweep),
+    Check("alarms", alarms),
+    Check("alarm mail", listeners),
+    Check("undone", undone),
+    Check("table", table_settings),
+    Check("concurrency", concurrency),
+)

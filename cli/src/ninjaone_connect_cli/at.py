@@ -1,0 +1,29 @@
+"""What every command is given: the deployment it acts on, found when it is first asked for, and the screen."""
+
+from functools import cached_property
+from pathlib import Path
+
+import click
+
+from ninjaone_connect_cli.deployment import Deployment, on_aws, on_this_machine
+from ninjaone_connect_cli.screen import Screen
+
+
+class At:
+    """Where a command acts, and where it speaks."""
+
+    def __init__(self, screen: Screen, stack: tuple[str, str | None, str | None] | None) -> None:
+        """Take what the options say.
+
+        stack   name, region and profile; None for this machine
+        """
+        self.screen, self._stack = screen, stack
+
+    @cached_property
+    def deployment(self) -> Deployment:
+        """The deployment. Raises   Trouble"""
+        return on_aws(*self._stack) if self._stack else on_this_machine(Path.cwd())
+
+
+here = click.make_pass_decorator(At)
+"""Gives a command the place it acts at, as its first argument."""

@@ -1,0 +1,138 @@
+"""The private API from the command line: sessions, connections, tokens."""
+
+from typing import Any
+
+import click
+
+from ninjaone_connect import Connection, new_verifier
+from ninjaone_connect_cli.at import At, here
+
+COLUMNS = {
+    "connection": "connection",
+    "status": "status",
+    "reason": "reason",
+    "region": "region",
+    "label": "label",
+    "organizations": "organizations",
+    "refresh_at": "next refresh",
+    "consent_ends_at": "consent ends",
+}
+
+
+@click.group()
+def session() -> None:
+    """Open connect sessions by hand."""
+
+
+@session.command("open")
+@click.argument("tenant")
+@click.option("--name", required=True, help="How the hosted page calls this customer.")
+@click.option("--return-to", help="The key of the address people come back to; by default the first one.")
+@click.option("--user", default="operator", show_default=True, help="Your own name of the person who will connect.")
+@click.option("--reconnect", metavar="CONNECTION", help="A connection that gets new tokens and keeps its id.")
+@click.option("--region", help="The NinjaOne region, when you know it.")
+@here
+def open_session(
+    at: At, tenant: str, *, name: str, return_to: str | None, user: str, reconnect: str | None, region: str | None
+) -> None:
+    """Open a connect session for TENANT and show the link.
+
+    The person who follows it comes back to your product, which has to complete it with the verifier shown here.
+    """
+    drawn = new_verifier()
+    wish: dict[str, Any] = {
+        "end_user_id": user,
+        "tenant_name": name,
+        "return_to": return_to or next(iter(at.deployment.config.return_urls)),
+        "binding_challenge": drawn.challenge,
+        **({"connection": reconnect} if reconnect else {}),
+        **({"region": region} if region else {}),
+    }
+    with at.deployment.api as api:
+        opened = api.open_session(tenant, **wish)
+    at.screen.record(
+        {
+            "connect_url": opened.connect_url,
+            "session_id": opened.session_id,
+            "binding_verifier": drawn.verifier,
+            "end_user_id": user,
+            "expires_at": opened.expires_at,
+        }
+    )
+
+
+@click.group()
+def connections() -> None:
+    """Look at connections, and end them."""
+
+
+@connections.command("list")
+@click.argument("tenant")
+@here
+def list_connections(at: At, tenant: str) -> None:
+    """List the connections of TENANT."""
+    with at.deployment.api as api:
+        found = [_row(each) for each in api.connections(tenant)]
+    at.screen.table(found, COLUMNS, empty=f"{tenant} has no connections.")
+
+
+@connections.command("show")
+@click.argument("tenant")
+@click.argument("connection")
+@here
+def show_connection(at: At, tenant: str, connection: str) -> None:
+    """Show one connection."""
+    with at.deployment.api as api:
+        at.screen.record(_row(api.connection(tenant, connection)))
+
+
+@connections.command("disconnect")
+@click.argument("tenant")
+@click.argument("connection")
+@click.confirmation_option(prompt="The customer would have to connect again. Disconnect?")
+@here
+def disconnect(at: At, tenant: str, connection: str) -> None:
+    """End a connection: forget its tokens here, revoke them at NinjaOne."""
+    with at.deployment.api as api:
+        ended = api.disconnect(tenant, connection)
+    at.screen.record({"connection": connection, "status": "disconnected", "revoked": ended.revoked})
+
+
+@click.command()
+@click.argument("tenant")
+@click.argument("connection")
+@click.option("--min-ttl", type=click.IntRange(0, 3000), default=300, show_default=True, help="Seconds it must last.")
+@here
+def token(at: At, tenant: str, connection: str, min_ttl: int) -> None:
+    """Show an access token, for trying NinjaOne's API by hand. It is a secret: mind who looks."""
+    with at.deployment.api as api:
+        given = api.token(tenant, connection, min_ttl=min_ttl)
+    at.screen.record(
+        {
+            "access_token": given.access_token,
+            "api_base_url": given.api_base_url,
+            "expires_at": given.expires_at,
+        }
+    )
+
+
+def _row(found: Connection) -> dict[str, Any]:
+    return {
+        "connection": found.id,
+        "status": found.status,
+        "reason": found.reason,
+        "region": found.region,
+        "host": found.host,
+        "client_id": found.client_id,
+        "label": found.label,
+        "organizations": [each.name for each in found.organizations],
+        "scope": list(found.scope),
+        "version": found.version,
+        "connected_at": found.connected_at,
+        "expires_at": found.expires_at,
+        "refresh_at": found.refresh_at,
+        "consent_ends_at": found.consent_ends_at,
+    }
+
+
+COMMANDS = (session, connections, token)

@@ -1,0 +1,46 @@
+"""Doctor: look at everything a deployment hangs on, and say what to do about what is not in place."""
+
+import click
+
+from ninjaone_connect_cli import account, looks
+from ninjaone_connect_cli.at import At, here
+from ninjaone_connect_cli.finding import Check, Finding, State
+from ninjaone_connect_cli.trouble import Trouble
+
+COLUMNS = {"state": "", "check": "check", "says": "what was found", "todo": "what to do"}
+
+
+@click.command()
+@here
+def doctor(at: At) -> None:
+    """Say whether everything is in place, and what to do where it is not.
+
+    Nothing is changed, and no secret is shown. Ends with 1 when something has to be mended.
+    """
+    checks = looks.LOOKS + (account.LOOKS if at.deployment.stack else ())
+    findings: list[Finding] = []
+    with at.screen.steps("Looking", len(checks)) as step:
+        for check in checks:
+            findings += _looked(at, check)
+            step()
+    at.screen.table([each.row() for each in findings], COLUMNS, empty="")
+    bad = sum(each.state is State.MEND for each in findings)
+    if bad:
+        raise Trouble(f"{bad} of {len(findings)} have to be mended.")
+    at.screen.say("Everything is in place.")
+
+
+def _looked(at: At, check: Check) -> list[Finding]:
+    """Run one check; one that breaks is a finding like any other."""
+    try:
+        return list(check.look(at.deployment))
+    except Exception as error:  # noqa: BLE001  # whatever is wrong with one thing, the others are looked at
+        says = f"could not be looked at ({type(error).__name__})"
+        return [
+            Finding(
+                State.MEND, check.name, says, "See whether this identity may; docs/operating.md, Who may operate it."
+            )
+        ]
+
+
+COMMANDS = (doctor,)

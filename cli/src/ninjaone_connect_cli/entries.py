@@ -1,0 +1,174 @@
+"""The lines of an import, read and checked whole before anything is done about them."""
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from broker import ninjaone
+from broker.adapters.clock import new_connection_id
+from broker.adapters.connections import Ref
+from broker.config import Config
+from broker.model import Instant, Place, tenant_id
+from broker.secret import Secret
+
+FIELDS = (
+    "tenant",
+    "refresh_token",
+    "region",
+    "host",
+    "key",
+    "client_id",
+    "client_secret",
+    "scope",
+    "label",
+    "consented_at",
+)
+LONGEST_TOKEN, LONGEST_LABEL = 8192, 80
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One connection to be made.
+
+    line   where it stands in the file
+    """
+
+    line: int
+    ref: Ref
+    refresh_token: Secret
+    place: Place
+    client_id: str
+    client_secret: Secret | None
+    scope: frozenset[str]
+    label: str
+    consented_at: Instant | None
+
+
+class Faulty(Exception):
+    """The file has faults; each names its line and never shows its token."""
+
+    def __init__(self, faults: list[str]) -> None:
+        self.faults = faults
+        super().__init__()
+
+
+def read(file: Path, config: Config) -> list[Entry]:
+    """Read a file of entries. Raises   Faulty: with all that is wrong"""
+    faults: list[str] = []
+    entries: list[Entry] = []
+    for line, said in _lines(file, faults):
+        try:
+            entries.append(_entry(line, said, config))
+        except ValueError as fault:
+            faults.append(f"line {line}: {fault}")
+    faults += _repeated(entries)
+    if faults:
+        raise Faulty(faults)
+    return entries
+
+
+def _lines(file: Path, faults: list[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Give each line's number and what it says; what can't be read at all is a fault."""
+    text = file.read_text(encoding="utf-8-sig")
+    if file.suffix.lower() == ".csv":
+        reader = csv.DictReader(text.splitlines(), strict=True)
+        try:
+            yield from ((reader.line_num, row) for row in reader)
+        except csv.Error:
+            faults.append(f"line {reader.line_num}: this is no CSV")
+        return
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            try:
+                said = json.loads(line)
+            except ValueError:
+                said = None
+            if isinstance(said, dict):
+                yield number, said
+            else:
+                faults.append(f"line {number}: this is no JSON object")
+
+
+def _entry(line: int, said: Mapping[str, Any], config: Config) -> Entry:
+    """Read one line. Raises   ValueError: what to mend"""
+    unknown = sorted(str(name) for name in said if name not in FIELDS)
+    if unknown:
+        raise ValueError(f"{', '.join(unknown)}: there is no such field; the fields are {', '.join(FIELDS)}")
+    held = {name: _text(name, said.get(name)) for name in FIELDS}
+    place = _place(held, config)
+    client_id = held["client_id"] or config.client_ids.get(place.region, "")
+    if not client_id:
+        raise ValueError(f"client_id is missing, and this deployment has no client app in {place.region}")
+    return Entry(
+        line=line,
+        ref=_ref(held, place, client_id),
+        refresh_token=_token(held["refresh_token"]),
+        place=place,
+        client_id=client_id,
+        client_secret=Secret(held["client_secret"]) if held["client_secret"] else None,
+        scope=_scope(held["scope"], config),
+        label=held["label"][:LONGEST_LABEL],
+        consented_at=_instant(held["consented_at"]),
+    )
+
+
+def _text(name: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str | int) or isinstance(value, bool):
+        raise ValueError(f"{name} must be text")  # noqa: TRY004  # a fault of the file, like the others
+    return str(value).strip()
+
+
+def _place(held: Mapping[str, str], config: Config) -> Place:
+    if bool(held["region"]) == bool(held["host"]):
+        raise ValueError("give region or host, one of them")
+    named = held["region"] or held["host"].lower()
+    place = ninjaone.region(named) if held["region"] else ninjaone.host(named, config.branded_suffixes)
+    if place is None:
+        raise ValueError(
+            f"{'region' if held['region'] else 'host'} is none of NinjaOne's; "
+            f"the regions are {', '.join(ninjaone.REGIONS)}"
+        )
+    return place
+
+
+def _ref(held: Mapping[str, str], place: Place, client_id: str) -> Ref:
+    """Name the connection: always the same for the same tenant and key."""
+    tenant = tenant_id(held["tenant"])
+    if tenant is None:
+        raise ValueError("tenant must be 1 to 64 letters, digits, dots, hyphens or underscores")
+    named = "\n".join(("import", tenant, held["key"] or f"{place.host} {client_id}"))
+    return Ref(tenant, new_connection_id(lambda size: sha256(named.encode()).digest()[:size]))
+
+
+def _token(text: str) -> Secret:
+    if not text or len(text) > LONGEST_TOKEN or not all("!" <= character <= "~" for character in text):
+        raise ValueError("refresh_token must be 1 to 8192 visible ASCII characters")
+    return Secret(text)
+
+
+def _scope(text: str, config: Config) -> frozenset[str]:
+    scope = ninjaone.scope_set(text) or config.scopes
+    if not scope <= {*ninjaone.SCOPES, ninjaone.OFFLINE_ACCESS}:
+        raise ValueError(f"scope must be out of {', '.join(ninjaone.SCOPES)}")
+    return scope | {ninjaone.OFFLINE_ACCESS}
+
+
+def _instant(text: str) -> Instant | None:
+    if text and not (text.isdigit() and 10**9 <= int(text) < 10**10):
+        raise ValueError("consented_at must be Unix seconds, such as 1800000000")
+    return Instant(int(text)) if text else None
+
+
+def _repeated(entries: Iterable[Entry]) -> Iterator[str]:
+    """Find lines that would make one connection twice."""
+    first: dict[Ref, int] = {}
+    for entry in entries:
+        before = first.setdefault(entry.ref, entry.line)
+        if before != entry.line:
+            yield f"line {entry.line}: the same tenant and key as line {before}; give each a key of its own"

@@ -1,0 +1,93 @@
+"""The restore epoch: which rows of which table may be presented to NinjaOne."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+
+import click
+
+from ninjaone_connect_cli.at import At, here
+from ninjaone_connect_cli.deployment import Deployment
+from ninjaone_connect_cli.store import Store
+from ninjaone_connect_cli.trouble import Trouble
+
+SETTLED = 245
+"""Seconds until no function follows the old epoch any more: it is kept for 60, and a refresh runs for 180 at most."""
+
+
+@dataclass(frozen=True)
+class Active:
+    """What the parameter says."""
+
+    epoch: int
+    table: str
+
+
+@click.group()
+def epoch() -> None:
+    """Which rows may be presented to NinjaOne; matters after a restore."""
+
+
+@epoch.command()
+@click.option("--count", is_flag=True, help="Count the connections of each epoch; reads the whole table.")
+@here
+def show(at: At, *, count: bool) -> None:
+    """Show the active epoch, and whether it is this deployment's table."""
+    active, table = read(at.deployment), at.deployment.config.connections_table
+    said: dict[str, object] = {
+        "epoch": active.epoch,
+        "table": active.table,
+        "presents": "yes" if active.table == table else f"no: the functions use {table}",
+    }
+    if count:
+        store = Store(at.deployment.aws("dynamodb"), table)
+        counted = Counter(row.epoch for row in store.connections())
+        said |= {f"connections of epoch {number}": counted[number] for number in sorted(counted)}
+    at.screen.record(said)
+
+
+@epoch.command()
+@click.confirmation_option(prompt="No row that exists now will be refreshed until it is activated. Go on?")
+@here
+def hold(at: At) -> None:
+    """Begin a new epoch: every row there is now is kept from NinjaOne, until `restore activate`.
+
+    For a table that was restored under its own name. New connections are made under the new epoch.
+    """
+    active = read(at.deployment)
+    write(at.deployment, Active(active.epoch + 1, at.deployment.config.connections_table))
+    at.screen.record({"epoch": active.epoch + 1, "in_force": f"in {SETTLED} s at the latest"})
+
+
+@epoch.command()
+@click.option("--epoch", "number", type=click.IntRange(1), help="Another epoch; by default the active one stays.")
+@click.confirmation_option(prompt="The functions will present this table's tokens to NinjaOne. Go on?")
+@here
+def activate(at: At, number: int | None) -> None:
+    """Let this deployment's table be presented."""
+    active = Active(number or read(at.deployment).epoch, at.deployment.config.connections_table)
+    write(at.deployment, active)
+    at.screen.record({"epoch": active.epoch, "table": active.table, "in_force": f"in {SETTLED} s at the latest"})
+
+
+def read(deployment: Deployment) -> Active:
+    """Read the parameter. Raises   Trouble"""
+    parameter = deployment.config.epoch_parameter
+    text = deployment.aws("ssm").get_parameter(Name=parameter)["Parameter"]["Value"]
+    try:
+        held = json.loads(text)
+        return Active(int(held["epoch"]), str(held["table"]))
+    except (ValueError, KeyError, TypeError):
+        raise Trouble(
+            f'The parameter {parameter} must hold {{"epoch": <number>, "table": "<table name>"}}. '
+            "`ninjaone-connect epoch activate --epoch N` writes it anew; look up N with `epoch show --count`."
+        ) from None
+
+
+def write(deployment: Deployment, active: Active) -> None:
+    """Write the parameter."""
+    value = json.dumps({"epoch": active.epoch, "table": active.table})
+    deployment.aws("ssm").put_parameter(Name=deployment.config.epoch_parameter, Value=value, Overwrite=True)
+
+
+COMMANDS = (epoch,)

@@ -1,0 +1,55 @@
+"""What the doctor finds: how something is, in words, and what to do."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ninjaone_connect_cli.deployment import Deployment
+
+
+class State(StrEnum):
+    """How bad it is."""
+
+    OK = "ok"
+    LOOK = "look"
+    MEND = "mend"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    state: State
+    check: str
+    says: str
+    todo: str = ""
+
+    def row(self) -> dict[str, str]:
+        """Write it for the screen."""
+        return {"state": self.state.value, "check": self.check, "says": self.says, "todo": self.todo}
+
+
+Look = Callable[[Deployment], Iterable[Finding]]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing to look at."""
+
+    name: str
+    look: Look
+
+
+def good(check: str, says: str) -> Finding:
+    """All is well."""
+    return Finding(State.OK, check, says)
+
+
+def odd(check: str, says: str, todo: str) -> Finding:
+    """Works, and somebody should look."""
+    return Finding(State.LOOK, check, says, todo)
+
+
+def bad(check: str, says: str, todo: str) -> Finding:
+    """Does not work."""
+    return Finding(State.MEND, check, says, todo)

@@ -1,0 +1,205 @@
+"""The doctor's checks of what is there on AWS and on this machine, one function for each thing."""
+
+import time
+from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+import httpx
+from botocore.exceptions import ClientError
+
+from broker import ninjaone, oauth, policy
+from broker.adapters.clock import SystemClock
+from broker.adapters.credentials import Credentials
+from broker.errors import BrokerError
+from broker.model import Instant, Seconds
+from broker.secret import Secret
+from ninjaone_connect import ConnectError
+from ninjaone_connect_cli import epoch
+from ninjaone_connect_cli.deployment import Deployment
+from ninjaone_connect_cli.finding import Check, Finding, bad, good, odd
+from ninjaone_connect_cli.trouble import Trouble
+
+SKEW = 30
+"""Seconds by which clocks may differ before signatures and leases suffer."""
+OVERDUE = 900
+TIMEOUT = 10
+
+
+def client_secrets(deployment: Deployment) -> Iterator[Finding]:
+    """Whether a secret is stored for each client app."""
+    known = Credentials(deployment.aws("secretsmanager"), deployment.config.client_secrets, SystemClock())
+    if not deployment.config.client_ids:
+        yield good("client secrets", "every customer brings a client app of their own")
+    for region, client_id in deployment.config.client_ids.items():
+        try:
+            known.client(client_id)
+            yield good(f"client secret {region}", f"stored for {client_id}")
+        except BrokerError as error:
+            todo = deployment.outputs.get("StoreClientSecrets", "Store it: README, Store the client secret.")
+            yield bad(f"client secret {region}", str(error), todo)
+
+
+def client_apps(deployment: Deployment) -> Iterator[Finding]:
+    """Whether NinjaOne knows each client app. Asked as a browser would; no secret is sent."""
+    for region, client_id in deployment.config.client_ids.items():
+        place = ninjaone.region(region)
+        if place is None:
+            continue
+        address = oauth.authorization_url(
+            ninjaone.authorize_endpoint(place),
+            client_id=client_id,
+            redirect_uri=f"{deployment.config.connect_url}/callback/{region}",
+            scope=ninjaone.scope_text(deployment.config.scopes),
+            state="check",
+            code_challenge=oauth.challenge(Secret("check" * 9)),
+        )
+        with deployment.web as web:
+            answer = web.get(address, timeout=Seconds(TIMEOUT))
+        yield _known(region, client_id, place.host, answer)
+
+
+def _known(region: str, client_id: str, host: str, answer: oauth.Answer) -> Finding:
+    check = f"client app {region}"
+    if not isinstance(answer, oauth.Reply) or answer.status >= 500:
+        return odd(check, f"{host} could not be asked", "Try again; NinjaOne may be down.")
+    if answer.status == 404:
+        todo = "Compare region and client id: an app exists only on the host where it was registered."
+        return bad(check, f"{host} knows no client app {client_id}", todo)
+    return good(check, f"{host} knows it")
+
+
+def connect_page(deployment: Deployment) -> Iterator[Finding]:
+    """Whether the redirect URIs lead to this deployment, and whether the clocks agree."""
+    regions = [*deployment.config.client_ids, "branded"]
+    for region in regions:
+        yield _reached(f"{deployment.config.connect_url}/callback/{region}", region)
+    answer = httpx.get(deployment.config.connect_url, timeout=TIMEOUT, trust_env=False)
+    yield _clock(answer.headers.get("date", ""))
+
+
+def _reached(address: str, region: str) -> Finding:
+    """Look at a redirect URI without what NinjaOne would bring: the answer leads to our own page that says so."""
+    check = f"redirect URI {region}"
+    try:
+        answer = httpx.get(address, timeout=TIMEOUT, trust_env=False)
+    except httpx.HTTPError as error:
+        host = urlsplit(address).hostname
+        return bad(
+            check,
+            f"{address} can't be reached ({type(error).__name__})",
+            f"Does the DNS name {host} point at the stack?",
+        )
+    if answer.status_code in {303, 400} and "content-security-policy" in answer.headers:
+        return good(check, f"{address} answers")
+    return bad(
+        check,
+        f"{address} answers {answer.status_code}",
+        "Something else answers there: look at ConnectDomain and its DNS.",
+    )
+
+
+def _clock(date: str) -> Finding:
+    away = abs(parsedate_to_datetime(date).timestamp() - time.time()) if date else 0
+    if away > SKEW:
+        return bad(
+            "clock", f"this machine's clock is {away:.0f} s off", "Set it by NTP: signatures are refused otherwise."
+        )
+    return good("clock", "this machine agrees with the deployment")
+
+
+def private_api(deployment: Deployment) -> Iterator[Finding]:
+    """Whether the private API takes this identity's signature."""
+    address = deployment.outputs["BackendApiUrl"]
+    try:
+        with deployment.api as api:
+            next(api.connections("doctor", page_size=1), None)
+    except ConnectError as error:
+        yield bad(
+            "private API", str(error), "Your backend's role needs the output BackendPermission; so does this identity."
+        )
+        return
+    yield good("private API", f"{address} takes this identity's signature")
+
+
+def queues(deployment: Deployment) -> Iterator[Finding]:
+    """Whether the queues are there and are emptied."""
+    config = deployment.config
+    for name, url in (("refresh queue", config.refresh_queue), ("urgent queue", config.urgent_queue)):
+        asked = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "RedrivePolicy"]
+        found = deployment.aws("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=asked)["Attributes"]
+        waiting, worked = (int(found[each]) for each in asked[:2])
+        says = f"{waiting} orders wait, {worked} are worked on"
+        yield good(name, says) if waiting < 50 else odd(name, says, "Runbook: Refreshing is behind.")
+
+
+def rescued(deployment: Deployment) -> Iterator[Finding]:
+    """Whether tokens wait outside the table."""
+    count = len(list(deployment.rescue.waiting(1000)))
+    if count:
+        yield odd("rescue store", f"{count} tokens wait", "ninjaone-connect rescue adopt")
+    else:
+        yield good("rescue store", "every token is in its row")
+
+
+def overdue(deployment: Deployment) -> Iterator[Finding]:
+    """Whether connections are refreshed in time."""
+    before = Instant(int(time.time()) - OVERDUE)
+    count = sum(_overdue(deployment, shard, before) for shard in range(policy.SHARDS))
+    if count:
+        yield bad(
+            "refreshing",
+            f"{count} connections are overdue by {OVERDUE // 60} minutes or more",
+            "Runbook: Refreshing has stopped.",
+        )
+    else:
+        yield good("refreshing", "nothing is overdue")
+
+
+def _overdue(deployment: Deployment, shard: int, before: Instant) -> int:
+    answer = deployment.aws("dynamodb").query(
+        TableName=deployment.config.connections_table,
+        IndexName=deployment.config.due_index,
+        KeyConditionExpression="due_shard = :shard AND refresh_at <= :before",
+        ExpressionAttributeValues={":shard": {"N": str(shard)}, ":before": {"N": str(before)}},
+        Select="COUNT",
+    )
+    return int(answer["Count"])
+
+
+def active_epoch(deployment: Deployment) -> Iterator[Finding]:
+    """Whether this table's rows may be presented."""
+    try:
+        active = epoch.read(deployment)
+    except Trouble as trouble:
+        yield bad("epoch", trouble.message, "ninjaone-connect epoch show")
+        return
+    if active.table == deployment.config.connections_table:
+        yield good("epoch", f"{active.epoch}, of this deployment's table")
+    else:
+        yield bad("epoch", f"the active table is {active.table}", "After a restore: ninjaone-connect epoch activate")
+
+
+def seal_key(deployment: Deployment) -> Iterator[Finding]:
+    """Whether the KMS key is of use."""
+    try:
+        state = deployment.aws("kms").describe_key(KeyId=deployment.config.seal_key)["KeyMetadata"]["KeyState"]
+    except ClientError as error:
+        state = error.response["Error"]["Code"]
+    if state == "Enabled":
+        yield good("KMS key", "enabled")
+    else:
+        yield bad("KMS key", state, "Enable it, or cancel its deletion, before anything else.")
+
+
+LOOKS = (
+    Check("client secrets", client_secrets),
+    Check("client apps", client_apps),
+    Check("connect page", connect_page),
+    Check("private API", private_api),
+    Check("KMS key", seal_key),
+    Check("queues", queues),
+    Check("rescue store", rescued),
+    Check("refreshing", overdue),
+    Check("epoch", active_epoch),
+)

@@ -1,0 +1,65 @@
+"""The rescue store: tokens that DynamoDB refused, waiting to come into their rows."""
+
+import time
+from typing import Any
+
+import click
+
+from broker.adapters.connections import Ref
+from broker.adapters.queues import ORDER_SIZE, Why
+from ninjaone_connect_cli.at import At, here
+from ninjaone_connect_cli.deployment import Deployment
+from ninjaone_connect_cli.trouble import Trouble
+
+COLUMNS = {"tenant": "tenant", "connection": "connection", "version": "after version", "outcome": "outcome"}
+MOST = 1000
+PATIENCE, LOOK = 300, 2
+"""Seconds to wait for the refresh function, and between looks."""
+
+
+@click.group()
+def rescue() -> None:
+    """See to tokens that DynamoDB refused."""
+
+
+@rescue.command("list")
+@here
+def list_rescued(at: At) -> None:
+    """List what waits in the rescue store."""
+    at.screen.table(_waiting(at.deployment), COLUMNS, empty="Nothing waits: every token is in its row.")
+
+
+@rescue.command("adopt")
+@click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until they are in their rows.")
+@here
+def adopt(at: At, *, wait: bool) -> None:
+    """Order that everything that waits be put into its row now. The refresh function does it."""
+    found = _waiting(at.deployment)
+    refs = list(dict.fromkeys(Ref(each["tenant"], each["connection"]) for each in found))
+    for start in range(0, len(refs), ORDER_SIZE):
+        at.deployment.orders.order(Why.RESCUE, refs[start : start + ORDER_SIZE])
+    left = _awaited(at, found) if wait and found else []
+    for each in found:
+        each["outcome"] = "waiting" if not wait or each in left else "done"
+    at.screen.table(found, COLUMNS, empty="Nothing waits: every token is in its row.")
+    if left:
+        raise Trouble("Not all of them were taken in time: read the errors, then run this again.")
+
+
+def _awaited(at: At, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Look until none of what was found waits any more; give what still does."""
+    until = time.monotonic() + PATIENCE
+    with at.screen.waiting("Waiting for the refresh function"):
+        while (left := [each for each in _waiting(at.deployment) if each in found]) and time.monotonic() < until:
+            time.sleep(LOOK)
+    return left
+
+
+def _waiting(deployment: Deployment) -> list[dict[str, Any]]:
+    return [
+        {"tenant": ref.tenant, "connection": ref.connection, "version": version}
+        for ref, version in deployment.rescue.waiting(MOST)
+    ]
+
+
+COMMANDS = (rescue,)

@@ -1,0 +1,123 @@
+"""Reseal: what was sealed under another KMS key comes under the one that the functions seal with now.
+
+Only the wrapped data key inside a sealed value is exchanged, by KMS itself (ReEncrypt): no token is opened anywhere.
+"""
+
+import base64
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+import click
+from botocore.exceptions import ClientError
+
+from broker.adapters.rescue import PREFIX
+from broker.adapters.seal import context, wrapped_key
+from broker.model import Purpose
+from ninjaone_connect_cli.at import At, here
+from ninjaone_connect_cli.deployment import Deployment
+from ninjaone_connect_cli.store import Row, Store
+from ninjaone_connect_cli.trouble import Trouble
+
+PASSES = 5
+"""Rows that a refresh was busy with are looked at again, so often."""
+
+_PURPOSES: Mapping[str, Purpose] = {
+    "access": Purpose.ACCESS,
+    "refresh": Purpose.REFRESH,
+    "client": Purpose.CLIENT,
+}
+
+
+@click.command()
+@here
+def reseal(at: At) -> None:
+    """Seal everything under the KMS key that the deployment uses now (parameter OtherSealKey, or its own).
+
+    Safe while the service runs, and safe to stop: the same command goes on where it is not done yet.
+    """
+    resealing, counts = Reseal(at.deployment), Counter({"resealed": 0})
+    for number in range(1, PASSES + 1):
+        counts = Counter({"resealed": counts["resealed"]})
+        with at.screen.steps(f"Resealing, pass {number}", resealing.total) as step:
+            for outcome in resealing.run():
+                counts[outcome] += 1
+                step()
+        if not counts["busy"]:
+            break
+    at.screen.record(counts)
+    if counts["busy"]:
+        raise Trouble("Some rows changed each time they were looked at. Run the same command again later.")
+
+
+class Reseal:
+    """Exchanges data keys."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self._kms, self._target = deployment.aws("kms"), deployment.config.seal_key
+        self._s3, self._bucket = deployment.aws("s3"), deployment.config.rescue_bucket
+        self.store = Store(deployment.aws("dynamodb"), deployment.config.connections_table)
+        self._exchanged: dict[bytes, bytes] = {}
+
+    @property
+    def total(self) -> int:
+        """About how many rows there are."""
+        return self.store.count()
+
+    def run(self) -> Iterator[str]:
+        """Go through everything once, and say of each what became of it."""
+        for row in self.store.items():
+            yield self.one(row)
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=PREFIX)
+        for page in pages:
+            for found in page.get("Contents", ()):
+                yield self._rescued(found["Key"])
+
+    def one(self, row: Row) -> str:
+        """Exchange a row's keys, if it is still as it was read."""
+        held = {name: cell["B"] for name, cell in row.item.items() if name in _PURPOSES}
+        fresh = {name: self._exchange(bytes(blob), _PURPOSES[name]) for name, blob in held.items()}
+        change = {name: blob for name, blob in fresh.items() if blob != bytes(held[name])}
+        if not change:
+            return "already"
+        fixed = ("version", "fence") if row.hot else ()
+        return "resealed" if self.store.change(row, change, same=(*fixed, *change)) else "busy"
+
+    def _rescued(self, key: str) -> str:
+        """Exchange the keys of a rescued token. Should it be adopted meanwhile, what is written here does no harm."""
+        body = json.loads(self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read())
+        fresh = dict(body)
+        for name in ("access", "refresh"):
+            blob = self._exchange(base64.b64decode(body[name]), _PURPOSES[name])
+            fresh[name] = base64.b64encode(blob).decode()
+        if fresh == body:
+            return "already"
+        self._s3.put_object(Bucket=self._bucket, Key=key, Body=json.dumps(fresh).encode())
+        return "resealed"
+
+    def _exchange(self, blob: bytes, purpose: Purpose) -> bytes:
+        """Give the sealed value with its data key under the target; the same bytes when it is there already."""
+        wrapped = wrapped_key(blob)
+        if wrapped not in self._exchanged:
+            self._exchanged[wrapped] = self._rewrapped(wrapped, purpose)
+        fresh = self._exchanged[wrapped]
+        return blob[:1] + len(fresh).to_bytes(2, "big") + fresh + blob[3 + len(wrapped) :]
+
+    def _rewrapped(self, wrapped: bytes, purpose: Purpose) -> bytes:
+        said = context(purpose)
+        try:
+            answer = self._kms.re_encrypt(
+                CiphertextBlob=wrapped,
+                SourceEncryptionContext=said,
+                DestinationKeyId=self._target,
+                DestinationEncryptionContext=said,
+            )
+        except ClientError as error:
+            raise Trouble(
+                f"KMS refused ({error.response['Error']['Code']}). This identity needs kms:ReEncryptFrom on the old "
+                "key and kms:ReEncryptTo on the new one; nothing was half done."
+            ) from None
+        return wrapped if answer["SourceKeyId"] == answer["KeyId"] else bytes(answer["CiphertextBlob"])
+
+
+COMMANDS = (reseal,)

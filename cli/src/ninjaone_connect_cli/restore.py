@@ -1,0 +1,214 @@
+"""Restore: rows that point-in-time recovery brought back come into the live table, and are of no effect at first.
+
+begin      DynamoDB makes a table as the live one was at an instant; it takes minutes
+copy       what the live table lacks comes back, under an epoch that is never active: nothing of it is presented
+probe      a few are activated and refreshed, to see whether NinjaOne still takes such tokens
+activate   the rest
+
+What the live table holds and can use always wins: a token there is newer, and a connection that was ended stays ended.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from broker import policy
+from broker.adapters.clock import SystemClock, instant
+from broker.adapters.connections import Ref
+from broker.adapters.queues import Why
+from broker.adapters.seal import Seal, connection_spot
+from broker.errors import SealBroken
+from broker.model import Hot, Purpose, Status
+from ninjaone_connect_cli import epoch
+from ninjaone_connect_cli.at import At, here
+from ninjaone_connect_cli.deployment import Deployment
+from ninjaone_connect_cli.store import Store
+from ninjaone_connect_cli.trouble import Trouble
+
+INERT = 0
+"""An epoch before the first."""
+LOOK, PATIENCE = 2, 180
+WAIT_FOR_TABLE = 3600 * 8
+
+PROBED = {"tenant": "tenant", "connection": "connection", "outcome": "outcome", "reason": "reason"}
+
+
+@click.group()
+def restore() -> None:
+    """Bring connections back from a backup, a few at first."""
+
+
+@restore.command()
+@click.option("--at", "moment", type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S"]), required=True,
+              help="The instant to go back to, UTC, such as 2026-11-23T14:00:00Z.")  # fmt: skip
+@click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until the table is there.")
+@here
+def begin(at: At, moment: datetime, *, wait: bool) -> None:
+    """Make a table as the live one was, under a name of its own. The live one is not touched."""
+    source = at.deployment.config.connections_table
+    target = f"{source}-{moment:%Y%m%dT%H%M%S}"
+    dynamodb = at.deployment.aws("dynamodb")
+    dynamodb.restore_table_to_point_in_time(
+        SourceTableName=source, TargetTableName=target, RestoreDateTime=moment.replace(tzinfo=UTC)
+    )
+    if wait:
+        with at.screen.waiting(f"DynamoDB makes {target}; this may take an hour"):
+            waiter = dynamodb.get_waiter("table_exists")
+            waiter.wait(TableName=target, WaiterConfig={"Delay": 20, "MaxAttempts": WAIT_FOR_TABLE // 20})
+    at.screen.record({"table": target, "next": f"ninjaone-connect restore copy {target}"})
+
+
+@restore.command()
+@click.argument("table")
+@click.option("--dry-run", is_flag=True, help="Count what would be copied and write nothing.")
+@click.option("--replace-broken", is_flag=True, help="Also replace live rows whose refresh token does not open.")
+@here
+def copy(at: At, table: str, *, dry_run: bool, replace_broken: bool) -> None:
+    """Copy from the restored TABLE what the live one lacks. Nothing copied is presented yet."""
+    if table == at.deployment.config.connections_table:
+        raise Trouble("That is the live table. Name the restored one.")
+    restored = Store(at.deployment.aws("dynamodb"), table)
+    copying = _Copying(at.deployment, restored, dry_run=dry_run, replace_broken=replace_broken)
+    counts: Counter[str] = Counter()
+    with at.screen.steps("Copying", restored.count()) as step:
+        for row in restored.connections():
+            counts[copying.one(row)] += 1
+            step()
+    at.screen.record(counts)
+
+
+@restore.command()
+@click.option("--count", type=click.IntRange(1, 50), default=3, show_default=True, help="How many to try.")
+@here
+def probe(at: At, count: int) -> None:
+    """Activate a few of what was copied, have them refreshed, and say how it went."""
+    raising = _Raising(at.deployment)
+    chosen = [row for _, row in zip(range(count), raising.inert(), strict=False)]
+    refs = [Ref(row.tenant, row.connection) for row in chosen if raising.one(row)]
+    if not refs:
+        raise Trouble("There is nothing to probe: no connection waits for its activation.")
+    at.deployment.orders.order(Why.DUE, refs)
+    results = _watched(at, {Ref(row.tenant, row.connection): row for row in chosen})
+    at.screen.table(results, PROBED, empty="")
+    if any(each["outcome"] != "renewed" for each in results):
+        raise Trouble(
+            "Not all were renewed. Tokens that NinjaOne replaced after the backup are lost; their customers connect "
+            "again. Go on with `restore activate` all the same, or stop here."
+        )
+
+
+@restore.command()
+@click.confirmation_option(prompt="Every connection that was copied will be refreshed. Go on?")
+@here
+def activate(at: At) -> None:
+    """Activate the rest. Safe to stop: the same command goes on."""
+    raising = _Raising(at.deployment)
+    waiting = list(raising.inert())
+    with at.screen.steps("Activating", len(waiting)) as step:
+        done = 0
+        for row in waiting:
+            done += raising.one(row)
+            step()
+    at.screen.record({"activated": done, "changed meanwhile": len(waiting) - done})
+
+
+class _Copying:
+    """Brings rows back, one connection at a time."""
+
+    def __init__(self, deployment: Deployment, restored: Store, *, dry_run: bool, replace_broken: bool) -> None:
+        self._restored, self._dry_run, self._replace_broken = restored, dry_run, replace_broken
+        self._live = Store(deployment.aws("dynamodb"), deployment.config.connections_table)
+        self._seal: Seal = deployment.seal
+
+    def one(self, row: Hot) -> str:
+        """Copy one connection if the live table needs it; say what became of it."""
+        ref = Ref(row.tenant, row.connection)
+        profile = self._restored.profile(ref)
+        if row.refresh is None or profile is None:
+            return "nothing to bring back"
+        live = self._live.hot(ref)
+        if live and not self._is_broken(live):
+            return "kept as it is"
+        if self._dry_run:
+            return "would be copied"
+        inert = _inert(row, live)
+        stored = self._live.replace(live, inert, profile) if live else self._live.make(inert, profile)
+        return "copied" if stored else "changed meanwhile"
+
+    def _is_broken(self, live: Hot) -> bool:
+        """Say whether a live row holds a refresh token that nobody can open."""
+        if not self._replace_broken or live.refresh is None or live.status is Status.DISCONNECTED:
+            return False
+        try:
+            self._seal.open(live.refresh, Purpose.REFRESH, connection_spot(live.tenant, live.connection, live.version))
+        except SealBroken:
+            return True
+        return False
+
+
+def _inert(row: Hot, live: Hot | None) -> Hot:
+    """Make the row that comes back: not due, not presented, and honest about a token that may be an old one."""
+    return replace(
+        row,
+        epoch=INERT,
+        fence=max(row.fence, live.fence if live else 0) + 1,
+        doubt=True,
+        refresh_at=None,
+        due_shard=None,
+        lease_until=None,
+        attempt=None,
+        strikes=0,
+        struck_at=None,
+    )
+
+
+class _Raising:
+    """Lets rows of an older epoch be presented."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self._store = Store(deployment.aws("dynamodb"), deployment.config.connections_table)
+        active = epoch.read(deployment)
+        if active.table != deployment.config.connections_table:
+            raise Trouble("The active table is another one: see `ninjaone-connect epoch show`.")
+        self._epoch = active.epoch
+
+    def inert(self) -> Iterator[Hot]:
+        """Find connections that could be refreshed, were they of the active epoch."""
+        for row in self._store.connections():
+            if row.epoch < self._epoch and row.refresh and row.status in {Status.ACTIVE, Status.NEEDS_REAUTH}:
+                yield row
+
+    def one(self, row: Hot) -> bool:
+        """Raise one, due at once; False when something else changed it."""
+        due = {"refresh_at": instant(SystemClock()), "due_shard": policy.shard(row.connection)}
+        return self._store.raise_epoch(row, {"epoch": self._epoch, **due})
+
+
+def _watched(at: At, before: dict[Ref, Hot]) -> list[dict[str, Any]]:
+    """Look at rows until each was renewed, refused or given too much time."""
+    store = Store(at.deployment.aws("dynamodb"), at.deployment.config.connections_table)
+    until = time.monotonic() + PATIENCE
+    with at.screen.waiting("Waiting for NinjaOne's answers"):
+        while True:
+            found = [_result(row, store.hot(ref)) for ref, row in before.items()]
+            if all(each["outcome"] != "waiting" for each in found) or time.monotonic() > until:
+                return found
+            time.sleep(LOOK)
+
+
+def _result(before: Hot, now: Hot | None) -> dict[str, Any]:
+    outcome = "waiting"
+    if now and now.version > before.version:
+        outcome = "renewed"
+    elif now and (now.strikes or now.status is Status.NEEDS_REAUTH):
+        outcome = "refused"
+    reason = now.reason.value if now and now.reason else None
+    return {"tenant": before.tenant, "connection": before.connection, "outcome": outcome, "reason": reason}
+
+
+COMMANDS = (restore,)

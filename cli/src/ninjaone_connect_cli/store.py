@@ -1,0 +1,151 @@
+"""The table of connections, whole: what only an operator may do. Every write compares what it was decided on.
+
+A refresh that is at work is never disturbed: a row whose version or fence moved is left for the next pass.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from broker.adapters import rows
+from broker.adapters.connections import Ref
+from broker.adapters.dynamo import Refusal, Write, asked, written
+from broker.errors import Busy
+from broker.model import ConnectionId, Hot, Profile, TenantId, connection_id
+
+TRIES = 6
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One item of the table, as it was read."""
+
+    item: rows.Item
+
+    @property
+    def tenant(self) -> TenantId:
+        return TenantId(self.item["tenant"]["S"])
+
+    @property
+    def key(self) -> str:
+        """The sort key: a connection's id, or its id and ``#profile``."""
+        return str(self.item["connection"]["S"])
+
+    @property
+    def ref(self) -> Ref:
+        """Which connection it belongs to."""
+        return Ref(self.tenant, ConnectionId(self.key.removesuffix(rows.PROFILE)))
+
+    @property
+    def hot(self) -> Hot | None:
+        """The hot row, where it is one."""
+        return rows.hot(self.item) if connection_id(self.key) else None
+
+
+class Store:
+    """One table of connections."""
+
+    def __init__(self, dynamodb: Any, table: str) -> None:
+        self._dynamodb, self._table = dynamodb, table
+
+    def count(self) -> int:
+        """Tell about how many items there are: DynamoDB counts every six hours."""
+        answer = self._dynamodb.describe_table(TableName=self._table)
+        return int(answer["Table"]["ItemCount"])
+
+    def items(self) -> Iterator[Row]:
+        """Go through all rows of connections; control rows are left out."""
+        pages = self._dynamodb.get_paginator("scan").paginate(TableName=self._table, ConsistentRead=True)
+        for page in pages:
+            yield from (row for row in map(Row, page["Items"]) if not row.tenant.startswith("#"))
+
+    def connections(self) -> Iterator[Hot]:
+        """Go through all hot rows."""
+        yield from (row.hot for row in self.items() if row.hot)
+
+    def hot(self, ref: Ref) -> Hot | None:
+        """Read a hot row as it is now."""
+        found = self._get(ref, ref.connection)
+        return rows.hot(found) if found else None
+
+    def profile(self, ref: Ref) -> Profile | None:
+        """Read a profile row as it is now."""
+        found = self._get(ref, ref.connection + rows.PROFILE)
+        return rows.profile(found) if found else None
+
+    def change(self, row: Row, change: Mapping[str, Any], *, same: tuple[str, ...]) -> bool:
+        """Change attributes of a row while others are as they were read; say whether they were."""
+        given = {f"{name}_seen": rows.plain(row.item)[name] for name in same}
+        write = Write.of(*(f"#{name} = :{name}_seen" for name in same), given=given, set=change)
+        return not isinstance(self._write(row, write), Refusal)
+
+    def raise_epoch(self, row: Hot, change: Mapping[str, Any]) -> bool:
+        """Let a row be presented, if nothing else touched it meanwhile."""
+        write = Write.of(
+            "#version = :version_seen AND #fence = :fence_seen AND #epoch = :epoch_seen",
+            given={"version_seen": row.version, "fence_seen": row.fence, "epoch_seen": row.epoch},
+            set=change,
+        )
+        key = rows.key(row.tenant, row.connection)
+        return not isinstance(patiently(lambda: written(self._dynamodb, self._table, key, write)), Refusal)
+
+    def make(self, hot: Hot, profile: Profile) -> bool:
+        """Store a connection whole or not at all; say whether there was none."""
+        fresh = {
+            "ConditionExpression": "attribute_not_exists(#tenant)",
+            "ExpressionAttributeNames": {"#tenant": "tenant"},
+        }
+        puts = [self._put(rows.hot_item(hot), fresh), self._put(rows.profile_item(profile), {})]
+        return self._together(puts)
+
+    def replace(self, seen: Hot, hot: Hot, profile: Profile) -> bool:
+        """Put a connection in place of one that is of no use, if that is still as it was seen."""
+        same = {
+            "ConditionExpression": "#version = :version AND #fence = :fence",
+            "ExpressionAttributeNames": {"#version": "version", "#fence": "fence"},
+            "ExpressionAttributeValues": {":version": rows.value(seen.version), ":fence": rows.value(seen.fence)},
+        }
+        return self._together([self._put(rows.hot_item(hot), same), self._put(rows.profile_item(profile), {})])
+
+    def _put(self, item: rows.Item, condition: Mapping[str, Any]) -> dict[str, Any]:
+        return {"Put": {"TableName": self._table, "Item": item, **condition}}
+
+    def _together(self, puts: list[dict[str, Any]]) -> bool:
+        """Write all or nothing; False when the condition did not hold."""
+        cancelled = self._dynamodb.exceptions.TransactionCanceledException
+
+        def write() -> bool:
+            try:
+                self._dynamodb.transact_write_items(TransactItems=puts)
+            except cancelled as error:
+                reasons = {reason["Code"] for reason in error.response["CancellationReasons"]}
+                if "ConditionalCheckFailed" in reasons:
+                    return False
+                raise Busy from None
+            return True
+
+        return patiently(write)
+
+    def _write(self, row: Row, write: Write) -> rows.Item | Refusal:
+        key = rows.key(row.tenant, row.key)
+        return patiently(lambda: written(self._dynamodb, self._table, key, write))
+
+    def _get(self, ref: Ref, name: str) -> rows.Item | None:
+        key = rows.key(ref.tenant, name)
+        answer = asked(lambda: self._dynamodb.get_item(TableName=self._table, Key=key, ConsistentRead=True))
+        found: rows.Item | None = answer.get("Item")
+        return found
+
+
+def patiently(call: Callable[[], T]) -> T:
+    """Try again while AWS says that it is busy; give up after about a minute."""
+    for wait in range(TRIES):
+        try:
+            return call()
+        except Busy:
+            if wait == TRIES - 1:
+                raise
+            time.sleep(2**wait)
+    raise AssertionError("unreachable")

@@ -1,0 +1,11 @@
+"""What keeps a command from its end, in one sentence that says what to do."""
+
+import click
+
+
+class Trouble(click.ClickException):
+    """Shown without a traceback; the command ends with 1."""
+
+    def format_message(self) -> str:
+        """Give the sentence as it is."""
+        return self.message
