@@ -28,18 +28,17 @@ def seeded(*, stored: int, due: int, now: int, wrapped: str, key: str) -> Iterat
     """Make rows of which the first ``due`` are due now, sealed under one data key; the others are due later."""
     seal = Seal(None, "", SystemClock(), bytes)
     opened = {each: DataKey(each, b64decode(wrapped), b64decode(key), float("inf")) for each in Purpose}
-    for number in range(stored):
+    for number in range(due):
         tenant, connection = named(number)
         spot = connection_spot(tenant, connection, 1)
-        sealed: dict[str, bytes] = {"access": FILLER, "refresh": FILLER}
-        if number < due:
-            sealed = {
-                "access": seal.seal(opened[Purpose.ACCESS], ACCESS, spot),
-                "refresh": seal.seal(opened[Purpose.REFRESH], REFRESH, spot),
-            }
-        yield rows.hot_item(
-            hot(tenant, connection, now=now, refresh_at=now if number < due else now + 600 + number % 1200, **sealed)
-        )
+        access = seal.seal(opened[Purpose.ACCESS], ACCESS, spot)
+        refresh = seal.seal(opened[Purpose.REFRESH], REFRESH, spot)
+        yield rows.hot_item(hot(tenant, connection, now=now, refresh_at=now, access=access, refresh=refresh))
+    like = rows.hot_item(hot(*named(0), now=now, refresh_at=now, access=FILLER, refresh=FILLER))
+    for number in range(due, stored):
+        tenant, connection = named(number)
+        shard, later = {"N": str(policy.shard(connection))}, {"N": str(now + 600 + number % 1200)}
+        yield {**like, **rows.key(tenant, connection), "due_shard": shard, "refresh_at": later}
 
 
 def hot(tenant: TenantId, connection: ConnectionId, *, now: int, refresh_at: int, access: bytes, refresh: bytes) -> Hot:

@@ -31,7 +31,7 @@ class Rows(Table):
     def write(self, key: Key, item: Item | None) -> None:
         """Replace, create or (None) delete one item."""
         old = self.items.get(key)
-        self.units["write"] += ceil(max(size(old), size(item), 1) / WRITE_UNIT)
+        self.units["control" if key[0].startswith("#") else "write"] += ceil(max(size(old), size(item), 1) / WRITE_UNIT)
         before, after = _place(key, old), _place(key, item)
         if before != after:
             self._move(before, after)

@@ -30,7 +30,7 @@ def ours(cloud: Cloud, doors: Doors) -> Units:
             held.refresh(order, left)
     units = cloud.counted(reset=True)["units"]
     return Units(
-        writes=(units["write"] + units["index"]) / DUE,
+        writes=(units["write"] + units["index"] + units["control"]) / DUE,
         reads=units["read"] / DUE,
         kms=KMS_PER_ORDER / SIZE,
         sqs=3 / SIZE,
