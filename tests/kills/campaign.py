@@ -22,11 +22,9 @@ from typing import Any, Self
 
 from local.http import serve
 from local.ninjaone.front import create_app
-from local.product.backend import Backend
 from local.world import ROOT, World
-from ninjaone_connect import new_verifier
-from tests.client.person import agree
 from tests.kills.addresses import Traffic, aws, dawdling
+from tests.kills.customer import backend, connect
 from tests.kills.judge import Commit, Commits, Connected, Life, objection
 from tests.kills.worker import Orders
 
@@ -124,7 +122,7 @@ class Campaign(AbstractContextManager["Campaign"]):
             self._traffic = Traffic()
             self._aws = opening.enter_context(serve(self._traffic.through(aws))).url
             self._ninjaone = opening.enter_context(serve(self._traffic.through(slow))).url
-            self._backend = Backend(self._world.api_url, self._world.credentials)
+            self._backend = backend(self._world)
             self._folder = Path(opening.enter_context(tempfile.TemporaryDirectory()))
             self._next = Process()
             opening.callback(self._abandon)
@@ -260,12 +258,7 @@ class Campaign(AbstractContextManager["Campaign"]):
 
     def _connect(self, connection: str | None = None) -> Connected:
         """Go all the way from the link to the tokens; a reconnect keeps the id."""
-        mine = new_verifier()
-        wish = {"end_user_id": "ana", "tenant_name": "Acme", "return_to": "main", "binding_challenge": mine.challenge}
-        opened = self._backend.open_session(TENANT, wish | ({"connection": connection} if connection else {}))
-        ticket = agree(opened["connect_url"])["ticket"]
-        proof = {"end_user_id": "ana", "ticket": ticket, "binding_verifier": mine.verifier}
-        made = self._backend.complete(TENANT, opened["session_id"], proof)
+        made = connect(self._backend, TENANT, connection=connection)
         return Connected(made["connection"], self._world.ninjaone.oracle.grants()[-1].id, made["version"])
 
 
