@@ -11,7 +11,7 @@ from typing import NoReturn
 import httpx
 import pytest
 from botocore.credentials import Credentials, ReadOnlyCredentials
-from botocore.exceptions import ClientError, CredentialRetrievalError, TokenRetrievalError
+from botocore.exceptions import ClientError, CredentialRetrievalError, LoginRefreshRequired, TokenRetrievalError
 
 from local.sigv4 import DEMO, Principal, Signed, Unsigned, verify
 from ninjaone_connect import Connect, errors
@@ -117,6 +117,7 @@ def refusal(code: str) -> ClientError:
     ("error", "kind", "hint"),
     [
         (TokenRetrievalError(provider="sso", error_msg="secret text"), errors.LoginExpired, "aws sso login"),
+        (LoginRefreshRequired(), errors.LoginExpired, "`aws login`"),
         (refusal("ExpiredToken"), errors.LoginExpired, "log in again"),
         (refusal("AccessDenied"), errors.NoCredentials, "AccessDenied"),
         (CredentialRetrievalError(provider="x", error_msg="secret text"), errors.NoCredentials, "profile or role"),

@@ -13,15 +13,17 @@ import httpx
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import ReadOnlyCredentials
-from botocore.exceptions import BotoCoreError, ClientError, SSOError, TokenRetrievalError
+from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import Session
 
 from ninjaone_connect.calls import Call
-from ninjaone_connect.errors import LoginExpired, NoCredentials, WrongRegion
+from ninjaone_connect.errors import LoginExpired, NoCredentials, NotSent, WrongRegion
 
 SERVICE = "execute-api"
 _ENDPOINT = re.compile(r"[a-z0-9-]+\.execute-api\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?")
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "UnauthorizedException"}
+_LOGINS = {"LoginError": "aws login", "SSOError": "aws sso login", "TokenRetrievalError": "aws sso login"}
+"""botocore's class of error → the command that mends it."""
 
 
 class CredentialSource(Protocol):
@@ -85,18 +87,20 @@ def _translated() -> Iterator[None]:
     """Say what to do where botocore only says what broke; its text stays behind, for it may quote anything."""
     try:
         yield
-    except (SSOError, TokenRetrievalError) as error:
-        raise LoginExpired(_login_again(error)) from None
     except ClientError as error:
         code = error.response["Error"]["Code"]
         kind = LoginExpired if code in _EXPIRED else NoCredentials
         raise kind(f"AWS gave no credentials ({code}). Check the profile or role, or log in again.") from None
     except BotoCoreError as error:
-        name = type(error).__name__
-        raise NoCredentials(f"The AWS credentials can't be used ({name}). Check the profile or role.") from None
+        raise _unusable(error) from None
 
 
-def _login_again(error: Exception) -> str:
+def _unusable(error: BotoCoreError) -> NotSent:
+    """Tell a login that ran out from credentials that are wrong, by name: older botocores lack some classes."""
+    name, kinds = type(error).__name__, {kind.__name__ for kind in type(error).__mro__}
+    command = next((command for kind, command in _LOGINS.items() if kind in kinds), None)
+    if command is None:
+        return NoCredentials(f"The AWS credentials can't be used ({name}). Check the profile or role.")
     profile = os.environ.get("AWS_PROFILE") or os.environ.get("AWS_DEFAULT_PROFILE")
-    command = f"aws sso login --profile {profile}" if profile else "aws sso login"
-    return f"The AWS login ran out, or was never made ({type(error).__name__}). Run `{command}`."
+    whole = f"{command} --profile {profile}" if profile else command
+    return LoginExpired(f"The AWS login ran out, or was never made ({name}). Run `{whole}`.")
