@@ -1,0 +1,368 @@
+"""What stops many refreshes at once: a wrong client app, a host that throttles or fails, verdicts by the dozen."""
+
+import httpx
+import pytest
+
+from broker.adapters.brakes import Brake, Brakes, Fleet, app_brake, braked_app, host_brake
+from broker.adapters.connections import Connections
+from broker.adapters.queues import Why
+from broker.config import Config
+from broker.model import Hot, Instant, Place, Status
+from local.aws import Aws
+from local.ninjaone.faults import Fault
+from local.ninjaone.seed import OPERATOR_APPS
+from tests.requirements import req
+from tests.unit.journey import Journey
+from tests.unit.refreshing import Refreshing
+from tests.unit.surroundings import START, Clock, Network, Trouble
+
+APP = OPERATOR_APPS["eu"].client_id
+HOST = "eu.ninjarmm.com"
+HTML = b"<html>Rate limit</html>"
+HELD = app_brake(HOST, APP)
+
+
+@pytest.fixture
+def brakes(aws: Aws, config: Config) -> Brakes:
+    return Brakes(aws.client("dynamodb"), config.connections_table)
+
+
+def connected(journey: Journey, network: Network, connections: Connections, many: int) -> list[Hot]:
+    """Make connections that all come due at one instant."""
+    made = [journey.connect()[0] for _ in range(many)]
+    for hot in made:
+        connections.settle(hot, {"refresh_at": START + 2000}, ())
+    network.requests.clear()
+    return made
+
+
+@pytest.fixture
+def four(journey: Journey, network: Network, connections: Connections) -> list[Hot]:
+    return connected(journey, network, connections, 4)
+
+
+@pytest.fixture
+def hot(four: list[Hot]) -> Hot:
+    return four[0]
+
+
+def pull(brakes: Brakes, name: str, seconds: float, *, level: int = 0) -> None:
+    brakes.pull(name, Brake(Instant(int(seconds)), level, "invalid_client"))
+
+
+def unstored(trouble: Trouble) -> None:
+    """Refuse every write to a control row."""
+    trouble.never_done("dynamodb.UpdateItem", times=99, only=lambda body: "#brakes" in str(body["Key"]))
+
+
+# A client app ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_brake_has_the_name_of_what_it_holds() -> None:
+    assert braked_app(app_brake(HOST, "client-1")) == (HOST, "client-1")
+    assert braked_app(host_brake(HOST)) is None
+    assert braked_app("fleet") is None
+
+
+@req("K03")
+def test_one_wrong_secret_costs_one_request_and_no_connection(
+    refreshing: Refreshing, four: list[Hot], network: Network, brakes: Brakes
+) -> None:
+    refreshing.ninjaone.admin.rotate_secret(APP)
+
+    refreshing.when_due(*four)
+
+    assert len(network.requests) == 1
+    rows = [refreshing.row(hot) for hot in four]
+    assert {(row.status, row.strikes, row.version, row.lease_until) for row in rows} == {(Status.ACTIVE, 0, 1, None)}
+    assert all(row.refresh_at and row.refresh_at >= refreshing.clock.now() + 60 for row in rows)
+    brake = brakes.read(HELD)
+    assert brake == Brake(Instant(int(refreshing.clock.now()) + 60), 0, "invalid_client")
+
+
+@pytest.mark.parametrize("name", [HELD, host_brake(HOST)])
+def test_what_a_brake_holds_is_not_asked_and_comes_back_after_it(
+    refreshing: Refreshing, hot: Hot, brakes: Brakes, network: Network, name: str
+) -> None:
+    refreshing.wait_for(hot)
+    pull(brakes, name, refreshing.clock.now() + 600, level=2)
+
+    refreshing.order(hot)
+
+    row, now = refreshing.row(hot), refreshing.clock.now()
+    assert network.requests == []
+    assert (row.fence, row.lease_until) == (0, None)
+    assert row.refresh_at is not None
+    assert now + 600 <= row.refresh_at <= now + 600 + 2 * 240
+
+
+def test_a_connection_that_is_due_later_still_keeps_its_time(
+    refreshing: Refreshing, hot: Hot, brakes: Brakes, clock: Clock, network: Network
+) -> None:
+    clock.advance(700)
+    pull(brakes, HELD, clock.now() + 1)
+    due = refreshing.row(hot).refresh_at
+
+    refreshing.order(hot, why=Why.URGENT, min_ttl=3000)
+
+    assert refreshing.row(hot).refresh_at == due
+    assert network.requests == []
+
+
+def test_another_app_and_another_host_go_on(
+    journey: Journey, refreshing: Refreshing, hot: Hot, brakes: Brakes, clock: Clock
+) -> None:
+    us2, _ = journey.connect(place=Place("us2", "us2.ninjarmm.com"), email="ada@cascade.example")
+    refreshing.wait_for(us2)
+    refreshing.wait_for(hot)
+    pull(brakes, HELD, clock.now() + 600)
+    pull(brakes, app_brake("us2.ninjarmm.com", APP), clock.now() + 600)
+
+    refreshing.order(hot, us2)
+
+    assert (refreshing.row(hot).version, refreshing.row(us2).version) == (1, 2)
+
+
+def test_a_brake_that_wore_off_is_forgotten_with_the_first_success(
+    refreshing: Refreshing, hot: Hot, brakes: Brakes
+) -> None:
+    refreshing.wait_for(hot)
+    pull(brakes, HELD, refreshing.clock.now(), level=3)
+
+    refreshing.order(hot)
+
+    assert refreshing.row(hot).version == 2
+    assert brakes.read(HELD) is None
+
+
+def test_a_fault_that_lasts_is_asked_about_less_and_less_often(
+    refreshing: Refreshing, hot: Hot, brakes: Brakes, network: Network
+) -> None:
+    refreshing.ninjaone.admin.rotate_secret(APP)
+    holds = []
+    for _ in range(7):
+        refreshing.when_due(hot)
+        brake = brakes.read(HELD)
+        assert brake is not None
+        holds.append(brake.until - refreshing.clock.now())
+
+    assert holds == [60, 120, 240, 480, 900, 900, 900]
+    assert len(network.requests) == 7
+
+
+def test_a_brake_that_can_not_be_stored_holds_the_order_all_the_same(
+    refreshing: Refreshing, four: list[Hot], brakes: Brakes, network: Network, trouble: Trouble
+) -> None:
+    refreshing.ninjaone.admin.rotate_secret(APP)
+    unstored(trouble)
+
+    refreshing.when_due(*four)
+
+    assert len(network.requests) == 1
+    assert brakes.read(HELD) is None
+    assert {refreshing.row(hot).lease_until for hot in four} == {None}
+
+
+def test_brakes_that_can_not_be_read_put_off(
+    refreshing: Refreshing, hot: Hot, network: Network, trouble: Trouble
+) -> None:
+    refreshing.wait_for(hot)
+    trouble.never_done("dynamodb.GetItem", times=2)
+
+    refreshing.order(hot)
+
+    assert network.requests == []
+    assert refreshing.figures()["put_off"] == 1
+
+
+def test_a_brake_that_can_not_be_forgotten_costs_no_token(
+    refreshing: Refreshing, hot: Hot, brakes: Brakes, trouble: Trouble
+) -> None:
+    refreshing.wait_for(hot)
+    pull(brakes, HELD, refreshing.clock.now())
+    trouble.never_done("dynamodb.DeleteItem")
+
+    refreshing.order(hot)
+
+    assert (refreshing.row(hot).version, refreshing.is_live(hot)) == (2, True)
+
+
+# A host ---------------------------------------------------------------------------------------------------------------
+
+
+@req("O03")
+def test_one_throttled_request_holds_the_whole_host(refreshing: Refreshing, four: list[Hot], network: Network) -> None:
+    network.answer(429, HTML, retry_after="300")
+
+    refreshing.when_due(*four)
+
+    assert len(network.requests) == 1
+    assert all((refreshing.row(hot).refresh_at or 0) >= refreshing.clock.now() + 300 for hot in four)
+
+
+@pytest.mark.parametrize("kind", ["html_503", "html_404"])
+def test_three_failures_in_a_row_hold_the_host(
+    refreshing: Refreshing, four: list[Hot], network: Network, brakes: Brakes, kind: str
+) -> None:
+    refreshing.ninjaone.faults.plan(Fault(kind, times=None))
+
+    refreshing.when_due(*four)
+
+    assert len(network.requests) == 3
+    assert brakes.read(host_brake(HOST)) is not None
+    assert (refreshing.row(four[3]).fence, refreshing.row(four[3]).doubt) == (0, False)
+
+
+def test_a_success_in_between_lets_the_host_go_on(
+    journey: Journey, refreshing: Refreshing, network: Network, brakes: Brakes, connections: Connections
+) -> None:
+    six = connected(journey, network, connections, 6)
+    for fails in (True, True, False, True, True, False):
+        if fails:
+            network.fail(httpx.ConnectError)
+        else:
+            network.canned.append(lambda request: network._deliver(network._asked(request), request))
+
+    refreshing.when_due(*six)
+
+    assert len(network.requests) == 6
+    assert brakes.read(host_brake(HOST)) is None
+
+
+def test_a_host_that_fails_while_its_brake_can_not_be_stored_is_left_alone_for_this_order(
+    refreshing: Refreshing, four: list[Hot], network: Network, trouble: Trouble
+) -> None:
+    refreshing.ninjaone.faults.plan(Fault("html_404", times=None))
+    unstored(trouble)
+
+    refreshing.when_due(*four)
+
+    assert len(network.requests) == 3
+    assert {refreshing.row(hot).lease_until for hot in four} == {None}
+    assert refreshing.figures()["put_off"] == 1
+
+
+@req("O03")
+def test_a_longer_wait_takes_the_place_of_a_shorter_one(
+    refreshing: Refreshing, hot: Hot, four: list[Hot], network: Network, brakes: Brakes
+) -> None:
+    """Two workers were under way when the host began to throttle."""
+    network.answer(429, HTML, retry_after="100")
+    refreshing.when_due(hot)
+    first = brakes.read(host_brake(HOST))
+    refreshing.clock.advance(120)
+    network.answer(429, HTML, retry_after="3000")
+
+    refreshing.when_due(four[1])
+
+    second = brakes.read(host_brake(HOST))
+    assert first is not None
+    assert second is not None
+    assert (first.level, second.level) == (0, 1)
+    assert second.until - refreshing.clock.now() == 3000
+
+
+# The fleet ------------------------------------------------------------------------------------------------------------
+
+
+def revoked(refreshing: Refreshing, hots: list[Hot]) -> None:
+    for hot in hots:
+        refreshing.revoke(hot)
+
+
+@req("I05")
+def test_many_verdicts_at_once_are_held_and_nobody_is_bothered(
+    journey: Journey, refreshing: Refreshing, network: Network, connections: Connections
+) -> None:
+    six = connected(journey, network, connections, 6)
+    refreshing.ninjaone.faults.plan(Fault("spurious_dead_token", times=12))
+
+    refreshing.when_due(*six)
+    refreshing.when_due(*six)
+
+    rows = [refreshing.row(hot) for hot in six]
+    assert {(row.status, row.strikes) for row in rows} == {(Status.ACTIVE, 1)}
+    assert all((row.refresh_at or 0) >= refreshing.clock.now() + 900 for row in rows)
+    assert refreshing.figures()["verdicts_held"] == 6
+    assert {line["level"] for line in refreshing.lines.named("verdict.held")} == {"ERROR"}
+
+    refreshing.when_due(*six)
+    assert {refreshing.row(hot).version for hot in six} == {2}
+
+
+def test_the_same_number_among_many_that_live_is_believed(
+    journey: Journey, refreshing: Refreshing, network: Network, connections: Connections, brakes: Brakes
+) -> None:
+    six = connected(journey, network, connections, 6)
+    refreshing.wait_for(six[0])
+    brakes.report(tried=1000, dead=0, now=Instant(int(refreshing.clock.now())))
+    revoked(refreshing, six)
+
+    refreshing.when_due(*six)
+    refreshing.when_due(*six)
+
+    assert {refreshing.row(hot).status for hot in six} == {Status.NEEDS_REAUTH}
+
+
+def test_verdicts_that_are_true_are_believed_once_the_others_have_calmed_down(
+    journey: Journey, refreshing: Refreshing, network: Network, connections: Connections
+) -> None:
+    six = connected(journey, network, connections, 6)
+    revoked(refreshing, six)
+
+    for _ in range(5):
+        refreshing.when_due(*six)
+
+    assert {refreshing.row(hot).status for hot in six} == {Status.NEEDS_REAUTH}
+    assert refreshing.figures()["verdicts_held"] > 0
+
+
+def test_a_tally_that_can_not_be_counted_holds_the_verdict(refreshing: Refreshing, hot: Hot, trouble: Trouble) -> None:
+    refreshing.revoke(hot)
+    refreshing.when_due(hot)
+    unstored(trouble)
+
+    refreshing.when_due(hot)
+
+    assert (refreshing.row(hot).status, refreshing.row(hot).strikes) == (Status.ACTIVE, 1)
+    assert refreshing.figures()["verdicts_held"] == 1
+
+
+def test_a_tally_that_can_not_be_handed_in_is_no_failure(refreshing: Refreshing, hot: Hot, trouble: Trouble) -> None:
+    unstored(trouble)
+
+    refreshing.when_due(hot)
+
+    assert refreshing.row(hot).version == 2
+    assert len(refreshing.lines.named("tally.lost")) == 1
+
+
+def test_a_connection_counts_once_however_often_it_is_found_dead(
+    refreshing: Refreshing, hot: Hot, brakes: Brakes
+) -> None:
+    refreshing.revoke(hot)
+    for _ in range(3):
+        refreshing.when_due(hot)
+
+    now = Instant(int(refreshing.clock.now()))
+    told = brakes.report(tried=0, dead=0, now=Instant(now - now % 900))
+    assert told.dead + told.dead_before <= 1
+
+
+def test_a_window_is_a_quarter_of_an_hour_and_the_one_before_stays_in_sight(brakes: Brakes) -> None:
+    now = Instant(START)
+
+    assert brakes.report(tried=3, dead=1, now=now) == Fleet(3, 1)
+    assert brakes.report(tried=2, dead=2, now=Instant(now + 899)) == Fleet(5, 3)
+    assert brakes.report(tried=1, dead=0, now=Instant(now + 900)) == Fleet(1, 0, 5, 3)
+    assert brakes.report(tried=1, dead=1, now=Instant(now + 901)) == Fleet(2, 1, 5, 3)
+    assert brakes.report(tried=4, dead=0, now=Instant(now + 2700)) == Fleet(4, 0)
+
+
+def test_a_window_that_another_began_first_is_left_as_it_is(brakes: Brakes, trouble: Trouble) -> None:
+    now = Instant(START)
+    trouble.first("dynamodb.UpdateItem", lambda: None)
+    brakes.report(tried=1, dead=0, now=Instant(now + 900))
+
+    assert brakes.report(tried=5, dead=5, now=now) == Fleet(5, 5)
+    assert brakes.report(tried=0, dead=0, now=Instant(now + 900)) == Fleet(1, 0)
