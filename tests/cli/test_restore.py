@@ -182,3 +182,7 @@ def test_the_live_table_is_no_backup(world: World, cli: Cli) -> None:
 
 def test_with_nothing_to_probe_one_is_told(world: World, cli: Cli, fleet: list[Ref]) -> None:
     assert "There is nothing to probe" in cli("--local", "restore", "probe").err
+
+
+def test_a_backup_older_than_the_memory_of_what_was_ended_is_refused(cli: Cli) -> None:
+    assert "That is too far back" in cli("--local", "restore", "begin", "--at", "2020-01-01T00:00:00Z").err

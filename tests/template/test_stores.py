@@ -9,6 +9,7 @@ import pytest
 from broker.adapters import rows
 from broker.adapters.rescue import PREFIX
 from tests.template.stack import deploy, source
+from tests.upgrade.samples import HOT, PROFILE, SESSION
 
 STACK = deploy()
 KEPT = ["ConnectionsTable", "RescueBucket", "SealKey", "ClientSecrets"]
@@ -41,7 +42,14 @@ def test_the_table_of_connections_can_be_brought_back_and_not_deleted_by_mistake
     assert table["DeletionProtectionEnabled"] is True
     assert table["SSESpecification"] == {"SSEEnabled": True}
     assert table["BillingMode"] == "PAY_PER_REQUEST"
-    assert "TimeToLiveSpecification" not in table
+
+
+@pytest.mark.req("J10")
+def test_only_what_was_ended_goes_from_the_table_of_connections() -> None:
+    ttl = STACK.the("ConnectionsTable")["TimeToLiveSpecification"]
+
+    assert ttl == {"AttributeName": "forget_at", "Enabled": True}
+    assert ttl["AttributeName"] not in rows.hot_item(HOT) | rows.profile_item(PROFILE)
 
 
 def test_connections_are_found_by_tenant_and_when_they_are_due() -> None:
@@ -66,38 +74,14 @@ def test_the_stream_tells_what_was_and_what_is() -> None:
 
 
 @pytest.mark.req("J10")
-def test_sessions_go_by_the_attribute_that_rows_carry(broker_session: rows.Item) -> None:
+def test_sessions_go_by_the_attribute_that_rows_carry() -> None:
     table = STACK.the("SessionsTable")
     ttl = table["TimeToLiveSpecification"]
 
     assert keys(table) == [("session", "HASH")]
     assert ttl["Enabled"] is True
-    assert "N" in broker_session[ttl["AttributeName"]]
+    assert "N" in rows.session_item(SESSION)[ttl["AttributeName"]]
     assert table["SSESpecification"] == {"SSEEnabled": True}
-
-
-@pytest.fixture
-def broker_session() -> rows.Item:
-    """A connect session as it is written."""
-    from broker.model import Binding, Instant, Session, SessionId, Stage, TenantId
-
-    return rows.session_item(
-        Session(
-            session=SessionId("ses_" + "a" * 26),
-            tenant=TenantId("acme"),
-            tenant_name="Acme",
-            connect_url="https://connect.example.com",
-            stage=Stage.CREATED,
-            binding=Binding.SESSION,
-            return_to="main",
-            scope=frozenset({"monitoring"}),
-            label="",
-            metadata={},
-            created_at=Instant(1),
-            expires_at=Instant(2),
-            own=False,
-        )
-    )
 
 
 # Queues --------------------------------------------------------------------------------------------------------------

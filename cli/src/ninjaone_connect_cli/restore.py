@@ -32,6 +32,8 @@ from ninjaone_connect_cli.trouble import Trouble
 
 INERT = 0
 """An epoch before the first."""
+FARTHEST = policy.ENDED_KEPT - policy.DAY
+"""Seconds back for which the live table still knows what was disconnected meanwhile."""
 LOOK, PATIENCE = 2, 180
 WAIT_FOR_TABLE = 3600 * 8
 
@@ -50,6 +52,8 @@ def restore() -> None:
 @here
 def begin(at: At, moment: datetime, *, wait: bool) -> None:
     """Make a table as the live one was, under a name of its own. The live one is not touched."""
+    if moment.replace(tzinfo=UTC).timestamp() < instant(SystemClock()) - FARTHEST:
+        raise Trouble("That is too far back: what was disconnected since is forgotten by now, and would come back.")
     source = at.deployment.config.connections_table
     target = f"{source}-{moment:%Y%m%dT%H%M%S}"
     dynamodb = at.deployment.aws("dynamodb")
