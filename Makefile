@@ -55,7 +55,8 @@ cost: .venv/.locked       ## what a month costs
 build: .venv/.locked .venv-sam/.locked  ## what is deployed, in .aws-sam/build
 	python313=$$(requirements/interpreter 3.13 3.13 2>/dev/null) || true; \
 	PATH="$${python313:+$${python313%/*}:}$$PATH" PYTHON='$(CURDIR)/$(BIN)/python' $(SAM) build
-deploy: build             ## to your AWS account, with questions (ENV=dev)
+deploy: build             ## to your AWS account, with questions (ENV=dev, GRADUAL=yes)
+	$(if $(GRADUAL),$(BIN)/python .ci/gradual.py .aws-sam/build/template.yaml)
 	$(SAM) deploy --guided --config-env $(ENV)
 
 lock: requirements/*.in layers/libraries/requirements.in  ## resolve the requirement files again (needs uv)
