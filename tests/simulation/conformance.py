@@ -136,10 +136,14 @@ def settled(entries: list[tuple[int, Entry]]) -> list[Entry]:
     """Put entries in the order in which they took effect.
 
     Of what was tried again in place only how the last try ended is kept, and no read that nothing followed.
+    A lease of which nobody knows whether it was taken or given back: the model takes silence for that.
     """
     later: set[tuple[str, str]] = set()
     kept: list[Entry] = []
     for _, (who, step, outcome) in sorted(entries, reverse=True):
+        unheard = step in {"acquire", "release"} and outcome == "unanswered"
+        if unheard and not any(other == who for other, _ in later):
+            continue
         is_last = step not in REPEATED or (who, step) not in later
         if is_last and (step != "read" or (who, "acquire") in later):
             kept.append((who, step, outcome))

@@ -301,7 +301,8 @@ def a_host_that_asks_for_patience_gets_it(world: "World", exchange: Exchange) ->
         return None
     margin = 2 * world.skew + 2
     for told in world.history.told_to_wait:
-        storable = not world.history.refused[told.process] and told.process.ended is not None
+        stored = told.sent > (world.restored_at or 0)  # a backup holds older brakes
+        storable = stored and not world.history.refused[told.process] and told.process.ended is not None
         begun_after = storable and exchange.process.began > (told.process.ended or 0)
         if told.host == exchange.host and begun_after and told.waits_until - margin > world.now():
             return f"{exchange.process.name} asks {told.waits_until - world.now():.0f} s before {told.host} wants it"
