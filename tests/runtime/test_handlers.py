@@ -4,10 +4,8 @@ Shown here: what `sam build` made is whole, every import is in the function or i
 through the Runtime API within their time and memory. Not shown: Lambda's processor and its cold start.
 """
 
-import fcntl
 import json
 import os
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -25,34 +23,14 @@ from broker.config import Config
 from broker.model import Hot, Instant, Place, Profile, Purpose, Status, TenantId
 from broker.secret import Secret
 from local.http import serve
-from local.template import Template
 from local.wire import application
 from local.world import World
 from tests.contract.test_events import ANSWERS
-from tests.runtime.platform import BUILT, ROOT, Environment, Folders, lay_out
+from tests.runtime.platform import BUILT, ROOT, Environment, Folders
 
 pytestmark = pytest.mark.slow
 SAMPLES = sorted((ROOT / "events").glob("*.json"))
-SOURCES = ("template.yaml", "functions", "layers")
 Start = Callable[[str], Environment]
-
-
-def is_built() -> bool:
-    """Say whether what was built last is as new as its sources."""
-    marker = BUILT / "template.yaml"
-    files = [path for source in SOURCES for path in [ROOT / source, *(ROOT / source).rglob("*")] if path.is_file()]
-    newest = max(path.stat().st_mtime for path in files if path.suffix != ".pyc")
-    return marker.exists() and marker.stat().st_mtime > newest
-
-
-@pytest.fixture(scope="session")
-def folders(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Folders:
-    """Build as for a deployment, in one test process at a time, and lay it out."""
-    with (ROOT / "Makefile").open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        wanted = [".venv-runtime/.locked", *([] if is_built() else ["build"])]
-        subprocess.run(["make", "--silent", *wanted], cwd=ROOT, check=True, capture_output=True)
-        return lay_out(tmp_path_factory.mktemp("lambda"), template.functions)
 
 
 @pytest.fixture(scope="module")

@@ -77,7 +77,8 @@ def expanded(parameters: Mapping[str, str], document: Mapping[str, Any] | None =
     for resource in written["Resources"].values():
         properties = resource.get("Properties", {})
         for name in properties.keys() & {"CodeUri", "ContentUri"}:
-            properties[name] = f"s3://code/{properties[name]}"
+            if not properties[name].startswith("s3://"):
+                properties[name] = f"s3://code/{properties[name]}"
     with patch.dict(os.environ, AWS_DEFAULT_REGION=PSEUDO["AWS::Region"]):
         made: dict[str, Any] = Translator(_MANAGED, Parser()).translate(written, {**NEEDED, **parameters})
     return made
