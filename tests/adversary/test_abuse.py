@@ -127,7 +127,7 @@ def test_while_people_flood_the_public_routes_tokens_are_refreshed(
     with ThreadPoolExecutor(6) as crowd:
         for number in range(6):
             crowd.submit(flood, number)
-        world.clock.advance(2400)
+        world.clock.advance(2900)
         world.pump()
         over.set()
 

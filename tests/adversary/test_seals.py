@@ -90,9 +90,9 @@ def safe(world: World) -> Iterator[Safe]:
 
 def refreshed(world: World) -> None:
     """Let every connection be refreshed once, and the clock go back: the sessions are to stay fresh."""
-    world.clock.advance(2400)
+    world.clock.advance(2900)
     world.pump()
-    world.clock.advance(-2400)
+    world.clock.advance(-2900)
 
 
 def test_the_safe_holds_what_the_matrix_needs(safe: Safe) -> None:

@@ -122,7 +122,7 @@ def walk(world: World, start: Start, backend: Backend) -> None:
         made = start(**opening).connect()
         path = f"/v1/tenants/acme/connections/{made['connection']}"
         backend.post(f"{path}/token")
-        world.clock.advance(2400)
+        world.clock.advance(2900)
         world.pump()
         backend.post(f"{path}/token", {"min_ttl": 0})
         again = start(connection=made["connection"], region="eu")
@@ -167,13 +167,13 @@ def fail(world: World, start: Start, backend: Backend) -> None:
         flow.complete(flow.home()["ticket"])
         world.ninjaone.faults.clear()
         world.ninjaone.faults.plan(Fault(kind, on="token", seconds=1))
-        world.clock.advance(2400)
+        world.clock.advance(2900)
         world.pump()
         world.ninjaone.faults.clear()
     world.ninjaone.admin.rotate_secret(OPERATOR_APPS["eu"].client_id)
     flow = start()
     flow.complete(flow.home()["ticket"])
-    world.clock.advance(2400)
+    world.clock.advance(2900)
     world.pump()
     world.ninjaone.app(OPERATOR_APPS["eu"].client_id).secret = OPERATOR_APPS["eu"].client_secret
     backend.call("DELETE", f"/v1/tenants/acme/connections/{made['connection']}")
@@ -202,7 +202,7 @@ def be_refused(world: World, start: Start, backend: Backend, tap: Tap) -> None:
     for call in CALLS:
         flow = start()
         ticket = flow.home()["ticket"]
-        world.clock.advance(2400)
+        world.clock.advance(2900)
         flow.session, second = flow.session, start()
         tap.armed = call
         second.leave()

@@ -217,7 +217,7 @@ def disconnect(stage: Stage) -> None:
 def sweep(stage: Stage) -> None:
     """Order what is due, and what waits in the rescue store."""
     made = way(stage).connect()
-    stage.clock.advance(2400)
+    stage.clock.advance(2900)
     stage.clock.advance(900 - stage.clock.now() % 900)
     bucket = stage.template.buckets[0].name
     key = f"rescue/{made['tenant']}/{made['connection']}/1"
@@ -235,7 +235,7 @@ def refresh(stage: Stage) -> None:
     stage.poll("refresh")
     operators, customers = way(stage).connect(), way(stage).connect(**OWN_APP)
     brake(stage, operators)
-    stage.clock.advance(2400)
+    stage.clock.advance(2900)
     stage.work("refresh", order(operators, customers))
     assert (version(stage, operators), version(stage, customers)) == (2, 2)
     assert not braked(stage, operators), "the brake was not forgotten"
@@ -244,7 +244,7 @@ def refresh(stage: Stage) -> None:
 
 def brake(stage: Stage, made: Mapping[str, Any]) -> None:
     """Let NinjaOne refuse the app once: the function pulls the brake itself, and it wears off."""
-    stage.clock.advance(2400)
+    stage.clock.advance(2900)
     stage.network.answer(401, {"error": "invalid_client"})
     stage.network.answer(401, {"error": "invalid_client"})
     stage.work("refresh", order(made))
@@ -266,7 +266,7 @@ def be_rescued(stage: Stage, made: Mapping[str, Any]) -> None:
     def waiting() -> list[str]:
         return [each["Key"] for each in s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])]
 
-    stage.clock.advance(2400)
+    stage.clock.advance(2900)
     with refusing_saves(stage):
         stage.work("refresh", order(made))
     assert waiting() == [f"{prefix}{before}"]
