@@ -236,7 +236,7 @@ def test_a_disconnected_connection_is_told_and_its_later_deletion_is_not(account
     made = account.keep(replace(HOT, status=status, reason=Reason.REVOKED))
     account.told()
     account.connections.disconnect(made, NOW)
-    account.connections.forget_client(REF)
+    account.connections.forget_client(REF, NOW)
     assert account.names() == ["disconnected"]
 
     delete(account)

@@ -32,6 +32,8 @@ STRIKE_GAP = Seconds(60)
 STRIKES = 2
 PROBE_EVERY = Seconds(24 * 3600)
 PROBE_FOR = Seconds(30 * 24 * 3600)
+ENDED_KEPT = Seconds(30 * 24 * 3600)
+"""How long a disconnected connection can still be seen; then DynamoDB deletes its rows."""
 BRAKE_FIRST, BRAKE_LONGEST = Seconds(60), Seconds(900)
 FLEET_DEAD, FLEET_SHARE = 5, 0.02
 """More dead verdicts than this in a window, by number and by share, are held: NinjaOne is at fault."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from broker import policy
 from broker.adapters import rows
 from broker.adapters.dynamo import Refusal, Write, asked, written
 from broker.adapters.sessions import finish
@@ -204,15 +205,16 @@ class Connections:
             _CONNECTED,
             "#consented_at = :consent_seen",
             given=given,
-            set={"status": Status.DISCONNECTED.value, "ended_at": now},
+            set={"status": Status.DISCONNECTED.value, "ended_at": now, "forget_at": now + policy.ENDED_KEPT},
             add={"version": 1, "fence": 1},
             remove=(*_GONE, "reason"),
         )
         return self._update(seen, write)
 
-    def forget_client(self, ref: Ref) -> None:
-        """Drop the sealed client secret of a connection that is no more."""
-        write = Write.of("attribute_exists(#tenant)", remove=("client",))
+    def forget_client(self, ref: Ref, now: Instant) -> None:
+        """Drop the sealed client secret of a connection that is no more; the rest of it goes in its time."""
+        forget = {"forget_at": now + policy.ENDED_KEPT}
+        write = Write.of("attribute_exists(#tenant)", set=forget, remove=("client",))
         written(self._dynamodb, self._table, rows.key(ref.tenant, ref.connection + rows.PROFILE), write)
 
     def _get(self, ref: Ref, name: str, only: tuple[str, ...] = ()) -> rows.Item | None:

@@ -55,7 +55,7 @@ class Disconnect:
     def _forget_client(self, ref: Ref) -> None:
         """Drop the customer's client secret; should that fail, it is of no use without the tokens."""
         try:
-            self._connections.forget_client(ref)
+            self._connections.forget_client(ref, instant(self._clock))
         except Busy:
             self._log.event("client.not_forgotten", Level.WARNING, tenant=ref.tenant, connection=ref.connection)
 

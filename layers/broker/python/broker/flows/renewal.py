@@ -198,9 +198,12 @@ class Renewal:
     def _newer(self, client: Client) -> Client | None:
         """Read the secret past the cache; trouble there is no reason to change the outcome."""
         try:
-            return self._credentials.newer(client)
+            fresh = self._credentials.newer(client)
         except BrokerError:
             return None
+        if fresh is not None:
+            self._log.event("secret.changed", client_id=client.id)
+        return fresh
 
     def _ask(self, held: Hot, opened: Opened, web: Web, shift: Shift) -> tuple[Outcome, Instant]:
         """Source   RFC 6749 §6"""

@@ -1,0 +1,113 @@
+"""SECURITY.md says what is so: its inventories are held to the code."""
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from broker import policy
+from broker.adapters import http, rows, seal
+from broker.adapters.credentials import KEPT
+from broker.flows import disconnect
+from broker.model import Hot, Profile, Session
+from tests.requirements import checklist, req
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "SECURITY.md").read_text()
+BROKER = ROOT / "layers/broker/python/broker"
+
+
+def table(title: str) -> list[list[str]]:
+    """Read the table under a bold title, without its head."""
+    section = TEXT.split(f"**{title}.**", 1)[1]
+    lines = [line for line in section.split("\n\n", 2)[1].splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def events() -> Iterator[str]:
+    """Name every line that the code writes under a name of its own."""
+    for source in BROKER.rglob("*.py"):
+        for node in ast.walk(ast.parse(source.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "event":
+                yield from (str(each.value) for each in node.args[:1] if isinstance(each, ast.Constant))
+
+
+@req("P02", "G10")
+def test_every_log_line_is_listed() -> None:
+    listed = {name for _, names in table("Log lines") for name in re.findall(r"(?<![*.\w])[a-z]+\.[a-z_]+", names)}
+
+    assert listed == set(events()), "SECURITY.md, Log lines"
+
+
+@req("P02", "J04")
+def test_every_attribute_of_every_row_is_in_a_class() -> None:
+    listed = [name for _, names, _ in table("Data") for name in re.findall(r"[a-z_]+", names)]
+    kept = {each.name for kind in (Hot, Profile, Session) for each in fields(kind)}
+
+    assert set(listed) >= (kept - {"place"}) | {"region", "host"}
+    assert len(listed) == len(set(listed))
+
+
+@req("P02", "J04")
+def test_what_is_sealed_is_what_is_kept_as_bytes() -> None:
+    [sealed] = [names for kind, names, _ in table("Data") if kind == "sealed"]
+    kept = {each.name for kind in (Hot, Profile, Session) for each in fields(kind) if "bytes" in str(each.type)}
+
+    assert set(re.findall(r"[a-z]+", sealed)) == kept
+    assert set(rows.SEALED) <= kept
+
+
+LIMITS = {
+    "NinjaOne, token (code)": f"5 s to connect, {policy.EXCHANGE_TIMEOUT} s for the answer, once",
+    "NinjaOne, token (refresh)": (
+        f"5 s to connect, {policy.Timing(180).read} s for the answer, once; "
+        f"again after {policy.Timing(180).quarantine} s at the earliest"
+    ),
+    "NinjaOne, authorize": f"{policy.CHECK_TIMEOUT} s, once",
+    "NinjaOne, organizations": f"{policy.LOOK_TIMEOUT} s, once",
+    "NinjaOne, revoke": f"{disconnect.REVOKE_TIMEOUT} s, once",
+}
+
+
+@req("P02")
+@pytest.mark.parametrize("service", LIMITS)
+def test_every_call_has_the_limits_that_are_said(service: str) -> None:
+    listed = {name: limits for name, _, limits in table("Services that are called")}
+
+    assert listed[service] == LIMITS[service]
+    assert http.CONNECT_TIMEOUT == 5
+
+
+@req("P02")
+def test_what_is_said_of_keys_and_secrets_is_what_the_code_does() -> None:
+    said = {name: (where, changes) for name, where, changes in table("Secrets")}
+
+    assert f"for at most {int(seal.KEY_LIFE)} s" in said["data keys"][0]
+    assert f"{int(seal.KEY_LIFE)} s or {seal.KEY_USES:,} values" in said["data keys"][1]
+    assert f"for at most {int(KEPT)} s" in said["operator's client secrets"][0]
+    assert f"for {policy.BRAKE_FIRST} s to {policy.BRAKE_LONGEST // 60} minutes" in " ".join(TEXT.split())
+    assert policy.ENDED_KEPT == 30 * 86_400
+
+
+@req("P02")
+@pytest.mark.parametrize("title", ["Secrets", "Services that are called", "Cryptography", "Data", "Log lines"])
+def test_every_inventory_is_there(title: str) -> None:
+    assert len(table(title)) >= 4
+
+
+@req("P03")
+def test_every_requirement_has_a_sentence_and_a_source() -> None:
+    for held in checklist().values():
+        assert held.says.endswith("."), held.id
+        assert held.sources, held.id
+    assert len(checklist()) == 134
+
+
+@req("P02")
+def test_every_risk_of_the_threat_model_is_told() -> None:
+    for risk in ("answer is lost", "whole row rolled back", "backend is trusted", "Bearer tokens", "PKCE and issuer",
+                 "Approval instead of proof", "talked into it"):  # fmt: skip
+        assert risk in TEXT
