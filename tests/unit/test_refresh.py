@@ -425,7 +425,7 @@ def test_an_own_app_without_its_sealed_secret_is_an_alarm(
 ) -> None:
     hot, _ = journey.connect(own=True, client=OWN)
     if lost == "secret":
-        connections.forget_client(ref(hot))
+        connections.forget_client(ref(hot), hot.sent_at)
     else:
         key = rows.key(hot.tenant, f"{hot.connection}#profile")
         aws.client("dynamodb").delete_item(TableName=config.connections_table, Key=key)
