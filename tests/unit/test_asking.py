@@ -1,0 +1,139 @@
+"""What backends ask in few words: a proof, a lifetime, a page; and what a message of a queue asks."""
+
+import json
+from urllib.parse import urlencode
+
+import pytest
+
+from broker.edge.asking import min_ttl, page
+from broker.edge.completion import completion, session_to_complete
+from broker.edge.http import Request
+from broker.errors import InvalidRequest
+from broker.secret import Secret
+from tests.unit.asked import event, request
+from tests.unit.journey import TENANT
+
+PROOF = {"end_user_id": "user-17", "ticket": "t" * 43, "binding_verifier": "v" * 43}
+CONNECTION = "con_" + "a" * 26
+
+
+def fields(refused: pytest.ExceptionInfo[InvalidRequest]) -> list[str]:
+    return [fault.field for fault in refused.value.faults]
+
+
+@pytest.mark.parametrize("confirmed", [True, False])
+def test_a_proof_is_read_as_it_was_sent(*, confirmed: bool) -> None:
+    proof, asked = completion(TENANT, request(PROOF | {"confirm_account_change": confirmed}))
+
+    assert (proof.tenant, proof.end_user_id) == (TENANT, "user-17")
+    assert (proof.ticket, proof.verifier) == (Secret("t" * 43), Secret("v" * 43))
+    assert asked is confirmed
+
+
+def test_an_account_change_is_not_confirmed_unless_said() -> None:
+    assert completion(TENANT, request(PROOF))[1] is False
+
+
+@pytest.mark.parametrize("verifier", ["v" * 43, "v" * 128, "-._~" * 11])
+def test_a_verifier_has_the_characters_of_rfc_7636(verifier: str) -> None:
+    assert completion(TENANT, request(PROOF | {"binding_verifier": verifier}))[0].verifier == Secret(verifier)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"end_user_id": ""}, ["end_user_id"]),
+        ({"end_user_id": 17}, ["end_user_id"]),
+        ({"ticket": "t" * 42}, ["ticket"]),
+        ({"ticket": ""}, ["ticket"]),
+        ({"ticket": ["t"]}, ["ticket"]),
+        ({"binding_verifier": "v" * 42}, ["binding_verifier"]),
+        ({"binding_verifier": "v" * 129}, ["binding_verifier"]),
+        ({"binding_verifier": "ä" * 43}, ["binding_verifier"]),
+        ({"confirm_account_change": "yes"}, ["confirm_account_change"]),
+        ({"tenant": "globex"}, ["tenant"]),
+        (
+            {"end_user_id": None, "ticket": None, "binding_verifier": None},
+            ["end_user_id", "ticket", "binding_verifier"],
+        ),
+    ],
+)
+def test_a_fault_of_a_proof_is_named(changes: dict[str, object], named: list[str]) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        completion(TENANT, request(PROOF | changes))
+
+    assert fields(refused) == named
+
+
+@pytest.mark.parametrize(("body", "seconds"), [(None, 300), ({}, 300), ({"min_ttl": 0}, 0), ({"min_ttl": 3000}, 3000)])
+def test_a_lifetime_is_five_minutes_unless_said(body: object, seconds: int) -> None:
+    assert min_ttl(request(body)) == seconds
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ({"min_ttl": 3001}, ["min_ttl"]),
+        ({"min_ttl": -1}, ["min_ttl"]),
+        ({"min_ttl": "5"}, ["min_ttl"]),
+        ({"ttl": 5}, ["ttl"]),
+    ],
+)
+def test_a_lifetime_that_is_none_is_refused(body: object, named: list[str]) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        min_ttl(request(body))
+
+    assert fields(refused) == named
+
+
+def listing(**query: str) -> Request:
+    return Request.from_event(event("GET /v1/tenants/{tenant}/connections", tenant=TENANT, query=urlencode(query)))
+
+
+@pytest.mark.parametrize(("limit", "found"), [("1", 1), ("9", 9), ("10", 10), ("99", 99), ("100", 100)])
+def test_a_page_has_as_many_as_asked_for(limit: str, found: int) -> None:
+    assert page(listing(limit=limit)) == (found, None)
+
+
+@pytest.mark.parametrize("cursor", [CONNECTION, f"{CONNECTION}#profile"])
+def test_a_page_begins_where_the_one_before_ended(cursor: str) -> None:
+    assert page(listing(cursor=cursor)) == (50, cursor)
+
+
+@pytest.mark.parametrize("limit", ["0", "101", "007", "-1", "1.5", "ten", "1e2", "²", "9" * 5000, " 5"])
+def test_a_limit_that_is_none_is_refused(limit: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        page(listing(limit=limit))
+
+    assert fields(refused) == ["limit"]
+
+
+@pytest.mark.parametrize(
+    "cursor", ["", "x", "con_x", f"{CONNECTION}#other", "#brakes", f"{CONNECTION}#profile#profile"]
+)
+def test_a_cursor_that_is_none_is_refused(cursor: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        page(listing(cursor=cursor))
+
+    assert fields(refused) == ["cursor"]
+
+
+def test_both_faults_of_a_page_are_named() -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        page(listing(limit="x", cursor="x"))
+
+    assert fields(refused) == ["limit", "cursor"]
+
+
+def test_a_message_names_the_session_to_complete() -> None:
+    session = "ses_" + "a" * 26
+
+    assert session_to_complete(json.dumps({"session": session})) == session
+
+
+@pytest.mark.parametrize("body", ["", "{}", "x", '{"session": "x"}'])
+def test_a_message_that_names_none_is_refused(body: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        session_to_complete(body)
+
+    assert fields(refused) == ["session"]

@@ -1,0 +1,128 @@
+"""The connect page's form, and from where it may come."""
+
+from typing import Any
+
+import pytest
+
+from broker.config import Config
+from broker.edge.browser import cookie_name
+from broker.edge.http import Request
+from broker.edge.leaving import Form, came_from_our_page, departure, form
+from broker.errors import InvalidRequest
+from broker.model import Client, Place, SessionId
+from broker.secret import Secret
+from tests.requirements import req
+from tests.unit.asked import event
+from tests.unit.journey import EU
+
+SESSION = SessionId("ses_" + "a" * 26)
+ROUTE = "POST /connect/{session}/authorize"
+
+
+def sent(headers: dict[str, str] | None = None, cookies: dict[str, str] | None = None, **fields: str) -> Request:
+    return Request.from_event(event(ROUTE, session=SESSION, form=fields, headers=headers, cookies=cookies))
+
+
+def read(config: Config, **fields: Any) -> Form:
+    return form(config, sent(**fields))
+
+
+def test_a_region_is_chosen_by_its_key(config: Config) -> None:
+    assert read(config, region="eu") == Form(EU, None, go_anyway=False, faults=(), typed={"region": "eu"})
+
+
+def test_a_branded_host_is_chosen_by_its_parts(config: Config) -> None:
+    found = read(config, region="branded", subdomain="Acme", suffix="rmmservice.eu")
+
+    assert found.place == Place("branded", "acme.rmmservice.eu")
+    assert found.typed == {"region": "branded", "subdomain": "Acme", "suffix": "rmmservice.eu"}
+
+
+def test_a_client_app_is_entered_with_its_secret(config: Config) -> None:
+    found = read(config, region="eu", client_id=" app-1 ", client_secret=" s-1 ")
+
+    assert found.client == Client("app-1", Secret("s-1"), own=True)
+
+
+def test_what_was_typed_comes_back_but_never_the_secret(config: Config) -> None:
+    found = read(config, region="eu", client_id="x" * 500, client_secret="canary secret")
+
+    assert found.typed == {"region": "eu", "client_id": "x" * 200}
+    assert "canary" not in repr(found)
+
+
+def test_the_person_may_go_anyway(config: Config) -> None:
+    assert read(config, region="eu", go_anyway="yes").go_anyway
+    assert not read(config, region="eu", go_anyway="on").go_anyway
+
+
+@req("A09")
+@pytest.mark.parametrize(
+    ("fields", "faulty"),
+    [
+        ({}, "region"),
+        ({"region": ""}, "region"),
+        ({"region": "mars"}, "region"),
+        ({"region": "eu.ninjarmm.com@evil.example"}, "region"),
+        ({"region": "eu\r\nx: y"}, "region"),
+        ({"region": "branded"}, "subdomain"),
+        ({"region": "branded", "subdomain": "acme"}, "subdomain"),
+        ({"region": "branded", "subdomain": "acme", "suffix": "evil.example"}, "subdomain"),
+        ({"region": "branded", "subdomain": "acme@evil", "suffix": "rmmservice.eu"}, "subdomain"),
+        ({"region": "branded", "subdomain": "a.b", "suffix": "rmmservice.eu"}, "subdomain"),
+        ({"region": "branded", "subdomain": "acme\u3002evil", "suffix": "rmmservice.eu"}, "subdomain"),
+        ({"region": "branded", "subdomain": "acme:443", "suffix": "rmmservice.eu"}, "subdomain"),
+        ({"region": "eu", "client_id": "app-1"}, "client_secret"),
+        ({"region": "eu", "client_secret": "s-1"}, "client_id"),
+        ({"region": "eu", "client_id": "a b", "client_secret": "s-1"}, "client_id"),
+        ({"region": "eu", "client_id": "a", "client_secret": "s" * 257}, "client_secret"),
+        ({"region": "eu", "client_id": "a", "client_secret": "ä"}, "client_secret"),
+    ],
+)
+def test_a_choice_that_can_not_be_is_a_fault(config: Config, fields: dict[str, str], faulty: str) -> None:
+    assert [fault.field for fault in read(config, **fields).faults] == [faulty]
+
+
+def test_both_halves_of_a_client_app_are_named(config: Config) -> None:
+    found = read(config, region="mars", client_id="a b", client_secret="c d")
+
+    assert [fault.field for fault in found.faults] == ["region", "client_id", "client_secret"]
+    assert found.client is None
+
+
+def test_the_browsers_own_cookie_of_this_session_goes_along(config: Config) -> None:
+    request = sent(cookies={cookie_name(SESSION): "held", "other": "x"}, region="eu")
+
+    asked = departure(request, SESSION, form(config, request))
+
+    assert (asked.session, asked.place, asked.cookie, asked.check_host) == (SESSION, EU, Secret("held"), True)
+
+
+def test_a_departure_without_a_place_is_refused(config: Config) -> None:
+    request = sent(region="mars")
+
+    with pytest.raises(InvalidRequest):
+        departure(request, SESSION, form(config, request))
+
+
+@req("A11")
+@pytest.mark.parametrize(
+    ("headers", "ours"),
+    [
+        ({"sec-fetch-site": "same-origin"}, True),
+        ({"sec-fetch-site": "same-origin", "origin": "null"}, True),
+        ({"sec-fetch-site": "same-site"}, False),
+        ({"sec-fetch-site": "cross-site"}, False),
+        ({"sec-fetch-site": "none"}, False),
+        ({"sec-fetch-site": ""}, False),
+        ({"sec-fetch-site": "cross-site", "origin": "https://connect.example"}, False),
+        ({"origin": "https://connect.example"}, True),
+        ({"origin": "http://connect.example"}, False),
+        ({"origin": "https://connect.example.evil"}, False),
+        ({"origin": "null"}, False),
+        ({}, False),
+        ({"referer": "https://connect.example/connect/x"}, False),
+    ],
+)
+def test_a_form_is_taken_from_our_own_page_alone(headers: dict[str, Any], *, ours: bool) -> None:
+    assert came_from_our_page(sent(headers=headers, region="eu")) is ours
