@@ -24,6 +24,7 @@ from tests.browser.samples import (
     connect_pages,
     notices,
 )
+from tests.requirements import req
 
 pytestmark = pytest.mark.browser
 
@@ -96,6 +97,7 @@ def test_light_and_dark_follow_the_reader(page_at: PageAt) -> None:
     assert colours == {"light": "rgb(245, 246, 248)", "dark": "rgb(16, 19, 24)"}
 
 
+@req("A16", "F01", "F15")
 def test_planted_scripts_styles_and_pictures_do_nothing(page_at: PageAt) -> None:
     page = page_at(1280, "light")
     planted = (
@@ -257,6 +259,7 @@ def fill_in(page: Page, world: World) -> Locator:
     return page.get_by_role("button")
 
 
+@req("F01")
 def test_the_form_leads_to_ninjaone_and_home_again_without_any_script(browser: Browser, world: World) -> None:
     with browser.new_context(java_script_enabled=False) as context:
         page = context.new_page()
@@ -282,6 +285,7 @@ def test_the_form_leads_to_ninjaone_and_home_again_without_any_script(browser: B
     }
 
 
+@req("F01", "E02")
 def test_a_place_outside_the_policy_is_not_reached(page_at: PageAt, world: World) -> None:
     """So without the return URL's origin, a remembered consent would strand the person."""
     world.view = replace(OWN_APP, return_origin="")

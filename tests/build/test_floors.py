@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.requirements import req
+
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
@@ -34,11 +36,13 @@ def banned(path: str) -> set[str]:
     return {line.split("`")[1] for line in report.splitlines() if "is banned" in line}
 
 
+@req("A02")
 @pytest.mark.parametrize("path", [f"{BROKER}/flows/vend.py", f"{BROKER}/model.py", "functions/token/app.py"])
 def test_the_doors_are_closed_where_decisions_are_made(path: str) -> None:
     assert banned(path) == BANNED
 
 
+@req("A02")
 @pytest.mark.parametrize("name", ["edge/wiring.py", "adapters/clock.py", "adapters/http.py"])
 def test_a_door_is_open_where_it_belongs(name: str) -> None:
     assert banned(f"{BROKER}/{name}") == set()

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.requirements import req
+
 ROOT = Path(__file__).parents[2]
 ARM64 = 183  # e_machine of an ELF file, AArch64
 PYTHON313 = subprocess.run(
@@ -49,6 +51,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build("layers/broker", "build-BrokerLayer", tmp_path_factory.mktemp("broker"))
 
 
+@req("N04")
 @pytest.mark.slow
 def test_the_same_libraries_are_the_same_bytes(libraries: Path, tmp_path: Path) -> None:
     again = build("layers/libraries", "build-LibrariesLayer", tmp_path)
@@ -56,6 +59,7 @@ def test_the_same_libraries_are_the_same_bytes(libraries: Path, tmp_path: Path) 
     assert digest(again) == digest(libraries)
 
 
+@req("N04")
 def test_the_same_broker_is_the_same_bytes(broker: Path, tmp_path: Path) -> None:
     again = build("layers/broker", "build-BrokerLayer", tmp_path)
 
@@ -80,6 +84,7 @@ def test_native_code_is_for_arm64(libraries: Path) -> None:
     assert set(machines.values()) == {ARM64}, machines
 
 
+@req("N01")
 @pytest.mark.slow
 def test_every_locked_library_is_in_the_layer(libraries: Path) -> None:
     lock = (ROOT / "layers/libraries/requirements.txt").read_text()

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.requirements import req
+
 ROOT = Path(__file__).parents[2]
 LAYER = ROOT / "layers/libraries/requirements.txt"
 LOCKS = [LAYER, *sorted((ROOT / "requirements").glob("*.txt"))]
@@ -27,6 +29,7 @@ def pins(lock: Path) -> set[tuple[str, str]]:
     return {(pin[1], pin[2]) for pin in found if pin}
 
 
+@req("N02")
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.stem)
 def test_every_locked_package_has_one_version_and_its_hashes(lock: Path) -> None:
     for pin, hashes in entries(lock):
@@ -35,6 +38,7 @@ def test_every_locked_package_has_one_version_and_its_hashes(lock: Path) -> None
         assert all(HASH.match(value.strip()) for value in hashes), f"{lock.name}: {pin} has an odd hash"
 
 
+@req("N02")
 @pytest.mark.parametrize("written", [*LOCKS, *INPUTS], ids=lambda written: written.name)
 def test_no_requirement_file_says_where_packages_come_from(written: Path) -> None:
     text = written.read_text()
@@ -43,6 +47,7 @@ def test_no_requirement_file_says_where_packages_come_from(written: Path) -> Non
     assert not re.search(r"^\s*(-i|-f|--(extra-)?index-url|--find-links|--trusted-host)\b", text, re.MULTILINE)
 
 
+@req("N02")
 @pytest.mark.parametrize("wanted", INPUTS, ids=lambda wanted: wanted.stem)
 def test_everything_asked_for_is_locked(wanted: Path) -> None:
     asked = re.findall(r"^[a-z0-9][a-z0-9-]*", wanted.read_text(), re.MULTILINE)

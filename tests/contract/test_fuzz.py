@@ -20,6 +20,7 @@ from schemathesis.checks import (
 
 from local.world import World
 from tests.contract.documents import FOLDER
+from tests.requirements import req
 
 CHECKS = [
     not_a_server_error,
@@ -60,12 +61,14 @@ def world() -> Iterator[World]:
         yield made
 
 
+@req("P01", "H05")
 @API.parametrize()
 @bounded
 def test_the_private_api_answers_as_it_says(case: Any, world: World) -> None:
     case.call_and_validate(base_url=world.api_url, auth=Signature(world), checks=CHECKS)
 
 
+@req("P01")
 @CONNECT.parametrize()
 @bounded
 def test_the_public_api_answers_as_it_says(case: Any, world: World) -> None:

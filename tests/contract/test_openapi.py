@@ -18,6 +18,7 @@ from broker.ninjaone import REGIONS
 from local.template import Template
 from ninjaone_connect import model
 from tests.contract.documents import Answer, Operation, document
+from tests.requirements import req
 
 ROOT = Path(__file__).parents[2]
 BROKER = ROOT / "layers/broker/python/broker"
@@ -50,6 +51,7 @@ def test_the_documents_have_the_routes_of_the_template(template: Template) -> No
         assert {operation.route for operation in documented.operations()} == routes
 
 
+@req("H01")
 def test_what_asks_for_a_signature_says_so(template: Template) -> None:
     signed = {route.key: route.signed for each in template.functions.values() for route in each.routes}
 

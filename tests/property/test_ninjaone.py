@@ -11,6 +11,7 @@ from broker import ninjaone
 from broker.model import Instant
 from broker.ninjaone import Meaning, classify
 from broker.oauth import Answer, NoReply, NotSent, Reply
+from tests.requirements import req
 
 SENT = Instant(1_800_000_000)
 DEAD = {"invalid_grant", "invalid_token", "expired_token"}
@@ -47,6 +48,7 @@ def said(reply: Reply) -> Mapping[str, object]:
     return body if isinstance(body, dict) else {}
 
 
+@req("D06")
 @given(ANSWERS)
 @example(Reply(400, {}, b'{"error": "invalid_grant"}'))
 @example(Reply(200, {}, b'{"access_token": "a", "token_type": "bearer"}'))
@@ -58,6 +60,7 @@ def test_every_answer_has_exactly_one_meaning(answer: Answer) -> None:
     assert outcome.retry_after is None or 0 <= outcome.retry_after <= 3600
 
 
+@req("I05")
 @given(REPLIES)
 @example(Reply(401, {}, b'{"error": "expired_token"}'))
 def test_a_token_is_dead_by_three_names_under_two_statuses_alone(reply: Reply) -> None:
@@ -91,6 +94,7 @@ def test_what_may_have_been_carried_out_is_never_called_refused(reply: Reply) ->
         assert meaning in {Meaning.DEAD, Meaning.CONFIG, Meaning.UNAVAILABLE}
 
 
+@req("C08", "G07")
 @given(REPLIES)
 def test_no_text_of_ninjaones_is_taken_over_as_a_cause(reply: Reply) -> None:
     code = classify(reply, SENT).code
@@ -114,6 +118,7 @@ def test_what_is_granted_is_visible_ascii_and_lives_a_minute_to_a_day(body: Mapp
         assert re.fullmatch(r"[!-~]+", tokens.refresh.reveal())
 
 
+@req("A09")
 @given(st.text(max_size=90))
 @example("acme.rmmservice.eu")
 @example("eu.ninjarmm.com")
@@ -127,6 +132,7 @@ def test_any_text_is_one_of_the_hosts_or_none(text: str) -> None:
         assert text in ninjaone.REGIONS.values() or re.fullmatch(r"[a-z0-9-]{1,63}\.rmmservice\.(com|eu)", text)
 
 
+@req("A09")
 @given(st.text("ab-.@:/\n%A\u3002", max_size=8), st.sampled_from(SUFFIXES) | st.text(max_size=20))
 def test_a_branded_host_is_always_below_an_allowed_suffix(subdomain: str, suffix: str) -> None:
     place = ninjaone.branded(subdomain, suffix, SUFFIXES)

@@ -11,6 +11,7 @@ from broker import oauth
 from broker.model import Client
 from broker.oauth import Authorized, Denied, Malformed
 from broker.secret import Secret
+from tests.requirements import req
 
 VISIBLE = "".join(map(chr, range(0x21, 0x7F)))
 STATES = st.text(string.ascii_letters + string.digits + "._-", min_size=1, max_size=128)
@@ -37,6 +38,7 @@ def test_every_error_that_may_be_sent_is_read_as_it_was_sent(state: str, error: 
     assert oauth.authorization_reply(query(state=state, error=error, iss=issuer)) == Denied(state, error, issuer)
 
 
+@req("C01", "C10")
 @given(st.text(max_size=300) | st.text("codestaterr=&%+.-_,;#0aF", max_size=80))
 def test_any_query_is_a_reply_or_malformed(raw: str) -> None:
     try:
@@ -51,6 +53,7 @@ def test_any_query_is_a_reply_or_malformed(raw: str) -> None:
         assert set(reply.error) <= set(VISIBLE + " ") - set('"\\')
 
 
+@req("C01")
 @given(STATES, st.lists(CODES, min_size=2, max_size=4))
 def test_a_code_given_more_than_once_is_never_read(state: str, codes: list[str]) -> None:
     raw = urlencode([("state", state), *(("code", code) for code in codes)])
@@ -59,6 +62,7 @@ def test_a_code_given_more_than_once_is_never_read(state: str, codes: list[str])
         oauth.authorization_reply(raw)
 
 
+@req("E03")
 @given(TEXTS, TEXTS, TEXTS, TEXTS, TEXTS)
 def test_no_value_escapes_from_its_parameter_of_the_authorization_address(
     client_id: str, redirect_uri: str, scope: str, state: str, challenge: str

@@ -38,7 +38,7 @@ class Record:
 def collect(*paths: str) -> Record:
     """Find what is marked, running nothing."""
     record = Record()
-    pytest.main(["--collect-only", "-qq", "-m", "req", "-p", "no:terminal", *paths], plugins=[record])
+    pytest.main(["--collect-only", "-m", "req", "-p", "no:terminal", *paths], plugins=[record])
     return record
 
 

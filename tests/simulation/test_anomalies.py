@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.requirements import req
 from tests.simulation.anomalies import ROTATIONS, SCENARIOS, TURNING, Faults, Scenario, pairs, played, singles
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:This metric doesn't meet")]
@@ -24,6 +25,7 @@ def violated(
     return count, found
 
 
+@req("I03", "I06")
 @pytest.mark.parametrize(("name", "rotation"), PLAYED)
 def test_no_single_fault_breaks_anything(name: str, rotation: str) -> None:
     count, found = violated(name, rotation, singles)

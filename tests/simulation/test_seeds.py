@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from tests.requirements import req
 from tests.simulation.campaign import MUST, Tally, some
 from tests.simulation.swarm import Run
 
@@ -17,6 +18,7 @@ OFTEN = (
 )  # fmt: skip
 
 
+@req("G01", "I02", "I03", "I06", "K04", "O03", "J08")
 @pytest.mark.parametrize("part", range(PARTS))
 def test_no_seed_breaks_anything(part: int) -> None:
     total = some(range(part * PART, (part + 1) * PART))

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.requirements import req
 from tests.template.stack import deploy
 
 STACK = deploy()
@@ -52,6 +53,7 @@ def test_events_have_the_payload_format_that_is_read(api: str) -> None:
         assert (integration["payloadFormatVersion"], integration["type"]) == ("2.0", "aws_proxy"), route
 
 
+@req("H01")
 @pytest.mark.req("H01")
 def test_every_route_of_the_private_api_asks_for_a_signature() -> None:
     for route, operation in operations("BackendApi"):
@@ -65,6 +67,7 @@ def test_no_route_of_the_public_api_asks_for_one() -> None:
     assert not [route for route, operation in operations("ConnectApi") if operation.get("security")]
 
 
+@req("F12")
 @pytest.mark.req("F12")
 @pytest.mark.parametrize("api", ["ConnectApi", "BackendApi"])
 def test_no_other_site_s_script_may_read_an_answer(api: str) -> None:
@@ -94,6 +97,7 @@ def test_the_access_log_tells_the_route_and_never_the_path(api: str, more: dict[
     assert STACK.the("AccessLog") == {"RetentionInDays": 90}
 
 
+@req("O01")
 @pytest.mark.req("O01")
 @pytest.mark.parametrize("api", ["ConnectApi", "BackendApi"])
 def test_every_route_is_throttled(api: str) -> None:

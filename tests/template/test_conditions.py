@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from local.intrinsics import TemplateFault
+from tests.requirements import req
 from tests.template.stack import ROOT, Stack, deploy, expanded, resolved, source
 
 CERTIFICATE = "arn:aws:acm:eu-west-1:123456789012:certificate/0f0f"
@@ -86,6 +87,7 @@ def endpoint_disabled(stack: Stack, api: str) -> bool:
     return said
 
 
+@req("M03", "F13")
 @pytest.mark.req("M03")
 @pytest.mark.parametrize(("api", "other"), [("Connect", "Backend"), ("Backend", "Connect")])
 def test_a_domain_of_one_s_own_is_the_only_way_to_its_api(api: str, other: str) -> None:
@@ -124,6 +126,7 @@ def test_a_domain_without_a_certificate_is_refused_before_anything_is_made() -> 
     assert rule["Assertions"][0]["Assert"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "CertificateArn"}, ""]}]}
 
 
+@req("M04")
 @pytest.mark.req("M04")
 def test_nothing_is_reserved_in_a_new_account_unless_it_is_asked_for() -> None:
     """A new account has 10 concurrent executions in all, and refuses to have any of them reserved."""
@@ -140,6 +143,7 @@ def reserved(function: Mapping[str, Any]) -> bool:
     return "ReservedConcurrentExecutions" in function
 
 
+@req("G05")
 @pytest.mark.req("G05")
 def test_tracing_is_off_unless_it_is_asked_for_and_then_sees_only_names_and_durations() -> None:
     bare, chosen = deploy(), deploy(Tracing="Active")

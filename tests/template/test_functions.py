@@ -7,6 +7,7 @@ import pytest
 from broker import policy
 from broker.flows import vend
 from broker.policy import Timing
+from tests.requirements import req
 from tests.template.stack import ROOT, deploy, source
 
 STACK = deploy()
@@ -56,12 +57,14 @@ def test_no_layer_of_another_account_runs_beside_ours() -> None:
     assert {layer for each in FUNCTIONS.values() for layer in each["Layers"]} == ours
 
 
+@req("G11")
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_log_lines_go_to_one_group_that_forgets(name: str) -> None:
     assert FUNCTIONS[name]["LoggingConfig"] == {"LogGroup": "<FunctionLog>", "LogFormat": "JSON"}
     assert STACK.the("FunctionLog") == {"RetentionInDays": 90}
 
 
+@req("G05")
 @pytest.mark.req("G05")
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_no_setting_makes_a_library_log_events_or_answers(name: str) -> None:
@@ -109,6 +112,7 @@ def test_the_variables_fit_into_4_kb_when_every_parameter_is_as_long_as_it_may_b
     assert total <= 4096
 
 
+@req("K01", "M02")
 @pytest.mark.req("K01", "M02")
 def test_no_secret_is_a_parameter_or_a_variable() -> None:
     """Nothing may be hidden, for nothing secret is passed: secrets are read from where they are kept."""
@@ -195,6 +199,7 @@ def test_the_sweep_runs_every_minute_and_is_never_repeated() -> None:
     assert FUNCTIONS["SweepFunction"]["Timeout"] < 60
 
 
+@req("M02")
 @pytest.mark.req("M02")
 def test_a_function_is_called_by_its_own_trigger_alone() -> None:
     permissions = STACK.of("AWS::Lambda::Permission").values()

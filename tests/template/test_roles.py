@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from broker.adapters import connections, rows
+from tests.requirements import req
 from tests.template.stack import Stack, deploy
 
 WRITTEN = Path(__file__).with_name("roles.txt")
@@ -87,6 +88,7 @@ def test_a_role_is_for_one_function_and_for_lambda_alone() -> None:
         assert trusting["Principal"] == {"Service": [f"{owner}.amazonaws.com"]}, name
 
 
+@req("I01")
 @pytest.mark.req("I01", "J05")
 def test_a_key_is_used_only_for_named_purposes() -> None:
     purposes = {
@@ -110,6 +112,7 @@ def test_a_key_is_used_only_for_named_purposes() -> None:
     }
 
 
+@req("K02")
 @pytest.mark.req("K02")
 def test_client_secrets_are_read_where_they_are_sent_and_nowhere_else() -> None:
     readers = {owner for owner, each in statements(STACK) if each["Action"] == "secretsmanager:GetSecretValue"}
@@ -137,6 +140,7 @@ def test_listing_reads_nothing_sealed() -> None:
     assert not readable("Connections") & set(rows.SEALED)
 
 
+@req("M01")
 def test_no_role_may_read_or_empty_a_table_whole() -> None:
     actions = {action for _, statement in statements(STACK) for action in listed(statement["Action"])}
 

@@ -8,6 +8,7 @@ import pytest
 
 from broker.adapters import rows
 from broker.adapters.rescue import PREFIX
+from tests.requirements import req
 from tests.template.stack import deploy, source
 from tests.upgrade.samples import HOT, PROFILE, SESSION
 
@@ -62,6 +63,7 @@ def test_connections_are_found_by_tenant_and_when_they_are_due() -> None:
     assert index["IndexName"] == told
 
 
+@req("J04")
 @pytest.mark.req("J04")
 def test_the_index_repeats_keys_and_nothing_else() -> None:
     (index,) = STACK.the("ConnectionsTable")["GlobalSecondaryIndexes"]
@@ -126,6 +128,7 @@ def test_the_rescue_bucket_is_closed_encrypted_and_versioned() -> None:
     assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
 
 
+@req("J10")
 @pytest.mark.req("J10")
 def test_rescued_tokens_go_after_35_days() -> None:
     (rule,) = STACK.the("RescueBucket")["LifecycleConfiguration"]["Rules"]
@@ -143,6 +146,7 @@ def test_roles_name_the_prefix_under_which_tokens_are_rescued() -> None:
 # The key, the secret, the epoch --------------------------------------------------------------------------------------
 
 
+@req("J05")
 @pytest.mark.req("J05")
 def test_the_key_rotates_and_is_of_no_use_without_a_purpose() -> None:
     key = STACK.the("SealKey")

@@ -13,6 +13,7 @@ from broker import errors
 from broker.adapters.log import Level
 from broker.edge.problems import PROBLEM, problem, slug, turn
 from broker.errors import Broken, BrokerError, Declined, Fault, Gone, InvalidRequest, Later, NeedsReauth, Refused
+from tests.requirements import req
 
 FAMILIES = (Refused, Gone, Declined, Later, Broken)
 
@@ -70,6 +71,7 @@ def test_every_error_says_what_to_change_and_never_only_what_it_is(kind: type[Br
     assert error.detail != BrokerError.detail or kind in FAMILIES
 
 
+@req("P01")
 @pytest.mark.parametrize("kind", EVERYTHING)
 def test_every_error_has_a_status_and_a_level_by_its_family(kind: type[BrokerError]) -> None:
     found = turn(made(kind))
@@ -120,6 +122,7 @@ def test_an_invalid_request_names_every_fault() -> None:
     ]
 
 
+@req("H09")
 def test_a_lost_connection_tells_why_and_how_to_reconnect() -> None:
     written = json.loads(problem(NeedsReauth("consent_ended", "con_x"), ""))
 

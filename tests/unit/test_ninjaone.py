@@ -8,6 +8,7 @@ from broker import ninjaone
 from broker.model import Instant, Place
 from broker.ninjaone import Meaning, classify
 from broker.oauth import BODY_LIMIT, NoReply, NotSent, Reply
+from tests.requirements import req
 
 SUFFIXES = ("rmmservice.com", "rmmservice.eu")
 SENT = Instant(1_800_000_000)
@@ -74,6 +75,7 @@ HOST_TRICKS = [
 ]
 
 
+@req("A09")
 @pytest.mark.parametrize("trick", HOST_TRICKS)
 def test_a_host_trick_is_no_host(trick: str) -> None:
     assert ninjaone.host(trick, SUFFIXES) is None
@@ -86,6 +88,7 @@ def test_a_host_trick_is_no_region(trick: str) -> None:
     assert found is None or trick in ninjaone.REGIONS
 
 
+@req("A09")
 @pytest.mark.parametrize("trick", [each for each in HOST_TRICKS if each not in {"eu", "localhost"}])
 def test_a_host_trick_is_no_part_of_a_branded_host(trick: str) -> None:
     assert ninjaone.branded(trick, "rmmservice.eu", SUFFIXES) is None
@@ -109,6 +112,7 @@ def test_a_branded_host_is_one_label_before_an_allowed_suffix(subdomain: str) ->
     assert ninjaone.host(place.host, SUFFIXES) == place
 
 
+@req("L01")
 def test_every_address_is_https_on_the_host_itself() -> None:
     place = Place("eu", "eu.ninjarmm.com")
 
@@ -193,6 +197,7 @@ OUTCOMES = [
 ]
 
 
+@req("I05", "D06")
 @pytest.mark.parametrize(("answer", "meaning", "code"), OUTCOMES)
 def test_an_answer_means_one_thing(answer: Reply | NotSent | NoReply, meaning: Meaning, code: str) -> None:
     outcome = classify(answer, SENT)
@@ -212,6 +217,7 @@ def test_tokens_are_read_with_their_lifetime_counted_from_before_the_request() -
     assert tokens.scope == {"a", "b"}
 
 
+@req("I03")
 def test_an_answer_may_leave_out_the_refresh_token_and_the_scope() -> None:
     tokens = classify(reply(200, {"access_token": "at", "token_type": "bEaReR", "scope": 7}), SENT).tokens
 

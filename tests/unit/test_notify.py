@@ -23,6 +23,7 @@ from broker.model import ConnectionId, Hot, Instant, Place, Profile, Reason, Ses
 from functions.notify.app import handler
 from local.aws import Aws
 from local.template import read
+from tests.requirements import req
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = {path.stem: json.loads(path.read_text()) for path in (ROOT / "events/schemas").glob("*.json")}
@@ -154,6 +155,7 @@ def account() -> Iterator[Account]:
         yield Account(aws)
 
 
+@req("D08")
 def test_a_new_connection_is_told_once_and_its_refreshes_are_not(account: Account) -> None:
     made = account.keep(HOT)
     [event] = account.told()
@@ -343,6 +345,7 @@ def hot_record(records: list[dict[str, Any]]) -> dict[str, Any]:
     return next(each for each in records if each["dynamodb"]["Keys"]["connection"]["S"] == REF.connection)
 
 
+@req("G01", "J04")
 def test_nothing_sealed_and_nothing_of_a_person_leaves(account: Account) -> None:
     account.keep(HOT)
     records = account.changes()

@@ -8,10 +8,12 @@ from broker import oauth
 from broker.model import Client
 from broker.oauth import Authorized, Denied, Malformed
 from broker.secret import Secret
+from tests.requirements import req
 
 CLIENT = Client("client-1", Secret("client secret"))
 
 
+@req("A04")
 def test_the_challenge_is_that_of_rfc_7636_appendix_b() -> None:
     verifier = Secret("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk")
 
@@ -22,6 +24,7 @@ def test_base64url_is_that_of_rfc_7636_appendix_a() -> None:
     assert oauth.b64url(bytes([3, 236, 255, 224, 193])) == "A-z_4ME"
 
 
+@req("A01", "A04", "A08")
 def test_the_authorization_address_asks_for_a_code_with_s256_and_nothing_secret() -> None:
     address = oauth.authorization_url(
         "https://eu.ninjarmm.com/ws/oauth/authorize",
@@ -58,6 +61,7 @@ def test_a_code_is_exchanged_with_redirect_uri_verifier_and_the_client_in_the_bo
     }
 
 
+@req("I04")
 def test_a_refresh_asks_for_no_scope() -> None:
     assert oauth.refresh_grant(CLIENT, Secret("token")) == {
         "grant_type": "refresh_token",
@@ -93,6 +97,7 @@ def test_an_issuer_is_read_from_both() -> None:
     assert oauth.authorization_reply(f"error=a&state=s&iss={issuer}").issuer == "https://eu.ninjarmm.com/"
 
 
+@req("C01", "C07", "C10")
 @pytest.mark.parametrize(
     ("query", "fault"),
     [

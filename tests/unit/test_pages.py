@@ -27,6 +27,7 @@ from tests.browser.samples import (
     connect_pages,
     notices,
 )
+from tests.requirements import req
 
 VOID = {"meta", "input", "img"}
 EVERY_PAGE = connect_pages() | notices()
@@ -109,6 +110,7 @@ def filled_with(text: str) -> list[Page]:
     ]
 
 
+@req("A16")
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_is_shown_and_changes_nothing(text: str) -> None:
     calm, hostile = filled_with("calm"), filled_with(text)
@@ -118,6 +120,7 @@ def test_hostile_text_is_shown_and_changes_nothing(text: str) -> None:
         assert " ".join(text.split()) in Reading(after).words
 
 
+@req("A16")
 @settings(deadline=None)
 @given(st.text(min_size=1, max_size=80))
 def test_no_text_can_change_the_structure_of_a_page(text: str) -> None:
@@ -141,6 +144,7 @@ def test_a_session_id_cannot_lead_the_form_elsewhere() -> None:
     assert form["action"] == "/connect/x/../y%3F%22%3E%3Cb%3E%23/authorize"
 
 
+@req("F15", "F01")
 @pytest.mark.parametrize("name", EVERY_PAGE)
 def test_a_page_has_no_script_no_foreign_file_and_one_link(name: str) -> None:
     page = Reading(EVERY_PAGE[name])
@@ -180,6 +184,7 @@ def style_of(page: Page) -> str:
     return str(style)
 
 
+@req("F02", "F03", "F04", "F05", "F06", "F07", "F08", "F09", "F10")
 @pytest.mark.parametrize("name", EVERY_PAGE)
 def test_every_page_carries_every_header(name: str) -> None:
     headers = EVERY_PAGE[name].headers
@@ -197,6 +202,7 @@ def test_every_page_carries_every_header(name: str) -> None:
     assert all(value.isascii() and value.isprintable() for value in headers.values())
 
 
+@req("F01")
 @pytest.mark.parametrize("name", EVERY_PAGE)
 def test_the_policy_allows_the_one_stylesheet_and_nothing_else(name: str) -> None:
     page = EVERY_PAGE[name]
@@ -217,6 +223,7 @@ def test_each_accent_has_a_stylesheet_and_a_hash_of_its_own() -> None:
     assert policy(plain)["style-src"] != policy(other)["style-src"]
 
 
+@req("F01", "E02")
 def test_the_form_may_lead_where_the_broker_redirects_and_nowhere_else() -> None:
     eu_only = pages.invitation(PLAIN, OPERATORS_APP)
     anywhere = pages.invitation(PLAIN, OWN_APP)
@@ -240,6 +247,7 @@ def test_a_page_without_a_form_may_send_none() -> None:
     assert all(policy(page)["form-action"] == ["'none'"] and "<form" not in page.html for page in notices().values())
 
 
+@req("F01")
 def test_an_answer_that_is_no_page_is_closed_altogether() -> None:
     headers = pages.security_headers()
 
@@ -269,6 +277,7 @@ def test_the_same_values_give_the_same_bytes() -> None:
     assert notices() == notices()
 
 
+@req("A14")
 def test_the_connect_page_says_who_asks_for_whom_and_that_it_must_be_expected() -> None:
     words = Reading(pages.invitation(PLAIN, OWN_APP)).words
 
@@ -287,6 +296,7 @@ def test_a_reconnect_says_so() -> None:
     assert "same NinjaOne account as before" in words
 
 
+@req("A14")
 def test_each_scope_asked_for_is_put_in_plain_words_and_no_other() -> None:
     words = {
         "monitoring": "See your devices and organizations",
@@ -363,6 +373,7 @@ def test_credentials_that_were_passed_already_are_not_asked_for() -> None:
     assert "client_secret" not in pages.invitation(PLAIN, replace(OWN_APP, needs_credentials=False)).html
 
 
+@req("K05")
 def test_the_credential_fields_are_not_kept_by_the_browser() -> None:
     fields = {attrs.get("name"): attrs for attrs in Reading(pages.invitation(PLAIN, OWN_APP)).all("input")}
 
@@ -392,6 +403,7 @@ def test_a_fault_of_no_field_is_named_too() -> None:
     assert "Send the form once." in Reading(page).words
 
 
+@req("K05")
 def test_a_client_secret_never_comes_back() -> None:
     canary = "S3cretS3cretS3cret"
     view = replace(FAULTY, typed={"client_id": "id", "client_secret": canary})

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import pytest
 
 from broker.secret import Secret
+from tests.requirements import req
 
 VALUE = "0f1e2d3c-opaque.token-value"
 
@@ -70,6 +71,7 @@ REFUSES: dict[str, Callable[[], object]] = {
 }
 
 
+@req("G07")
 @pytest.mark.parametrize("way", SHOWS)
 def test_a_secret_is_masked_however_it_is_shown(way: str) -> None:
     shown = SHOWS[way]()
@@ -78,6 +80,7 @@ def test_a_secret_is_masked_however_it_is_shown(way: str) -> None:
     assert VALUE[:8] not in shown
 
 
+@req("G07")
 @pytest.mark.parametrize("way", REFUSES)
 def test_a_secret_refuses_what_would_copy_it_about(way: str) -> None:
     with pytest.raises(TypeError) as refused:
@@ -86,6 +89,7 @@ def test_a_secret_refuses_what_would_copy_it_about(way: str) -> None:
     assert VALUE not in str(refused.value)
 
 
+@req("G07")
 def test_only_reveal_gives_the_value() -> None:
     assert SECRET.reveal() == VALUE
 
