@@ -1,7 +1,7 @@
 """Each connection's log of calls, as the model of the protocol names them, and whether the model has such a run."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -31,6 +31,7 @@ Parameters = Mapping[str, Any]
 class Trace:
     """What every connection's refreshes did, in the model's words.
 
+    leasing connection → invocations whose lease reached the store, heard of or not, and when it first did
     leased  what version and fence an invocation won a lease with
     entries each with the instant at which it took effect, which may be long before anybody heard of it
     over    connections of which the rest is beyond the model: given up, ended, connected anew, restored
@@ -39,6 +40,7 @@ class Trace:
     def __init__(self, world: "World") -> None:
         self.world = world
         self.entries: defaultdict[Ref, list[tuple[int, Entry]]] = defaultdict(list)
+        self.leasing: defaultdict[str, dict[str, int]] = defaultdict(dict)
         self._instants = 0
         self.over: set[Ref] = set()
         self.verdict: set[tuple[Process, Ref]] = set()
@@ -53,6 +55,13 @@ class Trace:
         self._instants += 1
         return self._instants
 
+    def carried_out(self, process: Process, operation: str, parameters: Parameters) -> int:
+        """Note that a call takes effect now, whether or not anybody will hear of it; give the instant."""
+        now = self.instant()
+        if operation == "update_item" and _row_step(parameters) == "acquire":
+            self.leasing[parameters["Key"]["connection"]["S"]].setdefault(process.name, now)
+        return now
+
     def heard(self, process: Process, operation: str, parameters: Parameters, answer: Any, *, at: int) -> None:
         """Note an answer of DynamoDB or S3 to a refresh; an exception is one.
 
@@ -64,6 +73,8 @@ class Trace:
         step = self._step(process, operation, parameters, answer)
         if step is not None:
             ref, name, outcome = step
+            if outcome == "won" and isinstance(answer, Exception):
+                at = self.leasing[ref[1]][process.name]  # it met the lease that an earlier try had written
             self._add(ref, process, name, outcome, at=at)
             if outcome == "needs_reauth":
                 self.end(ref)
@@ -89,7 +100,7 @@ class Trace:
         """Replay the connections of a run; say which of them the model knows no run for."""
         mode = MODES[self.world.ninjaone.switches.rotation]
         for ref, entries in sorted(self.entries.items()):
-            trace = settled(entries)[:limit]
+            trace = settled(entries, self.leasing[ref[1]])[:limit]
             verdict = accepts(trace, mode=mode, unlogged=UNLOGGED)
             if not verdict:
                 return f"{ref[1]}: {verdict.reason}"
@@ -132,7 +143,7 @@ class Trace:
         return "same" if self.leased.get((process, ref)) == (row.get("version"), row.get("fence")) else "moved"
 
 
-def settled(entries: list[tuple[int, Entry]]) -> list[Entry]:
+def settled(entries: list[tuple[int, Entry]], leasing: Collection[str]) -> list[Entry]:
     """Put entries in the order in which they took effect.
 
     Of what was tried again in place only how the last try ended is kept, and no read that nothing followed.
@@ -145,7 +156,7 @@ def settled(entries: list[tuple[int, Entry]]) -> list[Entry]:
         if unheard and not any(other == who for other, _ in later):
             continue
         is_last = step not in REPEATED or (who, step) not in later
-        if is_last and (step != "read" or (who, "acquire") in later):
+        if is_last and (step != "read" or who in leasing or (who, "acquire") in later):
             kept.append((who, step, outcome))
         later.add((who, step))
     return kept[::-1]

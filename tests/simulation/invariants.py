@@ -55,11 +55,13 @@ def check(world: "World", event: str, *facts: Any) -> None:
 
 
 @invariant("I1", "end", "final")
-def no_live_token_is_nowhere(world: "World", _invocation: "Invocation | None" = None) -> str | None:
+def no_live_token_is_nowhere(world: "World", invocation: "Invocation | None" = None) -> str | None:
     """live(c) ≠ ∅ ⇒ some live token is stored, in a living memory or on its way, or its loss was unavoidable.
 
     Unavoidable: the answer was lost after P's commit; the process was killed holding it; every store refused.
     """
+    if invocation is not None and invocation.function not in {"refresh", "complete", "disconnect"}:
+        return None  # no other function touches a refresh token
     for ref, grant in world.history.grant_of.items():
         live = world.oracle.live(grant)
         if live and not live & world.oracle.stored(ref) and not _is_excused(world, grant):
@@ -403,7 +405,7 @@ OUTCOMES = ("renewed", "dead_verdict", "config", "throttled", "unavailable", "am
 def the_figures_add_up(world: "World") -> str | None:
     """attempts = renewed + dead + config + throttled + unavailable + ambiguous + not sent."""
     sums: Counter[str] = Counter()
-    for _, figures in world.history.figures:
+    for figures in world.history.figures:
         for name in ("attempts", *OUTCOMES):
             sums[name] += int(figures.get(name, [0])[0])
     parts = sum(sums[name] for name in OUTCOMES)

@@ -13,7 +13,7 @@ from tests.simulation.people import Person
 from tests.simulation.triggers import Triggers
 from tests.simulation.world import START, World, environment
 
-QUIET = 3 * 3600.0  # seconds at the end in which nothing fails and everything must heal
+QUIET = 2.5 * 3600.0  # seconds at the end in which nothing fails and everything must heal
 CLUMSY = frozenset({"killed_before", "killed_after", "killed_during", "hangs", "slow", "lost_request"})
 
 CALLS = (
@@ -55,8 +55,8 @@ def knobs(random: Random) -> Knobs:
     aim = random.choice([("", ""), (random.choice(CALLS), random.choice(("killed_before", "killed_after")))])
     return Knobs(
         people=random.choice([1, 1, 2, 3, 5]),
-        hours=random.choice([1.5, 3.0, 5.0]),
-        calls=random.choice([300.0, 900.0, 3600.0]),
+        hours=random.choice([1.5, 2.5, 4.0]),
+        calls=random.choice([600.0, 1800.0, 3600.0]),
         duplicates=random.choice([0.0, 0.05, 0.3]),
         concurrency=random.choice([1, 2, 5]),
         skew=random.choice([0.0, 0.5, 2.0, 5.0]),

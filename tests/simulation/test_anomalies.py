@@ -8,10 +8,8 @@ from tests.requirements import req
 from tests.simulation.anomalies import ROTATIONS, SCENARIOS, TURNING, Faults, Scenario, pairs, played, singles
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:This metric doesn't meet")]
-LOG_ONLY = "model: "
-"""Whether the log of calls is a run of the model too: a lease whose acknowledgement was lost can't be told there from
-one that another holds, so that is asked of the seeds, where most logs can be told, and not of every fault."""
 STRICTEST = "reuse_kills_family"
+ONE_CALL = frozenset({"vend fresh", "callback"})  # a second fault would find nothing to hit
 PLAYED = [(name, rotation) for name in SCENARIOS for rotation in (ROTATIONS if name in TURNING else (STRICTEST,))]
 
 
@@ -23,9 +21,8 @@ def violated(
     for faults in choose(scenario, rotation):
         count += 1
         violations = played(scenario, rotation, faults).world.history.violations
-        broken = [each for each in violations if not each.startswith(LOG_ONLY)]
-        if broken:
-            found.append((faults, broken))
+        if violations:
+            found.append((faults, violations))
     return count, found
 
 
@@ -38,9 +35,14 @@ def test_no_single_fault_breaks_anything(name: str, rotation: str) -> None:
     assert count > 20
 
 
-@pytest.mark.parametrize(("name", "rotation"), PLAYED)
+@pytest.mark.parametrize(("name", "rotation"), [each for each in PLAYED if each[0] not in ONE_CALL])
 def test_no_pair_of_faults_breaks_anything(name: str, rotation: str) -> None:
     count, found = violated(name, rotation, pairs)
 
     assert not found
     assert count > 5
+
+
+@pytest.mark.parametrize("name", sorted(ONE_CALL))
+def test_what_makes_one_call_has_no_pairs(name: str) -> None:
+    assert list(pairs(SCENARIOS[name], STRICTEST)) == []

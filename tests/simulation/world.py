@@ -334,8 +334,8 @@ class World:
         return self.random.randbytes(count)
 
     def _write(self, line: str) -> None:
-        process = living(self)
-        self.history.written(process, line)
+        living(self)
+        self.history.written(line)
 
 
 SKEWS = {"ahead": 5.0, "behind": -5.0}

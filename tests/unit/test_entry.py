@@ -1,0 +1,282 @@
+"""What surrounds every view: one line, the figures, an answer whatever happens, and no foreign text."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from broker.adapters.changes import Change
+from broker.adapters.log import Level
+from broker.edge import wiring
+from broker.edge.api import answer, api, or_messages
+from broker.edge.browser import browser
+from broker.edge.entry import Entry, warmed, whereabouts
+from broker.edge.http import Request, Response
+from broker.edge.wiring import Broker
+from broker.edge.worker import Context, messages, queue, read_order, schedule, stream
+from broker.errors import Busy, NoTokenYet, TooManyRequests, Unforeseen
+from tests.requirements import req
+from tests.unit.asked import CALLER, CONTEXT, event
+from tests.unit.surroundings import Lines
+
+CANARY = "refresh_token=canary-0123456789"
+ROUTE = "GET /v1/tenants/{tenant}/things"
+
+
+def idle(_broker: Broker) -> None:
+    """What a view uses that uses nothing."""
+
+
+def entry(view: Any) -> Entry[dict[str, Any]]:
+    return api({ROUTE: view}, warm=idle)
+
+
+def raising(error: Exception) -> Any:
+    def things(*_: Any) -> Response:
+        raise error
+
+    return things
+
+
+def things(_broker: Broker, request: Request) -> Response:
+    return answer({"tenant": request.path["tenant"]})
+
+
+@pytest.fixture
+def asked() -> dict[str, Any]:
+    return event(ROUTE, tenant="acme")
+
+
+def test_a_view_is_found_by_its_route(broker: Broker, asked: dict[str, Any]) -> None:
+    answered = entry(things).under(broker)(asked, CONTEXT)
+
+    assert (answered["statusCode"], answered["body"]) == (200, '{"tenant": "acme"}')
+    assert answered["headers"]["content-type"] == "application/json; charset=utf-8"
+
+
+@req("H10", "G10")
+def test_every_line_names_function_caller_and_what_the_path_names(
+    broker: Broker, asked: dict[str, Any], lines: Lines
+) -> None:
+    def things(broker: Broker, _: Request) -> Response:
+        broker.log.event("thing.done")
+        return answer({})
+
+    entry(things).under(broker)(asked, CONTEXT)
+
+    (line,) = lines.named("thing.done")
+    assert (line["function"], line["request_id"], line["principal"], line["tenant"]) == (
+        "things", "lambda-1", CALLER, "acme",
+    )  # fmt: skip
+
+
+@req("P01")
+def test_an_error_of_ours_is_answered_and_logged_once(broker: Broker, asked: dict[str, Any], lines: Lines) -> None:
+    answered = entry(raising(NoTokenYet())).under(broker)(asked, CONTEXT)
+
+    assert answered["statusCode"] == 503
+    assert answered["headers"]["content-type"] == "application/problem+json; charset=utf-8"
+    assert answered["headers"]["retry-after"] == "10"
+    (line,) = lines.named("things.refused")
+    assert (line["error"], line["status"], line["level"]) == ("NoTokenYet", 503, "WARNING")
+
+
+@req("G01", "G07", "P01")
+@pytest.mark.parametrize(
+    "error", [ValueError(CANARY), KeyError(CANARY), AssertionError(CANARY), RecursionError(CANARY)]
+)
+def test_whatever_else_breaks_is_answered_without_a_word_of_it(
+    broker: Broker, asked: dict[str, Any], lines: Lines, error: Exception
+) -> None:
+    answered = entry(raising(error)).under(broker)(asked, CONTEXT)
+
+    assert answered["statusCode"] == 500
+    assert CANARY not in repr(answered)
+    assert CANARY not in "".join(lines.text)
+    (line,) = lines.named("things.broke")
+    assert (line["error"], line["level"]) == (type(error).__name__, "ERROR")
+    assert "test_entry.py:" in line["at"]
+    assert any(each.get("unforeseen") == [1.0] for each in lines)
+
+
+@req("G01", "P01")
+def test_people_get_a_page_whatever_breaks(broker: Broker, lines: Lines) -> None:
+    made = browser(raising(ValueError(CANARY)), warm=idle).under(broker)
+
+    answered = made(event("GET /connect/{session}", session="x"), CONTEXT)
+
+    assert answered["statusCode"] == 500
+    assert "request-1" in str(answered["body"])
+    assert CANARY not in repr(answered) + "".join(lines.text)
+
+
+@req("P01")
+def test_a_route_that_nobody_serves_is_answered(broker: Broker) -> None:
+    answered = entry(things).under(broker)(event("GET /elsewhere"), CONTEXT)
+
+    assert answered["statusCode"] == 500
+
+
+@req("P01")
+@pytest.mark.parametrize("made", [{}, {"requestContext": None}, {"routeKey": None, "headers": None}])
+def test_an_event_of_another_shape_is_answered(broker: Broker, made: dict[str, Any]) -> None:
+    assert entry(things).under(broker)(made, CONTEXT)["statusCode"] == 500
+    assert browser(raising(KeyError("x")), warm=idle).under(broker)(made, CONTEXT)["statusCode"] == 500
+
+
+def test_a_wait_of_its_own_is_passed_on(broker: Broker, asked: dict[str, Any]) -> None:
+    answered = entry(raising(TooManyRequests(retry_after=7))).under(broker)(asked, CONTEXT)
+
+    assert (answered["statusCode"], answered["headers"]["retry-after"]) == (429, "7")
+
+
+@req("H11")
+def test_a_caller_who_asks_too_much_is_told_to_slow_down(broker: Broker, asked: dict[str, Any]) -> None:
+    made = entry(things).under(broker)
+
+    statuses = [made(asked, CONTEXT)["statusCode"] for _ in range(101)]
+
+    assert statuses == [200] * 100 + [429]
+
+
+def test_the_time_left_comes_from_lambda(broker: Broker) -> None:
+    seen = list[float]()
+    made = schedule(lambda _, context: seen.append(context.left()), warm=idle)
+
+    made.under(broker)({}, CONTEXT)
+    made.under(broker)({}, SimpleNamespace())
+    made.under(broker)({}, None)
+
+    assert seen == [29.0, 0.0, 0.0]
+
+
+# Queues, schedules, streams -------------------------------------------------------------------------------------------
+
+
+def records(*bodies: str) -> dict[str, Any]:
+    return {"Records": [{"messageId": f"m-{number}", "body": body} for number, body in enumerate(bodies, start=1)]}
+
+
+@req("G01")
+def test_a_message_that_fails_does_not_take_its_neighbours_along(broker: Broker, lines: Lines) -> None:
+    done = list[str]()
+
+    def work(_broker: Broker, body: str, _context: Context) -> None:
+        if body == "busy":
+            raise Busy
+        if body == "bug":
+            raise ValueError(CANARY)
+        done.append(body)
+
+    answered = queue(work, warm=idle).under(broker)(records("a", "busy", "b", "bug", "c"), CONTEXT)
+
+    assert answered == {"batchItemFailures": [{"itemIdentifier": "m-2"}, {"itemIdentifier": "m-4"}]}
+    assert done == ["a", "b", "c"]
+    assert [line["message_id"] for line in lines.named("message.failed")] == ["m-2"]
+    assert [line["message_id"] for line in lines.named("message.broke")] == ["m-4"]
+    assert CANARY not in "".join(lines.text)
+
+
+def test_a_message_that_is_no_order_is_said_and_dropped(broker: Broker, lines: Lines) -> None:
+    def refresh(broker: Broker, body: str, _context: Context) -> None:
+        assert read_order(broker, body) is None
+
+    answered = queue(refresh, warm=idle).under(broker)(records("{}", "x"), CONTEXT)
+
+    assert answered == {"batchItemFailures": []}
+    assert len(lines.named("order.unreadable")) == 2
+
+
+def test_a_schedule_that_fails_fails_without_foreign_text(broker: Broker, lines: Lines) -> None:
+    def tick(_broker: Broker, _context: Context) -> None:
+        raise ValueError(CANARY)
+
+    with pytest.raises(Unforeseen) as failed:
+        schedule(tick, warm=idle).under(broker)({}, CONTEXT)
+
+    assert failed.value.__suppress_context__
+    assert CANARY not in str(failed.value) + "".join(lines.text)
+    assert [line["error"] for line in lines.named("tick.failed")] == ["Unforeseen"]
+
+
+def test_a_schedule_that_has_to_wait_says_so(broker: Broker, lines: Lines) -> None:
+    def tick(_broker: Broker, _context: Context) -> None:
+        raise Busy
+
+    with pytest.raises(Busy):
+        schedule(tick, warm=idle).under(broker)({}, CONTEXT)
+    assert [line["error"] for line in lines.named("tick.failed")] == ["Busy"]
+
+
+@pytest.mark.parametrize(("stopped", "failures"), [(None, []), ("7", [{"itemIdentifier": "7"}])])
+def test_a_stream_comes_again_from_where_it_stopped(
+    broker: Broker, stopped: str | None, failures: list[dict[str, str]]
+) -> None:
+    def told(_broker: Broker, _changes: list[Change]) -> str | None:
+        return stopped
+
+    assert stream(told, warm=idle).under(broker)({"Records": []}, CONTEXT) == {"batchItemFailures": failures}
+
+
+def test_one_function_may_answer_requests_and_work_messages(broker: Broker, asked: dict[str, Any]) -> None:
+    seen = list[str]()
+    made = or_messages(entry(things), lambda _, body, __: seen.append(body)).under(broker)
+
+    assert made(asked, CONTEXT)["statusCode"] == 200
+    assert made(records("a"), CONTEXT) == {"batchItemFailures": []}
+    assert seen == ["a"]
+
+
+# Wiring ---------------------------------------------------------------------------------------------------------------
+
+
+def test_outside_of_lambda_nothing_is_wired_at_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_LAMBDA_INITIALIZATION_TYPE", raising=False)
+
+    made = Entry("thing", lambda *_: None, None)
+
+    assert warmed(made, raising(AssertionError("touched"))) is made
+
+
+def test_on_lambda_what_a_function_uses_is_made_at_its_start(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]
+) -> None:
+    for name, value in {
+        **environment,
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_REGION": "eu-west-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    wiring.broker.cache_clear()
+    touched = list[object]()
+
+    made = warmed(Entry("sweep", lambda broker, *_: broker, None), lambda broker: touched.append(broker.look))
+
+    assert touched == [wiring.broker().look]
+    assert made({}, CONTEXT) is wiring.broker()
+    wiring.broker.cache_clear()
+
+
+def test_a_bug_is_told_by_its_place() -> None:
+    try:
+        raising(ValueError(CANARY))()
+    except ValueError as error:
+        told = whereabouts(error)
+
+    assert told["error"] == "ValueError"
+    assert told["at"].startswith("test_entry.py:")
+    assert CANARY not in told["at"]
+
+
+def test_a_level_is_a_number_that_logging_knows() -> None:
+    assert (Level.INFO, Level.WARNING, Level.ERROR) == (20, 30, 40)
+
+
+def test_messages_are_worked_one_by_one(broker: Broker) -> None:
+    seen = list[str]()
+    work = messages(lambda _, body, __: seen.append(body))
+
+    work(broker, records("a", "b"), Context("", lambda: 0.0))
+
+    assert seen == ["a", "b"]
