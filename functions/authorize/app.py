@@ -1,7 +1,7 @@
 """POST /connect/{session}/authorize: the person agrees to leave for NinjaOne."""
 
 from broker.edge.browser import Broker, Notice, Request, Response, browser, invitation, notice, session_of
-from broker.edge.leaving import came_from_our_page, departure, form, host_problem, leave
+from broker.edge.leaving import came_from_our_page, cookie_held, departure, form, host_problem, leave
 
 
 def authorize(broker: Broker, request: Request) -> Response:
@@ -15,7 +15,8 @@ def authorize(broker: Broker, request: Request) -> Response:
         return notice(broker, Notice.WRONG_ORIGIN)
     sent = form(broker.config, request)
     if sent.place is None or sent.faults:
-        return invitation(broker, broker.depart.miss(session), faults=sent.faults, typed=sent.typed)
+        found = broker.depart.miss(session, cookie_held(request, session))
+        return invitation(broker, found, faults=sent.faults, typed=sent.typed)
     leaving = broker.depart(departure(request, session, sent))
     if leaving.is_doubtful:
         return host_problem(broker, request, leaving, typed=sent.typed)

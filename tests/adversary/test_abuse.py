@@ -90,22 +90,24 @@ def test_thousands_of_cookies_are_read_and_forgotten(flow: Flow) -> None:
 
 @req("O01", "B06")
 def test_a_session_cannot_be_worn_out_by_a_crowd_without_its_cookie(world: World, flow: Flow) -> None:
-    """Forty forged callbacks and foreign starts, and its own person still finishes."""
+    """Forged callbacks, foreign starts and faulty forms of whoever holds the link; its own person still finishes."""
     callback = flow.back()
     forged = f"{world.connect_url}/callback/eu?code=x&state={flow.session}.{'s' * 43}"
 
     with ThreadPoolExecutor(8) as crowd:
         list(crowd.map(lambda _: httpx.get(forged, trust_env=False), range(30)))
-        list(crowd.map(lambda _: flow_start(flow), range(10)))
+        starts = list(crowd.map(lambda _: flow_start(flow, "eu"), range(10)))
+        faulty = list(crowd.map(lambda _: flow_start(flow, "nowhere"), range(10)))
+    assert {*starts, *faulty} == {409}
 
     home = flow.browser.get(callback)
     assert (home.status, "ticket=" in home.location) == (303, True)
 
 
-def flow_start(flow: Flow) -> int:
+def flow_start(flow: Flow, region: str) -> int:
     return httpx.post(
         f"{flow.connect_url}/authorize",
-        data={"region": "eu"},
+        data={"region": region},
         headers={"Sec-Fetch-Site": "same-origin"},
         trust_env=False,
     ).status_code

@@ -349,25 +349,38 @@ def test_a_start_whose_acknowledgement_was_lost_shows_by_its_state(journey: Jour
 def test_faulty_forms_are_counted_and_end_the_session(journey: Journey, broker: Broker) -> None:
     opened = journey.open()
 
-    seen = [broker.depart.miss(opened.session).failures for _ in range(FAILURES)]
+    seen = [broker.depart.miss(opened.session, None).failures for _ in range(FAILURES)]
 
     assert seen == list(range(1, FAILURES + 1))
     with pytest.raises(TooManyRequests):
-        broker.depart.miss(opened.session)
+        broker.depart.miss(opened.session, None)
+
+
+@req("O02", "B06")
+def test_faulty_forms_of_another_browser_do_not_count(journey: Journey, broker: Broker) -> None:
+    opened = journey.open()
+    left = journey.leave(opened)
+
+    for cookie in (None, Secret("another"), Secret("")):
+        with pytest.raises(AnotherBrowser):
+            broker.depart.miss(opened.session, cookie)
+    own = broker.depart.miss(opened.session, left.cookie)
+
+    assert own.failures == 1
 
 
 def test_a_faulty_form_for_no_usable_session_is_refused(journey: Journey, broker: Broker, clock: Clock) -> None:
     with pytest.raises(UnknownSession):
-        broker.depart.miss(SessionId("ses_" + "a" * 26))
+        broker.depart.miss(SessionId("ses_" + "a" * 26), None)
 
     spent = journey.home()
     with pytest.raises(SessionSpent):
-        broker.depart.miss(spent.session)
+        broker.depart.miss(spent.session, None)
 
     opened = journey.open()
     clock.advance(1800)
     with pytest.raises(SessionExpired):
-        broker.depart.miss(opened.session)
+        broker.depart.miss(opened.session, None)
 
 
 def test_starts_of_many_sessions_do_not_share_anything(journey: Journey) -> None:

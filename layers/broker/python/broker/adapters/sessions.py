@@ -102,10 +102,13 @@ class Sessions:
         }
         return self._write(session, Write.of(*clauses, given=given, set=change, add={"starts": 1}))
 
-    def miss(self, session: SessionId, now: Instant) -> Session | Refusal:
-        """Count a form or callback that was wrong, while the session survives that."""
-        given = {"now": now, "most": FAILURES}
-        return self._write(session, Write.of(_LIVE, _FAILURES_LEFT, given=given, add={"failures": 1}))
+    def miss(self, session: SessionId, cookie_held: str, now: Instant) -> Session | Refusal:
+        """Count a form or callback of the session's own browser that was wrong, while the session survives that.
+
+        cookie_held   as in ``Start``: nobody else may wear the session out
+        """
+        given = {"now": now, "most": FAILURES, "cookie_held": cookie_held}
+        return self._write(session, Write.of(_LIVE, _FAILURES_LEFT, _SAME_BROWSER, given=given, add={"failures": 1}))
 
     def authorize(
         self,

@@ -64,9 +64,14 @@ def departure(request: Request, session: SessionId, form: Form) -> Departure:
         session=session,
         place=form.place,
         client=form.client,
-        cookie=request.cookies.get(cookie_name(session)),
+        cookie=cookie_held(request, session),
         check_host=not form.go_anyway,
     )
+
+
+def cookie_held(request: Request, session: SessionId) -> Secret | None:
+    """Read the cookie of a session that the browser brought, if it did."""
+    return request.cookies.get(cookie_name(session))
 
 
 def host_problem(broker: Broker, request: Request, leaving: Leaving, *, typed: Mapping[str, str]) -> Response:

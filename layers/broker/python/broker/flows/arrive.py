@@ -116,7 +116,7 @@ class Arrive:
         issuer_fits = place is not None and reply.issuer in {None, ninjaone.issuer(place)}
         state_fits = hmac.compare_digest(session.state, digest(reply.state))
         if place is None or place.region != region or not issuer_fits or not state_fits:
-            self._sessions.miss(session.session, now)
+            self._sessions.miss(session.session, session.cookie, now)
             self._log.event("callback.refused", Level.WARNING, session=session.session, cause="another_way")
             raise BindingMismatch
         if session.failures >= FAILURES:

@@ -128,15 +128,15 @@ class Depart:
             return read_session(found.found)
         return found
 
-    def miss(self, session: SessionId) -> Session:
+    def miss(self, session: SessionId, cookie: Secret | None) -> Session:
         """Count a form that can't be used, and give the session to show it again.
 
-        Raises   UnknownSession, SessionExpired, SessionSpent
+        Raises   UnknownSession, SessionExpired, SessionSpent, AnotherBrowser, TooManyRequests
         """
         now = instant(self._clock)
-        found = self._sessions.miss(session, now)
+        found = self._sessions.miss(session, _digest(cookie), now)
         if isinstance(found, Refusal):
-            raise _unusable(found, now) or TooManyRequests()
+            raise _unusable(found, now) or self._elsewhere(found, cookie) or TooManyRequests()
         if found.stage not in {Stage.CREATED, Stage.STARTED, Stage.DENIED}:
             raise SessionSpent
         return found
@@ -147,7 +147,7 @@ class Depart:
         return Start(
             state=digest(drawn.state.reveal()),
             cookie=digest(drawn.cookie.reveal()),
-            cookie_held=digest(departure.cookie.reveal() if departure.cookie else ""),
+            cookie_held=_digest(departure.cookie),
             verifier=self._seal.seal(self._seal.key(Purpose.VERIFIER), drawn.verifier, spot),
             flow_expires_at=Instant(now + policy.FLOW_LIFE),
             place=departure.place,
@@ -190,19 +190,27 @@ class Depart:
 
     def _why(self, refusal: Refusal, departure: Departure, now: Instant) -> BrokerError:
         """Say which clause of the write did not hold."""
-        unusable = _unusable(refusal, now)
+        unusable = _unusable(refusal, now) or self._elsewhere(refusal, departure.cookie)
         if unusable or refusal.found is None:
             return unusable or UnknownSession()
         found = read_session(refusal.found)
-        held = digest(departure.cookie.reveal()) if departure.cookie else ""
-        if found.cookie and found.cookie != held:
-            self._log.event("session.refused", Level.WARNING, session=found.session, cause="another_browser")
-            return AnotherBrowser()
         if found.starts >= STARTS:
             return TooManyRequests()
         if found.fixed_place and found.place and found.place.host != departure.place.host:
             return InvalidRequest(Fault("region", "This link is for another region."))
         return InvalidRequest(Fault("client_id", "Enter the client id and secret of your client app."))
+
+    def _elsewhere(self, refusal: Refusal, cookie: Secret | None) -> AnotherBrowser | None:
+        """Say whether the session belongs to another browser than the one that brought this cookie."""
+        found = read_session(refusal.found) if refusal.found else None
+        if found is None or not found.cookie or found.cookie == _digest(cookie):
+            return None
+        self._log.event("session.refused", Level.WARNING, session=found.session, cause="another_browser")
+        return AnotherBrowser()
+
+
+def _digest(cookie: Secret | None) -> str:
+    return digest(cookie.reveal() if cookie else "")
 
 
 def _unusable(refusal: Refusal, now: Instant) -> BrokerError | None:
