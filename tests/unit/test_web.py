@@ -1,7 +1,11 @@
 """The one way to NinjaOne: one request, one attempt, and what became of it."""
 
+import socket
 import ssl
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from time import sleep
 
 import httpx
 import pytest
@@ -190,6 +194,34 @@ def test_a_body_that_trickles_has_no_reply_in_time(there: There, clock: Clock) -
 
     assert answer == NoReply("ReadTimeout")
     assert body.closed
+
+
+ONE_BY_ONE = {
+    "headers": b"HTTP/1.1 200 OK\r\n" + b"x-filling: y\r\n" * 40 + b"content-length: 2\r\n\r\n{}",
+    "early hints": b"HTTP/1.1 103 Early Hints\r\n\r\n" * 40 + b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}",
+    "a body": b"HTTP/1.1 200 OK\r\ncontent-length: 900\r\n\r\n" + b" \r\n" * 300,
+}
+"""What a host that means ill sends a line at a time."""
+
+
+@req("L04")
+@pytest.mark.parametrize("what", ONE_BY_ONE)
+def test_what_comes_a_line_at_a_time_ends_with_its_whole_time(what: str) -> None:
+    """Each line comes within the wait for it; without an end to all of them, NinjaOne's host could hold a function."""
+
+    def speak(listener: socket.socket) -> None:
+        talker, _ = listener.accept()
+        with talker, suppress(OSError):
+            talker.recv(65_536)
+            for line in ONE_BY_ONE[what].splitlines(keepends=True):
+                talker.sendall(line)
+                sleep(0.05)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as there:
+        there.submit(speak, listener)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        with httpx.Client(transport=system_transport()()) as client, pytest.raises(httpx.ReadTimeout):
+            client.get(url, timeout=httpx.Timeout(0.4, connect=0.2))
 
 
 @req("L06")

@@ -1,0 +1,83 @@
+"""TLS for real, over loopback: no secret goes to a host that does not prove its name."""
+
+import ssl
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from socket import create_server
+from unittest.mock import patch
+
+import httpx
+import pytest
+
+from broker.adapters.clock import SystemClock
+from broker.adapters.http import Web, system_transport
+from broker.model import Seconds
+from broker.oauth import Answer, NotSent, Reply
+from tests.bench.certificate import certified
+from tests.requirements import req
+
+SECRET = b"client_secret=a-secret-of-the-operator"
+
+
+@dataclass
+class Host:
+    """A host with a certificate for 127.0.0.1 of its own making.
+
+    heard   what was told to it, once the way was secure
+    """
+
+    port: int
+    certificate: Path
+    heard: list[bytes] = field(default_factory=list)
+
+    def post(self, name: str, *, trusted: bool) -> Answer:
+        """Send it a secret under a name."""
+        made = ssl.create_default_context(cafile=self.certificate) if trusted else httpx.create_ssl_context()
+        with (
+            patch.object(httpx, "create_ssl_context", lambda **_: made),
+            Web(system_transport(), SystemClock()) as web,
+        ):
+            form = dict([SECRET.decode().split("=")])
+            return web.post(f"https://{name}:{self.port}/ws/oauth/token", form, timeout=Seconds(5))
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Host]:
+    certificate, key = certified(tmp_path)
+    secure = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    secure.load_cert_chain(certificate, key)
+    with create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as there:
+        made = Host(listener.getsockname()[1], certificate)
+
+        def answer() -> None:
+            talker, _ = listener.accept()
+            try:
+                with secure.wrap_socket(talker, server_side=True) as spoken:
+                    while SECRET not in b"".join(made.heard) and (said := spoken.recv(65_536)):
+                        made.heard.append(said)
+                    spoken.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+            except OSError:
+                talker.close()
+
+        there.submit(answer)
+        yield made
+
+
+@req("L01")
+def test_a_host_that_proves_its_name_is_told_the_secret(host: Host) -> None:
+    answer = host.post("127.0.0.1", trusted=True)
+
+    assert isinstance(answer, Reply)
+    assert (answer.status, answer.body) == (200, b"{}")
+    assert SECRET in b"".join(host.heard)
+
+
+@req("L01")
+@pytest.mark.parametrize(("name", "trusted"), [("127.0.0.1", False), ("localhost", True)])
+def test_a_host_that_does_not_prove_its_name_is_told_nothing(host: Host, name: str, trusted: bool) -> None:
+    answer = host.post(name, trusted=trusted)
+
+    assert answer == NotSent("ConnectError")
+    assert host.heard == []
