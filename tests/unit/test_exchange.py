@@ -217,3 +217,17 @@ def test_of_what_the_look_shows_some_is_kept_and_long_names_are_cut(journey: Jou
 
     assert len(profile.organizations) == 20
     assert {len(each.name) for each in profile.organizations} == {80}
+
+
+def test_a_name_that_no_table_takes_or_that_turns_text_around_costs_no_token(
+    journey: Journey, network: Network
+) -> None:
+    """An account is recognized by these names where an approval takes the place of proof; its owner chooses them."""
+    home = journey.home()
+    granted()(journey.ninjaone, network)
+    network.answer(200, rb'[{"id": 1, "name": "a\ud800\u202eb\r\n\u0000c\u200b"}, {"id": 2, "name": null}]')
+
+    _, profile = journey.complete(home)
+
+    assert [each.name for each in profile.organizations] == ["abc", ""]
+    assert profile.label == "abc"

@@ -226,6 +226,16 @@ def test_an_answer_may_leave_out_the_refresh_token_and_the_scope() -> None:
     assert tokens.scope == frozenset()
 
 
+def test_of_the_scopes_said_those_count_that_can_be_scopes() -> None:
+    """The others no table would take, and the tokens would be lost with them."""
+    said = {**GRANTED, "scope": "monitoring \ud800 ä x\u0000 " + "y" * 65 + ' "z" control'}
+
+    tokens = classify(reply(200, said), SENT).tokens
+
+    assert tokens is not None
+    assert tokens.scope == {"monitoring", "control"}
+
+
 @pytest.mark.parametrize("refresh", ["", "a b", None, 7, "a\n", "ä"])
 def test_a_refresh_token_that_is_none_counts_as_left_out(refresh: object) -> None:
     tokens = classify(reply(200, {**GRANTED, "refresh_token": refresh}), SENT).tokens

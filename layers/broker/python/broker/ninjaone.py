@@ -51,6 +51,7 @@ _UNKNOWN_CLIENT_RESULT = "Client app not exist"
 
 _SUBDOMAIN = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _TOKEN = re.compile(r"[\x21-\x7e]{1,8192}")
+_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,64}")
 
 
 def region(key: str) -> Place | None:
@@ -167,7 +168,7 @@ def _success(reply: oauth.Reply, sent_at: Instant) -> Outcome:
 
 
 def _tokens(body: Mapping[str, object], sent_at: Instant) -> Tokens | None:
-    """Source   RFC 6749 §5.1; ``expires_in`` may be absent (docs/ninjaone.md §9 U22)"""
+    """Source   RFC 6749 §3.3, §5.1; ``expires_in`` may be absent (docs/ninjaone.md §9 U22)"""
     access, kind = _token(body.get("access_token")), body.get("token_type")
     if access is None or not isinstance(kind, str) or kind.lower() != "bearer":
         return None
@@ -176,7 +177,7 @@ def _tokens(body: Mapping[str, object], sent_at: Instant) -> Tokens | None:
         access=access,
         refresh=_token(body.get("refresh_token")),
         expires_at=Instant(sent_at + _lifetime(body.get("expires_in"))),
-        scope=scope_set(scope) if isinstance(scope, str) else frozenset(),
+        scope=frozenset(filter(_SCOPE.fullmatch, scope_set(scope))) if isinstance(scope, str) else frozenset(),
     )
 
 

@@ -97,14 +97,14 @@ def _refusal(outcome: Outcome, client: Client) -> BrokerError:
 
 
 def _read_organizations(body: bytes) -> tuple[Organization, ...]:
-    """Read a bare array of objects; what is none is left out."""
+    """Read a bare array of objects; what is none is left out, and so is what no table or page can take of a name."""
     try:
         held = json.loads(body)
     except (ValueError, RecursionError):
         return ()
     entries = held if isinstance(held, list) else []
     return tuple(
-        Organization(entry["id"], str(entry.get("name", ""))[:80])
+        Organization(entry["id"], "".join(filter(str.isprintable, str(entry.get("name") or "")))[:80])
         for entry in entries[:ORGANIZATIONS_KEPT]
         if isinstance(entry, dict) and isinstance(entry.get("id"), int)
     )
