@@ -108,6 +108,7 @@ def token(data: bytes) -> None:
         assert status == 200
         assert VISIBLE.fullmatch(outcome.tokens.access.reveal())
         assert 60 <= outcome.tokens.expires_at - 1_800_000_000 <= 86_400
+        assert all(VISIBLE.fullmatch(name) for name in outcome.tokens.scope)
     assert outcome.retry_after is None or 0 <= outcome.retry_after <= 3600
 
 
@@ -215,7 +216,7 @@ def organizations(data: bytes) -> None:
     """Read any list of organizations: at most so many, with short names."""
     found = _read_organizations(data)
     assert len(found) <= ORGANIZATIONS_KEPT
-    assert all(len(each.name) <= 80 for each in found)
+    assert all(len(each.name) <= 80 and (each.name + "x").isprintable() for each in found)
 
 
 def setting(data: bytes) -> None:
