@@ -1,7 +1,7 @@
 """Each connection's log of calls, as the model of the protocol names them, and whether the model has such a run."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -21,8 +21,10 @@ MODES: Mapping[str, Any] = {
     "reuse_kills_family": "reuse_revoke",
 }
 UNLOGGED = ("open_token", "data_keys")
-REPEATED = frozenset({"read", "acquire", "sink"})
+REPEATED = frozenset({"read", "sink"})
 """Steps that are tried again in place: only how the last try ended is a step of the model."""
+LEASING = frozenset({"acquire", "release"})
+"""Steps that are noted when the store carries them out, heard of or not, if they succeed, and else when heard."""
 FAILED = "ConditionalCheckFailedException"
 
 Parameters = Mapping[str, Any]
@@ -31,7 +33,6 @@ Parameters = Mapping[str, Any]
 class Trace:
     """What every connection's refreshes did, in the model's words.
 
-    leasing connection → invocations whose lease reached the store, heard of or not, and when it first did
     leased  what version and fence an invocation won a lease with
     entries each with the instant at which it took effect, which may be long before anybody heard of it
     over    connections of which the rest is beyond the model: given up, ended, connected anew, restored
@@ -40,7 +41,6 @@ class Trace:
     def __init__(self, world: "World") -> None:
         self.world = world
         self.entries: defaultdict[Ref, list[tuple[int, Entry]]] = defaultdict(list)
-        self.leasing: defaultdict[str, dict[str, int]] = defaultdict(dict)
         self._instants = 0
         self.over: set[Ref] = set()
         self.verdict: set[tuple[Process, Ref]] = set()
@@ -55,12 +55,11 @@ class Trace:
         self._instants += 1
         return self._instants
 
-    def carried_out(self, process: Process, operation: str, parameters: Parameters) -> int:
-        """Note that a call takes effect now, whether or not anybody will hear of it; give the instant."""
-        now = self.instant()
-        if operation == "update_item" and _row_step(parameters) == "acquire":
-            self.leasing[parameters["Key"]["connection"]["S"]].setdefault(process.name, now)
-        return now
+    def carried_out(self, process: Process, operation: str, parameters: Parameters, answer: Any, *, at: int) -> None:
+        """Note a lease that was taken or given back, whether or not anybody will hear of it."""
+        step = self._step(process, operation, parameters, answer)
+        if step is not None and step[1:] in {("acquire", "won"), ("release", "released")}:
+            self._add(step[0], process, *step[1:], at=at)
 
     def heard(self, process: Process, operation: str, parameters: Parameters, answer: Any, *, at: int) -> None:
         """Note an answer of DynamoDB or S3 to a refresh; an exception is one.
@@ -71,10 +70,8 @@ class Trace:
             for row in next(iter(answer["Responses"].values()), []):
                 self._add((row["tenant"]["S"], row["connection"]["S"]), process, "read", "found", at=at)
         step = self._step(process, operation, parameters, answer)
-        if step is not None:
+        if step is not None and not (step[1] in LEASING and step[2] != "conflict"):
             ref, name, outcome = step
-            if outcome == "won" and isinstance(answer, Exception):
-                at = self.leasing[ref[1]][process.name]  # it met the lease that an earlier try had written
             self._add(ref, process, name, outcome, at=at)
             if outcome == "needs_reauth":
                 self.end(ref)
@@ -100,7 +97,7 @@ class Trace:
         """Replay the connections of a run; say which of them the model knows no run for."""
         mode = MODES[self.world.ninjaone.switches.rotation]
         for ref, entries in sorted(self.entries.items()):
-            trace = settled(entries, self.leasing[ref[1]])[:limit]
+            trace = settled(entries)[:limit]
             verdict = accepts(trace, mode=mode, unlogged=UNLOGGED)
             if not verdict:
                 return f"{ref[1]}: {verdict.reason}"
@@ -116,7 +113,9 @@ class Trace:
         if operation in {"get_object", "put_object"}:
             _, tenant, connection, _ = str(parameters["Key"]).split("/")
             return (tenant, connection), *_rescue_step(operation, answer)
-        key = parameters.get("Key", {})
+        if operation not in {"get_item", "update_item"}:
+            return None
+        key = parameters["Key"]
         ref = (key.get("tenant", {}).get("S", ""), key.get("connection", {}).get("S", ""))
         if ref not in self.world.history.grant_of:
             return None
@@ -132,7 +131,7 @@ class Trace:
             return None
         outcome = _written(step, parameters, answer)
         if outcome == "won":
-            row = answer.response["Item"] if isinstance(answer, ClientError) else answer["Attributes"]  # type: ignore[typeddict-item]  # DynamoDB's, unknown to the stubs
+            row = answer["Attributes"]
             self.leased[process, ref] = (row["version"], row["fence"])
         return ref, step, outcome
 
@@ -143,20 +142,16 @@ class Trace:
         return "same" if self.leased.get((process, ref)) == (row.get("version"), row.get("fence")) else "moved"
 
 
-def settled(entries: list[tuple[int, Entry]], leasing: Collection[str]) -> list[Entry]:
+def settled(entries: list[tuple[int, Entry]]) -> list[Entry]:
     """Put entries in the order in which they took effect.
 
-    Of what was tried again in place only how the last try ended is kept, and no read that nothing followed.
-    A lease of which nobody knows whether it was taken or given back: the model takes silence for that.
+    Of what was tried again in place only how the last try ended is kept, and no read that no lease followed.
     """
     later: set[tuple[str, str]] = set()
     kept: list[Entry] = []
     for _, (who, step, outcome) in sorted(entries, reverse=True):
-        unheard = step in {"acquire", "release"} and outcome == "unanswered"
-        if unheard and not any(other == who for other, _ in later):
-            continue
         is_last = step not in REPEATED or (who, step) not in later
-        if is_last and (step != "read" or who in leasing or (who, "acquire") in later):
+        if is_last and (step != "read" or (who, "acquire") in later):
             kept.append((who, step, outcome))
         later.add((who, step))
     return kept[::-1]
@@ -198,7 +193,7 @@ def _written(step: str, parameters: Parameters, answer: Any) -> str:
     if isinstance(answer, ClientError) and answer.response["Error"]["Code"] == FAILED:
         refusal: Any = answer.response
         held = refusal.get("Item", {})
-        mine = {"acquire": ("attempt", ":attempt", "won"), "save": ("access", ":access", "saved")}.get(step)
+        mine = {"acquire": ("attempt", ":attempt", "met"), "save": ("access", ":access", "saved")}.get(step)
         return mine[2] if mine and held.get(mine[0]) == values[mine[1]] else "conflict"
     if isinstance(answer, Exception):
         return "unanswered"

@@ -313,8 +313,9 @@ def a_host_that_asks_for_patience_gets_it(world: "World", exchange: Exchange) ->
 
 @invariant("I16", "send")
 def a_restored_table_is_inert(world: "World", exchange: Exchange) -> str | None:
-    """After a restore nothing is presented until the operator activates the epoch."""
-    inert = world.inactive_since is not None and world.now() > world.inactive_since and exchange.is_refresh
+    """After a restore nothing of the new table is presented until the operator activates the epoch."""
+    begun_after = world.inactive_since is not None and exchange.process.began > world.inactive_since
+    inert = begun_after and exchange.is_refresh
     return "a restored table was used before it was activated" if inert else None
 
 

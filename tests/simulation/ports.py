@@ -67,8 +67,11 @@ class Client:
             caller = self._world.scheduler.process  # it may be dead when its request is carried out
 
             def carried_out() -> Any:
-                instants.append(self._carried_out(caller, operation, parameters))
-                return effect(**parameters)
+                instants.append(self._world.trace.instant())
+                answer = effect(**parameters)
+                if self._instance.function == "refresh":
+                    self._world.trace.carried_out(caller, operation, parameters, answer, at=instants[-1])
+                return answer
 
             try:
                 answer = self._call(operation, carried_out, parameters)
@@ -80,12 +83,6 @@ class Client:
 
         self.__dict__[operation] = call
         return call
-
-    def _carried_out(self, caller: Process, operation: str, parameters: dict[str, Any]) -> int:
-        trace = self._world.trace
-        if self._instance.function != "refresh":
-            return trace.instant()
-        return trace.carried_out(caller, operation, parameters)
 
     def _heard(self, operation: str, parameters: dict[str, Any], answer: Any, instants: list[int]) -> None:
         if self._instance.function == "refresh" and self._service in {"dynamodb", "s3"}:

@@ -7,7 +7,8 @@ from broker.adapters.brakes import Brake, Brakes, Fleet, app_brake, braked_app, 
 from broker.adapters.connections import Connections
 from broker.adapters.queues import Why
 from broker.config import Config
-from broker.model import Hot, Instant, Place, Status
+from broker.flows.shift import Shift
+from broker.model import Hot, Instant, Place, Seconds, Status
 from local.aws import Aws
 from local.ninjaone.faults import Fault
 from local.ninjaone.seed import OPERATOR_APPS
@@ -198,6 +199,22 @@ def test_one_throttled_request_holds_the_whole_host(refreshing: Refreshing, four
 
     assert len(network.requests) == 1
     assert all((refreshing.row(hot).refresh_at or 0) >= refreshing.clock.now() + 300 for hot in four)
+
+
+def test_a_success_that_was_under_way_leaves_the_brake(
+    refreshing: Refreshing, brakes: Brakes, clock: Clock, hot: Hot
+) -> None:
+    """Both requests had left when one of them was told to wait; what the other one got proves nothing."""
+    now = Instant(int(clock.now()))
+    shift = Shift(
+        Why.DUE, Seconds(0), 1, now, 0.0, clock.left(100), brakes=brakes, clock=clock, log=refreshing.broker.log
+    )
+    shift.pull(host_brake(HOST), "throttled", at_least=Seconds(300))
+
+    shift.succeeded(hot)
+
+    assert shift.resume_at(hot) == now + 300
+    assert brakes.read(host_brake(HOST)) is not None
 
 
 @pytest.mark.parametrize("kind", ["html_503", "html_404"])

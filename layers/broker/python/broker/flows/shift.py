@@ -75,11 +75,16 @@ class Shift:
         return until
 
     def succeeded(self, row: Hot) -> None:
-        """Note a success: whatever held this row's host or app is over."""
+        """Note a success: what held this row's host or app until it was tried is over.
+
+        A brake that holds now was pulled after the request had left: it has to wear off.
+        """
         self._tried += 1
         self._failures[row.place.host] = 0
+        now = self.now()
         for name in _names(row):
-            if self._known.get(name):
+            brake = self._known.get(name)
+            if brake and brake.until <= now:
                 self._known[name] = None
                 with suppress(Busy):  # it wears off by itself
                     self.brakes.loosen(name)
