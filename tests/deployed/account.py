@@ -1,0 +1,304 @@
+"""What AWS itself says of a deployment: keys, roles, tables, logs, routes, the way in."""
+
+import json
+import socket
+import ssl
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from botocore.exceptions import ClientError
+
+from ninjaone_connect_cli.deployment import Deployment
+from tests.deployed.reach import anybody
+from tests.requirements import req
+
+APIS = {"ConnectApi": "connect", "BackendApi": "backend"}
+OPENS = {
+    "session": set(),
+    "connect": set(),
+    "authorize": set(),
+    "callback": set(),
+    "complete": {"code", "verifier", "client"},
+    "token": {"access"},
+    "connections": set(),
+    "disconnect": {"refresh", "client"},
+    "sweep": set(),
+    "refresh": {"refresh", "client"},
+    "notify": set[str](),
+}
+"""What each function may open; written by hand, as in tests/roles."""
+PURPOSES = ("access", "refresh", "client", "code", "verifier")
+TOLD = {"requestTime", "requestId", "routeKey", "status", "responseLatency", "identity.sourceIp", "identity.userArn"}
+"""What an access log may hold."""
+REFUSED = r"(?i)protocol|version|reset|handshake|eof"
+"""How a host says that it does not speak what it was offered."""
+
+
+def function(deployment: Deployment, folder: str) -> Mapping[str, Any]:
+    """Read how a function is set up."""
+    name = deployment.resources[f"{folder.capitalize()}Function"]
+    found: Mapping[str, Any] = deployment.aws("lambda").get_function_configuration(FunctionName=name)
+    return found
+
+
+def said(call: Any, **named: Any) -> str:
+    """Give the code with which AWS refuses a call; empty when it does not."""
+    try:
+        call(**named)
+    except ClientError as error:
+        return str(error.response["Error"]["Code"])
+    return ""
+
+
+# The way in -----------------------------------------------------------------------------------------------------------
+
+
+def addresses(deployment: Deployment) -> Iterator[str]:
+    yield from (deployment.config.connect_url, deployment.outputs["BackendApiUrl"])
+
+
+def handshake(url: str, context: ssl.SSLContext) -> str:
+    """Agree on TLS with a host; say on which. Raises   OSError"""
+    host = urlsplit(url).hostname or ""
+    plain = socket.create_connection((host, urlsplit(url).port or 443), timeout=15)
+    with plain, context.wrap_socket(plain, server_hostname=host) as secure:
+        return str(secure.version())
+
+
+def old_tls() -> ssl.SSLContext:
+    """Speak nothing later than TLS 1.1."""
+    old = ssl.create_default_context()
+    old.set_ciphers("DEFAULT:@SECLEVEL=0")
+    with warnings.catch_warnings():  # Python calls these versions deprecated
+        warnings.simplefilter("ignore", DeprecationWarning)
+        old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
+    return old
+
+
+@req("F02", "L01")
+def test_both_addresses_speak_tls_1_2_or_later(deployment: Deployment) -> None:
+    for url in addresses(deployment):
+        assert url.startswith("https://")
+        assert handshake(url, ssl.create_default_context()) in {"TLSv1.2", "TLSv1.3"}
+
+
+@req("F02")
+def test_older_tls_is_refused(deployment: Deployment) -> None:
+    for url in addresses(deployment):
+        with pytest.raises(OSError, match=REFUSED):
+            handshake(url, old_tls())
+
+
+@req("F02")
+def test_nothing_is_served_without_tls(deployment: Deployment) -> None:
+    for url in addresses(deployment):
+        try:
+            answer = anybody("GET", url.replace("https://", "http://"))
+        except httpx.TransportError:
+            continue
+        assert not answer.is_success
+
+
+@req("M03", "F13")
+@pytest.mark.parametrize("api", APIS)
+def test_behind_a_domain_the_address_of_aws_is_off(deployment: Deployment, api: str) -> None:
+    found = deployment.aws("apigatewayv2").get_api(ApiId=deployment.resources[api])
+    ours = deployment.config.connect_url if api == "ConnectApi" else deployment.outputs["BackendApiUrl"]
+
+    assert found["DisableExecuteApiEndpoint"] is (ours != found["ApiEndpoint"])
+    if found["DisableExecuteApiEndpoint"]:
+        assert anybody("GET", found["ApiEndpoint"] + "/callback/eu").status_code in {403, 404}
+
+
+# Routes, throttles, logs ----------------------------------------------------------------------------------------------
+
+
+@req("H01", "F12")
+def test_every_route_of_the_private_api_wants_a_signature(deployment: Deployment) -> None:
+    apis, api = deployment.aws("apigatewayv2"), deployment.resources["BackendApi"]
+    routes = apis.get_routes(ApiId=api)["Items"]
+
+    assert len(routes) == 7
+    assert {each["AuthorizationType"] for each in routes} == {"AWS_IAM"}
+    for name in APIS:
+        assert "CorsConfiguration" not in apis.get_api(ApiId=deployment.resources[name])
+
+
+@req("O01", "G02")
+@pytest.mark.parametrize("api", APIS)
+def test_a_stage_is_throttled_and_its_log_holds_no_address(deployment: Deployment, api: str) -> None:
+    (stage,) = deployment.aws("apigatewayv2").get_stages(ApiId=deployment.resources[api])["Items"]
+    held = json.loads(stage["AccessLogSettings"]["Format"])
+
+    assert 0 < stage["DefaultRouteSettings"]["ThrottlingRateLimit"] <= 500
+    assert 0 < stage["DefaultRouteSettings"]["ThrottlingBurstLimit"] <= 500
+    assert set(held.values()) <= {f"$context.{name}" for name in TOLD}
+
+
+@req("G11")
+@pytest.mark.parametrize("log", ["FunctionLog", "AccessLog"])
+def test_log_lines_are_forgotten_some_day(deployment: Deployment, log: str) -> None:
+    name = deployment.resources[log]
+    groups = deployment.aws("logs").describe_log_groups(logGroupNamePrefix=name)["logGroups"]
+
+    assert [each["retentionInDays"] > 0 for each in groups if each["logGroupName"] == name] == [True]
+
+
+# Functions and roles --------------------------------------------------------------------------------------------------
+
+
+@req("M01", "N05", "G11")
+def test_each_function_has_a_role_of_its_own_and_no_foreign_layer(deployment: Deployment) -> None:
+    found = [function(deployment, folder) for folder in OPENS]
+    account = found[0]["FunctionArn"].split(":")[4]
+
+    assert len({each["Role"] for each in found}) == len(found)
+    assert {layer["Arn"].split(":")[4] for each in found for layer in each["Layers"]} == {account}
+    assert {each["LoggingConfig"]["LogGroup"] for each in found} == {deployment.resources["FunctionLog"]}
+
+
+@req("M02")
+@pytest.mark.parametrize("folder", OPENS)
+def test_a_function_is_called_by_its_own_trigger_alone(deployment: Deployment, folder: str) -> None:
+    functions, name = deployment.aws("lambda"), function(deployment, folder)["FunctionName"]
+
+    assert said(functions.get_function_url_config, FunctionName=name) == "ResourceNotFoundException"
+    if said(functions.get_policy, FunctionName=name) == "ResourceNotFoundException":
+        return  # nobody may call it but what reads its queue or runs its schedule, under a role
+    for statement in json.loads(functions.get_policy(FunctionName=name)["Policy"])["Statement"]:
+        assert statement["Principal"] == {"Service": "apigateway.amazonaws.com"}
+        assert deployment.resources["ConnectApi"] in str(statement["Condition"]) or (
+            deployment.resources["BackendApi"] in str(statement["Condition"])
+        )
+
+
+def allowed(deployment: Deployment, folder: str, action: str, resource: str, **context: str) -> bool:
+    """Ask IAM whether a function's role may do something.
+
+    context   condition key → value, its colons written as two underscores
+    """
+    entries = [
+        {"ContextKeyName": key.replace("__", ":"), "ContextKeyType": "string", "ContextKeyValues": [value]}
+        for key, value in context.items()
+    ]
+    (found,) = deployment.aws("iam").simulate_principal_policy(
+        PolicySourceArn=function(deployment, folder)["Role"], ActionNames=[action], ResourceArns=[resource],
+        ContextEntries=entries,
+    )["EvaluationResults"]  # fmt: skip
+    return bool(found["EvalDecision"] == "allowed")
+
+
+@req("I01", "M01", "J05")
+@pytest.mark.parametrize("folder", OPENS)
+def test_a_role_opens_what_it_is_for_and_nothing_else(deployment: Deployment, folder: str) -> None:
+    key = deployment.aws("kms").describe_key(KeyId=deployment.resources["SealKey"])["KeyMetadata"]["Arn"]
+
+    opens = {
+        purpose
+        for purpose in PURPOSES
+        if allowed(deployment, folder, "kms:Decrypt", key, kms__EncryptionContext__purpose=purpose)
+    }
+
+    assert opens == OPENS[folder]
+
+
+@req("I01", "M01")
+@pytest.mark.parametrize(("folder", "attribute", "may"), [("token", "access", True), ("token", "refresh", False),
+                         ("connections", "status", True), ("connections", "access", False)])  # fmt: skip
+def test_who_gives_or_lists_reads_no_other_sealed_attribute(
+    deployment: Deployment, folder: str, attribute: str, may: bool
+) -> None:
+    table = _table(deployment, "ConnectionsTable")["TableArn"]
+    context = {"dynamodb__Attributes": attribute, "dynamodb__Select": "SPECIFIC_ATTRIBUTES"}
+
+    assert allowed(deployment, folder, "dynamodb:GetItem", table, **context) is may
+
+
+@req("M04")
+def test_refreshing_has_executions_of_its_own_where_that_was_asked_for(deployment: Deployment) -> None:
+    (stack,) = deployment.aws("cloudformation").describe_stacks(StackName=deployment.stack)["Stacks"]
+    chosen = {each["ParameterKey"]: each["ParameterValue"] for each in stack["Parameters"]}
+    name = function(deployment, "refresh")["FunctionName"]
+    found = deployment.aws("lambda").get_function_concurrency(FunctionName=name)
+
+    assert ("ReservedConcurrentExecutions" in found) is (chosen["ReserveRefreshes"] == "yes")
+
+
+# What is kept ---------------------------------------------------------------------------------------------------------
+
+
+def _table(deployment: Deployment, name: str) -> Mapping[str, Any]:
+    found = deployment.aws("dynamodb").describe_table(TableName=deployment.resources[name])["Table"]
+    described: Mapping[str, Any] = found
+    return described
+
+
+@req("J07")
+def test_the_connections_can_be_brought_back_and_not_deleted_by_mistake(deployment: Deployment) -> None:
+    table, name = _table(deployment, "ConnectionsTable"), deployment.resources["ConnectionsTable"]
+    backups = deployment.aws("dynamodb").describe_continuous_backups(TableName=name)["ContinuousBackupsDescription"]
+
+    assert backups["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"] == "ENABLED"
+    assert table["DeletionProtectionEnabled"] is True
+    assert table["SSEDescription"]["Status"] == "ENABLED"
+    assert table["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
+
+
+@req("J10")
+@pytest.mark.parametrize(("name", "attribute"), [("ConnectionsTable", "forget_at"), ("SessionsTable", "expires_at")])
+def test_what_ended_goes_by_itself(deployment: Deployment, name: str, attribute: str) -> None:
+    lives = deployment.aws("dynamodb").describe_time_to_live(TableName=deployment.resources[name])
+
+    assert lives["TimeToLiveDescription"] == {"TimeToLiveStatus": "ENABLED", "AttributeName": attribute}
+
+
+@req("J05")
+def test_the_key_is_the_accounts_own_and_rotates(deployment: Deployment) -> None:
+    kms, key = deployment.aws("kms"), deployment.resources["SealKey"]
+
+    assert kms.describe_key(KeyId=key)["KeyMetadata"]["KeyManager"] == "CUSTOMER"
+    assert kms.get_key_rotation_status(KeyId=key)["KeyRotationEnabled"] is True
+
+
+@req("J05")
+def test_without_a_purpose_the_key_is_of_no_use_to_anybody(deployment: Deployment) -> None:
+    """The caller's own rights may forbid it too, so the policy is read besides."""
+    kms, key = deployment.aws("kms"), deployment.resources["SealKey"]
+    statements = json.loads(kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"])["Statement"]
+    (denying,) = [each for each in statements if each["Effect"] == "Deny"]
+
+    assert said(kms.generate_data_key, KeyId=key, KeySpec="AES_256") == "AccessDeniedException"
+    assert denying["Principal"] in ({"AWS": "*"}, "*")
+    assert set(denying["Action"]) == {"kms:Decrypt", "kms:GenerateDataKey"}
+    assert denying["Condition"] == {"Null": {"kms:EncryptionContext:purpose": "true"}}
+
+
+@req("J10", "J04")
+def test_rescued_tokens_are_shut_away_and_go_after_35_days(deployment: Deployment) -> None:
+    s3, bucket = deployment.aws("s3"), deployment.resources["RescueBucket"]
+    (rule,) = s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+
+    assert set(s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"].values()) == {True}
+    assert (rule["Status"], rule["Expiration"]["Days"]) == ("Enabled", 35)
+
+
+@req("G01")
+@pytest.mark.parametrize("queue", ["RefreshQueue", "UrgentQueue", "CompletionQueue", "UndoneQueue"])
+def test_a_queue_is_encrypted_and_open_to_nobody_else(deployment: Deployment, queue: str) -> None:
+    found = deployment.aws("sqs").get_queue_attributes(QueueUrl=deployment.resources[queue], AttributeNames=["All"])
+
+    assert found["Attributes"]["SqsManagedSseEnabled"] == "true"
+    assert "Policy" not in found["Attributes"]
+
+
+@req("K01", "M02")
+def test_no_client_secret_is_in_a_variable(deployment: Deployment) -> None:
+    stored = deployment.aws("secretsmanager").get_secret_value(SecretId=deployment.resources["ClientSecrets"])
+    secrets = json.loads(stored["SecretString"]).values()
+    variables = json.dumps([function(deployment, folder)["Environment"]["Variables"] for folder in OPENS])
+
+    assert not [secret for secret in secrets if secret in variables]
