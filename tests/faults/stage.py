@@ -25,7 +25,7 @@ ORDERS = 50
 """Messages worked in one go, at most."""
 FOREVER = 1_000_000
 SWEEP = "sweep"
-USUAL = {"sweep.done", "granted", "refresh.done"}
+USUAL = {"sweep.done", "granted", "refresh.done", "order.worked"}
 
 Json = dict[str, Any]
 Order = dict[str, Any]

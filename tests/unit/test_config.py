@@ -47,7 +47,9 @@ def test_the_template_gives_exactly_what_is_read(template: Template, environment
     for function in template.functions.values():
         given = {name for name in function.environment if name != "CONNECT_URL"}
         assert given <= asked.names, function.folder
-        assert asked.names - given <= {"CONNECT_URL", "POWERTOOLS_SERVICE_NAME"}, function.folder
+        assert asked.names - given <= {"CONNECT_URL", "POWERTOOLS_SERVICE_NAME", "AWS_LAMBDA_LOG_LEVEL"}, (
+            function.folder
+        )
 
 
 def test_only_the_function_that_opens_sessions_is_told_where_the_connect_page_is(template: Template) -> None:
@@ -70,7 +72,9 @@ def test_every_fault_is_named_at_once() -> None:
         Config.from_env({"CONNECT_URL": "ftp://x", "ACCENT": "red", "REFRESH_TIMEOUT": "1", "RETURN_URLS": ""})
 
     named = {part.split()[0] for part in refused.value.detail.removeprefix("Settings to mend: ").split("; ")}
-    assert named == {each.name.upper() for each in fields(Config)} - {"SERVICE", "ADAPTIVE"} | {"REFRESH_POLICY"}
+    assert named == {each.name.upper() for each in fields(Config)} - {"SERVICE", "VERBOSE", "ADAPTIVE"} | {
+        "REFRESH_POLICY"
+    }
 
 
 def test_settings_become_values(environment: dict[str, str]) -> None:
@@ -92,6 +96,13 @@ def test_settings_become_values(environment: dict[str, str]) -> None:
     assert config.approval_binding is False
     assert config.adaptive is True
     assert config.refresh_timeout == 150
+
+
+@pytest.mark.parametrize(("level", "verbose"), [("INFO", False), ("ERROR", False), ("DEBUG", True), ("TRACE", True)])
+def test_on_lambda_the_functions_log_level_says_whether_what_went_well_is_told(
+    environment: dict[str, str], level: str, verbose: bool
+) -> None:
+    assert read(environment, AWS_LAMBDA_LOG_LEVEL=level).verbose is verbose
 
 
 def test_what_may_be_empty_may_be_empty(environment: dict[str, str]) -> None:

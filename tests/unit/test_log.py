@@ -11,9 +11,18 @@ from tests.unit.surroundings import Clock, Lines
 
 @pytest.fixture
 def log(lines: Lines, clock: Clock) -> Log:
-    log = Log(lines.write, clock, "stack-1")
+    log = Log(lines.write, clock, "stack-1", least=Level.DEBUG)
     log.begin("token", "request-1")
     return log
+
+
+def test_a_line_below_the_least_level_is_not_written(lines: Lines, clock: Clock) -> None:
+    log = Log(lines.write, clock, "stack-1", least=Level.INFO)
+
+    log.event("detail.seen", Level.DEBUG)
+    log.event("thing.happened")
+
+    assert lines.names == ["thing.happened"]
 
 
 @req("G10")

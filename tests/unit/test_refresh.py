@@ -178,6 +178,20 @@ def test_figures_tell_every_attempt(refreshing: Refreshing, hot: Hot, neighbour:
     assert [line["version"] for line in refreshing.lines.named("refresh.done")] == [2, 2]
 
 
+def test_one_line_of_an_order_names_all_that_it_renewed(refreshing: Refreshing, hot: Hot, neighbour: Hot) -> None:
+    refreshing.when_due(hot, neighbour)
+
+    (line,) = refreshing.lines.named("order.worked")
+    assert (line["level"], line["why"]) == ("INFO", "due")
+    assert line["renewed"].split() == [hot.connection, neighbour.connection]
+
+
+def test_an_order_that_renewed_nothing_says_nothing_of_it(refreshing: Refreshing, hot: Hot) -> None:
+    refreshing.order(hot)
+
+    assert refreshing.lines.named("order.worked") == []
+
+
 # Who is refreshed -----------------------------------------------------------------------------------------------------
 
 

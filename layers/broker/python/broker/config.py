@@ -28,6 +28,7 @@ class Config:
     """The settings of every function; template.yaml's Globals names the same ones, and a test compares them.
 
     service       the stack's name: what tells the log lines and figures of two deployments in one account apart
+    verbose       whether what went well gets lines of its own: on Lambda only when the function's log level says so
     connect_url   where the public API is; only the function that opens sessions is told, the others find it there
     client_ids    region key → the operator's client app there; a region may be missing
     return_urls   return key → where a person is sent back to
@@ -36,6 +37,7 @@ class Config:
     """
 
     service: str
+    verbose: bool
     connect_url: str
     connections_table: str
     due_index: str
@@ -69,6 +71,7 @@ class Config:
         reader = _Reader(env)
         config = cls(
             service=env.get("POWERTOOLS_SERVICE_NAME", _SERVICE),
+            verbose=env.get("AWS_LAMBDA_LOG_LEVEL", "DEBUG") in {"DEBUG", "TRACE"},
             connect_url=reader.take("CONNECT_URL", _web_address) if "CONNECT_URL" in env else "",
             connections_table=reader.take("CONNECTIONS_TABLE", _text),
             due_index=reader.take("DUE_INDEX", _text),

@@ -22,8 +22,9 @@ Field = str | int | None
 
 
 class Level(IntEnum):
-    """Who should look: nobody, whoever wonders, the operator now."""
+    """Who should look: whoever asked for every detail, nobody, whoever wonders, the operator now."""
 
+    DEBUG = logging.DEBUG
     INFO = logging.INFO
     WARNING = logging.WARNING
     ERROR = logging.ERROR
@@ -32,8 +33,8 @@ class Level(IntEnum):
 class Log:
     """Lines and figures of one function."""
 
-    def __init__(self, write: Callable[[str], None], clock: Clock, service: str) -> None:
-        self._write, self._clock, self._service = write, clock, service
+    def __init__(self, write: Callable[[str], None], clock: Clock, service: str, *, least: Level) -> None:
+        self._write, self._clock, self._service, self._least = write, clock, service, least
         self._formatter = LambdaPowertoolsFormatter(service=service, location=None, utc=True, use_rfc3339=True)
         self._counts: Counter[str] = Counter()
         self._observed: dict[str, int] = {}
@@ -51,7 +52,9 @@ class Log:
         self._about = fields
 
     def event(self, name: str, level: Level = Level.INFO, **fields: Field) -> None:
-        """Write one line. ``name`` is ``<noun>.<past tense>``."""
+        """Write one line, if lines of this level are wanted. ``name`` is ``<noun>.<past tense>``."""
+        if level < self._least:
+            return
         record = logging.LogRecord(NAMESPACE, level, "", 0, name, None, None)
         record.created = self._clock.now()
         record.__dict__.update({key: held for key, held in {**self._about, **fields}.items() if held is not None})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from broker.adapters.clock import Clock, Entropy, SystemClock, entropy
 from broker.adapters.crew import Crew, Threads
-from broker.adapters.log import Log
+from broker.adapters.log import Level, Log
 from broker.config import Config
 from broker.edge.limits import Limits
 
@@ -57,7 +57,7 @@ class Broker:
 
     def __init__(self, config: Config, doors: Doors) -> None:
         self.config, self.doors = config, doors
-        self.log = Log(doors.write, doors.clock, config.service)
+        self.log = Log(doors.write, doors.clock, config.service, least=Level.DEBUG if config.verbose else Level.INFO)
         self.limits = Limits(doors.clock)
 
     @cached_property

@@ -76,7 +76,7 @@ class Keep:
         if found is None:
             self._sink(held, sealed.rescued, shift)
         elif isinstance(found, Hot):
-            self._announce(held, found)
+            self._announce(held, found, shift)
         elif not self._is_unwanted(held, found):
             self._broken(held, sealed, found, shift)
         else:
@@ -92,7 +92,7 @@ class Keep:
             self._log.count("rescued")
             self._log.event("refresh.rescued", Level.WARNING, connection=held.connection, version=found.version)
             self._rescue.delete(_ref(held), held.version)
-            self._announce(held, found)
+            self._announce(held, found, shift)
 
     def _change(self, held: Hot, tokens: Rescued, shift: Shift) -> tuple[Mapping[str, Any], tuple[str, ...]]:
         now = shift.now()
@@ -184,8 +184,9 @@ class Keep:
             form = oauth.revocation(client, sealed.refresh_token)
             web.post(ninjaone.revocation_endpoint(held.place), form, timeout=REVOKE_TIMEOUT)
 
-    def _announce(self, held: Hot, row: Hot) -> None:
-        self._log.event("refresh.done", tenant=row.tenant, connection=row.connection, version=row.version)
+    def _announce(self, held: Hot, row: Hot, shift: Shift) -> None:
+        shift.renewed.append(row.connection)
+        self._log.event("refresh.done", Level.DEBUG, tenant=row.tenant, connection=row.connection, version=row.version)
         if held.status is Status.NEEDS_REAUTH and row.status is Status.ACTIVE:
             self._log.event("connection.recovered", tenant=row.tenant, connection=row.connection)
             self._log.count("recovered")

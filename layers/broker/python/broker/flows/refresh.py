@@ -18,7 +18,7 @@ from broker.flows.shift import Shift
 from broker.model import Hot, Purpose
 
 WIDTH = 50
-"""Connections in flight at once: the work waits for NinjaOne, and an order passes in two waves."""
+"""Connections in flight at once: the work waits for NinjaOne, and a full order passes in four waves."""
 
 
 class Refresh:
@@ -69,10 +69,12 @@ class Refresh:
         shift.look(waiting)
         self._prepare(waiting)
         self._crew.run([lambda: self._work(waiting, shift) for _ in range(min(WIDTH, len(waiting)))])
+        if shift.renewed:
+            self._log.event("order.worked", why=shift.why.value, renewed=" ".join(shift.renewed))
         self._hand_in(shift)
 
     def _wanted(self, order: Order, shift: Shift) -> list[Hot]:
-        """Read all rows as they are now, and leave out what there is nothing to do for."""
+        """Read all rows, and leave out what there is nothing to do for."""
         found = self._connections.many(order.refs)
         if len(found) < len(order.refs):
             self._log.event("order.unknown", Level.WARNING, missing=len(order.refs) - len(found))

@@ -213,7 +213,7 @@ class Renewal:
         outcome = ninjaone.classify(web.post(ninjaone.token_endpoint(held.place), form, timeout=timeout), sent_at)
         self._log.count("attempts")
         self._log.count(_COUNTERS[outcome.meaning])
-        level = Level.INFO if outcome.meaning is Meaning.GRANTED else Level.WARNING
+        level = Level.DEBUG if outcome.meaning is Meaning.GRANTED else Level.WARNING
         self._log.event(
             "refresh.answered",
             level,

@@ -11,7 +11,7 @@ from broker.adapters.clock import Clock, instant
 from broker.adapters.log import Level, Log
 from broker.adapters.queues import Why
 from broker.errors import Busy
-from broker.model import Hot, Instant, Seconds
+from broker.model import ConnectionId, Hot, Instant, Seconds
 
 FAILURES_IN_A_ROW = 3
 """So many failures of one host without a success between: more requests would only be lost as well."""
@@ -24,6 +24,7 @@ class Shift:
     left     seconds until the platform kills this invocation
     began    one instant for all, and
     jitter   0 to 1, one for all: what is sealed together comes due together
+    renewed  the connections whose new tokens were stored
     """
 
     why: Why
@@ -35,6 +36,7 @@ class Shift:
     brakes: Brakes
     clock: Clock
     log: Log
+    renewed: list[ConnectionId] = field(default_factory=list)
     _known: dict[str, Brake | None] = field(default_factory=dict)
     _failures: Counter[str] = field(default_factory=Counter)
     _tried: int = 0
