@@ -58,8 +58,8 @@ def doors(cloud: Cloud) -> Doors:
 
 
 def broker(at: Doors) -> Broker:
-    """A fresh execution environment: no data key, secret or epoch is held."""
-    return Broker(Config.from_env(environment(CLIENT_IDS="eu=" + "c" * 27)), at)
+    """A fresh execution environment: no data key, secret or epoch is held; lines are those that Lambda asks for."""
+    return Broker(Config.from_env(environment(CLIENT_IDS="eu=" + "c" * 27, AWS_LAMBDA_LOG_LEVEL="INFO")), at)
 
 
 def seed(cloud: Cloud, *, stored: int, due: int) -> None:

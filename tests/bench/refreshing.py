@@ -9,6 +9,7 @@ import boto3
 import httpx
 from botocore.config import Config as ClientConfig
 
+from broker.adapters.queues import ORDER_SIZE
 from broker.edge.wiring import Doors
 from broker.flows import refresh as flow
 from tests.bench.broker import broker, left, measured, orders, seed, trusting
@@ -16,7 +17,8 @@ from tests.bench.cloud import Cloud
 from tests.bench.lines import Line
 from tests.bench.rows import CLIENT_ID, CLIENT_SECRET, FILLER, REFRESH, named
 
-SIZE = 100
+SIZE = ORDER_SIZE
+DUE = 3 * SIZE
 ROUNDS = 3
 
 

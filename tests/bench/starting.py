@@ -103,6 +103,7 @@ BOTO = ("boto3", "botocore", "jmespath", "s3transfer", "python-dateutil", "six",
 LAMBDA: Mapping[str, str] = {
     **environment(CLIENT_IDS="eu=" + "c" * 27),
     "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+    "AWS_LAMBDA_LOG_LEVEL": "INFO",
     "AWS_DEFAULT_REGION": "eu-west-1",
     "AWS_ACCESS_KEY_ID": "bench",
     "AWS_SECRET_ACCESS_KEY": "bench",

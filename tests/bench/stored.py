@@ -83,10 +83,13 @@ class Store(DynamoDB):
         capacity = {"TableName": "connections", "CapacityUnits": sum(self.rows.units.values()) - before}
         return {**found, "ConsumedCapacity": [capacity] if operation == "batch_get_item" else capacity}
 
-    def _read(self, asked: dict[str, Any], found: dict[str, Any]) -> int:
+    def _read(self, asked: dict[str, Any], found: dict[str, Any]) -> float:
         if "Key" in asked:
-            return ceil(max(size(self.rows.items.get(self.rows.key(asked["Key"]))), 1) / READ_UNIT)
-        return sum(ceil(size(row) / READ_UNIT) for row in found["Responses"]["connections"])
+            read, rows = asked, [self.rows.items.get(self.rows.key(asked["Key"]))]
+        else:
+            read, rows = asked["RequestItems"]["connections"], found["Responses"]["connections"]
+        units = sum(ceil(max(size(row), 1) / READ_UNIT) for row in rows)
+        return units if read.get("ConsistentRead") else units / 2
 
 
 def size(item: Item | None) -> int:

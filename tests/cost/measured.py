@@ -2,20 +2,27 @@
 
 import ssl
 from base64 import b64encode
+from pathlib import Path
+from random import Random
 from typing import Any
 
 import boto3
 import certifi
 import httpx
 
+from broker.adapters.queues import ORDER_SIZE
 from broker.edge.wiring import Doors
+from local.template import Template, read
 from tests.bench.broker import WRAPPED, broker, left, measured, orders, seed
 from tests.bench.cloud import Cloud
+from tests.bench.grouping import kms_calls
 from tests.bench.rows import CLIENT_ID, CLIENT_SECRET, FILLER, REFRESH, named
 from tests.cost.model import Units
 
-DUE, SIZE, NAIVE = 500, 100, 20
-KMS_PER_ORDER = 3.2  # the bench's line "KMS calls per 1,000 refreshes": an order in an environment without keys
+SIZE, NAIVE = ORDER_SIZE, 20
+DUE = 3 * SIZE
+FLEET, CYCLES, ENVIRONMENTS = 20_000, 10, 5  # six full orders a minute; MaximumConcurrency in template.yaml
+TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 LATENCY = 0.15
 PLATFORM = 600  # bytes of START, END and REPORT
 
@@ -28,18 +35,22 @@ def ours(cloud: Cloud, doors: Doors) -> Units:
     with measured() as took:
         for order in orders(DUE, SIZE):
             held.refresh(order, left)
-    units = cloud.counted(reset=True)["units"]
+    units, (wall, processor) = cloud.counted(reset=True)["units"], took()
     return Units(
         writes=(units["write"] + units["index"] + units["control"]) / DUE,
         reads=units["read"] / DUE,
-        kms=KMS_PER_ORDER / SIZE,
+        kms=kms_calls(FLEET, CYCLES, Random(7), environments=ENVIRONMENTS) / 1000,
         sqs=3 / SIZE,
         requests=1 / SIZE,
-        processor=took()[1] / DUE,
-        waits=2 * LATENCY / SIZE,
-        memory=1.769,
+        processor=processor / DUE,
+        waits=max(wall - processor, 0) / DUE,
+        memory=_template().functions["refresh"].memory / 1024,
         logged=(sum(logged) + PLATFORM * DUE / SIZE) / DUE,
     )
+
+
+def _template() -> Template:
+    return read(TEMPLATE, {"ProductName": "Cost", "ReturnUrls": "main=https://app.example"})
 
 
 def naive(cloud: Cloud) -> Units:
@@ -64,7 +75,7 @@ def naive(cloud: Cloud) -> Units:
         requests=1,
         processor=took()[1] / NAIVE,
         waits=LATENCY,
-        memory=0.512,
+        memory=512 / 1024,
         logged=PLATFORM + 300,
         scheduled=1,
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 PRICES: dict[str, Any] = tomllib.loads((Path(__file__).parent / "prices.toml").read_text())
-MILLION, PER_CPU = 1_000_000, 1.769  # gigabytes that bring one whole processor
+MILLION, PER_CPU = 1_000_000, 1769 / 1024  # gigabytes that bring one whole processor
 MONTH, SWEEPS = 30 * 86_400, 30 * 1440
 
 
@@ -14,8 +14,9 @@ MONTH, SWEEPS = 30 * 86_400, 30 * 1440
 class Units:
     """What one refresh takes.
 
-    processor   seconds of one processor
-    waits       seconds that pass besides, at the function's memory in gigabytes
+    processor   seconds of one processor; Lambda gives less than one to a function with less memory than brings one
+    waits       seconds that pass besides
+    memory      gigabytes that the function has
     logged      bytes
     """
 
@@ -34,7 +35,7 @@ class Units:
     def price(self) -> float:
         """Dollars for a million refreshes."""
         each, gigabyte = PRICES["per_million"], PRICES["per_gigabyte"]
-        seconds = max(self.processor * PER_CPU, (self.processor + self.waits) * self.memory)
+        seconds = (self.processor * max(PER_CPU / self.memory, 1) + self.waits) * self.memory
         return float(
             self.writes * each["dynamodb_write"]
             + self.reads * each["dynamodb_read"]

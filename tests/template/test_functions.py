@@ -40,7 +40,7 @@ def test_a_function_runs_where_its_layers_were_built_for(name: str) -> None:
     assert (function["Runtime"], function["Architectures"]) == ("python3.13", ["arm64"])
     assert function["Handler"] == "app.handler"
     assert [layer[:7] for layer in function["Layers"]] == ["<Librar", "<Broker"]
-    assert function["MemorySize"] == 512
+    assert function["MemorySize"] == (1769 if name == "RefreshFunction" else 512)
 
 
 def test_layers_are_for_the_functions_that_use_them() -> None:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from broker.adapters.connections import Ref
-from broker.adapters.queues import Order, Queue, Why, read_completion, read_order
+from broker.adapters.queues import ORDER_SIZE, Order, Queue, Why, read_completion, read_order
 from broker.config import Config
 from broker.errors import Busy
 from broker.model import ConnectionId, Seconds, SessionId, TenantId
@@ -121,7 +121,7 @@ def test_a_connection_that_is_named_twice_is_refreshed_once() -> None:
 
 
 def test_an_order_that_is_far_too_long_is_cut_and_the_rest_counted() -> None:
-    order = read_order(written(connections=[["acme", CONNECTION]] * 1005))
+    order = read_order(written(connections=[["acme", CONNECTION]] * (10 * ORDER_SIZE + 5)))
 
     assert order == Order(Why.DUE, (REF,), faults=5)
 

@@ -62,7 +62,7 @@ def test_few_connections_make_one_order(
     assert (order.why, len(order.refs)) == (Why.DUE, 5)
 
 
-def test_many_connections_make_orders_of_a_hundred_at_most(
+def test_many_connections_make_orders_of_a_limited_size(
     broker: Broker, five: list[Hot], aws: Aws, config: Config, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sweeping, "ORDER_SIZE", 2)
@@ -123,6 +123,23 @@ def test_a_shard_that_is_never_done_ends_after_so_many_pages(
     broker.sweep()
 
     assert len(named(orders(aws, config))) == 2
+
+
+def test_while_the_queue_is_behind_no_shard_is_always_the_one_left_out(
+    broker: Broker, five: list[Hot], aws: Aws, config: Config, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeping, "ORDER_SIZE", 1)
+    monkeypatch.setattr(sweeping, "BEHIND", 1)
+    clock.advance(1000)
+
+    found = []
+    for _ in range(policy.SHARDS):
+        broker.sweep()
+        found += named(orders(aws, config))
+        clock.advance(60)
+
+    shards = {ref(hot): number % 2 for number, hot in enumerate(five)}
+    assert {shards[each] for each in found} == {0, 1}
 
 
 @pytest.mark.parametrize("call", ["dynamodb.Query", "sqs.SendMessage", "sqs.GetQueueAttributes"])

@@ -17,8 +17,8 @@ from broker.errors import Busy
 from broker.model import ConnectionId, Seconds, SessionId, TenantId, connection_id, session_id, tenant_id
 
 NO_TTL = Seconds(0)
-ORDER_SIZE = 100
-"""Connections in one order; their data keys stay shared, for they come due together again."""
+ORDER_SIZE = 200
+"""Connections in one order; their data keys stay shared, for they come due together again. Chosen by measurement."""
 
 
 class Why(StrEnum):

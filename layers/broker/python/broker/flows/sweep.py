@@ -11,8 +11,8 @@ from broker.model import Instant, Seconds
 
 HORIZON = Seconds(60)
 """How far ahead a sweep looks: to the next one."""
-BEHIND = 50
-"""Orders that wait: with so many, the refreshers are behind, and more orders only repeat what they hold."""
+BEHIND = 200
+"""Orders that wait: about as many as the refreshers work in a minute. More would only repeat what those hold."""
 PAGES = 200
 """Pages of one shard in one sweep; what is left is still due a minute later."""
 RESCUE_EVERY = Seconds(900)
@@ -33,7 +33,8 @@ class Sweep:
         """
         now = instant(self._clock)
         rest: list[Ref] = []
-        ordered = sum(self._sweep(shard, now, rest) for shard in range(policy.SHARDS))
+        first = now // HORIZON  # another shard each time: while the queue is behind, the last ones get nothing
+        ordered = sum(self._sweep((first + number) % policy.SHARDS, now, rest) for number in range(policy.SHARDS))
         for start in range(0, len(rest), ORDER_SIZE):
             self._orders.order(Why.DUE, rest[start : start + ORDER_SIZE])
         rescued = self._rescues(now)
