@@ -1,5 +1,6 @@
 # The table of contents: what can be done here, each in one line. `make` alone prints it.
 BIN = .venv/bin
+PYTEST = $(BIN)/pytest -n auto --dist worksteal -rs
 SAM = AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-eu-west-1} SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all:
 LOCK = uv pip compile --quiet --generate-hashes --only-binary :all: --custom-compile-command 'make lock'
@@ -13,10 +14,12 @@ run: .venv/.locked        ## the whole product on this machine (PORT=8000)
 tour: .venv/.locked       ## the same journey without a browser, each step checked
 	@$(BIN)/python -m local.tour
 
-test: .venv/.locked       ## every test
-	$(BIN)/pytest -n 2 -rs
+test: .venv/.locked       ## every test but the campaign
+	$(PYTEST) -m 'not campaign'
+campaign: .venv/.locked   ## every pair of faults under every kind of rotation (minutes)
+	$(PYTEST) -m campaign
 coverage: .venv/.locked   ## the tests again, refusing an untested branch in the flows and the pure modules
-	$(BIN)/pytest -n 2 -rs --cov --cov-report=
+	$(PYTEST) -m 'not campaign' --cov --cov-report=
 	$(BIN)/coverage report --fail-under=100 --include='*/broker/flows/*,*/broker/*.py'
 check: .venv/.locked .venv-sam/.locked .venv-checkov/.locked  ## formatting, lint, types, floors, template
 	$(BIN)/ruff format --check
@@ -96,4 +99,4 @@ clean:                    ## forget everything that was made here
 	@.venv-runtime/bin/python $(PIP_INSTALL) -r layers/libraries/requirements.txt --target .venv-runtime/opt/python
 	@touch $@
 
-.PHONY: help run tour test coverage check model simulate mutants kills faults requirements roles fuzz sbom bench cost build deploy lock clean
+.PHONY: help run tour test campaign coverage check model simulate mutants kills faults requirements roles fuzz sbom bench cost build deploy lock clean

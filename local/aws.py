@@ -268,7 +268,11 @@ def _one_record_for_one_write(now: Callable[[], float]) -> Iterator[None]:
         dated = datetime.fromtimestamp(now(), UTC)
         self.items[-1].record["dynamodb"]["ApproximateCreationDateTime"] = dated
 
-    with patch.object(shard, "add", add):
+    with (
+        patch.object(shard, "add", add),
+        # a transaction copies the whole table beforehand, and with it every change since the start
+        patch.object(moto.dynamodb.models.table.StreamRecord, "__deepcopy__", lambda self, _memo: self, create=True),
+    ):
         yield
 
 

@@ -23,12 +23,24 @@ TICK = 180.0  # seconds between two ticks of the schedule: two of three are miss
 LOOK = 300.0  # seconds between two looks at whether it has
 FIRST = 60.0  # seconds after the start when the connection is made and the scenario begins
 SKEWED = ("ahead", "behind")
-PAIRED_AWS = ("refused", "lost_ack", "killed_after")
+PAIRED_AWS = ("refused", "killed_after", "lost_ack")
 PAIRED_HTTP = (
     "unreachable", "late", "lost_response", "429_retry_after", "spurious_dead_token", "killed_during", "killed_after",
 )  # fmt: skip
 """For pairs, one of each kind that a handler can tell apart. A throttle looks like any other refusal; to be killed
-before a call is to be killed after the one before."""
+before a call is to be killed after the one before. A read whose answer is lost is a read that was refused."""
+WRITES = frozenset(
+    {
+        "put_item",
+        "update_item",
+        "delete_item",
+        "transact_write_items",
+        "put_object",
+        "delete_object",
+        "send_message",
+        "send_message_batch",
+    }
+)
 REACH = 30  # numbered calls among which the second fault of a pair is placed
 ROTATIONS = ("rotate_strict", "rotate_grace", "static_same_token", "static_omit_field", "reuse_kills_family")
 
@@ -106,7 +118,7 @@ def played(scenario: Scenario, rotation: str, faults: Faults) -> Stage:
     end = world.now() + HEALED
     while world.now() < end and not world.scheduler.stop:
         world.scheduler.run(min(world.now() + LOOK, end))
-        if world.now() > START + 3600 and _is_quiet(on):
+        if world.now() > START + 3000 and _is_quiet(on):
             break
     if not world.scheduler.stop:
         invariants.check(world, "final")
@@ -127,7 +139,9 @@ def kinds(point: Point, *, paired: bool) -> tuple[str, ...]:
     """List what a call may meet."""
     if point.service == "ninjaone":
         return PAIRED_HTTP if paired else (*HTTP_FAULTS, *SKEWED)
-    return PAIRED_AWS if paired else (*AWS_FAULTS, *SKEWED)
+    if not paired:
+        return (*AWS_FAULTS, *SKEWED)
+    return PAIRED_AWS if point.operation in WRITES else PAIRED_AWS[:2]
 
 
 def singles(scenario: Scenario, rotation: str) -> Iterator[Faults]:
@@ -233,7 +247,7 @@ def _reconnect_late(on: Stage) -> None:
     world = on.world
     world.ninjaone.admin.revoke_grant(world.history.grant_of[on.ref])
     while "strikes" not in world.rows.items[on.ref] and world.now() < START + HEALED / 2:
-        world.scheduler.wait(5.0)
+        world.scheduler.wait(20.0)
     while "lease_until" not in world.rows.items[on.ref] and world.now() < START + HEALED / 2:
         world.scheduler.wait(0.5)
     world.scheduler.wait(1.0)

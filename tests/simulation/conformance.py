@@ -56,10 +56,15 @@ class Trace:
         return self._instants
 
     def carried_out(self, process: Process, operation: str, parameters: Parameters, answer: Any, *, at: int) -> None:
-        """Note a lease that was taken or given back, whether or not anybody will hear of it."""
+        """Note a lease that was taken or given back, whether or not anybody will hear of it.
+
+        Who has not heard that a lease was given back gives it back again, which changes nothing.
+        """
         step = self._step(process, operation, parameters, answer)
         if step is not None and step[1:] in {("acquire", "won"), ("release", "released")}:
-            self._add(step[0], process, *step[1:], at=at)
+            ref, *named = step
+            if (process.name, *named) not in {entry for _, entry in self.entries[ref]}:
+                self._add(ref, process, *named, at=at)
 
     def heard(self, process: Process, operation: str, parameters: Parameters, answer: Any, *, at: int) -> None:
         """Note an answer of DynamoDB or S3 to a refresh; an exception is one.

@@ -19,8 +19,8 @@ from tests.simulation.operations import KEYS, Call, reads, transactions, writes
 from tests.simulation.queues import SQS
 from tests.simulation.tables import Index, Table
 
-EXAMPLES = int(os.environ.get("DIFFERENTIAL_EXAMPLES", "80"))
-STEPS = 100  # operations in each sequence: 8,000 for DynamoDB in an ordinary run
+EXAMPLES = int(os.environ.get("DIFFERENTIAL_EXAMPLES", "25"))
+STEPS = 100  # operations in each sequence: 2,500 for DynamoDB in an ordinary run
 UNCOMPARED = {"ResponseMetadata", "ConsumedCapacity", "ItemCollectionMetrics"}
 SETTINGS = settings(
     max_examples=EXAMPLES,
