@@ -103,7 +103,7 @@ def test_nobody_is_asked_whatever_comes_to_the_callback(world: World, flow: Flow
 # Whose way ------------------------------------------------------------------------------------------------------------
 
 
-@req("B05", "B06", "C04")
+@req("B05", "B06")
 @pytest.mark.parametrize("brought", ["none", "another flow's", "invented", "two"])
 def test_without_its_own_cookie_a_callback_is_refused_and_spends_nothing(
     world: World, flow: Flow, other: Flow, brought: str

@@ -75,7 +75,7 @@ def test_an_attacker_who_finishes_the_victims_link_connects_nothing_to_her(
     assert victim.backend.get(f"/v1/tenants/{tenant}/connections").json()["connections"] == []
 
 
-@req("D03", "H09", "D05")
+@req("D03", "H09")
 def test_without_proof_of_the_person_a_connection_waits_and_shows_whose_account_it_is(
     world: World, flow: Flow, backend: Backend
 ) -> None:

@@ -37,7 +37,7 @@ def test_a_session_is_gone_within_two_days(world: World, flow: Flow) -> None:
     assert world.aws("dynamodb").scan(TableName=table)["Items"] == []
 
 
-@req("J10", "G01")
+@req("J10", "I06")
 def test_after_a_disconnection_nothing_sealed_is_left(world: World, flow: Flow, backend: Backend) -> None:
     made = flow.connect()
     backend.call("DELETE", f"/v1/tenants/{flow.tenant}/connections/{made['connection']}")

@@ -16,7 +16,7 @@ from local.ninjaone.faults import KINDS, Fault
 from local.ninjaone.seed import CUSTOMER_APPS, OPERATOR_APPS
 from local.visitor import Visitor
 from local.world import World
-from tests.adversary.outsider import Backend, Flow, query_of
+from tests.adversary.outsider import ADA, CONTINUE, Backend, Flow, query_of
 from tests.requirements import req
 from tests.security.traces import betrayed
 
@@ -273,6 +273,31 @@ def test_no_answer_holds_a_secret_but_the_one_it_is_for(
         is_token = answer.request.url.path.endswith("/token") and answer.status_code == 200
         assert betrayed(known.but("access token") if is_token else known.but(), answer.text) == []
         assert betrayed(known.but(), str(answer.headers)) == []
+
+
+@req("H12")
+def test_the_product_gives_no_token_to_a_browser(world: World, browser: Callable[[], Visitor], known: Known) -> None:
+    """Its whole way: sign in, connect, come back, look at the connection and at what it opens."""
+    visitor = browser()
+    visitor.open(world.product_url)
+    visitor.submit("Ana")
+    visitor.arrive()
+    visitor.submit("Connect NinjaOne")
+    visitor.arrive()
+    visitor.submit(CONTINUE, region="eu")
+    visitor.arrive()
+    visitor.submit("Sign in", email=ADA, password="any")
+    visitor.arrive()
+    visitor.submit("Authorize")
+    visitor.arrive()
+    visitor.open(world.product_url)
+    known.collect(world)
+
+    seen = [page for page in visitor.pages if page.url.startswith(world.product_url)]
+    assert len(seen) >= 5
+    assert world.ninjaone.state.access_tokens
+    tokens = known.but("verifier", "ticket", "state", "cookie")
+    assert betrayed(tokens, "\n".join(page.answer.text + str(page.headers) for page in seen)) == []
 
 
 @req("G09", "I02")

@@ -65,7 +65,7 @@ ROUTES = [
 ]
 
 
-@req("H01", "M02")
+@req("H01")
 def test_the_routes_under_attack_are_all_there_are(world: World) -> None:
     found = {
         route.key for function in world.template.functions.values() for route in function.routes if "/v1/" in route.path
@@ -332,7 +332,7 @@ def test_a_body_of_no_known_form_is_a_fault_and_no_failure(two: Two, backend: Ba
         assert (answer.status_code == 200) if empty else (slug(answer) == "invalid-request")
 
 
-@req("P01", "H08")
+@req("P01")
 @pytest.mark.parametrize(
     "limit", ["0", "101", "-1", "1.0", "1e1", "%D9%A3", "00001", "000001" + "9" * 4500, "", "1&limit=2"]
 )

@@ -13,7 +13,7 @@ from broker.adapters import http, rows, seal
 from broker.adapters.credentials import KEPT
 from broker.flows import disconnect
 from broker.model import Hot, Profile, Session
-from tests.requirements import checklist, req
+from tests.requirements import req
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "SECURITY.md").read_text()
@@ -96,14 +96,6 @@ def test_what_is_said_of_keys_and_secrets_is_what_the_code_does() -> None:
 @pytest.mark.parametrize("title", ["Secrets", "Services that are called", "Cryptography", "Data", "Log lines"])
 def test_every_inventory_is_there(title: str) -> None:
     assert len(table(title)) >= 4
-
-
-@req("P03")
-def test_every_requirement_has_a_sentence_and_a_source() -> None:
-    for held in checklist().values():
-        assert held.says.endswith("."), held.id
-        assert held.sources, held.id
-    assert len(checklist()) == 134
 
 
 @req("P02")

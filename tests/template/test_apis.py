@@ -54,7 +54,6 @@ def test_events_have_the_payload_format_that_is_read(api: str) -> None:
 
 
 @req("H01")
-@pytest.mark.req("H01")
 def test_every_route_of_the_private_api_asks_for_a_signature() -> None:
     for route, operation in operations("BackendApi"):
         assert operation["security"] == [{"AWS_IAM": []}], route
@@ -68,7 +67,6 @@ def test_no_route_of_the_public_api_asks_for_one() -> None:
 
 
 @req("F12")
-@pytest.mark.req("F12")
 @pytest.mark.parametrize("api", ["ConnectApi", "BackendApi"])
 def test_no_other_site_s_script_may_read_an_answer(api: str) -> None:
     assert "x-amazon-apigateway-cors" not in STACK.the(api)["Body"]
@@ -84,7 +82,7 @@ TOLD = {
 }
 
 
-@pytest.mark.req("G02")
+@req("G02")
 @pytest.mark.parametrize(
     ("api", "more"),
     [("ConnectApi", {"ip": "$context.identity.sourceIp"}), ("BackendApi", {"caller": "$context.identity.userArn"})],
@@ -98,7 +96,6 @@ def test_the_access_log_tells_the_route_and_never_the_path(api: str, more: dict[
 
 
 @req("O01")
-@pytest.mark.req("O01")
 @pytest.mark.parametrize("api", ["ConnectApi", "BackendApi"])
 def test_every_route_is_throttled(api: str) -> None:
     settings = STACK.the(f"{api}ApiGatewayDefaultStage")["DefaultRouteSettings"]

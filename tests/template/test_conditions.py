@@ -88,7 +88,6 @@ def endpoint_disabled(stack: Stack, api: str) -> bool:
 
 
 @req("M03", "F13")
-@pytest.mark.req("M03")
 @pytest.mark.parametrize(("api", "other"), [("Connect", "Backend"), ("Backend", "Connect")])
 def test_a_domain_of_one_s_own_is_the_only_way_to_its_api(api: str, other: str) -> None:
     bare, chosen = deploy(), deploy(**CHOICES[f"Has{api}Domain"])
@@ -127,7 +126,6 @@ def test_a_domain_without_a_certificate_is_refused_before_anything_is_made() -> 
 
 
 @req("M04")
-@pytest.mark.req("M04")
 def test_nothing_is_reserved_in_a_new_account_unless_it_is_asked_for() -> None:
     """A new account has 10 concurrent executions in all, and refuses to have any of them reserved."""
     bare, chosen = deploy(), deploy(ReserveRefreshes="yes")
@@ -144,7 +142,6 @@ def reserved(function: Mapping[str, Any]) -> bool:
 
 
 @req("G05")
-@pytest.mark.req("G05")
 def test_tracing_is_off_unless_it_is_asked_for_and_then_sees_only_names_and_durations() -> None:
     bare, chosen = deploy(), deploy(Tracing="Active")
 

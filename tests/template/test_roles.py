@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from broker.adapters import connections, rows
 from tests.requirements import req
 from tests.template.stack import Stack, deploy
@@ -58,12 +56,12 @@ def limits(statement: Statement) -> list[str]:
     ]
 
 
-@pytest.mark.req("M01")
+@req("M01")
 def test_the_roles_are_those_that_were_reviewed() -> None:
     assert lines(STACK) == WRITTEN.read_text().splitlines()
 
 
-@pytest.mark.req("M01")
+@req("M01")
 def test_no_role_holds_a_star() -> None:
     for owner, statement in statements(STACK):
         assert statement["Effect"] == "Allow"
@@ -71,6 +69,7 @@ def test_no_role_holds_a_star() -> None:
         assert {each for each in listed(statement["Resource"]) if "*" in each} <= STARS.keys(), owner
 
 
+@req("G11")
 def test_beside_its_own_statements_a_role_may_write_log_lines_and_nothing_else() -> None:
     managed = {arn for role in STACK.of("AWS::IAM::Role").values() for arn in role.get("ManagedPolicyArns", [])}
 
@@ -88,8 +87,7 @@ def test_a_role_is_for_one_function_and_for_lambda_alone() -> None:
         assert trusting["Principal"] == {"Service": [f"{owner}.amazonaws.com"]}, name
 
 
-@req("I01")
-@pytest.mark.req("I01", "J05")
+@req("I01", "J05")
 def test_a_key_is_used_only_for_named_purposes() -> None:
     purposes = {
         (owner, statement["Action"]): set(
@@ -113,7 +111,6 @@ def test_a_key_is_used_only_for_named_purposes() -> None:
 
 
 @req("K02")
-@pytest.mark.req("K02")
 def test_client_secrets_are_read_where_they_are_sent_and_nowhere_else() -> None:
     readers = {owner for owner, each in statements(STACK) if each["Action"] == "secretsmanager:GetSecretValue"}
 

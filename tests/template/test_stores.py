@@ -35,7 +35,7 @@ def test_everything_else_goes_with_the_stack() -> None:
     assert kept == set(KEPT)
 
 
-@pytest.mark.req("J07")
+@req("J07")
 def test_the_table_of_connections_can_be_brought_back_and_not_deleted_by_mistake() -> None:
     table = STACK.the("ConnectionsTable")
 
@@ -45,7 +45,7 @@ def test_the_table_of_connections_can_be_brought_back_and_not_deleted_by_mistake
     assert table["BillingMode"] == "PAY_PER_REQUEST"
 
 
-@pytest.mark.req("J10")
+@req("J10")
 def test_only_what_was_ended_goes_from_the_table_of_connections() -> None:
     ttl = STACK.the("ConnectionsTable")["TimeToLiveSpecification"]
 
@@ -64,7 +64,6 @@ def test_connections_are_found_by_tenant_and_when_they_are_due() -> None:
 
 
 @req("J04")
-@pytest.mark.req("J04")
 def test_the_index_repeats_keys_and_nothing_else() -> None:
     (index,) = STACK.the("ConnectionsTable")["GlobalSecondaryIndexes"]
 
@@ -75,7 +74,7 @@ def test_the_stream_tells_what_was_and_what_is() -> None:
     assert STACK.the("ConnectionsTable")["StreamSpecification"] == {"StreamViewType": "NEW_AND_OLD_IMAGES"}
 
 
-@pytest.mark.req("J10")
+@req("J10")
 def test_sessions_go_by_the_attribute_that_rows_carry() -> None:
     table = STACK.the("SessionsTable")
     ttl = table["TimeToLiveSpecification"]
@@ -129,7 +128,6 @@ def test_the_rescue_bucket_is_closed_encrypted_and_versioned() -> None:
 
 
 @req("J10")
-@pytest.mark.req("J10")
 def test_rescued_tokens_go_after_35_days() -> None:
     (rule,) = STACK.the("RescueBucket")["LifecycleConfiguration"]["Rules"]
 
@@ -147,7 +145,6 @@ def test_roles_name_the_prefix_under_which_tokens_are_rescued() -> None:
 
 
 @req("J05")
-@pytest.mark.req("J05")
 def test_the_key_rotates_and_is_of_no_use_without_a_purpose() -> None:
     key = STACK.the("SealKey")
     allowing, denying = key["KeyPolicy"]["Statement"]
@@ -160,7 +157,7 @@ def test_the_key_rotates_and_is_of_no_use_without_a_purpose() -> None:
     assert denying["Condition"] == {"Null": {"kms:EncryptionContext:purpose": "true"}}
 
 
-@pytest.mark.req("K01")
+@req("K01")
 def test_the_template_holds_no_secret_s_value() -> None:
     assert STACK.the("ClientSecrets").keys() == {"Description"}
 

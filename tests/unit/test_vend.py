@@ -139,7 +139,7 @@ def test_a_token_that_ends_soon_is_refreshed_first(
     assert 3 <= sum(clock.slept) < 5
 
 
-@req("H07")
+@req("H07", "H11")
 def test_nobody_waits_for_a_newer_token_in_the_minute_after_one_came(
     journey: Journey, broker: Broker, ninjaone: NinjaOne, clock: Clock
 ) -> None:
@@ -311,7 +311,7 @@ def test_a_row_without_a_token_gives_none(broker: Broker, hot: Hot, connections:
         broker.vend(ref(hot), min_ttl=TTL)
 
 
-@req("I01", "I02")
+@req("I02")
 def test_the_address_to_use_a_token_at_is_that_of_its_own_host(journey: Journey, broker: Broker) -> None:
     us2, _ = journey.connect(place=Place("us2", "us2.ninjarmm.com"), email="ada@cascade.example")
 
