@@ -4,7 +4,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import grouping, refreshing, starting, vending
+from tests.bench import grouping, refreshing, schedule, starting, vending
 from tests.bench.broker import doors
 from tests.bench.cloud import cloud
 from tests.bench.lines import Line
@@ -14,7 +14,7 @@ from tests.cost.measured import LATENCY, naive, ours
 def main() -> int:
     """Print each line as it is known, and all of them at the end."""
     with tempfile.TemporaryDirectory() as folder:
-        found = _running(Path(folder)) + grouping.lines() + starting.lines(Path(folder))
+        found = _running(Path(folder)) + grouping.lines() + schedule.lines() + starting.lines(Path(folder))
     for line in found:
         print(line)
     within = sum(line.is_ok for line in found)
