@@ -3,8 +3,11 @@
 import ast
 import logging
 import re
+import re._constants as sre  # type: ignore[import-not-found]  # the standard library's own, without types
+import re._parser as parser  # type: ignore[import-not-found]  # the same
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -179,3 +182,44 @@ def test_a_template_holds_no_script_and_no_foreign_address(template: Path) -> No
 
     handlers = r"\bon(?:click|load|error|submit|change|focus|key\w*|mouse\w*)\s*="
     assert not re.search(rf"<script|javascript:|{handlers}|@import|url\(|https?://|\|\s*safe|autoescape false", text)
+
+
+# Patterns -------------------------------------------------------------------------------------------------------------
+
+
+def patterns() -> Iterator[tuple[str, str]]:
+    """Give every regular expression that is compiled, with its module."""
+    for source in SOURCES:
+        for node in nodes(source):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("re."):
+                yield from (
+                    (name_of(source), str(each.value)) for each in node.args[:1] if isinstance(each, ast.Constant)
+                )
+
+
+def endless(tree: Any, *, inside: bool = False) -> Iterator[str]:
+    """Name each repetition without an end that stands in another: what makes matching take ages."""
+    for kind, held in tree:
+        if kind in {sre.MAX_REPEAT, sre.MIN_REPEAT}:
+            _, most, inner = held
+            if inside and most is sre.MAXREPEAT:
+                yield str(inner)
+            yield from endless(inner, inside=inside or most > 8)
+        elif kind is sre.SUBPATTERN:
+            yield from endless(held[3], inside=inside)
+        elif kind is sre.BRANCH:
+            for branch in held[1]:
+                yield from endless(branch, inside=inside)
+
+
+@req("P01")
+def test_no_pattern_can_be_made_to_take_ages() -> None:
+    found = list(patterns())
+
+    assert len(found) > 20
+    assert [each for each in found if list(endless(parser.parse(each[1])))] == []
+
+
+@pytest.mark.parametrize("text", ["(a+)+b", "(?:a*)*", "(a|b+)*c", "(?:x[a-z]*){2,}"])
+def test_a_pattern_that_can_is_noticed(text: str) -> None:
+    assert list(endless(parser.parse(text)))
