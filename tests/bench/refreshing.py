@@ -19,6 +19,7 @@ from tests.bench.rows import CLIENT_ID, CLIENT_SECRET, FILLER, REFRESH, named
 
 SIZE = ORDER_SIZE
 DUE = 3 * SIZE
+GROWTH = (1_000, 10_000, 100_000, 1_000_000)
 ROUNDS = 3
 
 
@@ -115,13 +116,16 @@ def lines(cloud: Cloud, doors: Doors) -> tuple[list[Line], Took]:
     """Measure all; the usual round is given too."""
     worked(cloud, doors, SIZE)  # the first round also imports
     alone = worked(cloud, doors, 20, width=1)
-    rounds = [(worked(cloud, doors, 5 * SIZE), bare(cloud, 5 * SIZE)) for _ in range(ROUNDS)]
+    rounds = [(worked(cloud, doors, DUE), bare(cloud, DUE)) for _ in range(ROUNDS)]
     usual = rounds[0][0]
     wide = [
         (worked(cloud, doors, 400, size=400, width=200).seconds, worked(cloud, doors, 400, size=400, width=50).seconds)
         for _ in range(ROUNDS)
     ]
-    few, many = (worked(cloud, doors, 5 * SIZE, stored=stored) for stored in (1_000, 1_000_000))
+    grown = [worked(cloud, doors, GROWTH[0], stored=stored) for stored in GROWTH]
+    for stored, took in zip(GROWTH, grown, strict=True):
+        each = f"{_calls(took)} calls, {_units(took):.0f} units, {1000 * took.seconds:.1f} ms of the processor for each"
+        print(f"  {GROWTH[0]:,} due among {stored:>9,}: {each}")
     fastest = max(took.per_second for took, _ in rounds)
     units = usual.counted["units"]
     milliseconds = 1000 * median(took.seconds for took, _ in rounds)
@@ -130,11 +134,16 @@ def lines(cloud: Cloud, doors: Doors) -> tuple[list[Line], Took]:
         Line("refreshes a second ÷ one at a time", fastest / alone.per_second, 25, least=True),
         Line("CPU per refresh, 200 in flight ÷ 50", median(one / other for one, other in wide), 1.2),
         Line("CPU per refresh ÷ its calls, bare", median(took.seconds / calls for took, calls in rounds), 1.3),
-        Line("write units per refresh, its row and the index", (units["write"] + units["index"]) / (5 * SIZE), 4),
-        Line("calls per refresh, 10⁶ stored ÷ 10³", _calls(many) / _calls(few), 1.2),
-        Line("CPU per refresh, 10⁶ stored ÷ 10³", many.seconds / few.seconds, 1.2),
+        Line("write units per refresh, its row and the index", (units["write"] + units["index"]) / DUE, 4),
+        Line("calls of a run, 10⁶ stored ÷ 10³, 1,000 due", _calls(grown[-1]) / _calls(grown[0]), 1.2),
+        Line("units of a run, 10⁶ stored ÷ 10³, 1,000 due", _units(grown[-1]) / _units(grown[0]), 1.2),
+        Line("CPU of a run, 10⁶ stored ÷ 10³, 1,000 due", grown[-1].seconds / grown[0].seconds, 1.2),
     ], usual
 
 
 def _calls(took: Took) -> int:
     return sum(took.counted["calls"].values())
+
+
+def _units(took: Took) -> float:
+    return float(sum(took.counted["units"].values()))

@@ -16,7 +16,8 @@ from tests.bench.cloud import Cloud
 from tests.bench.lines import Line
 from tests.bench.rows import named
 
-CALLS, ROUNDS, TURNS = 300, 5, 60
+CALLS, ROUNDS = 300, 5
+TURNS, IN_TURN = 400, 10
 CONTEXT = SimpleNamespace(aws_request_id="bench", get_remaining_time_in_millis=lambda: 29_000)
 
 
@@ -34,7 +35,7 @@ def event(number: int) -> dict[str, Any]:
             "http": {"method": "POST"},
             "domainName": "api.example",
             "requestId": "bench",
-            "authorizer": {"iam": {"userArn": "arn:aws:iam::000000000000:role/backend"}},
+            "authorizer": {"iam": {"userArn": f"arn:aws:iam::000000000000:role/backend-{number}"}},
         },
         "pathParameters": {"tenant": tenant, "connection": connection},
         "body": "{}",
@@ -52,7 +53,7 @@ class Vending:
 
     def vend(self) -> float:
         """Get a token and say how many seconds that took."""
-        self.number = (self.number + 1) % 1000  # of many tenants: one alone may ask only so often
+        self.number = (self.number + 1) % 1000  # many callers and tenants: one alone may ask only so often
         began = time.perf_counter()
         answer = self._entry(event(self.number), CONTEXT)
         took = time.perf_counter() - began
@@ -113,7 +114,7 @@ def _percentiles(vending: Vending) -> float:
     for _ in range(TURNS):
         for way, took in found.items():
             vending.switch(way)
-            took += [vending.vend() for _ in range(CALLS // 10)]
+            took += [vending.vend() for _ in range(IN_TURN)]
     vending.switch("up")
     up, down = (quantiles(found[way], n=100)[98] for way in ("up", "down"))
     return down / up
