@@ -1,6 +1,7 @@
 """A Lambda function as its platform runs it: one call per environment, a deadline, a limit of calls."""
 
 import json
+import math
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -30,6 +31,25 @@ class GaveUp(Exception):
     """The caller waited as long as it waits; the function goes on."""
 
 
+class Pool:
+    """The executions of an account that no function has reserved for itself."""
+
+    def __init__(self, size: float = math.inf) -> None:
+        self._left, self._lock = size, Lock()
+
+    def take(self) -> None:
+        """Take one. Raises   Throttled"""
+        with self._lock:
+            if self._left < 1:
+                raise Throttled("the account has no execution left")
+            self._left -= 1
+
+    def give(self) -> None:
+        """Give one back."""
+        with self._lock:
+            self._left += 1
+
+
 class Context:
     """What Lambda passes beside the event."""
 
@@ -53,15 +73,21 @@ class Runtime:
     """One function, with as many environments as have been needed at once."""
 
     def __init__(
-        self, function: Function, start: Callable[[], Entry], tell: Callable[[str, str], None] = lambda *_: None
+        self,
+        function: Function,
+        start: Callable[[], Entry],
+        tell: Callable[[str, str], None] = lambda *_: None,
+        pool: Pool | None = None,
     ) -> None:
         """Take a function.
 
         start   makes the handler of a new environment
         tell    hears of each failure: the function's folder, and what it was
+        pool    of executions that it shares with others, unless it has some of its own
         """
         self.function = function
         self._start, self._tell = start, tell
+        self._pool = pool if pool and function.concurrency is None else Pool()
         self._idle: list[Entry] = []
         self._busy = 0
         self._lock = Lock()
@@ -97,6 +123,7 @@ class Runtime:
             raise Failed(type(error).__name__) from error
 
     def _take(self) -> Entry:
+        self._pool.take()
         with self._lock:
             if self.function.concurrency is not None and self._busy >= self.function.concurrency:
                 raise Throttled(f"{self._busy} calls at once")
@@ -113,6 +140,7 @@ class Runtime:
             survives = isinstance(error, Exception)  # anything else ends the process, and with it the environment
             answer.set_exception(error if survives else ExitError())
         finally:
+            self._pool.give()
             with self._lock:
                 self._busy -= 1
                 if survives:

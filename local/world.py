@@ -7,6 +7,7 @@ One world at a time in a process: moto's memory is the process's own.
 """
 
 import json
+import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -35,7 +36,7 @@ from local.ninjaone.front import create_app as ninjaone_app
 from local.ninjaone.seed import OPERATOR_APPS
 from local.product import showroom
 from local.pumps import POLLED, Pump, Pumping, QueuePump, SchedulePump, StreamPump
-from local.runtime import Entry, Runtime
+from local.runtime import Entry, Pool, Runtime
 from local.shapes import Feed, Function
 from local.showroom import Showroom
 from local.sigv4 import DEMO, Principal
@@ -76,6 +77,7 @@ class World:
         template: Path = ROOT / "template.yaml",
         parameters: Mapping[str, str] | None = None,
         principals: Iterable[Principal] = (DEMO,),
+        executions: float = math.inf,
         write: Callable[[str], None] | None = None,
     ) -> None:
         """Say how it is to be.
@@ -86,17 +88,14 @@ class World:
         template     what to run; its functions are those of this repository
         parameters   parameters of the template beside those that the world gives
         principals   who may call the private API; the first one is the product's
+        executions   of functions at once that the account allows
         write        hears every log line too
         """
         self._port, self._pumps, self._provider = port, pumps, provider.rstrip("/")
-        self._path = template
-        self._parameters = dict(parameters or {})
-        self._principals = tuple(principals)
-        self._write = write
+        self._path, self._parameters, self._write = template, dict(parameters or {}), write
+        self._principals, self._executions = tuple(principals), executions
         self._opened = ExitStack()
-        self.clock = Clock()
-        self.ledger = Ledger()
-        self.reaper = Reaper()
+        self.clock, self.ledger, self.reaper = Clock(), Ledger(), Reaper()
         self.log_lines: deque[str] = deque(maxlen=LINES_KEPT)
         self.failures: deque[tuple[str, str]] = deque(maxlen=LINES_KEPT)
 
@@ -200,8 +199,9 @@ class World:
         entries = entries_of(self.template)
         functions = self.template.functions
         self._roles = {folder: Role(each, self.template, self.ledger) for folder, each in functions.items()}
+        pool = Pool(self._executions - sum(each.concurrency or 0 for each in functions.values()))
         self._runtimes = {
-            folder: Runtime(each, self._starter(each, entries[folder]), self._tell)
+            folder: Runtime(each, self._starter(each, entries[folder]), self._tell, pool)
             for folder, each in functions.items()
         }
         self._feeds = [self._feed(feed) for feed in self.template.feeds]

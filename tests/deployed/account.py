@@ -222,10 +222,10 @@ def test_who_gives_or_lists_reads_no_other_sealed_attribute(
 def test_refreshing_has_executions_of_its_own_where_that_was_asked_for(deployment: Deployment) -> None:
     (stack,) = deployment.aws("cloudformation").describe_stacks(StackName=deployment.stack)["Stacks"]
     chosen = {each["ParameterKey"]: each["ParameterValue"] for each in stack["Parameters"]}
-    name = function(deployment, "refresh")["FunctionName"]
-    found = deployment.aws("lambda").get_function_concurrency(FunctionName=name)
-
-    assert ("ReservedConcurrentExecutions" in found) is (chosen["ReserveRefreshes"] == "yes")
+    for folder in ("refresh", "sweep"):
+        name = function(deployment, folder)["FunctionName"]
+        found = deployment.aws("lambda").get_function_concurrency(FunctionName=name)
+        assert ("ReservedConcurrentExecutions" in found) is (chosen["ReserveRefreshes"] == "yes")
 
 
 # What is kept ---------------------------------------------------------------------------------------------------------
