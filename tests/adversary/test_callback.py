@@ -182,6 +182,40 @@ def test_a_stolen_code_does_not_connect_the_victims_account(world: World, flow: 
         assert other.complete("t" * 43).status_code == 409
 
 
+@req("A04")
+def test_an_error_never_makes_a_start_leave_the_challenge_out(world: World, flow: Flow) -> None:
+    """A NinjaOne that refuses challenges is shown one again at the next try: nobody can talk the broker down."""
+    world.ninjaone.switches.update({"pkce": "reject"})
+    try:
+        flow.open()
+        asked = [query_of(flow.leave().location)]
+        flow.browser.arrive()
+        flow.browser.submit("Sign in", email=ADA, password="any")
+        refused = flow.browser.arrive()
+        denied = urlencode({"error": "invalid_request", "state": asked[0]["state"]})
+        home = flow.browser.get(f"{world.connect_url}/callback/eu?{denied}")
+        asked.append(query_of(flow.leave().location))
+    finally:
+        world.ninjaone.switches.reset()
+
+    assert "Authorize" not in refused.text, "NinjaOne took the challenge after all"
+    assert query_of(home.location) == {"connect_session": flow.session, "error": "server_error"}
+    assert {each["code_challenge_method"] for each in asked} == {"S256"}
+    assert len({each["code_challenge"] for each in asked}) == 2
+
+
+@req("A04")
+@pytest.mark.parametrize("pkce", ["enforce", "ignore"])
+def test_a_way_ends_well_whether_ninjaone_checks_pkce_or_not(world: World, flow: Flow, pkce: str) -> None:
+    world.ninjaone.switches.update({"pkce": pkce})
+    try:
+        made = flow.connect()
+    finally:
+        world.ninjaone.switches.reset()
+
+    assert made["status"] == "active"
+
+
 @req("A05", "C02")
 def test_pkce_is_no_substitute_for_the_state(world: World, flow: Flow) -> None:
     sent = query_of(flow.back())
