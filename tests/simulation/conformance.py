@@ -33,6 +33,7 @@ Parameters = Mapping[str, Any]
 class Trace:
     """What every connection's refreshes did, in the model's words.
 
+    leased_at when each fence was given out
     leased  what version and fence an invocation won a lease with
     entries each with the instant at which it took effect, which may be long before anybody heard of it
     over    connections of which the rest is beyond the model: given up, ended, connected anew, restored
@@ -40,7 +41,8 @@ class Trace:
 
     def __init__(self, world: "World") -> None:
         self.world = world
-        self.entries: defaultdict[Ref, list[tuple[int, Entry]]] = defaultdict(list)
+        self.entries: defaultdict[Ref, list[tuple[float, Entry]]] = defaultdict(list)
+        self.leased_at: dict[tuple[Ref, int], int] = {}
         self._instants = 0
         self.over: set[Ref] = set()
         self.verdict: set[tuple[Process, Ref]] = set()
@@ -65,6 +67,8 @@ class Trace:
             ref, *named = step
             if (process.name, *named) not in {entry for _, entry in self.entries[ref]}:
                 self._add(ref, process, *named, at=at)
+            if named == ["acquire", "won"]:
+                self.leased_at.setdefault((ref, int(answer["Attributes"]["fence"]["N"])), at)
 
     def heard(self, process: Process, operation: str, parameters: Parameters, answer: Any, *, at: int) -> None:
         """Note an answer of DynamoDB or S3 to a refresh; an exception is one.
@@ -73,13 +77,19 @@ class Trace:
         """
         if operation == "batch_get_item" and not isinstance(answer, Exception):
             for row in next(iter(answer["Responses"].values()), []):
-                self._add((row["tenant"]["S"], row["connection"]["S"]), process, "read", "found", at=at)
+                ref = (row["tenant"]["S"], row["connection"]["S"])
+                self._add(ref, process, "read", "found", at=min(at, self._overtaken(ref, row)))
         step = self._step(process, operation, parameters, answer)
         if step is not None and not (step[1] in LEASING and step[2] != "conflict"):
             ref, name, outcome = step
             self._add(ref, process, name, outcome, at=at)
             if outcome == "needs_reauth":
                 self.end(ref)
+
+    def _overtaken(self, ref: Ref, row: Mapping[str, Any]) -> float:
+        """Say when what was read was no longer so: to read an old row is to have read it then, and been slow since."""
+        leased = self.leased_at.get((ref, int(row.get("fence", {"N": "0"})["N"]) + 1), float("inf"))
+        return leased - 0.5
 
     def sent(self, exchange: Exchange) -> None:
         """Note that a refresh token was sent."""
@@ -108,7 +118,7 @@ class Trace:
                 return f"{ref[1]}: {verdict.reason}"
         return ""
 
-    def _add(self, ref: Ref, process: Process, step: str, outcome: str, *, at: int = 0) -> None:
+    def _add(self, ref: Ref, process: Process, step: str, outcome: str, *, at: float = 0) -> None:
         if ref not in self.over:
             self.entries[ref].append((at or self.instant(), (process.name, step, outcome)))
 
@@ -147,7 +157,7 @@ class Trace:
         return "same" if self.leased.get((process, ref)) == (row.get("version"), row.get("fence")) else "moved"
 
 
-def settled(entries: list[tuple[int, Entry]]) -> list[Entry]:
+def settled(entries: list[tuple[float, Entry]]) -> list[Entry]:
     """Put entries in the order in which they took effect.
 
     Of what was tried again in place only how the last try ended is kept, and no read that no lease followed.

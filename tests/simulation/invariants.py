@@ -269,10 +269,13 @@ def what_can_heal_heals(world: "World") -> str | None:
 
 @invariant("I14", "send")
 def what_is_fresh_is_left_alone(world: "World", exchange: Exchange) -> str | None:
-    """However often a trigger comes, a refresh is sent only when it is due, or when a caller needs a longer life."""
+    """However often a trigger comes, a refresh is sent only when it is due, or when a caller needs a longer life.
+
+    What is in doubt is tried at once: by then it was due before, or an operator had it come back from a backup.
+    """
     ref = world.history.ref_of.get(world.oracle.grant(exchange.presented))
     row = world.rows.items.get(ref, {}) if ref else {}
-    if not exchange.is_refresh or ref is None or row.get("status") != {"S": "active"}:
+    if not exchange.is_refresh or ref is None or row.get("status") != {"S": "active"} or "doubt" in row:
         return None
     life = int(row["expires_at"]["N"]) - int(row["sent_at"]["N"])
     left = int(row["expires_at"]["N"]) - world.now()

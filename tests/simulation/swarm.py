@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, get_args, get_type_hints
 
+from broker import policy
+from broker.model import ConnectionId
 from local.ninjaone import Switches
 from tests.simulation import gateway, invariants, troubles
 from tests.simulation.faults import AWS_FAULTS, HTTP_FAULTS, Outage, Swarm
@@ -14,6 +16,7 @@ from tests.simulation.triggers import Triggers
 from tests.simulation.world import START, World, environment
 
 QUIET = 2.5 * 3600.0  # seconds at the end in which nothing fails and everything must heal
+USABLE = ({"S": "active"}, {"S": "needs_reauth"})
 CLUMSY = frozenset({"killed_before", "killed_after", "killed_during", "hangs", "slow", "lost_request"})
 
 CALLS = (
@@ -171,13 +174,21 @@ class Run:
         self.activate()
 
     def activate(self) -> None:
-        """Let the restored table be used: its rows as they are, under the epoch they carry."""
+        """Let the restored table be used, as `ninjaone-connect restore activate` does: each row due, and in doubt."""
         world = self.world
         if world.inactive_since is None:
             return
         name = world.config.epoch_parameter
-        world.parameters.parameters[name] = json.dumps({"epoch": 1, "table": world.rows.name})
+        epoch = json.loads(world.parameters.parameters[name])["epoch"] + 1
+        world.parameters.parameters[name] = json.dumps({"epoch": epoch, "table": world.rows.name})
         world.inactive_since = None
+        for key, row in list(world.rows.items.items()):
+            if row.get("refresh") and row.get("status") in USABLE:
+                due = {
+                    "refresh_at": {"N": str(int(world.now()))},
+                    "due_shard": {"N": str(policy.shard(ConnectionId(key[1])))},
+                }
+                world.rows.write(key, {**row, **due, "epoch": {"N": str(epoch)}, "doubt": {"BOOL": True}})
 
     def _live(self, person: Person) -> None:
         """Connect, and then let the backend use the connection now and then."""

@@ -209,9 +209,12 @@ def test_a_success_that_was_under_way_leaves_the_brake(
     shift = Shift(
         Why.DUE, Seconds(0), 1, now, 0.0, clock.left(100), brakes=brakes, clock=clock, log=refreshing.broker.log
     )
-    shift.pull(host_brake(HOST), "throttled", at_least=Seconds(300))
+    until = shift.pull(host_brake(HOST), "throttled", at_least=Seconds(300))
 
     shift.succeeded(hot)
+
+    assert until == now + 300
+    assert shift.pull(host_brake(HOST), "throttled", at_least=Seconds(60)) == until, "the longer wait stays"
 
     assert shift.resume_at(hot) == now + 300
     assert brakes.read(host_brake(HOST)) is not None

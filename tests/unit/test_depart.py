@@ -335,6 +335,15 @@ def test_a_start_that_can_not_be_kept_sends_nobody_anywhere(
     assert network.requests == []
 
 
+def test_a_start_that_is_refused_once_is_tried_again(journey: Journey, trouble: Trouble) -> None:
+    opened = journey.open()
+    trouble.never_done("dynamodb.UpdateItem")
+
+    left = journey.leave(opened)
+
+    assert left.session.starts == 1
+
+
 def test_a_start_whose_acknowledgement_was_lost_shows_by_its_state(journey: Journey, trouble: Trouble) -> None:
     """Without it the browser would be a stranger to its own session: its cookie would never have reached it."""
     opened = journey.open()
@@ -376,6 +385,12 @@ def test_a_faulty_form_for_no_usable_session_is_refused(journey: Journey, broker
     spent = journey.home()
     with pytest.raises(SessionSpent):
         broker.depart.miss(spent.session, None)
+
+    opened = journey.open()
+    left = journey.leave(opened)
+    journey.arrive(journey.agree(left))
+    with pytest.raises(SessionSpent):
+        broker.depart.miss(opened.session, left.cookie)
 
     opened = journey.open()
     clock.advance(1800)

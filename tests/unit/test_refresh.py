@@ -5,6 +5,7 @@ from collections import deque
 from dataclasses import replace
 from typing import Any
 
+import httpx
 import pytest
 
 from broker.adapters import rows
@@ -485,6 +486,22 @@ def test_a_lease_is_taken_before_ninjaone_is_asked(refreshing: Refreshing, hot: 
     assert during.lease_until == refreshing.clock.now() + 250
     assert during.attempt
     assert (during.fence, during.version, during.tried_at) == (1, 1, refreshing.clock.now())
+
+
+def test_whatever_asks_for_it_a_refresh_that_failed_just_now_is_not_tried_again(
+    refreshing: Refreshing, hot: Hot, network: Network
+) -> None:
+    network.fail(httpx.ConnectError)
+    refreshing.when_due(hot)
+    refreshing.clock.advance(50)
+
+    refreshing.order(hot)
+    refreshing.order(hot, why=Why.URGENT, min_ttl=3600)
+    assert len(network.requests) == 1
+
+    refreshing.clock.advance(10)
+    refreshing.order(hot, why=Why.URGENT, min_ttl=3600)
+    assert len(network.requests) == 2
 
 
 def test_a_row_under_a_lease_is_left_alone_until_its_holder_is_surely_dead(

@@ -188,9 +188,12 @@ class _Raising:
                 yield row
 
     def one(self, row: Hot) -> bool:
-        """Raise one, due at once; False when something else changed it."""
+        """Raise one, due at once; False when something else changed it.
+
+        Its token may be an old one, so the refresh looks into the rescue store first, and blames nobody if it is dead.
+        """
         due = {"refresh_at": instant(SystemClock()), "due_shard": policy.shard(row.connection)}
-        return self._store.raise_epoch(row, {"epoch": self._epoch, **due})
+        return self._store.raise_epoch(row, {"epoch": self._epoch, "doubt": True, **due})
 
 
 def _watched(at: At, before: dict[Ref, Hot]) -> list[dict[str, Any]]:

@@ -31,7 +31,7 @@ class Sealed:
     """Tokens ready to be stored; ``refresh_token`` is only for revoking what nobody wants any more."""
 
     rescued: Rescued
-    refresh_token: Secret | None = None
+    refresh_token: Secret
 
 
 class Keep:
@@ -180,9 +180,8 @@ class Keep:
 
     def _revoke(self, held: Hot, sealed: Sealed, web: Web, client: Client) -> None:
         """Give back what nobody wants any more, as well as NinjaOne lets us. Source   RFC 7009 §2"""
-        if sealed.refresh_token is not None:
-            form = oauth.revocation(client, sealed.refresh_token)
-            web.post(ninjaone.revocation_endpoint(held.place), form, timeout=REVOKE_TIMEOUT)
+        form = oauth.revocation(client, sealed.refresh_token)
+        web.post(ninjaone.revocation_endpoint(held.place), form, timeout=REVOKE_TIMEOUT)
 
     def _announce(self, held: Hot, row: Hot, shift: Shift) -> None:
         shift.renewed.append(row.connection)

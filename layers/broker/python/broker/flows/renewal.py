@@ -5,11 +5,13 @@ All that is remote is fetched before the lease, so that whatever fails there lea
 
 import base64
 from dataclasses import dataclass
+from functools import partial
 
 from broker import ninjaone, oauth, policy
 from broker.adapters.clock import Clock, Entropy
 from broker.adapters.connections import Connections, Ref
 from broker.adapters.credentials import Credentials
+from broker.adapters.dynamo import Refusal
 from broker.adapters.http import Web
 from broker.adapters.log import Level, Log
 from broker.adapters.queues import Why
@@ -27,6 +29,9 @@ from broker.secret import Secret
 
 AHEAD = Seconds(60)
 """How much before its time a connection may be refreshed: a sweep orders what is due until the next one."""
+
+LEASE_WAITS = (0.2, 1.0)
+"""Seconds between attempts to write the lease; a lost acknowledgement shows by the attempt in the row."""
 
 
 @dataclass(frozen=True)
@@ -134,24 +139,20 @@ class Renewal:
         """Take the lease, or find that a lost acknowledgement was this very one. None when another holds it."""
         attempt = base64.urlsafe_b64encode(self._entropy(12)).decode("ascii")
         now = shift.now()
-        for wait in (0.2, 1.0, None):
+        lease = partial(
+            self._connections.lease,
+            seen,
+            attempt=attempt,
+            now=now,
+            until=Instant(now + self._timing.lease),
+            ended=Instant(now - self._timing.skew),
+        )
+        for wait in LEASE_WAITS:
             try:
-                found = self._connections.lease(
-                    seen,
-                    attempt=attempt,
-                    now=now,
-                    until=Instant(now + self._timing.lease),
-                    ended=Instant(now - self._timing.skew),
-                )
-                break
+                return _mine(lease(), attempt)
             except Busy:
-                if wait is None:
-                    raise
                 self._clock.sleep(wait)
-        if isinstance(found, Hot):
-            return found
-        mine = found.found is not None and found.found.get("attempt") == {"S": attempt}
-        return read_hot(found.found) if mine and found.found else None
+        return _mine(lease(), attempt)
 
     def _adopt(self, seen: Hot, held: Hot, shift: Shift) -> bool:
         """Put a rescued token into the row instead of asking for another.
@@ -236,6 +237,14 @@ _COUNTERS = {
     Meaning.AMBIGUOUS: "ambiguous",
     Meaning.NOT_SENT: "not_sent",
 }
+
+
+def _mine(found: Hot | Refusal, attempt: str) -> Hot | None:
+    """Give the row under the lease, also when it was this very attempt that had taken it."""
+    if isinstance(found, Hot):
+        return found
+    is_mine = found.found is not None and found.found.get("attempt") == {"S": attempt}
+    return read_hot(found.found) if is_mine and found.found else None
 
 
 def _is_cooling_down(seen: Hot, now: Instant) -> bool:
