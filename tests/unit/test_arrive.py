@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 import pytest
 
 from broker.adapters.queues import read_completion
-from broker.adapters.seal import Seal, session_spot
+from broker.adapters.seal import Seal, code_spot
 from broker.adapters.sessions import FAILURES, Sessions
 from broker.config import Config
 from broker.edge.wiring import Broker
@@ -104,7 +104,7 @@ def test_the_code_is_parked_sealed_for_45_seconds_and_the_ticket_as_a_digest(
     assert parked.stage is Stage.AUTHORIZED
     assert parked.code is not None
     assert away.code.encode() not in parked.code
-    assert seal.open(parked.code, Purpose.CODE, session_spot(parked.session)).reveal() == away.code
+    assert seal.open(parked.code, Purpose.CODE, code_spot(parked, parked.ticket)).reveal() == away.code
     assert parked.code_expires_at == START + 45
     assert parked.authorized_at == START
     assert parked.ticket == digest(ticket(home).reveal())

@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from broker.adapters.clock import Clock, Entropy
 from broker.errors import Busy, SealBroken
-from broker.model import ConnectionId, Purpose, SessionId, TenantId
+from broker.model import ConnectionId, Purpose, Session, SessionId, TenantId, digest
 from broker.secret import Secret
 
 FORMAT = 1
@@ -62,6 +62,20 @@ class Spot:
 def session_spot(session: SessionId) -> Spot:
     """The place of what a connect session holds; its id is unique among all tenants."""
     return Spot("sessions", "", session)
+
+
+def code_spot(session: Session, ticket: str) -> Spot:
+    """The place of a parked code: its session as it was when the person came back, with the ticket that they got.
+
+    Whoever rewrites the row for another tenant, person or proof changes the place: the code opens no more.
+
+    ticket   as SHA-256
+    """
+    host = session.place.host if session.place else ""
+    bound = (
+        session.end_user, session.challenge, session.binding, session.connection or "", host, session.client_id, ticket,
+    )  # fmt: skip
+    return Spot("sessions", session.tenant, f"{session.session} {digest(' '.join(bound))}")
 
 
 def connection_spot(tenant: TenantId, connection: ConnectionId, version: int = 0) -> Spot:

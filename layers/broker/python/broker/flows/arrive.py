@@ -11,7 +11,7 @@ from broker.adapters.clock import Clock, Entropy, instant, random_secret
 from broker.adapters.dynamo import Refusal
 from broker.adapters.log import Level, Log
 from broker.adapters.queues import Queue
-from broker.adapters.seal import Seal, session_spot
+from broker.adapters.seal import Seal, code_spot
 from broker.adapters.sessions import FAILURES, Sessions
 from broker.config import Config
 from broker.errors import BindingMismatch, Busy, Fault, InvalidRequest, SessionExpired, SessionSpent, UnknownSession
@@ -125,14 +125,14 @@ class Arrive:
 
     def _park(self, session: Session, reply: oauth.Authorized, ticket: Secret) -> None:
         """Keep the code, sealed, for the seconds until the backend completes."""
-        now = instant(self._clock)
+        now, ticket_held = instant(self._clock), digest(ticket.reveal())
         key = self._seal.key(Purpose.CODE)
         found = self._sessions.authorize(
             session.session,
             state=session.state,
-            code=self._seal.seal(key, reply.code, session_spot(session.session)),
+            code=self._seal.seal(key, reply.code, code_spot(session, ticket_held)),
             code_expires_at=Instant(now + policy.CODE_LIFE),
-            ticket=digest(ticket.reveal()),
+            ticket=ticket_held,
             now=now,
         )
         if isinstance(found, Refusal):

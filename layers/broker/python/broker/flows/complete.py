@@ -11,7 +11,7 @@ from broker.adapters.credentials import Credentials
 from broker.adapters.dynamo import Refusal
 from broker.adapters.epoch import Epoch
 from broker.adapters.log import Level, Log
-from broker.adapters.seal import DataKey, Seal, connection_spot, session_spot
+from broker.adapters.seal import DataKey, Seal, code_spot, connection_spot, session_spot
 from broker.adapters.sessions import Sessions
 from broker.config import Config
 from broker.errors import (
@@ -98,9 +98,9 @@ class Complete:
         return self._make(found, confirm_account_change=confirm_account_change)
 
     def unattended(self, session: SessionId) -> None:
-        """Complete a session whose connection then waits for its approval."""
+        """Complete a session whose connection then waits for its approval, where the operator allows that."""
         found = self._sessions.get(session)
-        if found is None or found.binding is not Binding.APPROVAL:
+        if found is None or found.binding is not Binding.APPROVAL or not self._config.approval_binding:
             raise BindingMismatch
         self._make(found, confirm_account_change=False)
 
@@ -208,9 +208,8 @@ class Complete:
     def _opened(self, session: Session) -> tuple[Place, Client, Secret, Secret]:
         if session.code is None or session.verifier is None or session.place is None:
             raise SessionSpent
-        spot = session_spot(session.session)
-        code = self._seal.open(session.code, Purpose.CODE, spot)
-        verifier = self._seal.open(session.verifier, Purpose.VERIFIER, spot)
+        code = self._seal.open(session.code, Purpose.CODE, code_spot(session, session.ticket))
+        verifier = self._seal.open(session.verifier, Purpose.VERIFIER, session_spot(session.session))
         return session.place, self._client(session, session.place), code, verifier
 
     def _client(self, session: Session, place: Place) -> Client:
