@@ -168,7 +168,7 @@ def test_what_is_secret_is_compared_in_constant_time() -> None:
 
 @req("L05")
 def test_nothing_is_sent_twice_by_a_library() -> None:
-    text = (BROKER / "adapters/http.py").read_text()
+    text = "".join((BROKER / f"adapters/{name}.py").read_text() for name in ("http", "sockets"))
 
     assert "retries=0" in text
     assert "follow_redirects=False" in text

@@ -1,6 +1,10 @@
 """TLS for real, over loopback: no secret goes to a host that does not prove its name."""
 
+import re
+import shutil
 import ssl
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -8,16 +12,19 @@ from pathlib import Path
 from socket import create_server
 from unittest.mock import patch
 
+import certifi
 import httpx
 import pytest
 
 from broker.adapters.clock import SystemClock
-from broker.adapters.http import Web, system_transport
+from broker.adapters.http import Web
+from broker.adapters.sockets import system_transport
 from broker.model import Seconds
 from broker.oauth import Answer, NotSent, Reply
 from tests.bench.certificate import certified
 from tests.requirements import req
 
+ROOTS = Path(__file__).parents[2] / "layers/libraries/roots.py"
 SECRET = b"client_secret=a-secret-of-the-operator"
 
 
@@ -81,3 +88,32 @@ def test_a_host_that_does_not_prove_its_name_is_told_nothing(host: Host, name: s
 
     assert answer == NotSent("ConnectError")
     assert host.heard == []
+
+
+@req("L01")
+@pytest.mark.parametrize("laid_out", [True, False])
+def test_authorities_that_the_build_laid_out_are_trusted_and_no_others(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, laid_out: bool
+) -> None:
+    """As in the layer: one file for each authority, named by its hash; here it holds the host's own, or none."""
+    (tmp_path / "cacert.pem").write_text(host.certificate.read_text() if laid_out else "")
+    subprocess.run([sys.executable, ROOTS, tmp_path], check=True)
+    monkeypatch.setattr("certifi.where", lambda: str(tmp_path / "cacert.pem"))
+
+    with Web(system_transport(), SystemClock()) as web:
+        form = dict([SECRET.decode().split("=")])
+        answer = web.post(f"https://127.0.0.1:{host.port}/ws/oauth/token", form, timeout=Seconds(5))
+
+    assert isinstance(answer, Reply if laid_out else NotSent)
+    assert (SECRET in b"".join(host.heard)) is laid_out
+
+
+def test_every_authority_of_certifi_is_laid_out(tmp_path: Path) -> None:
+    shutil.copy(certifi.where(), tmp_path)
+    subprocess.run([sys.executable, ROOTS, tmp_path], check=True)
+
+    laid_out = [path.read_text() for path in (tmp_path / "hashed").iterdir()]
+
+    assert laid_out
+    bundle = Path(certifi.where()).read_text(encoding="utf-8")
+    assert set(laid_out) == set(re.findall(r"-----BEGIN.*?-----END CERTIFICATE-----\n", bundle, re.DOTALL))

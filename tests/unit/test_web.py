@@ -10,7 +10,8 @@ from time import sleep
 import httpx
 import pytest
 
-from broker.adapters.http import CONNECT_TIMEOUT, USER_AGENT, Web, system_transport
+from broker.adapters.http import CONNECT_TIMEOUT, USER_AGENT, Web
+from broker.adapters.sockets import system_transport
 from broker.model import Seconds
 from broker.oauth import BODY_LIMIT, Answer, NoReply, NotSent, Reply
 from tests.requirements import req

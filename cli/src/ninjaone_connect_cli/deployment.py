@@ -14,10 +14,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from broker.adapters.clock import SystemClock, entropy
 from broker.adapters.epoch import Epoch
-from broker.adapters.http import Transport, Web, system_transport
+from broker.adapters.http import Transport, Web
 from broker.adapters.queues import Queue
 from broker.adapters.rescue import Rescue
 from broker.adapters.seal import Seal
+from broker.adapters.sockets import system_transport
 from broker.config import Config
 from broker.errors import Misconfigured
 from ninjaone_connect import Connect

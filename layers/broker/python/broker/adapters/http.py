@@ -1,13 +1,9 @@
-"""The only socket to NinjaOne: one request, one attempt, bounded in time and size, no redirects."""
+"""Requests to NinjaOne: one attempt, bounded in time and size, no redirects. The sockets are in ``sockets``."""
 
-import math
-import ssl
 from collections.abc import Callable, Mapping
-from time import monotonic
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-import httpcore
 import httpx
 
 from broker.adapters.clock import Clock
@@ -21,62 +17,6 @@ CONNECT_TIMEOUT = Seconds(5)
 USER_AGENT = "ninjaone-connect/1 (OAuth connection broker)"
 
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
-
-
-def system_transport() -> Transport:
-    """Real sockets: verified TLS 1.2 or later from one shared context; no retries, no proxy variables."""
-    context = httpx.create_ssl_context(trust_env=False)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return lambda: _Bounded(context)
-
-
-class _Bounded(httpx.HTTPTransport):
-    """Ends an answer when its whole time is over: a byte now and then would outlast every single wait."""
-
-    def __init__(self, context: ssl.SSLContext) -> None:
-        super().__init__(verify=context, retries=0, trust_env=False)
-        self._sockets = _Sockets()
-        self._pool._network_backend = self._sockets  # httpx has no parameter for it; a test sees whether it counts
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send the request; headers and body together get the time to connect and one wait."""
-        waits = request.extensions["timeout"]
-        self._sockets.until = monotonic() + waits["connect"] + waits["read"]
-        return super().handle_request(request)
-
-
-class _Sockets(httpcore.SyncBackend):
-    """Opens connections that are read until an instant."""
-
-    until = math.inf
-
-    def connect_tcp(self, *where: Any, **how: Any) -> httpcore.NetworkStream:
-        return _Stream(super().connect_tcp(*where, **how), self)
-
-
-class _Stream(httpcore.NetworkStream):
-    """One connection, read until its instant."""
-
-    def __init__(self, inner: httpcore.NetworkStream, sockets: _Sockets) -> None:
-        self._inner, self._sockets = inner, sockets
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        left = self._sockets.until - monotonic()
-        if left <= 0:
-            raise httpcore.ReadTimeout
-        return self._inner.read(max_bytes, min(left, timeout or left))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._inner.write(buffer, timeout)
-
-    def close(self) -> None:
-        self._inner.close()
-
-    def start_tls(self, *arguments: Any, **named: Any) -> httpcore.NetworkStream:
-        return _Stream(self._inner.start_tls(*arguments, **named), self._sockets)
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._inner.get_extra_info(info)
 
 
 class Web:

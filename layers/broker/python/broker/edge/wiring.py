@@ -268,7 +268,7 @@ def _doors() -> Doors:
 
 
 def _system_transport() -> "Transport":
-    from broker.adapters.http import system_transport
+    from broker.adapters.sockets import system_transport
 
     return system_transport()
 
