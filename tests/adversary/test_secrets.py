@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 from unittest.mock import patch
 from urllib.parse import urlencode
@@ -228,6 +229,11 @@ def have_a_bug(start: Start) -> None:
         assert start().leave().status == 500
 
 
+def hashes(secrets: set[str]) -> set[str]:
+    """Give what could be logged in a secret's place, and should not be."""
+    return {sha256(each.encode()).hexdigest() for each in secrets}
+
+
 @req("G01", "G07", "A08", "G08", "K05", "C11", "J04")
 def test_no_path_leaves_a_trace_of_a_secret(
     world: World, start: Start, backend: Backend, known: Known, tap: Tap, browser: Callable[[], Visitor]
@@ -245,6 +251,7 @@ def test_no_path_leaves_a_trace_of_a_secret(
     }  # fmt: skip
     everything = known.but()
     assert betrayed(everything, "\n".join(world.log_lines)) == []
+    assert betrayed(hashes(everything), "\n".join(world.log_lines)) == []
     assert betrayed(everything, "\n".join(what for _, what in world.failures)) == []
     for call in sorted({call for call, _ in tap.said}):
         assert betrayed(everything, "\n".join(text for each, text in tap.said if each == call)) == [], call
