@@ -90,6 +90,7 @@ PROPERTIES: Mapping[str, Mapping[str, str]] = {
         "Layers": "their packages are in the local environment",
         "LoggingConfig": _LOG,
         "Runtime": _PLATFORM,
+        "SnapStart": "a process stays as it started here; tests/unit/test_snapshot.py restores it twice",
         "Tracing": _ALARM,
     },
     "AWS::Serverless::HttpApi": {

@@ -24,7 +24,12 @@ CHOICES: Mapping[str, Mapping[str, str]] = {
 """Each condition, and the parameters that make it true."""
 
 EVERYTHING = {name: value for choice in CHOICES.values() for name, value in choice.items()}
-ALSO_SERVED = [{"Tracing": "Active"}, {"RefreshPolicy": "adaptive"}, {"ApprovalBinding": "allowed"}]
+ALSO_SERVED = [
+    {"Tracing": "Active"},
+    {"SnapStart": "PublishedVersions"},
+    {"RefreshPolicy": "adaptive"},
+    {"ApprovalBinding": "allowed"},
+]
 
 
 def test_every_condition_is_tried_here() -> None:
