@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from http.client import HTTPMessage
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -17,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 
 from broker.adapters.clock import entropy as system_entropy
 from broker.config import Config
@@ -189,7 +189,7 @@ def test_credentials_of_the_snapshot_are_replaced_once_they_have_run_out(monkeyp
     def sent(request: Any, **_: Any) -> AWSResponse:
         found = re.search(r"Credential=([^/]+)/", request.headers["Authorization"].decode())
         signed.append(found[1] if found else "")
-        return AWSResponse(request.url, 200, HTTPMessage(), Answered())
+        return AWSResponse(request.url, 200, HTTPHeaders(), Answered())
 
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
