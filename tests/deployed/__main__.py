@@ -41,7 +41,7 @@ def main() -> int:
         return 2
     record = Record()
     GIVEN.append(deployment)
-    files = ["smoke.py"] if options.local else ["smoke.py", "account.py"]
+    files = ["smoke.py"] if options.local else ["smoke.py", "way.py", "account.py"]
     where = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), *(str(HERE / file) for file in files)]
     quiet = ["-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
     code = pytest.main([*quiet, *where], plugins=[record])

@@ -1,14 +1,9 @@
-"""What AWS itself says of a deployment: keys, roles, tables, logs, routes, the way in."""
+"""What AWS itself says of a deployment: routes, logs, functions, roles, keys, tables."""
 
 import json
-import socket
-import ssl
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
-import httpx
 import pytest
 from botocore.exceptions import ClientError
 
@@ -34,8 +29,6 @@ OPENS = {
 PURPOSES = ("access", "refresh", "client", "code", "verifier")
 TOLD = {"requestTime", "requestId", "routeKey", "status", "responseLatency", "identity.sourceIp", "identity.userArn"}
 """What an access log may hold."""
-REFUSED = r"(?i)protocol|version|reset|handshake|eof"
-"""How a host says that it does not speak what it was offered."""
 
 
 def function(deployment: Deployment, folder: str) -> Mapping[str, Any]:
@@ -54,53 +47,7 @@ def said(call: Any, **named: Any) -> str:
     return ""
 
 
-# The way in -----------------------------------------------------------------------------------------------------------
-
-
-def addresses(deployment: Deployment) -> Iterator[str]:
-    yield from (deployment.config.connect_url, deployment.outputs["BackendApiUrl"])
-
-
-def handshake(url: str, context: ssl.SSLContext) -> str:
-    """Agree on TLS with a host; say on which. Raises   OSError"""
-    host = urlsplit(url).hostname or ""
-    plain = socket.create_connection((host, urlsplit(url).port or 443), timeout=15)
-    with plain, context.wrap_socket(plain, server_hostname=host) as secure:
-        return str(secure.version())
-
-
-def old_tls() -> ssl.SSLContext:
-    """Speak nothing later than TLS 1.1."""
-    old = ssl.create_default_context()
-    old.set_ciphers("DEFAULT:@SECLEVEL=0")
-    with warnings.catch_warnings():  # Python calls these versions deprecated
-        warnings.simplefilter("ignore", DeprecationWarning)
-        old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
-    return old
-
-
-@req("F02", "L01")
-def test_both_addresses_speak_tls_1_2_or_later(deployment: Deployment) -> None:
-    for url in addresses(deployment):
-        assert url.startswith("https://")
-        assert handshake(url, ssl.create_default_context()) in {"TLSv1.2", "TLSv1.3"}
-
-
-@req("F02")
-def test_older_tls_is_refused(deployment: Deployment) -> None:
-    for url in addresses(deployment):
-        with pytest.raises(OSError, match=REFUSED):
-            handshake(url, old_tls())
-
-
-@req("F02")
-def test_nothing_is_served_without_tls(deployment: Deployment) -> None:
-    for url in addresses(deployment):
-        try:
-            answer = anybody("GET", url.replace("https://", "http://"))
-        except httpx.TransportError:
-            continue
-        assert not answer.is_success
+# Routes, throttles, logs ----------------------------------------------------------------------------------------------
 
 
 @req("M03", "F13")
@@ -112,9 +59,6 @@ def test_behind_a_domain_the_address_of_aws_is_off(deployment: Deployment, api: 
     assert found["DisableExecuteApiEndpoint"] is (ours != found["ApiEndpoint"])
     if found["DisableExecuteApiEndpoint"]:
         assert anybody("GET", found["ApiEndpoint"] + "/callback/eu").status_code in {403, 404}
-
-
-# Routes, throttles, logs ----------------------------------------------------------------------------------------------
 
 
 @req("H01", "F12")
@@ -161,19 +105,29 @@ def test_each_function_has_a_role_of_its_own_and_no_foreign_layer(deployment: De
     assert {each["LoggingConfig"]["LogGroup"] for each in found} == {deployment.resources["FunctionLog"]}
 
 
+def callers(deployment: Deployment, name: str) -> list[dict[str, Any]]:
+    """Read who may call a function: by itself, and by the name that a gradual deployment gives it."""
+    functions, found = deployment.aws("lambda"), []
+    for qualifier in ({}, {"Qualifier": "live"}):
+        if not said(functions.get_policy, FunctionName=name, **qualifier):
+            policy = functions.get_policy(FunctionName=name, **qualifier)["Policy"]
+            found += json.loads(policy)["Statement"]
+    return found
+
+
 @req("M02")
 @pytest.mark.parametrize("folder", OPENS)
 def test_a_function_is_called_by_its_own_trigger_alone(deployment: Deployment, folder: str) -> None:
-    functions, name = deployment.aws("lambda"), function(deployment, folder)["FunctionName"]
+    """What reads a queue or runs a schedule calls under a role, and stands in no function's policy."""
+    name = function(deployment, folder)["FunctionName"]
+    found = callers(deployment, name)
 
-    assert said(functions.get_function_url_config, FunctionName=name) == "ResourceNotFoundException"
-    if said(functions.get_policy, FunctionName=name) == "ResourceNotFoundException":
-        return  # nobody may call it but what reads its queue or runs its schedule, under a role
-    for statement in json.loads(functions.get_policy(FunctionName=name)["Policy"])["Statement"]:
+    refused = said(deployment.aws("lambda").get_function_url_config, FunctionName=name)
+    assert refused == "ResourceNotFoundException"
+    assert bool(found) is (folder not in {"sweep", "refresh", "notify"})
+    for statement in found:
         assert statement["Principal"] == {"Service": "apigateway.amazonaws.com"}
-        assert deployment.resources["ConnectApi"] in str(statement["Condition"]) or (
-            deployment.resources["BackendApi"] in str(statement["Condition"])
-        )
+        assert any(deployment.resources[api] in str(statement["Condition"]) for api in APIS)
 
 
 def allowed(deployment: Deployment, folder: str, action: str, resource: str, **context: str) -> bool:

@@ -120,7 +120,7 @@ class Pretended:
         function = next(
             each for each in self._template.functions.values() if _name(each.folder) == asked["FunctionName"]
         )
-        if not function.routes:
+        if not function.routes or "Qualifier" in asked:
             raise Refuses("ResourceNotFoundException")
         api = "BackendApi" if any(route.signed for route in function.routes) else "ConnectApi"
         statement = {

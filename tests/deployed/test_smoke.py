@@ -26,15 +26,8 @@ from local.template import Template
 from local.world import ROOT, World
 from ninjaone_connect_cli.deployment import Deployment
 from tests.bench.certificate import certified
-from tests.deployed import account
+from tests.deployed import account, way
 from tests.deployed.pretended import Json, Pretended
-
-HTTP_ONLY = {
-    "test_both_addresses_speak_tls_1_2_or_later",
-    "test_older_tls_is_refused",
-    "test_nothing_is_served_without_tls",
-}
-"""What asks the deployment's own host, not AWS."""
 
 
 @pytest.fixture(scope="module")
@@ -103,21 +96,21 @@ def secure(tmp_path: Path) -> Iterator[tuple[str, Path]]:
 def test_a_handshake_says_what_was_agreed_on(secure: tuple[str, Path]) -> None:
     address, certificate = secure
 
-    assert account.handshake(address, ssl.create_default_context(cafile=certificate)) == "TLSv1.3"
+    assert way.handshake(address, ssl.create_default_context(cafile=certificate)) == "TLSv1.3"
 
 
 def test_a_handshake_in_older_tls_is_refused(secure: tuple[str, Path]) -> None:
     address, _ = secure
 
-    with pytest.raises(OSError, match=account.REFUSED):
-        account.handshake(address, account.old_tls())
+    with pytest.raises(OSError, match=way.REFUSED):
+        way.handshake(address, way.old_tls())
 
 
 def test_a_handshake_with_a_host_that_does_not_prove_its_name_is_refused(secure: tuple[str, Path]) -> None:
     address, _ = secure
 
     with pytest.raises(ssl.SSLCertVerificationError):
-        account.handshake(address, ssl.create_default_context())
+        way.handshake(address, ssl.create_default_context())
 
 
 # What AWS says --------------------------------------------------------------------------------------------------------
@@ -139,7 +132,7 @@ def pretended(told: Pretended) -> Pretended:
 def checks() -> Iterator[tuple[str, dict[str, Any]]]:
     """List every check of AWS's answers with each of its parameters."""
     for name, check in inspect.getmembers(account, inspect.isfunction):
-        if name.startswith("test_") and name not in HTTP_ONLY:
+        if name.startswith("test_"):
             marks = [mark for mark in getattr(check, "pytestmark", []) if mark.name == "parametrize"]
             yield from ((name, each) for each in (parameters(*marks[0].args) if marks else [{}]))
 
