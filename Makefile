@@ -58,6 +58,8 @@ cost: .venv/.locked       ## what a month costs
 build: .venv/.locked .venv-sam/.locked  ## what is deployed, in .aws-sam/build
 	python313=$$(requirements/interpreter 3.13 3.13 2>/dev/null) || true; \
 	PATH="$${python313:+$${python313%/*}:}$$PATH" PYTHON='$(CURDIR)/$(BIN)/python' $(SAM) build
+deployed: .venv/.locked   ## ask a deployed stack what only AWS can show (STACK=name)
+	@$(BIN)/python -m tests.deployed --stack $(STACK)
 deploy: build             ## to your AWS account, with questions (ENV=dev, GRADUAL=yes)
 	$(if $(GRADUAL),$(BIN)/python .ci/gradual.py .aws-sam/build/template.yaml)
 	$(SAM) deploy --guided --config-env $(ENV)
@@ -99,4 +101,4 @@ clean:                    ## forget everything that was made here
 	@.venv-runtime/bin/python $(PIP_INSTALL) -r layers/libraries/requirements.txt --target .venv-runtime/opt/python
 	@touch $@
 
-.PHONY: help run tour test campaign coverage check model simulate mutants kills faults requirements roles fuzz sbom bench cost build deploy lock clean
+.PHONY: help run tour test campaign coverage check model simulate mutants kills faults requirements roles fuzz sbom bench cost build deployed deploy lock clean
