@@ -35,6 +35,17 @@ def brakes(aws: Aws, config: Config) -> Brakes:
     return Brakes(aws.client("dynamodb"), config.connections_table)
 
 
+def listed(broker: Broker, limit: int) -> list[ConnectionId]:
+    """Turn the pages of a list until the last."""
+    found, after, pages = list[ConnectionId](), None, 0
+    while pages == 0 or after:
+        page = broker.show.page(TENANT, limit=limit, after=after)
+        found += [each.hot.connection for each in page.shown]
+        after, pages = page.after, pages + 1
+        assert pages < 10
+    return found
+
+
 # Looking --------------------------------------------------------------------------------------------------------------
 
 
@@ -78,14 +89,7 @@ def test_a_list_has_every_connection_of_a_tenant_once_and_no_other(journey: Jour
     ours = sorted(journey.connect()[0].connection for _ in range(5))
     Journey(journey.broker, journey.ninjaone, tenant=TenantId("globex")).connect()
 
-    listed, after, pages = list[str](), None, 0
-    while pages == 0 or after:
-        page = broker.show.page(TENANT, limit=2, after=after)
-        listed += [each.hot.connection for each in page.shown]
-        after, pages = page.after, pages + 1
-        assert pages < 10
-
-    assert listed == ours
+    assert listed(broker, limit=2) == ours
 
 
 def test_the_brake_of_one_app_is_looked_at_once_for_a_page(journey: Journey, broker: Broker, trouble: Trouble) -> None:
@@ -128,6 +132,51 @@ def test_a_hot_row_without_its_profile_is_passed_over(
     assert [each.hot.connection for each in shown] == [whole.connection]
     with pytest.raises(UnknownConnection):
         broker.show.one(ref(torn))
+
+
+def test_a_profile_without_its_row_is_not_taken_for_that_of_the_row_before(
+    broker: Broker, journey: Journey, aws: Aws, config: Config
+) -> None:
+    journey.connect()
+    orphan = {"tenant": {"S": TENANT}, "connection": {"S": f"con_{'z' * 26}#profile"}, "label": {"S": "another's"}}
+    aws.client("dynamodb").put_item(TableName=config.connections_table, Item=orphan)
+
+    assert len(broker.show.page(TENANT, limit=50, after=None).shown) == 1
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+@pytest.mark.parametrize("torn", range(4))
+def test_no_connection_falls_between_two_pages_because_another_lacks_a_row(
+    broker: Broker, journey: Journey, aws: Aws, config: Config, torn: int, limit: int
+) -> None:
+    """Rows go in their time one by one, so that for hours one of a connection's two may be left."""
+    there = sorted(journey.connect()[0].connection for _ in range(4))
+    key = {"tenant": {"S": TENANT}, "connection": {"S": f"{there.pop(torn)}#profile"}}
+    aws.client("dynamodb").delete_item(TableName=config.connections_table, Key=key)
+
+    assert listed(broker, limit) == there
+
+
+@pytest.mark.parametrize("row", ["", "#profile"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"status": {"S": "frozen"}, "organizations": {"S": "{"}},
+        {"status": {"N": "1"}, "organizations": {"N": "1"}},
+        {"scope": {"N": "1"}, "metadata": {"N": "1"}},
+        {"version": {"N": "1.5"}, "created_at": {"N": "1.5"}},
+    ],
+)
+def test_a_row_that_can_not_be_read_hides_no_other(
+    broker: Broker, journey: Journey, aws: Aws, config: Config, lines: Lines, row: str, change: dict[str, Any]
+) -> None:
+    first, strange, last = sorted(journey.connect()[0].connection for _ in range(3))
+    key = {"tenant": {"S": TENANT}, "connection": {"S": strange + row}}
+    item = aws.client("dynamodb").get_item(TableName=config.connections_table, Key=key)["Item"]
+    aws.client("dynamodb").put_item(TableName=config.connections_table, Item={**item, **change})
+
+    assert listed(broker, limit=50) == [first, last]
+    assert [(line["tenant"], line["unread"]) for line in lines.named("rows.passed_over")] == [(TENANT, 1)]
 
 
 # Ending ---------------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from broker import policy
-from broker.adapters import rows
+from broker.adapters import listing, rows
 from broker.adapters.dynamo import Refusal, Write, asked, written
 from broker.adapters.sessions import finish
 from broker.model import ConnectionId, Hot, Instant, Profile, SessionId, Status, TenantId
@@ -119,8 +119,8 @@ class Connections:
         profile = self._get(ref, ref.connection + rows.PROFILE, SHOWN)
         return (rows.hot(found), rows.profile(profile)) if found and profile else None
 
-    def page(self, tenant: TenantId, *, limit: int, after: str | None) -> tuple[list[tuple[Hot, Profile]], str | None]:
-        """Read a tenant's connections in the order of their ids, and where the next page begins."""
+    def page(self, tenant: TenantId, *, limit: int, after: str | None) -> listing.Listed:
+        """Read a tenant's connections in the order of their ids."""
         start = {"ExclusiveStartKey": rows.key(tenant, after)} if after else {}
         answer = asked(
             lambda: self._dynamodb.query(
@@ -134,8 +134,9 @@ class Connections:
                 **start,
             )
         )
-        last = answer.get("LastEvaluatedKey")
-        return list(_pairs(answer["Items"])), last["connection"]["S"] if last else None
+        items, last = listing.whole(answer["Items"], answer.get("LastEvaluatedKey"))
+        pairs, unread = listing.pairs(items)
+        return listing.Listed(pairs, last["connection"]["S"] if last else None, unread)
 
     def due(
         self, shard: int, until: Instant, start: rows.Item | None, limit: int
@@ -272,15 +273,5 @@ RECONNECT_STEP = 100
 
 def _readable(items: list[rows.Item]) -> Iterator[Hot]:
     for item in items:
-        with suppress(KeyError, ValueError):
+        with suppress(*rows.UNREADABLE):
             yield rows.hot(item)
-
-
-def _pairs(items: list[rows.Item]) -> Iterator[tuple[Hot, Profile]]:
-    """Put hot rows together with the profiles that follow them."""
-    hot: Hot | None = None
-    for found in items:
-        if not found["connection"]["S"].endswith(rows.PROFILE):
-            hot = rows.hot(found)
-        elif hot is not None:
-            yield hot, rows.profile(found)

@@ -27,6 +27,8 @@ from broker.model import (
 Item = dict[str, dict[str, Any]]
 SCHEMA = 1
 PROFILE = "#profile"
+UNREADABLE = (AttributeError, KeyError, TypeError, ValueError)
+"""What reading a row raises that a later release wrote, or that was damaged."""
 
 SEALED = ("access", "refresh", "client")
 """Attributes of connections that hold sealed values."""

@@ -113,7 +113,7 @@ class Broker:
     def show(self) -> "Show":
         from broker.flows.manage import Show
 
-        return Show(self._connections, self._brakes, self.doors.clock)
+        return Show(self._connections, self._brakes, self.doors.clock, self.log)
 
     @cached_property
     def disconnect(self) -> "Disconnect":

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from broker.adapters.brakes import Brakes, app_brake
 from broker.adapters.clock import Clock, instant
 from broker.adapters.connections import Connections, Ref
+from broker.adapters.log import Level, Log
 from broker.errors import UnknownConnection
 from broker.model import Hot, Profile, TenantId
 
@@ -32,8 +33,8 @@ class Page:
 class Show:
     """Looks at connections; nothing sealed is ever read."""
 
-    def __init__(self, connections: Connections, brakes: Brakes, clock: Clock) -> None:
-        self._connections, self._brakes, self._clock = connections, brakes, clock
+    def __init__(self, connections: Connections, brakes: Brakes, clock: Clock, log: Log) -> None:
+        self._connections, self._brakes, self._clock, self._log = connections, brakes, clock, log
 
     def one(self, ref: Ref) -> Shown:
         """Look at one. Raises   UnknownConnection, Busy"""
@@ -43,9 +44,12 @@ class Show:
         return self._shown([found])[0]
 
     def page(self, tenant: TenantId, *, limit: int, after: str | None) -> Page:
-        """Look at some. Raises   Busy"""
-        found, last = self._connections.page(tenant, limit=limit, after=after)
-        return Page(self._shown(found), last)
+        """Look at some; what can't be read is said to the operator and hides no other. Raises   Busy"""
+        found = self._connections.page(tenant, limit=limit, after=after)
+        if found.unread:
+            self._log.event("rows.passed_over", Level.ERROR, tenant=tenant, unread=found.unread)
+            self._log.count("rows_unread", found.unread)
+        return Page(self._shown(found.pairs), found.after)
 
     def _shown(self, found: list[tuple[Hot, Profile]]) -> list[Shown]:
         """Look at the brake of each client app once."""

@@ -1,0 +1,45 @@
+"""A page of a tenant's rows, put together: each connection has two, and either may be missing or of another make."""
+
+from dataclasses import dataclass
+
+from broker.adapters import rows
+from broker.model import Hot, Profile
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One page of a tenant's connections.
+
+    after    where the next page begins; None after the last one
+    unread   how many rows this release can't read; the others are listed without them
+    """
+
+    pairs: list[tuple[Hot, Profile]]
+    after: str | None
+    unread: int
+
+
+def whole(items: list[rows.Item], last: rows.Item | None) -> tuple[list[rows.Item], rows.Item | None]:
+    """Leave a row to the page that its profile is on: wherever one of the two is missing, ends of pages part others."""
+    if last is None or len(items) == 1 or _is_profile(items[-1]):
+        return items, last
+    return items[:-1], items[-2]
+
+
+def pairs(items: list[rows.Item]) -> tuple[list[tuple[Hot, Profile]], int]:
+    """Put hot rows together with the profiles that follow them, and count what can't be read."""
+    found: list[tuple[Hot, Profile]] = []
+    hot, unread = None, 0
+    for item in items:
+        try:
+            if not _is_profile(item):
+                hot = rows.hot(item)
+            elif hot and item["connection"]["S"] == hot.connection + rows.PROFILE:
+                found.append((hot, rows.profile(item)))
+        except rows.UNREADABLE:
+            unread += 1
+    return found, unread
+
+
+def _is_profile(item: rows.Item) -> bool:
+    return bool(item["connection"]["S"].endswith(rows.PROFILE))
