@@ -16,7 +16,7 @@ from tests.bench.cloud import Cloud
 from tests.bench.lines import Line
 from tests.bench.rows import named
 
-CALLS, ROUNDS = 300, 5
+CALLS, ROUNDS = 100, 15
 TURNS, IN_TURN = 400, 10
 CONTEXT = SimpleNamespace(aws_request_id="bench", get_remaining_time_in_millis=lambda: 29_000)
 

@@ -1,7 +1,12 @@
-"""The units of one refresh: ours as counted in a run, and those of the design that comes to mind first."""
+"""The units of one refresh: ours as counted in a run, and those of the design that comes to mind first.
+
+Of times the shortest counts, on both sides: what else this machine does only makes them longer.
+"""
 
 import ssl
 from base64 import b64encode
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -20,8 +25,8 @@ from tests.bench.rows import CLIENT_ID, CLIENT_SECRET, FILLER, REFRESH, named
 from tests.cost.model import Units
 
 SIZE, NAIVE = ORDER_SIZE, 20
-DUE = 3 * SIZE
-FLEET, CYCLES, ENVIRONMENTS = 20_000, 10, 5  # six full orders a minute; MaximumConcurrency in template.yaml
+DUE = 5 * SIZE
+FLEET, CYCLES, ENVIRONMENTS = 100_000, 6, 5  # fifteen full orders a minute; MaximumConcurrency in template.yaml
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 LATENCY = 0.15
 PLATFORM = 600  # bytes of START, END and REPORT
@@ -32,21 +37,24 @@ def ours(cloud: Cloud, doors: Doors) -> Units:
     logged: list[int] = []
     held = broker(Doors(**{**vars(doors), "write": lambda line: logged.append(len(line))}))
     seed(cloud, stored=DUE, due=DUE)
-    with measured() as took:
-        for order in orders(DUE, SIZE):
-            held.refresh(order, left)
-    units, (wall, processor) = cloud.counted(reset=True)["units"], took()
+    took = [_took(partial(held.refresh, order, left)) for order in orders(DUE, SIZE)]
+    units = cloud.counted(reset=True)["units"]
     return Units(
         writes=(units["write"] + units["index"] + units["control"]) / DUE,
         reads=units["read"] / DUE,
-        kms=kms_calls(FLEET, CYCLES, Random(7), environments=ENVIRONMENTS) / 1000,
+        kms=_kms(),
         sqs=3 / SIZE,
         requests=1 / SIZE,
-        processor=processor / DUE,
-        waits=max(wall - processor, 0) / DUE,
+        processor=min(processor for _, processor in took) / SIZE,
+        waits=min(wall - processor for wall, processor in took) / SIZE,
         memory=_template().functions["refresh"].memory / 1024,
         logged=(sum(logged) + PLATFORM * DUE / SIZE) / DUE,
     )
+
+
+@cache
+def _kms() -> float:
+    return kms_calls(FLEET, CYCLES, Random(7), environments=ENVIRONMENTS) / 1000
 
 
 def _template() -> Template:
@@ -58,14 +66,11 @@ def naive(cloud: Cloud) -> Units:
     seed(cloud, stored=NAIVE, due=0)
     dynamodb, kms = boto3.client("dynamodb"), boto3.client("kms")
     cloud.counted(reset=True)
-    with measured() as took:
-        for number in range(NAIVE):
-            _refresh(
-                number,
-                dynamodb,
-                kms,
-                lambda form: httpx.post(_url(cloud), data=form, verify=_context(cloud), trust_env=False),
-            )
+
+    def post(form: dict[str, str]) -> object:
+        return httpx.post(_url(cloud), data=form, verify=_context(cloud), trust_env=False)
+
+    took = [_took(partial(_refresh, number, dynamodb, kms, post)) for number in range(NAIVE)]
     units = cloud.counted(reset=True)["units"]
     return Units(
         writes=(units["write"] + 2 * units["write"]) / NAIVE,
@@ -73,12 +78,19 @@ def naive(cloud: Cloud) -> Units:
         kms=3,
         sqs=0,
         requests=1,
-        processor=took()[1] / NAIVE,
+        processor=min(processor for _, processor in took),
         waits=LATENCY,
         memory=512 / 1024,
         logged=PLATFORM + 300,
         scheduled=1,
     )
+
+
+def _took(work: Callable[[], object]) -> tuple[float, float]:
+    """Measure seconds that passed, and seconds of processor."""
+    with measured() as took:
+        work()
+    return took()
 
 
 def _context(cloud: Cloud) -> ssl.SSLContext:
