@@ -60,9 +60,11 @@ build: .venv/.locked .venv-sam/.locked  ## what is deployed, in .aws-sam/build
 	PATH="$${python313:+$${python313%/*}:}$$PATH" PYTHON='$(CURDIR)/$(BIN)/python' $(SAM) build
 deployed: .venv/.locked   ## ask a deployed stack what only AWS can show (STACK=name)
 	@$(BIN)/python -m tests.deployed --stack $(STACK)
-deploy: build             ## to your AWS account, with questions (ENV=dev, GRADUAL=yes)
+account: .venv/.locked    ## the AWS account that a deployment goes to
+	@$(BIN)/python .ci/account.py
+deploy: account build     ## to your AWS account, with questions (ENV=dev, GRADUAL=yes)
 	$(if $(GRADUAL),$(BIN)/python .ci/gradual.py .aws-sam/build/template.yaml)
-	$(SAM) deploy --guided --config-env $(ENV)
+	SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam deploy --guided --config-env $(ENV)
 
 lock: requirements/*.in layers/libraries/requirements.in  ## resolve the requirement files again (needs uv)
 	$(LOCK) --python-version 3.13 --python-platform aarch64-manylinux_2_28 layers/libraries/requirements.in -o layers/libraries/requirements.txt
@@ -101,4 +103,4 @@ clean:                    ## forget everything that was made here
 	@.venv-runtime/bin/python $(PIP_INSTALL) -r layers/libraries/requirements.txt --target .venv-runtime/opt/python
 	@touch $@
 
-.PHONY: help run tour test campaign coverage check model simulate mutants kills faults requirements roles fuzz sbom bench cost build deployed deploy lock clean
+.PHONY: help run tour test campaign coverage check model simulate mutants kills faults requirements roles fuzz sbom bench cost build deployed account deploy lock clean

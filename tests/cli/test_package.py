@@ -46,4 +46,4 @@ def test_the_installed_command_runs_from_anywhere(wheel: Path, tmp_path: Path) -
     assert ended.returncode == 0, ended.stderr
     first, *rest = ended.stdout.splitlines()
     assert first.startswith(str(tmp_path))
-    assert rest[0].startswith("Usage:")
+    assert rest[0].startswith("Usage: ninjaone-connect ")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.requirements import req
-from tests.template.stack import deploy
+from tests.template.stack import deploy, source
 
 STACK = deploy()
 
@@ -64,6 +64,13 @@ def test_every_route_of_the_private_api_asks_for_a_signature() -> None:
 
 def test_no_route_of_the_public_api_asks_for_one() -> None:
     assert not [route for route, operation in operations("ConnectApi") if operation.get("security")]
+    assert "securitySchemes" not in STACK.the("ConnectApi")["Body"].get("components", {})
+
+
+@pytest.mark.parametrize("api", ["ConnectApi", "BackendApi"])
+def test_a_guided_deployment_does_not_ask_whether_a_route_may_be_open(api: str) -> None:
+    """SAM asks for each function where the template is silent about its API, and takes Enter for no."""
+    assert source()["Resources"][api]["Properties"]["Auth"]
 
 
 @req("F12")

@@ -37,7 +37,7 @@ for group in (doctor, calls, bring, reseal, rescue, epoch, restore):
 def main() -> NoReturn:
     """Run a command; what goes wrong is one sentence, never a traceback with somebody's secret in it."""
     try:
-        cli(standalone_mode=False)
+        cli(prog_name="ninjaone-connect", standalone_mode=False)
     except click.exceptions.Exit as end:
         sys.exit(end.exit_code)
     except click.Abort:
