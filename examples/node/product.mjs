@@ -108,4 +108,4 @@ createServer(async (request, response) => {
   const kind = answer.html ? "text/html" : "application/json";
   response.writeHead(answer.status ?? (answer.to ? 303 : 200), { "content-type": `${kind}; charset=utf-8` });
   response.end(answer.html ?? JSON.stringify(answer.json ?? {}));
-}).listen(Number(PORT), "127.0.0.1");
+}).listen(Number(PORT), "127.0.0.1", () => console.log(`http://127.0.0.1:${PORT}`));

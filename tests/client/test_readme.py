@@ -1,6 +1,9 @@
 """The client's README: its Python runs, in order, against the whole world; the errors it names exist."""
 
 import re
+import shlex
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -17,8 +20,11 @@ README = (CLIENT / "README.md").read_text()
 
 
 @pytest.mark.slow
-def test_every_snippet_of_the_readme_runs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    use, opening, completing, failing = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+def test_every_snippet_of_the_readme_runs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The first call is a process of its own in an empty folder, told where the broker is as the README says."""
+    use, first, opening, completing, failing = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     with World(pumps=False) as world:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", world.credentials.access_key)
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", world.credentials.secret_key)
@@ -29,6 +35,10 @@ def test_every_snippet_of_the_readme_runs(capsys: pytest.CaptureFixture[str], mo
         exec(completing, names)
         with names["connect"]:
             exec(failing, names)
+        script = f". {CLIENT}/../examples/local.env; BROKER={world.api_url}; {shlex.quote(sys.executable)} -"
+        called = subprocess.run(
+            ["sh", "-c", script], input=first, cwd=tmp_path, capture_output=True, text=True, check=False
+        )
 
         real, here = httpx.Client, f"{world.ninjaone_url}/{names['connection'].host}"
         monkeypatch.setattr(
@@ -37,6 +47,7 @@ def test_every_snippet_of_the_readme_runs(capsys: pytest.CaptureFixture[str], mo
         exec(use, names)
 
     assert "Hafen Nord" in capsys.readouterr().out
+    assert re.fullmatch(r".* has a token for \d+ seconds\n", called.stdout), called.stderr
 
 
 def test_every_error_that_the_readme_names_exists() -> None:
