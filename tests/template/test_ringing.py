@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from broker.adapters import rows
 from broker.adapters.brakes import Brakes
 from broker.adapters.connections import Ref
 from broker.adapters.queues import Why
@@ -377,6 +378,26 @@ def test_a_bug_rings(watched: Watched, trouble: Trouble, journey: Journey, lines
 
     assert answer["statusCode"] == 500
     assert watched.rings("Unforeseen")
+
+
+@pytest.mark.parametrize("looked_for", ["refreshed", "listed"])
+def test_a_row_that_can_not_be_read_rings(
+    watched: Watched, aws: Aws, config: Config, journey: Journey, lines: Lines, looked_for: str
+) -> None:
+    strange, _ = connected(journey, lines, 2)
+    event = request("connections", ref(strange)) | {"routeKey": "GET /v1/tenants/{tenant}/connections"}
+    watched.call("connections", event)
+    before = watched.rings("RowsUnread")
+    damaged = rows.hot_item(strange) | {"status": {"S": "frozen"}}
+    aws.client("dynamodb").put_item(TableName=config.connections_table, Item=damaged)
+
+    if looked_for == "listed":
+        assert watched.call("connections", event)["statusCode"] == 200
+    else:
+        watched.refresh(ref(strange))
+
+    assert not before
+    assert watched.rings("RowsUnread")
 
 
 def test_a_sweep_that_fails_rings(watched: Watched, trouble: Trouble) -> None:

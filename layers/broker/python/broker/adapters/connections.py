@@ -7,8 +7,7 @@ A refresh, as conditions on one row; ``seen`` is what the strong read found:
     settle    version = seen, fence = mine                               → strike, wait or give up; lease cut
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -80,17 +79,17 @@ class Connections:
         found = self._get(ref, ref.connection)
         return rows.hot(found) if found else None
 
-    def many(self, refs: Sequence[Ref]) -> list[Hot]:
-        """Read hot rows, a hundred in one call; a row may be a moment old. Raises   Busy
+    def many(self, refs: Sequence[Ref]) -> tuple[list[Hot], int]:
+        """Read hot rows, a hundred in one call; a row may be a moment old. Count what can't be read. Raises   Busy
 
         Whoever decides on an old row is refused: every write compares version and fence. A strong read costs twice.
         What is not there is left out, and so is what only another release can read: it must not hold up the rest.
         """
-        found: list[Hot] = []
+        found: list[rows.Item] = []
         for start in range(0, len(refs), BATCH):
             keys = [rows.key(ref.tenant, ref.connection) for ref in refs[start : start + BATCH]]
-            found += _readable(self._batch(keys))
-        return found
+            found += self._batch(keys)
+        return listing.readable(found)
 
     def _batch(self, keys: list[rows.Item]) -> list[rows.Item]:
         found: list[rows.Item] = []
@@ -269,9 +268,3 @@ def _replacing(row: Hot) -> dict[str, Any]:
 
 RECONNECT_STEP = 100
 """How far a reconnect moves the version: refreshes of the old consent that finish meanwhile stay below it."""
-
-
-def _readable(items: list[rows.Item]) -> Iterator[Hot]:
-    for item in items:
-        with suppress(*rows.UNREADABLE):
-            yield rows.hot(item)

@@ -1,5 +1,6 @@
-"""A page of a tenant's rows, put together: each connection has two, and either may be missing or of another make."""
+"""Many rows at once: any may be missing, and one of another make must hide no other."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from broker.adapters import rows
@@ -17,6 +18,15 @@ class Listed:
     pairs: list[tuple[Hot, Profile]]
     after: str | None
     unread: int
+
+
+def readable(items: list[rows.Item]) -> tuple[list[Hot], int]:
+    """Read hot rows, and count what can't be read."""
+    found: list[Hot] = []
+    for item in items:
+        with suppress(*rows.UNREADABLE):
+            found.append(rows.hot(item))
+    return found, len(items) - len(found)
 
 
 def whole(items: list[rows.Item], last: rows.Item | None) -> tuple[list[rows.Item], rows.Item | None]:

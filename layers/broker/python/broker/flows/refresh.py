@@ -75,9 +75,11 @@ class Refresh:
 
     def _wanted(self, order: Order, shift: Shift) -> list[Hot]:
         """Read all rows, and leave out what there is nothing to do for."""
-        found = self._connections.many(order.refs)
+        found, unread = self._connections.many(order.refs)
         if len(found) < len(order.refs):
-            self._log.event("order.unknown", Level.WARNING, missing=len(order.refs) - len(found))
+            self._log.event("order.unknown", Level.WARNING, missing=len(order.refs) - len(found), unread=unread)
+        if unread:
+            self._log.count("rows_unread", unread)
         return [row for row in found if self._renewal.is_wanted(row, shift)]
 
     def _prepare(self, rows: Sequence[Hot]) -> None:
