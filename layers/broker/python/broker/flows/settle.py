@@ -73,20 +73,23 @@ class Settle:
 
     def _config(self, held: Hot, outcome: Outcome, shift: Shift) -> None:
         """The client app or its secret is wrong: that is never the customer's consent, so it never strikes."""
-        until = self._pulled(held, app_brake(held.place.host, held.client_id), outcome, shift)
-        self._note(held, self._due(until), _FREE)
+        self._pulled(held, app_brake(held.place.host, held.client_id), outcome, shift)
 
     def _throttled(self, held: Hot, outcome: Outcome, shift: Shift) -> None:
-        """Hold the whole host for as long as NinjaOne says. Source   RFC 6585 §4"""
-        until = self._pulled(held, host_brake(held.place.host), outcome, shift)
-        self._note(held, self._due(until), _FREE)
+        """Hold the whole host for as long as NinjaOne says. Source   RFC 6585 §4
 
-    def _pulled(self, held: Hot, brake: str, outcome: Outcome, shift: Shift) -> Instant:
-        own = held.own and outcome.meaning is Meaning.CONFIG
+        A customer's own app is throttled by itself: whoever wears theirs out must hold up nobody else.
+        """
+        app = app_brake(held.place.host, held.client_id)
+        self._pulled(held, app if held.own else host_brake(held.place.host), outcome, shift)
+
+    def _pulled(self, held: Hot, brake: str, outcome: Outcome, shift: Shift) -> None:
+        """Hold, and come back behind all whom this holds: they show whether it was this connection alone."""
         try:
-            return shift.pull(brake, outcome.code, at_least=outcome.retry_after, own=own)
+            until = shift.pull(brake, outcome.code, at_least=outcome.retry_after, own=held.own)
         except Busy:
-            return Instant(shift.now() + max(policy.BRAKE_FIRST, outcome.retry_after or 0))
+            until = Instant(shift.now() + max(policy.BRAKE_FIRST, outcome.retry_after or 0))
+        self._note(held, self._due(until if held.own else shift.behind(brake, until)), _FREE)
 
     def _dead(self, held: Hot, shift: Shift) -> None:
         """Believe a dead verdict only twice, on the token that is stored, with nothing in the rescue store.

@@ -1,6 +1,5 @@
 """What the workers of one order share: the deadline, the jitter, the brakes, the tally."""
 
-from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -38,7 +37,7 @@ class Shift:
     log: Log
     renewed: list[ConnectionId] = field(default_factory=list)
     _known: dict[str, Brake | None] = field(default_factory=dict)
-    _failures: Counter[str] = field(default_factory=Counter)
+    _failures: dict[str, set[str]] = field(default_factory=dict)
     _tried: int = 0
     _dead: int = 0
 
@@ -76,13 +75,19 @@ class Shift:
         self.brakes.pull(name, brake)
         return until
 
+    def behind(self, name: str, until: Instant) -> Instant:
+        """Say when all that a brake held have been tried again. Whoever pulled it comes then: were it sooner, one
+        connection that fails for reasons of its own would hold the others again and again."""
+        brake = self._known.get(name)
+        return Instant(policy.resume_at(until, brake.level if brake else 0, 1.0) + policy.ATTEMPT_GAP)
+
     def succeeded(self, row: Hot) -> None:
         """Note a success: what held this row's host or app until it was tried is over.
 
         A brake that holds now was pulled after the request had left: it has to wear off.
         """
         self._tried += 1
-        self._failures[row.place.host] = 0
+        self._failures.pop(row.place.host, None)
         now = self.now()
         for name in _names(row):
             brake = self._known.get(name)
@@ -92,9 +97,13 @@ class Shift:
                     self.brakes.loosen(name)
 
     def failed(self, row: Hot, cause: str) -> None:
-        """Note that the host did not serve a request; several in a row pull its brake."""
-        self._failures[row.place.host] += 1
-        if self._failures[row.place.host] >= FAILURES_IN_A_ROW:
+        """Note that the host did not serve a request; several in a row pull its brake.
+
+        Those of customers' own apps count once for each tenant: one customer's trouble holds up nobody else.
+        """
+        seen = self._failures.setdefault(row.place.host, set())
+        seen.add(f"tenant {row.tenant}" if row.own else row.connection)
+        if len(seen) >= FAILURES_IN_A_ROW:
             self.pull(host_brake(row.place.host), cause)
 
     def verdict(self, *, first: bool) -> Fleet:

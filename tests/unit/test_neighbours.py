@@ -1,0 +1,79 @@
+"""One connection, or one customer's own app, that fails for reasons of its own holds up no neighbour."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qsl
+
+import httpx
+import pytest
+
+from broker.model import Client, Hot
+from broker.secret import Secret
+from local.ninjaone.seed import CUSTOMER_APPS
+from tests.requirements import req
+from tests.unit.journey import Journey
+from tests.unit.refreshing import Refreshing
+from tests.unit.surroundings import Clock, Network
+
+OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_secret), own=True)
+NEIGHBOURS = 5
+MINUTES = 100
+
+Says = Callable[[], httpx.Response]
+
+
+def says(status: int, error: str = "", **headers: str) -> Says:
+    body = json.dumps({"error": error}).encode() if error else b"<html>"
+    named = {name.replace("_", "-"): held for name, held in headers.items()}
+    return lambda: httpx.Response(status, headers=named, stream=httpx.ByteStream(body))
+
+
+TROUBLES: dict[str, tuple[int, Client | None, Says]] = {
+    "one that the operator's app is told it may not refresh": (1, None, says(400, "invalid_scope")),
+    "one whose own app is throttled for an hour": (1, OWN, says(429, retry_after="3600")),
+    "three of one customer's own app that are refused oddly": (3, OWN, says(403, "access_denied")),
+    "three of one customer's own app that get no clear answer": (3, OWN, says(502)),
+}
+
+
+def minute(refreshing: Refreshing, hots: list[Hot]) -> None:
+    """Let a minute pass, and refresh what is due until the next, soonest first: what a sweep orders."""
+    refreshing.clock.advance(60)
+    due = {hot.connection: refreshing.row(hot).refresh_at or 0 for hot in hots}
+    ordered = sorted((hot for hot in hots if due[hot.connection] <= refreshing.clock.now() + 60),
+                     key=lambda hot: due[hot.connection])  # fmt: skip
+    if ordered:
+        refreshing.order(*ordered)
+
+
+@req("O03", "O04", "K03")
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_a_connection_in_trouble_of_its_own_lets_no_neighbours_token_end(
+    journey: Journey, network: Network, clock: Clock, refreshing: Refreshing, monkeypatch: pytest.MonkeyPatch,
+    trouble: str,
+) -> None:  # fmt: skip
+    many, client, answer = TROUBLES[trouble]
+    neighbours: list[Hot] = []
+    for _ in range(NEIGHBOURS):
+        neighbours.append(journey.connect()[0])
+        clock.advance(150)
+    opening: dict[str, Any] = {"own": True, "client": client} if client else {}
+    ill = [journey.connect(**opening)[0] for _ in range(many)]
+    theirs, deliver, asked = {refreshing.held(hot) for hot in ill}, network.handle_request, list[str]()
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        request.read()
+        token = dict(parse_qsl(request.content.decode())).get("refresh_token", "")
+        if token not in theirs:
+            return deliver(request)
+        asked.append(token)
+        return answer()
+
+    monkeypatch.setattr(network, "handle_request", handle)
+    for _ in range(MINUTES):
+        minute(refreshing, [*neighbours, *ill])
+        assert min(refreshing.row(hot).expires_at for hot in neighbours) > clock.now()
+
+    assert asked, "nobody was in trouble"
+    assert all(refreshing.row(hot).version >= 3 for hot in neighbours)
