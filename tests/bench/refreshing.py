@@ -37,9 +37,9 @@ class Took:
     counted: dict[str, Any]
 
 
-def worked(cloud: Cloud, doors: Doors, due: int, *, size: int = SIZE, width: int = flow.WIDTH, stored: int = 0) -> Took:
+def worked(cloud: Cloud, doors: Doors, due: int, *, size: int = SIZE, width: int = flow.WIDTH) -> Took:
     """Sweep, then refresh what is due, order after order, in one environment."""
-    seed(cloud, stored=max(stored, due), due=due)
+    seed(cloud, stored=due, due=due)
     held, usual = broker(doors), flow.WIDTH
     flow.WIDTH = width
     try:
@@ -120,8 +120,8 @@ def lines(cloud: Cloud, doors: Doors) -> list[Line]:
     alone = worked(cloud, doors, 20, width=1)
     rounds = [(worked(cloud, doors, DUE), bare(cloud, DUE)) for _ in range(ROUNDS)]
     usual = rounds[0][0]
-    wide = [_at(cloud, doors, 200) / _at(cloud, doors, 50) for _ in range(ROUNDS)]
-    grown = [worked(cloud, doors, GROWTH[0], stored=stored) for stored in GROWTH]
+    wide = [(_at(cloud, doors, 200), _at(cloud, doors, 50)) for _ in range(ROUNDS)]
+    grown = [_grown(cloud, doors, stored) for stored in GROWTH]
     for stored, took in zip(GROWTH, grown, strict=True):
         each = f"{_calls(took)} calls, {_units(took):.0f} units, {1000 * took.seconds:.1f} ms of the processor for each"
         print(f"  {GROWTH[0]:,} due among {stored:>9,}: {each}")
@@ -131,13 +131,19 @@ def lines(cloud: Cloud, doors: Doors) -> list[Line]:
     print(f"  {fastest:.0f} refreshes a second, {milliseconds:.1f} ms of the processor each")
     return [
         Line("refreshes a second ÷ one at a time", fastest / alone.per_second, 25, least=True),
-        Line("CPU per refresh, 200 in flight ÷ 50", median(wide), 1.2),
+        Line("CPU per refresh, 200 in flight ÷ 50", min(many for many, _ in wide) / min(few for _, few in wide), 1.2),
         Line("CPU per refresh ÷ its calls, bare", median(took.seconds / calls for took, calls in rounds), 1.3),
         Line("write units per refresh, its row and the index", (units["write"] + units["index"]) / DUE, 4),
         Line("calls of a run, 10⁶ stored ÷ 10³, 1,000 due", _calls(grown[-1]) / _calls(grown[0]), 1.2),
         Line("units of a run, 10⁶ stored ÷ 10³, 1,000 due", _units(grown[-1]) / _units(grown[0]), 1.2),
         Line("CPU of a run, 10⁶ stored ÷ 10³, 1,000 due", grown[-1].seconds / grown[0].seconds, 1.2),
     ]
+
+
+def _grown(cloud: Cloud, doors: Doors, stored: int) -> Took:
+    """Run with so many stored, and again; the shortest counts, for other work only makes it longer."""
+    seed(cloud, stored=stored, due=0)
+    return min((worked(cloud, doors, GROWTH[0]) for _ in range(3)), key=lambda took: took.seconds)
 
 
 def _at(cloud: Cloud, doors: Doors, width: int) -> float:
