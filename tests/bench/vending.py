@@ -2,7 +2,7 @@
 
 import json
 import time
-from statistics import median, quantiles
+from statistics import quantiles
 from types import SimpleNamespace
 from typing import Any
 
@@ -70,13 +70,14 @@ def lines(cloud: Cloud, doors: Doors) -> list[Line]:
     seed(cloud, stored=1000, due=1000)
     vending = _patient(Vending(cloud, doors))
     cloud.counted(reset=True)
-    ratios = [_processor(vending) / _bare() for _ in range(ROUNDS)]
+    turns = [(_processor(vending), _bare()) for _ in range(ROUNDS)]  # the least disturbed of each counts
+    ratio = min(ours for ours, _ in turns) / min(bare for _, bare in turns)
     counted = cloud.counted()["calls"]
     reads = (counted["DynamoDB.GetItem"] - ROUNDS * (CALLS + 1)) / (ROUNDS * CALLS)
     others = sum(held for name, held in counted.items() if name not in {"DynamoDB.GetItem", "Bench.Count"})
     down = _percentiles(vending)
     return [
-        Line("token, warm: CPU ÷ get_item, bare", median(ratios), 1.4),
+        Line("token, warm: CPU ÷ get_item, bare", ratio, 1.4),
         Line("token, warm: reads of DynamoDB", reads, 1),
         Line("token, warm: other calls", others, 0),
         Line("token p99, NinjaOne down ÷ up", down, 1.2),
