@@ -19,6 +19,7 @@ CHOICES: Mapping[str, Mapping[str, str]] = {
     "HasBackendDomain": {"BackendDomain": "tokens.example.com", "CertificateArn": CERTIFICATE},
     "HasOtherSealKey": {"OtherSealKey": OTHER_KEY},
     "HasAlarmEmail": {"AlarmEmail": "on-call@example.com"},
+    "HasSnapshots": {"SnapStart": "PublishedVersions"},
     "ReservesRefreshes": {"ReserveRefreshes": "yes"},
 }
 """Each condition, and the parameters that make it true."""
@@ -26,7 +27,6 @@ CHOICES: Mapping[str, Mapping[str, str]] = {
 EVERYTHING = {name: value for choice in CHOICES.values() for name, value in choice.items()}
 ALSO_SERVED = [
     {"Tracing": "Active"},
-    {"SnapStart": "PublishedVersions"},
     {"RefreshPolicy": "adaptive"},
     {"ApprovalBinding": "allowed"},
 ]
