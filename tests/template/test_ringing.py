@@ -286,7 +286,7 @@ def test_a_wrong_client_secret_rings(
     wrong = dict.fromkeys(config.client_ids.values(), "not-the-secret-of-this-app")
     aws.put_secret(config.client_secrets, json.dumps(wrong))
 
-    for _ in range(10):
+    for _ in range(15):
         watched.refresh(*refs)
         clock.advance(MINUTE)
 
