@@ -1,6 +1,5 @@
 """What a call makes of each answer, and of none; what is sent again, and what never."""
 
-import asyncio
 import json
 from collections.abc import Callable
 from email.utils import formatdate
@@ -11,6 +10,7 @@ import httpx
 import pytest
 
 from ninjaone_connect import Connect, errors
+from tests.client import loop
 from tests.client.stage import API, CON, CONNECTION, Api, problem
 
 OK = httpx.Response(200, json=CONNECTION)
@@ -230,7 +230,7 @@ def test_the_async_client_asks_reads_and_waits_alike(quick: list[float]) -> None
             connect.disconnect("northwind", CON),
         ]
 
-    assert asyncio.run(ask()) == expected
+    assert loop.run(ask()) == expected
     assert [(each.method, each.url, each.content) for each in asynchronous.asked] == [
         (each.method, each.url, each.content) for each in synchronous.asked
     ]
@@ -243,7 +243,7 @@ def test_a_failure_reaches_the_async_caller() -> None:
             await connect.token("northwind", CON)
 
     with pytest.raises(errors.NeedsReauth, match="About needs-reauth"):
-        asyncio.run(ask())
+        loop.run(ask())
 
 
 def test_what_is_asked_for_is_sent_as_it_is() -> None:

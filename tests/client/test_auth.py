@@ -13,6 +13,7 @@ import pytest
 import time_machine
 
 from ninjaone_connect import AsyncConnect, Connect, NinjaOneAuth, errors
+from tests.client import loop
 from tests.client.stage import API, CON, KEYS, NINJAONE, Tokens, problem
 
 
@@ -98,7 +99,7 @@ def test_however_many_tasks_wait_one_fetches() -> None:
             answers = await asyncio.gather(*(client.get("/v2/organizations") for _ in range(500)))
         return [answer.status_code for answer in answers]
 
-    assert asyncio.run(use()) == [200] * 500
+    assert loop.run(use()) == [200] * 500
     assert len(tokens.fetched) == 1
 
 
@@ -118,12 +119,12 @@ def test_tasks_of_several_loops_share_one_token() -> None:
         async with async_ninjaone(auth, tokens) as client:
             return (await client.get("/v2/organizations")).status_code
 
-    def loop(_: int) -> int:
+    def of_its_own(_: int) -> int:
         start.wait()
         return asyncio.run(use())
 
     with ThreadPoolExecutor(8) as threads:
-        assert list(threads.map(loop, range(8))) == [200] * 8
+        assert list(threads.map(of_its_own, range(8))) == [200] * 8
     assert len(tokens.fetched) == 1
 
 
@@ -179,7 +180,7 @@ def test_tasks_that_are_refused_together_ask_once_together() -> None:
             answers = await asyncio.gather(*(client.get("/v2/organizations") for _ in range(100)))
         return {answer.status_code for answer in answers}
 
-    assert asyncio.run(use()) == {200}
+    assert loop.run(use()) == {200}
     assert len(tokens.fetched) == 2
 
 
@@ -337,7 +338,7 @@ def test_when_the_fetching_task_is_cancelled_another_takes_over() -> None:
         assert first.cancelled()
         return answer.status_code
 
-    assert asyncio.run(use()) == 200
+    assert loop.run(use()) == 200
     assert len(tokens.fetched) == 1
 
 
@@ -361,7 +362,7 @@ def test_when_a_waiting_task_is_cancelled_the_fetch_goes_on() -> None:
             answer = await first
         return answer.status_code
 
-    assert asyncio.run(use()) == 200
+    assert loop.run(use()) == 200
     assert len(tokens.fetched) == 1
 
 
@@ -377,7 +378,7 @@ def test_an_async_stream_is_not_sent_again() -> None:
         async with httpx.AsyncClient(auth=auth, base_url=NINJAONE, transport=Wire(tokens)) as client:
             return (await client.post("/v2/tickets", content=stream())).status_code
 
-    assert asyncio.run(use()) == 401
+    assert loop.run(use()) == 401
     assert len(tokens.fetched) == 1
 
 
@@ -387,7 +388,7 @@ def test_the_wrong_pair_of_clients_says_which_is_right(tokens: Tokens, auth: Nin
             await client.get("/v2/organizations")
 
     with pytest.raises(TypeError, match=r"Connect.*httpx\.Client"):
-        asyncio.run(use())
+        loop.run(use())
     with pytest.raises(TypeError, match=r"AsyncConnect.*httpx\.AsyncClient"):
         ninjaone(NinjaOneAuth(async_connect(tokens.token), "northwind", CON), tokens).get("/v2/x")
 

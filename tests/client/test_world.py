@@ -10,6 +10,7 @@ import pytest
 from local.sigv4 import DEMO, Principal
 from local.world import World
 from ninjaone_connect import AsyncConnect, Connect, Connection, NinjaOneAuth, errors, new_verifier
+from tests.client import loop
 from tests.client.person import RHONE, agree
 
 REGION = "eu-west-1"
@@ -93,7 +94,7 @@ def test_the_async_client_goes_the_same_way(world: World, connect: Connect) -> N
             listed = [each.id async for each in aconnect.connections("async", page_size=1)]
         return sum(answer.status_code == 200 for answer in answers), listed
 
-    assert asyncio.run(use()) == (20, [made.id])
+    assert loop.run(use()) == (20, [made.id])
 
 
 def test_a_reconnect_keeps_the_id_and_another_account_is_refused(connect: Connect) -> None:

@@ -95,12 +95,13 @@ def some(seeds: range) -> Tally:
     """Run seeds one after the other."""
     warnings.filterwarnings("ignore", message="This metric doesn't meet the requirements")
     total = Tally()
+    gc.collect()
+    gc.freeze()  # what is imported lives for ever
     gc.disable()
     for number, seed in enumerate(seeds):
         total.add(one(seed))
         if number % SWEPT == 0:
             gc.collect()  # a world is one big cycle
-            gc.freeze()  # what is left is what was imported
     gc.enable()
     return total
 
