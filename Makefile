@@ -1,6 +1,8 @@
 # The table of contents: what can be done here, each in one line. `make` alone prints it.
 BIN = .venv/bin
-PYTEST = $(BIN)/pytest -n auto --dist worksteal -rs
+# One worker more than processors: some tests only wait.
+WORKERS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
+PYTEST = $(BIN)/pytest -n $(WORKERS) --dist worksteal -rs
 SAM = AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-eu-west-1} SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all:
 LOCK = uv pip compile --quiet --generate-hashes --only-binary :all: --custom-compile-command 'make lock'
