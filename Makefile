@@ -20,8 +20,8 @@ test: .venv/.locked       ## every test but the campaign
 	$(PYTEST) -m 'not campaign'
 campaign: .venv/.locked   ## every pair of faults under every kind of rotation (minutes)
 	$(PYTEST) -m campaign
-coverage: .venv/.locked   ## the tests again, refusing an untested branch in the flows and the pure modules
-	$(PYTEST) -m 'not campaign' --cov --cov-report=
+coverage: .venv/.locked   ## the unit tests again, refusing an untested branch in the flows and the pure modules
+	$(PYTEST) tests/unit tests/property --cov --cov-report=
 	$(BIN)/coverage report --fail-under=100 --include='*/broker/flows/*,*/broker/*.py'
 check: .venv/.locked .venv-sam/.locked .venv-checkov/.locked  ## formatting, lint, types, floors, template
 	$(BIN)/ruff format --check
