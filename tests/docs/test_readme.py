@@ -15,9 +15,14 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 
+from broker import policy
+from broker.adapters.sessions import STARTS
+from broker.edge.http import BODY_LIMIT
+from broker.edge.limits import PRINCIPAL, TENANT
 from broker.edge.problems import slug
 from broker.errors import BrokerError
 from local.world import World
+from tests.template.stack import deploy
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -106,6 +111,26 @@ def test_the_calls_of_the_readme_get_the_answers_it_shows() -> None:
             caller.does(call)
 
     assert len(CALLS) == 3
+
+
+def test_the_python_of_the_readme_is_what_the_clients_test_runs() -> None:
+    client = (ROOT / "client/README.md").read_text()
+
+    (shown,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert shown == re.findall(r"```python\n(.*?)```", client, re.DOTALL)[0]
+
+
+def test_the_limits_of_the_readme_are_those_of_the_code() -> None:
+    stages = deploy().of("AWS::ApiGatewayV2::Stage")
+    (routes,) = [stage["DefaultRouteSettings"] for name, stage in stages.items() if name.startswith("BackendApi")]
+    (said,) = re.findall(r"\*\*Limits\.\*\*(.*?)\n\n", README, re.DOTALL)
+    numbers = [int(number) for number in re.findall(r"\d+", said)]
+
+    assert numbers == [
+        policy.SESSION_LIFE // 60, policy.CODE_LIFE, int(TENANT.per_second), int(PRINCIPAL.per_second),
+        TENANT.burst, PRINCIPAL.burst, routes["ThrottlingRateLimit"], BODY_LIMIT // 1024, 100,
+    ]  # fmt: skip
+    assert STARTS == 5
 
 
 def test_the_readme_names_problems_that_exist() -> None:
