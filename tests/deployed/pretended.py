@@ -3,6 +3,7 @@ shapes, so that the smoke tests can be tried, and planted faults seen, without a
 
 import json
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from types import SimpleNamespace
 from typing import Any
 
@@ -73,7 +74,7 @@ class Pretended:
     def _answer(self, model: Any, **_: Any) -> tuple[SimpleNamespace, Json]:
         """Answer instead of AWS; a fault that is planted is given as AWS would give it."""
         try:
-            answer = ANSWERS[model.name](self, self._asked)
+            answer = deepcopy(ANSWERS[model.name](self, self._asked))  # what is planted stays out of the template
             if model.name in self.changes:
                 self.changes[model.name](answer)
         except Refuses as refusal:
