@@ -1,13 +1,13 @@
 """The OAuth part against an authorization server that nobody here wrote."""
 
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
 from local.http import serve
 from local.product.backend import Backend
+from local.tour import shown
 from local.visitor import Visitor
 from local.world import World
 from tests.local.authority import App, Authority
@@ -40,7 +40,7 @@ def connected(world: World) -> str:
         assert chloe.arrive().heading == "Consent"
         chloe.submit("Authorize")
         chloe.arrive()
-        return next(part for part in urlsplit(chloe.page.url).path.split("/") if part.startswith("con_"))
+        return shown(chloe)
 
 
 def organizations(world: World, access_token: str) -> httpx.Response:

@@ -20,6 +20,7 @@ from local import world as worlds
 from local.http import serve
 from local.product.backend import Backend
 from local.template import TemplateFault
+from local.tour import shown
 from local.visitor import Visitor
 from local.world import World
 
@@ -47,7 +48,7 @@ def connected(world: World) -> str:
         ana.arrive()
         ana.submit("Authorize")
         ana.arrive()
-        return next(part for part in urlsplit(ana.page.url).path.split("/") if part.startswith("con_"))
+        return shown(ana)
 
 
 def backend(world: World) -> Backend:

@@ -1,6 +1,6 @@
 """Connections at rest: every write compares the version and the fence it was decided on.
 
-A refresh, as conditions on one row; ``seen`` is what the strong read found:
+A refresh, as conditions on one row; ``seen`` is what the read found, which may be a moment old:
 
     lease     version = seen, fence = seen, no lease or one that ended   → fence + 1, lease_until, attempt
     save      version = seen, fence = mine, not disconnected             → version + 1, tokens; lease and attempt gone
