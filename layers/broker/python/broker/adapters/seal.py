@@ -54,9 +54,8 @@ class Spot:
     version: int = 0
 
     def bytes(self, purpose: Purpose) -> bytes:
-        """Write the place so that no two places are written alike: each part behind its length."""
-        parts = (str(FORMAT), self.table, self.tenant, self.row, purpose.value, str(self.version))
-        return b"".join(struct.pack(">H", len(part.encode())) + part.encode() for part in parts)
+        """Write the place so that no two places are written alike."""
+        return _unambiguous(str(FORMAT), self.table, self.tenant, self.row, purpose.value, str(self.version))
 
 
 def session_spot(session: SessionId) -> Spot:
@@ -72,15 +71,20 @@ def code_spot(session: Session, ticket: str) -> Spot:
     ticket   as SHA-256
     """
     host = session.place.host if session.place else ""
-    bound = (
+    bound = _unambiguous(
         session.end_user, session.challenge, session.binding, session.connection or "", host, session.client_id, ticket,
     )  # fmt: skip
-    return Spot("sessions", session.tenant, f"{session.session} {digest(' '.join(bound))}")
+    return Spot("sessions", session.tenant, f"{session.session} {digest(bound.hex())}")
 
 
 def connection_spot(tenant: TenantId, connection: ConnectionId, version: int = 0) -> Spot:
     """The place of what a connection holds; the client secret has no generations."""
     return Spot("connections", tenant, connection, version)
+
+
+def _unambiguous(*parts: str) -> bytes:
+    """Write texts one after the other, each behind its length."""
+    return b"".join(struct.pack(">H", len(part.encode())) + part.encode() for part in parts)
 
 
 @dataclass(frozen=True)
