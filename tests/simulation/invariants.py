@@ -271,15 +271,19 @@ def what_can_heal_heals(world: "World") -> str | None:
 def what_is_fresh_is_left_alone(world: "World", exchange: Exchange) -> str | None:
     """However often a trigger comes, a refresh is sent only when it is due, or when a caller needs a longer life.
 
-    What is in doubt is tried at once: by then it was due before, or an operator had it come back from a backup.
+    Half of a token's life counts from the beginning of the order that got it, so that neighbours stay together. What
+    is in doubt is tried at once: by then it was due before, or an operator had it come back from a backup.
     """
-    ref = world.history.ref_of.get(world.oracle.grant(exchange.presented))
+    grant = world.oracle.grant(exchange.presented)
+    ref = world.history.ref_of.get(grant)
     row = world.rows.items.get(ref, {}) if ref else {}
     if not exchange.is_refresh or ref is None or row.get("status") != {"S": "active"} or "doubt" in row:
         return None
     life = int(row["expires_at"]["N"]) - int(row["sent_at"]["N"])
     left = int(row["expires_at"]["N"]) - world.now()
-    wanted = max(life * 0.5 + 60, world.history.wanted[ref]) + 2 * world.skew + 2
+    got = [each for each in world.history.by_grant[grant] if each.delivered][-1:]
+    ordered = sum(each.sent - each.process.began for each in got)
+    wanted = max(life * 0.5 + ordered + 60, world.history.wanted[ref]) + 2 * world.skew + 2
     return f"{ref[1]} was refreshed with {left:.0f} s of {life} left" if left > wanted else None
 
 
