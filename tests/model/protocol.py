@@ -69,6 +69,7 @@ def acquire(rules: Rules, me: Invocation, world: World) -> Moves:
     row = world.row
     if row.leased or (rules.owns_lease and not _is_as_read(me, row)):
         yield Move("acquire", "conflict", None, world)
+        yield Move("acquire", "unanswered", None, world, ("throttle",))
         return
     doubt = row.doubt or row.attempt
     kept = doubt and rules.doubts
@@ -150,13 +151,14 @@ def _again(me: Invocation) -> Invocation:
 def save(rules: Rules, me: Invocation, world: World) -> Moves:
     """Put the new token in the row, if the row is still as this invocation left it."""
     row, held = world.row, _held(me)
+    for then in _refused(rules, me):
+        yield Move("save", "unanswered", then, world, ("throttle",))
     if _is_as_read(me, row) or not rules.compares:
         done = tidied(world._replace(row=_saved(rules, row, held)))
         breaches = ("S4",) if held < row.token else ()
         after = None if rules.saves_and_frees else _leaving(rules, me)
         yield Move("save", "saved", after, done, breaches=breaches)
         for then in _refused(rules, me):
-            yield Move("save", "unanswered", then, world, ("throttle",))
             yield Move("save", "unanswered", then, done, ("ack_lost",), breaches)
     elif row.token == held:
         yield Move("save", "saved", None, world)
@@ -203,6 +205,7 @@ def strike(rules: Rules, me: Invocation, world: World) -> Moves:
     row = world.row
     if rules.rereads and not _is_as_read(me, row):
         yield Move("strike", "conflict", None, world)
+        yield Move("strike", "unanswered", None, world, ("throttle",))
         return
     freed = _freed(row) if row.fence == me.fence else row
     yield Move("strike", "held", None, world._replace(row=freed), ("unready",))
@@ -227,6 +230,7 @@ def release(rules: Rules, me: Invocation, world: World) -> Moves:
     row = world.row
     if rules.owns_lease and row.fence != me.fence:
         yield Move("release", "conflict", None, world)
+        yield Move("release", "unanswered", None, world, ("throttle",))
         return
     yield Move("release", "released", None, world._replace(row=_freed(row)))
     yield Move("release", "unanswered", None, world, ("throttle",))
