@@ -8,13 +8,14 @@ from typing import Any
 from unittest.mock import patch
 
 import boto3
+import httpx
 import pytest
 from botocore.stub import Stubber
 
 from broker.adapters import log
 from broker.config import Config
 from local.template import Template
-from ninjaone_connect_cli import account, deployment
+from ninjaone_connect_cli import account, deployment, looks
 from ninjaone_connect_cli.deployment import Deployment, on_aws
 from ninjaone_connect_cli.finding import State
 from ninjaone_connect_cli.trouble import Trouble
@@ -186,6 +187,50 @@ def test_alarms_that_nobody_hears(aws: Account, found: Deployment) -> None:
         aws.answers("sns", "list_subscriptions_by_topic", {"Subscriptions": [{"SubscriptionArn": arn} for arn in arns]})
 
     assert [states(account.listeners(found)) for _ in range(3)] == [[State.LOOK], [State.LOOK], [State.OK]]
+
+
+def test_nobody_is_looked_for_around_a_firewall_that_is_not_there(found: Deployment) -> None:
+    assert states(account.firewall(found)) == [State.OK]
+
+
+@pytest.mark.parametrize(("status", "state"), [(403, State.OK), (404, State.MEND), (200, State.MEND)])
+def test_who_comes_around_the_firewall(
+    found: Deployment, monkeypatch: pytest.MonkeyPatch, status: int, state: State
+) -> None:
+    asked: list[str] = []
+
+    def get(url: str, **_: Any) -> httpx.Response:
+        asked.append(url)
+        return httpx.Response(status)
+
+    monkeypatch.setattr(httpx, "get", get)
+    command = "aws cloudformation deploy --parameter-overrides Origin=abc.execute-api.eu-west-1.amazonaws.com Domain=x"
+    walled = replace(
+        found, config=replace(found.config, origin_verify=("0" * 64,)), outputs={**found.outputs, "Firewall": command}
+    )
+
+    assert states(account.firewall(walled)) == [state]
+    assert asked == ["https://abc.execute-api.eu-west-1.amazonaws.com/"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [
+        (
+            httpx.Response(303, headers={"location": "/notice/refused-callback", "content-security-policy": "x"}),
+            State.OK,
+        ),
+        (httpx.Response(303, headers={"location": "/notice/way-around", "content-security-policy": "x"}), State.MEND),
+        (httpx.Response(429, headers={"content-security-policy": "x"}), State.MEND),
+    ],
+)
+def test_a_firewall_whose_secret_is_another_is_no_way_to_the_redirect_uri(
+    found: Deployment, monkeypatch: pytest.MonkeyPatch, answer: httpx.Response, state: State
+) -> None:
+    monkeypatch.setattr(httpx, "get", lambda *_, **__: answer)
+    config = replace(found.config, client_ids={})
+
+    assert states(looks.connect_page(replace(found, config=config)))[:1] == [state]
 
 
 @pytest.mark.parametrize(

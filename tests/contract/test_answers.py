@@ -1,7 +1,8 @@
 """The answers of the broker against its OpenAPI documents: each is documented, and each that is documented comes."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -49,7 +50,7 @@ class Caller:
     """A backend and its users."""
 
     world: World
-    seen: set[tuple[str, int, str]] = field(default_factory=set)
+    seen: set[tuple[str, int, str]]
 
     def __post_init__(self) -> None:
         self.connect, self.nobody = (self._as(principal) for principal in (DEMO, NOBODY))
@@ -96,12 +97,6 @@ class Caller:
     def fails(self, call: Callable[[], object]) -> None:
         with pytest.raises(ConnectError):
             call()
-
-
-@pytest.fixture
-def caller() -> Iterator[Caller]:
-    with World(pumps=False, principals=(DEMO, NOBODY)) as world:
-        yield Caller(world)
 
 
 def opening(caller: Caller) -> None:
@@ -232,13 +227,27 @@ def looking(caller: Caller) -> None:
         caller.looked_at(late)
 
 
-@pytest.mark.slow
-def test_answers_are_as_documented_and_every_documented_one_is_given(caller: Caller) -> None:
-    for part in (opening, using, completing, looking, declined):
-        part(caller)
+def around(seen: set[tuple[str, int, str]]) -> None:
+    """What somebody meets who comes around a firewall."""
+    parameters = {"OriginVerify": sha256(b"x").hexdigest()}
+    with World(pumps=False, parameters=parameters) as world, Visitor() as stranger:
+        link = f"{world.connect_url}/connect/ses_{'a' * 26}"
+        for found in (stranger.get(link), stranger.post(f"{link}/authorize", {"region": "eu"})):
+            seen.add(document("connect").check(found.answer))
+        through = {"X-Origin-Verify": "x"}
+        assert [stranger.get(link, held).answer.status_code for held in ({}, through)] == [403, 410]
 
-    given = {(name, status) for name, status, _slug in caller.seen}
-    problems = {(name, slug) for name, _status, slug in caller.seen if slug}
+
+@pytest.mark.slow
+def test_answers_are_as_documented_and_every_documented_one_is_given() -> None:
+    seen: set[tuple[str, int, str]] = set()
+    with World(pumps=False, principals=(DEMO, NOBODY)) as world:
+        for part in (opening, using, completing, looking, declined):
+            part(Caller(world, seen))
+    around(seen)
+
+    given = {(name, status) for name, status, _slug in seen}
+    problems = {(name, slug) for name, _status, slug in seen if slug}
     for operation in document("api").operations():
         wanted = operation.problems - NOT_HERE
         assert {(operation.name, slug) for slug in wanted} <= problems, operation.name

@@ -52,11 +52,15 @@ def said(call: Any, **named: Any) -> str:
 
 @req("M03", "F13")
 @pytest.mark.parametrize("api", APIS)
-def test_behind_a_domain_the_address_of_aws_is_off(deployment: Deployment, api: str) -> None:
+def test_behind_a_domain_the_address_of_aws_is_of_no_use(deployment: Deployment, api: str) -> None:
+    """Behind a firewall it is CloudFront's way, and answers nobody else."""
     found = deployment.aws("apigatewayv2").get_api(ApiId=deployment.resources[api])
     ours = deployment.config.connect_url if api == "ConnectApi" else deployment.outputs["BackendApiUrl"]
+    walled = api == "ConnectApi" and bool(deployment.config.origin_verify)
 
-    assert found["DisableExecuteApiEndpoint"] is (ours != found["ApiEndpoint"])
+    assert found["DisableExecuteApiEndpoint"] is (ours != found["ApiEndpoint"] and not walled)
+    if walled:
+        assert anybody("GET", found["ApiEndpoint"]).status_code == 403
     if found["DisableExecuteApiEndpoint"]:
         assert anybody("GET", found["ApiEndpoint"] + "/callback/eu").status_code in {403, 404}
 

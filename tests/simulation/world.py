@@ -60,6 +60,7 @@ def environment(**changes: str) -> dict[str, str]:
         "PRODUCT_NAME": "Simulated",
         "SUPPORT": "",
         "ACCENT": "#0b5fff",
+        "ORIGIN_VERIFY": "",
         "LOGO": "",
         "APPROVAL_BINDING": "allowed",
         "REFRESH_POLICY": "always",

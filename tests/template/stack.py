@@ -61,14 +61,14 @@ def _deployed(parameters: tuple[tuple[str, str], ...]) -> Stack:
     return resolved(expanded(dict(parameters)), dict(parameters))
 
 
-def source() -> dict[str, Any]:
-    """Read template.yaml as it is written."""
-    return deepcopy(_written())
+def source(name: str = "template.yaml") -> dict[str, Any]:
+    """Read a template as it is written."""
+    return deepcopy(_written(name))
 
 
 @cache
-def _written() -> dict[str, Any]:
-    return load((ROOT / "template.yaml").read_text(encoding="utf-8"))
+def _written(name: str) -> dict[str, Any]:
+    return load((ROOT / name).read_text(encoding="utf-8"))
 
 
 def expanded(parameters: Mapping[str, str], document: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -86,7 +86,8 @@ def expanded(parameters: Mapping[str, str], document: Mapping[str, Any] | None =
 
 def resolved(document: Mapping[str, Any], parameters: Mapping[str, str]) -> Stack:
     """Decide the conditions and evaluate every function."""
-    known = PSEUDO | given(document["Parameters"], {**NEEDED, **parameters})
+    needed = {name: value for name, value in NEEDED.items() if name in document["Parameters"]}
+    known = PSEUDO | given(document["Parameters"], {**needed, **parameters})
     there: dict[str, Resource] = {}
 
     def named(logical_id: str, attribute: str) -> str:

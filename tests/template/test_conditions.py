@@ -14,8 +14,11 @@ from tests.template.stack import ROOT, Stack, deploy, expanded, resolved, source
 CERTIFICATE = "arn:aws:acm:eu-west-1:123456789012:certificate/0f0f"
 OTHER_KEY = "arn:aws:kms:eu-west-1:210987654321:key/1a1a"
 
+DIGEST = "0123456789abcdef" * 4
+
 CHOICES: Mapping[str, Mapping[str, str]] = {
-    "HasConnectDomain": {"ConnectDomain": "connect.example.com", "CertificateArn": CERTIFICATE},
+    "HasConnectDomain": {"ConnectDomain": "connect.example.com", "OriginVerify": DIGEST},
+    "HasRegionalDomain": {"ConnectDomain": "connect.example.com", "CertificateArn": CERTIFICATE},
     "HasBackendDomain": {"BackendDomain": "tokens.example.com", "CertificateArn": CERTIFICATE},
     "HasOtherSealKey": {"OtherSealKey": OTHER_KEY},
     "HasAlarmEmail": {"AlarmEmail": "on-call@example.com"},
@@ -95,7 +98,7 @@ def endpoint_disabled(stack: Stack, api: str) -> bool:
 @req("M03", "F13")
 @pytest.mark.parametrize(("api", "other"), [("Connect", "Backend"), ("Backend", "Connect")])
 def test_a_domain_of_one_s_own_is_the_only_way_to_its_api(api: str, other: str) -> None:
-    bare, chosen = deploy(), deploy(**CHOICES[f"Has{api}Domain"])
+    bare, chosen = deploy(), deploy(**CHOICES[{"Connect": "HasRegionalDomain", "Backend": "HasBackendDomain"}[api]])
 
     assert not endpoint_disabled(bare, f"{api}Api")
     assert f"{api}DomainName" not in bare.resources
@@ -115,6 +118,7 @@ def test_the_redirect_uris_and_the_function_that_opens_sessions_agree_on_the_add
     for chosen, address in (
         ({}, "<ConnectApi.ApiEndpoint>"),
         (CHOICES["HasConnectDomain"], "https://connect.example.com"),
+        (CHOICES["HasRegionalDomain"], "https://connect.example.com"),
     ):
         stack = deploy(**chosen)
         assert stack.the("SessionFunction")["Environment"]["Variables"]["CONNECT_URL"] == address
@@ -123,11 +127,32 @@ def test_the_redirect_uris_and_the_function_that_opens_sessions_agree_on_the_add
 
 
 def test_a_domain_without_a_certificate_is_refused_before_anything_is_made() -> None:
-    (rule,) = source()["Rules"].values()
+    rule = source()["Rules"]["DomainsHaveACertificate"]
 
-    for domain in ("ConnectDomain", "BackendDomain"):
-        assert {"Fn::Not": [{"Fn::Equals": [{"Ref": domain}, ""]}]} in rule["RuleCondition"]["Fn::Or"]
-    assert rule["Assertions"][0]["Assert"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "CertificateArn"}, ""]}]}
+    unwalled = {"Fn::Equals": [{"Ref": "OriginVerify"}, ""]}
+    assert rule["RuleCondition"] == {"Fn::Or": [{"Fn::And": [has("ConnectDomain"), unwalled]}, has("BackendDomain")]}
+    assert rule["Assertions"][0]["Assert"] == has("CertificateArn")
+
+
+def test_a_firewall_without_a_domain_is_refused_before_anything_is_made() -> None:
+    rule = source()["Rules"]["FirewallHasADomain"]
+
+    assert (rule["RuleCondition"], rule["Assertions"][0]["Assert"]) == (has("OriginVerify"), has("ConnectDomain"))
+
+
+def has(parameter: str) -> dict[str, Any]:
+    return {"Fn::Not": [{"Fn::Equals": [{"Ref": parameter}, ""]}]}
+
+
+@req("M03")
+def test_behind_a_firewall_the_domain_is_cloudfront_s_and_every_function_knows_its_digest() -> None:
+    stack = deploy(**CHOICES["HasConnectDomain"])
+
+    assert not endpoint_disabled(stack, "ConnectApi"), "it is where CloudFront asks"
+    assert "ConnectDomainName" not in stack.resources
+    assert {
+        each["Environment"]["Variables"]["ORIGIN_VERIFY"] for each in stack.of("AWS::Lambda::Function").values()
+    } == {DIGEST}
 
 
 @req("M04")

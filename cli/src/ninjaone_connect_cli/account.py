@@ -3,12 +3,15 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+import httpx
+
 from ninjaone_connect_cli.deployment import Deployment
 from ninjaone_connect_cli.finding import Check, Finding, bad, good, odd
 
 NAMESPACE = "NinjaOneConnect"
 """What the functions' figures are called; the module that writes them would bring its libraries along."""
 _PITR = "aws dynamodb update-continuous-backups --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true"
+FORBIDDEN = 403
 SMALL_ACCOUNT = 100
 """Concurrent executions of an account below which AWS refuses to reserve any."""
 
@@ -57,6 +60,20 @@ def listeners(deployment: Deployment) -> Iterator[Finding]:
         yield good("alarm mail", f"{len(found)} subscriptions")
 
 
+def firewall(deployment: Deployment) -> Iterator[Finding]:
+    """Whether nobody comes to the public API around CloudFront, where that stands in front of it."""
+    if not deployment.config.origin_verify:
+        yield good("firewall", "none is meant to be in front of the public API")
+        return
+    origin = deployment.outputs["Firewall"].partition(" Origin=")[2].partition(" ")[0]
+    answer = httpx.get(f"https://{origin}/", timeout=10, trust_env=False)
+    if answer.status_code == FORBIDDEN:
+        yield good("firewall", "nobody comes around it")
+    else:
+        todo = "Deploy the stack again: its functions lack the parameter OriginVerify."
+        yield bad("firewall", f"{origin} answers {answer.status_code} to who comes around it", todo)
+
+
 def table_settings(deployment: Deployment) -> Iterator[Finding]:
     """Whether the table can be brought back; a restored table has lost these settings."""
     dynamodb, table = deployment.aws("dynamodb"), deployment.config.connections_table
@@ -101,6 +118,7 @@ LOOKS = (
     Check("schedule", last_sweep),
     Check("alarms", alarms),
     Check("alarm mail", listeners),
+    Check("firewall", firewall),
     Check("undone", undone),
     Check("table", table_settings),
     Check("concurrency", concurrency),

@@ -17,6 +17,7 @@ _SUPPORT = re.compile(r"(|[^\s<>\"'@]{1,64}@[A-Za-z0-9.-]{1,190}|https://[^\s<>\
 _WEB_ADDRESS = re.compile(
     r"(https://[A-Za-z0-9.-]{1,253}|http://127\.0\.0\.1)(:[0-9]{1,5})?(/[A-Za-z0-9._~!$&()*+,;=:@%/-]*)?"
 )
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _TIMEOUT = re.compile(r"[0-9]{3}")
 _SERVICE = "ninjaone-connect"
 
@@ -30,6 +31,7 @@ class Config:
     service       the stack's name: what tells the log lines and figures of two deployments in one account apart
     verbose       whether what went well gets lines of its own: on Lambda only when the function's log level says so
     connect_url   where the public API is; only the function that opens sessions is told, the others find it there
+    origin_verify SHA-256 digests; a public request must bring the header X-Origin-Verify of one of them. Empty: none
     client_ids    region key → the operator's client app there; a region may be missing
     return_urls   return key → where a person is sent back to
     scopes        the most that a connect session may ask for; ``offline_access`` always joins
@@ -50,6 +52,7 @@ class Config:
     completion_queue: str
     rescue_bucket: str
     event_bus: str
+    origin_verify: tuple[str, ...]
     client_ids: Mapping[str, str]
     return_urls: Mapping[str, str]
     scopes: frozenset[str]
@@ -84,10 +87,11 @@ class Config:
             completion_queue=reader.take("COMPLETION_QUEUE", _text),
             rescue_bucket=reader.take("RESCUE_BUCKET", _text),
             event_bus=reader.take("EVENT_BUS", _text),
+            origin_verify=reader.take("ORIGIN_VERIFY", _listed(_DIGEST, "SHA-256 digests in lower-case hex")),
             client_ids=reader.take("CLIENT_IDS", _client_ids),
             return_urls=reader.take("RETURN_URLS", _return_urls),
             scopes=reader.take("SCOPES", _scopes),
-            branded_suffixes=reader.take("BRANDED_SUFFIXES", _suffixes),
+            branded_suffixes=reader.take("BRANDED_SUFFIXES", _listed(_SUFFIX, "domain suffixes such as rmmservice.eu")),
             product_name=reader.take("PRODUCT_NAME", _name),
             support=reader.take("SUPPORT", _matching(_SUPPORT, "a mail address or an https address, or empty")),
             accent=reader.take("ACCENT", _matching(_COLOUR, "a colour such as #0b5fff")),
@@ -186,11 +190,14 @@ def _scopes(value: str) -> frozenset[str]:
     return scopes
 
 
-def _suffixes(value: str) -> tuple[str, ...]:
-    suffixes = tuple(item.strip() for item in value.split(",") if item.strip())
-    if not all(_SUFFIX.fullmatch(suffix) for suffix in suffixes):
-        raise ValueError("domain suffixes such as rmmservice.eu, separated by commas")
-    return suffixes
+def _listed(pattern: re.Pattern[str], wanted: str) -> Callable[[str], tuple[str, ...]]:
+    def parse(value: str) -> tuple[str, ...]:
+        items = tuple(item.strip() for item in value.split(",") if item.strip())
+        if not all(pattern.fullmatch(item) for item in items):
+            raise ValueError(f"{wanted}, separated by commas")
+        return items
+
+    return parse
 
 
 def _refresh_timeout(value: str) -> Seconds:

@@ -16,6 +16,7 @@ BrokerError
 │   ├── NotActive               the connection was disconnected
 │   ├── NotApproved             the connection waits for its approval
 │   ├── NotPending              there is nothing to approve
+│   ├── OriginUnverified        the request went around the firewall
 │   └── TooManyRequests         slow down; says for how long
 ├── Gone                the customer: connect again
 │   ├── NeedsReauth             NinjaOne takes the refresh token no more; says why
@@ -192,6 +193,12 @@ class NotPending(Refused):
     """There is nothing to approve."""
 
     detail = "This connection does not wait for an approval."
+
+
+class OriginUnverified(Refused):
+    """The request went around the firewall."""
+
+    detail = "This address answers only what came through the operator's CloudFront distribution."
 
 
 class TooManyRequests(Refused):

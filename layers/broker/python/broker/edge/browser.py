@@ -29,6 +29,7 @@ _NOTICES: Mapping[type[BrokerError], Notice] = {
     errors.BindingMismatch: Notice.REFUSED_CALLBACK,
     errors.AnotherBrowser: Notice.ELSEWHERE_OPEN,
     errors.InvalidRequest: Notice.BAD_REQUEST,
+    errors.OriginUnverified: Notice.WAY_AROUND,
     errors.TooManyRequests: Notice.TOO_MANY,
     errors.Later: Notice.TRY_AGAIN_LATER,
     BrokerError: Notice.BROKEN,
@@ -50,6 +51,7 @@ def browser(view: View, *, warm: Warm, clean: bool = False) -> Entry[dict[str, o
     def work(broker: Broker, event: Event, _context: Context) -> dict[str, object]:
         request = Request.from_event(event)
         broker.log.about(session=session_named(request))
+        _verify_origin(broker.config, request)
         return view(broker, request).to_event()
 
     def failed(broker: Broker, event: Event, error: BrokerError) -> dict[str, object]:
@@ -60,6 +62,13 @@ def browser(view: View, *, warm: Warm, clean: bool = False) -> Entry[dict[str, o
         return (_without_cookie(answer, request) if isinstance(error, _OVER) else answer).to_event()
 
     return warmed(Entry(name, work, failed), warm)
+
+
+def _verify_origin(config: Config, request: Request) -> None:
+    """Refuse what went around the firewall, where there is one. Raises   OriginUnverified"""
+    expected = config.origin_verify
+    if expected and digest(request.headers.get("x-origin-verify", "")) not in expected:
+        raise errors.OriginUnverified
 
 
 def notice(broker: Broker, kind: Notice, *, reference: str = "") -> Response:

@@ -166,6 +166,7 @@ class Notice(Enum):
         "To protect you, it was ignored. Open the link from {product} again and use the button there.",
     )
     NOT_FOUND = (404, "There is no such page", "To connect NinjaOne, start in {product}.")
+    WAY_AROUND = (403, "This address is not for visitors", "To connect NinjaOne, start in {product}.")
     METHOD = (405, "This address can’t be used that way", "To connect NinjaOne, start in {product}.")
     TOO_MANY = (429, "Too many attempts", "Wait a minute, then start again in {product}.")
     TRY_AGAIN_LATER = (

@@ -34,6 +34,7 @@ _TURNS: dict[type[BrokerError], Turn] = {
     errors.NotActive: Turn(409, Level.INFO),
     errors.NotApproved: Turn(409, Level.INFO),
     errors.NotPending: Turn(409, Level.INFO),
+    errors.OriginUnverified: Turn(403, Level.INFO),
     errors.TooManyRequests: Turn(429, Level.WARNING),
     errors.Gone: Turn(409, Level.WARNING),
     errors.Declined: Turn(502, Level.ERROR),
