@@ -2,10 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from tests.model.provider import Mode
 from tests.model.replay import Entry, accepts
 from tests.simulation.history import Exchange, Ref
 from tests.simulation.scheduler import Process
@@ -13,7 +15,7 @@ from tests.simulation.scheduler import Process
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-MODES: Mapping[str, Any] = {
+MODES: Mapping[str, Mode] = {
     "rotate_strict": "strict",
     "rotate_grace": "grace",
     "static_same_token": "static",
@@ -113,9 +115,8 @@ class Trace:
         mode = MODES[self.world.ninjaone.switches.rotation]
         for ref, entries in sorted(self.entries.items()):
             trace = settled(entries)[:limit]
-            verdict = accepts(trace, mode=mode, unlogged=UNLOGGED)
-            if not verdict:
-                return f"{ref[1]}: {verdict.reason}"
+            if not _is_a_run(_anonymous(trace), mode):
+                return f"{ref[1]}: {accepts(trace, mode=mode, unlogged=UNLOGGED).reason}"
         return ""
 
     def _add(self, ref: Ref, process: Process, step: str, outcome: str, *, at: float = 0) -> None:
@@ -155,6 +156,17 @@ class Trace:
             return "unanswered"
         row = answer.get("Item", {})
         return "same" if self.leased.get((process, ref)) == (row.get("version"), row.get("fence")) else "moved"
+
+
+def _anonymous(trace: list[Entry]) -> tuple[Entry, ...]:
+    """Name invocations by the order in which they appear: many worlds differ in nothing else."""
+    names: dict[str, str] = {}
+    return tuple((names.setdefault(who, str(len(names))), step, outcome) for who, step, outcome in trace)
+
+
+@lru_cache(maxsize=4096)
+def _is_a_run(trace: tuple[Entry, ...], mode: Mode) -> bool:
+    return bool(accepts(trace, mode=mode, unlogged=UNLOGGED))
 
 
 def settled(entries: list[tuple[float, Entry]]) -> list[Entry]:

@@ -5,7 +5,7 @@ ConnectError
 │   ├── Refused             the caller: ask differently
 │   │   ├── InvalidRequest, ReturnNotListed, UnknownSession, UnknownConnection, SessionSpent, SessionInHand,
 │   │   └── SessionExpired, NotAuthorized, BindingMismatch, AnotherBrowser, AccountMismatch, NotActive, NotApproved,
-│   │       NotPending, TooManyRequests
+│   │       NotPending, OriginUnverified, TooManyRequests
 │   ├── Gone                the customer: connect again
 │   │   └── NeedsReauth, AccessDenied, CodeRefused
 │   ├── Declined            whoever registered the client app at NinjaOne
@@ -158,6 +158,10 @@ class NotApproved(Refused):
 
 class NotPending(Refused):
     """There is nothing to approve."""
+
+
+class OriginUnverified(Refused):
+    """The request went around the operator's firewall: only people's browsers meet this."""
 
 
 class TooManyRequests(Refused):

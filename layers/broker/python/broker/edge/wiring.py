@@ -293,7 +293,7 @@ def _client(service: str) -> Any:
         connect_timeout=2,
         read_timeout=5,
         retries={"mode": "standard", "max_attempts": 2},
-        max_pool_connections=64,
+        max_pool_connections=256,
         parameter_validation=False,
         user_agent="ninjaone-connect/1",  # botocore's own is put together anew for every call
     )
