@@ -44,6 +44,15 @@ def test_nothing_is_kept_and_all_but_the_host_is_passed_on() -> None:
     assert {"GET", "POST"} <= set(BEHAVIOUR["AllowedMethods"])
 
 
+def test_no_error_is_kept_for_whoever_asks_next() -> None:
+    """Each status that CloudFront keeps by itself, also where nothing else may be kept."""
+    kept = {each["ErrorCode"]: each for each in DISTRIBUTION["CustomErrorResponses"]}
+
+    assert kept.keys() == {400, 403, 404, 405, 414, 416, 500, 501, 502, 503, 504}
+    for each in kept.values():
+        assert each == {"ErrorCode": each["ErrorCode"], "ErrorCachingMinTTL": 0}, "the page is the API's own"
+
+
 @req("J01")
 def test_both_ways_are_tls_1_2_and_https_alone() -> None:
     (origin,) = DISTRIBUTION["Origins"]
@@ -82,6 +91,7 @@ def test_the_command_in_the_outputs_gives_every_parameter_that_has_no_default() 
     assert given.keys() == {name for name, each in declared.items() if "Default" not in each}
     assert given["Origin"] == "<ConnectApi>.execute-api.eu-west-1.amazonaws.com"
     assert "--region us-east-1" in command, "a firewall of CloudFront is made nowhere else"
+    assert "--stack-name local-eu-west-1-firewall" in command, "stacks of two regions may have one name"
 
 
 @pytest.mark.parametrize(
@@ -211,7 +221,7 @@ def test_every_name_that_a_second_firewall_would_want_as_well_has_its_stack_s_na
 
     names.append(STACK.the("Headers")["ResponseHeadersPolicyConfig"]["Name"])
     assert len(names) == 4
-    assert all("local" in name for name in names)
+    assert all(name == "<Distribution>" or "local" in name for name in names)
 
 
 def test_the_guide_has_its_steps() -> None:
