@@ -1,5 +1,6 @@
 """What surrounds the broker in a test: time by hand, AWS that fails when told to, NinjaOne, the lines written."""
 
+import copy
 import json
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -8,6 +9,7 @@ from typing import Any
 from urllib.parse import parse_qs, parse_qsl
 
 import httpx
+from botocore import xform_name
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from local.aws import Aws
@@ -229,6 +231,18 @@ class Trouble:
 
         self._hear(call, "before-call", before)
         self._hear(call, "after-call", after)
+
+    def done_twice(self, call: str, *, after: int = 0) -> None:
+        """Let AWS do it, lose its answer, and let botocore ask again by itself, as it does after a timeout."""
+        service, _, operation = call.partition(".")
+        left = [after]
+
+        def before(params: dict[str, Any], **_: Any) -> None:
+            left[0] -= 1
+            if left[0] == -1:
+                getattr(self.client(service), xform_name(operation))(**copy.deepcopy(params))
+
+        self._hear(call, "before-parameter-build", before)
 
     def watch(self, call: str) -> None:
         """Count a call in ``asked``."""

@@ -402,13 +402,36 @@ def test_with_approval_a_refusal_ends_here(journey: Journey, error: str, said: S
 # What goes wrong here -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("call", ["dynamodb.GetItem", "kms.GenerateDataKey", "dynamodb.UpdateItem"])
-def test_an_answer_that_can_not_be_kept_may_be_loaded_again(away: Away, trouble: Trouble, call: str) -> None:
-    trouble.never_done(call)
+@pytest.mark.parametrize(
+    ("call", "times"), [("dynamodb.GetItem", 1), ("kms.GenerateDataKey", 1), ("dynamodb.UpdateItem", 2)]
+)
+def test_an_answer_that_can_not_be_kept_may_be_loaded_again(
+    away: Away, trouble: Trouble, call: str, times: int
+) -> None:
+    trouble.never_done(call, times=times)
 
     with pytest.raises(Busy):
         away.back()
     assert away.back().location
+
+
+def test_a_code_that_was_parked_without_an_acknowledgement_brings_its_person_home(
+    away: Away, trouble: Trouble, sessions: Sessions
+) -> None:
+    trouble.reply_lost("dynamodb.UpdateItem")
+
+    home = away.back()
+
+    (ticket,) = parse_qs(urlsplit(home.location or "").query)["ticket"]
+    held = sessions.get(away.session.session)
+    assert held is not None
+    assert held.ticket == digest(ticket)
+
+
+def test_a_code_that_was_parked_by_a_repeated_request_brings_its_person_home(away: Away, trouble: Trouble) -> None:
+    trouble.done_twice("dynamodb.UpdateItem")
+
+    assert away.back().said is Said.AGREED
 
 
 def test_a_return_address_that_was_taken_off_the_list_leads_nowhere(away: Away, broker: Broker, config: Config) -> None:

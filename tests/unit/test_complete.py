@@ -420,5 +420,31 @@ def test_a_code_out_of_another_session_is_not_sent_again(journey: Journey, netwo
     assert "code.injected" in lines.names
 
 
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_step_by_a_repeated_request_is_taken_once_and_looks_like_no_attack(
+    journey: Journey, trouble: Trouble, lines: Lines, network: Network, number: int
+) -> None:
+    """To spend the code, and to remember it."""
+    home = journey.home()
+    trouble.watch("dynamodb.UpdateItem")
+    trouble.done_twice("dynamodb.UpdateItem", after=number)
+
+    hot, _profile = journey.complete(home)
+
+    assert hot.connection
+    assert len(network.tokens_asked) == 1
+    assert "code.injected" not in lines.names
+
+
+def test_two_that_spend_one_code_at_once_send_it_once(journey: Journey, trouble: Trouble, network: Network) -> None:
+    home = journey.home()
+    trouble.first("dynamodb.UpdateItem", lambda: journey.complete(home))
+
+    with pytest.raises(SessionSpent):
+        journey.complete(home)
+
+    assert len(network.tokens_asked) == 1
+
+
 def _code(query: str) -> str:
     return query.partition("code=")[2].partition("&")[0]

@@ -1,6 +1,7 @@
 """Leaving for NinjaOne: one browser, a few starts, one of the places that may be chosen."""
 
 import re
+from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -238,6 +239,29 @@ def test_another_app_may_be_entered_the_second_time(journey: Journey) -> None:
     leaving = journey.leave(opened, EU, client=Client("other-app", Secret("s"), own=True))
 
     assert address(leaving)["client_id"] == "other-app"
+
+
+def test_a_region_that_lost_its_client_app_keeps_nobody_out(
+    journey: Journey, config: Config, sessions: Sessions
+) -> None:
+    """The page was open while the operator took a region away; the others are still to be had."""
+    fewer = Broker(replace(config, client_ids={"us2": "client-us2"}), journey.broker.doors)
+    there = Journey(fewer, journey.ninjaone)
+    opened = there.open()
+
+    with pytest.raises(InvalidRequest) as refused:
+        there.leave(opened, EU)
+
+    assert [fault.field for fault in refused.value.faults] == ["region"]
+    assert stored(sessions, opened).starts == 0
+    assert there.leave(opened, Place("us2", "us2.ninjarmm.com")).location.startswith("https://us2.ninjarmm.com/")
+
+
+def test_a_start_by_a_repeated_request_is_a_start(journey: Journey, trouble: Trouble) -> None:
+    opened = journey.open()
+    trouble.done_twice("dynamodb.UpdateItem")
+
+    assert journey.leave(opened, EU).location
 
 
 @pytest.mark.parametrize(

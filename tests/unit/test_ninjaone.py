@@ -285,5 +285,4 @@ def test_a_lifetime_is_kept_between_a_minute_and_a_day(said: object, life: int) 
 )
 def test_a_wait_is_believed_up_to_an_hour(said: str, wait: int | None) -> None:
     assert classify(reply(429, HTML, retry_after=said), SENT).retry_after == wait
-    assert classify(reply(503, HTML, retry_after=said), SENT).retry_after == wait
     assert classify(reply(404, HTML, retry_after=said), SENT).retry_after == wait

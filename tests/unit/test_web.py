@@ -96,6 +96,22 @@ def test_a_request_by_get_carries_the_headers_it_is_given(clock: Clock) -> None:
     assert requests[0].extensions["timeout"] == {"connect": 3, "read": 3, "write": 3, "pool": 3}
 
 
+def test_what_one_answer_sets_goes_to_nobody(clock: Clock) -> None:
+    """One client asks for many customers, one after the other."""
+    requests: list[httpx.Request] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        return httpx.Response(200, headers={"Set-Cookie": "JSESSIONID=acme; Path=/"}, stream=Chunks(b"{}"))
+
+    with Web(lambda: httpx.MockTransport(handler), clock) as web:
+        for _ in range(2):
+            web.post(URL, FORM, timeout=Seconds(65))
+        web.get(URL, timeout=Seconds(3))
+
+    assert [request.headers.get("cookie") for request in requests] == [None, None, None]
+
+
 def test_a_connection_must_stand_within_five_seconds_and_an_answer_begin_within_the_rest(there: There) -> None:
     there.post(lambda _: httpx.Response(200, stream=Chunks()))
 

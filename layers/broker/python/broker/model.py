@@ -144,7 +144,7 @@ class Hot:
     fence       how many leases were taken; a fencing token
     lease_until, attempt   the write-ahead intent of the refresh that may be in flight
     strikes, struck_at     dead verdicts on this version, and when the last one was counted
-    sent_at     when the held tokens were asked for
+    sent_at     when the held tokens were asked for; of a new connection, when they were stored
     tried_at    when the last refresh took its lease
     epoch       the restore epoch under which the row may be presented
     access, refresh        sealed; absent once disconnected

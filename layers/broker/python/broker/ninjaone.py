@@ -153,7 +153,7 @@ def classify(answer: oauth.Answer, sent_at: Instant) -> Outcome:
     if answer.status == 429:
         return Outcome(Meaning.THROTTLED, "throttled", retry_after=_retry_after(answer))
     if answer.status >= 500 or answer.status < 400 or answer.status == 408:
-        return Outcome(Meaning.AMBIGUOUS, f"status_{answer.status}", retry_after=_retry_after(answer))
+        return Outcome(Meaning.AMBIGUOUS, f"status_{answer.status}")
     return _refusal(answer)
 
 

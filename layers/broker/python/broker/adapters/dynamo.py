@@ -6,10 +6,14 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from broker.adapters.clock import Clock
 from broker.adapters.rows import Item, value
 from broker.errors import Busy
 
 T = TypeVar("T")
+
+AGAIN = 0.2
+"""Seconds before a write without an acknowledgement is tried again."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,15 @@ def asked(call: Callable[[], T]) -> T:
         return call()
     except (ClientError, BotoCoreError):
         raise Busy("The store does not answer for now.") from None
+
+
+def once_more(write: Callable[[], T], clock: Clock) -> T:
+    """Try a write again when no acknowledgement came; it must know what it did itself. Raises   Busy"""
+    try:
+        return write()
+    except Busy:
+        clock.sleep(AGAIN)
+    return write()
 
 
 def written(client: Any, table: str, key: Item, write: Write) -> Item | Refusal:

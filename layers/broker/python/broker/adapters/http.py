@@ -1,6 +1,7 @@
 """Requests to NinjaOne: one attempt, bounded in time and size, no redirects. The sockets are in ``sockets``."""
 
 from collections.abc import Callable, Mapping
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Self
 
@@ -19,6 +20,10 @@ USER_AGENT = "ninjaone-connect/1 (OAuth connection broker)"
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
 
+_NO_COOKIES = DefaultCookiePolicy(allowed_domains=[])
+"""One client asks for many customers: what an answer to one of them sets goes to nobody."""
+
+
 class Web:
     """A client for one invocation and one thread; close it when the work is done."""
 
@@ -28,6 +33,7 @@ class Web:
             transport=transport(),
             follow_redirects=False,
             trust_env=False,
+            cookies=CookieJar(_NO_COOKIES),
             headers={"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "identity"},
         )
 

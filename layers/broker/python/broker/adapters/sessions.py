@@ -30,6 +30,7 @@ _STARTS_LEFT = "#starts < :most"
 _FAILURES_LEFT = "#failures < :most"
 _PLACE_OPEN = "attribute_not_exists(#fixed_place) OR #host = :host_wanted"
 _CLIENT_KNOWN = "attribute_exists(#client) OR #own = :own"
+_CLIENT_HELD = "attribute_exists(#client) AND #own <> :own"
 _CLIENT_OPEN = "#own = :own AND attribute_not_exists(#fixed_client)"
 _STATE_HELD = "#stage = :started AND #state = :state_held AND #flow_expires_at > :now"
 _CODE_FRESH = "#stage = :authorized AND #code_expires_at > :now"
@@ -41,6 +42,7 @@ class Start:
 
     cookie_held   SHA-256 of the cookie that the browser brought, or of nothing
     client   the customer's own client app as entered just now, else None
+    offered  the operator has a client app there
     """
 
     state: str
@@ -51,6 +53,7 @@ class Start:
     place: Place
     client_id: str
     client: bytes | None
+    offered: bool
 
 
 class Sessions:
@@ -78,7 +81,7 @@ class Sessions:
     def start(self, session: SessionId, start: Start, now: Instant) -> Session | Refusal:
         """Let one browser leave for NinjaOne; a new state makes the old one worthless."""
         clauses = [_LIVE, _STARTABLE, _SAME_BROWSER, _STARTS_LEFT, _PLACE_OPEN]
-        clauses.append(_CLIENT_OPEN if start.client else _CLIENT_KNOWN)
+        clauses.append(_CLIENT_OPEN if start.client else _CLIENT_KNOWN if start.offered else _CLIENT_HELD)
         given = {
             "now": now,
             "created": Stage.CREATED.value,
@@ -100,7 +103,7 @@ class Sessions:
             **({"client_id": start.client_id} if start.client_id else {}),
             **({"client": start.client} if start.client else {}),
         }
-        return self._write(session, Write.of(*clauses, given=given, set=change, add={"starts": 1}))
+        return self._write(session, Write.of(*clauses, given=given, set=change, add={"starts": 1}), mark="state")
 
     def miss(self, session: SessionId, cookie_held: str, now: Instant) -> Session | Refusal:
         """Count a form or callback of the session's own browser that was wrong, while the session survives that.
@@ -128,29 +131,33 @@ class Sessions:
             "authorized_at": now,
             "ticket": ticket,
         }
-        return self._redeem(session, state, now, change)
+        given = {"now": now, "started": Stage.STARTED.value, "state_held": state}
+        return self._write(session, Write.of(_STATE_HELD, given=given, set=change, remove=("state",)), mark="ticket")
 
     def deny(self, session: SessionId, *, state: str, now: Instant) -> Session | Refusal:
         """Redeem the state of a person who came back without a code; their browser forgets its cookie too."""
-        return self._redeem(session, state, now, {"stage": Stage.DENIED.value}, "cookie")
-
-    def _redeem(
-        self, session: SessionId, state: str, now: Instant, change: dict[str, Any], *gone: str
-    ) -> Session | Refusal:
         given = {"now": now, "started": Stage.STARTED.value, "state_held": state}
-        return self._write(session, Write.of(_STATE_HELD, given=given, set=change, remove=("state", *gone)))
+        change = {"stage": Stage.DENIED.value}
+        return self._write(session, Write.of(_STATE_HELD, given=given, set=change, remove=("state", "cookie")))
 
-    def spend(self, session: SessionId, now: Instant) -> Session | Refusal:
-        """Take the parked code out, once: whoever gets it here is the only one to send it."""
+    def spend(self, session: SessionId, attempt: str, now: Instant) -> Session | Refusal:
+        """Take the parked code out, once: whoever is told so here is the only one to send it.
+
+        attempt   random, and new for each who tries
+        """
         given = {"now": now, "authorized": Stage.AUTHORIZED.value}
-        change = {"stage": Stage.EXCHANGING.value}
-        return self._write(session, Write.of(_CODE_FRESH, given=given, set=change, remove=("code", "verifier")))
+        change = {"stage": Stage.EXCHANGING.value, "attempt": attempt}
+        return self._write(
+            session, Write.of(_CODE_FRESH, given=given, set=change, remove=("code", "verifier")), mark="attempt"
+        )
 
-    def is_first_use(self, code: str, now: Instant) -> bool:
-        """Remember a code by its SHA-256; False when it was sent before, in whichever session. Raises   Busy"""
-        write = Write.of("attribute_not_exists(#session)", set={"expires_at": now + CODE_REMEMBERED})
+    def is_first_use(self, code: str, session: SessionId, now: Instant) -> bool:
+        """Remember a code by its SHA-256; False when another session sent it before. Raises   Busy"""
+        change = {"expires_at": now + CODE_REMEMBERED, "sent_by": session}
         key = {"session": {"S": f"code_{code}"}}
-        return not isinstance(written(self._dynamodb, self._table, key, write), Refusal)
+        write = Write.of("attribute_not_exists(#session)", set=change)
+        found = written(self._dynamodb, self._table, key, write)
+        return not isinstance(found, Refusal) or _is_own(found, write, "sent_by")
 
     def fail(self, session: SessionId) -> None:
         """Note that the exchange came to nothing; should the note be lost, the session is spent all the same."""
@@ -161,9 +168,19 @@ class Sessions:
         except Busy:
             return
 
-    def _write(self, session: SessionId, write: Write) -> Session | Refusal:
+    def _write(self, session: SessionId, write: Write, *, mark: str = "") -> Session | Refusal:
+        """Take a step. Who finds it taken under their own mark took it: the answer was lost, and botocore asked again.
+
+        mark   an attribute that nobody else would have set to the same
+        """
         found = written(self._dynamodb, self._table, _key(session), write)
-        return found if isinstance(found, Refusal) else rows.session(found)
+        if isinstance(found, Refusal):
+            return rows.session(found.found) if found.found and _is_own(found, write, mark) else found
+        return rows.session(found)
+
+
+def _is_own(refusal: Refusal, write: Write, mark: str) -> bool:
+    return bool(refusal.found and mark and refusal.found.get(mark) == {"S": write.set[mark]})
 
 
 def finish(table: str, session: SessionId, connection: str) -> dict[str, Any]:

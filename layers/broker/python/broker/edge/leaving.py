@@ -77,8 +77,8 @@ def cookie_held(request: Request, session: SessionId) -> Secret | None:
 def host_problem(broker: Broker, request: Request, leaving: Leaving, *, typed: Mapping[str, str]) -> Response:
     """Answer with the connect page and what the chosen host said; the browser keeps its cookie to try again."""
     session = leaving.session
-    known = leaving.check is HostCheck.UNREACHABLE
-    problem = HostProblem.UNREACHABLE if known else HostProblem.UNKNOWN_CLIENT
+    unreachable = leaving.check is HostCheck.UNREACHABLE
+    problem = HostProblem.UNREACHABLE if unreachable else HostProblem.UNKNOWN_CLIENT
     view = view_of(broker.config, session, (), typed)
     response = page_response(
         pages.host_problem(brand(broker.config), view, problem, session.place.host if session.place else "")

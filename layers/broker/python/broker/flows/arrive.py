@@ -4,11 +4,12 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from urllib.parse import urlencode
 
 from broker import ninjaone, oauth, policy
 from broker.adapters.clock import Clock, Entropy, instant, random_secret
-from broker.adapters.dynamo import Refusal
+from broker.adapters.dynamo import Refusal, once_more
 from broker.adapters.log import Level, Log
 from broker.adapters.queues import Queue
 from broker.adapters.seal import Seal, code_spot
@@ -127,14 +128,12 @@ class Arrive:
         """Keep the code, sealed, for the seconds until the backend completes."""
         now, ticket_held = instant(self._clock), digest(ticket.reveal())
         key = self._seal.key(Purpose.CODE)
-        found = self._sessions.authorize(
-            session.session,
-            state=session.state,
-            code=self._seal.seal(key, reply.code, code_spot(session, ticket_held)),
-            code_expires_at=Instant(now + policy.CODE_LIFE),
-            ticket=ticket_held,
-            now=now,
-        )
+        code = self._seal.seal(key, reply.code, code_spot(session, ticket_held))
+        parked = partial(
+            self._sessions.authorize, session.session, state=session.state, code=code,
+            code_expires_at=Instant(now + policy.CODE_LIFE), ticket=ticket_held, now=now,
+        )  # fmt: skip
+        found = once_more(parked, self._clock)
         if isinstance(found, Refusal):
             raise SessionSpent
         self._log.event("session.authorized", session=session.session)

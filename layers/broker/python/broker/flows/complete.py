@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from broker import oauth, policy
-from broker.adapters.clock import Clock, Entropy, instant, new_connection_id
+from broker.adapters.clock import Clock, Entropy, instant, new_connection_id, random_secret
 from broker.adapters.connections import Connections, Ref
 from broker.adapters.credentials import Credentials
 from broker.adapters.dynamo import Refusal
@@ -133,7 +133,8 @@ class Complete:
         epoch = self._active_epoch()
         purposes = (Purpose.ACCESS, Purpose.REFRESH, *([Purpose.CLIENT] if client.own else []))
         keys = {purpose: self._seal.key(purpose) for purpose in purposes}
-        if isinstance(self._sessions.spend(session.session, instant(self._clock)), Refusal):
+        attempt = random_secret(self._entropy).reveal()
+        if isinstance(self._sessions.spend(session.session, attempt, instant(self._clock)), Refusal):
             raise SessionSpent
         try:
             self._check_code(session, code)
@@ -150,7 +151,7 @@ class Complete:
 
     def _check_code(self, session: Session, code: Secret) -> None:
         """Refuse a code that was sent before: sent twice, NinjaOne may end what it gave for it (RFC 6749 §4.1.2)."""
-        if not self._sessions.is_first_use(digest(code.reveal()), instant(self._clock)):
+        if not self._sessions.is_first_use(digest(code.reveal()), session.session, instant(self._clock)):
             self._log.event("code.injected", Level.ERROR, session=session.session)
             raise SessionSpent
 
@@ -250,7 +251,7 @@ class Complete:
 
 
 def _proved(session: Session, proof: Proof) -> bool:
-    """Check all four, whichever fails first, in the same time."""
+    """Check that session, tenant and person belong together; what is secret takes the same time, whichever fails."""
     return (
         session.tenant == proof.tenant
         and session.binding is Binding.SESSION

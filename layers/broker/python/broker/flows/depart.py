@@ -6,7 +6,7 @@ from enum import Enum
 
 from broker import ninjaone, oauth, policy
 from broker.adapters.clock import Clock, Entropy, instant, random_secret
-from broker.adapters.dynamo import Refusal
+from broker.adapters.dynamo import Refusal, once_more
 from broker.adapters.http import Web
 from broker.adapters.log import Level, Log
 from broker.adapters.rows import session as read_session
@@ -16,7 +16,6 @@ from broker.config import Config
 from broker.errors import (
     AnotherBrowser,
     BrokerError,
-    Busy,
     Fault,
     InvalidRequest,
     SessionExpired,
@@ -26,9 +25,6 @@ from broker.errors import (
 )
 from broker.model import Client, Instant, Place, Purpose, Session, SessionId, Stage, digest
 from broker.secret import Secret
-
-AGAIN = 0.2
-"""Seconds before a write without an acknowledgement is tried again: the browser must get its cookie."""
 
 
 @dataclass(frozen=True)
@@ -104,29 +100,19 @@ class Depart:
     def __call__(self, departure: Departure) -> Leaving:
         """Take one start of the session and give the address at NinjaOne.
 
-        Order   the keys, the one conditional write, the host check, the address
+        Order    the keys, the one conditional write (again, if its answer is lost), the host check, the address
         Raises   UnknownSession, SessionExpired, SessionSpent, AnotherBrowser, TooManyRequests, InvalidRequest, Busy
         Source   RFC 6749 §4.1.1, RFC 7636 §4, RFC 9700 §2.1
         """
         drawn, now = self._draw(departure.session), instant(self._clock)
-        found = self._started(departure.session, self._start(departure, drawn, now), now)
+        start = self._start(departure, drawn, now)
+        found = once_more(lambda: self._sessions.start(departure.session, start, now), self._clock)
         if isinstance(found, Refusal):
             raise self._why(found, departure, now)
         location = self._location(found, departure.place, drawn)
         check = self._check(found, departure.place) if departure.check_host else HostCheck.KNOWN
         self._log.event("session.started", session=found.session, region=departure.place.region, check=check.value)
         return Leaving(found, location, drawn.cookie, check)
-
-    def _started(self, session: SessionId, start: Start, now: Instant) -> Session | Refusal:
-        """Start once more when no acknowledgement came; a start that was done shows by its state."""
-        try:
-            return self._sessions.start(session, start, now)
-        except Busy:
-            self._clock.sleep(AGAIN)
-        found = self._sessions.start(session, start, now)
-        if isinstance(found, Refusal) and found.found and found.found.get("state") == {"S": start.state}:
-            return read_session(found.found)
-        return found
 
     def miss(self, session: SessionId, cookie: Secret | None) -> Session:
         """Count a form that can't be used, and give the session to show it again.
@@ -153,6 +139,7 @@ class Depart:
             place=departure.place,
             client_id=client.id if client else "",
             client=self._seal.seal(self._seal.key(Purpose.CLIENT), client.secret, spot) if client else None,
+            offered=departure.place.region in self._config.client_ids,
         )
 
     def _draw(self, session: SessionId) -> Drawn:
@@ -163,18 +150,12 @@ class Depart:
     def _location(self, session: Session, place: Place, drawn: Drawn) -> str:
         return oauth.authorization_url(
             ninjaone.authorize_endpoint(place),
-            client_id=self._client_id(session, place),
+            client_id=session.client_id if session.own else self._config.client_ids[place.region],
             redirect_uri=session.redirect_uri(place.region),
             scope=ninjaone.scope_text(session.scope),
             state=drawn.state.reveal(),
             code_challenge=oauth.challenge(drawn.verifier),
         )
-
-    def _client_id(self, session: Session, place: Place) -> str:
-        client_id = session.client_id if session.own else self._config.client_ids.get(place.region, "")
-        if not client_id:
-            raise InvalidRequest(Fault("region", "Choose one of the regions offered."))
-        return client_id
 
     def _check(self, session: Session, place: Place) -> HostCheck:
         """Ask as a browser without a session would: NinjaOne answers 404 to a client app it does not know.
@@ -198,6 +179,8 @@ class Depart:
             return TooManyRequests()
         if found.fixed_place and found.place and found.place.host != departure.place.host:
             return InvalidRequest(Fault("region", "This link is for another region."))
+        if not found.own and departure.client is None:
+            return InvalidRequest(Fault("region", "Choose one of the regions offered."))
         return InvalidRequest(Fault("client_id", "Enter the client id and secret of your client app."))
 
     def _elsewhere(self, refusal: Refusal, cookie: Secret | None) -> AnotherBrowser | None:
