@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
+from broker import policy
 from broker.adapters.brakes import Brake, Brakes, app_brake, host_brake
 from broker.adapters.connections import Connections, Ref
 from broker.config import Config
@@ -294,7 +295,7 @@ def test_a_store_that_refuses_ends_nothing_and_revokes_nothing(
     broker: Broker, made: tuple[Hot, Profile], connections: Connections, trouble: Trouble, network: Network
 ) -> None:
     """Revoked there and still held here would be a connection that lies about itself."""
-    trouble.never_done("dynamodb.UpdateItem")
+    trouble.never_done("dynamodb.UpdateItem", times=2)
 
     with pytest.raises(Busy):
         broker.disconnect(ref(made[0]))
@@ -314,6 +315,107 @@ def test_a_client_secret_that_can_not_be_dropped_now_does_not_keep_the_token_ali
 
     assert revoked
     assert len(lines.named("client.not_forgotten")) == 1
+
+
+@req("I06")
+@pytest.mark.parametrize("never", [0, 1])
+def test_an_end_whose_acknowledgement_was_lost_is_known_as_done(
+    journey: Journey, broker: Broker, connections: Connections, network: Network, trouble: Trouble, never: int
+) -> None:
+    hot, _ = journey.connect(own=True, client=OWN)
+    trouble.never_done("dynamodb.UpdateItem", times=never)
+    trouble.reply_lost("dynamodb.UpdateItem", times=1 - never)
+
+    ended, _, revoked = broker.disconnect(ref(hot))
+
+    assert revoked
+    assert connections.hot(ref(hot)) == ended
+    assert ended.version == hot.version + 1
+    assert is_forgotten(connections, hot)
+
+
+def test_an_end_that_overtook_a_lease_and_was_not_acknowledged_is_known_as_done(
+    broker: Broker, made: tuple[Hot, Profile], connections: Connections, trouble: Trouble
+) -> None:
+    until, ended = Instant(START + 250), Instant(START - 10)
+    trouble.reply_lost("dynamodb.UpdateItem", only=lambda body: ":disconnected" in str(body))
+    trouble.first(
+        "dynamodb.UpdateItem",
+        lambda: connections.lease(made[0], attempt="x", now=Instant(START), until=until, ended=ended),
+    )
+
+    assert broker.disconnect(ref(made[0]))[2]
+
+
+@req("I06")
+def test_an_end_that_was_never_acknowledged_is_finished_by_the_next_call(
+    journey: Journey, broker: Broker, connections: Connections, trouble: Trouble, clock: Clock
+) -> None:
+    hot, _ = journey.connect(own=True, client=OWN)
+    trouble.reply_lost("dynamodb.UpdateItem", times=2)
+    with pytest.raises(Busy):
+        broker.disconnect(ref(hot))
+    assert not is_forgotten(connections, hot)
+
+    clock.advance(60)
+    with pytest.raises(NotActive):
+        broker.disconnect(ref(hot))
+
+    assert is_forgotten(connections, hot)
+
+
+def test_asking_again_keeps_an_ended_connection_no_longer(
+    journey: Journey, broker: Broker, aws: Aws, config: Config, clock: Clock
+) -> None:
+    hot, _ = journey.connect()
+    broker.disconnect(ref(hot))
+
+    clock.advance(60)
+    with pytest.raises(NotActive):
+        broker.disconnect(ref(hot))
+
+    key = {"tenant": {"S": hot.tenant}}
+    names = (hot.connection, f"{hot.connection}#profile")
+    found = [
+        aws.client("dynamodb").get_item(TableName=config.connections_table, Key=key | {"connection": {"S": name}})
+        for name in names
+    ]
+    assert {each["Item"]["forget_at"]["N"] for each in found} == {str(START + policy.ENDED_KEPT)}
+
+
+def is_forgotten(connections: Connections, hot: Hot) -> bool:
+    """Say whether the client secret of a customer's own app is gone."""
+    found = connections.profile(ref(hot))
+    assert found is not None
+    return found.client is None
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_a_connection_that_another_call_ends_first_is_not_ended_twice(
+    broker: Broker,
+    made: tuple[Hot, Profile],
+    connections: Connections,
+    trouble: Trouble,
+    network: Network,
+    aws: Aws,
+    config: Config,
+    is_gone: bool,
+) -> None:
+    key = {"tenant": {"S": TENANT}, "connection": {"S": made[0].connection}}
+    table = config.connections_table
+    trouble.first(
+        "dynamodb.UpdateItem",
+        lambda: (
+            aws.client("dynamodb").delete_item(TableName=table, Key=key)
+            if is_gone
+            else connections.disconnect(made[0], Instant(START - 1))
+        ),
+    )
+
+    with pytest.raises(Busy):
+        broker.disconnect(ref(made[0]))
+
+    assert network.requests == []
 
 
 def test_a_connection_that_was_made_anew_meanwhile_stays(

@@ -212,9 +212,9 @@ class Connections:
         )
         return self._update(seen, write)
 
-    def forget_client(self, ref: Ref, now: Instant) -> None:
+    def forget_client(self, ref: Ref, ended_at: Instant) -> None:
         """Drop the sealed client secret of a connection that is no more; the rest of it goes in its time."""
-        forget = {"forget_at": now + policy.ENDED_KEPT}
+        forget = {"forget_at": ended_at + policy.ENDED_KEPT}
         write = Write.of("attribute_exists(#tenant)", set=forget, remove=("client",))
         written(self._dynamodb, self._table, rows.key(ref.tenant, ref.connection + rows.PROFILE), write)
 

@@ -6,12 +6,12 @@ from broker import ninjaone, oauth
 from broker.adapters.clock import Clock, instant
 from broker.adapters.connections import Connections, Ref
 from broker.adapters.credentials import Credentials
-from broker.adapters.dynamo import Refusal
 from broker.adapters.http import Web
 from broker.adapters.log import Level, Log
+from broker.adapters.rows import hot as read_hot
 from broker.adapters.seal import Seal, connection_spot
 from broker.errors import BrokerError, Busy, NotActive, UnknownConnection
-from broker.model import Client, Hot, Profile, Purpose, Seconds, Status
+from broker.model import Client, Hot, Instant, Profile, Purpose, Seconds, Status
 from broker.secret import Secret
 
 REVOKE_TIMEOUT = Seconds(5)
@@ -43,25 +43,43 @@ class Disconnect:
         seen, profile = self._connections.hot(ref), self._connections.profile(ref)
         if seen is None or profile is None:
             raise UnknownConnection
+        if seen.status is Status.DISCONNECTED:  # perhaps by a call that nobody heard the end of
+            self._forget_client(seen)
+            raise NotActive
         revocation = self._revocation(seen, profile)
-        ended = self._connections.disconnect(seen, instant(self._clock))
-        if isinstance(ended, Refusal):  # ended before, or made anew by a reconnect this very moment
-            raise NotActive if seen.status is Status.DISCONNECTED else Busy
+        ended = self._end(seen, instant(self._clock))
         revoked = revocation is not None and self._revoke(seen, *revocation)
-        self._forget_client(ref)
+        self._forget_client(ended)
         self._log.event("connection.disconnected", tenant=ref.tenant, connection=ref.connection, revoked=int(revoked))
         return ended, profile, revoked
 
-    def _forget_client(self, ref: Ref) -> None:
-        """Drop the customer's client secret; should that fail, it is of no use without the tokens."""
+    def _end(self, seen: Hot, now: Instant) -> Hot:
+        """Forget the tokens; a lost acknowledgement shows by the instant in the row.
+
+        Raises   Busy: not done or not heard of, twice; or this very moment ended by another or made anew by a reconnect
+        """
         try:
-            self._connections.forget_client(ref, instant(self._clock))
+            ended = self._connections.disconnect(seen, now)
+        except Busy:
+            ended = self._connections.disconnect(seen, now)
+        if isinstance(ended, Hot):
+            return ended
+        found = read_hot(ended.found) if ended.found else None
+        if found is None or (found.status, found.ended_at) != (Status.DISCONNECTED, now):
+            raise Busy
+        return found
+
+    def _forget_client(self, ended: Hot) -> None:
+        """Drop the customer's client secret; should that fail, it is of no use without the tokens."""
+        ref = Ref(ended.tenant, ended.connection)
+        try:
+            self._connections.forget_client(ref, ended.ended_at or instant(self._clock))
         except Busy:
             self._log.event("client.not_forgotten", Level.WARNING, tenant=ref.tenant, connection=ref.connection)
 
     def _revocation(self, seen: Hot, profile: Profile) -> tuple[Client, Secret] | None:
         """Get what a revocation takes; a connection must end even when that can't be had."""
-        if seen.refresh is None or seen.status is Status.DISCONNECTED:
+        if seen.refresh is None:
             return None
         try:
             spot = connection_spot(seen.tenant, seen.connection, seen.version)
