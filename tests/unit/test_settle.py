@@ -439,7 +439,26 @@ def test_a_scope_withdrawn_earlier_is_not_why_a_token_died(
         refreshing.when_due(hot)
 
     row = refreshing.row(hot)
-    assert (row.reason, row.ended_at) == (Reason.REVOKED, hot.sent_at)
+    assert (row.reason, row.ended_at) == (Reason.REVOKED, refreshing.clock.now())
+
+
+def test_a_scope_withdrawn_long_ago_does_not_shorten_the_days_in_which_a_dead_token_is_tried(
+    refreshing: Refreshing, hot: Hot, connections: Connections
+) -> None:
+    """Its token worked all the while, so it is dead since today only."""
+    long_ago = hot.sent_at - 31 * DAY
+    connections.settle(hot, {"status": "needs_reauth", "reason": "scope_withdrawn", "ended_at": long_ago}, ())
+    refreshing.revoke(hot)
+
+    for _ in range(2):
+        refreshing.when_due(hot)
+
+    row = refreshing.row(hot)
+    assert (row.reason, row.refresh) == (Reason.REVOKED, hot.refresh)
+    assert DAY <= due_in(refreshing, hot) < DAY + 16
+    refreshing.clock.advance(29 * DAY)
+    refreshing.when_due(hot)
+    assert refreshing.row(hot).refresh is not None
 
 
 # Notes that are lost --------------------------------------------------------------------------------------------------

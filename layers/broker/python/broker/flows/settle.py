@@ -129,7 +129,8 @@ class Settle:
     def _give_up(self, held: Hot, strikes: int, shift: Shift) -> None:
         """The customer's turn. The tokens stay sealed and are tried daily: NinjaOne's mistakes heal."""
         now = shift.now()
-        if held.status is Status.NEEDS_REAUTH and held.ended_at and now - held.ended_at >= policy.PROBE_FOR:
+        ended_at = held.ended_at if held.reason is not Reason.SCOPE_WITHDRAWN else None  # the token was good until now
+        if held.status is Status.NEEDS_REAUTH and ended_at and now - ended_at >= policy.PROBE_FOR:
             self._note(held, {}, (*_FREE, "access", "refresh", "refresh_at", "due_shard"))
             self._log.event("connection.forgotten", tenant=held.tenant, connection=held.connection)
             return
@@ -137,7 +138,7 @@ class Settle:
         change = {
             "status": Status.NEEDS_REAUTH.value,
             "reason": reason.value,
-            "ended_at": held.ended_at or now,
+            "ended_at": ended_at or now,
             "strikes": strikes,
             "struck_at": now,
             **self._due(Instant(now + policy.PROBE_EVERY)),
