@@ -14,11 +14,11 @@ from broker.adapters.rescue import Rescue, Rescued
 from broker.adapters.seal import Seal, connection_spot
 from broker.config import Config
 from broker.edge.wiring import Broker
-from broker.model import Hot, Instant, Purpose, Reason, Status
+from broker.model import Client, Hot, Instant, Purpose, Reason, Status
 from broker.secret import Secret
 from local.aws import Aws
 from local.ninjaone.faults import Fault
-from local.ninjaone.seed import OPERATOR_APPS
+from local.ninjaone.seed import CUSTOMER_APPS, OPERATOR_APPS
 from tests.requirements import req
 from tests.unit.journey import Journey, ref
 from tests.unit.refreshing import Refreshing
@@ -26,6 +26,7 @@ from tests.unit.surroundings import Clock, Lines, Network, Trouble
 
 DAY = 86_400
 APP = OPERATOR_APPS["eu"].client_id
+OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_secret), own=True)
 
 
 @pytest.fixture
@@ -260,6 +261,115 @@ def test_an_adoption_into_a_connection_that_ended_meanwhile_does_nothing(
 
     row = refreshing.row(hot)
     assert (row.status, row.refresh) == (Status.DISCONNECTED, None)
+
+
+def put_and_end(refreshing: Refreshing, hot: Hot, rescue: Rescue, broker: Broker, sealed: Rescued) -> None:
+    """Let a connection end while its tokens wait in the rescue store, and NinjaOne not hear of its end."""
+    rescue.put(ref(hot), 1, sealed)
+    refreshing.ninjaone.switches.update({"revoke": "405"})
+    broker.disconnect(ref(hot))
+    refreshing.ninjaone.switches.update({"revoke": "200"})
+
+
+@req("I06")
+def test_what_waits_for_a_connection_that_ended_is_revoked_and_dropped(
+    refreshing: Refreshing, hot: Hot, rescue: Rescue, seal: Seal, network: Network, broker: Broker
+) -> None:
+    put_and_end(refreshing, hot, rescue, broker, rescued(refreshing, hot, seal))
+    ended, (grant,) = refreshing.row(hot), refreshing.ninjaone.oracle.grants()
+    live = refreshing.ninjaone.oracle.live_refresh_token(grant.id)
+    network.requests.clear()
+
+    refreshing.order(hot, why=Why.RESCUE)
+
+    assert [each.url.path for each in network.requests] == ["/ws/oauth/revoke"]
+    assert [each["token"] for each in network.sent("/ws/oauth/revoke")] == [live]
+    assert refreshing.ninjaone.oracle.live_refresh_token(grant.id) is None
+    assert (rescue.get(ref(hot), 1), refreshing.row(hot)) == (None, ended)
+    (line,) = refreshing.lines.named("rescue.dropped")
+    assert (line["tenant"], line["connection"], line["revoked"]) == (hot.tenant, hot.connection, 1)
+    assert refreshing.figures()["seal_broken"] == 0
+
+
+def test_what_waits_for_a_connection_that_ended_is_left_alone_by_every_other_order(
+    refreshing: Refreshing, hot: Hot, rescue: Rescue, seal: Seal, broker: Broker
+) -> None:
+    put_and_end(refreshing, hot, rescue, broker, rescued(refreshing, hot, seal))
+
+    refreshing.order(hot)
+    refreshing.order(hot, why=Why.URGENT, min_ttl=3600)
+
+    assert rescue.get(ref(hot), 1) is not None
+    assert refreshing.lines.named("rescue.dropped") == []
+
+
+def test_what_no_longer_follows_an_ended_row_is_dropped_unrevoked(
+    refreshing: Refreshing, hot: Hot, rescue: Rescue, seal: Seal, network: Network, broker: Broker
+) -> None:
+    refreshing.when_due(hot)
+    put_and_end(refreshing, hot, rescue, broker, rescued(refreshing, hot, seal))
+    network.requests.clear()
+
+    refreshing.order(hot, why=Why.RESCUE)
+
+    assert network.requests == []
+    assert list(rescue.waiting(9)) == []
+
+
+def test_what_waits_for_an_ended_connection_with_an_app_of_its_customers_is_dropped_unrevoked(
+    refreshing: Refreshing, journey: Journey, rescue: Rescue, seal: Seal, network: Network, broker: Broker
+) -> None:
+    """The app's secret was forgotten with the connection."""
+    hot, _ = journey.connect(own=True, client=OWN)
+    put_and_end(refreshing, hot, rescue, broker, rescued(refreshing, hot, seal))
+    network.requests.clear()
+
+    refreshing.order(hot, why=Why.RESCUE)
+
+    assert network.requests == []
+    assert rescue.get(ref(hot), 1) is None
+    assert [line["revoked"] for line in refreshing.lines.named("rescue.dropped")] == [0]
+    assert refreshing.figures()["seal_broken"] == 0
+
+
+@pytest.mark.parametrize("answer", ["404", "405"])
+def test_what_waits_for_an_ended_connection_is_dropped_whatever_ninjaone_says(
+    refreshing: Refreshing, hot: Hot, rescue: Rescue, seal: Seal, broker: Broker, answer: str
+) -> None:
+    put_and_end(refreshing, hot, rescue, broker, rescued(refreshing, hot, seal))
+    refreshing.ninjaone.switches.update({"revoke": answer})
+
+    refreshing.order(hot, why=Why.RESCUE)
+
+    assert rescue.get(ref(hot), 1) is None
+
+
+def test_what_nobody_of_ours_put_there_is_dropped_with_a_connection_that_ended(
+    refreshing: Refreshing, hot: Hot, rescue: Rescue, broker: Broker, aws: Aws, config: Config
+) -> None:
+    broker.disconnect(ref(hot))
+    name = f"rescue/{hot.tenant}/{hot.connection}/1"
+    aws.client("s3").put_object(Bucket=config.rescue_bucket, Key=name, Body=b"{}")
+
+    refreshing.order(hot, why=Why.RESCUE)
+
+    assert list(rescue.waiting(9)) == []
+    assert refreshing.figures()["seal_broken"] == 0
+
+
+@pytest.mark.parametrize("call", ["s3.GetObject", "no time"])
+def test_what_can_not_be_revoked_now_waits_on(
+    refreshing: Refreshing, hot: Hot, rescue: Rescue, seal: Seal, trouble: Trouble, broker: Broker, call: str
+) -> None:
+    put_and_end(refreshing, hot, rescue, broker, rescued(refreshing, hot, seal))
+    if call == "no time":
+        refreshing.order(hot, why=Why.RESCUE, seconds=100)
+    else:
+        trouble.never_done(call)
+        refreshing.order(hot, why=Why.RESCUE)
+
+    assert rescue.get(ref(hot), 1) is not None
+    assert refreshing.figures()["put_off"] == 1
 
 
 # Overtaken ------------------------------------------------------------------------------------------------------------

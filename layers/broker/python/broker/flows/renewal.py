@@ -18,8 +18,8 @@ from broker.adapters.queues import Why
 from broker.adapters.rescue import Rescue
 from broker.adapters.rows import hot as read_hot
 from broker.adapters.seal import DataKey, Seal, connection_spot
-from broker.errors import BrokerError, Busy, SealBroken
-from broker.flows.keep import Keep
+from broker.errors import BrokerError, Busy, Misconfigured, SealBroken
+from broker.flows.keep import REVOKE_TIMEOUT, Keep
 from broker.flows.settle import Settle
 from broker.flows.shift import Shift
 from broker.model import Client, Hot, Instant, Purpose, Seconds, Status
@@ -81,6 +81,9 @@ class Renewal:
         """Order   gate, brakes, open, lease, rescue, gate, post"""
         if shift.left() < self._timing.whole:
             raise Busy("The time of this invocation is up.")
+        if seen.status is Status.DISCONNECTED:
+            self._give_back(seen, web)
+            return
         if self._is_held(seen, shift):
             return
         opened = self._open(seen)
@@ -95,6 +98,8 @@ class Renewal:
     def is_wanted(self, seen: Hot, shift: Shift) -> bool:
         """Say whether to go on: the row decides, never the index or the order."""
         now = shift.now()
+        if seen.status is Status.DISCONNECTED:
+            return shift.why is Why.RESCUE
         if seen.status not in {Status.ACTIVE, Status.NEEDS_REAUTH} or seen.refresh is None:
             return False
         if seen.epoch != shift.epoch:
@@ -176,6 +181,36 @@ class Renewal:
             self._settle.release(held, shift, retry_in=None)
             return True
         return False
+
+    def _give_back(self, ended: Hot, web: Web) -> None:
+        """Revoke, as well as NinjaOne lets us, what was rescued for a connection that ended, and drop it.
+
+        Nobody can want it any more: such a row stays ended, and takes no tokens. Its end raised the version, so
+        whatever was rescued is older, and what followed its last tokens is one version older.
+        Raises   Busy: it waits on
+        Source   RFC 7009 §2
+        """
+        ref = Ref(ended.tenant, ended.connection)
+        try:
+            form = self._revocation(ended, ref)
+        except (SealBroken, Misconfigured):  # a customer's own app is forgotten with its connection
+            form = None
+        revoked = False
+        if form is not None:
+            answer = web.post(ninjaone.revocation_endpoint(ended.place), form, timeout=REVOKE_TIMEOUT)
+            revoked = isinstance(answer, oauth.Reply) and answer.status == 200
+        self._rescue.drop_older(ref, ended.version)
+        self._log.event(
+            "rescue.dropped", Level.WARNING, tenant=ref.tenant, connection=ref.connection, revoked=int(revoked)
+        )
+
+    def _revocation(self, ended: Hot, ref: Ref) -> oauth.Form | None:
+        """Raises   SealBroken, Misconfigured, Busy"""
+        rescued = self._rescue.get(ref, ended.version - 1)
+        if rescued is None:
+            return None
+        spot = connection_spot(ended.tenant, ended.connection, ended.version)
+        return oauth.revocation(self._client(ended), self._seal.open(rescued.refresh, Purpose.REFRESH, spot))
 
     def _post(self, held: Hot, opened: Opened, shift: Shift, web: Web) -> None:
         """Present the token, once; again only when NinjaOne refused the client's secret and there is a newer.
