@@ -201,14 +201,77 @@ def test_one_throttled_request_holds_the_whole_host(refreshing: Refreshing, four
     assert all((refreshing.row(hot).refresh_at or 0) >= refreshing.clock.now() + 300 for hot in four)
 
 
+def begun(refreshing: Refreshing, brakes: Brakes) -> Shift:
+    """Begin to work an order, as one of several at once."""
+    clock, log = refreshing.clock, refreshing.broker.log
+    now = Instant(int(clock.now()))
+    return Shift(Why.DUE, Seconds(0), 1, now, 0.0, clock.left(100), brakes=brakes, clock=clock, log=log)
+
+
+def test_a_success_of_one_order_leaves_the_brake_that_another_pulled_meanwhile(
+    refreshing: Refreshing, brakes: Brakes, clock: Clock, hot: Hot
+) -> None:
+    """Both know the one that wore off."""
+    pull(brakes, host_brake(HOST), clock.now() - 1, level=3)
+    one, other = begun(refreshing, brakes), begun(refreshing, brakes)
+    one.look([hot])
+    other.look([hot])
+    until = one.pull(host_brake(HOST), "throttled", at_least=Seconds(600))
+
+    other.succeeded(hot)
+
+    assert brakes.read(host_brake(HOST)) == Brake(until, 4, "throttled")
+    assert other.resume_at(hot) == until
+
+
+@req("O03")
+def test_a_shorter_wait_of_one_order_leaves_the_longer_one_of_another(
+    refreshing: Refreshing, brakes: Brakes, clock: Clock, hot: Hot
+) -> None:
+    one, other = begun(refreshing, brakes), begun(refreshing, brakes)
+    one.look([hot])
+    other.look([hot])
+    until = one.pull(host_brake(HOST), "throttled", at_least=Seconds(600))
+
+    told = other.pull(host_brake(HOST), "throttled")
+
+    assert (told, other.resume_at(hot)) == (until, until)
+    assert until == clock.now() + 600
+    assert brakes.read(host_brake(HOST)) == Brake(until, 0, "throttled")
+
+
+def test_a_longer_wait_of_one_order_takes_the_place_of_a_shorter_one_of_another(
+    refreshing: Refreshing, brakes: Brakes, clock: Clock, hot: Hot
+) -> None:
+    one, other = begun(refreshing, brakes), begun(refreshing, brakes)
+    one.look([hot])
+    other.look([hot])
+    one.pull(host_brake(HOST), "throttled")
+
+    until = other.pull(host_brake(HOST), "throttled", at_least=Seconds(600))
+
+    assert until == clock.now() + 600
+    assert brakes.read(host_brake(HOST)) == Brake(until, 0, "throttled")
+
+
+def test_two_successes_at_once_forget_one_brake(refreshing: Refreshing, brakes: Brakes, clock: Clock, hot: Hot) -> None:
+    pull(brakes, HELD, clock.now() - 1)
+    one, other = begun(refreshing, brakes), begun(refreshing, brakes)
+    one.look([hot])
+    other.look([hot])
+
+    one.succeeded(hot)
+    other.succeeded(hot)
+
+    assert brakes.read(HELD) is None
+    assert other.resume_at(hot) is None
+
+
 def test_a_success_that_was_under_way_leaves_the_brake(
     refreshing: Refreshing, brakes: Brakes, clock: Clock, hot: Hot
 ) -> None:
     """Both requests had left when one of them was told to wait; what the other one got proves nothing."""
-    now = Instant(int(clock.now()))
-    shift = Shift(
-        Why.DUE, Seconds(0), 1, now, 0.0, clock.left(100), brakes=brakes, clock=clock, log=refreshing.broker.log
-    )
+    now, shift = Instant(int(clock.now())), begun(refreshing, brakes)
     until = shift.pull(host_brake(HOST), "throttled", at_least=Seconds(300))
 
     shift.succeeded(hot)

@@ -263,8 +263,8 @@ def delete(account: Account) -> None:
 def test_a_client_app_that_ninjaone_refuses_pauses_once_and_resumes_once(account: Account) -> None:
     name = app_brake(HOST, APP)
     account.brakes.pull(name, Brake(Instant(NOW + 60), 0, "invalid_client"))
-    account.brakes.pull(name, Brake(Instant(NOW + 180), 1, "invalid_client"))
-    account.brakes.loosen(name)
+    account.brakes.pull(name, longer := Brake(Instant(NOW + 180), 1, "invalid_client"))
+    account.brakes.loosen(name, longer)
 
     paused, resumed = account.told()
 
@@ -312,8 +312,8 @@ def refusing(account: Account, places: set[int]) -> None:
 def test_from_the_first_event_that_the_bus_refuses_on_all_comes_again(account: Account, place: int) -> None:
     name = app_brake(HOST, APP)
     for _ in range(7):
-        account.brakes.pull(name, Brake(NOW, 0, "invalid_client"))
-        account.brakes.loosen(name)
+        account.brakes.pull(name, brake := Brake(NOW, 0, "invalid_client"))
+        account.brakes.loosen(name, brake)
     records = account.changes()
     refusing(account, {place, place + 1})
 

@@ -53,17 +53,40 @@ class Brakes:
                 ExpressionAttributeNames={"#until": "until", "#level": "level", "#cause": "cause"},
             )
         )
-        held = rows.plain(answer.get("Item", {}))
-        return Brake(Instant(held["until"]), held["level"], held["cause"]) if held else None
+        return _brake(answer.get("Item", {}))
 
-    def pull(self, name: str, brake: Brake) -> None:
-        """Hold refreshes until an instant. Raises   Busy"""
-        change = {"until": brake.until, "level": brake.level, "cause": brake.cause}
-        written(self._dynamodb, self._table, rows.key(BRAKES, name), Write.of(set=change))
+    def pull(self, name: str, brake: Brake) -> Brake:
+        """Hold refreshes until an instant; give the brake that then stands, for another order's may be longer.
 
-    def loosen(self, name: str) -> None:
-        """Forget a brake, once what it waited for was seen to work."""
-        asked(lambda: self._dynamodb.delete_item(TableName=self._table, Key=rows.key(BRAKES, name)))
+        Raises   Busy
+        """
+        write = Write.of("attribute_not_exists(#until) OR #until < :until", set=asdict(brake))
+        found = written(self._dynamodb, self._table, rows.key(BRAKES, name), write)
+        longer = _brake(found.found or {}) if isinstance(found, Refusal) else None
+        return longer or brake
+
+    def loosen(self, name: str, seen: Brake) -> Brake | None:
+        """Forget a brake, once what it waited for was seen to work; give the one that took its place, which stays.
+
+        Raises   Busy
+        """
+
+        def delete() -> rows.Item:
+            try:
+                self._dynamodb.delete_item(
+                    TableName=self._table,
+                    Key=rows.key(BRAKES, name),
+                    ConditionExpression="#until = :seen",
+                    ExpressionAttributeNames={"#until": "until"},
+                    ExpressionAttributeValues={":seen": rows.value(seen.until)},
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                )
+            except self._dynamodb.exceptions.ConditionalCheckFailedException as refused:
+                row: rows.Item = refused.response.get("Item", {})
+                return row
+            return {}
+
+        return _brake(asked(delete))
 
     def report(self, *, tried: int, dead: int, now: Instant) -> Fleet:
         """Add to the fleet's window and give it as it then is."""
@@ -88,6 +111,11 @@ class Brakes:
         )
         written(self._dynamodb, self._table, rows.key(BRAKES, "fleet"), write)
         return begun
+
+
+def _brake(row: rows.Item) -> Brake | None:
+    held = rows.plain(row)
+    return Brake(Instant(held["until"]), held["level"], held["cause"]) if held else None
 
 
 def host_brake(host: str) -> str:

@@ -60,7 +60,8 @@ class Shift:
         return policy.resume_at(held.until, held.level, self.jitter)
 
     def pull(self, name: str, cause: str, *, at_least: Seconds | None = None, own: bool = False) -> Instant:
-        """Hold refreshes, longer each time in a row; say until when. A brake that can't be stored holds this order.
+        """Hold refreshes, longer each time in a row; say until when. A brake that can't be stored holds this order, and
+        one that another order pulled for longer stands.
 
         own   it is a customer's own client app that is held: nobody of the operator's is woken
         """
@@ -72,8 +73,10 @@ class Shift:
         self._known[name] = brake = Brake(until, level, cause)
         self.log.event("brake.pulled", Level.WARNING if own else Level.ERROR, brake=name, cause=cause, until=until)
         self.log.count("own_app_held" if own else "brake_pulled")
-        self.brakes.pull(name, brake)
-        return until
+        stands = self.brakes.pull(name, brake)
+        if stands.until > until:
+            self._known[name] = stands
+        return stands.until
 
     def behind(self, name: str, until: Instant) -> Instant:
         """Say when all that a brake held have been tried again. Whoever pulled it comes then: were it sooner, one
@@ -84,7 +87,7 @@ class Shift:
     def succeeded(self, row: Hot) -> None:
         """Note a success: what held this row's host or app until it was tried is over.
 
-        A brake that holds now was pulled after the request had left: it has to wear off.
+        A brake that holds now was pulled after the request had left, by this order or another: it has to wear off.
         """
         self._tried += 1
         self._failures.pop(row.place.host, None)
@@ -94,7 +97,7 @@ class Shift:
             if brake and brake.until <= now:
                 self._known[name] = None
                 with suppress(Busy):  # it wears off by itself
-                    self.brakes.loosen(name)
+                    self._known[name] = self.brakes.loosen(name, brake) or self._known[name]
 
     def failed(self, row: Hot, cause: str) -> None:
         """Note that the host did not serve a request; several in a row pull its brake.
