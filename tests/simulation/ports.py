@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError, ReadTimeoutError
 from greenlet import getcurrent
 
+from broker import policy
 from tests.simulation.aws import Exceptions, error
 from tests.simulation.scheduler import Killed, Process
 
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from tests.simulation.world import Instance, World
 
 LATENCY = 0.02  # seconds a healthy call takes at most
-PATIENCE = 10.0  # seconds an AWS client waits in all: two attempts of 5 s
-SLOW = 9.0  # seconds of a call that just makes it
+PATIENCE = float(policy.AWS_CALL)  # seconds an AWS client waits in all
+SLOW = PATIENCE - 1  # seconds of a call that just makes it
 FOREVER = 3600.0  # longer than any invocation lives
 LATE = 2.0  # seconds within which AWS still carries out what a dead process had sent
 

@@ -158,6 +158,31 @@ def test_when_both_stores_refuse_the_tokens_are_in_the_log_sealed(
     assert clock.now() - begun <= 180 - 10
 
 
+@pytest.mark.parametrize("answered_after", [0, 20, 35, 50, 65])
+def test_when_both_stores_hang_the_tokens_are_in_the_log_before_the_invocation_is_killed(
+    refreshing: Refreshing, hot: Hot, trouble: Trouble, clock: Clock, network: Network, answered_after: int
+) -> None:
+    """Each call of AWS lasts as long as one can, NinjaOne takes its time, and there was none to spare before."""
+
+    def hangs(call: dict[str, Any]) -> bool:
+        is_lease = "#attempt = :attempt" in call.get("UpdateExpression", "")
+        clock.advance(10 if is_lease else policy.AWS_CALL)
+        return not is_lease
+
+    refreshing.wait_for(hot)
+    timing = policy.Timing(180)
+    killed_at = clock.now() + timing.whole
+    network.meanwhile.append(lambda: clock.advance(answered_after))
+    trouble.never_done("dynamodb.UpdateItem", times=999, only=lambda call: "#brakes" not in str(call) and hangs(call))
+    trouble.never_done("s3.PutObject", times=999, only=hangs)
+
+    refreshing.order(hot, seconds=timing.whole)
+
+    assert len(refreshing.lines.named("refresh.unsaved")) == 1
+    assert (trouble.asked["dynamodb.UpdateItem"] >= 1, trouble.asked["s3.PutObject"] >= 1) == (True, True)
+    assert clock.now() <= killed_at - timing.slack
+
+
 # The rescue store -----------------------------------------------------------------------------------------------------
 
 

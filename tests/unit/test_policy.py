@@ -1,9 +1,11 @@
 """Decisions about time, at their edges."""
 
 import pytest
+from botocore.session import get_session
 
 from broker import policy
 from broker.config import Config
+from broker.edge import wiring
 from broker.errors import Misconfigured
 from broker.model import ConnectionId, Instant, Reason, Seconds
 from broker.policy import Timing
@@ -20,16 +22,41 @@ def test_a_lease_outlives_its_holder_a_late_request_and_clocks_that_differ() -> 
     timing = Timing(180)
 
     assert timing.lease == 180 + 60 + 10
-    assert timing.whole == 10 + timing.after_gate == 135
-    assert timing.after_gate == 5 + 65 + timing.save + timing.saving == 125
-    assert timing.saving == 15 + 10
+    assert timing.whole == 10 + timing.after_gate == 144
+    assert timing.after_gate == 5 + 65 + 30 + 24 + 10 == 134
+
+
+def test_when_aws_hangs_from_the_answer_on_each_store_is_tried_and_the_log_line_is_written_in_time() -> None:
+    timing = Timing(180)
+    answered = timing.after_gate - timing.connect - timing.read
+
+    assert answered - policy.AWS_CALL - policy.AWS_CALL >= timing.slack
+    assert timing.saving - policy.AWS_CALL >= timing.sink + timing.slack
+    assert timing.sink >= policy.AWS_CALL
+    assert timing.sinking - policy.AWS_CALL >= timing.slack
+
+
+def test_the_longest_call_of_aws_is_what_the_clients_are_set_up_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    monkeypatch.setattr(wiring, "_session", get_session)
+    settings = wiring._client.__wrapped__("dynamodb").meta.config
+
+    assert (settings.connect_timeout, settings.read_timeout) == (policy.AWS_CONNECT, policy.AWS_READ)
+    assert settings.retries["total_max_attempts"] == policy.AWS_ATTEMPTS
+    assert settings.retries["mode"] == "standard"
+    assert policy.AWS_CALL == 3 * (2 + 5) + 1 + 2
+
+
+@pytest.mark.parametrize("function", [150, 900])
+def test_a_timeout_at_either_end_of_what_is_allowed_leaves_room_for_a_whole_refresh(function: int) -> None:
+    assert Timing(function).whole <= function
 
 
 def test_a_function_with_too_little_time_is_refused() -> None:
-    assert Timing(135).lease == 205
+    assert Timing(144).lease == 214
 
-    with pytest.raises(Misconfigured, match="at least 135 seconds"):
-        Timing(134)
+    with pytest.raises(Misconfigured, match="at least 144 seconds"):
+        Timing(143)
 
 
 def test_the_templates_timeout_leaves_room_for_a_whole_refresh(config: Config) -> None:

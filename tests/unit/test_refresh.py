@@ -577,7 +577,7 @@ def test_a_lease_that_can_not_be_had_puts_off(
 # The time left --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("seconds", "refreshed"), [(134, False), (135, True)])
+@pytest.mark.parametrize(("seconds", "refreshed"), [(143, False), (144, True)])
 def test_a_refresh_is_begun_only_with_time_for_all_of_it(
     refreshing: Refreshing, hot: Hot, network: Network, seconds: float, *, refreshed: bool
 ) -> None:
@@ -653,7 +653,7 @@ def test_a_secret_that_stays_wrong_is_not_tried_again_and_never_strikes(
     if why_not == "no time":
         network.meanwhile += [lambda: clock.advance(30), lambda: rotate(refreshing, aws, config)]
 
-    refreshing.order(hot, seconds=140)
+    refreshing.order(hot, seconds=150)
 
     row = refreshing.row(hot)
     assert len(network.requests) == 1

@@ -37,6 +37,10 @@ ENDED_KEPT = Seconds(30 * 24 * 3600)
 BRAKE_FIRST, BRAKE_LONGEST = Seconds(60), Seconds(900)
 FLEET_DEAD, FLEET_SHARE = 5, 0.02
 """More dead verdicts than this in a window, by number and by share, are held: NinjaOne is at fault."""
+AWS_ATTEMPTS, AWS_CONNECT, AWS_READ, AWS_PAUSES = 3, 2, 5, 1 + 2
+"""How the clients of AWS are set up (edge/wiring.py): one attempt and two more, after pauses of up to 1 and 2 s."""
+AWS_CALL = Seconds(AWS_ATTEMPTS * (AWS_CONNECT + AWS_READ) + AWS_PAUSES)
+"""The longest that one call lasts when AWS hangs."""
 
 # Consent (docs/ninjaone.md §3, §9 U2)
 DAY = Seconds(86_400)
@@ -59,7 +63,7 @@ class Timing:
     connect: int = 5
     read: int = 65
     save: int = 30
-    sink: int = 15
+    sink: int = AWS_CALL
     slack: int = 10
     quarantine: int = 60
     skew: int = 10
@@ -81,8 +85,13 @@ class Timing:
 
     @property
     def saving(self) -> int:
-        """What must be left to try one more save."""
-        return self.sink + self.slack
+        """What must be left to try one more save: it may hang, and the rescue store has its time after it."""
+        return AWS_CALL + self.sink + self.slack
+
+    @property
+    def sinking(self) -> int:
+        """What must be left to try the rescue store once more: it may hang, and one log line has its time after it."""
+        return AWS_CALL + self.slack
 
     @property
     def lease(self) -> Seconds:

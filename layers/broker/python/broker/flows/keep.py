@@ -148,7 +148,7 @@ class Keep:
             try:
                 self._rescue.put(_ref(held), held.version, tokens)
             except Busy:
-                if shift.left() < self._timing.slack + wait:
+                if shift.left() < self._timing.sinking + wait:
                     break
                 self._clock.sleep(wait)
                 wait = min(2 * wait, LONGEST_WAIT)
