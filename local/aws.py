@@ -243,9 +243,19 @@ def _one_call_at_a_time(lock: RLock) -> Iterator[None]:
 
 @contextmanager
 def _queues_by(now: Callable[[], float]) -> Iterator[None]:
-    """Let SQS live by the world's clock, so that moving it ends delays and visibility timeouts."""
+    """Let SQS live by the world's clock, so that moving it ends delays, visibility timeouts and messages."""
     models = moto.sqs.models
+    visible = vars(models.Queue)["messages"].fget
+
+    def kept(self: Any) -> list[Any]:
+        """Forget what was sent too long ago; moto forgets only when it is about to deliver."""
+        oldest = (now() - int(self.message_retention_period)) * 1000
+        self._messages = [each for each in self._messages if each.sent_timestamp > oldest]
+        messages: list[Any] = visible(self)
+        return messages
+
     with (
+        patch.object(models.Queue, "messages", property(kept)),
         patch.object(models, "unix_time", lambda _moment=None: now()),
         patch.object(models, "unix_time_millis", lambda _moment=None: now() * 1000),
     ):

@@ -5,9 +5,9 @@ from typing import Any
 from tests.simulation.queues import Message
 from tests.simulation.world import QUEUES, Invocation, World
 
-VISIBILITY = {"refresh": 1080.0, "urgent": 1080.0, "completion": 180.0}  # seconds
+VISIBILITY = {"refresh": 1080.0, "urgent": 1080.0, "completion": 30.0}  # seconds
 FED = {"refresh": "refresh", "urgent": "refresh", "completion": "complete"}
-RECEIVES = 5  # after that a message goes to the dead letters
+RECEIVES = {"refresh": 5, "urgent": 3, "completion": 5}  # after that a message goes to the dead letters
 TICK = 60.0
 
 
@@ -72,7 +72,7 @@ class Triggers:
         message = visible[int(world.plan.delay(len(visible)) * 0.999)]
         message.received += 1
         message.visible_at = world.now() + VISIBILITY[queue]
-        if message.received > RECEIVES:
+        if message.received > RECEIVES[queue]:
             world.history.reached["dead letter"] += 1
             world.sqs.queues[url].remove(message)
             return

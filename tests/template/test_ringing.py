@@ -150,13 +150,14 @@ def test_an_order_that_waits_rings(watched: Watched, clock: Clock, aws: Aws, con
     assert look()
 
 
+@pytest.mark.parametrize("name", ["refresh_queue", "urgent_queue"])
 def test_an_order_given_up_rings(
-    watched: Watched, clock: Clock, aws: Aws, config: Config, trouble: Trouble, template: Template
+    watched: Watched, clock: Clock, aws: Aws, config: Config, trouble: Trouble, template: Template, name: str
 ) -> None:
     """Parameter Store is down for hours: no order can even be begun."""
     sqs, undone = aws.client("sqs"), next(each for each in template.queues if each.logical_id == "UndoneQueue")
     trouble.never_done("ssm.GetParameter", times=ALWAYS)
-    sqs.send_message(QueueUrl=config.refresh_queue, MessageBody=order([], Why.DUE)["Records"][0]["body"])
+    sqs.send_message(QueueUrl=getattr(config, name), MessageBody=order([], Why.DUE)["Records"][0]["body"])
 
     def look() -> bool:
         waiting = aws.visible(undone)
@@ -165,7 +166,7 @@ def test_an_order_given_up_rings(
 
     before = look()
     for _ in range(6):
-        for message in sqs.receive_message(QueueUrl=config.refresh_queue).get("Messages", ()):
+        for message in sqs.receive_message(QueueUrl=getattr(config, name)).get("Messages", ()):
             failed = watched.call("refresh", {"Records": [{"messageId": "m", "body": message["Body"]}]})
             assert failed["batchItemFailures"]
         clock.advance(1081)

@@ -132,6 +132,21 @@ def test_an_order_that_comes_twice_makes_one_connection(journey: Journey, broker
     assert len(network.tokens_asked) == 1
 
 
+@pytest.mark.parametrize("call", ["kms.GenerateDataKey", "dynamodb.GetItem", "ssm.GetParameter"])
+def test_an_order_that_failed_before_the_code_was_sent_is_done_by_its_repeat(
+    journey: Journey, broker: Broker, network: Network, trouble: Trouble, call: str
+) -> None:
+    session = arrived(journey)
+    trouble.never_done(call)
+    with pytest.raises(Busy):
+        broker.complete.unattended(session)
+    before = len(network.tokens_asked)
+
+    broker.complete.unattended(session)
+
+    assert (before, len(network.tokens_asked)) == (0, 1)
+
+
 def test_an_order_that_comes_late_makes_nothing(
     journey: Journey, broker: Broker, clock: Clock, network: Network
 ) -> None:

@@ -345,6 +345,43 @@ def hot_record(records: list[dict[str, Any]]) -> dict[str, Any]:
     return next(each for each in records if each["dynamodb"]["Keys"]["connection"]["S"] == REF.connection)
 
 
+ODD: dict[str, dict[str, Any]] = {
+    "a status of another release": {"status": {"S": "frozen"}},
+    "no consent": {"consented_at": None},
+    "no reason": {"status": {"S": "needs_reauth"}, "reason": None},
+    "half a number": {"warned_at": {"N": "1.5"}},
+    "a warning in words": {"warned_at": {"S": "soon"}},
+    "a reason in bytes": {"status": {"S": "needs_reauth"}, "reason": {"B": b"revoked"}},
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_row_that_can_not_be_read_holds_up_no_other(account: Account, name: str) -> None:
+    changed = {attribute: cell for attribute, cell in ODD[name].items() if cell}
+    odd = {
+        "tenant": {"S": "acme"}, "connection": {"S": "con_" + "b" * 26},
+        "status": {"S": "active"}, "version": {"N": "1"}, "consented_at": {"N": str(NOW)},
+    }  # fmt: skip
+    item = {attribute: cell for attribute, cell in (odd | changed).items() if ODD[name].get(attribute, cell)}
+    account.aws.client("dynamodb").put_item(TableName=account.table.name, Item=item)
+    account.keep(HOT)
+
+    told = account.told()
+
+    assert (told[-1]["detail-type"], told[-1]["detail"]["connection"]) == ("connection.connected", REF.connection)
+    (line,) = (json.loads(text) for text in account.lines if "change.unreadable" in text)
+    assert (line["tenant"], line["row"]) == ("acme", "con_" + "b" * 26)
+    assert sum(json.loads(text).get("rows_unread", [0])[0] for text in account.lines) == 1
+
+
+def test_of_a_row_that_can_only_be_read_in_part_that_part_is_told(account: Account) -> None:
+    dead = account.settle(account.keep(HOT), status=Status.NEEDS_REAUTH.value, reason=Reason.REVOKED.value)
+    account.told()
+    account.save(dead, "reason", status=Status.ACTIVE.value, warned_at="soon")
+
+    assert account.names() == ["recovered"]
+
+
 @req("G01", "J04")
 def test_nothing_sealed_and_nothing_of_a_person_leaves(account: Account) -> None:
     account.keep(HOT)

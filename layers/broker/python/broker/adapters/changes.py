@@ -17,9 +17,9 @@ _READ = ("status", "reason", "version", "consented_at", "warned_at", "until", "c
 class Change:
     """One change of one row.
 
-    record          the stream's own name for it: the same however often it is read
-    sequence        its place in the stream: of two changes of one row, the later has the greater number
-    before, after   the row's attributes; empty while there was no row
+    record     the stream's own name for it: the same however often it is read
+    sequence   its place in the stream: of two changes of one row, the later has the greater number
+    old, new   the row before and after, no more than what is read of it; empty while there was no row
     """
 
     record: str
@@ -27,12 +27,22 @@ class Change:
     at: Instant
     tenant: str
     row: str
-    before: Mapping[str, Any]
-    after: Mapping[str, Any]
+    old: rows.Item
+    new: rows.Item
+
+    @property
+    def before(self) -> Mapping[str, Any]:
+        """The row's attributes before. Raises   rows.UNREADABLE"""
+        return rows.plain(self.old)
+
+    @property
+    def after(self) -> Mapping[str, Any]:
+        """The row's attributes after. Raises   rows.UNREADABLE"""
+        return rows.plain(self.new)
 
 
 def read_change(record: Mapping[str, Any]) -> Change:
-    """Read a stream record as Lambda passes it."""
+    """Read a stream record as Lambda passes it; what its row holds is read when it is asked for."""
     told = record["dynamodb"]
     key = rows.plain(told["Keys"])
     return Change(
@@ -41,11 +51,12 @@ def read_change(record: Mapping[str, Any]) -> Change:
         at=Instant(int(told["ApproximateCreationDateTime"])),
         tenant=key["tenant"],
         row=key["connection"],
-        before=_image(told, "OldImage"),
-        after=_image(told, "NewImage"),
+        old=_image(told, "OldImage"),
+        new=_image(told, "NewImage"),
     )
 
 
-def _image(told: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def _image(told: Mapping[str, Any], name: str) -> rows.Item:
+    """Take what is read; none of that is binary."""
     image: rows.Item = told.get(name, {})
-    return rows.plain({attribute: image[attribute] for attribute in _READ if attribute in image})
+    return {attribute: image[attribute] for attribute in _READ if attribute in image and "B" not in image[attribute]}

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from broker import policy
+from broker.adapters import rows
 from broker.adapters.brakes import BRAKES, braked_app
 from broker.adapters.bus import MOST, Bus, Detail, Event
 from broker.adapters.changes import Change
@@ -35,7 +36,7 @@ class Notify:
 
     def __call__(self, changes: Sequence[Change]) -> str | None:
         """Tell what happened; give the sequence of the first change that was not told, if any was not."""
-        told = [(change.sequence, event) for change in changes for event in what_happened(change)]
+        told = [(change.sequence, event) for change in changes for event in self._readable(change)]
         for start in range(0, len(told), MOST):
             some = told[start : start + MOST]
             taken = self._bus.put([event for _, event in some])
@@ -47,9 +48,17 @@ class Notify:
             self._log.event("events.told", events=len(told))
         return None
 
+    def _readable(self, change: Change) -> Iterator[Event]:
+        """Name the events of one change; what only another release can read must not hold up the changes after it."""
+        try:
+            yield from what_happened(change)
+        except rows.UNREADABLE:
+            self._log.event("change.unreadable", Level.ERROR, tenant=change.tenant, row=change.row)
+            self._log.count("rows_unread")
+
 
 def what_happened(change: Change) -> Iterator[Event]:
-    """Name the events of one change; most changes are a refresh at work, and none."""
+    """Name the events of one change; most changes are a refresh at work, and none. Raises   rows.UNREADABLE"""
     if connection_id(change.row):
         yield from _of_connection(change)
     elif change.tenant == BRAKES and (app := braked_app(change.row)):
