@@ -133,9 +133,10 @@ def _is_quiet(on: Stage) -> bool:
     world = on.world
     row = world.rows.items.get(on.ref, {})
     leased = "lease_until" in row or "attempt" in row
+    struck = "strikes" in row and row["status"] == {"S": "active"}  # the verdict is still to come
     waiting = any(world.sqs.queues.values()) or bool(world.bucket) or bool(world.running)
     due = int(row.get("refresh_at", {"N": "0"})["N"]) <= world.now() + LOOK and "refresh_at" in row
-    return not (leased or waiting or due)
+    return not (leased or struck or waiting or due)
 
 
 def kinds(point: Point, *, paired: bool) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from tests.simulation.anomalies import ROTATIONS, SCENARIOS, TURNING, Faults, Sc
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:This metric doesn't meet")]
 STRICTEST = "reuse_kills_family"
-ONE_CALL = frozenset({"vend fresh", "callback"})  # a second fault would find nothing to hit
+ONE_CALL = frozenset({"vend fresh"})  # a second fault would find nothing to hit
 PLAYED = [(name, rotation) for name in SCENARIOS for rotation in (ROTATIONS if name in TURNING else (STRICTEST,))]
 PAIRED = [
     pytest.param(*each, marks=[] if each[1] == STRICTEST else [pytest.mark.campaign])

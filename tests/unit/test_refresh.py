@@ -594,7 +594,7 @@ def test_a_lease_that_took_too_long_to_get_is_given_back_unused(
     refreshing.wait_for(hot)
     trouble.first("dynamodb.UpdateItem", lambda: clock.advance(20))
 
-    refreshing.order(hot, seconds=140)
+    refreshing.order(hot, seconds=150)
 
     row = refreshing.row(hot)
     assert network.requests == []

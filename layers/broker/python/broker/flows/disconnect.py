@@ -58,13 +58,15 @@ class Disconnect:
 
         Raises   Busy: not done or not heard of, twice; or this very moment ended by another or made anew by a reconnect
         """
+        heard = True
         try:
             ended = self._connections.disconnect(seen, now)
         except Busy:
+            heard = False
             ended = self._connections.disconnect(seen, now)
         if isinstance(ended, Hot):
             return ended
-        found = read_hot(ended.found) if ended.found else None
+        found = read_hot(ended.found) if ended.found and not heard else None
         if found is None or (found.status, found.ended_at) != (Status.DISCONNECTED, now):
             raise Busy
         return found
