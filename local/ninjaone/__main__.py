@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import time
 from threading import Event
 
@@ -20,6 +21,7 @@ def main() -> None:
         help="where the broker listens; its redirect URIs are BASE/callback/REGION (default %(default)s)",
     )
     chosen = options.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has it ignored by what it starts with &
     core = NinjaOne(time.time, os.urandom)
     seed(core, chosen.redirect_base)
     with serve(create_app(core), chosen.port) as server:

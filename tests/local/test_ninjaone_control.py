@@ -267,9 +267,6 @@ def test_it_runs_alone_until_interrupted() -> None:
         stdout=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONUNBUFFERED": "1"},
-        preexec_fn=lambda: signal.signal(
-            signal.SIGINT, signal.default_int_handler
-        ),  # what starts the tests may ignore it
     )
     try:
         assert process.stdout is not None
