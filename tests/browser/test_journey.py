@@ -66,37 +66,36 @@ def test_a_customer_connects_sees_it_renewed_uses_it_and_disconnects(
 ) -> None:
     page = page_at(width, scheme)
 
-    def stop(name: str) -> None:
+    def stop(name: str, heading: str) -> None:
+        expect(page.get_by_role("heading", level=1)).to_contain_text(heading)  # the page is there, not only its address
         assert fits(page), name
         assert barriers(page) == [], name
         picture(page, f"journey {name} {width} {scheme}")
 
     with no_complaints(page):
         sign_in(page, world, "Ana")
-        stop("1 integrations")
+        stop("1 integrations", "Integrations")
         page.get_by_role("button", name="Connect NinjaOne").click()
-        expect(page.get_by_role("heading", level=1)).to_contain_text("Tidewater")
-        stop("2 connect")
+        stop("2 connect", "Tidewater")
         page.get_by_label("Europe").check()
         page.get_by_role("button", name="Continue to NinjaOne").click()
         page.get_by_label("Email").fill(ADA)
-        stop("3 ninjaone sign in")
+        stop("3 ninjaone sign in", "Sign in")
         page.get_by_role("button", name="Sign in").click()
-        stop("4 ninjaone consent")
+        stop("4 ninjaone consent", "is requesting the following permission(s)")
         page.get_by_role("button", name="Authorize").click()
-        expect(page.get_by_role("heading", level=1)).to_contain_text("Main account")
         expect(page.locator("[data-show=left]")).to_contain_text("min", timeout=PATIENCE)
-        stop("5 connected")
+        stop("5 connected", "Main account")
 
         world.clock.advance(3300)
         expect(page.locator("[data-show=changes]")).to_contain_text("Version 2", timeout=PATIENCE)
-        stop("6 renewed")
+        stop("6 renewed", "Main account")
         page.get_by_role("button", name="Use the token").click()
         expect(page.get_by_role("main")).to_contain_text("Bäckerei Krüger")
-        stop("7 used")
+        stop("7 used", "Main account")
         page.get_by_role("button", name="Disconnect").click()
         expect(page.get_by_role("status")).to_contain_text("NinjaOne has revoked the access")
-        stop("8 disconnected")
+        stop("8 disconnected", "Main account")
 
 
 def test_a_customer_connects_with_their_own_client_app(world: World, page_at: PageAt, picture: Picture) -> None:

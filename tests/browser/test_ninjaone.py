@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 from wsgiref.types import StartResponse
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from local.http import Server, serve
 from local.ninjaone import NinjaOne
@@ -60,6 +60,7 @@ def to_consent(page: Page, server: Server, client: Client) -> None:
     page.goto(f"{server.url}/{EU}/ws/oauth/authorize?{client.query()}")
     page.get_by_label("Email").fill(ADA)
     page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("button", name="Authorize")).to_be_visible()
 
 
 @pytest.mark.parametrize(("width", "scheme"), SCREENS)
@@ -76,11 +77,12 @@ def test_a_page_of_the_pretended_ninjaone_is_readable_on_every_screen(
     if name == "nobody":
         page.get_by_label("Email").fill("nobody@nordlicht.example")
         page.get_by_role("button", name="Sign in").click()
+        expect(page.get_by_role("alert")).to_be_visible()
+    expect(page.get_by_text("It is not NinjaOne, and nothing here is real.")).to_be_visible()
 
     picture(page, f"ninjaone-{name}-{width}-{scheme}")
 
     assert page.evaluate("document.documentElement.scrollWidth") == width
-    assert page.get_by_text("It is not NinjaOne, and nothing here is real.").is_visible()
     assert broken_rules(page) == []
 
 
@@ -118,6 +120,6 @@ def test_the_switchboard_is_worked_by_hand(page_at: PageAt, server: Server, core
     page.get_by_label("Fault").select_option("lost_response")
     page.get_by_role("button", name="Plan the fault").click()
 
-    assert page.get_by_text("lost_response on token").is_visible()
+    expect(page.get_by_text("lost_response on token")).to_be_visible()
     assert core.switches.rotation == "reuse_kills_family"
     assert core.faults.planned[0].kind == "lost_response"
