@@ -126,6 +126,22 @@ def test_the_doctor_names_a_table_that_is_not_activated(world: World, cli: Cli) 
     assert finding["says"] == "the active table is another"
 
 
+def test_the_doctor_names_every_redirect_uri_where_no_name_leads(cli: Cli) -> None:
+    handle = cli.folder / ".local.json"
+    held = handle.read_text()
+    said = json.loads(held)
+    said["settings"]["CONNECT_URL"] = "https://connect.nowhere.invalid"
+    handle.write_text(json.dumps(said))
+
+    found = cli.local("doctor")
+
+    handle.write_text(held)
+    named = [each for each in found.json if each["check"].startswith("redirect URI")]
+    assert found.code == 1
+    assert len(named) > 1
+    assert {each["todo"] for each in named} == {"Does the DNS name connect.nowhere.invalid point at the stack?"}
+
+
 def test_the_doctor_names_connections_that_are_overdue(world: World, cli: Cli, connected: tuple[str, str]) -> None:
     tenant, connection = connected
     world.aws("dynamodb").update_item(

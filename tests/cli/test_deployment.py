@@ -168,13 +168,15 @@ def test_an_alarm_that_rings_names_its_paragraph(aws: Account, found: Deployment
         "StateValue": "ALARM",
         "ActionsEnabled": True,
     }
+    of_another_stack = ringing | {"AlarmName": "mine-dev-SealBroken-X"}
     aws.answers(
         "cloudwatch",
         "describe_alarms",
-        {"MetricAlarms": [ringing, ringing | {"StateValue": "OK", "ActionsEnabled": False}]},
+        {"MetricAlarms": [ringing, ringing | {"StateValue": "OK", "ActionsEnabled": False}, of_another_stack]},
     )
 
-    first, second, third = account.alarms(found)
+    ours = replace(found, resources={"SealBroken": "mine-SealBroken-X"})
+    first, second, third = account.alarms(ours)
 
     assert (first.state, first.says) == (State.MEND, "A sealed value does not open")
     assert first.todo == "docs/operating.md, When an alarm rings"

@@ -3,9 +3,14 @@
 import json
 import time
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
 
 from broker.adapters.connections import Ref
 from broker.adapters.seal import Seal, connection_spot
@@ -13,6 +18,7 @@ from broker.config import Config
 from broker.model import Hot, Purpose, Status
 from broker.secret import Secret
 from local.world import World
+from ninjaone_connect_cli import store
 from tests.cli.surroundings import Cli, csv_of, granted, hot_rows
 
 
@@ -80,7 +86,7 @@ def test_a_file_imported_twice_is_there_once(world: World, cli: Cli, tmp_path: P
 
 
 def test_an_import_that_stopped_half_way_goes_on_where_it_was(world: World, cli: Cli, tmp_path: Path) -> None:
-    lines = [{"tenant": f"t{number}", "refresh_token": "x", "region": "eu"} for number in range(4)]
+    lines = [{"tenant": f"t{number}", "refresh_token": f"x{number}", "region": "eu"} for number in range(4)]
     cli.local("import", str(csv_of(tmp_path, lines[:2])))
 
     rest = cli.local("import", str(csv_of(tmp_path, lines)))
@@ -116,7 +122,7 @@ def test_a_dry_run_says_everything_and_writes_nothing(world: World, cli: Cli, tm
 def test_a_faulty_line_is_named_and_nothing_is_imported(
     world: World, cli: Cli, tmp_path: Path, line: dict[str, str], says: str
 ) -> None:
-    sound = dict.fromkeys(line, "") | {"tenant": "sound", "refresh_token": "x", "region": "eu"}
+    sound = dict.fromkeys(line, "") | {"tenant": "sound", "refresh_token": "sound", "region": "eu"}
     names = dict.fromkeys((*line, *sound), "")
 
     ended = cli("--local", "import", str(csv_of(tmp_path, [names | line, names | sound])))
@@ -129,11 +135,116 @@ def test_a_faulty_line_is_named_and_nothing_is_imported(
 def test_two_lines_for_one_connection_are_a_fault_until_each_has_a_key(world: World, cli: Cli, tmp_path: Path) -> None:
     line = {"tenant": "acme", "refresh_token": "x", "region": "eu"}
     twice = cli.local("import", str(csv_of(tmp_path, [line, line])))
-    keyed = cli.local("import", str(csv_of(tmp_path, [line | {"key": "1"}, line | {"key": "2"}])))
+    other = line | {"refresh_token": "y"}
+    keyed = cli.local("import", str(csv_of(tmp_path, [line | {"key": "1"}, other | {"key": "2"}])))
 
     assert "line 3: the same tenant and key as line 2" in twice.err
     assert keyed.code == 0
     assert len(hot_rows(world)) == 2
+
+
+def test_one_token_for_two_connections_is_a_fault(world: World, cli: Cli, tmp_path: Path) -> None:
+    line = {"refresh_token": "shared", "region": "eu"}
+
+    ended = cli("--local", "import", str(csv_of(tmp_path, [{"tenant": name, **line} for name in ("a", "b")])))
+
+    assert ended.code == 1
+    assert "line 3: the same refresh token as line 2" in ended.err
+    assert hot_rows(world) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("t.csv", b"acme,a-token-of-theirs,eu\nother,a-token-of-theirs-2,eu\n", "line 1: this is no heading"),
+        ("t.csv", b"tenant;refresh_token;region\nacme;a-token-of-theirs;eu\n", "line 1: this is no heading"),
+        ("t.csv", b"", "line 1: this is no heading"),
+        ("t.csv", b"tenant,refresh_token\nacme,a-token-of-theirs,eu\n", "line 2: there are more values than"),
+        ("t.csv", b"tenant,refresh_token,label\nacme,a-token-of-theirs,M\xfcller\n", "line 2: this is not UTF-8"),
+        ("t.jsonl", b"[" * 100_000, "line 1: this is no JSON object"),
+        ("t.jsonl", b'"a-token-of-theirs"\n', "line 1: this is no JSON object"),
+        (
+            "t.jsonl",
+            b'{"tenant": "a", "refresh_token": "a-token-of-theirs", "region": "eu", "client_secret": "\\ud800"}\n',
+            "line 1: client_secret holds half a character",
+        ),
+    ],
+)
+def test_a_file_that_is_no_such_file_is_refused_without_showing_what_stands_in_it(
+    world: World, cli: Cli, tmp_path: Path, name: str, content: bytes, says: str
+) -> None:
+    file = tmp_path / name
+    file.write_bytes(content)
+
+    ended = cli("--local", "import", str(file))
+
+    assert ended.code == 1
+    assert "Nothing was imported. Mend these lines:\n" + says in ended.err
+    assert "a-token-of-theirs" not in ended.out + ended.err
+    assert hot_rows(world) == {}
+
+
+CALL = "_make_api_call"
+"""Where botocore makes every call, after its own repeats; its types do not tell of it."""
+
+
+def answer_the_third_write(monkeypatch: pytest.MonkeyPatch, instead: BaseException) -> None:
+    """Let AWS answer one write with something else."""
+    real, wrote = getattr(BaseClient, CALL), count(1)
+
+    def call(client: BaseClient, operation: str, said: dict[str, Any]) -> Any:
+        if operation == "TransactWriteItems" and next(wrote) == 3:
+            raise instead
+        return real(client, operation, said)
+
+    monkeypatch.setattr(BaseClient, CALL, call)
+    monkeypatch.setattr(store, "time", SimpleNamespace(sleep=lambda _: None))
+
+
+FIVE = [{"tenant": f"t{number}", "refresh_token": f"x{number}", "region": "eu"} for number in range(5)]
+
+
+def test_a_call_that_aws_throttles_is_made_again(
+    world: World, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer_the_third_write(monkeypatch, ClientError({"Error": {"Code": "ThrottlingException"}}, "TransactWriteItems"))
+
+    ended = cli.local("import", str(csv_of(tmp_path, FIVE)))
+
+    assert (ended.code, [each["outcome"] for each in ended.json]) == (0, ["imported"] * 5)
+    assert len(hot_rows(world)) == 5
+
+
+@pytest.mark.parametrize(
+    ("instead", "code"),
+    [
+        (KeyboardInterrupt(), 130),
+        (ClientError({"Error": {"Code": "AccessDeniedException"}}, "TransactWriteItems"), 1),
+    ],
+)
+def test_an_import_that_is_stopped_tells_what_it_has_done(
+    world: World, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, instead: BaseException, code: int
+) -> None:
+    answer_the_third_write(monkeypatch, instead)
+    report = tmp_path / "report.jsonl"
+
+    ended = cli.local("import", str(csv_of(tmp_path, FIVE)), "--report", str(report))
+
+    told = [json.loads(line) for line in report.read_text().splitlines()]
+    assert ended.code == code
+    assert told == ended.json
+    assert {Ref(each["tenant"], each["connection"]) for each in told} == hot_rows(world).keys()
+    assert len(told) == 2
+
+
+def test_a_report_that_cannot_be_written_is_known_before_anything_is_stored(
+    world: World, cli: Cli, tmp_path: Path
+) -> None:
+    ended = cli("--local", "import", str(csv_of(tmp_path, FIVE)), "--report", str(tmp_path / "no/such/r.jsonl"))
+
+    assert ended.code == 1
+    assert "Could not open file" in ended.err
+    assert hot_rows(world) == {}
 
 
 def test_a_client_app_without_a_stored_secret_stops_everything(world: World, cli: Cli, tmp_path: Path) -> None:
@@ -169,7 +280,7 @@ def test_no_token_or_secret_is_shown_whatever_happens(world: World, cli: Cli, tm
 
 
 def test_the_report_names_each_line_s_connection(world: World, cli: Cli, tmp_path: Path) -> None:
-    lines = [{"tenant": name, "refresh_token": "x", "region": "eu"} for name in ("one", "two")]
+    lines = [{"tenant": name, "refresh_token": f"x-{name}", "region": "eu"} for name in ("one", "two")]
     report = tmp_path / "report.jsonl"
 
     cli("--local", "import", str(csv_of(tmp_path, lines)), "--report", str(report))

@@ -7,6 +7,7 @@ import pytest
 
 from broker.adapters import rows
 from broker.adapters.seal import wrapped_key
+from broker.model import TenantId
 from local.world import World
 from tests.cli.surroundings import Cli, csv_of, granted, hot_rows
 from tests.cli.test_commands import put_rescued
@@ -137,3 +138,31 @@ def test_a_refusal_of_kms_stops_with_a_sentence_and_leaves_everything_as_it_was(
     assert ended.code == 1
     assert "kms:ReEncryptFrom" in ended.err
     assert items(world) == before
+
+
+def test_what_does_not_open_is_named_and_the_rest_comes_under_the_new_key(
+    world: World, cli: Cli, connected: list[dict[str, str]], other_key: str
+) -> None:
+    table, first = world.settings("refresh")["CONNECTIONS_TABLE"], connected[0]
+    key = rows.key(TenantId(first["tenant"]), first["connection"])
+    held = bytearray(world.aws("dynamodb").get_item(TableName=table, Key=key)["Item"]["refresh"]["B"])
+    held[40] ^= 1
+    world.aws("dynamodb").update_item(
+        TableName=table,
+        Key=key,
+        UpdateExpression="SET #refresh = :broken, #client = :broken_too",
+        ExpressionAttributeNames={"#refresh": "refresh", "#client": "client"},
+        ExpressionAttributeValues={":broken": {"B": bytes(held)}, ":broken_too": {"B": b"?"}},
+    )
+    bucket = world.settings("refresh")["RESCUE_BUCKET"]
+    world.aws("s3").put_object(Bucket=bucket, Key="rescue/readme.txt", Body=b"hello")
+
+    ended = cli.local("reseal")
+
+    world.aws("s3").delete_object(Bucket=bucket, Key="rescue/readme.txt")
+    assert ended.code == 1
+    assert ended.json == {"resealed": 3, "already": 2, "does not open": 2}
+    assert f"{first['tenant']} {first['connection']}: refresh, client\nrescue/readme.txt" in ended.err
+    world.aws("dynamodb").update_item(TableName=table, Key=key, UpdateExpression="REMOVE #r, #c",
+                                      ExpressionAttributeNames={"#r": "refresh", "#c": "client"})  # fmt: skip
+    assert keys_of(world) == {other_key}

@@ -152,6 +152,81 @@ def test_a_row_that_was_damaged_is_replaced_when_that_is_asked_for(
     assert [(each["connection"], each["outcome"]) for each in probed.json] == [(damaged.connection, "renewed")]
 
 
+def damaged(world: World, ref: Ref, **attributes: dict[str, str]) -> None:
+    """Write into a row by hand."""
+    for name, cell in attributes.items():
+        world.aws("dynamodb").update_item(
+            TableName=table(world),
+            Key=rows.key(ref.tenant, ref.connection),
+            UpdateExpression="SET #name = :cell",
+            ExpressionAttributeNames={"#name": name},
+            ExpressionAttributeValues={":cell": cell},
+        )
+
+
+def test_a_row_that_cannot_be_read_stops_nobody_and_comes_back_when_that_is_asked_for(
+    world: World, cli: Cli, fleet: list[Ref], backup: str
+) -> None:
+    unreadable, lost, later = fleet[:3]
+    damaged(world, unreadable, status={"S": "frozen"})
+    damaged(world, later, status={"S": "frozen"}, schema={"N": "99"})
+    lose(world, lost)
+
+    shown = cli.local("epoch", "show", "--count")
+    looked = cli.local("restore", "copy", backup, "--dry-run")
+    copied = cli.local("restore", "copy", backup, "--replace-broken")
+
+    rest = {"kept as it is": 2, "kept: a later release wrote it": 1}
+    assert shown.code == 0
+    assert looked.json == {**rest, "can't be read (--replace-broken)": 1, "would be copied": 1}
+    assert copied.json == {**rest, "copied": 2}
+    assert cli.local("restore", "activate", "--yes").json == {"activated": 2, "changed meanwhile": 0}
+
+
+def test_a_profile_that_is_gone_comes_back_to_its_connection(
+    world: World, cli: Cli, fleet: list[Ref], backup: str
+) -> None:
+    ref = fleet[0]
+    before = hot_rows(world)
+    world.aws("dynamodb").delete_item(TableName=table(world), Key=rows.key(ref.tenant, ref.connection + rows.PROFILE))
+    assert cli.local("connections", "list", ref.tenant).json == []
+
+    looked = cli.local("restore", "copy", backup, "--dry-run").json
+    copied = cli.local("restore", "copy", backup).json
+
+    assert looked == {"kept as it is": CUSTOMERS - 1, "its profile would be copied": 1}
+    assert copied == {"kept as it is": CUSTOMERS - 1, "profile copied": 1}
+    assert [each["connection"] for each in cli.local("connections", "list", ref.tenant).json] == [ref.connection]
+    assert hot_rows(world) == before
+
+
+def test_a_connection_that_waits_for_its_approval_is_activated_with_the_rest(
+    world: World, cli: Cli, fleet: list[Ref]
+) -> None:
+    damaged(world, fleet[0], status={"S": "pending_approval"})
+    world.aws("dynamodb").update_item(
+        TableName=table(world),
+        Key=rows.key(fleet[0].tenant, fleet[0].connection),
+        UpdateExpression="REMOVE refresh_at, due_shard",
+    )
+    cli.local("epoch", "hold", "--yes")
+
+    cli.local("restore", "activate", "--yes")
+
+    waiting = hot_rows(world)[fleet[0]]
+    assert {row.epoch for row in hot_rows(world).values()} == {2}
+    assert (waiting.status, waiting.refresh_at, waiting.due_shard) == (Status.PENDING_APPROVAL, None, None)
+    cli.local("epoch", "activate", "--epoch", "1", "--yes")
+    world.clock.advance(61)
+
+
+def test_a_connection_that_needs_its_customer_is_no_probe(world: World, cli: Cli, fleet: list[Ref]) -> None:
+    for ref in fleet:
+        damaged(world, ref, status={"S": "needs_reauth"}, reason={"S": "revoked"}, epoch={"N": "0"})
+
+    assert "There is nothing to probe" in cli("--local", "restore", "probe").err
+
+
 def test_a_dry_run_copies_nothing(world: World, cli: Cli, fleet: list[Ref], backup: str) -> None:
     lose(world, fleet[0])
 

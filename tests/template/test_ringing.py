@@ -298,14 +298,26 @@ def test_a_wrong_client_secret_rings(
 def test_a_kms_that_does_not_answer_rings(
     watched: Watched, clock: Clock, journey: Journey, lines: Lines, trouble: Trouble
 ) -> None:
-    refs = until_due(clock, connected(journey, lines, 11))
-    clock.advance(6 * MINUTE)
+    """A fleet of one is enough: what is put off is ordered again each minute."""
+    refs = until_due(clock, connected(journey, lines))
+    clock.advance(15 * MINUTE - clock.now() % (15 * MINUTE))
     trouble.never_done("kms.GenerateDataKey", times=ALWAYS)
 
-    for _ in range(10):
+    for minute in range(14):
+        assert watched.rings("RefreshesPutOff") == (minute >= 10)
+        watched.sweep()
         watched.refresh(*refs)
-        clock.advance(1)
+        clock.advance(MINUTE)
 
+
+def test_a_few_put_off_among_many_do_not_ring(watched: Watched, clock: Clock) -> None:
+    start = clock.now() // (15 * MINUTE) * (15 * MINUTE)
+    for name, figure in (("ordered", 1000), ("put_off", 12)):
+        series = ("NinjaOneConnect", name, frozenset({("service", "local")}))
+        watched.figures.note(series, start, figure)
+
+    assert not watched.rings("RefreshesPutOff")
+    watched.figures.note(series, start, 60)
     assert watched.rings("RefreshesPutOff")
 
 

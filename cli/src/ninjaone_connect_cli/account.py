@@ -35,7 +35,8 @@ def alarms(deployment: Deployment) -> Iterator[Finding]:
     pages = (
         deployment.aws("cloudwatch").get_paginator("describe_alarms").paginate(AlarmNamePrefix=f"{deployment.stack}-")
     )
-    found = [each for page in pages for each in page["MetricAlarms"]]
+    ours = set(deployment.resources.values())  # the prefix is that of another stack's alarms too: x- and x-dev-
+    found = [each for page in pages for each in page["MetricAlarms"] if each["AlarmName"] in ours]
     for each in found:
         if each["StateValue"] == "ALARM":
             yield bad("alarm", each["AlarmDescription"].partition(": ")[2], each["AlarmDescription"].partition(":")[0])

@@ -51,16 +51,20 @@ def bring(at: At, file: Path, report: TextIO | None, *, dry_run: bool) -> None:
     The other system must not refresh these tokens any more: NinjaOne may end a grant whose old token is used again.
     """
     entries = _checked(at.deployment, file)
+    if report:
+        report.write("")  # what can't be written is known before anything is stored
     made = _Made(at.deployment)
     if dry_run:
         _show(at, [made.look(entry) for entry in entries], report)
         return
-    results = []
-    with at.screen.steps("Importing", len(entries)) as step:
-        for entry in entries:
-            results.append(made.put(entry))
-            step()
-    _show(at, results, report)
+    results: list[dict[str, Any]] = []
+    try:
+        with at.screen.steps("Importing", len(entries)) as step:
+            for entry in entries:
+                results.append(made.put(entry))
+                step()
+    finally:  # whatever stopped it: what was stored is told
+        _show(at, results, report)
     if any(result["outcome"] == "failed" for result in results):
         raise Trouble("AWS refused some of them. Nothing of those was stored; the same command brings them in.")
 
@@ -102,7 +106,7 @@ class _Made:
 
     def look(self, entry: Entry) -> dict[str, Any]:
         """Say what would become of an entry."""
-        there = self._store.hot(entry.ref) is not None
+        there = self._store.row(entry.ref) is not None
         return _result(entry, "there already" if there else "would be imported")
 
     def put(self, entry: Entry) -> dict[str, Any]:

@@ -72,20 +72,33 @@ def read(file: Path, config: Config) -> list[Entry]:
 
 
 def _lines(file: Path, faults: list[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Give each line's number and what it says; what can't be read at all is a fault."""
-    text = file.read_text(encoding="utf-8-sig")
-    if file.suffix.lower() == ".csv":
-        reader = csv.DictReader(text.splitlines(), strict=True)
-        try:
-            yield from ((reader.line_num, row) for row in reader)
-        except csv.Error:
-            faults.append(f"line {reader.line_num}: this is no CSV")
+    """Give each line's number and what it says; what can't be read at all is a fault, and is not shown."""
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        before = error.object[: error.start].count(b"\n")
+        faults.append(f"line {before + 1}: this is not UTF-8; save the file as UTF-8")
         return
-    for number, line in enumerate(text.splitlines(), 1):
+    yield from _csv(lines, faults) if file.suffix.lower() == ".csv" else _json_lines(lines, faults)
+
+
+def _csv(lines: list[str], faults: list[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    reader = csv.DictReader(lines, strict=True)
+    try:
+        if not {"tenant", "refresh_token"} <= {*(reader.fieldnames or ())}:  # not shown: a token may stand in it
+            faults.append(f"line 1: this is no heading; name the fields, with commas: {', '.join(FIELDS)}")
+            return
+        yield from ((reader.line_num, row) for row in reader)
+    except csv.Error:
+        faults.append(f"line {reader.line_num}: this is no CSV")
+
+
+def _json_lines(lines: list[str], faults: list[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    for number, line in enumerate(lines, 1):
         if line.strip():
             try:
                 said = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 said = None
             if isinstance(said, dict):
                 yield number, said
@@ -95,6 +108,8 @@ def _lines(file: Path, faults: list[str]) -> Iterator[tuple[int, Mapping[str, An
 
 def _entry(line: int, said: Mapping[str, Any], config: Config) -> Entry:
     """Read one line. Raises   ValueError: what to mend"""
+    if None in said:  # what csv calls the values beyond the heading
+        raise ValueError("there are more values than the heading has names")
     unknown = sorted(str(name) for name in said if name not in FIELDS)
     if unknown:
         raise ValueError(f"{', '.join(unknown)}: there is no such field; the fields are {', '.join(FIELDS)}")
@@ -121,6 +136,8 @@ def _text(name: str, value: Any) -> str:
         return ""
     if not isinstance(value, str | int) or isinstance(value, bool):
         raise ValueError(f"{name} must be text")  # noqa: TRY004  # a fault of the file, like the others
+    if any("\ud800" <= character <= "\udfff" for character in str(value)):
+        raise ValueError(f"{name} holds half a character (a lone surrogate)")
     return str(value).strip()
 
 
@@ -168,7 +185,11 @@ def _instant(text: str) -> Instant | None:
 def _repeated(entries: Iterable[Entry]) -> Iterator[str]:
     """Find lines that would make one connection twice."""
     first: dict[Ref, int] = {}
+    tokens: dict[str, int] = {}
     for entry in entries:
+        same = tokens.setdefault(entry.refresh_token.reveal(), entry.line)
+        if same != entry.line:
+            yield f"line {entry.line}: the same refresh token as line {same}; two would take it from each other"
         before = first.setdefault(entry.ref, entry.line)
         if before != entry.line:
             yield f"line {entry.line}: the same tenant and key as line {before}; give each a key of its own"

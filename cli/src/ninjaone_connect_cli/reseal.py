@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from broker.adapters.rescue import PREFIX
 from broker.adapters.seal import context, wrapped_key
+from broker.errors import SealBroken
 from broker.model import Purpose
 from ninjaone_connect_cli.at import At, here
 from ninjaone_connect_cli.deployment import Deployment
@@ -21,6 +22,8 @@ from ninjaone_connect_cli.trouble import Trouble
 
 PASSES = 5
 """Rows that a refresh was busy with are looked at again, so often."""
+DAMAGED = frozenset({"InvalidCiphertextException", "IncorrectKeyException"})
+"""What KMS says of a data key that no key of its own wrapped for this purpose."""
 
 _PURPOSES: Mapping[str, Purpose] = {
     "access": Purpose.ACCESS,
@@ -46,6 +49,11 @@ def reseal(at: At) -> None:
         if not counts["busy"]:
             break
     at.screen.record(counts)
+    if counts["does not open"]:
+        names = "\n".join(dict.fromkeys(resealing.broken))
+        raise Trouble(
+            f"These do not open and stay as they are; docs/operating.md, A sealed value does not open:\n{names}"
+        )
     if counts["busy"]:
         raise Trouble("Some rows changed each time they were looked at. Run the same command again later.")
 
@@ -58,6 +66,8 @@ class Reseal:
         self._s3, self._bucket = deployment.aws("s3"), deployment.config.rescue_bucket
         self.store = Store(deployment.aws("dynamodb"), deployment.config.connections_table)
         self._exchanged: dict[bytes, bytes] = {}
+        self.broken: list[str] = []
+        """What does not open: rows with the names of the values, and objects."""
 
     @property
     def total(self) -> int:
@@ -75,21 +85,36 @@ class Reseal:
 
     def one(self, row: Row) -> str:
         """Exchange a row's keys, if it is still as it was read."""
-        held = {name: cell["B"] for name, cell in row.item.items() if name in _PURPOSES}
-        fresh = {name: self._exchange(bytes(blob), _PURPOSES[name]) for name, blob in held.items()}
-        change = {name: blob for name, blob in fresh.items() if blob != bytes(held[name])}
-        if not change:
-            return "already"
-        fixed = ("version", "fence") if row.hot else ()
-        return "resealed" if self.store.change(row, change, same=(*fixed, *change)) else "busy"
+        change, broken = {}, []
+        for name, blob in row.sealed.items():
+            try:
+                fresh = self._exchange(blob, _PURPOSES[name])
+            except SealBroken:
+                broken.append(name)
+                continue
+            if fresh != blob:
+                change[name] = fresh
+        fixed = tuple(name for name in ("version", "fence") if name in row.item)
+        if change and not self.store.change(row, change, same=(*fixed, *change)):
+            return "busy"
+        if broken:
+            self.broken.append(f"{row.tenant} {row.key}: {', '.join(broken)}")
+            return "does not open"
+        return "resealed" if change else "already"
 
     def _rescued(self, key: str) -> str:
         """Exchange the keys of a rescued token. Should it be adopted meanwhile, what is written here does no harm."""
-        body = json.loads(self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read())
-        fresh = dict(body)
-        for name in ("access", "refresh"):
-            blob = self._exchange(base64.b64decode(body[name]), _PURPOSES[name])
-            fresh[name] = base64.b64encode(blob).decode()
+        try:
+            body = json.loads(self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read())
+            fresh = dict(body)
+            for name in ("access", "refresh"):
+                blob = self._exchange(base64.b64decode(body[name]), _PURPOSES[name])
+                fresh[name] = base64.b64encode(blob).decode()
+        except self._s3.exceptions.NoSuchKey:
+            return "busy"  # adopted meanwhile: its row is looked at in the next pass
+        except (SealBroken, ValueError, KeyError, TypeError):
+            self.broken.append(key)
+            return "does not open"
         if fresh == body:
             return "already"
         self._s3.put_object(Bucket=self._bucket, Key=key, Body=json.dumps(fresh).encode())
@@ -98,6 +123,8 @@ class Reseal:
     def _exchange(self, blob: bytes, purpose: Purpose) -> bytes:
         """Give the sealed value with its data key under the target; the same bytes when it is there already."""
         wrapped = wrapped_key(blob)
+        if not wrapped:
+            raise SealBroken
         if wrapped not in self._exchanged:
             self._exchanged[wrapped] = self._rewrapped(wrapped, purpose)
         fresh = self._exchanged[wrapped]
@@ -113,6 +140,8 @@ class Reseal:
                 DestinationEncryptionContext=said,
             )
         except ClientError as error:
+            if error.response["Error"]["Code"] in DAMAGED:
+                raise SealBroken from None
             raise Trouble(
                 f"KMS refused ({error.response['Error']['Code']}). This identity needs kms:ReEncryptFrom on the old "
                 "key and kms:ReEncryptTo on the new one; nothing was half done."

@@ -8,6 +8,7 @@ activate   the rest
 What the live table holds and can use always wins: a token there is newer, and a connection that was ended stays ended.
 """
 
+import itertools
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from broker.adapters.connections import Ref
 from broker.adapters.queues import Why
 from broker.adapters.seal import Seal, connection_spot
 from broker.errors import SealBroken
-from broker.model import Hot, Purpose, Status
+from broker.model import Hot, Profile, Purpose, Status
 from ninjaone_connect_cli import epoch
 from ninjaone_connect_cli.at import At, here
 from ninjaone_connect_cli.deployment import Deployment
@@ -92,8 +93,9 @@ def copy(at: At, table: str, *, dry_run: bool, replace_broken: bool) -> None:
 def probe(at: At, count: int) -> None:
     """Activate a few of what was copied, have them refreshed, and say how it went."""
     raising = _Raising(at.deployment)
-    chosen = [row for _, row in zip(range(count), raising.inert(), strict=False)]
-    refs = [Ref(row.tenant, row.connection) for row in chosen if raising.one(row)]
+    active = (row for row in raising.inert() if row.status is Status.ACTIVE)
+    chosen = [row for row in itertools.islice(active, count) if raising.one(row)]
+    refs = [Ref(row.tenant, row.connection) for row in chosen]
     if not refs:
         raise Trouble("There is nothing to probe: no connection waits for its activation.")
     at.deployment.orders.order(Why.DUE, refs)
@@ -135,14 +137,27 @@ class _Copying:
         profile = self._restored.profile(ref)
         if row.refresh is None or profile is None:
             return "nothing to bring back"
-        live = self._live.hot(ref)
-        if live and not self._is_broken(live):
-            return "kept as it is"
+        live = self._live.row(ref)
+        if live and live.is_later:
+            return "kept: a later release wrote it"
+        if live and live.is_unreadable and not self._replace_broken:
+            return "can't be read (--replace-broken)"
+        if live and live.hot and not self._is_broken(live.hot):
+            return self._completed(live.hot, row, profile)
         if self._dry_run:
             return "would be copied"
-        inert = _inert(row, live)
+        inert = _inert(row, live.fence if live else 0)
         stored = self._live.replace(live, inert, profile) if live else self._live.make(inert, profile)
         return "copied" if stored else "changed meanwhile"
+
+    def _completed(self, live: Hot, row: Hot, profile: Profile) -> str:
+        """Keep a live row as it is, and give it back its profile, with the client secret, where that is gone."""
+        lost = self._live.profile(Ref(live.tenant, live.connection)) is None
+        if not lost or live.status is Status.DISCONNECTED or live.client_id != row.client_id:
+            return "kept as it is"
+        if self._dry_run:
+            return "its profile would be copied"
+        return "profile copied" if self._live.add_profile(profile) else "changed meanwhile"
 
     def _is_broken(self, live: Hot) -> bool:
         """Say whether a live row holds a refresh token that nobody can open."""
@@ -155,12 +170,12 @@ class _Copying:
         return False
 
 
-def _inert(row: Hot, live: Hot | None) -> Hot:
+def _inert(row: Hot, fence: int) -> Hot:
     """Make the row that comes back: not due, not presented, and honest about a token that may be an old one."""
     return replace(
         row,
         epoch=INERT,
-        fence=max(row.fence, live.fence if live else 0) + 1,
+        fence=max(row.fence, fence) + 1,
         doubt=True,
         refresh_at=None,
         due_shard=None,
@@ -184,7 +199,7 @@ class _Raising:
     def inert(self) -> Iterator[Hot]:
         """Find connections that could be refreshed, were they of the active epoch."""
         for row in self._store.connections():
-            if row.epoch < self._epoch and row.refresh and row.status in {Status.ACTIVE, Status.NEEDS_REAUTH}:
+            if row.epoch < self._epoch and row.refresh and row.status is not Status.DISCONNECTED:
                 yield row
 
     def one(self, row: Hot) -> bool:
@@ -192,8 +207,10 @@ class _Raising:
 
         Its token may be an old one, so the refresh looks into the rescue store first, and blames nobody if it is dead.
         """
-        due = {"refresh_at": instant(SystemClock()), "due_shard": policy.shard(row.connection)}
-        return self._store.raise_epoch(row, {"epoch": self._epoch, "doubt": True, **due})
+        change: dict[str, Any] = {"epoch": self._epoch, "doubt": True}
+        if row.status is not Status.PENDING_APPROVAL:  # that one is due when it is approved
+            change |= {"refresh_at": instant(SystemClock()), "due_shard": policy.shard(row.connection)}
+        return self._store.raise_epoch(row, change)
 
 
 def _watched(at: At, before: dict[Ref, Hot]) -> list[dict[str, Any]]:
@@ -212,7 +229,7 @@ def _result(before: Hot, now: Hot | None) -> dict[str, Any]:
     outcome = "waiting"
     if now and now.version > before.version:
         outcome = "renewed"
-    elif now and (now.strikes or now.status is Status.NEEDS_REAUTH):
+    elif now and (now.strikes > before.strikes or now.status is Status.NEEDS_REAUTH):
         outcome = "refused"
     reason = now.reason.value if now and now.reason else None
     return {"tenant": before.tenant, "connection": before.connection, "outcome": outcome, "reason": reason}

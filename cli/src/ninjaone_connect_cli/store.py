@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from broker.adapters import rows
 from broker.adapters.connections import Ref
 from broker.adapters.dynamo import Refusal, Write, asked, written
@@ -15,6 +17,8 @@ from broker.errors import Busy
 from broker.model import ConnectionId, Hot, Profile, TenantId, connection_id
 
 TRIES = 6
+LASTING = frozenset({"AccessDeniedException", "ResourceNotFoundException", "ValidationException"})
+"""Refusals that waiting does not mend."""
 T = TypeVar("T")
 
 
@@ -39,9 +43,34 @@ class Row:
         return Ref(self.tenant, ConnectionId(self.key.removesuffix(rows.PROFILE)))
 
     @property
+    def sealed(self) -> dict[str, bytes]:
+        """What it holds sealed, by the attribute's name."""
+        return {name: bytes(self.item[name].get("B", b"")) for name in rows.SEALED if name in self.item}
+
+    @property
     def hot(self) -> Hot | None:
-        """The hot row, where it is one."""
-        return rows.hot(self.item) if connection_id(self.key) else None
+        """The hot row, where it is one that can be read."""
+        try:
+            return rows.hot(self.item) if connection_id(self.key) else None
+        except rows.UNREADABLE:
+            return None
+
+    @property
+    def is_later(self) -> bool:
+        """Say whether a later release wrote it, which may understand more of it."""
+        written = self.item.get("schema", {}).get("N", "0")
+        return not written.isdigit() or int(written) > rows.SCHEMA
+
+    @property
+    def is_unreadable(self) -> bool:
+        """Say whether it is a hot row that a later release wrote, or that was damaged."""
+        return bool(connection_id(self.key)) and self.hot is None
+
+    @property
+    def fence(self) -> int:
+        """The fencing token, also of a row that can't be read; 0 where it has none."""
+        held = self.item.get("fence", {}).get("N", "0")
+        return int(held) if str(held).isdigit() else 0
 
 
 class Store:
@@ -65,10 +94,15 @@ class Store:
         """Go through all hot rows."""
         yield from (row.hot for row in self.items() if row.hot)
 
+    def row(self, ref: Ref) -> Row | None:
+        """Read a hot row as it is now, whether or not it makes sense."""
+        found = self._get(ref, ref.connection)
+        return Row(found) if found else None
+
     def hot(self, ref: Ref) -> Hot | None:
         """Read a hot row as it is now."""
-        found = self._get(ref, ref.connection)
-        return rows.hot(found) if found else None
+        found = self.row(ref)
+        return found.hot if found else None
 
     def profile(self, ref: Ref) -> Profile | None:
         """Read a profile row as it is now."""
@@ -100,14 +134,25 @@ class Store:
         puts = [self._put(rows.hot_item(hot), fresh), self._put(rows.profile_item(profile), {})]
         return self._together(puts)
 
-    def replace(self, seen: Hot, hot: Hot, profile: Profile) -> bool:
+    def replace(self, seen: Row, hot: Hot, profile: Profile) -> bool:
         """Put a connection in place of one that is of no use, if that is still as it was seen."""
+        told = [name for name in ("version", "fence") if name in seen.item]
+        gone = [name for name in ("version", "fence") if name not in seen.item]
+        clauses = [f"#{name} = :{name}" for name in told] + [f"attribute_not_exists(#{name})" for name in gone]
         same = {
-            "ConditionExpression": "#version = :version AND #fence = :fence",
-            "ExpressionAttributeNames": {"#version": "version", "#fence": "fence"},
-            "ExpressionAttributeValues": {":version": rows.value(seen.version), ":fence": rows.value(seen.fence)},
+            "ConditionExpression": " AND ".join(clauses),
+            "ExpressionAttributeNames": {f"#{name}": name for name in (*told, *gone)},
+            **({"ExpressionAttributeValues": {f":{name}": seen.item[name] for name in told}} if told else {}),
         }
         return self._together([self._put(rows.hot_item(hot), same), self._put(rows.profile_item(profile), {})])
+
+    def add_profile(self, profile: Profile) -> bool:
+        """Store a profile row alone, where there is none; say whether there was none."""
+        fresh = {
+            "ConditionExpression": "attribute_not_exists(#tenant)",
+            "ExpressionAttributeNames": {"#tenant": "tenant"},
+        }
+        return self._together([self._put(rows.profile_item(profile), fresh)])
 
     def _put(self, item: rows.Item, condition: Mapping[str, Any]) -> dict[str, Any]:
         return {"Put": {"TableName": self._table, "Item": item, **condition}}
@@ -123,6 +168,12 @@ class Store:
                 reasons = {reason["Code"] for reason in error.response["CancellationReasons"]}
                 if "ConditionalCheckFailed" in reasons:
                     return False
+                raise Busy from None
+            except ClientError as error:
+                if error.response["Error"]["Code"] in LASTING:
+                    raise
+                raise Busy from None
+            except BotoCoreError:
                 raise Busy from None
             return True
 
