@@ -16,7 +16,7 @@ from broker.adapters.queues import Why
 from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.errors import BrokerError
-from broker.model import Hot, TenantId
+from broker.model import Binding, Hot, TenantId
 from local.aws import Aws
 from local.ninjaone import NinjaOne
 from local.template import Template
@@ -447,6 +447,37 @@ def test_answers_that_fail_for_minutes_ring_and_a_single_one_does_not(
 
     assert not alone
     assert watched.rings("ApisFailing")
+
+
+def test_a_host_that_answers_no_more_rings_for_a_fleet_of_two(
+    watched: Watched, clock: Clock, journey: Journey, lines: Lines, network: Network
+) -> None:
+    """Too few for a brake, and too few attempts for a share of them to mean anything."""
+    refs = until_due(clock, connected(journey, lines, 2))
+
+    for _ in range(60):
+        network.canned.clear()
+        network.answer(503)
+        network.answer(503)
+        watched.refresh(*refs)
+        clock.advance(MINUTE)
+
+    assert watched.rings("TokensEnded")
+
+
+def test_a_connection_that_waits_for_approval_and_could_not_be_made_rings(
+    watched: Watched, journey: Journey, aws: Aws, config: Config
+) -> None:
+    session = journey.open(binding=Binding.APPROVAL, challenge="")
+    journey.arrive(journey.agree(journey.leave(session)))
+    aws.put_secret(config.client_secrets, json.dumps({"another": "x"}))
+
+    answer = watched.call(
+        "complete", {"Records": [{"messageId": "m", "body": json.dumps({"session": session.session})}]}
+    )
+
+    assert answer["batchItemFailures"]
+    assert watched.rings("CompletionsFailed")
 
 
 def test_every_alarm_has_been_made_to_ring_here() -> None:

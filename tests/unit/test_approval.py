@@ -75,6 +75,24 @@ def test_an_approval_counts_once(pending: Hot, broker: Broker) -> None:
         broker.complete.approve(ref(pending))
 
 
+def test_an_approval_that_botocore_asked_for_twice_is_known_as_done(
+    pending: Hot, broker: Broker, trouble: Trouble, lines: Lines
+) -> None:
+    trouble.done_twice("dynamodb.UpdateItem")
+
+    approved, _ = broker.complete.approve(ref(pending))
+
+    assert approved.status is Status.ACTIVE
+    assert len(lines.named("connection.approved")) == 1
+
+
+def test_an_approval_of_what_is_ended_meanwhile_is_none(pending: Hot, broker: Broker, trouble: Trouble) -> None:
+    trouble.first("dynamodb.UpdateItem", lambda: broker.disconnect(ref(pending)))
+
+    with pytest.raises(NotPending):
+        broker.complete.approve(ref(pending))
+
+
 def test_a_connection_that_was_proved_needs_no_approval(journey: Journey, broker: Broker) -> None:
     hot, _ = journey.connect()
 

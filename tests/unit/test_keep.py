@@ -421,7 +421,7 @@ def test_tokens_that_nobody_wants_any_more_are_given_back(
     refreshing: Refreshing, hot: Hot, connections: Connections, network: Network
 ) -> None:
     """The disconnection could not revoke what it did not know."""
-    network.meanwhile.append(lambda: connections.disconnect(refreshing.row(hot), hot.sent_at))
+    network.meanwhile.append(lambda: connections.disconnect(refreshing.row(hot), hot.sent_at, "mark"))
     refreshing.wait_for(hot)
 
     refreshing.order(hot)

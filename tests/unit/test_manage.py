@@ -18,6 +18,7 @@ from local.ninjaone import NinjaOne
 from local.ninjaone.seed import CUSTOMER_APPS
 from tests.requirements import req
 from tests.unit.journey import TENANT, Journey, ref
+from tests.unit.refreshing import Refreshing
 from tests.unit.surroundings import START, Clock, Lines, Network, Trouble
 
 OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_secret), own=True)
@@ -383,6 +384,57 @@ def test_asking_again_keeps_an_ended_connection_no_longer(
     assert {each["Item"]["forget_at"]["N"] for each in found} == {str(START + policy.ENDED_KEPT)}
 
 
+@req("I06")
+def test_an_end_that_botocore_asked_for_twice_is_known_as_done(
+    broker: Broker, made: tuple[Hot, Profile], network: Network, trouble: Trouble, lines: Lines
+) -> None:
+    """No error tells of it: the answer was lost, and botocore asked again by itself."""
+    trouble.done_twice("dynamodb.UpdateItem")
+
+    ended, _, revoked = broker.disconnect(ref(made[0]))
+
+    assert (ended.status, revoked) == (Status.DISCONNECTED, True)
+    assert len(network.sent("/ws/oauth/revoke")) == len(lines.named("connection.disconnected")) == 1
+
+
+@req("I06")
+def test_a_token_that_came_meanwhile_is_the_one_that_is_revoked(
+    broker: Broker, made: tuple[Hot, Profile], refreshing: Refreshing, network: Network, trouble: Trouble
+) -> None:
+    newer: list[str] = []
+
+    def renewed() -> None:
+        refreshing.order(made[0])
+        newer.append(refreshing.held(made[0]))
+
+    refreshing.wait_for(made[0])
+    trouble.first("dynamodb.UpdateItem", renewed)
+
+    ended, _, revoked = broker.disconnect(ref(made[0]))
+
+    assert (ended.status, revoked) == (Status.DISCONNECTED, True)
+    assert [each["token"] for each in network.sent("/ws/oauth/revoke")] == newer
+
+
+def test_an_end_that_newer_tokens_overtake_again_and_again_is_not_said_to_be_done(
+    broker: Broker, made: tuple[Hot, Profile], connections: Connections, trouble: Trouble
+) -> None:
+    def renewed() -> None:
+        row = connections.hot(ref(made[0]))
+        assert row is not None
+        saved = connections.settle(row, {"version": row.version + 1}, ())
+        assert isinstance(saved, Hot)
+
+    def each_time() -> None:
+        renewed()
+        trouble.first("dynamodb.GetItem", lambda: trouble.first("dynamodb.UpdateItem", each_time))
+
+    trouble.first("dynamodb.UpdateItem", each_time)
+
+    with pytest.raises(Busy):
+        broker.disconnect(ref(made[0]))
+
+
 def is_forgotten(connections: Connections, hot: Hot) -> bool:
     """Say whether the client secret of a customer's own app is gone."""
     found = connections.profile(ref(hot))
@@ -408,7 +460,7 @@ def test_a_connection_that_another_call_ends_first_is_not_ended_twice(
         lambda: (
             aws.client("dynamodb").delete_item(TableName=table, Key=key)
             if is_gone
-            else connections.disconnect(made[0], Instant(START - 1))
+            else connections.disconnect(made[0], Instant(START - 1), "other")
         ),
     )
 

@@ -237,7 +237,7 @@ def test_one_change_may_be_two_events_with_ids_of_their_own(account: Account) ->
 def test_a_disconnected_connection_is_told_and_its_later_deletion_is_not(account: Account, status: Status) -> None:
     made = account.keep(replace(HOT, status=status, reason=Reason.REVOKED))
     account.told()
-    account.connections.disconnect(made, NOW)
+    account.connections.disconnect(made, NOW, "mark")
     account.connections.forget_client(REF, NOW)
     assert account.names() == ["disconnected"]
 
@@ -377,9 +377,12 @@ def test_a_row_that_can_not_be_read_holds_up_no_other(account: Account, name: st
 def test_of_a_row_that_can_only_be_read_in_part_that_part_is_told(account: Account) -> None:
     dead = account.settle(account.keep(HOT), status=Status.NEEDS_REAUTH.value, reason=Reason.REVOKED.value)
     account.told()
-    account.save(dead, "reason", status=Status.ACTIVE.value, warned_at="soon")
+    account.save(dead, "reason", status=Status.ACTIVE.value)
+    records = account.changes()
+    records[-1]["dynamodb"]["NewImage"]["warned_at"] = {"S": "soon"}
+    account.work(records)
 
-    assert account.names() == ["recovered"]
+    assert [event["detail-type"] for event in account.heard()] == ["connection.recovered"]
 
 
 @req("G01", "J04")

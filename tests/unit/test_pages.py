@@ -338,7 +338,11 @@ def test_a_branded_host_that_is_settled_is_named_once() -> None:
 
     page = Reading(pages.invitation(PLAIN, replace(OPERATORS_APP, choices=(Choice("branded", host, host),))))
 
-    assert page.all("input") == [{"type": "hidden", "name": "region", "value": "branded"}]
+    assert {each["name"]: each["value"] for each in page.all("input") if each["type"] == "hidden"} == {
+        "region": "branded",
+        "subdomain": "acme",
+        "suffix": "rmmservice.eu",
+    }
     assert page.words.count(host) == 1
 
 

@@ -114,8 +114,10 @@ class Brakes:
 
 
 def _brake(row: rows.Item) -> Brake | None:
+    """Read a brake; one of another make holds nobody, and the next pull writes over it."""
     held = rows.plain(row)
-    return Brake(Instant(held["until"]), held["level"], held["cause"]) if held else None
+    fits = isinstance(held.get("until"), int) and isinstance(held.get("level"), int) and "cause" in held
+    return Brake(Instant(held["until"]), held["level"], held["cause"]) if fits else None
 
 
 def host_brake(host: str) -> str:

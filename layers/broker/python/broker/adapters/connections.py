@@ -5,6 +5,10 @@ A refresh, as conditions on one row; ``seen`` is what the read found, which may 
     lease     version = seen, fence = seen, no lease or one that ended   → fence + 1, lease_until, attempt
     save      version = seen, fence = mine, not disconnected             → version + 1, tokens; lease and attempt gone
     settle    version = seen, fence = mine                               → strike, wait or give up; lease cut
+
+An end, from any state, whoever holds the lease:
+
+    disconnect   version = seen, consent = seen, not disconnected   → version + 1, fence + 1, ended_by; tokens gone
 """
 
 from collections.abc import Mapping, Sequence
@@ -199,18 +203,29 @@ class Connections:
         given = _seen(seen) | {"pending": Status.PENDING_APPROVAL.value}
         return self._update(seen, Write.of(*_UNCHANGED, "#status = :pending", given=given, set=change))
 
-    def disconnect(self, seen: Hot, now: Instant) -> Hot | Refusal:
-        """Forget the tokens. The version moves, so that a refresh in flight can't bring them back."""
-        given = {"disconnected": Status.DISCONNECTED.value, "consent_seen": seen.consented_at}
+    def disconnect(self, seen: Hot, now: Instant, mark: str) -> Hot | Refusal:
+        """Forget the tokens that were seen. The version moves, so that a refresh in flight can't bring them back.
+
+        mark   random, and new for each who tries: who finds the row ended under it ended it, and the answer was lost
+        """
+        ended = {"status": Status.DISCONNECTED.value, "ended_at": now, "ended_by": mark}
         write = Write.of(
             _CONNECTED,
             "#consented_at = :consent_seen",
-            given=given,
-            set={"status": Status.DISCONNECTED.value, "ended_at": now, "forget_at": now + policy.ENDED_KEPT},
+            "#version = :version_seen",
+            given={
+                "disconnected": Status.DISCONNECTED.value,
+                "consent_seen": seen.consented_at,
+                "version_seen": seen.version,
+            },
+            set=ended | {"forget_at": now + policy.ENDED_KEPT},
             add={"version": 1, "fence": 1},
             remove=(*_GONE, "reason"),
         )
-        return self._update(seen, write)
+        done = self._update(seen, write)
+        if isinstance(done, Refusal) and done.found and done.found.get("ended_by") == {"S": mark}:
+            return rows.hot(done.found)
+        return done
 
     def forget_client(self, ref: Ref, ended_at: Instant) -> None:
         """Drop the sealed client secret of a connection that is no more; the rest of it goes in its time."""

@@ -27,8 +27,12 @@ _NO_COOKIES = DefaultCookiePolicy(allowed_domains=[])
 class Web:
     """A client for one invocation and one thread; close it when the work is done."""
 
-    def __init__(self, transport: Transport, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, transport: Transport, clock: Clock, *, is_known: Callable[[str], bool] = lambda _: True) -> None:
+        """Make a client.
+
+        is_known   says whether a host is NinjaOne's; nothing is sent to any other
+        """
+        self._clock, self.is_known = clock, is_known
         self._client = httpx.Client(
             transport=transport(),
             follow_redirects=False,
@@ -60,6 +64,8 @@ class Web:
         """
         if request.url.scheme != "https":
             return NotSent("not_https")
+        if not self.is_known(request.url.host):  # a row that somebody rewrote leads nowhere
+            return NotSent("foreign_host")
         until = self._clock.now() + CONNECT_TIMEOUT + timeout
         request.extensions["timeout"] = httpx.Timeout(timeout, connect=min(CONNECT_TIMEOUT, timeout)).as_dict()
         try:

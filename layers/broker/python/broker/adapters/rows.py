@@ -33,6 +33,18 @@ UNREADABLE = (AttributeError, KeyError, TypeError, ValueError)
 SEALED = ("access", "refresh", "client")
 """Attributes of connections that hold sealed values."""
 
+_KINDS: Mapping[str, str] = {
+    **dict.fromkeys(("tenant", "connection", "status", "reason", "region", "host", "client_id", "scope"), "S"),
+    **dict.fromkeys(("attempt", "label", "organizations", "metadata"), "S"),
+    **dict.fromkeys(("version", "fence", "epoch", "expires_at", "sent_at", "consented_at", "refresh_at"), "N"),
+    **dict.fromkeys(("due_shard", "lease_until", "tried_at", "strikes", "struck_at", "ended_at"), "N"),
+    **dict.fromkeys(("hot_until", "warned_at", "created_at", "connected_at"), "N"),
+    **dict.fromkeys(SEALED, "B"),
+    **dict.fromkeys(("own", "doubt"), "BOOL"),
+}
+"""What kind of value each attribute of a connection is; one of another kind makes its row unreadable, here and now,
+not in the middle of a refresh."""
+
 
 def value(thing: Any) -> dict[str, Any]:
     """Write one attribute value."""
@@ -53,6 +65,14 @@ def item(fields: Mapping[str, Any]) -> Item:
 def plain(row: Item) -> dict[str, Any]:
     """Read an item's scalars."""
     return {name: _READ[kind](held) for name, cell in row.items() for kind, held in cell.items() if kind in _READ}
+
+
+def _checked(row: Item) -> dict[str, Any]:
+    """Read a connection's scalars. Raises   UNREADABLE"""
+    for name, cell in row.items():
+        if _KINDS.get(name) not in (None, *cell):
+            raise TypeError(name)
+    return plain(row)
 
 
 _READ: Mapping[str, Callable[[Any], Any]] = {"S": str, "N": int, "B": bytes, "BOOL": bool}
@@ -101,8 +121,8 @@ def hot_item(row: Hot) -> Item:
 
 
 def hot(row: Item) -> Hot:
-    """Read a hot row, whole or projected."""
-    held = plain(row)
+    """Read a hot row, whole or projected. Raises   UNREADABLE"""
+    held = _checked(row)
     return Hot(
         tenant=TenantId(held["tenant"]),
         connection=ConnectionId(held["connection"]),
@@ -152,14 +172,17 @@ def profile_item(row: Profile) -> Item:
 
 
 def profile(row: Item) -> Profile:
-    """Read a profile row, whole or projected."""
-    held = plain(row)
+    """Read a profile row, whole or projected. Raises   UNREADABLE"""
+    held = _checked(row)
+    metadata = json.loads(held.get("metadata", "{}"))
+    if not isinstance(metadata, dict):
+        raise TypeError("metadata")
     return Profile(
         tenant=TenantId(held["tenant"]),
         connection=ConnectionId(held["connection"].removesuffix(PROFILE)),
         label=held.get("label", ""),
         organizations=tuple(Organization(number, name) for number, name in json.loads(held.get("organizations", "[]"))),
-        metadata=json.loads(held.get("metadata", "{}")),
+        metadata=metadata,
         created_at=Instant(held.get("created_at", 0)),
         connected_at=Instant(held.get("connected_at", 0)),
         client=held.get("client"),

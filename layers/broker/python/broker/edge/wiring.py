@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
+from broker import ninjaone
 from broker.adapters.clock import Clock, Entropy, SystemClock, entropy
 from broker.adapters.crew import Crew, Threads
 from broker.adapters.log import Level, Log
@@ -107,7 +108,9 @@ class Broker:
         from broker.flows.vend import Vend
 
         urgent = self._queue(self.config.urgent_queue)
-        return Vend(self._connections, self._seal, urgent, clock=self.doors.clock, log=self.log)
+        return Vend(
+            self._connections, self._seal, urgent, is_known=self._is_known, clock=self.doors.clock, log=self.log
+        )
 
     @cached_property
     def show(self) -> "Show":
@@ -119,9 +122,7 @@ class Broker:
     def disconnect(self) -> "Disconnect":
         from broker.flows.disconnect import Disconnect
 
-        return Disconnect(
-            self._connections, self._seal, self._credentials, self._web, clock=self.doors.clock, log=self.log
-        )
+        return Disconnect(self._connections, self._seal, self._credentials, self._web, **self._around)
 
     @cached_property
     def sweep(self) -> "Sweep":
@@ -235,7 +236,11 @@ class Broker:
     def _web(self) -> "Web":
         from broker.adapters.http import Web
 
-        return Web(self._transport, self.doors.clock)
+        return Web(self._transport, self.doors.clock, is_known=self._is_known)
+
+    def _is_known(self, host: str) -> bool:
+        """Say whether a host is NinjaOne's."""
+        return ninjaone.host(host, self.config.branded_suffixes) is not None
 
 
 def is_lambda() -> bool:

@@ -11,6 +11,7 @@ from broker.adapters.credentials import Credentials
 from broker.adapters.dynamo import Refusal
 from broker.adapters.epoch import Epoch
 from broker.adapters.log import Level, Log
+from broker.adapters.rows import hot as read_hot
 from broker.adapters.seal import DataKey, Seal, code_spot, connection_spot, session_spot
 from broker.adapters.sessions import Sessions
 from broker.config import Config
@@ -102,7 +103,13 @@ class Complete:
         found = self._sessions.get(session)
         if found is None or found.binding is not Binding.APPROVAL or not self._config.approval_binding:
             raise BindingMismatch
-        self._make(found, confirm_account_change=False)
+        try:
+            self._make(found, confirm_account_change=False)
+        except (SessionSpent, Busy):  # done already; comes again
+            raise
+        except BrokerError:  # nobody waits for an answer who could be told
+            self._log.count("completions_failed")
+            raise
 
     def approve(self, ref: Ref) -> tuple[Hot, Profile]:
         """Let a connection be used that was made without proof of the person.
@@ -117,7 +124,8 @@ class Complete:
             "refresh_at": policy.refresh_at(now, seen.expires_at, 0.0),
             "due_shard": policy.shard(ref.connection),
         }
-        if isinstance(self._connections.approve(seen, {"status": Status.ACTIVE.value, **due}), Refusal):
+        done = self._connections.approve(seen, {"status": Status.ACTIVE.value, **due})
+        if isinstance(done, Refusal) and not _is_approved(seen, done):
             raise NotPending
         self._log.event("connection.approved", tenant=ref.tenant, connection=ref.connection)
         return self._made(ref)
@@ -248,6 +256,14 @@ class Complete:
         if hot is None or profile is None:
             raise UnknownConnection
         return hot, profile
+
+
+def _is_approved(seen: Hot, refusal: Refusal) -> bool:
+    """Say whether what waited a moment ago is approved by now: perhaps by this call, whose answer was lost."""
+    if refusal.found is None or seen.status is not Status.PENDING_APPROVAL:
+        return False
+    now = read_hot(refusal.found)
+    return (now.status, now.consented_at) == (Status.ACTIVE, seen.consented_at)
 
 
 def _proved(session: Session, proof: Proof) -> bool:

@@ -3,18 +3,21 @@
 from collections.abc import Callable
 
 from broker import ninjaone, oauth
-from broker.adapters.clock import Clock, instant
+from broker.adapters.clock import Clock, Entropy, instant, random_secret
 from broker.adapters.connections import Connections, Ref
 from broker.adapters.credentials import Credentials
+from broker.adapters.dynamo import once_more
 from broker.adapters.http import Web
 from broker.adapters.log import Level, Log
 from broker.adapters.rows import hot as read_hot
 from broker.adapters.seal import Seal, connection_spot
 from broker.errors import BrokerError, Busy, NotActive, UnknownConnection
-from broker.model import Client, Hot, Instant, Profile, Purpose, Seconds, Status
+from broker.model import Client, Hot, Profile, Purpose, Seconds, Status
 from broker.secret import Secret
 
 REVOKE_TIMEOUT = Seconds(5)
+TRIES = 3
+"""A refresh may store newer tokens between the look and the end: those are the ones to revoke."""
 
 
 class Disconnect:
@@ -28,10 +31,11 @@ class Disconnect:
         web: Callable[[], Web],
         *,
         clock: Clock,
+        entropy: Entropy,
         log: Log,
     ) -> None:
         self._connections, self._seal, self._credentials = connections, seal, credentials
-        self._web, self._clock, self._log = web, clock, log
+        self._web, self._clock, self._entropy, self._log = web, clock, entropy, log
 
     def __call__(self, ref: Ref) -> tuple[Hot, Profile, bool]:
         """End it, and say whether NinjaOne confirmed the revocation.
@@ -40,36 +44,43 @@ class Disconnect:
         Raises   UnknownConnection, NotActive, Busy
         Source   RFC 7009 §2, docs/ninjaone.md §1, §9 U8
         """
+        for _ in range(TRIES):
+            seen, profile = self._found(ref)
+            revocation = self._revocation(seen, profile)
+            ended = self._end(seen)
+            if ended is None:
+                continue
+            revoked = revocation is not None and self._revoke(seen, *revocation)
+            self._forget_client(ended)
+            self._log.event(
+                "connection.disconnected", tenant=ref.tenant, connection=ref.connection, revoked=int(revoked)
+            )
+            return ended, profile, revoked
+        raise Busy
+
+    def _found(self, ref: Ref) -> tuple[Hot, Profile]:
+        """Raises   UnknownConnection, NotActive, Busy"""
         seen, profile = self._connections.hot(ref), self._connections.profile(ref)
         if seen is None or profile is None:
             raise UnknownConnection
         if seen.status is Status.DISCONNECTED:  # perhaps by a call that nobody heard the end of
             self._forget_client(seen)
             raise NotActive
-        revocation = self._revocation(seen, profile)
-        ended = self._end(seen, instant(self._clock))
-        revoked = revocation is not None and self._revoke(seen, *revocation)
-        self._forget_client(ended)
-        self._log.event("connection.disconnected", tenant=ref.tenant, connection=ref.connection, revoked=int(revoked))
-        return ended, profile, revoked
+        return seen, profile
 
-    def _end(self, seen: Hot, now: Instant) -> Hot:
-        """Forget the tokens; a lost acknowledgement shows by the instant in the row.
+    def _end(self, seen: Hot) -> Hot | None:
+        """Forget the tokens; None when there are newer ones by now.
 
         Raises   Busy: not done or not heard of, twice; or this very moment ended by another or made anew by a reconnect
         """
-        heard = True
-        try:
-            ended = self._connections.disconnect(seen, now)
-        except Busy:
-            heard = False
-            ended = self._connections.disconnect(seen, now)
+        now, mark = instant(self._clock), random_secret(self._entropy).reveal()
+        ended = once_more(lambda: self._connections.disconnect(seen, now, mark), self._clock)
         if isinstance(ended, Hot):
             return ended
-        found = read_hot(ended.found) if ended.found and not heard else None
-        if found is None or (found.status, found.ended_at) != (Status.DISCONNECTED, now):
-            raise Busy
-        return found
+        found = read_hot(ended.found) if ended.found else None
+        if found and found.status is not Status.DISCONNECTED and found.consented_at == seen.consented_at:
+            return None
+        raise Busy
 
     def _forget_client(self, ended: Hot) -> None:
         """Drop the customer's client secret; should that fail, it is of no use without the tokens."""

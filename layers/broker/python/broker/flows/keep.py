@@ -114,6 +114,12 @@ class Keep:
         }
         return change, () if withdrawn else ("reason", "ended_at")
 
+    def is_late(self, row: Hot, shift: Shift) -> bool:
+        """Say whether the token was to be renewed before it ended, with an app that is the operator's."""
+        if self._adaptive or row.own or row.epoch != shift.epoch:
+            return False  # adaptive, the tokens of idle connections end as they should
+        return row.status is Status.ACTIVE and row.access is not None and row.expires_at <= shift.now()
+
     def _next(self, held: Hot, tokens: Rescued, hot_until: Instant | None, shift: Shift) -> Instant:
         """Give the members of an order the same instant, whichever of them were faster."""
         began = shift.began

@@ -80,6 +80,7 @@ class Refresh:
             self._log.event("order.unknown", Level.WARNING, missing=len(order.refs) - len(found), unread=unread)
         if unread:
             self._log.count("rows_unread", unread)
+        self._renewal.notice_late(found, shift)
         return [row for row in found if self._renewal.is_wanted(row, shift)]
 
     def _prepare(self, rows: Sequence[Hot]) -> None:

@@ -4,6 +4,7 @@ All that is remote is fetched before the lease, so that whatever fails there lea
 """
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -86,6 +87,8 @@ class Renewal:
             return
         if self._is_held(seen, shift):
             return
+        if not web.is_known(seen.place.host):
+            raise SealBroken
         opened = self._open(seen)
         held = self._lease(seen, shift)
         if held is None or self._adopt(seen, held, shift):
@@ -112,6 +115,12 @@ class Renewal:
         if _is_cooling_down(seen, now) and shift.why is not Why.RESCUE:
             return False
         return shift.why is Why.RESCUE or _is_due(seen, shift, now)
+
+    def notice_late(self, rows: Sequence[Hot], shift: Shift) -> None:
+        """Count the tokens that ended before they were renewed, whatever held that up."""
+        late = sum(self._keep.is_late(row, shift) for row in rows)
+        if late:
+            self._log.count("tokens_ended", late)
 
     def _is_held(self, seen: Hot, shift: Shift) -> bool:
         """Wait behind a brake, without coming back every minute."""

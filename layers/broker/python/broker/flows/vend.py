@@ -1,5 +1,6 @@
 """Give an access token that is good for long enough; never ask NinjaOne, never fail while the held one is valid."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from broker import ninjaone, policy
@@ -8,7 +9,7 @@ from broker.adapters.connections import Connections, Ref
 from broker.adapters.log import Level, Log
 from broker.adapters.queues import Queue, Why
 from broker.adapters.seal import Seal, connection_spot
-from broker.errors import Busy, NeedsReauth, NotActive, NotApproved, NoTokenYet, UnknownConnection
+from broker.errors import Busy, NeedsReauth, NotActive, NotApproved, NoTokenYet, SealBroken, UnknownConnection
 from broker.model import Hot, Instant, Purpose, Seconds, Status
 from broker.secret import Secret
 
@@ -32,9 +33,18 @@ class Vended:
 class Vend:
     """Gives access tokens. It can't open a refresh token: KMS and its role see to that."""
 
-    def __init__(self, connections: Connections, seal: Seal, urgent: Queue, *, clock: Clock, log: Log) -> None:
+    def __init__(
+        self,
+        connections: Connections,
+        seal: Seal,
+        urgent: Queue,
+        *,
+        is_known: Callable[[str], bool],
+        clock: Clock,
+        log: Log,
+    ) -> None:
         self._connections, self._seal, self._urgent = connections, seal, urgent
-        self._clock, self._log = clock, log
+        self._is_known, self._clock, self._log = is_known, clock, log
 
     def __call__(self, ref: Ref, *, min_ttl: Seconds) -> Vended:
         """Give the held token when it lasts ``min_ttl``; else order a refresh and wait for it a while.
@@ -91,6 +101,8 @@ class Vend:
         return Seconds(row.expires_at - instant(self._clock))
 
     def _vended(self, row: Hot, sealed: bytes) -> Vended:
+        if not self._is_known(row.place.host):  # the host is bound into no seal, and the caller takes the token there
+            raise SealBroken
         spot = connection_spot(row.tenant, row.connection, row.version)
         access = self._seal.open(sealed, Purpose.ACCESS, spot)
         left = self._left(row)

@@ -1,0 +1,172 @@
+"""Rows that somebody wrote by hand: they lead no token out of the house, and hold up none of their neighbours."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from broker.adapters import rows
+from broker.config import Config
+from broker.edge.wiring import Broker
+from broker.errors import BrokerError, SealBroken
+from broker.model import Hot, Seconds
+from local.aws import Aws
+from tests.requirements import req
+from tests.unit.asked import CONTEXT, event
+from tests.unit.journey import Journey, ref
+from tests.unit.refreshing import Refreshing
+from tests.unit.surroundings import Lines, Network
+
+SOON = {"S": "soon"}
+
+
+def write(aws: Aws, table: str, key: rows.Item, **cells: dict[str, str]) -> None:
+    """Write into a row as a console does."""
+    for name, cell in cells.items():
+        aws.client("dynamodb").update_item(
+            TableName=table,
+            Key=key,
+            UpdateExpression="SET #name = :cell",
+            ExpressionAttributeNames={"#name": name},
+            ExpressionAttributeValues={":cell": cell},
+        )
+
+
+@pytest.fixture
+def written(aws: Aws, config: Config) -> Any:
+    """Change attributes of a connection: ``written(hot, host={"S": "evil.example"})``."""
+
+    def change(hot: Hot, part: str = "", **cells: dict[str, str]) -> None:
+        write(aws, config.connections_table, rows.key(hot.tenant, hot.connection + part), **cells)
+
+    return change
+
+
+def hosts(network: Network) -> set[str]:
+    return {request.url.host for request in network.requests}
+
+
+@req("J03")
+def test_a_host_written_into_a_row_is_sent_nothing_and_tells_the_operator(
+    journey: Journey, refreshing: Refreshing, network: Network, written: Any
+) -> None:
+    hot, _ = journey.connect()
+    written(hot, host={"S": "evil.example"})
+    network.requests.clear()
+
+    refreshing.when_due(hot)
+
+    assert network.requests == []
+    assert refreshing.figures()["seal_broken"] == 1
+    assert refreshing.row(hot).attempt is None
+
+
+@req("J03")
+def test_a_host_written_into_a_session_is_sent_no_code(
+    journey: Journey, network: Network, aws: Aws, config: Config
+) -> None:
+    session = journey.open()
+    query = journey.agree(journey.leave(session))
+    write(aws, config.sessions_table, {"session": {"S": session.session}}, host={"S": "evil.example"})
+    home = journey.arrive(query)
+    network.requests.clear()
+
+    with pytest.raises(BrokerError):
+        journey.complete(home)
+
+    assert "evil.example" not in hosts(network)
+
+
+@req("J03")
+def test_a_host_written_into_a_row_is_named_to_no_caller(journey: Journey, broker: Broker, written: Any) -> None:
+    hot, _ = journey.connect()
+    written(hot, host={"S": "evil.example"})
+
+    with pytest.raises(SealBroken):
+        broker.vend(ref(hot), min_ttl=Seconds(60))
+
+
+def test_an_end_of_such_a_connection_sends_its_token_nowhere(
+    journey: Journey, broker: Broker, network: Network, written: Any
+) -> None:
+    hot, _ = journey.connect()
+    written(hot, host={"S": "evil.example"})
+    network.requests.clear()
+
+    _, _, revoked = broker.disconnect(ref(hot))
+
+    assert not revoked
+    assert network.requests == []
+
+
+@pytest.mark.parametrize("name", ["lease_until", "struck_at", "tried_at", "sent_at", "consented_at", "expires_at"])
+def test_a_value_of_another_kind_holds_up_its_own_row_alone_before_anything_is_asked(
+    journey: Journey, refreshing: Refreshing, network: Network, written: Any, name: str
+) -> None:
+    hot, odd = journey.connect()[0], journey.connect()[0]
+    written(odd, **{name: SOON})
+    refreshing.wait_for(hot)
+    network.requests.clear()
+
+    refreshing.order(hot, odd)
+
+    assert refreshing.row(hot).version == 2
+    assert len(network.requests) == 1
+    assert refreshing.figures()["rows_unread"] == 1
+
+
+def test_a_brake_that_cannot_be_read_holds_nobody(
+    journey: Journey, refreshing: Refreshing, aws: Aws, config: Config
+) -> None:
+    hot, _ = journey.connect()
+    key = {"tenant": {"S": "#brakes"}, "connection": {"S": "host eu.ninjarmm.com"}}
+    write(aws, config.connections_table, key, until={"N": "9999999999"})
+
+    refreshing.when_due(hot)
+
+    assert refreshing.row(hot).version == 2
+
+
+@pytest.mark.parametrize("metadata", ["5", "[]", "null", "{"])
+def test_a_profile_of_another_kind_is_left_out_of_a_list(
+    journey: Journey, broker: Broker, lines: Lines, written: Any, metadata: str
+) -> None:
+    hot, odd = journey.connect()[0], journey.connect()[0]
+    written(odd, rows.PROFILE, metadata={"S": metadata})
+
+    page = broker.show.page(hot.tenant, limit=10, after=None)
+
+    assert [each.hot.connection for each in page.shown] == [hot.connection]
+
+
+def test_a_page_that_fixes_a_host_of_ones_own_sends_all_that_its_form_is_asked_for(broker: Broker) -> None:
+    from functions.authorize.app import handler as authorize
+    from functions.connect.app import handler as connect
+    from functions.session.app import handler as session
+
+    body = {
+        "end_user_id": "u",
+        "binding_challenge": "a" * 43,
+        "return_to": "main",
+        "tenant_name": "Acme",
+        "host": "acme.rmmservice.eu",
+        "client": "customer",
+        "client_credentials": {"client_id": "app-1", "client_secret": "s-1"},
+    }
+    asked = event("POST /v1/tenants/{tenant}/connect-sessions", tenant="acme", body=body)
+    opened = json.loads(answered(session, broker, asked)["body"])["session_id"]
+    page = answered(connect, broker, event("GET /connect/{session}", session=opened))["body"]
+    form = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page)) | {"go_anyway": "yes"}
+    headers = {"sec-fetch-site": "same-origin"}
+
+    answer = answered(
+        authorize, broker, event("POST /connect/{session}/authorize", session=opened, form=form, headers=headers)
+    )
+
+    assert answer["statusCode"] == 303
+    assert answer["headers"]["location"].startswith("https://acme.rmmservice.eu/ws/oauth/authorize?")
+
+
+def answered(handler: Any, broker: Broker, asked: Any) -> Any:
+    return handler.under(broker)(asked, CONTEXT)
