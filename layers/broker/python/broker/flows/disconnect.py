@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from broker import ninjaone, oauth
-from broker.adapters.clock import Clock, Entropy, instant, random_secret
+from broker.adapters.clock import Clock, Entropy, instant
 from broker.adapters.connections import Connections, Ref
 from broker.adapters.credentials import Credentials
 from broker.adapters.dynamo import once_more
@@ -73,7 +73,7 @@ class Disconnect:
 
         Raises   Busy: not done or not heard of, twice; or this very moment ended by another or made anew by a reconnect
         """
-        now, mark = instant(self._clock), random_secret(self._entropy).reveal()
+        now, mark = instant(self._clock), self._entropy(12).hex()
         ended = once_more(lambda: self._connections.disconnect(seen, now, mark), self._clock)
         if isinstance(ended, Hot):
             return ended
