@@ -20,7 +20,7 @@ from typing import Any, Self
 
 from botocore.credentials import Credentials
 
-from broker.adapters.crew import Threads
+from broker.adapters.workers import Threads
 from broker.config import Config
 from broker.edge.wiring import Broker, Doors
 from local import product

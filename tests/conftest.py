@@ -14,7 +14,7 @@ from broker.adapters.connections import Connections
 from broker.adapters.seal import Seal
 from broker.adapters.sessions import Sessions
 from broker.config import Config
-from broker.edge.entry import Entry
+from broker.edge.handler import Entry
 from broker.edge.wiring import Broker, Doors
 from local.aws import Aws
 from local.ninjaone import NinjaOne, seed

@@ -1,7 +1,7 @@
 """POST /connect/{session}/authorize: the person agrees to leave for NinjaOne."""
 
+from broker.edge.authorize import came_from_our_page, cookie_held, departure, form, host_problem, leave
 from broker.edge.browser import Broker, Notice, Request, Response, browser, invitation, notice, session_of
-from broker.edge.leaving import came_from_our_page, cookie_held, departure, form, host_problem, leave
 
 
 def authorize(broker: Broker, request: Request) -> Response:

@@ -1,7 +1,7 @@
 """GET /callback/{region}: NinjaOne sends the person back, with an authorization code or a refusal."""
 
-from broker.edge.arriving import cookies_by_session, gone_home, is_prefetch
 from broker.edge.browser import Broker, Notice, Request, Response, browser, notice
+from broker.edge.callback import cookies_by_session, gone_home, is_prefetch
 
 
 def callback(broker: Broker, request: Request) -> Response:

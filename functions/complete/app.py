@@ -12,7 +12,7 @@ from broker.edge.api import (
     session_of,
     tenant_of,
 )
-from broker.edge.completion import completion, session_to_complete
+from broker.edge.complete import completion, session_to_complete
 from broker.edge.worker import Context
 
 

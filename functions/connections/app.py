@@ -1,7 +1,7 @@
 """GET …/connections and …/connections/{connection}: what is connected, and how it is."""
 
 from broker.edge.api import Broker, Request, Response, answer, api, ref_of, shown, tenant_of
-from broker.edge.asking import page
+from broker.edge.token import page
 
 
 def connections(broker: Broker, request: Request) -> Response:

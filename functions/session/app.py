@@ -1,7 +1,7 @@
 """POST /v1/tenants/{tenant}/connect-sessions: a backend opens a connect session for its user."""
 
 from broker.edge.api import Broker, Request, Response, answer, api, tenant_of
-from broker.edge.opening import opening
+from broker.edge.session import opening
 
 
 def session(broker: Broker, request: Request) -> Response:

@@ -1,7 +1,7 @@
 """POST /v1/tenants/{tenant}/connections/{connection}/token: a backend asks for an access token."""
 
 from broker.edge.api import Broker, Request, Response, answer, api, ref_of
-from broker.edge.asking import min_ttl
+from broker.edge.token import min_ttl
 
 
 def token(broker: Broker, request: Request) -> Response:

@@ -10,7 +10,7 @@ from unittest.mock import patch
 import httpx
 import pytest
 
-from broker.flows.open import Look
+from broker.flows.session import Look
 from local.visitor import Visitor
 from local.world import World
 from tests.adversary.outsider import Answers, Backend, Flow

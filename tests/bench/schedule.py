@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from broker import policy
 from broker.adapters.queues import ORDER_SIZE
-from broker.flows.refresh import WIDTH
+from broker.flows.refresh.batch import WIDTH
 from broker.flows.sweep import BEHIND, HORIZON
 from broker.model import Instant
 from tests.bench.lines import Line

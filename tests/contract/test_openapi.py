@@ -10,7 +10,7 @@ import openapi_spec_validator
 import pytest
 
 from broker import errors
-from broker.edge import browser, opening, problems
+from broker.edge import browser, problems, session
 from broker.edge.pages import Notice
 from broker.errors import BrokerError
 from broker.model import Reason, Status
@@ -238,7 +238,7 @@ def schema(name: str) -> dict[str, Any]:
 
 
 def test_an_opening_has_the_fields_that_are_read_and_that_the_client_sends() -> None:
-    assert schema("Opening")["properties"].keys() == set(opening._OPENING)
+    assert schema("Opening")["properties"].keys() == set(session._OPENING)
     assert schema("Opening")["properties"].keys() == model.Opening.__annotations__.keys()
 
 

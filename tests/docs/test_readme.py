@@ -18,8 +18,8 @@ from botocore.awsrequest import AWSRequest
 from broker import policy
 from broker.adapters.sessions import STARTS
 from broker.edge.http import BODY_LIMIT
-from broker.edge.limits import PRINCIPAL, TENANT
 from broker.edge.problems import slug
+from broker.edge.rate_limit import PRINCIPAL, TENANT
 from broker.errors import BrokerError
 from local.world import World
 from tests.template.stack import deploy

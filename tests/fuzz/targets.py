@@ -15,13 +15,13 @@ from broker.adapters.queues import ORDER_SIZE, read_completion, read_order
 from broker.adapters.rescue import Rescue
 from broker.adapters.seal import Seal, session_spot
 from broker.config import Config
-from broker.edge.arriving import cookies_by_session
-from broker.edge.asking import min_ttl, page
+from broker.edge.authorize import form
 from broker.edge.browser import session_named
-from broker.edge.completion import completion
+from broker.edge.callback import cookies_by_session
+from broker.edge.complete import completion
 from broker.edge.http import BODY_LIMIT, Request
-from broker.edge.leaving import form
-from broker.edge.opening import opening
+from broker.edge.session import opening
+from broker.edge.token import min_ttl, page
 from broker.errors import BrokerError, Fault, InvalidRequest, Misconfigured, SealBroken
 from broker.flows.exchange import ORGANIZATIONS_KEPT, _read_organizations
 from broker.model import ConnectionId, Instant, Purpose, SessionId, TenantId, connection_id, session_id, tenant_id

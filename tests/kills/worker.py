@@ -18,7 +18,7 @@ import boto3
 from botocore.config import Config as ClientConfig
 
 from broker.adapters.clock import entropy
-from broker.adapters.crew import Threads
+from broker.adapters.workers import Threads
 from broker.config import Config
 from broker.edge.wiring import Broker, Doors
 from functions.refresh.app import handler as refresh

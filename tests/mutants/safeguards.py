@@ -13,10 +13,10 @@ from broker.adapters.dynamo import Write
 from broker.adapters.epoch import Epoch
 from broker.adapters.seal import Spot
 from broker.flows import complete
-from broker.flows.keep import Keep
-from broker.flows.renewal import Renewal
-from broker.flows.settle import Settle
-from broker.flows.shift import Shift
+from broker.flows.refresh.connection import Renewal
+from broker.flows.refresh.context import Shift
+from broker.flows.refresh.failure import Settle
+from broker.flows.refresh.save import Keep
 from broker.model import Purpose, Seconds
 from broker.secret import Secret
 

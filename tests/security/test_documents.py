@@ -10,7 +10,7 @@ import pytest
 
 from broker import policy
 from broker.adapters import http, rows, seal
-from broker.adapters.credentials import KEPT
+from broker.adapters.client_secrets import KEPT
 from broker.flows import disconnect
 from broker.model import Hot, Profile, Session
 from tests.requirements import req

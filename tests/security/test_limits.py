@@ -2,7 +2,7 @@
 
 import pytest
 
-from broker.edge.limits import CALLERS, PRINCIPAL, TENANT, Limits, Rate
+from broker.edge.rate_limit import CALLERS, PRINCIPAL, TENANT, Limits, Rate
 from broker.errors import TooManyRequests
 from tests.requirements import req
 from tests.unit.surroundings import Clock

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from broker import policy
-from broker.flows import vend
+from broker.flows import token
 from broker.policy import Timing
 from tests.requirements import req
 from tests.template.stack import ROOT, deploy, source
@@ -149,7 +149,7 @@ def test_what_a_function_waits_for_fits_into_its_time() -> None:
     completing = connecting + policy.EXCHANGE_TIMEOUT + policy.LOOK_TIMEOUT
 
     assert completing < FUNCTIONS["CompleteFunction"]["Timeout"]
-    assert FUNCTIONS["TokenFunction"]["Timeout"] - 5 > vend.WAIT
+    assert FUNCTIONS["TokenFunction"]["Timeout"] - 5 > token.WAIT
     assert connecting + policy.CHECK_TIMEOUT < FUNCTIONS["AuthorizeFunction"]["Timeout"]
 
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from broker.adapters import rows
-from broker.adapters.brakes import Brakes
+from broker.adapters.breakers import Brakes
 from broker.adapters.connections import Ref
 from broker.adapters.queues import Why
 from broker.config import Config

@@ -7,10 +7,10 @@ from urllib.parse import parse_qs, urlsplit
 from broker import oauth
 from broker.adapters.connections import Ref
 from broker.edge.wiring import Broker
-from broker.flows.arrive import Home
+from broker.flows.authorize import Departure, Leaving
+from broker.flows.callback import Home
 from broker.flows.complete import Proof
-from broker.flows.depart import Departure, Leaving
-from broker.flows.open import Opening
+from broker.flows.session import Opening
 from broker.model import Binding, Client, Hot, Place, Profile, Session, TenantId
 from broker.secret import Secret
 from local.ninjaone import NinjaOne

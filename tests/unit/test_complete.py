@@ -22,7 +22,7 @@ from broker.errors import (
     SessionExpired,
     SessionSpent,
 )
-from broker.flows.arrive import Home, Said
+from broker.flows.callback import Home, Said
 from broker.model import Client, Purpose, Session, SessionId, Stage, Status
 from broker.secret import Secret
 from local.aws import Aws

@@ -13,10 +13,10 @@ from botocore.exceptions import EndpointConnectionError
 from jsonschema import Draft202012Validator
 
 from broker import policy
-from broker.adapters.brakes import Brake, Brakes, app_brake, host_brake
+from broker.adapters.breakers import Brake, Brakes, app_brake, host_brake
 from broker.adapters.clock import SystemClock, entropy
 from broker.adapters.connections import RECONNECT_STEP, Connections, Ref
-from broker.adapters.crew import Threads
+from broker.adapters.workers import Threads
 from broker.config import Config
 from broker.edge.wiring import Broker, Doors
 from broker.model import ConnectionId, Hot, Instant, Place, Profile, Reason, SessionId, Status, TenantId

@@ -10,8 +10,8 @@ import pytest
 
 from broker.adapters import rows
 from broker.adapters.connections import Connections, Ref
-from broker.adapters.crew import Threads
 from broker.adapters.queues import Order, Why
+from broker.adapters.workers import Threads
 from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.errors import Busy
@@ -164,7 +164,7 @@ def test_a_worker_who_finds_nothing_left_goes_home(
             self.clear()
             return super().popleft()
 
-    monkeypatch.setattr("broker.flows.refresh.deque", Raced)
+    monkeypatch.setattr("broker.flows.refresh.batch.deque", Raced)
 
     refreshing.when_due(hot)
 

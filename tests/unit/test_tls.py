@@ -18,7 +18,7 @@ import pytest
 
 from broker.adapters.clock import SystemClock
 from broker.adapters.http import Web
-from broker.adapters.sockets import system_transport
+from broker.adapters.transport import system_transport
 from broker.model import Seconds
 from broker.oauth import Answer, NotSent, Reply
 from tests.bench.certificate import certified

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from broker.adapters.http import CONNECT_TIMEOUT, USER_AGENT, Web
-from broker.adapters.sockets import system_transport
+from broker.adapters.transport import system_transport
 from broker.model import Seconds
 from broker.oauth import BODY_LIMIT, Answer, NoReply, NotSent, Reply
 from tests.requirements import req

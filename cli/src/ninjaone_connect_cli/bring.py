@@ -13,8 +13,8 @@ from typing import Any, TextIO
 import click
 
 from broker import policy
+from broker.adapters.client_secrets import Credentials
 from broker.adapters.clock import SystemClock, instant
-from broker.adapters.credentials import Credentials
 from broker.adapters.seal import Seal, connection_spot
 from broker.errors import Busy, Misconfigured
 from broker.model import Hot, Instant, Profile, Purpose, Status

@@ -18,7 +18,7 @@ from broker.adapters.http import Transport, Web
 from broker.adapters.queues import Queue
 from broker.adapters.rescue import Rescue
 from broker.adapters.seal import Seal
-from broker.adapters.sockets import system_transport
+from broker.adapters.transport import system_transport
 from broker.config import Config
 from broker.errors import Misconfigured
 from ninjaone_connect import Connect

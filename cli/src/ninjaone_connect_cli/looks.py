@@ -9,8 +9,8 @@ import httpx
 from botocore.exceptions import ClientError
 
 from broker import ninjaone, oauth, policy
+from broker.adapters.client_secrets import Credentials
 from broker.adapters.clock import SystemClock
-from broker.adapters.credentials import Credentials
 from broker.errors import BrokerError
 from broker.model import Instant, Seconds
 from broker.secret import Secret

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 from broker import ninjaone, policy
 from broker.adapters.clock import instant
 from broker.adapters.connections import Ref
-from broker.edge.entry import Context, Entry, Warm, refused, warmed
+from broker.edge.handler import Context, Entry, Warm, refused, warmed
 from broker.edge.http import Event, Request, Response
-from broker.edge.limits import PRINCIPAL, TENANT
 from broker.edge.pages import security_headers
 from broker.edge.problems import problem, turn
+from broker.edge.rate_limit import PRINCIPAL, TENANT
 from broker.edge.wiring import Broker
 from broker.edge.worker import Message, messages
 from broker.errors import BindingMismatch, BrokerError, Fault, InvalidRequest, UnknownConnection
 from broker.model import ConnectionId, Hot, Profile, SessionId, TenantId, connection_id, session_id, tenant_id
 
 if TYPE_CHECKING:
-    from broker.flows.manage import Shown
+    from broker.flows.connections import Shown
 
 __all__ = [
     "Broker", "Request", "Response", "answer", "api", "connection", "or_messages", "ref_of", "session_of", "shown",

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from broker import errors, ninjaone
 from broker.config import Config
 from broker.edge import pages
-from broker.edge.entry import Context, Entry, Warm, refused, warmed
+from broker.edge.handler import Context, Entry, Warm, refused, warmed
 from broker.edge.http import Event, Request, Response, cookie
 from broker.edge.pages import Brand, Choice, Invitation, Notice, Page
 from broker.edge.problems import turn

@@ -10,30 +10,30 @@ from typing import TYPE_CHECKING, Any
 
 from broker import ninjaone
 from broker.adapters.clock import Clock, Entropy, SystemClock, entropy
-from broker.adapters.crew import Crew, Threads
 from broker.adapters.log import Level, Log
+from broker.adapters.workers import Crew, Threads
 from broker.config import Config
-from broker.edge.limits import Limits
+from broker.edge.rate_limit import Limits
 
 # Flows and adapters are imported where they are first used: a function pays at its start for what its privilege needs.
 if TYPE_CHECKING:
+    from broker.adapters.client_secrets import Credentials
     from broker.adapters.connections import Connections
-    from broker.adapters.credentials import Credentials
     from broker.adapters.epoch import Epoch
     from broker.adapters.http import Transport, Web
     from broker.adapters.queues import Queue
     from broker.adapters.seal import Seal
     from broker.adapters.sessions import Sessions
-    from broker.flows.arrive import Arrive
+    from broker.flows.authorize import Depart
+    from broker.flows.callback import Arrive
     from broker.flows.complete import Complete
-    from broker.flows.depart import Depart
+    from broker.flows.connections import Show
     from broker.flows.disconnect import Disconnect
-    from broker.flows.manage import Show
     from broker.flows.notify import Notify
-    from broker.flows.open import Look, Open
-    from broker.flows.refresh import Refresh
+    from broker.flows.refresh.batch import Refresh
+    from broker.flows.session import Look, Open
     from broker.flows.sweep import Sweep
-    from broker.flows.vend import Vend
+    from broker.flows.token import Vend
 
 
 @dataclass(frozen=True)
@@ -63,25 +63,25 @@ class Broker:
 
     @cached_property
     def open(self) -> "Open":
-        from broker.flows.open import Open
+        from broker.flows.session import Open
 
         return Open(self.config, self._sessions, self._seal, **self._around)
 
     @cached_property
     def look(self) -> "Look":
-        from broker.flows.open import Look
+        from broker.flows.session import Look
 
         return Look(self._sessions, self.doors.clock)
 
     @cached_property
     def depart(self) -> "Depart":
-        from broker.flows.depart import Depart
+        from broker.flows.authorize import Depart
 
         return Depart(self.config, self._sessions, self._seal, web=self._web, **self._around)
 
     @cached_property
     def arrive(self) -> "Arrive":
-        from broker.flows.arrive import Arrive
+        from broker.flows.callback import Arrive
 
         completions = self._queue(self.config.completion_queue)
         return Arrive(self.config, self._sessions, self._seal, completions, **self._around)
@@ -105,7 +105,7 @@ class Broker:
 
     @cached_property
     def vend(self) -> "Vend":
-        from broker.flows.vend import Vend
+        from broker.flows.token import Vend
 
         urgent = self._queue(self.config.urgent_queue)
         return Vend(
@@ -114,7 +114,7 @@ class Broker:
 
     @cached_property
     def show(self) -> "Show":
-        from broker.flows.manage import Show
+        from broker.flows.connections import Show
 
         return Show(self._connections, self._brakes, self.doors.clock, self.log)
 
@@ -133,10 +133,10 @@ class Broker:
 
     @cached_property
     def refresh(self) -> "Refresh":
-        from broker.flows.keep import Keep
-        from broker.flows.refresh import Refresh
-        from broker.flows.renewal import Renewal
-        from broker.flows.settle import Settle
+        from broker.flows.refresh.batch import Refresh
+        from broker.flows.refresh.connection import Renewal
+        from broker.flows.refresh.failure import Settle
+        from broker.flows.refresh.save import Keep
         from broker.policy import Timing
 
         timing = Timing(self.config.refresh_timeout)
@@ -195,7 +195,7 @@ class Broker:
 
     @cached_property
     def _brakes(self) -> Any:
-        from broker.adapters.brakes import Brakes
+        from broker.adapters.breakers import Brakes
 
         return Brakes(self.doors.aws("dynamodb"), self.config.connections_table)
 
@@ -213,7 +213,7 @@ class Broker:
 
     @cached_property
     def _credentials(self) -> "Credentials":
-        from broker.adapters.credentials import Credentials
+        from broker.adapters.client_secrets import Credentials
 
         return Credentials(self.doors.aws("secretsmanager"), self.config.client_secrets, self.doors.clock)
 
@@ -273,7 +273,7 @@ def _doors() -> Doors:
 
 
 def _system_transport() -> "Transport":
-    from broker.adapters.sockets import system_transport
+    from broker.adapters.transport import system_transport
 
     return system_transport()
 

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
-from broker.adapters.changes import Change, read_change
 from broker.adapters.log import Level
 from broker.adapters.queues import Order
 from broker.adapters.queues import read_order as parse_order
-from broker.edge.entry import Context, Entry, Warm, warmed, whereabouts
+from broker.adapters.stream import Change, read_change
+from broker.edge.handler import Context, Entry, Warm, warmed, whereabouts
 from broker.edge.http import Event
 from broker.edge.wiring import Broker
 from broker.errors import BrokerError

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from broker import oauth, policy
+from broker.adapters.client_secrets import Credentials
 from broker.adapters.clock import Clock, Entropy, instant, new_connection_id, random_secret
 from broker.adapters.connections import Connections, Ref
-from broker.adapters.credentials import Credentials
 from broker.adapters.dynamo import Refusal
 from broker.adapters.epoch import Epoch
 from broker.adapters.log import Level, Log

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 from broker import ninjaone, oauth
+from broker.adapters.client_secrets import Credentials
 from broker.adapters.clock import Clock, Entropy, instant
 from broker.adapters.connections import Connections, Ref
-from broker.adapters.credentials import Credentials
 from broker.adapters.dynamo import once_more
 from broker.adapters.http import Web
 from broker.adapters.log import Level, Log

@@ -14,10 +14,10 @@ from typing import Any
 
 from broker import policy
 from broker.adapters import rows
-from broker.adapters.brakes import BRAKES, braked_app
+from broker.adapters.breakers import BRAKES, braked_app
 from broker.adapters.bus import MOST, Bus, Detail, Event
-from broker.adapters.changes import Change
 from broker.adapters.log import Level, Log
+from broker.adapters.stream import Change
 from broker.model import Status, connection_id
 
 _BECAME: Mapping[str, str] = {

@@ -10,7 +10,7 @@ from broker.adapters.seal import Seal, connection_spot
 from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.errors import Busy, NeedsReauth, NotActive, NoTokenYet, SealBroken, UnknownConnection
-from broker.flows.vend import WAIT, Vended
+from broker.flows.token import WAIT, Vended
 from broker.model import ConnectionId, Hot, Instant, Place, Purpose, Seconds, TenantId
 from local.aws import Aws
 from local.ninjaone import NinjaOne

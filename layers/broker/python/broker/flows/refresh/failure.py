@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from broker import policy
-from broker.adapters.brakes import app_brake, host_brake
+from broker.adapters.breakers import app_brake, host_brake
 from broker.adapters.clock import Entropy
 from broker.adapters.connections import Connections, Ref
 from broker.adapters.log import Level, Log
 from broker.adapters.rescue import Rescue
 from broker.errors import Busy
-from broker.flows.keep import Keep
-from broker.flows.shift import Shift
+from broker.flows.refresh.context import Shift
+from broker.flows.refresh.save import Keep
 from broker.model import Hot, Instant, Reason, Seconds, Status
 from broker.ninjaone import Meaning, Outcome
 from broker.policy import Timing

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from broker.adapters.changes import Change
 from broker.adapters.log import Level
+from broker.adapters.stream import Change
 from broker.edge import wiring
 from broker.edge.api import answer, api, or_messages
 from broker.edge.browser import browser
-from broker.edge.entry import Entry, warmed, whereabouts
+from broker.edge.handler import Entry, warmed, whereabouts
 from broker.edge.http import Request, Response
 from broker.edge.wiring import Broker
 from broker.edge.worker import Context, messages, queue, read_order, schedule, stream

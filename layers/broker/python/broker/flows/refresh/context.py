@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from broker import policy
-from broker.adapters.brakes import Brake, Brakes, Fleet, app_brake, host_brake
+from broker.adapters.breakers import Brake, Brakes, Fleet, app_brake, host_brake
 from broker.adapters.clock import Clock, instant
 from broker.adapters.log import Level, Log
 from broker.adapters.queues import Why

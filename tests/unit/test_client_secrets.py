@@ -5,7 +5,7 @@ import json
 import pytest
 from botocore.exceptions import ClientError
 
-from broker.adapters.credentials import Credentials
+from broker.adapters.client_secrets import Credentials
 from broker.config import Config
 from broker.errors import Busy, Misconfigured
 from broker.model import Client

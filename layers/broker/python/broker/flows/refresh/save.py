@@ -16,7 +16,7 @@ from broker.adapters.rescue import Rescue, Rescued
 from broker.adapters.rows import hot as read_hot
 from broker.adapters.seal import DataKey, Seal, connection_spot
 from broker.errors import Busy
-from broker.flows.shift import Shift
+from broker.flows.refresh.context import Shift
 from broker.model import Client, Hot, Instant, Reason, Seconds, Status, Tokens
 from broker.ninjaone import OFFLINE_ACCESS
 from broker.policy import Timing

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from broker.edge.browser import cookie_name, redirect, session_named, told, with_cookie
 from broker.edge.http import Request, Response
 from broker.edge.pages import Notice
-from broker.flows.arrive import Home, Said
+from broker.flows.callback import Home, Said
 from broker.secret import Secret
 
 _SAID: Mapping[Said, Notice] = {

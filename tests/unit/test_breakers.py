@@ -3,11 +3,11 @@
 import httpx
 import pytest
 
-from broker.adapters.brakes import Brake, Brakes, Fleet, app_brake, braked_app, host_brake
+from broker.adapters.breakers import Brake, Brakes, Fleet, app_brake, braked_app, host_brake
 from broker.adapters.connections import Connections
 from broker.adapters.queues import Why
 from broker.config import Config
-from broker.flows.shift import Shift
+from broker.flows.refresh.context import Shift
 from broker.model import Hot, Instant, Place, Seconds, Status
 from local.aws import Aws
 from local.ninjaone.faults import Fault

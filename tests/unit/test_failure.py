@@ -5,7 +5,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from broker.adapters.brakes import Brakes, app_brake, host_brake
+from broker.adapters.breakers import Brakes, app_brake, host_brake
 from broker.adapters.connections import Connections
 from broker.adapters.queues import Why
 from broker.adapters.rescue import Rescue, Rescued

@@ -22,7 +22,7 @@ from broker.errors import (
     SessionSpent,
     UnknownSession,
 )
-from broker.flows.arrive import Home, Said
+from broker.flows.callback import Home, Said
 from broker.model import Binding, Purpose, Session, Stage, digest
 from broker.secret import Secret
 from local.aws import Aws

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from broker import ninjaone, oauth, policy
+from broker.adapters.client_secrets import Credentials
 from broker.adapters.clock import Clock, Entropy
 from broker.adapters.connections import Connections, Ref
-from broker.adapters.credentials import Credentials
 from broker.adapters.dynamo import Refusal
 from broker.adapters.http import Web
 from broker.adapters.log import Level, Log
@@ -20,9 +20,9 @@ from broker.adapters.rescue import Rescue
 from broker.adapters.rows import hot as read_hot
 from broker.adapters.seal import DataKey, Seal, connection_spot
 from broker.errors import BrokerError, Busy, Misconfigured, SealBroken
-from broker.flows.keep import REVOKE_TIMEOUT, Keep
-from broker.flows.settle import Settle
-from broker.flows.shift import Shift
+from broker.flows.refresh.context import Shift
+from broker.flows.refresh.failure import Settle
+from broker.flows.refresh.save import REVOKE_TIMEOUT, Keep
 from broker.model import Client, Hot, Instant, Purpose, Seconds, Status
 from broker.ninjaone import Meaning, Outcome
 from broker.policy import Timing

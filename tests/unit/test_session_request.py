@@ -8,9 +8,9 @@ import pytest
 from broker.config import Config
 from broker.edge.fields import Fields
 from broker.edge.http import BODY_LIMIT
-from broker.edge.opening import opening
+from broker.edge.session import opening
 from broker.errors import InvalidRequest
-from broker.flows.open import Opening
+from broker.flows.session import Opening
 from broker.model import Binding, Client, Place
 from broker.secret import Secret
 from tests.requirements import req

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from broker.config import Config
+from broker.edge.authorize import Form, came_from_our_page, departure, form
 from broker.edge.browser import cookie_name
 from broker.edge.http import Request
-from broker.edge.leaving import Form, came_from_our_page, departure, form
 from broker.errors import InvalidRequest
 from broker.model import Client, Place, SessionId
 from broker.secret import Secret

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from broker.adapters.brakes import Brakes, app_brake
+from broker.adapters.breakers import Brakes, app_brake
 from broker.adapters.clock import Clock, instant
 from broker.adapters.connections import Connections, Ref
 from broker.adapters.log import Level, Log

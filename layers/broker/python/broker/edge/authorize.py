@@ -12,7 +12,7 @@ from broker.edge.http import Request, Response, cookie
 from broker.edge.pages import HostProblem
 from broker.edge.wiring import Broker
 from broker.errors import Fault
-from broker.flows.depart import Departure, HostCheck, Leaving
+from broker.flows.authorize import Departure, HostCheck, Leaving
 from broker.model import Client, Place, SessionId
 from broker.policy import FLOW_LIFE
 from broker.secret import Secret

@@ -3,18 +3,18 @@
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from broker.adapters.brakes import Brakes
+from broker.adapters.breakers import Brakes
 from broker.adapters.clock import Clock, Entropy, instant
 from broker.adapters.connections import Connections
-from broker.adapters.crew import Crew
 from broker.adapters.epoch import Epoch
 from broker.adapters.http import Web
 from broker.adapters.log import Level, Log
 from broker.adapters.queues import Order
 from broker.adapters.seal import Seal
+from broker.adapters.workers import Crew
 from broker.errors import BrokerError, Busy
-from broker.flows.renewal import Renewal
-from broker.flows.shift import Shift
+from broker.flows.refresh.connection import Renewal
+from broker.flows.refresh.context import Shift
 from broker.model import Hot, Purpose
 
 WIDTH = 50

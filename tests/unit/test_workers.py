@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from broker.adapters.crew import Threads
+from broker.adapters.workers import Threads
 
 
 def test_workers_run_side_by_side_and_have_ended_afterwards() -> None:

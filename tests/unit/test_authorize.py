@@ -22,7 +22,7 @@ from broker.errors import (
     TooManyRequests,
     UnknownSession,
 )
-from broker.flows.depart import HostCheck, Leaving
+from broker.flows.authorize import HostCheck, Leaving
 from broker.model import Client, Place, Purpose, Session, SessionId, Stage, digest
 from broker.ninjaone import REGIONS
 from broker.secret import Secret

@@ -7,7 +7,7 @@ from broker import ninjaone
 from broker.config import Config
 from broker.edge.fields import Fields
 from broker.edge.http import Request
-from broker.flows.open import Opening
+from broker.flows.session import Opening
 from broker.model import Binding, Client, ConnectionId, Place, TenantId, connection_id
 from broker.secret import Secret
 

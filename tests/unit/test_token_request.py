@@ -5,9 +5,9 @@ from urllib.parse import urlencode
 
 import pytest
 
-from broker.edge.asking import min_ttl, page
-from broker.edge.completion import completion, session_to_complete
+from broker.edge.complete import completion, session_to_complete
 from broker.edge.http import Request
+from broker.edge.token import min_ttl, page
 from broker.errors import InvalidRequest
 from broker.secret import Secret
 from tests.unit.asked import event, request

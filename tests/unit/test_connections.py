@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from broker import policy
-from broker.adapters.brakes import Brake, Brakes, app_brake, host_brake
+from broker.adapters.breakers import Brake, Brakes, app_brake, host_brake
 from broker.adapters.connections import Connections, Ref
 from broker.config import Config
 from broker.edge.wiring import Broker
