@@ -8,8 +8,8 @@ from threading import Event
 
 import httpx
 
-from local.handle import handle
-from local.template import TemplateFault
+from local.cli_handle import handle
+from local.cloudformation.template import TemplateFault
 from local.world import PARTS, World
 
 

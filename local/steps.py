@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from local.browser import Page
 from local.product.backend import Problem
-from local.visitor import Page
 
 
 class Missed(Exception):

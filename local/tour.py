@@ -8,11 +8,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
-from local.ninjaone.seed import CUSTOMER_APPS
+from local.browser import Page, Visitor
 from local.product.backend import Backend, Problem
 from local.steps import Missed, Steps
-from local.visitor import Page, Visitor
 from local.world import World
+from ninjaone_emulator.seed import CUSTOMER_APPS
 
 HOST = "eu.ninjarmm.com"
 ADA = "ada@nordlicht.example"

@@ -24,23 +24,22 @@ from broker.adapters.workers import Threads
 from broker.config import Config
 from broker.edge.wiring import Broker, Doors
 from local import product
-from local.aws import Aws
+from local.aws.account import Aws
+from local.aws.event_sources import POLLED, Pump, Pumping, QueuePump, SchedulePump, StreamPump
+from local.aws.gateway.http_api import Gateway
+from local.aws.gateway.sigv4 import DEMO, Principal
+from local.aws.lambda_runtime import Entry, Pool, Runtime
+from local.aws.roles import Ledger, Role
 from local.clock import Clock
-from local.detour import Detour
-from local.gateway import Gateway
-from local.guard import Ledger, Role
-from local.http import Later, serve
-from local.mortal import Reaper
-from local.ninjaone import NinjaOne, seed
-from local.ninjaone.front import create_app as ninjaone_app
-from local.ninjaone.seed import OPERATOR_APPS
-from local.product import showroom
-from local.pumps import POLLED, Pump, Pumping, QueuePump, SchedulePump, StreamPump
-from local.runtime import Entry, Pool, Runtime
-from local.shapes import Feed, Function
-from local.showroom import Showroom
-from local.sigv4 import DEMO, Principal
-from local.template import Template, TemplateFault, read
+from local.cloudformation.resources import Feed, Function
+from local.cloudformation.template import Template, TemplateFault, read
+from local.reroute import Detour
+from local.showroom import Showroom, pages
+from local.showroom.killer import Reaper
+from ninjaone_emulator import NinjaOne, seed
+from ninjaone_emulator.front import create_app as ninjaone_app
+from ninjaone_emulator.seed import OPERATOR_APPS
+from ninjaone_emulator.wsgi_server import Later, serve
 
 PARTS = ("connect", "api", "ninjaone", "product")
 """What listens, in the order of the ports."""
@@ -215,7 +214,7 @@ class World:
         doors["product"].app = site
         if "ninjaone" in doors:
             doors["ninjaone"].app = ninjaone_app(self.ninjaone)
-            showroom.mount(site, self.showroom)
+            pages.mount(site, self.showroom)
 
     def _environment(self, function: Function) -> dict[str, str]:
         """Give a function its variables, with the local addresses in place of AWS's."""

@@ -16,10 +16,10 @@ from broker.adapters.sessions import Sessions
 from broker.config import Config
 from broker.edge.handler import Entry
 from broker.edge.wiring import Broker, Doors
-from local.aws import Aws
-from local.ninjaone import NinjaOne, seed
-from local.ninjaone.seed import OPERATOR_APPS
-from local.template import Template, read
+from local.aws.account import Aws
+from local.cloudformation.template import Template, read
+from ninjaone_emulator import NinjaOne, seed
+from ninjaone_emulator.seed import OPERATOR_APPS
 from tests.security.exits import faults
 from tests.unit.journey import CONNECT_URL, Journey
 from tests.unit.refreshing import Refreshing

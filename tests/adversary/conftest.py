@@ -6,9 +6,9 @@ from itertools import count
 
 import pytest
 
-from local.names import arn
-from local.sigv4 import DEMO, Principal
-from local.visitor import Visitor
+from local.aws.gateway.sigv4 import DEMO, Principal
+from local.browser import Visitor
+from local.cloudformation.arns import arn
 from local.world import World
 from tests.adversary.outsider import Answers, Backend, Flow
 from tests.security.exits import header_faults

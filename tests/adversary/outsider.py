@@ -13,8 +13,8 @@ import httpx
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 
-from local.sigv4 import DEMO, Principal
-from local.visitor import Page, Visitor
+from local.aws.gateway.sigv4 import DEMO, Principal
+from local.browser import Page, Visitor
 from local.world import World
 
 ADA = "ada@nordlicht.example"

@@ -8,7 +8,7 @@ from threading import Event
 import httpx
 import pytest
 
-from local.visitor import Visitor
+from local.browser import Visitor
 from local.world import World
 from tests.adversary.outsider import Backend, Flow, slug
 from tests.requirements import req

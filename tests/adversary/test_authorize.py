@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from broker import ninjaone
-from local.visitor import Visitor
+from local.browser import Visitor
 from local.world import World
 from tests.adversary.outsider import Backend, Flow, query_of, row_of
 from tests.requirements import req

@@ -9,9 +9,9 @@ from urllib.parse import quote, urlencode, urlsplit
 import httpx
 import pytest
 
-from local.ninjaone.seed import OPERATOR_APPS
-from local.visitor import Visitor
+from local.browser import Visitor
 from local.world import World
+from ninjaone_emulator.seed import OPERATOR_APPS
 from tests.adversary.outsider import ADA, RHONE, Backend, Flow, query_of, row_of, slug
 from tests.requirements import req
 

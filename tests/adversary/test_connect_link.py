@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from local.ninjaone.faults import Fault
-from local.visitor import Visitor
+from local.browser import Visitor
 from local.world import World
+from ninjaone_emulator.faults import Fault
 from tests.adversary.outsider import ADA, RHONE, Backend, Flow, query_of, row_of, slug
 from tests.requirements import req
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from broker.flows.session import Look
-from local.visitor import Visitor
+from local.browser import Visitor
 from local.world import World
 from tests.adversary.outsider import Answers, Backend, Flow
 from tests.requirements import req

@@ -11,9 +11,9 @@ from urllib.parse import parse_qs, urlencode
 import pytest
 from werkzeug.wrappers import Request, Response
 
-from local.http import serve
-from local.visitor import Visitor
+from local.browser import Visitor
 from local.world import World
+from ninjaone_emulator.wsgi_server import serve
 from tests.adversary.outsider import Answers, Backend, Flow, query_of, slug
 from tests.requirements import req
 

@@ -10,7 +10,7 @@ from urllib.parse import urlencode, urlsplit
 import httpx
 import pytest
 
-from local.visitor import Visitor
+from local.browser import Visitor
 from local.world import World
 from tests.adversary.outsider import Answers, Backend, Flow, query_of, row_of, slug
 from tests.requirements import req

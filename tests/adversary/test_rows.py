@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from local.visitor import Visitor
+from local.browser import Visitor
 from local.world import World
 from tests.adversary.outsider import Backend, Flow, query_of, row_of, s256, slug
 from tests.requirements import req

@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from local.ninjaone.seed import CUSTOMER_APPS
-from local.visitor import Visitor
+from local.browser import Visitor
 from local.world import World
+from ninjaone_emulator.seed import CUSTOMER_APPS
 from tests.adversary.outsider import Answers, Backend, Flow, Json, query_of, slug
 from tests.requirements import req
 

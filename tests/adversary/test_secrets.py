@@ -12,11 +12,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from broker import oauth
-from local.guard import Role
-from local.ninjaone.faults import KINDS, Fault
-from local.ninjaone.seed import CUSTOMER_APPS, OPERATOR_APPS
-from local.visitor import Visitor
+from local.aws.roles import Role
+from local.browser import Visitor
 from local.world import World
+from ninjaone_emulator.faults import KINDS, Fault
+from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS
 from tests.adversary.outsider import ADA, CONTINUE, Backend, Flow, query_of
 from tests.requirements import req
 from tests.security.traces import betrayed

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from local.sigv4 import Principal
-from local.visitor import Visitor
+from local.aws.gateway.sigv4 import Principal
+from local.browser import Visitor
 from local.world import World
 from tests.adversary.conftest import SCOPED
 from tests.adversary.outsider import Answers, Backend, Flow, Json, query_of, s256, slug

@@ -12,7 +12,7 @@ from botocore.config import Config as ClientConfig
 from broker.adapters.connections import BATCH
 from broker.adapters.queues import ORDER_SIZE
 from broker.edge.wiring import Doors
-from broker.flows.refresh.batch import batch as flow
+from broker.flows.refresh import batch as flow
 from tests.bench.broker import broker, left, measured, orders, seed, trusting
 from tests.bench.cloud import Cloud
 from tests.bench.lines import Line

@@ -8,8 +8,8 @@ from importlib.resources import files
 import pytest
 from playwright.sync_api import Page, expect
 
-from local.ninjaone.seed import CUSTOMER_APPS
 from local.world import World
+from ninjaone_emulator.seed import CUSTOMER_APPS
 from tests.browser.conftest import PageAt, Picture
 
 pytestmark = pytest.mark.browser

@@ -10,9 +10,9 @@ from wsgiref.types import StartResponse
 import pytest
 from playwright.sync_api import Page, expect
 
-from local.http import Server, serve
-from local.ninjaone import NinjaOne
-from local.ninjaone.front import create_app
+from ninjaone_emulator import NinjaOne
+from ninjaone_emulator.front import create_app
+from ninjaone_emulator.wsgi_server import Server, serve
 from tests.browser.conftest import PageAt, Picture
 from tests.local.walking import ADA, EU, Client, pretended
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from local.handle import handle
+from local.cli_handle import handle
 from local.world import World
 from tests.cli.surroundings import Cli, bare_environment
 

@@ -15,9 +15,9 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 from broker.adapters import rows
 from broker.adapters.connections import Ref
 from broker.model import Hot, TenantId, connection_id
-from local.ninjaone.seed import OPERATOR_APPS
 from local.world import World
 from ninjaone_connect_cli.app import main
+from ninjaone_emulator.seed import OPERATOR_APPS
 
 ROOT = Path(__file__).parents[2]
 HOST = "eu.ninjarmm.com"

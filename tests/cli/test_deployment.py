@@ -14,7 +14,7 @@ from botocore.stub import Stubber
 
 from broker.adapters import log
 from broker.config import Config
-from local.template import Template
+from local.cloudformation.template import Template
 from ninjaone_connect_cli import account, deployment, looks
 from ninjaone_connect_cli.deployment import Deployment, on_aws
 from ninjaone_connect_cli.finding import State

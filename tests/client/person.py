@@ -2,7 +2,7 @@
 
 from urllib.parse import parse_qs, urlsplit
 
-from local.visitor import Visitor
+from local.browser import Visitor
 
 ADA = "ada@nordlicht.example"
 RHONE = "ada@rhone.example"

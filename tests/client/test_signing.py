@@ -13,7 +13,7 @@ import pytest
 from botocore.credentials import Credentials, ReadOnlyCredentials
 from botocore.exceptions import ClientError, CredentialRetrievalError, LoginRefreshRequired, TokenRetrievalError
 
-from local.sigv4 import DEMO, Principal, Signed, Unsigned, verify
+from local.aws.gateway.sigv4 import DEMO, Principal, Signed, Unsigned, verify
 from ninjaone_connect import Connect, errors
 from tests.client.stage import API, CON, KEYS, Api
 

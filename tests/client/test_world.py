@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from local.sigv4 import DEMO, Principal
+from local.aws.gateway.sigv4 import DEMO, Principal
 from local.world import World
 from ninjaone_connect import AsyncConnect, Connect, Connection, NinjaOneAuth, errors, new_verifier
 from tests.client import loop

@@ -9,12 +9,12 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from local.ninjaone.faults import Fault
-from local.ninjaone.seed import CUSTOMER_APPS, OPERATOR_APPS
-from local.sigv4 import DEMO, Principal
-from local.visitor import Visitor
+from local.aws.gateway.sigv4 import DEMO, Principal
+from local.browser import Visitor
 from local.world import World
 from ninjaone_connect import Connect, ConnectError, new_verifier
+from ninjaone_emulator.faults import Fault
+from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS
 from tests.contract.documents import document
 
 ADA, RHONE = "ada@nordlicht.example", "ada@rhone.example"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from local.runtime import Context
+from local.aws.lambda_runtime import Context
 from local.world import World
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from local.intrinsics import load
+from local.cloudformation.intrinsics import load
 from local.world import World
 from ninjaone_connect import Connect, new_verifier
 from tests.client.person import agree

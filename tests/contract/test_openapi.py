@@ -15,7 +15,7 @@ from broker.edge.pages import Notice
 from broker.errors import BrokerError
 from broker.model import Reason, Status
 from broker.ninjaone import REGIONS
-from local.template import Template
+from local.cloudformation.template import Template
 from ninjaone_connect import model
 from tests.contract.documents import Answer, Operation, document
 from tests.requirements import req

@@ -17,7 +17,7 @@ import httpx
 
 from broker.adapters.queues import ORDER_SIZE
 from broker.edge.wiring import Doors
-from local.template import Template, read
+from local.cloudformation.template import Template, read
 from tests.bench.broker import WRAPPED, broker, left, measured, orders, seed
 from tests.bench.cloud import Cloud
 from tests.bench.grouping import kms_calls

@@ -12,9 +12,9 @@ from botocore.credentials import Credentials
 from botocore.validate import ParamValidator
 
 from broker.config import Config
-from local.names import ACCOUNT, REGION
-from local.roles import Allowed, decide
-from local.template import Template
+from local.cloudformation.arns import ACCOUNT, REGION
+from local.cloudformation.template import Template
+from local.iam import Allowed, decide
 from ninjaone_connect_cli.deployment import Deployment
 from tests.deployed.account import APIS
 from tests.template.stack import deploy

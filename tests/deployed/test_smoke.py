@@ -21,8 +21,8 @@ from typing import Any
 import pytest
 
 from broker.config import Config
-from local.handle import handle
-from local.template import Template
+from local.cli_handle import handle
+from local.cloudformation.template import Template
 from local.world import ROOT, World
 from ninjaone_connect_cli.deployment import Deployment
 from tests.bench.certificate import certified

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from local.visitor import Page, Visitor
+from local.browser import Page, Visitor
 from local.world import World
 from tests.examples.conftest import EXAMPLES, Shop
 

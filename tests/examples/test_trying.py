@@ -5,7 +5,7 @@ import shlex
 import socket
 from contextlib import ExitStack
 
-from local.sigv4 import DEMO
+from local.aws.gateway.sigv4 import DEMO
 from local.world import World
 from tests.examples.conftest import EXAMPLES
 

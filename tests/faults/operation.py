@@ -3,7 +3,7 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from local.ninjaone.seed import OPERATOR_APPS
+from ninjaone_emulator.seed import OPERATOR_APPS
 from tests.faults.aws import die
 from tests.faults.matrix import (
     DUE,

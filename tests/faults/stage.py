@@ -12,9 +12,9 @@ from broker.edge.wiring import Broker
 from broker.errors import BrokerError
 from functions.refresh.app import handler as refresh
 from functions.sweep.app import handler as sweep
-from local.ninjaone.faults import Fault
 from local.product.backend import Problem
 from local.world import World
+from ninjaone_emulator.faults import Fault
 from tests.faults.surroundings import Deadline, HostClock, Killed, Time, Wire
 from tests.kills.customer import backend, connect
 from tests.unit.surroundings import Trouble

@@ -11,7 +11,7 @@ import moto.core.models
 from botocore.awsrequest import AWSPreparedRequest, HTTPHeaders
 from werkzeug import Request, Response
 
-from local.names import REGION
+from local.cloudformation.arns import REGION
 
 STILL = 0.1
 """Seconds without a request after which nothing of a dead process is on its way any more."""

@@ -20,9 +20,9 @@ from random import Random
 from types import TracebackType
 from typing import Any, Self
 
-from local.http import serve
-from local.ninjaone.front import create_app
 from local.world import ROOT, World
+from ninjaone_emulator.front import create_app
+from ninjaone_emulator.wsgi_server import serve
 from tests.kills.addresses import Traffic, aws, dawdling
 from tests.kills.customer import backend, connect
 from tests.kills.judge import Commit, Commits, Connected, Life, objection

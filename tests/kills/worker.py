@@ -24,8 +24,8 @@ from broker.edge.wiring import Broker, Doors
 from functions.refresh.app import handler as refresh
 from functions.sweep.app import handler as sweep
 from local.clock import Clock
-from local.detour import Detour
-from local.names import REGION
+from local.cloudformation.arns import REGION
+from local.reroute import Detour
 
 MESSAGES = 50
 """Orders worked between two sweeps, at most."""

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local.aws import Aws
-from local.guard import Ledger, Role
-from local.roles import Condition, Statement, UnsupportedPolicy
-from local.template import Template, read
+from local.aws.account import Aws
+from local.aws.roles import Ledger, Role
+from local.cloudformation.template import Template, read
+from local.iam import Condition, Statement, UnsupportedPolicy
 
 NOTE = {"owner": {"S": "ann"}, "note": {"S": "1"}}
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 from botocore.credentials import Credentials
 
+from local.browser import Page, Visitor
 from local.product.backend import Backend, Problem
-from local.visitor import Page, Visitor
 from local.world import World
 
 NORDLICHT, RHONE = "ada@nordlicht.example", "ada@rhone.example"  # two NinjaOne accounts on the same host

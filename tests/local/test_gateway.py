@@ -15,14 +15,14 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from local.detour import Detour
-from local.gateway import Gateway
-from local.http import serve
-from local.names import arn
-from local.runtime import Runtime
-from local.shapes import Api, Function, Route
-from local.sigv4 import DEMO, Principal
-from local.template import read
+from local.aws.gateway.http_api import Gateway
+from local.aws.gateway.sigv4 import DEMO, Principal
+from local.aws.lambda_runtime import Runtime
+from local.cloudformation.arns import arn
+from local.cloudformation.resources import Api, Function, Route
+from local.cloudformation.template import read
+from local.reroute import Detour
+from ninjaone_emulator.wsgi_server import serve
 
 SCOPED = Principal("AKIASCOPED", "scoped-secret", "scoped", (arn("execute-api", "private/$default/GET/notes/ann*"),))
 ROUTES = [

@@ -14,11 +14,11 @@ from broker import oauth
 from broker.edge.problems import slug, turn
 from broker.errors import BrokerError, Declined
 from broker.secret import Secret
-from local.http import serve
+from local.browser import Visitor
 from local.product import create_app
 from local.product.backend import Backend
 from local.product.words import TO_DO
-from local.visitor import Visitor
+from ninjaone_emulator.wsgi_server import serve
 
 
 def every(kind: type[BrokerError]) -> list[BrokerError]:

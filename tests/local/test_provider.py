@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from local.http import serve
+from local.browser import Visitor
 from local.product.backend import Backend
 from local.tour import shown
-from local.visitor import Visitor
 from local.world import World
+from ninjaone_emulator.wsgi_server import serve
 from tests.local.authority import App, Authority
 
 TENANT = "southgate"

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from local.calls import Request, requests_of
-from local.roles import Allowed, Condition, Context, Denied, Statement, UnsupportedPolicy, check, decide
-from local.template import Template, read
+from local.aws.actions import Request, requests_of
+from local.cloudformation.template import Template, read
+from local.iam import Allowed, Condition, Context, Denied, Statement, UnsupportedPolicy, check, decide
 
 TABLE = "arn:aws:dynamodb:eu-west-1:123456789012:table/local-Notes"
 READ = "dynamodb:GetItem"

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from local.runtime import Context, Entry, Failed, GaveUp, Runtime, Throttled
-from local.shapes import Function
-from local.template import read
+from local.aws.lambda_runtime import Context, Entry, Failed, GaveUp, Runtime, Throttled
+from local.cloudformation.resources import Function
+from local.cloudformation.template import read
 
 
 @pytest.fixture(scope="module")

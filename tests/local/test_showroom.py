@@ -8,15 +8,15 @@ import httpx
 import pytest
 from botocore.credentials import Credentials
 
-from local.board import TROUBLES
-from local.http import serve
-from local.mortal import Killed, Reaper
-from local.ninjaone.seed import OPERATOR_APPS
+from local.aws.lambda_runtime import Failed, Runtime
+from local.browser import Visitor, words
 from local.product import create_app
-from local.product.showroom import span
-from local.runtime import Failed, Runtime
-from local.visitor import Visitor, words
+from local.showroom.faults import TROUBLES
+from local.showroom.killer import Killed, Reaper
+from local.showroom.pages import span
 from local.world import World
+from ninjaone_emulator.seed import OPERATOR_APPS
+from ninjaone_emulator.wsgi_server import serve
 from tests.local.test_world import connected
 
 TO_RENEWAL = "50 minutes"

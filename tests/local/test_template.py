@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from local.roles import Condition
-from local.template import Template, TemplateFault, parse, read
+from local.cloudformation.template import Template, TemplateFault, parse, read
+from local.iam import Condition
 
 STACK = Path(__file__).parent / "stack.yaml"
 

@@ -17,12 +17,12 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local import world as worlds
-from local.http import serve
+from local.browser import Visitor
+from local.cloudformation.template import TemplateFault
 from local.product.backend import Backend
-from local.template import TemplateFault
 from local.tour import shown
-from local.visitor import Visitor
 from local.world import World
+from ninjaone_emulator.wsgi_server import serve
 
 ROOT = Path(__file__).parents[2]
 TENANT = "northwind"

@@ -6,8 +6,8 @@ from itertools import count
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from local.ninjaone import NinjaOne, Reply, Switches, seed
-from local.ninjaone.seed import OPERATOR_APPS
+from ninjaone_emulator import NinjaOne, Reply, Switches, seed
+from ninjaone_emulator.seed import OPERATOR_APPS
 
 START = 1_700_000_000.0
 BROKER = "http://127.0.0.1:8000"

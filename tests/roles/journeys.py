@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from local.ninjaone.seed import CUSTOMER_APPS
+from ninjaone_emulator.seed import CUSTOMER_APPS
 from tests.roles.stage import Answer, Chapter, Stage, status
 from tests.simulation import gateway
 

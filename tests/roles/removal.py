@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from local.roles import Statement
+from local.iam import Statement
 from tests.roles.bounds import MAY, done
 from tests.roles.journeys import CHAPTERS
 from tests.roles.stage import Stage

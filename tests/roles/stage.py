@@ -11,14 +11,14 @@ from typing import Any
 
 from broker.config import Config
 from broker.edge.wiring import Broker, Doors
-from local.aws import Aws
-from local.guard import Ledger, Role
-from local.ninjaone import NinjaOne, seed
-from local.ninjaone.seed import OPERATOR_APPS
-from local.pumps import POLLED
-from local.roles import Statement
-from local.template import Template, read
+from local.aws.account import Aws
+from local.aws.event_sources import POLLED
+from local.aws.roles import Ledger, Role
+from local.cloudformation.template import Template, read
+from local.iam import Statement
 from local.world import entries_of
+from ninjaone_emulator import NinjaOne, seed
+from ninjaone_emulator.seed import OPERATOR_APPS
 from tests.simulation import gateway
 from tests.unit.surroundings import Alone, Clock, Network
 

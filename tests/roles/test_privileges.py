@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from local import privileges
-from local.privileges import BEGIN, END, ROOT, filled, table
+from local import privilege_table
+from local.privilege_table import BEGIN, END, ROOT, filled, table
 from tests.requirements import req
 from tests.roles.stage import template
 
@@ -14,7 +14,7 @@ from tests.roles.stage import template
 def test_the_readme_shows_the_privileges_as_the_template_gives_them() -> None:
     readme = (ROOT / "README.md").read_text()
 
-    assert filled(readme, template()) == readme, "run: python -m local.privileges"
+    assert filled(readme, template()) == readme, "run: python -m local.privilege_table"
 
 
 def test_another_role_is_another_table() -> None:
@@ -29,4 +29,4 @@ def test_a_text_without_its_marks_is_refused() -> None:
     with pytest.raises(ValueError, match="no place"):
         filled(BEGIN, template())
 
-    assert END in privileges.END
+    assert END in privilege_table.END

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from local.template import Template
+from local.cloudformation.template import Template
 from tests.runtime.platform import BUILT, ROOT, Folders, lay_out
 
 SOURCES = ("template.yaml", "functions", "layers")

@@ -17,7 +17,7 @@ from threading import Thread
 from typing import Any, Self
 from uuid import uuid4
 
-from local.shapes import Function
+from local.cloudformation.resources import Function
 
 ROOT = Path(__file__).parents[2]
 BUILT = ROOT / ".aws-sam/build"

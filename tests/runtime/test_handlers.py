@@ -22,9 +22,9 @@ from broker.adapters.seal import Seal, connection_spot
 from broker.config import Config
 from broker.model import Hot, Instant, Place, Profile, Purpose, Status, TenantId
 from broker.secret import Secret
-from local.http import serve
-from local.wire import application
+from local.aws.http_endpoint import application
 from local.world import World
+from ninjaone_emulator.wsgi_server import serve
 from tests.contract.test_events import ANSWERS
 from tests.runtime.platform import BUILT, ROOT, Environment, Folders
 

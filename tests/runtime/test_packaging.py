@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from local.aws import Aws
-from local.http import serve
-from local.intrinsics import load
-from local.template import Template
-from local.wire import application
+from local.aws.account import Aws
+from local.aws.http_endpoint import application
+from local.cloudformation.intrinsics import load
+from local.cloudformation.template import Template
+from ninjaone_emulator.wsgi_server import serve
 from tests.runtime.platform import ROOT
 from tests.template.stack import expanded, resolved
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from random import Random
 
-from local.ninjaone import Switches
+from ninjaone_emulator import Switches
 from tests.simulation import invariants
 from tests.simulation.faults import AWS_FAULTS, HTTP_FAULTS, Point, Script
 from tests.simulation.history import Ref

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 
 import httpx
 
-from local.ninjaone import Reply
+from ninjaone_emulator import Reply
 from tests.simulation.scheduler import Process
 from tests.simulation.values import Item
 

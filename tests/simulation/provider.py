@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 import httpx
 from greenlet import getcurrent
 
-from local.ninjaone.faults import Fault
+from ninjaone_emulator.faults import Fault
 from tests.simulation import invariants
 from tests.simulation.history import Exchange
 from tests.simulation.ports import FOREVER, living

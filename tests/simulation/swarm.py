@@ -7,7 +7,7 @@ from typing import Any, get_args, get_type_hints
 
 from broker import policy
 from broker.model import ConnectionId
-from local.ninjaone import Switches
+from ninjaone_emulator import Switches
 from tests.simulation import gateway, invariants, troubles
 from tests.simulation.faults import AWS_FAULTS, HTTP_FAULTS, Outage, Swarm
 from tests.simulation.history import Ref

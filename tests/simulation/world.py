@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from broker.config import Config
 from broker.edge.wiring import Broker, Doors
-from local.ninjaone import NinjaOne, Switches
+from ninjaone_emulator import NinjaOne, Switches
 from tests.simulation import invariants
 from tests.simulation.buckets import S3
 from tests.simulation.conformance import Trace

@@ -15,9 +15,9 @@ from unittest.mock import patch
 from samtranslator.parser.parser import Parser  # type: ignore[import-untyped]  # SAM ships no types
 from samtranslator.translator.translator import Translator  # type: ignore[import-untyped]
 
-from local.intrinsics import Scope, TemplateFault, load
-from local.names import PSEUDO
-from local.parameters import given
+from local.cloudformation.arns import PSEUDO
+from local.cloudformation.intrinsics import Scope, TemplateFault, load
+from local.cloudformation.parameters import given
 
 ROOT = Path(__file__).parents[2]
 NEEDED = {"ProductName": "Example", "ReturnUrls": "main=https://app.example/return"}

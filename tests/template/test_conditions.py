@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from local.intrinsics import TemplateFault
+from local.cloudformation.intrinsics import TemplateFault
 from tests.requirements import req
 from tests.template.stack import ROOT, Stack, deploy, expanded, resolved, source
 

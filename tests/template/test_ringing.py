@@ -17,9 +17,9 @@ from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.errors import BrokerError
 from broker.model import Binding, Hot, TenantId
-from local.aws import Aws
-from local.ninjaone import NinjaOne
-from local.template import Template
+from local.aws.account import Aws
+from local.cloudformation.template import Template
+from ninjaone_emulator import NinjaOne
 from tests.template.alarms import Figures, rings
 from tests.template.stack import ROOT, deploy
 from tests.unit.journey import Journey, ref

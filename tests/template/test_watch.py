@@ -9,7 +9,7 @@ from typing import Any, TypeGuard
 import pytest
 
 from broker.adapters.log import NAMESPACE
-from local.intrinsics import load
+from local.cloudformation.intrinsics import load
 from tests.template.alarms import series
 from tests.template.stack import ROOT, deploy
 

@@ -13,7 +13,7 @@ from broker.flows.complete import Proof
 from broker.flows.session import Opening
 from broker.model import Binding, Client, Hot, Place, Profile, Session, TenantId
 from broker.secret import Secret
-from local.ninjaone import NinjaOne
+from ninjaone_emulator import NinjaOne
 
 CONNECT_URL = "https://connect.example"
 TENANT = TenantId("acme-msp")

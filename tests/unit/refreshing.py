@@ -9,7 +9,7 @@ from broker.adapters.queues import Order, Why
 from broker.adapters.seal import Seal, connection_spot
 from broker.edge.wiring import Broker
 from broker.model import Hot, Purpose, Seconds
-from local.ninjaone import NinjaOne
+from ninjaone_emulator import NinjaOne
 from tests.unit.journey import ref
 from tests.unit.surroundings import Clock, Lines
 

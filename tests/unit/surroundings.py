@@ -12,10 +12,10 @@ import httpx
 from botocore import xform_name
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from local.aws import Aws
-from local.ninjaone import NinjaOne, Reply
-from local.shapes import Table
-from local.template import Template
+from local.aws.account import Aws
+from local.cloudformation.resources import Table
+from local.cloudformation.template import Template
+from ninjaone_emulator import NinjaOne, Reply
 
 START = 1_800_000_000
 """A whole quarter of an hour."""

@@ -11,7 +11,7 @@ from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.errors import BrokerError, SealBroken
 from broker.model import Hot, Seconds
-from local.aws import Aws
+from local.aws.account import Aws
 from tests.requirements import req
 from tests.unit.asked import CONTEXT, event
 from tests.unit.journey import Journey, ref

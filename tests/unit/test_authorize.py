@@ -26,7 +26,7 @@ from broker.flows.authorize import HostCheck, Leaving
 from broker.model import Client, Place, Purpose, Session, SessionId, Stage, digest
 from broker.ninjaone import REGIONS
 from broker.secret import Secret
-from local.ninjaone import NinjaOne
+from ninjaone_emulator import NinjaOne
 from tests.requirements import req
 from tests.unit.journey import CONNECT_URL, EU, Journey
 from tests.unit.surroundings import START, Clock, Lines, Network, Trouble

@@ -9,9 +9,9 @@ from broker.adapters.queues import Why
 from broker.config import Config
 from broker.flows.refresh.context import Shift
 from broker.model import Hot, Instant, Place, Seconds, Status
-from local.aws import Aws
-from local.ninjaone.faults import Fault
-from local.ninjaone.seed import OPERATOR_APPS
+from local.aws.account import Aws
+from ninjaone_emulator.faults import Fault
+from ninjaone_emulator.seed import OPERATOR_APPS
 from tests.requirements import req
 from tests.unit.journey import Journey
 from tests.unit.refreshing import Refreshing

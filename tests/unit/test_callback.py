@@ -25,7 +25,7 @@ from broker.errors import (
 from broker.flows.callback import Home, Said
 from broker.model import Binding, Purpose, Session, Stage, digest
 from broker.secret import Secret
-from local.aws import Aws
+from local.aws.account import Aws
 from tests.requirements import req
 from tests.unit.journey import Journey, ticket
 from tests.unit.surroundings import START, Clock, Lines, Network, Trouble

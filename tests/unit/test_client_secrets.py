@@ -10,7 +10,7 @@ from broker.config import Config
 from broker.errors import Busy, Misconfigured
 from broker.model import Client
 from broker.secret import Secret
-from local.aws import Aws
+from local.aws.account import Aws
 from tests.requirements import req
 from tests.unit.surroundings import Clock, Trouble, unreachable
 

@@ -25,9 +25,9 @@ from broker.errors import (
 from broker.flows.callback import Home, Said
 from broker.model import Client, Purpose, Session, SessionId, Stage, Status
 from broker.secret import Secret
-from local.aws import Aws
-from local.ninjaone import NinjaOne
-from local.ninjaone.seed import CUSTOMER_APPS, OPERATOR_APPS
+from local.aws.account import Aws
+from ninjaone_emulator import NinjaOne
+from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS
 from tests.requirements import req
 from tests.unit.journey import CONNECT_URL, END_USER, EU, TENANT, VERIFIER, Journey, ref
 from tests.unit.surroundings import START, Clock, Lines, Network, Trouble, unreachable

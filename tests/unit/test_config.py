@@ -7,7 +7,7 @@ import pytest
 
 from broker.config import Config
 from broker.errors import Misconfigured
-from local.template import Template
+from local.cloudformation.template import Template
 
 ABSENT = None
 

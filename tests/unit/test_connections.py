@@ -13,9 +13,9 @@ from broker.edge.wiring import Broker
 from broker.errors import Busy, NotActive, UnknownConnection
 from broker.model import Client, ConnectionId, Hot, Instant, Profile, Status, TenantId
 from broker.secret import Secret
-from local.aws import Aws
-from local.ninjaone import NinjaOne
-from local.ninjaone.seed import CUSTOMER_APPS
+from local.aws.account import Aws
+from ninjaone_emulator import NinjaOne
+from ninjaone_emulator.seed import CUSTOMER_APPS
 from tests.requirements import req
 from tests.unit.journey import TENANT, Journey, ref
 from tests.unit.refreshing import Refreshing

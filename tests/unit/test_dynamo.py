@@ -9,7 +9,7 @@ from broker.adapters.dynamo import Refusal, Write, asked, written
 from broker.config import Config
 from broker.errors import Busy
 from broker.model import TenantId
-from local.aws import Aws
+from local.aws.account import Aws
 from tests.unit.surroundings import Trouble, throttled, unreachable
 
 KEY = rows.key(TenantId("acme"), "row")

@@ -7,7 +7,7 @@ import pytest
 from broker.adapters.epoch import Epoch
 from broker.config import Config
 from broker.errors import Busy, Misconfigured
-from local.aws import Aws
+from local.aws.account import Aws
 from tests.requirements import req
 from tests.unit.surroundings import Clock, Trouble, unreachable
 

@@ -14,10 +14,10 @@ from broker.errors import BrokerError, ProviderDown, SessionSpent
 from broker.flows.exchange import Exchange
 from broker.model import Client, Organization, Stage
 from broker.secret import Secret
-from local.aws import Aws
-from local.ninjaone import NinjaOne
-from local.ninjaone.faults import Fault
-from local.ninjaone.seed import CUSTOMER_APPS, OPERATOR_APPS
+from local.aws.account import Aws
+from ninjaone_emulator import NinjaOne
+from ninjaone_emulator.faults import Fault
+from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS
 from tests.requirements import req
 from tests.unit.journey import Journey
 from tests.unit.surroundings import Clock, Lines, Network, Trouble

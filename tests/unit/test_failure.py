@@ -13,10 +13,10 @@ from broker.adapters.seal import Seal, connection_spot
 from broker.config import Config
 from broker.model import Hot, Instant, Purpose, Reason, Status
 from broker.secret import Secret
-from local.aws import Aws
-from local.ninjaone import NinjaOne
-from local.ninjaone.faults import Fault
-from local.ninjaone.seed import OPERATOR_APPS
+from local.aws.account import Aws
+from ninjaone_emulator import NinjaOne
+from ninjaone_emulator.faults import Fault
+from ninjaone_emulator.seed import OPERATOR_APPS
 from tests.requirements import req
 from tests.unit.journey import Journey, ref
 from tests.unit.refreshing import Refreshing

@@ -10,7 +10,7 @@ import pytest
 
 from broker.model import Client, Hot
 from broker.secret import Secret
-from local.ninjaone.seed import CUSTOMER_APPS
+from ninjaone_emulator.seed import CUSTOMER_APPS
 from tests.requirements import req
 from tests.unit.journey import Journey
 from tests.unit.refreshing import Refreshing

@@ -21,8 +21,8 @@ from broker.config import Config
 from broker.edge.wiring import Broker, Doors
 from broker.model import ConnectionId, Hot, Instant, Place, Profile, Reason, SessionId, Status, TenantId
 from functions.notify.app import handler
-from local.aws import Aws
-from local.template import read
+from local.aws.account import Aws
+from local.cloudformation.template import read
 from tests.requirements import req
 
 ROOT = Path(__file__).parents[2]

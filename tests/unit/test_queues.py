@@ -9,7 +9,7 @@ from broker.adapters.queues import ORDER_SIZE, Order, Queue, Why, read_completio
 from broker.config import Config
 from broker.errors import Busy
 from broker.model import ConnectionId, Seconds, SessionId, TenantId
-from local.aws import Aws
+from local.aws.account import Aws
 from tests.unit.surroundings import Trouble, unreachable
 
 ID = "abcdefghijklmnopqrstuvwx27"

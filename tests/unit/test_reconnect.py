@@ -11,8 +11,8 @@ from broker.edge.wiring import Broker
 from broker.errors import AccountMismatch, Busy, NotActive, SessionSpent, UnknownConnection
 from broker.model import Client, ConnectionId, Hot, Organization, Place, Profile, Purpose, Status, TenantId
 from broker.secret import Secret
-from local.ninjaone import NinjaOne, state
-from local.ninjaone.seed import CUSTOMER_APPS
+from ninjaone_emulator import NinjaOne, state
+from ninjaone_emulator.seed import CUSTOMER_APPS
 from tests.requirements import req
 from tests.unit.journey import EU, RHONE, Journey, ref
 from tests.unit.surroundings import Clock, Lines, Network, Trouble

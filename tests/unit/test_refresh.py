@@ -17,8 +17,8 @@ from broker.edge.wiring import Broker
 from broker.errors import Busy
 from broker.model import Binding, Client, ConnectionId, Hot, Instant, Place, Status, TenantId
 from broker.secret import Secret
-from local.aws import Aws
-from local.ninjaone.seed import CUSTOMER_APPS, OPERATOR_APPS
+from local.aws.account import Aws
+from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS
 from tests.requirements import req
 from tests.unit.journey import TENANT, Journey, ref
 from tests.unit.refreshing import Refreshing

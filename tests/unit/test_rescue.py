@@ -11,7 +11,7 @@ from broker.adapters.rescue import Rescue, Rescued
 from broker.config import Config
 from broker.errors import Busy, SealBroken
 from broker.model import ConnectionId, Instant, TenantId
-from local.aws import Aws
+from local.aws.account import Aws
 from tests.unit.surroundings import Trouble, unreachable
 
 ID = "abcdefghijklmnopqrstuvwx27"

@@ -16,9 +16,9 @@ from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.model import Client, Hot, Instant, Purpose, Reason, Status
 from broker.secret import Secret
-from local.aws import Aws
-from local.ninjaone.faults import Fault
-from local.ninjaone.seed import CUSTOMER_APPS, OPERATOR_APPS
+from local.aws.account import Aws
+from ninjaone_emulator.faults import Fault
+from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS
 from tests.requirements import req
 from tests.unit.journey import Journey, ref
 from tests.unit.refreshing import Refreshing

@@ -18,7 +18,7 @@ from broker.config import Config
 from broker.errors import BrokerError, Busy, SealBroken
 from broker.model import ConnectionId, Purpose, SessionId, TenantId
 from broker.secret import Secret
-from local.aws import Aws
+from local.aws.account import Aws
 from tests.requirements import req
 from tests.unit.surroundings import Clock, Trouble, unreachable
 

@@ -23,8 +23,8 @@ from broker.config import Config
 from broker.edge import wiring
 from broker.edge.wiring import Broker, Doors
 from broker.model import Purpose
-from local.aws import Aws
-from local.ninjaone import NinjaOne
+from local.aws.account import Aws
+from ninjaone_emulator import NinjaOne
 from tests.template.stack import deploy
 from tests.unit.journey import Journey
 from tests.unit.surroundings import START, Clock

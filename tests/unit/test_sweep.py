@@ -11,7 +11,7 @@ from broker.edge.wiring import Broker
 from broker.errors import Busy
 from broker.flows import sweep as sweeping
 from broker.model import Hot, Instant
-from local.aws import Aws
+from local.aws.account import Aws
 from tests.requirements import req
 from tests.unit.journey import Journey, ref
 from tests.unit.surroundings import START, Clock, Lines, Trouble

@@ -12,8 +12,8 @@ from broker.edge.wiring import Broker
 from broker.errors import Busy, NeedsReauth, NotActive, NoTokenYet, SealBroken, UnknownConnection
 from broker.flows.token import WAIT, Vended
 from broker.model import ConnectionId, Hot, Instant, Place, Purpose, Seconds, TenantId
-from local.aws import Aws
-from local.ninjaone import NinjaOne
+from local.aws.account import Aws
+from ninjaone_emulator import NinjaOne
 from tests.requirements import req
 from tests.unit.journey import TENANT, Journey, ref
 from tests.unit.surroundings import START, Clock, Lines, Network, Trouble

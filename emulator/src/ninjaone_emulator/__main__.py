@@ -1,0 +1,36 @@
+"""Run NinjaOne alone: python -m ninjaone_emulator --port N."""
+
+import argparse
+import os
+import signal
+import time
+from threading import Event
+
+from ninjaone_emulator import NinjaOne, seed
+from ninjaone_emulator.front import create_app
+from ninjaone_emulator.wsgi_server import serve
+
+
+def main() -> None:
+    """Serve on loopback until interrupted."""
+    options = argparse.ArgumentParser(prog="python -m ninjaone_emulator", description=__doc__)
+    options.add_argument("--port", type=int, default=8002, help="port on 127.0.0.1 (default %(default)s)")
+    options.add_argument(
+        "--redirect-base",
+        default="http://127.0.0.1:8000",
+        help="where the broker listens; its redirect URIs are BASE/callback/REGION (default %(default)s)",
+    )
+    chosen = options.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has it ignored by what it starts with &
+    core = NinjaOne(time.time, os.urandom)
+    seed(core, chosen.redirect_base)
+    with serve(create_app(core), chosen.port) as server:
+        print(f"ninjaone {server.url}", flush=True)
+        try:
+            Event().wait()
+        except KeyboardInterrupt:
+            print()
+
+
+if __name__ == "__main__":
+    main()

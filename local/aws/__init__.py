@@ -1,0 +1,1 @@
+"""AWS on one machine: stores in memory, roles that are enforced, and what calls functions."""

@@ -1,0 +1,1 @@
+"""The showroom: what happens behind the integration, and switches that make it go wrong."""

@@ -1,0 +1,196 @@
+"""Behind the showroom's page: what happened to each connection, and what a visitor does.
+
+How refreshes went is read from the functions' log lines; what became of connections comes from the event bus,
+by a rule and a queue as any subscriber has them.
+"""
+
+import json
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from threading import Lock
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from local.product.backend import Backend
+from local.showroom.faults import TROUBLES, WELL, Board
+from local.showroom.poller import Caller, Tally
+from ninjaone_emulator.seed import OPERATOR_APPS
+
+if TYPE_CHECKING:
+    from local.world import World
+
+MARKS_KEPT = 2000
+STEPS = {"2 minutes": 120, "10 minutes": 600, "50 minutes": 3000, "1 day": 86_400, "7 days": 604_800}
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One thing on the timeline.
+
+    about    a connection or a client app; empty when it is about all
+    source   log, event or here
+    """
+
+    at: float
+    kind: str
+    said: str
+    source: str
+    about: str = ""
+
+
+Reader = Callable[[Mapping[str, Any]], tuple[str, str] | None]
+
+
+def _answered(said: Mapping[str, Any]) -> tuple[str, str] | None:
+    return None if said["meaning"] == "granted" else ("failed", f"{said['meaning']}: {said['code']}")
+
+
+def _died(said: Mapping[str, Any]) -> tuple[str, str] | None:
+    return ("killed", "between NinjaOne’s answer and the save") if said["function"] == "refresh" else None
+
+
+READERS: Mapping[str, Reader] = {
+    "refresh.answered": _answered,
+    "refresh.done": lambda said: ("refreshed", f"version {said['version']}"),
+    "refresh.rescued": lambda said: ("rescued", f"version {said['version']}"),
+    "refresh.sunk": lambda _: ("rescued", "put aside, outside the table"),
+    "function.failed": _died,
+}
+"""Log lines that tell how a refresh went, and what they say."""
+
+
+class Showroom:
+    """Listens from the world's start to its end."""
+
+    def __init__(self, world: "World", *, asks: bool) -> None:
+        """Take the world.
+
+        asks   the caller asks by itself, from when somebody first looks
+        """
+        self._world, self._asks = world, asks
+        apps = [app.client_id for app in OPERATOR_APPS.values()]
+        self.board = Board(world.ninjaone_url, apps, self._store)
+        self._marks: deque[Mark] = deque(maxlen=MARKS_KEPT)
+        self._told: set[str] = set()
+        self._tenants: dict[str, str] = {}
+        self._lock = Lock()
+        backend = Backend(world.api_url, world.credentials)
+        self.caller = Caller(backend, self._known, Tally(TROUBLES[WELL].title, self.now()))
+
+    def __enter__(self) -> Self:
+        self._subscribe()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.caller.stop()
+
+    # What happened ------------------------------------------------------------------------------------------
+
+    def hear(self, line: str) -> None:
+        """Take a log line."""
+        said = json.loads(line)
+        reader = READERS.get(said.get("message", ""))
+        if reader and (found := reader(said)):
+            kind, words = found
+            self._marks.append(Mark(self.now(), kind, words, "log", said.get("connection", "")))
+
+    def marks(self, *about: str) -> list[Mark]:
+        """Tell what happened to these, and to all, oldest first."""
+        self._collect()
+        return sorted((mark for mark in list(self._marks) if mark.about in {"", *about}), key=lambda mark: int(mark.at))
+
+    def watch(self) -> None:
+        """Let the caller begin: somebody looks."""
+        if self._asks:
+            self.caller.start()
+
+    def now(self) -> float:
+        """Tell the time of broker and NinjaOne."""
+        return self._world.clock.now()
+
+    def _subscribe(self) -> None:
+        """Let every event of the broker's come to a queue of ours."""
+        aws, bus = self._world.aws, self._world.settings("notify")["EVENT_BUS"]
+        queue = aws("sqs").create_queue(QueueName="showroom", Attributes={"MessageRetentionPeriod": "1209600"})
+        self._queue = queue["QueueUrl"]
+        asked = aws("sqs").get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])
+        aws("events").put_rule(Name="showroom", EventBusName=bus, EventPattern='{"source": ["ninjaone-connect"]}')
+        target = {"Id": "showroom", "Arn": asked["Attributes"]["QueueArn"]}
+        aws("events").put_targets(Rule="showroom", EventBusName=bus, Targets=[target])
+
+    def _collect(self) -> None:
+        sqs = self._world.aws("sqs")
+        for _ in range(100):
+            messages = sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get("Messages", [])
+            if not messages:
+                return
+            for message in messages:
+                self._note(json.loads(message["Body"]))
+                sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"])
+
+    def _known(self) -> Mapping[str, str]:
+        """Give the connections that can be used, with their tenants."""
+        self._collect()
+        return dict(self._tenants)
+
+    def _note(self, event: Mapping[str, Any]) -> None:
+        """Take an event, once."""
+        kind, detail = event["detail-type"].removeprefix("connection."), event["detail"]
+        with self._lock:
+            if detail["id"] in self._told:
+                return
+            self._told.add(detail["id"])
+        about = detail.get("connection", detail.get("client_id", ""))
+        said = str(detail.get("reason", detail.get("cause", "")))
+        self._marks.append(Mark(detail["at"], kind, said, "event", about))
+        if kind == "disconnected":
+            self._tenants.pop(about, None)
+        elif kind == "connected":
+            self._tenants[about] = detail["tenant"]
+
+    # What visitors do ---------------------------------------------------------------------------------------
+
+    def turn(self, name: str) -> None:
+        """Switch a trouble on, and count anew what callers get.
+
+        Raises   KeyError
+        """
+        self.board.turn(name)
+        self._begin(TROUBLES[name].title)
+
+    def shorten(self, *, short: bool) -> None:
+        """Choose how long the next access tokens live."""
+        self.board.shorten(short=short)
+        self._begin(f"Tokens of {self.board.lifetime} seconds")
+
+    def kill(self) -> None:
+        """Let the next refresher that gets NinjaOne's answer die before it has saved it."""
+        self._world.reaper.wait()
+        self._begin("The refresher is to be killed")
+
+    def travel(self, step: str) -> None:
+        """Move the time of broker and NinjaOne on.
+
+        Raises   KeyError
+        """
+        seconds = STEPS[step]
+        self._collect()
+        self._world.clock.advance(seconds)
+        self._marks.append(Mark(self.now(), "moved", f"on by {step}", "here"))
+
+    @property
+    def kills(self) -> bool:
+        """Say whether the next refresher is to die."""
+        return self._world.reaper.waiting
+
+    def _begin(self, what: str) -> None:
+        self._collect()
+        self.caller.tallies.append(Tally(what, self.now()))
+        self._marks.append(Mark(self.now(), "switched", what, "here"))
+
+    def _store(self, secrets: Mapping[str, str]) -> None:
+        [secret] = self._world.template.secrets
+        self._world.account.put_secret(secret.arn, json.dumps(dict(secrets)))

@@ -1,0 +1,324 @@
+"""Queues, a stream and a schedule calling functions as AWS does."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.aws.account import Aws
+from local.aws.event_sources import Pumping, QueuePump, SchedulePump, StreamPump
+from local.aws.lambda_runtime import Runtime
+from local.aws.roles import Ledger, Role
+from local.clock import Clock
+from local.cloudformation.resources import Feed
+from local.cloudformation.template import Template, read
+
+Answer = Callable[[dict[str, Any]], Any]
+
+
+class Worker:
+    """A function whose answers a test chooses, and what it was called with."""
+
+    def __init__(self, stack: Template, folder: str) -> None:
+        self.events: list[dict[str, Any]] = []
+        self.answer: Answer = lambda _event: None
+        self.failures: list[tuple[str, str]] = []
+        self.runtime = Runtime(stack.functions[folder], lambda: self._handle, self._tell)
+
+    def _handle(self, event: dict[str, Any], _context: object) -> Any:
+        self.events.append(event)
+        return self.answer(event)
+
+    def _tell(self, folder: str, what: str) -> None:
+        self.failures.append((folder, what))
+
+    @property
+    def records(self) -> list[list[Any]]:
+        return [event["Records"] for event in self.events]
+
+
+@pytest.fixture(scope="module")
+def stack() -> Template:
+    return read(Path(__file__).parent / "stack.yaml", {})
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def aws(stack: Template, clock: Clock) -> Iterator[Aws]:
+    with Aws(stack, clock.now) as made:
+        yield made
+
+
+def feed_of(stack: Template, name: str) -> Feed:
+    return next(feed for feed in stack.feeds if feed.logical_id == name)
+
+
+# Queues ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def worker(stack: Template) -> Worker:
+    return Worker(stack, "work")
+
+
+@pytest.fixture
+def pump(stack: Template, aws: Aws, worker: Worker) -> QueuePump:
+    return queue_pump(stack, aws, worker, feed_of(stack, "WorkFeed"))
+
+
+def queue_pump(stack: Template, aws: Aws, worker: Worker, feed: Feed) -> QueuePump:
+    role = Role(stack.functions["work"], stack, Ledger())
+    queue = stack.queue(feed.source)
+    return QueuePump(feed, worker.runtime, queue=queue, aws=aws, role=role)
+
+
+def send(stack: Template, aws: Aws, *bodies: str) -> None:
+    for body in bodies:
+        aws.client("sqs").send_message(QueueUrl=stack.queue("local-Orders").url, MessageBody=body)
+
+
+def bodies(aws: Aws, stack: Template, queue: str) -> list[str]:
+    url = stack.queue(queue).url
+    received = aws.client("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=10)
+    return [message["Body"] for message in received.get("Messages", [])]
+
+
+def failing(*names: str) -> Answer:
+    def answer(event: dict[str, Any]) -> Any:
+        failed = [record["messageId"] for record in event["Records"] if record["body"] in names]
+        return {"batchItemFailures": [{"itemIdentifier": each} for each in failed]}
+
+    return answer
+
+
+def test_messages_come_in_batches_and_are_gone_when_worked(
+    stack: Template, aws: Aws, worker: Worker, pump: QueuePump, clock: Clock
+) -> None:
+    send(stack, aws, "a", "b", "c")
+
+    worked = [pump.work(), pump.work(), pump.work()]
+
+    assert worked == [True, True, False]
+    assert [len(batch) for batch in worker.records] == [2, 1]
+    assert sorted(record["body"] for batch in worker.records for record in batch) == ["a", "b", "c"]
+    clock.advance(3600)
+    assert bodies(aws, stack, "local-Orders") == []
+
+
+def test_a_message_is_told_as_lambda_tells_it(stack: Template, aws: Aws, worker: Worker, pump: QueuePump) -> None:
+    send(stack, aws, "a")
+    pump.work()
+
+    ((record,),) = worker.records
+    assert (record["eventSource"], record["eventSourceARN"]) == ("aws:sqs", stack.queue("local-Orders").arn)
+    assert record["attributes"]["ApproximateReceiveCount"] == "1"
+    assert record["messageId"]
+
+
+def test_only_what_failed_comes_again_after_its_time(
+    stack: Template, aws: Aws, worker: Worker, pump: QueuePump, clock: Clock
+) -> None:
+    send(stack, aws, "good", "bad")
+    worker.answer = failing("bad")
+    pump.work()
+
+    assert not pump.work()
+    clock.advance(61)
+    pump.work()
+
+    assert [record["body"] for record in worker.records[1]] == ["bad"]
+    assert worker.records[1][0]["attributes"]["ApproximateReceiveCount"] == "2"
+
+
+def test_a_function_that_raises_fails_its_whole_batch(
+    stack: Template, aws: Aws, worker: Worker, pump: QueuePump, clock: Clock
+) -> None:
+    send(stack, aws, "a", "b")
+    worker.answer = lambda _event: 1 / 0
+    pump.work()
+    clock.advance(61)
+
+    assert worker.failures == [("work", "Failed: ZeroDivisionError")]
+    assert sorted(bodies(aws, stack, "local-Orders")) == ["a", "b"]
+
+
+def test_a_failure_report_that_names_a_stranger_fails_the_whole_batch(
+    stack: Template, aws: Aws, worker: Worker, pump: QueuePump, clock: Clock
+) -> None:
+    send(stack, aws, "a", "b")
+    worker.answer = lambda _event: {"batchItemFailures": [{"itemIdentifier": "somebody else's"}]}
+    pump.work()
+    clock.advance(61)
+
+    assert sorted(bodies(aws, stack, "local-Orders")) == ["a", "b"]
+
+
+def test_without_failure_reports_an_answer_means_success(
+    stack: Template, aws: Aws, worker: Worker, clock: Clock
+) -> None:
+    pump = queue_pump(stack, aws, worker, replace(feed_of(stack, "WorkFeed"), reports_failures=False))
+    send(stack, aws, "bad")
+    worker.answer = failing("bad")
+    pump.work()
+    clock.advance(61)
+
+    assert bodies(aws, stack, "local-Orders") == []
+
+
+def test_what_failed_too_often_becomes_a_dead_letter(
+    stack: Template, aws: Aws, worker: Worker, pump: QueuePump, clock: Clock
+) -> None:
+    send(stack, aws, "bad")
+    worker.answer = failing("bad")
+    for _ in range(3):
+        pump.work()
+        clock.advance(61)
+
+    assert len(worker.events) == 2
+    assert bodies(aws, stack, "local-Undone") == ["bad"]
+
+
+# The stream ------------------------------------------------------------------------------------------------
+
+
+class Hearing:
+    """The stream's pump with the function that hears it."""
+
+    def __init__(self, stack: Template, aws: Aws, feed: Feed) -> None:
+        self.worker = Worker(stack, "hear")
+        self.given_up: list[dict[str, Any]] = []
+        self.pump = StreamPump(
+            feed,
+            self.worker.runtime,
+            table=stack.tables[0],
+            give_up=lambda told: self.given_up.append(json.loads(told)),
+            aws=aws,
+        )
+
+    @property
+    def heard(self) -> list[list[str]]:
+        return [[record["dynamodb"]["Keys"]["note"]["S"] for record in batch] for batch in self.worker.records]
+
+
+@pytest.fixture
+def hearing(stack: Template, aws: Aws) -> Hearing:
+    return Hearing(stack, aws, feed_of(stack, "HearFeed"))
+
+
+def write(stack: Template, aws: Aws, *notes: str) -> None:
+    for note in notes:
+        item = {"owner": {"S": "ann"}, "note": {"S": note}}
+        aws.client("dynamodb").put_item(TableName=stack.tables[0].name, Item=item)
+
+
+def deaf_to(note: str) -> Answer:
+    def answer(event: dict[str, Any]) -> Any:
+        numbers = [
+            record["dynamodb"]["SequenceNumber"]
+            for record in event["Records"]
+            if record["dynamodb"]["Keys"]["note"]["S"] == note
+        ]
+        return {"batchItemFailures": [{"itemIdentifier": number} for number in numbers]}
+
+    return answer
+
+
+def test_changes_come_in_order_and_once(stack: Template, aws: Aws, hearing: Hearing) -> None:
+    write(stack, aws, "1", "2", "3", "4")
+
+    worked = [hearing.pump.work(), hearing.pump.work(), hearing.pump.work()]
+
+    assert worked == [True, True, False]
+    assert hearing.heard == [["1", "2", "3"], ["4"]]
+
+
+def test_a_write_that_changes_nothing_is_not_heard(stack: Template, aws: Aws, hearing: Hearing) -> None:
+    write(stack, aws, "1", "1", "2")
+    hearing.pump.work()
+
+    assert hearing.heard == [["1", "2"]]
+
+
+def test_after_a_failure_the_stream_goes_on_from_there(stack: Template, aws: Aws, hearing: Hearing) -> None:
+    write(stack, aws, "1", "2", "3")
+    hearing.worker.answer = deaf_to("2")
+
+    assert not hearing.pump.work()
+    hearing.worker.answer = lambda _event: None
+    hearing.pump.work()
+
+    assert hearing.heard == [["1", "2", "3"], ["2", "3"]]
+
+
+def test_a_batch_that_fails_too_often_is_given_up(stack: Template, aws: Aws, hearing: Hearing) -> None:
+    write(stack, aws, "1", "2", "3", "4")
+    hearing.worker.answer = deaf_to("2")
+    for _ in range(3):
+        hearing.pump.work()
+    hearing.worker.answer = lambda _event: None
+    hearing.pump.work()
+
+    assert hearing.heard == [["1", "2", "3"], ["2", "3"], ["2", "3"], ["4"]]
+    assert [told["batchSize"] for told in hearing.given_up] == [2]
+
+
+def test_a_function_that_raises_is_called_again_with_all(stack: Template, aws: Aws, hearing: Hearing) -> None:
+    write(stack, aws, "1", "2")
+    hearing.worker.answer = lambda _event: 1 / 0
+    hearing.pump.work()
+    hearing.worker.answer = lambda _event: None
+    hearing.pump.work()
+
+    assert hearing.worker.failures == [("hear", "Failed: ZeroDivisionError")]
+    assert hearing.heard == [["1", "2"], ["1", "2"]]
+
+
+# The schedule, and all at once -----------------------------------------------------------------------------
+
+
+def test_a_schedule_ticks_by_the_worlds_clock_and_once_after_a_jump(stack: Template, clock: Clock) -> None:
+    worker = Worker(stack, "work")
+    (schedule,) = stack.functions["work"].schedules
+    pump = SchedulePump(schedule, worker.runtime, now=clock.now)
+
+    assert not pump.work()
+    clock.advance(3600)
+    assert [pump.work(), pump.work()] == [True, False]
+    assert worker.events[0]["source"] == "aws.scheduler"
+
+
+def test_a_failing_tick_is_told_and_the_next_one_comes(stack: Template, clock: Clock) -> None:
+    worker = Worker(stack, "work")
+    worker.answer = lambda _event: 1 / 0
+    (schedule,) = stack.functions["work"].schedules
+    pump = SchedulePump(schedule, worker.runtime, now=clock.now)
+    for _ in range(2):
+        clock.advance(60)
+        pump.work()
+
+    assert worker.failures == [("work", "Failed: ZeroDivisionError")] * 2
+
+
+def test_in_threads_every_message_is_worked_once(stack: Template, aws: Aws, worker: Worker, pump: QueuePump) -> None:
+    done, left = threading.Event(), {str(number) for number in range(20)}
+
+    def answer(event: dict[str, Any]) -> None:
+        for record in event["Records"]:
+            left.remove(record["body"])
+        if not left:
+            done.set()
+
+    worker.answer = answer
+    with Pumping([pump]):
+        send(stack, aws, *sorted(left))
+        done.wait(60)
+
+    assert (left, worker.failures) == (set(), [])
