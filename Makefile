@@ -21,7 +21,7 @@ test: .venv/.locked       ## every test but the campaign
 campaign: .venv/.locked   ## every pair of faults under every kind of rotation (minutes)
 	$(PYTEST) -m campaign
 coverage: .venv/.locked   ## the unit tests again, refusing an untested branch in the flows and the pure modules
-	$(PYTEST) tests/unit tests/property --cov --cov-report=
+	$(PYTEST) tests/unit tests/unit/property --cov --cov-report=
 	$(BIN)/coverage report --fail-under=100 --include='*/broker/flows/*,*/broker/*.py'
 check: .venv/.locked .venv-sam/.locked .venv-checkov/.locked  ## formatting, lint, types, floors, template
 	$(BIN)/ruff format --check
@@ -34,27 +34,27 @@ check: .venv/.locked .venv-sam/.locked .venv-checkov/.locked  ## formatting, lin
 	.venv-checkov/bin/checkov --config-file .checkov.yaml
 
 model: .venv/.locked      ## every interleaving of the refresh protocol
-	$(BIN)/python -m tests.model
+	$(BIN)/python -m tests.verification.model
 simulate: .venv/.locked   ## faults from many seeds (SEEDS=n), or one again (SEED=n)
-	$(BIN)/python -m tests.simulation
+	$(BIN)/python -m tests.verification.simulation
 mutants: .venv/.locked    ## whether the tests notice planted faults
-	$(BIN)/python -m tests.mutants
+	$(BIN)/python -m tests.verification.mutants
 kills: .venv/.locked      ## kill the refreshing process at random and count what is lost (KILLS=n)
-	@$(BIN)/python -m tests.kills
+	@$(BIN)/python -m tests.verification.kills
 faults: .venv/.locked     ## play every fault and write the tables of what happens
-	@$(BIN)/python -m tests.faults
+	@$(BIN)/python -m tests.verification.faults
 requirements: .venv/.locked  ## which test shows which requirement
 	$(BIN)/python -m tests.requirements
 roles: .venv/.locked      ## take every part out of every role and see that it is missed
-	@$(BIN)/python -m tests.roles
+	@$(BIN)/python -m tests.verification.roles
 fuzz: .venv/.locked       ## arbitrary bytes for every parser (MINUTES=n)
-	@$(BIN)/python -m tests.fuzz --minutes $${MINUTES:-5}
+	@$(BIN)/python -m tests.verification.fuzz --minutes $${MINUTES:-5}
 sbom: .venv/.locked       ## what is shipped, as CycloneDX
 	@$(BIN)/python -m tests.sbom
 bench: build              ## how long things take
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.benchmarks.bench
 cost: .venv/.locked       ## what a month costs
-	$(BIN)/python -m tests.cost
+	$(BIN)/python -m tests.benchmarks.cost
 
 # SAM and the layers look for Python 3.13 on PATH; here it is found wherever it is. Without it they build all the same.
 build: .venv/.locked .venv-sam/.locked  ## what is deployed, in .aws-sam/build

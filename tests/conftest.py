@@ -21,9 +21,9 @@ from local.cloudformation.template import Template, read
 from ninjaone_emulator import NinjaOne, seed
 from ninjaone_emulator.seed import OPERATOR_APPS
 from tests.security.exits import faults
-from tests.unit.journey import CONNECT_URL, Journey
-from tests.unit.refreshing import Refreshing
-from tests.unit.surroundings import Account, Alone, Clock, Lines, Network, Trouble
+from tests.support.journey import CONNECT_URL, Journey
+from tests.support.refreshing import Refreshing
+from tests.support.surroundings import Account, Alone, Clock, Lines, Network, Trouble
 
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 settings.load_profile("project")

@@ -11,7 +11,7 @@ from ninjaone_emulator.faults import KINDS, Fault
 from ninjaone_emulator.hosts import BRANDED, REGIONS
 from ninjaone_emulator.rejected import Rejected
 from ninjaone_emulator.seed import ACCOUNTS, CUSTOMER_APPS, OPERATOR_APPS, TENANTS
-from tests.local.walking import ADA, BROKER, DEAD, EU, Client, came_back, pretended
+from tests.support.walking import ADA, BROKER, DEAD, EU, Client, came_back, pretended
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 

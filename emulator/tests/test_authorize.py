@@ -7,7 +7,7 @@ import pytest
 
 from ninjaone_emulator import NinjaOne, Reply
 from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS
-from tests.local.walking import ADA, BROKER, CHALLENGE, EU, SCOPE, Client, came_back, pretended
+from tests.support.walking import ADA, BROKER, CHALLENGE, EU, SCOPE, Client, came_back, pretended
 
 NOT_FOUND = re.compile(
     rb'\{ "resultCode": "FAILURE", "errorMessage": "HTTP 404 Not Found", '

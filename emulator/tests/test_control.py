@@ -19,7 +19,7 @@ from ninjaone_emulator.faults import KINDS
 from ninjaone_emulator.front import create_app
 from ninjaone_emulator.seed import OPERATOR_APPS
 from ninjaone_emulator.wsgi_server import serve
-from tests.local.walking import ADA, START, Client, pretended
+from tests.support.walking import ADA, START, Client, pretended
 
 APP = OPERATOR_APPS["eu"].client_id
 

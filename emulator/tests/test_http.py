@@ -16,7 +16,7 @@ from ninjaone_emulator import NinjaOne
 from ninjaone_emulator.faults import Fault
 from ninjaone_emulator.front import create_app
 from ninjaone_emulator.wsgi_server import Server, serve
-from tests.local.walking import ADA, DEAD, EU, Client, pretended
+from tests.support.walking import ADA, DEAD, EU, Client, pretended
 
 
 class Served:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ninjaone_emulator.seed import CUSTOMER_APPS
 from ninjaone_emulator.switches import Switches
-from tests.local.walking import ADA, DEAD, EU, SCOPE, Client, pretended
+from tests.support.walking import ADA, DEAD, EU, SCOPE, Client, pretended
 
 DAY = 86400
 MODES = ["rotate_strict", "rotate_grace", "static_same_token", "static_omit_field", "reuse_kills_family"]

@@ -8,7 +8,7 @@ import pytest
 
 from ninjaone_emulator import NinjaOne, Reply
 from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS
-from tests.local.walking import ADA, BROKER, CHALLENGE, DEAD, EU, SCOPE, START, VERIFIER, Client, pretended
+from tests.support.walking import ADA, BROKER, CHALLENGE, DEAD, EU, SCOPE, START, VERIFIER, Client, pretended
 
 UNKNOWN_CLIENT = re.compile(
     rb'\{"resultCode":"Client app not exist",'

@@ -14,7 +14,7 @@ from ninjaone_emulator import NinjaOne
 from ninjaone_emulator.front import create_app
 from ninjaone_emulator.wsgi_server import Server, serve
 from tests.browser.conftest import PageAt, Picture
-from tests.local.walking import ADA, EU, Client, pretended
+from tests.support.walking import ADA, EU, Client, pretended
 
 pytestmark = pytest.mark.browser
 

@@ -15,7 +15,8 @@ from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Route
 
 from broker.edge import pages
 from tests.browser.conftest import PageAt, Picture
-from tests.browser.samples import (
+from tests.requirements import req
+from tests.support.samples import (
     CHOICES,
     CONNECT,
     OWN_APP,
@@ -24,7 +25,6 @@ from tests.browser.samples import (
     connect_pages,
     notices,
 )
-from tests.requirements import req
 
 pytestmark = pytest.mark.browser
 

@@ -11,7 +11,7 @@ import pytest
 
 from ninjaone_connect import Connect, errors
 from tests.client import loop
-from tests.client.stage import API, CON, CONNECTION, Api, problem
+from tests.support.client_stage import API, CON, CONNECTION, Api, problem
 
 OK = httpx.Response(200, json=CONNECTION)
 TOKEN = httpx.Response(

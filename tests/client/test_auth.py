@@ -14,7 +14,7 @@ import time_machine
 
 from ninjaone_connect import AsyncConnect, Connect, NinjaOneAuth, errors
 from tests.client import loop
-from tests.client.stage import API, CON, KEYS, NINJAONE, Tokens, problem
+from tests.support.client_stage import API, CON, KEYS, NINJAONE, Tokens, problem
 
 
 def connect(handler: Any) -> Connect:

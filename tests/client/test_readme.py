@@ -13,7 +13,7 @@ import pytest
 
 from local.world import World
 from ninjaone_connect import Connect, errors
-from tests.client.person import agree
+from tests.support.person import agree
 
 CLIENT = Path(__file__).parents[2] / "client"
 README = (CLIENT / "README.md").read_text()

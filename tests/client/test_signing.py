@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError, CredentialRetrievalError, LoginRefr
 
 from local.aws.gateway.sigv4 import DEMO, Principal, Signed, Unsigned, verify
 from ninjaone_connect import Connect, errors
-from tests.client.stage import API, CON, KEYS, Api
+from tests.support.client_stage import API, CON, KEYS, Api
 
 ROOT = Path(__file__).parents[2]
 

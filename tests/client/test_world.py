@@ -11,7 +11,7 @@ from local.aws.gateway.sigv4 import DEMO, Principal
 from local.world import World
 from ninjaone_connect import AsyncConnect, Connect, Connection, NinjaOneAuth, errors, new_verifier
 from tests.client import loop
-from tests.client.person import RHONE, agree
+from tests.support.person import RHONE, agree
 
 REGION = "eu-west-1"
 ALLOWED = DEMO

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from local.cloudformation.intrinsics import load
 from local.world import World
 from ninjaone_connect import Connect, new_verifier
-from tests.client.person import agree
+from tests.support.person import agree
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/events.md").read_text()

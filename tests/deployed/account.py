@@ -25,7 +25,7 @@ OPENS = {
     "refresh": {"refresh", "client"},
     "notify": set[str](),
 }
-"""What each function may open; written by hand, as in tests/roles."""
+"""What each function may open; written by hand, as in tests/verification/roles."""
 PURPOSES = ("access", "refresh", "client", "code", "verifier")
 TOLD = {"requestTime", "requestId", "routeKey", "status", "responseLatency", "identity.sourceIp", "identity.userArn"}
 """What an access log may hold."""

@@ -17,7 +17,7 @@ from local.cloudformation.template import Template
 from local.iam import Allowed, decide
 from ninjaone_connect_cli.deployment import Deployment
 from tests.deployed.account import APIS
-from tests.template.stack import deploy
+from tests.deployment.template.stack import deploy
 
 Json = dict[str, Any]
 Answer = Callable[[Json], Json]

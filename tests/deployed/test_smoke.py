@@ -25,9 +25,9 @@ from local.cli_handle import handle
 from local.cloudformation.template import Template
 from local.world import ROOT, World
 from ninjaone_connect_cli.deployment import Deployment
-from tests.bench.certificate import certified
 from tests.deployed import account, way
 from tests.deployed.pretended import Json, Pretended
+from tests.support.certificate import certified
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.errors import BrokerError, Unforeseen
 from tests.requirements import req
-from tests.roles.stage import Stage, stage
 from tests.security.exits import HEADERS, faults
-from tests.simulation import gateway
+from tests.verification.roles.stage import Stage, stage
+from tests.verification.simulation import gateway
 
 CLOSED_POLICY = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; object-src 'none'"
 GOOD = {

@@ -5,7 +5,7 @@ import pytest
 from broker.edge.rate_limit import CALLERS, PRINCIPAL, TENANT, Limits, Rate
 from broker.errors import TooManyRequests
 from tests.requirements import req
-from tests.unit.surroundings import Clock
+from tests.support.surroundings import Clock
 
 
 @pytest.fixture

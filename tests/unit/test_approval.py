@@ -19,8 +19,8 @@ from broker.errors import (
 )
 from broker.model import Binding, ConnectionId, Hot, Seconds, SessionId, Stage, Status, TenantId
 from tests.requirements import req
-from tests.unit.journey import TENANT, Journey, ref
-from tests.unit.surroundings import START, Clock, Lines, Network, Trouble
+from tests.support.journey import TENANT, Journey, ref
+from tests.support.surroundings import START, Clock, Lines, Network, Trouble
 
 
 def arrived(journey: Journey) -> SessionId:

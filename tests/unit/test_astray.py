@@ -13,10 +13,10 @@ from broker.errors import BrokerError, SealBroken
 from broker.model import Hot, Seconds
 from local.aws.account import Aws
 from tests.requirements import req
-from tests.unit.asked import CONTEXT, event
-from tests.unit.journey import Journey, ref
-from tests.unit.refreshing import Refreshing
-from tests.unit.surroundings import Lines, Network
+from tests.support.asked import CONTEXT, event
+from tests.support.journey import Journey, ref
+from tests.support.refreshing import Refreshing
+from tests.support.surroundings import Lines, Network
 
 SOON = {"S": "soon"}
 

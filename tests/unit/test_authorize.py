@@ -28,8 +28,8 @@ from broker.ninjaone import REGIONS
 from broker.secret import Secret
 from ninjaone_emulator import NinjaOne
 from tests.requirements import req
-from tests.unit.journey import CONNECT_URL, EU, Journey
-from tests.unit.surroundings import START, Clock, Lines, Network, Trouble
+from tests.support.journey import CONNECT_URL, EU, Journey
+from tests.support.surroundings import START, Clock, Lines, Network, Trouble
 
 APP = Place("app", REGIONS["app"])
 FED = Place("fed", REGIONS["fed"])

@@ -12,8 +12,8 @@ from broker.errors import InvalidRequest
 from broker.model import Client, Place, SessionId
 from broker.secret import Secret
 from tests.requirements import req
-from tests.unit.asked import event
-from tests.unit.journey import EU
+from tests.support.asked import event
+from tests.support.journey import EU
 
 SESSION = SessionId("ses_" + "a" * 26)
 ROUTE = "POST /connect/{session}/authorize"

@@ -13,9 +13,9 @@ from local.aws.account import Aws
 from ninjaone_emulator.faults import Fault
 from ninjaone_emulator.seed import OPERATOR_APPS
 from tests.requirements import req
-from tests.unit.journey import Journey
-from tests.unit.refreshing import Refreshing
-from tests.unit.surroundings import START, Clock, Network, Trouble
+from tests.support.journey import Journey
+from tests.support.refreshing import Refreshing
+from tests.support.surroundings import START, Clock, Network, Trouble
 
 APP = OPERATOR_APPS["eu"].client_id
 HOST = "eu.ninjarmm.com"

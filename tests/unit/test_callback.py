@@ -27,8 +27,8 @@ from broker.model import Binding, Purpose, Session, Stage, digest
 from broker.secret import Secret
 from local.aws.account import Aws
 from tests.requirements import req
-from tests.unit.journey import Journey, ticket
-from tests.unit.surroundings import START, Clock, Lines, Network, Trouble
+from tests.support.journey import Journey, ticket
+from tests.support.surroundings import START, Clock, Lines, Network, Trouble
 
 UNKNOWN = "ses_" + "a" * 26
 

@@ -12,7 +12,7 @@ from broker.model import Client
 from broker.secret import Secret
 from local.aws.account import Aws
 from tests.requirements import req
-from tests.unit.surroundings import Clock, Trouble, unreachable
+from tests.support.surroundings import Clock, Trouble, unreachable
 
 
 @pytest.fixture

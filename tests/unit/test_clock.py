@@ -7,7 +7,7 @@ from broker.adapters import clock as clocks
 from broker.adapters.clock import SystemClock, instant, new_connection_id, new_session_id, random_secret
 from broker.model import connection_id, session_id
 from tests.requirements import req
-from tests.unit.surroundings import START, Clock
+from tests.support.surroundings import START, Clock
 
 
 @req("A02", "B03", "D04", "H08")

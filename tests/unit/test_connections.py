@@ -17,9 +17,9 @@ from local.aws.account import Aws
 from ninjaone_emulator import NinjaOne
 from ninjaone_emulator.seed import CUSTOMER_APPS
 from tests.requirements import req
-from tests.unit.journey import TENANT, Journey, ref
-from tests.unit.refreshing import Refreshing
-from tests.unit.surroundings import START, Clock, Lines, Network, Trouble
+from tests.support.journey import TENANT, Journey, ref
+from tests.support.refreshing import Refreshing
+from tests.support.surroundings import START, Clock, Lines, Network, Trouble
 
 OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_secret), own=True)
 UNKNOWN = ConnectionId("con_" + "a" * 26)

@@ -10,7 +10,7 @@ from broker.config import Config
 from broker.errors import Busy
 from broker.model import TenantId
 from local.aws.account import Aws
-from tests.unit.surroundings import Trouble, throttled, unreachable
+from tests.support.surroundings import Trouble, throttled, unreachable
 
 KEY = rows.key(TenantId("acme"), "row")
 

@@ -9,7 +9,7 @@ from broker.config import Config
 from broker.errors import Busy, Misconfigured
 from local.aws.account import Aws
 from tests.requirements import req
-from tests.unit.surroundings import Clock, Trouble, unreachable
+from tests.support.surroundings import Clock, Trouble, unreachable
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ from ninjaone_emulator import NinjaOne
 from ninjaone_emulator.faults import Fault
 from ninjaone_emulator.seed import OPERATOR_APPS
 from tests.requirements import req
-from tests.unit.journey import Journey, ref
-from tests.unit.refreshing import Refreshing
-from tests.unit.surroundings import Clock, Network, Trouble
+from tests.support.journey import Journey, ref
+from tests.support.refreshing import Refreshing
+from tests.support.surroundings import Clock, Network, Trouble
 
 APP = OPERATOR_APPS["eu"].client_id
 HOST = "eu.ninjarmm.com"

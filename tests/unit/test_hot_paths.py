@@ -10,7 +10,7 @@ from broker.edge.wiring import Broker
 from broker.model import Hot
 from functions.token.app import handler
 from local.aws.account import Aws
-from tests.unit.journey import EU, Journey
+from tests.support.journey import EU, Journey
 
 CONTEXT = SimpleNamespace(aws_request_id="1", get_remaining_time_in_millis=lambda: 29_000)
 

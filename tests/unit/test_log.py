@@ -6,7 +6,7 @@ import pytest
 
 from broker.adapters.log import Level, Log
 from tests.requirements import req
-from tests.unit.surroundings import Clock, Lines
+from tests.support.surroundings import Clock, Lines
 
 
 @pytest.fixture

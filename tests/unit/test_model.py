@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from broker.model import connection_id, digest, session_id, tenant_id
-from tests.unit.journey import Journey
+from tests.support.journey import Journey
 
 ID = "abcdefghijklmnopqrstuvwx27"
 

@@ -12,9 +12,9 @@ from broker.model import Client, Hot
 from broker.secret import Secret
 from ninjaone_emulator.seed import CUSTOMER_APPS
 from tests.requirements import req
-from tests.unit.journey import Journey
-from tests.unit.refreshing import Refreshing
-from tests.unit.surroundings import Clock, Network
+from tests.support.journey import Journey
+from tests.support.refreshing import Refreshing
+from tests.support.surroundings import Clock, Network
 
 OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_secret), own=True)
 NEIGHBOURS = 5

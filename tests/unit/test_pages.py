@@ -16,7 +16,8 @@ from jinja2 import UndefinedError
 from broker.edge import pages
 from broker.edge.pages import Choice, HostProblem, Notice, Page
 from broker.errors import Fault
-from tests.browser.samples import (
+from tests.requirements import req
+from tests.support.samples import (
     BRANDED,
     CHOICES,
     CONNECT,
@@ -27,7 +28,6 @@ from tests.browser.samples import (
     connect_pages,
     notices,
 )
-from tests.requirements import req
 
 VOID = {"meta", "input", "img"}
 EVERY_PAGE = connect_pages() | notices()

@@ -10,7 +10,7 @@ from broker.config import Config
 from broker.errors import Busy
 from broker.model import ConnectionId, Seconds, SessionId, TenantId
 from local.aws.account import Aws
-from tests.unit.surroundings import Trouble, unreachable
+from tests.support.surroundings import Trouble, unreachable
 
 ID = "abcdefghijklmnopqrstuvwx27"
 CONNECTION = f"con_{ID}"

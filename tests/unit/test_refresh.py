@@ -20,9 +20,9 @@ from broker.secret import Secret
 from local.aws.account import Aws
 from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS
 from tests.requirements import req
-from tests.unit.journey import TENANT, Journey, ref
-from tests.unit.refreshing import Refreshing
-from tests.unit.surroundings import START, Clock, Lines, Network, Trouble, unreachable
+from tests.support.journey import TENANT, Journey, ref
+from tests.support.refreshing import Refreshing
+from tests.support.surroundings import START, Clock, Lines, Network, Trouble, unreachable
 
 OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_secret), own=True)
 NEW_SECRET = "a new secret"

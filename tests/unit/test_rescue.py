@@ -12,7 +12,7 @@ from broker.config import Config
 from broker.errors import Busy, SealBroken
 from broker.model import ConnectionId, Instant, TenantId
 from local.aws.account import Aws
-from tests.unit.surroundings import Trouble, unreachable
+from tests.support.surroundings import Trouble, unreachable
 
 ID = "abcdefghijklmnopqrstuvwx27"
 REF = Ref(TenantId("acme"), ConnectionId(f"con_{ID}"))

@@ -20,9 +20,9 @@ from local.aws.account import Aws
 from ninjaone_emulator.faults import Fault
 from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS
 from tests.requirements import req
-from tests.unit.journey import Journey, ref
-from tests.unit.refreshing import Refreshing
-from tests.unit.surroundings import Clock, Lines, Network, Trouble
+from tests.support.journey import Journey, ref
+from tests.support.refreshing import Refreshing
+from tests.support.surroundings import Clock, Lines, Network, Trouble
 
 DAY = 86_400
 APP = OPERATOR_APPS["eu"].client_id

@@ -20,7 +20,7 @@ from broker.model import ConnectionId, Purpose, SessionId, TenantId
 from broker.secret import Secret
 from local.aws.account import Aws
 from tests.requirements import req
-from tests.unit.surroundings import Clock, Trouble, unreachable
+from tests.support.surroundings import Clock, Trouble, unreachable
 
 VECTORS = json.loads((Path(__file__).parent / "seal.json").read_text(encoding="utf-8"))
 HERE = connection_spot(TenantId("acme"), ConnectionId("con_a"), 1)

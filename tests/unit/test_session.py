@@ -11,8 +11,8 @@ from broker.errors import Busy, ReturnNotListed, SessionExpired, SessionInHand, 
 from broker.model import Binding, Client, ConnectionId, Purpose, SessionId, Stage, digest
 from broker.secret import Secret
 from tests.requirements import req
-from tests.unit.journey import EU, TENANT, Journey
-from tests.unit.surroundings import START, Clock, Lines, Network, Trouble
+from tests.support.journey import EU, TENANT, Journey
+from tests.support.surroundings import START, Clock, Lines, Network, Trouble
 
 OWN = Client("own-app", Secret("own secret"), own=True)
 UNKNOWN = SessionId("ses_" + "a" * 26)

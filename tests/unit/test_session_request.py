@@ -14,8 +14,8 @@ from broker.flows.session import Opening
 from broker.model import Binding, Client, Place
 from broker.secret import Secret
 from tests.requirements import req
-from tests.unit.asked import request
-from tests.unit.journey import EU, TENANT
+from tests.support.asked import request
+from tests.support.journey import EU, TENANT
 
 LEAST: dict[str, Any] = {
     "end_user_id": "user-17",

@@ -25,9 +25,9 @@ from broker.edge.wiring import Broker, Doors
 from broker.model import Purpose
 from local.aws.account import Aws
 from ninjaone_emulator import NinjaOne
-from tests.template.stack import deploy
-from tests.unit.journey import Journey
-from tests.unit.surroundings import START, Clock
+from tests.deployment.template.stack import deploy
+from tests.support.journey import Journey
+from tests.support.surroundings import START, Clock
 
 FUNCTIONS = sorted((Path(__file__).parents[2] / "functions").glob("*/app.py"))
 DAY = 86_400

@@ -13,8 +13,8 @@ from broker.flows import sweep as sweeping
 from broker.model import Hot, Instant
 from local.aws.account import Aws
 from tests.requirements import req
-from tests.unit.journey import Journey, ref
-from tests.unit.surroundings import START, Clock, Lines, Trouble
+from tests.support.journey import Journey, ref
+from tests.support.surroundings import START, Clock, Lines, Trouble
 
 RESCUED = Rescued(b"a", b"r", Instant(0), frozenset(), Instant(0))
 

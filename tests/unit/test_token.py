@@ -15,8 +15,8 @@ from broker.model import ConnectionId, Hot, Instant, Place, Purpose, Seconds, Te
 from local.aws.account import Aws
 from ninjaone_emulator import NinjaOne
 from tests.requirements import req
-from tests.unit.journey import TENANT, Journey, ref
-from tests.unit.surroundings import START, Clock, Lines, Network, Trouble
+from tests.support.journey import TENANT, Journey, ref
+from tests.support.surroundings import START, Clock, Lines, Network, Trouble
 
 TTL = Seconds(300)
 

@@ -10,8 +10,8 @@ from broker.edge.http import Request
 from broker.edge.token import min_ttl, page
 from broker.errors import InvalidRequest
 from broker.secret import Secret
-from tests.unit.asked import event, request
-from tests.unit.journey import TENANT
+from tests.support.asked import event, request
+from tests.support.journey import TENANT
 
 PROOF = {"end_user_id": "user-17", "ticket": "t" * 43, "binding_verifier": "v" * 43}
 CONNECTION = "con_" + "a" * 26

@@ -9,11 +9,11 @@ import pytest
 
 from broker.config import Config
 from broker.edge.wiring import Broker, Doors
+from tests.deployment.template.stack import source
 from tests.requirements import req
-from tests.template.stack import source
-from tests.unit.asked import CONTEXT, event
-from tests.unit.journey import Journey
-from tests.unit.surroundings import Lines, Network
+from tests.support.asked import CONTEXT, event
+from tests.support.journey import Journey
+from tests.support.surroundings import Lines, Network
 
 OLD, NEW = "7" * 64, "8" * 64
 PUBLIC = {

@@ -15,7 +15,7 @@ from broker.adapters.transport import system_transport
 from broker.model import Seconds
 from broker.oauth import BODY_LIMIT, Answer, NoReply, NotSent, Reply
 from tests.requirements import req
-from tests.unit.surroundings import Clock
+from tests.support.surroundings import Clock
 
 URL = "https://eu.ninjarmm.com/ws/oauth/token"
 FORM = {"refresh_token": "a b&c", "client_secret": "s"}

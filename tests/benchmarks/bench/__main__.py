@@ -1,0 +1,43 @@
+"""Measure everything and say what is within its limits: ``python -m tests.benchmarks.bench`` (``make bench`` builds first)."""
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+from tests.benchmarks.bench import grouping, refreshing, schedule, starting, vending
+from tests.benchmarks.bench.broker import doors
+from tests.benchmarks.bench.cloud import cloud
+from tests.benchmarks.bench.lines import Line
+from tests.benchmarks.cost.measured import LATENCY, naive, ours
+
+ROUNDS = 3
+
+
+def main() -> int:
+    """Print each line as soon as it is known, and how many are within their limits."""
+    found: list[Line] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for line in _measured(Path(folder)):
+            print(line, flush=True)
+            found.append(line)
+    within = sum(line.is_ok for line in found)
+    print(f"bench: {within} of {len(found)} within their limits")
+    return int(within < len(found))
+
+
+def _measured(folder: Path) -> Iterator[Line]:
+    yield from grouping.lines()
+    yield from schedule.lines()
+    with cloud(folder, delay=LATENCY) as made:
+        at = doors(made)
+        yield from vending.lines(made, at)
+        yield from refreshing.lines(made, at)
+        shares = [ours(made, at).price / naive(made).price for _ in range(ROUNDS)]
+        yield Line("price of a refresh ÷ the naive design's", median(shares), 0.17)
+    yield from starting.lines(folder)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

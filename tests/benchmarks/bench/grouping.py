@@ -1,0 +1,100 @@
+"""KMS calls after many cycles, row by row: do orders keep rows together that were sealed together?
+
+Real here: the jitter (``policy``), the sweep's order, and ``Seal`` with its kept data keys, one for each environment.
+"""
+
+import heapq
+import struct
+from collections.abc import Iterator
+from random import Random
+
+from broker import policy
+from broker.adapters.queues import ORDER_SIZE
+from broker.adapters.seal import FORMAT, Seal
+from broker.model import ConnectionId, Instant, Purpose, TenantId
+from tests.benchmarks.bench.lines import Line
+from tests.benchmarks.bench.rows import named
+
+LIFE, MINUTE = 3600, 60
+CYCLE = 1980  # seconds between two refreshes, on average
+Row = tuple[int, tuple[TenantId, ConnectionId], bytes]
+"""When it is due, its key in the table, its sealed refresh token as far as the data key goes."""
+
+
+def orders(shards: list[list[Row]], now: int) -> Iterator[list[Row]]:
+    """Order what is due as the sweep does: full pages shard by shard, then the rests together."""
+    rest: list[Row] = []
+    for shard in shards:
+        due: list[Row] = []
+        while shard and shard[0][0] <= now + MINUTE:
+            due.append(heapq.heappop(shard))
+        whole = len(due) - len(due) % ORDER_SIZE
+        yield from (due[start : start + ORDER_SIZE] for start in range(0, whole, ORDER_SIZE))
+        rest += due[whole:]
+    yield from (rest[start : start + ORDER_SIZE] for start in range(0, len(rest), ORDER_SIZE))
+
+
+class Kms:
+    """KMS and the time: data keys are numbers, and calls are counted."""
+
+    def __init__(self) -> None:
+        self.calls, self.seconds, self._made = 0, 0.0, 0
+
+    def now(self) -> float:
+        """The time that the simulation has come to."""
+        return self.seconds
+
+    def sleep(self, _seconds: float) -> None:
+        """Nobody waits here."""
+
+    def generate_data_key(self, **_asked: object) -> dict[str, bytes]:
+        """Make a data key."""
+        self.calls += 1
+        self._made += 1
+        return {"CiphertextBlob": self._made.to_bytes(4, "big"), "Plaintext": b""}
+
+    def decrypt(self, **_asked: object) -> dict[str, bytes]:
+        """Open a data key."""
+        self.calls += 1
+        return {"Plaintext": b""}
+
+
+def kms_calls(connections: int, cycles: int, random: Random, *, environments: int) -> float:
+    """Let connections, each sealed alone, go through their cycles; count calls per 1,000 in full orders then.
+
+    environments   how many take turns at the orders; 0 gives every order a new one, which holds no data key
+    """
+    shards: list[list[Row]] = [[] for _ in range(policy.SHARDS)]
+    for number in range(connections):
+        tenant, connection = named(number)
+        heapq.heappush(shards[policy.shard(connection)], (random.randrange(CYCLE), (tenant, connection), _blob(number)))
+    kms, counted, refreshed = Kms(), 0, 0
+    seals = [Seal(kms, "", kms, bytes) for _ in range(environments)]
+    for now in range(0, (cycles + 2) * CYCLE, MINUTE):
+        for order in list(orders(shards, now)):
+            kms.seconds = began = now + random.randrange(MINUTE)
+            seal = random.choice(seals) if seals else Seal(kms, "", kms, bytes)
+            before = kms.calls
+            seal.prepare((blob for _, _, blob in order), Purpose.REFRESH)
+            _, key = seal.key(Purpose.ACCESS), seal.key(Purpose.REFRESH)
+            again = policy.refresh_at(Instant(began), Instant(began + LIFE), random.randrange(256) / 256)
+            for _, name, _ in order:
+                heapq.heappush(shards[policy.shard(name[1])], (again, name, _sealed(key.wrapped)))
+            if now > cycles * CYCLE and len(order) == ORDER_SIZE:
+                counted, refreshed = counted + kms.calls - before, refreshed + len(order)
+    return 1000 * counted / refreshed
+
+
+def _blob(number: int) -> bytes:
+    """Seal a token as when its connection was made: under a data key of its own."""
+    return _sealed(b"made" + number.to_bytes(4, "big"))
+
+
+def _sealed(wrapped: bytes) -> bytes:
+    return struct.pack(">BH", FORMAT, len(wrapped)) + wrapped + bytes(28)
+
+
+def lines() -> list[Line]:
+    """Measure a fleet whose orders are full, each order in an environment that holds no data key."""
+    found = kms_calls(20_000, 10, Random(7), environments=0)
+    return [Line("KMS calls per 1,000 refreshes, ten cycles on", found, 100)]

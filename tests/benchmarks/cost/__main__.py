@@ -1,0 +1,44 @@
+"""Print what a month costs: ``python -m tests.benchmarks.cost``."""
+
+import re
+import tempfile
+from pathlib import Path
+
+from tests.benchmarks.bench.broker import doors
+from tests.benchmarks.bench.cloud import cloud
+from tests.benchmarks.cost.measured import LATENCY, naive, ours
+from tests.benchmarks.cost.model import PRICES, Units, month
+
+CONNECTIONS = (1_000, 100_000, 1_000_000, 10_000_000)
+TEMPLATE = Path(__file__).parents[2] / "template.yaml"
+
+
+def main() -> None:
+    """Measure, then print."""
+    with tempfile.TemporaryDirectory() as folder, cloud(Path(folder), delay=LATENCY) as made:
+        units = {"ours": ours(made, doors(made)), "naive": naive(made)}
+    alarms = len(re.findall(r"Type: AWS::CloudWatch::Alarm", TEMPLATE.read_text()))
+    print(f"Prices of {PRICES['as_of']}, us-east-1, on demand. One refresh takes:")
+    for name, each in units.items():
+        print(f"  {name:<6} {_said(each)}: ${each.price:.2f} a million")
+    print("\nDollars a month:\n")
+    print(f"{'connections':>12} {'always':>12} {'adaptive':>12} {'naive':>12}")
+    for count in CONNECTIONS:
+        sums = (
+            month(count, "always", units["ours"], alarms=alarms),
+            month(count, "adaptive", units["ours"], alarms=alarms),
+        )
+        first = month(count, "always", units["naive"], alarms=0)
+        print(f"{count:>12,} {sums[0]:>12,.2f} {sums[1]:>12,.2f} {first:>12,.2f}")
+    print("\nGiving tokens and API calls come on top, as many as you make. adaptive: one connection in ten in use.")
+
+
+def _said(units: Units) -> str:
+    return (
+        f"{units.writes:.2f} writes, {units.reads:.2f} reads, {units.kms:.3f} KMS calls, "
+        f"{1000 * units.processor:.1f} ms of a processor, {units.logged:.0f} B of log"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,224 @@
+"""The everyday commands against the local world, for people and for machines."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from local.world import World
+from tests.client.cli.surroundings import Cli, bare_environment, csv_of, granted, hot_rows
+from tests.client.cli.test_import import until
+
+
+@pytest.fixture
+def connected(world: World, cli: Cli, tmp_path: Path) -> tuple[str, str]:
+    """A connection with tokens that NinjaOne takes: tenant and id."""
+    line = {"tenant": "northwind", "refresh_token": granted(world), "region": "eu", "label": "Main"}
+    (made,) = cli.local("import", str(csv_of(tmp_path, [line]))).json
+    world.pump()
+    until(lambda: all(row.version == 2 for row in hot_rows(world).values()))
+    return made["tenant"], made["connection"]
+
+
+def test_a_person_sees_a_table_with_words_and_a_machine_gets_numbers(cli: Cli, connected: tuple[str, str]) -> None:
+    tenant, connection = connected
+
+    seen, read = cli("--local", "connections", "list", tenant), cli.local("connections", "list", tenant)
+
+    heading, row, *_ = seen.out.splitlines()
+    assert heading.split()[:3] == ["connection", "status", "reason"]
+    assert row.split()[:2] == [connection, "active"]
+    assert "in 3" in row, "the next refresh is in half an hour"
+    assert [(each["connection"], each["version"]) for each in read.json] == [(connection, 2)]
+    assert isinstance(read.json[0]["refresh_at"], int)
+
+
+def test_nothing_to_list_is_said_and_is_no_failure(cli: Cli) -> None:
+    seen, read = cli("--local", "connections", "list", "nobody"), cli.local("connections", "list", "nobody")
+
+    assert (seen.code, seen.out, seen.err) == (0, "", "nobody has no connections.\n")
+    assert (read.code, read.json) == (0, [])
+
+
+def test_an_unknown_connection_is_one_sentence(cli: Cli) -> None:
+    ended = cli("--local", "token", "northwind", "con_" + "a" * 26)
+
+    assert ended.code == 1
+    assert ended.err.startswith("There is no such connection in this tenant.")
+    assert len(ended.err.splitlines()) == 1
+
+
+def test_a_session_opened_by_hand_leads_to_the_connect_page(world: World, cli: Cli) -> None:
+    opened = cli.local("session", "open", "northwind", "--name", "Northwind").json
+
+    assert opened["connect_url"].startswith(f"{world.connect_url}/connect/ses_")
+    assert len(opened["binding_verifier"]) == 43
+
+
+def test_a_connection_is_ended_after_a_question(world: World, cli: Cli, connected: tuple[str, str]) -> None:
+    refused = cli("--local", "connections", "disconnect", *connected, typed="n\n")
+    before = {row.status for row in hot_rows(world).values()}
+    ended = cli.local("connections", "disconnect", *connected, "--yes")
+
+    assert (refused.code, before) == (130, {"active"})
+    assert ended.json == {"connection": connected[1], "status": "disconnected", "revoked": True}
+
+
+# The doctor ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_doctor_finds_a_whole_deployment_in_place(cli: Cli) -> None:
+    ended = cli.local("doctor")
+
+    assert ended.code == 0
+    assert {each["state"] for each in ended.json} == {"ok"}
+    assert {"client secret eu", "client app eu", "redirect URI eu", "private API", "clock", "epoch"} <= {
+        each["check"] for each in ended.json
+    }
+
+
+def found(cli: Cli, check: str) -> dict[str, str]:
+    """Give what the doctor says of one thing, which is not well."""
+    ended = cli.local("doctor")
+    assert ended.code == 1
+    (finding,) = [each for each in ended.json if each["check"] == check]
+    assert finding["todo"]
+    assert finding["state"] == "mend"
+    return finding  # type: ignore[no-any-return]  # read from JSON
+
+
+def test_the_doctor_names_a_missing_client_secret_and_the_command_that_stores_it(world: World, cli: Cli) -> None:
+    secret = world.settings("refresh")["CLIENT_SECRETS"]
+    held = world.aws("secretsmanager").get_secret_value(SecretId=secret)["SecretString"]
+    eu = world.settings("refresh")["CLIENT_IDS"].partition("eu=")[2].partition(",")[0]
+    world.account.put_secret(
+        secret, json.dumps({name: value for name, value in json.loads(held).items() if name != eu})
+    )
+    try:
+        finding = found(cli, "client secret eu")
+    finally:
+        world.account.put_secret(secret, held)
+
+    assert finding["todo"].startswith("aws secretsmanager put-secret-value")
+
+
+def test_the_doctor_names_a_client_app_that_ninjaone_does_not_know(world: World, cli: Cli) -> None:
+    eu = world.settings("refresh")["CLIENT_IDS"].partition("eu=")[2].partition(",")[0]
+    apps = world.ninjaone.state.apps
+    app = apps.pop(eu)
+    try:
+        finding = found(cli, "client app eu")
+    finally:
+        apps[eu] = app
+
+    assert "knows no client app" in finding["says"]
+
+
+def test_the_doctor_names_a_table_that_is_not_activated(world: World, cli: Cli) -> None:
+    name = world.settings("refresh")["EPOCH_PARAMETER"]
+    held = world.aws("ssm").get_parameter(Name=name)["Parameter"]["Value"]
+    world.aws("ssm").put_parameter(Name=name, Value='{"epoch": 1, "table": "another"}', Overwrite=True)
+    try:
+        finding = found(cli, "epoch")
+    finally:
+        world.aws("ssm").put_parameter(Name=name, Value=held, Overwrite=True)
+
+    assert finding["says"] == "the active table is another"
+
+
+def test_the_doctor_names_every_redirect_uri_where_no_name_leads(cli: Cli) -> None:
+    handle = cli.folder / ".local.json"
+    held = handle.read_text()
+    said = json.loads(held)
+    said["settings"]["CONNECT_URL"] = "https://connect.nowhere.invalid"
+    handle.write_text(json.dumps(said))
+
+    found = cli.local("doctor")
+
+    handle.write_text(held)
+    named = [each for each in found.json if each["check"].startswith("redirect URI")]
+    assert found.code == 1
+    assert len(named) > 1
+    assert {each["todo"] for each in named} == {"Does the DNS name connect.nowhere.invalid point at the stack?"}
+
+
+def test_the_doctor_names_connections_that_are_overdue(world: World, cli: Cli, connected: tuple[str, str]) -> None:
+    tenant, connection = connected
+    world.aws("dynamodb").update_item(
+        TableName=world.settings("refresh")["CONNECTIONS_TABLE"],
+        Key={"tenant": {"S": tenant}, "connection": {"S": connection}},
+        UpdateExpression="SET refresh_at = :long_ago, lease_until = :long",
+        ExpressionAttributeValues={":long_ago": {"N": "1000000000"}, ":long": {"N": "9000000000"}},
+    )
+
+    assert "1 connections are overdue" in found(cli, "refreshing")["says"]
+
+
+# The rescue store ----------------------------------------------------------------------------------------------------
+
+
+def test_what_waits_in_the_rescue_store_is_listed_and_taken_into_its_row(
+    world: World, cli: Cli, connected: tuple[str, str]
+) -> None:
+    """As after a DynamoDB that refused: the tokens of the next version lie in S3."""
+    tenant, connection = connected
+    (row,) = hot_rows(world).values()
+    key = f"rescue/{tenant}/{connection}/{row.version}"
+    put_rescued(world, key)
+
+    listed = cli.local("rescue", "list")
+    adopted = cli.local("rescue", "adopt")
+
+    assert [(each["connection"], each["version"]) for each in listed.json] == [(connection, 2)]
+    assert (adopted.code, adopted.json[0]["outcome"]) == (0, "done")
+    (after,) = hot_rows(world).values()
+    assert after.version == 3
+    assert cli.local("token", tenant, connection).json["access_token"] == "rescued-access"
+
+
+def put_rescued(world: World, key: str) -> None:
+    """Put sealed tokens where a refresh puts what DynamoDB refused."""
+    from broker.adapters.connections import Ref
+    from broker.adapters.rescue import Rescue, Rescued
+    from broker.adapters.seal import Seal, connection_spot
+    from broker.config import Config
+    from broker.model import ConnectionId, Instant, Purpose, TenantId
+    from broker.secret import Secret
+
+    _, tenant, connection, version = key.split("/")
+    config = Config.from_env(world.settings("refresh"))
+    seal = Seal(world.aws("kms"), config.seal_key, world.clock, lambda size: b"n" * size)
+    spot = connection_spot(TenantId(tenant), ConnectionId(connection), int(version) + 1)
+    now = int(world.clock.now())
+    rescued = Rescued(
+        access=seal.seal(seal.key(Purpose.ACCESS), Secret("rescued-access"), spot),
+        refresh=seal.seal(seal.key(Purpose.REFRESH), Secret("rescued-refresh"), spot),
+        expires_at=Instant(now + 3600),
+        scope=frozenset({"monitoring", "management", "offline_access"}),
+        sent_at=Instant(now),
+    )
+    ref = Ref(TenantId(tenant), ConnectionId(connection))
+    Rescue(world.aws("s3"), config.rescue_bucket).put(ref, int(version), rescued)
+
+
+def test_an_empty_rescue_store_is_good_news(cli: Cli) -> None:
+    assert cli("--local", "rescue", "list").err == "Nothing waits: every token is in its row.\n"
+    assert cli.local("rescue", "adopt").json == []
+
+
+# Where it acts -------------------------------------------------------------------------------------------------------
+
+
+def test_without_a_local_world_one_is_told_how_to_start_it(tmp_path: Path) -> None:
+    ended = Cli(tmp_path, bare_environment())("--local", "doctor")
+
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.strip().endswith("start it with `make run`, and call this from inside the clone.")
+
+
+def test_it_runs_as_a_process_of_its_own_and_says_what_it_can(cli: Cli) -> None:
+    helped, ended = cli.process("--help"), cli.process("--local", "connections", "list", "nobody")
+
+    for command in ("doctor", "session", "connections", "token", "import", "reseal", "rescue", "epoch", "restore"):
+        assert f"\n  {command} " in helped.out
+    assert (ended.code, ended.err) == (0, "nobody has no connections.\n")

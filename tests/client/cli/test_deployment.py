@@ -1,0 +1,289 @@
+"""Finding a stack on AWS, and what the doctor looks at there. AWS's answers are canned: no account is here."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import boto3
+import httpx
+import pytest
+from botocore.stub import Stubber
+
+from broker.adapters import log
+from broker.config import Config
+from local.cloudformation.template import Template
+from ninjaone_connect_cli import account, deployment, looks
+from ninjaone_connect_cli.deployment import Deployment, on_aws
+from ninjaone_connect_cli.finding import State
+from ninjaone_connect_cli.trouble import Trouble
+from tests.client.cli.surroundings import Cli, bare_environment
+
+
+class Account:
+    """AWS clients that answer what they are told to, in order."""
+
+    def __init__(self) -> None:
+        self.session = boto3.Session("AKIAEXAMPLE", "not a secret", region_name="eu-west-1")
+        self._clients: dict[str, Any] = {}
+        self._stubbers: dict[str, Stubber] = {}
+
+    def client(self, service: str, **_: Any) -> Any:
+        if service not in self._clients:
+            self._clients[service] = self.session.client(service)  # type: ignore[call-overload]  # any service
+            self._stubbers[service] = Stubber(self._clients[service])
+            self._stubbers[service].activate()
+        return self._clients[service]
+
+    def answers(self, service: str, operation: str, answer: Mapping[str, Any]) -> None:
+        self.client(service)
+        self._stubbers[service].add_response(operation, dict(answer))
+
+    def refuses(self, service: str, operation: str, code: str) -> None:
+        self.client(service)
+        self._stubbers[service].add_client_error(operation, code)
+
+
+@pytest.fixture
+def aws() -> Iterator[Account]:
+    account = Account()
+    with patch.object(deployment, "_clients", lambda _session: account.client):
+        yield account
+
+
+OUTPUTS = {
+    "BackendApiUrl": "https://abc.execute-api.eu-west-1.amazonaws.com",
+    "AlarmTopic": "arn:aws:sns:eu-west-1:1:a",
+}
+
+
+def describe(aws: Account, variables: Mapping[str, str]) -> None:
+    """Let a stack be found."""
+    now = datetime.now(UTC)
+    told = [{"OutputKey": name, "OutputValue": value} for name, value in OUTPUTS.items()]
+    stack = {"StackName": "mine", "CreationTime": now, "StackStatus": "CREATE_COMPLETE", "Outputs": told}
+    resources = {"SessionFunction": "mine-SessionFunction-X", "UndoneQueue": "https://sqs/undone"}
+    listed = [
+        {
+            "LogicalResourceId": name,
+            "PhysicalResourceId": physical,
+            "ResourceType": "x",
+            "LastUpdatedTimestamp": now,
+            "ResourceStatus": "CREATE_COMPLETE",
+        }
+        for name, physical in resources.items()
+    ]
+    aws.answers("cloudformation", "describe_stacks", {"Stacks": [stack]})
+    aws.answers("cloudformation", "list_stack_resources", {"StackResourceSummaries": listed})
+    aws.answers("lambda", "get_function_configuration", {"Environment": {"Variables": dict(variables)}})
+
+
+@pytest.fixture
+def found(aws: Account, environment: dict[str, str]) -> Deployment:
+    describe(aws, environment)
+    return on_aws("mine", "eu-west-1", None)
+
+
+def test_a_stack_s_name_leads_to_everything(found: Deployment, config: Config) -> None:
+    assert found.config == config
+    assert found.outputs == OUTPUTS
+    assert found.resources["UndoneQueue"] == "https://sqs/undone"
+    assert (found.stack, found.region) == ("mine", "eu-west-1")
+
+
+def test_a_stack_that_is_not_there_is_one_sentence(aws: Account) -> None:
+    aws.refuses("cloudformation", "describe_stacks", "ValidationError")
+
+    with pytest.raises(Trouble, match="There is no stack mine in eu-west-1"):
+        on_aws("mine", "eu-west-1", None)
+
+
+def test_another_stack_is_not_taken_for_this_product(aws: Account) -> None:
+    stack = {"StackName": "mine", "CreationTime": datetime.now(UTC), "StackStatus": "CREATE_COMPLETE"}
+    aws.answers("cloudformation", "describe_stacks", {"Stacks": [stack]})
+    aws.answers("cloudformation", "list_stack_resources", {"StackResourceSummaries": []})
+
+    with pytest.raises(Trouble, match="no NinjaOne Connect"):
+        on_aws("mine", "eu-west-1", None)
+
+
+def test_a_stack_of_another_release_says_which_settings_it_lacks(aws: Account, environment: dict[str, str]) -> None:
+    describe(aws, {name: value for name, value in environment.items() if name != "SEAL_KEY"})
+
+    with pytest.raises(Trouble, match=r"SEAL_KEY is missing.*different releases"):
+        on_aws("mine", "eu-west-1", None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "arguments", "says"),
+    [
+        ({}, ["--region", "eu-west-1"], "No AWS credentials were found"),
+        ({"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "s"}, [], "Name the AWS region"),
+        ({}, ["--profile", "nobody"], "There is no such AWS profile"),
+    ],
+)
+def test_an_aws_login_that_is_missing_is_one_sentence_that_says_what_to_do(
+    tmp_path: Path, changes: dict[str, str], arguments: list[str], says: str
+) -> None:
+    nothing = {
+        "AWS_CONFIG_FILE": "/dev/null",
+        "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    cli = Cli(tmp_path, bare_environment() | nothing | changes)
+
+    ended = cli(*arguments, "doctor")
+
+    assert (ended.code, ended.out) == (1, "")
+    assert says in ended.err
+    assert len(ended.err.strip().splitlines()) == 1
+
+
+# What the doctor looks at on AWS alone -------------------------------------------------------------------------------
+
+
+def states(findings: Any) -> list[State]:
+    return [each.state for each in findings]
+
+
+def test_figures_are_called_what_the_functions_call_them() -> None:
+    assert account.NAMESPACE == log.NAMESPACE
+
+
+def test_a_schedule_that_runs_and_one_that_does_not(aws: Account, found: Deployment) -> None:
+    point = {"Timestamp": datetime.now(UTC) - timedelta(minutes=1), "SampleCount": 1.0}
+    aws.answers("cloudwatch", "get_metric_statistics", {"Datapoints": [point]})
+    aws.answers("cloudwatch", "get_metric_statistics", {"Datapoints": []})
+
+    assert states(account.last_sweep(found)) == [State.OK]
+    assert states(account.last_sweep(found)) == [State.MEND]
+
+
+def test_an_alarm_that_rings_names_its_paragraph(aws: Account, found: Deployment, template: Template) -> None:
+    ringing = {
+        "AlarmName": "mine-SealBroken-X",
+        "AlarmDescription": "docs/operating.md, When an alarm rings: A sealed value does not open",
+        "StateValue": "ALARM",
+        "ActionsEnabled": True,
+    }
+    of_another_stack = ringing | {"AlarmName": "mine-dev-SealBroken-X"}
+    aws.answers(
+        "cloudwatch",
+        "describe_alarms",
+        {"MetricAlarms": [ringing, ringing | {"StateValue": "OK", "ActionsEnabled": False}, of_another_stack]},
+    )
+
+    ours = replace(found, resources={"SealBroken": "mine-SealBroken-X"})
+    first, second, third = account.alarms(ours)
+
+    assert (first.state, first.says) == (State.MEND, "A sealed value does not open")
+    assert first.todo == "docs/operating.md, When an alarm rings"
+    assert (second.state, second.says) == (State.LOOK, "1 are muted")
+    assert third.says == "2 are set"
+
+
+def test_alarms_that_nobody_hears(aws: Account, found: Deployment) -> None:
+    for arns in ([], ["PendingConfirmation"], ["arn:aws:sns:eu-west-1:1:a:1"]):
+        aws.answers("sns", "list_subscriptions_by_topic", {"Subscriptions": [{"SubscriptionArn": arn} for arn in arns]})
+
+    assert [states(account.listeners(found)) for _ in range(3)] == [[State.LOOK], [State.LOOK], [State.OK]]
+
+
+def test_nobody_is_looked_for_around_a_firewall_that_is_not_there(found: Deployment) -> None:
+    assert states(account.firewall(found)) == [State.OK]
+
+
+@pytest.mark.parametrize(("status", "state"), [(403, State.OK), (404, State.MEND), (200, State.MEND)])
+def test_who_comes_around_the_firewall(
+    found: Deployment, monkeypatch: pytest.MonkeyPatch, status: int, state: State
+) -> None:
+    asked: list[str] = []
+
+    def get(url: str, **_: Any) -> httpx.Response:
+        asked.append(url)
+        return httpx.Response(status)
+
+    monkeypatch.setattr(httpx, "get", get)
+    command = "aws cloudformation deploy --parameter-overrides Origin=abc.execute-api.eu-west-1.amazonaws.com Domain=x"
+    walled = replace(
+        found, config=replace(found.config, origin_verify=("0" * 64,)), outputs={**found.outputs, "Firewall": command}
+    )
+
+    assert states(account.firewall(walled)) == [state]
+    assert asked == ["https://abc.execute-api.eu-west-1.amazonaws.com/"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [
+        (
+            httpx.Response(303, headers={"location": "/notice/refused-callback", "content-security-policy": "x"}),
+            State.OK,
+        ),
+        (httpx.Response(303, headers={"location": "/notice/way-around", "content-security-policy": "x"}), State.MEND),
+        (httpx.Response(429, headers={"content-security-policy": "x"}), State.MEND),
+    ],
+)
+def test_a_firewall_whose_secret_is_another_is_no_way_to_the_redirect_uri(
+    found: Deployment, monkeypatch: pytest.MonkeyPatch, answer: httpx.Response, state: State
+) -> None:
+    monkeypatch.setattr(httpx, "get", lambda *_, **__: answer)
+    config = replace(found.config, client_ids={})
+
+    assert states(looks.connect_page(replace(found, config=config)))[:1] == [state]
+
+
+@pytest.mark.parametrize(
+    ("recovery", "protected", "state"),
+    [("ENABLED", True, State.OK), ("ENABLED", False, State.MEND), ("DISABLED", True, State.MEND)],
+)
+def test_a_table_that_lost_its_settings(
+    aws: Account, found: Deployment, *, recovery: str, protected: bool, state: State
+) -> None:
+    aws.answers("dynamodb", "describe_table", {"Table": {"DeletionProtectionEnabled": protected}})
+    aws.answers(
+        "dynamodb",
+        "describe_continuous_backups",
+        {
+            "ContinuousBackupsDescription": {
+                "ContinuousBackupsStatus": "ENABLED",
+                "PointInTimeRecoveryDescription": {"PointInTimeRecoveryStatus": recovery},
+            }
+        },
+    )
+
+    (finding,) = account.table_settings(found)
+
+    assert finding.state == state
+    assert bool(finding.todo) == (state is State.MEND)
+
+
+def test_a_new_account_is_told_to_ask_for_more(aws: Account, found: Deployment) -> None:
+    for most in (10, 1000):
+        aws.answers("lambda", "get_account_settings", {"AccountLimit": {"ConcurrentExecutions": most}})
+
+    assert [states(account.concurrency(found)) for _ in range(2)] == [[State.LOOK], [State.OK]]
+
+
+def test_what_was_given_up_is_counted(aws: Account, found: Deployment) -> None:
+    for count in ("0", "3"):
+        aws.answers("sqs", "get_queue_attributes", {"Attributes": {"ApproximateNumberOfMessages": count}})
+
+    assert [states(account.undone(found)) for _ in range(2)] == [[State.OK], [State.LOOK]]
+
+
+def test_a_check_that_may_not_look_says_so_and_the_others_go_on(aws: Account, found: Deployment) -> None:
+    from ninjaone_connect_cli.doctor import _looked
+    from ninjaone_connect_cli.finding import Check
+
+    aws.refuses("lambda", "get_account_settings", "AccessDeniedException")
+
+    class Here:
+        deployment = replace(found)
+
+    (finding,) = _looked(Here(), Check("concurrency", account.concurrency))  # type: ignore[arg-type]  # as much as it asks for
+
+    assert finding.state is State.MEND
+    assert finding.says == "could not be looked at (ClientError)"

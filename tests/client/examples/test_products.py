@@ -1,0 +1,97 @@
+"""The example products: connect, come back, use, reconnect, disconnect, each as a person's browser meets it."""
+
+import shutil
+from collections.abc import Callable
+
+import pytest
+
+from local.browser import Page, Visitor
+from local.world import World
+from tests.client.examples.conftest import EXAMPLES, Shop
+
+ADA = "ada@nordlicht.example"
+ORGANIZATIONS = ["Bäckerei Krüger", "Hafen Nord", "Kanzlei Voß"]
+Serve = Callable[[str], Shop]
+
+needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="there is no node on this machine")
+products = pytest.mark.parametrize("name", ["fastapi", "flask", "django", pytest.param("node", marks=needs_node)])
+
+
+def connect(shop: Shop, person: Visitor, path: str = "/ninjaone/connect", decision: str = "Authorize") -> Page:
+    """Follow the product's button to NinjaOne and back, to wherever that ends."""
+    person.post(shop.url + path, {})
+    person.arrive()
+    return decide(person, decision)
+
+
+def decide(person: Visitor, decision: str) -> Page:
+    """Go on from the connect page; NinjaOne asks once who is there."""
+    person.submit("Continue to NinjaOne", region="eu")
+    if person.arrive().heading.startswith("Sign in"):
+        person.submit("Sign in", email=ADA, password="any")
+        person.arrive()
+    person.submit(decision)
+    return person.arrive()
+
+
+def names(page: Page) -> list[str]:
+    return [each["name"] for each in page.answer.json()]
+
+
+def revoke(world: World) -> None:
+    """End the customer's consent at NinjaOne, and let the broker find out."""
+    for grant in world.ninjaone.oracle.grants():
+        world.ninjaone.admin.revoke_grant(grant.id)
+    world.clock.advance(3700)
+    for _ in range(3):
+        world.pump()
+        world.clock.advance(90)
+
+
+@pytest.mark.slow
+@products
+def test_a_product_connects_uses_reconnects_and_disconnects(serve: Serve, name: str) -> None:
+    shop = serve(name)
+    with Visitor() as ana:
+        ana.post(f"{shop.url}/sign-in/ana", {})
+        made = connect(shop, ana)
+        assert names(made) == ORGANIZATIONS
+
+        revoke(shop.world)
+        dead = ana.get(made.url)
+        assert dead.status == 409
+        assert "reconnect" in dead.answer.json()["detail"]
+
+        again = connect(shop, ana, dead.answer.json()["reconnect"])
+        assert (again.url, names(again)) == (made.url, ORGANIZATIONS)
+
+        assert ana.post(f"{made.url}/disconnect", {}).answer.json() == {"revoked": True}
+        assert ana.get(made.url).status == 409
+
+
+@pytest.mark.slow
+@products
+def test_a_product_keeps_strangers_out(serve: Serve, name: str) -> None:
+    shop = serve(name)
+    with Visitor() as ana, Visitor() as ben, Visitor() as nobody:
+        ana.post(f"{shop.url}/sign-in/ana", {})
+        ben.post(f"{shop.url}/sign-in/ben", {})
+        made = connect(shop, ana)
+
+        assert ben.get(made.url).status == 404
+        assert ben.post(f"{made.url}/disconnect", {}).status == 404
+        assert nobody.get(made.url).status in {401, 403}
+        assert nobody.post(f"{shop.url}/ninjaone/connect", {}).status in {401, 403}
+
+        link = ana.post(f"{shop.url}/ninjaone/connect", {}).location
+        ben.open(link)
+        assert decide(ben, "Authorize").status == 400
+
+        assert connect(shop, ana, decision="Deny access").status == 400
+
+
+@pytest.mark.parametrize("name", ["fastapi", "flask", "django"])
+def test_a_product_in_python_is_sixty_lines_at_most(name: str) -> None:
+    lines = (EXAMPLES / f"{name}_product.py").read_text().splitlines()
+
+    assert len([line for line in lines if line.strip()]) <= 60

@@ -1,0 +1,58 @@
+"""What the README of the examples tells a new user to type."""
+
+import re
+import shlex
+import socket
+from contextlib import ExitStack
+
+from local.aws.gateway.sigv4 import DEMO
+from local.world import World
+from tests.client.examples.conftest import EXAMPLES
+
+PORT = 8000
+"""What `make run` takes when nothing is said."""
+
+
+def told() -> dict[str, str]:
+    """The variables of local.env."""
+    lines = re.findall(r"^export (.+)$", (EXAMPLES / "local.env").read_text(), re.MULTILINE)
+    return dict(pair.split("=", 1) for line in lines for pair in shlex.split(line))
+
+
+def four_free_ports() -> int:
+    """The first of four ports in a row that nobody has now."""
+    for first in range(20_000, 60_000, 7):
+        with ExitStack() as held:
+            try:
+                for port in range(first, first + 4):
+                    held.enter_context(socket.create_server(("127.0.0.1", port)))
+            except OSError:
+                continue
+            return first
+    raise AssertionError("all ports are taken")
+
+
+def test_the_settings_are_those_of_the_local_world() -> None:
+    settings = told()
+
+    assert (settings["AWS_ACCESS_KEY_ID"], settings["AWS_SECRET_ACCESS_KEY"]) == (DEMO.access_key, DEMO.secret_key)
+    assert settings["BROKER"] == f"http://127.0.0.1:{PORT + 1}"
+    assert settings["NINJAONE"] == f"http://127.0.0.1:{PORT + 2}/{{host}}"
+    assert f"http://127.0.0.1:{PORT + 4}" in (EXAMPLES / "README.md").read_text()
+
+
+def test_the_local_world_sends_people_back_to_an_example_on_the_next_port() -> None:
+    first = four_free_ports()
+    with World(port=first, pumps=False) as world:
+        addresses = world.settings("session")["RETURN_URLS"].split(",")
+
+    assert f"{told()['RETURN_TO']}=http://127.0.0.1:{first + 4}/ninjaone/return" in addresses
+
+
+def test_every_file_that_the_readme_names_is_there() -> None:
+    named = re.findall(
+        r"`([\w/]+\.(?:py|mjs|env))`|(?:python|node) ([\w/]+\.\w+)", (EXAMPLES / "README.md").read_text()
+    )
+
+    assert named
+    assert all((EXAMPLES / (quoted or typed)).is_file() for quoted, typed in named)

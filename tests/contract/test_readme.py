@@ -1,0 +1,154 @@
+"""What the README tells people to type works, and what it shows is what they get."""
+
+import base64
+import hashlib
+import json
+import re
+import secrets
+import subprocess
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+
+from broker import policy
+from broker.adapters.sessions import STARTS
+from broker.edge.http import BODY_LIMIT
+from broker.edge.problems import slug
+from broker.edge.rate_limit import PRINCIPAL, TENANT
+from broker.errors import BrokerError
+from local.world import World
+from tests.deployment.template.stack import deploy
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+COMMANDS = re.findall(r"^\$ (.+?)(?:\s+#.*)?$", README, re.MULTILINE)
+CALLS = re.findall(r"```http\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_of_the_readme_is_there(command: str) -> None:
+    """Dry, for some of them deploy; each is run for real elsewhere in the tests or by `.ci/run`."""
+    assert command.startswith("make "), "only make is promised"
+
+    planned = subprocess.run([*command.split(), "--dry-run"], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert planned.returncode == 0, planned.stderr
+
+
+def test_every_file_that_the_readme_links_is_there() -> None:
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if not link.startswith("https://")]
+
+    assert links
+    assert [link for link in links if not (ROOT / link.partition("#")[0]).exists()] == []
+
+
+class Caller:
+    """A backend that does what the README says, word by word."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.verifier = secrets.token_urlsafe(32)
+        self.said = {
+            "<base64url(SHA-256(verifier))>": _s256(self.verifier),
+            "<verifier>": self.verifier,
+        }
+
+    def does(self, call: str) -> None:
+        """Send what the block says, and compare the answer with what it shows."""
+        asked, shown = re.split(r"\n\n(?=\d{3} )", call.strip(), maxsplit=1)
+        line, _, body = asked.partition("\n")
+        method, path = line.split(" ", 1)
+        for placeholder, value in self.said.items():
+            path, body = path.replace(placeholder, value), body.replace(placeholder, value)
+        answer = self._send(method, path, body.encode())
+        status, _, fields = shown.partition(" ")
+        assert answer.status_code == int(status), answer.text
+        got: dict[str, Any] = answer.json()
+        assert set(re.findall(r'"(\w+)":', fields)) <= set(got)
+        for name in ("status", "region", "token_type", "api_base_url"):
+            if found := re.search(rf'"{name}": "([^"…]+)"', fields):
+                assert got[name] == found[1]
+        self._remember(got)
+
+    def person_agrees(self, session: str) -> None:
+        """Follow the link in a browser, as far as the return address."""
+        left = httpx.post(
+            f"{self._world.connect_url}/connect/{session}/authorize",
+            data={"region": "eu"},
+            headers={"sec-fetch-site": "same-origin"},
+            timeout=60,
+        )
+        cookie = left.headers["set-cookie"].partition(";")[0]
+        query = urlsplit(left.headers["location"]).query
+        agreed = self._world.ninjaone.consent("eu.ninjarmm.com", "ada@nordlicht.example", query)
+        back = httpx.get(dict(agreed.headers)["Location"], headers={"cookie": cookie}, timeout=60)
+        self.said["<ticket>"] = parse_qs(urlsplit(back.headers["location"]).query)["ticket"][0]
+
+    def _remember(self, got: dict[str, Any]) -> None:
+        if "session_id" in got:
+            self.said["ses_…"] = got["session_id"]
+            self.person_agrees(got["session_id"])
+        if "connection" in got:
+            self.said["con_…"] = got["connection"]
+
+    def _send(self, method: str, path: str, body: bytes) -> httpx.Response:
+        signed = AWSRequest(method, self._world.api_url + path, data=body, headers={"content-type": "application/json"})
+        SigV4Auth(self._world.credentials, "execute-api", "eu-west-1").add_auth(signed)
+        return httpx.request(
+            method, self._world.api_url + path, content=body, headers=dict(signed.headers.items()), timeout=60
+        )
+
+
+def test_the_calls_of_the_readme_get_the_answers_it_shows() -> None:
+    with World(pumps=False, parameters={"ReturnUrls": "main=http://127.0.0.1:9/return"}) as world:
+        caller = Caller(world)
+        for call in CALLS:
+            caller.does(call)
+
+    assert len(CALLS) == 3
+
+
+def test_the_python_of_the_readme_is_what_the_clients_test_runs() -> None:
+    client = (ROOT / "client/README.md").read_text()
+
+    (shown,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert shown == re.findall(r"```python\n(.*?)```", client, re.DOTALL)[0]
+
+
+def test_the_limits_of_the_readme_are_those_of_the_code() -> None:
+    stages = deploy().of("AWS::ApiGatewayV2::Stage")
+    (routes,) = [stage["DefaultRouteSettings"] for name, stage in stages.items() if name.startswith("BackendApi")]
+    (said,) = re.findall(r"\*\*Limits\.\*\*(.*?)\n\n", README, re.DOTALL)
+    numbers = [int(number) for number in re.findall(r"\d+", said)]
+
+    assert numbers == [
+        policy.SESSION_LIFE // 60, policy.CODE_LIFE, int(TENANT.per_second), int(PRINCIPAL.per_second),
+        TENANT.burst, PRINCIPAL.burst, routes["ThrottlingRateLimit"], BODY_LIMIT // 1024, 100,
+    ]  # fmt: skip
+    assert STARTS == 5
+
+
+def test_the_readme_names_problems_that_exist() -> None:
+    named = set(re.findall(r"^\| \d{3} `([a-z-]+)`", README, re.MULTILINE))
+
+    assert named
+    assert named <= {slug(kind.__new__(kind)) for kind in _kinds(BrokerError)}
+
+
+def _kinds(kind: type[BrokerError]) -> list[type[BrokerError]]:
+    return [kind, *(each for below in kind.__subclasses__() for each in _kinds(below))]
+
+
+def _s256(verifier: str) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+
+
+def test_the_shown_opening_is_json() -> None:
+    body = CALLS[0].strip().partition("\n")[2].partition("\n\n")[0]
+
+    assert json.loads(body)["return_to"] == "main"

@@ -1,0 +1,248 @@
+"""Every optional part of the template, with it and without it; nothing refers to what is not there."""
+
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from graphlib import TopologicalSorter
+from typing import Any
+
+import pytest
+
+from local.cloudformation.intrinsics import TemplateFault
+from tests.deployment.template.stack import ROOT, Stack, deploy, expanded, resolved, source
+from tests.requirements import req
+
+CERTIFICATE = "arn:aws:acm:eu-west-1:123456789012:certificate/0f0f"
+OTHER_KEY = "arn:aws:kms:eu-west-1:210987654321:key/1a1a"
+
+DIGEST = "0123456789abcdef" * 4
+
+CHOICES: Mapping[str, Mapping[str, str]] = {
+    "HasConnectDomain": {"ConnectDomain": "connect.example.com", "OriginVerify": DIGEST},
+    "HasRegionalDomain": {"ConnectDomain": "connect.example.com", "CertificateArn": CERTIFICATE},
+    "HasBackendDomain": {"BackendDomain": "tokens.example.com", "CertificateArn": CERTIFICATE},
+    "HasOtherSealKey": {"OtherSealKey": OTHER_KEY},
+    "HasAlarmEmail": {"AlarmEmail": "on-call@example.com"},
+    "HasSnapshots": {"SnapStart": "PublishedVersions"},
+    "ReservesRefreshes": {"ReserveRefreshes": "yes"},
+}
+"""Each condition, and the parameters that make it true."""
+
+EVERYTHING = {name: value for choice in CHOICES.values() for name, value in choice.items()}
+ALSO_SERVED = [
+    {"Tracing": "Active"},
+    {"RefreshPolicy": "adaptive"},
+    {"ApprovalBinding": "allowed"},
+]
+
+
+def test_every_condition_is_tried_here() -> None:
+    assert source()["Conditions"].keys() == CHOICES.keys()
+
+
+@pytest.mark.parametrize("chosen", [{}, EVERYTHING, *CHOICES.values(), *ALSO_SERVED], ids="-".join)
+def test_nothing_refers_to_what_is_not_there(chosen: Mapping[str, str]) -> None:
+    stack = deploy(**chosen)
+
+    assert len(stack.resources) > 70
+
+
+def test_a_reference_to_what_a_condition_leaves_out_is_noticed() -> None:
+    document = expanded({})
+    document["Outputs"]["Wrong"] = {"Value": {"Ref": "ConnectDomainName"}}
+
+    with pytest.raises(TemplateFault, match="ConnectDomainName is referred to, and not there"):
+        resolved(document, {})
+
+
+def test_nothing_waits_for_itself() -> None:
+    """CloudFormation refuses a circle: an API → its function → the API's address."""
+    document = expanded({})
+    needs = {name: set(referred(resource)) for name, resource in document["Resources"].items()}
+
+    assert needs["SessionFunction"] >= {"ConnectApi", "SessionFunctionRole"}
+    TopologicalSorter({name: found & needs.keys() for name, found in needs.items()}).prepare()
+
+
+def referred(part: Any) -> Iterator[str]:
+    """Name what a part of the template refers to, the texts of Sub included."""
+    if isinstance(part, list):
+        for item in part:
+            yield from referred(item)
+    elif isinstance(part, dict):
+        for name, inner in part.items():
+            if name == "Ref":
+                yield inner
+            elif name == "Fn::GetAtt":
+                yield inner[0]
+            elif name == "DependsOn":
+                yield from [inner] if isinstance(inner, str) else inner
+            else:
+                text = (inner if isinstance(inner, str) else inner[0]) if name == "Fn::Sub" else ""
+                yield from (piece.split("}")[0].split(".")[0] for piece in text.split("${")[1:])
+                yield from referred(inner)
+
+
+# What each choice changes --------------------------------------------------------------------------------------------
+
+
+def body(stack: Stack, api: str) -> Any:
+    return stack.the(api)["Body"]
+
+
+def endpoint_disabled(stack: Stack, api: str) -> bool:
+    (server,) = body(stack, api)["servers"]
+    said: bool = server["x-amazon-apigateway-endpoint-configuration"]["disableExecuteApiEndpoint"]
+    return said
+
+
+@req("M03", "F13")
+@pytest.mark.parametrize(("api", "other"), [("Connect", "Backend"), ("Backend", "Connect")])
+def test_a_domain_of_one_s_own_is_the_only_way_to_its_api(api: str, other: str) -> None:
+    bare, chosen = deploy(), deploy(**CHOICES[{"Connect": "HasRegionalDomain", "Backend": "HasBackendDomain"}[api]])
+
+    assert not endpoint_disabled(bare, f"{api}Api")
+    assert f"{api}DomainName" not in bare.resources
+    assert endpoint_disabled(chosen, f"{api}Api")
+    assert not endpoint_disabled(chosen, f"{other}Api")
+    assert chosen.the(f"{api}DomainMapping") == {
+        "DomainName": f"<{api}DomainName>",
+        "ApiId": f"<{api}Api>",
+        "Stage": f"<{api}ApiApiGatewayDefaultStage>",
+    }
+    (settings,) = chosen.the(f"{api}DomainName")["DomainNameConfigurations"]
+    assert settings == {"CertificateArn": CERTIFICATE, "EndpointType": "REGIONAL", "SecurityPolicy": "TLS_1_2"}
+    assert chosen.outputs[f"{api}DomainTarget"] == f"<{api}DomainName.RegionalDomainName>"
+
+
+def test_the_redirect_uris_and_the_function_that_opens_sessions_agree_on_the_address() -> None:
+    for chosen, address in (
+        ({}, "<ConnectApi.ApiEndpoint>"),
+        (CHOICES["HasConnectDomain"], "https://connect.example.com"),
+        (CHOICES["HasRegionalDomain"], "https://connect.example.com"),
+    ):
+        stack = deploy(**chosen)
+        assert stack.the("SessionFunction")["Environment"]["Variables"]["CONNECT_URL"] == address
+        uris = {value for name, value in stack.outputs.items() if name.startswith("RedirectUri")}
+        assert uris == {f"{address}/callback/{key}" for key in ("app", "us2", "eu", "ca", "oc", "jp", "fed", "branded")}
+
+
+def test_a_domain_without_a_certificate_is_refused_before_anything_is_made() -> None:
+    rule = source()["Rules"]["DomainsHaveACertificate"]
+
+    unwalled = {"Fn::Equals": [{"Ref": "OriginVerify"}, ""]}
+    assert rule["RuleCondition"] == {"Fn::Or": [{"Fn::And": [has("ConnectDomain"), unwalled]}, has("BackendDomain")]}
+    assert rule["Assertions"][0]["Assert"] == has("CertificateArn")
+
+
+def test_a_firewall_without_a_domain_is_refused_before_anything_is_made() -> None:
+    rule = source()["Rules"]["FirewallHasADomain"]
+
+    assert (rule["RuleCondition"], rule["Assertions"][0]["Assert"]) == (has("OriginVerify"), has("ConnectDomain"))
+
+
+def has(parameter: str) -> dict[str, Any]:
+    return {"Fn::Not": [{"Fn::Equals": [{"Ref": parameter}, ""]}]}
+
+
+@req("M03")
+def test_behind_a_firewall_the_domain_is_cloudfront_s_and_every_function_knows_its_digest() -> None:
+    stack = deploy(**CHOICES["HasConnectDomain"])
+
+    assert not endpoint_disabled(stack, "ConnectApi"), "it is where CloudFront asks"
+    assert "ConnectDomainName" not in stack.resources
+    assert {
+        each["Environment"]["Variables"]["ORIGIN_VERIFY"] for each in stack.of("AWS::Lambda::Function").values()
+    } == {DIGEST}
+
+
+@req("M04")
+def test_nothing_is_reserved_in_a_new_account_unless_it_is_asked_for() -> None:
+    """A new account has 10 concurrent executions in all, and refuses to have any of them reserved."""
+    bare, chosen = deploy(), deploy(ReserveRefreshes="yes")
+    feeds = [chosen.the(name)["ScalingConfig"]["MaximumConcurrency"] for name in ("RefreshFeed", "UrgentFeed")]
+
+    assert not [name for name, each in bare.of("AWS::Lambda::Function").items() if reserved(each)]
+    kept = {name: each["ReservedConcurrentExecutions"] for name, each in chosen.of("AWS::Lambda::Function").items()
+            if reserved(each)}  # fmt: skip
+    assert kept == {"RefreshFunction": sum(feeds), "SweepFunction": 1}
+    assert sum(feeds) < 10
+
+
+def reserved(function: Mapping[str, Any]) -> bool:
+    return "ReservedConcurrentExecutions" in function
+
+
+@req("G05")
+def test_tracing_is_off_unless_it_is_asked_for_and_then_sees_only_names_and_durations() -> None:
+    bare, chosen = deploy(), deploy(Tracing="Active")
+
+    assert not [name for name, each in bare.of("AWS::Lambda::Function").items() if "TracingConfig" in each]
+    assert not [arn for role in bare.of("AWS::IAM::Role").values() for arn in role.get("ManagedPolicyArns", [])
+                if "ray" in arn.lower()]  # fmt: skip
+    assert {each["TracingConfig"]["Mode"] for each in chosen.of("AWS::Lambda::Function").values()} == {"Active"}
+    assert "aws-xray-sdk" not in (ROOT / "layers/libraries/requirements.txt").read_text(), "it would copy answers"
+
+
+def test_alarms_reach_a_topic_always_and_a_mailbox_where_one_is_given() -> None:
+    bare, chosen = deploy(), deploy(AlarmEmail="on-call@example.com")
+
+    assert not bare.of("AWS::SNS::Subscription")
+    assert chosen.the("AlarmSubscription") == {
+        "TopicArn": "<AlarmTopic>", "Protocol": "email", "Endpoint": "on-call@example.com",
+    }  # fmt: skip
+    assert bare.outputs["AlarmTopic"] == "<AlarmTopic>"
+
+
+def test_another_key_seals_and_the_own_one_still_opens() -> None:
+    stack = deploy(OtherSealKey=OTHER_KEY)
+    said = [
+        statement
+        for role in stack.of("AWS::IAM::Role").values()
+        for policy in role.get("Policies", [])
+        for statement in policy["PolicyDocument"]["Statement"]
+        if str(statement["Action"]).startswith("kms:")
+    ]
+
+    assert {each["Environment"]["Variables"]["SEAL_KEY"] for each in stack.of("AWS::Lambda::Function").values()} == {
+        OTHER_KEY
+    }
+    assert {str(each["Resource"]) for each in said if each["Action"] == "kms:GenerateDataKey"} == {OTHER_KEY}
+    assert {str(each["Resource"]) for each in said if each["Action"] == "kms:Decrypt"} == {
+        str(["<SealKey.Arn>", OTHER_KEY])
+    }
+
+
+# Twice in one account ------------------------------------------------------------------------------------------------
+
+NAMES = {
+    "AlarmName", "AliasName", "BucketName", "DashboardName", "FunctionName", "LayerName", "LogGroupName", "QueueName",
+    "RoleName", "TableName", "TopicName", "StateMachineName", "DomainName",
+}  # fmt: skip
+NAMED_BY_TYPE = {"AWS::Scheduler::Schedule", "AWS::SecretsManager::Secret", "AWS::SSM::Parameter", "AWS::KMS::Alias",
+                 "AWS::Events::EventBus"}  # fmt: skip
+ELSEWHERE = {"AWS::Lambda::Permission", "AWS::Lambda::EventSourceMapping", "AWS::Lambda::EventInvokeConfig"}
+"""Where FunctionName says whose it is."""
+
+
+def fixed_names(stack: Stack) -> dict[str, str]:
+    """Give the names that a second stack in the same account and region would want as well."""
+    found = {}
+    for logical_id, resource in stack.resources.items():
+        wanted = NAMES | ({"Name"} if resource["Type"] in NAMED_BY_TYPE else set())
+        for name in wanted & resource.get("Properties", {}).keys():
+            if resource["Type"] not in ELSEWHERE and "local" not in resource["Properties"][name]:
+                found[logical_id] = resource["Properties"][name]
+    return found
+
+
+def test_a_second_stack_in_the_same_account_takes_no_name_of_the_first() -> None:
+    assert fixed_names(deploy()) == {}
+
+
+def test_a_fixed_name_is_noticed() -> None:
+    document = deepcopy(source())
+    del document["Resources"]["SweepFunction"]["Properties"]["Events"]["EveryMinute"]["Properties"]["OmitName"]
+
+    stack = resolved(expanded({}, document), {})
+
+    assert fixed_names(stack) == {"SweepFunctionEveryMinute": "SweepFunctionEveryMinute"}

@@ -1,0 +1,211 @@
+"""The functions: how they run, what calls them, and that their times fit together."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from broker import policy
+from broker.flows import token
+from broker.policy import Timing
+from tests.deployment.template.stack import ROOT, deploy, source
+from tests.requirements import req
+
+STACK = deploy()
+FUNCTIONS = STACK.of("AWS::Lambda::Function")
+GATEWAY = 30
+"""Seconds after which API Gateway gives up, whatever a function says."""
+
+API_FUNCTIONS = sorted(
+    name
+    for name, each in source()["Resources"].items()
+    if any(event["Type"] == "HttpApi" for event in each.get("Properties", {}).get("Events", {}).values())
+)
+
+
+def variables(name: str) -> Mapping[str, str]:
+    found: Mapping[str, str] = FUNCTIONS[name]["Environment"]["Variables"]
+    return found
+
+
+def test_every_folder_is_one_function() -> None:
+    folders = {path.parent.name for path in (ROOT / "functions").glob("*/app.py")}
+
+    assert {name.removesuffix("Function").lower() for name in FUNCTIONS} == folders
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_runs_where_its_layers_were_built_for(name: str) -> None:
+    function = FUNCTIONS[name]
+
+    assert (function["Runtime"], function["Architectures"]) == ("python3.13", ["arm64"])
+    assert function["Handler"] == "app.handler"
+    assert [layer[:7] for layer in function["Layers"]] == ["<Librar", "<Broker"]
+    assert function["MemorySize"] == (1769 if name == "RefreshFunction" else 512)
+
+
+def test_layers_are_for_the_functions_that_use_them() -> None:
+    for layer in STACK.of("AWS::Lambda::LayerVersion").values():
+        assert layer["CompatibleRuntimes"] == ["python3.13"]
+        assert layer["CompatibleArchitectures"] == ["arm64"]
+        assert layer["LayerName"].startswith("local-")
+
+
+@pytest.mark.req("N05")
+def test_no_layer_of_another_account_runs_beside_ours() -> None:
+    ours = {f"<{name}>" for name in STACK.of("AWS::Lambda::LayerVersion")}
+
+    assert {layer for each in FUNCTIONS.values() for layer in each["Layers"]} == ours
+
+
+@req("G11")
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_log_lines_go_to_one_group_that_forgets(name: str) -> None:
+    assert FUNCTIONS[name]["LoggingConfig"] == {"LogGroup": "<FunctionLog>", "LogFormat": "JSON"}
+    assert STACK.the("FunctionLog") == {"RetentionInDays": 90}
+
+
+@req("G05")
+@pytest.mark.req("G05")
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_no_setting_makes_a_library_log_events_or_answers(name: str) -> None:
+    telling = {each for each in variables(name) if each.startswith(("POWERTOOLS_", "AWS_"))}
+
+    assert telling == {"POWERTOOLS_SERVICE_NAME"}
+
+
+# What a function may be told -----------------------------------------------------------------------------------------
+
+LONGEST = "x" * 40
+"""A stack's name; physical names carry it."""
+
+
+def longest(name: str) -> str:
+    """Write the longest value that a parameter allows."""
+    declared = source()["Parameters"][name]
+    if "AllowedValues" in declared:
+        return max(map(str, declared["AllowedValues"]), key=len)
+    if "MaxLength" not in declared:
+        return str(declared["Default"])
+    size = int(declared["MaxLength"])
+    return ("ö" * size) if name == "ProductName" else "x" * size
+
+
+def physical(value: str) -> str:
+    """Put in what AWS would make of a reference: never longer than this."""
+    if not value.startswith("<"):
+        return value
+    length = {"Queue": 70 + 80, "Bucket": 63, "Secrets": 140, "Key": 80, "Table": 80}
+    extra = next((size for word, size in length.items() if word in value), 60)
+    return "x" * (extra + len(LONGEST) // 4)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_variables_fit_into_4_kb_when_every_parameter_is_as_long_as_it_may_be(name: str) -> None:
+    written = source()["Globals"]["Function"]["Environment"]["Variables"]
+    total = 0
+    for key, value in variables(name).items():
+        said = written.get(key)
+        parameter = str(said["Ref"]) if isinstance(said, dict) and "Ref" in said else ""
+        text = longest(parameter) if parameter in source()["Parameters"] else physical(value)
+        total += len(key) + len(text.encode())
+
+    assert total <= 4096
+
+
+@req("K01", "M02")
+@pytest.mark.req("K01", "M02")
+def test_no_secret_is_a_parameter_or_a_variable() -> None:
+    """Nothing may be hidden, for nothing secret is passed: secrets are read from where they are kept."""
+    parameters = source()["Parameters"]
+
+    assert not [name for name, each in parameters.items() if "NoEcho" in each]
+    assert not [name for name in parameters if any(word in name for word in ("Secret", "Password", "Token"))]
+    assert {key: value for key, value in variables("RefreshFunction").items() if "SECRET" in key} == {
+        "CLIENT_SECRETS": "<ClientSecrets>"
+    }
+
+
+# Times ---------------------------------------------------------------------------------------------------------------
+
+
+def test_the_refresh_is_told_how_long_it_may_run() -> None:
+    assert variables("RefreshFunction")["REFRESH_TIMEOUT"] == str(FUNCTIONS["RefreshFunction"]["Timeout"])
+
+
+def test_an_expired_lease_proves_its_holder_dead() -> None:
+    timing = Timing(FUNCTIONS["RefreshFunction"]["Timeout"])
+
+    assert timing.lease >= timing.function + timing.quarantine + timing.skew
+    assert timing.whole <= timing.function
+
+
+@pytest.mark.parametrize("name", API_FUNCTIONS)
+def test_a_function_behind_an_api_ends_before_the_api_gives_up(name: str) -> None:
+    assert FUNCTIONS[name]["Timeout"] < GATEWAY
+
+
+def test_what_a_function_waits_for_fits_into_its_time() -> None:
+    connecting = 5
+    completing = connecting + policy.EXCHANGE_TIMEOUT + policy.LOOK_TIMEOUT
+
+    assert completing < FUNCTIONS["CompleteFunction"]["Timeout"]
+    assert FUNCTIONS["TokenFunction"]["Timeout"] - 5 > token.WAIT
+    assert connecting + policy.CHECK_TIMEOUT < FUNCTIONS["AuthorizeFunction"]["Timeout"]
+
+
+# What calls a function -----------------------------------------------------------------------------------------------
+
+FEEDS = {
+    "CompletionFeed": ("<CompletionQueue.Arn>", "<CompleteFunction>"),
+    "RefreshFeed": ("<RefreshQueue.Arn>", "<RefreshFunction>"),
+    "UrgentFeed": ("<UrgentQueue.Arn>", "<RefreshFunction>"),
+    "NotifyFeed": ("<ConnectionsTable.StreamArn>", "<NotifyFunction>"),
+}
+
+
+def test_each_queue_and_the_stream_feed_one_function() -> None:
+    feeds = STACK.of("AWS::Lambda::EventSourceMapping")
+
+    assert {name: (each["EventSourceArn"], each["FunctionName"]) for name, each in feeds.items()} == FEEDS
+
+
+@pytest.mark.parametrize("name", FEEDS)
+def test_what_a_function_says_it_could_not_do_comes_again(name: str) -> None:
+    assert STACK.the(name)["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+@pytest.mark.parametrize("name", ["CompletionFeed", "RefreshFeed", "UrgentFeed"])
+def test_an_invocation_takes_one_message_so_that_its_end_takes_no_other_along(name: str) -> None:
+    assert STACK.the(name)["BatchSize"] == 1
+
+
+def test_the_stream_is_read_from_its_beginning_and_what_stays_untold_is_kept() -> None:
+    feed = STACK.the("NotifyFeed")
+
+    assert feed["StartingPosition"] == "TRIM_HORIZON"
+    assert feed["BisectBatchOnFunctionError"] is True
+    assert feed["MaximumRecordAgeInSeconds"] < 86_400
+    assert feed["DestinationConfig"]["OnFailure"]["Destination"] == "<UndoneQueue.Arn>"
+
+
+def test_the_sweep_runs_every_minute_and_is_never_repeated() -> None:
+    (schedule,) = STACK.of("AWS::Scheduler::Schedule").values()
+    (invoked,) = STACK.of("AWS::Lambda::EventInvokeConfig").values()
+
+    assert schedule["ScheduleExpression"] == "rate(1 minute)"
+    assert schedule["Target"]["Arn"] == "<SweepFunction.Arn>"
+    assert schedule["Target"]["RetryPolicy"]["MaximumRetryAttempts"] == 0
+    assert (invoked["FunctionName"], invoked["MaximumRetryAttempts"]) == ("<SweepFunction>", 0)
+    assert FUNCTIONS["SweepFunction"]["Timeout"] < 60
+
+
+@req("M02")
+@pytest.mark.req("M02")
+def test_a_function_is_called_by_its_own_trigger_alone() -> None:
+    permissions = STACK.of("AWS::Lambda::Permission").values()
+
+    assert {each["Principal"] for each in permissions} == {"apigateway.amazonaws.com"}
+    assert all(":<ConnectApi>/" in each["SourceArn"] or ":<BackendApi>/" in each["SourceArn"] for each in permissions)
+    assert not STACK.of("AWS::Lambda::Url")
+    called = {each["FunctionName"].strip("<>") for each in permissions}
+    assert called == set(API_FUNCTIONS)

@@ -1,0 +1,490 @@
+"""Each thing is broken once, for real, and its alarm rings: the figures on the way are those that functions wrote."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+import httpx
+import pytest
+
+from broker.adapters import rows
+from broker.adapters.breakers import Brakes
+from broker.adapters.connections import Ref
+from broker.adapters.queues import Why
+from broker.config import Config
+from broker.edge.wiring import Broker
+from broker.errors import BrokerError
+from broker.model import Binding, Hot, TenantId
+from local.aws.account import Aws
+from local.cloudformation.template import Template
+from ninjaone_emulator import NinjaOne
+from tests.deployment.template.alarms import Figures, rings
+from tests.deployment.template.stack import ROOT, deploy
+from tests.support.journey import Journey, ref
+from tests.support.surroundings import Clock, Lines, Network, Trouble
+
+ALARMS = deploy().of("AWS::CloudWatch::Alarm")
+MINUTE = 60
+ALWAYS = 100_000
+
+
+@dataclass
+class Watched:
+    """The functions at work, and CloudWatch hearing them."""
+
+    broker: Broker
+    lines: Lines
+    clock: Clock
+    aws: Aws
+    template: Template
+    figures: Figures = field(default_factory=Figures)
+
+    def call(self, folder: str, event: Any) -> Any:
+        """Run a function, and note what Lambda, API Gateway and the function itself say of it."""
+        entry = import_module(f"functions.{folder}.app").handler.under(self.broker)
+        logical_id = f"{folder.capitalize()}Function"
+        answer = None
+        try:
+            answer = entry(event, Context(self.clock, self.template.functions[folder].timeout))
+        except BrokerError:
+            self.note("AWS/Lambda", "Errors", "FunctionName", f"<{logical_id}>", 1)
+        if answer and answer.get("statusCode", 0) >= 500:
+            self.note("AWS/ApiGateway", "5xx", "ApiId", "<BackendApi>", 1)
+        self.figures.read(self.lines)
+        self.lines.clear()
+        return answer
+
+    def note(self, namespace: str, metric: str, dimension: str, value: str, figure: float) -> None:
+        """Note what AWS itself measures."""
+        self.figures.note((namespace, metric, frozenset({(dimension, value)})), self.clock.now(), figure)
+
+    def refresh(self, *refs: Ref, why: Why = Why.DUE) -> Any:
+        """Work one order."""
+        return self.call("refresh", order(refs, why))
+
+    def sweep(self) -> None:
+        """Let the schedule tick."""
+        self.call("sweep", {})
+
+    def rings(self, name: str) -> bool:
+        """Look at an alarm when its current period is over."""
+        length = 3600 if name == "ConnectionsLost" else 300
+        length = 900 if name in {"AnswersUnclear", "RefreshesPutOff"} else length
+        return rings(ALARMS[name], self.figures, (self.clock.now() // length + 1) * length)
+
+
+@dataclass
+class Context:
+    """What Lambda passes beside the event."""
+
+    clock: Clock
+    timeout: int
+    aws_request_id: str = "a-request"
+
+    def __post_init__(self) -> None:
+        self._left = self.clock.left(self.timeout)
+
+    def get_remaining_time_in_millis(self) -> int:
+        return int(self._left() * 1000)
+
+
+def order(refs: Sequence[Ref], why: Why) -> dict[str, Any]:
+    body = {"why": why.value, "min_ttl": 0, "connections": [[each.tenant, each.connection] for each in refs]}
+    return {"Records": [{"messageId": "m", "body": json.dumps(body)}]}
+
+
+def sample(name: str) -> Any:
+    return json.loads((ROOT / f"events/{name}.json").read_text())
+
+
+@pytest.fixture
+def watched(broker: Broker, lines: Lines, clock: Clock, aws: Aws, template: Template) -> Watched:
+    return Watched(broker, lines, clock, aws, template)
+
+
+def connected(journey: Journey, lines: Lines, count: int = 1) -> list[Hot]:
+    """Make connections; their lines are of no interest here."""
+    made = [journey.connect()[0] for _ in range(count)]
+    lines.clear()
+    return made
+
+
+def until_due(clock: Clock, made: Sequence[Hot]) -> list[Ref]:
+    clock.advance(max(each.refresh_at or 0 for each in made) - clock.now() + 1)
+    return [ref(each) for each in made]
+
+
+# Refreshing ----------------------------------------------------------------------------------------------------------
+
+
+def test_silence_of_the_sweep_rings(watched: Watched, clock: Clock) -> None:
+    for _ in range(10):
+        watched.sweep()
+        clock.advance(MINUTE)
+    working = watched.rings("RefreshingStopped")
+    clock.advance(10 * MINUTE)
+
+    assert not working
+    assert watched.rings("RefreshingStopped")
+
+
+def test_an_order_that_waits_rings(watched: Watched, clock: Clock, aws: Aws, config: Config) -> None:
+    sqs = aws.client("sqs")
+    sqs.send_message(QueueUrl=config.refresh_queue, MessageBody="{}")
+
+    def look() -> bool:
+        (message,) = sqs.receive_message(
+            QueueUrl=config.refresh_queue, VisibilityTimeout=0, MessageSystemAttributeNames=["SentTimestamp"]
+        )["Messages"]
+        age = clock.now() - int(message["Attributes"]["SentTimestamp"]) / 1000
+        watched.note("AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", "<RefreshQueue.QueueName>", age)
+        return watched.rings("RefreshingBehind")
+
+    clock.advance(5 * MINUTE)
+    assert not look()
+    clock.advance(12 * MINUTE)
+    look()
+    clock.advance(5 * MINUTE)
+    assert look()
+
+
+@pytest.mark.parametrize("name", ["refresh_queue", "urgent_queue"])
+def test_an_order_given_up_rings(
+    watched: Watched, clock: Clock, aws: Aws, config: Config, trouble: Trouble, template: Template, name: str
+) -> None:
+    """Parameter Store is down for hours: no order can even be begun."""
+    sqs, undone = aws.client("sqs"), next(each for each in template.queues if each.logical_id == "UndoneQueue")
+    trouble.never_done("ssm.GetParameter", times=ALWAYS)
+    sqs.send_message(QueueUrl=getattr(config, name), MessageBody=order([], Why.DUE)["Records"][0]["body"])
+
+    def look() -> bool:
+        waiting = aws.visible(undone)
+        watched.note("AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", "<UndoneQueue.QueueName>", waiting)
+        return watched.rings("OrdersUndone")
+
+    before = look()
+    for _ in range(6):
+        for message in sqs.receive_message(QueueUrl=getattr(config, name)).get("Messages", ()):
+            failed = watched.call("refresh", {"Records": [{"messageId": "m", "body": message["Body"]}]})
+            assert failed["batchItemFailures"]
+        clock.advance(1081)
+
+    assert not before
+    assert look()
+
+
+def saving(body: dict[str, Any]) -> bool:
+    """Recognize the write that stores tokens."""
+    return "#access" in body.get("UpdateExpression", "")
+
+
+def test_a_token_that_dynamodb_refuses_rings_as_rescued(
+    watched: Watched, clock: Clock, journey: Journey, trouble: Trouble, lines: Lines
+) -> None:
+    refs = until_due(clock, connected(journey, lines))
+    trouble.never_done("dynamodb.UpdateItem", times=ALWAYS, only=saving)
+
+    watched.refresh(*refs)
+
+    assert watched.rings("TokensRescued")
+    assert not watched.rings("TokenUnsaved")
+
+
+def test_a_token_that_waits_in_the_rescue_store_rings_again_with_a_sweep(
+    watched: Watched, clock: Clock, aws: Aws, config: Config
+) -> None:
+    aws.client("s3").put_object(Bucket=config.rescue_bucket, Key=f"rescue/acme/con_{'a' * 26}/3", Body=b"{}")
+
+    watched.sweep()
+
+    assert watched.rings("TokensRescued")
+
+
+def test_a_token_that_nothing_takes_rings(
+    watched: Watched, clock: Clock, journey: Journey, trouble: Trouble, lines: Lines
+) -> None:
+    refs = until_due(clock, connected(journey, lines))
+    trouble.never_done("dynamodb.UpdateItem", times=ALWAYS, only=saving)
+    trouble.never_done("s3.PutObject", times=ALWAYS)
+
+    watched.refresh(*refs)
+
+    assert watched.rings("TokenUnsaved")
+
+
+def test_a_second_refresh_under_a_living_lease_rings(
+    watched: Watched, clock: Clock, journey: Journey, network: Network, lines: Lines, aws: Aws, config: Config
+) -> None:
+    (one,) = until_due(clock, connected(journey, lines))
+
+    def intrude() -> None:
+        aws.client("dynamodb").update_item(
+            TableName=config.connections_table,
+            Key={"tenant": {"S": one.tenant}, "connection": {"S": one.connection}},
+            UpdateExpression="ADD fence :one",
+            ExpressionAttributeValues={":one": {"N": "1"}},
+        )
+
+    network.meanwhile.append(intrude)
+    watched.refresh(one)
+
+    assert watched.rings("LeaseBroken")
+
+
+def test_a_twentieth_of_unclear_answers_rings_and_one_alone_does_not(
+    watched: Watched, clock: Clock, journey: Journey, network: Network, lines: Lines
+) -> None:
+    refs = until_due(clock, connected(journey, lines, 22))
+
+    network.fail(httpx.ReadTimeout)
+    watched.refresh(refs[0])
+    alone = watched.rings("AnswersUnclear")
+    watched.refresh(*refs[1:11])
+    network.fail(httpx.ReadError)
+    watched.refresh(*refs[11:])
+
+    assert not alone
+    assert watched.rings("AnswersUnclear")
+
+
+def refused_twice(watched: Watched, clock: Clock, refs: Sequence[Ref], ninjaone: NinjaOne) -> None:
+    """Let NinjaOne forget every grant, and try until verdicts are carried out or held."""
+    for grant in ninjaone.oracle.grants():
+        ninjaone.admin.revoke_grant(grant.id)
+    watched.refresh(*refs)
+    clock.advance(2 * MINUTE)
+    watched.refresh(*refs)
+
+
+def test_a_wave_of_refusals_rings_as_held(
+    watched: Watched, clock: Clock, journey: Journey, lines: Lines, ninjaone: NinjaOne
+) -> None:
+    refused_twice(watched, clock, until_due(clock, connected(journey, lines, 8)), ninjaone)
+
+    assert watched.rings("VerdictsHeld")
+    assert not watched.rings("ConnectionsLost")
+
+
+def test_many_lost_connections_among_many_more_ring(
+    watched: Watched, clock: Clock, journey: Journey, lines: Lines, ninjaone: NinjaOne, aws: Aws, config: Config
+) -> None:
+    refs = until_due(clock, connected(journey, lines, 11))
+    fleet = Brakes(aws.client("dynamodb"), config.connections_table)
+    fleet.report(tried=5000, dead=0, now=int(clock.now()))  # type: ignore[arg-type]  # an Instant is an int
+
+    refused_twice(watched, clock, refs, ninjaone)
+
+    assert watched.rings("ConnectionsLost")
+    assert not watched.rings("VerdictsHeld")
+
+
+def test_a_wrong_client_secret_rings(
+    watched: Watched, clock: Clock, journey: Journey, lines: Lines, aws: Aws, config: Config
+) -> None:
+    refs = until_due(clock, connected(journey, lines))
+    wrong = dict.fromkeys(config.client_ids.values(), "not-the-secret-of-this-app")
+    aws.put_secret(config.client_secrets, json.dumps(wrong))
+
+    for _ in range(15):
+        watched.refresh(*refs)
+        clock.advance(MINUTE)
+
+    assert watched.rings("RefreshesHeld")
+    assert not watched.rings("ConnectionsLost")
+
+
+def test_a_kms_that_does_not_answer_rings(
+    watched: Watched, clock: Clock, journey: Journey, lines: Lines, trouble: Trouble
+) -> None:
+    """A fleet of one is enough: what is put off is ordered again each minute."""
+    refs = until_due(clock, connected(journey, lines))
+    clock.advance(15 * MINUTE - clock.now() % (15 * MINUTE))
+    trouble.never_done("kms.GenerateDataKey", times=ALWAYS)
+
+    for minute in range(14):
+        assert watched.rings("RefreshesPutOff") == (minute >= 10)
+        watched.sweep()
+        watched.refresh(*refs)
+        clock.advance(MINUTE)
+
+
+def test_a_few_put_off_among_many_do_not_ring(watched: Watched, clock: Clock) -> None:
+    start = clock.now() // (15 * MINUTE) * (15 * MINUTE)
+    for name, figure in (("ordered", 1000), ("put_off", 12)):
+        series = ("NinjaOneConnect", name, frozenset({("service", "local")}))
+        watched.figures.note(series, start, figure)
+
+    assert not watched.rings("RefreshesPutOff")
+    watched.figures.note(series, start, 60)
+    assert watched.rings("RefreshesPutOff")
+
+
+def test_a_restored_table_rings_until_it_is_activated(
+    watched: Watched, clock: Clock, journey: Journey, lines: Lines, aws: Aws, config: Config
+) -> None:
+    refs = until_due(clock, connected(journey, lines))
+    value = json.dumps({"epoch": 1, "table": "another"})
+    aws.client("ssm").put_parameter(Name=config.epoch_parameter, Value=value, Overwrite=True)
+
+    watched.refresh(*refs)
+
+    assert watched.rings("EpochInactive")
+
+
+def test_a_changed_row_rings(
+    watched: Watched, clock: Clock, journey: Journey, lines: Lines, aws: Aws, config: Config
+) -> None:
+    (one,) = until_due(clock, connected(journey, lines))
+    aws.client("dynamodb").update_item(
+        TableName=config.connections_table,
+        Key={"tenant": {"S": one.tenant}, "connection": {"S": one.connection}},
+        UpdateExpression="SET #refresh = :other",
+        ExpressionAttributeNames={"#refresh": "refresh"},
+        ExpressionAttributeValues={":other": {"B": b"\x01\x00\x04none" + bytes(40)}},
+    )
+
+    watched.refresh(one)
+
+    assert watched.rings("SealBroken")
+
+
+# Answering and telling -----------------------------------------------------------------------------------------------
+
+
+def request(name: str, one: Ref, body: Any = None) -> Any:
+    """Address a sample request to a connection."""
+    event = sample(name)
+    event["pathParameters"] = {"tenant": TenantId(one.tenant), "connection": one.connection}
+    event["body"] = json.dumps(body) if body is not None else event.get("body")
+    event["isBase64Encoded"] = False
+    return event
+
+
+def test_a_token_on_its_last_seconds_rings(watched: Watched, clock: Clock, journey: Journey, lines: Lines) -> None:
+    (hot,) = connected(journey, lines)
+    clock.advance(hot.expires_at - clock.now() - 600)
+    assert watched.call("token", request("token", ref(hot), {"min_ttl": 0}))["statusCode"] == 200
+    fresh = watched.rings("TokensShort")
+    clock.advance(570)
+
+    assert watched.call("token", request("token", ref(hot), {"min_ttl": 0}))["statusCode"] == 200
+
+    assert not fresh
+    assert watched.rings("TokensShort")
+
+
+def test_an_event_bus_that_refuses_rings(watched: Watched, trouble: Trouble) -> None:
+    trouble.never_done("events.PutEvents", times=ALWAYS)
+
+    watched.call("notify", sample("notify"))
+
+    assert watched.rings("EventsUntold")
+
+
+def test_a_bug_rings(watched: Watched, trouble: Trouble, journey: Journey, lines: Lines) -> None:
+    (hot,) = connected(journey, lines)
+    trouble.never_done("dynamodb.GetItem", error=KeyError("a bug of ours"))
+
+    answer = watched.call("token", request("token", ref(hot), {}))
+
+    assert answer["statusCode"] == 500
+    assert watched.rings("Unforeseen")
+
+
+@pytest.mark.parametrize("looked_for", ["refreshed", "listed"])
+def test_a_row_that_can_not_be_read_rings(
+    watched: Watched, aws: Aws, config: Config, journey: Journey, lines: Lines, looked_for: str
+) -> None:
+    strange, _ = connected(journey, lines, 2)
+    event = request("connections", ref(strange)) | {"routeKey": "GET /v1/tenants/{tenant}/connections"}
+    watched.call("connections", event)
+    before = watched.rings("RowsUnread")
+    damaged = rows.hot_item(strange) | {"status": {"S": "frozen"}}
+    aws.client("dynamodb").put_item(TableName=config.connections_table, Item=damaged)
+
+    if looked_for == "listed":
+        assert watched.call("connections", event)["statusCode"] == 200
+    else:
+        watched.refresh(ref(strange))
+
+    assert not before
+    assert watched.rings("RowsUnread")
+
+
+def test_a_sweep_that_fails_rings(watched: Watched, trouble: Trouble) -> None:
+    watched.sweep()
+    before = watched.rings("RefreshersFailing")
+    trouble.never_done("dynamodb.Query", times=ALWAYS)
+
+    watched.sweep()
+
+    assert not before
+    assert watched.rings("RefreshersFailing")
+
+
+def test_a_function_killed_while_it_answers_rings(watched: Watched) -> None:
+    """No line of ours tells of it: Lambda counts it."""
+    watched.note("AWS/Lambda", "Errors", "FunctionName", "<CompleteFunction>", 1)
+
+    assert watched.rings("FunctionsFailing")
+    assert not watched.rings("RefreshersFailing")
+
+
+def test_answers_that_fail_for_minutes_ring_and_a_single_one_does_not(
+    watched: Watched, clock: Clock, trouble: Trouble, journey: Journey, lines: Lines
+) -> None:
+    (hot,) = connected(journey, lines)
+    trouble.never_done("dynamodb.Query", times=ALWAYS)
+    event = request("connections", ref(hot))
+    watched.call("connections", event)
+    alone = watched.rings("ApisFailing")
+
+    for _ in range(12):
+        assert watched.call("connections", event)["statusCode"] == 503
+        clock.advance(50)
+
+    assert not alone
+    assert watched.rings("ApisFailing")
+
+
+def test_a_host_that_answers_no_more_rings_for_a_fleet_of_two(
+    watched: Watched, clock: Clock, journey: Journey, lines: Lines, network: Network
+) -> None:
+    """Too few for a brake, and too few attempts for a share of them to mean anything."""
+    refs = until_due(clock, connected(journey, lines, 2))
+
+    for _ in range(60):
+        network.canned.clear()
+        network.answer(503)
+        network.answer(503)
+        watched.refresh(*refs)
+        clock.advance(MINUTE)
+
+    assert watched.rings("TokensEnded")
+
+
+def test_a_connection_that_waits_for_approval_and_could_not_be_made_rings(
+    watched: Watched, journey: Journey, aws: Aws, config: Config
+) -> None:
+    session = journey.open(binding=Binding.APPROVAL, challenge="")
+    journey.arrive(journey.agree(journey.leave(session)))
+    aws.put_secret(config.client_secrets, json.dumps({"another": "x"}))
+
+    answer = watched.call(
+        "complete", {"Records": [{"messageId": "m", "body": json.dumps({"session": session.session})}]}
+    )
+
+    assert answer["batchItemFailures"]
+    assert watched.rings("CompletionsFailed")
+
+
+def test_every_alarm_has_been_made_to_ring_here() -> None:
+    text = (ROOT / "tests/deployment/template/test_ringing.py").read_text(encoding="utf-8")
+
+    assert {
+        name
+        for name in ALARMS
+        if f'assert watched.rings("{name}")' in text or f'return watched.rings("{name}")' in text
+    } == (ALARMS.keys())

@@ -1,0 +1,177 @@
+"""What is watched: every alarm looks at figures that are written, goes somewhere, and says what to do."""
+
+import ast
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeGuard
+
+import pytest
+
+from broker.adapters.log import NAMESPACE
+from local.cloudformation.intrinsics import load
+from tests.deployment.template.alarms import series
+from tests.deployment.template.stack import ROOT, deploy
+
+STACK = deploy()
+ALARMS = STACK.of("AWS::CloudWatch::Alarm")
+GUIDE = (ROOT / "docs/operating.md").read_text(encoding="utf-8")
+POINTER = "docs/operating.md, When an alarm rings: "
+
+UNWATCHED = {
+    "ordered": "how much there is to do; its silence is watched, and the dashboard shows it",
+    "attempts": "what the share of unclear answers is taken of",
+    "renewed": "goes well",
+    "rescued": "went well in the end",
+    "recovered": "goes well",
+    "own_app_held": "a customer's own client app: they are told, the operator need not be woken",
+    "dead_verdict": "strikes: the connections they cost are watched",
+    "lost_in_rotation": "follows from unclear answers, which are watched",
+    "not_sent": "pulls a brake when it goes on, which is watched",
+    "unavailable": "pulls a brake when it goes on, which is watched",
+    "throttled": "pulls a brake, which is watched",
+    "config": "pulls a brake, which is watched",
+    "order_unreadable": "only another writer to the queue can cause it; the line says so",
+}
+"""Figures that no alarm looks at, each with its reason."""
+
+
+def looked_at(alarm: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Give the metrics of an alarm, simple or computed."""
+    if "Metrics" in alarm:
+        yield from (each["MetricStat"]["Metric"] for each in alarm["Metrics"] if "MetricStat" in each)
+    else:
+        yield alarm
+
+
+def written() -> set[str]:
+    """Find the names of all figures in the broker's source."""
+    found: set[str] = set()
+    for path in (ROOT / "layers/broker/python/broker").rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tables = {
+            target.id: assigned.value
+            for assigned in ast.walk(tree)
+            if isinstance(assigned, ast.Assign) and isinstance(assigned.value, ast.Dict)
+            for target in assigned.targets
+            if isinstance(target, ast.Name)
+        }
+        for call in filter(is_figure, ast.walk(tree)):
+            found |= names(call.args[0], tables)
+    return found
+
+
+def is_figure(node: ast.AST) -> TypeGuard[ast.Call]:
+    """Recognize `log.count(…)` and `log.observe(…)`."""
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args):
+        return False
+    return node.func.attr in {"count", "observe"} and ast.unparse(node.func.value).endswith("log")
+
+
+def names(argument: ast.expr, tables: Mapping[str, ast.Dict]) -> set[str]:
+    """Give the texts that an argument can be: itself, either branch, or the values of the table it looks in."""
+    if isinstance(argument, ast.Subscript) and isinstance(argument.value, ast.Name):
+        argument = tables[argument.value.id]
+        return {str(value.value) for value in argument.values if isinstance(value, ast.Constant)}
+    if isinstance(argument, ast.IfExp):
+        return names(argument.body, tables) | names(argument.orelse, tables)
+    assert isinstance(argument, ast.Constant), ast.unparse(argument)
+    return {str(argument.value)}
+
+
+def test_every_figure_is_watched_or_has_a_reason_not_to_be() -> None:
+    watched = {
+        each["MetricName"] for alarm in ALARMS.values() for each in looked_at(alarm) if each["Namespace"] == NAMESPACE
+    }
+
+    assert watched - {"ordered", "attempts"} == written() - UNWATCHED.keys()
+    assert UNWATCHED.keys() <= written()
+
+
+@pytest.mark.parametrize("name", ALARMS)
+def test_an_alarm_looks_at_this_stack_alone(name: str) -> None:
+    for metric in looked_at(ALARMS[name]):
+        _, _, dimensions = series(metric)
+        ((dimension, value),) = dimensions
+        assert dimension in {"service", "QueueName", "FunctionName", "ApiId"}
+        assert value == "local" if dimension == "service" else value.startswith("<")
+
+
+@pytest.mark.parametrize("name", ALARMS)
+def test_an_alarm_goes_to_the_topic_and_names_the_paragraph_to_read(name: str) -> None:
+    alarm = ALARMS[name]
+
+    assert alarm["AlarmActions"] == ["<AlarmTopic>"]
+    assert alarm["AlarmDescription"].startswith(POINTER)
+    assert alarm["AlarmDescription"].removeprefix(POINTER) in runbooks()
+
+
+def runbooks() -> list[str]:
+    """List the headings under "When an alarm rings"."""
+    section = GUIDE.partition("\n## When an alarm rings\n")[2].partition("\n## ")[0]
+    return re.findall(r"^### (.+)$", section, re.MULTILINE)
+
+
+def test_no_paragraph_is_left_for_an_alarm_that_is_gone() -> None:
+    described = {alarm["AlarmDescription"].removeprefix(POINTER) for alarm in ALARMS.values()}
+
+    assert set(runbooks()) == described
+
+
+def test_silence_is_bad_news_only_where_something_must_be_heard() -> None:
+    breaching = {name for name, alarm in ALARMS.items() if alarm["TreatMissingData"] == "breaching"}
+
+    assert breaching == {"RefreshingStopped"}
+    assert {alarm["TreatMissingData"] for alarm in ALARMS.values()} == {"breaching", "notBreaching"}
+
+
+def test_every_function_s_failures_are_watched_by_one_alarm() -> None:
+    watched = [
+        metric["Dimensions"][0]["Value"].strip("<>")
+        for name in ("FunctionsFailing", "RefreshersFailing")
+        for metric in looked_at(ALARMS[name])
+    ]
+
+    assert sorted(watched) == sorted(STACK.of("AWS::Lambda::Function"))
+    assert all(len(list(looked_at(alarm))) <= 10 for alarm in ALARMS.values()), "CloudWatch computes from ten at most"
+
+
+# The dashboard -------------------------------------------------------------------------------------------------------
+
+DASHBOARD = load((ROOT / "dashboard.yaml").read_text(encoding="utf-8"))
+
+
+def widgets() -> list[dict[str, Any]]:
+    body: str = DASHBOARD["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    found: list[dict[str, Any]] = json.loads(body)["widgets"]
+    return found
+
+
+def test_the_dashboard_shows_figures_that_are_written() -> None:
+    shown = {
+        metric[1]
+        for widget in widgets()
+        for metric in widget["properties"].get("metrics", ())
+        if metric[0] == NAMESPACE
+    }
+
+    assert len(shown) > 10
+    assert shown <= written()
+
+
+def test_the_command_that_makes_the_dashboard_gives_it_every_parameter() -> None:
+    command = STACK.outputs["Dashboard"].partition("--parameter-overrides ")[2]
+    given = dict(pair.split("=") for pair in command.split())
+
+    assert given.keys() == DASHBOARD["Parameters"].keys()
+    assert {name: value for name, value in given.items() if name != "Service"} == {
+        name: f"<{name}.QueueName>" if name.endswith("Queue") else f"<{name}>" for name in given if name != "Service"
+    }
+    assert given["Service"] == "local"
+
+
+def test_the_dashboard_names_nothing_that_it_was_not_given() -> None:
+    body = DASHBOARD["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    named = set(re.findall(r"\$\{([^}]+)\}", body))
+
+    assert named == DASHBOARD["Parameters"].keys() | {"AWS::Region"}

@@ -1,0 +1,164 @@
+"""Too much, too long, too often: what a crowd costs, and what hostile text leaves behind."""
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+
+import httpx
+import pytest
+
+from local.browser import Visitor
+from local.world import World
+from tests.requirements import req
+from tests.support.outsider import Backend, Flow, slug
+
+
+@req("G10", "P01")
+@pytest.mark.parametrize("field", ["tenant_name", "end_user_id", "label", "return_to", "binding_challenge"])
+@pytest.mark.parametrize("text", ['x\r\n{"message":"forged"}', "x\x00y", "x\x1b[2Jy", "x\u2028y", "\ud800"])
+def test_text_that_could_break_a_line_is_refused_and_logged_nowhere(
+    world: World, flow: Flow, field: str, text: str
+) -> None:
+    before = len(world.log_lines)
+
+    answer = flow.backend.post(f"/v1/tenants/{flow.tenant}/connect-sessions", flow.opening(**{field: text}))
+
+    assert answer.status_code == 400
+    for line in list(world.log_lines)[before:]:
+        assert json.loads(line).get("message", "session.refused") == "session.refused"
+        assert "forged" not in line
+
+
+@req("G10")
+def test_what_a_browser_says_of_itself_is_logged_nowhere(world: World, flow: Flow) -> None:
+    before = len(world.log_lines)
+    headers = {"User-Agent": "forged-agent", "X-Forwarded-For": "forged-address", "Referer": "https://forged.example"}
+
+    flow.open(metadata={"forged-key": "forged value\nsecond line"})
+    for path in ("/connect/forged", "/forged", f"/callback/forged?state=forged&code=forged&{flow.session}"):
+        httpx.get(world.connect_url + path, headers=headers, trust_env=False)
+
+    lines = list(world.log_lines)[before:]
+    assert len(lines) >= 3
+    assert not [line for line in lines if "forged" in line or "\n" in line]
+
+
+@req("P01")
+@pytest.mark.parametrize(
+    ("metadata", "is_taken"),
+    [
+        ({str(number): "x" for number in range(10)}, True),
+        ({str(number): "x" for number in range(11)}, False),
+        ({"a": "x" * 201}, False),
+        ({"a" * 41: "x"}, False),
+        ({"": "x"}, False),
+        ({"a": {"b": "c"}}, False),
+        (["a"], False),
+    ],
+    ids=lambda value: str(value)[:24],
+)
+def test_what_a_backend_may_store_is_bounded(flow: Flow, metadata: object, is_taken: bool) -> None:
+    answer = flow.backend.post(f"/v1/tenants/{flow.tenant}/connect-sessions", flow.opening(metadata=metadata))
+
+    assert answer.status_code == (201 if is_taken else 400)
+
+
+@req("P01")
+def test_a_head_of_ten_kilobytes_and_a_body_of_ten_megabytes_reach_no_function(world: World, flow: Flow) -> None:
+    flow.open()
+    before = len(world.log_lines)
+
+    head = httpx.get(flow.connect_url, headers={"Cookie": "a=" + "x" * 10_240}, trust_env=False)
+    body = httpx.post(
+        f"{flow.connect_url}/authorize", content=b"x" * (10 * 1024 * 1024 + 1), trust_env=False, timeout=60
+    )
+
+    assert (head.status_code, body.status_code) == (431, 413)
+    assert len(world.log_lines) == before
+
+
+@req("P01")
+def test_thousands_of_cookies_are_read_and_forgotten(flow: Flow) -> None:
+    flow.open()
+    crowd = ";".join(f"{number:x}=" for number in range(2000))
+
+    answer = httpx.get(flow.connect_url, headers={"Cookie": crowd}, trust_env=False)
+
+    assert answer.status_code == 200
+
+
+@req("O01", "B06")
+def test_a_session_cannot_be_worn_out_by_a_crowd_without_its_cookie(world: World, flow: Flow) -> None:
+    """Forged callbacks, foreign starts and faulty forms of whoever holds the link; its own person still finishes."""
+    callback = flow.back()
+    forged = f"{world.connect_url}/callback/eu?code=x&state={flow.session}.{'s' * 43}"
+
+    with ThreadPoolExecutor(8) as crowd:
+        list(crowd.map(lambda _: httpx.get(forged, trust_env=False), range(30)))
+        starts = list(crowd.map(lambda _: flow_start(flow, "eu"), range(10)))
+        faulty = list(crowd.map(lambda _: flow_start(flow, "nowhere"), range(10)))
+    assert {*starts, *faulty} == {409}
+
+    home = flow.browser.get(callback)
+    assert (home.status, "ticket=" in home.location) == (303, True)
+
+
+def flow_start(flow: Flow, region: str) -> int:
+    return httpx.post(
+        f"{flow.connect_url}/authorize",
+        data={"region": region},
+        headers={"Sec-Fetch-Site": "same-origin"},
+        trust_env=False,
+    ).status_code
+
+
+@req("O04", "M04")
+def test_while_people_flood_the_public_routes_tokens_are_refreshed(
+    world: World, backend: Backend, browser: Callable[[], Visitor], tenant: str
+) -> None:
+    made = [Flow(world, backend, browser(), tenant).connect() for _ in range(3)]
+    over = Event()
+    answered: list[int] = []
+
+    def flood(number: int) -> None:
+        paths = ("/connect/ses_" + "a" * 26, "/callback/eu?code=x&state=y", "/nothing", "/connect/x")
+        while not over.is_set() and len(answered) < 20_000:
+            answered.append(httpx.get(world.connect_url + paths[number % 4], trust_env=False, timeout=60).status_code)
+
+    with ThreadPoolExecutor(6) as crowd:
+        for number in range(6):
+            crowd.submit(flood, number)
+        world.clock.advance(2900)
+        world.pump()
+        over.set()
+
+    shown = {
+        each["connection"]: each for each in backend.get(f"/v1/tenants/{tenant}/connections").json()["connections"]
+    }
+    assert [shown[each["connection"]]["version"] for each in made] == [2] * 3
+    assert answered
+    assert list(world.failures) == []
+
+
+@req("P01")
+def test_what_is_no_route_is_answered_by_api_gateway_alone(world: World, backend: Backend) -> None:
+    answers = [
+        backend.get("/"),
+        backend.get("/v2/tenants/a/connections"),
+        backend.call("PATCH", "/v1/tenants/a/connections"),
+    ]
+
+    assert {each.status_code for each in answers} == {404}
+
+
+@req("H08", "P01")
+def test_a_stranger_learns_nothing_from_a_session_that_exists(flow: Flow) -> None:
+    flow.open()
+    other = flow.session[:-1] + ("a" if flow.session[-1] != "a" else "b")
+
+    known = flow.complete("t" * 43, end_user_id="other")
+    flow.session = other
+    unknown = flow.complete("t" * 43, end_user_id="other")
+
+    assert (known.status_code, slug(known)) == (unknown.status_code, slug(unknown)) == (403, "binding-mismatch")

@@ -1,0 +1,75 @@
+"""The refresh function at work on orders, and what a test asks about it."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+
+from broker.adapters.connections import Connections
+from broker.adapters.queues import Order, Why
+from broker.adapters.seal import Seal, connection_spot
+from broker.edge.wiring import Broker
+from broker.model import Hot, Purpose, Seconds
+from ninjaone_emulator import NinjaOne
+from tests.support.journey import ref
+from tests.support.surroundings import Clock, Lines
+
+
+@dataclass
+class Refreshing:
+    """A refresh function, and the eyes to see what it did."""
+
+    broker: Broker
+    clock: Clock
+    connections: Connections
+    seal: Seal
+    ninjaone: NinjaOne
+    lines: Lines
+
+    def order(self, *hots: Hot, why: Why = Why.DUE, min_ttl: int = 0, seconds: float = 180) -> None:
+        """Work an order within so many seconds."""
+        order = Order(why, tuple(ref(hot) for hot in hots), Seconds(min_ttl))
+        self.broker.refresh(order, self.clock.left(seconds))
+
+    def wait_for(self, hot: Hot) -> None:
+        """Let time pass until a connection is due."""
+        due = self.row(hot).refresh_at
+        assert due is not None
+        self.clock.advance(max(due - self.clock.now(), 0))
+
+    def when_due(self, *hots: Hot, seconds: float = 180) -> None:
+        """Wait for the last of some connections, and refresh them."""
+        for hot in hots:
+            self.wait_for(hot)
+        self.order(*hots, seconds=seconds)
+
+    def row(self, hot: Hot) -> Hot:
+        """Read a connection's row as it is now."""
+        found = self.connections.hot(ref(hot))
+        assert found is not None
+        return found
+
+    def held(self, hot: Hot) -> str:
+        """Open the refresh token that a row holds."""
+        row = self.row(hot)
+        assert row.refresh is not None
+        spot = connection_spot(row.tenant, row.connection, row.version)
+        return self.seal.open(row.refresh, Purpose.REFRESH, spot).reveal()
+
+    def is_live(self, hot: Hot) -> bool:
+        """Say whether NinjaOne would accept the refresh token that a row holds."""
+        return not self.ninjaone.oracle.why_dead(self.held(hot))
+
+    def revoke(self, hot: Hot) -> None:
+        """End a connection's consent at NinjaOne."""
+        grant = self.ninjaone.oracle.grant_of(self.held(hot))
+        assert grant is not None
+        self.ninjaone.admin.revoke_grant(grant.id)
+
+    def figures(self) -> Counter[str]:
+        """Add up the figures that were written so far."""
+        self.broker.log.flush()
+        total: Counter[str] = Counter()
+        for line in (json.loads(text) for text in self.lines.text):
+            for told in line.get("_aws", {}).get("CloudWatchMetrics", []):
+                total.update({each["Name"]: int(line[each["Name"]][0]) for each in told["Metrics"]})
+        return total

@@ -1,0 +1,100 @@
+"""Faults of AWS, and of the process itself."""
+
+from tests.verification.faults.matrix import BUSY, DUE, FRESH, GONE, LATER, LOST, NOT_YET, RECONNECT, Observed, Row
+from tests.verification.faults.stage import EU, FOREVER, Stage
+from tests.verification.faults.surroundings import Killed
+
+KMS = ("kms.Decrypt", "kms.GenerateDataKey")
+DYNAMODB = ("dynamodb.GetItem", "dynamodb.BatchGetItem", "dynamodb.Query", "dynamodb.UpdateItem")
+
+
+def refuse_saves(stage: Stage, times: int = FOREVER) -> None:
+    """Refuse what only a save of new tokens of this connection says."""
+    stage.refuse("dynamodb.UpdateItem", only=(":access", stage.subject.id), times=times)
+
+
+def refuse_both(stage: Stage) -> None:
+    refuse_saves(stage)
+    stage.refuse("s3.PutObject")
+
+
+def refuse_dynamodb(stage: Stage) -> None:
+    for function in ("sweep", "refresh", "token"):
+        stage.refuse(*DYNAMODB, by=function)
+
+
+def refuse_kms(stage: Stage) -> None:
+    stage.refuse(*KMS)
+    stage.refuse(*KMS, by="token")
+
+
+def refuse_kms_later(stage: Stage) -> None:
+    """KMS stops while NinjaOne answers."""
+    stage.wire.answered = lambda _host: refuse_kms(stage)
+
+
+def die(stage: Stage, moment: str) -> None:
+    """Kill the process at its next request to the subject's host: before it leaves, or with the answer in hand."""
+
+    def dies(host: str) -> None:
+        if host == EU:
+            stage.wire.clear()
+            raise Killed
+
+    setattr(stage.wire, moment, dies)
+
+
+ROWS = (
+    Row(
+        "DynamoDB refuses one save",
+        "Saves again, in the same invocation, under the same lease.",
+        lambda stage: refuse_saves(stage, 1),
+        Observed(valid=FRESH),
+    ),
+    Row(
+        "DynamoDB refuses every save of an invocation",
+        "Puts the sealed tokens into S3; the next refresh puts them into the row and asks for no others.",
+        refuse_saves,
+        Observed(said=("refresh.sunk", "refresh.rescued")),
+        lasts=DUE,
+    ),
+    Row(
+        "DynamoDB and S3 refuse every save of an invocation",
+        "Tries until its time is up, writes the sealed token to the log, and later says that it was lost.",
+        refuse_both,
+        Observed(
+            ended=GONE, lost=LOST, heals=RECONNECT, said=("refresh.unsaved", "dead", "connection.needs_reauth"), shown=3
+        ),
+        lasts=DUE,
+    ),
+    Row(
+        "DynamoDB does not answer",
+        "Can't read what it would refresh, so it asks NinjaOne for nothing.",
+        refuse_dynamodb,
+        Observed(valid=BUSY, ended=BUSY, said=("sweep.failed",), beside=LATER),
+    ),
+    Row(
+        "KMS does not answer",
+        "Stops before it takes a lease: NinjaOne is not asked, the row is as it was.",
+        refuse_kms,
+        Observed(valid=BUSY, ended=NOT_YET, said=("message.failed",), beside=LATER),
+    ),
+    Row(
+        "KMS stops answering once NinjaOne was asked",
+        "Saves: the data keys were fetched before.",
+        refuse_kms_later,
+        Observed(valid=BUSY, ended=BUSY, beside=LATER),
+    ),
+    Row(
+        "The process is killed before NinjaOne is asked",
+        "The lease runs out, and the next refresh presents the same token.",
+        lambda stage: die(stage, "asked"),
+        Observed(),
+    ),
+    Row(
+        "The process is killed after NinjaOne replaced the token",
+        "Presents the old token when the lease is over; two dead verdicts later it says that the token was lost.",
+        lambda stage: die(stage, "answered"),
+        Observed(ended=GONE, lost=LOST, heals=RECONNECT, said=("dead", "connection.needs_reauth"), shown=3),
+    ),
+)

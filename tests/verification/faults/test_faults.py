@@ -1,0 +1,35 @@
+"""Every fault again, against what is expected and what the tables say."""
+
+import pytest
+
+from tests.verification.faults.matrix import Observed, Row, tell
+from tests.verification.faults.stage import Answer
+from tests.verification.faults.table import ROWS, committed, gets, line, short, tables
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.fault)
+def test_a_fault_goes_as_the_tables_say(row: Row) -> None:
+    seen = row.play()
+
+    assert seen == row.expected
+    assert line(row, seen) in committed("docs/faults.md").splitlines()
+    assert short(row, seen) in committed("README.md").splitlines()
+
+
+@pytest.mark.parametrize("page", ["docs/faults.md", "README.md"])
+def test_the_tables_hold_every_fault_and_nothing_else(page: str) -> None:
+    assert committed(page) == tables({row.fault: row.expected for row in ROWS})[page]
+
+
+def test_a_loss_is_never_called_nothing() -> None:
+    lost = [row.fault for row in ROWS if "needs_reauth" in row.expected.lost or "409" in row.expected.ended]
+
+    assert all(row.expected.lost != "nothing" for row in ROWS if row.fault in lost)
+    assert lost
+
+
+def test_what_a_caller_got_is_told_with_how_long_to_wait() -> None:
+    assert tell(Answer(503, "busy", 5), "held") == "503 `busy`, Retry-After 5"
+    assert tell(Answer(200, token="other"), "held") == "a fresh token"
+    assert gets(Observed(ended="409 `needs-reauth`")) == "the token it holds, then 409 `needs-reauth`"

@@ -1,0 +1,35 @@
+"""A customer who connects, and the backend that asks for it, over real HTTP."""
+
+import secrets
+from typing import Any
+
+from broker import oauth
+from broker.secret import Secret
+from local.product.backend import Backend
+from local.world import World
+from tests.support.person import ADA, agree
+
+
+def backend(world: World) -> Backend:
+    """Act as the product's backend."""
+    return Backend(world.api_url, world.credentials)
+
+
+def connect(
+    asked: Backend, tenant: str, *, region: str = "eu", email: str = ADA, connection: str | None = None
+) -> dict[str, Any]:
+    """Go all the way from the link to the tokens, and give the connection.
+
+    connection   one that exists, to connect again under its id
+    """
+    verifier = secrets.token_urlsafe(32)
+    wish = {
+        "end_user_id": "ana",
+        "tenant_name": "Acme",
+        "return_to": "main",
+        "binding_challenge": oauth.challenge(Secret(verifier)),
+    } | ({"connection": connection} if connection else {})
+    opened = asked.open_session(tenant, wish)
+    ticket = agree(opened["connect_url"], region=region, email=email)["ticket"]
+    proof = {"end_user_id": "ana", "ticket": ticket, "binding_verifier": verifier}
+    return asked.complete(tenant, opened["session_id"], proof)

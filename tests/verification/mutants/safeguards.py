@@ -1,0 +1,162 @@
+"""The safeguards, and how each is taken away: a small change of one attribute, undone afterwards."""
+
+import hmac
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+from unittest.mock import patch
+
+from broker import policy
+from broker.adapters.connections import Connections
+from broker.adapters.dynamo import Write
+from broker.adapters.epoch import Epoch
+from broker.adapters.seal import Spot
+from broker.flows import complete
+from broker.flows.refresh.connection import Renewal
+from broker.flows.refresh.context import Shift
+from broker.flows.refresh.failure import Settle
+from broker.flows.refresh.save import Keep
+from broker.model import Purpose, Seconds
+from broker.secret import Secret
+
+
+@dataclass(frozen=True)
+class Hunt:
+    """Where a missing safeguard is looked for.
+
+    scenario   of `tests.verification.simulation.anomalies`, played undisturbed and then with each fault of these kinds
+    """
+
+    scenario: str
+    rotation: str = "reuse_kills_family"
+    kinds: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One safeguard missing.
+
+    changes   owner, attribute, what stands there meanwhile
+    hunt      where it shows; None: only in seeds
+    trouble   what a seed must hold for the safeguard to matter; empty for any seed
+    """
+
+    name: str
+    changes: tuple[tuple[Any, str, Any], ...]
+    hunt: Hunt | None = None
+    trouble: str = ""
+
+    @contextmanager
+    def loose(self) -> Iterator[None]:
+        """Take the safeguard away for a while."""
+        made = [patch.object(owner, name, value) for owner, name, value in self.changes]
+        for each in made:
+            each.start()
+        try:
+            yield
+        finally:
+            for each in made:
+                each.stop()
+
+
+def _lease(self: Connections, seen: Any, *, attempt: str, now: Any, until: Any, ended: Any) -> Any:
+    """Take the lease whoever holds it."""
+    change = {"lease_until": until, "attempt": attempt, "tried_at": now}
+    return self._update(seen, Write.of("attribute_exists(#tenant)", set=change, add={"fence": 1}))
+
+
+def _overlooked(wanted: Callable[..., bool]) -> Callable[..., bool]:
+    """Overlook a lease that is read, and when the last one was taken."""
+
+    def is_wanted(self: Renewal, seen: Any, shift: Shift) -> bool:
+        return wanted(self, replace(seen, lease_until=None, tried_at=None), shift)
+
+    return is_wanted
+
+
+def _save(self: Connections, held: Any, change: Any, remove: tuple[str, ...]) -> Any:
+    """Store tokens whatever became of the row since it was leased."""
+    drop = ("lease_until", "attempt", "strikes", "struck_at", "doubt", *remove)
+    return self._update(held, Write.of("attribute_exists(#tenant)", set=change, remove=drop))
+
+
+def _ambiguous(self: Settle, held: Any, _outcome: Any, shift: Shift) -> None:
+    """Take an unclear end for a clear one: give the lease back, and come again at once."""
+    self.release(held, shift, retry_in=Seconds(0))
+
+
+def _dead(self: Settle, held: Any, shift: Shift) -> None:
+    """Strike without reading again, whatever became of the row since it was leased."""
+    strikes, soon = held.strikes + 1, shift.now() + policy.STRIKE_GAP
+    change = {"strikes": strikes, "struck_at": shift.now(), "refresh_at": soon}
+    if strikes >= policy.STRIKES:
+        change |= {"status": "needs_reauth", "reason": "revoked"}
+    blind = Write.of("attribute_exists(#tenant)", set=change, remove=("lease_until", "attempt"))
+    self._connections._update(held, blind)
+
+
+def _late_keys(seal: Callable[..., Any]) -> Callable[..., Any]:
+    """Fetch the data keys once the tokens are there, as if none had been fetched before."""
+
+    def sealed(self: Keep, held: Any, presented: Secret, tokens: Any, *, sent_at: Any, keys: Any) -> Any:
+        self._seal._sealing.clear()
+        late = (self._seal.key(Purpose.ACCESS), self._seal.key(Purpose.REFRESH))
+        return seal(self, held, presented, tokens, sent_at=sent_at, keys=late)
+
+    return sealed
+
+
+def _forgetful(seal: Callable[..., Any]) -> Callable[..., Any]:
+    """Store an answer as it is, also when it holds no refresh token."""
+
+    def sealed(self: Keep, held: Any, _presented: Secret, tokens: Any, **rest: Any) -> Any:
+        return seal(self, held, Secret("absent"), tokens, **rest)
+
+    return sealed
+
+
+class _Ungated(policy.Timing):
+    """Gates that always open."""
+
+    after_gate = whole = 0
+
+
+class _Brief(policy.Timing):
+    """A lease that ends while its holder lives."""
+
+    lease = Seconds(20)
+
+
+MUTANTS = (
+    Mutant(
+        "lease",
+        ((Connections, "lease", _lease), (Renewal, "is_wanted", _overlooked(Renewal.is_wanted))),
+        Hunt("ordered twice"),
+    ),
+    Mutant("fence", ((Connections, "save", _save),), Hunt("reconnect meanwhile", kinds=("slow",))),
+    Mutant("quarantine", ((Settle, "_ambiguous", _ambiguous),), Hunt("ordered again meanwhile", kinds=("late",))),
+    Mutant("rescue", ((Keep, "_sink", lambda *_: None),), Hunt("rescue")),
+    Mutant("look in the rescue store first", ((Renewal, "_adopt", lambda *_: False),), Hunt("rescue")),
+    Mutant("two strikes", ((policy, "STRIKES", 1),), Hunt("refresh", kinds=("spurious_dead_token",))),
+    Mutant("re-read", ((Settle, "_dead", _dead),), Hunt("reconnect at the last strike", kinds=("slow",))),
+    Mutant("deadline gate", ((policy, "Timing", _Ungated),), Hunt("slow day")),
+    Mutant("data key first", ((Keep, "seal", _late_keys(Keep.seal)),), Hunt("refresh", kinds=("refused",))),
+    Mutant(
+        "keep the old token if the answer has none",
+        ((Keep, "seal", _forgetful(Keep.seal)),),
+        Hunt("refresh", "static_omit_field"),
+    ),
+    Mutant("breaker", ((Shift, "resume_at", lambda *_: None),), Hunt("callers insist", kinds=("429_retry_after",))),
+    Mutant(
+        "lease longer than its holder lives",
+        ((policy, "Timing", _Brief),),
+        Hunt("ordered again meanwhile", kinds=("lost_response",)),
+    ),
+    Mutant(
+        "seal bound to its place", ((Spot, "bytes", lambda _self, purpose: purpose.value.encode()),), Hunt("refresh")
+    ),
+    Mutant("epoch", ((Epoch, "active", lambda _self: 1),), trouble="restore"),
+    Mutant("proof of the person", ((complete, "_proved", lambda *_: True),), trouble="fixation"),
+    Mutant("browser's cookie", ((hmac, "compare_digest", lambda *_: True),), trouble="reverse"),
+)

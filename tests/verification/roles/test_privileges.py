@@ -1,0 +1,32 @@
+"""The table in README.md is what the roles say."""
+
+from dataclasses import replace
+
+import pytest
+
+from local import privilege_table
+from local.privilege_table import BEGIN, END, ROOT, filled, table
+from tests.requirements import req
+from tests.verification.roles.stage import template
+
+
+@req("M01")
+def test_the_readme_shows_the_privileges_as_the_template_gives_them() -> None:
+    readme = (ROOT / "README.md").read_text()
+
+    assert filled(readme, template()) == readme, "run: python -m local.privilege_table"
+
+
+def test_another_role_is_another_table() -> None:
+    held = template()
+    token = held.functions["token"]
+    changed = replace(held, functions={**held.functions, "token": replace(token, statements=token.statements[1:])})
+
+    assert table(changed) != table(held)
+
+
+def test_a_text_without_its_marks_is_refused() -> None:
+    with pytest.raises(ValueError, match="no place"):
+        filled(BEGIN, template())
+
+    assert END in privilege_table.END

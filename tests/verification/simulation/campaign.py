@@ -1,0 +1,113 @@
+"""Many seeds: what they found, and whether everything that must happen did happen in some of them."""
+
+import gc
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+
+from tests.verification.simulation.swarm import CALLS, Run
+
+REPLAYED = 50  # every so many seeds one is run twice, to see the same trace
+SWEPT = 10  # seeds after which the memory is tidied
+CHUNK = 25  # seeds that a process works before it reports
+
+KILLED = [f"refresh: {call.partition(' ')[0]} {kind}" for call in CALLS for kind in ("killed_before", "killed_after")]
+
+MUST: dict[str, tuple[str, ...]] = {
+    "a rescued token adopted": ("said refresh.rescued",),
+    "a token sunk": ("said refresh.sunk",),
+    "a refresh met its own write": ("refresh met its own write",),
+    "the grace of an old token used": ("the grace of an old token used",),
+    "a strike cleared": ("strike cleared",),
+    "asked again after quarantine": ("asked again after quarantine",),
+    "given up as revoked": ("needs_reauth revoked",),
+    "given up as lost in rotation": ("needs_reauth lost_in_rotation",),
+    "an index that lagged": ("index lagged",),
+    "disconnected during a refresh": ("disconnect during a refresh",),
+    "a callback sent twice": ("callback twice",),
+    "something expired refused": ("lateness refused",),
+    "a client secret rotated": ("secret rotated",),
+    "the key disabled": ("key disabled",),
+    "a restored table left alone": ("said epoch.inactive",),
+    "an attacker's link refused (fixation)": ("fixation refused",),
+    "an attacker's account refused (reverse)": ("reverse refused",),
+    "a brake pulled": ("said brake.pulled",),
+    "killed while NinjaOne was asked": ("ninjaone.token killed_during",),
+    "a request carried out late": ("ninjaone.token late",),
+    "an answer lost": ("ninjaone.token lost_response",),
+    "a message delivered twice": ("message twice",),
+    "a tick missed": ("tick missed",),
+    "nonsense ordered": ("said order.unreadable",),
+    "connected again": ("reconnected",),
+    **{each: (each,) for each in KILLED},
+}
+
+
+@dataclass
+class Tally:
+    """What some seeds came to."""
+
+    seeds: int = 0
+    reached: Counter[str] = field(default_factory=Counter)
+    checks: Counter[str] = field(default_factory=Counter)
+    violations: list[tuple[int, str]] = field(default_factory=list)
+    steps: int = 0
+
+    def add(self, other: "Tally") -> None:
+        """Add what other seeds came to."""
+        self.seeds += other.seeds
+        self.reached += other.reached
+        self.checks += other.checks
+        self.violations += other.violations
+        self.steps += other.steps
+
+    @property
+    def unreached(self) -> list[str]:
+        """Name what must happen and did not."""
+        return [name for name, marks in MUST.items() if not self.count(marks)]
+
+    def count(self, marks: tuple[str, ...]) -> int:
+        """Say how often one of some things happened."""
+        return sum(self.reached[mark] for mark in marks)
+
+
+def one(seed: int) -> Tally:
+    """Run one seed; a crash of the world counts as a violation."""
+    try:
+        run = Run(seed).run()
+    except Exception as failure:  # noqa: BLE001 (whatever it is, it belongs to this seed)
+        return Tally(1, violations=[(seed, f"{type(failure).__name__}: {failure}")])
+    history = run.world.history
+    if run.world.rows.stale_reads:
+        history.reached["index lagged"] += 1
+    found = [(seed, each) for each in history.violations[:1]]
+    if seed % REPLAYED == 0:
+        history.checks["I21"] += 1
+        if Run(seed).run().world.scheduler.trace != run.world.scheduler.trace:
+            found.append((seed, "I21: the same seed ran differently"))
+    return Tally(1, history.reached, history.checks, found, run.world.scheduler.steps)
+
+
+def some(seeds: range) -> Tally:
+    """Run seeds one after the other."""
+    warnings.filterwarnings("ignore", message="This metric doesn't meet the requirements")
+    total = Tally()
+    gc.collect()
+    gc.freeze()  # what is imported lives for ever
+    gc.disable()
+    for number, seed in enumerate(seeds):
+        total.add(one(seed))
+        if number % SWEPT == 0:
+            gc.collect()  # a world is one big cycle
+    gc.enable()
+    return total
+
+
+def campaign(first: int, count: int, processes: int) -> Iterator[Tally]:
+    """Run seeds on several processes; yield what each chunk came to, in order."""
+    chunks = [range(at, min(at + CHUNK, first + count)) for at in range(first, first + count, CHUNK)]
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(some, chunks)

@@ -1,0 +1,426 @@
+"""What must hold in every run, whatever happens: I1 to I23, each a small function beside its definition.
+
+`check` is called with an event of the world; the invariants registered for it look at the facts and answer
+with a sentence when they are broken. P is NinjaOne; live(c) what it would accept; D(c) what is stored.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from broker import ninjaone, policy
+from broker.edge.pages import security_headers
+from tests.verification.simulation import gateway, secrecy
+from tests.verification.simulation.gateway import Answer
+from tests.verification.simulation.history import Exchange, Ref
+from tests.verification.simulation.values import Item
+
+if TYPE_CHECKING:
+    from tests.verification.simulation.people import Flow, Person
+    from tests.verification.simulation.world import Invocation, World
+
+Check = Callable[..., str | None]
+REGISTER: dict[str, list[tuple[str, Check]]] = {}
+HOSTS = frozenset(ninjaone.REGIONS.values())
+HOT = re.compile(r"con_[a-z2-7]{26}")
+LOGGED = 40  # entries of one connection that are held to the model
+LEASING = 25.0  # seconds that taking a lease lasts at most, tries and waits included
+BOUNDS = policy.Timing(180)
+SAVED = {("dynamodb", "update_item"), ("s3", "put_object")}
+
+
+def invariant(name: str, *events: str) -> Callable[[Check], Check]:
+    """Register a function for the events at which it is to hold."""
+
+    def register(holds: Check) -> Check:
+        for event in events:
+            REGISTER.setdefault(event, []).append((name, holds))
+        return holds
+
+    return register
+
+
+def check(world: "World", event: str, *facts: Any) -> None:
+    """Hold the world to every invariant of an event."""
+    for name, holds in REGISTER.get(event, ()):
+        world.history.checks[name] += 1
+        broken = holds(world, *facts)
+        if broken:
+            world.violate(f"{name}: {broken}")
+
+
+# Tokens
+
+
+@invariant("I1", "end", "final")
+def no_live_token_is_nowhere(world: "World", invocation: "Invocation | None" = None) -> str | None:
+    """live(c) ≠ ∅ ⇒ some live token is stored, in a living memory or on its way, or its loss was unavoidable.
+
+    Unavoidable: the answer was lost after P's commit; the process was killed holding it; every store refused.
+    """
+    if invocation is not None and invocation.function not in {"refresh", "complete", "disconnect"}:
+        return None  # no other function touches a refresh token
+    for ref, grant in world.history.grant_of.items():
+        live = world.oracle.live(grant)
+        if live and not live & world.oracle.stored(ref) and not _is_excused(world, grant):
+            row = world.rows.items.get(ref, {})
+            if row.get("status", {}).get("S") != "disconnected":
+                return f"the live token of {ref[1]} is nowhere"
+    return None
+
+
+def _is_excused(world: "World", grant: str) -> bool:
+    newest = world.oracle.chain(grant)[-1]
+    made = next((each for each in world.history.by_grant[grant] if each.created == newest), None)
+    if made is None or (world.restored_at is not None and world.restored_at + 200 > (made.executed or 0)):
+        return world.restored_at is not None
+    if world.history.lost(made) or made.process.running or made.process.dead:
+        return True
+    return world.history.refused[made.process] >= SAVED
+
+
+@invariant("I1", "send")
+def there_is_time_to_keep_what_comes(world: "World", exchange: Exchange) -> str | None:
+    """A refresh is sent only with time left to wait for its answer, to save it, and to sink it.
+
+    So the platform's timeout is no excuse for a token that is lost in a memory.
+    """
+    left = exchange.deadline - world.now()
+    needed = BOUNDS.after_gate - 1
+    return f"{exchange.process.name} asks with {left:.0f} s left" if exchange.is_refresh and left < needed else None
+
+
+@invariant("I2", "execute")
+def nothing_is_revoked_that_we_hold(world: "World", exchange: Exchange) -> str | None:
+    """P revokes family(c) for reuse ⇒ live(c) ∩ D(c) was ∅ at that instant."""
+    ref = world.history.ref_of.get(world.oracle.grant(exchange.presented))
+    if exchange.killed_family and ref and exchange.live_before & world.oracle.stored(ref):
+        return f"{ref[1]} was revoked for reuse with its live token stored"
+    return None
+
+
+@invariant("I3", "send")
+def the_newest_stored_token_is_presented(world: "World", exchange: Exchange) -> str | None:
+    """A request presenting Rᵢ is never sent while an Rⱼ, j > i, is stored."""
+    grant = world.oracle.grant(exchange.presented)
+    ref = world.history.ref_of.get(grant)
+    if not exchange.is_refresh or ref is None:
+        return None
+    mine = world.oracle.number(exchange.presented)
+    newer = [each for each in world.oracle.stored(ref) if each.startswith(grant) and world.oracle.number(each) > mine]
+    return f"{ref[1]} presents token {mine} with a newer one stored" if newer else None
+
+
+@invariant("I4", "row")
+def generations_only_grow(world: "World", key: Ref, old: Item | None, new: Item | None) -> str | None:
+    """A change of tokens raises `version`; an unchanged version has unchanged tokens; the chain never goes back."""
+    if not HOT.fullmatch(key[1]) or new is None or world.restoring:
+        return None
+    before, after = int((old or {}).get("version", {"N": "0"})["N"]), int(new["version"]["N"])
+    changed = old is not None and any(old.get(name) != new.get(name) for name in ("access", "refresh"))
+    forgotten = "refresh" not in new
+    if after < before or (changed and after == before and not forgotten):
+        return f"{key[1]} went from version {before} to {after}"
+    return _chain_goes_back(world, key, old, new)
+
+
+def _chain_goes_back(world: "World", key: Ref, old: Item | None, new: Item) -> str | None:
+    if old is None or "refresh" not in old or "refresh" not in new:
+        return None
+    earlier = world.oracle.sealed(key, old["refresh"]["B"], int(old["version"]["N"]))
+    later = world.oracle.in_row(key)
+    if earlier is None or later is None or world.oracle.grant(earlier) != world.oracle.grant(later):
+        return None
+    went_back = world.oracle.number(later) < world.oracle.number(earlier)
+    return f"{key[1]} stored an older token over a newer one" if went_back else None
+
+
+@invariant("I5", "row")
+def needs_reauth_is_true(world: "World", key: Ref, old: Item | None, new: Item | None) -> str | None:
+    """status → needs_reauth ⇒ live(c) ∩ D(c) = ∅, or a scope was withdrawn."""
+    if new is None or new.get("status") != {"S": "needs_reauth"} or new.get("reason") == {"S": "scope_withdrawn"}:
+        return None
+    if world.restoring or (old is not None and old.get("status") == new["status"]):
+        return None
+    world.history.reached[f"needs_reauth {new['reason']['S']}"] += 1
+    grant = world.history.grant_of.get(key, "")
+    return f"{key[1]} was given up alive" if world.oracle.live(grant) & world.oracle.stored(key) else None
+
+
+@invariant("I5b", "final")
+def death_is_noticed(world: "World") -> str | None:
+    """live(c) = ∅ since before the quiet time ⇒ the connection says so at its end."""
+    for ref, grant in world.history.grant_of.items():
+        row = world.rows.items.get(ref, {})
+        dead = not world.oracle.live(grant) and row.get("status") == {"S": "active"}
+        if dead and world.is_active_epoch(row):
+            return f"{ref[1]} is dead and calls itself active"
+    return None
+
+
+@invariant("I6", "send")
+def requests_of_one_connection_never_overlap(world: "World", exchange: Exchange) -> str | None:
+    """[send, answer or T_inflight] of two refreshes of one connection never overlap."""
+    if not exchange.is_refresh:
+        return None
+    others = [each for each in world.history.by_grant[world.oracle.grant(exchange.presented)] if each is not exchange]
+    if any(each.may_act_at(world.now()) for each in others):
+        return f"a second request {exchange.process.name} while an earlier one may still be carried out"
+    return None
+
+
+@invariant("I7", "vended")
+def a_vended_token_works(world: "World", ref: Ref, asked: float, answer: Answer | None) -> str | None:
+    """P accepts a vended token for as long as the answer says, a minute at most, less what clocks differ."""
+    body = gateway.json_body(answer)
+    if gateway.status(answer) != 200:
+        return None
+    grant = world.oracle.grant(body["access_token"])
+    if world.oracle.revoked(grant):
+        return None
+    token = world.ninjaone.state.access_tokens[body["access_token"]]
+    sure = min(60, body["expires_in"]) - 2 * world.skew - 2
+    if token.expires_at < world.now() + sure and not token.revoked:
+        return (
+            f"{ref[1]}: a token that ends {world.now() - token.expires_at:.0f} s ago, said to last {body['expires_in']}"
+        )
+    return None
+
+
+@invariant("I8", "vended")
+def a_tenant_gets_its_own_tokens(world: "World", ref: Ref, _asked: float, answer: Answer | None) -> str | None:
+    """Every token vended to tenant t was issued by P for a flow that t opened."""
+    if gateway.status(answer) != 200:
+        return None
+    flow = world.people.flow_of_grant.get(world.oracle.grant(gateway.json_body(answer)["access_token"]))
+    return None if flow and flow.owner.tenant == ref[0] else f"{ref} got a token of another flow"
+
+
+@invariant("I8", "completed")
+def one_person_walks_the_whole_way(world: "World", flow: "Flow", person: "Person", _asked: float) -> str | None:
+    """Who opened, who started, who came back and who completes are one."""
+    people = {flow.owner.name, flow.starter and flow.starter.name, flow.finisher and flow.finisher.name, person.name}
+    return f"{flow.session} was completed by {sorted(map(str, people))}" if len(people) > 1 else None
+
+
+@invariant("I9", "send")
+def a_code_is_sent_once(world: "World", exchange: Exchange) -> str | None:
+    """Each code is sent at most once, by `complete` only, to the host its flow went to; each flow sends one code."""
+    if not exchange.is_code:
+        return None
+    grant = world.oracle.grant(exchange.presented)
+    flow = world.people.flow_of_grant.get(grant)
+    world.history.codes[exchange.presented] += 1
+    if flow is not None:
+        world.history.codes[flow.session] += 1
+    if max(world.history.codes[exchange.presented], world.history.codes[flow.session if flow else ""]) > 1:
+        return "a code, or a second code of one flow, was sent"
+    home = world.ninjaone.state.grants[grant].tenant.host if grant else exchange.host
+    foreign = exchange.host != home or not exchange.process.name.startswith("complete")
+    return f"{exchange.process.name} sent a code to {exchange.host}" if foreign else None
+
+
+@invariant("I9", "returned")
+def a_state_is_redeemed_once(_world: "World", flow: "Flow", _person: "Person") -> str | None:
+    """Each start of a session leads home at most once."""
+    return f"{flow.session} came back twice" if flow.finisher is not None else None
+
+
+@invariant("I10", "final")
+def no_secret_is_written_down(world: "World") -> str | None:
+    """No secret, in any encoding, in a log line, figure, message, name, address, page or plain attribute."""
+    return secrecy.leak(world)
+
+
+@invariant("I11", "final")
+def a_moved_or_changed_seal_does_not_open(world: "World") -> str | None:
+    """A sealed value opens nowhere but where it was sealed; with any bit flipped it opens nowhere."""
+    return secrecy.moved_seal(world)
+
+
+@invariant("I12", "send")
+def only_ninjaone_is_called(_world: "World", exchange: Exchange) -> str | None:
+    """Every request goes to a known host by https, from a client of its own invocation; no redirect is followed."""
+    good = exchange.host in HOSTS and exchange.scheme == "https" and not exchange.stale
+    return None if good else f"{exchange.process.name} called {exchange.scheme}://{exchange.host}"
+
+
+@invariant("I13", "final")
+def what_can_heal_heals(world: "World") -> str | None:
+    """After the quiet time no lease is left, and what has a live stored token has a fresh access token,
+
+    or, given up while its token was dead, is tried again within a day.
+    """
+    now = world.now()
+    for ref, grant in world.history.grant_of.items():
+        row = world.rows.items.get(ref, {})
+        if int(row.get("lease_until", {"N": "0"})["N"]) > now + BOUNDS.skew:
+            return f"{ref[1]} is still leased"
+        alive = world.oracle.live(grant) & world.oracle.stored(ref) and world.is_active_epoch(row)
+        status, over = row.get("status", {}).get("S"), now - int(row.get("expires_at", {"N": "0"})["N"])
+        if alive and status == "active" and over >= 0:
+            return f"{ref[1]} has a live token, and its access token ended {over:.0f} s ago"
+        if alive and status == "needs_reauth" and int(row["refresh_at"]["N"]) > now + policy.PROBE_EVERY + 60:
+            return f"{ref[1]} has a live token, and nobody will try it"
+    return None
+
+
+@invariant("I14", "send")
+def what_is_fresh_is_left_alone(world: "World", exchange: Exchange) -> str | None:
+    """However often a trigger comes, a refresh is sent only when it is due, or when a caller needs a longer life.
+
+    Half of a token's life counts from the beginning of the order that got it, so that neighbours stay together. What
+    is in doubt is tried at once: by then it was due before, or an operator had it come back from a backup.
+    """
+    grant = world.oracle.grant(exchange.presented)
+    ref = world.history.ref_of.get(grant)
+    row = world.rows.items.get(ref, {}) if ref else {}
+    if not exchange.is_refresh or ref is None or row.get("status") != {"S": "active"} or "doubt" in row:
+        return None
+    life = int(row["expires_at"]["N"]) - int(row["sent_at"]["N"])
+    left = int(row["expires_at"]["N"]) - world.now()
+    got = [each for each in world.history.by_grant[grant] if each.delivered][-1:]
+    ordered = sum(each.sent - each.process.began for each in got)
+    wanted = max(life * 0.5 + ordered + 60, world.history.wanted[ref]) + 2 * world.skew + 2
+    return f"{ref[1]} was refreshed with {left:.0f} s of {life} left" if left > wanted else None
+
+
+@invariant("I15", "send")
+def ninjaone_is_not_hammered(world: "World", exchange: Exchange) -> str | None:
+    """One refresh request per connection and minute, but for a second one with a newer client secret.
+
+    The minute begins when the lease was first asked for. What NinjaOne surely did not see does not count.
+    """
+    if not exchange.is_refresh:
+        return None
+    earlier = [each for each in world.history.by_grant[world.oracle.grant(exchange.presented)] if each is not exchange]
+    seen = [each for each in earlier if each.kind not in {"unreachable", "killed_before"}]
+    if not seen or seen[-1].process is exchange.process:
+        return None
+    gap = exchange.sent - seen[-1].sent
+    return f"{exchange.process.name} asks again after {gap:.0f} s" if gap < 60 - LEASING - 2 * world.skew else None
+
+
+@invariant("I15", "send")
+def a_host_that_asks_for_patience_gets_it(world: "World", exchange: Exchange) -> str | None:
+    """After 429 with Retry-After nobody begins to refresh on that host before then, if the brake could be stored."""
+    if not exchange.is_refresh:
+        return None
+    margin = 2 * world.skew + 2
+    for told in world.history.told_to_wait:
+        stored = told.sent > (world.restored_at or 0)  # a backup holds older brakes
+        storable = stored and not world.history.refused[told.process] and told.process.ended is not None
+        begun_after = storable and exchange.process.began > (told.process.ended or 0)
+        if told.host == exchange.host and begun_after and told.waits_until - margin > world.now():
+            return f"{exchange.process.name} asks {told.waits_until - world.now():.0f} s before {told.host} wants it"
+    return None
+
+
+@invariant("I16", "send")
+def a_restored_table_is_inert(world: "World", exchange: Exchange) -> str | None:
+    """After a restore nothing of the new table is presented until the operator activates the epoch."""
+    begun_after = world.inactive_since is not None and exchange.process.began > world.inactive_since
+    inert = begun_after and exchange.is_refresh
+    return "a restored table was used before it was activated" if inert else None
+
+
+@invariant("I17", "row")
+def a_disconnected_row_stays_so(world: "World", key: Ref, _old: Item | None, new: Item | None) -> str | None:
+    """After an acknowledged disconnect no refresh has an effect."""
+    ended = world.history.disconnected.get(key)
+    if ended is None or new is None or world.restoring:
+        return None
+    revived = new.get("status") != {"S": "disconnected"} or "refresh" in new or "access" in new
+    return f"{key[1]} came back" if revived else None
+
+
+@invariant("I17", "vended")
+def a_disconnected_connection_vends_nothing(
+    world: "World", ref: Ref, asked: float, answer: Answer | None
+) -> str | None:
+    """After an acknowledged disconnect nothing is vended."""
+    after = asked >= world.history.disconnected.get(ref, float("inf"))
+    return f"{ref[1]} vended after its end" if after and gateway.status(answer) == 200 else None
+
+
+# Pages and answers
+
+
+@invariant("I18", "answered")
+def redirects_lead_where_they_may(
+    world: "World", function: str, _invocation: "Invocation", answer: Answer
+) -> str | None:
+    """Every Location is NinjaOne's authorize endpoint, a listed return address, or our own."""
+    place = gateway.location(answer)
+    parts = urlsplit(place)
+    own_path = place.startswith("/") and not place.startswith(("//", "/\\"))
+    ours = own_path or place.startswith((*world.config.return_urls.values(), world.config.connect_url + "/"))
+    theirs = parts.hostname in HOSTS and parts.path == "/ws/oauth/authorize" and parts.scheme == "https"
+    return None if not place or ours or theirs else f"{function} redirects to {parts.netloc}"
+
+
+@invariant("I19", "answered")
+def failure_is_closed(world: "World", function: str, invocation: "Invocation", answer: Answer) -> str | None:
+    """No 2xx on a private route whose authorizing read of DynamoDB did not succeed."""
+    if function not in {"token", "complete", "disconnect"} or gateway.status(answer) >= 300:
+        return None
+    read = ("dynamodb", "get_item") in world.history.answered[invocation]
+    return None if read else f"{function} answered {gateway.status(answer)} without having read the row"
+
+
+@invariant("I20", "started")
+def no_expired_link_starts(world: "World", flow: "Flow") -> str | None:
+    """An expired session is never started, deleted or not."""
+    late = world.now() > flow.opened + policy.SESSION_LIFE + _margin(world)
+    return f"{flow.session} was started after its end" if late else None
+
+
+@invariant("I20", "returned")
+def no_expired_flow_returns(world: "World", flow: "Flow", _person: "Person") -> str | None:
+    """An expired flow is never accepted."""
+    late = world.now() > flow.started + policy.FLOW_LIFE + _margin(world)
+    return f"{flow.session} came back after its end" if late else None
+
+
+@invariant("I20", "completed")
+def no_expired_code_completes(world: "World", flow: "Flow", _person: "Person", asked: float) -> str | None:
+    """A parked code that ended is never used."""
+    late = asked > flow.returned + policy.CODE_LIFE + _margin(world) and flow.accepted == 0
+    flow.accepted += 1
+    return f"{flow.session} was completed after its code ended" if late else None
+
+
+def _margin(world: "World") -> float:
+    return 2 * world.skew + 1.0 + 30.0  # the answer may travel as long as a function lives
+
+
+@invariant("I22", "answered")
+def every_answer_has_the_headers(
+    world: "World", function: str, _invocation: "Invocation", answer: Answer
+) -> str | None:
+    """Every answer, refusals too, carries the whole set of security headers."""
+    present = {name.lower() for name in answer["headers"]} if answer else set(security_headers())
+    missing = sorted({name.lower() for name in security_headers()} - present)
+    return f"{function} answered without {missing}" if missing else None
+
+
+OUTCOMES = ("renewed", "dead_verdict", "config", "throttled", "unavailable", "ambiguous", "not_sent")
+
+
+@invariant("I23", "final")
+def the_figures_add_up(world: "World") -> str | None:
+    """attempts = renewed + dead + config + throttled + unavailable + ambiguous + not sent."""
+    sums: Counter[str] = Counter()
+    for figures in world.history.figures:
+        for name in ("attempts", *OUTCOMES):
+            sums[name] += int(figures.get(name, [0])[0])
+    parts = sum(sums[name] for name in OUTCOMES)
+    return None if parts == sums["attempts"] else f"{sums['attempts']} attempts, {parts} outcomes"
+
+
+@invariant("model", "final")
+def every_log_is_a_run_of_the_model(world: "World") -> str | None:
+    """What each connection's refreshes did is a run of the protocol that was explored exhaustively."""
+    return world.trace.refused(LOGGED) or None

@@ -1,0 +1,72 @@
+"""Whatever single call fails, in whatever way, and whatever two calls fail: nothing that must hold is broken."""
+
+import gc
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.requirements import req
+from tests.verification.simulation.anomalies import (
+    ROTATIONS,
+    SCENARIOS,
+    TURNING,
+    Faults,
+    Scenario,
+    pairs,
+    played,
+    singles,
+)
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:This metric doesn't meet")]
+STRICTEST = "reuse_kills_family"
+ONE_CALL = frozenset({"vend fresh"})  # a second fault would find nothing to hit
+PLAYED = [(name, rotation) for name in SCENARIOS for rotation in (ROTATIONS if name in TURNING else (STRICTEST,))]
+PAIRED = [
+    pytest.param(*each, marks=[] if each[1] == STRICTEST else [pytest.mark.campaign])
+    for each in PLAYED
+    if each[0] not in ONE_CALL
+]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _unswept() -> Iterator[None]:
+    """Spare the collector what other tests left: it would look at all of it once in every few worlds."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+def violated(
+    name: str, rotation: str, choose: Callable[[Scenario, str], Iterator[Faults]]
+) -> tuple[int, list[tuple[Faults, list[str]]]]:
+    """Play a scenario with each choice of faults: how many there were, and which broke something."""
+    scenario, count, found = SCENARIOS[name], 0, []
+    for faults in choose(scenario, rotation):
+        count += 1
+        violations = played(scenario, rotation, faults).world.history.violations
+        if violations:
+            found.append((faults, violations))
+    return count, found
+
+
+@req("I03", "I06")
+@pytest.mark.parametrize(("name", "rotation"), PLAYED)
+def test_no_single_fault_breaks_anything(name: str, rotation: str) -> None:
+    count, found = violated(name, rotation, singles)
+
+    assert not found
+    assert count > 20
+
+
+@pytest.mark.parametrize(("name", "rotation"), PAIRED)
+def test_no_pair_of_faults_breaks_anything(name: str, rotation: str) -> None:
+    count, found = violated(name, rotation, pairs)
+
+    assert not found
+    assert count > 5
+
+
+@pytest.mark.parametrize("name", sorted(ONE_CALL))
+def test_what_makes_one_call_has_no_pairs(name: str) -> None:
+    assert list(pairs(SCENARIOS[name], STRICTEST)) == []

@@ -1,0 +1,61 @@
+"""Seeds of the simulation, and that the simulation itself can be relied on."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.requirements import req
+from tests.verification.simulation.campaign import MUST, Tally, some
+from tests.verification.simulation.swarm import Run
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:This metric doesn't meet")]
+PARTS, PART = 4, 60  # seeds in an ordinary run; `make simulate` runs thousands
+OFTEN = (
+    "a rescued token adopted", "a token sunk", "asked again after quarantine", "given up as revoked",
+    "given up as lost in rotation", "a brake pulled", "an answer lost", "a request carried out late",
+)  # fmt: skip
+
+
+@req("G01", "I02", "I03", "I06", "K04", "O03", "J08")
+@pytest.mark.parametrize("part", range(PARTS))
+def test_no_seed_breaks_anything(part: int) -> None:
+    total = some(range(part * PART, (part + 1) * PART))
+
+    assert not total.violations
+    assert [name for name in OFTEN if not total.count(MUST[name])] == []
+    assert len(total.checks) == 25  # I1 to I23, I5b, and the model
+
+
+def test_a_seed_runs_the_same_in_another_process() -> None:
+    """Whatever Python hashes strings with: a failure can be replayed."""
+    code = "from tests.verification.simulation.swarm import Run; print(Run(11).run().world.scheduler.trace)"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": "17"}
+
+    elsewhere = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+
+    assert elsewhere.stdout.strip() == Run(11).run().world.scheduler.trace
+
+
+def test_what_was_never_reached_is_named() -> None:
+    empty = Tally()
+
+    assert empty.unreached == list(MUST)
+
+
+def test_a_log_that_breaks_the_protocol_is_refused() -> None:
+    world = Run(3).world
+    ref = ("t0", "con_x")
+    lease = [("read", "found"), ("acquire", "won")]
+    for each in lease:
+        world.trace.entries[ref].append((world.trace.instant(), ("refresh-1", *each)))
+    assert not world.trace.refused(40)
+
+    for each in lease:
+        world.trace.entries[ref].append((world.trace.instant(), ("refresh-2", *each)))
+    world.trace.entries[ref].append((world.trace.instant(), ("refresh-1", "post", "sent")))
+
+    assert "refresh-2 may not acquire won" in world.trace.refused(40)
