@@ -44,13 +44,13 @@ kills: .venv/.locked      ## kill the refreshing process at random and count wha
 faults: .venv/.locked     ## play every fault and write the tables of what happens
 	@$(BIN)/python -m tests.verification.faults
 requirements: .venv/.locked  ## which test shows which requirement
-	$(BIN)/python -m tests.requirements
+	$(BIN)/python -m tools.requirements
 roles: .venv/.locked      ## take every part out of every role and see that it is missed
 	@$(BIN)/python -m tests.verification.roles
 fuzz: .venv/.locked       ## arbitrary bytes for every parser (MINUTES=n)
 	@$(BIN)/python -m tests.verification.fuzz --minutes $${MINUTES:-5}
 sbom: .venv/.locked       ## what is shipped, as CycloneDX
-	@$(BIN)/python -m tests.sbom
+	@$(BIN)/python -m tools.sbom
 bench: build              ## how long things take
 	$(BIN)/python -m tests.benchmarks.bench
 cost: .venv/.locked       ## what a month costs
@@ -61,11 +61,11 @@ build: .venv/.locked .venv-sam/.locked  ## what is deployed, in .aws-sam/build
 	python313=$$(requirements/interpreter 3.13 3.13 2>/dev/null) || true; \
 	PATH="$${python313:+$${python313%/*}:}$$PATH" PYTHON='$(CURDIR)/$(BIN)/python' $(SAM) build
 deployed: .venv/.locked   ## ask a deployed stack what only AWS can show (STACK=name)
-	@$(BIN)/python -m tests.deployed --stack $(STACK)
+	@$(BIN)/python -m tools.deployed --stack $(STACK)
 account: .venv/.locked    ## the AWS account that a deployment goes to
-	@$(BIN)/python .ci/account.py
+	@$(BIN)/python tools/account.py
 deploy: account build     ## to your AWS account, with questions (ENV=dev, GRADUAL=yes)
-	$(if $(GRADUAL),$(BIN)/python .ci/gradual.py .aws-sam/build/template.yaml)
+	$(if $(GRADUAL),$(BIN)/python tools/gradual.py .aws-sam/build/template.yaml)
 	SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam deploy --guided --config-env $(ENV)
 
 lock: requirements/*.in layers/libraries/requirements.in  ## resolve the requirement files again (needs uv)

@@ -15,7 +15,6 @@ from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Route
 
 from broker.edge import pages
 from tests.browser.conftest import PageAt, Picture
-from tests.requirements import req
 from tests.support.samples import (
     CHOICES,
     CONNECT,
@@ -25,6 +24,7 @@ from tests.support.samples import (
     connect_pages,
     notices,
 )
+from tools.requirements import req
 
 pytestmark = pytest.mark.browser
 

@@ -20,7 +20,7 @@ from schemathesis.checks import (
 
 from local.world import World
 from tests.contract.documents import FOLDER
-from tests.requirements import req
+from tools.requirements import req
 
 CHECKS = [
     not_a_server_error,

@@ -18,7 +18,7 @@ from broker.ninjaone import REGIONS
 from local.cloudformation.template import Template
 from ninjaone_connect import model
 from tests.contract.documents import Answer, Operation, document
-from tests.requirements import req
+from tools.requirements import req
 
 ROOT = Path(__file__).parents[2]
 BROKER = ROOT / "layers/broker/python/broker"

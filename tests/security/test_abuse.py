@@ -10,8 +10,8 @@ import pytest
 
 from local.browser import Visitor
 from local.world import World
-from tests.requirements import req
 from tests.support.outsider import Backend, Flow, slug
+from tools.requirements import req
 
 
 @req("G10", "P01")

@@ -13,9 +13,9 @@ import pytest
 from broker import ninjaone
 from local.browser import Visitor
 from local.world import World
-from tests.requirements import req
 from tests.security.exits import is_ninjaone
 from tests.support.outsider import Backend, Flow, query_of, row_of
+from tools.requirements import req
 
 OpenBrowser = Callable[[], Visitor]
 OURS = {"Sec-Fetch-Site": "same-origin"}

@@ -12,8 +12,8 @@ import pytest
 from local.browser import Visitor
 from local.world import World
 from ninjaone_emulator.seed import OPERATOR_APPS
-from tests.requirements import req
 from tests.support.outsider import ADA, RHONE, Backend, Flow, query_of, row_of, slug
+from tools.requirements import req
 
 OpenBrowser = Callable[[], Visitor]
 REFUSED = "This answer from NinjaOne can’t be used"

@@ -13,7 +13,7 @@ import pytest
 
 from broker.adapters.clock import entropy, random_secret
 from broker.edge import wiring
-from tests.requirements import req
+from tools.requirements import req
 
 ROOT = Path(__file__).parents[2]
 BROKER = ROOT / "layers/broker/python/broker"

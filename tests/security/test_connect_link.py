@@ -9,8 +9,8 @@ import pytest
 from local.browser import Visitor
 from local.world import World
 from ninjaone_emulator.faults import Fault
-from tests.requirements import req
 from tests.support.outsider import ADA, RHONE, Backend, Flow, query_of, row_of, slug
+from tools.requirements import req
 
 OpenBrowser = Callable[[], Visitor]
 

@@ -13,7 +13,7 @@ from broker.adapters import http, rows, seal
 from broker.adapters.client_secrets import KEPT
 from broker.flows import disconnect
 from broker.model import Hot, Profile, Session
-from tests.requirements import req
+from tools.requirements import req
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "SECURITY.md").read_text()

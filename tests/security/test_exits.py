@@ -10,10 +10,10 @@ import pytest
 from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.errors import BrokerError, Unforeseen
-from tests.requirements import req
 from tests.security.exits import HEADERS, faults
 from tests.verification.roles.stage import Stage, stage
 from tests.verification.simulation import gateway
+from tools.requirements import req
 
 CLOSED_POLICY = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; object-src 'none'"
 GOOD = {

@@ -13,8 +13,8 @@ import pytest
 from broker.flows.session import Look
 from local.browser import Visitor
 from local.world import World
-from tests.requirements import req
 from tests.support.outsider import Answers, Backend, Flow
+from tools.requirements import req
 
 EXECUTIONS = 12
 RESERVED = 8

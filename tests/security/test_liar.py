@@ -14,8 +14,8 @@ from werkzeug.wrappers import Request, Response
 from local.browser import Visitor
 from local.world import World
 from ninjaone_emulator.wsgi_server import serve
-from tests.requirements import req
 from tests.support.outsider import Answers, Backend, Flow, query_of, slug
+from tools.requirements import req
 
 OWN = {"client_id": "an-app-of-theirs", "client_secret": "a-secret-that-must-not-travel"}
 GOOD = {"access_token": "at-" + "a" * 40, "refresh_token": "rt-" + "r" * 40, "token_type": "Bearer", "expires_in": 3600,

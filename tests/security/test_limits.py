@@ -4,8 +4,8 @@ import pytest
 
 from broker.edge.rate_limit import CALLERS, PRINCIPAL, TENANT, Limits, Rate
 from broker.errors import TooManyRequests
-from tests.requirements import req
 from tests.support.surroundings import Clock
+from tools.requirements import req
 
 
 @pytest.fixture

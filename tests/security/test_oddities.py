@@ -12,9 +12,9 @@ import pytest
 
 from local.browser import Visitor
 from local.world import World
-from tests.requirements import req
 from tests.security.exits import header_faults
 from tests.support.outsider import Answers, Backend, Flow, query_of, row_of, slug
+from tools.requirements import req
 
 OURS = {"Sec-Fetch-Site": "same-origin"}
 

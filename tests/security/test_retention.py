@@ -1,8 +1,8 @@
 """What is forgotten, and when."""
 
 from local.world import World
-from tests.requirements import req
 from tests.support.outsider import Backend, Flow, slug
+from tools.requirements import req
 
 DAY = 86_400
 

@@ -8,8 +8,8 @@ import pytest
 
 from local.browser import Visitor
 from local.world import World
-from tests.requirements import req
 from tests.support.outsider import Backend, Flow, query_of, row_of, s256, slug
+from tools.requirements import req
 
 OpenBrowser = Callable[[], Visitor]
 MALLORY = {"tenant": "mallorys-tenant", "user": "mallory"}

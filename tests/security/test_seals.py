@@ -11,8 +11,8 @@ import pytest
 from local.browser import Visitor
 from local.world import World
 from ninjaone_emulator.seed import CUSTOMER_APPS
-from tests.requirements import req
 from tests.support.outsider import Answers, Backend, Flow, Json, query_of, slug
+from tools.requirements import req
 
 Key = dict[str, Json]
 Place = tuple[str, str]

@@ -17,9 +17,9 @@ from local.browser import Visitor
 from local.world import World
 from ninjaone_emulator.faults import KINDS, Fault
 from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS
-from tests.requirements import req
 from tests.security.traces import betrayed
 from tests.support.outsider import ADA, CONTINUE, Backend, Flow, query_of
+from tools.requirements import req
 
 CUSTOMER = dict(zip(("client_id", "client_secret"), CUSTOMER_APPS["eu"], strict=True))
 

@@ -9,9 +9,9 @@ from collections import Counter
 import pytest
 import yaml
 
-from tests.requirements import req
-from tests.sbom import DEVELOPED_WITH, ROOT, SHIPPED, locked, packages
-from tests.sbom.__main__ import bill, page
+from tools.requirements import req
+from tools.sbom import DEVELOPED_WITH, ROOT, SHIPPED, locked, packages
+from tools.sbom.__main__ import bill, page
 
 ASKED_FOR = {
     "aws-lambda-powertools": "formats log lines and metrics",
@@ -54,7 +54,7 @@ def test_every_package_is_one_version_with_its_hashes() -> None:
 
 @req("N03")
 def test_the_bill_of_materials_names_all_that_is_shipped() -> None:
-    command = [sys.executable, "-m", "tests.sbom"]
+    command = [sys.executable, "-m", "tools.sbom"]
     said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     written = json.loads(said)
     pins = {(name, version) for name, version, _ in locked(SHIPPED)}
@@ -80,7 +80,7 @@ def test_the_bill_of_materials_hangs_together() -> None:
 def test_the_page_of_licences_is_what_the_packages_say() -> None:
     written = (ROOT / "docs/licences.md").read_text()
 
-    assert written == page(packages()), "run: python -m tests.sbom --licences > docs/licences.md"
+    assert written == page(packages()), "run: python -m tools.sbom --licences > docs/licences.md"
 
 
 @req("N03")

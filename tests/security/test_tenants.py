@@ -11,9 +11,9 @@ import pytest
 from local.aws.gateway.sigv4 import Principal
 from local.browser import Visitor
 from local.world import World
-from tests.requirements import req
 from tests.security.conftest import SCOPED
 from tests.support.outsider import Answers, Backend, Flow, Json, query_of, s256, slug
+from tools.requirements import req
 
 MINE, THEIRS = "acme", "rival"
 

@@ -7,8 +7,8 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from tests.requirements import req
 from tests.security.traces import betrayed
+from tools.requirements import req
 
 SECRET = 'Geheim/+"ü=7890-abcdefghijklmnop'
 

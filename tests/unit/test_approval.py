@@ -18,9 +18,9 @@ from broker.errors import (
     UnknownConnection,
 )
 from broker.model import Binding, ConnectionId, Hot, Seconds, SessionId, Stage, Status, TenantId
-from tests.requirements import req
 from tests.support.journey import TENANT, Journey, ref
 from tests.support.surroundings import START, Clock, Lines, Network, Trouble
+from tools.requirements import req
 
 
 def arrived(journey: Journey) -> SessionId:

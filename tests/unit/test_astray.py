@@ -12,11 +12,11 @@ from broker.edge.wiring import Broker
 from broker.errors import BrokerError, SealBroken
 from broker.model import Hot, Seconds
 from local.aws.account import Aws
-from tests.requirements import req
 from tests.support.asked import CONTEXT, event
 from tests.support.journey import Journey, ref
 from tests.support.refreshing import Refreshing
 from tests.support.surroundings import Lines, Network
+from tools.requirements import req
 
 SOON = {"S": "soon"}
 

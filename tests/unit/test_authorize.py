@@ -27,9 +27,9 @@ from broker.model import Client, Place, Purpose, Session, SessionId, Stage, dige
 from broker.ninjaone import REGIONS
 from broker.secret import Secret
 from ninjaone_emulator import NinjaOne
-from tests.requirements import req
 from tests.support.journey import CONNECT_URL, EU, Journey
 from tests.support.surroundings import START, Clock, Lines, Network, Trouble
+from tools.requirements import req
 
 APP = Place("app", REGIONS["app"])
 FED = Place("fed", REGIONS["fed"])

@@ -11,9 +11,9 @@ from broker.edge.http import Request
 from broker.errors import InvalidRequest
 from broker.model import Client, Place, SessionId
 from broker.secret import Secret
-from tests.requirements import req
 from tests.support.asked import event
 from tests.support.journey import EU
+from tools.requirements import req
 
 SESSION = SessionId("ses_" + "a" * 26)
 ROUTE = "POST /connect/{session}/authorize"

@@ -12,10 +12,10 @@ from broker.model import Hot, Instant, Place, Seconds, Status
 from local.aws.account import Aws
 from ninjaone_emulator.faults import Fault
 from ninjaone_emulator.seed import OPERATOR_APPS
-from tests.requirements import req
 from tests.support.journey import Journey
 from tests.support.refreshing import Refreshing
 from tests.support.surroundings import START, Clock, Network, Trouble
+from tools.requirements import req
 
 APP = OPERATOR_APPS["eu"].client_id
 HOST = "eu.ninjarmm.com"

@@ -26,9 +26,9 @@ from broker.flows.callback import Home, Said
 from broker.model import Binding, Purpose, Session, Stage, digest
 from broker.secret import Secret
 from local.aws.account import Aws
-from tests.requirements import req
 from tests.support.journey import Journey, ticket
 from tests.support.surroundings import START, Clock, Lines, Network, Trouble
+from tools.requirements import req
 
 UNKNOWN = "ses_" + "a" * 26
 

@@ -11,8 +11,8 @@ from broker.errors import Busy, Misconfigured
 from broker.model import Client
 from broker.secret import Secret
 from local.aws.account import Aws
-from tests.requirements import req
 from tests.support.surroundings import Clock, Trouble, unreachable
+from tools.requirements import req
 
 
 @pytest.fixture

@@ -28,9 +28,9 @@ from broker.secret import Secret
 from local.aws.account import Aws
 from ninjaone_emulator import NinjaOne
 from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS
-from tests.requirements import req
 from tests.support.journey import CONNECT_URL, END_USER, EU, TENANT, VERIFIER, Journey, ref
 from tests.support.surroundings import START, Clock, Lines, Network, Trouble, unreachable
+from tools.requirements import req
 
 WRONG: dict[str, Any] = {
     "tenant": "globex",

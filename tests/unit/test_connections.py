@@ -16,10 +16,10 @@ from broker.secret import Secret
 from local.aws.account import Aws
 from ninjaone_emulator import NinjaOne
 from ninjaone_emulator.seed import CUSTOMER_APPS
-from tests.requirements import req
 from tests.support.journey import TENANT, Journey, ref
 from tests.support.refreshing import Refreshing
 from tests.support.surroundings import START, Clock, Lines, Network, Trouble
+from tools.requirements import req
 
 OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_secret), own=True)
 UNKNOWN = ConnectionId("con_" + "a" * 26)

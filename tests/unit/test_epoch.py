@@ -8,8 +8,8 @@ from broker.adapters.epoch import Epoch
 from broker.config import Config
 from broker.errors import Busy, Misconfigured
 from local.aws.account import Aws
-from tests.requirements import req
 from tests.support.surroundings import Clock, Trouble, unreachable
+from tools.requirements import req
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from broker import errors
 from broker.adapters.log import Level
 from broker.edge.problems import PROBLEM, problem, slug, turn
 from broker.errors import Broken, BrokerError, Declined, Fault, Gone, InvalidRequest, Later, NeedsReauth, Refused
-from tests.requirements import req
+from tools.requirements import req
 
 FAMILIES = (Refused, Gone, Declined, Later, Broken)
 

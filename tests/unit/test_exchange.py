@@ -18,9 +18,9 @@ from local.aws.account import Aws
 from ninjaone_emulator import NinjaOne
 from ninjaone_emulator.faults import Fault
 from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS
-from tests.requirements import req
 from tests.support.journey import Journey
 from tests.support.surroundings import Clock, Lines, Network, Trouble
+from tools.requirements import req
 
 APP = OPERATOR_APPS["eu"].client_id
 OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_secret), own=True)

@@ -17,10 +17,10 @@ from local.aws.account import Aws
 from ninjaone_emulator import NinjaOne
 from ninjaone_emulator.faults import Fault
 from ninjaone_emulator.seed import OPERATOR_APPS
-from tests.requirements import req
 from tests.support.journey import Journey, ref
 from tests.support.refreshing import Refreshing
 from tests.support.surroundings import Clock, Network, Trouble
+from tools.requirements import req
 
 APP = OPERATOR_APPS["eu"].client_id
 HOST = "eu.ninjarmm.com"

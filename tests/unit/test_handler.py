@@ -15,9 +15,9 @@ from broker.edge.http import Request, Response
 from broker.edge.wiring import Broker
 from broker.edge.worker import Context, messages, queue, read_order, schedule, stream
 from broker.errors import Busy, NoTokenYet, TooManyRequests, Unforeseen
-from tests.requirements import req
 from tests.support.asked import CALLER, CONTEXT, event
 from tests.support.surroundings import Lines
+from tools.requirements import req
 
 CANARY = "refresh_token=canary-0123456789"
 ROUTE = "GET /v1/tenants/{tenant}/things"

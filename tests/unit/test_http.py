@@ -7,8 +7,8 @@ import pytest
 
 from broker.edge.http import BODY_LIMIT, Request, Response, cookie
 from broker.secret import Secret
-from tests.requirements import req
 from tests.support.asked import CALLER, event
+from tools.requirements import req
 
 
 def read(**changes: Any) -> Request:

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from broker.adapters.log import Level, Log
-from tests.requirements import req
 from tests.support.surroundings import Clock, Lines
+from tools.requirements import req
 
 
 @pytest.fixture

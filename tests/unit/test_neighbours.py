@@ -11,10 +11,10 @@ import pytest
 from broker.model import Client, Hot
 from broker.secret import Secret
 from ninjaone_emulator.seed import CUSTOMER_APPS
-from tests.requirements import req
 from tests.support.journey import Journey
 from tests.support.refreshing import Refreshing
 from tests.support.surroundings import Clock, Network
+from tools.requirements import req
 
 OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_secret), own=True)
 NEIGHBOURS = 5

@@ -8,7 +8,7 @@ from broker import ninjaone
 from broker.model import Instant, Place
 from broker.ninjaone import Meaning, classify
 from broker.oauth import BODY_LIMIT, NoReply, NotSent, Reply
-from tests.requirements import req
+from tools.requirements import req
 
 SUFFIXES = ("rmmservice.com", "rmmservice.eu")
 SENT = Instant(1_800_000_000)

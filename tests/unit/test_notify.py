@@ -23,7 +23,7 @@ from broker.model import ConnectionId, Hot, Instant, Place, Profile, Reason, Ses
 from functions.notify.app import handler
 from local.aws.account import Aws
 from local.cloudformation.template import read
-from tests.requirements import req
+from tools.requirements import req
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = {path.stem: json.loads(path.read_text()) for path in (ROOT / "events/schemas").glob("*.json")}

@@ -8,7 +8,7 @@ from broker import oauth
 from broker.model import Client
 from broker.oauth import Authorized, Denied, Malformed
 from broker.secret import Secret
-from tests.requirements import req
+from tools.requirements import req
 
 CLIENT = Client("client-1", Secret("client secret"))
 

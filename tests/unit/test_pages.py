@@ -16,7 +16,6 @@ from jinja2 import UndefinedError
 from broker.edge import pages
 from broker.edge.pages import Choice, HostProblem, Notice, Page
 from broker.errors import Fault
-from tests.requirements import req
 from tests.support.samples import (
     BRANDED,
     CHOICES,
@@ -28,6 +27,7 @@ from tests.support.samples import (
     connect_pages,
     notices,
 )
+from tools.requirements import req
 
 VOID = {"meta", "input", "img"}
 EVERY_PAGE = connect_pages() | notices()

@@ -13,9 +13,9 @@ from broker.model import Client, ConnectionId, Hot, Organization, Place, Profile
 from broker.secret import Secret
 from ninjaone_emulator import NinjaOne, state
 from ninjaone_emulator.seed import CUSTOMER_APPS
-from tests.requirements import req
 from tests.support.journey import EU, RHONE, Journey, ref
 from tests.support.surroundings import Clock, Lines, Network, Trouble
+from tools.requirements import req
 
 APP = Place("app", "app.ninjarmm.com")
 OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_secret), own=True)

@@ -19,10 +19,10 @@ from broker.model import Binding, Client, ConnectionId, Hot, Instant, Place, Sta
 from broker.secret import Secret
 from local.aws.account import Aws
 from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS
-from tests.requirements import req
 from tests.support.journey import TENANT, Journey, ref
 from tests.support.refreshing import Refreshing
 from tests.support.surroundings import START, Clock, Lines, Network, Trouble, unreachable
+from tools.requirements import req
 
 OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_secret), own=True)
 NEW_SECRET = "a new secret"

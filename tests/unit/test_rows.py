@@ -5,8 +5,8 @@ from dataclasses import replace
 from broker.adapters import rows
 from broker.adapters.connections import SHOWN, VENDABLE
 from broker.model import ConnectionId, Hot, Instant, Place, Reason, Session, Status, TenantId
-from tests.requirements import req
 from tests.support.journey import Journey
+from tools.requirements import req
 
 WRAPPED = 184
 """Bytes of a data key of 256 bits, wrapped by AWS KMS under an encryption context."""

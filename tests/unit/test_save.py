@@ -19,10 +19,10 @@ from broker.secret import Secret
 from local.aws.account import Aws
 from ninjaone_emulator.faults import Fault
 from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS
-from tests.requirements import req
 from tests.support.journey import Journey, ref
 from tests.support.refreshing import Refreshing
 from tests.support.surroundings import Clock, Lines, Network, Trouble
+from tools.requirements import req
 
 DAY = 86_400
 APP = OPERATOR_APPS["eu"].client_id

@@ -19,8 +19,8 @@ from broker.errors import BrokerError, Busy, SealBroken
 from broker.model import ConnectionId, Purpose, SessionId, TenantId
 from broker.secret import Secret
 from local.aws.account import Aws
-from tests.requirements import req
 from tests.support.surroundings import Clock, Trouble, unreachable
+from tools.requirements import req
 
 VECTORS = json.loads((Path(__file__).parent / "seal.json").read_text(encoding="utf-8"))
 HERE = connection_spot(TenantId("acme"), ConnectionId("con_a"), 1)

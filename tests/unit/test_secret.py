@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pytest
 
 from broker.secret import Secret
-from tests.requirements import req
+from tools.requirements import req
 
 VALUE = "0f1e2d3c-opaque.token-value"
 

@@ -10,9 +10,9 @@ from broker.edge.wiring import Broker
 from broker.errors import Busy, ReturnNotListed, SessionExpired, SessionInHand, SessionSpent, UnknownSession
 from broker.model import Binding, Client, ConnectionId, Purpose, SessionId, Stage, digest
 from broker.secret import Secret
-from tests.requirements import req
 from tests.support.journey import EU, TENANT, Journey
 from tests.support.surroundings import START, Clock, Lines, Network, Trouble
+from tools.requirements import req
 
 OWN = Client("own-app", Secret("own secret"), own=True)
 UNKNOWN = SessionId("ses_" + "a" * 26)

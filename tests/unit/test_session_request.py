@@ -13,9 +13,9 @@ from broker.errors import InvalidRequest
 from broker.flows.session import Opening
 from broker.model import Binding, Client, Place
 from broker.secret import Secret
-from tests.requirements import req
 from tests.support.asked import request
 from tests.support.journey import EU, TENANT
+from tools.requirements import req
 
 LEAST: dict[str, Any] = {
     "end_user_id": "user-17",

@@ -12,9 +12,9 @@ from broker.errors import Busy
 from broker.flows import sweep as sweeping
 from broker.model import Hot, Instant
 from local.aws.account import Aws
-from tests.requirements import req
 from tests.support.journey import Journey, ref
 from tests.support.surroundings import START, Clock, Lines, Trouble
+from tools.requirements import req
 
 RESCUED = Rescued(b"a", b"r", Instant(0), frozenset(), Instant(0))
 

@@ -21,8 +21,8 @@ from broker.adapters.http import Web
 from broker.adapters.transport import system_transport
 from broker.model import Seconds
 from broker.oauth import Answer, NotSent, Reply
-from tests.requirements import req
 from tests.support.certificate import certified
+from tools.requirements import req
 
 ROOTS = Path(__file__).parents[2] / "layers/libraries/roots.py"
 SECRET = b"client_secret=a-secret-of-the-operator"

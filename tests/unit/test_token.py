@@ -14,9 +14,9 @@ from broker.flows.token import WAIT, Vended
 from broker.model import ConnectionId, Hot, Instant, Place, Purpose, Seconds, TenantId
 from local.aws.account import Aws
 from ninjaone_emulator import NinjaOne
-from tests.requirements import req
 from tests.support.journey import TENANT, Journey, ref
 from tests.support.surroundings import START, Clock, Lines, Network, Trouble
+from tools.requirements import req
 
 TTL = Seconds(300)
 

@@ -10,10 +10,10 @@ import pytest
 from broker.config import Config
 from broker.edge.wiring import Broker, Doors
 from tests.deployment.template.stack import source
-from tests.requirements import req
 from tests.support.asked import CONTEXT, event
 from tests.support.journey import Journey
 from tests.support.surroundings import Lines, Network
+from tools.requirements import req
 
 OLD, NEW = "7" * 64, "8" * 64
 PUBLIC = {

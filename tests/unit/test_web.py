@@ -14,8 +14,8 @@ from broker.adapters.http import CONNECT_TIMEOUT, USER_AGENT, Web
 from broker.adapters.transport import system_transport
 from broker.model import Seconds
 from broker.oauth import BODY_LIMIT, Answer, NoReply, NotSent, Reply
-from tests.requirements import req
 from tests.support.surroundings import Clock
+from tools.requirements import req
 
 URL = "https://eu.ninjarmm.com/ws/oauth/token"
 FORM = {"refresh_token": "a b&c", "client_secret": "s"}

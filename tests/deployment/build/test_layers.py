@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.requirements import req
+from tools.requirements import req
 
 ROOT = Path(__file__).parents[2]
 ARM64 = 183  # e_machine of an ELF file, AArch64

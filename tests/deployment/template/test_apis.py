@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.deployment.template.stack import deploy, source
-from tests.requirements import req
+from tools.requirements import req
 
 STACK = deploy()
 

@@ -9,7 +9,7 @@ import pytest
 
 from local.cloudformation.intrinsics import TemplateFault
 from tests.deployment.template.stack import ROOT, Stack, deploy, expanded, resolved, source
-from tests.requirements import req
+from tools.requirements import req
 
 CERTIFICATE = "arn:aws:acm:eu-west-1:123456789012:certificate/0f0f"
 OTHER_KEY = "arn:aws:kms:eu-west-1:210987654321:key/1a1a"

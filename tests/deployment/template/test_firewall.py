@@ -10,7 +10,7 @@ from broker.edge.browser import notice
 from broker.edge.pages import Notice, security_headers
 from broker.edge.wiring import Broker
 from tests.deployment.template.stack import ROOT, deploy, resolved, source
-from tests.requirements import req
+from tools.requirements import req
 
 ORIGIN = "0123456789.execute-api.eu-west-1.amazonaws.com"
 GIVEN = {

@@ -8,7 +8,7 @@ from broker import policy
 from broker.flows import token
 from broker.policy import Timing
 from tests.deployment.template.stack import ROOT, deploy, source
-from tests.requirements import req
+from tools.requirements import req
 
 STACK = deploy()
 FUNCTIONS = STACK.of("AWS::Lambda::Function")

@@ -9,7 +9,7 @@ import yaml
 
 from tests.deployment.template.stack import ROOT, Stack, deploy, expanded, resolved, source
 
-_spec = spec_from_file_location("gradual", ROOT / ".ci/gradual.py")
+_spec = spec_from_file_location("gradual", ROOT / "tools/gradual.py")
 assert _spec
 assert _spec.loader
 overlay: Any = module_from_spec(_spec)

@@ -17,8 +17,8 @@ TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULT
 
 
 def package() -> Any:
-    """Load .ci/package.py."""
-    spec = spec_from_file_location("package", ROOT / ".ci/package.py")
+    """Load tools/package.py."""
+    spec = spec_from_file_location("package", ROOT / "tools/package.py")
     assert spec
     assert spec.loader
     module = module_from_spec(spec)

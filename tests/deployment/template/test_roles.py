@@ -10,7 +10,7 @@ from typing import Any
 
 from broker.adapters import connections, rows
 from tests.deployment.template.stack import Stack, deploy
-from tests.requirements import req
+from tools.requirements import req
 
 WRITTEN = Path(__file__).with_name("roles.txt")
 STACK = deploy()

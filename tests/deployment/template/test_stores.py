@@ -10,8 +10,8 @@ from broker import policy
 from broker.adapters import rows
 from broker.adapters.rescue import PREFIX
 from tests.deployment.template.stack import deploy, source
-from tests.requirements import req
 from tests.unit.upgrade.samples import HOT, PROFILE, SESSION
+from tools.requirements import req
 
 STACK = deploy()
 KEPT = ["ConnectionsTable", "RescueBucket", "SealKey", "ClientSecrets"]

@@ -11,7 +11,7 @@ from broker import ninjaone
 from broker.model import Instant
 from broker.ninjaone import Meaning, classify
 from broker.oauth import Answer, NoReply, NotSent, Reply
-from tests.requirements import req
+from tools.requirements import req
 
 SENT = Instant(1_800_000_000)
 DEAD = {"invalid_grant", "invalid_token", "expired_token"}

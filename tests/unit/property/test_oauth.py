@@ -11,7 +11,7 @@ from broker import oauth
 from broker.model import Client
 from broker.oauth import Authorized, Denied, Malformed
 from broker.secret import Secret
-from tests.requirements import req
+from tools.requirements import req
 
 VISIBLE = "".join(map(chr, range(0x21, 0x7F)))
 STATES = st.text(string.ascii_letters + string.digits + "._-", min_size=1, max_size=128)

@@ -11,7 +11,7 @@ from broker.adapters.seal import Seal, Spot
 from broker.errors import BrokerError
 from broker.model import Purpose
 from broker.secret import Secret
-from tests.requirements import req
+from tools.requirements import req
 
 # Texts that try to run into each other: lengths, separators and digits as parts.
 PARTS = st.text("a0:/,\0\1é1", max_size=4) | st.text(max_size=8)

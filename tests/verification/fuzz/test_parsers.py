@@ -7,9 +7,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.requirements import req
 from tests.verification.fuzz.__main__ import CORPUS, mutated, shuffled
 from tests.verification.fuzz.targets import TARGETS
+from tools.requirements import req
 
 SEEDS = sorted(CORPUS.glob("*/*"))
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.requirements import req
 from tests.verification.roles.bounds import MAY, calls, done
 from tests.verification.roles.journeys import CHAPTERS
 from tests.verification.roles.removal import is_noticed, removals
 from tests.verification.roles.stage import Stage, stage
+from tools.requirements import req
 
 FUNCTIONS = sorted(CHAPTERS)
 WILD = {"/stream/*", "/rescue/*"}

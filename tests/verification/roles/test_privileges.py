@@ -6,8 +6,8 @@ import pytest
 
 from local import privilege_table
 from local.privilege_table import BEGIN, END, ROOT, filled, table
-from tests.requirements import req
 from tests.verification.roles.stage import template
+from tools.requirements import req
 
 
 @req("M01")

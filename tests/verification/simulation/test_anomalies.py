@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.requirements import req
 from tests.verification.simulation.anomalies import (
     ROTATIONS,
     SCENARIOS,
@@ -16,6 +15,7 @@ from tests.verification.simulation.anomalies import (
     played,
     singles,
 )
+from tools.requirements import req
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:This metric doesn't meet")]
 STRICTEST = "reuse_kills_family"

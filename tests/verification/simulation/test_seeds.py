@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from tests.requirements import req
 from tests.verification.simulation.campaign import MUST, Tally, some
 from tests.verification.simulation.swarm import Run
+from tools.requirements import req
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:This metric doesn't meet")]
 PARTS, PART = 4, 60  # seeds in an ordinary run; `make simulate` runs thousands

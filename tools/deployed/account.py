@@ -8,8 +8,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from ninjaone_connect_cli.deployment import Deployment
-from tests.deployed.reach import anybody
-from tests.requirements import req
+from tools.deployed.reach import anybody
+from tools.requirements import req
 
 APIS = {"ConnectApi": "connect", "BackendApi": "backend"}
 OPENS = {

@@ -1,6 +1,6 @@
 """The smoke tests are known to run: what needs no AWS against the local product, the rest against what AWS would say.
 
-That a deployed stack passes them, only a deployed stack shows: ``python -m tests.deployed --stack NAME``.
+That a deployed stack passes them, only a deployed stack shows: ``python -m tools.deployed --stack NAME``.
 """
 
 import inspect
@@ -25,9 +25,9 @@ from local.cli_handle import handle
 from local.cloudformation.template import Template
 from local.world import ROOT, World
 from ninjaone_connect_cli.deployment import Deployment
-from tests.deployed import account, way
-from tests.deployed.pretended import Json, Pretended
+from tests.deployment.deployed.simulated import Json, Pretended
 from tests.support.certificate import certified
+from tools.deployed import account, way
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def smoke(folder: Path) -> tuple[int, str, str]:
     """Run the command as its user does; give how it ended, its last line and all of it."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTEST_"))}
     ended = subprocess.run(
-        [sys.executable, "-m", "tests.deployed", "--local"], cwd=folder, capture_output=True, text=True, check=False,
+        [sys.executable, "-m", "tools.deployed", "--local"], cwd=folder, capture_output=True, text=True, check=False,
         env=kept | {"PYTHONPATH": f"{ROOT}"},
     )  # fmt: skip
     return ended.returncode, ended.stdout.strip().rpartition("\n")[2], ended.stdout + ended.stderr

@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from ninjaone_connect_cli.deployment import Deployment
-from tests.deployed.reach import anybody
-from tests.requirements import req
+from tools.deployed.reach import anybody
+from tools.requirements import req
 
 REFUSED = r"(?i)protocol|version|reset|handshake|eof"
 """How a host says that it does not speak what it was offered."""

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.requirements import Requirement, checklist, known, req, shown
-from tests.requirements.__main__ import ON_A_STACK, Record, report, result, rows
+from tools.requirements import Requirement, checklist, known, req, shown
+from tools.requirements.__main__ import ON_A_STACK, Record, report, result, rows
 
 ROOT = Path(__file__).parents[2]
 CHAPTERS = {"A": 16, "B": 7, "C": 14, "D": 8, "E": 3, "F": 15, "G": 11, "H": 13, "I": 6, "J": 10, "K": 5, "L": 7,

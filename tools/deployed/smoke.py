@@ -10,9 +10,9 @@ import pytest
 from botocore.credentials import Credentials
 
 from ninjaone_connect_cli.deployment import Deployment
-from tests.deployed.reach import OURS, TENANT, anybody, backend, query_of, slug
-from tests.requirements import req
 from tests.security.exits import header_faults
+from tools.deployed.reach import OURS, TENANT, anybody, backend, query_of, slug
+from tools.requirements import req
 
 VERIFIER = "smoke-test-" + "v" * 40
 UNKNOWN = "con_" + "a" * 26

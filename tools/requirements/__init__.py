@@ -1,4 +1,4 @@
-"""Requirements as tests: `req` marks a test with what it shows; `python -m tests.requirements` prints the table."""
+"""Requirements as tests: `req` marks a test with what it shows; `python -m tools.requirements` prints the table."""
 
 import tomllib
 from dataclasses import dataclass

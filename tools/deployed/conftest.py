@@ -3,7 +3,7 @@
 import pytest
 
 from ninjaone_connect_cli.deployment import Deployment
-from tests.deployed.reach import GIVEN
+from tools.deployed.reach import GIVEN
 
 
 @pytest.fixture(scope="session")

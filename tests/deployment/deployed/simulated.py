@@ -16,8 +16,8 @@ from local.cloudformation.arns import ACCOUNT, REGION
 from local.cloudformation.template import Template
 from local.iam import Allowed, decide
 from ninjaone_connect_cli.deployment import Deployment
-from tests.deployed.account import APIS
 from tests.deployment.template.stack import deploy
+from tools.deployed.account import APIS
 
 Json = dict[str, Any]
 Answer = Callable[[Json], Json]

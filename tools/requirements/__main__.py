@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.requirements import Requirement, checklist, shown
+from tools.requirements import Requirement, checklist, shown
 
-ON_A_STACK = ("tests/deployed/smoke.py", "tests/deployed/way.py", "tests/deployed/account.py")
+ON_A_STACK = ("tools/deployed/smoke.py", "tools/deployed/way.py", "tools/deployed/account.py")
 """What a deployed stack shows besides; such a test counts for nothing here."""
 
 

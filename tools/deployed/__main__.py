@@ -1,4 +1,4 @@
-"""Smoke tests of a deployed stack: ``python -m tests.deployed --stack NAME [--region R] [--profile P]``.
+"""Smoke tests of a deployed stack: ``python -m tools.deployed --stack NAME [--region R] [--profile P]``.
 
 ``--local`` tries those that need no AWS against what ``make run`` runs. A connect session is opened and left to expire;
 nothing is connected, and NinjaOne is shown one invented authorization code.
@@ -12,7 +12,7 @@ import pytest
 
 from ninjaone_connect_cli.deployment import on_aws, on_this_machine
 from ninjaone_connect_cli.trouble import Trouble
-from tests.deployed.reach import GIVEN
+from tools.deployed.reach import GIVEN
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -51,7 +51,7 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.deployed", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tools.deployed", description=__doc__)
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--stack", help="the name of the CloudFormation stack")
     which.add_argument("--local", action="store_true", help="what runs on this machine; call it from inside the clone")

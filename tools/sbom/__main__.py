@@ -1,4 +1,4 @@
-"""What is shipped, as CycloneDX 1.6 (``python -m tests.sbom``) or as a page of licences (``--licences``)."""
+"""What is shipped, as CycloneDX 1.6 (``python -m tools.sbom``) or as a page of licences (``--licences``)."""
 
 import json
 import re
@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from tests.sbom import ROOT, Package, packages
+from tools.sbom import ROOT, Package, packages
 
 PAGE = """# Licences
 
 What is shipped beside this project's own code (Apache-2.0): the libraries layer, locked in
 `layers/libraries/requirements.txt`. Lambda itself brings boto3 and botocore (Apache-2.0). Written by
-`python -m tests.sbom --licences`; a test compares it, and holds what only development needs to the same list.
+`python -m tools.sbom --licences`; a test compares it, and holds what only development needs to the same list.
 
 | library | licence |
 |---|---|
