@@ -83,7 +83,7 @@ clean:                    ## forget everything that was made here
 	@python=$$(requirements/interpreter) && "$$python" -m venv .venv
 	@echo 'Installing the locked packages into .venv (about a minute, once)'
 	@$(BIN)/python $(PIP_INSTALL) -r requirements/run.txt -r requirements/dev.txt
-	@printf '../../../../%s\n' layers/broker/python client/src cli/src emulator/src > \
+	@printf '../../../../%s\n' layers/broker/python clients/python/src cli/src emulator/src > \
 	    $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/broker.pth
 	@printf '#!/bin/sh\nexec "$${0%%/*}/python" -m ninjaone_connect_cli "$$@"\n' > $(BIN)/ninjaone-connect && chmod +x $(BIN)/ninjaone-connect
 	@touch $@

@@ -15,7 +15,7 @@ def versions() -> dict[str, str]:
     read = {
         "template.yaml": r"SemanticVersion: (\S+)",
         "cli/pyproject.toml": r'^version = "(.+)"',
-        "client/pyproject.toml": r'^version = "(.+)"',
+        "clients/python/pyproject.toml": r'^version = "(.+)"',
         "CHANGELOG.md": r"^## (\d+\.\d+\.\d+)",
     }
     found = {name: re.search(pattern, (ROOT / name).read_text(), re.MULTILINE) for name, pattern in read.items()}

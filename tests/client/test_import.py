@@ -17,7 +17,7 @@ print(*sorted(set(sys.modules) - before))
 def test_importing_the_client_imports_itself_and_a_little_of_the_standard_library() -> None:
     """Counted in modules, since a clock would tell of this machine: about a millisecond each."""
     command = [sys.executable, "-c", PROGRAM]
-    path = {"PYTHONPATH": str(ROOT / "client/src")}
+    path = {"PYTHONPATH": str(ROOT / "clients/python/src")}
     found = subprocess.run(command, env=path, capture_output=True, text=True, check=True).stdout.split()
 
     foreign = [name for name in found if not name.startswith("ninjaone_connect")]
@@ -27,4 +27,4 @@ def test_importing_the_client_imports_itself_and_a_little_of_the_standard_librar
 
 
 def test_the_client_says_that_it_is_typed() -> None:
-    assert (ROOT / "client/src/ninjaone_connect/py.typed").is_file()
+    assert (ROOT / "clients/python/src/ninjaone_connect/py.typed").is_file()

@@ -157,7 +157,7 @@ sso_role_name = Developer
 def said(home: Path, **environment: str) -> str:
     """What a program says on a machine with this home folder and nothing else."""
     clean = {"PATH": os.environ["PATH"], "HOME": str(home), "AWS_EC2_METADATA_DISABLED": "true"}
-    clean |= {"PYTHONPATH": str(ROOT / "client/src")} | environment
+    clean |= {"PYTHONPATH": str(ROOT / "clients/python/src")} | environment
     command = [sys.executable, "-c", PROGRAM]
     return subprocess.run(command, env=clean, capture_output=True, text=True, check=True).stdout
 

@@ -114,7 +114,7 @@ def test_the_calls_of_the_readme_get_the_answers_it_shows() -> None:
 
 
 def test_the_python_of_the_readme_is_what_the_clients_test_runs() -> None:
-    client = (ROOT / "client/README.md").read_text()
+    client = (ROOT / "clients/python/README.md").read_text()
 
     (shown,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert shown == re.findall(r"```python\n(.*?)```", client, re.DOTALL)[0]

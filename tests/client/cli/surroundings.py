@@ -77,7 +77,7 @@ class Cli:
 def bare_environment() -> dict[str, str]:
     """An environment with the code, and without anybody's AWS login."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "NINJAONE_"))}
-    places = ("layers/broker/python", "client/src", "cli/src")
+    places = ("layers/broker/python", "clients/python/src", "cli/src")
     return kept | {"PYTHONPATH": ":".join(str(ROOT / place) for place in places), "NO_COLOR": "1"}
 
 

@@ -44,7 +44,7 @@ def environment(world: World, **more: str) -> dict[str, str]:
     keys = world.credentials
     return {
         "PATH": os.environ["PATH"],
-        "PYTHONPATH": str(ROOT / "client/src"),
+        "PYTHONPATH": str(ROOT / "clients/python/src"),
         "BROKER": world.api_url,
         "NINJAONE": f"{world.ninjaone_url}/{{host}}",
         "RETURN_TO": "example",
