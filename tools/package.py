@@ -32,7 +32,7 @@ def main(tag: str) -> int:
     DIST.mkdir(exist_ok=True)
     with tarfile.open(DIST / f"ninjaone-connect-{version}.tar.gz", "w:gz") as archive:
         archive.add(ROOT / ".aws-sam/build", arcname=f"ninjaone-connect-{version}")
-        for optional in ("dashboard.yaml", "firewall.yaml"):
+        for optional in ("stacks/dashboard.yaml", "stacks/firewall.yaml"):
             archive.add(ROOT / optional, arcname=f"ninjaone-connect-{version}/{optional}")
     for package in ("client", "cli"):
         command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]

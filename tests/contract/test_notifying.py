@@ -1,4 +1,4 @@
-"""Events from the broker to a listener: through the stream, under the role, by the rule that docs/events.md gives."""
+"""Events from the broker to a listener: through the stream, under the role, by the rule that docs/reference/events.md gives."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from ninjaone_connect import Connect, new_verifier
 from tests.support.person import agree
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs/events.md").read_text()
+PAGE = (ROOT / "docs/reference/events.md").read_text()
 SCHEMAS = {path.stem: json.loads(path.read_text()) for path in (ROOT / "events/schemas").glob("*.json")}
 
 

@@ -158,7 +158,7 @@ def test_an_exchange_that_nobody_could_note_as_failed_is_spent_all_the_same(
 
 @pytest.mark.parametrize("scope", [None, "", "offline_access management monitoring", "monitoring management control"])
 def test_scopes_count_as_a_set_and_may_be_left_out(journey: Journey, network: Network, scope: str | None) -> None:
-    """docs/ninjaone.md §9 U12: the order differs, and whether offline_access is echoed is not known."""
+    """docs/understand/ninjaone.md §9 U12: the order differs, and whether offline_access is echoed is not known."""
     home = journey.home()
     granted(scope=scope)(journey.ninjaone, network)
 

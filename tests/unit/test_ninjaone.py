@@ -135,7 +135,7 @@ def reply(status: int, body: object = None, **headers: str) -> Reply:
     return Reply(status, {name.replace("_", "-"): value for name, value in headers.items()}, text)
 
 
-# docs/ninjaone.md §8, row by row: what came back → what it means, and the cause that is logged
+# docs/understand/ninjaone.md §8, row by row: what came back → what it means, and the cause that is logged
 OUTCOMES = [
     (NotSent("ConnectError"), Meaning.NOT_SENT, "ConnectError"),
     (NotSent("ConnectTimeout"), Meaning.NOT_SENT, "ConnectTimeout"),

@@ -130,8 +130,8 @@ def _what_to_do(error: Exception, stack: str, region: str | None) -> str:
         "ExpiredToken": "The AWS login ran out: log in again (`aws sso login`).",
         "UnauthorizedSSOTokenError": "The AWS login ran out: log in again (`aws sso login`).",
         "SSOTokenLoadError": "The AWS login ran out: log in again (`aws sso login`).",
-        "AccessDenied": "This identity may not look at the stack; see docs/operating.md, Who may operate it.",
-        "AccessDeniedException": "This identity may not look at the stack; see docs/operating.md, Who may operate it.",
+        "AccessDenied": "This identity may not look at the stack; see docs/operate/operating.md, Who may operate it.",
+        "AccessDeniedException": "This identity may not look at the stack; see docs/operate/operating.md, Who may operate it.",
     }
     return sentences.get(
         code, f"AWS does not answer as it should ({code}). Try again, or look at the AWS Health Dashboard."

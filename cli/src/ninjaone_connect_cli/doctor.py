@@ -38,7 +38,10 @@ def _looked(at: At, check: Check) -> list[Finding]:
         says = f"could not be looked at ({type(error).__name__})"
         return [
             Finding(
-                State.MEND, check.name, says, "See whether this identity may; docs/operating.md, Who may operate it."
+                State.MEND,
+                check.name,
+                says,
+                "See whether this identity may; docs/operate/operating.md, Who may operate it.",
             )
         ]
 

@@ -94,7 +94,7 @@ def _reached(address: str, region: str) -> Finding:
             f"Does the DNS name {host} point at the stack?",
         )
     if answer.headers.get("location", "").endswith("/way-around"):
-        todo = "Deploy with the digest of the secret that firewall.yaml was given as OriginVerify."
+        todo = "Deploy with the digest of the secret that stacks/firewall.yaml was given as OriginVerify."
         return bad(check, f"{address} is refused, though it was asked through the firewall", todo)
     if answer.status_code in {303, 400} and "content-security-policy" in answer.headers:
         return good(check, f"{address} answers")

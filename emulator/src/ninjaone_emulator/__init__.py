@@ -2,7 +2,7 @@
 
 `NinjaOne` is the whole of it without HTTP; `ninjaone_emulator.front` serves it; `seed` fills it.
 
-Each behaviour, its grade and its section of docs/ninjaone.md. P is NinjaOne's own, E its people's, L seen
+Each behaviour, its grade and its section of docs/understand/ninjaone.md. P is NinjaOne's own, E its people's, L seen
 live, C a client's word, I inferred, ? a guess behind a switch or in the tables of errors.py.
 
     behaviour                                                               grade  section

@@ -1,4 +1,4 @@
-"""What an administrator does in NinjaOne's own pages (docs/ninjaone.md §7, §9 U9)."""
+"""What an administrator does in NinjaOne's own pages (docs/understand/ninjaone.md §7, §9 U9)."""
 
 from collections.abc import Iterable, Mapping
 from typing import TypeVar

@@ -1,4 +1,4 @@
-"""The part of the public API that a broker needs, and its ways of saying no (docs/ninjaone.md §6, §8)."""
+"""The part of the public API that a broker needs, and its ways of saying no (docs/understand/ninjaone.md §6, §8)."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""The authorize endpoint, between leaving the product and coming back (docs/ninjaone.md §1, §7).
+"""The authorize endpoint, between leaving the product and coming back (docs/understand/ninjaone.md §1, §7).
 
 Order: is the app known here and interactive; who is there; is the redirect URI registered; is the rest of
 the request good; may the person consent; the consent page.

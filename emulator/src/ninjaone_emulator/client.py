@@ -1,4 +1,4 @@
-"""Which client app is speaking, and whether it may (docs/ninjaone.md §1, §8)."""
+"""Which client app is speaking, and whether it may (docs/understand/ninjaone.md §1, §8)."""
 
 import hmac
 from base64 import b64decode

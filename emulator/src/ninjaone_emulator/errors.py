@@ -1,4 +1,4 @@
-"""The bodies with which the token endpoint and the API say no; docs/ninjaone.md §8 grades each one.
+"""The bodies with which the token endpoint and the API say no; docs/understand/ninjaone.md §8 grades each one.
 
 A table, so that a captured answer replaces a guess in one place.
 """

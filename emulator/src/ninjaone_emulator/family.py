@@ -1,7 +1,7 @@
 """A grant and everything issued from it: which token is accepted, and what a refresh does to the chain.
 
 Whatever the rotation mode, at most one refresh token of a grant is the newest; with rotate_grace the one
-before it is accepted too, for a while (docs/ninjaone.md §3).
+before it is accepted too, for a while (docs/understand/ninjaone.md §3).
 """
 
 from ninjaone_emulator.state import REFRESH_LIFE, AccessToken, Grant, RefreshToken, State

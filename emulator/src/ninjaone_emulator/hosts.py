@@ -1,4 +1,4 @@
-"""The hosts NinjaOne answers on, and which of them are the same place (docs/ninjaone.md §2)."""
+"""The hosts NinjaOne answers on, and which of them are the same place (docs/understand/ninjaone.md §2)."""
 
 from dataclasses import dataclass
 

@@ -112,7 +112,7 @@ def failure(status: int, incident: str) -> Reply:
 def nginx_page(status: int, *, title: str = "", text: str = "") -> Reply:
     """Answer as the proxy in front of NinjaOne does: HTML, whatever was asked for.
 
-    Source   docs/ninjaone.md §8: the 404 is 146 bytes of text/html
+    Source   docs/understand/ninjaone.md §8: the 404 is 146 bytes of text/html
     """
     title = title or f"{status} {HTTPStatus(status).phrase}"
     lines = (

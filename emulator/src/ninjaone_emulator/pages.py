@@ -32,7 +32,7 @@ def sign_in(base: str, people: Iterable[Person], *, return_to: str, fault: str =
 
 
 def consent(action: str, app: ClientApp, person: Person, *, scope: tuple[str, ...], sign_out: str) -> Reply:
-    """Ask whether the app may do what it asks for (docs/ninjaone.md §7)."""
+    """Ask whether the app may do what it asks for (docs/understand/ninjaone.md §7)."""
     permissions = [PERMISSIONS[each] for each in sorted(scope)]
     page = render("consent.html", action=action, app=app, person=person, permissions=permissions, sign_out=sign_out)
     return html(200, page)

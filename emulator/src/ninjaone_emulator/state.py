@@ -184,7 +184,7 @@ class State:
         return str(UUID(bytes=self._entropy(16), version=4))
 
     def incident(self) -> str:
-        """Make the id that NinjaOne's support asks for (docs/ninjaone.md §8)."""
+        """Make the id that NinjaOne's support asks for (docs/understand/ninjaone.md §8)."""
         letters = "".join(chr(65 + byte % 26) for byte in self._entropy(8))
         return f"WEB_MGMT_SERVICE-{self._entropy(16).hex()}-{int(self.now())}-{letters}"
 

@@ -13,7 +13,7 @@ Survival = Literal["grants_survive", "grants_die"]
 def about(section: str, says: str, *, most: int = 0) -> dict[str, Any]:
     """Describe one switch.
 
-    section   of docs/ninjaone.md
+    section   of docs/understand/ninjaone.md
     most      the largest allowed number; 0 for what is not a number
     """
     return {"section": section, "says": says, "most": most}

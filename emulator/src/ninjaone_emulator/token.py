@@ -1,4 +1,4 @@
-"""The token and revocation endpoints (docs/ninjaone.md §1, §3, §4, §8)."""
+"""The token and revocation endpoints (docs/understand/ninjaone.md §1, §3, §4, §8)."""
 
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Draw docs/refreshes-per-minute.png: ``python -m tests.benchmarks.bench.picture``; takes half a minute."""
+"""Draw docs/understand/refreshes-per-minute.png: ``python -m tests.benchmarks.bench.picture``; takes half a minute."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ import matplotlib as mpl
 
 from tests.benchmarks.bench.schedule import DOWN, HOURS, SETTLED, day
 
-PICTURE = Path(__file__).parents[2] / "docs/refreshes-per-minute.png"
+PICTURE = Path(__file__).parents[2] / "docs/understand/refreshes-per-minute.png"
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""firewall.yaml: what people send passes it unchanged, is written nowhere, and nobody comes around it."""
+"""stacks/firewall.yaml: what people send passes it unchanged, is written nowhere, and nobody comes around it."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ GIVEN = {
     "CertificateArn": "arn:aws:acm:us-east-1:123456789012:certificate/0f0f",
     "OriginSecret": "ninjaone-connect-origin-1",
 }
-STACK = resolved(source("firewall.yaml"), GIVEN)
+STACK = resolved(source("stacks/firewall.yaml"), GIVEN)
 DISTRIBUTION: Mapping[str, Any] = STACK.the("Distribution")["DistributionConfig"]
 BEHAVIOUR: Mapping[str, Any] = DISTRIBUTION["DefaultCacheBehavior"]
 FIREWALL = STACK.the("Firewall")
@@ -86,7 +86,7 @@ def test_the_header_is_read_from_a_secret_and_is_no_parameter() -> None:
 def test_the_command_in_the_outputs_gives_every_parameter_that_has_no_default() -> None:
     command = deploy().outputs["Firewall"]
     given = dict(pair.split("=") for pair in command.partition("--parameter-overrides ")[2].split())
-    declared = source("firewall.yaml")["Parameters"]
+    declared = source("stacks/firewall.yaml")["Parameters"]
 
     assert given.keys() == {name for name, each in declared.items() if "Default" not in each}
     assert given["Origin"] == "<ConnectApi>.execute-api.eu-west-1.amazonaws.com"
@@ -99,7 +99,7 @@ def test_the_command_in_the_outputs_gives_every_parameter_that_has_no_default() 
     [("Origin", "https://x.example"), ("CertificateArn", "arn:aws:acm:eu-west-1:1:certificate/x"), ("Domain", "x")],
 )
 def test_what_can_t_work_is_refused_before_anything_is_made(name: str, value: str) -> None:
-    assert not re.fullmatch(source("firewall.yaml")["Parameters"][name]["AllowedPattern"], value)
+    assert not re.fullmatch(source("stacks/firewall.yaml")["Parameters"][name]["AllowedPattern"], value)
 
 
 # What is written down ------------------------------------------------------------------------------------------------
@@ -225,8 +225,8 @@ def test_every_name_that_a_second_firewall_would_want_as_well_has_its_stack_s_na
 
 
 def test_the_guide_has_its_steps() -> None:
-    guide = (ROOT / "docs/operating.md").read_text(encoding="utf-8")
+    guide = (ROOT / "docs/operate/operating.md").read_text(encoding="utf-8")
     section = guide.partition("\n## A firewall in front\n")[2].partition("\n## ")[0]
 
-    for named in ("OriginVerify", "OriginSecret", "firewall.yaml", "us-east-1", "DomainTarget", "doctor"):
+    for named in ("OriginVerify", "OriginSecret", "stacks/firewall.yaml", "us-east-1", "DomainTarget", "doctor"):
         assert named in section, named

@@ -12,7 +12,7 @@ from ninjaone_connect_cli.app import cli
 from tests.deployment.template.stack import ROOT, deploy, source
 
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
-GUIDE = (ROOT / "docs/operating.md").read_text(encoding="utf-8")
+GUIDE = (ROOT / "docs/operate/operating.md").read_text(encoding="utf-8")
 TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 

@@ -15,8 +15,8 @@ from tests.deployment.template.stack import ROOT, deploy
 
 STACK = deploy()
 ALARMS = STACK.of("AWS::CloudWatch::Alarm")
-GUIDE = (ROOT / "docs/operating.md").read_text(encoding="utf-8")
-POINTER = "docs/operating.md, When an alarm rings: "
+GUIDE = (ROOT / "docs/operate/operating.md").read_text(encoding="utf-8")
+POINTER = "docs/operate/operating.md, When an alarm rings: "
 
 UNWATCHED = {
     "ordered": "how much there is to do; its silence is watched, and the dashboard shows it",
@@ -138,7 +138,7 @@ def test_every_function_s_failures_are_watched_by_one_alarm() -> None:
 
 # The dashboard -------------------------------------------------------------------------------------------------------
 
-DASHBOARD = load((ROOT / "dashboard.yaml").read_text(encoding="utf-8"))
+DASHBOARD = load((ROOT / "stacks/dashboard.yaml").read_text(encoding="utf-8"))
 
 
 def widgets() -> list[dict[str, Any]]:

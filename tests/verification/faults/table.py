@@ -1,4 +1,4 @@
-"""The tables: all that was seen in docs/faults.md, the short of it in the README."""
+"""The tables: all that was seen in docs/understand/faults.md, the short of it in the README."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -57,7 +57,7 @@ def tables(seen: Mapping[str, Observed]) -> dict[str, str]:
         for title, rows in GROUPS.items()
     )
     brief = "\n".join((*_head(SHORT), *(short(row, seen[row.fault]) for row in ROWS)))
-    return {"docs/faults.md": whole, "README.md": brief}
+    return {"docs/understand/faults.md": whole, "README.md": brief}
 
 
 def _head(columns: Iterable[str]) -> tuple[str, str]:

@@ -13,11 +13,11 @@ def test_a_fault_goes_as_the_tables_say(row: Row) -> None:
     seen = row.play()
 
     assert seen == row.expected
-    assert line(row, seen) in committed("docs/faults.md").splitlines()
+    assert line(row, seen) in committed("docs/understand/faults.md").splitlines()
     assert short(row, seen) in committed("README.md").splitlines()
 
 
-@pytest.mark.parametrize("page", ["docs/faults.md", "README.md"])
+@pytest.mark.parametrize("page", ["docs/understand/faults.md", "README.md"])
 def test_the_tables_hold_every_fault_and_nothing_else(page: str) -> None:
     assert committed(page) == tables({row.fault: row.expected for row in ROWS})[page]
 

@@ -16,7 +16,7 @@ PATH: tuple[Step, ...] = (
 
 
 class Rules(NamedTuple):
-    """One protocol. The defaults are the one of docs/refresh.md.
+    """One protocol. The defaults are the one of docs/understand/refresh.md.
 
     path             the steps up to the save, in order
     owns_lease       the lease is won by comparing version and fence, and given back by its owner only

@@ -36,7 +36,7 @@ BrokerError
 │   └── Busy                    AWS refuses for now, or another call is at work on the same thing
 └── Broken              the operator
     ├── Misconfigured           a setting, a secret or a client app is missing or wrong
-    ├── ProviderSurprise        NinjaOne answered outside RFC 6749 and outside docs/ninjaone.md
+    ├── ProviderSurprise        NinjaOne answered outside RFC 6749 and outside docs/understand/ninjaone.md
     ├── SealBroken              a sealed value does not open
     └── Unforeseen              a bug
 
@@ -309,7 +309,7 @@ class Misconfigured(Broken):
 
 
 class ProviderSurprise(Broken):
-    """NinjaOne answered outside RFC 6749 and outside docs/ninjaone.md."""
+    """NinjaOne answered outside RFC 6749 and outside docs/understand/ninjaone.md."""
 
     detail = "NinjaOne answered in a way this version does not know."
 

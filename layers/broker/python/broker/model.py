@@ -241,6 +241,6 @@ class Session:
     def redirect_uri(self, region: str) -> str:
         """The redirect URI to register at NinjaOne, to the letter: a different one for each region.
 
-        Source   RFC 9700 §4.4.2 (mix-up), docs/ninjaone.md §7 (exact match)
+        Source   RFC 9700 §4.4.2 (mix-up), docs/understand/ninjaone.md §7 (exact match)
         """
         return f"{self.connect_url}/callback/{region}"

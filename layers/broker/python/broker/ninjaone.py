@@ -1,4 +1,4 @@
-"""NinjaOne as it is: hosts, endpoints, scopes, and what its answers mean. Evidence: docs/ninjaone.md."""
+"""NinjaOne as it is: hosts, endpoints, scopes, and what its answers mean. Evidence: docs/understand/ninjaone.md."""
 
 import re
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ REGIONS: Mapping[str, str] = {
     "jp": "jp.ninjarmm.com",
     "fed": "fed.ninjarmm.com",
 }
-"""Region key → host. Source   docs/ninjaone.md §2"""
+"""Region key → host. Source   docs/understand/ninjaone.md §2"""
 
 REGION_NAMES: Mapping[str, str] = {
     "app": "North America",
@@ -35,13 +35,13 @@ BRANDED = "branded"
 
 SCOPES = ("monitoring", "management", "control")
 OFFLINE_ACCESS = "offline_access"
-"""Without it NinjaOne gives no refresh token. Source   docs/ninjaone.md §4"""
+"""Without it NinjaOne gives no refresh token. Source   docs/understand/ninjaone.md §4"""
 
 DEFAULT_LIFETIME = Seconds(3600)
 SHORTEST_LIFETIME, LONGEST_LIFETIME = Seconds(60), Seconds(86_400)
 
 _DEAD = frozenset({"invalid_grant", "invalid_token", "expired_token"})
-"""NinjaOne says ``invalid_token`` where RFC 6749 §5.2 says ``invalid_grant``. Source   docs/ninjaone.md §8"""
+"""NinjaOne says ``invalid_token`` where RFC 6749 §5.2 says ``invalid_grant``. Source   docs/understand/ninjaone.md §8"""
 
 _CONFIG = frozenset(
     {"invalid_client", "unauthorized_client", "invalid_scope", "invalid_request", "unsupported_grant_type"}
@@ -77,22 +77,22 @@ def host(name: str, suffixes: tuple[str, ...]) -> Place | None:
 
 
 def authorize_endpoint(place: Place) -> str:
-    """Source   docs/ninjaone.md §1"""
+    """Source   docs/understand/ninjaone.md §1"""
     return f"https://{place.host}/ws/oauth/authorize"
 
 
 def token_endpoint(place: Place) -> str:
-    """Source   docs/ninjaone.md §1"""
+    """Source   docs/understand/ninjaone.md §1"""
     return f"https://{place.host}/ws/oauth/token"
 
 
 def revocation_endpoint(place: Place) -> str:
-    """Source   docs/ninjaone.md §1"""
+    """Source   docs/understand/ninjaone.md §1"""
     return f"https://{place.host}/ws/oauth/revoke"
 
 
 def issuer(place: Place) -> str:
-    """NinjaOne's issuer ends with a slash. Source   docs/ninjaone.md §1"""
+    """NinjaOne's issuer ends with a slash. Source   docs/understand/ninjaone.md §1"""
     return f"https://{place.host}/"
 
 
@@ -142,7 +142,7 @@ class Outcome:
 def classify(answer: oauth.Answer, sent_at: Instant) -> Outcome:
     """Say what an answer means. Total: every answer has exactly one meaning.
 
-    Only 400 or 401 with a JSON ``error`` of the three names is DEAD. Source   docs/ninjaone.md §8, RFC 6749 §5.2
+    Only 400 or 401 with a JSON ``error`` of the three names is DEAD. Source   docs/understand/ninjaone.md §8, RFC 6749 §5.2
     """
     if isinstance(answer, oauth.NotSent):
         return Outcome(Meaning.NOT_SENT, answer.cause)
@@ -168,7 +168,7 @@ def _success(reply: oauth.Reply, sent_at: Instant) -> Outcome:
 
 
 def _tokens(body: Mapping[str, object], sent_at: Instant) -> Tokens | None:
-    """Source   RFC 6749 §3.3, §5.1; ``expires_in`` may be absent (docs/ninjaone.md §9 U22)"""
+    """Source   RFC 6749 §3.3, §5.1; ``expires_in`` may be absent (docs/understand/ninjaone.md §9 U22)"""
     access, kind = _token(body.get("access_token")), body.get("token_type")
     if access is None or not isinstance(kind, str) or kind.lower() != "bearer":
         return None

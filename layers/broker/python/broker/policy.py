@@ -10,7 +10,7 @@ from broker.model import ConnectionId, Instant, Reason, Seconds
 SESSION_LIFE = Seconds(1800)
 FLOW_LIFE = Seconds(600)
 CODE_LIFE = Seconds(45)
-"""NinjaOne's authorization codes live about 60 s (docs/ninjaone.md §1)."""
+"""NinjaOne's authorization codes live about 60 s (docs/understand/ninjaone.md §1)."""
 EXCHANGE_TIMEOUT = Seconds(12)
 """API Gateway cuts an answer off at 30 s; the exchange and the look at the organizations must fit."""
 LOOK_TIMEOUT = Seconds(3)
@@ -42,7 +42,7 @@ AWS_ATTEMPTS, AWS_CONNECT, AWS_READ, AWS_PAUSES = 3, 2, 5, 1 + 2
 AWS_CALL = Seconds(AWS_ATTEMPTS * (AWS_CONNECT + AWS_READ) + AWS_PAUSES)
 """The longest that one call lasts when AWS hangs."""
 
-# Consent (docs/ninjaone.md §3, §9 U2)
+# Consent (docs/understand/ninjaone.md §3, §9 U2)
 DAY = Seconds(86_400)
 CONSENT_LIFE = Seconds(30 * DAY)
 CONSENT_WARN, CONSENT_DAILY = Seconds(21 * DAY), Seconds(25 * DAY)

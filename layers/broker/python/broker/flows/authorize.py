@@ -160,7 +160,7 @@ class Depart:
     def _check(self, session: Session, place: Place) -> HostCheck:
         """Ask as a browser without a session would: NinjaOne answers 404 to a client app it does not know.
 
-        Source   docs/ninjaone.md §1: no secret is sent and nothing changes there
+        Source   docs/understand/ninjaone.md §1: no secret is sent and nothing changes there
         """
         with self._web() as web:
             probe = self._location(session, place, _PROBE)

@@ -42,7 +42,7 @@ class Disconnect:
 
         Order    open the token, forget it here, then revoke it there: a failure in between leaves nothing usable here
         Raises   UnknownConnection, NotActive, Busy
-        Source   RFC 7009 §2, docs/ninjaone.md §1, §9 U8
+        Source   RFC 7009 §2, docs/understand/ninjaone.md §1, §9 U8
         """
         for _ in range(TRIES):
             seen, profile = self._found(ref)

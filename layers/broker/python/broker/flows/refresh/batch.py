@@ -1,4 +1,4 @@
-"""Work an order: refresh its connections side by side. The protocol and its proofs: docs/refresh.md."""
+"""Work an order: refresh its connections side by side. The protocol and its proofs: docs/understand/refresh.md."""
 
 from collections import deque
 from collections.abc import Callable, Sequence

@@ -64,7 +64,7 @@ class Settle:
         """NinjaOne may have rotated the token: let nobody ask again before a late request has surely died.
 
         The token is presented again then: if the first request was lost, it must be; if the answer was lost,
-        the token is dead anyway, and there is nothing left to break. See docs/refresh.md, Ambiguity.
+        the token is dead anyway, and there is nothing left to break. See docs/understand/refresh.md, Ambiguity.
         """
         until = Instant(shift.now() + self._timing.quarantine)
         free = Instant(until + self._timing.skew + 1)  # the first second in which the lease has surely ended
