@@ -34,8 +34,9 @@ from local.clock import Clock
 from local.cloudformation.resources import Feed, Function
 from local.cloudformation.template import Template, TemplateFault, read
 from local.reroute import Detour
-from local.showroom import Showroom, pages
+from local.showroom import pages
 from local.showroom.killer import Reaper
+from local.showroom.timeline import Showroom
 from ninjaone_emulator import NinjaOne, seed
 from ninjaone_emulator.front import create_app as ninjaone_app
 from ninjaone_emulator.seed import OPERATOR_APPS

@@ -34,7 +34,7 @@ def main(tag: str) -> int:
         archive.add(ROOT / ".aws-sam/build", arcname=f"ninjaone-connect-{version}")
         for optional in ("stacks/dashboard.yaml", "stacks/firewall.yaml"):
             archive.add(ROOT / optional, arcname=f"ninjaone-connect-{version}/{optional}")
-    for package in ("client", "cli"):
+    for package in ("clients/python", "cli"):
         command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
         subprocess.run([*command, "--wheel-dir", str(DIST), str(ROOT / package)], check=True)
     print("\n".join(sorted(path.name for path in DIST.iterdir())))

@@ -15,7 +15,7 @@ from local.world import World
 from ninjaone_connect import Connect, errors
 from tests.support.person import agree
 
-CLIENT = Path(__file__).parents[2] / "client"
+CLIENT = Path(__file__).parents[2] / "clients" / "python"
 README = (CLIENT / "README.md").read_text()
 
 

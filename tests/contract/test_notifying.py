@@ -1,4 +1,4 @@
-"""Events from the broker to a listener: through the stream, under the role, by the rule that docs/reference/events.md gives."""
+"""Events from the broker to a listener: through the stream, under the role, by the rule of docs/reference/events.md."""
 
 import json
 import re

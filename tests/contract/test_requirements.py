@@ -30,7 +30,7 @@ def _ids(call: ast.Call) -> tuple[str, ...]:
 
 def ordinary() -> set[str]:
     """Give every id that a test of the ordinary run is marked with."""
-    found = {name for ids in marks(*(ROOT / "tests").glob("*/test_*.py")) for name in ids}
+    found = {name for ids in marks(*(ROOT / "tests").rglob("test_*.py")) for name in ids}
     return shown(tuple(found))
 
 
@@ -57,7 +57,7 @@ def test_every_requirement_that_applies_has_a_test() -> None:
 @req("P03")
 def test_no_test_is_marked_with_what_is_not_on_the_list_or_does_not_apply() -> None:
     away = {held.id for held in checklist().values() if held.not_here}
-    everywhere = {name for ids in marks(*(ROOT / "tests").glob("*/*.py")) for name in ids}
+    everywhere = {name for ids in marks(*(ROOT / "tests").rglob("*.py")) for name in ids}
 
     assert everywhere <= known() - away
 

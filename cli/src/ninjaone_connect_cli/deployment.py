@@ -24,6 +24,8 @@ from broker.errors import Misconfigured
 from ninjaone_connect import Connect
 from ninjaone_connect_cli.trouble import Trouble
 
+_MAY_NOT_LOOK = "This identity may not look at the stack; see docs/operate/operating.md, Who may operate it."
+
 LOCAL = ".local.json"
 """What `make run` writes while it runs."""
 _TOLD_BY = "SessionFunction"
@@ -130,8 +132,8 @@ def _what_to_do(error: Exception, stack: str, region: str | None) -> str:
         "ExpiredToken": "The AWS login ran out: log in again (`aws sso login`).",
         "UnauthorizedSSOTokenError": "The AWS login ran out: log in again (`aws sso login`).",
         "SSOTokenLoadError": "The AWS login ran out: log in again (`aws sso login`).",
-        "AccessDenied": "This identity may not look at the stack; see docs/operate/operating.md, Who may operate it.",
-        "AccessDeniedException": "This identity may not look at the stack; see docs/operate/operating.md, Who may operate it.",
+        "AccessDenied": _MAY_NOT_LOOK,
+        "AccessDeniedException": _MAY_NOT_LOOK,
     }
     return sentences.get(
         code, f"AWS does not answer as it should ({code}). Try again, or look at the AWS Health Dashboard."

@@ -1,4 +1,4 @@
-"""Measure everything and say what is within its limits: ``python -m tests.benchmarks.bench`` (``make bench`` builds first)."""
+"""Measure everything and say what is within its limits: ``make bench``, which builds first."""
 
 import sys
 import tempfile

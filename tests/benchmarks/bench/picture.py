@@ -7,7 +7,7 @@ import matplotlib as mpl
 
 from tests.benchmarks.bench.schedule import DOWN, HOURS, SETTLED, day
 
-PICTURE = Path(__file__).parents[2] / "docs/understand/refreshes-per-minute.png"
+PICTURE = Path(__file__).parents[3] / "docs/understand/refreshes-per-minute.png"
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from tests.benchmarks.bench.instructions import Uncountable, count
 from tests.benchmarks.bench.lines import Line
 from tests.verification.simulation.world import environment
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 BUILT = ROOT / ".aws-sam/build"
 WAITED_FOR = ("session", "connect", "authorize", "callback", "complete", "token", "connections", "disconnect")
 BEHIND = ("sweep", "refresh", "notify")

@@ -10,7 +10,7 @@ from tests.benchmarks.cost.measured import LATENCY, naive, ours
 from tests.benchmarks.cost.model import PRICES, Units, month
 
 CONNECTIONS = (1_000, 100_000, 1_000_000, 10_000_000)
-TEMPLATE = Path(__file__).parents[2] / "template.yaml"
+TEMPLATE = Path(__file__).parents[3] / "template.yaml"
 
 
 def main() -> None:

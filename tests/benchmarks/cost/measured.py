@@ -27,7 +27,7 @@ from tests.benchmarks.cost.model import Units
 SIZE, NAIVE = ORDER_SIZE, 20
 DUE = 5 * SIZE
 FLEET, CYCLES, ENVIRONMENTS = 100_000, 6, 5  # fifteen full orders a minute; MaximumConcurrency in template.yaml
-TEMPLATE = Path(__file__).parents[2] / "template.yaml"
+TEMPLATE = Path(__file__).parents[3] / "template.yaml"
 LATENCY = 0.15
 PLATFORM = 600  # bytes of START, END and REPORT
 

@@ -15,7 +15,7 @@ import pytest
 
 from local.world import World
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 EXAMPLES = ROOT / "examples"
 COMMANDS = {
     "fastapi": [sys.executable, str(EXAMPLES / "sites/fastapi_site.py")],

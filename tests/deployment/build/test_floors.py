@@ -10,7 +10,7 @@ import pytest
 
 from tools.requirements import req
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 BIN = Path(sys.executable).parent
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
 BROKER = "layers/broker/python/broker"

@@ -12,7 +12,7 @@ import pytest
 
 from tools.requirements import req
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ARM64 = 183  # e_machine of an ELF file, AArch64
 PYTHON313 = subprocess.run(
     [ROOT / "requirements/interpreter", "3.13", "3.13"], capture_output=True, text=True, check=False

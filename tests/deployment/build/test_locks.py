@@ -8,7 +8,7 @@ import pytest
 
 from tools.requirements import req
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 LAYER = ROOT / "layers/libraries/requirements.txt"
 LOCKS = [LAYER, *sorted((ROOT / "requirements").glob("*.txt"))]
 INPUTS = [lock.with_suffix(".in") for lock in LOCKS]

@@ -19,7 +19,7 @@ from uuid import uuid4
 
 from local.cloudformation.resources import Function
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 BUILT = ROOT / ".aws-sam/build"
 RUNTIME = ROOT / ".venv-runtime"
 VERSION = "2018-06-01"

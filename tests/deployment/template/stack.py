@@ -19,7 +19,7 @@ from local.cloudformation.arns import PSEUDO
 from local.cloudformation.intrinsics import Scope, TemplateFault, load
 from local.cloudformation.parameters import given
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 NEEDED = {"ProductName": "Example", "ReturnUrls": "main=https://app.example/return"}
 """The parameters without a default."""
 

@@ -1,6 +1,7 @@
 """What each function may do: compared line by line with `roles.txt`, which is read by people.
 
-A role that changes is written anew with `.venv/bin/python -m tests.deployment.template.test_roles`, and the difference reviewed.
+A role that changes is written anew with
+`.venv/bin/python -m tests.deployment.template.test_roles`, and the difference is reviewed.
 """
 
 import re

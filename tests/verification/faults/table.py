@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.verification.faults import aws, ninjaone, operation
 from tests.verification.faults.matrix import FRESH, HELD, NOTHING, Observed, Row
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 BEGIN, END = "<!-- faults: made by `make faults`, compared by a test -->", "<!-- /faults -->"
 GROUPS: Mapping[str, tuple[Row, ...]] = {
     "NinjaOne, and the way there": ninjaone.ROWS,

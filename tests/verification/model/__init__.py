@@ -1,6 +1,6 @@
 """An exhaustive explorer of the refresh protocol (docs/understand/refresh.md), and of the connect flow under attack.
 
-`python -m tests.verification.model` visits every reachable state within a budget of faults, checks that the protocol breaks no
+`make model` visits every reachable state within a budget of faults, checks that the protocol breaks no
 property, and that it does break the expected ones as soon as a safeguard is taken away.
 
 What is modelled

@@ -35,7 +35,7 @@ Answer = dict[str, Any]
 
 def template() -> Template:
     """Read template.yaml under the parameters of the stage."""
-    return read(Path(__file__).parents[2] / "template.yaml", PARAMETERS)
+    return read(Path(__file__).parents[3] / "template.yaml", PARAMETERS)
 
 
 class Context:

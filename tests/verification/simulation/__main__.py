@@ -1,4 +1,4 @@
-"""Run seeds: `python -m tests.verification.simulation` with SEEDS=n, or SEED=k to run one again, here or in the environment.
+"""Run seeds: `make simulate SEEDS=n`, or SEED=k to run one again.
 
 The exit status is 1 unless nothing was violated and everything that must happen did.
 """

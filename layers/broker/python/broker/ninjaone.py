@@ -41,7 +41,10 @@ DEFAULT_LIFETIME = Seconds(3600)
 SHORTEST_LIFETIME, LONGEST_LIFETIME = Seconds(60), Seconds(86_400)
 
 _DEAD = frozenset({"invalid_grant", "invalid_token", "expired_token"})
-"""NinjaOne says ``invalid_token`` where RFC 6749 §5.2 says ``invalid_grant``. Source   docs/understand/ninjaone.md §8"""
+"""NinjaOne says ``invalid_token`` where RFC 6749 §5.2 says ``invalid_grant``.
+
+Source   docs/understand/ninjaone.md §8
+"""
 
 _CONFIG = frozenset(
     {"invalid_client", "unauthorized_client", "invalid_scope", "invalid_request", "unsupported_grant_type"}
@@ -142,7 +145,9 @@ class Outcome:
 def classify(answer: oauth.Answer, sent_at: Instant) -> Outcome:
     """Say what an answer means. Total: every answer has exactly one meaning.
 
-    Only 400 or 401 with a JSON ``error`` of the three names is DEAD. Source   docs/understand/ninjaone.md §8, RFC 6749 §5.2
+    Only 400 or 401 with a JSON ``error`` of the three names is DEAD.
+
+    Source   docs/understand/ninjaone.md §8, RFC 6749 §5.2
     """
     if isinstance(answer, oauth.NotSent):
         return Outcome(Meaning.NOT_SENT, answer.cause)
