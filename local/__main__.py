@@ -8,7 +8,7 @@ from threading import Event
 
 import httpx
 
-from local.cli_handle import handle
+from local.cli_handle import cli_handle
 from local.cloudformation.template import TemplateFault
 from local.world import PARTS, World
 
@@ -48,7 +48,7 @@ def _options() -> argparse.Namespace:
 
 def _run(options: argparse.Namespace, over: Event) -> None:
     write = _write if options.verbose else None
-    with World(port=options.port, provider=options.provider, write=write) as world, handle(world):
+    with World(port=options.port, provider=options.provider, write=write) as world, cli_handle(world):
         for part in PARTS:
             _say(part, getattr(world, f"{part}_url"))
         print("ready", flush=True)

@@ -97,7 +97,7 @@ class Page:
         raise LookupError(f"no button {press!r} on the page {self.heading!r} ({self.status})")
 
 
-class Visitor:
+class Browser:
     """One browser profile.
 
     pages   every answer, oldest first

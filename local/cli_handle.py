@@ -14,7 +14,7 @@ FILE = ROOT / ".local.json"
 
 
 @contextmanager
-def handle(world: World, port: int = 0, file: Path = FILE) -> Iterator[None]:
+def cli_handle(world: World, port: int = 0, file: Path = FILE) -> Iterator[None]:
     """Let other processes of this machine at the world, until the `with` block ends.
 
     port   of AWS over HTTP; 0 takes a free one

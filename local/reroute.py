@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import httpx
 
 
-class Detour:
+class Reroute:
     """Rewrites addresses of NinjaOne's hosts.
 
     The emulator serves all hosts at once, each under a path prefix of its own name; another provider
@@ -51,7 +51,7 @@ class Detour:
 class EmulatedNinjaOne(httpx.BaseTransport):
     """Carries requests for NinjaOne to the stand-in, and no others anywhere."""
 
-    def __init__(self, detour: Detour) -> None:
+    def __init__(self, detour: Reroute) -> None:
         self._detour = detour
         self._inner = httpx.HTTPTransport(verify=detour.tls or False, trust_env=False, retries=0)
 

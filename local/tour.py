@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
-from local.browser import Page, Visitor
+from local.browser import Page, Browser
 from local.product.backend import Backend, Problem
 from local.steps import Missed, Steps
 from local.world import World
@@ -29,8 +29,8 @@ class Tour(Steps):
         self.backend = Backend(world.api_url, world.credentials)
         self._opened = opened
 
-    def visitor(self) -> Visitor:
-        return self._opened.enter_context(Visitor())
+    def browser(self) -> Browser:
+        return self._opened.enter_context(Browser())
 
 
 def host(tour: Tour) -> str:
@@ -38,16 +38,16 @@ def host(tour: Tour) -> str:
     return f"{tour.world.ninjaone_url}/{HOST}"
 
 
-def sign_in(tour: Tour, name: str) -> Visitor:
+def sign_in(tour: Tour, name: str) -> Browser:
     """Bring somebody to the product, up to its Integrations page."""
-    visitor = tour.visitor()
+    visitor = tour.browser()
     visitor.open(tour.world.product_url)
     visitor.submit(name)
     visitor.arrive()
     return visitor
 
 
-def agree(visitor: Visitor, decision: str = "Authorize") -> Page:
+def agree(visitor: Browser, decision: str = "Authorize") -> Page:
     """Decide at NinjaOne, having signed in there unless one is; ends at what the decision answers."""
     if visitor.arrive().heading == "Sign in":
         visitor.submit("Sign in", email=ADA, password="any")
@@ -70,7 +70,7 @@ def operators_app(tour: Tour) -> None:
     disconnect(tour, ana)
 
 
-def look(tour: Tour, ana: Visitor) -> None:
+def look(tour: Tour, ana: Browser) -> None:
     """From the product to the connect page."""
     opened = ana.submit("Connect NinjaOne", label="Main account")
     is_ours = opened.location.startswith(f"{tour.world.connect_url}/connect/ses_")
@@ -83,7 +83,7 @@ def look(tour: Tour, ana: Visitor) -> None:
     tour.equal("looking changes nothing: the page is the same to the byte", same, True)
 
 
-def leave(tour: Tour, ana: Visitor) -> None:
+def leave(tour: Tour, ana: Browser) -> None:
     """From the connect page to NinjaOne."""
     left = ana.submit(CONTINUE, region="eu")
     tour.leads("Continue leads to NinjaOne's authorization page", left, f"{host(tour)}/ws/oauth/authorize")
@@ -102,7 +102,7 @@ def leave(tour: Tour, ana: Visitor) -> None:
     tour.equal("one __Host- cookie binds this browser", kept, [(True, True)])
 
 
-def arrive(tour: Tour, ana: Visitor) -> None:
+def arrive(tour: Tour, ana: Browser) -> None:
     """From NinjaOne back to the product."""
     back = agree_to_go_back(tour, ana)
     tour.equal("the cookie is gone", [name for name in ana.cookies if name.startswith("__Host-")], [])
@@ -114,7 +114,7 @@ def arrive(tour: Tour, ana: Visitor) -> None:
     tour.says("the connection is active", ana.follow(), "NinjaOne is connected", "Main account", "Active")
 
 
-def agree_to_go_back(tour: Tour, ana: Visitor) -> Page:
+def agree_to_go_back(tour: Tour, ana: Browser) -> Page:
     tour.says("NinjaOne asks who is there", ana.arrive(), "Sign in")
     ana.submit("Sign in", email=ADA, password="any")
     tour.says("NinjaOne asks for consent", ana.arrive(), ADA, "Monitoring", "Offline Access")
@@ -127,7 +127,7 @@ def tokens_issued(tour: Tour) -> int:
     return sum(len(grant.access_tokens) for grant in tour.world.ninjaone.oracle.grants())
 
 
-def disconnect(tour: Tour, ana: Visitor) -> None:
+def disconnect(tour: Tour, ana: Browser) -> None:
     """End a connection and see that it is over everywhere."""
     connection = shown(ana)
     [listed] = tour.backend.connections("northwind")
@@ -141,12 +141,12 @@ def disconnect(tour: Tour, ana: Visitor) -> None:
     tour.equal("NinjaOne holds no live token of it", is_dead, True)
 
 
-def shown(visitor: Visitor) -> str:
+def shown(visitor: Browser) -> str:
     """The id of the connection whose page is open."""
     return next(part for part in urlsplit(visitor.page.url).path.split("/") if part.startswith("con_"))
 
 
-def own_app(tour: Tour) -> Visitor:
+def own_app(tour: Tour) -> Browser:
     """Connect with the customer's own client app, first with a wrong secret; gives the connected visitor."""
     print("\nWith the customer's own client app")
     chloe = sign_in(tour, "Chloe")
@@ -173,7 +173,7 @@ def own_app(tour: Tour) -> Visitor:
     return chloe
 
 
-def token_ends(tour: Tour, chloe: Visitor) -> None:
+def token_ends(tour: Tour, chloe: Browser) -> None:
     """Let the access token run out and see that the broker has renewed it."""
     print("\nAn hour later")
     backend, connection = tour.backend, shown(chloe)

@@ -22,18 +22,18 @@ from botocore.credentials import Credentials
 
 from broker.adapters.workers import Threads
 from broker.config import Config
-from broker.edge.wiring import Broker, Doors
+from broker.edge.wiring import Broker, Ports
 from local import product
-from local.aws.account import Aws
-from local.aws.event_sources import POLLED, Pump, Pumping, QueuePump, SchedulePump, StreamPump
+from local.aws.account import AwsAccount
+from local.aws.event_sources import POLLED, EventSource, EventSourceThread, QueueSource, ScheduleSource, StreamSource
 from local.aws.gateway.http_api import Gateway
 from local.aws.gateway.sigv4 import DEMO, Principal
 from local.aws.lambda_runtime import Entry, Pool, Runtime
-from local.aws.roles import Ledger, Role
+from local.aws.roles import PolicyUsage, Role
 from local.clock import Clock
-from local.cloudformation.resources import Feed, Function
+from local.cloudformation.resources import EventSourceMapping, Function
 from local.cloudformation.template import Template, TemplateFault, read
-from local.reroute import Detour
+from local.reroute import Reroute
 from local.showroom import pages
 from local.showroom.killer import Reaper
 from local.showroom.timeline import Showroom
@@ -95,7 +95,7 @@ class World:
         self._path, self._parameters, self._write = template, dict(parameters or {}), write
         self._principals, self._executions = tuple(principals), executions
         self._opened = ExitStack()
-        self.clock, self.ledger, self.reaper = Clock(), Ledger(), Reaper()
+        self.clock, self.ledger, self.reaper = Clock(), PolicyUsage(), Reaper()
         self.log_lines: deque[str] = deque(maxlen=LINES_KEPT)
         self.failures: deque[tuple[str, str]] = deque(maxlen=LINES_KEPT)
 
@@ -108,13 +108,13 @@ class World:
         with ExitStack() as opening:
             doors = self._listen(opening)
             self.template = read(self._path, self._given())
-            self.account = opening.enter_context(Aws(self.template, self.clock.now))
+            self.account = opening.enter_context(AwsAccount(self.template, self.clock.now))
             self.aws = self.account.client
             self._store_secrets()
             self.showroom = opening.enter_context(Showroom(self, asks=self._pumps))
             self._assemble(doors)
             if self._pumps:
-                opening.enter_context(Pumping([*self._feeds, *self._schedules]))
+                opening.enter_context(EventSourceThread([*self._feeds, *self._schedules]))
             self._opened = opening.pop_all()
         return self
 
@@ -193,7 +193,7 @@ class World:
     def _assemble(self, doors: Mapping[str, Later]) -> None:
         suffixes = next(iter(self.template.functions.values())).environment["BRANDED_SUFFIXES"]
         domains = ("ninjarmm.com", *suffixes.split(","))
-        self.detour = Detour(self.ninjaone_url, domains, prefixed=not self._provider)
+        self.detour = Reroute(self.ninjaone_url, domains, prefixed=not self._provider)
         self.ninjaone = NinjaOne(self.clock.now, os.urandom)
         seed(self.ninjaone, self.connect_url)
         entries = entries_of(self.template)
@@ -204,7 +204,7 @@ class World:
             folder: Runtime(each, self._starter(each, entries[folder]), self._tell, pool)
             for folder, each in functions.items()
         }
-        self._feeds = [self._feed(feed) for feed in self.template.feeds]
+        self._feeds = [self._feed(feed) for feed in self.template.event_source_mappings]
         self._schedules = self._scheduled()
         for api in self.template.apis:
             gateway = Gateway(api, self._runtimes.values(), self._principals, rewrite=self.detour.text)
@@ -233,12 +233,12 @@ class World:
 
     def _broker(self, function: Function) -> Broker:
         role = self._roles[function.folder]
-        doors = Doors(
+        doors = Ports(
             clock=self.clock,
             entropy=os.urandom,
             aws=lambda service: self.account.client(service, role),
             transport=lambda: self.detour.transport,
-            crew=Threads(),
+            workers=Threads(),
             write=self._log,
         )
         mortal = self.reaper.doors(doors) if function.folder == "refresh" else doors
@@ -254,7 +254,7 @@ class World:
         self.failures.append((folder, what))
         self._log(json.dumps({"level": "ERROR", "message": "function.failed", "function": folder, "error": what}))
 
-    def _feed(self, feed: Feed) -> Pump:
+    def _feed(self, feed: EventSourceMapping) -> EventSource:
         function = self.template.function(feed.function)
         role, runtime = self._roles[function.folder], self._runtimes[function.folder]
         service = feed.source.split(":")[2]
@@ -262,12 +262,12 @@ class World:
             role.demand(f"{service}:{action}", feed.source)
         if service == "sqs":
             queue = self.template.queue(feed.source)
-            return QueuePump(feed, runtime, queue=queue, aws=self.account, role=role)
+            return QueueSource(feed, runtime, queue=queue, aws=self.account, role=role)
         table = self.template.table(feed.source)
         give_up = self._giving_up(feed, role)
-        return StreamPump(feed, runtime, table=table, give_up=give_up, aws=self.account)
+        return StreamSource(feed, runtime, table=table, give_up=give_up, aws=self.account)
 
-    def _giving_up(self, feed: Feed, role: Role) -> Callable[[str], None]:
+    def _giving_up(self, feed: EventSourceMapping, role: Role) -> Callable[[str], None]:
         """Say where a stream's batches go that failed too often: to a queue, under the function's role."""
         if not feed.failures:
             return lambda _told: None
@@ -275,9 +275,9 @@ class World:
         role.demand("sqs:SendMessage", queue.arn)
         return lambda told: sqs.send_message(QueueUrl=queue.url, MessageBody=told)
 
-    def _scheduled(self) -> list[SchedulePump]:
+    def _scheduled(self) -> list[ScheduleSource]:
         return [
-            SchedulePump(schedule, self._runtimes[folder], now=self.clock.now)
+            ScheduleSource(schedule, self._runtimes[folder], now=self.clock.now)
             for folder, function in self.template.functions.items()
             for schedule in function.schedules
             if schedule.enabled

@@ -15,8 +15,8 @@ from broker.adapters.seal import Seal
 from broker.adapters.sessions import Sessions
 from broker.config import Config
 from broker.edge.handler import Entry
-from broker.edge.wiring import Broker, Doors
-from local.aws.account import Aws
+from broker.edge.wiring import Broker, Ports
+from local.aws.account import AwsAccount
 from local.cloudformation.template import Template, read
 from ninjaone_emulator import NinjaOne, seed
 from ninjaone_emulator.seed import OPERATOR_APPS
@@ -103,7 +103,7 @@ def account(template: Template) -> Iterator[Account]:
 
 
 @pytest.fixture
-def aws(account: Account, clock: Clock, config: Config) -> Aws:
+def aws(account: Account, clock: Clock, config: Config) -> AwsAccount:
     """AWS in memory, made once for a module; every test finds it empty, but for the secrets and the epoch."""
     account.begin(clock)
     secrets = {app.client_id: app.client_secret for app in OPERATOR_APPS.values()}
@@ -112,7 +112,7 @@ def aws(account: Account, clock: Clock, config: Config) -> Aws:
 
 
 @pytest.fixture
-def trouble(aws: Aws) -> Iterator[Trouble]:
+def trouble(aws: AwsAccount) -> Iterator[Trouble]:
     made = Trouble(aws.client)
     yield made
     made.end()
@@ -136,19 +136,19 @@ def lines() -> Lines:
 
 
 @pytest.fixture
-def doors(clock: Clock, entropy: Random, aws: Aws, network: Network, lines: Lines) -> Doors:
-    return Doors(
+def doors(clock: Clock, entropy: Random, aws: AwsAccount, network: Network, lines: Lines) -> Ports:
+    return Ports(
         clock=clock,
         entropy=entropy.randbytes,
         aws=aws.client,
         transport=lambda: lambda: network,
-        crew=Alone(),
+        workers=Alone(),
         write=lines.write,
     )
 
 
 @pytest.fixture
-def broker(config: Config, doors: Doors) -> Broker:
+def broker(config: Config, doors: Ports) -> Broker:
     return Broker(config, doors)
 
 
@@ -158,12 +158,12 @@ def journey(broker: Broker, ninjaone: NinjaOne) -> Journey:
 
 
 @pytest.fixture
-def sessions(aws: Aws, config: Config) -> Sessions:
+def sessions(aws: AwsAccount, config: Config) -> Sessions:
     return Sessions(aws.client("dynamodb"), config.sessions_table)
 
 
 @pytest.fixture
-def connections(aws: Aws, config: Config) -> Connections:
+def connections(aws: AwsAccount, config: Config) -> Connections:
     return Connections(
         aws.client("dynamodb"),
         config.connections_table,
@@ -173,7 +173,7 @@ def connections(aws: Aws, config: Config) -> Connections:
 
 
 @pytest.fixture
-def seal(aws: Aws, config: Config, clock: Clock, entropy: Random) -> Seal:
+def seal(aws: AwsAccount, config: Config, clock: Clock, entropy: Random) -> Seal:
     return Seal(aws.client("kms"), config.seal_key, clock, entropy.randbytes)
 
 

@@ -1,7 +1,7 @@
 """POST /connect/{session}/authorize: the person agrees to leave for NinjaOne."""
 
-from broker.edge.authorize import came_from_our_page, cookie_held, departure, form, host_problem, leave
-from broker.edge.browser import Broker, Notice, Request, Response, browser, invitation, notice, session_of
+from broker.edge.authorize import is_same_origin, cookie_held, authorize_request, read_form, host_problem, redirect_to_ninjaone
+from broker.edge.browser import Broker, Notice, Request, Response, browser, connect_page, notice, session_of
 
 
 def authorize(broker: Broker, request: Request) -> Response:
@@ -11,16 +11,16 @@ def authorize(broker: Broker, request: Request) -> Response:
     Shows    303 to NinjaOne · 400 the page again · 409 in another browser · 410 expired or used · 429 · 502
     """
     session = session_of(request)
-    if not came_from_our_page(request):
+    if not is_same_origin(request):
         return notice(broker, Notice.WRONG_ORIGIN)
-    sent = form(broker.config, request)
-    if sent.place is None or sent.faults:
-        found = broker.depart.miss(session, cookie_held(request, session))
-        return invitation(broker, found, faults=sent.faults, typed=sent.typed)
-    leaving = broker.depart(departure(request, session, sent))
+    sent = read_form(broker.config, request)
+    if sent.host is None or sent.faults:
+        found = broker.start_authorization.count_failure(session, cookie_held(request, session))
+        return connect_page(broker, found, faults=sent.faults, typed=sent.typed)
+    leaving = broker.start_authorization(authorize_request(request, session, sent))
     if leaving.is_doubtful:
         return host_problem(broker, request, leaving, typed=sent.typed)
-    return leave(request, leaving)
+    return redirect_to_ninjaone(request, leaving)
 
 
-handler = browser(authorize, warm=lambda broker: broker.depart)
+handler = browser(authorize, warm=lambda broker: broker.start_authorization)

@@ -1,7 +1,7 @@
 """GET /callback/{region}: NinjaOne sends the person back, with an authorization code or a refusal."""
 
 from broker.edge.browser import Broker, Notice, Request, Response, browser, notice
-from broker.edge.callback import cookies_by_session, gone_home, is_prefetch
+from broker.edge.callback import cookies_by_session, return_to_product, is_prefetch
 
 
 def callback(broker: Broker, request: Request) -> Response:
@@ -13,8 +13,8 @@ def callback(broker: Broker, request: Request) -> Response:
     """
     if is_prefetch(request):
         return notice(broker, Notice.REFUSED_CALLBACK)
-    home = broker.arrive(request.path.get("region", ""), request.raw_query, cookies_by_session(request))
-    return gone_home(home)
+    home = broker.handle_callback(request.path.get("region", ""), request.raw_query, cookies_by_session(request))
+    return return_to_product(home)
 
 
-handler = browser(callback, warm=lambda broker: broker.arrive, clean=True)
+handler = browser(callback, warm=lambda broker: broker.handle_callback, clean=True)

@@ -12,7 +12,7 @@ from broker.edge.api import (
     session_of,
     tenant_of,
 )
-from broker.edge.complete import completion, session_to_complete
+from broker.edge.complete import complete_request, session_to_complete
 from broker.edge.worker import Context
 
 
@@ -22,7 +22,7 @@ def complete(broker: Broker, request: Request) -> Response:
     Reads    the body, see ``completion``
     Shows    200 connection · 400 faults · 403 not proved · 409, 410 · 502 NinjaOne declined · 503
     """
-    proof, confirmed = completion(tenant_of(request), request)
+    proof, confirmed = complete_request(tenant_of(request), request)
     return answer(connection(broker, *broker.complete(session_of(request), proof, confirm_account_change=confirmed)))
 
 

@@ -1,6 +1,6 @@
 """GET /connect/{session}: a person sees who asks and for what. Unknown public addresses end here too."""
 
-from broker.edge.browser import Broker, Request, Response, browser, elsewhere, invitation, session_of
+from broker.edge.browser import Broker, Request, Response, browser, fallback, connect_page, session_of
 
 
 def connect(broker: Broker, request: Request) -> Response:
@@ -9,8 +9,8 @@ def connect(broker: Broker, request: Request) -> Response:
     Shows    200 the page · 404 no such page · 405 wrong method · 410 unknown, expired or used link
     """
     if request.route == "$default":
-        return elsewhere(broker, request)
-    return invitation(broker, broker.look(session_of(request)))
+        return fallback(broker, request)
+    return connect_page(broker, broker.find_session(session_of(request)))
 
 
-handler = browser(connect, warm=lambda broker: broker.look)
+handler = browser(connect, warm=lambda broker: broker.find_session)

@@ -1,19 +1,19 @@
 """GET …/connections and …/connections/{connection}: what is connected, and how it is."""
 
 from broker.edge.api import Broker, Request, Response, answer, api, ref_of, shown, tenant_of
-from broker.edge.token import page
+from broker.edge.token import list_page
 
 
 def connections(broker: Broker, request: Request) -> Response:
     """List a tenant's connections, a page at a time."""
-    limit, cursor = page(request)
-    found = broker.show.page(tenant_of(request), limit=limit, after=cursor)
-    return answer({"connections": [shown(broker, each) for each in found.shown], "cursor": found.after})
+    limit, cursor = list_page(request)
+    found = broker.list_connections.page(tenant_of(request), limit=limit, after=cursor)
+    return answer({"connections": [shown(broker, each) for each in found.connections], "cursor": found.after})
 
 
 def one(broker: Broker, request: Request) -> Response:
     """Show one connection."""
-    return answer(shown(broker, broker.show.one(ref_of(request))))
+    return answer(shown(broker, broker.list_connections.one(ref_of(request))))
 
 
 handler = api(
@@ -21,5 +21,5 @@ handler = api(
         "GET /v1/tenants/{tenant}/connections": connections,
         "GET /v1/tenants/{tenant}/connections/{connection}": one,
     },
-    warm=lambda broker: broker.show,
+    warm=lambda broker: broker.list_connections,
 )

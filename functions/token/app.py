@@ -11,7 +11,7 @@ def token(broker: Broker, request: Request) -> Response:
     Shows    200 token · 400 faults · 404 unknown · 409 needs its customer · 503 not yet
     Source   RFC 6749 §5.1, RFC 6750 §4
     """
-    vended = broker.vend(ref_of(request), min_ttl=min_ttl(request))
+    vended = broker.get_token(ref_of(request), min_ttl=min_ttl(request))
     return answer(
         {
             "access_token": vended.access.reveal(),
@@ -23,4 +23,4 @@ def token(broker: Broker, request: Request) -> Response:
     )
 
 
-handler = api({"POST /v1/tenants/{tenant}/connections/{connection}/token": token}, warm=lambda broker: broker.vend)
+handler = api({"POST /v1/tenants/{tenant}/connections/{connection}/token": token}, warm=lambda broker: broker.get_token)

@@ -32,7 +32,7 @@ Record = dict[str, Any]
 """One change of a table, as a stream gives it to a function."""
 
 
-class Aws:
+class AwsAccount:
     """The account; it exists inside its `with` block, one at a time in a process."""
 
     def __init__(self, template: Template, now: Callable[[], float]) -> None:

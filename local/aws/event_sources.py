@@ -12,11 +12,11 @@ from threading import Event, Thread
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from local.aws.account import Aws, Record
+from local.aws.account import AwsAccount, Record
 from local.aws.lambda_runtime import Failed, Runtime, Throttled
 from local.aws.roles import Role
 from local.cloudformation.arns import ACCOUNT, REGION, arn
-from local.cloudformation.resources import Feed, Queue, Schedule, Table
+from local.cloudformation.resources import EventSourceMapping, Queue, Schedule, Table
 
 POLLED = {
     "sqs": ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes"),
@@ -30,7 +30,7 @@ BATCHES_AT_ONCE = 5
 PAUSE = 0.05
 
 
-class Pump(Protocol):
+class EventSource(Protocol):
     """One source of calls."""
 
     workers: int
@@ -39,10 +39,10 @@ class Pump(Protocol):
         """Do the next thing there is to do; False when there is none now."""
 
 
-class QueuePump:
+class QueueSource:
     """Calls a function with the messages of a queue, and deletes those it worked."""
 
-    def __init__(self, feed: Feed, runtime: Runtime, *, queue: Queue, aws: Aws, role: Role) -> None:
+    def __init__(self, feed: EventSourceMapping, runtime: Runtime, *, queue: Queue, aws: AwsAccount, role: Role) -> None:
         self._feed, self._runtime, self._queue = feed, runtime, queue
         self._aws = aws
         self._sqs = aws.client("sqs", role)
@@ -95,12 +95,12 @@ class QueuePump:
             self._sqs.delete_message_batch(QueueUrl=self._queue.url, Entries=entries)
 
 
-class StreamPump:
+class StreamSource:
     """Calls a function with the changes of a table, in their order."""
 
     workers = 1
 
-    def __init__(self, feed: Feed, runtime: Runtime, *, table: Table, give_up: Callable[[str], None], aws: Aws) -> None:
+    def __init__(self, feed: EventSourceMapping, runtime: Runtime, *, table: Table, give_up: Callable[[str], None], aws: AwsAccount) -> None:
         """Read from the beginning.
 
         give_up   hears what becomes of a batch that failed too often
@@ -149,7 +149,7 @@ def _is_same(record: Record) -> bool:
     return bool(record["eventName"] == "MODIFY" and change.get("OldImage") == change.get("NewImage"))
 
 
-class SchedulePump:
+class ScheduleSource:
     """Calls a function at a rate, by the world's clock."""
 
     workers = 1
@@ -190,16 +190,16 @@ def failures(answer: Any) -> Iterable[str]:
     return [str(item["itemIdentifier"]) for item in (answer or {}).get("batchItemFailures") or []]
 
 
-class Pumping:
+class EventSourceThread:
     """Pumps at work in threads, until their `with` block ends."""
 
-    def __init__(self, pumps: Iterable[Pump]) -> None:
+    def __init__(self, pumps: Iterable[EventSource]) -> None:
         self._stop = Event()
         self._threads = [
             Thread(target=self._run, args=(pump,), daemon=True) for pump in pumps for _ in range(pump.workers)
         ]
 
-    def _run(self, pump: Pump) -> None:
+    def _run(self, pump: EventSource) -> None:
         while not self._stop.is_set():
             if not pump.work():
                 self._stop.wait(PAUSE)

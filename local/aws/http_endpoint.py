@@ -6,10 +6,10 @@ from wsgiref.types import WSGIApplication
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from local.aws.account import Aws
+from local.aws.account import AwsAccount
 
 
-def application(aws: Aws) -> WSGIApplication:
+def application(aws: AwsAccount) -> WSGIApplication:
     """Make the WSGI application that answers for every AWS service, out of the same memory, one call at a time."""
     dispatcher = DomainDispatcherApplication(create_backend_app)
 

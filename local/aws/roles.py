@@ -16,7 +16,7 @@ _CODES = {"s3": "AccessDenied", "sqs": "AccessDenied"}
 """What a refusal is called; `AccessDeniedException` elsewhere."""
 
 
-class Ledger:
+class PolicyUsage:
     """Which statement of which role was ever needed, and how often; what was refused is here too."""
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Ledger:
 class Role:
     """The role of one function."""
 
-    def __init__(self, function: Function, template: Template, ledger: Ledger) -> None:
+    def __init__(self, function: Function, template: Template, ledger: PolicyUsage) -> None:
         """Take the role as the template gives it.
 
         Raises   UnsupportedPolicy: it says something that cannot be judged

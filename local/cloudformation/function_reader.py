@@ -8,7 +8,7 @@ from local.cloudformation.arns import ALIAS
 from local.cloudformation.ignored import PROPERTIES
 from local.cloudformation.intrinsics import TemplateFault
 from local.cloudformation.properties import Properties
-from local.cloudformation.resources import Feed, Function, Route, Schedule
+from local.cloudformation.resources import EventSourceMapping, Function, Route, Schedule
 from local.iam import Condition, Statement
 
 Names = Callable[[str, str], str]
@@ -87,13 +87,13 @@ def _schedule(name: str, properties: Properties) -> Schedule:
     return Schedule(name, int(rate[1]) * _SECONDS[rate[2]], enabled, properties.text("Input"))
 
 
-def feed(logical_id: str, properties: Properties, _names: Names) -> Feed:
+def event_source_mapping(logical_id: str, properties: Properties, _names: Names) -> EventSourceMapping:
     """Read an AWS::Lambda::EventSourceMapping."""
     with properties.inner("ScalingConfig") as scaling:
         concurrency = scaling.number("MaximumConcurrency", 0)
     with properties.inner("DestinationConfig") as destinations, destinations.inner("OnFailure") as failure:
         failures = failure.text("Destination")
-    return Feed(
+    return EventSourceMapping(
         logical_id=logical_id,
         function=properties.text("FunctionName"),
         source=properties.text("EventSourceArn"),

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from local.cloudformation.arns import ACCOUNT
-from local.cloudformation.function_reader import feed, statements
+from local.cloudformation.function_reader import event_source_mapping, statements
 from local.cloudformation.ignored import PROPERTIES
 from local.cloudformation.intrinsics import TemplateFault
 from local.cloudformation.properties import Properties
@@ -137,7 +137,7 @@ def api(logical_id: str, properties: Properties, names: Names) -> Api:
 READERS: Mapping[str, Callable[[str, Properties, Names], object]] = {
     "AWS::DynamoDB::Table": table,
     "AWS::Events::EventBus": bus,
-    "AWS::Lambda::EventSourceMapping": feed,
+    "AWS::Lambda::EventSourceMapping": event_source_mapping,
     "AWS::KMS::Key": key,
     "AWS::S3::Bucket": bucket,
     "AWS::SQS::Queue": queue,

@@ -28,7 +28,7 @@ class Route:
 
 
 @dataclass(frozen=True)
-class Feed:
+class EventSourceMapping:
     """An event source mapping: a queue or a table's stream that calls a function.
 
     function      its name or ARN

@@ -14,7 +14,7 @@ from local.cloudformation import arns, function_reader, ignored, readers
 from local.cloudformation.intrinsics import Scope, TemplateFault, load
 from local.cloudformation.parameters import given
 from local.cloudformation.properties import Properties, merged
-from local.cloudformation.resources import Api, Bucket, Bus, Feed, Function, Key, Parameter, Queue, Secret, Table
+from local.cloudformation.resources import Api, Bucket, Bus, EventSourceMapping, Function, Key, Parameter, Queue, Secret, Table
 from local.iam import Statement
 
 __all__ = ["Template", "TemplateFault", "parse", "read"]
@@ -31,7 +31,7 @@ class Template:
     """One template under one set of parameters; `functions` is by folder, `outputs` by name."""
 
     functions: Mapping[str, Function]
-    feeds: tuple[Feed, ...]
+    event_source_mappings: tuple[EventSourceMapping, ...]
     apis: tuple[Api, ...]
     tables: tuple[Table, ...]
     queues: tuple[Queue, ...]
@@ -116,7 +116,7 @@ class _Stack:
         _check_functions(folders)
         return Template(
             functions={function.folder: function for function in folders},
-            feeds=tuple(made["AWS::Lambda::EventSourceMapping"].values()),
+            event_source_mappings=tuple(made["AWS::Lambda::EventSourceMapping"].values()),
             apis=tuple(made["AWS::Serverless::HttpApi"].values()),
             tables=tuple(made["AWS::DynamoDB::Table"].values()),
             queues=tuple(made["AWS::SQS::Queue"].values()),

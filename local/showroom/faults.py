@@ -13,7 +13,7 @@ SHORT, USUAL = 60, 3600
 
 
 @dataclass(frozen=True)
-class Trouble:
+class Fault:
     """What can be made to happen.
 
     fault   the emulator's name of it; empty where nothing is planned there
@@ -25,20 +25,20 @@ class Trouble:
     seconds: int = 0
 
 
-TROUBLES = {
-    WELL: Trouble("All is well", "NinjaOne answers as it should."),
-    "down": Trouble("NinjaOne is down", "Every connection is reset before anything was done.", "reset"),
-    "500": Trouble("It fails inside", "Every token request is answered 500.", "500"),
-    "html": Trouble("An HTML page", "Where JSON should be, nginx says that it is unavailable: 503.", "html_503"),
-    "slow": Trouble("It is slow", "It does its work at once, and answers five seconds later.", "slow", 5),
-    "lost": Trouble("Answers get lost", "It gives a new token and ends the old, and nobody hears it.", "lost_response"),
-    "dead": Trouble("It calls good tokens dead", "A replica that lags: 400 invalid_token.", "spurious_dead_token"),
-    "throttled": Trouble("It throttles", "429, to come back after two minutes.", "429_retry_after", 120),
-    SECRET: Trouble("The secret is wrong", "An administrator made a new client secret and told nobody."),
+FAULTS = {
+    WELL: Fault("All is well", "NinjaOne answers as it should."),
+    "down": Fault("NinjaOne is down", "Every connection is reset before anything was done.", "reset"),
+    "500": Fault("It fails inside", "Every token request is answered 500.", "500"),
+    "html": Fault("An HTML page", "Where JSON should be, nginx says that it is unavailable: 503.", "html_503"),
+    "slow": Fault("It is slow", "It does its work at once, and answers five seconds later.", "slow", 5),
+    "lost": Fault("Answers get lost", "It gives a new token and ends the old, and nobody hears it.", "lost_response"),
+    "dead": Fault("It calls good tokens dead", "A replica that lags: 400 invalid_token.", "spurious_dead_token"),
+    "throttled": Fault("It throttles", "429, to come back after two minutes.", "429_retry_after", 120),
+    SECRET: Fault("The secret is wrong", "An administrator made a new client secret and told nobody."),
 }
 
 
-class Board:
+class FaultPanel:
     """What is switched on now."""
 
     def __init__(self, ninjaone_url: str, apps: list[str], store: Callable[[Mapping[str, str]], None]) -> None:
@@ -57,7 +57,7 @@ class Board:
 
         Raises   KeyError
         """
-        trouble = TROUBLES[name]
+        trouble = FAULTS[name]
         self._ask("DELETE", "faults")
         if self._untold:
             self._store(self._untold)

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from broker.edge.wiring import Doors
+from broker.edge.wiring import Ports
 
 
 class Killed(BaseException):
@@ -40,7 +40,7 @@ class Reaper:
             was, self._waiting = self._waiting, False
         return was
 
-    def doors(self, doors: Doors) -> Doors:
+    def doors(self, doors: Ports) -> Ports:
         """Give an environment doors that close behind it when it dies."""
         life = _Life()
         inner = doors.transport()

@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response
 
 from local.product.backend import Json
 from local.product.integration import need_sign_in, outside, user
-from local.showroom.faults import SHORT, TROUBLES
+from local.showroom.faults import SHORT, FAULTS
 from local.showroom.timeline import STEPS, Mark, Showroom
 
 SHOWN = 14
@@ -103,7 +103,7 @@ class Lane:
 def page() -> str:
     showroom().watch()
     board = showroom().board
-    switches = {"troubles": TROUBLES, "on": board.on, "short": board.lifetime == SHORT, "steps": STEPS}
+    switches = {"troubles": FAULTS, "on": board.on, "short": board.lifetime == SHORT, "steps": STEPS}
     return render_template("showroom.html", **seen(), **switches)
 
 
@@ -117,7 +117,7 @@ def seen() -> dict[str, Any]:
     here, found = showroom(), outside().backend.connections(user().tenant.id)
     return {
         "now": int(here.now()),
-        "board": TROUBLES[here.board.on],
+        "board": FAULTS[here.board.on],
         "kills": here.kills,
         "tallies": here.caller.tallies[::-1][:8],
         "lanes": [lane(each) for each in found],
@@ -162,7 +162,7 @@ def clock(instant: float) -> str:
 
 @pages.post("/trouble")
 def trouble() -> Response:
-    showroom().turn(chosen("trouble", TROUBLES))
+    showroom().turn(chosen("trouble", FAULTS))
     return back()
 
 

@@ -18,7 +18,7 @@ AT_ONCE = 1.0
 
 
 @dataclass
-class Tally:
+class PollCounts:
     """What was got while something was switched on.
 
     least   the shortest lifetime seen, in seconds
@@ -47,10 +47,10 @@ class Tally:
         self.otherwise += status not in {409, 503}
 
 
-class Caller:
+class Poller:
     """Asks for a token of every connection there is, from its start until it is stopped."""
 
-    def __init__(self, backend: Backend, known: Callable[[], Mapping[str, str]], first: Tally) -> None:
+    def __init__(self, backend: Backend, known: Callable[[], Mapping[str, str]], first: PollCounts) -> None:
         """Take whom to ask.
 
         known   connections, with their tenants

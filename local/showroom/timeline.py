@@ -13,8 +13,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from local.product.backend import Backend
-from local.showroom.faults import TROUBLES, WELL, Board
-from local.showroom.poller import Caller, Tally
+from local.showroom.faults import FAULTS, WELL, FaultPanel
+from local.showroom.poller import Poller, PollCounts
 from ninjaone_emulator.seed import OPERATOR_APPS
 
 if TYPE_CHECKING:
@@ -70,13 +70,13 @@ class Showroom:
         """
         self._world, self._asks = world, asks
         apps = [app.client_id for app in OPERATOR_APPS.values()]
-        self.board = Board(world.ninjaone_url, apps, self._store)
+        self.board = FaultPanel(world.ninjaone_url, apps, self._store)
         self._marks: deque[Mark] = deque(maxlen=MARKS_KEPT)
         self._told: set[str] = set()
         self._tenants: dict[str, str] = {}
         self._lock = Lock()
         backend = Backend(world.api_url, world.credentials)
-        self.caller = Caller(backend, self._known, Tally(TROUBLES[WELL].title, self.now()))
+        self.caller = Poller(backend, self._known, PollCounts(FAULTS[WELL].title, self.now()))
 
     def __enter__(self) -> Self:
         self._subscribe()
@@ -159,7 +159,7 @@ class Showroom:
         Raises   KeyError
         """
         self.board.turn(name)
-        self._begin(TROUBLES[name].title)
+        self._begin(FAULTS[name].title)
 
     def shorten(self, *, short: bool) -> None:
         """Choose how long the next access tokens live."""
@@ -188,7 +188,7 @@ class Showroom:
 
     def _begin(self, what: str) -> None:
         self._collect()
-        self.caller.tallies.append(Tally(what, self.now()))
+        self.caller.tallies.append(PollCounts(what, self.now()))
         self._marks.append(Mark(self.now(), "switched", what, "here"))
 
     def _store(self, secrets: Mapping[str, str]) -> None:

@@ -202,7 +202,7 @@ class World:
             return 303, {"location": steps[path], **pages.security_headers()}, ""
         if path != f"/connect/{SESSION}":
             return 200, {"content-type": "text/html"}, "<title>back</title>"
-        page = pages.invitation(PLAIN, self.view)
+        page = pages.connect_page(PLAIN, self.view)
         return page.status, {name: self.on_loopback(value) for name, value in page.headers.items()}, page.html
 
     def on_loopback(self, text: str) -> str:

@@ -24,7 +24,7 @@ def kinds(family: type[Any]) -> Iterator[type[Any]]:
 def made(kind: type[BrokerError]) -> BrokerError:
     """An error of the broker's, with the facts that its class asks for."""
     facts: dict[str, Any] = {}
-    if issubclass(kind, theirs.Declined):
+    if issubclass(kind, theirs.ClientAppError):
         facts = {"own": True}
     if kind is theirs.NeedsReauth:
         facts = {"reason": "revoked", "connection": "con_x"}
@@ -48,7 +48,7 @@ def test_a_problem_of_the_broker_s_becomes_the_class_of_its_name(kind: type[Brok
     error = made(kind)
     sent = json.loads(problems.problem(error, "request-1"))
 
-    heard = ours.problem(problems.turn(error).status, sent)
+    heard = ours.problem(problems.error_response(error).status, sent)
 
     assert type(heard).__name__ == kind.__name__
     assert (heard.detail, heard.request_id, heard.retry_after) == (error.detail, "request-1", error.retry_after)

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from local.aws.gateway.sigv4 import DEMO, Principal
-from local.browser import Visitor
+from local.browser import Browser
 from local.world import World
 from ninjaone_connect import Connect, ConnectError, new_verifier
 from ninjaone_emulator.faults import Fault
@@ -74,7 +74,7 @@ class Caller:
         return {"session_id": session, "end_user_id": "ana", "ticket": ticket, "binding_verifier": verifier}
 
     def walk(self, link: str, email: str = ADA, decision: str = "Authorize") -> dict[str, str]:
-        with Visitor() as person:
+        with Browser() as person:
             person.open(link)
             person.submit("Continue to NinjaOne", region="eu")
             person.arrive()
@@ -85,7 +85,7 @@ class Caller:
             self.looked_at(person)
         return {name: values[0] for name, values in parse_qs(urlsplit(home).query).items()}
 
-    def looked_at(self, person: Visitor) -> None:
+    def looked_at(self, person: Browser) -> None:
         """Hold what the person saw of the broker against the document of the public API."""
         for page in person.pages:
             if page.url.startswith(self.world.connect_url):
@@ -198,7 +198,7 @@ def declined(caller: Caller) -> None:
 def looking(caller: Caller) -> None:
     """What people meet who follow links in unusual ways."""
     _session, link, _verifier = caller.opened()
-    with Visitor() as ana, Visitor() as ben:
+    with Browser() as ana, Browser() as ben:
         ana.get(link)
         ana.post(f"{link}/authorize", {"region": "eu"}, {"Sec-Fetch-Site": "cross-site"})
         ana.get(link)
@@ -220,7 +220,7 @@ def looking(caller: Caller) -> None:
         for person in (ana, ben):
             caller.looked_at(person)
     proof = caller.agreed()
-    with Visitor() as late:
+    with Browser() as late:
         late.get(f"{caller.world.connect_url}/connect/{proof['session_id']}")
         caller.complete(proof)
         late.get(f"{caller.world.connect_url}/connect/{proof['session_id']}")
@@ -230,7 +230,7 @@ def looking(caller: Caller) -> None:
 def around(seen: set[tuple[str, int, str]]) -> None:
     """What somebody meets who comes around a firewall."""
     parameters = {"OriginVerify": sha256(b"x").hexdigest()}
-    with World(pumps=False, parameters=parameters) as world, Visitor() as stranger:
+    with World(pumps=False, parameters=parameters) as world, Browser() as stranger:
         link = f"{world.connect_url}/connect/ses_{'a' * 26}"
         for found in (stranger.get(link), stranger.post(f"{link}/authorize", {"region": "eu"})):
             seen.add(document("connect").check(found.answer))

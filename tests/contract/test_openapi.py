@@ -100,7 +100,7 @@ def made(kind: type[BrokerError]) -> BrokerError:
         return errors.InvalidRequest(errors.Fault("label", "Give 1 to 80 printable characters."))
     if kind is errors.NeedsReauth:
         return errors.NeedsReauth("revoked", "con_mfrggzdfmztwq2lknnwg23tpoa")
-    facts: dict[str, Any] = {"own": True} if issubclass(kind, errors.Declined) else {}
+    facts: dict[str, Any] = {"own": True} if issubclass(kind, errors.ClientAppError) else {}
     return kind(**facts)
 
 
@@ -125,7 +125,7 @@ def test_the_example_of_a_problem_is_what_the_broker_writes(slug: str) -> None:
 @every_call
 def test_a_problem_stands_under_its_status(operation: Operation) -> None:
     for answer in operation.answers:
-        assert {problems.turn(ERRORS[slug]).status for slug in answer.problems} <= {answer.status}
+        assert {problems.error_response(ERRORS[slug]).status for slug in answer.problems} <= {answer.status}
 
 
 # What the code behind an operation can raise ----------------------------------------------------------------------
@@ -238,7 +238,7 @@ def schema(name: str) -> dict[str, Any]:
 
 
 def test_an_opening_has_the_fields_that_are_read_and_that_the_client_sends() -> None:
-    assert schema("Opening")["properties"].keys() == set(session._OPENING)
+    assert schema("Opening")["properties"].keys() == set(session._FIELDS)
     assert schema("Opening")["properties"].keys() == model.Opening.__annotations__.keys()
 
 

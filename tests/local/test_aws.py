@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local.aws.account import Aws
-from local.aws.roles import Ledger, Role
+from local.aws.account import AwsAccount
+from local.aws.roles import PolicyUsage, Role
 from local.cloudformation.template import Template, read
 from local.iam import Condition, Statement, UnsupportedPolicy
 
@@ -35,12 +35,12 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def aws(stack: Template, clock: Clock) -> Iterator[Aws]:
-    with Aws(stack, clock.now) as made:
+def aws(stack: Template, clock: Clock) -> Iterator[AwsAccount]:
+    with AwsAccount(stack, clock.now) as made:
         yield made
 
 
-def test_a_table_is_made_with_index_lifetime_encryption_and_stream(aws: Aws, stack: Template) -> None:
+def test_a_table_is_made_with_index_lifetime_encryption_and_stream(aws: AwsAccount, stack: Template) -> None:
     dynamodb, name = aws.client("dynamodb"), stack.tables[0].name
 
     table = dynamodb.describe_table(TableName=name)["Table"]
@@ -52,7 +52,7 @@ def test_a_table_is_made_with_index_lifetime_encryption_and_stream(aws: Aws, sta
     assert lifetime == {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires_at"}
 
 
-def test_everything_has_the_name_that_the_template_resolves_to(aws: Aws, stack: Template) -> None:
+def test_everything_has_the_name_that_the_template_resolves_to(aws: AwsAccount, stack: Template) -> None:
     environment = stack.functions["read"].environment
 
     data_key = aws.client("kms").generate_data_key(KeyId=environment["KEY"], KeySpec="AES_256")
@@ -68,7 +68,7 @@ def test_everything_has_the_name_that_the_template_resolves_to(aws: Aws, stack: 
     assert aws.client("events").describe_event_bus(Name="local")["Arn"] == stack.buses[0].arn
 
 
-def test_a_key_opens_only_under_the_context_it_sealed_under(aws: Aws, stack: Template) -> None:
+def test_a_key_opens_only_under_the_context_it_sealed_under(aws: AwsAccount, stack: Template) -> None:
     kms, key = aws.client("kms"), stack.keys[0].arn
     sealed = kms.encrypt(KeyId=key, Plaintext=b"x", EncryptionContext={"purpose": "a"})["CiphertextBlob"]
 
@@ -79,14 +79,14 @@ def test_a_key_opens_only_under_the_context_it_sealed_under(aws: Aws, stack: Tem
         kms.decrypt(KeyId=key, CiphertextBlob=sealed, EncryptionContext={"purpose": "b"})
 
 
-def test_a_secret_can_be_given_another_value(aws: Aws, stack: Template) -> None:
+def test_a_secret_can_be_given_another_value(aws: AwsAccount, stack: Template) -> None:
     aws.put_secret(stack.secrets[0].arn, '{"id": "secret"}')
 
     found = aws.client("secretsmanager").get_secret_value(SecretId=stack.secrets[0].arn)
     assert found["SecretString"] == '{"id": "secret"}'
 
 
-def test_of_many_conditional_writes_one_wins(aws: Aws, stack: Template) -> None:
+def test_of_many_conditional_writes_one_wins(aws: AwsAccount, stack: Template) -> None:
     """moto by itself lets several win: it reads, compares and writes in separate steps."""
     dynamodb, name = aws.client("dynamodb"), stack.tables[0].name
 
@@ -107,7 +107,7 @@ def test_of_many_conditional_writes_one_wins(aws: Aws, stack: Template) -> None:
             assert sum(pool.map(take, [str(round_)] * 6)) == 1
 
 
-def test_a_message_is_hidden_until_the_worlds_clock_says_so(aws: Aws, stack: Template, clock: Clock) -> None:
+def test_a_message_is_hidden_until_the_worlds_clock_says_so(aws: AwsAccount, stack: Template, clock: Clock) -> None:
     sqs, url = aws.client("sqs"), stack.queue("local-Orders").url
     sqs.send_message(QueueUrl=url, MessageBody="x", DelaySeconds=10)
 
@@ -119,7 +119,7 @@ def test_a_message_is_hidden_until_the_worlds_clock_says_so(aws: Aws, stack: Tem
     assert len(sqs.receive_message(QueueUrl=url)["Messages"]) == 1
 
 
-def test_what_was_received_too_often_becomes_a_dead_letter(aws: Aws, stack: Template, clock: Clock) -> None:
+def test_what_was_received_too_often_becomes_a_dead_letter(aws: AwsAccount, stack: Template, clock: Clock) -> None:
     sqs, url = aws.client("sqs"), stack.queue("local-Orders").url
     sqs.send_message(QueueUrl=url, MessageBody="x")
     for _ in range(3):
@@ -131,7 +131,7 @@ def test_what_was_received_too_often_becomes_a_dead_letter(aws: Aws, stack: Temp
     assert [message["Body"] for message in dead["Messages"]] == ["x"]
 
 
-def test_what_outlived_its_time_is_deleted_only_when_asked(aws: Aws, stack: Template) -> None:
+def test_what_outlived_its_time_is_deleted_only_when_asked(aws: AwsAccount, stack: Template) -> None:
     dynamodb, name = aws.client("dynamodb"), stack.tables[0].name
     for note, expires in (("old", "100"), ("new", "300"), ("kept", "")):
         life = {"expires_at": {"N": expires}} if expires else {}
@@ -143,7 +143,7 @@ def test_what_outlived_its_time_is_deleted_only_when_asked(aws: Aws, stack: Temp
     assert (gone, left) == (1, {"new", "kept"})
 
 
-def test_a_stream_tells_each_change_in_order_with_both_images(aws: Aws, stack: Template) -> None:
+def test_a_stream_tells_each_change_in_order_with_both_images(aws: AwsAccount, stack: Template) -> None:
     dynamodb, table = aws.client("dynamodb"), stack.tables[0]
     dynamodb.put_item(TableName=table.name, Item={**NOTE, "sealed": {"B": b"\xff"}})
     dynamodb.update_item(
@@ -164,7 +164,7 @@ def test_a_stream_tells_each_change_in_order_with_both_images(aws: Aws, stack: T
     assert aws.changes(table, 2) == [gone]
 
 
-def test_an_update_that_makes_a_row_is_one_change(aws: Aws, stack: Template) -> None:
+def test_an_update_that_makes_a_row_is_one_change(aws: AwsAccount, stack: Template) -> None:
     dynamodb, table = aws.client("dynamodb"), stack.tables[0]
     title = {"UpdateExpression": "SET title = :t", "ExpressionAttributeValues": {":t": {"S": "x"}}}
     dynamodb.update_item(TableName=table.name, Key=NOTE, **title)
@@ -177,14 +177,14 @@ def test_an_update_that_makes_a_row_is_one_change(aws: Aws, stack: Template) -> 
 
 def test_the_account_is_empty_again_in_the_next_world(stack: Template, clock: Clock) -> None:
     for _ in range(2):
-        with Aws(stack, clock.now) as aws:
+        with AwsAccount(stack, clock.now) as aws:
             dynamodb = aws.client("dynamodb")
             assert dynamodb.scan(TableName=stack.tables[0].name)["Count"] == 0
             dynamodb.put_item(TableName=stack.tables[0].name, Item=NOTE)
 
 
 def test_a_call_that_outlives_the_world_reaches_nothing(stack: Template, clock: Clock) -> None:
-    with Aws(stack, clock.now) as aws:
+    with AwsAccount(stack, clock.now) as aws:
         dynamodb = aws.client("dynamodb")
 
     with pytest.raises(ConnectionError, match="no AWS here"):
@@ -195,16 +195,16 @@ def test_a_call_that_outlives_the_world_reaches_nothing(stack: Template, clock: 
 
 
 @pytest.fixture
-def ledger() -> Ledger:
-    return Ledger()
+def ledger() -> PolicyUsage:
+    return PolicyUsage()
 
 
 @pytest.fixture
-def reader(stack: Template, ledger: Ledger) -> Role:
+def reader(stack: Template, ledger: PolicyUsage) -> Role:
     return Role(stack.functions["read"], stack, ledger)
 
 
-def test_a_client_under_a_role_does_what_the_role_allows(aws: Aws, stack: Template, reader: Role) -> None:
+def test_a_client_under_a_role_does_what_the_role_allows(aws: AwsAccount, stack: Template, reader: Role) -> None:
     name = stack.tables[0].name
     aws.client("dynamodb").put_item(TableName=name, Item={**NOTE, "title": {"S": "x"}, "secret": {"S": "y"}})
 
@@ -225,7 +225,7 @@ def test_a_client_under_a_role_does_what_the_role_allows(aws: Aws, stack: Templa
     ],
 )
 def test_a_client_under_a_role_is_denied_the_rest(
-    aws: Aws, stack: Template, reader: Role, more: dict[str, Any]
+    aws: AwsAccount, stack: Template, reader: Role, more: dict[str, Any]
 ) -> None:
     dynamodb = aws.client("dynamodb", reader)
 
@@ -236,7 +236,7 @@ def test_a_client_under_a_role_is_denied_the_rest(
     assert "local-ReadFunction is not authorized to perform: dynamodb:GetItem" in str(denied.value)
 
 
-def test_a_denied_write_is_not_done(aws: Aws, stack: Template, reader: Role) -> None:
+def test_a_denied_write_is_not_done(aws: AwsAccount, stack: Template, reader: Role) -> None:
     with pytest.raises(ClientError, match="no identity-based policy allows the dynamodb:PutItem action"):
         aws.client("dynamodb", reader).put_item(TableName=stack.tables[0].name, Item=NOTE)
 
@@ -252,7 +252,7 @@ def test_a_denied_write_is_not_done(aws: Aws, stack: Template, reader: Role) -> 
     ],
 )
 def test_each_service_names_a_refusal_its_own_way(
-    aws: Aws, reader: Role, *, service: str, call: str, params: dict[str, Any], code: str
+    aws: AwsAccount, reader: Role, *, service: str, call: str, params: dict[str, Any], code: str
 ) -> None:
     with pytest.raises(ClientError) as denied:
         getattr(aws.client(service, reader), call)(**params)
@@ -260,7 +260,7 @@ def test_each_service_names_a_refusal_its_own_way(
     assert denied.value.response["Error"]["Code"] == code
 
 
-def test_a_purpose_is_held_by_the_encryption_context(aws: Aws, stack: Template, ledger: Ledger) -> None:
+def test_a_purpose_is_held_by_the_encryption_context(aws: AwsAccount, stack: Template, ledger: PolicyUsage) -> None:
     kms = aws.client("kms", Role(stack.functions["write"], stack, ledger))
     ask = {"KeyId": stack.keys[0].arn, "KeySpec": "AES_256"}
 
@@ -271,7 +271,7 @@ def test_a_purpose_is_held_by_the_encryption_context(aws: Aws, stack: Template, 
 
 
 def test_the_ledger_tells_what_was_needed_and_what_was_refused(
-    aws: Aws, stack: Template, reader: Role, ledger: Ledger
+    aws: AwsAccount, stack: Template, reader: Role, ledger: PolicyUsage
 ) -> None:
     dynamodb, name = aws.client("dynamodb", reader), stack.tables[0].name
     dynamodb.get_item(TableName=name, Key=NOTE, ProjectionExpression="title")
@@ -282,7 +282,7 @@ def test_the_ledger_tells_what_was_needed_and_what_was_refused(
     assert set(ledger.refused) == {("read", "dynamodb:DeleteItem", stack.tables[0].arn)}
 
 
-def test_a_role_that_cannot_be_judged_is_refused_at_the_start(stack: Template, ledger: Ledger) -> None:
+def test_a_role_that_cannot_be_judged_is_refused_at_the_start(stack: Template, ledger: PolicyUsage) -> None:
     odd = Statement("Odd", "Allow", ("s3:*",), ("*",), (Condition("IpAddress", "aws:SourceIp", ("::1",)),))
 
     with pytest.raises(UnsupportedPolicy, match="Odd"):

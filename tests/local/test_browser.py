@@ -6,7 +6,7 @@ import pytest
 from flask import Flask, Response, redirect, request
 from werkzeug.wrappers import Response as BaseResponse
 
-from local.browser import Visitor
+from local.browser import Browser
 from ninjaone_emulator.wsgi_server import Server, serve
 
 FORM = """
@@ -95,12 +95,12 @@ def there() -> Iterator[Server]:
 
 
 @pytest.fixture
-def visitor() -> Iterator[Visitor]:
-    with Visitor() as visitor:
+def visitor() -> Iterator[Browser]:
+    with Browser() as visitor:
         yield visitor
 
 
-def test_a_form_sends_what_a_browser_would_send(here: Server, visitor: Visitor) -> None:
+def test_a_form_sends_what_a_browser_would_send(here: Server, visitor: Browser) -> None:
     visitor.open(here.url + "/form")
 
     sent = visitor.submit("Send it", text="new").answer.json()["form"]
@@ -117,13 +117,13 @@ def test_a_form_sends_what_a_browser_would_send(here: Server, visitor: Visitor) 
     }
 
 
-def test_a_search_form_sends_its_fields_in_the_address(here: Server, visitor: Visitor) -> None:
+def test_a_search_form_sends_its_fields_in_the_address(here: Server, visitor: Browser) -> None:
     visitor.open(here.url + "/find")
 
     assert visitor.submit("Find", q="a b").answer.json()["args"] == {"q": "a b"}
 
 
-def test_a_field_or_button_that_is_not_there_cannot_be_used(here: Server, visitor: Visitor) -> None:
+def test_a_field_or_button_that_is_not_there_cannot_be_used(here: Server, visitor: Browser) -> None:
     visitor.open(here.url + "/form")
 
     with pytest.raises(LookupError, match="no field hidden"):
@@ -132,39 +132,39 @@ def test_a_field_or_button_that_is_not_there_cannot_be_used(here: Server, visito
         visitor.submit("Buy")
 
 
-def test_a_host_cookie_is_kept_only_if_it_keeps_its_rules(here: Server, visitor: Visitor) -> None:
+def test_a_host_cookie_is_kept_only_if_it_keeps_its_rules(here: Server, visitor: Browser) -> None:
     visitor.get(here.url + "/cookies")
 
     assert visitor.cookies == {"__Host-good": "1", "plain": "1", "deep": "1"}
 
 
 def test_cookies_go_back_to_every_port_of_the_host_and_only_below_their_path(
-    here: Server, there: Server, visitor: Visitor
+    here: Server, there: Server, visitor: Browser
 ) -> None:
     visitor.get(here.url + "/cookies")
 
     assert visitor.get(there.url + "/sent").answer.json()["Cookie"] == "__Host-good=1; plain=1"
 
 
-def test_a_cookie_can_be_taken_back(here: Server, visitor: Visitor) -> None:
+def test_a_cookie_can_be_taken_back(here: Server, visitor: Browser) -> None:
     visitor.get(here.url + "/cookies")
     visitor.get(here.url + "/forget")
 
     assert "__Host-good" not in visitor.cookies
 
 
-def test_a_typed_address_comes_from_no_site(here: Server, visitor: Visitor) -> None:
+def test_a_typed_address_comes_from_no_site(here: Server, visitor: Browser) -> None:
     assert visitor.get(here.url + "/sent").answer.json()["Sec-Fetch-Site"] == "none"
 
 
-def test_a_form_says_where_it_comes_from(here: Server, visitor: Visitor) -> None:
+def test_a_form_says_where_it_comes_from(here: Server, visitor: Browser) -> None:
     visitor.open(here.url + "/form")
     sent = visitor.submit("Send it").answer.json()
 
     assert (sent["Sec-Fetch-Site"], sent["Origin"]) == ("same-origin", here.url)
 
 
-def test_a_redirect_says_the_farthest_site_on_the_way(here: Server, there: Server, visitor: Visitor) -> None:
+def test_a_redirect_says_the_farthest_site_on_the_way(here: Server, there: Server, visitor: Browser) -> None:
     back = f"{there.url}/away?to={here.url}/sent"
     visitor.open(f"{here.url}/leaving?to={back}")
     visitor.submit("Go")
@@ -173,7 +173,7 @@ def test_a_redirect_says_the_farthest_site_on_the_way(here: Server, there: Serve
     assert visitor.arrive().answer.json()["Sec-Fetch-Site"] == "same-site"
 
 
-def test_a_page_that_sends_nowhere_cannot_be_followed_and_a_loop_ends(here: Server, visitor: Visitor) -> None:
+def test_a_page_that_sends_nowhere_cannot_be_followed_and_a_loop_ends(here: Server, visitor: Browser) -> None:
     visitor.get(here.url + "/form")
     with pytest.raises(LookupError, match="sends nowhere"):
         visitor.follow()

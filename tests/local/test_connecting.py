@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from botocore.credentials import Credentials
 
-from local.browser import Page, Visitor
+from local.browser import Page, Browser
 from local.product.backend import Backend, Problem
 from local.world import World
 
@@ -19,15 +19,15 @@ def world() -> Iterator[World]:
 
 
 @pytest.fixture
-def ana(world: World) -> Iterator[Visitor]:
-    with Visitor() as visitor:
+def ana(world: World) -> Iterator[Browser]:
+    with Browser() as visitor:
         visitor.open(world.product_url)
         visitor.submit("Ana")
         visitor.arrive()
         yield visitor
 
 
-def agree(visitor: Visitor, email: str = NORDLICHT) -> Page:
+def agree(visitor: Browser, email: str = NORDLICHT) -> Page:
     """From the connect page through NinjaOne to wherever that ends."""
     visitor.arrive()
     visitor.submit("Continue to NinjaOne", region="eu")
@@ -38,16 +38,16 @@ def agree(visitor: Visitor, email: str = NORDLICHT) -> Page:
     return visitor.arrive()
 
 
-def connected(visitor: Visitor) -> str:
+def connected(visitor: Browser) -> str:
     """Connect; gives the address of the connection's page."""
     visitor.submit("Connect NinjaOne")
     return agree(visitor).url
 
 
-def test_a_connection_is_seen_in_its_own_tenant_only(world: World, ana: Visitor) -> None:
+def test_a_connection_is_seen_in_its_own_tenant_only(world: World, ana: Browser) -> None:
     address = connected(ana)
 
-    with Visitor() as chloe:
+    with Browser() as chloe:
         chloe.open(world.product_url)
         chloe.submit("Chloe")
         assert "Nothing is connected yet" in chloe.arrive().text
@@ -57,13 +57,13 @@ def test_a_connection_is_seen_in_its_own_tenant_only(world: World, ana: Visitor)
     assert "It was disconnected" not in refused.text
 
 
-def test_the_switches_of_the_pretended_ninjaone_are_one_click_away(world: World, ana: Visitor) -> None:
+def test_the_switches_of_the_pretended_ninjaone_are_one_click_away(world: World, ana: Browser) -> None:
     [control] = [link for link in ana.page.links if link.startswith(world.ninjaone_url)]
 
     assert (ana.get(control).status, ana.page.heading) == (200, "How NinjaOne behaves")
 
 
-def test_no_page_and_no_address_holds_a_token(world: World, ana: Visitor) -> None:
+def test_no_page_and_no_address_holds_a_token(world: World, ana: Browser) -> None:
     connected(ana)
     ana.submit("Use the token")
 
@@ -74,7 +74,7 @@ def test_no_page_and_no_address_holds_a_token(world: World, ana: Visitor) -> Non
         assert not [secret for secret in secrets if secret in page.answer.text or secret in page.url]
 
 
-def test_the_page_s_script_sees_a_refresh(world: World, ana: Visitor) -> None:
+def test_the_page_s_script_sees_a_refresh(world: World, ana: Browser) -> None:
     address = connected(ana)
     before = ana.get(address + "/state").answer.json()
 
@@ -88,7 +88,7 @@ def test_the_page_s_script_sees_a_refresh(world: World, ana: Visitor) -> None:
     assert after["status"] == "active"
 
 
-def test_an_access_that_was_revoked_is_told_and_a_reconnect_keeps_the_id(world: World, ana: Visitor) -> None:
+def test_an_access_that_was_revoked_is_told_and_a_reconnect_keeps_the_id(world: World, ana: Browser) -> None:
     address = connected(ana)
     [grant] = world.ninjaone.oracle.grants()
     world.ninjaone.admin.revoke_grant(grant.id)
@@ -112,7 +112,7 @@ def test_an_access_that_was_revoked_is_told_and_a_reconnect_keeps_the_id(world: 
     assert ana.submit("Use the token").status == 200
 
 
-def test_a_reconnect_with_another_account_is_refused_unless_it_was_allowed(world: World, ana: Visitor) -> None:
+def test_a_reconnect_with_another_account_is_refused_unless_it_was_allowed(world: World, ana: Browser) -> None:
     address = connected(ana)
     ana.jar.clear("127.0.0.1", "/eu.ninjarmm.com")
 
@@ -127,10 +127,10 @@ def test_a_reconnect_with_another_account_is_refused_unless_it_was_allowed(world
     assert "Atelier Lumière" in agree(ana, RHONE).text
 
 
-def test_a_link_for_somebody_else_makes_a_connection_that_waits_for_approval(world: World, ana: Visitor) -> None:
+def test_a_link_for_somebody_else_makes_a_connection_that_waits_for_approval(world: World, ana: Browser) -> None:
     shown = ana.submit("Connect NinjaOne", binding="approval")
     link = next(link for link in shown.links if "/connect/ses_" in link)
-    with Visitor() as administrator:
+    with Browser() as administrator:
         administrator.get(link)
         ended = agree(administrator)
     world.pump()
@@ -146,7 +146,7 @@ def test_a_link_for_somebody_else_makes_a_connection_that_waits_for_approval(wor
     assert "Hafen Nord" in ana.submit("Use the token").text
 
 
-def test_what_ninjaone_s_api_refuses_is_told_in_words(world: World, ana: Visitor) -> None:
+def test_what_ninjaone_s_api_refuses_is_told_in_words(world: World, ana: Browser) -> None:
     address = connected(ana)
     for token in world.ninjaone.state.access_tokens.values():
         token.revoked = True

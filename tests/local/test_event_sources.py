@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from local.aws.account import Aws
-from local.aws.event_sources import Pumping, QueuePump, SchedulePump, StreamPump
+from local.aws.account import AwsAccount
+from local.aws.event_sources import EventSourceThread, QueueSource, ScheduleSource, StreamSource
 from local.aws.lambda_runtime import Runtime
-from local.aws.roles import Ledger, Role
+from local.aws.roles import PolicyUsage, Role
 from local.clock import Clock
-from local.cloudformation.resources import Feed
+from local.cloudformation.resources import EventSourceMapping
 from local.cloudformation.template import Template, read
 
 Answer = Callable[[dict[str, Any]], Any]
@@ -52,13 +52,13 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def aws(stack: Template, clock: Clock) -> Iterator[Aws]:
-    with Aws(stack, clock.now) as made:
+def aws(stack: Template, clock: Clock) -> Iterator[AwsAccount]:
+    with AwsAccount(stack, clock.now) as made:
         yield made
 
 
-def feed_of(stack: Template, name: str) -> Feed:
-    return next(feed for feed in stack.feeds if feed.logical_id == name)
+def feed_of(stack: Template, name: str) -> EventSourceMapping:
+    return next(feed for feed in stack.event_source_mappings if feed.logical_id == name)
 
 
 # Queues ----------------------------------------------------------------------------------------------------
@@ -70,22 +70,22 @@ def worker(stack: Template) -> Worker:
 
 
 @pytest.fixture
-def pump(stack: Template, aws: Aws, worker: Worker) -> QueuePump:
+def pump(stack: Template, aws: AwsAccount, worker: Worker) -> QueueSource:
     return queue_pump(stack, aws, worker, feed_of(stack, "WorkFeed"))
 
 
-def queue_pump(stack: Template, aws: Aws, worker: Worker, feed: Feed) -> QueuePump:
-    role = Role(stack.functions["work"], stack, Ledger())
+def queue_pump(stack: Template, aws: AwsAccount, worker: Worker, feed: EventSourceMapping) -> QueueSource:
+    role = Role(stack.functions["work"], stack, PolicyUsage())
     queue = stack.queue(feed.source)
-    return QueuePump(feed, worker.runtime, queue=queue, aws=aws, role=role)
+    return QueueSource(feed, worker.runtime, queue=queue, aws=aws, role=role)
 
 
-def send(stack: Template, aws: Aws, *bodies: str) -> None:
+def send(stack: Template, aws: AwsAccount, *bodies: str) -> None:
     for body in bodies:
         aws.client("sqs").send_message(QueueUrl=stack.queue("local-Orders").url, MessageBody=body)
 
 
-def bodies(aws: Aws, stack: Template, queue: str) -> list[str]:
+def bodies(aws: AwsAccount, stack: Template, queue: str) -> list[str]:
     url = stack.queue(queue).url
     received = aws.client("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=10)
     return [message["Body"] for message in received.get("Messages", [])]
@@ -100,7 +100,7 @@ def failing(*names: str) -> Answer:
 
 
 def test_messages_come_in_batches_and_are_gone_when_worked(
-    stack: Template, aws: Aws, worker: Worker, pump: QueuePump, clock: Clock
+    stack: Template, aws: AwsAccount, worker: Worker, pump: QueueSource, clock: Clock
 ) -> None:
     send(stack, aws, "a", "b", "c")
 
@@ -113,7 +113,7 @@ def test_messages_come_in_batches_and_are_gone_when_worked(
     assert bodies(aws, stack, "local-Orders") == []
 
 
-def test_a_message_is_told_as_lambda_tells_it(stack: Template, aws: Aws, worker: Worker, pump: QueuePump) -> None:
+def test_a_message_is_told_as_lambda_tells_it(stack: Template, aws: AwsAccount, worker: Worker, pump: QueueSource) -> None:
     send(stack, aws, "a")
     pump.work()
 
@@ -124,7 +124,7 @@ def test_a_message_is_told_as_lambda_tells_it(stack: Template, aws: Aws, worker:
 
 
 def test_only_what_failed_comes_again_after_its_time(
-    stack: Template, aws: Aws, worker: Worker, pump: QueuePump, clock: Clock
+    stack: Template, aws: AwsAccount, worker: Worker, pump: QueueSource, clock: Clock
 ) -> None:
     send(stack, aws, "good", "bad")
     worker.answer = failing("bad")
@@ -139,7 +139,7 @@ def test_only_what_failed_comes_again_after_its_time(
 
 
 def test_a_function_that_raises_fails_its_whole_batch(
-    stack: Template, aws: Aws, worker: Worker, pump: QueuePump, clock: Clock
+    stack: Template, aws: AwsAccount, worker: Worker, pump: QueueSource, clock: Clock
 ) -> None:
     send(stack, aws, "a", "b")
     worker.answer = lambda _event: 1 / 0
@@ -151,7 +151,7 @@ def test_a_function_that_raises_fails_its_whole_batch(
 
 
 def test_a_failure_report_that_names_a_stranger_fails_the_whole_batch(
-    stack: Template, aws: Aws, worker: Worker, pump: QueuePump, clock: Clock
+    stack: Template, aws: AwsAccount, worker: Worker, pump: QueueSource, clock: Clock
 ) -> None:
     send(stack, aws, "a", "b")
     worker.answer = lambda _event: {"batchItemFailures": [{"itemIdentifier": "somebody else's"}]}
@@ -162,7 +162,7 @@ def test_a_failure_report_that_names_a_stranger_fails_the_whole_batch(
 
 
 def test_without_failure_reports_an_answer_means_success(
-    stack: Template, aws: Aws, worker: Worker, clock: Clock
+    stack: Template, aws: AwsAccount, worker: Worker, clock: Clock
 ) -> None:
     pump = queue_pump(stack, aws, worker, replace(feed_of(stack, "WorkFeed"), reports_failures=False))
     send(stack, aws, "bad")
@@ -174,7 +174,7 @@ def test_without_failure_reports_an_answer_means_success(
 
 
 def test_what_failed_too_often_becomes_a_dead_letter(
-    stack: Template, aws: Aws, worker: Worker, pump: QueuePump, clock: Clock
+    stack: Template, aws: AwsAccount, worker: Worker, pump: QueueSource, clock: Clock
 ) -> None:
     send(stack, aws, "bad")
     worker.answer = failing("bad")
@@ -192,10 +192,10 @@ def test_what_failed_too_often_becomes_a_dead_letter(
 class Hearing:
     """The stream's pump with the function that hears it."""
 
-    def __init__(self, stack: Template, aws: Aws, feed: Feed) -> None:
+    def __init__(self, stack: Template, aws: AwsAccount, feed: EventSourceMapping) -> None:
         self.worker = Worker(stack, "hear")
         self.given_up: list[dict[str, Any]] = []
-        self.pump = StreamPump(
+        self.pump = StreamSource(
             feed,
             self.worker.runtime,
             table=stack.tables[0],
@@ -209,11 +209,11 @@ class Hearing:
 
 
 @pytest.fixture
-def hearing(stack: Template, aws: Aws) -> Hearing:
+def hearing(stack: Template, aws: AwsAccount) -> Hearing:
     return Hearing(stack, aws, feed_of(stack, "HearFeed"))
 
 
-def write(stack: Template, aws: Aws, *notes: str) -> None:
+def write(stack: Template, aws: AwsAccount, *notes: str) -> None:
     for note in notes:
         item = {"owner": {"S": "ann"}, "note": {"S": note}}
         aws.client("dynamodb").put_item(TableName=stack.tables[0].name, Item=item)
@@ -231,7 +231,7 @@ def deaf_to(note: str) -> Answer:
     return answer
 
 
-def test_changes_come_in_order_and_once(stack: Template, aws: Aws, hearing: Hearing) -> None:
+def test_changes_come_in_order_and_once(stack: Template, aws: AwsAccount, hearing: Hearing) -> None:
     write(stack, aws, "1", "2", "3", "4")
 
     worked = [hearing.pump.work(), hearing.pump.work(), hearing.pump.work()]
@@ -240,14 +240,14 @@ def test_changes_come_in_order_and_once(stack: Template, aws: Aws, hearing: Hear
     assert hearing.heard == [["1", "2", "3"], ["4"]]
 
 
-def test_a_write_that_changes_nothing_is_not_heard(stack: Template, aws: Aws, hearing: Hearing) -> None:
+def test_a_write_that_changes_nothing_is_not_heard(stack: Template, aws: AwsAccount, hearing: Hearing) -> None:
     write(stack, aws, "1", "1", "2")
     hearing.pump.work()
 
     assert hearing.heard == [["1", "2"]]
 
 
-def test_after_a_failure_the_stream_goes_on_from_there(stack: Template, aws: Aws, hearing: Hearing) -> None:
+def test_after_a_failure_the_stream_goes_on_from_there(stack: Template, aws: AwsAccount, hearing: Hearing) -> None:
     write(stack, aws, "1", "2", "3")
     hearing.worker.answer = deaf_to("2")
 
@@ -258,7 +258,7 @@ def test_after_a_failure_the_stream_goes_on_from_there(stack: Template, aws: Aws
     assert hearing.heard == [["1", "2", "3"], ["2", "3"]]
 
 
-def test_a_batch_that_fails_too_often_is_given_up(stack: Template, aws: Aws, hearing: Hearing) -> None:
+def test_a_batch_that_fails_too_often_is_given_up(stack: Template, aws: AwsAccount, hearing: Hearing) -> None:
     write(stack, aws, "1", "2", "3", "4")
     hearing.worker.answer = deaf_to("2")
     for _ in range(3):
@@ -270,7 +270,7 @@ def test_a_batch_that_fails_too_often_is_given_up(stack: Template, aws: Aws, hea
     assert [told["batchSize"] for told in hearing.given_up] == [2]
 
 
-def test_a_function_that_raises_is_called_again_with_all(stack: Template, aws: Aws, hearing: Hearing) -> None:
+def test_a_function_that_raises_is_called_again_with_all(stack: Template, aws: AwsAccount, hearing: Hearing) -> None:
     write(stack, aws, "1", "2")
     hearing.worker.answer = lambda _event: 1 / 0
     hearing.pump.work()
@@ -287,7 +287,7 @@ def test_a_function_that_raises_is_called_again_with_all(stack: Template, aws: A
 def test_a_schedule_ticks_by_the_worlds_clock_and_once_after_a_jump(stack: Template, clock: Clock) -> None:
     worker = Worker(stack, "work")
     (schedule,) = stack.functions["work"].schedules
-    pump = SchedulePump(schedule, worker.runtime, now=clock.now)
+    pump = ScheduleSource(schedule, worker.runtime, now=clock.now)
 
     assert not pump.work()
     clock.advance(3600)
@@ -299,7 +299,7 @@ def test_a_failing_tick_is_told_and_the_next_one_comes(stack: Template, clock: C
     worker = Worker(stack, "work")
     worker.answer = lambda _event: 1 / 0
     (schedule,) = stack.functions["work"].schedules
-    pump = SchedulePump(schedule, worker.runtime, now=clock.now)
+    pump = ScheduleSource(schedule, worker.runtime, now=clock.now)
     for _ in range(2):
         clock.advance(60)
         pump.work()
@@ -307,7 +307,7 @@ def test_a_failing_tick_is_told_and_the_next_one_comes(stack: Template, clock: C
     assert worker.failures == [("work", "Failed: ZeroDivisionError")] * 2
 
 
-def test_in_threads_every_message_is_worked_once(stack: Template, aws: Aws, worker: Worker, pump: QueuePump) -> None:
+def test_in_threads_every_message_is_worked_once(stack: Template, aws: AwsAccount, worker: Worker, pump: QueueSource) -> None:
     done, left = threading.Event(), {str(number) for number in range(20)}
 
     def answer(event: dict[str, Any]) -> None:
@@ -317,7 +317,7 @@ def test_in_threads_every_message_is_worked_once(stack: Template, aws: Aws, work
             done.set()
 
     worker.answer = answer
-    with Pumping([pump]):
+    with EventSourceThread([pump]):
         send(stack, aws, *sorted(left))
         done.wait(60)
 

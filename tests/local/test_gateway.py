@@ -21,7 +21,7 @@ from local.aws.lambda_runtime import Runtime
 from local.cloudformation.arns import arn
 from local.cloudformation.resources import Api, Function, Route
 from local.cloudformation.template import read
-from local.reroute import Detour
+from local.reroute import Reroute
 from ninjaone_emulator.wsgi_server import serve
 
 SCOPED = Principal("AKIASCOPED", "scoped-secret", "scoped", (arn("execute-api", "private/$default/GET/notes/ann*"),))
@@ -48,7 +48,7 @@ class Site:
         routes = [Route(api.id, key.split()[0], key.split()[1], signed=signed) for key in ROUTES]
         routes += [Route(api.id, "ANY", "$default", signed=False)] if default else []
         self.runtime = Runtime(replace(function, routes=tuple(routes)), lambda: self._handle)
-        detour = Detour("http://127.0.0.1:1", ["ninjarmm.com"], prefixed=True)
+        detour = Reroute("http://127.0.0.1:1", ["ninjarmm.com"], prefixed=True)
         self.gateway = Gateway(api, [self.runtime], [DEMO, SCOPED], rewrite=detour.text, cut_off=0.5)
 
     def _handle(self, event: dict[str, Any], _context: object) -> Any:

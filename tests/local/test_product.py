@@ -11,10 +11,10 @@ from flask import Flask, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from broker import oauth
-from broker.edge.problems import slug, turn
-from broker.errors import BrokerError, Declined
+from broker.edge.problems import slug, error_response
+from broker.errors import BrokerError, ClientAppError
 from broker.secret import Secret
-from local.browser import Visitor
+from local.browser import Browser
 from local.product import create_app
 from local.product.backend import Backend
 from local.product.words import TO_DO
@@ -24,10 +24,10 @@ from ninjaone_emulator.wsgi_server import serve
 def every(kind: type[BrokerError]) -> list[BrokerError]:
     """One error of every kind that has no kinds below it."""
     below = [error for each in kind.__subclasses__() for error in every(each)]
-    return below or [kind(own=True) if issubclass(kind, Declined) else kind.__new__(kind)]
+    return below or [kind(customer_app=True) if issubclass(kind, ClientAppError) else kind.__new__(kind)]
 
 
-PROBLEMS = [(slug(error), turn(error).status) for error in every(BrokerError)]
+PROBLEMS = [(slug(error), error_response(error).status) for error in every(BrokerError)]
 CONNECTION = "con_" + "a" * 26
 SIGNED = re.compile(r"AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/\d{8}/eu-west-1/execute-api/aws4_request, ")
 
@@ -77,8 +77,8 @@ def product(served: Product) -> Product:
 
 
 @pytest.fixture
-def ana(product: Product) -> Iterator[Visitor]:
-    with Visitor() as visitor:
+def ana(product: Product) -> Iterator[Browser]:
+    with Browser() as visitor:
         visitor.open(product.url)
         product.script.answers.append((200, {"connections": [], "cursor": None}))
         visitor.submit("Ana")
@@ -97,7 +97,7 @@ def problem(slug: str, status: int, **more: object) -> tuple[int, dict[str, Any]
 
 
 def test_nobody_sees_anything_before_signing_in(product: Product) -> None:
-    with Visitor() as visitor:
+    with Browser() as visitor:
         for path in ("/", "/integrations", f"/connections/{CONNECTION}", f"/connections/{CONNECTION}/state"):
             assert visitor.open(product.url + path).heading == "Sign in"
 
@@ -105,21 +105,21 @@ def test_nobody_sees_anything_before_signing_in(product: Product) -> None:
 
 
 def test_a_return_without_sign_in_uses_nothing_and_says_so(product: Product) -> None:
-    with Visitor() as visitor:
+    with Browser() as visitor:
         page = visitor.open(f"{product.url}/ninjaone/return?connect_session=ses_x&ticket=t")
 
     assert "Nobody is signed in here" in page.text
     assert product.script.asked == []
 
 
-def test_a_return_that_was_not_begun_in_this_browser_is_refused(product: Product, ana: Visitor) -> None:
+def test_a_return_that_was_not_begun_in_this_browser_is_refused(product: Product, ana: Browser) -> None:
     page = ana.get(f"{product.url}/ninjaone/return?connect_session=ses_x&ticket=t")
 
     assert (page.status, page.heading) == (403, "This connection was not begun here")
     assert product.script.asked == []
 
 
-def test_a_form_of_another_site_is_refused(product: Product, ana: Visitor) -> None:
+def test_a_form_of_another_site_is_refused(product: Product, ana: Browser) -> None:
     page = ana.post(f"{product.url}/ninjaone/connect", {"client": "operator", "form_token": "guessed"})
 
     assert page.status == 400
@@ -127,14 +127,14 @@ def test_a_form_of_another_site_is_refused(product: Product, ana: Visitor) -> No
 
 
 def test_an_unknown_name_cannot_sign_in(product: Product) -> None:
-    with Visitor() as visitor:
+    with Browser() as visitor:
         token = visitor.open(product.url).form("Ana").untouched["form_token"]
         visitor.post(f"{product.url}/sign-in", {"form_token": token, "user": "mallory"})
 
         assert "Choose who you are." in visitor.arrive().text
 
 
-def test_signing_in_forgets_what_was_begun_before(product: Product, ana: Visitor) -> None:
+def test_signing_in_forgets_what_was_begun_before(product: Product, ana: Browser) -> None:
     product.script.answers.append((201, {"session_id": "ses_1", "connect_url": product.url + "/x"}))
     ana.submit("Connect NinjaOne")
     ana.open(product.url + "/sign-in")
@@ -146,7 +146,7 @@ def test_signing_in_forgets_what_was_begun_before(product: Product, ana: Visitor
 
 
 def test_a_connect_session_names_the_person_the_tenant_and_the_challenge_of_their_verifier(
-    product: Product, ana: Visitor
+    product: Product, ana: Browser
 ) -> None:
     product.script.answers.append((201, {"session_id": "ses_1", "connect_url": product.url + "/x"}))
     ana.submit("Connect with your own client app", label="Lab", scope="management")
@@ -170,7 +170,7 @@ def test_a_connect_session_names_the_person_the_tenant_and_the_challenge_of_thei
 
 
 @pytest.mark.parametrize(("name", "status"), PROBLEMS)
-def test_every_problem_is_told_in_words(product: Product, ana: Visitor, name: str, status: int) -> None:
+def test_every_problem_is_told_in_words(product: Product, ana: Browser, name: str, status: int) -> None:
     product.script.answers.append(problem(name, status, retry_after=7))
 
     page = ana.get(f"{product.url}/connections/{CONNECTION}")
@@ -187,7 +187,7 @@ def test_advice_is_given_only_for_problems_that_exist() -> None:
     assert TO_DO.keys() - {name for name, _ in PROBLEMS} == {"ninjaone-api"}  # the product's own
 
 
-def test_the_faults_of_a_request_are_listed(product: Product, ana: Visitor) -> None:
+def test_the_faults_of_a_request_are_listed(product: Product, ana: Browser) -> None:
     product.script.answers.append(
         problem("invalid-request", 400, faults=[{"field": "label", "message": "is too long"}])
     )
@@ -195,7 +195,7 @@ def test_the_faults_of_a_request_are_listed(product: Product, ana: Visitor) -> N
     assert "label is too long" in ana.submit("Connect NinjaOne").text
 
 
-def test_the_gateway_s_own_refusal_is_told_too(product: Product, ana: Visitor) -> None:
+def test_the_gateway_s_own_refusal_is_told_too(product: Product, ana: Browser) -> None:
     product.script.answers.append((403, {"message": "Forbidden"}))
 
     page = ana.submit("Connect NinjaOne")
@@ -209,7 +209,7 @@ def test_a_broker_that_is_down_is_told_in_words() -> None:
         nowhere = gone.url
     with (
         serve(create_app(nowhere, nowhere, Credentials("AKIDEXAMPLE", "secret"))) as server,
-        Visitor() as visitor,
+        Browser() as visitor,
     ):
         visitor.open(server.url)
         visitor.submit("Ana")
@@ -229,7 +229,7 @@ def test_the_list_is_read_to_its_end(product: Product) -> None:
     assert product.script.asked[1][1] == "/v1/tenants/northwind/connections?limit=100&cursor=a%2Fb%3D%3D"
 
 
-def test_every_page_closes_what_it_does_not_need(product: Product, ana: Visitor) -> None:
+def test_every_page_closes_what_it_does_not_need(product: Product, ana: Browser) -> None:
     for page in ana.pages:
         assert "default-src 'none'" in page.headers["content-security-policy"]
         assert "frame-ancestors 'none'" in page.headers["content-security-policy"]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from local.browser import Visitor
+from local.browser import Browser
 from local.product.backend import Backend
 from local.tour import shown
 from local.world import World
@@ -30,7 +30,7 @@ def world(authority: Authority) -> Iterator[World]:
 
 def connected(world: World) -> str:
     """Connect with the client app that the other server knows; give the connection's id."""
-    with Visitor() as chloe:
+    with Browser() as chloe:
         chloe.open(world.product_url)
         chloe.submit("Chloe")
         chloe.arrive()

@@ -9,9 +9,9 @@ import pytest
 from botocore.credentials import Credentials
 
 from local.aws.lambda_runtime import Failed, Runtime
-from local.browser import Visitor, words
+from local.browser import Browser, words
 from local.product import create_app
-from local.showroom.faults import TROUBLES
+from local.showroom.faults import FAULTS
 from local.showroom.killer import Killed, Reaper
 from local.showroom.pages import span
 from local.world import World
@@ -29,7 +29,7 @@ class Guest:
     """Somebody in the showroom of a world that works only when told."""
 
     world: World
-    visitor: Visitor
+    visitor: Browser
 
     def press(self, *buttons: str) -> None:
         """Press one after the other; after each, all that is due is done."""
@@ -70,7 +70,7 @@ def world() -> Iterator[World]:
 def ana(world: World) -> Iterator[Guest]:
     connected(world)
     world.pump()
-    with Visitor() as visitor:
+    with Browser() as visitor:
         visitor.open(world.product_url)
         visitor.submit("Ana")
         visitor.arrive()
@@ -122,16 +122,16 @@ def test_a_killed_refresher_costs_nothing_where_ninjaone_lets_the_old_token_live
     assert ana.status() == "Active"
 
 
-@pytest.mark.parametrize("name", [name for name, trouble in TROUBLES.items() if trouble.fault and name != "slow"])
+@pytest.mark.parametrize("name", [name for name, trouble in FAULTS.items() if trouble.fault and name != "slow"])
 def test_each_trouble_lets_refreshes_fail_and_costs_a_caller_nothing_while_the_token_lasts(
     ana: Guest, name: str
 ) -> None:
-    ana.press(TROUBLES[name].title, TO_RENEWAL)
+    ana.press(FAULTS[name].title, TO_RENEWAL)
     ana.world.showroom.caller.ask()
 
     assert ana.happened()[1].startswith("failed")
     assert ana.figures() == {"given": 1}
-    assert ana.world.showroom.caller.tallies[-1].trouble == TROUBLES[name].title
+    assert ana.world.showroom.caller.tallies[-1].trouble == FAULTS[name].title
 
 
 def test_a_slow_ninjaone_is_waited_for(ana: Guest) -> None:
@@ -192,7 +192,7 @@ def test_a_timeline_begins_with_its_connection_and_ends_with_it(ana: Guest) -> N
 
 
 def test_nothing_secret_is_on_the_page(ana: Guest) -> None:
-    for trouble in TROUBLES.values():
+    for trouble in FAULTS.values():
         if not trouble.seconds:
             ana.press(trouble.title, TO_RENEWAL)
     ana.visitor.open(f"{ana.world.product_url}/showroom/live")
@@ -217,7 +217,7 @@ def test_a_tenant_sees_its_own_connections_only(ana: Guest) -> None:
 
 
 def test_nobody_gets_in_before_signing_in(world: World) -> None:
-    with Visitor() as stranger:
+    with Browser() as stranger:
         assert stranger.open(f"{world.product_url}/showroom").heading == "Sign in"
         assert stranger.open(f"{world.product_url}/showroom/live").heading == "Sign in"
 

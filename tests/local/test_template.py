@@ -67,7 +67,7 @@ def test_routes_name_their_api_method_and_path(stack: Template) -> None:
 
 
 def test_a_queue_that_calls_a_function_is_read(stack: Template) -> None:
-    feed = next(feed for feed in stack.feeds if feed.logical_id == "WorkFeed")
+    feed = next(feed for feed in stack.event_source_mappings if feed.logical_id == "WorkFeed")
     queue = stack.queue(feed.source)
 
     assert stack.function(feed.function).folder == "work"
@@ -83,7 +83,7 @@ def test_a_schedule_is_read_in_seconds(stack: Template) -> None:
 
 
 def test_a_stream_that_calls_a_function_is_read(stack: Template) -> None:
-    feed = next(feed for feed in stack.feeds if feed.logical_id == "HearFeed")
+    feed = next(feed for feed in stack.event_source_mappings if feed.logical_id == "HearFeed")
 
     assert stack.function(feed.function).folder == "hear"
     assert stack.table(feed.source) == stack.tables[0]

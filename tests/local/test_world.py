@@ -17,7 +17,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local import world as worlds
-from local.browser import Visitor
+from local.browser import Browser
 from local.cloudformation.template import TemplateFault
 from local.product.backend import Backend
 from local.tour import shown
@@ -36,7 +36,7 @@ def world() -> Iterator[World]:
 
 def connected(world: World) -> str:
     """Connect as Ana does and give the connection's id."""
-    with Visitor() as ana:
+    with Browser() as ana:
         ana.open(world.product_url)
         ana.submit("Ana")
         ana.arrive()
@@ -113,7 +113,7 @@ def test_a_function_s_broker_can_do_only_what_its_role_allows(world: World) -> N
 def test_what_functions_write_is_json_line_by_line() -> None:
     heard: list[str] = []
     with World(pumps=False, write=heard.append) as world:
-        with Visitor() as visitor:
+        with Browser() as visitor:
             visitor.open(world.product_url)
             visitor.submit("Ana")
             visitor.arrive()
@@ -138,7 +138,7 @@ def test_another_provider_stands_in_for_every_host() -> None:
         start_response("302 Found", [("Location", "/sign-in"), ("Content-Length", "0")])
         return [b""]
 
-    with serve(provider) as other, World(pumps=False, provider=other.url) as world, Visitor() as visitor:
+    with serve(provider) as other, World(pumps=False, provider=other.url) as world, Browser() as visitor:
         visitor.open(world.product_url)
         visitor.submit("Ana")
         visitor.arrive()
@@ -286,7 +286,7 @@ def test_a_provider_that_does_not_answer_is_said_in_one_sentence() -> None:
 def test_log_lines_go_to_standard_error_when_asked_for() -> None:
     with Command("--port", str(free_port()), "--verbose") as command:
         product = command.lines()[3].split()[1]
-        with Visitor() as visitor:
+        with Browser() as visitor:
             visitor.open(product)
             visitor.submit("Ana")
             visitor.arrive()

@@ -7,7 +7,7 @@ from itertools import count
 import pytest
 
 from local.aws.gateway.sigv4 import DEMO, Principal
-from local.browser import Visitor
+from local.browser import Browser
 from local.cloudformation.arns import arn
 from local.world import World
 from tests.security.exits import header_faults
@@ -41,13 +41,13 @@ def backend(world: World, answers: Answers) -> Iterator[Backend]:
 
 
 @pytest.fixture
-def browser(world: World, answers: Answers) -> Iterator[Callable[[], Visitor]]:
+def browser(world: World, answers: Answers) -> Iterator[Callable[[], Browser]]:
     """Open a browser profile; what the broker answered it is looked at when the test is over."""
     with ExitStack() as opened:
-        visitors: list[Visitor] = []
+        visitors: list[Browser] = []
 
-        def open_one() -> Visitor:
-            visitors.append(opened.enter_context(Visitor()))
+        def open_one() -> Browser:
+            visitors.append(opened.enter_context(Browser()))
             return visitors[-1]
 
         yield open_one
@@ -63,7 +63,7 @@ def tenant() -> str:
 
 
 @pytest.fixture
-def flow(world: World, backend: Backend, browser: Callable[[], Visitor], tenant: str) -> Flow:
+def flow(world: World, backend: Backend, browser: Callable[[], Browser], tenant: str) -> Flow:
     return Flow(world, backend, browser(), tenant)
 
 

@@ -8,7 +8,7 @@ from threading import Event
 import httpx
 import pytest
 
-from local.browser import Visitor
+from local.browser import Browser
 from local.world import World
 from tests.support.outsider import Backend, Flow, slug
 from tools.requirements import req
@@ -115,7 +115,7 @@ def flow_start(flow: Flow, region: str) -> int:
 
 @req("O04", "M04")
 def test_while_people_flood_the_public_routes_tokens_are_refreshed(
-    world: World, backend: Backend, browser: Callable[[], Visitor], tenant: str
+    world: World, backend: Backend, browser: Callable[[], Browser], tenant: str
 ) -> None:
     made = [Flow(world, backend, browser(), tenant).connect() for _ in range(3)]
     over = Event()

@@ -11,13 +11,13 @@ import httpx
 import pytest
 
 from broker import ninjaone
-from local.browser import Visitor
+from local.browser import Browser
 from local.world import World
 from tests.security.exits import is_ninjaone
 from tests.support.outsider import Backend, Flow, query_of, row_of
 from tools.requirements import req
 
-OpenBrowser = Callable[[], Visitor]
+OpenBrowser = Callable[[], Browser]
 OURS = {"Sec-Fetch-Site": "same-origin"}
 OWN = {"client_id": "x" * 27, "client_secret": "y" * 52}
 SUFFIXES = ("rmmservice.com", "rmmservice.eu", "rmmservice.ca")
@@ -224,10 +224,10 @@ def test_of_a_hundred_thousand_texts_only_the_table_leads_anywhere() -> None:
 
     for _ in range(100_000):
         text = "".join(draw.choices(letters, k=draw.randint(0, 8)))
-        place = ninjaone.region(text)
+        place = ninjaone.regional_host(text)
         assert (place is not None) == (text in known)
-        branded = ninjaone.branded(text, "rmmservice.eu", SUFFIXES)
-        assert branded is None or is_ninjaone(branded.host, SUFFIXES)
+        branded = ninjaone.branded_host(text, "rmmservice.eu", SUFFIXES)
+        assert branded is None or is_ninjaone(branded.name, SUFFIXES)
 
 
 @req("A09", "E02", "E01")
@@ -250,7 +250,7 @@ def test_a_header_that_names_a_host_changes_no_address(world: World, flow: Flow,
     assert "evil" not in str(answer.headers)
 
 
-def cookie_header(browser: Visitor) -> str:
+def cookie_header(browser: Browser) -> str:
     return "; ".join(f"{name}={held}" for name, held in browser.cookies.items())
 
 

@@ -9,13 +9,13 @@ from urllib.parse import quote, urlencode, urlsplit
 import httpx
 import pytest
 
-from local.browser import Visitor
+from local.browser import Browser
 from local.world import World
 from ninjaone_emulator.seed import OPERATOR_APPS
 from tests.support.outsider import ADA, RHONE, Backend, Flow, query_of, row_of, slug
 from tools.requirements import req
 
-OpenBrowser = Callable[[], Visitor]
+OpenBrowser = Callable[[], Browser]
 REFUSED = "This answer from NinjaOne can’t be used"
 ELSEWHERE = (303, "/notice/refused-callback")
 
@@ -156,7 +156,7 @@ def test_the_state_of_one_tab_with_the_code_of_another_connects_nothing_foreign(
     assert (answer.status_code, slug(answer)) == (409, "code-refused")
 
 
-def left_at(browser: Visitor) -> Iterator[int]:
+def left_at(browser: Browser) -> Iterator[int]:
     """Find where a browser left for NinjaOne."""
     return (index for index, page in enumerate(browser.pages) if page.url.endswith("/authorize") and page.status == 303)
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from local.browser import Visitor
+from local.browser import Browser
 from local.world import World
 from ninjaone_emulator.faults import Fault
 from tests.support.outsider import ADA, RHONE, Backend, Flow, query_of, row_of, slug
 from tools.requirements import req
 
-OpenBrowser = Callable[[], Visitor]
+OpenBrowser = Callable[[], Browser]
 
 
 @req("D01")

@@ -10,9 +10,9 @@ import pytest
 
 from broker import policy
 from broker.adapters import http, rows, seal
-from broker.adapters.client_secrets import KEPT
+from broker.adapters.client_secrets import CACHED
 from broker.flows import disconnect
-from broker.model import Hot, Profile, Session
+from broker.model import ConnectionState, Profile, Session
 from tools.requirements import req
 
 ROOT = Path(__file__).parents[2]
@@ -45,7 +45,7 @@ def test_every_log_line_is_listed() -> None:
 @req("P02", "J04")
 def test_every_attribute_of_every_row_is_in_a_class() -> None:
     listed = [name for _, names, _ in table("Data") for name in re.findall(r"[a-z_]+", names)]
-    kept = {each.name for kind in (Hot, Profile, Session) for each in fields(kind)}
+    kept = {each.name for kind in (ConnectionState, Profile, Session) for each in fields(kind)}
 
     assert set(listed) >= (kept - {"place"}) | {"region", "host"}
     assert len(listed) == len(set(listed))
@@ -54,7 +54,7 @@ def test_every_attribute_of_every_row_is_in_a_class() -> None:
 @req("P02", "J04")
 def test_what_is_sealed_is_what_is_kept_as_bytes() -> None:
     [sealed] = [names for kind, names, _ in table("Data") if kind == "sealed"]
-    kept = {each.name for kind in (Hot, Profile, Session) for each in fields(kind) if "bytes" in str(each.type)}
+    kept = {each.name for kind in (ConnectionState, Profile, Session) for each in fields(kind) if "bytes" in str(each.type)}
 
     assert set(re.findall(r"[a-z]+", sealed)) == kept
     assert set(rows.SEALED) <= kept
@@ -66,8 +66,8 @@ LIMITS = {
         f"5 s to connect, {policy.Timing(180).read} s for the answer, once; "
         f"again after {policy.Timing(180).quarantine} s at the earliest"
     ),
-    "NinjaOne, authorize": f"{policy.CHECK_TIMEOUT} s, once",
-    "NinjaOne, organizations": f"{policy.LOOK_TIMEOUT} s, once",
+    "NinjaOne, authorize": f"{policy.HOST_CHECK_TIMEOUT} s, once",
+    "NinjaOne, organizations": f"{policy.ORGANIZATIONS_TIMEOUT} s, once",
     "NinjaOne, revoke": f"{disconnect.REVOKE_TIMEOUT} s, once",
 }
 
@@ -87,8 +87,8 @@ def test_what_is_said_of_keys_and_secrets_is_what_the_code_does() -> None:
 
     assert f"for at most {int(seal.KEY_LIFE)} s" in said["data keys"][0]
     assert f"{int(seal.KEY_LIFE)} s or {seal.KEY_USES:,} values" in said["data keys"][1]
-    assert f"for at most {int(KEPT)} s" in said["operator's client secrets"][0]
-    assert f"for {policy.BRAKE_FIRST} s to {policy.BRAKE_LONGEST // 60} minutes" in " ".join(TEXT.split())
+    assert f"for at most {int(CACHED)} s" in said["operator's client secrets"][0]
+    assert f"for {policy.BREAKER_FIRST} s to {policy.BREAKER_LONGEST // 60} minutes" in " ".join(TEXT.split())
     assert policy.ENDED_KEPT == 30 * 86_400
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from broker.config import Config
 from broker.edge.wiring import Broker
-from broker.errors import BrokerError, Unforeseen
+from broker.errors import BrokerError, InternalError
 from tests.security.exits import HEADERS, faults
 from tests.verification.roles.stage import Stage, stage
 from tests.verification.simulation import gateway
@@ -194,7 +194,7 @@ def test_a_bug_where_nobody_waits_goes_back_to_where_the_work_came_from(shared: 
         except BrokerError as error:
             answer = f"{type(error).__name__}: {error}"
 
-    assert answer in ({"batchItemFailures": [{"itemIdentifier": "1"}]}, f"Unforeseen: {Unforeseen.detail}")
+    assert answer in ({"batchItemFailures": [{"itemIdentifier": "1"}]}, f"Unforeseen: {InternalError.detail}")
     assert "canary" not in json.dumps(shared.lines[before:])
 
 

@@ -10,8 +10,8 @@ from unittest.mock import patch
 import httpx
 import pytest
 
-from broker.flows.session import Look
-from local.browser import Visitor
+from broker.flows.session import FindSession
+from local.browser import Browser
 from local.world import World
 from tests.support.outsider import Answers, Backend, Flow
 from tools.requirements import req
@@ -25,9 +25,9 @@ TENANT = "acme"
 @contextmanager
 def flooded(world: World, executions: int) -> Iterator[list[int]]:
     """Let people hold so many executions, and come without end besides; give what these were answered."""
-    held, over, look = Semaphore(0), Event(), Look.__call__
+    held, over, look = Semaphore(0), Event(), FindSession.__call__
 
-    def slowly(self: Look, session: Any) -> Any:
+    def slowly(self: FindSession, session: Any) -> Any:
         held.release()
         over.wait()
         return look(self, session)
@@ -36,7 +36,7 @@ def flooded(world: World, executions: int) -> Iterator[list[int]]:
         address = f"{world.connect_url}/connect/ses_{'a' * 26}"
         return httpx.get(address, trust_env=False, timeout=None).status_code
 
-    with patch.object(Look, "__call__", slowly), ThreadPoolExecutor(executions) as crowd:
+    with patch.object(FindSession, "__call__", slowly), ThreadPoolExecutor(executions) as crowd:
         waiting = [crowd.submit(visit, number) for number in range(executions)]
         for _ in waiting:
             held.acquire()
@@ -57,7 +57,7 @@ def refreshed(*, reserved: str) -> tuple[list[int], list[int], set[str]]:
     connections, and which functions got no execution."""
     with World(pumps=False, parameters={"ReserveRefreshes": reserved}, executions=EXECUTIONS) as world:
         backend = Backend(world, Answers())
-        with Visitor() as browser:
+        with Browser() as browser:
             for _ in range(CUSTOMERS):
                 Flow(world, backend, browser, TENANT).connect()
         world.clock.advance(2900)

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlencode
 import pytest
 from werkzeug.wrappers import Request, Response
 
-from local.browser import Visitor
+from local.browser import Browser
 from local.world import World
 from ninjaone_emulator.wsgi_server import serve
 from tests.support.outsider import Answers, Backend, Flow, query_of, slug
@@ -76,7 +76,7 @@ def world(liar: Liar) -> Iterator[World]:
 def asked(world: World, liar: Liar, tenant: str) -> Iterator[Flow]:
     """A flow whose person is back; what is left is to ask the liar for tokens."""
     liar.token, liar.organizations = Liar.token, Liar.organizations
-    with Visitor() as browser:
+    with Browser() as browser:
         yield Flow(world, Backend(world, Answers()), browser, tenant)
 
 

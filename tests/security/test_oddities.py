@@ -10,7 +10,7 @@ from urllib.parse import urlencode, urlsplit
 import httpx
 import pytest
 
-from local.browser import Visitor
+from local.browser import Browser
 from local.world import World
 from tests.security.exits import header_faults
 from tests.support.outsider import Answers, Backend, Flow, query_of, row_of, slug
@@ -282,7 +282,7 @@ def test_an_end_and_a_use_at_once_leave_nothing_usable(world: World, flow: Flow,
     ids=lambda headers: next(iter(headers)),
 )
 def test_no_header_changes_what_a_backend_is_told(
-    world: World, backend: Backend, browser: Callable[[], Visitor], tenant: str, headers: dict[str, str]
+    world: World, backend: Backend, browser: Callable[[], Browser], tenant: str, headers: dict[str, str]
 ) -> None:
     made = Flow(world, backend, browser(), tenant).connect()
     path = f"/v1/tenants/{tenant}/connections/{made['connection']}"

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from local.browser import Visitor
+from local.browser import Browser
 from local.world import World
 from tests.support.outsider import Backend, Flow, query_of, row_of, s256, slug
 from tools.requirements import req
 
-OpenBrowser = Callable[[], Visitor]
+OpenBrowser = Callable[[], Browser]
 MALLORY = {"tenant": "mallorys-tenant", "user": "mallory"}
 TICKET = "m" * 43
 

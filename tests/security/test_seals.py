@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from local.browser import Visitor
+from local.browser import Browser
 from local.world import World
 from ninjaone_emulator.seed import CUSTOMER_APPS
 from tests.support.outsider import Answers, Backend, Flow, Json, query_of, slug
@@ -66,7 +66,7 @@ def connection_key(made: Json, more: str = "") -> Key:
 def safe(world: World) -> Iterator[Safe]:
     """Two tenants, one of them with an app of its own; a refresh behind them; a session that waits to be completed."""
     backend = Backend(world, Answers())
-    with Visitor() as browser, Visitor() as other:
+    with Browser() as browser, Browser() as other:
         mine = (
             Flow(world, backend, browser, "acme").open(client="customer", region="eu", client_credentials=OWN).connect()
         )

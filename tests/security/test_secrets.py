@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from broker import oauth
 from local.aws.roles import Role
-from local.browser import Visitor
+from local.browser import Browser
 from local.world import World
 from ninjaone_emulator.faults import KINDS, Fault
 from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS
@@ -71,7 +71,7 @@ class Known:
     """The secrets of a run, by kind."""
 
     flows: list[Flow] = field(default_factory=list)
-    browsers: list[Visitor] = field(default_factory=list)
+    browsers: list[Browser] = field(default_factory=list)
     said: dict[str, set[str]] = field(default_factory=dict)
 
     def add(self, kind: str, *secrets: str) -> None:
@@ -102,7 +102,7 @@ def known() -> Known:
 
 
 @pytest.fixture
-def start(world: World, backend: Backend, browser: Callable[[], Visitor], known: Known) -> Callable[..., Flow]:
+def start(world: World, backend: Backend, browser: Callable[[], Browser], known: Known) -> Callable[..., Flow]:
     """Begin flows whose secrets are known."""
 
     def begin(**opening: object) -> Flow:
@@ -236,7 +236,7 @@ def hashes(secrets: set[str]) -> set[str]:
 
 @req("G01", "G07", "A08", "G08", "K05", "C11", "J04")
 def test_no_path_leaves_a_trace_of_a_secret(
-    world: World, start: Start, backend: Backend, known: Known, tap: Tap, browser: Callable[[], Visitor]
+    world: World, start: Start, backend: Backend, known: Known, tap: Tap, browser: Callable[[], Browser]
 ) -> None:
     walk(world, start, backend)
     err(world, start)
@@ -283,7 +283,7 @@ def test_no_answer_holds_a_secret_but_the_one_it_is_for(
 
 
 @req("H12")
-def test_the_product_gives_no_token_to_a_browser(world: World, browser: Callable[[], Visitor], known: Known) -> None:
+def test_the_product_gives_no_token_to_a_browser(world: World, browser: Callable[[], Browser], known: Known) -> None:
     """Its whole way: sign in, connect, come back, look at the connection and at what it opens."""
     visitor = browser()
     visitor.open(world.product_url)

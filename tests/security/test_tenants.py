@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from local.aws.gateway.sigv4 import Principal
-from local.browser import Visitor
+from local.browser import Browser
 from local.world import World
 from tests.security.conftest import SCOPED
 from tests.support.outsider import Answers, Backend, Flow, Json, query_of, s256, slug
@@ -32,7 +32,7 @@ class Two:
 @pytest.fixture(scope="module")
 def two(world: World) -> Iterator[Two]:
     backend = Backend(world, Answers())
-    with Visitor() as one, Visitor() as other:
+    with Browser() as one, Browser() as other:
         my_flow, their_flow = Flow(world, backend, one, MINE).open(), Flow(world, backend, other, THEIRS).open()
         mine, theirs = Flow(world, backend, one, MINE).connect(), Flow(world, backend, other, THEIRS).connect()
         their_flow.leave()
@@ -150,7 +150,7 @@ def test_the_whole_proof_of_a_rival_is_worth_nothing_under_ones_own_tenant(two: 
 
 @req("H02")
 def test_a_reconnect_of_a_rivals_connection_finds_nothing(
-    two: Two, world: World, backend: Backend, browser: Callable[[], Visitor]
+    two: Two, world: World, backend: Backend, browser: Callable[[], Browser]
 ) -> None:
     flow = Flow(world, backend, browser(), MINE).open(connection=two.theirs["connection"], region="eu")
 
@@ -282,7 +282,7 @@ def test_each_yes_and_no_says_who_asked_for_what(world: World, two: Two, backend
 
 @req("H09")
 def test_a_connection_that_ended_says_so_and_gives_no_token(
-    world: World, backend: Backend, browser: Callable[[], Visitor], tenant: str
+    world: World, backend: Backend, browser: Callable[[], Browser], tenant: str
 ) -> None:
     made = Flow(world, backend, browser(), tenant).connect()
     path = f"/v1/tenants/{tenant}/connections/{made['connection']}"

@@ -5,13 +5,13 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from broker import oauth
-from broker.adapters.connections import Ref
+from broker.adapters.connections import ConnectionRef
 from broker.edge.wiring import Broker
-from broker.flows.authorize import Departure, Leaving
-from broker.flows.callback import Home
-from broker.flows.complete import Proof
-from broker.flows.session import Opening
-from broker.model import Binding, Client, Hot, Place, Profile, Session, TenantId
+from broker.flows.authorize import AuthorizeRequest, AuthorizeRedirect
+from broker.flows.callback import ReturnTo
+from broker.flows.complete import CompleteRequest
+from broker.flows.session import SessionRequest
+from broker.model import Binding, Client, ConnectionState, Host, Profile, Session, TenantId
 from broker.secret import Secret
 from ninjaone_emulator import NinjaOne
 
@@ -19,7 +19,7 @@ CONNECT_URL = "https://connect.example"
 TENANT = TenantId("acme-msp")
 END_USER = "user-17"
 VERIFIER = Secret("v" * 43)
-EU = Place("eu", "eu.ninjarmm.com")
+EU = Host("eu", "eu.ninjarmm.com")
 ADA = "ada@nordlicht.example"
 """An administrator of Nordlicht Systemhaus, on eu."""
 RHONE = "ada@rhone.example"
@@ -54,18 +54,18 @@ class Journey:
             "metadata": {},
             "connection": None,
         }
-        return self.broker.open(Opening(**asked | changes))
+        return self.broker.open_session(SessionRequest(**asked | changes))
 
     def leave(
-        self, session: Session, place: Place = EU, *, client: Client | None = None, check_host: bool = False
-    ) -> Leaving:
+        self, session: Session, place: Host = EU, *, client: Client | None = None, check_host: bool = False
+    ) -> AuthorizeRedirect:
         """Leave for NinjaOne; the browser keeps its cookie."""
         held = self.cookies.get(session.session)
-        leaving = self.broker.depart(Departure(session.session, place, client, held, check_host))
+        leaving = self.broker.start_authorization(AuthorizeRequest(session.session, place, client, held, check_host))
         self.cookies[session.session] = leaving.cookie
         return leaving
 
-    def agree(self, leaving: Leaving, *, email: str = ADA, decision: str = "authorize") -> str:
+    def agree(self, leaving: AuthorizeRedirect, *, email: str = ADA, decision: str = "authorize") -> str:
         """Agree at NinjaOne, or don't; gives the query of the redirect back."""
         there = urlsplit(leaving.location)
         reply = self.ninjaone.consent(there.hostname or "", email, there.query, decision=decision)
@@ -73,11 +73,11 @@ class Journey:
         assert back.startswith(f"{CONNECT_URL}/callback/"), back
         return urlsplit(back).query
 
-    def arrive(self, query: str, region: str = "eu") -> Home:
+    def arrive(self, query: str, region: str = "eu") -> ReturnTo:
         """Come back from NinjaOne."""
-        return self.broker.arrive(region, query, self.cookies)
+        return self.broker.handle_callback(region, query, self.cookies)
 
-    def proof(self, home: Home, **changes: Any) -> Proof:
+    def proof(self, home: ReturnTo, **changes: Any) -> CompleteRequest:
         """What the backend brings to complete."""
         proof: dict[str, Any] = {
             "tenant": self.tenant,
@@ -85,28 +85,28 @@ class Journey:
             "ticket": ticket(home),
             "verifier": self.verifier,
         }
-        return Proof(**proof | changes)
+        return CompleteRequest(**proof | changes)
 
-    def complete(self, home: Home, *, confirm: bool = False, **changes: Any) -> tuple[Hot, Profile]:
+    def complete(self, home: ReturnTo, *, confirm: bool = False, **changes: Any) -> tuple[ConnectionState, Profile]:
         """Complete as the backend."""
         return self.broker.complete(home.session, self.proof(home, **changes), confirm_account_change=confirm)
 
-    def home(self, *, email: str = ADA, place: Place = EU, client: Client | None = None, **opening: Any) -> Home:
+    def home(self, *, email: str = ADA, place: Host = EU, client: Client | None = None, **opening: Any) -> ReturnTo:
         """Go all the way back to the product."""
         leaving = self.leave(self.open(**opening), place, client=client)
         return self.arrive(self.agree(leaving, email=email), place.region)
 
-    def connect(self, *, confirm: bool = False, **changes: Any) -> tuple[Hot, Profile]:
+    def connect(self, *, confirm: bool = False, **changes: Any) -> tuple[ConnectionState, Profile]:
         """Go all the way to a connection."""
         return self.complete(self.home(**changes), confirm=confirm)
 
 
-def ticket(home: Home) -> Secret:
+def ticket(home: ReturnTo) -> Secret:
     """Read the ticket out of the return address, as the product does."""
     query = parse_qs(urlsplit(home.location or "").query)
     return Secret(query.get("ticket", ["none"])[0])
 
 
-def ref(hot: Hot) -> Ref:
+def ref(hot: ConnectionState) -> ConnectionRef:
     """Name a connection."""
-    return Ref(hot.tenant, hot.connection)
+    return ConnectionRef(hot.tenant, hot.connection)

@@ -14,7 +14,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 
 from local.aws.gateway.sigv4 import DEMO, Principal
-from local.browser import Page, Visitor
+from local.browser import Page, Browser
 from local.world import World
 
 ADA = "ada@nordlicht.example"
@@ -84,7 +84,7 @@ class Flow:
 
     world: World
     backend: Backend
-    browser: Visitor
+    browser: Browser
     tenant: str
     user: str = "u-1"
     verifier: str = field(default_factory=lambda: f"verifier-{next(_numbers):034}")
@@ -110,13 +110,13 @@ class Flow:
         return self
 
     def leave(
-        self, region: str = "eu", more: Mapping[str, str] | None = None, *, browser: Visitor | None = None
+        self, region: str = "eu", more: Mapping[str, str] | None = None, *, browser: Browser | None = None
     ) -> Page:
         """Press the button of the connect page."""
         person = browser or self.browser
         return person.post(f"{self.connect_url}/authorize", {"region": region, **(more or {})})
 
-    def agree(self, email: str = ADA, decision: str = "Authorize", browser: Visitor | None = None) -> str:
+    def agree(self, email: str = ADA, decision: str = "Authorize", browser: Browser | None = None) -> str:
         """Go through NinjaOne; give the address that it sends the browser back to, not yet opened."""
         person = browser or self.browser
         if "Sign in" in person.arrive().heading:

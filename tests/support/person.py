@@ -2,7 +2,7 @@
 
 from urllib.parse import parse_qs, urlsplit
 
-from local.browser import Visitor
+from local.browser import Browser
 
 ADA = "ada@nordlicht.example"
 RHONE = "ada@rhone.example"
@@ -11,7 +11,7 @@ RHONE = "ada@rhone.example"
 
 def agree(connect_url: str, *, region: str = "eu", email: str = ADA, decision: str = "Authorize") -> dict[str, str]:
     """Go to NinjaOne and back; give what the return address carries."""
-    with Visitor() as person:
+    with Browser() as person:
         person.open(connect_url)
         person.submit("Continue to NinjaOne", region=region)
         person.arrive()

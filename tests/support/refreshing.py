@@ -5,10 +5,10 @@ from collections import Counter
 from dataclasses import dataclass
 
 from broker.adapters.connections import Connections
-from broker.adapters.queues import Order, Why
-from broker.adapters.seal import Seal, connection_spot
+from broker.adapters.queues import RefreshBatch, Trigger
+from broker.adapters.seal import Seal, connection_aad
 from broker.edge.wiring import Broker
-from broker.model import Hot, Purpose, Seconds
+from broker.model import ConnectionState, Purpose, Seconds
 from ninjaone_emulator import NinjaOne
 from tests.support.journey import ref
 from tests.support.surroundings import Clock, Lines
@@ -25,41 +25,41 @@ class Refreshing:
     ninjaone: NinjaOne
     lines: Lines
 
-    def order(self, *hots: Hot, why: Why = Why.DUE, min_ttl: int = 0, seconds: float = 180) -> None:
+    def order(self, *hots: ConnectionState, why: Trigger = Trigger.DUE, min_ttl: int = 0, seconds: float = 180) -> None:
         """Work an order within so many seconds."""
-        order = Order(why, tuple(ref(hot) for hot in hots), Seconds(min_ttl))
+        order = RefreshBatch(why, tuple(ref(hot) for hot in hots), Seconds(min_ttl))
         self.broker.refresh(order, self.clock.left(seconds))
 
-    def wait_for(self, hot: Hot) -> None:
+    def wait_for(self, hot: ConnectionState) -> None:
         """Let time pass until a connection is due."""
         due = self.row(hot).refresh_at
         assert due is not None
         self.clock.advance(max(due - self.clock.now(), 0))
 
-    def when_due(self, *hots: Hot, seconds: float = 180) -> None:
+    def when_due(self, *hots: ConnectionState, seconds: float = 180) -> None:
         """Wait for the last of some connections, and refresh them."""
         for hot in hots:
             self.wait_for(hot)
         self.order(*hots, seconds=seconds)
 
-    def row(self, hot: Hot) -> Hot:
+    def row(self, hot: ConnectionState) -> ConnectionState:
         """Read a connection's row as it is now."""
-        found = self.connections.hot(ref(hot))
+        found = self.connections.state(ref(hot))
         assert found is not None
         return found
 
-    def held(self, hot: Hot) -> str:
+    def held(self, hot: ConnectionState) -> str:
         """Open the refresh token that a row holds."""
         row = self.row(hot)
         assert row.refresh is not None
-        spot = connection_spot(row.tenant, row.connection, row.version)
+        spot = connection_aad(row.tenant, row.connection, row.version)
         return self.seal.open(row.refresh, Purpose.REFRESH, spot).reveal()
 
-    def is_live(self, hot: Hot) -> bool:
+    def is_live(self, hot: ConnectionState) -> bool:
         """Say whether NinjaOne would accept the refresh token that a row holds."""
         return not self.ninjaone.oracle.why_dead(self.held(hot))
 
-    def revoke(self, hot: Hot) -> None:
+    def revoke(self, hot: ConnectionState) -> None:
         """End a connection's consent at NinjaOne."""
         grant = self.ninjaone.oracle.grant_of(self.held(hot))
         assert grant is not None

@@ -4,7 +4,7 @@ import base64
 from dataclasses import replace
 
 from broker.edge import pages
-from broker.edge.pages import Brand, Choice, HostProblem, Invitation, Notice, Page
+from broker.edge.pages import Brand, Choice, HostProblem, ConnectPage, Notice, Page
 from broker.errors import Fault
 
 CONNECT = "https://connect.acme-psa.example"
@@ -32,7 +32,7 @@ CHOICES = (
     Choice("fed", "US government (FedRAMP)", "fed.ninjarmm.com"),
 )
 
-OPERATORS_APP = Invitation(
+OPERATORS_APP = ConnectPage(
     session=SESSION,
     tenant_name="Contoso Managed Services",
     label="",
@@ -41,7 +41,7 @@ OPERATORS_APP = Invitation(
     return_origin="https://app.acme-psa.example",
 )
 
-OWN_APP = Invitation(
+OWN_APP = ConnectPage(
     session=SESSION,
     tenant_name="Contoso Managed Services",
     label="Main account",
@@ -73,12 +73,12 @@ def connect_pages() -> dict[str, Page]:
     """Every state of the connect page, by a name that can be a file's."""
     long_uris = {key: f"{_API_GATEWAY}/callback/{key}" for key in OWN_APP.redirect_uris}
     return {
-        "operators-app": pages.invitation(PLAIN, OPERATORS_APP),
-        "regions": pages.invitation(PLAIN, replace(OPERATORS_APP, choices=CHOICES)),
-        "own-app": pages.invitation(PLAIN, OWN_APP),
-        "own-app-chosen": pages.invitation(BRANDED, replace(OWN_APP, chosen="eu", redirect_uris=long_uris)),
-        "faulty": pages.invitation(PLAIN, FAULTY),
-        "harsh": pages.invitation(BRANDED, HARSH),
+        "operators-app": pages.connect_page(PLAIN, OPERATORS_APP),
+        "regions": pages.connect_page(PLAIN, replace(OPERATORS_APP, choices=CHOICES)),
+        "own-app": pages.connect_page(PLAIN, OWN_APP),
+        "own-app-chosen": pages.connect_page(BRANDED, replace(OWN_APP, chosen="eu", redirect_uris=long_uris)),
+        "faulty": pages.connect_page(PLAIN, FAULTY),
+        "harsh": pages.connect_page(BRANDED, HARSH),
         "unknown-client": pages.host_problem(
             PLAIN, replace(OWN_APP, chosen="us2"), HostProblem.UNKNOWN_CLIENT, "us2.ninjarmm.com"
         ),

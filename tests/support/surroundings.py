@@ -12,7 +12,7 @@ import httpx
 from botocore import xform_name
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from local.aws.account import Aws
+from local.aws.account import AwsAccount
 from local.cloudformation.resources import Table
 from local.cloudformation.template import Template
 from ninjaone_emulator import NinjaOne, Reply
@@ -155,7 +155,7 @@ class Network(httpx.BaseTransport):
         return self.sent("/ws/oauth/token")
 
 
-class Account(Aws):
+class Account(AwsAccount):
     """AWS in memory that several tests use one after the other."""
 
     def __init__(self, template: Template) -> None:

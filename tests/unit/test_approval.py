@@ -3,7 +3,7 @@
 import pytest
 
 from broker import policy
-from broker.adapters.connections import Connections, Ref
+from broker.adapters.connections import Connections, ConnectionRef
 from broker.adapters.sessions import Sessions
 from broker.edge.wiring import Broker
 from broker.errors import (
@@ -17,7 +17,7 @@ from broker.errors import (
     SessionSpent,
     UnknownConnection,
 )
-from broker.model import Binding, ConnectionId, Hot, Seconds, SessionId, Stage, Status, TenantId
+from broker.model import Binding, ConnectionId, ConnectionState, Seconds, SessionId, Stage, Status, TenantId
 from tests.support.journey import TENANT, Journey, ref
 from tests.support.surroundings import START, Clock, Lines, Network, Trouble
 from tools.requirements import req
@@ -28,39 +28,39 @@ def arrived(journey: Journey) -> SessionId:
 
 
 @pytest.fixture
-def pending(journey: Journey, broker: Broker, lines: Lines, connections: Connections) -> Hot:
+def pending(journey: Journey, broker: Broker, lines: Lines, connections: Connections) -> ConnectionState:
     broker.complete.unattended(arrived(journey))
     (line,) = lines.named("connection.made")
-    found = connections.hot(Ref(TENANT, line["connection"]))
+    found = connections.state(ConnectionRef(TENANT, line["connection"]))
     assert found is not None
     return found
 
 
-def test_a_connection_waits_for_its_approval_and_is_not_refreshed(pending: Hot) -> None:
+def test_a_connection_waits_for_its_approval_and_is_not_refreshed(pending: ConnectionState) -> None:
     assert pending.status is Status.PENDING_APPROVAL
     assert (pending.refresh_at, pending.due_shard) == (None, None)
     assert pending.refresh is not None
 
 
-def test_no_token_is_given_before_the_approval(pending: Hot, broker: Broker) -> None:
+def test_no_token_is_given_before_the_approval(pending: ConnectionState, broker: Broker) -> None:
     with pytest.raises(NotApproved):
-        broker.vend(ref(pending), min_ttl=Seconds(0))
+        broker.get_token(ref(pending), min_ttl=Seconds(0))
 
 
 def test_an_approved_connection_is_active_and_due(
-    pending: Hot, broker: Broker, connections: Connections, lines: Lines
+    pending: ConnectionState, broker: Broker, connections: Connections, lines: Lines
 ) -> None:
     hot, profile = broker.complete.approve(ref(pending))
 
     assert (hot.status, hot.due_shard) == (Status.ACTIVE, policy.shard(hot.connection))
     assert hot.refresh_at == START + 1800
-    assert connections.hot(ref(pending)) == hot
+    assert connections.state(ref(pending)) == hot
     assert connections.profile(ref(pending)) == profile
-    assert broker.vend(ref(pending), min_ttl=Seconds(300)).expires_in == 3600
+    assert broker.get_token(ref(pending), min_ttl=Seconds(300)).expires_in == 3600
     assert len(lines.named("connection.approved")) == 1
 
 
-def test_a_connection_that_was_approved_late_is_due_at_once(pending: Hot, broker: Broker, clock: Clock) -> None:
+def test_a_connection_that_was_approved_late_is_due_at_once(pending: ConnectionState, broker: Broker, clock: Clock) -> None:
     clock.advance(7200)
 
     hot, _ = broker.complete.approve(ref(pending))
@@ -68,7 +68,7 @@ def test_a_connection_that_was_approved_late_is_due_at_once(pending: Hot, broker
     assert hot.refresh_at == clock.now()
 
 
-def test_an_approval_counts_once(pending: Hot, broker: Broker) -> None:
+def test_an_approval_counts_once(pending: ConnectionState, broker: Broker) -> None:
     broker.complete.approve(ref(pending))
 
     with pytest.raises(NotPending):
@@ -76,7 +76,7 @@ def test_an_approval_counts_once(pending: Hot, broker: Broker) -> None:
 
 
 def test_an_approval_that_botocore_asked_for_twice_is_known_as_done(
-    pending: Hot, broker: Broker, trouble: Trouble, lines: Lines
+    pending: ConnectionState, broker: Broker, trouble: Trouble, lines: Lines
 ) -> None:
     trouble.done_twice("dynamodb.UpdateItem")
 
@@ -86,7 +86,7 @@ def test_an_approval_that_botocore_asked_for_twice_is_known_as_done(
     assert len(lines.named("connection.approved")) == 1
 
 
-def test_an_approval_of_what_is_ended_meanwhile_is_none(pending: Hot, broker: Broker, trouble: Trouble) -> None:
+def test_an_approval_of_what_is_ended_meanwhile_is_none(pending: ConnectionState, broker: Broker, trouble: Trouble) -> None:
     trouble.first("dynamodb.UpdateItem", lambda: broker.disconnect(ref(pending)))
 
     with pytest.raises(NotPending):
@@ -102,20 +102,20 @@ def test_a_connection_that_was_proved_needs_no_approval(journey: Journey, broker
 
 @req("H02", "H08")
 @pytest.mark.parametrize("tenant", ["globex", TENANT], ids=["foreign", "unknown"])
-def test_an_unknown_connection_can_not_be_approved(pending: Hot, broker: Broker, tenant: str) -> None:
+def test_an_unknown_connection_can_not_be_approved(pending: ConnectionState, broker: Broker, tenant: str) -> None:
     connection = pending.connection if tenant == "globex" else ConnectionId("con_" + "a" * 26)
 
     with pytest.raises(UnknownConnection):
-        broker.complete.approve(Ref(TenantId(tenant), connection))
+        broker.complete.approve(ConnectionRef(TenantId(tenant), connection))
 
 
-def test_a_connection_that_was_ended_before_its_approval_stays_so(pending: Hot, broker: Broker) -> None:
+def test_a_connection_that_was_ended_before_its_approval_stays_so(pending: ConnectionState, broker: Broker) -> None:
     broker.disconnect(ref(pending))
 
     with pytest.raises(NotPending):
         broker.complete.approve(ref(pending))
     with pytest.raises(NotActive):
-        broker.vend(ref(pending), min_ttl=Seconds(0))
+        broker.get_token(ref(pending), min_ttl=Seconds(0))
 
 
 @req("D03")

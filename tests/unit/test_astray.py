@@ -10,8 +10,8 @@ from broker.adapters import rows
 from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.errors import BrokerError, SealBroken
-from broker.model import Hot, Seconds
-from local.aws.account import Aws
+from broker.model import ConnectionState, Seconds
+from local.aws.account import AwsAccount
 from tests.support.asked import CONTEXT, event
 from tests.support.journey import Journey, ref
 from tests.support.refreshing import Refreshing
@@ -21,7 +21,7 @@ from tools.requirements import req
 SOON = {"S": "soon"}
 
 
-def write(aws: Aws, table: str, key: rows.Item, **cells: dict[str, str]) -> None:
+def write(aws: AwsAccount, table: str, key: rows.Item, **cells: dict[str, str]) -> None:
     """Write into a row as a console does."""
     for name, cell in cells.items():
         aws.client("dynamodb").update_item(
@@ -34,10 +34,10 @@ def write(aws: Aws, table: str, key: rows.Item, **cells: dict[str, str]) -> None
 
 
 @pytest.fixture
-def written(aws: Aws, config: Config) -> Any:
+def written(aws: AwsAccount, config: Config) -> Any:
     """Change attributes of a connection: ``written(hot, host={"S": "evil.example"})``."""
 
-    def change(hot: Hot, part: str = "", **cells: dict[str, str]) -> None:
+    def change(hot: ConnectionState, part: str = "", **cells: dict[str, str]) -> None:
         write(aws, config.connections_table, rows.key(hot.tenant, hot.connection + part), **cells)
 
     return change
@@ -64,7 +64,7 @@ def test_a_host_written_into_a_row_is_sent_nothing_and_tells_the_operator(
 
 @req("J03")
 def test_a_host_written_into_a_session_is_sent_no_code(
-    journey: Journey, network: Network, aws: Aws, config: Config
+    journey: Journey, network: Network, aws: AwsAccount, config: Config
 ) -> None:
     session = journey.open()
     query = journey.agree(journey.leave(session))
@@ -84,7 +84,7 @@ def test_a_host_written_into_a_row_is_named_to_no_caller(journey: Journey, broke
     written(hot, host={"S": "evil.example"})
 
     with pytest.raises(SealBroken):
-        broker.vend(ref(hot), min_ttl=Seconds(60))
+        broker.get_token(ref(hot), min_ttl=Seconds(60))
 
 
 def test_an_end_of_such_a_connection_sends_its_token_nowhere(
@@ -117,7 +117,7 @@ def test_a_value_of_another_kind_holds_up_its_own_row_alone_before_anything_is_a
 
 
 def test_a_brake_that_cannot_be_read_holds_nobody(
-    journey: Journey, refreshing: Refreshing, aws: Aws, config: Config
+    journey: Journey, refreshing: Refreshing, aws: AwsAccount, config: Config
 ) -> None:
     hot, _ = journey.connect()
     key = {"tenant": {"S": "#brakes"}, "connection": {"S": "host eu.ninjarmm.com"}}
@@ -135,9 +135,9 @@ def test_a_profile_of_another_kind_is_left_out_of_a_list(
     hot, odd = journey.connect()[0], journey.connect()[0]
     written(odd, rows.PROFILE, metadata={"S": metadata})
 
-    page = broker.show.page(hot.tenant, limit=10, after=None)
+    page = broker.list_connections.page(hot.tenant, limit=10, after=None)
 
-    assert [each.hot.connection for each in page.shown] == [hot.connection]
+    assert [each.state.connection for each in page.connections] == [hot.connection]
 
 
 def test_a_page_that_fixes_a_host_of_ones_own_sends_all_that_its_form_is_asked_for(broker: Broker) -> None:

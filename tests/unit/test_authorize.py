@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from broker import oauth
-from broker.adapters.seal import Seal, session_spot
+from broker.adapters.seal import Seal, session_aad
 from broker.adapters.sessions import FAILURES, STARTS, Sessions
 from broker.config import Config
 from broker.edge.wiring import Broker
@@ -22,8 +22,8 @@ from broker.errors import (
     TooManyRequests,
     UnknownSession,
 )
-from broker.flows.authorize import HostCheck, Leaving
-from broker.model import Client, Place, Purpose, Session, SessionId, Stage, digest
+from broker.flows.authorize import HostCheck, AuthorizeRedirect
+from broker.model import Client, Host, Purpose, Session, SessionId, Stage, sha256_hex
 from broker.ninjaone import REGIONS
 from broker.secret import Secret
 from ninjaone_emulator import NinjaOne
@@ -31,13 +31,13 @@ from tests.support.journey import CONNECT_URL, EU, Journey
 from tests.support.surroundings import START, Clock, Lines, Network, Trouble
 from tools.requirements import req
 
-APP = Place("app", REGIONS["app"])
-FED = Place("fed", REGIONS["fed"])
-BRANDED = Place("branded", "acme.rmmservice.eu")
-OWN = Client("own-app", Secret("own secret"), own=True)
+APP = Host("app", REGIONS["app"])
+FED = Host("fed", REGIONS["fed"])
+BRANDED = Host("branded", "acme.rmmservice.eu")
+OWN = Client("own-app", Secret("own secret"), customer_app=True)
 
 
-def address(leaving: Leaving) -> dict[str, str]:
+def address(leaving: AuthorizeRedirect) -> dict[str, str]:
     query = parse_qs(urlsplit(leaving.location).query, strict_parsing=True)
     return {name: value for name, (value,) in query.items()}
 
@@ -65,7 +65,7 @@ def test_the_address_is_ninjaones_and_asks_for_a_code_with_a_fresh_challenge(
     assert asked["scope"] == "monitoring management offline_access"
     assert asked["code_challenge_method"] == "S256"
     assert held.verifier is not None
-    verifier = seal.open(held.verifier, Purpose.VERIFIER, session_spot(opened.session))
+    verifier = seal.open(held.verifier, Purpose.VERIFIER, session_aad(opened.session))
     assert re.fullmatch(r"[A-Za-z0-9_-]{43}", verifier.reveal())
     assert asked["code_challenge"] == oauth.challenge(verifier)
 
@@ -79,7 +79,7 @@ def test_state_and_cookie_are_256_bits_and_kept_as_digests(journey: Journey, ses
     state, held = address(leaving)["state"], stored(sessions, opened)
     assert re.fullmatch(rf"{opened.session}\.[A-Za-z0-9_-]{{43}}", state)
     assert re.fullmatch(r"[A-Za-z0-9_-]{43}", leaving.cookie.reveal())
-    assert (held.state, held.cookie) == (digest(state), digest(leaving.cookie.reveal()))
+    assert (held.state, held.cookie) == (sha256_hex(state), sha256_hex(leaving.cookie.reveal()))
     assert held.flow_expires_at == START + 600
 
 
@@ -177,7 +177,7 @@ def test_a_person_who_denied_may_think_again(journey: Journey) -> None:
 @req("A06", "I02")
 @pytest.mark.parametrize("region", ["eu", "app", "us2"])
 def test_each_region_has_its_own_app_host_and_redirect_uri(journey: Journey, config: Config, region: str) -> None:
-    leaving = journey.leave(journey.open(), Place(region, REGIONS[region]))
+    leaving = journey.leave(journey.open(), Host(region, REGIONS[region]))
 
     assert urlsplit(leaving.location).netloc == REGIONS[region]
     assert address(leaving)["client_id"] == config.client_ids[region]
@@ -195,7 +195,7 @@ def test_a_place_that_the_backend_fixed_can_not_be_changed(journey: Journey, ses
 
 
 @pytest.mark.parametrize("place", [FED, BRANDED])
-def test_a_place_without_an_app_of_the_operators_can_not_be_chosen(journey: Journey, place: Place) -> None:
+def test_a_place_without_an_app_of_the_operators_can_not_be_chosen(journey: Journey, place: Host) -> None:
     with pytest.raises(InvalidRequest) as refused:
         journey.leave(journey.open(), place)
 
@@ -214,7 +214,7 @@ def test_a_customer_may_bring_their_own_app_and_a_branded_host(
     assert address(leaving)["client_id"] == "own-app"
     assert address(leaving)["redirect_uri"] == f"{CONNECT_URL}/callback/branded"
     assert held.client is not None
-    assert seal.open(held.client, Purpose.CLIENT, session_spot(opened.session)) == OWN.secret
+    assert seal.open(held.client, Purpose.CLIENT, session_aad(opened.session)) == OWN.secret
 
 
 @req("A08")
@@ -236,7 +236,7 @@ def test_another_app_may_be_entered_the_second_time(journey: Journey) -> None:
     opened = journey.open(own=True)
     journey.leave(opened, EU, client=OWN)
 
-    leaving = journey.leave(opened, EU, client=Client("other-app", Secret("s"), own=True))
+    leaving = journey.leave(opened, EU, client=Client("other-app", Secret("s"), customer_app=True))
 
     assert address(leaving)["client_id"] == "other-app"
 
@@ -254,7 +254,7 @@ def test_a_region_that_lost_its_client_app_keeps_nobody_out(
 
     assert [fault.field for fault in refused.value.faults] == ["region"]
     assert stored(sessions, opened).starts == 0
-    assert there.leave(opened, Place("us2", "us2.ninjarmm.com")).location.startswith("https://us2.ninjarmm.com/")
+    assert there.leave(opened, Host("us2", "us2.ninjarmm.com")).location.startswith("https://us2.ninjarmm.com/")
 
 
 def test_a_start_by_a_repeated_request_is_a_start(journey: Journey, trouble: Trouble) -> None:
@@ -291,7 +291,7 @@ def test_a_host_that_knows_the_app_lets_the_person_leave(journey: Journey, netwo
     leaving = journey.leave(journey.open(), check_host=True)
 
     (asked,) = network.requests
-    assert leaving.check is HostCheck.KNOWN
+    assert leaving.host_check is HostCheck.KNOWN
     assert not leaving.is_doubtful
     assert (asked.method, asked.url.host, asked.url.path) == ("GET", "eu.ninjarmm.com", "/ws/oauth/authorize")
     assert [line["check"] for line in lines.named("session.started")] == ["known"]
@@ -312,7 +312,7 @@ def test_a_host_that_does_not_know_the_app_is_doubtful(journey: Journey, ninjaon
 
     leaving = journey.leave(journey.open(), check_host=True)
 
-    assert leaving.check is HostCheck.UNKNOWN
+    assert leaving.host_check is HostCheck.UNKNOWN
     assert leaving.is_doubtful
 
 
@@ -322,20 +322,20 @@ def test_a_host_that_does_not_answer_is_doubtful(
 ) -> None:
     network.fail(error)
 
-    assert journey.leave(journey.open(), check_host=True).check is HostCheck.UNREACHABLE
+    assert journey.leave(journey.open(), check_host=True).host_check is HostCheck.UNREACHABLE
 
 
 def test_a_host_that_is_out_of_order_is_doubtful(journey: Journey, network: Network) -> None:
     network.answer(503)
 
-    assert journey.leave(journey.open(), check_host=True).check is HostCheck.UNREACHABLE
+    assert journey.leave(journey.open(), check_host=True).host_check is HostCheck.UNREACHABLE
 
 
 @pytest.mark.parametrize("status", [200, 302, 400, 403, 429])
 def test_any_other_answer_lets_the_person_leave(journey: Journey, network: Network, status: int) -> None:
     network.answer(status)
 
-    assert journey.leave(journey.open(), check_host=True).check is HostCheck.KNOWN
+    assert journey.leave(journey.open(), check_host=True).host_check is HostCheck.KNOWN
 
 
 def test_the_check_can_be_skipped(journey: Journey, network: Network) -> None:
@@ -382,11 +382,11 @@ def test_a_start_whose_acknowledgement_was_lost_shows_by_its_state(journey: Jour
 def test_faulty_forms_are_counted_and_end_the_session(journey: Journey, broker: Broker) -> None:
     opened = journey.open()
 
-    seen = [broker.depart.miss(opened.session, None).failures for _ in range(FAILURES)]
+    seen = [broker.start_authorization.count_failure(opened.session, None).failures for _ in range(FAILURES)]
 
     assert seen == list(range(1, FAILURES + 1))
     with pytest.raises(TooManyRequests):
-        broker.depart.miss(opened.session, None)
+        broker.start_authorization.count_failure(opened.session, None)
 
 
 @req("O02", "B06")
@@ -396,30 +396,30 @@ def test_faulty_forms_of_another_browser_do_not_count(journey: Journey, broker: 
 
     for cookie in (None, Secret("another"), Secret("")):
         with pytest.raises(AnotherBrowser):
-            broker.depart.miss(opened.session, cookie)
-    own = broker.depart.miss(opened.session, left.cookie)
+            broker.start_authorization.count_failure(opened.session, cookie)
+    own = broker.start_authorization.count_failure(opened.session, left.cookie)
 
     assert own.failures == 1
 
 
 def test_a_faulty_form_for_no_usable_session_is_refused(journey: Journey, broker: Broker, clock: Clock) -> None:
     with pytest.raises(UnknownSession):
-        broker.depart.miss(SessionId("ses_" + "a" * 26), None)
+        broker.start_authorization.count_failure(SessionId("ses_" + "a" * 26), None)
 
     spent = journey.home()
     with pytest.raises(SessionSpent):
-        broker.depart.miss(spent.session, None)
+        broker.start_authorization.count_failure(spent.session, None)
 
     opened = journey.open()
     left = journey.leave(opened)
     journey.arrive(journey.agree(left))
     with pytest.raises(SessionSpent):
-        broker.depart.miss(opened.session, left.cookie)
+        broker.start_authorization.count_failure(opened.session, left.cookie)
 
     opened = journey.open()
     clock.advance(1800)
     with pytest.raises(SessionExpired):
-        broker.depart.miss(opened.session, None)
+        broker.start_authorization.count_failure(opened.session, None)
 
 
 def test_starts_of_many_sessions_do_not_share_anything(journey: Journey) -> None:

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from broker.config import Config
-from broker.edge.authorize import Form, came_from_our_page, departure, form
+from broker.edge.authorize import ConnectForm, is_same_origin, authorize_request, read_form
 from broker.edge.browser import cookie_name
 from broker.edge.http import Request
 from broker.errors import InvalidRequest
-from broker.model import Client, Place, SessionId
+from broker.model import Client, Host, SessionId
 from broker.secret import Secret
 from tests.support.asked import event
 from tests.support.journey import EU
@@ -23,25 +23,25 @@ def sent(headers: dict[str, str] | None = None, cookies: dict[str, str] | None =
     return Request.from_event(event(ROUTE, session=SESSION, form=fields, headers=headers, cookies=cookies))
 
 
-def read(config: Config, **fields: Any) -> Form:
-    return form(config, sent(**fields))
+def read(config: Config, **fields: Any) -> ConnectForm:
+    return read_form(config, sent(**fields))
 
 
 def test_a_region_is_chosen_by_its_key(config: Config) -> None:
-    assert read(config, region="eu") == Form(EU, None, go_anyway=False, faults=(), typed={"region": "eu"})
+    assert read(config, region="eu") == ConnectForm(EU, None, go_anyway=False, faults=(), typed={"region": "eu"})
 
 
 def test_a_branded_host_is_chosen_by_its_parts(config: Config) -> None:
     found = read(config, region="branded", subdomain="Acme", suffix="rmmservice.eu")
 
-    assert found.place == Place("branded", "acme.rmmservice.eu")
+    assert found.host == Host("branded", "acme.rmmservice.eu")
     assert found.typed == {"region": "branded", "subdomain": "Acme", "suffix": "rmmservice.eu"}
 
 
 def test_a_client_app_is_entered_with_its_secret(config: Config) -> None:
     found = read(config, region="eu", client_id=" app-1 ", client_secret=" s-1 ")
 
-    assert found.client == Client("app-1", Secret("s-1"), own=True)
+    assert found.client == Client("app-1", Secret("s-1"), customer_app=True)
 
 
 def test_what_was_typed_comes_back_but_never_the_secret(config: Config) -> None:
@@ -93,16 +93,16 @@ def test_both_halves_of_a_client_app_are_named(config: Config) -> None:
 def test_the_browsers_own_cookie_of_this_session_goes_along(config: Config) -> None:
     request = sent(cookies={cookie_name(SESSION): "held", "other": "x"}, region="eu")
 
-    asked = departure(request, SESSION, form(config, request))
+    asked = authorize_request(request, SESSION, read_form(config, request))
 
-    assert (asked.session, asked.place, asked.cookie, asked.check_host) == (SESSION, EU, Secret("held"), True)
+    assert (asked.session, asked.host, asked.cookie, asked.check_host) == (SESSION, EU, Secret("held"), True)
 
 
 def test_a_departure_without_a_place_is_refused(config: Config) -> None:
     request = sent(region="mars")
 
     with pytest.raises(InvalidRequest):
-        departure(request, SESSION, form(config, request))
+        authorize_request(request, SESSION, read_form(config, request))
 
 
 @req("A11")
@@ -125,4 +125,4 @@ def test_a_departure_without_a_place_is_refused(config: Config) -> None:
     ],
 )
 def test_a_form_is_taken_from_our_own_page_alone(headers: dict[str, Any], *, ours: bool) -> None:
-    assert came_from_our_page(sent(headers=headers, region="eu")) is ours
+    assert is_same_origin(sent(headers=headers, region="eu")) is ours

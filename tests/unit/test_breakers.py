@@ -3,13 +3,13 @@
 import httpx
 import pytest
 
-from broker.adapters.breakers import Brake, Brakes, Fleet, app_brake, braked_app, host_brake
+from broker.adapters.breakers import Breaker, Breakers, FailureWindow, app_breaker, app_of_breaker, host_breaker
 from broker.adapters.connections import Connections
-from broker.adapters.queues import Why
+from broker.adapters.queues import Trigger
 from broker.config import Config
-from broker.flows.refresh.context import Shift
-from broker.model import Hot, Instant, Place, Seconds, Status
-from local.aws.account import Aws
+from broker.flows.refresh.context import BatchContext
+from broker.model import ConnectionState, Instant, Host, Seconds, Status
+from local.aws.account import AwsAccount
 from ninjaone_emulator.faults import Fault
 from ninjaone_emulator.seed import OPERATOR_APPS
 from tests.support.journey import Journey
@@ -20,35 +20,35 @@ from tools.requirements import req
 APP = OPERATOR_APPS["eu"].client_id
 HOST = "eu.ninjarmm.com"
 HTML = b"<html>Rate limit</html>"
-HELD = app_brake(HOST, APP)
+HELD = app_breaker(HOST, APP)
 
 
 @pytest.fixture
-def brakes(aws: Aws, config: Config) -> Brakes:
-    return Brakes(aws.client("dynamodb"), config.connections_table)
+def brakes(aws: AwsAccount, config: Config) -> Breakers:
+    return Breakers(aws.client("dynamodb"), config.connections_table)
 
 
-def connected(journey: Journey, network: Network, connections: Connections, many: int) -> list[Hot]:
+def connected(journey: Journey, network: Network, connections: Connections, many: int) -> list[ConnectionState]:
     """Make connections that all come due at one instant."""
     made = [journey.connect()[0] for _ in range(many)]
     for hot in made:
-        connections.settle(hot, {"refresh_at": START + 2000}, ())
+        connections.record_failure(hot, {"refresh_at": START + 2000}, ())
     network.requests.clear()
     return made
 
 
 @pytest.fixture
-def four(journey: Journey, network: Network, connections: Connections) -> list[Hot]:
+def four(journey: Journey, network: Network, connections: Connections) -> list[ConnectionState]:
     return connected(journey, network, connections, 4)
 
 
 @pytest.fixture
-def hot(four: list[Hot]) -> Hot:
+def hot(four: list[ConnectionState]) -> ConnectionState:
     return four[0]
 
 
-def pull(brakes: Brakes, name: str, seconds: float, *, level: int = 0) -> None:
-    brakes.pull(name, Brake(Instant(int(seconds)), level, "invalid_client"))
+def pull(brakes: Breakers, name: str, seconds: float, *, level: int = 0) -> None:
+    brakes.trip(name, Breaker(Instant(int(seconds)), level, "invalid_client"))
 
 
 def unstored(trouble: Trouble) -> None:
@@ -60,14 +60,14 @@ def unstored(trouble: Trouble) -> None:
 
 
 def test_a_brake_has_the_name_of_what_it_holds() -> None:
-    assert braked_app(app_brake(HOST, "client-1")) == (HOST, "client-1")
-    assert braked_app(host_brake(HOST)) is None
-    assert braked_app("fleet") is None
+    assert app_of_breaker(app_breaker(HOST, "client-1")) == (HOST, "client-1")
+    assert app_of_breaker(host_breaker(HOST)) is None
+    assert app_of_breaker("fleet") is None
 
 
 @req("K03")
 def test_one_wrong_secret_costs_one_request_and_no_connection(
-    refreshing: Refreshing, four: list[Hot], network: Network, brakes: Brakes
+    refreshing: Refreshing, four: list[ConnectionState], network: Network, brakes: Breakers
 ) -> None:
     refreshing.ninjaone.admin.rotate_secret(APP)
 
@@ -78,12 +78,12 @@ def test_one_wrong_secret_costs_one_request_and_no_connection(
     assert {(row.status, row.strikes, row.version, row.lease_until) for row in rows} == {(Status.ACTIVE, 0, 1, None)}
     assert all(row.refresh_at and row.refresh_at >= refreshing.clock.now() + 60 for row in rows)
     brake = brakes.read(HELD)
-    assert brake == Brake(Instant(int(refreshing.clock.now()) + 60), 0, "invalid_client")
+    assert brake == Breaker(Instant(int(refreshing.clock.now()) + 60), 0, "invalid_client")
 
 
-@pytest.mark.parametrize("name", [HELD, host_brake(HOST)])
+@pytest.mark.parametrize("name", [HELD, host_breaker(HOST)])
 def test_what_a_brake_holds_is_not_asked_and_comes_back_after_it(
-    refreshing: Refreshing, hot: Hot, brakes: Brakes, network: Network, name: str
+    refreshing: Refreshing, hot: ConnectionState, brakes: Breakers, network: Network, name: str
 ) -> None:
     refreshing.wait_for(hot)
     pull(brakes, name, refreshing.clock.now() + 600, level=2)
@@ -98,26 +98,26 @@ def test_what_a_brake_holds_is_not_asked_and_comes_back_after_it(
 
 
 def test_a_connection_that_is_due_later_still_keeps_its_time(
-    refreshing: Refreshing, hot: Hot, brakes: Brakes, clock: Clock, network: Network
+    refreshing: Refreshing, hot: ConnectionState, brakes: Breakers, clock: Clock, network: Network
 ) -> None:
     clock.advance(700)
     pull(brakes, HELD, clock.now() + 1)
     due = refreshing.row(hot).refresh_at
 
-    refreshing.order(hot, why=Why.URGENT, min_ttl=3000)
+    refreshing.order(hot, why=Trigger.URGENT, min_ttl=3000)
 
     assert refreshing.row(hot).refresh_at == due
     assert network.requests == []
 
 
 def test_another_app_and_another_host_go_on(
-    journey: Journey, refreshing: Refreshing, hot: Hot, brakes: Brakes, clock: Clock
+    journey: Journey, refreshing: Refreshing, hot: ConnectionState, brakes: Breakers, clock: Clock
 ) -> None:
-    us2, _ = journey.connect(place=Place("us2", "us2.ninjarmm.com"), email="ada@cascade.example")
+    us2, _ = journey.connect(place=Host("us2", "us2.ninjarmm.com"), email="ada@cascade.example")
     refreshing.wait_for(us2)
     refreshing.wait_for(hot)
     pull(brakes, HELD, clock.now() + 600)
-    pull(brakes, app_brake("us2.ninjarmm.com", APP), clock.now() + 600)
+    pull(brakes, app_breaker("us2.ninjarmm.com", APP), clock.now() + 600)
 
     refreshing.order(hot, us2)
 
@@ -125,7 +125,7 @@ def test_another_app_and_another_host_go_on(
 
 
 def test_a_brake_that_wore_off_is_forgotten_with_the_first_success(
-    refreshing: Refreshing, hot: Hot, brakes: Brakes
+    refreshing: Refreshing, hot: ConnectionState, brakes: Breakers
 ) -> None:
     refreshing.wait_for(hot)
     pull(brakes, HELD, refreshing.clock.now(), level=3)
@@ -137,7 +137,7 @@ def test_a_brake_that_wore_off_is_forgotten_with_the_first_success(
 
 
 def test_a_fault_that_lasts_is_asked_about_less_and_less_often(
-    refreshing: Refreshing, hot: Hot, brakes: Brakes, network: Network
+    refreshing: Refreshing, hot: ConnectionState, brakes: Breakers, network: Network
 ) -> None:
     refreshing.ninjaone.admin.rotate_secret(APP)
     holds = []
@@ -152,7 +152,7 @@ def test_a_fault_that_lasts_is_asked_about_less_and_less_often(
 
 
 def test_a_brake_that_can_not_be_stored_holds_the_order_all_the_same(
-    refreshing: Refreshing, four: list[Hot], brakes: Brakes, network: Network, trouble: Trouble
+    refreshing: Refreshing, four: list[ConnectionState], brakes: Breakers, network: Network, trouble: Trouble
 ) -> None:
     refreshing.ninjaone.admin.rotate_secret(APP)
     unstored(trouble)
@@ -165,7 +165,7 @@ def test_a_brake_that_can_not_be_stored_holds_the_order_all_the_same(
 
 
 def test_brakes_that_can_not_be_read_put_off(
-    refreshing: Refreshing, hot: Hot, network: Network, trouble: Trouble
+    refreshing: Refreshing, hot: ConnectionState, network: Network, trouble: Trouble
 ) -> None:
     refreshing.wait_for(hot)
     trouble.never_done("dynamodb.GetItem", times=2)
@@ -177,7 +177,7 @@ def test_brakes_that_can_not_be_read_put_off(
 
 
 def test_a_brake_that_can_not_be_forgotten_costs_no_token(
-    refreshing: Refreshing, hot: Hot, brakes: Brakes, trouble: Trouble
+    refreshing: Refreshing, hot: ConnectionState, brakes: Breakers, trouble: Trouble
 ) -> None:
     refreshing.wait_for(hot)
     pull(brakes, HELD, refreshing.clock.now())
@@ -192,7 +192,7 @@ def test_a_brake_that_can_not_be_forgotten_costs_no_token(
 
 
 @req("O03")
-def test_one_throttled_request_holds_the_whole_host(refreshing: Refreshing, four: list[Hot], network: Network) -> None:
+def test_one_throttled_request_holds_the_whole_host(refreshing: Refreshing, four: list[ConnectionState], network: Network) -> None:
     network.answer(429, HTML, retry_after="300")
 
     refreshing.when_due(*four)
@@ -201,64 +201,64 @@ def test_one_throttled_request_holds_the_whole_host(refreshing: Refreshing, four
     assert all((refreshing.row(hot).refresh_at or 0) >= refreshing.clock.now() + 300 for hot in four)
 
 
-def begun(refreshing: Refreshing, brakes: Brakes) -> Shift:
+def begun(refreshing: Refreshing, brakes: Breakers) -> BatchContext:
     """Begin to work an order, as one of several at once."""
     clock, log = refreshing.clock, refreshing.broker.log
     now = Instant(int(clock.now()))
-    return Shift(Why.DUE, Seconds(0), 1, now, 0.0, clock.left(100), brakes=brakes, clock=clock, log=log)
+    return BatchContext(Trigger.DUE, Seconds(0), 1, now, 0.0, clock.left(100), breakers=brakes, clock=clock, log=log)
 
 
 def test_a_success_of_one_order_leaves_the_brake_that_another_pulled_meanwhile(
-    refreshing: Refreshing, brakes: Brakes, clock: Clock, hot: Hot
+    refreshing: Refreshing, brakes: Breakers, clock: Clock, hot: ConnectionState
 ) -> None:
     """Both know the one that wore off."""
-    pull(brakes, host_brake(HOST), clock.now() - 1, level=3)
+    pull(brakes, host_breaker(HOST), clock.now() - 1, level=3)
     one, other = begun(refreshing, brakes), begun(refreshing, brakes)
-    one.look([hot])
-    other.look([hot])
-    until = one.pull(host_brake(HOST), "throttled", at_least=Seconds(600))
+    one.read_breakers([hot])
+    other.read_breakers([hot])
+    until = one.trip(host_breaker(HOST), "throttled", at_least=Seconds(600))
 
     other.succeeded(hot)
 
-    assert brakes.read(host_brake(HOST)) == Brake(until, 4, "throttled")
+    assert brakes.read(host_breaker(HOST)) == Breaker(until, 4, "throttled")
     assert other.resume_at(hot) == until
 
 
 @req("O03")
 def test_a_shorter_wait_of_one_order_leaves_the_longer_one_of_another(
-    refreshing: Refreshing, brakes: Brakes, clock: Clock, hot: Hot
+    refreshing: Refreshing, brakes: Breakers, clock: Clock, hot: ConnectionState
 ) -> None:
     one, other = begun(refreshing, brakes), begun(refreshing, brakes)
-    one.look([hot])
-    other.look([hot])
-    until = one.pull(host_brake(HOST), "throttled", at_least=Seconds(600))
+    one.read_breakers([hot])
+    other.read_breakers([hot])
+    until = one.trip(host_breaker(HOST), "throttled", at_least=Seconds(600))
 
-    told = other.pull(host_brake(HOST), "throttled")
+    told = other.trip(host_breaker(HOST), "throttled")
 
     assert (told, other.resume_at(hot)) == (until, until)
     assert until == clock.now() + 600
-    assert brakes.read(host_brake(HOST)) == Brake(until, 0, "throttled")
+    assert brakes.read(host_breaker(HOST)) == Breaker(until, 0, "throttled")
 
 
 def test_a_longer_wait_of_one_order_takes_the_place_of_a_shorter_one_of_another(
-    refreshing: Refreshing, brakes: Brakes, clock: Clock, hot: Hot
+    refreshing: Refreshing, brakes: Breakers, clock: Clock, hot: ConnectionState
 ) -> None:
     one, other = begun(refreshing, brakes), begun(refreshing, brakes)
-    one.look([hot])
-    other.look([hot])
-    one.pull(host_brake(HOST), "throttled")
+    one.read_breakers([hot])
+    other.read_breakers([hot])
+    one.trip(host_breaker(HOST), "throttled")
 
-    until = other.pull(host_brake(HOST), "throttled", at_least=Seconds(600))
+    until = other.trip(host_breaker(HOST), "throttled", at_least=Seconds(600))
 
     assert until == clock.now() + 600
-    assert brakes.read(host_brake(HOST)) == Brake(until, 0, "throttled")
+    assert brakes.read(host_breaker(HOST)) == Breaker(until, 0, "throttled")
 
 
-def test_two_successes_at_once_forget_one_brake(refreshing: Refreshing, brakes: Brakes, clock: Clock, hot: Hot) -> None:
+def test_two_successes_at_once_forget_one_brake(refreshing: Refreshing, brakes: Breakers, clock: Clock, hot: ConnectionState) -> None:
     pull(brakes, HELD, clock.now() - 1)
     one, other = begun(refreshing, brakes), begun(refreshing, brakes)
-    one.look([hot])
-    other.look([hot])
+    one.read_breakers([hot])
+    other.read_breakers([hot])
 
     one.succeeded(hot)
     other.succeeded(hot)
@@ -268,36 +268,36 @@ def test_two_successes_at_once_forget_one_brake(refreshing: Refreshing, brakes: 
 
 
 def test_a_success_that_was_under_way_leaves_the_brake(
-    refreshing: Refreshing, brakes: Brakes, clock: Clock, hot: Hot
+    refreshing: Refreshing, brakes: Breakers, clock: Clock, hot: ConnectionState
 ) -> None:
     """Both requests had left when one of them was told to wait; what the other one got proves nothing."""
     now, shift = Instant(int(clock.now())), begun(refreshing, brakes)
-    until = shift.pull(host_brake(HOST), "throttled", at_least=Seconds(300))
+    until = shift.trip(host_breaker(HOST), "throttled", at_least=Seconds(300))
 
     shift.succeeded(hot)
 
     assert until == now + 300
-    assert shift.pull(host_brake(HOST), "throttled", at_least=Seconds(60)) == until, "the longer wait stays"
+    assert shift.trip(host_breaker(HOST), "throttled", at_least=Seconds(60)) == until, "the longer wait stays"
 
     assert shift.resume_at(hot) == now + 300
-    assert brakes.read(host_brake(HOST)) is not None
+    assert brakes.read(host_breaker(HOST)) is not None
 
 
 @pytest.mark.parametrize("kind", ["html_503", "html_404"])
 def test_three_failures_in_a_row_hold_the_host(
-    refreshing: Refreshing, four: list[Hot], network: Network, brakes: Brakes, kind: str
+    refreshing: Refreshing, four: list[ConnectionState], network: Network, brakes: Breakers, kind: str
 ) -> None:
     refreshing.ninjaone.faults.plan(Fault(kind, times=None))
 
     refreshing.when_due(*four)
 
     assert len(network.requests) == 3
-    assert brakes.read(host_brake(HOST)) is not None
-    assert (refreshing.row(four[3]).fence, refreshing.row(four[3]).doubt) == (0, False)
+    assert brakes.read(host_breaker(HOST)) is not None
+    assert (refreshing.row(four[3]).fence, refreshing.row(four[3]).outcome_unknown) == (0, False)
 
 
 def test_a_success_in_between_lets_the_host_go_on(
-    journey: Journey, refreshing: Refreshing, network: Network, brakes: Brakes, connections: Connections
+    journey: Journey, refreshing: Refreshing, network: Network, brakes: Breakers, connections: Connections
 ) -> None:
     six = connected(journey, network, connections, 6)
     for fails in (True, True, False, True, True, False):
@@ -309,11 +309,11 @@ def test_a_success_in_between_lets_the_host_go_on(
     refreshing.when_due(*six)
 
     assert len(network.requests) == 6
-    assert brakes.read(host_brake(HOST)) is None
+    assert brakes.read(host_breaker(HOST)) is None
 
 
 def test_a_host_that_fails_while_its_brake_can_not_be_stored_is_left_alone_for_this_order(
-    refreshing: Refreshing, four: list[Hot], network: Network, trouble: Trouble
+    refreshing: Refreshing, four: list[ConnectionState], network: Network, trouble: Trouble
 ) -> None:
     refreshing.ninjaone.faults.plan(Fault("html_404", times=None))
     unstored(trouble)
@@ -327,18 +327,18 @@ def test_a_host_that_fails_while_its_brake_can_not_be_stored_is_left_alone_for_t
 
 @req("O03")
 def test_a_longer_wait_takes_the_place_of_a_shorter_one(
-    refreshing: Refreshing, hot: Hot, four: list[Hot], network: Network, brakes: Brakes
+    refreshing: Refreshing, hot: ConnectionState, four: list[ConnectionState], network: Network, brakes: Breakers
 ) -> None:
     """Two workers were under way when the host began to throttle."""
     network.answer(429, HTML, retry_after="100")
     refreshing.when_due(hot)
-    first = brakes.read(host_brake(HOST))
+    first = brakes.read(host_breaker(HOST))
     refreshing.clock.advance(120)
     network.answer(429, HTML, retry_after="3000")
 
     refreshing.when_due(four[1])
 
-    second = brakes.read(host_brake(HOST))
+    second = brakes.read(host_breaker(HOST))
     assert first is not None
     assert second is not None
     assert (first.level, second.level) == (0, 1)
@@ -348,7 +348,7 @@ def test_a_longer_wait_takes_the_place_of_a_shorter_one(
 # The fleet ------------------------------------------------------------------------------------------------------------
 
 
-def revoked(refreshing: Refreshing, hots: list[Hot]) -> None:
+def revoked(refreshing: Refreshing, hots: list[ConnectionState]) -> None:
     for hot in hots:
         refreshing.revoke(hot)
 
@@ -374,11 +374,11 @@ def test_many_verdicts_at_once_are_held_and_nobody_is_bothered(
 
 
 def test_the_same_number_among_many_that_live_is_believed(
-    journey: Journey, refreshing: Refreshing, network: Network, connections: Connections, brakes: Brakes
+    journey: Journey, refreshing: Refreshing, network: Network, connections: Connections, brakes: Breakers
 ) -> None:
     six = connected(journey, network, connections, 6)
     refreshing.wait_for(six[0])
-    brakes.report(tried=1000, dead=0, now=Instant(int(refreshing.clock.now())))
+    brakes.count(tried=1000, dead=0, now=Instant(int(refreshing.clock.now())))
     revoked(refreshing, six)
 
     refreshing.when_due(*six)
@@ -400,7 +400,7 @@ def test_verdicts_that_are_true_are_believed_once_the_others_have_calmed_down(
     assert refreshing.figures()["verdicts_held"] > 0
 
 
-def test_a_tally_that_can_not_be_counted_holds_the_verdict(refreshing: Refreshing, hot: Hot, trouble: Trouble) -> None:
+def test_a_tally_that_can_not_be_counted_holds_the_verdict(refreshing: Refreshing, hot: ConnectionState, trouble: Trouble) -> None:
     refreshing.revoke(hot)
     refreshing.when_due(hot)
     unstored(trouble)
@@ -411,7 +411,7 @@ def test_a_tally_that_can_not_be_counted_holds_the_verdict(refreshing: Refreshin
     assert refreshing.figures()["verdicts_held"] == 1
 
 
-def test_a_tally_that_can_not_be_handed_in_is_no_failure(refreshing: Refreshing, hot: Hot, trouble: Trouble) -> None:
+def test_a_tally_that_can_not_be_handed_in_is_no_failure(refreshing: Refreshing, hot: ConnectionState, trouble: Trouble) -> None:
     unstored(trouble)
 
     refreshing.when_due(hot)
@@ -421,31 +421,31 @@ def test_a_tally_that_can_not_be_handed_in_is_no_failure(refreshing: Refreshing,
 
 
 def test_a_connection_counts_once_however_often_it_is_found_dead(
-    refreshing: Refreshing, hot: Hot, brakes: Brakes
+    refreshing: Refreshing, hot: ConnectionState, brakes: Breakers
 ) -> None:
     refreshing.revoke(hot)
     for _ in range(3):
         refreshing.when_due(hot)
 
     now = Instant(int(refreshing.clock.now()))
-    told = brakes.report(tried=0, dead=0, now=Instant(now - now % 900))
+    told = brakes.count(tried=0, dead=0, now=Instant(now - now % 900))
     assert told.dead + told.dead_before <= 1
 
 
-def test_a_window_is_a_quarter_of_an_hour_and_the_one_before_stays_in_sight(brakes: Brakes) -> None:
+def test_a_window_is_a_quarter_of_an_hour_and_the_one_before_stays_in_sight(brakes: Breakers) -> None:
     now = Instant(START)
 
-    assert brakes.report(tried=3, dead=1, now=now) == Fleet(3, 1)
-    assert brakes.report(tried=2, dead=2, now=Instant(now + 899)) == Fleet(5, 3)
-    assert brakes.report(tried=1, dead=0, now=Instant(now + 900)) == Fleet(1, 0, 5, 3)
-    assert brakes.report(tried=1, dead=1, now=Instant(now + 901)) == Fleet(2, 1, 5, 3)
-    assert brakes.report(tried=4, dead=0, now=Instant(now + 2700)) == Fleet(4, 0)
+    assert brakes.count(tried=3, dead=1, now=now) == FailureWindow(3, 1)
+    assert brakes.count(tried=2, dead=2, now=Instant(now + 899)) == FailureWindow(5, 3)
+    assert brakes.count(tried=1, dead=0, now=Instant(now + 900)) == FailureWindow(1, 0, 5, 3)
+    assert brakes.count(tried=1, dead=1, now=Instant(now + 901)) == FailureWindow(2, 1, 5, 3)
+    assert brakes.count(tried=4, dead=0, now=Instant(now + 2700)) == FailureWindow(4, 0)
 
 
-def test_a_window_that_another_began_first_is_left_as_it_is(brakes: Brakes, trouble: Trouble) -> None:
+def test_a_window_that_another_began_first_is_left_as_it_is(brakes: Breakers, trouble: Trouble) -> None:
     now = Instant(START)
     trouble.first("dynamodb.UpdateItem", lambda: None)
-    brakes.report(tried=1, dead=0, now=Instant(now + 900))
+    brakes.count(tried=1, dead=0, now=Instant(now + 900))
 
-    assert brakes.report(tried=5, dead=5, now=now) == Fleet(5, 5)
-    assert brakes.report(tried=0, dead=0, now=Instant(now + 900)) == Fleet(1, 0)
+    assert brakes.count(tried=5, dead=5, now=now) == FailureWindow(5, 5)
+    assert brakes.count(tried=0, dead=0, now=Instant(now + 900)) == FailureWindow(1, 0)

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 import pytest
 
 from broker.adapters.queues import read_completion
-from broker.adapters.seal import Seal, code_spot
+from broker.adapters.seal import Seal, code_aad
 from broker.adapters.sessions import FAILURES, Sessions
 from broker.config import Config
 from broker.edge.wiring import Broker
@@ -22,10 +22,10 @@ from broker.errors import (
     SessionSpent,
     UnknownSession,
 )
-from broker.flows.callback import Home, Said
-from broker.model import Binding, Purpose, Session, Stage, digest
+from broker.flows.callback import ReturnTo, AuthorizeResult
+from broker.model import Binding, Purpose, Session, Stage, sha256_hex
 from broker.secret import Secret
-from local.aws.account import Aws
+from local.aws.account import AwsAccount
 from tests.support.journey import Journey, ticket
 from tests.support.surroundings import START, Clock, Lines, Network, Trouble
 from tools.requirements import req
@@ -41,7 +41,7 @@ class Away:
     session: Session
     query: str
 
-    def back(self, query: str | None = None, *, region: str = "eu") -> Home:
+    def back(self, query: str | None = None, *, region: str = "eu") -> ReturnTo:
         return self.journey.arrive(self.query if query is None else query, region)
 
     def changed(self, **changes: str | None) -> str:
@@ -91,7 +91,7 @@ def test_a_person_goes_home_with_a_ticket(away: Away, config: Config) -> None:
     assert f"{there.scheme}://{there.netloc}{there.path}" == config.return_urls["main"]
     assert parse_qs(there.query) == {"connect_session": [away.session.session], "ticket": [ticket(home).reveal()]}
     assert re.fullmatch(r"[A-Za-z0-9_-]{43}", ticket(home).reveal())
-    assert (home.session, home.said) == (away.session.session, Said.AGREED)
+    assert (home.session, home.result) == (away.session.session, AuthorizeResult.AGREED)
 
 
 @req("A03", "C11", "D04")
@@ -104,10 +104,10 @@ def test_the_code_is_parked_sealed_for_45_seconds_and_the_ticket_as_a_digest(
     assert parked.stage is Stage.AUTHORIZED
     assert parked.code is not None
     assert away.code.encode() not in parked.code
-    assert seal.open(parked.code, Purpose.CODE, code_spot(parked, parked.ticket)).reveal() == away.code
+    assert seal.open(parked.code, Purpose.CODE, code_aad(parked, parked.ticket)).reveal() == away.code
     assert parked.code_expires_at == START + 45
     assert parked.authorized_at == START
-    assert parked.ticket == digest(ticket(home).reveal())
+    assert parked.ticket == sha256_hex(ticket(home).reveal())
     assert parked.state == ""
 
 
@@ -206,7 +206,7 @@ def test_a_state_that_names_no_session_of_this_browser_is_refused(away: Away, st
         away.back(away.changed(state=state))
 
 
-def test_a_session_that_is_gone_is_unknown(away: Away, aws: Aws, config: Config) -> None:
+def test_a_session_that_is_gone_is_unknown(away: Away, aws: AwsAccount, config: Config) -> None:
     aws.client("dynamodb").delete_item(TableName=config.sessions_table, Key={"session": {"S": away.session.session}})
 
     with pytest.raises(UnknownSession):
@@ -325,7 +325,7 @@ def test_of_fifty_answers_at_once_one_gets_on(away: Away, held: Callable[[], Ses
         homes = [location for location in pool.map(one, range(50)) if location]
 
     assert len(homes) == 1
-    assert held().ticket == digest(parse_qs(urlsplit(homes[0]).query)["ticket"][0])
+    assert held().ticket == sha256_hex(parse_qs(urlsplit(homes[0]).query)["ticket"][0])
 
 
 @req("C03")
@@ -351,18 +351,18 @@ def test_of_a_denial_and_an_agreement_at_once_one_gets_on(away: Away, trouble: T
 @pytest.mark.parametrize(
     ("error", "shown", "said"),
     [
-        ("access_denied", "access_denied", Said.DENIED),
-        ("invalid_scope", "invalid_scope", Said.REFUSED),
-        ("unauthorized_client", "unauthorized_client", Said.REFUSED),
-        ("server_error", "server_error", Said.REFUSED),
-        ("temporarily_unavailable", "temporarily_unavailable", Said.REFUSED),
-        ("<img src=x onerror=alert(1)>", "server_error", Said.REFUSED),
-        ("ACCESS_DENIED", "server_error", Said.REFUSED),
-        ("access_denied&ticket=x", "server_error", Said.REFUSED),
+        ("access_denied", "access_denied", AuthorizeResult.DENIED),
+        ("invalid_scope", "invalid_scope", AuthorizeResult.REFUSED),
+        ("unauthorized_client", "unauthorized_client", AuthorizeResult.REFUSED),
+        ("server_error", "server_error", AuthorizeResult.REFUSED),
+        ("temporarily_unavailable", "temporarily_unavailable", AuthorizeResult.REFUSED),
+        ("<img src=x onerror=alert(1)>", "server_error", AuthorizeResult.REFUSED),
+        ("ACCESS_DENIED", "server_error", AuthorizeResult.REFUSED),
+        ("access_denied&ticket=x", "server_error", AuthorizeResult.REFUSED),
     ],
 )
 def test_a_refusal_reaches_the_product_as_one_of_five_words(
-    away: Away, held: Callable[[], Session], lines: Lines, error: str, shown: str, said: Said
+    away: Away, held: Callable[[], Session], lines: Lines, error: str, shown: str, said: AuthorizeResult
 ) -> None:
     home = away.back(away.changed(code=None, error=error, error_description="<b>foreign</b>"))
 
@@ -370,7 +370,7 @@ def test_a_refusal_reaches_the_product_as_one_of_five_words(
         "connect_session": [away.session.session],
         "error": [shown],
     }
-    assert home.said is said
+    assert home.result is said
     assert held().stage is Stage.DENIED
     assert [line["error"] for line in lines.named("session.denied")] == [shown]
     assert "foreign" not in "".join(lines.text)
@@ -380,23 +380,23 @@ def test_a_refusal_reaches_the_product_as_one_of_five_words(
 
 
 def test_with_approval_the_person_stays_and_the_completion_is_ordered(
-    journey: Journey, aws: Aws, config: Config
+    journey: Journey, aws: AwsAccount, config: Config
 ) -> None:
     home = journey.home(binding=Binding.APPROVAL, challenge="")
 
     answer = aws.client("sqs").receive_message(QueueUrl=config.completion_queue)
-    assert (home.location, home.said) == (None, Said.AGREED)
+    assert (home.location, home.result) == (None, AuthorizeResult.AGREED)
     assert [read_completion(message["Body"]) for message in answer["Messages"]] == [home.session]
 
 
-@pytest.mark.parametrize(("error", "said"), [("access_denied", Said.DENIED), ("invalid_scope", Said.REFUSED)])
-def test_with_approval_a_refusal_ends_here(journey: Journey, error: str, said: Said) -> None:
+@pytest.mark.parametrize(("error", "said"), [("access_denied", AuthorizeResult.DENIED), ("invalid_scope", AuthorizeResult.REFUSED)])
+def test_with_approval_a_refusal_ends_here(journey: Journey, error: str, said: AuthorizeResult) -> None:
     session = journey.open(binding=Binding.APPROVAL, challenge="")
     away = Away(journey, session, journey.agree(journey.leave(session)))
 
     home = away.back(away.changed(code=None, error=error))
 
-    assert (home.location, home.said) == (None, said)
+    assert (home.location, home.result) == (None, said)
 
 
 # What goes wrong here -------------------------------------------------------------------------------------------------
@@ -425,13 +425,13 @@ def test_a_code_that_was_parked_without_an_acknowledgement_brings_its_person_hom
     (ticket,) = parse_qs(urlsplit(home.location or "").query)["ticket"]
     held = sessions.get(away.session.session)
     assert held is not None
-    assert held.ticket == digest(ticket)
+    assert held.ticket == sha256_hex(ticket)
 
 
 def test_a_code_that_was_parked_by_a_repeated_request_brings_its_person_home(away: Away, trouble: Trouble) -> None:
     trouble.done_twice("dynamodb.UpdateItem")
 
-    assert away.back().said is Said.AGREED
+    assert away.back().result is AuthorizeResult.AGREED
 
 
 def test_a_return_address_that_was_taken_off_the_list_leads_nowhere(away: Away, broker: Broker, config: Config) -> None:

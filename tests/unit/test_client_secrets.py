@@ -5,34 +5,34 @@ import json
 import pytest
 from botocore.exceptions import ClientError
 
-from broker.adapters.client_secrets import Credentials
+from broker.adapters.client_secrets import ClientSecrets
 from broker.config import Config
 from broker.errors import Busy, Misconfigured
 from broker.model import Client
 from broker.secret import Secret
-from local.aws.account import Aws
+from local.aws.account import AwsAccount
 from tests.support.surroundings import Clock, Trouble, unreachable
 from tools.requirements import req
 
 
 @pytest.fixture
-def credentials(aws: Aws, config: Config, clock: Clock) -> Credentials:
+def credentials(aws: AwsAccount, config: Config, clock: Clock) -> ClientSecrets:
     store(aws, config, {"app-1": "one", "app-2": "two"})
-    return Credentials(aws.client("secretsmanager"), config.client_secrets, clock)
+    return ClientSecrets(aws.client("secretsmanager"), config.client_secrets, clock)
 
 
-def store(aws: Aws, config: Config, secrets: object) -> None:
+def store(aws: AwsAccount, config: Config, secrets: object) -> None:
     aws.put_secret(config.client_secrets, secrets if isinstance(secrets, str) else json.dumps(secrets))
 
 
-def test_each_client_app_has_its_own_secret(credentials: Credentials) -> None:
+def test_each_client_app_has_its_own_secret(credentials: ClientSecrets) -> None:
     assert credentials.client("app-1") == Client("app-1", Secret("one"))
     assert credentials.client("app-2") == Client("app-2", Secret("two"))
 
 
 @req("K02")
 def test_secrets_are_read_once_in_five_minutes(
-    credentials: Credentials, clock: Clock, aws: Aws, config: Config, trouble: Trouble
+    credentials: ClientSecrets, clock: Clock, aws: AwsAccount, config: Config, trouble: Trouble
 ) -> None:
     trouble.watch("secretsmanager.GetSecretValue")
 
@@ -47,7 +47,7 @@ def test_secrets_are_read_once_in_five_minutes(
     assert trouble.asked["secretsmanager.GetSecretValue"] == 2
 
 
-def test_a_client_app_that_is_new_is_looked_up_at_once(credentials: Credentials, aws: Aws, config: Config) -> None:
+def test_a_client_app_that_is_new_is_looked_up_at_once(credentials: ClientSecrets, aws: AwsAccount, config: Config) -> None:
     credentials.client("app-1")
     store(aws, config, {"app-3": "three"})
 
@@ -55,7 +55,7 @@ def test_a_client_app_that_is_new_is_looked_up_at_once(credentials: Credentials,
 
 
 @req("K03")
-def test_a_secret_that_was_changed_is_found_past_the_cache(credentials: Credentials, aws: Aws, config: Config) -> None:
+def test_a_secret_that_was_changed_is_found_past_the_cache(credentials: ClientSecrets, aws: AwsAccount, config: Config) -> None:
     held = credentials.client("app-1")
     store(aws, config, {"app-1": "new"})
 
@@ -63,16 +63,16 @@ def test_a_secret_that_was_changed_is_found_past_the_cache(credentials: Credenti
 
 
 @req("K03")
-def test_a_secret_that_was_not_changed_is_not_tried_again(credentials: Credentials) -> None:
+def test_a_secret_that_was_not_changed_is_not_tried_again(credentials: ClientSecrets) -> None:
     assert credentials.newer(credentials.client("app-1")) is None
 
 
-def test_a_client_app_without_a_secret_is_the_operators_turn(credentials: Credentials) -> None:
+def test_a_client_app_without_a_secret_is_the_operators_turn(credentials: ClientSecrets) -> None:
     with pytest.raises(Misconfigured, match="No client secret is stored for this client id"):
         credentials.client("app-9")
 
 
-def test_secrets_that_were_never_stored_are_the_operators_turn(credentials: Credentials, trouble: Trouble) -> None:
+def test_secrets_that_were_never_stored_are_the_operators_turn(credentials: ClientSecrets, trouble: Trouble) -> None:
     missing = ClientError({"Error": {"Code": "ResourceNotFoundException", "Message": ""}}, "GetSecretValue")
     trouble.never_done("secretsmanager.GetSecretValue", error=missing)
 
@@ -85,7 +85,7 @@ def test_secrets_that_were_never_stored_are_the_operators_turn(credentials: Cred
     ["secret of mine", "[]", '"text"', "null", {"app-1": 7}, {"app-1": ""}, {"app-1": None}, {"a": {"b": "c"}}],
 )
 def test_secrets_in_another_shape_are_refused_without_repeating_them(
-    credentials: Credentials, aws: Aws, config: Config, stored: object
+    credentials: ClientSecrets, aws: AwsAccount, config: Config, stored: object
 ) -> None:
     store(aws, config, stored)
 
@@ -98,7 +98,7 @@ def test_secrets_in_another_shape_are_refused_without_repeating_them(
 
 @pytest.mark.parametrize("error", [None, unreachable()], ids=["throttled", "down"])
 def test_a_store_that_does_not_answer_is_busy(
-    credentials: Credentials, trouble: Trouble, error: Exception | None
+    credentials: ClientSecrets, trouble: Trouble, error: Exception | None
 ) -> None:
     trouble.never_done("secretsmanager.GetSecretValue", error=error)
 

@@ -9,7 +9,7 @@ import pytest
 from broker import oauth, policy
 from broker.adapters import rows
 from broker.adapters.connections import Connections
-from broker.adapters.seal import Seal, connection_spot
+from broker.adapters.seal import Seal, connection_aad
 from broker.adapters.sessions import Sessions
 from broker.config import Config
 from broker.errors import (
@@ -22,10 +22,10 @@ from broker.errors import (
     SessionExpired,
     SessionSpent,
 )
-from broker.flows.callback import Home, Said
+from broker.flows.callback import ReturnTo, AuthorizeResult
 from broker.model import Client, Purpose, Session, SessionId, Stage, Status
 from broker.secret import Secret
-from local.aws.account import Aws
+from local.aws.account import AwsAccount
 from ninjaone_emulator import NinjaOne
 from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS
 from tests.support.journey import CONNECT_URL, END_USER, EU, TENANT, VERIFIER, Journey, ref
@@ -38,7 +38,7 @@ WRONG: dict[str, Any] = {
     "verifier": Secret("w" * 43),
     "ticket": Secret("t" * 43),
 }
-OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_secret), own=True)
+OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_secret), customer_app=True)
 
 
 def stage(sessions: Sessions, session: SessionId) -> Stage:
@@ -48,7 +48,7 @@ def stage(sessions: Sessions, session: SessionId) -> Stage:
 
 
 @pytest.fixture
-def stored(aws: Aws, config: Config) -> Any:
+def stored(aws: AwsAccount, config: Config) -> Any:
     """Every row of the connections table."""
     return lambda: aws.client("dynamodb").scan(TableName=config.connections_table)["Items"]
 
@@ -62,7 +62,7 @@ def test_only_all_of_the_proof_completes(
     journey: Journey, clock: Clock, network: Network, stored: Any, *, authorized: bool, in_time: bool
 ) -> None:
     """Tenant, end user, verifier, ticket, stage and the code's age: 64 combinations, of which one passes."""
-    home = journey.home() if authorized else Home(begun(journey).session, None, Said.AGREED)
+    home = journey.home() if authorized else ReturnTo(begun(journey).session, None, AuthorizeResult.AGREED)
     if not in_time:
         clock.advance(policy.CODE_LIFE)
     ended: dict[tuple[str, ...], type[BrokerError] | None] = {}
@@ -85,7 +85,7 @@ def begun(journey: Journey) -> Session:
     return session
 
 
-def attempt(journey: Journey, home: Home, changes: dict[str, Any]) -> type[BrokerError] | None:
+def attempt(journey: Journey, home: ReturnTo, changes: dict[str, Any]) -> type[BrokerError] | None:
     try:
         journey.complete(home, **changes)
     except BrokerError as error:
@@ -102,7 +102,7 @@ def test_nothing_is_asked_of_ninjaone_before_the_backend_completes(journey: Jour
 
 def test_an_unknown_session_proves_nothing(journey: Journey) -> None:
     home = journey.home()
-    unknown = Home(SessionId("ses_" + "a" * 26), home.location, home.said)
+    unknown = ReturnTo(SessionId("ses_" + "a" * 26), home.location, home.result)
 
     with pytest.raises(BindingMismatch):
         journey.complete(unknown)
@@ -129,7 +129,7 @@ def test_a_person_who_denied_is_said_so(journey: Journey) -> None:
 
 
 def test_a_session_that_ran_out_before_the_person_came_back_is_over(journey: Journey, clock: Clock) -> None:
-    home = Home(begun(journey).session, None, Said.AGREED)
+    home = ReturnTo(begun(journey).session, None, AuthorizeResult.AGREED)
     clock.advance(1800)
 
     with pytest.raises(SessionExpired):
@@ -154,13 +154,13 @@ def test_a_connection_is_made_whole(
 
     hot, profile = journey.complete(home)
 
-    assert connections.hot(ref(hot)) == hot
+    assert connections.state(ref(hot)) == hot
     assert connections.profile(ref(hot)) == profile
     assert stage(sessions, home.session) is Stage.COMPLETED
-    assert (hot.tenant, hot.status, hot.place, hot.own) == (TENANT, Status.ACTIVE, EU, False)
+    assert (hot.tenant, hot.status, hot.host, hot.customer_app) == (TENANT, Status.ACTIVE, EU, False)
     assert (hot.client_id, hot.version, hot.fence, hot.epoch) == (OPERATOR_APPS["eu"].client_id, 1, 0, 1)
-    assert (hot.expires_at, hot.sent_at, hot.consented_at) == (START + 3600, START, START)
-    assert hot.scope == {"monitoring", "management", "offline_access"}
+    assert (hot.token_expires_at, hot.sent_at, hot.consented_at) == (START + 3600, START, START)
+    assert hot.scopes == {"monitoring", "management", "offline_access"}
     assert hot.refresh_at is not None
     assert START + 1800 <= hot.refresh_at <= START + 2844
     assert hot.due_shard == policy.shard(hot.connection)
@@ -168,7 +168,7 @@ def test_a_connection_is_made_whole(
     assert [each.name for each in profile.organizations] == ["Bäckerei Krüger", "Hafen Nord", "Kanzlei Voß"]
     assert (profile.created_at, profile.connected_at, profile.client) == (START, START, None)
 
-    spot = connection_spot(hot.tenant, hot.connection, hot.version)
+    spot = connection_aad(hot.tenant, hot.connection, hot.version)
     assert hot.access is not None
     assert hot.refresh is not None
     refresh = seal.open(hot.refresh, Purpose.REFRESH, spot)
@@ -206,14 +206,14 @@ def test_no_secret_is_in_an_address_towards_ninjaone(journey: Journey, network: 
 def test_the_customers_own_app_is_sealed_beside_the_connection(journey: Journey, seal: Seal, network: Network) -> None:
     hot, profile = journey.connect(own=True, client=OWN)
 
-    assert (hot.own, hot.client_id) == (True, OWN.id)
+    assert (hot.customer_app, hot.client_id) == (True, OWN.id)
     assert profile.client is not None
-    assert seal.open(profile.client, Purpose.CLIENT, connection_spot(hot.tenant, hot.connection)) == OWN.secret
+    assert seal.open(profile.client, Purpose.CLIENT, connection_aad(hot.tenant, hot.connection)) == OWN.secret
     assert network.tokens_asked[0]["client_secret"] == OWN.secret.reveal()
 
 
 @req("C11", "K05")
-def test_nothing_sealed_stays_in_the_session(journey: Journey, aws: Aws, config: Config) -> None:
+def test_nothing_sealed_stays_in_the_session(journey: Journey, aws: AwsAccount, config: Config) -> None:
     home = journey.home(own=True, client=OWN)
     journey.complete(home)
 
@@ -271,7 +271,7 @@ def test_a_code_that_another_call_took_is_not_sent(journey: Journey, trouble: Tr
 
 @pytest.mark.parametrize("lost", ["code", "verifier", "host", "client"])
 def test_a_session_whose_row_is_torn_is_spent(
-    journey: Journey, aws: Aws, config: Config, network: Network, lost: str
+    journey: Journey, aws: AwsAccount, config: Config, network: Network, lost: str
 ) -> None:
     home = journey.home(own=True, client=OWN)
     aws.client("dynamodb").update_item(
@@ -316,7 +316,7 @@ def test_what_can_not_be_had_now_leaves_the_code_for_another_try(
 
 
 def test_a_client_secret_that_is_not_stored_leaves_the_code(
-    journey: Journey, aws: Aws, config: Config, network: Network, sessions: Sessions
+    journey: Journey, aws: AwsAccount, config: Config, network: Network, sessions: Sessions
 ) -> None:
     aws.put_secret(config.client_secrets, "{}")
     home = journey.home()
@@ -341,7 +341,7 @@ def test_a_client_id_that_was_taken_off_the_list_leaves_the_code(
 
 
 @req("J08")
-def test_a_restored_table_takes_no_connection(journey: Journey, aws: Aws, config: Config, network: Network) -> None:
+def test_a_restored_table_takes_no_connection(journey: Journey, aws: AwsAccount, config: Config, network: Network) -> None:
     value = json.dumps({"epoch": 2, "table": "another"})
     aws.client("ssm").put_parameter(Name=config.epoch_parameter, Value=value, Type="String", Overwrite=True)
     home = journey.home()
@@ -363,7 +363,7 @@ def test_a_store_that_loses_its_acknowledgement_has_stored_it(
 
     hot, profile = journey.complete(home)
 
-    assert (connections.hot(ref(hot)), connections.profile(ref(hot))) == (hot, profile)
+    assert (connections.state(ref(hot)), connections.profile(ref(hot))) == (hot, profile)
     assert journey.complete(home) == (hot, profile)
     assert len(network.tokens_asked) == 1
 
@@ -376,7 +376,7 @@ def test_a_store_that_refuses_for_a_moment_is_asked_again(
 
     hot, _ = journey.connect()
 
-    assert connections.hot(ref(hot)) == hot
+    assert connections.state(ref(hot)) == hot
     assert clock.slept == [0.1, 0.5][:refusals]
 
 
@@ -401,9 +401,9 @@ def test_a_connection_id_that_exists_is_not_overwritten(journey: Journey, connec
     home = journey.home()
 
     with pytest.raises(Busy):
-        connections.keep(hot, profile, replaces=None, session=home.session)
+        connections.put(hot, profile, replaces=None, session=home.session)
 
-    assert connections.hot(ref(hot)) == hot
+    assert connections.state(ref(hot)) == hot
 
 
 def test_a_code_out_of_another_session_is_not_sent_again(journey: Journey, network: Network, lines: Lines) -> None:

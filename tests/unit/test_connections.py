@@ -6,14 +6,14 @@ import httpx
 import pytest
 
 from broker import policy
-from broker.adapters.breakers import Brake, Brakes, app_brake, host_brake
-from broker.adapters.connections import Connections, Ref
+from broker.adapters.breakers import Breaker, Breakers, app_breaker, host_breaker
+from broker.adapters.connections import Connections, ConnectionRef
 from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.errors import Busy, NotActive, UnknownConnection
-from broker.model import Client, ConnectionId, Hot, Instant, Profile, Status, TenantId
+from broker.model import Client, ConnectionId, ConnectionState, Instant, Profile, Status, TenantId
 from broker.secret import Secret
-from local.aws.account import Aws
+from local.aws.account import AwsAccount
 from ninjaone_emulator import NinjaOne
 from ninjaone_emulator.seed import CUSTOMER_APPS
 from tests.support.journey import TENANT, Journey, ref
@@ -21,28 +21,28 @@ from tests.support.refreshing import Refreshing
 from tests.support.surroundings import START, Clock, Lines, Network, Trouble
 from tools.requirements import req
 
-OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_secret), own=True)
+OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_secret), customer_app=True)
 UNKNOWN = ConnectionId("con_" + "a" * 26)
 
 
 @pytest.fixture
-def made(journey: Journey, network: Network) -> tuple[Hot, Profile]:
+def made(journey: Journey, network: Network) -> tuple[ConnectionState, Profile]:
     connection = journey.connect()
     network.requests.clear()
     return connection
 
 
 @pytest.fixture
-def brakes(aws: Aws, config: Config) -> Brakes:
-    return Brakes(aws.client("dynamodb"), config.connections_table)
+def brakes(aws: AwsAccount, config: Config) -> Breakers:
+    return Breakers(aws.client("dynamodb"), config.connections_table)
 
 
 def listed(broker: Broker, limit: int) -> list[ConnectionId]:
     """Turn the pages of a list until the last."""
     found, after, pages = list[ConnectionId](), None, 0
     while pages == 0 or after:
-        page = broker.show.page(TENANT, limit=limit, after=after)
-        found += [each.hot.connection for each in page.shown]
+        page = broker.list_connections.page(TENANT, limit=limit, after=after)
+        found += [each.state.connection for each in page.connections]
         after, pages = page.after, pages + 1
         assert pages < 10
     return found
@@ -51,40 +51,40 @@ def listed(broker: Broker, limit: int) -> list[ConnectionId]:
 # Looking --------------------------------------------------------------------------------------------------------------
 
 
-def test_a_connection_is_shown_without_anything_sealed(broker: Broker, made: tuple[Hot, Profile]) -> None:
-    shown = broker.show.one(ref(made[0]))
+def test_a_connection_is_shown_without_anything_sealed(broker: Broker, made: tuple[ConnectionState, Profile]) -> None:
+    shown = broker.list_connections.one(ref(made[0]))
 
-    assert (shown.hot.connection, shown.hot.status, shown.hot.place) == (
-        made[0].connection, Status.ACTIVE, made[0].place,
+    assert (shown.state.connection, shown.state.status, shown.state.host) == (
+        made[0].connection, Status.ACTIVE, made[0].host,
     )  # fmt: skip
     assert shown.profile == made[1]
-    assert (shown.hot.access, shown.hot.refresh, shown.profile.client) == (None, None, None)
+    assert (shown.state.access, shown.state.refresh, shown.profile.client) == (None, None, None)
     assert not shown.paused
 
 
 @req("H02", "H08")
 @pytest.mark.parametrize("strange", ["tenant", "connection"])
 def test_an_unknown_and_a_foreign_connection_look_alike(
-    broker: Broker, made: tuple[Hot, Profile], strange: str
+    broker: Broker, made: tuple[ConnectionState, Profile], strange: str
 ) -> None:
-    asked = Ref(TenantId("globex"), made[0].connection) if strange == "tenant" else Ref(TENANT, UNKNOWN)
+    asked = ConnectionRef(TenantId("globex"), made[0].connection) if strange == "tenant" else ConnectionRef(TENANT, UNKNOWN)
 
     with pytest.raises(UnknownConnection):
-        broker.show.one(asked)
+        broker.list_connections.one(asked)
     with pytest.raises(UnknownConnection):
         broker.disconnect(asked)
 
 
 def test_a_connection_is_paused_while_its_client_app_is_held(
-    broker: Broker, made: tuple[Hot, Profile], brakes: Brakes, clock: Clock
+    broker: Broker, made: tuple[ConnectionState, Profile], brakes: Breakers, clock: Clock
 ) -> None:
     hot = made[0]
-    brakes.pull(app_brake(hot.place.host, hot.client_id), Brake(Instant(START + 60), 0, "invalid_client"))
-    brakes.pull(host_brake(hot.place.host), Brake(Instant(START + 600), 0, "throttled"))
+    brakes.trip(app_breaker(hot.host.name, hot.client_id), Breaker(Instant(START + 60), 0, "invalid_client"))
+    brakes.trip(host_breaker(hot.host.name), Breaker(Instant(START + 600), 0, "throttled"))
 
-    assert broker.show.one(ref(hot)).paused
+    assert broker.list_connections.one(ref(hot)).paused
     clock.advance(60)
-    assert not broker.show.one(ref(hot)).paused
+    assert not broker.list_connections.one(ref(hot)).paused
 
 
 def test_a_list_has_every_connection_of_a_tenant_once_and_no_other(journey: Journey, broker: Broker) -> None:
@@ -99,29 +99,29 @@ def test_the_brake_of_one_app_is_looked_at_once_for_a_page(journey: Journey, bro
         journey.connect()
     trouble.watch("dynamodb.GetItem")
 
-    broker.show.page(TENANT, limit=50, after=None)
+    broker.list_connections.page(TENANT, limit=50, after=None)
 
     assert trouble.asked["dynamodb.GetItem"] == 1
 
 
 def test_a_tenant_without_connections_has_an_empty_list(broker: Broker) -> None:
-    page = broker.show.page(TENANT, limit=50, after=None)
+    page = broker.list_connections.page(TENANT, limit=50, after=None)
 
-    assert (page.shown, page.after) == ([], None)
+    assert (page.connections, page.after) == ([], None)
 
 
 @pytest.mark.parametrize("call", ["dynamodb.Query", "dynamodb.GetItem"])
 def test_a_store_that_does_not_answer_is_busy(
-    broker: Broker, made: tuple[Hot, Profile], trouble: Trouble, call: str
+    broker: Broker, made: tuple[ConnectionState, Profile], trouble: Trouble, call: str
 ) -> None:
     trouble.never_done(call)
 
     with pytest.raises(Busy):
-        broker.show.page(TENANT, limit=50, after=None)
+        broker.list_connections.page(TENANT, limit=50, after=None)
 
 
 def test_a_hot_row_without_its_profile_is_passed_over(
-    broker: Broker, journey: Journey, aws: Aws, config: Config
+    broker: Broker, journey: Journey, aws: AwsAccount, config: Config
 ) -> None:
     whole, torn = sorted((journey.connect()[0] for _ in range(2)), key=lambda hot: hot.connection)
     key = {"tenant": {"S": TENANT}, "connection": {"S": f"{torn.connection}#profile"}}
@@ -129,27 +129,27 @@ def test_a_hot_row_without_its_profile_is_passed_over(
     orphan = {"tenant": {"S": TENANT}, "connection": {"S": f"con_{'2' * 26}#profile"}}
     aws.client("dynamodb").put_item(TableName=config.connections_table, Item=orphan)
 
-    shown = broker.show.page(TENANT, limit=50, after=None).shown
+    shown = broker.list_connections.page(TENANT, limit=50, after=None).connections
 
-    assert [each.hot.connection for each in shown] == [whole.connection]
+    assert [each.state.connection for each in shown] == [whole.connection]
     with pytest.raises(UnknownConnection):
-        broker.show.one(ref(torn))
+        broker.list_connections.one(ref(torn))
 
 
 def test_a_profile_without_its_row_is_not_taken_for_that_of_the_row_before(
-    broker: Broker, journey: Journey, aws: Aws, config: Config
+    broker: Broker, journey: Journey, aws: AwsAccount, config: Config
 ) -> None:
     journey.connect()
     orphan = {"tenant": {"S": TENANT}, "connection": {"S": f"con_{'z' * 26}#profile"}, "label": {"S": "another's"}}
     aws.client("dynamodb").put_item(TableName=config.connections_table, Item=orphan)
 
-    assert len(broker.show.page(TENANT, limit=50, after=None).shown) == 1
+    assert len(broker.list_connections.page(TENANT, limit=50, after=None).connections) == 1
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3])
 @pytest.mark.parametrize("torn", range(4))
 def test_no_connection_falls_between_two_pages_because_another_lacks_a_row(
-    broker: Broker, journey: Journey, aws: Aws, config: Config, torn: int, limit: int
+    broker: Broker, journey: Journey, aws: AwsAccount, config: Config, torn: int, limit: int
 ) -> None:
     """Rows go in their time one by one, so that for hours one of a connection's two may be left."""
     there = sorted(journey.connect()[0].connection for _ in range(4))
@@ -170,7 +170,7 @@ def test_no_connection_falls_between_two_pages_because_another_lacks_a_row(
     ],
 )
 def test_a_row_that_can_not_be_read_hides_no_other(
-    broker: Broker, journey: Journey, aws: Aws, config: Config, lines: Lines, row: str, change: dict[str, Any]
+    broker: Broker, journey: Journey, aws: AwsAccount, config: Config, lines: Lines, row: str, change: dict[str, Any]
 ) -> None:
     first, strange, last = sorted(journey.connect()[0].connection for _ in range(3))
     key = {"tenant": {"S": TENANT}, "connection": {"S": strange + row}}
@@ -187,7 +187,7 @@ def test_a_row_that_can_not_be_read_hides_no_other(
 @req("I06")
 def test_a_connection_is_forgotten_here_and_revoked_there(
     broker: Broker,
-    made: tuple[Hot, Profile],
+    made: tuple[ConnectionState, Profile],
     connections: Connections,
     ninjaone: NinjaOne,
     network: Network,
@@ -205,7 +205,7 @@ def test_a_connection_is_forgotten_here_and_revoked_there(
     )  # fmt: skip
     assert (ended.version, ended.fence) == (made[0].version + 1, made[0].fence + 1)
     assert ended.ended_at == START + 60
-    assert connections.hot(ref(made[0])) == ended
+    assert connections.state(ref(made[0])) == ended
     assert profile == made[1]
     assert [each.url.path for each in network.requests] == ["/ws/oauth/revoke"]
 
@@ -257,13 +257,13 @@ def test_a_connection_ends_here_even_when_it_can_not_be_revoked_there(
 
     assert not revoked
     assert ended.status is Status.DISCONNECTED
-    assert connections.hot(ref(hot)) == ended
+    assert connections.state(ref(hot)) == ended
 
 
 def test_a_token_that_does_not_open_is_forgotten_all_the_same(
-    broker: Broker, made: tuple[Hot, Profile], connections: Connections, lines: Lines, network: Network
+    broker: Broker, made: tuple[ConnectionState, Profile], connections: Connections, lines: Lines, network: Network
 ) -> None:
-    connections.settle(made[0], {"refresh": b"torn"}, ())
+    connections.record_failure(made[0], {"refresh": b"torn"}, ())
 
     _, _, revoked = broker.disconnect(ref(made[0]))
 
@@ -273,9 +273,9 @@ def test_a_token_that_does_not_open_is_forgotten_all_the_same(
 
 
 def test_a_connection_that_was_forgotten_before_has_nothing_to_revoke(
-    broker: Broker, made: tuple[Hot, Profile], connections: Connections, network: Network
+    broker: Broker, made: tuple[ConnectionState, Profile], connections: Connections, network: Network
 ) -> None:
-    connections.settle(made[0], {"status": "needs_reauth", "reason": "revoked"}, ("access", "refresh"))
+    connections.record_failure(made[0], {"status": "needs_reauth", "reason": "revoked"}, ("access", "refresh"))
 
     ended, _, revoked = broker.disconnect(ref(made[0]))
 
@@ -283,7 +283,7 @@ def test_a_connection_that_was_forgotten_before_has_nothing_to_revoke(
     assert network.requests == []
 
 
-def test_a_connection_ends_once(broker: Broker, made: tuple[Hot, Profile], network: Network) -> None:
+def test_a_connection_ends_once(broker: Broker, made: tuple[ConnectionState, Profile], network: Network) -> None:
     broker.disconnect(ref(made[0]))
     asked = len(network.requests)
 
@@ -293,7 +293,7 @@ def test_a_connection_ends_once(broker: Broker, made: tuple[Hot, Profile], netwo
 
 
 def test_a_store_that_refuses_ends_nothing_and_revokes_nothing(
-    broker: Broker, made: tuple[Hot, Profile], connections: Connections, trouble: Trouble, network: Network
+    broker: Broker, made: tuple[ConnectionState, Profile], connections: Connections, trouble: Trouble, network: Network
 ) -> None:
     """Revoked there and still held here would be a connection that lies about itself."""
     trouble.never_done("dynamodb.UpdateItem", times=2)
@@ -301,7 +301,7 @@ def test_a_store_that_refuses_ends_nothing_and_revokes_nothing(
     with pytest.raises(Busy):
         broker.disconnect(ref(made[0]))
 
-    assert connections.hot(ref(made[0])) == made[0]
+    assert connections.state(ref(made[0])) == made[0]
     assert network.requests == []
 
 
@@ -330,13 +330,13 @@ def test_an_end_whose_acknowledgement_was_lost_is_known_as_done(
     ended, _, revoked = broker.disconnect(ref(hot))
 
     assert revoked
-    assert connections.hot(ref(hot)) == ended
+    assert connections.state(ref(hot)) == ended
     assert ended.version == hot.version + 1
     assert is_forgotten(connections, hot)
 
 
 def test_an_end_that_overtook_a_lease_and_was_not_acknowledged_is_known_as_done(
-    broker: Broker, made: tuple[Hot, Profile], connections: Connections, trouble: Trouble
+    broker: Broker, made: tuple[ConnectionState, Profile], connections: Connections, trouble: Trouble
 ) -> None:
     until, ended = Instant(START + 250), Instant(START - 10)
     trouble.reply_lost("dynamodb.UpdateItem", only=lambda body: ":disconnected" in str(body))
@@ -366,7 +366,7 @@ def test_an_end_that_was_never_acknowledged_is_finished_by_the_next_call(
 
 
 def test_asking_again_keeps_an_ended_connection_no_longer(
-    journey: Journey, broker: Broker, aws: Aws, config: Config, clock: Clock
+    journey: Journey, broker: Broker, aws: AwsAccount, config: Config, clock: Clock
 ) -> None:
     hot, _ = journey.connect()
     broker.disconnect(ref(hot))
@@ -386,7 +386,7 @@ def test_asking_again_keeps_an_ended_connection_no_longer(
 
 @req("I06")
 def test_an_end_that_botocore_asked_for_twice_is_known_as_done(
-    broker: Broker, made: tuple[Hot, Profile], network: Network, trouble: Trouble, lines: Lines
+    broker: Broker, made: tuple[ConnectionState, Profile], network: Network, trouble: Trouble, lines: Lines
 ) -> None:
     """No error tells of it: the answer was lost, and botocore asked again by itself."""
     trouble.done_twice("dynamodb.UpdateItem")
@@ -399,7 +399,7 @@ def test_an_end_that_botocore_asked_for_twice_is_known_as_done(
 
 @req("I06")
 def test_a_token_that_came_meanwhile_is_the_one_that_is_revoked(
-    broker: Broker, made: tuple[Hot, Profile], refreshing: Refreshing, network: Network, trouble: Trouble
+    broker: Broker, made: tuple[ConnectionState, Profile], refreshing: Refreshing, network: Network, trouble: Trouble
 ) -> None:
     newer: list[str] = []
 
@@ -417,13 +417,13 @@ def test_a_token_that_came_meanwhile_is_the_one_that_is_revoked(
 
 
 def test_an_end_that_newer_tokens_overtake_again_and_again_is_not_said_to_be_done(
-    broker: Broker, made: tuple[Hot, Profile], connections: Connections, trouble: Trouble
+    broker: Broker, made: tuple[ConnectionState, Profile], connections: Connections, trouble: Trouble
 ) -> None:
     def renewed() -> None:
-        row = connections.hot(ref(made[0]))
+        row = connections.state(ref(made[0]))
         assert row is not None
-        saved = connections.settle(row, {"version": row.version + 1}, ())
-        assert isinstance(saved, Hot)
+        saved = connections.record_failure(row, {"version": row.version + 1}, ())
+        assert isinstance(saved, ConnectionState)
 
     def each_time() -> None:
         renewed()
@@ -435,7 +435,7 @@ def test_an_end_that_newer_tokens_overtake_again_and_again_is_not_said_to_be_don
         broker.disconnect(ref(made[0]))
 
 
-def is_forgotten(connections: Connections, hot: Hot) -> bool:
+def is_forgotten(connections: Connections, hot: ConnectionState) -> bool:
     """Say whether the client secret of a customer's own app is gone."""
     found = connections.profile(ref(hot))
     assert found is not None
@@ -445,11 +445,11 @@ def is_forgotten(connections: Connections, hot: Hot) -> bool:
 @pytest.mark.parametrize("is_gone", [False, True])
 def test_a_connection_that_another_call_ends_first_is_not_ended_twice(
     broker: Broker,
-    made: tuple[Hot, Profile],
+    made: tuple[ConnectionState, Profile],
     connections: Connections,
     trouble: Trouble,
     network: Network,
-    aws: Aws,
+    aws: AwsAccount,
     config: Config,
     is_gone: bool,
 ) -> None:
@@ -473,7 +473,7 @@ def test_a_connection_that_another_call_ends_first_is_not_ended_twice(
 def test_a_connection_that_was_made_anew_meanwhile_stays(
     journey: Journey,
     broker: Broker,
-    made: tuple[Hot, Profile],
+    made: tuple[ConnectionState, Profile],
     connections: Connections,
     trouble: Trouble,
     clock: Clock,
@@ -486,5 +486,5 @@ def test_a_connection_that_was_made_anew_meanwhile_stays(
     with pytest.raises(Busy):
         broker.disconnect(ref(made[0]))
 
-    assert connections.hot(ref(made[0])) == anew[0][0]
+    assert connections.state(ref(made[0])) == anew[0][0]
     assert broker.disconnect(ref(made[0]))[0].status is Status.DISCONNECTED

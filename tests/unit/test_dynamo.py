@@ -5,28 +5,28 @@ from typing import Any
 import pytest
 
 from broker.adapters import rows
-from broker.adapters.dynamo import Refusal, Write, asked, written
+from broker.adapters.dynamo import ConditionFailed, ConditionalUpdate, call, update
 from broker.config import Config
 from broker.errors import Busy
 from broker.model import TenantId
-from local.aws.account import Aws
+from local.aws.account import AwsAccount
 from tests.support.surroundings import Trouble, throttled, unreachable
 
 KEY = rows.key(TenantId("acme"), "row")
 
 
 @pytest.fixture
-def write(aws: Aws, config: Config) -> Any:
-    def apply(change: Write) -> rows.Item | Refusal:
-        return written(aws.client("dynamodb"), config.connections_table, KEY, change)
+def write(aws: AwsAccount, config: Config) -> Any:
+    def apply(change: ConditionalUpdate) -> rows.Item | ConditionFailed:
+        return update(aws.client("dynamodb"), config.connections_table, KEY, change)
 
     return apply
 
 
 def test_a_write_sets_adds_and_removes_and_gives_the_item_as_it_then_is(write: Any) -> None:
-    write(Write.of(set={"status": "active", "access": b"\0"}, add={"version": 1}))
+    write(ConditionalUpdate.of(set={"status": "active", "access": b"\0"}, add={"version": 1}))
 
-    found = write(Write.of(set={"status": "paused"}, add={"version": 2, "fence": 1}, remove=("access", "absent")))
+    found = write(ConditionalUpdate.of(set={"status": "paused"}, add={"version": 2, "fence": 1}, remove=("access", "absent")))
 
     assert rows.plain(found) == {
         "tenant": "acme", "connection": "row", "status": "paused", "version": 3, "fence": 1,
@@ -34,32 +34,32 @@ def test_a_write_sets_adds_and_removes_and_gives_the_item_as_it_then_is(write: A
 
 
 def test_a_write_whose_condition_fails_gives_the_item_as_it_stands(write: Any) -> None:
-    write(Write.of(set={"status": "active", "version": 1}))
+    write(ConditionalUpdate.of(set={"status": "active", "version": 1}))
 
-    found = write(Write.of("#version = :seen", "#status <> :gone", given={"seen": 2, "gone": "x"}, set={"status": "y"}))
+    found = write(ConditionalUpdate.of("#version = :seen", "#status <> :gone", given={"seen": 2, "gone": "x"}, set={"status": "y"}))
 
-    assert isinstance(found, Refusal)
+    assert isinstance(found, ConditionFailed)
     assert rows.plain(found.found or {})["status"] == "active"
 
 
 def test_every_clause_of_a_condition_must_hold(write: Any) -> None:
-    write(Write.of(set={"a": 1, "b": 2}))
+    write(ConditionalUpdate.of(set={"a": 1, "b": 2}))
 
-    either = write(Write.of("#a = :one OR #b = :one", "#b = :one", given={"one": 1}, set={"a": 9}))
+    either = write(ConditionalUpdate.of("#a = :one OR #b = :one", "#b = :one", given={"one": 1}, set={"a": 9}))
 
-    assert isinstance(either, Refusal)
+    assert isinstance(either, ConditionFailed)
 
 
 def test_a_condition_on_an_item_that_is_not_there_finds_nothing(write: Any) -> None:
-    found = write(Write.of("attribute_exists(#tenant)", remove=("client",)))
+    found = write(ConditionalUpdate.of("attribute_exists(#tenant)", remove=("client",)))
 
-    assert found == Refusal(None)
+    assert found == ConditionFailed(None)
 
 
 def test_a_write_that_only_removes_needs_no_values(write: Any) -> None:
-    write(Write.of(set={"client": b"sealed"}))
+    write(ConditionalUpdate.of(set={"client": b"sealed"}))
 
-    found = write(Write.of("attribute_exists(#tenant)", remove=("client",)))
+    found = write(ConditionalUpdate.of("attribute_exists(#tenant)", remove=("client",)))
 
     assert "client" not in rows.plain(found)
 
@@ -69,7 +69,7 @@ def test_a_write_that_was_never_done_is_busy(write: Any, trouble: Trouble, error
     trouble.never_done("dynamodb.UpdateItem", error=error)
 
     with pytest.raises(Busy) as busy:
-        write(Write.of(set={"a": 1}))
+        write(ConditionalUpdate.of(set={"a": 1}))
 
     assert busy.value.__cause__ is None
     assert "quote" not in str(busy.value)
@@ -79,9 +79,9 @@ def test_a_write_whose_acknowledgement_was_lost_is_busy_and_done(write: Any, tro
     trouble.reply_lost("dynamodb.UpdateItem")
 
     with pytest.raises(Busy):
-        write(Write.of(set={"a": 1}))
+        write(ConditionalUpdate.of(set={"a": 1}))
 
-    assert isinstance(write(Write.of("#a <> :one", given={"one": 1}, set={"a": 2})), Refusal)
+    assert isinstance(write(ConditionalUpdate.of("#a <> :one", given={"one": 1}, set={"a": 2})), ConditionFailed)
 
 
 @pytest.mark.parametrize("error", [throttled(), unreachable()], ids=["throttled", "down"])
@@ -90,18 +90,18 @@ def test_a_call_that_aws_refuses_for_now_is_busy_without_its_text(error: Excepti
         raise error
 
     with pytest.raises(Busy) as busy:
-        asked(call)
+        call(call)
 
     assert "quote" not in str(busy.value)
     assert busy.value.retry_after == 5
 
 
 def test_an_answer_is_passed_on() -> None:
-    assert asked(lambda: 7) == 7
+    assert call(lambda: 7) == 7
 
 
 def test_a_reserved_word_may_be_an_attribute(write: Any) -> None:
     """Names go through placeholders: ``status``, ``region`` and ``token`` are words of DynamoDB's own."""
-    found = write(Write.of("attribute_not_exists(#token)", set={"status": "x", "region": "eu", "token": "t"}))
+    found = write(ConditionalUpdate.of("attribute_not_exists(#token)", set={"status": "x", "region": "eu", "token": "t"}))
 
     assert rows.plain(found)["token"] == "t"

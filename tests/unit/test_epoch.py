@@ -7,17 +7,17 @@ import pytest
 from broker.adapters.epoch import Epoch
 from broker.config import Config
 from broker.errors import Busy, Misconfigured
-from local.aws.account import Aws
+from local.aws.account import AwsAccount
 from tests.support.surroundings import Clock, Trouble, unreachable
 from tools.requirements import req
 
 
 @pytest.fixture
-def epoch(aws: Aws, config: Config, clock: Clock) -> Epoch:
+def epoch(aws: AwsAccount, config: Config, clock: Clock) -> Epoch:
     return Epoch(aws.client("ssm"), config.epoch_parameter, config.connections_table, clock)
 
 
-def activate(aws: Aws, config: Config, value: object) -> None:
+def activate(aws: AwsAccount, config: Config, value: object) -> None:
     text = value if isinstance(value, str) else json.dumps(value)
     aws.client("ssm").put_parameter(Name=config.epoch_parameter, Value=text, Type="String", Overwrite=True)
 
@@ -27,14 +27,14 @@ def test_the_template_activates_the_table_it_makes(epoch: Epoch) -> None:
 
 
 @req("J08")
-def test_another_table_than_the_activated_one_is_not_active(epoch: Epoch, aws: Aws, config: Config) -> None:
+def test_another_table_than_the_activated_one_is_not_active(epoch: Epoch, aws: AwsAccount, config: Config) -> None:
     activate(aws, config, {"epoch": 2, "table": "connections-restored"})
 
     assert epoch.active() is None
 
 
 def test_the_epoch_is_read_once_a_minute(
-    epoch: Epoch, aws: Aws, config: Config, clock: Clock, trouble: Trouble
+    epoch: Epoch, aws: AwsAccount, config: Config, clock: Clock, trouble: Trouble
 ) -> None:
     trouble.watch("ssm.GetParameter")
     epoch.active()
@@ -51,7 +51,7 @@ def test_the_epoch_is_read_once_a_minute(
     "value", ["two", "[]", "7", {"epoch": 1}, {"table": "x"}, {"epoch": "one", "table": "x"}, '{"']
 )
 def test_a_parameter_that_is_no_epoch_is_the_operators_turn(
-    epoch: Epoch, aws: Aws, config: Config, value: object
+    epoch: Epoch, aws: AwsAccount, config: Config, value: object
 ) -> None:
     activate(aws, config, value)
 

@@ -11,11 +11,11 @@ import pytest
 import broker
 from broker import errors
 from broker.adapters.log import Level
-from broker.edge.problems import PROBLEM, problem, slug, turn
-from broker.errors import Broken, BrokerError, Declined, Fault, Gone, InvalidRequest, Later, NeedsReauth, Refused
+from broker.edge.problems import PROBLEM, problem, slug, error_response
+from broker.errors import ServerFault, BrokerError, ClientAppError, Fault, CustomerMustAct, InvalidRequest, Retryable, NeedsReauth, CallerError
 from tools.requirements import req
 
-FAMILIES = (Refused, Gone, Declined, Later, Broken)
+FAMILIES = (CallerError, CustomerMustAct, ClientAppError, Retryable, ServerFault)
 
 
 def below(kind: type[BrokerError]) -> Iterator[type[BrokerError]]:
@@ -50,7 +50,7 @@ def made(kind: type[BrokerError]) -> BrokerError:
         return NeedsReauth("revoked", "con_" + "a" * 26)
     if kind is InvalidRequest:
         return InvalidRequest(Fault("body", "Send a JSON object."))
-    return kind(own=False) if issubclass(kind, Declined) else kind()
+    return kind(customer_app=False) if issubclass(kind, ClientAppError) else kind()
 
 
 EVERYTHING = everything()
@@ -74,20 +74,20 @@ def test_every_error_says_what_to_change_and_never_only_what_it_is(kind: type[Br
 @req("P01")
 @pytest.mark.parametrize("kind", EVERYTHING)
 def test_every_error_has_a_status_and_a_level_by_its_family(kind: type[BrokerError]) -> None:
-    found = turn(made(kind))
+    found = error_response(made(kind))
 
     family = next(each for each in FAMILIES if issubclass(kind, each))
     assert (
         found.status
         in {
-            Refused: {400, 403, 404, 409, 410, 429},
-            Gone: {409},
-            Declined: {502},
-            Later: {503},
-            Broken: {500, 502},
+            CallerError: {400, 403, 404, 409, 410, 429},
+            CustomerMustAct: {409},
+            ClientAppError: {502},
+            Retryable: {503},
+            ServerFault: {500, 502},
         }[family]
     )
-    assert (found.level is Level.ERROR) is (family in {Broken, Declined})
+    assert (found.level is Level.ERROR) is (family in {ServerFault, ClientAppError})
 
 
 @pytest.mark.parametrize("kind", EVERYTHING)
@@ -99,10 +99,10 @@ def test_every_error_becomes_problem_details(kind: type[BrokerError]) -> None:
     assert written["type"] == PROBLEM + slug(error)
     assert re.fullmatch(r"[a-z]+(-[a-z]+)*", slug(error))
     assert written["title"].lower().replace(" ", "-") == slug(error)
-    assert written["status"] == turn(error).status
+    assert written["status"] == error_response(error).status
     assert written["detail"] == error.detail
     assert written["request_id"] == "request-1"
-    assert ("retry_after" in written) is isinstance(error, Later | errors.TooManyRequests)
+    assert ("retry_after" in written) is isinstance(error, Retryable | errors.TooManyRequests)
 
 
 def test_no_two_errors_share_a_slug() -> None:
@@ -131,8 +131,8 @@ def test_a_lost_connection_tells_why_and_how_to_reconnect() -> None:
 
 
 def test_the_customers_own_app_wakes_nobody_of_the_operators() -> None:
-    assert turn(errors.UnknownClient(own=True)).level is Level.WARNING
-    assert turn(errors.UnknownClient(own=False)).level is Level.ERROR
+    assert error_response(errors.UnknownClient(customer_app=True)).level is Level.WARNING
+    assert error_response(errors.UnknownClient(customer_app=False)).level is Level.ERROR
 
 
 def test_a_sentence_and_a_wait_of_its_own_take_the_place_of_the_usual_ones() -> None:

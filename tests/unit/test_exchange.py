@@ -7,14 +7,14 @@ import httpx
 import pytest
 
 from broker import errors
-from broker.adapters.http import Web
+from broker.adapters.http import HttpClient
 from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.errors import BrokerError, ProviderDown, SessionSpent
 from broker.flows.exchange import Exchange
 from broker.model import Client, Organization, Stage
 from broker.secret import Secret
-from local.aws.account import Aws
+from local.aws.account import AwsAccount
 from ninjaone_emulator import NinjaOne
 from ninjaone_emulator.faults import Fault
 from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS
@@ -23,7 +23,7 @@ from tests.support.surroundings import Clock, Lines, Network, Trouble
 from tools.requirements import req
 
 APP = OPERATOR_APPS["eu"].client_id
-OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_secret), own=True)
+OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_secret), customer_app=True)
 GRANTED = {"access_token": "at", "token_type": "Bearer", "expires_in": 3600, "refresh_token": "rt"}
 HTML = b"<html>Rate limit</html>"
 
@@ -59,7 +59,7 @@ REFUSALS: dict[str, tuple[Trap, type[BrokerError]]] = {
     ),
     "the grant type is not supported": (says(400, {"error": "unsupported_grant_type"}), errors.GrantNotTicked),
     "the scope is not the app's": (says(400, {"error": "invalid_scope"}), errors.InvalidScope),
-    "the request is wrong": (says(400, {"error": "invalid_request"}), errors.ProviderSurprise),
+    "the request is wrong": (says(400, {"error": "invalid_request"}), errors.UnexpectedAnswer),
     "the code is dead": (says(400, {"error": "invalid_token"}), errors.CodeRefused),
     "the code is dead by the RFC": (says(400, {"error": "invalid_grant"}), errors.CodeRefused),
     "the code expired": (says(401, {"error": "expired_token"}), errors.CodeRefused),
@@ -91,7 +91,7 @@ REFUSALS: dict[str, tuple[Trap, type[BrokerError]]] = {
 @req("C12", "D06", "D07", "L02")
 @pytest.mark.parametrize("name", REFUSALS)
 def test_a_refusal_has_its_own_error_costs_one_request_and_makes_nothing(
-    journey: Journey, ninjaone: NinjaOne, network: Network, aws: Aws, config: Config, lines: Lines, name: str
+    journey: Journey, ninjaone: NinjaOne, network: Network, aws: AwsAccount, config: Config, lines: Lines, name: str
 ) -> None:
     trap, expected = REFUSALS[name]
     home = journey.home()
@@ -126,7 +126,7 @@ def test_whose_app_was_declined_is_known(journey: Journey, network: Network, *, 
 def test_a_session_without_a_place_sends_its_code_nowhere(
     journey: Journey, network: Network, clock: Clock, broker: Broker
 ) -> None:
-    exchange = Exchange(lambda: Web(lambda: network, clock), clock, broker.log)
+    exchange = Exchange(lambda: HttpClient(lambda: network, clock), clock, broker.log)
 
     with pytest.raises(SessionSpent):
         exchange(journey.open(), OWN, Secret("code"), Secret("verifier"))
@@ -164,7 +164,7 @@ def test_scopes_count_as_a_set_and_may_be_left_out(journey: Journey, network: Ne
 
     hot, _ = journey.complete(home)
 
-    assert hot.scope >= {"monitoring", "management"}
+    assert hot.scopes >= {"monitoring", "management"}
 
 
 # The look at what the token opens -------------------------------------------------------------------------------------

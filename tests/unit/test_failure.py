@@ -5,15 +5,15 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from broker.adapters.breakers import Brakes, app_brake, host_brake
+from broker.adapters.breakers import Breakers, app_breaker, host_breaker
 from broker.adapters.connections import Connections
-from broker.adapters.queues import Why
-from broker.adapters.rescue import Rescue, Rescued
-from broker.adapters.seal import Seal, connection_spot
+from broker.adapters.queues import Trigger
+from broker.adapters.rescue import RescueStore, SealedTokens
+from broker.adapters.seal import Seal, connection_aad
 from broker.config import Config
-from broker.model import Hot, Instant, Purpose, Reason, Status
+from broker.model import ConnectionState, Instant, Purpose, Reason, Status
 from broker.secret import Secret
-from local.aws.account import Aws
+from local.aws.account import AwsAccount
 from ninjaone_emulator import NinjaOne
 from ninjaone_emulator.faults import Fault
 from ninjaone_emulator.seed import OPERATOR_APPS
@@ -31,15 +31,15 @@ Trap = Callable[[NinjaOne, Network], object]
 
 
 @pytest.fixture
-def hot(journey: Journey, network: Network) -> Hot:
+def hot(journey: Journey, network: Network) -> ConnectionState:
     made, _ = journey.connect()
     network.requests.clear()
     return made
 
 
 @pytest.fixture
-def brakes(aws: Aws, config: Config) -> Brakes:
-    return Brakes(aws.client("dynamodb"), config.connections_table)
+def brakes(aws: AwsAccount, config: Config) -> Breakers:
+    return Breakers(aws.client("dynamodb"), config.connections_table)
 
 
 def fault(kind: str) -> Trap:
@@ -54,7 +54,7 @@ def fails(error: type[httpx.TransportError]) -> Trap:
     return lambda _, network: network.fail(error)
 
 
-def is_free(row: Hot) -> bool:
+def is_free(row: ConnectionState) -> bool:
     return row.lease_until is None and row.attempt is None
 
 
@@ -62,7 +62,7 @@ BEHIND = 180
 """Seconds after a first brake until all that it held have been tried again; whoever pulled it comes then."""
 
 
-def due_in(refreshing: Refreshing, hot: Hot) -> float:
+def due_in(refreshing: Refreshing, hot: ConnectionState) -> float:
     due = refreshing.row(hot).refresh_at
     assert due is not None
     return due - refreshing.clock.now()
@@ -82,7 +82,7 @@ NOT_DONE: dict[str, tuple[Trap, str]] = {
 @req("I05")
 @pytest.mark.parametrize("name", NOT_DONE)
 def test_what_was_not_carried_out_gives_the_lease_back_and_comes_again_in_a_minute(
-    refreshing: Refreshing, hot: Hot, network: Network, clock: Clock, name: str
+    refreshing: Refreshing, hot: ConnectionState, network: Network, clock: Clock, name: str
 ) -> None:
     trap, figure = NOT_DONE[name]
     trap(refreshing.ninjaone, network)
@@ -91,7 +91,7 @@ def test_what_was_not_carried_out_gives_the_lease_back_and_comes_again_in_a_minu
 
     row = refreshing.row(hot)
     assert is_free(row)
-    assert (row.status, row.strikes, row.doubt, row.version) == (Status.ACTIVE, 0, False, 1)
+    assert (row.status, row.strikes, row.outcome_unknown, row.version) == (Status.ACTIVE, 0, False, 1)
     assert 60 <= due_in(refreshing, hot) < 76
     assert refreshing.figures()[figure] == 1
     clock.advance(60)
@@ -99,7 +99,7 @@ def test_what_was_not_carried_out_gives_the_lease_back_and_comes_again_in_a_minu
     assert refreshing.row(hot).version == 2
 
 
-def test_a_wait_that_ninjaone_names_is_kept(refreshing: Refreshing, hot: Hot, network: Network) -> None:
+def test_a_wait_that_ninjaone_names_is_kept(refreshing: Refreshing, hot: ConnectionState, network: Network) -> None:
     network.answer(404, HTML, retry_after="600")
 
     refreshing.when_due(hot)
@@ -126,14 +126,14 @@ AMBIGUOUS: dict[str, Trap] = {
 @req("I05", "L02")
 @pytest.mark.parametrize("name", AMBIGUOUS)
 def test_what_may_have_been_carried_out_is_not_asked_again_before_a_late_request_has_died(
-    refreshing: Refreshing, hot: Hot, network: Network, clock: Clock, name: str
+    refreshing: Refreshing, hot: ConnectionState, network: Network, clock: Clock, name: str
 ) -> None:
     AMBIGUOUS[name](refreshing.ninjaone, network)
 
     refreshing.when_due(hot)
 
     row, now = refreshing.row(hot), clock.now()
-    assert (row.status, row.strikes, row.doubt, row.version) == (Status.ACTIVE, 0, True, 1)
+    assert (row.status, row.strikes, row.outcome_unknown, row.version) == (Status.ACTIVE, 0, True, 1)
     assert row.lease_until == now + 60
     assert row.attempt
     assert refreshing.figures()["ambiguous"] == 1
@@ -143,19 +143,19 @@ def test_what_may_have_been_carried_out_is_not_asked_again_before_a_late_request
     assert len(network.requests) == asked
 
 
-def test_a_request_that_was_lost_on_its_way_is_made_good(refreshing: Refreshing, hot: Hot, clock: Clock) -> None:
+def test_a_request_that_was_lost_on_its_way_is_made_good(refreshing: Refreshing, hot: ConnectionState, clock: Clock) -> None:
     refreshing.ninjaone.faults.plan(Fault("reset"))
     refreshing.when_due(hot)
 
     refreshing.when_due(hot)
 
     row = refreshing.row(hot)
-    assert (row.version, row.doubt, row.status) == (2, False, Status.ACTIVE)
+    assert (row.version, row.outcome_unknown, row.status) == (2, False, Status.ACTIVE)
     assert is_free(row)
 
 
 def test_an_answer_that_was_lost_on_its_way_is_honestly_called_lost_in_rotation(
-    refreshing: Refreshing, hot: Hot
+    refreshing: Refreshing, hot: ConnectionState
 ) -> None:
     """NinjaOne rotated the token and nobody has the new one: no client can do anything about that."""
     refreshing.ninjaone.faults.plan(Fault("lost_response"))
@@ -170,7 +170,7 @@ def test_an_answer_that_was_lost_on_its_way_is_honestly_called_lost_in_rotation(
 
 
 def test_an_answer_that_was_lost_within_the_grace_of_the_old_token_is_made_good(
-    refreshing: Refreshing, hot: Hot
+    refreshing: Refreshing, hot: ConnectionState
 ) -> None:
     refreshing.ninjaone.switches.update({"rotation": "rotate_grace", "grace_seconds": 120})
     refreshing.ninjaone.faults.plan(Fault("lost_response"))
@@ -183,7 +183,7 @@ def test_an_answer_that_was_lost_within_the_grace_of_the_old_token_is_made_good(
 
 
 def test_an_attempt_that_nobody_ended_leaves_doubt(
-    refreshing: Refreshing, hot: Hot, connections: Connections, clock: Clock
+    refreshing: Refreshing, hot: ConnectionState, connections: Connections, clock: Clock
 ) -> None:
     """Its invocation was killed between the lease and the note."""
     refreshing.wait_for(hot)
@@ -194,7 +194,7 @@ def test_an_attempt_that_nobody_ended_leaves_doubt(
 
     refreshing.order(hot)
 
-    assert refreshing.row(hot).doubt
+    assert refreshing.row(hot).outcome_unknown
 
 
 # The client app -------------------------------------------------------------------------------------------------------
@@ -212,7 +212,7 @@ CONFIG: dict[str, Trap] = {
 @req("I05", "K03")
 @pytest.mark.parametrize("cause", CONFIG)
 def test_a_fault_of_the_client_app_is_never_the_customers(
-    refreshing: Refreshing, hot: Hot, network: Network, brakes: Brakes, cause: str
+    refreshing: Refreshing, hot: ConnectionState, network: Network, brakes: Breakers, cause: str
 ) -> None:
     CONFIG[cause](refreshing.ninjaone, network)
 
@@ -220,9 +220,9 @@ def test_a_fault_of_the_client_app_is_never_the_customers(
 
     row = refreshing.row(hot)
     assert is_free(row)
-    assert (row.status, row.strikes, row.doubt, row.refresh) == (Status.ACTIVE, 0, False, hot.refresh)
+    assert (row.status, row.strikes, row.outcome_unknown, row.refresh) == (Status.ACTIVE, 0, False, hot.refresh)
     assert 60 + BEHIND <= due_in(refreshing, hot) < 76 + BEHIND
-    brake = brakes.read(app_brake(HOST, APP))
+    brake = brakes.read(app_breaker(HOST, APP))
     assert brake is not None
     assert (brake.until, brake.cause) == (refreshing.clock.now() + 60, cause)
     figures = refreshing.figures()
@@ -235,16 +235,16 @@ def test_a_fault_of_the_client_app_is_never_the_customers(
 @req("O03")
 @pytest.mark.parametrize(("says_wait", "wait"), [("", 60), ("7", 60), ("300", 300), ("9999", 3600)])
 def test_a_host_that_throttles_is_left_alone_for_as_long_as_it_says(
-    refreshing: Refreshing, hot: Hot, network: Network, brakes: Brakes, says_wait: str, wait: int
+    refreshing: Refreshing, hot: ConnectionState, network: Network, brakes: Breakers, says_wait: str, wait: int
 ) -> None:
     network.answer(429, HTML, retry_after=says_wait)
 
     refreshing.when_due(hot)
 
     row = refreshing.row(hot)
-    brake = brakes.read(host_brake(HOST))
+    brake = brakes.read(host_breaker(HOST))
     assert is_free(row)
-    assert (row.status, row.strikes, row.doubt) == (Status.ACTIVE, 0, False)
+    assert (row.status, row.strikes, row.outcome_unknown) == (Status.ACTIVE, 0, False)
     assert wait + BEHIND <= due_in(refreshing, hot) < wait + BEHIND + 16
     assert brake is not None
     assert brake.until == refreshing.clock.now() + wait
@@ -257,7 +257,7 @@ def test_a_host_that_throttles_is_left_alone_for_as_long_as_it_says(
 @req("I05")
 @pytest.mark.parametrize("error", ["invalid_token", "invalid_grant", "expired_token"])
 def test_a_token_is_dead_after_two_verdicts_a_minute_apart(
-    refreshing: Refreshing, hot: Hot, clock: Clock, network: Network, error: str
+    refreshing: Refreshing, hot: ConnectionState, clock: Clock, network: Network, error: str
 ) -> None:
     refreshing.ninjaone.switches.update({"dead_refresh_error": error})
     refreshing.revoke(hot)
@@ -267,7 +267,7 @@ def test_a_token_is_dead_after_two_verdicts_a_minute_apart(
     assert (first.status, first.strikes, first.struck_at) == (Status.ACTIVE, 1, clock.now())
     assert is_free(first)
     clock.advance(59)
-    refreshing.order(hot, why=Why.URGENT, min_ttl=3600)
+    refreshing.order(hot, why=Trigger.URGENT, min_ttl=3600)
     assert len(network.requests) == 1
 
     refreshing.when_due(hot)
@@ -283,7 +283,7 @@ def test_a_token_is_dead_after_two_verdicts_a_minute_apart(
     assert (line["tenant"], line["connection"], line["reason"]) == (hot.tenant, hot.connection, "revoked")
 
 
-def test_a_verdict_that_is_not_repeated_is_forgotten(refreshing: Refreshing, hot: Hot) -> None:
+def test_a_verdict_that_is_not_repeated_is_forgotten(refreshing: Refreshing, hot: ConnectionState) -> None:
     refreshing.ninjaone.faults.plan(Fault("spurious_dead_token"))
     refreshing.when_due(hot)
 
@@ -294,10 +294,10 @@ def test_a_verdict_that_is_not_repeated_is_forgotten(refreshing: Refreshing, hot
 
 
 def test_a_customer_whose_consent_is_a_month_old_is_told_that_it_ended(
-    refreshing: Refreshing, hot: Hot, connections: Connections, clock: Clock
+    refreshing: Refreshing, hot: ConnectionState, connections: Connections, clock: Clock
 ) -> None:
     clock.advance(31 * DAY)
-    connections.settle(hot, {"refresh_at": int(clock.now())}, ())
+    connections.record_failure(hot, {"refresh_at": int(clock.now())}, ())
 
     for _ in range(2):
         refreshing.when_due(hot)
@@ -306,7 +306,7 @@ def test_a_customer_whose_consent_is_a_month_old_is_told_that_it_ended(
 
 
 def test_a_verdict_on_a_token_that_was_replaced_meanwhile_is_dropped(
-    refreshing: Refreshing, hot: Hot, connections: Connections, network: Network
+    refreshing: Refreshing, hot: ConnectionState, connections: Connections, network: Network
 ) -> None:
     network.answer(400, {"error": "invalid_token"})
     network.meanwhile.append(lambda: connections.save(refreshing.row(hot), {"version": 2, "access": b"new"}, ()))
@@ -319,7 +319,7 @@ def test_a_verdict_on_a_token_that_was_replaced_meanwhile_is_dropped(
 
 
 def test_a_verdict_on_a_connection_that_is_gone_is_dropped(
-    refreshing: Refreshing, hot: Hot, aws: Aws, config: Config, network: Network
+    refreshing: Refreshing, hot: ConnectionState, aws: AwsAccount, config: Config, network: Network
 ) -> None:
     key = {"tenant": {"S": hot.tenant}, "connection": {"S": hot.connection}}
     network.answer(400, {"error": "invalid_token"})
@@ -331,18 +331,18 @@ def test_a_verdict_on_a_connection_that_is_gone_is_dropped(
 
 
 def test_before_a_strike_the_rescue_store_is_asked(
-    refreshing: Refreshing, hot: Hot, seal: Seal, aws: Aws, config: Config, network: Network
+    refreshing: Refreshing, hot: ConnectionState, seal: Seal, aws: AwsAccount, config: Config, network: Network
 ) -> None:
     """The token is dead, for it was rotated: an earlier attempt could only rescue the new one."""
-    spot = connection_spot(hot.tenant, hot.connection, 2)
-    kept = Rescued(
-        seal.seal(seal.key(Purpose.ACCESS), Secret("a"), spot),
-        seal.seal(seal.key(Purpose.REFRESH), Secret("r"), spot),
-        Instant(hot.expires_at + 3600),
+    spot = connection_aad(hot.tenant, hot.connection, 2)
+    kept = SealedTokens(
+        seal.seal(seal.data_key(Purpose.ACCESS), Secret("a"), spot),
+        seal.seal(seal.data_key(Purpose.REFRESH), Secret("r"), spot),
+        Instant(hot.token_expires_at + 3600),
         frozenset(),
         hot.sent_at,
     )
-    rescue = Rescue(aws.client("s3"), config.rescue_bucket)
+    rescue = RescueStore(aws.client("s3"), config.rescue_bucket)
     network.answer(400, {"error": "invalid_token"})
     network.meanwhile.append(lambda: rescue.put(ref(hot), 1, kept))
 
@@ -355,7 +355,7 @@ def test_before_a_strike_the_rescue_store_is_asked(
 
 @pytest.mark.parametrize("call", ["dynamodb.GetItem", "s3.GetObject"])
 def test_a_verdict_that_can_not_be_checked_does_not_count(
-    refreshing: Refreshing, hot: Hot, network: Network, trouble: Trouble, call: str
+    refreshing: Refreshing, hot: ConnectionState, network: Network, trouble: Trouble, call: str
 ) -> None:
     refreshing.revoke(hot)
     network.meanwhile.append(lambda: trouble.never_done(call))
@@ -372,7 +372,7 @@ def test_a_verdict_that_can_not_be_checked_does_not_count(
 
 
 @pytest.fixture
-def dead(refreshing: Refreshing, hot: Hot) -> Hot:
+def dead(refreshing: Refreshing, hot: ConnectionState) -> ConnectionState:
     refreshing.revoke(hot)
     for _ in range(2):
         refreshing.when_due(hot)
@@ -381,7 +381,7 @@ def dead(refreshing: Refreshing, hot: Hot) -> Hot:
 
 
 def test_a_dead_connection_is_tried_once_a_day_and_says_so_once(
-    refreshing: Refreshing, dead: Hot, network: Network
+    refreshing: Refreshing, dead: ConnectionState, network: Network
 ) -> None:
     asked, row = len(network.requests), refreshing.row(dead)
     assert DAY <= due_in(refreshing, dead) < DAY + 16
@@ -397,7 +397,7 @@ def test_a_dead_connection_is_tried_once_a_day_and_says_so_once(
     assert len(refreshing.lines.named("connection.needs_reauth")) == 1
 
 
-def test_a_connection_that_lives_after_all_recovers_by_itself(refreshing: Refreshing, dead: Hot) -> None:
+def test_a_connection_that_lives_after_all_recovers_by_itself(refreshing: Refreshing, dead: ConnectionState) -> None:
     (grant,) = refreshing.ninjaone.oracle.grants()
     grant.revoked = ""
 
@@ -411,7 +411,7 @@ def test_a_connection_that_lives_after_all_recovers_by_itself(refreshing: Refres
 
 
 def test_after_thirty_days_the_dead_tokens_are_forgotten(
-    refreshing: Refreshing, dead: Hot, clock: Clock, network: Network
+    refreshing: Refreshing, dead: ConnectionState, clock: Clock, network: Network
 ) -> None:
     clock.advance(29 * DAY + 3600)
     refreshing.when_due(dead)
@@ -425,14 +425,14 @@ def test_after_thirty_days_the_dead_tokens_are_forgotten(
     )  # fmt: skip
     assert is_free(row)
     assert len(refreshing.lines.named("connection.forgotten")) == 1
-    refreshing.order(dead, why=Why.URGENT, min_ttl=300)
+    refreshing.order(dead, why=Trigger.URGENT, min_ttl=300)
     assert len(network.requests) == asked
 
 
 def test_a_scope_withdrawn_earlier_is_not_why_a_token_died(
-    refreshing: Refreshing, hot: Hot, connections: Connections
+    refreshing: Refreshing, hot: ConnectionState, connections: Connections
 ) -> None:
-    connections.settle(hot, {"status": "needs_reauth", "reason": "scope_withdrawn", "ended_at": hot.sent_at}, ())
+    connections.record_failure(hot, {"status": "needs_reauth", "reason": "scope_withdrawn", "ended_at": hot.sent_at}, ())
     refreshing.revoke(hot)
 
     for _ in range(2):
@@ -443,11 +443,11 @@ def test_a_scope_withdrawn_earlier_is_not_why_a_token_died(
 
 
 def test_a_scope_withdrawn_long_ago_does_not_shorten_the_days_in_which_a_dead_token_is_tried(
-    refreshing: Refreshing, hot: Hot, connections: Connections
+    refreshing: Refreshing, hot: ConnectionState, connections: Connections
 ) -> None:
     """Its token worked all the while, so it is dead since today only."""
     long_ago = hot.sent_at - 31 * DAY
-    connections.settle(hot, {"status": "needs_reauth", "reason": "scope_withdrawn", "ended_at": long_ago}, ())
+    connections.record_failure(hot, {"status": "needs_reauth", "reason": "scope_withdrawn", "ended_at": long_ago}, ())
     refreshing.revoke(hot)
 
     for _ in range(2):
@@ -466,7 +466,7 @@ def test_a_scope_withdrawn_long_ago_does_not_shorten_the_days_in_which_a_dead_to
 
 @pytest.mark.parametrize("trap", [fault("html_404"), fault("spurious_dead_token"), fault("html_502"), fault("429")])
 def test_a_note_that_is_lost_leaves_the_lease_to_run_out_by_itself(
-    refreshing: Refreshing, hot: Hot, network: Network, trouble: Trouble, trap: Trap, clock: Clock
+    refreshing: Refreshing, hot: ConnectionState, network: Network, trouble: Trouble, trap: Trap, clock: Clock
 ) -> None:
     trap(refreshing.ninjaone, network)
     network.meanwhile.append(

@@ -10,11 +10,11 @@ from broker.adapters.stream import Change
 from broker.edge import wiring
 from broker.edge.api import answer, api, or_messages
 from broker.edge.browser import browser
-from broker.edge.handler import Entry, warmed, whereabouts
+from broker.edge.handler import Entry, preload, whereabouts
 from broker.edge.http import Request, Response
 from broker.edge.wiring import Broker
-from broker.edge.worker import Context, messages, queue, read_order, schedule, stream
-from broker.errors import Busy, NoTokenYet, TooManyRequests, Unforeseen
+from broker.edge.worker import Context, messages, queue, x, schedule, stream
+from broker.errors import Busy, NoTokenYet, TooManyRequests, InternalError
 from tests.support.asked import CALLER, CONTEXT, event
 from tests.support.surroundings import Lines
 from tools.requirements import req
@@ -48,7 +48,7 @@ def asked() -> dict[str, Any]:
 
 
 def test_a_view_is_found_by_its_route(broker: Broker, asked: dict[str, Any]) -> None:
-    answered = entry(things).under(broker)(asked, CONTEXT)
+    answered = entry(things).bind(broker)(asked, CONTEXT)
 
     assert (answered["statusCode"], answered["body"]) == (200, '{"tenant": "acme"}')
     assert answered["headers"]["content-type"] == "application/json; charset=utf-8"
@@ -62,7 +62,7 @@ def test_every_line_names_function_caller_and_what_the_path_names(
         broker.log.event("thing.done")
         return answer({})
 
-    entry(things).under(broker)(asked, CONTEXT)
+    entry(things).bind(broker)(asked, CONTEXT)
 
     (line,) = lines.named("thing.done")
     assert (line["function"], line["request_id"], line["principal"], line["tenant"]) == (
@@ -72,7 +72,7 @@ def test_every_line_names_function_caller_and_what_the_path_names(
 
 @req("P01")
 def test_an_error_of_ours_is_answered_and_logged_once(broker: Broker, asked: dict[str, Any], lines: Lines) -> None:
-    answered = entry(raising(NoTokenYet())).under(broker)(asked, CONTEXT)
+    answered = entry(raising(NoTokenYet())).bind(broker)(asked, CONTEXT)
 
     assert answered["statusCode"] == 503
     assert answered["headers"]["content-type"] == "application/problem+json; charset=utf-8"
@@ -88,7 +88,7 @@ def test_an_error_of_ours_is_answered_and_logged_once(broker: Broker, asked: dic
 def test_whatever_else_breaks_is_answered_without_a_word_of_it(
     broker: Broker, asked: dict[str, Any], lines: Lines, error: Exception
 ) -> None:
-    answered = entry(raising(error)).under(broker)(asked, CONTEXT)
+    answered = entry(raising(error)).bind(broker)(asked, CONTEXT)
 
     assert answered["statusCode"] == 500
     assert CANARY not in repr(answered)
@@ -101,7 +101,7 @@ def test_whatever_else_breaks_is_answered_without_a_word_of_it(
 
 @req("G01", "P01")
 def test_people_get_a_page_whatever_breaks(broker: Broker, lines: Lines) -> None:
-    made = browser(raising(ValueError(CANARY)), warm=idle).under(broker)
+    made = browser(raising(ValueError(CANARY)), warm=idle).bind(broker)
 
     answered = made(event("GET /connect/{session}", session="x"), CONTEXT)
 
@@ -112,7 +112,7 @@ def test_people_get_a_page_whatever_breaks(broker: Broker, lines: Lines) -> None
 
 @req("P01")
 def test_a_route_that_nobody_serves_is_answered(broker: Broker) -> None:
-    answered = entry(things).under(broker)(event("GET /elsewhere"), CONTEXT)
+    answered = entry(things).bind(broker)(event("GET /elsewhere"), CONTEXT)
 
     assert answered["statusCode"] == 500
 
@@ -120,19 +120,19 @@ def test_a_route_that_nobody_serves_is_answered(broker: Broker) -> None:
 @req("P01")
 @pytest.mark.parametrize("made", [{}, {"requestContext": None}, {"routeKey": None, "headers": None}])
 def test_an_event_of_another_shape_is_answered(broker: Broker, made: dict[str, Any]) -> None:
-    assert entry(things).under(broker)(made, CONTEXT)["statusCode"] == 500
-    assert browser(raising(KeyError("x")), warm=idle).under(broker)(made, CONTEXT)["statusCode"] == 500
+    assert entry(things).bind(broker)(made, CONTEXT)["statusCode"] == 500
+    assert browser(raising(KeyError("x")), warm=idle).bind(broker)(made, CONTEXT)["statusCode"] == 500
 
 
 def test_a_wait_of_its_own_is_passed_on(broker: Broker, asked: dict[str, Any]) -> None:
-    answered = entry(raising(TooManyRequests(retry_after=7))).under(broker)(asked, CONTEXT)
+    answered = entry(raising(TooManyRequests(retry_after=7))).bind(broker)(asked, CONTEXT)
 
     assert (answered["statusCode"], answered["headers"]["retry-after"]) == (429, "7")
 
 
 @req("H11")
 def test_a_caller_who_asks_too_much_is_told_to_slow_down(broker: Broker, asked: dict[str, Any]) -> None:
-    made = entry(things).under(broker)
+    made = entry(things).bind(broker)
 
     statuses = [made(asked, CONTEXT)["statusCode"] for _ in range(101)]
 
@@ -143,9 +143,9 @@ def test_the_time_left_comes_from_lambda(broker: Broker) -> None:
     seen = list[float]()
     made = schedule(lambda _, context: seen.append(context.left()), warm=idle)
 
-    made.under(broker)({}, CONTEXT)
-    made.under(broker)({}, SimpleNamespace())
-    made.under(broker)({}, None)
+    made.bind(broker)({}, CONTEXT)
+    made.bind(broker)({}, SimpleNamespace())
+    made.bind(broker)({}, None)
 
     assert seen == [29.0, 0.0, 0.0]
 
@@ -168,7 +168,7 @@ def test_a_message_that_fails_does_not_take_its_neighbours_along(broker: Broker,
             raise ValueError(CANARY)
         done.append(body)
 
-    answered = queue(work, warm=idle).under(broker)(records("a", "busy", "b", "bug", "c"), CONTEXT)
+    answered = queue(work, warm=idle).bind(broker)(records("a", "busy", "b", "bug", "c"), CONTEXT)
 
     assert answered == {"batchItemFailures": [{"itemIdentifier": "m-2"}, {"itemIdentifier": "m-4"}]}
     assert done == ["a", "b", "c"]
@@ -179,9 +179,9 @@ def test_a_message_that_fails_does_not_take_its_neighbours_along(broker: Broker,
 
 def test_a_message_that_is_no_order_is_said_and_dropped(broker: Broker, lines: Lines) -> None:
     def refresh(broker: Broker, body: str, _context: Context) -> None:
-        assert read_order(broker, body) is None
+        assert x(broker, body) is None
 
-    answered = queue(refresh, warm=idle).under(broker)(records("{}", "x"), CONTEXT)
+    answered = queue(refresh, warm=idle).bind(broker)(records("{}", "x"), CONTEXT)
 
     assert answered == {"batchItemFailures": []}
     assert len(lines.named("order.unreadable")) == 2
@@ -191,8 +191,8 @@ def test_a_schedule_that_fails_fails_without_foreign_text(broker: Broker, lines:
     def tick(_broker: Broker, _context: Context) -> None:
         raise ValueError(CANARY)
 
-    with pytest.raises(Unforeseen) as failed:
-        schedule(tick, warm=idle).under(broker)({}, CONTEXT)
+    with pytest.raises(InternalError) as failed:
+        schedule(tick, warm=idle).bind(broker)({}, CONTEXT)
 
     assert failed.value.__suppress_context__
     assert CANARY not in str(failed.value) + "".join(lines.text)
@@ -204,7 +204,7 @@ def test_a_schedule_that_has_to_wait_says_so(broker: Broker, lines: Lines) -> No
         raise Busy
 
     with pytest.raises(Busy):
-        schedule(tick, warm=idle).under(broker)({}, CONTEXT)
+        schedule(tick, warm=idle).bind(broker)({}, CONTEXT)
     assert [line["error"] for line in lines.named("tick.failed")] == ["Busy"]
 
 
@@ -215,12 +215,12 @@ def test_a_stream_comes_again_from_where_it_stopped(
     def told(_broker: Broker, _changes: list[Change]) -> str | None:
         return stopped
 
-    assert stream(told, warm=idle).under(broker)({"Records": []}, CONTEXT) == {"batchItemFailures": failures}
+    assert stream(told, warm=idle).bind(broker)({"Records": []}, CONTEXT) == {"batchItemFailures": failures}
 
 
 def test_one_function_may_answer_requests_and_work_messages(broker: Broker, asked: dict[str, Any]) -> None:
     seen = list[str]()
-    made = or_messages(entry(things), lambda _, body, __: seen.append(body)).under(broker)
+    made = or_messages(entry(things), lambda _, body, __: seen.append(body)).bind(broker)
 
     assert made(asked, CONTEXT)["statusCode"] == 200
     assert made(records("a"), CONTEXT) == {"batchItemFailures": []}
@@ -235,7 +235,7 @@ def test_outside_of_lambda_nothing_is_wired_at_import(monkeypatch: pytest.Monkey
 
     made = Entry("thing", lambda *_: None, None)
 
-    assert warmed(made, raising(AssertionError("touched"))) is made
+    assert preload(made, raising(AssertionError("touched"))) is made
 
 
 def test_on_lambda_what_a_function_uses_is_made_at_its_start(
@@ -251,9 +251,9 @@ def test_on_lambda_what_a_function_uses_is_made_at_its_start(
     wiring.broker.cache_clear()
     touched = list[object]()
 
-    made = warmed(Entry("sweep", lambda broker, *_: broker, None), lambda broker: touched.append(broker.look))
+    made = preload(Entry("sweep", lambda broker, *_: broker, None), lambda broker: touched.append(broker.find_session))
 
-    assert touched == [wiring.broker().look]
+    assert touched == [wiring.broker().find_session]
     assert made({}, CONTEXT) is wiring.broker()
     wiring.broker.cache_clear()
 

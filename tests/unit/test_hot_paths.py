@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 
 from broker.edge.wiring import Broker
-from broker.model import Hot
+from broker.model import ConnectionState
 from functions.token.app import handler
-from local.aws.account import Aws
+from local.aws.account import AwsAccount
 from tests.support.journey import EU, Journey
 
 CONTEXT = SimpleNamespace(aws_request_id="1", get_remaining_time_in_millis=lambda: 29_000)
 
 
 @pytest.fixture
-def asked(aws: Aws) -> Counter[str]:
+def asked(aws: AwsAccount) -> Counter[str]:
     """Calls from here on, such as ``dynamodb.GetItem``."""
     counted: Counter[str] = Counter()
 
@@ -28,14 +28,14 @@ def asked(aws: Aws) -> Counter[str]:
     return counted
 
 
-def vend(broker: Broker, hot: Hot) -> int:
+def vend(broker: Broker, hot: ConnectionState) -> int:
     """Ask for a token as a backend does; give the status."""
     event = {
         "routeKey": "POST /v1/tenants/{tenant}/connections/{connection}/token",
         "pathParameters": {"tenant": hot.tenant, "connection": hot.connection},
         "body": "{}",
     }
-    status: int = handler.under(broker)(event, CONTEXT)["statusCode"]
+    status: int = handler.bind(broker)(event, CONTEXT)["statusCode"]
     return status
 
 

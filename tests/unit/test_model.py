@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from broker.model import connection_id, digest, session_id, tenant_id
+from broker.model import connection_id, sha256_hex, session_id, tenant_id
 from tests.support.journey import Journey
 
 ID = "abcdefghijklmnopqrstuvwx27"
@@ -39,7 +39,7 @@ def test_one_id_is_not_the_other() -> None:
 
 
 def test_a_secret_is_stored_as_its_sha_256() -> None:
-    assert digest("state") == hashlib.sha256(b"state").hexdigest()
+    assert sha256_hex("state") == hashlib.sha256(b"state").hexdigest()
 
 
 def test_each_region_has_a_redirect_uri_of_its_own(journey: Journey) -> None:

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 import httpx
 import pytest
 
-from broker.model import Client, Hot
+from broker.model import Client, ConnectionState
 from broker.secret import Secret
 from ninjaone_emulator.seed import CUSTOMER_APPS
 from tests.support.journey import Journey
@@ -16,7 +16,7 @@ from tests.support.refreshing import Refreshing
 from tests.support.surroundings import Clock, Network
 from tools.requirements import req
 
-OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_secret), own=True)
+OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_secret), customer_app=True)
 NEIGHBOURS = 5
 MINUTES = 100
 
@@ -37,7 +37,7 @@ TROUBLES: dict[str, tuple[int, Client | None, Says]] = {
 }
 
 
-def minute(refreshing: Refreshing, hots: list[Hot]) -> None:
+def minute(refreshing: Refreshing, hots: list[ConnectionState]) -> None:
     """Let a minute pass, and refresh what is due until the next, soonest first: what a sweep orders."""
     refreshing.clock.advance(60)
     due = {hot.connection: refreshing.row(hot).refresh_at or 0 for hot in hots}
@@ -54,7 +54,7 @@ def test_a_connection_in_trouble_of_its_own_lets_no_neighbours_token_end(
     trouble: str,
 ) -> None:  # fmt: skip
     many, client, answer = TROUBLES[trouble]
-    neighbours: list[Hot] = []
+    neighbours: list[ConnectionState] = []
     for _ in range(NEIGHBOURS):
         neighbours.append(journey.connect()[0])
         clock.advance(150)
@@ -73,7 +73,7 @@ def test_a_connection_in_trouble_of_its_own_lets_no_neighbours_token_end(
     monkeypatch.setattr(network, "handle_request", handle)
     for _ in range(MINUTES):
         minute(refreshing, [*neighbours, *ill])
-        assert min(refreshing.row(hot).expires_at for hot in neighbours) > clock.now()
+        assert min(refreshing.row(hot).token_expires_at for hot in neighbours) > clock.now()
 
     assert asked, "nobody was in trouble"
     assert all(refreshing.row(hot).version >= 3 for hot in neighbours)

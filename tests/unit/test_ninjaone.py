@@ -5,7 +5,7 @@ import json
 import pytest
 
 from broker import ninjaone
-from broker.model import Instant, Place
+from broker.model import Instant, Host
 from broker.ninjaone import Meaning, classify
 from broker.oauth import BODY_LIMIT, NoReply, NotSent, Reply
 from tools.requirements import req
@@ -78,12 +78,12 @@ HOST_TRICKS = [
 @req("A09")
 @pytest.mark.parametrize("trick", HOST_TRICKS)
 def test_a_host_trick_is_no_host(trick: str) -> None:
-    assert ninjaone.host(trick, SUFFIXES) is None
+    assert ninjaone.find_host(trick, SUFFIXES) is None
 
 
 @pytest.mark.parametrize("trick", HOST_TRICKS)
 def test_a_host_trick_is_no_region(trick: str) -> None:
-    found = ninjaone.region(trick)
+    found = ninjaone.regional_host(trick)
 
     assert found is None or trick in ninjaone.REGIONS
 
@@ -91,30 +91,30 @@ def test_a_host_trick_is_no_region(trick: str) -> None:
 @req("A09")
 @pytest.mark.parametrize("trick", [each for each in HOST_TRICKS if each not in {"eu", "localhost"}])
 def test_a_host_trick_is_no_part_of_a_branded_host(trick: str) -> None:
-    assert ninjaone.branded(trick, "rmmservice.eu", SUFFIXES) is None
-    assert ninjaone.branded("acme", trick, SUFFIXES) is None or trick in SUFFIXES
+    assert ninjaone.branded_host(trick, "rmmservice.eu", SUFFIXES) is None
+    assert ninjaone.branded_host("acme", trick, SUFFIXES) is None or trick in SUFFIXES
 
 
 @pytest.mark.parametrize("key", ninjaone.REGIONS)
 def test_each_region_is_found_by_its_key_and_by_its_host(key: str) -> None:
-    place = Place(key, ninjaone.REGIONS[key])
+    place = Host(key, ninjaone.REGIONS[key])
 
-    assert ninjaone.region(key) == place
-    assert ninjaone.host(ninjaone.REGIONS[key], SUFFIXES) == place
+    assert ninjaone.regional_host(key) == place
+    assert ninjaone.find_host(ninjaone.REGIONS[key], SUFFIXES) == place
     assert key in ninjaone.REGION_NAMES
 
 
 @pytest.mark.parametrize("subdomain", ["acme", "a", "a-b", "1", "a" * 63])
 def test_a_branded_host_is_one_label_before_an_allowed_suffix(subdomain: str) -> None:
-    place = Place("branded", f"{subdomain}.rmmservice.eu")
+    place = Host("branded", f"{subdomain}.rmmservice.eu")
 
-    assert ninjaone.branded(subdomain, "rmmservice.eu", SUFFIXES) == place
-    assert ninjaone.host(place.host, SUFFIXES) == place
+    assert ninjaone.branded_host(subdomain, "rmmservice.eu", SUFFIXES) == place
+    assert ninjaone.find_host(place.name, SUFFIXES) == place
 
 
 @req("L01")
 def test_every_address_is_https_on_the_host_itself() -> None:
-    place = Place("eu", "eu.ninjarmm.com")
+    place = Host("eu", "eu.ninjarmm.com")
 
     assert ninjaone.authorize_endpoint(place) == "https://eu.ninjarmm.com/ws/oauth/authorize"
     assert ninjaone.token_endpoint(place) == "https://eu.ninjarmm.com/ws/oauth/token"
@@ -214,7 +214,7 @@ def test_tokens_are_read_with_their_lifetime_counted_from_before_the_request() -
     assert tokens.refresh is not None
     assert tokens.refresh.reveal() == "rt"
     assert tokens.expires_at == SENT + 3600
-    assert tokens.scope == {"a", "b"}
+    assert tokens.scopes == {"a", "b"}
 
 
 @req("I03")
@@ -223,7 +223,7 @@ def test_an_answer_may_leave_out_the_refresh_token_and_the_scope() -> None:
 
     assert tokens is not None
     assert tokens.refresh is None
-    assert tokens.scope == frozenset()
+    assert tokens.scopes == frozenset()
 
 
 def test_of_the_scopes_said_those_count_that_can_be_scopes() -> None:
@@ -233,7 +233,7 @@ def test_of_the_scopes_said_those_count_that_can_be_scopes() -> None:
     tokens = classify(reply(200, said), SENT).tokens
 
     assert tokens is not None
-    assert tokens.scope == {"monitoring", "control"}
+    assert tokens.scopes == {"monitoring", "control"}
 
 
 @pytest.mark.parametrize("refresh", ["", "a b", None, 7, "a\n", "ä"])

@@ -13,39 +13,39 @@ from botocore.exceptions import EndpointConnectionError
 from jsonschema import Draft202012Validator
 
 from broker import policy
-from broker.adapters.breakers import Brake, Brakes, app_brake, host_brake
+from broker.adapters.breakers import Breaker, Breakers, app_breaker, host_breaker
 from broker.adapters.clock import SystemClock, entropy
-from broker.adapters.connections import RECONNECT_STEP, Connections, Ref
+from broker.adapters.connections import RECONNECT_STEP, Connections, ConnectionRef
 from broker.adapters.workers import Threads
 from broker.config import Config
-from broker.edge.wiring import Broker, Doors
-from broker.model import ConnectionId, Hot, Instant, Place, Profile, Reason, SessionId, Status, TenantId
+from broker.edge.wiring import Broker, Ports
+from broker.model import ConnectionId, ConnectionState, Instant, Host, Profile, Reason, SessionId, Status, TenantId
 from functions.notify.app import handler
-from local.aws.account import Aws
+from local.aws.account import AwsAccount
 from local.cloudformation.template import read
 from tools.requirements import req
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = {path.stem: json.loads(path.read_text()) for path in (ROOT / "events/schemas").glob("*.json")}
 NOW = Instant(1_800_000_000)
-REF = Ref(TenantId("northwind"), ConnectionId("con_" + "a" * 26))
+REF = ConnectionRef(TenantId("northwind"), ConnectionId("con_" + "a" * 26))
 SECRETS = (b"sealed access", b"sealed refresh", b"sealed client")
 HOST, APP = "eu.ninjarmm.com", "kR4tWq8ZVn2bYp"
 
-HOT = Hot(
+HOT = ConnectionState(
     tenant=REF.tenant,
     connection=REF.connection,
     status=Status.ACTIVE,
-    place=Place("eu", HOST),
+    host=Host("eu", HOST),
     client_id=APP,
-    own=True,
+    customer_app=True,
     version=1,
     fence=0,
     epoch=1,
-    expires_at=Instant(NOW + 3600),
+    token_expires_at=Instant(NOW + 3600),
     sent_at=NOW,
     consented_at=NOW,
-    scope=frozenset({"monitoring"}),
+    scopes=frozenset({"monitoring"}),
     access=SECRETS[0],
     refresh=SECRETS[1],
 )
@@ -64,7 +64,7 @@ PROFILE = Profile(
 class Account:
     """The table, its stream, the function, and a queue that hears every event of the bus."""
 
-    def __init__(self, aws: Aws) -> None:
+    def __init__(self, aws: AwsAccount) -> None:
         template = read(ROOT / "template.yaml", {"ProductName": "Test", "ReturnUrls": "main=https://app.example/r"})
         self.aws, self.table = aws, next(table for table in template.tables if table.stream)
         self.lines: list[str] = []
@@ -74,9 +74,9 @@ class Account:
         self.connections = Connections(
             aws.client("dynamodb"), self.table.name, due_index="due", sessions_table=sessions
         )
-        self.brakes = Brakes(aws.client("dynamodb"), self.table.name)
-        doors = Doors(SystemClock(), entropy, aws.client, self.no_ninjaone, Threads(), self.lines.append)
-        self.entry = handler.under(Broker(Config.from_env(environment), doors))
+        self.brakes = Breakers(aws.client("dynamodb"), self.table.name)
+        doors = Ports(SystemClock(), entropy, aws.client, self.no_ninjaone, Threads(), self.lines.append)
+        self.entry = handler.bind(Broker(Config.from_env(environment), doors))
         self._listen(environment["EVENT_BUS"])
         self._sessions = (f"ses_{'a' * 24}{letter}2" for letter in "bcdefgh")
         self._session_table = sessions
@@ -92,24 +92,24 @@ class Account:
         events.put_rule(Name="all", EventBusName=bus, EventPattern='{"source": ["ninjaone-connect"]}')
         events.put_targets(Rule="all", EventBusName=bus, Targets=[{"Id": "ear", "Arn": arn}])
 
-    def keep(self, hot: Hot, replaces: Hot | None = None) -> Hot:
+    def keep(self, hot: ConnectionState, replaces: ConnectionState | None = None) -> ConnectionState:
         """Store a connection as completing a session does."""
         session = next(self._sessions)
         row = {"session": {"S": session}, "stage": {"S": "exchanging"}}
         self.aws.client("dynamodb").put_item(TableName=self._session_table, Item=row)
-        self.connections.keep(hot, PROFILE, replaces=replaces, session=SessionId(session))
+        self.connections.put(hot, PROFILE, replaces=replaces, session=SessionId(session))
         return hot
 
-    def save(self, hot: Hot, *remove: str, **change: Any) -> Hot:
+    def save(self, hot: ConnectionState, *remove: str, **change: Any) -> ConnectionState:
         """Store new tokens as a refresh does."""
         saved = self.connections.save(hot, {"version": hot.version + 1, **change}, remove)
-        assert isinstance(saved, Hot)
+        assert isinstance(saved, ConnectionState)
         return saved
 
-    def settle(self, hot: Hot, **change: Any) -> Hot:
+    def settle(self, hot: ConnectionState, **change: Any) -> ConnectionState:
         """Note what came of a refresh."""
-        settled = self.connections.settle(hot, change, ())
-        assert isinstance(settled, Hot)
+        settled = self.connections.record_failure(hot, change, ())
+        assert isinstance(settled, ConnectionState)
         return settled
 
     def changes(self) -> list[dict[str, Any]]:
@@ -151,7 +151,7 @@ class Account:
 def account() -> Iterator[Account]:
     template = read(ROOT / "template.yaml", {"ProductName": "Test", "ReturnUrls": "main=https://app.example/r"})
     ticks = count(1_800_000_000)
-    with Aws(template, lambda: float(next(ticks))) as aws:
+    with AwsAccount(template, lambda: float(next(ticks))) as aws:
         yield Account(aws)
 
 
@@ -167,7 +167,7 @@ def test_a_new_connection_is_told_once_and_its_refreshes_are_not(account: Accoun
     }  # fmt: skip
 
     leased = account.connections.lease(made, attempt="a", now=NOW, until=Instant(NOW + 250), ended=NOW)
-    assert isinstance(leased, Hot)
+    assert isinstance(leased, ConnectionState)
     account.save(leased, access=b"next", expires_at=NOW + 7200)
 
     assert account.names() == []
@@ -261,10 +261,10 @@ def delete(account: Account) -> None:
 
 
 def test_a_client_app_that_ninjaone_refuses_pauses_once_and_resumes_once(account: Account) -> None:
-    name = app_brake(HOST, APP)
-    account.brakes.pull(name, Brake(Instant(NOW + 60), 0, "invalid_client"))
-    account.brakes.pull(name, longer := Brake(Instant(NOW + 180), 1, "invalid_client"))
-    account.brakes.loosen(name, longer)
+    name = app_breaker(HOST, APP)
+    account.brakes.trip(name, Breaker(Instant(NOW + 60), 0, "invalid_client"))
+    account.brakes.trip(name, longer := Breaker(Instant(NOW + 180), 1, "invalid_client"))
+    account.brakes.reset(name, longer)
 
     paused, resumed = account.told()
 
@@ -276,8 +276,8 @@ def test_a_client_app_that_ninjaone_refuses_pauses_once_and_resumes_once(account
 
 
 def test_a_host_that_throttles_and_the_fleet_s_tally_are_nobody_s_event(account: Account) -> None:
-    account.brakes.pull(host_brake(HOST), Brake(Instant(NOW + 60), 0, "429"))
-    account.brakes.report(tried=9, dead=1, now=NOW)
+    account.brakes.trip(host_breaker(HOST), Breaker(Instant(NOW + 60), 0, "429"))
+    account.brakes.count(tried=9, dead=1, now=NOW)
 
     assert account.names() == []
 
@@ -310,10 +310,10 @@ def refusing(account: Account, places: set[int]) -> None:
 
 @pytest.mark.parametrize("place", [0, 3, 9, 10, 12])
 def test_from_the_first_event_that_the_bus_refuses_on_all_comes_again(account: Account, place: int) -> None:
-    name = app_brake(HOST, APP)
+    name = app_breaker(HOST, APP)
     for _ in range(7):
-        account.brakes.pull(name, brake := Brake(NOW, 0, "invalid_client"))
-        account.brakes.loosen(name, brake)
+        account.brakes.trip(name, brake := Breaker(NOW, 0, "invalid_client"))
+        account.brakes.reset(name, brake)
     records = account.changes()
     refusing(account, {place, place + 1})
 

@@ -103,7 +103,7 @@ def filled_with(text: str) -> list[Page]:
     )
     brand = replace(PLAIN, product=text)
     return [
-        pages.invitation(brand, view),
+        pages.connect_page(brand, view),
         pages.host_problem(brand, view, HostProblem.UNKNOWN_CLIENT, text),
         pages.host_problem(brand, replace(view, needs_credentials=False), HostProblem.UNREACHABLE, text),
         pages.notice(brand, Notice.BROKEN, reference=text),
@@ -131,14 +131,14 @@ def test_no_text_can_change_the_structure_of_a_page(text: str) -> None:
 def test_a_hostile_value_stays_within_its_attribute() -> None:
     typed = {"subdomain": '" autofocus onfocus="alert(1)'}
 
-    page = Reading(pages.invitation(PLAIN, replace(OWN_APP, typed=typed)))
+    page = Reading(pages.connect_page(PLAIN, replace(OWN_APP, typed=typed)))
 
     [field] = [attrs for attrs in page.all("input") if attrs.get("name") == "subdomain"]
     assert field["value"] == typed["subdomain"]
 
 
 def test_a_session_id_cannot_lead_the_form_elsewhere() -> None:
-    page = pages.invitation(PLAIN, replace(OPERATORS_APP, session='x/../y?"><b>#'))
+    page = pages.connect_page(PLAIN, replace(OPERATORS_APP, session='x/../y?"><b>#'))
 
     [form] = Reading(page).all("form")
     assert form["action"] == "/connect/x/../y%3F%22%3E%3Cb%3E%23/authorize"
@@ -225,8 +225,8 @@ def test_each_accent_has_a_stylesheet_and_a_hash_of_its_own() -> None:
 
 @req("F01", "E02")
 def test_the_form_may_lead_where_the_broker_redirects_and_nowhere_else() -> None:
-    eu_only = pages.invitation(PLAIN, OPERATORS_APP)
-    anywhere = pages.invitation(PLAIN, OWN_APP)
+    eu_only = pages.connect_page(PLAIN, OPERATORS_APP)
+    anywhere = pages.connect_page(PLAIN, OWN_APP)
 
     assert policy(eu_only)["form-action"] == [
         "'self'",
@@ -279,7 +279,7 @@ def test_the_same_values_give_the_same_bytes() -> None:
 
 @req("A14")
 def test_the_connect_page_says_who_asks_for_whom_and_that_it_must_be_expected() -> None:
-    words = Reading(pages.invitation(PLAIN, OWN_APP)).words
+    words = Reading(pages.connect_page(PLAIN, OWN_APP)).words
 
     assert "Connect NinjaOne to Acme PSA" in words
     assert "Who asks Acme PSA" in words
@@ -290,7 +290,7 @@ def test_the_connect_page_says_who_asks_for_whom_and_that_it_must_be_expected() 
 
 
 def test_a_reconnect_says_so() -> None:
-    words = Reading(pages.invitation(PLAIN, replace(OWN_APP, reconnect=True))).words
+    words = Reading(pages.connect_page(PLAIN, replace(OWN_APP, reconnect=True))).words
 
     assert "Reconnect NinjaOne to Acme PSA" in words
     assert "same NinjaOne account as before" in words
@@ -306,17 +306,17 @@ def test_each_scope_asked_for_is_put_in_plain_words_and_no_other() -> None:
     }
 
     for scope, sentence in words.items():
-        text = Reading(pages.invitation(PLAIN, replace(OPERATORS_APP, scopes=(scope,)))).words
+        text = Reading(pages.connect_page(PLAIN, replace(OPERATORS_APP, scopes=(scope,)))).words
         assert [said for said in words.values() if said in text] == [sentence]
 
 
 def test_a_scope_without_words_is_never_asked_for_silently() -> None:
     with pytest.raises(UndefinedError):
-        pages.invitation(PLAIN, replace(OPERATORS_APP, scopes=("monitoring", "everything")))
+        pages.connect_page(PLAIN, replace(OPERATORS_APP, scopes=("monitoring", "everything")))
 
 
 def test_the_regions_are_radio_buttons_in_one_question() -> None:
-    page = Reading(pages.invitation(PLAIN, replace(OPERATORS_APP, choices=CHOICES, chosen="ca")))
+    page = Reading(pages.connect_page(PLAIN, replace(OPERATORS_APP, choices=CHOICES, chosen="ca")))
 
     radios = [attrs for attrs in page.all("input") if attrs["type"] == "radio"]
     assert [radio["value"] for radio in radios] == [choice.key for choice in CHOICES]
@@ -327,7 +327,7 @@ def test_the_regions_are_radio_buttons_in_one_question() -> None:
 
 
 def test_a_region_that_is_settled_is_no_question() -> None:
-    page = Reading(pages.invitation(PLAIN, OPERATORS_APP))
+    page = Reading(pages.connect_page(PLAIN, OPERATORS_APP))
 
     assert page.all("input") == [{"type": "hidden", "name": "region", "value": "eu"}]
     assert "Europe: eu.ninjarmm.com" in page.words
@@ -336,7 +336,7 @@ def test_a_region_that_is_settled_is_no_question() -> None:
 def test_a_branded_host_that_is_settled_is_named_once() -> None:
     host = "acme.rmmservice.eu"
 
-    page = Reading(pages.invitation(PLAIN, replace(OPERATORS_APP, choices=(Choice("branded", host, host),))))
+    page = Reading(pages.connect_page(PLAIN, replace(OPERATORS_APP, choices=(Choice("branded", host, host),))))
 
     assert {each["name"]: each["value"] for each in page.all("input") if each["type"] == "hidden"} == {
         "region": "branded",
@@ -347,7 +347,7 @@ def test_a_branded_host_that_is_settled_is_named_once() -> None:
 
 
 def test_a_host_of_ones_own_is_one_label_and_an_allowed_domain() -> None:
-    page = Reading(pages.invitation(PLAIN, replace(OWN_APP, chosen="branded", typed={"suffix": "rmmservice.ca"})))
+    page = Reading(pages.connect_page(PLAIN, replace(OWN_APP, chosen="branded", typed={"suffix": "rmmservice.ca"})))
 
     options = page.all("option")
     assert [option["value"] for option in options] == list(OWN_APP.branded_suffixes)
@@ -355,7 +355,7 @@ def test_a_host_of_ones_own_is_one_label_and_an_allowed_domain() -> None:
 
 
 def test_the_customer_s_own_app_comes_with_every_step_of_its_registration() -> None:
-    page = pages.invitation(PLAIN, replace(OWN_APP, scopes=("monitoring", "control", "offline_access")))
+    page = pages.connect_page(PLAIN, replace(OWN_APP, scopes=("monitoring", "control", "offline_access")))
 
     words = Reading(page).words
     assert "Administration > Apps > API > Client app IDs" in words
@@ -367,26 +367,26 @@ def test_the_customer_s_own_app_comes_with_every_step_of_its_registration() -> N
 
 
 def test_the_operator_s_app_asks_for_no_credentials() -> None:
-    page = pages.invitation(PLAIN, replace(OPERATORS_APP, choices=CHOICES))
+    page = pages.connect_page(PLAIN, replace(OPERATORS_APP, choices=CHOICES))
 
     assert "client_secret" not in page.html
     assert "Administration" not in page.html
 
 
 def test_credentials_that_were_passed_already_are_not_asked_for() -> None:
-    assert "client_secret" not in pages.invitation(PLAIN, replace(OWN_APP, needs_credentials=False)).html
+    assert "client_secret" not in pages.connect_page(PLAIN, replace(OWN_APP, needs_credentials=False)).html
 
 
 @req("K05")
 def test_the_credential_fields_are_not_kept_by_the_browser() -> None:
-    fields = {attrs.get("name"): attrs for attrs in Reading(pages.invitation(PLAIN, OWN_APP)).all("input")}
+    fields = {attrs.get("name"): attrs for attrs in Reading(pages.connect_page(PLAIN, OWN_APP)).all("input")}
 
     assert fields["client_id"]["autocomplete"] == fields["client_secret"]["autocomplete"] == "off"
     assert fields["client_secret"]["type"] == "password"
 
 
 def test_a_form_with_faults_is_shown_again_with_what_was_typed() -> None:
-    page = pages.invitation(PLAIN, FAULTY)
+    page = pages.connect_page(PLAIN, FAULTY)
 
     reading = Reading(page)
     fields = {attrs.get("name"): attrs for attrs in reading.all("input")}
@@ -402,7 +402,7 @@ def test_a_form_with_faults_is_shown_again_with_what_was_typed() -> None:
 
 
 def test_a_fault_of_no_field_is_named_too() -> None:
-    page = pages.invitation(PLAIN, replace(OPERATORS_APP, faults=(Fault("", "Send the form once."),)))
+    page = pages.connect_page(PLAIN, replace(OPERATORS_APP, faults=(Fault("", "Send the form once."),)))
 
     assert "Send the form once." in Reading(page).words
 
@@ -413,7 +413,7 @@ def test_a_client_secret_never_comes_back() -> None:
     view = replace(FAULTY, typed={"client_id": "id", "client_secret": canary})
 
     shown = [
-        pages.invitation(PLAIN, view),
+        pages.connect_page(PLAIN, view),
         *(pages.host_problem(PLAIN, view, p, "eu.ninjarmm.com") for p in HostProblem),
     ]
 
@@ -424,7 +424,7 @@ def test_long_text_is_cut() -> None:
     text = "y" * 100_000
     view = replace(OWN_APP, tenant_name=text, label=text, typed={"client_id": text, "subdomain": text})
 
-    html = pages.invitation(PLAIN, view).html
+    html = pages.connect_page(PLAIN, view).html
 
     assert max(map(len, re.findall("y+", html))) == 199
     assert len(html) < 40_000
@@ -457,7 +457,7 @@ def test_an_unreachable_host_may_be_tried_anyway() -> None:
     assert page.status == 502
     assert "eu.ninjarmm.com does not answer" in reading.words
     assert reading.all("button")[1] == {"class": "second", "name": "go_anyway", "value": "yes"}
-    assert reading.all("form") == Reading(pages.invitation(PLAIN, OWN_APP)).all("form")
+    assert reading.all("form") == Reading(pages.connect_page(PLAIN, OWN_APP)).all("form")
 
 
 @pytest.mark.parametrize("kind", Notice)

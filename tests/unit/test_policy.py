@@ -31,9 +31,9 @@ def test_when_aws_hangs_from_the_answer_on_each_store_is_tried_and_the_log_line_
     answered = timing.after_gate - timing.connect - timing.read
 
     assert answered - policy.AWS_CALL - policy.AWS_CALL >= timing.slack
-    assert timing.saving - policy.AWS_CALL >= timing.sink + timing.slack
-    assert timing.sink >= policy.AWS_CALL
-    assert timing.sinking - policy.AWS_CALL >= timing.slack
+    assert timing.saving - policy.AWS_CALL >= timing.spill + timing.slack
+    assert timing.spill >= policy.AWS_CALL
+    assert timing.spilling - policy.AWS_CALL >= timing.slack
 
 
 def test_the_longest_call_of_aws_is_what_the_clients_are_set_up_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +85,7 @@ def test_connections_spread_over_every_shard() -> None:
 
 
 def test_a_brake_doubles_up_to_a_quarter_of_an_hour() -> None:
-    assert [policy.brake_for(level) for level in (0, 1, 2, 3, 4, 5, 1000)] == [60, 120, 240, 480, 900, 900, 900]
+    assert [policy.breaker_hold(level) for level in (0, 1, 2, 3, 4, 5, 1000)] == [60, 120, 240, 480, 900, 900, 900]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_many_dead_verdicts_at_once_are_ninjaones_fault(tried: int, dead: int, *
     ],
 )
 def test_the_reason_is_the_honest_one(days: float, *, doubt: bool, reason: Reason) -> None:
-    assert policy.reason_for(doubt=doubt, consented_at=ago(days), now=NOW) is reason
+    assert policy.reason_for(outcome_unknown=doubt, consented_at=ago(days), now=NOW) is reason
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_the_end_of_consent_is_estimated_until_it_was_outlived() -> None:
 
 
 def test_what_a_person_waits_for_ends_before_api_gateway_cuts_it_off() -> None:
-    assert policy.EXCHANGE_TIMEOUT + policy.LOOK_TIMEOUT < 29
+    assert policy.EXCHANGE_TIMEOUT + policy.ORGANIZATIONS_TIMEOUT < 29
     assert Seconds(60) >= policy.CODE_LIFE + policy.EXCHANGE_TIMEOUT
 
 

@@ -4,26 +4,26 @@ import json
 
 import pytest
 
-from broker.adapters.connections import Ref
-from broker.adapters.queues import ORDER_SIZE, Order, Queue, Why, read_completion, read_order
+from broker.adapters.connections import ConnectionRef
+from broker.adapters.queues import BATCH_SIZE, RefreshBatch, Queue, Trigger, read_completion, read_batch
 from broker.config import Config
 from broker.errors import Busy
 from broker.model import ConnectionId, Seconds, SessionId, TenantId
-from local.aws.account import Aws
+from local.aws.account import AwsAccount
 from tests.support.surroundings import Trouble, unreachable
 
 ID = "abcdefghijklmnopqrstuvwx27"
 CONNECTION = f"con_{ID}"
-REF = Ref(TenantId("acme"), ConnectionId(CONNECTION))
-OTHER = Ref(TenantId("globex"), ConnectionId(CONNECTION))
+REF = ConnectionRef(TenantId("acme"), ConnectionId(CONNECTION))
+OTHER = ConnectionRef(TenantId("globex"), ConnectionId(CONNECTION))
 
 
 @pytest.fixture
-def queue(aws: Aws, config: Config) -> Queue:
+def queue(aws: AwsAccount, config: Config) -> Queue:
     return Queue(aws.client("sqs"), config.refresh_queue)
 
 
-def received(aws: Aws, config: Config) -> list[str]:
+def received(aws: AwsAccount, config: Config) -> list[str]:
     answer = aws.client("sqs").receive_message(QueueUrl=config.refresh_queue, MaxNumberOfMessages=10)
     return [message["Body"] for message in answer.get("Messages", [])]
 
@@ -32,21 +32,21 @@ def written(**changes: object) -> str:
     return json.dumps({"why": "due", "min_ttl": 0, "connections": [["acme", CONNECTION]]} | changes)
 
 
-def test_an_order_arrives_as_it_was_given(queue: Queue, aws: Aws, config: Config) -> None:
-    queue.order(Why.URGENT, [REF, OTHER], min_ttl=Seconds(300))
+def test_an_order_arrives_as_it_was_given(queue: Queue, aws: AwsAccount, config: Config) -> None:
+    queue.send_batch(Trigger.URGENT, [REF, OTHER], min_ttl=Seconds(300))
 
-    assert [read_order(body) for body in received(aws, config)] == [Order(Why.URGENT, (REF, OTHER), Seconds(300))]
+    assert [read_batch(body) for body in received(aws, config)] == [RefreshBatch(Trigger.URGENT, (REF, OTHER), Seconds(300))]
 
 
-def test_a_completion_arrives_as_it_was_given(queue: Queue, aws: Aws, config: Config) -> None:
-    queue.complete(SessionId(f"ses_{ID}"))
+def test_a_completion_arrives_as_it_was_given(queue: Queue, aws: AwsAccount, config: Config) -> None:
+    queue.send_completion(SessionId(f"ses_{ID}"))
 
     assert [read_completion(body) for body in received(aws, config)] == [f"ses_{ID}"]
 
 
 def test_waiting_orders_are_counted(queue: Queue) -> None:
     for _ in range(3):
-        queue.order(Why.DUE, [REF])
+        queue.send_batch(Trigger.DUE, [REF])
 
     assert queue.waiting() == 3
 
@@ -57,7 +57,7 @@ def test_a_queue_that_does_not_answer_is_busy(queue: Queue, trouble: Trouble, er
     trouble.never_done("sqs.GetQueueAttributes", error=error)
 
     with pytest.raises(Busy):
-        queue.order(Why.DUE, [REF])
+        queue.send_batch(Trigger.DUE, [REF])
     with pytest.raises(Busy):
         queue.waiting()
 
@@ -84,7 +84,7 @@ def test_a_queue_that_does_not_answer_is_busy(queue: Queue, trouble: Trouble, er
     ],
 )
 def test_what_is_no_order_is_none(body: str) -> None:
-    assert read_order(body) is None
+    assert read_batch(body) is None
 
 
 @pytest.mark.parametrize(
@@ -109,25 +109,25 @@ def test_what_is_no_order_is_none(body: str) -> None:
     ],
 )
 def test_an_entry_that_names_no_connection_is_counted_and_its_neighbours_stay(entry: object) -> None:
-    order = read_order(written(connections=[entry, ["acme", CONNECTION], entry]))
+    order = read_batch(written(connections=[entry, ["acme", CONNECTION], entry]))
 
-    assert order == Order(Why.DUE, (REF,), faults=2)
+    assert order == RefreshBatch(Trigger.DUE, (REF,), faults=2)
 
 
 def test_a_connection_that_is_named_twice_is_refreshed_once() -> None:
-    order = read_order(written(connections=[["acme", CONNECTION], ["globex", CONNECTION], ["acme", CONNECTION]]))
+    order = read_batch(written(connections=[["acme", CONNECTION], ["globex", CONNECTION], ["acme", CONNECTION]]))
 
-    assert order == Order(Why.DUE, (REF, OTHER))
+    assert order == RefreshBatch(Trigger.DUE, (REF, OTHER))
 
 
 def test_an_order_that_is_far_too_long_is_cut_and_the_rest_counted() -> None:
-    order = read_order(written(connections=[["acme", CONNECTION]] * (10 * ORDER_SIZE + 5)))
+    order = read_batch(written(connections=[["acme", CONNECTION]] * (10 * BATCH_SIZE + 5)))
 
-    assert order == Order(Why.DUE, (REF,), faults=5)
+    assert order == RefreshBatch(Trigger.DUE, (REF,), faults=5)
 
 
 def test_an_order_needs_no_lifetime() -> None:
-    assert read_order(json.dumps({"why": "rescue", "connections": []})) == Order(Why.RESCUE, ())
+    assert read_batch(json.dumps({"why": "rescue", "connections": []})) == RefreshBatch(Trigger.RESCUE, ())
 
 
 @pytest.mark.parametrize(

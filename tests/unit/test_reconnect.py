@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from broker.adapters.connections import RECONNECT_STEP, Connections
-from broker.adapters.seal import Seal, connection_spot
+from broker.adapters.seal import Seal, connection_aad
 from broker.edge.wiring import Broker
 from broker.errors import AccountMismatch, Busy, NotActive, SessionSpent, UnknownConnection
-from broker.model import Client, ConnectionId, Hot, Organization, Place, Profile, Purpose, Status, TenantId
+from broker.model import Client, ConnectionId, ConnectionState, Organization, Host, Profile, Purpose, Status, TenantId
 from broker.secret import Secret
 from ninjaone_emulator import NinjaOne, state
 from ninjaone_emulator.seed import CUSTOMER_APPS
@@ -17,27 +17,27 @@ from tests.support.journey import EU, RHONE, Journey, ref
 from tests.support.surroundings import Clock, Lines, Network, Trouble
 from tools.requirements import req
 
-APP = Place("app", "app.ninjarmm.com")
-OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_secret), own=True)
+APP = Host("app", "app.ninjarmm.com")
+OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_secret), customer_app=True)
 
 
 @pytest.fixture
-def old(journey: Journey, clock: Clock) -> tuple[Hot, Profile]:
+def old(journey: Journey, clock: Clock) -> tuple[ConnectionState, Profile]:
     made = journey.connect(label="Head office", metadata={"crm": "42"})
     clock.advance(100)
     return made
 
 
-def again(journey: Journey, old: tuple[Hot, Profile], *, confirm: bool = False, **changes: Any) -> tuple[Hot, Profile]:
+def again(journey: Journey, old: tuple[ConnectionState, Profile], *, confirm: bool = False, **changes: Any) -> tuple[ConnectionState, Profile]:
     return journey.connect(confirm=confirm, connection=old[0].connection, **changes)
 
 
-def both(connections: Connections, hot: Hot) -> tuple[Hot | None, Profile | None]:
-    return connections.hot(ref(hot)), connections.profile(ref(hot))
+def both(connections: Connections, hot: ConnectionState) -> tuple[ConnectionState | None, Profile | None]:
+    return connections.state(ref(hot)), connections.profile(ref(hot))
 
 
 def test_the_same_account_keeps_id_label_metadata_and_birthday(
-    journey: Journey, old: tuple[Hot, Profile], connections: Connections, clock: Clock
+    journey: Journey, old: tuple[ConnectionState, Profile], connections: Connections, clock: Clock
 ) -> None:
     hot, profile = again(journey, old)
 
@@ -49,21 +49,21 @@ def test_the_same_account_keeps_id_label_metadata_and_birthday(
     assert hot.refresh != old[0].refresh
 
 
-def test_what_the_new_session_says_takes_the_place_of_the_old(journey: Journey, old: tuple[Hot, Profile]) -> None:
+def test_what_the_new_session_says_takes_the_place_of_the_old(journey: Journey, old: tuple[ConnectionState, Profile]) -> None:
     _, profile = again(journey, old, label="Branch", metadata={"crm": "43"})
 
     assert (profile.label, profile.metadata) == ("Branch", {"crm": "43"})
 
 
 def test_a_connection_that_needs_its_customer_is_active_again(
-    journey: Journey, old: tuple[Hot, Profile], connections: Connections
+    journey: Journey, old: tuple[ConnectionState, Profile], connections: Connections
 ) -> None:
-    connections.settle(old[0], {"status": "needs_reauth", "reason": "revoked", "ended_at": 7, "strikes": 2}, ())
+    connections.record_failure(old[0], {"status": "needs_reauth", "reason": "revoked", "ended_at": 7, "strikes": 2}, ())
 
     hot, _ = again(journey, old)
 
     assert (hot.status, hot.reason, hot.ended_at, hot.strikes) == (Status.ACTIVE, None, None, 0)
-    assert connections.hot(ref(hot)) == hot
+    assert connections.state(ref(hot)) == hot
 
 
 @req("D05")
@@ -72,11 +72,11 @@ def test_a_connection_that_needs_its_customer_is_active_again(
 )
 def test_another_account_is_refused_and_the_old_tokens_stay(
     journey: Journey,
-    old: tuple[Hot, Profile],
+    old: tuple[ConnectionState, Profile],
     connections: Connections,
     lines: Lines,
     email: str,
-    place: Place,
+    place: Host,
 ) -> None:
     """Organization ids begin at 1 in every account: the names tell them apart."""
     with pytest.raises(AccountMismatch):
@@ -87,16 +87,16 @@ def test_another_account_is_refused_and_the_old_tokens_stay(
 
 
 @req("D05")
-def test_another_account_is_taken_when_that_is_confirmed(journey: Journey, old: tuple[Hot, Profile]) -> None:
+def test_another_account_is_taken_when_that_is_confirmed(journey: Journey, old: tuple[ConnectionState, Profile]) -> None:
     hot, profile = again(journey, old, confirm=True, email="ada@northwind.example", place=APP)
 
-    assert (hot.connection, hot.place) == (old[0].connection, APP)
+    assert (hot.connection, hot.host) == (old[0].connection, APP)
     assert [each.name for each in profile.organizations] == ["Harbor Dental", "Pine Street Legal"]
 
 
 @req("D05")
 def test_an_account_that_shows_no_organization_is_no_match(
-    journey: Journey, old: tuple[Hot, Profile], ninjaone: NinjaOne, connections: Connections
+    journey: Journey, old: tuple[ConnectionState, Profile], ninjaone: NinjaOne, connections: Connections
 ) -> None:
     ninjaone.switches.update({"organizations_need_admin": True})
 
@@ -118,7 +118,7 @@ def test_an_account_that_never_showed_an_organization_is_known_by_its_host(
         again(journey, (hot, old[1]), email="bob@northwind.example", place=APP)
 
 
-def test_one_organization_in_common_is_enough(journey: Journey, old: tuple[Hot, Profile], ninjaone: NinjaOne) -> None:
+def test_one_organization_in_common_is_enough(journey: Journey, old: tuple[ConnectionState, Profile], ninjaone: NinjaOne) -> None:
     kept = (Organization(3, "Kanzlei Voß"), Organization(9, "New"))
     tenant = ninjaone.state.tenants["Nordlicht Systemhaus"]
     named = tuple(state.Organization(each.id, each.name) for each in kept)
@@ -130,11 +130,11 @@ def test_one_organization_in_common_is_enough(journey: Journey, old: tuple[Hot, 
 
 
 def test_an_app_of_the_customers_own_may_take_the_place_of_the_operators(
-    journey: Journey, old: tuple[Hot, Profile]
+    journey: Journey, old: tuple[ConnectionState, Profile]
 ) -> None:
     hot, profile = again(journey, old, own=True, client=OWN)
 
-    assert (hot.own, hot.client_id) == (True, OWN.id)
+    assert (hot.customer_app, hot.client_id) == (True, OWN.id)
     assert profile.client is not None
 
 
@@ -151,7 +151,7 @@ def test_a_connection_that_is_unknown_is_not_made_up(
 
 @req("H02")
 def test_a_connection_of_another_tenant_is_unknown(
-    journey: Journey, old: tuple[Hot, Profile], network: Network
+    journey: Journey, old: tuple[ConnectionState, Profile], network: Network
 ) -> None:
     stranger = Journey(journey.broker, journey.ninjaone, tenant=TenantId("globex"))
     home = stranger.home(connection=old[0].connection)
@@ -162,7 +162,7 @@ def test_a_connection_of_another_tenant_is_unknown(
     assert len(network.requests) == asked
 
 
-def test_a_disconnected_connection_stays_so(journey: Journey, broker: Broker, old: tuple[Hot, Profile]) -> None:
+def test_a_disconnected_connection_stays_so(journey: Journey, broker: Broker, old: tuple[ConnectionState, Profile]) -> None:
     broker.disconnect(ref(old[0]))
 
     with pytest.raises(NotActive):
@@ -170,7 +170,7 @@ def test_a_disconnected_connection_stays_so(journey: Journey, broker: Broker, ol
 
 
 def test_a_connection_that_is_disconnected_meanwhile_stays_so(
-    journey: Journey, broker: Broker, old: tuple[Hot, Profile], trouble: Trouble, connections: Connections
+    journey: Journey, broker: Broker, old: tuple[ConnectionState, Profile], trouble: Trouble, connections: Connections
 ) -> None:
     home = journey.home(connection=old[0].connection)
     trouble.first("dynamodb.TransactWriteItems", lambda: broker.disconnect(ref(old[0])))
@@ -178,13 +178,13 @@ def test_a_connection_that_is_disconnected_meanwhile_stays_so(
     with pytest.raises(Busy):
         journey.complete(home)
 
-    found = connections.hot(ref(old[0]))
+    found = connections.state(ref(old[0]))
     assert found is not None
     assert (found.status, found.refresh) == (Status.DISCONNECTED, None)
 
 
 def test_of_two_reconnects_at_once_one_is_kept(
-    journey: Journey, old: tuple[Hot, Profile], trouble: Trouble, connections: Connections, clock: Clock
+    journey: Journey, old: tuple[ConnectionState, Profile], trouble: Trouble, connections: Connections, clock: Clock
 ) -> None:
     first = journey.home(connection=old[0].connection)
     clock.advance(1)
@@ -201,10 +201,10 @@ def test_of_two_reconnects_at_once_one_is_kept(
 
 
 def test_a_refresh_that_is_saved_meanwhile_does_not_stand_in_the_way(
-    journey: Journey, old: tuple[Hot, Profile], trouble: Trouble, connections: Connections
+    journey: Journey, old: tuple[ConnectionState, Profile], trouble: Trouble, connections: Connections
 ) -> None:
     def refreshed() -> None:
-        leased = connections.hot(ref(old[0]))
+        leased = connections.state(ref(old[0]))
         assert leased is not None
         connections.save(leased, {"version": leased.version + 1, "access": b"a", "refresh": b"r"}, ())
 
@@ -213,17 +213,17 @@ def test_a_refresh_that_is_saved_meanwhile_does_not_stand_in_the_way(
 
     hot, _ = journey.complete(home)
 
-    assert connections.hot(ref(hot)) == hot
+    assert connections.state(ref(hot)) == hot
     assert hot.version == old[0].version + RECONNECT_STEP
 
 
 @req("I03")
 def test_the_tokens_that_are_held_afterwards_are_the_new_ones(
-    journey: Journey, old: tuple[Hot, Profile], ninjaone: NinjaOne, seal: Seal
+    journey: Journey, old: tuple[ConnectionState, Profile], ninjaone: NinjaOne, seal: Seal
 ) -> None:
     hot, _ = again(journey, old)
 
     assert hot.refresh is not None
-    token = seal.open(hot.refresh, Purpose.REFRESH, connection_spot(hot.tenant, hot.connection, hot.version))
+    token = seal.open(hot.refresh, Purpose.REFRESH, connection_aad(hot.tenant, hot.connection, hot.version))
     newest = ninjaone.oracle.grants()[-1]
     assert ninjaone.oracle.live_refresh_token(newest.id) == token.reveal()

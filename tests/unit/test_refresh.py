@@ -9,40 +9,40 @@ import httpx
 import pytest
 
 from broker.adapters import rows
-from broker.adapters.connections import Connections, Ref
-from broker.adapters.queues import Order, Why
+from broker.adapters.connections import Connections, ConnectionRef
+from broker.adapters.queues import RefreshBatch, Trigger
 from broker.adapters.workers import Threads
 from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.errors import Busy
-from broker.model import Binding, Client, ConnectionId, Hot, Instant, Place, Status, TenantId
+from broker.model import Binding, Client, ConnectionId, ConnectionState, Instant, Host, Status, TenantId
 from broker.secret import Secret
-from local.aws.account import Aws
+from local.aws.account import AwsAccount
 from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS
 from tests.support.journey import TENANT, Journey, ref
 from tests.support.refreshing import Refreshing
 from tests.support.surroundings import START, Clock, Lines, Network, Trouble, unreachable
 from tools.requirements import req
 
-OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_secret), own=True)
+OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_secret), customer_app=True)
 NEW_SECRET = "a new secret"
 
 
 @pytest.fixture
-def hot(journey: Journey, network: Network) -> Hot:
+def hot(journey: Journey, network: Network) -> ConnectionState:
     made, _ = journey.connect()
     network.requests.clear()
     return made
 
 
 @pytest.fixture
-def neighbour(journey: Journey, network: Network) -> Hot:
+def neighbour(journey: Journey, network: Network) -> ConnectionState:
     made, _ = journey.connect()
     network.requests.clear()
     return made
 
 
-def is_free(row: Hot) -> bool:
+def is_free(row: ConnectionState) -> bool:
     return row.lease_until is None and row.attempt is None
 
 
@@ -51,7 +51,7 @@ def is_free(row: Hot) -> bool:
 
 @req("I03")
 def test_a_due_connection_gets_new_tokens_and_the_old_are_replaced(
-    refreshing: Refreshing, hot: Hot, network: Network
+    refreshing: Refreshing, hot: ConnectionState, network: Network
 ) -> None:
     before = refreshing.held(hot)
 
@@ -62,7 +62,7 @@ def test_a_due_connection_gets_new_tokens_and_the_old_are_replaced(
     assert refreshing.is_live(hot)
     assert (row.version, row.fence, row.status) == (2, 1, Status.ACTIVE)
     assert is_free(row)
-    assert (row.sent_at, row.expires_at) == (now, now + 3600)
+    assert (row.sent_at, row.token_expires_at) == (now, now + 3600)
     assert row.refresh_at is not None
     assert now + 1800 <= row.refresh_at <= now + 2160
     assert row.access != hot.access
@@ -73,7 +73,7 @@ def test_a_due_connection_gets_new_tokens_and_the_old_are_replaced(
 def test_the_token_is_presented_at_its_own_host_with_its_own_app_and_no_scope(
     journey: Journey, refreshing: Refreshing, network: Network
 ) -> None:
-    us2, _ = journey.connect(place=Place("us2", "us2.ninjarmm.com"), email="ada@cascade.example")
+    us2, _ = journey.connect(place=Host("us2", "us2.ninjarmm.com"), email="ada@cascade.example")
     network.requests.clear()
     presented = refreshing.held(us2)
 
@@ -93,7 +93,7 @@ def test_the_token_is_presented_at_its_own_host_with_its_own_app_and_no_scope(
 
 @req("I03")
 @pytest.mark.parametrize("rotation", ["static_omit_field", "static_same_token"])
-def test_without_a_new_refresh_token_the_old_one_stays(refreshing: Refreshing, hot: Hot, rotation: str) -> None:
+def test_without_a_new_refresh_token_the_old_one_stays(refreshing: Refreshing, hot: ConnectionState, rotation: str) -> None:
     refreshing.ninjaone.switches.update({"rotation": rotation})
     before = refreshing.held(hot)
 
@@ -105,7 +105,7 @@ def test_without_a_new_refresh_token_the_old_one_stays(refreshing: Refreshing, h
     assert refreshing.is_live(hot)
 
 
-def test_a_chain_of_refreshes_presents_each_token_once(refreshing: Refreshing, hot: Hot) -> None:
+def test_a_chain_of_refreshes_presents_each_token_once(refreshing: Refreshing, hot: ConnectionState) -> None:
     for _ in range(5):
         refreshing.when_due(hot)
 
@@ -130,10 +130,10 @@ def test_the_customers_own_app_refreshes_with_its_own_secret(
 
 
 def test_what_came_due_together_comes_due_together_again(
-    refreshing: Refreshing, hot: Hot, neighbour: Hot, connections: Connections
+    refreshing: Refreshing, hot: ConnectionState, neighbour: ConnectionState, connections: Connections
 ) -> None:
     for each in (hot, neighbour):
-        connections.settle(each, {"refresh_at": START + 2000}, ())
+        connections.record_failure(each, {"refresh_at": START + 2000}, ())
 
     refreshing.when_due(hot, neighbour)
 
@@ -155,7 +155,7 @@ def test_many_connections_are_refreshed_side_by_side_each_once(
 
 
 def test_a_worker_who_finds_nothing_left_goes_home(
-    refreshing: Refreshing, hot: Hot, monkeypatch: pytest.MonkeyPatch, network: Network
+    refreshing: Refreshing, hot: ConnectionState, monkeypatch: pytest.MonkeyPatch, network: Network
 ) -> None:
     """Between looking and taking, another worker took the last connection."""
 
@@ -171,7 +171,7 @@ def test_a_worker_who_finds_nothing_left_goes_home(
     assert network.requests == []
 
 
-def test_figures_tell_every_attempt(refreshing: Refreshing, hot: Hot, neighbour: Hot) -> None:
+def test_figures_tell_every_attempt(refreshing: Refreshing, hot: ConnectionState, neighbour: ConnectionState) -> None:
     refreshing.when_due(hot, neighbour)
 
     figures = refreshing.figures()
@@ -179,7 +179,7 @@ def test_figures_tell_every_attempt(refreshing: Refreshing, hot: Hot, neighbour:
     assert [line["version"] for line in refreshing.lines.named("refresh.done")] == [2, 2]
 
 
-def test_one_line_of_an_order_names_all_that_it_renewed(refreshing: Refreshing, hot: Hot, neighbour: Hot) -> None:
+def test_one_line_of_an_order_names_all_that_it_renewed(refreshing: Refreshing, hot: ConnectionState, neighbour: ConnectionState) -> None:
     refreshing.when_due(hot, neighbour)
 
     (line,) = refreshing.lines.named("order.worked")
@@ -187,7 +187,7 @@ def test_one_line_of_an_order_names_all_that_it_renewed(refreshing: Refreshing, 
     assert line["renewed"].split() == [hot.connection, neighbour.connection]
 
 
-def test_an_order_that_renewed_nothing_says_nothing_of_it(refreshing: Refreshing, hot: Hot) -> None:
+def test_an_order_that_renewed_nothing_says_nothing_of_it(refreshing: Refreshing, hot: ConnectionState) -> None:
     refreshing.order(hot)
 
     assert refreshing.lines.named("order.worked") == []
@@ -197,7 +197,7 @@ def test_an_order_that_renewed_nothing_says_nothing_of_it(refreshing: Refreshing
 
 
 def test_the_row_decides_whether_it_is_due_never_the_order(
-    refreshing: Refreshing, hot: Hot, network: Network, clock: Clock
+    refreshing: Refreshing, hot: ConnectionState, network: Network, clock: Clock
 ) -> None:
     clock.advance(1700)
 
@@ -207,7 +207,7 @@ def test_the_row_decides_whether_it_is_due_never_the_order(
     assert refreshing.row(hot) == hot
 
 
-def test_a_connection_may_be_refreshed_a_minute_before_its_time(refreshing: Refreshing, hot: Hot, clock: Clock) -> None:
+def test_a_connection_may_be_refreshed_a_minute_before_its_time(refreshing: Refreshing, hot: ConnectionState, clock: Clock) -> None:
     assert hot.refresh_at is not None
     clock.advance(hot.refresh_at - START - 61)
     refreshing.order(hot)
@@ -218,43 +218,43 @@ def test_a_connection_may_be_refreshed_a_minute_before_its_time(refreshing: Refr
     assert refreshing.row(hot).version == 2
 
 
-def test_an_order_for_what_was_just_refreshed_does_nothing(refreshing: Refreshing, hot: Hot, network: Network) -> None:
+def test_an_order_for_what_was_just_refreshed_does_nothing(refreshing: Refreshing, hot: ConnectionState, network: Network) -> None:
     refreshing.when_due(hot)
     refreshing.order(hot)
-    refreshing.order(hot, why=Why.URGENT, min_ttl=3600)
+    refreshing.order(hot, why=Trigger.URGENT, min_ttl=3600)
 
     assert len(network.requests) == 1
 
 
 def test_a_caller_who_needs_a_longer_token_gets_one_ahead_of_time(
-    refreshing: Refreshing, hot: Hot, clock: Clock
+    refreshing: Refreshing, hot: ConnectionState, clock: Clock
 ) -> None:
     clock.advance(700)
 
-    refreshing.order(hot, why=Why.URGENT, min_ttl=3000)
+    refreshing.order(hot, why=Trigger.URGENT, min_ttl=3000)
 
     assert refreshing.row(hot).version == 2
 
 
 def test_a_caller_whose_token_lasts_long_enough_gets_none(
-    refreshing: Refreshing, hot: Hot, clock: Clock, network: Network
+    refreshing: Refreshing, hot: ConnectionState, clock: Clock, network: Network
 ) -> None:
     clock.advance(600)
 
-    refreshing.order(hot, why=Why.URGENT, min_ttl=3000)
+    refreshing.order(hot, why=Trigger.URGENT, min_ttl=3000)
 
     assert network.requests == []
 
 
 def test_callers_may_ask_as_often_as_they_like_and_ninjaone_is_asked_once_a_minute(
-    refreshing: Refreshing, hot: Hot, clock: Clock, network: Network
+    refreshing: Refreshing, hot: ConnectionState, clock: Clock, network: Network
 ) -> None:
     refreshing.ninjaone.switches.update({"access_token_seconds": 60})
     refreshing.when_due(hot)
 
     for _ in range(60):
         clock.advance(1)
-        refreshing.order(hot, why=Why.URGENT, min_ttl=300)
+        refreshing.order(hot, why=Trigger.URGENT, min_ttl=300)
 
     assert len(network.requests) == 2
 
@@ -265,16 +265,16 @@ def test_what_waits_for_approval_is_not_refreshed(
 ) -> None:
     home = journey.home(binding=binding, challenge="")
     refreshing.broker.complete.unattended(home.session)
-    pending = Ref(TENANT, lines.named("connection.made")[0]["connection"])
+    pending = ConnectionRef(TENANT, lines.named("connection.made")[0]["connection"])
     network.requests.clear()
 
-    refreshing.broker.refresh(Order(Why.URGENT, (pending,)), refreshing.clock.left(180))
+    refreshing.broker.refresh(RefreshBatch(Trigger.URGENT, (pending,)), refreshing.clock.left(180))
 
     assert network.requests == []
 
 
 @req("I06")
-def test_what_was_disconnected_is_not_refreshed(refreshing: Refreshing, hot: Hot, network: Network) -> None:
+def test_what_was_disconnected_is_not_refreshed(refreshing: Refreshing, hot: ConnectionState, network: Network) -> None:
     refreshing.wait_for(hot)
     refreshing.broker.disconnect(ref(hot))
     network.requests.clear()
@@ -284,21 +284,21 @@ def test_what_was_disconnected_is_not_refreshed(refreshing: Refreshing, hot: Hot
     assert network.requests == []
 
 
-def test_unknown_and_foreign_ids_are_said_and_do_no_harm(refreshing: Refreshing, hot: Hot, network: Network) -> None:
+def test_unknown_and_foreign_ids_are_said_and_do_no_harm(refreshing: Refreshing, hot: ConnectionState, network: Network) -> None:
     refreshing.wait_for(hot)
-    strange = (Ref(TenantId("globex"), hot.connection), Ref(TENANT, ConnectionId("con_" + "a" * 26)))
+    strange = (ConnectionRef(TenantId("globex"), hot.connection), ConnectionRef(TENANT, ConnectionId("con_" + "a" * 26)))
 
-    refreshing.broker.refresh(Order(Why.DUE, (strange[0], ref(hot), strange[1])), refreshing.clock.left(180))
+    refreshing.broker.refresh(RefreshBatch(Trigger.DUE, (strange[0], ref(hot), strange[1])), refreshing.clock.left(180))
 
     assert refreshing.row(hot).version == 2
     assert len(network.requests) == 1
     assert [line["missing"] for line in refreshing.lines.named("order.unknown")] == [2]
 
 
-def test_malformed_ids_are_counted(refreshing: Refreshing, hot: Hot) -> None:
+def test_malformed_ids_are_counted(refreshing: Refreshing, hot: ConnectionState) -> None:
     refreshing.wait_for(hot)
 
-    refreshing.broker.refresh(Order(Why.DUE, (ref(hot),), faults=3), refreshing.clock.left(180))
+    refreshing.broker.refresh(RefreshBatch(Trigger.DUE, (ref(hot),), faults=3), refreshing.clock.left(180))
 
     assert [line["faults"] for line in refreshing.lines.named("order.faulty")] == [3]
     assert refreshing.row(hot).version == 2
@@ -309,11 +309,11 @@ def test_malformed_ids_are_counted(refreshing: Refreshing, hot: Hot) -> None:
     [{"status": {"S": "frozen"}}, {"status": None}, {"reason": {"S": "a new reason"}}, {"version": {"N": "1.5"}}],
 )
 def test_a_row_that_this_release_can_not_read_does_no_harm_to_its_neighbours(
-    refreshing: Refreshing, hot: Hot, neighbour: Hot, aws: Aws, config: Config, change: dict[str, Any]
+    refreshing: Refreshing, hot: ConnectionState, neighbour: ConnectionState, aws: AwsAccount, config: Config, change: dict[str, Any]
 ) -> None:
     refreshing.wait_for(hot)
     refreshing.wait_for(neighbour)
-    item = {**rows.hot_item(hot), **change}
+    item = {**rows.connection_state_item(hot), **change}
     item = {name: cell for name, cell in item.items() if cell is not None}
     aws.client("dynamodb").put_item(TableName=config.connections_table, Item=item)
 
@@ -325,9 +325,9 @@ def test_a_row_that_this_release_can_not_read_does_no_harm_to_its_neighbours(
     assert [line["missing"] for line in refreshing.lines.named("order.unknown")] == [1]
 
 
-def test_a_row_of_an_older_release_is_refreshed(refreshing: Refreshing, hot: Hot, aws: Aws, config: Config) -> None:
+def test_a_row_of_an_older_release_is_refreshed(refreshing: Refreshing, hot: ConnectionState, aws: AwsAccount, config: Config) -> None:
     refreshing.wait_for(hot)
-    item = {name: cell for name, cell in rows.hot_item(hot).items() if name not in {"schema", "fence", "sent_at"}}
+    item = {name: cell for name, cell in rows.connection_state_item(hot).items() if name not in {"schema", "fence", "sent_at"}}
     aws.client("dynamodb").put_item(TableName=config.connections_table, Item=item | {"fence": {"N": "0"}})
 
     refreshing.order(hot)
@@ -336,7 +336,7 @@ def test_a_row_of_an_older_release_is_refreshed(refreshing: Refreshing, hot: Hot
 
 
 def test_an_order_of_more_than_one_read_is_worked_whole(
-    refreshing: Refreshing, hot: Hot, monkeypatch: pytest.MonkeyPatch, neighbour: Hot
+    refreshing: Refreshing, hot: ConnectionState, monkeypatch: pytest.MonkeyPatch, neighbour: ConnectionState
 ) -> None:
     monkeypatch.setattr("broker.adapters.connections.BATCH", 1)
 
@@ -348,14 +348,14 @@ def test_an_order_of_more_than_one_read_is_worked_whole(
 # The epoch ------------------------------------------------------------------------------------------------------------
 
 
-def activate(aws: Aws, config: Config, **value: object) -> None:
+def activate(aws: AwsAccount, config: Config, **value: object) -> None:
     text = json.dumps({"epoch": 1, "table": config.connections_table} | value)
     aws.client("ssm").put_parameter(Name=config.epoch_parameter, Value=text, Type="String", Overwrite=True)
 
 
 @req("J08")
 def test_a_restored_table_presents_nothing(
-    refreshing: Refreshing, hot: Hot, aws: Aws, config: Config, network: Network
+    refreshing: Refreshing, hot: ConnectionState, aws: AwsAccount, config: Config, network: Network
 ) -> None:
     activate(aws, config, table="another")
 
@@ -369,7 +369,7 @@ def test_a_restored_table_presents_nothing(
 
 @req("J08")
 def test_a_row_of_another_epoch_is_not_presented(
-    refreshing: Refreshing, hot: Hot, aws: Aws, config: Config, network: Network
+    refreshing: Refreshing, hot: ConnectionState, aws: AwsAccount, config: Config, network: Network
 ) -> None:
     activate(aws, config, epoch=2)
 
@@ -384,7 +384,7 @@ def test_a_row_of_another_epoch_is_not_presented(
 
 @pytest.mark.parametrize("call", ["ssm.GetParameter", "dynamodb.BatchGetItem", "kms.GenerateDataKey"])
 def test_an_order_that_can_not_be_begun_touches_nothing_and_comes_again(
-    refreshing: Refreshing, hot: Hot, trouble: Trouble, network: Network, call: str
+    refreshing: Refreshing, hot: ConnectionState, trouble: Trouble, network: Network, call: str
 ) -> None:
     refreshing.wait_for(hot)
     trouble.never_done(call, error=unreachable())
@@ -401,7 +401,7 @@ def test_an_order_that_can_not_be_begun_touches_nothing_and_comes_again(
 
 @pytest.mark.parametrize("call", ["kms.Decrypt", "secretsmanager.GetSecretValue", "dynamodb.GetItem"])
 def test_a_connection_that_lacks_something_now_is_put_off_untouched(
-    refreshing: Refreshing, hot: Hot, trouble: Trouble, network: Network, call: str
+    refreshing: Refreshing, hot: ConnectionState, trouble: Trouble, network: Network, call: str
 ) -> None:
     refreshing.wait_for(hot)
     trouble.never_done(call, times=1 if call.startswith("secrets") else 2, error=unreachable())
@@ -419,9 +419,9 @@ def test_a_connection_that_lacks_something_now_is_put_off_untouched(
 @req("J03")
 @pytest.mark.parametrize("refresh", [b"", b"torn", "access"])
 def test_a_blob_that_does_not_open_is_an_alarm_and_changes_nothing(
-    refreshing: Refreshing, hot: Hot, neighbour: Hot, connections: Connections, network: Network, refresh: bytes | str
+    refreshing: Refreshing, hot: ConnectionState, neighbour: ConnectionState, connections: Connections, network: Network, refresh: bytes | str
 ) -> None:
-    connections.settle(hot, {"refresh": hot.access if isinstance(refresh, str) else refresh or b"\1"}, ())
+    connections.record_failure(hot, {"refresh": hot.access if isinstance(refresh, str) else refresh or b"\1"}, ())
     torn = refreshing.row(hot)
 
     refreshing.when_due(hot, neighbour)
@@ -436,7 +436,7 @@ def test_a_blob_that_does_not_open_is_an_alarm_and_changes_nothing(
 
 @pytest.mark.parametrize("lost", ["secret", "profile"])
 def test_an_own_app_without_its_sealed_secret_is_an_alarm(
-    journey: Journey, refreshing: Refreshing, aws: Aws, config: Config, lost: str, connections: Connections
+    journey: Journey, refreshing: Refreshing, aws: AwsAccount, config: Config, lost: str, connections: Connections
 ) -> None:
     hot, _ = journey.connect(own=True, client=OWN)
     if lost == "secret":
@@ -452,7 +452,7 @@ def test_an_own_app_without_its_sealed_secret_is_an_alarm(
 
 
 def test_an_app_without_a_stored_secret_is_put_off(
-    refreshing: Refreshing, hot: Hot, aws: Aws, config: Config, network: Network
+    refreshing: Refreshing, hot: ConnectionState, aws: AwsAccount, config: Config, network: Network
 ) -> None:
     aws.put_secret(config.client_secrets, "{}")
     refreshing.wait_for(hot)
@@ -466,18 +466,18 @@ def test_an_app_without_a_stored_secret_is_put_off(
 # The lease ------------------------------------------------------------------------------------------------------------
 
 
-def lease_of_another(connections: Connections, hot: Hot, *, now: float, until: float) -> Hot:
-    seen = connections.hot(ref(hot))
+def lease_of_another(connections: Connections, hot: ConnectionState, *, now: float, until: float) -> ConnectionState:
+    seen = connections.state(ref(hot))
     assert seen is not None
     taken = connections.lease(
         seen, attempt="another", now=Instant(int(now)), until=Instant(int(until)), ended=Instant(int(now) - 10)
     )
-    assert isinstance(taken, Hot)
+    assert isinstance(taken, ConnectionState)
     return taken
 
 
-def test_a_lease_is_taken_before_ninjaone_is_asked(refreshing: Refreshing, hot: Hot, network: Network) -> None:
-    seen = list[Hot]()
+def test_a_lease_is_taken_before_ninjaone_is_asked(refreshing: Refreshing, hot: ConnectionState, network: Network) -> None:
+    seen = list[ConnectionState]()
     network.meanwhile.append(lambda: seen.append(refreshing.row(hot)))
 
     refreshing.when_due(hot)
@@ -489,23 +489,23 @@ def test_a_lease_is_taken_before_ninjaone_is_asked(refreshing: Refreshing, hot: 
 
 
 def test_whatever_asks_for_it_a_refresh_that_failed_just_now_is_not_tried_again(
-    refreshing: Refreshing, hot: Hot, network: Network
+    refreshing: Refreshing, hot: ConnectionState, network: Network
 ) -> None:
     network.fail(httpx.ConnectError)
     refreshing.when_due(hot)
     refreshing.clock.advance(50)
 
     refreshing.order(hot)
-    refreshing.order(hot, why=Why.URGENT, min_ttl=3600)
+    refreshing.order(hot, why=Trigger.URGENT, min_ttl=3600)
     assert len(network.requests) == 1
 
     refreshing.clock.advance(10)
-    refreshing.order(hot, why=Why.URGENT, min_ttl=3600)
+    refreshing.order(hot, why=Trigger.URGENT, min_ttl=3600)
     assert len(network.requests) == 2
 
 
 def test_a_row_under_a_lease_is_left_alone_until_its_holder_is_surely_dead(
-    refreshing: Refreshing, hot: Hot, connections: Connections, network: Network, clock: Clock
+    refreshing: Refreshing, hot: ConnectionState, connections: Connections, network: Network, clock: Clock
 ) -> None:
     refreshing.wait_for(hot)
     lease_of_another(connections, hot, now=clock.now(), until=clock.now() + 250)
@@ -521,7 +521,7 @@ def test_a_row_under_a_lease_is_left_alone_until_its_holder_is_surely_dead(
 
 
 def test_of_two_who_want_the_lease_at_once_one_asks_ninjaone(
-    refreshing: Refreshing, hot: Hot, connections: Connections, network: Network, clock: Clock, trouble: Trouble
+    refreshing: Refreshing, hot: ConnectionState, connections: Connections, network: Network, clock: Clock, trouble: Trouble
 ) -> None:
     refreshing.wait_for(hot)
     trouble.first(
@@ -535,7 +535,7 @@ def test_of_two_who_want_the_lease_at_once_one_asks_ninjaone(
 
 
 def test_a_lease_on_a_row_that_is_gone_asks_nothing(
-    refreshing: Refreshing, hot: Hot, aws: Aws, config: Config, network: Network, trouble: Trouble
+    refreshing: Refreshing, hot: ConnectionState, aws: AwsAccount, config: Config, network: Network, trouble: Trouble
 ) -> None:
     refreshing.wait_for(hot)
     key = rows.key(hot.tenant, hot.connection)
@@ -549,7 +549,7 @@ def test_a_lease_on_a_row_that_is_gone_asks_nothing(
 
 @pytest.mark.parametrize("times", [1, 2])
 def test_a_lease_whose_acknowledgement_was_lost_is_known_as_ones_own(
-    refreshing: Refreshing, hot: Hot, trouble: Trouble, network: Network, times: int
+    refreshing: Refreshing, hot: ConnectionState, trouble: Trouble, network: Network, times: int
 ) -> None:
     refreshing.wait_for(hot)
     trouble.reply_lost("dynamodb.UpdateItem", times=times)
@@ -562,7 +562,7 @@ def test_a_lease_whose_acknowledgement_was_lost_is_known_as_ones_own(
 
 
 def test_a_lease_that_can_not_be_had_puts_off(
-    refreshing: Refreshing, hot: Hot, trouble: Trouble, network: Network, clock: Clock
+    refreshing: Refreshing, hot: ConnectionState, trouble: Trouble, network: Network, clock: Clock
 ) -> None:
     refreshing.wait_for(hot)
     trouble.never_done("dynamodb.UpdateItem", times=3)
@@ -579,7 +579,7 @@ def test_a_lease_that_can_not_be_had_puts_off(
 
 @pytest.mark.parametrize(("seconds", "refreshed"), [(143, False), (144, True)])
 def test_a_refresh_is_begun_only_with_time_for_all_of_it(
-    refreshing: Refreshing, hot: Hot, network: Network, seconds: float, *, refreshed: bool
+    refreshing: Refreshing, hot: ConnectionState, network: Network, seconds: float, *, refreshed: bool
 ) -> None:
     refreshing.when_due(hot, seconds=seconds)
 
@@ -589,7 +589,7 @@ def test_a_refresh_is_begun_only_with_time_for_all_of_it(
 
 
 def test_a_lease_that_took_too_long_to_get_is_given_back_unused(
-    refreshing: Refreshing, hot: Hot, network: Network, clock: Clock, trouble: Trouble
+    refreshing: Refreshing, hot: ConnectionState, network: Network, clock: Clock, trouble: Trouble
 ) -> None:
     refreshing.wait_for(hot)
     trouble.first("dynamodb.UpdateItem", lambda: clock.advance(20))
@@ -607,7 +607,7 @@ def test_a_lease_that_took_too_long_to_get_is_given_back_unused(
 # The client secret ----------------------------------------------------------------------------------------------------
 
 
-def rotate(refreshing: Refreshing, aws: Aws, config: Config, *, stored: bool = True) -> None:
+def rotate(refreshing: Refreshing, aws: AwsAccount, config: Config, *, stored: bool = True) -> None:
     """Let the operator make a new client secret at NinjaOne, and store it or not."""
     app = OPERATOR_APPS["eu"].client_id
     refreshing.ninjaone.app(app).secret = NEW_SECRET
@@ -617,7 +617,7 @@ def rotate(refreshing: Refreshing, aws: Aws, config: Config, *, stored: bool = T
 
 @req("K03", "K04")
 def test_a_secret_that_was_rotated_in_flight_is_read_anew_and_tried_once_more(
-    refreshing: Refreshing, hot: Hot, aws: Aws, config: Config, network: Network
+    refreshing: Refreshing, hot: ConnectionState, aws: AwsAccount, config: Config, network: Network
 ) -> None:
     refreshing.wait_for(hot)
     network.meanwhile.append(lambda: rotate(refreshing, aws, config))
@@ -638,8 +638,8 @@ def test_a_secret_that_was_rotated_in_flight_is_read_anew_and_tried_once_more(
 @pytest.mark.parametrize("why_not", ["not stored", "not readable", "no time"])
 def test_a_secret_that_stays_wrong_is_not_tried_again_and_never_strikes(
     refreshing: Refreshing,
-    hot: Hot,
-    aws: Aws,
+    hot: ConnectionState,
+    aws: AwsAccount,
     config: Config,
     network: Network,
     trouble: Trouble,

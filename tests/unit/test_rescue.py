@@ -6,45 +6,45 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from broker.adapters.connections import Ref
-from broker.adapters.rescue import Rescue, Rescued
+from broker.adapters.connections import ConnectionRef
+from broker.adapters.rescue import RescueStore, SealedTokens
 from broker.config import Config
 from broker.errors import Busy, SealBroken
 from broker.model import ConnectionId, Instant, TenantId
-from local.aws.account import Aws
+from local.aws.account import AwsAccount
 from tests.support.surroundings import Trouble, unreachable
 
 ID = "abcdefghijklmnopqrstuvwx27"
-REF = Ref(TenantId("acme"), ConnectionId(f"con_{ID}"))
-OTHER = Ref(TenantId("a.b-c_"), ConnectionId(f"con_{ID}"))
-TOKENS = Rescued(b"\0sealed\xff", b"\1other", Instant(1_800_003_600), frozenset({"monitoring"}), Instant(1_800_000_000))
+REF = ConnectionRef(TenantId("acme"), ConnectionId(f"con_{ID}"))
+OTHER = ConnectionRef(TenantId("a.b-c_"), ConnectionId(f"con_{ID}"))
+TOKENS = SealedTokens(b"\0sealed\xff", b"\1other", Instant(1_800_003_600), frozenset({"monitoring"}), Instant(1_800_000_000))
 
 
 @pytest.fixture
-def rescue(aws: Aws, config: Config) -> Rescue:
-    return Rescue(aws.client("s3"), config.rescue_bucket)
+def rescue(aws: AwsAccount, config: Config) -> RescueStore:
+    return RescueStore(aws.client("s3"), config.rescue_bucket)
 
 
 @pytest.fixture
-def put(aws: Aws, config: Config) -> Callable[[str, bytes], Any]:
+def put(aws: AwsAccount, config: Config) -> Callable[[str, bytes], Any]:
     """Put any object into the bucket."""
     return lambda name, body: aws.client("s3").put_object(Bucket=config.rescue_bucket, Key=name, Body=body)
 
 
-def test_rescued_tokens_are_found_as_they_were_kept(rescue: Rescue) -> None:
+def test_rescued_tokens_are_found_as_they_were_kept(rescue: RescueStore) -> None:
     rescue.put(REF, 7, TOKENS)
 
     assert rescue.get(REF, 7) == TOKENS
 
 
-def test_another_version_tenant_or_connection_finds_nothing(rescue: Rescue) -> None:
+def test_another_version_tenant_or_connection_finds_nothing(rescue: RescueStore) -> None:
     rescue.put(REF, 7, TOKENS)
 
     assert rescue.get(REF, 8) is None
     assert rescue.get(OTHER, 7) is None
 
 
-def test_adopted_tokens_are_dropped(rescue: Rescue) -> None:
+def test_adopted_tokens_are_dropped(rescue: RescueStore) -> None:
     rescue.put(REF, 7, TOKENS)
 
     rescue.delete(REF, 7)
@@ -52,7 +52,7 @@ def test_adopted_tokens_are_dropped(rescue: Rescue) -> None:
     assert rescue.get(REF, 7) is None
 
 
-def test_what_is_older_than_the_row_is_dropped_and_the_rest_stays(rescue: Rescue) -> None:
+def test_what_is_older_than_the_row_is_dropped_and_the_rest_stays(rescue: RescueStore) -> None:
     for version in (5, 9, 10, 11):
         rescue.put(REF, version, TOKENS)
     rescue.put(OTHER, 5, TOKENS)
@@ -62,7 +62,7 @@ def test_what_is_older_than_the_row_is_dropped_and_the_rest_stays(rescue: Rescue
     assert sorted(rescue.waiting(10), key=repr) == sorted([(REF, 10), (REF, 11), (OTHER, 5)], key=repr)
 
 
-def test_only_so_much_of_what_waits_is_listed(rescue: Rescue) -> None:
+def test_only_so_much_of_what_waits_is_listed(rescue: RescueStore) -> None:
     for version in range(5):
         rescue.put(REF, version, TOKENS)
 
@@ -73,7 +73,7 @@ def test_only_so_much_of_what_waits_is_listed(rescue: Rescue) -> None:
     "name", ["rescue/x", "rescue/acme/con_x/1", "rescue/a b/con_x/1", "rescue/acme/", "rescue/a/b/c/d"]
 )
 def test_an_object_that_names_no_connection_is_passed_over(
-    rescue: Rescue, put: Callable[[str, bytes], Any], name: str
+    rescue: RescueStore, put: Callable[[str, bytes], Any], name: str
 ) -> None:
     put(name, b"{}")
     put(f"rescue/acme/con_{ID}/x", b"{}")
@@ -97,7 +97,7 @@ def test_an_object_that_names_no_connection_is_passed_over(
     ],
 )
 def test_an_object_that_nobody_of_ours_wrote_is_broken(
-    rescue: Rescue, put: Callable[[str, bytes], Any], body: bytes
+    rescue: RescueStore, put: Callable[[str, bytes], Any], body: bytes
 ) -> None:
     put(f"rescue/acme/con_{ID}/7", body)
 
@@ -107,7 +107,7 @@ def test_an_object_that_nobody_of_ours_wrote_is_broken(
 
 @pytest.mark.parametrize("error", [None, unreachable()], ids=["throttled", "down"])
 def test_a_store_that_does_not_answer_is_not_an_empty_one(
-    rescue: Rescue, trouble: Trouble, error: Exception | None
+    rescue: RescueStore, trouble: Trouble, error: Exception | None
 ) -> None:
     for call in ("s3.GetObject", "s3.PutObject", "s3.ListObjectsV2"):
         trouble.never_done(call, error=error)
@@ -120,7 +120,7 @@ def test_a_store_that_does_not_answer_is_not_an_empty_one(
         list(rescue.waiting(10))
 
 
-def test_a_missing_right_to_see_that_nothing_is_there_is_no_emptiness(rescue: Rescue, trouble: Trouble) -> None:
+def test_a_missing_right_to_see_that_nothing_is_there_is_no_emptiness(rescue: RescueStore, trouble: Trouble) -> None:
     """Without s3:ListBucket, S3 answers 403 where nothing is."""
     denied = ClientError({"Error": {"Code": "AccessDenied", "Message": ""}}, "GetObject")
     trouble.never_done("s3.GetObject", error=denied)
@@ -129,7 +129,7 @@ def test_a_missing_right_to_see_that_nothing_is_there_is_no_emptiness(rescue: Re
         rescue.get(REF, 7)
 
 
-def test_a_leftover_does_no_harm(rescue: Rescue, trouble: Trouble) -> None:
+def test_a_leftover_does_no_harm(rescue: RescueStore, trouble: Trouble) -> None:
     rescue.put(REF, 7, TOKENS)
     trouble.never_done("s3.DeleteObject")
     trouble.never_done("s3.ListObjectsV2")

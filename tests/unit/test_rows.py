@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from broker.adapters import rows
-from broker.adapters.connections import SHOWN, VENDABLE
-from broker.model import ConnectionId, Hot, Instant, Place, Reason, Session, Status, TenantId
+from broker.adapters.connections import LISTED_ATTRIBUTES, TOKEN_ATTRIBUTES
+from broker.model import ConnectionId, ConnectionState, Instant, Host, Reason, Session, Status, TenantId
 from tests.support.journey import Journey
 from tools.requirements import req
 
@@ -31,20 +31,20 @@ def _size(cell: dict[str, object]) -> int:
     return 1 if kind == "BOOL" else len(held if isinstance(held, bytes) else str(held).encode())
 
 
-LARGEST = Hot(
+LARGEST = ConnectionState(
     tenant=TenantId("t" * 64),
     connection=ConnectionId(f"con_{ID}"),
     status=Status.PENDING_APPROVAL,
-    place=Place("branded", f"{'a' * 20}.rmmservice.com"),
+    host=Host("branded", f"{'a' * 20}.rmmservice.com"),
     client_id="c" * 27,
-    own=True,
+    customer_app=True,
     version=99_999,
     fence=99_999,
     epoch=99,
-    expires_at=Instant(1_899_999_999),
+    token_expires_at=Instant(1_899_999_999),
     sent_at=Instant(1_899_999_999),
     consented_at=Instant(1_899_999_999),
-    scope=frozenset({"monitoring", "management", "control", "offline_access"}),
+    scopes=frozenset({"monitoring", "management", "control", "offline_access"}),
     access=blob(43),
     refresh=blob(80),
     reason=Reason.LOST_IN_ROTATION,
@@ -55,9 +55,9 @@ LARGEST = Hot(
     tried_at=Instant(1_899_999_999),
     strikes=2,
     struck_at=Instant(1_899_999_999),
-    doubt=True,
+    outcome_unknown=True,
     ended_at=Instant(1_899_999_999),
-    hot_until=Instant(1_899_999_999),
+    active_until=Instant(1_899_999_999),
     warned_at=Instant(1_899_999_999),
 )
 
@@ -66,7 +66,7 @@ USUAL = replace(
     LARGEST,
     tenant=TenantId("0f8fad5b-d9cb-469f-a165-70867728950e"),
     status=Status.ACTIVE,
-    place=Place("app", "app.ninjarmm.com"),
+    place=Host("app", "app.ninjarmm.com"),
     scope=frozenset({"monitoring", "management", "offline_access"}),
     reason=None,
     ended_at=None,
@@ -75,28 +75,28 @@ USUAL = replace(
 
 
 def test_a_usual_hot_row_costs_one_write_unit() -> None:
-    assert size(rows.hot_item(USUAL)) <= 1024
+    assert size(rows.connection_state_item(USUAL)) <= 1024
 
 
 def test_the_largest_hot_row_costs_two_write_units_at_most() -> None:
-    assert size(rows.hot_item(LARGEST)) <= 2048
+    assert size(rows.connection_state_item(LARGEST)) <= 2048
 
 
 def test_the_largest_hot_row_has_every_attribute() -> None:
-    assert rows.hot(rows.hot_item(LARGEST)) == LARGEST
+    assert rows.connection_state(rows.connection_state_item(LARGEST)) == LARGEST
     assert None not in vars(LARGEST).values()
 
 
 def test_what_does_not_apply_is_left_out_so_that_the_due_index_stays_sparse() -> None:
     idle = replace(LARGEST, refresh_at=None, due_shard=None, own=False, strikes=0, doubt=False, reason=None)
 
-    assert not {"refresh_at", "due_shard", "own", "strikes", "doubt", "reason"} & set(rows.hot_item(idle))
+    assert not {"refresh_at", "due_shard", "own", "strikes", "doubt", "reason"} & set(rows.connection_state_item(idle))
 
 
 def test_vending_reads_no_refresh_token_and_listing_nothing_sealed() -> None:
-    assert "refresh" not in VENDABLE
-    assert not set(rows.SEALED) & set(SHOWN)
-    assert set(VENDABLE) <= set(rows.hot_item(LARGEST))
+    assert "refresh" not in TOKEN_ATTRIBUTES
+    assert not set(rows.SEALED) & set(LISTED_ATTRIBUTES)
+    assert set(TOKEN_ATTRIBUTES) <= set(rows.connection_state_item(LARGEST))
 
 
 @req("A03", "J04")

@@ -9,14 +9,14 @@ import pytest
 from broker import policy
 from broker.adapters import rows
 from broker.adapters.connections import Connections
-from broker.adapters.queues import Why
-from broker.adapters.rescue import Rescue, Rescued
-from broker.adapters.seal import Seal, connection_spot
+from broker.adapters.queues import Trigger
+from broker.adapters.rescue import RescueStore, SealedTokens
+from broker.adapters.seal import Seal, connection_aad
 from broker.config import Config
 from broker.edge.wiring import Broker
-from broker.model import Client, Hot, Instant, Purpose, Reason, Status
+from broker.model import Client, ConnectionState, Instant, Purpose, Reason, Status
 from broker.secret import Secret
-from local.aws.account import Aws
+from local.aws.account import AwsAccount
 from ninjaone_emulator.faults import Fault
 from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS
 from tests.support.journey import Journey, ref
@@ -26,19 +26,19 @@ from tools.requirements import req
 
 DAY = 86_400
 APP = OPERATOR_APPS["eu"].client_id
-OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_secret), own=True)
+OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_secret), customer_app=True)
 
 
 @pytest.fixture
-def hot(journey: Journey, network: Network) -> Hot:
+def hot(journey: Journey, network: Network) -> ConnectionState:
     made, _ = journey.connect()
     network.requests.clear()
     return made
 
 
 @pytest.fixture
-def rescue(aws: Aws, config: Config) -> Rescue:
-    return Rescue(aws.client("s3"), config.rescue_bucket)
+def rescue(aws: AwsAccount, config: Config) -> RescueStore:
+    return RescueStore(aws.client("s3"), config.rescue_bucket)
 
 
 def is_save(body: dict[str, Any]) -> bool:
@@ -46,7 +46,7 @@ def is_save(body: dict[str, Any]) -> bool:
     return "#access = :access" in body.get("UpdateExpression", "")
 
 
-def is_free(row: Hot) -> bool:
+def is_free(row: ConnectionState) -> bool:
     return row.lease_until is None and row.attempt is None
 
 
@@ -55,7 +55,7 @@ def is_free(row: Hot) -> bool:
 
 @pytest.mark.parametrize("times", [1, 2, 5])
 def test_a_save_whose_acknowledgement_was_lost_is_known_as_done(
-    refreshing: Refreshing, hot: Hot, trouble: Trouble, network: Network, times: int
+    refreshing: Refreshing, hot: ConnectionState, trouble: Trouble, network: Network, times: int
 ) -> None:
     refreshing.wait_for(hot)
     trouble.reply_lost("dynamodb.UpdateItem", times=times, only=is_save)
@@ -69,7 +69,7 @@ def test_a_save_whose_acknowledgement_was_lost_is_known_as_done(
 
 
 def test_a_store_that_refuses_for_a_while_gets_the_tokens_in_the_end(
-    refreshing: Refreshing, hot: Hot, trouble: Trouble, clock: Clock
+    refreshing: Refreshing, hot: ConnectionState, trouble: Trouble, clock: Clock
 ) -> None:
     refreshing.wait_for(hot)
     trouble.never_done("dynamodb.UpdateItem", times=6, only=is_save)
@@ -81,7 +81,7 @@ def test_a_store_that_refuses_for_a_while_gets_the_tokens_in_the_end(
 
 
 def test_a_store_that_refuses_to_the_end_leaves_the_tokens_to_the_rescue_store_in_time(
-    refreshing: Refreshing, hot: Hot, trouble: Trouble, rescue: Rescue, seal: Seal, clock: Clock
+    refreshing: Refreshing, hot: ConnectionState, trouble: Trouble, rescue: RescueStore, seal: Seal, clock: Clock
 ) -> None:
     refreshing.wait_for(hot)
     begun = clock.now()
@@ -92,7 +92,7 @@ def test_a_store_that_refuses_to_the_end_leaves_the_tokens_to_the_rescue_store_i
     kept = rescue.get(ref(hot), 1)
     row = refreshing.row(hot)
     assert kept is not None
-    spot = connection_spot(hot.tenant, hot.connection, 2)
+    spot = connection_aad(hot.tenant, hot.connection, 2)
     newest = seal.open(kept.refresh, Purpose.REFRESH, spot).reveal()
     assert not refreshing.ninjaone.oracle.why_dead(newest)
     assert (row.version, row.lease_until) == (1, begun + 250)
@@ -102,7 +102,7 @@ def test_a_store_that_refuses_to_the_end_leaves_the_tokens_to_the_rescue_store_i
 
 
 def test_rescued_tokens_are_adopted_instead_of_presenting_the_old_one(
-    refreshing: Refreshing, hot: Hot, trouble: Trouble, rescue: Rescue, network: Network, clock: Clock
+    refreshing: Refreshing, hot: ConnectionState, trouble: Trouble, rescue: RescueStore, network: Network, clock: Clock
 ) -> None:
     refreshing.wait_for(hot)
     trouble.never_done("dynamodb.UpdateItem", times=60, only=is_save)
@@ -124,7 +124,7 @@ def test_rescued_tokens_are_adopted_instead_of_presenting_the_old_one(
 
 
 def test_a_rescue_store_that_refuses_for_a_moment_is_asked_again(
-    refreshing: Refreshing, hot: Hot, trouble: Trouble, rescue: Rescue
+    refreshing: Refreshing, hot: ConnectionState, trouble: Trouble, rescue: RescueStore
 ) -> None:
     refreshing.wait_for(hot)
     trouble.never_done("dynamodb.UpdateItem", times=999, only=is_save)
@@ -137,7 +137,7 @@ def test_a_rescue_store_that_refuses_for_a_moment_is_asked_again(
 
 
 def test_when_both_stores_refuse_the_tokens_are_in_the_log_sealed(
-    refreshing: Refreshing, hot: Hot, trouble: Trouble, seal: Seal, clock: Clock
+    refreshing: Refreshing, hot: ConnectionState, trouble: Trouble, seal: Seal, clock: Clock
 ) -> None:
     refreshing.wait_for(hot)
     begun = clock.now()
@@ -148,7 +148,7 @@ def test_when_both_stores_refuse_the_tokens_are_in_the_log_sealed(
 
     (line,) = refreshing.lines.named("refresh.unsaved")
     sealed = base64.b64decode(line["sealed_refresh"])
-    newest = seal.open(sealed, Purpose.REFRESH, connection_spot(hot.tenant, hot.connection, 2)).reveal()
+    newest = seal.open(sealed, Purpose.REFRESH, connection_aad(hot.tenant, hot.connection, 2)).reveal()
     assert not refreshing.ninjaone.oracle.why_dead(newest)
     assert (line["level"], line["tenant"], line["connection"], line["version"]) == (
         "ERROR", hot.tenant, hot.connection, 1,
@@ -160,7 +160,7 @@ def test_when_both_stores_refuse_the_tokens_are_in_the_log_sealed(
 
 @pytest.mark.parametrize("answered_after", [0, 20, 35, 50, 65])
 def test_when_both_stores_hang_the_tokens_are_in_the_log_before_the_invocation_is_killed(
-    refreshing: Refreshing, hot: Hot, trouble: Trouble, clock: Clock, network: Network, answered_after: int
+    refreshing: Refreshing, hot: ConnectionState, trouble: Trouble, clock: Clock, network: Network, answered_after: int
 ) -> None:
     """Each call of AWS lasts as long as one can, NinjaOne takes its time, and there was none to spare before."""
 
@@ -186,7 +186,7 @@ def test_when_both_stores_hang_the_tokens_are_in_the_log_before_the_invocation_i
 # The rescue store -----------------------------------------------------------------------------------------------------
 
 
-def in_doubt(refreshing: Refreshing, hot: Hot) -> None:
+def in_doubt(refreshing: Refreshing, hot: ConnectionState) -> None:
     """Let an attempt end without a clear answer: now there may be a rescued token."""
     refreshing.ninjaone.faults.plan(Fault("html_502"))
     refreshing.when_due(hot)
@@ -194,7 +194,7 @@ def in_doubt(refreshing: Refreshing, hot: Hot) -> None:
 
 
 def test_a_rescue_store_that_can_not_be_read_keeps_the_token_from_being_presented(
-    refreshing: Refreshing, hot: Hot, trouble: Trouble, network: Network, clock: Clock
+    refreshing: Refreshing, hot: ConnectionState, trouble: Trouble, network: Network, clock: Clock
 ) -> None:
     in_doubt(refreshing, hot)
     trouble.never_done("s3.GetObject")
@@ -206,11 +206,11 @@ def test_a_rescue_store_that_can_not_be_read_keeps_the_token_from_being_presente
     assert refreshing.figures()["put_off"] == 1
     clock.advance(60)
     refreshing.order(hot)
-    assert (refreshing.row(hot).version, refreshing.row(hot).doubt) == (2, False)
+    assert (refreshing.row(hot).version, refreshing.row(hot).outcome_unknown) == (2, False)
 
 
 def test_a_rescued_object_of_foreign_make_keeps_the_token_from_being_presented(
-    refreshing: Refreshing, hot: Hot, aws: Aws, config: Config, network: Network
+    refreshing: Refreshing, hot: ConnectionState, aws: AwsAccount, config: Config, network: Network
 ) -> None:
     in_doubt(refreshing, hot)
     name = f"rescue/{hot.tenant}/{hot.connection}/1"
@@ -222,26 +222,26 @@ def test_a_rescued_object_of_foreign_make_keeps_the_token_from_being_presented(
     assert refreshing.figures()["seal_broken"] == 1
 
 
-def rescued(refreshing: Refreshing, hot: Hot, seal: Seal, *, version: int = 1) -> Rescued:
+def rescued(refreshing: Refreshing, hot: ConnectionState, seal: Seal, *, version: int = 1) -> SealedTokens:
     """Seal what an earlier attempt might have got."""
-    spot = connection_spot(hot.tenant, hot.connection, version + 1)
+    spot = connection_aad(hot.tenant, hot.connection, version + 1)
     token = refreshing.ninjaone.oracle.chain(refreshing.ninjaone.oracle.grants()[0].id)[-1]
     now = int(refreshing.clock.now())
-    return Rescued(
-        access=seal.seal(seal.key(Purpose.ACCESS), Secret("access"), spot),
-        refresh=seal.seal(seal.key(Purpose.REFRESH), Secret(token), spot),
+    return SealedTokens(
+        access=seal.seal(seal.data_key(Purpose.ACCESS), Secret("access"), spot),
+        refresh=seal.seal(seal.data_key(Purpose.REFRESH), Secret(token), spot),
         expires_at=Instant(now + 3600),
-        scope=frozenset({"monitoring", "management"}),
+        scopes=frozenset({"monitoring", "management"}),
         sent_at=Instant(now),
     )
 
 
 def test_an_orphan_that_the_sweep_found_is_adopted(
-    refreshing: Refreshing, hot: Hot, rescue: Rescue, seal: Seal, network: Network
+    refreshing: Refreshing, hot: ConnectionState, rescue: RescueStore, seal: Seal, network: Network
 ) -> None:
     rescue.put(ref(hot), 1, rescued(refreshing, hot, seal))
 
-    refreshing.order(hot, why=Why.RESCUE)
+    refreshing.order(hot, why=Trigger.RESCUE)
 
     assert network.requests == []
     assert refreshing.row(hot).version == 2
@@ -249,14 +249,14 @@ def test_an_orphan_that_the_sweep_found_is_adopted(
 
 
 def test_an_orphan_older_than_the_row_is_dropped_and_nothing_is_presented(
-    refreshing: Refreshing, hot: Hot, rescue: Rescue, seal: Seal, network: Network
+    refreshing: Refreshing, hot: ConnectionState, rescue: RescueStore, seal: Seal, network: Network
 ) -> None:
     refreshing.when_due(hot)
     rescue.put(ref(hot), 1, rescued(refreshing, hot, seal))
     before = refreshing.row(hot)
 
     refreshing.clock.advance(120)
-    refreshing.order(hot, why=Why.RESCUE)
+    refreshing.order(hot, why=Trigger.RESCUE)
 
     after = refreshing.row(hot)
     assert len(network.requests) == 1
@@ -265,30 +265,30 @@ def test_an_orphan_older_than_the_row_is_dropped_and_nothing_is_presented(
 
 
 def test_an_adoption_that_the_store_refuses_leaves_the_tokens_where_they_are(
-    refreshing: Refreshing, hot: Hot, rescue: Rescue, seal: Seal, trouble: Trouble
+    refreshing: Refreshing, hot: ConnectionState, rescue: RescueStore, seal: Seal, trouble: Trouble
 ) -> None:
     rescue.put(ref(hot), 1, rescued(refreshing, hot, seal))
     trouble.never_done("dynamodb.UpdateItem", times=999, only=is_save)
 
-    refreshing.order(hot, why=Why.RESCUE)
+    refreshing.order(hot, why=Trigger.RESCUE)
 
     assert rescue.get(ref(hot), 1) is not None
     assert refreshing.figures()["put_off"] == 1
 
 
 def test_an_adoption_into_a_connection_that_ended_meanwhile_does_nothing(
-    refreshing: Refreshing, hot: Hot, rescue: Rescue, seal: Seal, trouble: Trouble, broker: Broker
+    refreshing: Refreshing, hot: ConnectionState, rescue: RescueStore, seal: Seal, trouble: Trouble, broker: Broker
 ) -> None:
     rescue.put(ref(hot), 1, rescued(refreshing, hot, seal))
     trouble.first("s3.GetObject", lambda: broker.disconnect(ref(hot)))
 
-    refreshing.order(hot, why=Why.RESCUE)
+    refreshing.order(hot, why=Trigger.RESCUE)
 
     row = refreshing.row(hot)
     assert (row.status, row.refresh) == (Status.DISCONNECTED, None)
 
 
-def put_and_end(refreshing: Refreshing, hot: Hot, rescue: Rescue, broker: Broker, sealed: Rescued) -> None:
+def put_and_end(refreshing: Refreshing, hot: ConnectionState, rescue: RescueStore, broker: Broker, sealed: SealedTokens) -> None:
     """Let a connection end while its tokens wait in the rescue store, and NinjaOne not hear of its end."""
     rescue.put(ref(hot), 1, sealed)
     refreshing.ninjaone.switches.update({"revoke": "405"})
@@ -298,14 +298,14 @@ def put_and_end(refreshing: Refreshing, hot: Hot, rescue: Rescue, broker: Broker
 
 @req("I06")
 def test_what_waits_for_a_connection_that_ended_is_revoked_and_dropped(
-    refreshing: Refreshing, hot: Hot, rescue: Rescue, seal: Seal, network: Network, broker: Broker
+    refreshing: Refreshing, hot: ConnectionState, rescue: RescueStore, seal: Seal, network: Network, broker: Broker
 ) -> None:
     put_and_end(refreshing, hot, rescue, broker, rescued(refreshing, hot, seal))
     ended, (grant,) = refreshing.row(hot), refreshing.ninjaone.oracle.grants()
     live = refreshing.ninjaone.oracle.live_refresh_token(grant.id)
     network.requests.clear()
 
-    refreshing.order(hot, why=Why.RESCUE)
+    refreshing.order(hot, why=Trigger.RESCUE)
 
     assert [each.url.path for each in network.requests] == ["/ws/oauth/revoke"]
     assert [each["token"] for each in network.sent("/ws/oauth/revoke")] == [live]
@@ -317,39 +317,39 @@ def test_what_waits_for_a_connection_that_ended_is_revoked_and_dropped(
 
 
 def test_what_waits_for_a_connection_that_ended_is_left_alone_by_every_other_order(
-    refreshing: Refreshing, hot: Hot, rescue: Rescue, seal: Seal, broker: Broker
+    refreshing: Refreshing, hot: ConnectionState, rescue: RescueStore, seal: Seal, broker: Broker
 ) -> None:
     put_and_end(refreshing, hot, rescue, broker, rescued(refreshing, hot, seal))
 
     refreshing.order(hot)
-    refreshing.order(hot, why=Why.URGENT, min_ttl=3600)
+    refreshing.order(hot, why=Trigger.URGENT, min_ttl=3600)
 
     assert rescue.get(ref(hot), 1) is not None
     assert refreshing.lines.named("rescue.dropped") == []
 
 
 def test_what_no_longer_follows_an_ended_row_is_dropped_unrevoked(
-    refreshing: Refreshing, hot: Hot, rescue: Rescue, seal: Seal, network: Network, broker: Broker
+    refreshing: Refreshing, hot: ConnectionState, rescue: RescueStore, seal: Seal, network: Network, broker: Broker
 ) -> None:
     refreshing.when_due(hot)
     put_and_end(refreshing, hot, rescue, broker, rescued(refreshing, hot, seal))
     network.requests.clear()
 
-    refreshing.order(hot, why=Why.RESCUE)
+    refreshing.order(hot, why=Trigger.RESCUE)
 
     assert network.requests == []
     assert list(rescue.waiting(9)) == []
 
 
 def test_what_waits_for_an_ended_connection_with_an_app_of_its_customers_is_dropped_unrevoked(
-    refreshing: Refreshing, journey: Journey, rescue: Rescue, seal: Seal, network: Network, broker: Broker
+    refreshing: Refreshing, journey: Journey, rescue: RescueStore, seal: Seal, network: Network, broker: Broker
 ) -> None:
     """The app's secret was forgotten with the connection."""
     hot, _ = journey.connect(own=True, client=OWN)
     put_and_end(refreshing, hot, rescue, broker, rescued(refreshing, hot, seal))
     network.requests.clear()
 
-    refreshing.order(hot, why=Why.RESCUE)
+    refreshing.order(hot, why=Trigger.RESCUE)
 
     assert network.requests == []
     assert rescue.get(ref(hot), 1) is None
@@ -359,24 +359,24 @@ def test_what_waits_for_an_ended_connection_with_an_app_of_its_customers_is_drop
 
 @pytest.mark.parametrize("answer", ["404", "405"])
 def test_what_waits_for_an_ended_connection_is_dropped_whatever_ninjaone_says(
-    refreshing: Refreshing, hot: Hot, rescue: Rescue, seal: Seal, broker: Broker, answer: str
+    refreshing: Refreshing, hot: ConnectionState, rescue: RescueStore, seal: Seal, broker: Broker, answer: str
 ) -> None:
     put_and_end(refreshing, hot, rescue, broker, rescued(refreshing, hot, seal))
     refreshing.ninjaone.switches.update({"revoke": answer})
 
-    refreshing.order(hot, why=Why.RESCUE)
+    refreshing.order(hot, why=Trigger.RESCUE)
 
     assert rescue.get(ref(hot), 1) is None
 
 
 def test_what_nobody_of_ours_put_there_is_dropped_with_a_connection_that_ended(
-    refreshing: Refreshing, hot: Hot, rescue: Rescue, broker: Broker, aws: Aws, config: Config
+    refreshing: Refreshing, hot: ConnectionState, rescue: RescueStore, broker: Broker, aws: AwsAccount, config: Config
 ) -> None:
     broker.disconnect(ref(hot))
     name = f"rescue/{hot.tenant}/{hot.connection}/1"
     aws.client("s3").put_object(Bucket=config.rescue_bucket, Key=name, Body=b"{}")
 
-    refreshing.order(hot, why=Why.RESCUE)
+    refreshing.order(hot, why=Trigger.RESCUE)
 
     assert list(rescue.waiting(9)) == []
     assert refreshing.figures()["seal_broken"] == 0
@@ -384,14 +384,14 @@ def test_what_nobody_of_ours_put_there_is_dropped_with_a_connection_that_ended(
 
 @pytest.mark.parametrize("call", ["s3.GetObject", "no time"])
 def test_what_can_not_be_revoked_now_waits_on(
-    refreshing: Refreshing, hot: Hot, rescue: Rescue, seal: Seal, trouble: Trouble, broker: Broker, call: str
+    refreshing: Refreshing, hot: ConnectionState, rescue: RescueStore, seal: Seal, trouble: Trouble, broker: Broker, call: str
 ) -> None:
     put_and_end(refreshing, hot, rescue, broker, rescued(refreshing, hot, seal))
     if call == "no time":
-        refreshing.order(hot, why=Why.RESCUE, seconds=100)
+        refreshing.order(hot, why=Trigger.RESCUE, seconds=100)
     else:
         trouble.never_done(call)
-        refreshing.order(hot, why=Why.RESCUE)
+        refreshing.order(hot, why=Trigger.RESCUE)
 
     assert rescue.get(ref(hot), 1) is not None
     assert refreshing.figures()["put_off"] == 1
@@ -402,7 +402,7 @@ def test_what_can_not_be_revoked_now_waits_on(
 
 @req("I06")
 def test_a_refresh_in_flight_does_not_bring_a_disconnected_connection_back(
-    refreshing: Refreshing, hot: Hot, broker: Broker, network: Network, rescue: Rescue
+    refreshing: Refreshing, hot: ConnectionState, broker: Broker, network: Network, rescue: RescueStore
 ) -> None:
     refreshing.ninjaone.switches.update({"revoke": "405"})
     network.meanwhile.append(lambda: broker.disconnect(ref(hot)))
@@ -418,7 +418,7 @@ def test_a_refresh_in_flight_does_not_bring_a_disconnected_connection_back(
 
 @req("I06")
 def test_tokens_that_nobody_wants_any_more_are_given_back(
-    refreshing: Refreshing, hot: Hot, connections: Connections, network: Network
+    refreshing: Refreshing, hot: ConnectionState, connections: Connections, network: Network
 ) -> None:
     """The disconnection could not revoke what it did not know."""
     network.meanwhile.append(lambda: connections.disconnect(refreshing.row(hot), hot.sent_at, "mark"))
@@ -432,11 +432,11 @@ def test_tokens_that_nobody_wants_any_more_are_given_back(
 
 
 def test_a_refresh_in_flight_does_not_overwrite_a_new_consent(
-    refreshing: Refreshing, hot: Hot, journey: Journey, network: Network, clock: Clock
+    refreshing: Refreshing, hot: ConnectionState, journey: Journey, network: Network, clock: Clock
 ) -> None:
     refreshing.wait_for(hot)
     home = journey.home(connection=hot.connection)
-    anew = list[Hot]()
+    anew = list[ConnectionState]()
     network.meanwhile.append(lambda: anew.append(journey.complete(home)[0]))
 
     refreshing.order(hot)
@@ -448,7 +448,7 @@ def test_a_refresh_in_flight_does_not_overwrite_a_new_consent(
 
 
 def test_a_row_that_vanished_gets_no_tokens_and_they_are_given_back(
-    refreshing: Refreshing, hot: Hot, aws: Aws, config: Config, network: Network
+    refreshing: Refreshing, hot: ConnectionState, aws: AwsAccount, config: Config, network: Network
 ) -> None:
     gone = {"TableName": config.connections_table, "Key": rows.key(hot.tenant, hot.connection)}
     network.meanwhile.append(lambda: aws.client("dynamodb").delete_item(**gone))
@@ -461,7 +461,7 @@ def test_a_row_that_vanished_gets_no_tokens_and_they_are_given_back(
 
 
 def test_a_lease_that_was_broken_loses_nothing_and_is_an_alarm(
-    refreshing: Refreshing, hot: Hot, connections: Connections, network: Network, rescue: Rescue
+    refreshing: Refreshing, hot: ConnectionState, connections: Connections, network: Network, rescue: RescueStore
 ) -> None:
     """That can't be while an expired lease proves its holder dead; should it be, the tokens are in the rescue store."""
     network.meanwhile.append(lambda: connections.save(refreshing.row(hot), {"version": 2, "access": b"theirs"}, ()))
@@ -480,7 +480,7 @@ def test_a_lease_that_was_broken_loses_nothing_and_is_an_alarm(
 
 
 @req("I04")
-def test_a_scope_that_was_withdrawn_is_told_and_the_tokens_are_kept(refreshing: Refreshing, hot: Hot) -> None:
+def test_a_scope_that_was_withdrawn_is_told_and_the_tokens_are_kept(refreshing: Refreshing, hot: ConnectionState) -> None:
     refreshing.ninjaone.switches.update({"scope_unticked": "narrowed"})
     refreshing.ninjaone.admin.tick_scope(APP, "management", ticked=False)
 
@@ -493,7 +493,7 @@ def test_a_scope_that_was_withdrawn_is_told_and_the_tokens_are_kept(refreshing: 
     assert (row.version, refreshing.is_live(hot)) == (2, True)
 
 
-def test_a_scope_that_comes_back_recovers_the_connection(refreshing: Refreshing, hot: Hot) -> None:
+def test_a_scope_that_comes_back_recovers_the_connection(refreshing: Refreshing, hot: ConnectionState) -> None:
     refreshing.ninjaone.switches.update({"scope_unticked": "narrowed"})
     refreshing.ninjaone.admin.tick_scope(APP, "management", ticked=False)
     refreshing.when_due(hot)
@@ -510,24 +510,24 @@ def test_a_scope_that_comes_back_recovers_the_connection(refreshing: Refreshing,
 
 
 @pytest.mark.parametrize("echo", ["omit", "reordered"])
-def test_scopes_that_are_left_out_or_reordered_are_not_withdrawn(refreshing: Refreshing, hot: Hot, echo: str) -> None:
+def test_scopes_that_are_left_out_or_reordered_are_not_withdrawn(refreshing: Refreshing, hot: ConnectionState, echo: str) -> None:
     refreshing.ninjaone.switches.update({"scope_echo": echo})
 
     refreshing.when_due(hot)
 
     assert refreshing.row(hot).status is Status.ACTIVE
-    assert refreshing.row(hot).scope == hot.scope
+    assert refreshing.row(hot).scopes == hot.scopes
 
 
-def aged(refreshing: Refreshing, hot: Hot, connections: Connections, days: float) -> None:
+def aged(refreshing: Refreshing, hot: ConnectionState, connections: Connections, days: float) -> None:
     """Let the consent be so old, and the connection due."""
     now = int(refreshing.clock.now())
     age = {"consented_at": now - int(days * DAY), "refresh_at": now}
-    connections.settle(refreshing.row(hot), age, ())
+    connections.record_failure(refreshing.row(hot), age, ())
 
 
 def test_the_end_of_consent_is_announced_on_day_21_then_daily_from_day_25_and_not_from_day_35(
-    refreshing: Refreshing, hot: Hot, connections: Connections, clock: Clock
+    refreshing: Refreshing, hot: ConnectionState, connections: Connections, clock: Clock
 ) -> None:
     refreshing.ninjaone.switches.update({"lifetime": "sliding_30d", "rotation": "static_same_token"})
     announced, day = [], 0.0
@@ -553,24 +553,24 @@ def adaptive(refreshing: Refreshing, environment: dict[str, str]) -> Refreshing:
     return replace(refreshing, broker=Broker(config, refreshing.broker.doors))
 
 
-def test_an_idle_connection_is_kept_alive_twice_a_day(adaptive: Refreshing, hot: Hot) -> None:
+def test_an_idle_connection_is_kept_alive_twice_a_day(adaptive: Refreshing, hot: ConnectionState) -> None:
     adaptive.when_due(hot)
 
     row, now = adaptive.row(hot), adaptive.clock.now()
     assert row.refresh_at is not None
     assert now + 0.8 * policy.KEEP_ALIVE <= row.refresh_at <= now + policy.KEEP_ALIVE
-    assert row.hot_until is None
+    assert row.active_until is None
 
 
 def test_a_connection_in_use_is_refreshed_ahead_for_as_long_as_it_is_hot(
-    adaptive: Refreshing, hot: Hot, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    adaptive: Refreshing, hot: ConnectionState, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(policy, "HOT_LIFE", 3 * 3600)
     clock.advance(4000)
-    adaptive.order(hot, why=Why.URGENT, min_ttl=300)
+    adaptive.order(hot, why=Trigger.URGENT, min_ttl=300)
 
     used = adaptive.row(hot)
-    assert used.hot_until == clock.now() + policy.HOT_LIFE
+    assert used.active_until == clock.now() + policy.ACTIVE_LIFE
     assert used.refresh_at is not None
     assert used.refresh_at - clock.now() <= 2900
 
@@ -584,14 +584,14 @@ def test_a_connection_in_use_is_refreshed_ahead_for_as_long_as_it_is_hot(
     assert spans[-1] > 9 * 3600
 
 
-def test_without_the_adaptive_policy_use_leaves_no_trace(refreshing: Refreshing, hot: Hot, clock: Clock) -> None:
+def test_without_the_adaptive_policy_use_leaves_no_trace(refreshing: Refreshing, hot: ConnectionState, clock: Clock) -> None:
     clock.advance(4000)
-    refreshing.order(hot, why=Why.URGENT, min_ttl=300)
+    refreshing.order(hot, why=Trigger.URGENT, min_ttl=300)
 
-    assert refreshing.row(hot).hot_until is None
+    assert refreshing.row(hot).active_until is None
 
 
-def test_lines_of_a_refresh_hold_no_token(refreshing: Refreshing, hot: Hot, network: Network, lines: Lines) -> None:
+def test_lines_of_a_refresh_hold_no_token(refreshing: Refreshing, hot: ConnectionState, network: Network, lines: Lines) -> None:
     refreshing.when_due(hot)
 
     text = "".join(lines.text)

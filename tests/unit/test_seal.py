@@ -13,17 +13,17 @@ from botocore.stub import Stubber
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from broker.adapters import seal as sealing
-from broker.adapters.seal import DataKey, Seal, Spot, connection_spot, context, session_spot
+from broker.adapters.seal import DataKey, Seal, AssociatedData, connection_aad, context, session_aad
 from broker.config import Config
 from broker.errors import BrokerError, Busy, SealBroken
 from broker.model import ConnectionId, Purpose, SessionId, TenantId
 from broker.secret import Secret
-from local.aws.account import Aws
+from local.aws.account import AwsAccount
 from tests.support.surroundings import Clock, Trouble, unreachable
 from tools.requirements import req
 
 VECTORS = json.loads((Path(__file__).parent / "seal.json").read_text(encoding="utf-8"))
-HERE = connection_spot(TenantId("acme"), ConnectionId("con_a"), 1)
+HERE = connection_aad(TenantId("acme"), ConnectionId("con_a"), 1)
 
 
 @pytest.fixture(params=VECTORS, ids=lambda vector: vector["name"])
@@ -32,8 +32,8 @@ def vector(request: pytest.FixtureRequest) -> dict[str, Any]:
     return found
 
 
-def spot_of(vector: dict[str, Any]) -> Spot:
-    return Spot(vector["table"], vector["tenant"], vector["row"], vector["version"])
+def spot_of(vector: dict[str, Any]) -> AssociatedData:
+    return AssociatedData(vector["table"], vector["tenant"], vector["row"], vector["version"])
 
 
 def broken(code: str) -> ClientError:
@@ -44,7 +44,7 @@ def broken(code: str) -> ClientError:
 
 
 @req("J01")
-def test_a_value_is_sealed_to_these_bytes(vector: dict[str, Any], aws: Aws, clock: Clock) -> None:
+def test_a_value_is_sealed_to_these_bytes(vector: dict[str, Any], aws: AwsAccount, clock: Clock) -> None:
     """Whoever changes the format changes these vectors, and with them every row in every deployed table."""
     seal = Seal(aws.client("kms"), "", clock, lambda _: bytes.fromhex(vector["nonce"]))
     key = DataKey(
@@ -57,7 +57,7 @@ def test_a_value_is_sealed_to_these_bytes(vector: dict[str, Any], aws: Aws, cloc
     assert spot_of(vector).bytes(key.purpose).hex() == vector["place"]
 
 
-def test_these_bytes_open_to_the_value(vector: dict[str, Any], aws: Aws, clock: Clock) -> None:
+def test_these_bytes_open_to_the_value(vector: dict[str, Any], aws: AwsAccount, clock: Clock) -> None:
     seal, purpose = Seal(aws.client("kms"), "", clock, Random(1).randbytes), Purpose(vector["purpose"])
 
     with Stubber(aws.client("kms")) as kms:
@@ -72,20 +72,20 @@ def test_these_bytes_open_to_the_value(vector: dict[str, Any], aws: Aws, clock: 
 
 
 def test_a_value_comes_back_as_it_was(seal: Seal) -> None:
-    sealed = seal.seal(seal.key(Purpose.ACCESS), Secret("tökén"), HERE)
+    sealed = seal.seal(seal.data_key(Purpose.ACCESS), Secret("tökén"), HERE)
 
     assert seal.open(sealed, Purpose.ACCESS, HERE) == Secret("tökén")
 
 
 @req("J01")
 def test_the_same_value_is_sealed_differently_each_time(seal: Seal) -> None:
-    key = seal.key(Purpose.ACCESS)
+    key = seal.data_key(Purpose.ACCESS)
 
     assert len({seal.seal(key, Secret("token"), HERE) for _ in range(50)}) == 50
 
 
 def test_a_data_key_does_not_print(seal: Seal) -> None:
-    key = seal.key(Purpose.ACCESS)
+    key = seal.data_key(Purpose.ACCESS)
 
     assert key.key.hex() not in repr(key)
     assert repr(key.key) not in repr(key)
@@ -95,10 +95,10 @@ def test_a_data_key_does_not_print(seal: Seal) -> None:
 
 PLACES = [
     *(
-        Spot("connections", *place)
+        AssociatedData("connections", *place)
         for place in product(("acme", "globex"), ("con_a", "con_b"), (0, 1, 2))
     ),
-    *(Spot("sessions", *place) for place in product(("", "acme"), ("ses_a", "con_a"), (0, 1))),
+    *(AssociatedData("sessions", *place) for place in product(("", "acme"), ("ses_a", "con_a"), (0, 1))),
 ]  # fmt: skip
 
 
@@ -106,7 +106,7 @@ PLACES = [
 @pytest.mark.parametrize("purpose", Purpose)
 def test_a_sealed_value_opens_at_its_own_place_alone(seal: Seal, purpose: Purpose) -> None:
     """Whoever can write the table can swap values between rows, tenants, generations and tables: none opens."""
-    sealed = {spot: seal.seal(seal.key(purpose), Secret("token"), spot) for spot in PLACES}
+    sealed = {spot: seal.seal(seal.data_key(purpose), Secret("token"), spot) for spot in PLACES}
 
     opened = {(spot, other) for spot in PLACES for other in PLACES if opens(seal, sealed[spot], purpose, other)}
 
@@ -117,15 +117,15 @@ def test_a_sealed_value_opens_at_its_own_place_alone(seal: Seal, purpose: Purpos
 @pytest.mark.parametrize("purpose", Purpose)
 def test_a_sealed_value_opens_for_its_own_purpose_alone(seal: Seal, purpose: Purpose) -> None:
     """A refresh token moved into the attribute of the access token would be vended."""
-    sealed = seal.seal(seal.key(purpose), Secret("token"), HERE)
+    sealed = seal.seal(seal.data_key(purpose), Secret("token"), HERE)
 
     assert [each for each in Purpose if opens(seal, sealed, each, HERE)] == [purpose]
 
 
 @req("J03")
-def test_a_purpose_is_in_the_place_too_whatever_the_data_key(seal: Seal, aws: Aws, config: Config) -> None:
+def test_a_purpose_is_in_the_place_too_whatever_the_data_key(seal: Seal, aws: AwsAccount, config: Config) -> None:
     """Had KMS let the key through, the cipher would still refuse."""
-    key = seal.key(Purpose.REFRESH)
+    key = seal.data_key(Purpose.REFRESH)
     sealed = seal.seal(key, Secret("token"), HERE)
     answer = {"Plaintext": key.key, "KeyId": config.seal_key}
 
@@ -135,7 +135,7 @@ def test_a_purpose_is_in_the_place_too_whatever_the_data_key(seal: Seal, aws: Aw
             seal.open(sealed, Purpose.ACCESS, HERE)
 
 
-def opens(seal: Seal, sealed: bytes, purpose: Purpose, spot: Spot) -> bool:
+def opens(seal: Seal, sealed: bytes, purpose: Purpose, spot: AssociatedData) -> bool:
     try:
         seal.open(sealed, purpose, spot)
     except SealBroken:
@@ -144,9 +144,9 @@ def opens(seal: Seal, sealed: bytes, purpose: Purpose, spot: Spot) -> bool:
 
 
 def test_sessions_and_connections_have_places_of_their_own() -> None:
-    assert session_spot(SessionId("ses_a")) == Spot("sessions", "", "ses_a", 0)
-    assert connection_spot(TenantId("acme"), ConnectionId("con_a")) == Spot("connections", "acme", "con_a", 0)
-    assert connection_spot(TenantId("acme"), ConnectionId("con_a"), 7).version == 7
+    assert session_aad(SessionId("ses_a")) == AssociatedData("sessions", "", "ses_a", 0)
+    assert connection_aad(TenantId("acme"), ConnectionId("con_a")) == AssociatedData("connections", "acme", "con_a", 0)
+    assert connection_aad(TenantId("acme"), ConnectionId("con_a"), 7).version == 7
 
 
 @req("J02")
@@ -164,7 +164,7 @@ def flipped(sealed: bytes) -> Iterator[bytes]:
 
 @req("J03")
 def test_a_value_with_a_flipped_bit_does_not_open(seal: Seal) -> None:
-    sealed = seal.seal(seal.key(Purpose.ACCESS), Secret("token"), HERE)
+    sealed = seal.seal(seal.data_key(Purpose.ACCESS), Secret("token"), HERE)
 
     for changed in flipped(sealed):
         with pytest.raises(BrokerError):
@@ -172,7 +172,7 @@ def test_a_value_with_a_flipped_bit_does_not_open(seal: Seal) -> None:
 
 
 def test_a_value_that_is_cut_off_or_longer_does_not_open(seal: Seal) -> None:
-    sealed = seal.seal(seal.key(Purpose.ACCESS), Secret("token"), HERE)
+    sealed = seal.seal(seal.data_key(Purpose.ACCESS), Secret("token"), HERE)
 
     for changed in (*(sealed[:length] for length in range(len(sealed))), sealed + b"\0", b"\0" + sealed):
         with pytest.raises(SealBroken):
@@ -193,7 +193,7 @@ def test_what_is_no_sealed_value_is_broken_and_kms_is_not_asked(seal: Seal, trou
 
 
 def test_a_value_that_is_no_text_is_broken(seal: Seal) -> None:
-    key = seal.key(Purpose.ACCESS)
+    key = seal.data_key(Purpose.ACCESS)
     whole = seal.seal(key, Secret(""), HERE)
     foreign = AESGCM(key.key).encrypt(bytes(12), b"\xff", HERE.bytes(Purpose.ACCESS))
 
@@ -207,11 +207,11 @@ def test_a_value_that_is_no_text_is_broken(seal: Seal) -> None:
 def test_a_data_key_seals_for_five_minutes_and_one_purpose(seal: Seal, clock: Clock, trouble: Trouble) -> None:
     trouble.watch("kms.GenerateDataKey")
 
-    first = seal.key(Purpose.ACCESS)
+    first = seal.data_key(Purpose.ACCESS)
     clock.advance(299)
-    again, other = seal.key(Purpose.ACCESS), seal.key(Purpose.REFRESH)
+    again, other = seal.data_key(Purpose.ACCESS), seal.data_key(Purpose.REFRESH)
     clock.advance(1)
-    later = seal.key(Purpose.ACCESS)
+    later = seal.data_key(Purpose.ACCESS)
 
     assert first.wrapped == again.wrapped
     assert len({first.wrapped, other.wrapped, later.wrapped}) == 3
@@ -224,16 +224,16 @@ def test_a_data_key_seals_a_limited_number_of_values(
     monkeypatch.setattr(sealing, "KEY_USES", 3)
     trouble.watch("kms.GenerateDataKey")
 
-    keys = [seal.key(Purpose.ACCESS).wrapped for _ in range(7)]
+    keys = [seal.data_key(Purpose.ACCESS).wrapped for _ in range(7)]
 
     assert [keys.count(key) for key in dict.fromkeys(keys)] == [3, 3, 1]
 
 
 @req("J06")
 def test_an_opened_data_key_is_kept_for_five_minutes(
-    seal: Seal, clock: Clock, aws: Aws, config: Config, trouble: Trouble
+    seal: Seal, clock: Clock, aws: AwsAccount, config: Config, trouble: Trouble
 ) -> None:
-    sealed = seal.seal(seal.key(Purpose.ACCESS), Secret("token"), HERE)
+    sealed = seal.seal(seal.data_key(Purpose.ACCESS), Secret("token"), HERE)
     reader = Seal(aws.client("kms"), config.seal_key, clock, Random(1).randbytes)
     trouble.watch("kms.Decrypt")
 
@@ -249,11 +249,11 @@ def test_an_opened_data_key_is_kept_for_five_minutes(
 
 
 def test_only_so_many_opened_data_keys_are_kept(
-    seal: Seal, clock: Clock, aws: Aws, config: Config, monkeypatch: pytest.MonkeyPatch, trouble: Trouble
+    seal: Seal, clock: Clock, aws: AwsAccount, config: Config, monkeypatch: pytest.MonkeyPatch, trouble: Trouble
 ) -> None:
     monkeypatch.setattr(sealing, "KEYS_KEPT", 2)
     monkeypatch.setattr(sealing, "KEY_USES", 1)
-    sealed = [seal.seal(seal.key(Purpose.ACCESS), Secret("token"), HERE) for _ in range(3)]
+    sealed = [seal.seal(seal.data_key(Purpose.ACCESS), Secret("token"), HERE) for _ in range(3)]
     reader = Seal(aws.client("kms"), config.seal_key, clock, Random(1).randbytes)
     trouble.watch("kms.Decrypt")
 
@@ -264,7 +264,7 @@ def test_only_so_many_opened_data_keys_are_kept(
 
 
 def test_a_token_in_hand_is_sealed_with_kms_down(seal: Seal, trouble: Trouble) -> None:
-    key = seal.key(Purpose.REFRESH)
+    key = seal.data_key(Purpose.REFRESH)
     trouble.never_done("kms.GenerateDataKey", times=9, error=unreachable())
     trouble.never_done("kms.Decrypt", times=9, error=unreachable())
 
@@ -280,11 +280,11 @@ def test_a_token_in_hand_is_sealed_with_kms_down(seal: Seal, trouble: Trouble) -
 def test_a_kms_that_does_not_answer_is_busy_and_not_broken(
     seal: Seal, clock: Clock, trouble: Trouble, call: str, error: Exception | None
 ) -> None:
-    sealed = seal.seal(seal.key(Purpose.ACCESS), Secret("token"), HERE)
+    sealed = seal.seal(seal.data_key(Purpose.ACCESS), Secret("token"), HERE)
     clock.advance(300)
     trouble.never_done(call, error=error)
     calls: dict[str, Callable[[], object]] = {
-        "kms.GenerateDataKey": lambda: seal.key(Purpose.ACCESS),
+        "kms.GenerateDataKey": lambda: seal.data_key(Purpose.ACCESS),
         "kms.Decrypt": lambda: seal.open(sealed, Purpose.ACCESS, HERE),
     }
 
@@ -297,7 +297,7 @@ def test_a_kms_that_does_not_answer_is_busy_and_not_broken(
 
 @pytest.mark.parametrize("code", ["InvalidCiphertextException", "IncorrectKeyException"])
 def test_a_data_key_that_kms_does_not_know_is_broken(seal: Seal, clock: Clock, trouble: Trouble, code: str) -> None:
-    sealed = seal.seal(seal.key(Purpose.ACCESS), Secret("token"), HERE)
+    sealed = seal.seal(seal.data_key(Purpose.ACCESS), Secret("token"), HERE)
     clock.advance(300)
     trouble.never_done("kms.Decrypt", error=broken(code))
 
@@ -306,13 +306,13 @@ def test_a_data_key_that_kms_does_not_know_is_broken(seal: Seal, clock: Clock, t
 
 
 def test_many_values_under_one_data_key_ask_kms_once(
-    seal: Seal, clock: Clock, aws: Aws, config: Config, trouble: Trouble
+    seal: Seal, clock: Clock, aws: AwsAccount, config: Config, trouble: Trouble
 ) -> None:
-    sealed = [seal.seal(seal.key(Purpose.REFRESH), Secret(f"token {n}"), HERE) for n in range(5)]
+    sealed = [seal.seal(seal.data_key(Purpose.REFRESH), Secret(f"token {n}"), HERE) for n in range(5)]
     reader = Seal(aws.client("kms"), config.seal_key, clock, Random(1).randbytes)
     trouble.watch("kms.Decrypt")
 
-    reader.prepare([*sealed, b"", b"\1\0\5hello" + bytes(40)], Purpose.REFRESH)
+    reader.unwrap_keys([*sealed, b"", b"\1\0\5hello" + bytes(40)], Purpose.REFRESH)
     asked = trouble.asked["kms.Decrypt"]
     opened = [reader.open(blob, Purpose.REFRESH, HERE).reveal() for blob in sealed]
 
@@ -322,8 +322,8 @@ def test_many_values_under_one_data_key_ask_kms_once(
 
 
 @req("J05")
-def test_what_was_sealed_opens_after_the_key_was_rotated(seal: Seal, clock: Clock, aws: Aws, config: Config) -> None:
-    sealed = seal.seal(seal.key(Purpose.REFRESH), Secret("token"), HERE)
+def test_what_was_sealed_opens_after_the_key_was_rotated(seal: Seal, clock: Clock, aws: AwsAccount, config: Config) -> None:
+    sealed = seal.seal(seal.data_key(Purpose.REFRESH), Secret("token"), HERE)
     aws.client("kms").rotate_key_on_demand(KeyId=config.seal_key)
     reader = Seal(aws.client("kms"), config.seal_key, clock, Random(1).randbytes)
 

@@ -4,17 +4,17 @@ import re
 
 import pytest
 
-from broker.adapters.seal import Seal, session_spot
+from broker.adapters.seal import Seal, session_aad
 from broker.adapters.sessions import Sessions
 from broker.edge.wiring import Broker
-from broker.errors import Busy, ReturnNotListed, SessionExpired, SessionInHand, SessionSpent, UnknownSession
-from broker.model import Binding, Client, ConnectionId, Purpose, SessionId, Stage, digest
+from broker.errors import Busy, ReturnNotListed, SessionExpired, AwaitingCompletion, SessionSpent, UnknownSession
+from broker.model import Binding, Client, ConnectionId, Purpose, SessionId, Stage, sha256_hex
 from broker.secret import Secret
 from tests.support.journey import EU, TENANT, Journey
 from tests.support.surroundings import START, Clock, Lines, Network, Trouble
 from tools.requirements import req
 
-OWN = Client("own-app", Secret("own secret"), own=True)
+OWN = Client("own-app", Secret("own secret"), customer_app=True)
 UNKNOWN = SessionId("ses_" + "a" * 26)
 
 
@@ -28,18 +28,18 @@ def test_a_session_is_kept_as_it_was_asked_for(journey: Journey, sessions: Sessi
         TENANT, "Acme MSP", "Head office", {"a": "b"},
     )  # fmt: skip
     assert (found.stage, found.binding, found.return_to) == (Stage.CREATED, Binding.SESSION, "second")
-    assert (found.place, found.fixed_place) == (EU, True)
+    assert (found.host, found.fixed_host) == (EU, True)
     assert (found.created_at, found.expires_at) == (START, START + 1800)
 
 
 @req("A07")
 def test_offline_access_always_joins_what_is_asked_for(journey: Journey) -> None:
-    assert journey.open(scope=frozenset({"monitoring"})).scope == {"monitoring", "offline_access"}
+    assert journey.open(scope=frozenset({"monitoring"})).scopes == {"monitoring", "offline_access"}
 
 
 @req("A03")
 def test_the_end_user_is_kept_as_a_digest(journey: Journey) -> None:
-    assert journey.open().end_user == digest(journey.end_user)
+    assert journey.open().end_user == sha256_hex(journey.end_user)
 
 
 @req("K05")
@@ -48,8 +48,8 @@ def test_the_customers_client_secret_is_sealed_for_its_session(journey: Journey,
 
     assert opened.client is not None
     assert b"own secret" not in opened.client
-    assert seal.open(opened.client, Purpose.CLIENT, session_spot(opened.session)) == OWN.secret
-    assert (opened.client_id, opened.own, opened.fixed_client) == ("own-app", True, True)
+    assert seal.open(opened.client, Purpose.CLIENT, session_aad(opened.session)) == OWN.secret
+    assert (opened.client_id, opened.customer_app, opened.fixed_client) == ("own-app", True, True)
 
 
 @req("E01")
@@ -87,7 +87,7 @@ def test_looking_changes_nothing_however_often(
 ) -> None:
     opened = journey.open()
 
-    seen = [broker.look(opened.session) for _ in range(20)]
+    seen = [broker.find_session(opened.session) for _ in range(20)]
 
     assert seen == [opened] * 20
     assert sessions.get(opened.session) == opened
@@ -98,7 +98,7 @@ def test_looking_changes_nothing_however_often(
 @pytest.mark.parametrize("session", [None, UNKNOWN])
 def test_an_unknown_session_is_not_shown(broker: Broker, session: SessionId | None) -> None:
     with pytest.raises(UnknownSession):
-        broker.look(session)
+        broker.find_session(session)
 
 
 @req("A13")
@@ -108,25 +108,25 @@ def test_a_session_is_shown_for_half_an_hour_though_its_row_stays(
     opened = journey.open()
 
     clock.advance(1799)
-    assert broker.look(opened.session) == opened
+    assert broker.find_session(opened.session) == opened
     clock.advance(1)
     with pytest.raises(SessionExpired):
-        broker.look(opened.session)
+        broker.find_session(opened.session)
     assert sessions.get(opened.session) == opened
 
 
 def test_a_session_can_be_looked_at_until_the_person_agreed(journey: Journey, broker: Broker) -> None:
     opened = journey.open()
     leaving = journey.leave(opened)
-    assert broker.look(opened.session).stage is Stage.STARTED
+    assert broker.find_session(opened.session).stage is Stage.STARTED
 
     home = journey.arrive(journey.agree(leaving))
-    with pytest.raises(SessionInHand):
-        broker.look(opened.session)
+    with pytest.raises(AwaitingCompletion):
+        broker.find_session(opened.session)
 
     journey.complete(home)
     with pytest.raises(SessionSpent):
-        broker.look(opened.session)
+        broker.find_session(opened.session)
 
 
 def test_a_session_that_was_denied_can_be_looked_at_again(journey: Journey, broker: Broker) -> None:
@@ -134,4 +134,4 @@ def test_a_session_that_was_denied_can_be_looked_at_again(journey: Journey, brok
 
     journey.arrive(journey.agree(journey.leave(opened), decision="deny"))
 
-    assert broker.look(opened.session).stage is Stage.DENIED
+    assert broker.find_session(opened.session).stage is Stage.DENIED

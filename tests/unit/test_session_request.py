@@ -8,10 +8,10 @@ import pytest
 from broker.config import Config
 from broker.edge.fields import Fields
 from broker.edge.http import BODY_LIMIT
-from broker.edge.session import opening
+from broker.edge.session import session_request
 from broker.errors import InvalidRequest
-from broker.flows.session import Opening
-from broker.model import Binding, Client, Place
+from broker.flows.session import SessionRequest
+from broker.model import Binding, Client, Host
 from broker.secret import Secret
 from tests.support.asked import request
 from tests.support.journey import EU, TENANT
@@ -27,9 +27,9 @@ CREDENTIALS = {"client_id": "app-1", "client_secret": "s-1"}
 CONNECTION = "con_" + "a" * 26
 
 
-def read(config: Config, **changes: object) -> Opening:
+def read(config: Config, **changes: object) -> SessionRequest:
     body = {name: held for name, held in (LEAST | changes).items() if held is not None}
-    return opening(config, TENANT, request(body))
+    return session_request(config, TENANT, request(body))
 
 
 def faults(config: Config, **changes: object) -> list[str]:
@@ -46,16 +46,16 @@ def bare(environment: dict[str, str]) -> Config:
 
 
 def test_the_least_that_is_asked_for(config: Config) -> None:
-    assert read(config) == Opening(
+    assert read(config) == SessionRequest(
         tenant=TENANT,
         tenant_name="Acme MSP",
         end_user_id="user-17",
         binding=Binding.SESSION,
         challenge="c" * 43,
         return_to="main",
-        scope=frozenset({"monitoring", "management"}),
-        place=None,
-        own=False,
+        scopes=frozenset({"monitoring", "management"}),
+        host=None,
+        customer_app=False,
         client=None,
         label="",
         metadata={},
@@ -76,9 +76,9 @@ def test_everything_that_can_be_asked_for(config: Config) -> None:
         client_credentials=CREDENTIALS,
     )
 
-    assert (asked.place, asked.own) == (Place("branded", "acme.rmmservice.eu"), True)
-    assert asked.client == Client("app-1", Secret("s-1"), own=True)
-    assert asked.scope == {"monitoring"}
+    assert (asked.host, asked.customer_app) == (Host("branded", "acme.rmmservice.eu"), True)
+    assert asked.client == Client("app-1", Secret("s-1"), customer_app=True)
+    assert asked.scopes == {"monitoring"}
     assert (asked.label, asked.metadata) == ("Head office", {"crm": "42", "note": ""})
     assert asked.connection == CONNECTION
 
@@ -92,7 +92,7 @@ def test_approval_takes_no_challenge(config: Config) -> None:
 def test_null_counts_as_left_out(config: Config) -> None:
     body = LEAST | dict.fromkeys(("region", "host", "scopes", "metadata", "connection", "client_credentials", "label"))
 
-    assert opening(config, TENANT, request(body)) == read(config)
+    assert session_request(config, TENANT, request(body)) == read(config)
 
 
 # Whose app ------------------------------------------------------------------------------------------------------------
@@ -114,11 +114,11 @@ def test_null_counts_as_left_out(config: Config) -> None:
 def test_the_operators_app_is_meant_where_there_is_one_unless_the_body_says_otherwise(
     config: Config, changes: dict[str, object], *, own: bool
 ) -> None:
-    assert read(config, **changes).own is own
+    assert read(config, **changes).customer_app is own
 
 
 def test_without_apps_of_the_operators_the_customers_is_meant(bare: Config) -> None:
-    assert read(bare).own
+    assert read(bare).customer_app
     assert faults(bare, client="operator") == ["client"]
 
 
@@ -248,21 +248,21 @@ def test_no_fault_repeats_what_was_sent(config: Config) -> None:
 )
 def test_what_is_no_json_object_is_said_so(config: Config, body: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        opening(config, TENANT, request(body))
+        session_request(config, TENANT, request(body))
 
     assert [fault.field for fault in refused.value.faults] == ["body"]
 
 
 def test_no_body_is_an_empty_one(config: Config) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        opening(config, TENANT, request())
+        session_request(config, TENANT, request())
 
     assert {fault.field for fault in refused.value.faults} == set(LEAST)
 
 
 def test_a_body_that_is_too_large_is_said_so(config: Config) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        opening(config, TENANT, request("x" * (BODY_LIMIT + 1)))
+        session_request(config, TENANT, request("x" * (BODY_LIMIT + 1)))
 
     assert [(fault.field, "16 KB" in fault.message) for fault in refused.value.faults] == [("body", True)]
 
@@ -305,4 +305,4 @@ def test_a_number_is_taken_within_its_bounds(held: int) -> None:
 
 
 def test_the_region_eu_is_ninjaones(config: Config) -> None:
-    assert read(config, region="eu").place == EU
+    assert read(config, region="eu").host == EU

@@ -21,9 +21,9 @@ from botocore.compat import HTTPHeaders
 from broker.adapters.clock import entropy as system_entropy
 from broker.config import Config
 from broker.edge import wiring
-from broker.edge.wiring import Broker, Doors
+from broker.edge.wiring import Broker, Ports
 from broker.model import Purpose
-from local.aws.account import Aws
+from local.aws.account import AwsAccount
 from ninjaone_emulator import NinjaOne
 from tests.deployment.template.stack import deploy
 from tests.support.journey import Journey
@@ -56,7 +56,7 @@ def test_nothing_unique_secret_or_of_this_moment_is_made_before_the_snapshot(
     """Clients are made, and asked for nothing; no clock is read, and no random byte is drawn."""
     closed: Any = Untouched()
     made: dict[str, Untouched] = {}
-    doors = Doors(closed, closed, lambda service: made.setdefault(service, Untouched()), closed, closed, closed)
+    doors = Ports(closed, closed, lambda service: made.setdefault(service, Untouched()), closed, closed, closed)
     monkeypatch.setenv("AWS_LAMBDA_INITIALIZATION_TYPE", "snap-start")
     monkeypatch.setattr(wiring, "broker", lambda: Broker(config, doors))
 
@@ -85,7 +85,7 @@ def restored(begin: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 @pytest.fixture
-def started(config: Config, doors: Doors) -> Broker:
+def started(config: Config, doors: Ports) -> Broker:
     """A broker as it is when the snapshot is taken: everything wired, nothing asked."""
     broker = Broker(config, replace(doors, entropy=system_entropy))
     for name in ("open", "depart", "arrive", "complete", "vend", "refresh"):
@@ -94,14 +94,14 @@ def started(config: Config, doors: Doors) -> Broker:
 
 
 @pytest.fixture
-def use(aws: Aws, clock: Clock, ninjaone: NinjaOne) -> Callable[[Broker, float], dict[str, Any]]:
+def use(aws: AwsAccount, clock: Clock, ninjaone: NinjaOne) -> Callable[[Broker, float], dict[str, Any]]:
     def used(broker: Broker, later: float) -> dict[str, Any]:
         """Use a restored broker for the first time, and tell what it made of its own."""
         clock.advance(later)
         journey = Journey(broker, ninjaone)
         session = journey.open()
         leaving = journey.leave(session)
-        keys = {purpose: broker._seal.key(purpose) for purpose in (Purpose.ACCESS, Purpose.REFRESH)}
+        keys = {purpose: broker._seal.data_key(purpose) for purpose in (Purpose.ACCESS, Purpose.REFRESH)}
         return {
             "session": session.session,
             "state": parse_qs(urlsplit(leaving.location).query)["state"][0],
@@ -125,7 +125,7 @@ def test_two_environments_of_one_snapshot_draw_nothing_alike(
 
 
 def test_randomness_from_before_the_snapshot_would_be_noticed(
-    config: Config, doors: Doors, use: Callable[[Broker, float], dict[str, Any]]
+    config: Config, doors: Ports, use: Callable[[Broker, float], dict[str, Any]]
 ) -> None:
     """The generator of the tests is seeded, and its state is part of the copied process."""
     started = Broker(config, doors)

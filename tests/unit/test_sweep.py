@@ -3,44 +3,44 @@
 import pytest
 
 from broker import policy
-from broker.adapters.connections import Connections, Ref
-from broker.adapters.queues import Order, Queue, Why, read_order
-from broker.adapters.rescue import Rescue, Rescued
+from broker.adapters.connections import Connections, ConnectionRef
+from broker.adapters.queues import RefreshBatch, Queue, Trigger, read_batch
+from broker.adapters.rescue import RescueStore, SealedTokens
 from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.errors import Busy
 from broker.flows import sweep as sweeping
-from broker.model import Hot, Instant
-from local.aws.account import Aws
+from broker.model import ConnectionState, Instant
+from local.aws.account import AwsAccount
 from tests.support.journey import Journey, ref
 from tests.support.surroundings import START, Clock, Lines, Trouble
 from tools.requirements import req
 
-RESCUED = Rescued(b"a", b"r", Instant(0), frozenset(), Instant(0))
+RESCUED = SealedTokens(b"a", b"r", Instant(0), frozenset(), Instant(0))
 
 
 @pytest.fixture
-def five(journey: Journey, connections: Connections) -> list[Hot]:
+def five(journey: Journey, connections: Connections) -> list[ConnectionState]:
     """Five connections, due in five hundred seconds each a minute after the other."""
     made = [journey.connect()[0] for _ in range(5)]
     for number, hot in enumerate(made):
-        connections.settle(hot, {"refresh_at": START + 500 + 60 * number, "due_shard": number % 2}, ())
+        connections.record_failure(hot, {"refresh_at": START + 500 + 60 * number, "due_shard": number % 2}, ())
     return made
 
 
-def orders(aws: Aws, config: Config) -> list[Order]:
+def orders(aws: AwsAccount, config: Config) -> list[RefreshBatch]:
     found = []
     while messages := aws.client("sqs").receive_message(QueueUrl=config.refresh_queue).get("Messages"):
-        found += [read_order(message["Body"]) for message in messages]
+        found += [read_batch(message["Body"]) for message in messages]
     return [order for order in found if order]
 
 
-def named(found: list[Order]) -> list[Ref]:
+def named(found: list[RefreshBatch]) -> list[ConnectionRef]:
     return [ref for order in found for ref in order.refs]
 
 
 def test_what_falls_due_before_the_next_sweep_is_ordered_and_nothing_else(
-    broker: Broker, five: list[Hot], aws: Aws, config: Config, clock: Clock, lines: Lines
+    broker: Broker, five: list[ConnectionState], aws: AwsAccount, config: Config, clock: Clock, lines: Lines
 ) -> None:
     clock.advance(560)
 
@@ -52,18 +52,18 @@ def test_what_falls_due_before_the_next_sweep_is_ordered_and_nothing_else(
 
 
 def test_few_connections_make_one_order(
-    broker: Broker, five: list[Hot], aws: Aws, config: Config, clock: Clock
+    broker: Broker, five: list[ConnectionState], aws: AwsAccount, config: Config, clock: Clock
 ) -> None:
     clock.advance(1000)
 
     broker.sweep()
 
     (order,) = orders(aws, config)
-    assert (order.why, len(order.refs)) == (Why.DUE, 5)
+    assert (order.trigger, len(order.refs)) == (Trigger.DUE, 5)
 
 
 def test_many_connections_make_orders_of_a_limited_size(
-    broker: Broker, five: list[Hot], aws: Aws, config: Config, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    broker: Broker, five: list[ConnectionState], aws: AwsAccount, config: Config, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sweeping, "ORDER_SIZE", 2)
     clock.advance(1000)
@@ -76,7 +76,7 @@ def test_many_connections_make_orders_of_a_limited_size(
 
 
 def test_nothing_due_orders_nothing_and_reads_one_page_of_each_shard(
-    broker: Broker, five: list[Hot], aws: Aws, config: Config, trouble: Trouble
+    broker: Broker, five: list[ConnectionState], aws: AwsAccount, config: Config, trouble: Trouble
 ) -> None:
     trouble.watch("dynamodb.Query")
     trouble.watch("dynamodb.Scan")
@@ -88,7 +88,7 @@ def test_nothing_due_orders_nothing_and_reads_one_page_of_each_shard(
 
 
 def test_a_connection_without_a_due_time_is_not_found(
-    broker: Broker, five: list[Hot], aws: Aws, config: Config, clock: Clock
+    broker: Broker, five: list[ConnectionState], aws: AwsAccount, config: Config, clock: Clock
 ) -> None:
     broker.disconnect(ref(five[0]))
     clock.advance(1000)
@@ -99,11 +99,11 @@ def test_a_connection_without_a_due_time_is_not_found(
 
 
 def test_a_queue_that_is_behind_gets_no_more(
-    broker: Broker, five: list[Hot], aws: Aws, config: Config, clock: Clock, lines: Lines
+    broker: Broker, five: list[ConnectionState], aws: AwsAccount, config: Config, clock: Clock, lines: Lines
 ) -> None:
     queue = Queue(aws.client("sqs"), config.refresh_queue)
     for _ in range(sweeping.BEHIND):
-        queue.order(Why.DUE, [ref(five[0])])
+        queue.send_batch(Trigger.DUE, [ref(five[0])])
     clock.advance(1000)
 
     broker.sweep()
@@ -114,7 +114,7 @@ def test_a_queue_that_is_behind_gets_no_more(
 
 
 def test_a_shard_that_is_never_done_ends_after_so_many_pages(
-    broker: Broker, five: list[Hot], aws: Aws, config: Config, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    broker: Broker, five: list[ConnectionState], aws: AwsAccount, config: Config, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sweeping, "ORDER_SIZE", 1)
     monkeypatch.setattr(sweeping, "PAGES", 1)
@@ -126,7 +126,7 @@ def test_a_shard_that_is_never_done_ends_after_so_many_pages(
 
 
 def test_while_the_queue_is_behind_no_shard_is_always_the_one_left_out(
-    broker: Broker, five: list[Hot], aws: Aws, config: Config, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    broker: Broker, five: list[ConnectionState], aws: AwsAccount, config: Config, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sweeping, "ORDER_SIZE", 1)
     monkeypatch.setattr(sweeping, "BEHIND", 1)
@@ -144,7 +144,7 @@ def test_while_the_queue_is_behind_no_shard_is_always_the_one_left_out(
 
 @pytest.mark.parametrize("call", ["dynamodb.Query", "sqs.SendMessage", "sqs.GetQueueAttributes"])
 def test_a_sweep_that_can_not_be_done_is_made_good_by_the_next(
-    broker: Broker, five: list[Hot], aws: Aws, config: Config, clock: Clock, trouble: Trouble, call: str
+    broker: Broker, five: list[ConnectionState], aws: AwsAccount, config: Config, clock: Clock, trouble: Trouble, call: str
 ) -> None:
     clock.advance(1000)
     trouble.never_done(call)
@@ -160,18 +160,18 @@ def test_a_sweep_that_can_not_be_done_is_made_good_by_the_next(
 
 @req("O04")
 def test_the_index_may_lie_and_the_row_decides(
-    broker: Broker, five: list[Hot], aws: Aws, config: Config, clock: Clock, connections: Connections
+    broker: Broker, five: list[ConnectionState], aws: AwsAccount, config: Config, clock: Clock, connections: Connections
 ) -> None:
     """The index lags: by the time an order is worked, its connections may be gone, fresh or disconnected."""
     clock.advance(1000)
     broker.sweep()
     broker.disconnect(ref(five[0]))
-    connections.settle(five[1], {"refresh_at": START + 9000}, ())
+    connections.record_failure(five[1], {"refresh_at": START + 9000}, ())
 
     for order in orders(aws, config):
         broker.refresh(order, clock.left(180))
 
-    found = [connections.hot(ref(hot)) for hot in five]
+    found = [connections.state(ref(hot)) for hot in five]
     assert [row.sent_at == clock.now() for row in found if row] == [False, False, True, True, True]
 
 
@@ -179,12 +179,12 @@ def test_the_index_may_lie_and_the_row_decides(
 
 
 @pytest.fixture
-def rescue(aws: Aws, config: Config) -> Rescue:
-    return Rescue(aws.client("s3"), config.rescue_bucket)
+def rescue(aws: AwsAccount, config: Config) -> RescueStore:
+    return RescueStore(aws.client("s3"), config.rescue_bucket)
 
 
 def test_what_waits_in_the_rescue_store_is_ordered_every_quarter_of_an_hour(
-    broker: Broker, five: list[Hot], rescue: Rescue, aws: Aws, config: Config, clock: Clock, lines: Lines
+    broker: Broker, five: list[ConnectionState], rescue: RescueStore, aws: AwsAccount, config: Config, clock: Clock, lines: Lines
 ) -> None:
     rescue.put(ref(five[0]), 1, RESCUED)
     rescue.put(ref(five[1]), 7, RESCUED)
@@ -192,7 +192,7 @@ def test_what_waits_in_the_rescue_store_is_ordered_every_quarter_of_an_hour(
     ordered = []
     for _ in range(15):
         broker.sweep()
-        ordered.append([order.refs for order in orders(aws, config) if order.why is Why.RESCUE])
+        ordered.append([order.refs for order in orders(aws, config) if order.trigger is Trigger.RESCUE])
         clock.advance(60)
 
     assert [bool(found) for found in ordered] == [True] + [False] * 14
@@ -201,7 +201,7 @@ def test_what_waits_in_the_rescue_store_is_ordered_every_quarter_of_an_hour(
 
 
 def test_a_rescue_store_that_can_not_be_listed_holds_up_nothing(
-    broker: Broker, five: list[Hot], aws: Aws, config: Config, clock: Clock, trouble: Trouble, lines: Lines
+    broker: Broker, five: list[ConnectionState], aws: AwsAccount, config: Config, clock: Clock, trouble: Trouble, lines: Lines
 ) -> None:
     clock.advance(900)
     trouble.never_done("s3.ListObjectsV2")

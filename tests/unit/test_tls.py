@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from broker.adapters.clock import SystemClock
-from broker.adapters.http import Web
+from broker.adapters.http import HttpClient
 from broker.adapters.transport import system_transport
 from broker.model import Seconds
 from broker.oauth import Answer, NotSent, Reply
@@ -44,7 +44,7 @@ class Host:
         made = ssl.create_default_context(cafile=self.certificate) if trusted else httpx.create_ssl_context()
         with (
             patch.object(httpx, "create_ssl_context", lambda **_: made),
-            Web(system_transport(), SystemClock()) as web,
+            HttpClient(system_transport(), SystemClock()) as web,
         ):
             form = dict([SECRET.decode().split("=")])
             return web.post(f"https://{name}:{self.port}/ws/oauth/token", form, timeout=Seconds(5))
@@ -100,7 +100,7 @@ def test_authorities_that_the_build_laid_out_are_trusted_and_no_others(
     subprocess.run([sys.executable, ROOTS, tmp_path], check=True)
     monkeypatch.setattr("certifi.where", lambda: str(tmp_path / "cacert.pem"))
 
-    with Web(system_transport(), SystemClock()) as web:
+    with HttpClient(system_transport(), SystemClock()) as web:
         form = dict([SECRET.decode().split("=")])
         answer = web.post(f"https://127.0.0.1:{host.port}/ws/oauth/token", form, timeout=Seconds(5))
 

@@ -4,15 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from broker.adapters.connections import Connections, Ref
-from broker.adapters.queues import Order, Why, read_order
-from broker.adapters.seal import Seal, connection_spot
+from broker.adapters.connections import Connections, ConnectionRef
+from broker.adapters.queues import RefreshBatch, Trigger, read_batch
+from broker.adapters.seal import Seal, connection_aad
 from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.errors import Busy, NeedsReauth, NotActive, NoTokenYet, SealBroken, UnknownConnection
-from broker.flows.token import WAIT, Vended
-from broker.model import ConnectionId, Hot, Instant, Place, Purpose, Seconds, TenantId
-from local.aws.account import Aws
+from broker.flows.token import WAIT, IssuedToken
+from broker.model import ConnectionId, ConnectionState, Instant, Host, Purpose, Seconds, TenantId
+from local.aws.account import AwsAccount
 from ninjaone_emulator import NinjaOne
 from tests.support.journey import TENANT, Journey, ref
 from tests.support.surroundings import START, Clock, Lines, Network, Trouble
@@ -22,26 +22,26 @@ TTL = Seconds(300)
 
 
 @pytest.fixture
-def hot(journey: Journey, network: Network) -> Hot:
+def hot(journey: Journey, network: Network) -> ConnectionState:
     made, _ = journey.connect()
     network.requests.clear()
     return made
 
 
-def orders(aws: Aws, config: Config) -> list[Order | None]:
+def orders(aws: AwsAccount, config: Config) -> list[RefreshBatch | None]:
     answer = aws.client("sqs").receive_message(QueueUrl=config.urgent_queue, MaxNumberOfMessages=10)
-    return [read_order(message["Body"]) for message in answer.get("Messages", [])]
+    return [read_batch(message["Body"]) for message in answer.get("Messages", [])]
 
 
-def refresh_soon(broker: Broker, hot: Hot, clock: Clock, *, after: float = 3) -> None:
+def refresh_soon(broker: Broker, hot: ConnectionState, clock: Clock, *, after: float = 3) -> None:
     """Let the refresh function work the order while the caller waits."""
-    order = Order(Why.URGENT, (ref(hot),), TTL)
+    order = RefreshBatch(Trigger.URGENT, (ref(hot),), TTL)
     clock.plan(after, lambda: broker.refresh(order, clock.left(180)))
 
 
-def token(seal: Seal, hot: Hot) -> str:
+def token(seal: Seal, hot: ConnectionState) -> str:
     assert hot.access is not None
-    spot = connection_spot(hot.tenant, hot.connection, hot.version)
+    spot = connection_aad(hot.tenant, hot.connection, hot.version)
     return seal.open(hot.access, Purpose.ACCESS, spot).reveal()
 
 
@@ -50,29 +50,29 @@ def token(seal: Seal, hot: Hot) -> str:
 
 @req("H05")
 def test_the_held_token_is_given_when_it_lasts(
-    broker: Broker, hot: Hot, seal: Seal, network: Network, aws: Aws, config: Config, clock: Clock
+    broker: Broker, hot: ConnectionState, seal: Seal, network: Network, aws: AwsAccount, config: Config, clock: Clock
 ) -> None:
     clock.advance(100)
 
-    vended = broker.vend(ref(hot), min_ttl=TTL)
+    vended = broker.get_token(ref(hot), min_ttl=TTL)
 
-    assert vended == Vended(vended.access, Instant(START + 3600), Seconds(3500), "https://eu.ninjarmm.com")
+    assert vended == IssuedToken(vended.access, Instant(START + 3600), Seconds(3500), "https://eu.ninjarmm.com")
     assert vended.access.reveal() == token(seal, hot)
     assert network.requests == []
     assert orders(aws, config) == []
     assert clock.slept == []
 
 
-def test_a_token_that_lasts_exactly_long_enough_is_given_at_once(broker: Broker, hot: Hot, clock: Clock) -> None:
+def test_a_token_that_lasts_exactly_long_enough_is_given_at_once(broker: Broker, hot: ConnectionState, clock: Clock) -> None:
     clock.advance(3300)
 
-    assert broker.vend(ref(hot), min_ttl=TTL).expires_in == 300
+    assert broker.get_token(ref(hot), min_ttl=TTL).expires_in == 300
     assert clock.slept == []
 
 
 @req("H10")
-def test_a_token_that_was_given_is_logged_without_it(broker: Broker, hot: Hot, seal: Seal, lines: Lines) -> None:
-    broker.vend(ref(hot), min_ttl=TTL)
+def test_a_token_that_was_given_is_logged_without_it(broker: Broker, hot: ConnectionState, seal: Seal, lines: Lines) -> None:
+    broker.get_token(ref(hot), min_ttl=TTL)
     broker.log.flush()
 
     (line,) = lines.named("token.vended")
@@ -83,42 +83,42 @@ def test_a_token_that_was_given_is_logged_without_it(broker: Broker, hot: Hot, s
 
 @req("H02", "H08")
 @pytest.mark.parametrize("strange", ["tenant", "connection"])
-def test_an_unknown_and_a_foreign_connection_look_alike(broker: Broker, hot: Hot, strange: str) -> None:
+def test_an_unknown_and_a_foreign_connection_look_alike(broker: Broker, hot: ConnectionState, strange: str) -> None:
     asked = ref(hot)
-    asked = replace(asked, tenant=TenantId("globex")) if strange == "tenant" else Ref(TENANT, ConnectionId("con_x"))
+    asked = replace(asked, tenant=TenantId("globex")) if strange == "tenant" else ConnectionRef(TENANT, ConnectionId("con_x"))
 
     with pytest.raises(UnknownConnection) as unknown:
-        broker.vend(asked, min_ttl=TTL)
+        broker.get_token(asked, min_ttl=TTL)
     assert str(unknown.value) == UnknownConnection.detail
 
 
 @req("H09")
-def test_a_disconnected_connection_gives_nothing(broker: Broker, hot: Hot) -> None:
+def test_a_disconnected_connection_gives_nothing(broker: Broker, hot: ConnectionState) -> None:
     broker.disconnect(ref(hot))
 
     with pytest.raises(NotActive):
-        broker.vend(ref(hot), min_ttl=TTL)
+        broker.get_token(ref(hot), min_ttl=TTL)
 
 
 @req("J03")
 def test_a_token_of_another_row_is_not_given(
-    broker: Broker, hot: Hot, journey: Journey, connections: Connections
+    broker: Broker, hot: ConnectionState, journey: Journey, connections: Connections
 ) -> None:
     other, _ = journey.connect()
-    connections.settle(hot, {"access": other.access}, ())
+    connections.record_failure(hot, {"access": other.access}, ())
 
     with pytest.raises(SealBroken):
-        broker.vend(ref(hot), min_ttl=TTL)
+        broker.get_token(ref(hot), min_ttl=TTL)
 
 
 @req("J03")
 def test_a_refresh_token_in_the_place_of_the_access_token_is_not_given(
-    broker: Broker, hot: Hot, connections: Connections
+    broker: Broker, hot: ConnectionState, connections: Connections
 ) -> None:
-    connections.settle(hot, {"access": hot.refresh}, ())
+    connections.record_failure(hot, {"access": hot.refresh}, ())
 
     with pytest.raises(SealBroken):
-        broker.vend(ref(hot), min_ttl=TTL)
+        broker.get_token(ref(hot), min_ttl=TTL)
 
 
 # Too short: order, and wait -------------------------------------------------------------------------------------------
@@ -126,14 +126,14 @@ def test_a_refresh_token_in_the_place_of_the_access_token_is_not_given(
 
 @req("H07")
 def test_a_token_that_ends_soon_is_refreshed_first(
-    broker: Broker, hot: Hot, clock: Clock, aws: Aws, config: Config, ninjaone: NinjaOne
+    broker: Broker, hot: ConnectionState, clock: Clock, aws: AwsAccount, config: Config, ninjaone: NinjaOne
 ) -> None:
     clock.advance(3400)
     refresh_soon(broker, hot, clock)
 
-    vended = broker.vend(ref(hot), min_ttl=TTL)
+    vended = broker.get_token(ref(hot), min_ttl=TTL)
 
-    assert orders(aws, config) == [Order(Why.URGENT, (ref(hot),), TTL)]
+    assert orders(aws, config) == [RefreshBatch(Trigger.URGENT, (ref(hot),), TTL)]
     assert vended.expires_in > 3500
     assert ninjaone.oracle.accepts("eu.ninjarmm.com", vended.access.reveal())
     assert 3 <= sum(clock.slept) < 5
@@ -148,42 +148,42 @@ def test_nobody_waits_for_a_newer_token_in_the_minute_after_one_came(
     hot, _ = journey.connect()
     began = clock.now()
 
-    given = broker.vend(ref(hot), min_ttl=Seconds(300))
+    given = broker.get_token(ref(hot), min_ttl=Seconds(300))
 
     assert given.expires_in == 90
     assert clock.now() == began
 
 
-def test_a_token_that_ended_is_refreshed_first(broker: Broker, hot: Hot, clock: Clock) -> None:
+def test_a_token_that_ended_is_refreshed_first(broker: Broker, hot: ConnectionState, clock: Clock) -> None:
     clock.advance(9000)
     refresh_soon(broker, hot, clock)
 
-    assert broker.vend(ref(hot), min_ttl=Seconds(0)).expires_in > 3500
+    assert broker.get_token(ref(hot), min_ttl=Seconds(0)).expires_in > 3500
 
 
 @pytest.mark.parametrize("left", [0, 1, 5])
 def test_a_token_in_its_last_seconds_is_refreshed_whatever_lifetime_is_asked_for(
-    broker: Broker, hot: Hot, clock: Clock, left: int
+    broker: Broker, hot: ConnectionState, clock: Clock, left: int
 ) -> None:
     clock.advance(3600 - left)
     refresh_soon(broker, hot, clock)
 
-    assert broker.vend(ref(hot), min_ttl=Seconds(0)).expires_in > 3500
+    assert broker.get_token(ref(hot), min_ttl=Seconds(0)).expires_in > 3500
 
 
-def test_a_token_is_given_with_six_seconds_left_when_that_is_enough(broker: Broker, hot: Hot, clock: Clock) -> None:
+def test_a_token_is_given_with_six_seconds_left_when_that_is_enough(broker: Broker, hot: ConnectionState, clock: Clock) -> None:
     clock.advance(3594)
 
-    assert broker.vend(ref(hot), min_ttl=Seconds(0)).expires_in == 6
+    assert broker.get_token(ref(hot), min_ttl=Seconds(0)).expires_in == 6
 
 
 def test_whoever_waits_looks_again_a_little_later_each_time_and_for_twenty_seconds_at_most(
-    broker: Broker, hot: Hot, clock: Clock, trouble: Trouble
+    broker: Broker, hot: ConnectionState, clock: Clock, trouble: Trouble
 ) -> None:
     clock.advance(3400)
     trouble.watch("dynamodb.GetItem")
 
-    broker.vend(ref(hot), min_ttl=TTL)
+    broker.get_token(ref(hot), min_ttl=TTL)
 
     assert clock.slept[:4] == [0.25, 0.5, 1.0, 1.0]
     assert WAIT - 1.5 < sum(clock.slept) < WAIT
@@ -192,11 +192,11 @@ def test_whoever_waits_looks_again_a_little_later_each_time_and_for_twenty_secon
 
 @req("H07")
 def test_a_refresh_that_does_not_come_through_leaves_the_held_token(
-    broker: Broker, hot: Hot, clock: Clock, seal: Seal
+    broker: Broker, hot: ConnectionState, clock: Clock, seal: Seal
 ) -> None:
     clock.advance(3400)
 
-    vended = broker.vend(ref(hot), min_ttl=TTL)
+    vended = broker.get_token(ref(hot), min_ttl=TTL)
 
     assert vended.access.reveal() == token(seal, hot)
     assert 170 < vended.expires_in < 200
@@ -204,67 +204,67 @@ def test_a_refresh_that_does_not_come_through_leaves_the_held_token(
 
 @req("H07")
 def test_a_token_that_ended_while_its_refresh_does_not_come_through_is_not_given(
-    broker: Broker, hot: Hot, clock: Clock
+    broker: Broker, hot: ConnectionState, clock: Clock
 ) -> None:
     clock.advance(3590)
 
     with pytest.raises(NoTokenYet) as later:
-        broker.vend(ref(hot), min_ttl=TTL)
+        broker.get_token(ref(hot), min_ttl=TTL)
     assert later.value.retry_after == 10
 
 
 def test_a_queue_that_does_not_answer_leaves_the_held_token(
-    broker: Broker, hot: Hot, clock: Clock, trouble: Trouble, lines: Lines
+    broker: Broker, hot: ConnectionState, clock: Clock, trouble: Trouble, lines: Lines
 ) -> None:
     clock.advance(3400)
     trouble.never_done("sqs.SendMessage")
 
-    assert broker.vend(ref(hot), min_ttl=TTL).expires_in == 200
+    assert broker.get_token(ref(hot), min_ttl=TTL).expires_in == 200
     assert clock.slept == []
     assert len(lines.named("refresh.not_ordered")) == 1
 
 
 def test_a_store_that_does_not_answer_while_one_waits_is_asked_again(
-    broker: Broker, hot: Hot, clock: Clock, trouble: Trouble
+    broker: Broker, hot: ConnectionState, clock: Clock, trouble: Trouble
 ) -> None:
     clock.advance(3400)
     refresh_soon(broker, hot, clock, after=5)
     clock.plan(0.1, lambda: trouble.never_done("dynamodb.GetItem", times=3))
 
-    assert broker.vend(ref(hot), min_ttl=TTL).expires_in > 3500
+    assert broker.get_token(ref(hot), min_ttl=TTL).expires_in > 3500
 
 
-def test_a_store_that_does_not_answer_at_first_is_busy(broker: Broker, hot: Hot, trouble: Trouble) -> None:
+def test_a_store_that_does_not_answer_at_first_is_busy(broker: Broker, hot: ConnectionState, trouble: Trouble) -> None:
     trouble.never_done("dynamodb.GetItem")
 
     with pytest.raises(Busy):
-        broker.vend(ref(hot), min_ttl=TTL)
+        broker.get_token(ref(hot), min_ttl=TTL)
 
 
-def test_a_connection_that_is_ended_while_one_waits_gives_nothing(broker: Broker, hot: Hot, clock: Clock) -> None:
+def test_a_connection_that_is_ended_while_one_waits_gives_nothing(broker: Broker, hot: ConnectionState, clock: Clock) -> None:
     clock.advance(3400)
     clock.plan(2, lambda: broker.disconnect(ref(hot)))
 
     with pytest.raises(NotActive):
-        broker.vend(ref(hot), min_ttl=TTL)
+        broker.get_token(ref(hot), min_ttl=TTL)
 
 
 # A connection that needs its customer ---------------------------------------------------------------------------------
 
 
-def needs_reauth(connections: Connections, hot: Hot, reason: str | None = "revoked") -> None:
+def needs_reauth(connections: Connections, hot: ConnectionState, reason: str | None = "revoked") -> None:
     more = {"reason": reason} if reason else {}
-    connections.settle(hot, {"status": "needs_reauth", "ended_at": START, **more}, ())
+    connections.record_failure(hot, {"status": "needs_reauth", "ended_at": START, **more}, ())
 
 
 @req("H07")
 def test_a_valid_token_is_given_whatever_is_said_against_its_connection(
-    broker: Broker, hot: Hot, connections: Connections, aws: Aws, config: Config, clock: Clock
+    broker: Broker, hot: ConnectionState, connections: Connections, aws: AwsAccount, config: Config, clock: Clock
 ) -> None:
     needs_reauth(connections, hot)
     clock.advance(3400)
 
-    assert broker.vend(ref(hot), min_ttl=TTL).expires_in == 200
+    assert broker.get_token(ref(hot), min_ttl=TTL).expires_in == 200
     assert orders(aws, config) == []
     assert clock.slept == []
 
@@ -272,47 +272,47 @@ def test_a_valid_token_is_given_whatever_is_said_against_its_connection(
 @req("H09")
 @pytest.mark.parametrize("reason", ["revoked", "lost_in_rotation", "consent_ended", "scope_withdrawn"])
 def test_when_it_ended_the_caller_is_told_why_and_what_to_reconnect(
-    broker: Broker, hot: Hot, connections: Connections, clock: Clock, reason: str
+    broker: Broker, hot: ConnectionState, connections: Connections, clock: Clock, reason: str
 ) -> None:
     needs_reauth(connections, hot, reason)
     clock.advance(3600)
 
     with pytest.raises(NeedsReauth) as lost:
-        broker.vend(ref(hot), min_ttl=TTL)
+        broker.get_token(ref(hot), min_ttl=TTL)
     assert (lost.value.reason, lost.value.connection) == (reason, hot.connection)
 
 
 def test_a_row_without_a_reason_counts_as_revoked(
-    broker: Broker, hot: Hot, connections: Connections, clock: Clock
+    broker: Broker, hot: ConnectionState, connections: Connections, clock: Clock
 ) -> None:
     needs_reauth(connections, hot, None)
     clock.advance(3600)
 
     with pytest.raises(NeedsReauth) as lost:
-        broker.vend(ref(hot), min_ttl=TTL)
+        broker.get_token(ref(hot), min_ttl=TTL)
     assert lost.value.reason == "revoked"
 
 
 def test_a_connection_that_turns_out_dead_while_one_waits_is_told_at_once(
-    broker: Broker, hot: Hot, connections: Connections, clock: Clock
+    broker: Broker, hot: ConnectionState, connections: Connections, clock: Clock
 ) -> None:
     clock.advance(3700)
     clock.plan(2, lambda: needs_reauth(connections, hot))
 
     with pytest.raises(NeedsReauth):
-        broker.vend(ref(hot), min_ttl=TTL)
+        broker.get_token(ref(hot), min_ttl=TTL)
     assert sum(clock.slept) < 4
 
 
-def test_a_row_without_a_token_gives_none(broker: Broker, hot: Hot, connections: Connections) -> None:
-    connections.settle(hot, {}, ("access",))
+def test_a_row_without_a_token_gives_none(broker: Broker, hot: ConnectionState, connections: Connections) -> None:
+    connections.record_failure(hot, {}, ("access",))
 
     with pytest.raises(NoTokenYet):
-        broker.vend(ref(hot), min_ttl=TTL)
+        broker.get_token(ref(hot), min_ttl=TTL)
 
 
 @req("I02")
 def test_the_address_to_use_a_token_at_is_that_of_its_own_host(journey: Journey, broker: Broker) -> None:
-    us2, _ = journey.connect(place=Place("us2", "us2.ninjarmm.com"), email="ada@cascade.example")
+    us2, _ = journey.connect(place=Host("us2", "us2.ninjarmm.com"), email="ada@cascade.example")
 
-    assert broker.vend(ref(us2), min_ttl=TTL).api_base_url == "https://us2.ninjarmm.com"
+    assert broker.get_token(ref(us2), min_ttl=TTL).api_base_url == "https://us2.ninjarmm.com"

@@ -5,9 +5,9 @@ from urllib.parse import urlencode
 
 import pytest
 
-from broker.edge.complete import completion, session_to_complete
+from broker.edge.complete import complete_request, session_to_complete
 from broker.edge.http import Request
-from broker.edge.token import min_ttl, page
+from broker.edge.token import min_ttl, list_page
 from broker.errors import InvalidRequest
 from broker.secret import Secret
 from tests.support.asked import event, request
@@ -23,7 +23,7 @@ def fields(refused: pytest.ExceptionInfo[InvalidRequest]) -> list[str]:
 
 @pytest.mark.parametrize("confirmed", [True, False])
 def test_a_proof_is_read_as_it_was_sent(*, confirmed: bool) -> None:
-    proof, asked = completion(TENANT, request(PROOF | {"confirm_account_change": confirmed}))
+    proof, asked = complete_request(TENANT, request(PROOF | {"confirm_account_change": confirmed}))
 
     assert (proof.tenant, proof.end_user_id) == (TENANT, "user-17")
     assert (proof.ticket, proof.verifier) == (Secret("t" * 43), Secret("v" * 43))
@@ -31,12 +31,12 @@ def test_a_proof_is_read_as_it_was_sent(*, confirmed: bool) -> None:
 
 
 def test_an_account_change_is_not_confirmed_unless_said() -> None:
-    assert completion(TENANT, request(PROOF))[1] is False
+    assert complete_request(TENANT, request(PROOF))[1] is False
 
 
 @pytest.mark.parametrize("verifier", ["v" * 43, "v" * 128, "-._~" * 11])
 def test_a_verifier_has_the_characters_of_rfc_7636(verifier: str) -> None:
-    assert completion(TENANT, request(PROOF | {"binding_verifier": verifier}))[0].verifier == Secret(verifier)
+    assert complete_request(TENANT, request(PROOF | {"binding_verifier": verifier}))[0].verifier == Secret(verifier)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_verifier_has_the_characters_of_rfc_7636(verifier: str) -> None:
 )
 def test_a_fault_of_a_proof_is_named(changes: dict[str, object], named: list[str]) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        completion(TENANT, request(PROOF | changes))
+        complete_request(TENANT, request(PROOF | changes))
 
     assert fields(refused) == named
 
@@ -92,18 +92,18 @@ def listing(**query: str) -> Request:
 
 @pytest.mark.parametrize(("limit", "found"), [("1", 1), ("9", 9), ("10", 10), ("99", 99), ("100", 100)])
 def test_a_page_has_as_many_as_asked_for(limit: str, found: int) -> None:
-    assert page(listing(limit=limit)) == (found, None)
+    assert list_page(listing(limit=limit)) == (found, None)
 
 
 @pytest.mark.parametrize("cursor", [CONNECTION, f"{CONNECTION}#profile"])
 def test_a_page_begins_where_the_one_before_ended(cursor: str) -> None:
-    assert page(listing(cursor=cursor)) == (50, cursor)
+    assert list_page(listing(cursor=cursor)) == (50, cursor)
 
 
 @pytest.mark.parametrize("limit", ["0", "101", "007", "-1", "1.5", "ten", "1e2", "²", "9" * 5000, " 5"])
 def test_a_limit_that_is_none_is_refused(limit: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        page(listing(limit=limit))
+        list_page(listing(limit=limit))
 
     assert fields(refused) == ["limit"]
 
@@ -113,14 +113,14 @@ def test_a_limit_that_is_none_is_refused(limit: str) -> None:
 )
 def test_a_cursor_that_is_none_is_refused(cursor: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        page(listing(cursor=cursor))
+        list_page(listing(cursor=cursor))
 
     assert fields(refused) == ["cursor"]
 
 
 def test_both_faults_of_a_page_are_named() -> None:
     with pytest.raises(InvalidRequest) as refused:
-        page(listing(limit="x", cursor="x"))
+        list_page(listing(limit="x", cursor="x"))
 
     assert fields(refused) == ["limit", "cursor"]
 

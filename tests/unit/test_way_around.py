@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from broker.config import Config
-from broker.edge.wiring import Broker, Doors
+from broker.edge.wiring import Broker, Ports
 from tests.deployment.template.stack import source
 from tests.support.asked import CONTEXT, event
 from tests.support.journey import Journey
@@ -25,7 +25,7 @@ PUBLIC = {
 
 
 @pytest.fixture
-def walled(environment: Mapping[str, str], doors: Doors) -> Broker:
+def walled(environment: Mapping[str, str], doors: Ports) -> Broker:
     """A broker whose operator is changing the header: the old one counts still, the new one already."""
     digests = ",".join(sha256(each.encode()).hexdigest() for each in (OLD, NEW))
     return Broker(Config.from_env({**environment, "ORIGIN_VERIFY": digests}), doors)

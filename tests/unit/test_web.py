@@ -10,7 +10,7 @@ from time import sleep
 import httpx
 import pytest
 
-from broker.adapters.http import CONNECT_TIMEOUT, USER_AGENT, Web
+from broker.adapters.http import CONNECT_TIMEOUT, USER_AGENT, HttpClient
 from broker.adapters.transport import system_transport
 from broker.model import Seconds
 from broker.oauth import BODY_LIMIT, Answer, NoReply, NotSent, Reply
@@ -34,7 +34,7 @@ class There:
             self.requests.append(request)
             return handler(request)
 
-        with Web(lambda: httpx.MockTransport(noted), self.clock) as web:
+        with HttpClient(lambda: httpx.MockTransport(noted), self.clock) as web:
             return web.post(url, FORM, timeout=Seconds(65))
 
 
@@ -88,7 +88,7 @@ def test_a_request_by_get_carries_the_headers_it_is_given(clock: Clock) -> None:
         requests.append(request)
         return httpx.Response(204, stream=Chunks())
 
-    with Web(lambda: httpx.MockTransport(handler), clock) as web:
+    with HttpClient(lambda: httpx.MockTransport(handler), clock) as web:
         answer = web.get(URL, timeout=Seconds(3), headers={"Authorization": "Bearer x"})
 
     assert answer == Reply(204, {}, b"")
@@ -104,7 +104,7 @@ def test_what_one_answer_sets_goes_to_nobody(clock: Clock) -> None:
         requests.append(request)
         return httpx.Response(200, headers={"Set-Cookie": "JSESSIONID=acme; Path=/"}, stream=Chunks(b"{}"))
 
-    with Web(lambda: httpx.MockTransport(handler), clock) as web:
+    with HttpClient(lambda: httpx.MockTransport(handler), clock) as web:
         for _ in range(2):
             web.post(URL, FORM, timeout=Seconds(65))
         web.get(URL, timeout=Seconds(3))
@@ -249,7 +249,7 @@ def test_connections_end_with_the_client(clock: Clock) -> None:
         def close(self) -> None:
             Noted.closed = True
 
-    with Web(lambda: Noted(lambda _: httpx.Response(200)), clock):
+    with HttpClient(lambda: Noted(lambda _: httpx.Response(200)), clock):
         assert not Noted.closed
 
     assert Noted.closed

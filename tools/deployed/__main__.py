@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ninjaone_connect_cli.deployment import on_aws, on_this_machine
-from ninjaone_connect_cli.trouble import Trouble
+from ninjaone_connect_cli.trouble import CliError
 from tools.deployed.reach import GIVEN
 
 HERE = Path(__file__).parent
@@ -36,7 +36,7 @@ def main() -> int:
     try:
         stack = (options.stack, options.region, options.profile)
         deployment = on_this_machine(Path.cwd()) if options.local else on_aws(*stack)
-    except Trouble as trouble:
+    except CliError as trouble:
         print(f"deployed: {trouble}", file=sys.stderr)
         return 2
     record = Record()

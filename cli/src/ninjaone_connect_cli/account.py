@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 
 from ninjaone_connect_cli.deployment import Deployment
-from ninjaone_connect_cli.finding import Check, Finding, bad, good, odd
+from ninjaone_connect_cli.finding import Check, Finding, fail, good, warn
 
 NAMESPACE = "NinjaOneConnect"
 """What the functions' figures are called; the module that writes them would bring its libraries along."""
@@ -24,7 +24,7 @@ def last_sweep(deployment: Deployment) -> Iterator[Finding]:
         StartTime=now - timedelta(minutes=15), EndTime=now, Period=60, Statistics=["SampleCount"],
     )  # fmt: skip
     if not answer["Datapoints"]:
-        yield bad("schedule", "no sweep in the last quarter of an hour", "Runbook: Refreshing has stopped.")
+        yield fail("schedule", "no sweep in the last quarter of an hour", "Runbook: Refreshing has stopped.")
         return
     latest = max(each["Timestamp"] for each in answer["Datapoints"])
     yield good("schedule", f"the last sweep was {(now - latest).total_seconds() / 60:.0f} min ago")
@@ -39,10 +39,10 @@ def alarms(deployment: Deployment) -> Iterator[Finding]:
     found = [each for page in pages for each in page["MetricAlarms"] if each["AlarmName"] in ours]
     for each in found:
         if each["StateValue"] == "ALARM":
-            yield bad("alarm", each["AlarmDescription"].partition(": ")[2], each["AlarmDescription"].partition(":")[0])
+            yield fail("alarm", each["AlarmDescription"].partition(": ")[2], each["AlarmDescription"].partition(":")[0])
     muted = [each["AlarmName"] for each in found if not each["ActionsEnabled"]]
     if muted:
-        yield odd("alarms", f"{len(muted)} are muted", "Enable their actions again.")
+        yield warn("alarms", f"{len(muted)} are muted", "Enable their actions again.")
     yield good("alarms", f"{len(found)} are set")
 
 
@@ -52,9 +52,9 @@ def listeners(deployment: Deployment) -> Iterator[Finding]:
     found = deployment.aws("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
     pending = [each for each in found if each["SubscriptionArn"] == "PendingConfirmation"]
     if pending:
-        yield odd("alarm mail", "an address has not agreed yet", "Follow the link in the mail that AWS sent.")
+        yield warn("alarm mail", "an address has not agreed yet", "Follow the link in the mail that AWS sent.")
     elif not found:
-        yield odd(
+        yield warn(
             "alarm mail", "nobody hears the alarms", "Deploy with AlarmEmail, or subscribe to the output AlarmTopic."
         )
     else:
@@ -72,7 +72,7 @@ def firewall(deployment: Deployment) -> Iterator[Finding]:
         yield good("firewall", "nobody comes around it")
     else:
         todo = "Deploy the stack again: its functions lack the parameter OriginVerify."
-        yield bad("firewall", f"{origin} answers {answer.status_code} to who comes around it", todo)
+        yield fail("firewall", f"{origin} answers {answer.status_code} to who comes around it", todo)
 
 
 def table_settings(deployment: Deployment) -> Iterator[Finding]:
@@ -81,9 +81,9 @@ def table_settings(deployment: Deployment) -> Iterator[Finding]:
     described = dynamodb.describe_table(TableName=table)["Table"]
     backups = dynamodb.describe_continuous_backups(TableName=table)["ContinuousBackupsDescription"]
     if backups.get("PointInTimeRecoveryDescription", {}).get("PointInTimeRecoveryStatus") != "ENABLED":
-        yield bad("table", "point-in-time recovery is off", f"{_PITR} --table-name {table}")
+        yield fail("table", "point-in-time recovery is off", f"{_PITR} --table-name {table}")
     elif not described.get("DeletionProtectionEnabled"):
-        yield bad(
+        yield fail(
             "table",
             "deletion protection is off",
             f"aws dynamodb update-table --table-name {table} --deletion-protection-enabled",
@@ -98,7 +98,7 @@ def concurrency(deployment: Deployment) -> Iterator[Finding]:
     most = limits["ConcurrentExecutions"]
     if most < SMALL_ACCOUNT:
         todo = "Ask AWS for 1000 (Service Quotas, Lambda, Concurrent executions); it costs nothing."
-        yield odd("concurrency", f"this account runs {most} functions at once", todo)
+        yield warn("concurrency", f"this account runs {most} functions at once", todo)
     else:
         yield good("concurrency", f"this account runs {most} functions at once")
 
@@ -109,13 +109,13 @@ def undone(deployment: Deployment) -> Iterator[Finding]:
     found = deployment.aws("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
     count = int(found["Attributes"]["ApproximateNumberOfMessages"])
     yield (
-        odd("undone", f"{count} messages were given up", "Runbook: Orders were given up.")
+        warn("undone", f"{count} messages were given up", "Runbook: Orders were given up.")
         if count
         else good("undone", "nothing was given up")
     )
 
 
-LOOKS = (
+CHECKS = (
     Check("schedule", last_sweep),
     Check("alarms", alarms),
     Check("alarm mail", listeners),

@@ -13,16 +13,16 @@ from typing import Any, TextIO
 import click
 
 from broker import policy
-from broker.adapters.client_secrets import Credentials
+from broker.adapters.client_secrets import ClientSecrets
 from broker.adapters.clock import SystemClock, instant
-from broker.adapters.seal import Seal, connection_spot
+from broker.adapters.seal import Seal, connection_aad
 from broker.errors import Busy, Misconfigured
-from broker.model import Hot, Instant, Profile, Purpose, Status
+from broker.model import ConnectionState, Instant, Profile, Purpose, Status
 from ninjaone_connect_cli.at import At, here
 from ninjaone_connect_cli.deployment import Deployment
-from ninjaone_connect_cli.entries import Entry, Faulty, read
+from ninjaone_connect_cli.entries import Entry, EntryError, read
 from ninjaone_connect_cli.store import Store
-from ninjaone_connect_cli.trouble import Trouble
+from ninjaone_connect_cli.trouble import CliError
 
 COLUMNS = {"line": "line", "tenant": "tenant", "connection": "connection", "outcome": "outcome"}
 SHOWN = 20
@@ -35,7 +35,7 @@ SHOWN = 20
     "--report", type=click.File("w"), help="Write what became of each line, as JSON lines, without any token."
 )
 @here
-def bring(at: At, file: Path, report: TextIO | None, *, dry_run: bool) -> None:
+def import_tokens(at: At, file: Path, report: TextIO | None, *, dry_run: bool) -> None:
     """Bring refresh tokens from another system: a CSV FILE with a heading, or JSON lines.
 
     \b
@@ -66,28 +66,28 @@ def bring(at: At, file: Path, report: TextIO | None, *, dry_run: bool) -> None:
     finally:  # whatever stopped it: what was stored is told
         _show(at, results, report)
     if any(result["outcome"] == "failed" for result in results):
-        raise Trouble("AWS refused some of them. Nothing of those was stored; the same command brings them in.")
+        raise CliError("AWS refused some of them. Nothing of those was stored; the same command brings them in.")
 
 
 def _checked(deployment: Deployment, file: Path) -> list[Entry]:
     """Read the whole file; one faulty line stops everything before anything is written."""
     try:
         entries = read(file, deployment.config)
-    except Faulty as faulty:
+    except EntryError as faulty:
         more = f"\n… and {len(faulty.faults) - SHOWN} more" if len(faulty.faults) > SHOWN else ""
-        raise Trouble("Nothing was imported. Mend these lines:\n" + "\n".join(faulty.faults[:SHOWN]) + more) from None
+        raise CliError("Nothing was imported. Mend these lines:\n" + "\n".join(faulty.faults[:SHOWN]) + more) from None
     _check_secrets(deployment, {entry.client_id for entry in entries if entry.client_secret is None})
     return entries
 
 
 def _check_secrets(deployment: Deployment, client_ids: Iterable[str]) -> None:
     """Refuse tokens that could not be refreshed for want of a secret."""
-    credentials = Credentials(deployment.aws("secretsmanager"), deployment.config.client_secrets, SystemClock())
+    credentials = ClientSecrets(deployment.aws("secretsmanager"), deployment.config.client_secrets, SystemClock())
     for client_id in sorted(client_ids):
         try:
             credentials.client(client_id)
         except Misconfigured:
-            raise Trouble(
+            raise CliError(
                 f"Nothing was imported. No secret is stored for the client id {client_id}: "
                 "store it first, or give client_secret where the app is the customer's own."
             ) from None
@@ -101,7 +101,7 @@ class _Made:
         self._seal: Seal = deployment.seal
         epoch = deployment.epoch.active()
         if epoch is None:
-            raise Trouble("The table is not activated: see `ninjaone-connect epoch show`.")
+            raise CliError("The table is not activated: see `ninjaone-connect epoch show`.")
         self._epoch = epoch
 
     def look(self, entry: Entry) -> dict[str, Any]:
@@ -117,24 +117,24 @@ class _Made:
             return _result(entry, "failed")
         return _result(entry, "imported" if stored else "there already")
 
-    def _rows(self, entry: Entry) -> tuple[Hot, Profile]:
+    def _rows(self, entry: Entry) -> tuple[ConnectionState, Profile]:
         now, ref = instant(SystemClock()), entry.ref
-        spot = connection_spot(ref.tenant, ref.connection, 1)
-        hot = Hot(
+        spot = connection_aad(ref.tenant, ref.connection, 1)
+        hot = ConnectionState(
             tenant=ref.tenant,
             connection=ref.connection,
             status=Status.ACTIVE,
-            place=entry.place,
+            host=entry.place,
             client_id=entry.client_id,
-            own=entry.client_secret is not None,
+            customer_app=entry.client_secret is not None,
             version=1,
             fence=0,
             epoch=self._epoch,
-            expires_at=now,
+            token_expires_at=now,
             sent_at=Instant(0),
             consented_at=entry.consented_at or now,
-            scope=entry.scope,
-            refresh=self._seal.seal(self._seal.key(Purpose.REFRESH), entry.refresh_token, spot),
+            scopes=entry.scope,
+            refresh=self._seal.seal(self._seal.data_key(Purpose.REFRESH), entry.refresh_token, spot),
             refresh_at=now,
             due_shard=policy.shard(ref.connection),
         )
@@ -144,8 +144,8 @@ class _Made:
     def _client(self, entry: Entry) -> bytes | None:
         if entry.client_secret is None:
             return None
-        spot = connection_spot(entry.ref.tenant, entry.ref.connection)
-        return self._seal.seal(self._seal.key(Purpose.CLIENT), entry.client_secret, spot)
+        spot = connection_aad(entry.ref.tenant, entry.ref.connection)
+        return self._seal.seal(self._seal.data_key(Purpose.CLIENT), entry.client_secret, spot)
 
 
 def _result(entry: Entry, outcome: str) -> dict[str, Any]:
@@ -164,4 +164,4 @@ def _show(at: At, results: list[dict[str, Any]], report: TextIO | None) -> None:
     at.screen.record(Counter(result["outcome"] for result in results))
 
 
-COMMANDS = (bring,)
+COMMANDS = (import_tokens,)

@@ -14,15 +14,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from broker.adapters.clock import SystemClock, entropy
 from broker.adapters.epoch import Epoch
-from broker.adapters.http import Transport, Web
+from broker.adapters.http import Transport, HttpClient
 from broker.adapters.queues import Queue
-from broker.adapters.rescue import Rescue
+from broker.adapters.rescue import RescueStore
 from broker.adapters.seal import Seal
 from broker.adapters.transport import system_transport
 from broker.config import Config
 from broker.errors import Misconfigured
 from ninjaone_connect import Connect
-from ninjaone_connect_cli.trouble import Trouble
+from ninjaone_connect_cli.trouble import CliError
 
 _MAY_NOT_LOOK = "This identity may not look at the stack; see docs/operate/operating.md, Who may operate it."
 
@@ -58,9 +58,9 @@ class Deployment:
         return Connect(self.outputs["BackendApiUrl"], region=self.region, credentials=self.credentials)
 
     @property
-    def web(self) -> Web:
+    def web(self) -> HttpClient:
         """A client for NinjaOne."""
-        return Web(self.transport, SystemClock())
+        return HttpClient(self.transport, SystemClock())
 
     @property
     def seal(self) -> Seal:
@@ -78,9 +78,9 @@ class Deployment:
         return Queue(self.aws("sqs"), self.config.refresh_queue)
 
     @property
-    def rescue(self) -> Rescue:
+    def rescue(self) -> RescueStore:
         """Tokens that DynamoDB refused."""
-        return Rescue(self.aws("s3"), self.config.rescue_bucket)
+        return RescueStore(self.aws("s3"), self.config.rescue_bucket)
 
 
 def on_aws(stack: str, region: str | None, profile: str | None) -> Deployment:
@@ -91,9 +91,9 @@ def on_aws(stack: str, region: str | None, profile: str | None) -> Deployment:
         outputs, resources = _described(clients("cloudformation"), stack)
         told = clients("lambda").get_function_configuration(FunctionName=resources[_TOLD_BY])
     except (ClientError, BotoCoreError) as error:
-        raise Trouble(_what_to_do(error, stack, region)) from None
+        raise CliError(_what_to_do(error, stack, region)) from None
     except KeyError:
-        raise Trouble(f"The stack {stack} is no NinjaOne Connect: name another with --stack.") from None
+        raise CliError(f"The stack {stack} is no NinjaOne Connect: name another with --stack.") from None
     return Deployment(
         stack, session.region_name, _config(told["Environment"]["Variables"]), outputs, clients, system_transport(),
         session.get_credentials(), resources,
@@ -144,7 +144,7 @@ def _config(variables: Mapping[str, str]) -> Config:
     try:
         return Config.from_env(variables)
     except Misconfigured as fault:
-        raise Trouble(f"{fault.detail} This command line and the stack may be of different releases.") from None
+        raise CliError(f"{fault.detail} This command line and the stack may be of different releases.") from None
 
 
 # On this machine -----------------------------------------------------------------------------------------------------
@@ -155,7 +155,7 @@ def on_this_machine(folder: Path) -> Deployment:
     for place in (folder, *folder.parents):
         if (place / LOCAL).is_file():
             return _local(json.loads((place / LOCAL).read_text(encoding="utf-8")))
-    raise Trouble("Nothing runs on this machine: start it with `make run`, and call this from inside the clone.")
+    raise CliError("Nothing runs on this machine: start it with `make run`, and call this from inside the clone.")
 
 
 def _local(said: Mapping[str, Any]) -> Deployment:

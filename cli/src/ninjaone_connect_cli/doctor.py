@@ -5,7 +5,7 @@ import click
 from ninjaone_connect_cli import account, looks
 from ninjaone_connect_cli.at import At, here
 from ninjaone_connect_cli.finding import Check, Finding, State
-from ninjaone_connect_cli.trouble import Trouble
+from ninjaone_connect_cli.trouble import CliError
 
 COLUMNS = {"state": "", "check": "check", "says": "what was found", "todo": "what to do"}
 
@@ -17,7 +17,7 @@ def doctor(at: At) -> None:
 
     Nothing is changed, and no secret is shown. Ends with 1 when something has to be mended.
     """
-    checks = looks.LOOKS + (account.LOOKS if at.deployment.stack else ())
+    checks = looks.CHECKS + (account.CHECKS if at.deployment.stack else ())
     findings: list[Finding] = []
     with at.screen.steps("Looking", len(checks)) as step:
         for check in checks:
@@ -26,7 +26,7 @@ def doctor(at: At) -> None:
     at.screen.table([each.row() for each in findings], COLUMNS, empty="")
     bad = sum(each.state is State.MEND for each in findings)
     if bad:
-        raise Trouble(f"{bad} of {len(findings)} have to be mended.")
+        raise CliError(f"{bad} of {len(findings)} have to be mended.")
     at.screen.say("Everything is in place.")
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from broker import ninjaone
 from broker.adapters.clock import new_connection_id
-from broker.adapters.connections import Ref
+from broker.adapters.connections import ConnectionRef
 from broker.config import Config
-from broker.model import Instant, Place, tenant_id
+from broker.model import Instant, Host, tenant_id
 from broker.secret import Secret
 
 FIELDS = (
@@ -38,9 +38,9 @@ class Entry:
     """
 
     line: int
-    ref: Ref
+    ref: ConnectionRef
     refresh_token: Secret
-    place: Place
+    place: Host
     client_id: str
     client_secret: Secret | None
     scope: frozenset[str]
@@ -48,7 +48,7 @@ class Entry:
     consented_at: Instant | None
 
 
-class Faulty(Exception):
+class EntryError(Exception):
     """The file has faults; each names its line and never shows its token."""
 
     def __init__(self, faults: list[str]) -> None:
@@ -67,7 +67,7 @@ def read(file: Path, config: Config) -> list[Entry]:
             faults.append(f"line {line}: {fault}")
     faults += _repeated(entries)
     if faults:
-        raise Faulty(faults)
+        raise EntryError(faults)
     return entries
 
 
@@ -141,11 +141,11 @@ def _text(name: str, value: Any) -> str:
     return str(value).strip()
 
 
-def _place(held: Mapping[str, str], config: Config) -> Place:
+def _place(held: Mapping[str, str], config: Config) -> Host:
     if bool(held["region"]) == bool(held["host"]):
         raise ValueError("give region or host, one of them")
     named = held["region"] or held["host"].lower()
-    place = ninjaone.region(named) if held["region"] else ninjaone.host(named, config.branded_suffixes)
+    place = ninjaone.regional_host(named) if held["region"] else ninjaone.find_host(named, config.branded_suffixes)
     if place is None:
         raise ValueError(
             f"{'region' if held['region'] else 'host'} is none of NinjaOne's; "
@@ -154,13 +154,13 @@ def _place(held: Mapping[str, str], config: Config) -> Place:
     return place
 
 
-def _ref(held: Mapping[str, str], place: Place, client_id: str) -> Ref:
+def _ref(held: Mapping[str, str], place: Host, client_id: str) -> ConnectionRef:
     """Name the connection: always the same for the same tenant and key."""
     tenant = tenant_id(held["tenant"])
     if tenant is None:
         raise ValueError("tenant must be 1 to 64 letters, digits, dots, hyphens or underscores")
-    named = "\n".join(("import", tenant, held["key"] or f"{place.host} {client_id}"))
-    return Ref(tenant, new_connection_id(lambda size: sha256(named.encode()).digest()[:size]))
+    named = "\n".join(("import", tenant, held["key"] or f"{place.name} {client_id}"))
+    return ConnectionRef(tenant, new_connection_id(lambda size: sha256(named.encode()).digest()[:size]))
 
 
 def _token(text: str) -> Secret:
@@ -184,7 +184,7 @@ def _instant(text: str) -> Instant | None:
 
 def _repeated(entries: Iterable[Entry]) -> Iterator[str]:
     """Find lines that would make one connection twice."""
-    first: dict[Ref, int] = {}
+    first: dict[ConnectionRef, int] = {}
     tokens: dict[str, int] = {}
     for entry in entries:
         same = tokens.setdefault(entry.refresh_token.reveal(), entry.line)

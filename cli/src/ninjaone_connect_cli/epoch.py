@@ -9,7 +9,7 @@ import click
 from ninjaone_connect_cli.at import At, here
 from ninjaone_connect_cli.deployment import Deployment
 from ninjaone_connect_cli.store import Store
-from ninjaone_connect_cli.trouble import Trouble
+from ninjaone_connect_cli.trouble import CliError
 
 SETTLED = 245
 """Seconds until no function follows the old epoch any more: it is kept for 60, and a refresh runs for 180 at most."""
@@ -78,7 +78,7 @@ def read(deployment: Deployment) -> Active:
         held = json.loads(text)
         return Active(int(held["epoch"]), str(held["table"]))
     except (ValueError, KeyError, TypeError):
-        raise Trouble(
+        raise CliError(
             f'The parameter {parameter} must hold {{"epoch": <number>, "table": "<table name>"}}. '
             "`ninjaone-connect epoch activate --epoch N` writes it anew; look up N with `epoch show --count`."
         ) from None

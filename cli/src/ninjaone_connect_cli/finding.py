@@ -45,11 +45,11 @@ def good(check: str, says: str) -> Finding:
     return Finding(State.OK, check, says)
 
 
-def odd(check: str, says: str, todo: str) -> Finding:
+def warn(check: str, says: str, todo: str) -> Finding:
     """Works, and somebody should look."""
     return Finding(State.LOOK, check, says, todo)
 
 
-def bad(check: str, says: str, todo: str) -> Finding:
+def fail(check: str, says: str, todo: str) -> Finding:
     """Does not work."""
     return Finding(State.MEND, check, says, todo)

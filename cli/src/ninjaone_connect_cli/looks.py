@@ -9,7 +9,7 @@ import httpx
 from botocore.exceptions import ClientError
 
 from broker import ninjaone, oauth, policy
-from broker.adapters.client_secrets import Credentials
+from broker.adapters.client_secrets import ClientSecrets
 from broker.adapters.clock import SystemClock
 from broker.errors import BrokerError
 from broker.model import Instant, Seconds
@@ -17,8 +17,8 @@ from broker.secret import Secret
 from ninjaone_connect import ConnectError
 from ninjaone_connect_cli import epoch
 from ninjaone_connect_cli.deployment import Deployment
-from ninjaone_connect_cli.finding import Check, Finding, bad, good, odd
-from ninjaone_connect_cli.trouble import Trouble
+from ninjaone_connect_cli.finding import Check, Finding, fail, good, warn
+from ninjaone_connect_cli.trouble import CliError
 
 SKEW = 30
 """Seconds by which clocks may differ before signatures and leases suffer."""
@@ -28,7 +28,7 @@ TIMEOUT = 10
 
 def client_secrets(deployment: Deployment) -> Iterator[Finding]:
     """Whether a secret is stored for each client app."""
-    known = Credentials(deployment.aws("secretsmanager"), deployment.config.client_secrets, SystemClock())
+    known = ClientSecrets(deployment.aws("secretsmanager"), deployment.config.client_secrets, SystemClock())
     if not deployment.config.client_ids:
         yield good("client secrets", "every customer brings a client app of their own")
     for region, client_id in deployment.config.client_ids.items():
@@ -37,13 +37,13 @@ def client_secrets(deployment: Deployment) -> Iterator[Finding]:
             yield good(f"client secret {region}", f"stored for {client_id}")
         except BrokerError as error:
             todo = deployment.outputs.get("StoreClientSecrets", "Store it: README, Store the client secret.")
-            yield bad(f"client secret {region}", str(error), todo)
+            yield fail(f"client secret {region}", str(error), todo)
 
 
 def client_apps(deployment: Deployment) -> Iterator[Finding]:
     """Whether NinjaOne knows each client app. Asked as a browser would; no secret is sent."""
     for region, client_id in deployment.config.client_ids.items():
-        place = ninjaone.region(region)
+        place = ninjaone.regional_host(region)
         if place is None:
             continue
         address = oauth.authorization_url(
@@ -56,16 +56,16 @@ def client_apps(deployment: Deployment) -> Iterator[Finding]:
         )
         with deployment.web as web:
             answer = web.get(address, timeout=Seconds(TIMEOUT))
-        yield _known(region, client_id, place.host, answer)
+        yield _known(region, client_id, place.name, answer)
 
 
 def _known(region: str, client_id: str, host: str, answer: oauth.Answer) -> Finding:
     check = f"client app {region}"
     if not isinstance(answer, oauth.Reply) or answer.status >= 500:
-        return odd(check, f"{host} could not be asked", "Try again; NinjaOne may be down.")
+        return warn(check, f"{host} could not be asked", "Try again; NinjaOne may be down.")
     if answer.status == 404:
         todo = "Compare region and client id: an app exists only on the host where it was registered."
-        return bad(check, f"{host} knows no client app {client_id}", todo)
+        return fail(check, f"{host} knows no client app {client_id}", todo)
     return good(check, f"{host} knows it")
 
 
@@ -88,17 +88,17 @@ def _reached(address: str, region: str) -> Finding:
         answer = httpx.get(address, timeout=TIMEOUT, trust_env=False)
     except httpx.HTTPError as error:
         host = urlsplit(address).hostname
-        return bad(
+        return fail(
             check,
             f"{address} can't be reached ({type(error).__name__})",
             f"Does the DNS name {host} point at the stack?",
         )
     if answer.headers.get("location", "").endswith("/way-around"):
         todo = "Deploy with the digest of the secret that stacks/firewall.yaml was given as OriginVerify."
-        return bad(check, f"{address} is refused, though it was asked through the firewall", todo)
+        return fail(check, f"{address} is refused, though it was asked through the firewall", todo)
     if answer.status_code in {303, 400} and "content-security-policy" in answer.headers:
         return good(check, f"{address} answers")
-    return bad(
+    return fail(
         check,
         f"{address} answers {answer.status_code}",
         "Something else answers there: look at ConnectDomain and its DNS.",
@@ -108,20 +108,20 @@ def _reached(address: str, region: str) -> Finding:
 def _clock(date: str) -> Finding:
     away = abs(parsedate_to_datetime(date).timestamp() - time.time()) if date else 0
     if away > SKEW:
-        return bad(
+        return fail(
             "clock", f"this machine's clock is {away:.0f} s off", "Set it by NTP: signatures are refused otherwise."
         )
     return good("clock", "this machine agrees with the deployment")
 
 
-def private_api(deployment: Deployment) -> Iterator[Finding]:
+def backend_api(deployment: Deployment) -> Iterator[Finding]:
     """Whether the private API takes this identity's signature."""
     address = deployment.outputs["BackendApiUrl"]
     try:
         with deployment.api as api:
             next(api.connections("doctor", page_size=1), None)
     except ConnectError as error:
-        yield bad(
+        yield fail(
             "private API", str(error), "Your backend's role needs the output BackendPermission; so does this identity."
         )
         return
@@ -136,14 +136,14 @@ def queues(deployment: Deployment) -> Iterator[Finding]:
         found = deployment.aws("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=asked)["Attributes"]
         waiting, worked = (int(found[each]) for each in asked[:2])
         says = f"{waiting} orders wait, {worked} are worked on"
-        yield good(name, says) if waiting < 50 else odd(name, says, "Runbook: Refreshing is behind.")
+        yield good(name, says) if waiting < 50 else warn(name, says, "Runbook: Refreshing is behind.")
 
 
 def rescued(deployment: Deployment) -> Iterator[Finding]:
     """Whether tokens wait outside the table."""
     count = len(list(deployment.rescue.waiting(1000)))
     if count:
-        yield odd("rescue store", f"{count} tokens wait", "ninjaone-connect rescue adopt")
+        yield warn("rescue store", f"{count} tokens wait", "ninjaone-connect rescue adopt")
     else:
         yield good("rescue store", "every token is in its row")
 
@@ -153,7 +153,7 @@ def overdue(deployment: Deployment) -> Iterator[Finding]:
     before = Instant(int(time.time()) - OVERDUE)
     count = sum(_overdue(deployment, shard, before) for shard in range(policy.SHARDS))
     if count:
-        yield bad(
+        yield fail(
             "refreshing",
             f"{count} connections are overdue by {OVERDUE // 60} minutes or more",
             "Runbook: Refreshing has stopped.",
@@ -177,13 +177,13 @@ def active_epoch(deployment: Deployment) -> Iterator[Finding]:
     """Whether this table's rows may be presented."""
     try:
         active = epoch.read(deployment)
-    except Trouble as trouble:
-        yield bad("epoch", trouble.message, "ninjaone-connect epoch show")
+    except CliError as trouble:
+        yield fail("epoch", trouble.message, "ninjaone-connect epoch show")
         return
     if active.table == deployment.config.connections_table:
         yield good("epoch", f"{active.epoch}, of this deployment's table")
     else:
-        yield bad("epoch", f"the active table is {active.table}", "After a restore: ninjaone-connect epoch activate")
+        yield fail("epoch", f"the active table is {active.table}", "After a restore: ninjaone-connect epoch activate")
 
 
 def seal_key(deployment: Deployment) -> Iterator[Finding]:
@@ -195,14 +195,14 @@ def seal_key(deployment: Deployment) -> Iterator[Finding]:
     if state == "Enabled":
         yield good("KMS key", "enabled")
     else:
-        yield bad("KMS key", state, "Enable it, or cancel its deletion, before anything else.")
+        yield fail("KMS key", state, "Enable it, or cancel its deletion, before anything else.")
 
 
-LOOKS = (
+CHECKS = (
     Check("client secrets", client_secrets),
     Check("client apps", client_apps),
     Check("connect page", connect_page),
-    Check("private API", private_api),
+    Check("private API", backend_api),
     Check("KMS key", seal_key),
     Check("queues", queues),
     Check("rescue store", rescued),

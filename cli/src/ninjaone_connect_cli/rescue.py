@@ -5,11 +5,11 @@ from typing import Any
 
 import click
 
-from broker.adapters.connections import Ref
-from broker.adapters.queues import ORDER_SIZE, Why
+from broker.adapters.connections import ConnectionRef
+from broker.adapters.queues import BATCH_SIZE, Trigger
 from ninjaone_connect_cli.at import At, here
 from ninjaone_connect_cli.deployment import Deployment
-from ninjaone_connect_cli.trouble import Trouble
+from ninjaone_connect_cli.trouble import CliError
 
 COLUMNS = {"tenant": "tenant", "connection": "connection", "version": "after version", "outcome": "outcome"}
 MOST = 1000
@@ -35,15 +35,15 @@ def list_rescued(at: At) -> None:
 def adopt(at: At, *, wait: bool) -> None:
     """Order that everything that waits be put into its row now. The refresh function does it."""
     found = _waiting(at.deployment)
-    refs = list(dict.fromkeys(Ref(each["tenant"], each["connection"]) for each in found))
-    for start in range(0, len(refs), ORDER_SIZE):
-        at.deployment.orders.order(Why.RESCUE, refs[start : start + ORDER_SIZE])
+    refs = list(dict.fromkeys(ConnectionRef(each["tenant"], each["connection"]) for each in found))
+    for start in range(0, len(refs), BATCH_SIZE):
+        at.deployment.orders.send_batch(Trigger.RESCUE, refs[start : start + BATCH_SIZE])
     left = _awaited(at, found) if wait and found else []
     for each in found:
         each["outcome"] = "waiting" if not wait or each in left else "done"
     at.screen.table(found, COLUMNS, empty="Nothing waits: every token is in its row.")
     if left:
-        raise Trouble("Not all of them were taken in time: read the errors, then run this again.")
+        raise CliError("Not all of them were taken in time: read the errors, then run this again.")
 
 
 def _awaited(at: At, found: list[dict[str, Any]]) -> list[dict[str, Any]]:

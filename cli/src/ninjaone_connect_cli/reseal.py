@@ -18,7 +18,7 @@ from broker.model import Purpose
 from ninjaone_connect_cli.at import At, here
 from ninjaone_connect_cli.deployment import Deployment
 from ninjaone_connect_cli.store import Row, Store
-from ninjaone_connect_cli.trouble import Trouble
+from ninjaone_connect_cli.trouble import CliError
 
 PASSES = 5
 """Rows that a refresh was busy with are looked at again, so often."""
@@ -51,11 +51,11 @@ def reseal(at: At) -> None:
     at.screen.record(counts)
     if counts["does not open"]:
         names = "\n".join(dict.fromkeys(resealing.broken))
-        raise Trouble(
+        raise CliError(
             f"These do not open and stay as they are; docs/operate/operating.md, A sealed value does not open:\n{names}"
         )
     if counts["busy"]:
-        raise Trouble("Some rows changed each time they were looked at. Run the same command again later.")
+        raise CliError("Some rows changed each time they were looked at. Run the same command again later.")
 
 
 class Reseal:
@@ -142,7 +142,7 @@ class Reseal:
         except ClientError as error:
             if error.response["Error"]["Code"] in DAMAGED:
                 raise SealBroken from None
-            raise Trouble(
+            raise CliError(
                 f"KMS refused ({error.response['Error']['Code']}). This identity needs kms:ReEncryptFrom on the old "
                 "key and kms:ReEncryptTo on the new one; nothing was half done."
             ) from None

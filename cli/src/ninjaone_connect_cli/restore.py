@@ -20,16 +20,16 @@ import click
 
 from broker import policy
 from broker.adapters.clock import SystemClock, instant
-from broker.adapters.connections import Ref
-from broker.adapters.queues import Why
-from broker.adapters.seal import Seal, connection_spot
+from broker.adapters.connections import ConnectionRef
+from broker.adapters.queues import Trigger
+from broker.adapters.seal import Seal, connection_aad
 from broker.errors import SealBroken
-from broker.model import Hot, Profile, Purpose, Status
+from broker.model import ConnectionState, Profile, Purpose, Status
 from ninjaone_connect_cli import epoch
 from ninjaone_connect_cli.at import At, here
 from ninjaone_connect_cli.deployment import Deployment
 from ninjaone_connect_cli.store import Store
-from ninjaone_connect_cli.trouble import Trouble
+from ninjaone_connect_cli.trouble import CliError
 
 INERT = 0
 """An epoch before the first."""
@@ -54,7 +54,7 @@ def restore() -> None:
 def begin(at: At, moment: datetime, *, wait: bool) -> None:
     """Make a table as the live one was, under a name of its own. The live one is not touched."""
     if moment.replace(tzinfo=UTC).timestamp() < instant(SystemClock()) - FARTHEST:
-        raise Trouble("That is too far back: what was disconnected since is forgotten by now, and would come back.")
+        raise CliError("That is too far back: what was disconnected since is forgotten by now, and would come back.")
     source = at.deployment.config.connections_table
     target = f"{source}-{moment:%Y%m%dT%H%M%S}"
     dynamodb = at.deployment.aws("dynamodb")
@@ -76,7 +76,7 @@ def begin(at: At, moment: datetime, *, wait: bool) -> None:
 def copy(at: At, table: str, *, dry_run: bool, replace_broken: bool) -> None:
     """Copy from the restored TABLE what the live one lacks. Nothing copied is presented yet."""
     if table == at.deployment.config.connections_table:
-        raise Trouble("That is the live table. Name the restored one.")
+        raise CliError("That is the live table. Name the restored one.")
     restored = Store(at.deployment.aws("dynamodb"), table)
     copying = _Copying(at.deployment, restored, dry_run=dry_run, replace_broken=replace_broken)
     counts: Counter[str] = Counter()
@@ -95,14 +95,14 @@ def probe(at: At, count: int) -> None:
     raising = _Raising(at.deployment)
     active = (row for row in raising.inert() if row.status is Status.ACTIVE)
     chosen = [row for row in itertools.islice(active, count) if raising.one(row)]
-    refs = [Ref(row.tenant, row.connection) for row in chosen]
+    refs = [ConnectionRef(row.tenant, row.connection) for row in chosen]
     if not refs:
-        raise Trouble("There is nothing to probe: no connection waits for its activation.")
-    at.deployment.orders.order(Why.DUE, refs)
-    results = _watched(at, {Ref(row.tenant, row.connection): row for row in chosen})
+        raise CliError("There is nothing to probe: no connection waits for its activation.")
+    at.deployment.orders.send_batch(Trigger.DUE, refs)
+    results = _watched(at, {ConnectionRef(row.tenant, row.connection): row for row in chosen})
     at.screen.table(results, PROBED, empty="")
     if any(each["outcome"] != "renewed" for each in results):
-        raise Trouble(
+        raise CliError(
             "Not all were renewed. Tokens that NinjaOne replaced after the backup are lost; their customers connect "
             "again. Go on with `restore activate` all the same, or stop here."
         )
@@ -131,9 +131,9 @@ class _Copying:
         self._live = Store(deployment.aws("dynamodb"), deployment.config.connections_table)
         self._seal: Seal = deployment.seal
 
-    def one(self, row: Hot) -> str:
+    def one(self, row: ConnectionState) -> str:
         """Copy one connection if the live table needs it; say what became of it."""
-        ref = Ref(row.tenant, row.connection)
+        ref = ConnectionRef(row.tenant, row.connection)
         profile = self._restored.profile(ref)
         if row.refresh is None or profile is None:
             return "nothing to bring back"
@@ -150,27 +150,27 @@ class _Copying:
         stored = self._live.replace(live, inert, profile) if live else self._live.make(inert, profile)
         return "copied" if stored else "changed meanwhile"
 
-    def _completed(self, live: Hot, row: Hot, profile: Profile) -> str:
+    def _completed(self, live: ConnectionState, row: ConnectionState, profile: Profile) -> str:
         """Keep a live row as it is, and give it back its profile, with the client secret, where that is gone."""
-        lost = self._live.profile(Ref(live.tenant, live.connection)) is None
+        lost = self._live.profile(ConnectionRef(live.tenant, live.connection)) is None
         if not lost or live.status is Status.DISCONNECTED or live.client_id != row.client_id:
             return "kept as it is"
         if self._dry_run:
             return "its profile would be copied"
         return "profile copied" if self._live.add_profile(profile) else "changed meanwhile"
 
-    def _is_broken(self, live: Hot) -> bool:
+    def _is_broken(self, live: ConnectionState) -> bool:
         """Say whether a live row holds a refresh token that nobody can open."""
         if not self._replace_broken or live.refresh is None or live.status is Status.DISCONNECTED:
             return False
         try:
-            self._seal.open(live.refresh, Purpose.REFRESH, connection_spot(live.tenant, live.connection, live.version))
+            self._seal.open(live.refresh, Purpose.REFRESH, connection_aad(live.tenant, live.connection, live.version))
         except SealBroken:
             return True
         return False
 
 
-def _inert(row: Hot, fence: int) -> Hot:
+def _inert(row: ConnectionState, fence: int) -> ConnectionState:
     """Make the row that comes back: not due, not presented, and honest about a token that may be an old one."""
     return replace(
         row,
@@ -193,16 +193,16 @@ class _Raising:
         self._store = Store(deployment.aws("dynamodb"), deployment.config.connections_table)
         active = epoch.read(deployment)
         if active.table != deployment.config.connections_table:
-            raise Trouble("The active table is another one: see `ninjaone-connect epoch show`.")
+            raise CliError("The active table is another one: see `ninjaone-connect epoch show`.")
         self._epoch = active.epoch
 
-    def inert(self) -> Iterator[Hot]:
+    def inert(self) -> Iterator[ConnectionState]:
         """Find connections that could be refreshed, were they of the active epoch."""
         for row in self._store.connections():
             if row.epoch < self._epoch and row.refresh and row.status is not Status.DISCONNECTED:
                 yield row
 
-    def one(self, row: Hot) -> bool:
+    def one(self, row: ConnectionState) -> bool:
         """Raise one, due at once; False when something else changed it.
 
         Its token may be an old one, so the refresh looks into the rescue store first, and blames nobody if it is dead.
@@ -213,7 +213,7 @@ class _Raising:
         return self._store.raise_epoch(row, change)
 
 
-def _watched(at: At, before: dict[Ref, Hot]) -> list[dict[str, Any]]:
+def _watched(at: At, before: dict[ConnectionRef, ConnectionState]) -> list[dict[str, Any]]:
     """Look at rows until each was renewed, refused or given too much time."""
     store = Store(at.deployment.aws("dynamodb"), at.deployment.config.connections_table)
     until = time.monotonic() + PATIENCE
@@ -225,7 +225,7 @@ def _watched(at: At, before: dict[Ref, Hot]) -> list[dict[str, Any]]:
             time.sleep(LOOK)
 
 
-def _result(before: Hot, now: Hot | None) -> dict[str, Any]:
+def _result(before: ConnectionState, now: ConnectionState | None) -> dict[str, Any]:
     outcome = "waiting"
     if now and now.version > before.version:
         outcome = "renewed"

@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 
 from broker.adapters import rows
-from broker.adapters.connections import Ref
-from broker.adapters.dynamo import Refusal, Write, asked, written
+from broker.adapters.connections import ConnectionRef
+from broker.adapters.dynamo import ConditionFailed, ConditionalUpdate, call, update
 from broker.errors import Busy
-from broker.model import ConnectionId, Hot, Profile, TenantId, connection_id
+from broker.model import ConnectionId, ConnectionState, Profile, TenantId, connection_id
 
 TRIES = 6
 LASTING = frozenset({"AccessDeniedException", "ResourceNotFoundException", "ValidationException"})
@@ -38,9 +38,9 @@ class Row:
         return str(self.item["connection"]["S"])
 
     @property
-    def ref(self) -> Ref:
+    def ref(self) -> ConnectionRef:
         """Which connection it belongs to."""
-        return Ref(self.tenant, ConnectionId(self.key.removesuffix(rows.PROFILE)))
+        return ConnectionRef(self.tenant, ConnectionId(self.key.removesuffix(rows.PROFILE)))
 
     @property
     def sealed(self) -> dict[str, bytes]:
@@ -48,10 +48,10 @@ class Row:
         return {name: bytes(self.item[name].get("B", b"")) for name in rows.SEALED if name in self.item}
 
     @property
-    def hot(self) -> Hot | None:
+    def hot(self) -> ConnectionState | None:
         """The hot row, where it is one that can be read."""
         try:
-            return rows.hot(self.item) if connection_id(self.key) else None
+            return rows.connection_state(self.item) if connection_id(self.key) else None
         except rows.UNREADABLE:
             return None
 
@@ -90,21 +90,21 @@ class Store:
         for page in pages:
             yield from (row for row in map(Row, page["Items"]) if not row.tenant.startswith("#"))
 
-    def connections(self) -> Iterator[Hot]:
+    def connections(self) -> Iterator[ConnectionState]:
         """Go through all hot rows."""
         yield from (row.hot for row in self.items() if row.hot)
 
-    def row(self, ref: Ref) -> Row | None:
+    def row(self, ref: ConnectionRef) -> Row | None:
         """Read a hot row as it is now, whether or not it makes sense."""
         found = self._get(ref, ref.connection)
         return Row(found) if found else None
 
-    def hot(self, ref: Ref) -> Hot | None:
+    def hot(self, ref: ConnectionRef) -> ConnectionState | None:
         """Read a hot row as it is now."""
         found = self.row(ref)
         return found.hot if found else None
 
-    def profile(self, ref: Ref) -> Profile | None:
+    def profile(self, ref: ConnectionRef) -> Profile | None:
         """Read a profile row as it is now."""
         found = self._get(ref, ref.connection + rows.PROFILE)
         return rows.profile(found) if found else None
@@ -112,29 +112,29 @@ class Store:
     def change(self, row: Row, change: Mapping[str, Any], *, same: tuple[str, ...]) -> bool:
         """Change attributes of a row while others are as they were read; say whether they were."""
         given = {f"{name}_seen": rows.plain(row.item)[name] for name in same}
-        write = Write.of(*(f"#{name} = :{name}_seen" for name in same), given=given, set=change)
-        return not isinstance(self._write(row, write), Refusal)
+        write = ConditionalUpdate.of(*(f"#{name} = :{name}_seen" for name in same), given=given, set=change)
+        return not isinstance(self._write(row, write), ConditionFailed)
 
-    def raise_epoch(self, row: Hot, change: Mapping[str, Any]) -> bool:
+    def raise_epoch(self, row: ConnectionState, change: Mapping[str, Any]) -> bool:
         """Let a row be presented, if nothing else touched it meanwhile."""
-        write = Write.of(
+        write = ConditionalUpdate.of(
             "#version = :version_seen AND #fence = :fence_seen AND #epoch = :epoch_seen",
             given={"version_seen": row.version, "fence_seen": row.fence, "epoch_seen": row.epoch},
             set=change,
         )
         key = rows.key(row.tenant, row.connection)
-        return not isinstance(patiently(lambda: written(self._dynamodb, self._table, key, write)), Refusal)
+        return not isinstance(patiently(lambda: update(self._dynamodb, self._table, key, write)), ConditionFailed)
 
-    def make(self, hot: Hot, profile: Profile) -> bool:
+    def make(self, hot: ConnectionState, profile: Profile) -> bool:
         """Store a connection whole or not at all; say whether there was none."""
         fresh = {
             "ConditionExpression": "attribute_not_exists(#tenant)",
             "ExpressionAttributeNames": {"#tenant": "tenant"},
         }
-        puts = [self._put(rows.hot_item(hot), fresh), self._put(rows.profile_item(profile), {})]
+        puts = [self._put(rows.connection_state_item(hot), fresh), self._put(rows.profile_item(profile), {})]
         return self._together(puts)
 
-    def replace(self, seen: Row, hot: Hot, profile: Profile) -> bool:
+    def replace(self, seen: Row, hot: ConnectionState, profile: Profile) -> bool:
         """Put a connection in place of one that is of no use, if that is still as it was seen."""
         told = [name for name in ("version", "fence") if name in seen.item]
         gone = [name for name in ("version", "fence") if name not in seen.item]
@@ -144,7 +144,7 @@ class Store:
             "ExpressionAttributeNames": {f"#{name}": name for name in (*told, *gone)},
             **({"ExpressionAttributeValues": {f":{name}": seen.item[name] for name in told}} if told else {}),
         }
-        return self._together([self._put(rows.hot_item(hot), same), self._put(rows.profile_item(profile), {})])
+        return self._together([self._put(rows.connection_state_item(hot), same), self._put(rows.profile_item(profile), {})])
 
     def add_profile(self, profile: Profile) -> bool:
         """Store a profile row alone, where there is none; say whether there was none."""
@@ -179,13 +179,13 @@ class Store:
 
         return patiently(write)
 
-    def _write(self, row: Row, write: Write) -> rows.Item | Refusal:
+    def _write(self, row: Row, write: ConditionalUpdate) -> rows.Item | ConditionFailed:
         key = rows.key(row.tenant, row.key)
-        return patiently(lambda: written(self._dynamodb, self._table, key, write))
+        return patiently(lambda: update(self._dynamodb, self._table, key, write))
 
-    def _get(self, ref: Ref, name: str) -> rows.Item | None:
+    def _get(self, ref: ConnectionRef, name: str) -> rows.Item | None:
         key = rows.key(ref.tenant, name)
-        answer = asked(lambda: self._dynamodb.get_item(TableName=self._table, Key=key, ConsistentRead=True))
+        answer = call(lambda: self._dynamodb.get_item(TableName=self._table, Key=key, ConsistentRead=True))
         found: rows.Item | None = answer.get("Item")
         return found
 

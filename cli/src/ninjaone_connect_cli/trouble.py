@@ -3,7 +3,7 @@
 import click
 
 
-class Trouble(click.ClickException):
+class CliError(click.ClickException):
     """Shown without a traceback; the command ends with 1."""
 
     def format_message(self) -> str:

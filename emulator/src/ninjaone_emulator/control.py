@@ -9,38 +9,38 @@ from typing import Any
 from flask import Blueprint, abort, jsonify, redirect, request
 from flask.typing import ResponseReturnValue
 
-from ninjaone_emulator.desk import ACTIONS, Desk
+from ninjaone_emulator.desk import ACTIONS, ControlPanel
 from ninjaone_emulator.faults import ENDPOINTS, KINDS
 from ninjaone_emulator.pages import render
 from ninjaone_emulator.rejected import Rejected
 
 EVENTS_SHOWN = 100
 
-API: dict[tuple[str, str], Callable[[Desk], Any]] = {
-    ("GET", "state"): Desk.state,
+API: dict[tuple[str, str], Callable[[ControlPanel], Any]] = {
+    ("GET", "state"): ControlPanel.state,
     ("GET", "switches"): lambda desk: desk.core.switches.describe(),
     ("POST", "switches"): lambda desk: desk.set_switches(_json()),
     ("PATCH", "switches"): lambda desk: desk.set_switches(_json()),
-    ("DELETE", "switches"): Desk.reset_switches,
+    ("DELETE", "switches"): ControlPanel.reset_switches,
     ("POST", "clock"): lambda desk: desk.advance(_json()),
-    ("GET", "faults"): Desk.faults,
+    ("GET", "faults"): ControlPanel.faults,
     ("POST", "faults"): lambda desk: desk.plan(_json()),
-    ("DELETE", "faults"): Desk.clear_faults,
+    ("DELETE", "faults"): ControlPanel.clear_faults,
     ("POST", "clients"): lambda desk: desk.register(_json()),
-    ("GET", "grants"): Desk.grants,
+    ("GET", "grants"): ControlPanel.grants,
     ("POST", "admin"): lambda desk: desk.act(_json()),
     ("GET", "events"): lambda desk: desk.events(after=request.args.get("after", 0, int)),
 }
 
-FORMS: dict[str, Callable[[Desk, Mapping[str, str]], object]] = {
-    "clock": Desk.advance,
+FORMS: dict[str, Callable[[ControlPanel, Mapping[str, str]], object]] = {
+    "clock": ControlPanel.advance,
     "faults": lambda desk, form: desk.clear_faults() if "clear" in form else desk.plan(form),
     "switches": lambda desk, form: desk.reset_switches() if "defaults" in form else desk.set_switches(form),
-    "admin": Desk.act,
+    "admin": ControlPanel.act,
 }
 
 
-def control(desk: Desk, lock: Lock) -> Blueprint:
+def control(desk: ControlPanel, lock: Lock) -> Blueprint:
     """Make the routes; each one holds the lock of the core while it runs."""
     blueprint = Blueprint("control", __name__)
 
@@ -73,7 +73,7 @@ def control(desk: Desk, lock: Lock) -> Blueprint:
     return blueprint
 
 
-def _api(desk: Desk, name: str) -> ResponseReturnValue:
+def _api(desk: ControlPanel, name: str) -> ResponseReturnValue:
     act = API.get((request.method, name))
     if act is None:
         known = name in {each for _, each in API}
@@ -91,7 +91,7 @@ def _json() -> dict[str, Any]:
     return body
 
 
-def _form(desk: Desk, name: str) -> ResponseReturnValue:
+def _form(desk: ControlPanel, name: str) -> ResponseReturnValue:
     if name not in FORMS:
         abort(HTTPStatus.NOT_FOUND)
     try:
@@ -101,7 +101,7 @@ def _form(desk: Desk, name: str) -> ResponseReturnValue:
     return redirect("/control", HTTPStatus.SEE_OTHER)
 
 
-def _index(desk: Desk) -> str:
+def _index(desk: ControlPanel) -> str:
     state = desk.core.state
     tenants = [
         (tenant, people)
@@ -111,7 +111,7 @@ def _index(desk: Desk) -> str:
     return render("index.html", tenants=tenants, apps=state.apps.values())
 
 
-def _page(desk: Desk, faults: tuple[str, ...] = ()) -> str:
+def _page(desk: ControlPanel, faults: tuple[str, ...] = ()) -> str:
     return render(
         "control.html",
         faults=faults,

@@ -30,7 +30,7 @@ ACTIONS: dict[str, Callable[[Admin, str, str], str | None]] = {
 }
 
 
-class Desk:
+class ControlPanel:
     """Every method takes and gives plain values, and raises Rejected before it changes anything."""
 
     def __init__(self, core: NinjaOne) -> None:

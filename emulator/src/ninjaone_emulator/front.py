@@ -7,7 +7,7 @@ from threading import Lock
 from flask import Flask, Response, request
 
 from ninjaone_emulator.control import control
-from ninjaone_emulator.desk import Desk
+from ninjaone_emulator.desk import ControlPanel
 from ninjaone_emulator.message import Reply
 from ninjaone_emulator.server import NinjaOne
 from ninjaone_emulator.wsgi_server import hang_up
@@ -18,7 +18,7 @@ def create_app(core: NinjaOne, sleep: Callable[[float], None] = time.sleep) -> F
     app = Flask(__name__)
     app.config["PROPAGATE_EXCEPTIONS"] = True  # a connection closed on purpose must reach the server
     lock = Lock()
-    app.register_blueprint(control(Desk(core), lock))
+    app.register_blueprint(control(ControlPanel(core), lock))
 
     @app.route("/<host>/", defaults={"path": ""}, methods=["GET", "POST"])
     @app.route("/<host>/<path:path>", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])

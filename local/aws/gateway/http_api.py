@@ -79,7 +79,7 @@ class Gateway:
                 answer.headers[name] = self._rewrite(answer.headers[name])
         return answer
 
-    def _match(self, arrived: payload.Arrived) -> tuple[Route, Runtime, Mapping[str, str]]:
+    def _match(self, arrived: payload.HttpRequest) -> tuple[Route, Runtime, Mapping[str, str]]:
         """Choose the most specific route: literal before `{name}` before `{name+}` before `$default`."""
         fitting = []
         for route, runtime in self._routes:
@@ -90,7 +90,7 @@ class Gateway:
             raise Refused(404, "Not Found")
         return min(fitting, key=lambda found: _rank(found[0]))
 
-    def _caller(self, arrived: payload.Arrived) -> Principal:
+    def _caller(self, arrived: payload.HttpRequest) -> Principal:
         try:
             caller = verify(arrived.signed(), self._principals, time.time())
         except Unsigned as error:
@@ -100,9 +100,9 @@ class Gateway:
         return caller
 
 
-def _arrived(request: Request) -> payload.Arrived:
+def _arrived(request: Request) -> payload.HttpRequest:
     try:
-        arrived = payload.Arrived.of(request)
+        arrived = payload.HttpRequest.of(request)
     except RequestEntityTooLarge as error:
         request.environ["wsgi.input"].read(min(_DRAINED, request.content_length or 0))
         raise Refused(413, "Request Entity Too Large") from error

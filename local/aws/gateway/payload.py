@@ -28,7 +28,7 @@ _TEXT = re.compile(r"text/.*|application/(json|xml|javascript)")
 
 
 @dataclass(frozen=True)
-class Arrived:
+class HttpRequest:
     """One HTTP request, before a route is chosen.
 
     target    raw path and query, as the request line says them
@@ -44,7 +44,7 @@ class Arrived:
     body: bytes
 
     @classmethod
-    def of(cls, request: Request) -> "Arrived":
+    def of(cls, request: Request) -> "HttpRequest":
         """Read a WSGI request.
 
         Raises   RequestEntityTooLarge
@@ -86,7 +86,7 @@ class Arrived:
 
 
 def event(
-    arrived: Arrived, api: Api, route: Route, *, parameters: Mapping[str, str], caller: Principal | None
+    arrived: HttpRequest, api: Api, route: Route, *, parameters: Mapping[str, str], caller: Principal | None
 ) -> dict[str, Any]:
     """Make the event of a request on a route; what is empty is left out, as API Gateway does."""
     cookies = [cookie.strip() for cookie in arrived.headers.get("cookie", "").split(";") if cookie.strip()]
@@ -108,7 +108,7 @@ def event(
     return said | _body(arrived)
 
 
-def _headers(arrived: Arrived) -> dict[str, str]:
+def _headers(arrived: HttpRequest) -> dict[str, str]:
     port = arrived.host.rpartition(":")[2]
     passed = {name: value for name, value in arrived.headers.items() if name != "cookie"}
     before = f"{passed['x-forwarded-for']}, " if "x-forwarded-for" in passed else ""
@@ -127,7 +127,7 @@ def _joined(query: str) -> dict[str, str]:
     return joined
 
 
-def _body(arrived: Arrived) -> dict[str, Any]:
+def _body(arrived: HttpRequest) -> dict[str, Any]:
     if not arrived.body:
         return {}
     kind = arrived.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -136,7 +136,7 @@ def _body(arrived: Arrived) -> dict[str, Any]:
     return {"body": base64.b64encode(arrived.body).decode(), "isBase64Encoded": True}
 
 
-def _context(arrived: Arrived, api: Api, route: Route, caller: Principal | None) -> dict[str, Any]:
+def _context(arrived: HttpRequest, api: Api, route: Route, caller: Principal | None) -> dict[str, Any]:
     now = time.time()
     context: dict[str, Any] = {
         "accountId": ACCOUNT,

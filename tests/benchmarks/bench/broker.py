@@ -11,11 +11,11 @@ from dataclasses import replace
 
 import httpx
 
-from broker.adapters.connections import Ref
-from broker.adapters.queues import Order, Why
+from broker.adapters.connections import ConnectionRef
+from broker.adapters.queues import RefreshBatch, Trigger
 from broker.config import Config
 from broker.edge import wiring
-from broker.edge.wiring import Broker, Doors
+from broker.edge.wiring import Broker, Ports
 from tests.benchmarks.bench.cloud import Cloud
 from tests.benchmarks.bench.rows import named
 from tests.verification.simulation.world import environment
@@ -40,7 +40,7 @@ def trusting(cloud: Cloud) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=str(cloud.authority))
 
 
-def doors(cloud: Cloud) -> Doors:
+def doors(cloud: Cloud) -> Ports:
     """The doors of a function, but for where they lead; lines are written to nowhere."""
     os.environ |= {
         "AWS_ENDPOINT_URL": cloud.aws_url,
@@ -51,13 +51,13 @@ def doors(cloud: Cloud) -> Doors:
     nowhere = pathlib.Path(os.devnull).open("w")  # noqa: SIM115  # as long as the process
     context = trusting(cloud)
     return replace(
-        wiring._doors(),
+        wiring._ports(),
         transport=lambda: lambda: Nearby(context, cloud.ninjaone_port),
         write=lambda line: print(line, file=nowhere),
     )
 
 
-def broker(at: Doors) -> Broker:
+def broker(at: Ports) -> Broker:
     """A fresh execution environment: no data key, secret or epoch is held; lines are those that Lambda asks for."""
     return Broker(Config.from_env(environment(CLIENT_IDS="eu=" + "c" * 27, AWS_LAMBDA_LOG_LEVEL="INFO")), at)
 
@@ -68,10 +68,10 @@ def seed(cloud: Cloud, *, stored: int, due: int) -> None:
     cloud.seed({wrapped: key}, stored=stored, due=due, now=int(time.time()), wrapped=wrapped, key=key)
 
 
-def orders(due: int, size: int) -> list[Order]:
+def orders(due: int, size: int) -> list[RefreshBatch]:
     """Order the due ones."""
-    refs = [Ref(*named(number)) for number in range(due)]
-    return [Order(Why.DUE, tuple(refs[start : start + size])) for start in range(0, due, size)]
+    refs = [ConnectionRef(*named(number)) for number in range(due)]
+    return [RefreshBatch(Trigger.DUE, tuple(refs[start : start + size])) for start in range(0, due, size)]
 
 
 def left() -> float:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from random import Random
 
 from broker import policy
-from broker.adapters.queues import ORDER_SIZE
+from broker.adapters.queues import BATCH_SIZE
 from broker.adapters.seal import FORMAT, Seal
 from broker.model import ConnectionId, Instant, Purpose, TenantId
 from tests.benchmarks.bench.lines import Line
@@ -28,10 +28,10 @@ def orders(shards: list[list[Row]], now: int) -> Iterator[list[Row]]:
         due: list[Row] = []
         while shard and shard[0][0] <= now + MINUTE:
             due.append(heapq.heappop(shard))
-        whole = len(due) - len(due) % ORDER_SIZE
-        yield from (due[start : start + ORDER_SIZE] for start in range(0, whole, ORDER_SIZE))
+        whole = len(due) - len(due) % BATCH_SIZE
+        yield from (due[start : start + BATCH_SIZE] for start in range(0, whole, BATCH_SIZE))
         rest += due[whole:]
-    yield from (rest[start : start + ORDER_SIZE] for start in range(0, len(rest), ORDER_SIZE))
+    yield from (rest[start : start + BATCH_SIZE] for start in range(0, len(rest), BATCH_SIZE))
 
 
 class Kms:
@@ -75,12 +75,12 @@ def kms_calls(connections: int, cycles: int, random: Random, *, environments: in
             kms.seconds = began = now + random.randrange(MINUTE)
             seal = random.choice(seals) if seals else Seal(kms, "", kms, bytes)
             before = kms.calls
-            seal.prepare((blob for _, _, blob in order), Purpose.REFRESH)
-            _, key = seal.key(Purpose.ACCESS), seal.key(Purpose.REFRESH)
+            seal.unwrap_keys((blob for _, _, blob in order), Purpose.REFRESH)
+            _, key = seal.data_key(Purpose.ACCESS), seal.data_key(Purpose.REFRESH)
             again = policy.refresh_at(Instant(began), Instant(began + LIFE), random.randrange(256) / 256)
             for _, name, _ in order:
                 heapq.heappush(shards[policy.shard(name[1])], (again, name, _sealed(key.wrapped)))
-            if now > cycles * CYCLE and len(order) == ORDER_SIZE:
+            if now > cycles * CYCLE and len(order) == BATCH_SIZE:
                 counted, refreshed = counted + kms.calls - before, refreshed + len(order)
     return 1000 * counted / refreshed
 

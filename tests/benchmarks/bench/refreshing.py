@@ -10,15 +10,15 @@ import httpx
 from botocore.config import Config as ClientConfig
 
 from broker.adapters.connections import BATCH
-from broker.adapters.queues import ORDER_SIZE
-from broker.edge.wiring import Doors
+from broker.adapters.queues import BATCH_SIZE
+from broker.edge.wiring import Ports
 from broker.flows.refresh import batch as flow
 from tests.benchmarks.bench.broker import broker, left, measured, orders, seed, trusting
 from tests.benchmarks.bench.cloud import Cloud
 from tests.benchmarks.bench.lines import Line
 from tests.benchmarks.bench.rows import CLIENT_ID, CLIENT_SECRET, FILLER, REFRESH, named
 
-SIZE = ORDER_SIZE
+SIZE = BATCH_SIZE
 DUE = 3 * SIZE
 GROWTH = (1_000, 10_000, 100_000, 1_000_000)
 ROUNDS = 5
@@ -37,7 +37,7 @@ class Took:
     counted: dict[str, Any]
 
 
-def worked(cloud: Cloud, doors: Doors, due: int, *, size: int = SIZE, width: int = flow.WIDTH) -> Took:
+def worked(cloud: Cloud, doors: Ports, due: int, *, size: int = SIZE, width: int = flow.WIDTH) -> Took:
     """Sweep, then refresh what is due, order after order, in one environment."""
     seed(cloud, stored=due, due=due)
     held, usual = broker(doors), flow.WIDTH
@@ -114,7 +114,7 @@ def _value(held: Any) -> dict[str, Any]:
     return {"B": held} if isinstance(held, bytes) else {"N": str(held)} if isinstance(held, int) else {"S": held}
 
 
-def lines(cloud: Cloud, doors: Doors) -> list[Line]:
+def lines(cloud: Cloud, doors: Ports) -> list[Line]:
     """Measure all."""
     worked(cloud, doors, SIZE)  # the first round also imports
     alone = worked(cloud, doors, 20, width=1)
@@ -140,13 +140,13 @@ def lines(cloud: Cloud, doors: Doors) -> list[Line]:
     ]
 
 
-def _grown(cloud: Cloud, doors: Doors, stored: int) -> Took:
+def _grown(cloud: Cloud, doors: Ports, stored: int) -> Took:
     """Run with so many stored, and again; the shortest counts, for other work only makes it longer."""
     seed(cloud, stored=stored, due=0)
     return min((worked(cloud, doors, GROWTH[0]) for _ in range(3)), key=lambda took: took.seconds)
 
 
-def _at(cloud: Cloud, doors: Doors, width: int) -> float:
+def _at(cloud: Cloud, doors: Ports, width: int) -> float:
     """Tell the CPU of a refresh with so many in flight; each worker does as many as in a full order."""
     due = width * SIZE // flow.WIDTH
     return worked(cloud, doors, due, size=due, width=width).seconds

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from broker import policy
 from broker.adapters import rows
 from broker.adapters.clock import SystemClock
-from broker.adapters.seal import DataKey, Seal, connection_spot
-from broker.model import ConnectionId, Hot, Instant, Place, Purpose, Status, TenantId
+from broker.adapters.seal import DataKey, Seal, connection_aad
+from broker.model import ConnectionId, ConnectionState, Instant, Host, Purpose, Status, TenantId
 from broker.secret import Secret
 from tests.verification.simulation.values import Item
 
 CLIENT_ID, CLIENT_SECRET = "c" * 27, "s" * 53
-HOST = Place("eu", "eu.ninjarmm.com")
+HOST = Host("eu", "eu.ninjarmm.com")
 ACCESS, REFRESH = Secret("a" * 43), Secret("r" * 80)
 FILLER = b"\x01" + bytes(290)
 
@@ -30,33 +30,33 @@ def seeded(*, stored: int, due: int, now: int, wrapped: str, key: str) -> Iterat
     opened = {each: DataKey(each, b64decode(wrapped), b64decode(key), float("inf")) for each in Purpose}
     for number in range(due):
         tenant, connection = named(number)
-        spot = connection_spot(tenant, connection, 1)
+        spot = connection_aad(tenant, connection, 1)
         access = seal.seal(opened[Purpose.ACCESS], ACCESS, spot)
         refresh = seal.seal(opened[Purpose.REFRESH], REFRESH, spot)
-        yield rows.hot_item(hot(tenant, connection, now=now, refresh_at=now, access=access, refresh=refresh))
-    like = rows.hot_item(hot(*named(0), now=now, refresh_at=now, access=FILLER, refresh=FILLER))
+        yield rows.connection_state_item(hot(tenant, connection, now=now, refresh_at=now, access=access, refresh=refresh))
+    like = rows.connection_state_item(hot(*named(0), now=now, refresh_at=now, access=FILLER, refresh=FILLER))
     for number in range(due, stored):
         tenant, connection = named(number)
         shard, later = {"N": str(policy.shard(connection))}, {"N": str(now + 600 + number % 1200)}
         yield {**like, **rows.key(tenant, connection), "due_shard": shard, "refresh_at": later}
 
 
-def hot(tenant: TenantId, connection: ConnectionId, *, now: int, refresh_at: int, access: bytes, refresh: bytes) -> Hot:
+def hot(tenant: TenantId, connection: ConnectionId, *, now: int, refresh_at: int, access: bytes, refresh: bytes) -> ConnectionState:
     """Make one active row, its token half used up."""
-    return Hot(
+    return ConnectionState(
         tenant=tenant,
         connection=connection,
         status=Status.ACTIVE,
-        place=HOST,
+        host=HOST,
         client_id=CLIENT_ID,
-        own=False,
+        customer_app=False,
         version=1,
         fence=1,
         epoch=1,
-        expires_at=Instant(now + 1800),
+        token_expires_at=Instant(now + 1800),
         sent_at=Instant(now - 1800),
         consented_at=Instant(now - 86_400),
-        scope=frozenset({"monitoring", "management", "offline_access"}),
+        scopes=frozenset({"monitoring", "management", "offline_access"}),
         refresh_at=Instant(refresh_at),
         due_shard=policy.shard(connection),
         tried_at=Instant(now - 1800),

@@ -15,7 +15,7 @@ from random import Random
 from typing import NamedTuple
 
 from broker import policy
-from broker.adapters.queues import ORDER_SIZE
+from broker.adapters.queues import BATCH_SIZE
 from broker.flows.refresh.batch import WIDTH
 from broker.flows.sweep import BEHIND, HORIZON
 from broker.model import Instant
@@ -96,7 +96,7 @@ class Fleet:
             shard = self._shards[(first + number) % policy.SHARDS]
             while sent < BEHIND:
                 page = list(_page(shard, now + HORIZON))
-                if sum(group.size for group in page) < ORDER_SIZE:
+                if sum(group.size for group in page) < BATCH_SIZE:
                     rest += page
                     break
                 sent += 1
@@ -125,7 +125,7 @@ class Fleet:
     def _hold(self, order: list[Group], now: int, *, is_down: bool) -> None:
         if is_down and now >= self._until:
             self._level += 1
-            self._until = now + policy.brake_for(self._level)
+            self._until = now + policy.breaker_hold(self._level)
         jitter = self._random.randrange(256) / 256
         again = policy.resume_at(Instant(self._until), max(self._level, 0), jitter)
         for group in order:
@@ -137,7 +137,7 @@ class Fleet:
 
 def _page(heap: list[Group], until: int) -> Iterator[Group]:
     """Take what one order holds, soonest first."""
-    room = ORDER_SIZE
+    room = BATCH_SIZE
     while room and heap and heap[0].due <= until:
         group = heapq.heappop(heap)
         taken = min(group.size, room)

@@ -9,7 +9,7 @@ from typing import Any
 import boto3
 import httpx
 
-from broker.edge.wiring import Doors
+from broker.edge.wiring import Ports
 from functions.token.app import handler
 from tests.benchmarks.bench.broker import broker, measured, seed, trusting
 from tests.benchmarks.bench.cloud import Cloud
@@ -46,8 +46,8 @@ def event(number: int) -> dict[str, Any]:
 class Vending:
     """The function, warm."""
 
-    def __init__(self, cloud: Cloud, doors: Doors) -> None:
-        self._cloud, self._entry = cloud, handler.under(broker(doors))
+    def __init__(self, cloud: Cloud, doors: Ports) -> None:
+        self._cloud, self._entry = cloud, handler.bind(broker(doors))
         self._web = httpx.Client(verify=trusting(cloud), trust_env=False)
         self.number = 0
 
@@ -65,7 +65,7 @@ class Vending:
         self._web.get(f"https://127.0.0.1:{self._cloud.ninjaone_port}/{way}")
 
 
-def lines(cloud: Cloud, doors: Doors) -> list[Line]:
+def lines(cloud: Cloud, doors: Ports) -> list[Line]:
     """Measure all."""
     seed(cloud, stored=1000, due=1000)
     vending = _patient(Vending(cloud, doors))

@@ -15,8 +15,8 @@ import boto3
 import certifi
 import httpx
 
-from broker.adapters.queues import ORDER_SIZE
-from broker.edge.wiring import Doors
+from broker.adapters.queues import BATCH_SIZE
+from broker.edge.wiring import Ports
 from local.cloudformation.template import Template, read
 from tests.benchmarks.bench.broker import WRAPPED, broker, left, measured, orders, seed
 from tests.benchmarks.bench.cloud import Cloud
@@ -24,7 +24,7 @@ from tests.benchmarks.bench.grouping import kms_calls
 from tests.benchmarks.bench.rows import CLIENT_ID, CLIENT_SECRET, FILLER, REFRESH, named
 from tests.benchmarks.cost.model import Units
 
-SIZE, NAIVE = ORDER_SIZE, 20
+SIZE, NAIVE = BATCH_SIZE, 20
 DUE = 5 * SIZE
 FLEET, CYCLES, ENVIRONMENTS = 100_000, 6, 5  # fifteen full orders a minute; MaximumConcurrency in template.yaml
 TEMPLATE = Path(__file__).parents[3] / "template.yaml"
@@ -32,10 +32,10 @@ LATENCY = 0.15
 PLATFORM = 600  # bytes of START, END and REPORT
 
 
-def ours(cloud: Cloud, doors: Doors) -> Units:
+def ours(cloud: Cloud, doors: Ports) -> Units:
     """Refresh full orders, and count."""
     logged: list[int] = []
-    held = broker(Doors(**{**vars(doors), "write": lambda line: logged.append(len(line))}))
+    held = broker(Ports(**{**vars(doors), "write": lambda line: logged.append(len(line))}))
     seed(cloud, stored=DUE, due=DUE)
     took = [_took(partial(held.refresh, order, left)) for order in orders(DUE, SIZE)]
     units = cloud.counted(reset=True)["units"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from local.cli_handle import handle
+from local.cli_handle import cli_handle
 from local.world import World
 from tests.client.cli.surroundings import Cli, bare_environment
 
@@ -18,7 +18,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def running(folder: Path) -> Iterator[World]:
-    with World() as world, handle(world, file=folder / ".local.json"):
+    with World() as world, cli_handle(world, file=folder / ".local.json"):
         yield world
 
 

@@ -13,8 +13,8 @@ from unittest.mock import patch
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from broker.adapters import rows
-from broker.adapters.connections import Ref
-from broker.model import Hot, TenantId, connection_id
+from broker.adapters.connections import ConnectionRef
+from broker.model import ConnectionState, TenantId, connection_id
 from local.world import World
 from ninjaone_connect_cli.app import main
 from ninjaone_emulator.seed import OPERATOR_APPS
@@ -104,13 +104,13 @@ def granted(world: World) -> str:
     return str(answer["refresh_token"])
 
 
-def hot_rows(world: World, table: str | None = None) -> dict[Ref, Hot]:
+def hot_rows(world: World, table: str | None = None) -> dict[ConnectionRef, ConnectionState]:
     """Read every connection as it is stored."""
     pages = world.aws("dynamodb").get_paginator("scan").paginate(
         TableName=table or world.settings("refresh")["CONNECTIONS_TABLE"], ConsistentRead=True
     )  # fmt: skip
-    found = [rows.hot(item) for page in pages for item in page["Items"] if connection_id(item["connection"]["S"])]
-    return {Ref(TenantId(row.tenant), row.connection): row for row in found}
+    found = [rows.connection_state(item) for page in pages for item in page["Items"] if connection_id(item["connection"]["S"])]
+    return {ConnectionRef(TenantId(row.tenant), row.connection): row for row in found}
 
 
 def csv_of(folder: Path, lines: list[dict[str, str]]) -> Path:

@@ -178,9 +178,9 @@ def test_what_waits_in_the_rescue_store_is_listed_and_taken_into_its_row(
 
 def put_rescued(world: World, key: str) -> None:
     """Put sealed tokens where a refresh puts what DynamoDB refused."""
-    from broker.adapters.connections import Ref
-    from broker.adapters.rescue import Rescue, Rescued
-    from broker.adapters.seal import Seal, connection_spot
+    from broker.adapters.connections import ConnectionRef
+    from broker.adapters.rescue import RescueStore, SealedTokens
+    from broker.adapters.seal import Seal, connection_aad
     from broker.config import Config
     from broker.model import ConnectionId, Instant, Purpose, TenantId
     from broker.secret import Secret
@@ -188,17 +188,17 @@ def put_rescued(world: World, key: str) -> None:
     _, tenant, connection, version = key.split("/")
     config = Config.from_env(world.settings("refresh"))
     seal = Seal(world.aws("kms"), config.seal_key, world.clock, lambda size: b"n" * size)
-    spot = connection_spot(TenantId(tenant), ConnectionId(connection), int(version) + 1)
+    spot = connection_aad(TenantId(tenant), ConnectionId(connection), int(version) + 1)
     now = int(world.clock.now())
-    rescued = Rescued(
-        access=seal.seal(seal.key(Purpose.ACCESS), Secret("rescued-access"), spot),
-        refresh=seal.seal(seal.key(Purpose.REFRESH), Secret("rescued-refresh"), spot),
+    rescued = SealedTokens(
+        access=seal.seal(seal.data_key(Purpose.ACCESS), Secret("rescued-access"), spot),
+        refresh=seal.seal(seal.data_key(Purpose.REFRESH), Secret("rescued-refresh"), spot),
         expires_at=Instant(now + 3600),
-        scope=frozenset({"monitoring", "management", "offline_access"}),
+        scopes=frozenset({"monitoring", "management", "offline_access"}),
         sent_at=Instant(now),
     )
-    ref = Ref(TenantId(tenant), ConnectionId(connection))
-    Rescue(world.aws("s3"), config.rescue_bucket).put(ref, int(version), rescued)
+    ref = ConnectionRef(TenantId(tenant), ConnectionId(connection))
+    RescueStore(world.aws("s3"), config.rescue_bucket).put(ref, int(version), rescued)
 
 
 def test_an_empty_rescue_store_is_good_news(cli: Cli) -> None:

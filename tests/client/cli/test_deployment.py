@@ -18,7 +18,7 @@ from local.cloudformation.template import Template
 from ninjaone_connect_cli import account, deployment, looks
 from ninjaone_connect_cli.deployment import Deployment, on_aws
 from ninjaone_connect_cli.finding import State
-from ninjaone_connect_cli.trouble import Trouble
+from ninjaone_connect_cli.trouble import CliError
 from tests.client.cli.surroundings import Cli, bare_environment
 
 
@@ -96,7 +96,7 @@ def test_a_stack_s_name_leads_to_everything(found: Deployment, config: Config) -
 def test_a_stack_that_is_not_there_is_one_sentence(aws: Account) -> None:
     aws.refuses("cloudformation", "describe_stacks", "ValidationError")
 
-    with pytest.raises(Trouble, match="There is no stack mine in eu-west-1"):
+    with pytest.raises(CliError, match="There is no stack mine in eu-west-1"):
         on_aws("mine", "eu-west-1", None)
 
 
@@ -105,14 +105,14 @@ def test_another_stack_is_not_taken_for_this_product(aws: Account) -> None:
     aws.answers("cloudformation", "describe_stacks", {"Stacks": [stack]})
     aws.answers("cloudformation", "list_stack_resources", {"StackResourceSummaries": []})
 
-    with pytest.raises(Trouble, match="no NinjaOne Connect"):
+    with pytest.raises(CliError, match="no NinjaOne Connect"):
         on_aws("mine", "eu-west-1", None)
 
 
 def test_a_stack_of_another_release_says_which_settings_it_lacks(aws: Account, environment: dict[str, str]) -> None:
     describe(aws, {name: value for name, value in environment.items() if name != "SEAL_KEY"})
 
-    with pytest.raises(Trouble, match=r"SEAL_KEY is missing.*different releases"):
+    with pytest.raises(CliError, match=r"SEAL_KEY is missing.*different releases"):
         on_aws("mine", "eu-west-1", None)
 
 

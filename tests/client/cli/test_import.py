@@ -12,10 +12,10 @@ import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
-from broker.adapters.connections import Ref
-from broker.adapters.seal import Seal, connection_spot
+from broker.adapters.connections import ConnectionRef
+from broker.adapters.seal import Seal, connection_aad
 from broker.config import Config
-from broker.model import Hot, Purpose, Status
+from broker.model import ConnectionState, Purpose, Status
 from broker.secret import Secret
 from local.world import World
 from ninjaone_connect_cli import store
@@ -62,16 +62,16 @@ def test_json_lines_with_a_customer_s_own_app_and_host(world: World, cli: Cli, t
     assert cli.local("import", str(file)).code == 0
 
     (row,) = hot_rows(world).values()
-    assert (row.place.host, row.own, row.client_id) == ("acme.rmmservice.eu", True, "their-app")
-    assert (int(row.consented_at), row.scope) == (1_790_000_000, frozenset({"monitoring", "offline_access"}))
+    assert (row.host.name, row.customer_app, row.client_id) == ("acme.rmmservice.eu", True, "their-app")
+    assert (int(row.consented_at), row.scopes) == (1_790_000_000, frozenset({"monitoring", "offline_access"}))
     assert (row.status, row.version, row.access) == (Status.ACTIVE, 1, None)
     assert opened(world, row).reveal() == "a-token"
 
 
-def opened(world: World, row: Hot) -> Secret:
+def opened(world: World, row: ConnectionState) -> Secret:
     config = Config.from_env(world.settings("refresh"))
     seal = Seal(world.aws("kms"), config.seal_key, world.clock, bytes)
-    return seal.open(row.refresh or b"", Purpose.REFRESH, connection_spot(row.tenant, row.connection, row.version))
+    return seal.open(row.refresh or b"", Purpose.REFRESH, connection_aad(row.tenant, row.connection, row.version))
 
 
 def test_a_file_imported_twice_is_there_once(world: World, cli: Cli, tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ def test_an_import_that_is_stopped_tells_what_it_has_done(
     told = [json.loads(line) for line in report.read_text().splitlines()]
     assert ended.code == code
     assert told == ended.json
-    assert {Ref(each["tenant"], each["connection"]) for each in told} == hot_rows(world).keys()
+    assert {ConnectionRef(each["tenant"], each["connection"]) for each in told} == hot_rows(world).keys()
     assert len(told) == 2
 
 
@@ -290,4 +290,4 @@ def test_the_report_names_each_line_s_connection(world: World, cli: Cli, tmp_pat
         (2, "one", "imported"),
         (3, "two", "imported"),
     ]
-    assert {Ref(each["tenant"], each["connection"]) for each in told} == hot_rows(world).keys()
+    assert {ConnectionRef(each["tenant"], each["connection"]) for each in told} == hot_rows(world).keys()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from broker.adapters import rows
-from broker.adapters.connections import Ref
+from broker.adapters.connections import ConnectionRef
 from broker.model import Status
 from local.world import World
 from tests.client.cli.surroundings import Cli, csv_of, granted, hot_rows
@@ -17,13 +17,13 @@ CUSTOMERS = 5
 
 
 @pytest.fixture
-def fleet(world: World, cli: Cli, tmp_path: Path) -> list[Ref]:
+def fleet(world: World, cli: Cli, tmp_path: Path) -> list[ConnectionRef]:
     """Five customers' connections, all refreshed once."""
     lines = [{"tenant": f"c{number}", "refresh_token": granted(world), "region": "eu"} for number in range(CUSTOMERS)]
     made = cli.local("import", str(csv_of(tmp_path, lines))).json
     world.pump()
     until(lambda: [row.version for row in hot_rows(world).values()] == [2] * CUSTOMERS)
-    return [Ref(each["tenant"], each["connection"]) for each in made]
+    return [ConnectionRef(each["tenant"], each["connection"]) for each in made]
 
 
 def table(world: World) -> str:
@@ -31,7 +31,7 @@ def table(world: World) -> str:
 
 
 @pytest.fixture
-def backup(world: World, cli: Cli, fleet: list[Ref]) -> Iterator[str]:
+def backup(world: World, cli: Cli, fleet: list[ConnectionRef]) -> Iterator[str]:
     """The table as it is now, brought back under another name."""
     world.aws("dynamodb").update_continuous_backups(
         TableName=table(world), PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
@@ -43,7 +43,7 @@ def backup(world: World, cli: Cli, fleet: list[Ref]) -> Iterator[str]:
     world.aws("dynamodb").delete_table(TableName=made.json["table"])
 
 
-def lose(world: World, ref: Ref) -> None:
+def lose(world: World, ref: ConnectionRef) -> None:
     """Delete a connection's rows, as a bad script does."""
     for key in (ref.connection, ref.connection + rows.PROFILE):
         world.aws("dynamodb").delete_item(TableName=table(world), Key=rows.key(ref.tenant, key))
@@ -54,7 +54,7 @@ def asked(world: World) -> int:
     return sum(line.count('"refresh.answered"') for line in world.log_lines)
 
 
-def test_the_drill(world: World, cli: Cli, fleet: list[Ref], backup: str) -> None:
+def test_the_drill(world: World, cli: Cli, fleet: list[ConnectionRef], backup: str) -> None:
     """Four of five are lost; they come back inert, one is tried, then all are refreshed and used again."""
     for ref in fleet[1:]:
         lose(world, ref)
@@ -85,7 +85,7 @@ def test_the_drill(world: World, cli: Cli, fleet: list[Ref], backup: str) -> Non
 
 @pytest.mark.req("J08")
 def test_a_table_brought_back_under_its_own_name_presents_nothing_until_it_is_activated(
-    world: World, cli: Cli, fleet: list[Ref]
+    world: World, cli: Cli, fleet: list[ConnectionRef]
 ) -> None:
     held = cli.local("epoch", "hold", "--yes")
     world.clock.advance(61)  # functions keep the epoch for a minute
@@ -104,7 +104,7 @@ def test_a_table_brought_back_under_its_own_name_presents_nothing_until_it_is_ac
     assert cli.local("epoch", "show", "--count").json["connections of epoch 1"] == CUSTOMERS
 
     cli.local("restore", "activate", "--yes")
-    assert {row.doubt for row in hot_rows(world).values()} == {True}, "what was rescued meanwhile is looked for first"
+    assert {row.outcome_unknown for row in hot_rows(world).values()} == {True}, "what was rescued meanwhile is looked for first"
     world.pump()
     until(lambda: [row.version for row in hot_rows(world).values()] == [3] * CUSTOMERS)
     cli.local("epoch", "activate", "--epoch", "1", "--yes")
@@ -113,7 +113,7 @@ def test_a_table_brought_back_under_its_own_name_presents_nothing_until_it_is_ac
 
 @pytest.mark.req("J09")
 def test_a_connection_that_was_ended_after_the_backup_stays_ended(
-    world: World, cli: Cli, fleet: list[Ref], backup: str
+    world: World, cli: Cli, fleet: list[ConnectionRef], backup: str
 ) -> None:
     ended = fleet[0]
     cli.local("connections", "disconnect", ended.tenant, ended.connection, "--yes")
@@ -123,7 +123,7 @@ def test_a_connection_that_was_ended_after_the_backup_stays_ended(
 
 
 def test_a_newer_token_is_never_replaced_by_that_of_the_backup(
-    world: World, cli: Cli, fleet: list[Ref], backup: str
+    world: World, cli: Cli, fleet: list[ConnectionRef], backup: str
 ) -> None:
     before = hot_rows(world)
 
@@ -132,7 +132,7 @@ def test_a_newer_token_is_never_replaced_by_that_of_the_backup(
 
 
 def test_a_row_that_was_damaged_is_replaced_when_that_is_asked_for(
-    world: World, cli: Cli, fleet: list[Ref], backup: str
+    world: World, cli: Cli, fleet: list[ConnectionRef], backup: str
 ) -> None:
     damaged = fleet[2]
     world.aws("dynamodb").update_item(
@@ -152,7 +152,7 @@ def test_a_row_that_was_damaged_is_replaced_when_that_is_asked_for(
     assert [(each["connection"], each["outcome"]) for each in probed.json] == [(damaged.connection, "renewed")]
 
 
-def damaged(world: World, ref: Ref, **attributes: dict[str, str]) -> None:
+def damaged(world: World, ref: ConnectionRef, **attributes: dict[str, str]) -> None:
     """Write into a row by hand."""
     for name, cell in attributes.items():
         world.aws("dynamodb").update_item(
@@ -165,7 +165,7 @@ def damaged(world: World, ref: Ref, **attributes: dict[str, str]) -> None:
 
 
 def test_a_row_that_cannot_be_read_stops_nobody_and_comes_back_when_that_is_asked_for(
-    world: World, cli: Cli, fleet: list[Ref], backup: str
+    world: World, cli: Cli, fleet: list[ConnectionRef], backup: str
 ) -> None:
     unreadable, lost, later = fleet[:3]
     damaged(world, unreadable, status={"S": "frozen"})
@@ -184,7 +184,7 @@ def test_a_row_that_cannot_be_read_stops_nobody_and_comes_back_when_that_is_aske
 
 
 def test_a_profile_that_is_gone_comes_back_to_its_connection(
-    world: World, cli: Cli, fleet: list[Ref], backup: str
+    world: World, cli: Cli, fleet: list[ConnectionRef], backup: str
 ) -> None:
     ref = fleet[0]
     before = hot_rows(world)
@@ -201,7 +201,7 @@ def test_a_profile_that_is_gone_comes_back_to_its_connection(
 
 
 def test_a_connection_that_waits_for_its_approval_is_activated_with_the_rest(
-    world: World, cli: Cli, fleet: list[Ref]
+    world: World, cli: Cli, fleet: list[ConnectionRef]
 ) -> None:
     damaged(world, fleet[0], status={"S": "pending_approval"})
     world.aws("dynamodb").update_item(
@@ -220,14 +220,14 @@ def test_a_connection_that_waits_for_its_approval_is_activated_with_the_rest(
     world.clock.advance(61)
 
 
-def test_a_connection_that_needs_its_customer_is_no_probe(world: World, cli: Cli, fleet: list[Ref]) -> None:
+def test_a_connection_that_needs_its_customer_is_no_probe(world: World, cli: Cli, fleet: list[ConnectionRef]) -> None:
     for ref in fleet:
         damaged(world, ref, status={"S": "needs_reauth"}, reason={"S": "revoked"}, epoch={"N": "0"})
 
     assert "There is nothing to probe" in cli("--local", "restore", "probe").err
 
 
-def test_a_dry_run_copies_nothing(world: World, cli: Cli, fleet: list[Ref], backup: str) -> None:
+def test_a_dry_run_copies_nothing(world: World, cli: Cli, fleet: list[ConnectionRef], backup: str) -> None:
     lose(world, fleet[0])
 
     ended = cli.local("restore", "copy", backup, "--dry-run")
@@ -237,7 +237,7 @@ def test_a_dry_run_copies_nothing(world: World, cli: Cli, fleet: list[Ref], back
 
 
 def test_a_token_that_ninjaone_replaced_after_the_backup_is_said_to_be_lost(
-    world: World, cli: Cli, fleet: list[Ref], backup: str
+    world: World, cli: Cli, fleet: list[ConnectionRef], backup: str
 ) -> None:
     lost = fleet[0]
     for each in world.ninjaone.oracle.grants():
@@ -256,7 +256,7 @@ def test_the_live_table_is_no_backup(world: World, cli: Cli) -> None:
     assert cli("--local", "restore", "copy", table(world)).err.strip().endswith("Name the restored one.")
 
 
-def test_with_nothing_to_probe_one_is_told(world: World, cli: Cli, fleet: list[Ref]) -> None:
+def test_with_nothing_to_probe_one_is_told(world: World, cli: Cli, fleet: list[ConnectionRef]) -> None:
     assert "There is nothing to probe" in cli("--local", "restore", "probe").err
 
 

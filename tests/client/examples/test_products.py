@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from local.browser import Page, Visitor
+from local.browser import Page, Browser
 from local.world import World
 from tests.client.examples.conftest import EXAMPLES, Shop
 
@@ -17,14 +17,14 @@ needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="there is n
 products = pytest.mark.parametrize("name", ["fastapi", "flask", "django", pytest.param("node", marks=needs_node)])
 
 
-def connect(shop: Shop, person: Visitor, path: str = "/ninjaone/connect", decision: str = "Authorize") -> Page:
+def connect(shop: Shop, person: Browser, path: str = "/ninjaone/connect", decision: str = "Authorize") -> Page:
     """Follow the product's button to NinjaOne and back, to wherever that ends."""
     person.post(shop.url + path, {})
     person.arrive()
     return decide(person, decision)
 
 
-def decide(person: Visitor, decision: str) -> Page:
+def decide(person: Browser, decision: str) -> Page:
     """Go on from the connect page; NinjaOne asks once who is there."""
     person.submit("Continue to NinjaOne", region="eu")
     if person.arrive().heading.startswith("Sign in"):
@@ -52,7 +52,7 @@ def revoke(world: World) -> None:
 @products
 def test_a_product_connects_uses_reconnects_and_disconnects(serve: Serve, name: str) -> None:
     shop = serve(name)
-    with Visitor() as ana:
+    with Browser() as ana:
         ana.post(f"{shop.url}/sign-in/ana", {})
         made = connect(shop, ana)
         assert names(made) == ORGANIZATIONS
@@ -73,7 +73,7 @@ def test_a_product_connects_uses_reconnects_and_disconnects(serve: Serve, name: 
 @products
 def test_a_product_keeps_strangers_out(serve: Serve, name: str) -> None:
     shop = serve(name)
-    with Visitor() as ana, Visitor() as ben, Visitor() as nobody:
+    with Browser() as ana, Browser() as ben, Browser() as nobody:
         ana.post(f"{shop.url}/sign-in/ana", {})
         ben.post(f"{shop.url}/sign-in/ben", {})
         made = connect(shop, ana)

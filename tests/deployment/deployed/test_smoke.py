@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from broker.config import Config
-from local.cli_handle import handle
+from local.cli_handle import cli_handle
 from local.cloudformation.template import Template
 from local.world import ROOT, World
 from ninjaone_connect_cli.deployment import Deployment
@@ -34,7 +34,7 @@ from tools.deployed import account, way
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Run the product; give the folder from which it is found."""
     folder = tmp_path_factory.mktemp("clone")
-    with World() as world, handle(world, file=folder / ".local.json"):
+    with World() as world, cli_handle(world, file=folder / ".local.json"):
         yield folder
 
 

@@ -17,10 +17,10 @@ import pytest
 from broker import policy
 from broker.adapters import rows
 from broker.adapters.clock import instant, new_connection_id
-from broker.adapters.connections import Ref
-from broker.adapters.seal import Seal, connection_spot
+from broker.adapters.connections import ConnectionRef
+from broker.adapters.seal import Seal, connection_aad
 from broker.config import Config
-from broker.model import Hot, Instant, Place, Profile, Purpose, Status, TenantId
+from broker.model import ConnectionState, Instant, Host, Profile, Purpose, Status, TenantId
 from broker.secret import Secret
 from local.aws.http_endpoint import application
 from local.world import World
@@ -85,52 +85,52 @@ def test_a_function_has_memory_to_spare(start: Start, world: World, folder: str)
 
 
 @pytest.fixture
-def connection(world: World) -> Ref:
+def connection(world: World) -> ConnectionRef:
     """A connection whose tokens this process sealed; its access token is good for some minutes, and it is due."""
     config = Config.from_env(world.settings("complete"))
     seal = Seal(world.aws("kms"), config.seal_key, world.clock, os.urandom)
     now = instant(world.clock)
-    which = Ref(TenantId("acme"), new_connection_id(os.urandom))
-    spot = connection_spot(which.tenant, which.connection, 1)
-    hot = Hot(
+    which = ConnectionRef(TenantId("acme"), new_connection_id(os.urandom))
+    spot = connection_aad(which.tenant, which.connection, 1)
+    hot = ConnectionState(
         tenant=which.tenant,
         connection=which.connection,
         status=Status.ACTIVE,
-        place=Place("eu", "eu.ninjarmm.com"),
+        host=Host("eu", "eu.ninjarmm.com"),
         client_id=config.client_ids["eu"],
-        own=False,
+        customer_app=False,
         version=1,
         fence=0,
         epoch=1,
-        expires_at=Instant(now + 600),
+        token_expires_at=Instant(now + 600),
         sent_at=Instant(now - 3000),
         consented_at=Instant(now - 3000),
-        scope=frozenset({"monitoring"}),
-        access=seal.seal(seal.key(Purpose.ACCESS), Secret("the-access-token"), spot),
-        refresh=seal.seal(seal.key(Purpose.REFRESH), Secret("the-refresh-token"), spot),
+        scopes=frozenset({"monitoring"}),
+        access=seal.seal(seal.data_key(Purpose.ACCESS), Secret("the-access-token"), spot),
+        refresh=seal.seal(seal.data_key(Purpose.REFRESH), Secret("the-refresh-token"), spot),
         refresh_at=now,
         due_shard=policy.shard(which.connection),
     )
     profile = Profile(which.tenant, which.connection, "", (), {}, now, now)
-    for row in (rows.hot_item(hot), rows.profile_item(profile)):
+    for row in (rows.connection_state_item(hot), rows.profile_item(profile)):
         world.aws("dynamodb").put_item(TableName=config.connections_table, Item=row)
     return which
 
 
-def stored(world: World, which: Ref) -> Hot:
+def stored(world: World, which: ConnectionRef) -> ConnectionState:
     table = world.settings("refresh")["CONNECTIONS_TABLE"]
     key = rows.key(which.tenant, which.connection)
-    return rows.hot(world.aws("dynamodb").get_item(TableName=table, Key=key)["Item"])
+    return rows.connection_state(world.aws("dynamodb").get_item(TableName=table, Key=key)["Item"])
 
 
-def order(which: Ref) -> Any:
+def order(which: ConnectionRef) -> Any:
     event = json.loads((ROOT / "events/refresh.json").read_text())
     body = {"why": "due", "min_ttl": 0, "connections": [[which.tenant, which.connection]]}
     event["Records"][0]["body"] = json.dumps(body)
     return event
 
 
-def test_a_token_sealed_in_another_process_is_given_out(start: Start, connection: Ref) -> None:
+def test_a_token_sealed_in_another_process_is_given_out(start: Start, connection: ConnectionRef) -> None:
     event = json.loads((ROOT / "events/token.json").read_text())
     event["pathParameters"] = {"tenant": connection.tenant, "connection": connection.connection}
 
@@ -140,7 +140,7 @@ def test_a_token_sealed_in_another_process_is_given_out(start: Start, connection
 
 
 def test_a_refresh_that_finds_no_way_to_ninjaone_leaves_the_row_ready_for_the_next(
-    start: Start, world: World, connection: Ref
+    start: Start, world: World, connection: ConnectionRef
 ) -> None:
     before = stored(world, connection)
 
@@ -151,7 +151,7 @@ def test_a_refresh_that_finds_no_way_to_ninjaone_leaves_the_row_ready_for_the_ne
     assert (after.fence, after.lease_until, after.refresh) == (before.fence + 1, None, before.refresh)
 
 
-def test_a_function_is_told_how_long_it_may_run(world: World, folders: Folders, connection: Ref) -> None:
+def test_a_function_is_told_how_long_it_may_run(world: World, folders: Folders, connection: ConnectionRef) -> None:
     """With less time than a whole refresh takes, none is begun."""
     short = replace(world.template.functions["refresh"], timeout=100)
     with serve(application(world.account)) as aws:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from local.aws.account import Aws
+from local.aws.account import AwsAccount
 from local.aws.http_endpoint import application
 from local.cloudformation.intrinsics import load
 from local.cloudformation.template import Template
@@ -26,7 +26,7 @@ UNPACKED = 250 * 1024 * 1024
 @pytest.fixture(scope="module")
 def s3(template: Template) -> Iterator[tuple[str, Any]]:
     """Where S3 is spoken to, and a client of it."""
-    with Aws(template, time.time) as aws, serve(application(aws)) as there:
+    with AwsAccount(template, time.time) as aws, serve(application(aws)) as there:
         client = aws.client("s3")
         client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
         yield there.url, client

@@ -146,11 +146,11 @@ def test_a_function_behind_an_api_ends_before_the_api_gives_up(name: str) -> Non
 
 def test_what_a_function_waits_for_fits_into_its_time() -> None:
     connecting = 5
-    completing = connecting + policy.EXCHANGE_TIMEOUT + policy.LOOK_TIMEOUT
+    completing = connecting + policy.EXCHANGE_TIMEOUT + policy.ORGANIZATIONS_TIMEOUT
 
     assert completing < FUNCTIONS["CompleteFunction"]["Timeout"]
     assert FUNCTIONS["TokenFunction"]["Timeout"] - 5 > token.WAIT
-    assert connecting + policy.CHECK_TIMEOUT < FUNCTIONS["AuthorizeFunction"]["Timeout"]
+    assert connecting + policy.HOST_CHECK_TIMEOUT < FUNCTIONS["AuthorizeFunction"]["Timeout"]
 
 
 # What calls a function -----------------------------------------------------------------------------------------------

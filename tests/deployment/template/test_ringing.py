@@ -10,14 +10,14 @@ import httpx
 import pytest
 
 from broker.adapters import rows
-from broker.adapters.breakers import Brakes
-from broker.adapters.connections import Ref
-from broker.adapters.queues import Why
+from broker.adapters.breakers import Breakers
+from broker.adapters.connections import ConnectionRef
+from broker.adapters.queues import Trigger
 from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.errors import BrokerError
-from broker.model import Binding, Hot, TenantId
-from local.aws.account import Aws
+from broker.model import Binding, ConnectionState, TenantId
+from local.aws.account import AwsAccount
 from local.cloudformation.template import Template
 from ninjaone_emulator import NinjaOne
 from tests.deployment.template.alarms import Figures, rings
@@ -37,7 +37,7 @@ class Watched:
     broker: Broker
     lines: Lines
     clock: Clock
-    aws: Aws
+    aws: AwsAccount
     template: Template
     figures: Figures = field(default_factory=Figures)
 
@@ -60,7 +60,7 @@ class Watched:
         """Note what AWS itself measures."""
         self.figures.note((namespace, metric, frozenset({(dimension, value)})), self.clock.now(), figure)
 
-    def refresh(self, *refs: Ref, why: Why = Why.DUE) -> Any:
+    def refresh(self, *refs: ConnectionRef, why: Trigger = Trigger.DUE) -> Any:
         """Work one order."""
         return self.call("refresh", order(refs, why))
 
@@ -90,7 +90,7 @@ class Context:
         return int(self._left() * 1000)
 
 
-def order(refs: Sequence[Ref], why: Why) -> dict[str, Any]:
+def order(refs: Sequence[ConnectionRef], why: Trigger) -> dict[str, Any]:
     body = {"why": why.value, "min_ttl": 0, "connections": [[each.tenant, each.connection] for each in refs]}
     return {"Records": [{"messageId": "m", "body": json.dumps(body)}]}
 
@@ -100,18 +100,18 @@ def sample(name: str) -> Any:
 
 
 @pytest.fixture
-def watched(broker: Broker, lines: Lines, clock: Clock, aws: Aws, template: Template) -> Watched:
+def watched(broker: Broker, lines: Lines, clock: Clock, aws: AwsAccount, template: Template) -> Watched:
     return Watched(broker, lines, clock, aws, template)
 
 
-def connected(journey: Journey, lines: Lines, count: int = 1) -> list[Hot]:
+def connected(journey: Journey, lines: Lines, count: int = 1) -> list[ConnectionState]:
     """Make connections; their lines are of no interest here."""
     made = [journey.connect()[0] for _ in range(count)]
     lines.clear()
     return made
 
 
-def until_due(clock: Clock, made: Sequence[Hot]) -> list[Ref]:
+def until_due(clock: Clock, made: Sequence[ConnectionState]) -> list[ConnectionRef]:
     clock.advance(max(each.refresh_at or 0 for each in made) - clock.now() + 1)
     return [ref(each) for each in made]
 
@@ -130,7 +130,7 @@ def test_silence_of_the_sweep_rings(watched: Watched, clock: Clock) -> None:
     assert watched.rings("RefreshingStopped")
 
 
-def test_an_order_that_waits_rings(watched: Watched, clock: Clock, aws: Aws, config: Config) -> None:
+def test_an_order_that_waits_rings(watched: Watched, clock: Clock, aws: AwsAccount, config: Config) -> None:
     sqs = aws.client("sqs")
     sqs.send_message(QueueUrl=config.refresh_queue, MessageBody="{}")
 
@@ -152,12 +152,12 @@ def test_an_order_that_waits_rings(watched: Watched, clock: Clock, aws: Aws, con
 
 @pytest.mark.parametrize("name", ["refresh_queue", "urgent_queue"])
 def test_an_order_given_up_rings(
-    watched: Watched, clock: Clock, aws: Aws, config: Config, trouble: Trouble, template: Template, name: str
+    watched: Watched, clock: Clock, aws: AwsAccount, config: Config, trouble: Trouble, template: Template, name: str
 ) -> None:
     """Parameter Store is down for hours: no order can even be begun."""
     sqs, undone = aws.client("sqs"), next(each for each in template.queues if each.logical_id == "UndoneQueue")
     trouble.never_done("ssm.GetParameter", times=ALWAYS)
-    sqs.send_message(QueueUrl=getattr(config, name), MessageBody=order([], Why.DUE)["Records"][0]["body"])
+    sqs.send_message(QueueUrl=getattr(config, name), MessageBody=order([], Trigger.DUE)["Records"][0]["body"])
 
     def look() -> bool:
         waiting = aws.visible(undone)
@@ -193,7 +193,7 @@ def test_a_token_that_dynamodb_refuses_rings_as_rescued(
 
 
 def test_a_token_that_waits_in_the_rescue_store_rings_again_with_a_sweep(
-    watched: Watched, clock: Clock, aws: Aws, config: Config
+    watched: Watched, clock: Clock, aws: AwsAccount, config: Config
 ) -> None:
     aws.client("s3").put_object(Bucket=config.rescue_bucket, Key=f"rescue/acme/con_{'a' * 26}/3", Body=b"{}")
 
@@ -215,7 +215,7 @@ def test_a_token_that_nothing_takes_rings(
 
 
 def test_a_second_refresh_under_a_living_lease_rings(
-    watched: Watched, clock: Clock, journey: Journey, network: Network, lines: Lines, aws: Aws, config: Config
+    watched: Watched, clock: Clock, journey: Journey, network: Network, lines: Lines, aws: AwsAccount, config: Config
 ) -> None:
     (one,) = until_due(clock, connected(journey, lines))
 
@@ -249,7 +249,7 @@ def test_a_twentieth_of_unclear_answers_rings_and_one_alone_does_not(
     assert watched.rings("AnswersUnclear")
 
 
-def refused_twice(watched: Watched, clock: Clock, refs: Sequence[Ref], ninjaone: NinjaOne) -> None:
+def refused_twice(watched: Watched, clock: Clock, refs: Sequence[ConnectionRef], ninjaone: NinjaOne) -> None:
     """Let NinjaOne forget every grant, and try until verdicts are carried out or held."""
     for grant in ninjaone.oracle.grants():
         ninjaone.admin.revoke_grant(grant.id)
@@ -268,11 +268,11 @@ def test_a_wave_of_refusals_rings_as_held(
 
 
 def test_many_lost_connections_among_many_more_ring(
-    watched: Watched, clock: Clock, journey: Journey, lines: Lines, ninjaone: NinjaOne, aws: Aws, config: Config
+    watched: Watched, clock: Clock, journey: Journey, lines: Lines, ninjaone: NinjaOne, aws: AwsAccount, config: Config
 ) -> None:
     refs = until_due(clock, connected(journey, lines, 11))
-    fleet = Brakes(aws.client("dynamodb"), config.connections_table)
-    fleet.report(tried=5000, dead=0, now=int(clock.now()))  # type: ignore[arg-type]  # an Instant is an int
+    fleet = Breakers(aws.client("dynamodb"), config.connections_table)
+    fleet.count(tried=5000, dead=0, now=int(clock.now()))  # type: ignore[arg-type]  # an Instant is an int
 
     refused_twice(watched, clock, refs, ninjaone)
 
@@ -281,7 +281,7 @@ def test_many_lost_connections_among_many_more_ring(
 
 
 def test_a_wrong_client_secret_rings(
-    watched: Watched, clock: Clock, journey: Journey, lines: Lines, aws: Aws, config: Config
+    watched: Watched, clock: Clock, journey: Journey, lines: Lines, aws: AwsAccount, config: Config
 ) -> None:
     refs = until_due(clock, connected(journey, lines))
     wrong = dict.fromkeys(config.client_ids.values(), "not-the-secret-of-this-app")
@@ -322,7 +322,7 @@ def test_a_few_put_off_among_many_do_not_ring(watched: Watched, clock: Clock) ->
 
 
 def test_a_restored_table_rings_until_it_is_activated(
-    watched: Watched, clock: Clock, journey: Journey, lines: Lines, aws: Aws, config: Config
+    watched: Watched, clock: Clock, journey: Journey, lines: Lines, aws: AwsAccount, config: Config
 ) -> None:
     refs = until_due(clock, connected(journey, lines))
     value = json.dumps({"epoch": 1, "table": "another"})
@@ -334,7 +334,7 @@ def test_a_restored_table_rings_until_it_is_activated(
 
 
 def test_a_changed_row_rings(
-    watched: Watched, clock: Clock, journey: Journey, lines: Lines, aws: Aws, config: Config
+    watched: Watched, clock: Clock, journey: Journey, lines: Lines, aws: AwsAccount, config: Config
 ) -> None:
     (one,) = until_due(clock, connected(journey, lines))
     aws.client("dynamodb").update_item(
@@ -353,7 +353,7 @@ def test_a_changed_row_rings(
 # Answering and telling -----------------------------------------------------------------------------------------------
 
 
-def request(name: str, one: Ref, body: Any = None) -> Any:
+def request(name: str, one: ConnectionRef, body: Any = None) -> Any:
     """Address a sample request to a connection."""
     event = sample(name)
     event["pathParameters"] = {"tenant": TenantId(one.tenant), "connection": one.connection}
@@ -364,7 +364,7 @@ def request(name: str, one: Ref, body: Any = None) -> Any:
 
 def test_a_token_on_its_last_seconds_rings(watched: Watched, clock: Clock, journey: Journey, lines: Lines) -> None:
     (hot,) = connected(journey, lines)
-    clock.advance(hot.expires_at - clock.now() - 600)
+    clock.advance(hot.token_expires_at - clock.now() - 600)
     assert watched.call("token", request("token", ref(hot), {"min_ttl": 0}))["statusCode"] == 200
     fresh = watched.rings("TokensShort")
     clock.advance(570)
@@ -395,13 +395,13 @@ def test_a_bug_rings(watched: Watched, trouble: Trouble, journey: Journey, lines
 
 @pytest.mark.parametrize("looked_for", ["refreshed", "listed"])
 def test_a_row_that_can_not_be_read_rings(
-    watched: Watched, aws: Aws, config: Config, journey: Journey, lines: Lines, looked_for: str
+    watched: Watched, aws: AwsAccount, config: Config, journey: Journey, lines: Lines, looked_for: str
 ) -> None:
     strange, _ = connected(journey, lines, 2)
     event = request("connections", ref(strange)) | {"routeKey": "GET /v1/tenants/{tenant}/connections"}
     watched.call("connections", event)
     before = watched.rings("RowsUnread")
-    damaged = rows.hot_item(strange) | {"status": {"S": "frozen"}}
+    damaged = rows.connection_state_item(strange) | {"status": {"S": "frozen"}}
     aws.client("dynamodb").put_item(TableName=config.connections_table, Item=damaged)
 
     if looked_for == "listed":
@@ -466,7 +466,7 @@ def test_a_host_that_answers_no_more_rings_for_a_fleet_of_two(
 
 
 def test_a_connection_that_waits_for_approval_and_could_not_be_made_rings(
-    watched: Watched, journey: Journey, aws: Aws, config: Config
+    watched: Watched, journey: Journey, aws: AwsAccount, config: Config
 ) -> None:
     session = journey.open(binding=Binding.APPROVAL, challenge="")
     journey.arrive(journey.agree(journey.leave(session)))

@@ -129,12 +129,12 @@ def readable(owner: str) -> set[str]:
 
 
 def test_giving_tokens_reads_the_access_token_and_no_other_sealed_value() -> None:
-    assert readable("Token") == set(connections.VENDABLE)
+    assert readable("Token") == set(connections.TOKEN_ATTRIBUTES)
     assert readable("Token") & set(rows.SEALED) == {"access"}
 
 
 def test_listing_reads_nothing_sealed() -> None:
-    assert readable("Connections") >= set(connections.SHOWN)
+    assert readable("Connections") >= set(connections.LISTED_ATTRIBUTES)
     assert not readable("Connections") & set(rows.SEALED)
 
 

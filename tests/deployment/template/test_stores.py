@@ -51,7 +51,7 @@ def test_only_what_was_ended_goes_from_the_table_of_connections() -> None:
     ttl = STACK.the("ConnectionsTable")["TimeToLiveSpecification"]
 
     assert ttl == {"AttributeName": "forget_at", "Enabled": True}
-    assert ttl["AttributeName"] not in rows.hot_item(HOT) | rows.profile_item(PROFILE)
+    assert ttl["AttributeName"] not in rows.connection_state_item(HOT) | rows.profile_item(PROFILE)
 
 
 def test_connections_are_found_by_tenant_and_when_they_are_due() -> None:

@@ -34,12 +34,12 @@ def test_every_connection_has_one_shard_for_ever(name: str) -> None:
 
 @given(st.integers(0, 10_000))
 def test_a_brake_holds_a_minute_to_a_quarter_of_an_hour_and_never_less_than_the_one_before(level: int) -> None:
-    assert 60 <= policy.brake_for(level) <= policy.brake_for(level + 1) <= 900
+    assert 60 <= policy.breaker_hold(level) <= policy.breaker_hold(level + 1) <= 900
 
 
 @given(INSTANTS, INSTANTS, st.booleans())
 def test_there_is_always_a_reason(consented_at: Instant, now: Instant, doubt: bool) -> None:
-    reason = policy.reason_for(doubt=doubt, consented_at=consented_at, now=now)
+    reason = policy.reason_for(outcome_unknown=doubt, consented_at=consented_at, now=now)
 
     assert reason in {Reason.LOST_IN_ROTATION, Reason.CONSENT_ENDED, Reason.REVOKED}
     assert (reason is Reason.LOST_IN_ROTATION) is doubt
@@ -72,6 +72,6 @@ def test_an_estimate_is_given_exactly_until_it_was_outlived(consented_at: Instan
 def test_every_bound_of_a_refresh_lies_within_the_one_around_it(function: int) -> None:
     timing = Timing(function)
 
-    assert timing.sink < timing.sinking < timing.saving < timing.after_gate < timing.whole
+    assert timing.spill < timing.spilling < timing.saving < timing.after_gate < timing.whole
     assert timing.whole <= timing.function < timing.lease
     assert timing.lease >= timing.function + timing.quarantine + timing.skew

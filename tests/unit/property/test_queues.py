@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.adapters.queues import Why, read_completion, read_order
+from broker.adapters.queues import Trigger, read_completion, read_batch
 from broker.model import connection_id, session_id, tenant_id
 
 ID = "abcdefghijklmnopqrstuvwx27"
@@ -16,14 +16,14 @@ JSON = st.recursive(
     max_leaves=8,
 )
 ORDERS = st.fixed_dictionaries(
-    {"why": st.sampled_from(list(Why)) | JSON, "connections": st.lists(st.lists(TEXTS, max_size=3) | JSON) | JSON},
+    {"why": st.sampled_from(list(Trigger)) | JSON, "connections": st.lists(st.lists(TEXTS, max_size=3) | JSON) | JSON},
     optional={"min_ttl": JSON},
 )
 
 
 @given(st.text(max_size=60) | (JSON | ORDERS).map(json.dumps))
 def test_any_message_is_an_order_of_connections_or_none(body: str) -> None:
-    order = read_order(body)
+    order = read_batch(body)
 
     if order is None:
         return

@@ -9,10 +9,10 @@ from broker.adapters import rows
 from broker.model import (
     Binding,
     ConnectionId,
-    Hot,
+    ConnectionState,
     Instant,
     Organization,
-    Place,
+    Host,
     Profile,
     Reason,
     Session,
@@ -30,13 +30,13 @@ CONNECTIONS = IDS.map(lambda text: ConnectionId(f"con_{text}"))
 SESSIONS = IDS.map(lambda text: SessionId(f"ses_{text}"))
 INSTANTS = st.integers(0, 2**40).map(Instant)
 NUMBERS = st.integers(0, 10**12)
-PLACES = st.builds(Place, WORDS, WORDS)
+PLACES = st.builds(Host, WORDS, WORDS)
 SCOPES = st.frozensets(WORDS, max_size=5)
 BLOBS = st.binary(min_size=1, max_size=60)
 METADATA = st.dictionaries(TEXTS, TEXTS, max_size=4)
 
 HOT = st.builds(
-    Hot,
+    ConnectionState,
     tenant=TENANTS,
     connection=CONNECTIONS,
     status=st.sampled_from(Status),
@@ -138,11 +138,11 @@ def is_sound(item: dict[str, Any]) -> bool:
 
 
 @given(HOT, FOREIGN)
-def test_a_hot_row_comes_back_as_it_was_written(row: Hot, foreign: rows.Item) -> None:
-    item = rows.hot_item(row)
+def test_a_hot_row_comes_back_as_it_was_written(row: ConnectionState, foreign: rows.Item) -> None:
+    item = rows.connection_state_item(row)
 
     assert is_sound(item)
-    assert rows.hot({**foreign, **item}) == row
+    assert rows.connection_state({**foreign, **item}) == row
 
 
 @given(PROFILES, FOREIGN)
@@ -162,13 +162,13 @@ def test_a_session_comes_back_as_it_was_opened(row: Session, foreign: rows.Item)
 
 
 @given(HOT, st.data())
-def test_a_hot_row_of_another_release_is_read_with_what_it_lacks_at_its_default(row: Hot, data: st.DataObject) -> None:
-    item = without(rows.hot_item(row), {"tenant", "connection", "status"}, data)
+def test_a_hot_row_of_another_release_is_read_with_what_it_lacks_at_its_default(row: ConnectionState, data: st.DataObject) -> None:
+    item = without(rows.connection_state_item(row), {"tenant", "connection", "status"}, data)
 
-    read = rows.hot(item)
+    read = rows.connection_state(item)
 
     assert (read.tenant, read.connection, read.status) == (row.tenant, row.connection, row.status)
-    assert set(rows.hot_item(read)) >= set(item) - {"region", "host"}
+    assert set(rows.connection_state_item(read)) >= set(item) - {"region", "host"}
 
 
 @given(PROFILES, st.data())

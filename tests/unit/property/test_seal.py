@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.adapters.seal import Seal, Spot
+from broker.adapters.seal import Seal, AssociatedData
 from broker.errors import BrokerError
 from broker.model import Purpose
 from broker.secret import Secret
@@ -15,7 +15,7 @@ from tools.requirements import req
 
 # Texts that try to run into each other: lengths, separators and digits as parts.
 PARTS = st.text("a0:/,\0\1é1", max_size=4) | st.text(max_size=8)
-SPOTS = st.builds(Spot, PARTS, PARTS, PARTS, st.integers(0, 2**40))
+SPOTS = st.builds(AssociatedData, PARTS, PARTS, PARTS, st.integers(0, 2**40))
 PURPOSES = st.sampled_from(Purpose)
 
 
@@ -31,14 +31,14 @@ def read(written: bytes) -> list[str]:
 
 @req("J03")
 @given(SPOTS, PURPOSES)
-def test_a_place_can_be_read_back_whole(spot: Spot, purpose: Purpose) -> None:
+def test_a_place_can_be_read_back_whole(spot: AssociatedData, purpose: Purpose) -> None:
     assert read(spot.bytes(purpose)) == ["1", spot.table, spot.tenant, spot.row, purpose.value, str(spot.version)]
 
 
 @req("J03")
 @given(SPOTS, PURPOSES, SPOTS, PURPOSES)
 def test_two_places_are_written_alike_only_when_they_are_one(
-    spot: Spot, purpose: Purpose, other: Spot, another: Purpose
+    spot: AssociatedData, purpose: Purpose, other: AssociatedData, another: Purpose
 ) -> None:
     assert (spot.bytes(purpose) == other.bytes(another)) is ((spot, purpose) == (other, another))
 
@@ -46,9 +46,9 @@ def test_two_places_are_written_alike_only_when_they_are_one(
 @settings(max_examples=40)
 @given(st.text(max_size=200), SPOTS, PURPOSES, st.data())
 def test_a_sealed_value_opens_as_it_was_and_not_with_any_bit_changed(
-    seal: Seal, secret: str, spot: Spot, purpose: Purpose, data: st.DataObject
+    seal: Seal, secret: str, spot: AssociatedData, purpose: Purpose, data: st.DataObject
 ) -> None:
-    sealed = seal.seal(seal.key(purpose), Secret(secret), spot)
+    sealed = seal.seal(seal.data_key(purpose), Secret(secret), spot)
     bit = data.draw(st.integers(0, 8 * len(sealed) - 1))
     changed = bytearray(sealed)
     changed[bit // 8] ^= 1 << bit % 8
@@ -62,4 +62,4 @@ def test_a_sealed_value_opens_as_it_was_and_not_with_any_bit_changed(
 @given(blob=st.binary(max_size=300) | st.integers(0, 2**16).map(lambda seed: b"\1\0\x60" + Random(seed).randbytes(200)))
 def test_any_bytes_open_to_nothing_and_break_nothing(seal: Seal, blob: bytes) -> None:
     with pytest.raises(BrokerError):
-        seal.open(blob, Purpose.ACCESS, Spot("connections", "acme", "con_a"))
+        seal.open(blob, Purpose.ACCESS, AssociatedData("connections", "acme", "con_a"))

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from broker.adapters import rows
-from broker.adapters.connections import Ref
-from broker.adapters.queues import Queue, Why
-from broker.adapters.rescue import Rescue, Rescued
+from broker.adapters.connections import ConnectionRef
+from broker.adapters.queues import Queue, Trigger
+from broker.adapters.rescue import RescueStore, SealedTokens
 from broker.model import (
     Binding,
     ConnectionId,
-    Hot,
+    ConnectionState,
     Instant,
     Organization,
-    Place,
+    Host,
     Profile,
     Purpose,
     Reason,
@@ -34,22 +34,22 @@ from broker.model import (
 RECORDED = Path(__file__).with_name("release1.json")
 
 TENANT, CONNECTION = TenantId("acme-msp"), ConnectionId("con_" + "a" * 26)
-REF = Ref(TENANT, CONNECTION)
+REF = ConnectionRef(TENANT, CONNECTION)
 
-HOT = Hot(
+HOT = ConnectionState(
     tenant=TENANT,
     connection=CONNECTION,
     status=Status.NEEDS_REAUTH,
-    place=Place("branded", "acme.rmmservice.eu"),
+    host=Host("branded", "acme.rmmservice.eu"),
     client_id="a-client-app",
-    own=True,
+    customer_app=True,
     version=7,
     fence=9,
     epoch=2,
-    expires_at=Instant(1_800_003_600),
+    token_expires_at=Instant(1_800_003_600),
     sent_at=Instant(1_800_000_000),
     consented_at=Instant(1_799_000_000),
-    scope=frozenset({"monitoring", "offline_access"}),
+    scopes=frozenset({"monitoring", "offline_access"}),
     access=b"sealed access token",
     refresh=b"sealed refresh token",
     reason=Reason.LOST_IN_ROTATION,
@@ -60,9 +60,9 @@ HOT = Hot(
     tried_at=Instant(1_800_000_000),
     strikes=1,
     struck_at=Instant(1_800_000_001),
-    doubt=True,
+    outcome_unknown=True,
     ended_at=Instant(1_800_000_002),
-    hot_until=Instant(1_800_086_400),
+    active_until=Instant(1_800_086_400),
     warned_at=Instant(1_799_900_000),
 )
 FRESH = replace(
@@ -88,26 +88,26 @@ SESSION = Session(
     stage=Stage.CREATED,
     binding=Binding.SESSION,
     return_to="main",
-    scope=frozenset({"monitoring"}),
+    scopes=frozenset({"monitoring"}),
     label="Hauptkonto",
     metadata={"plan": "pro"},
     created_at=Instant(1_800_000_000),
     expires_at=Instant(1_800_001_800),
-    own=True,
+    customer_app=True,
     end_user="0" * 64,
     challenge="c" * 43,
     connection=CONNECTION,
-    place=Place("eu", "eu.ninjarmm.com"),
-    fixed_place=True,
+    host=Host("eu", "eu.ninjarmm.com"),
+    fixed_host=True,
     client_id="a-client-app",
     client=b"sealed client secret",
     fixed_client=True,
 )
-RESCUED = Rescued(
+RESCUED = SealedTokens(
     access=b"sealed access token",
     refresh=b"sealed refresh token",
     expires_at=Instant(1_800_003_600),
-    scope=frozenset({"monitoring", "offline_access"}),
+    scopes=frozenset({"monitoring", "offline_access"}),
     sent_at=Instant(1_800_000_000),
 )
 
@@ -117,7 +117,7 @@ WORDS = {
     "stage": [each.value for each in Stage],
     "binding": [each.value for each in Binding],
     "purpose": [each.value for each in Purpose],
-    "why": [each.value for each in Why],
+    "why": [each.value for each in Trigger],
 }
 """What a word may be, by the attribute that holds it: an older release stumbles over a new one."""
 
@@ -135,12 +135,12 @@ class Paper:
 def written() -> dict[str, Any]:
     """Let the code of today write one of each kind."""
     s3, sqs = Paper(), Paper()
-    Rescue(s3, "bucket").put(REF, 6, RESCUED)
-    Queue(sqs, "url").order(Why.URGENT, [REF], min_ttl=Seconds(300))
-    Queue(sqs, "url").complete(SESSION.session)
+    RescueStore(s3, "bucket").put(REF, 6, RESCUED)
+    Queue(sqs, "url").send_batch(Trigger.URGENT, [REF], min_ttl=Seconds(300))
+    Queue(sqs, "url").send_completion(SESSION.session)
     return {
-        "hot": plainly(rows.hot_item(HOT)),
-        "fresh": plainly(rows.hot_item(FRESH)),
+        "hot": plainly(rows.connection_state_item(HOT)),
+        "fresh": plainly(rows.connection_state_item(FRESH)),
         "profile": plainly(rows.profile_item(PROFILE)),
         "session": plainly(rows.session_item(SESSION)),
         "rescued": {"key": s3.written[0]["Key"], "body": s3.written[0]["Body"].decode()},

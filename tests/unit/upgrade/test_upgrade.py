@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from broker.adapters import rows
-from broker.adapters.queues import Order, Why, read_completion, read_order
-from broker.adapters.rescue import Rescue
+from broker.adapters.queues import RefreshBatch, Trigger, read_completion, read_batch
+from broker.adapters.rescue import RescueStore
 from broker.model import Seconds
 from tests.unit.upgrade import samples
 
@@ -29,8 +29,8 @@ NEEDED = {
 
 
 def test_connections_of_release_1_are_read_as_they_were_meant() -> None:
-    assert rows.hot(samples.item(BEFORE["hot"])) == samples.HOT
-    assert rows.hot(samples.item(BEFORE["fresh"])) == samples.FRESH
+    assert rows.connection_state(samples.item(BEFORE["hot"])) == samples.HOT
+    assert rows.connection_state(samples.item(BEFORE["fresh"])) == samples.FRESH
     assert rows.profile(samples.item(BEFORE["profile"])) == samples.PROFILE
 
 
@@ -52,11 +52,11 @@ class Shelf:
 def test_a_token_that_release_1_rescued_is_found_and_read() -> None:
     shelf = Shelf(BEFORE["rescued"]["key"], BEFORE["rescued"]["body"])
 
-    assert Rescue(shelf, "bucket").get(samples.REF, 6) == samples.RESCUED
+    assert RescueStore(shelf, "bucket").get(samples.REF, 6) == samples.RESCUED
 
 
 def test_orders_of_release_1_are_worked() -> None:
-    assert read_order(BEFORE["order"]) == Order(Why.URGENT, (samples.REF,), min_ttl=Seconds(300))
+    assert read_batch(BEFORE["order"]) == RefreshBatch(Trigger.URGENT, (samples.REF,), min_ttl=Seconds(300))
     assert read_completion(BEFORE["completion"]) == samples.SESSION.session
 
 
@@ -96,7 +96,7 @@ def test_objects_and_messages_still_have_the_shape_that_release_1_reads() -> Non
 def test_what_a_later_release_adds_to_a_row_is_passed_over() -> None:
     later: rows.Item = {"added": {"M": {"deep": {"S": "x"}}}, "schema": {"N": "2"}}
 
-    assert rows.hot(samples.item(BEFORE["hot"]) | later) == samples.HOT
+    assert rows.connection_state(samples.item(BEFORE["hot"]) | later) == samples.HOT
     assert rows.profile(samples.item(BEFORE["profile"]) | later) == samples.PROFILE
     assert rows.session(samples.item(BEFORE["session"]) | later) == samples.SESSION
 

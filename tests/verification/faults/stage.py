@@ -126,7 +126,7 @@ class Stage:
         """Let the schedule tick; a tick that fails is made good by the next."""
         broker = self.broker("sweep")
         with suppress(BrokerError):
-            sweep.under(broker)({}, Deadline(SWEEP, broker.doors.clock, 55))
+            sweep.bind(broker)({}, Deadline(SWEEP, broker.doors.clock, 55))
 
     def refresh(self, *orders: Order, skew: float = 0.0) -> bool:
         """Work orders, all at once, each in an environment of its own; say whether all were done."""
@@ -138,7 +138,7 @@ class Stage:
         deadline = Deadline(order["connections"][0][1], broker.doors.clock, self.config.refresh_timeout)
         record = {"messageId": "1", "body": json.dumps(order)}
         try:
-            return not refresh.under(broker)({"Records": [record]}, deadline)["batchItemFailures"]
+            return not refresh.bind(broker)({"Records": [record]}, deadline)["batchItemFailures"]
         except Killed:
             return False
 

@@ -10,18 +10,18 @@ from random import Random
 from typing import Any
 
 from broker import ninjaone, oauth
-from broker.adapters.connections import Ref
-from broker.adapters.queues import ORDER_SIZE, read_completion, read_order
-from broker.adapters.rescue import Rescue
-from broker.adapters.seal import Seal, session_spot
+from broker.adapters.connections import ConnectionRef
+from broker.adapters.queues import BATCH_SIZE, read_completion, read_batch
+from broker.adapters.rescue import RescueStore
+from broker.adapters.seal import Seal, session_aad
 from broker.config import Config
-from broker.edge.authorize import form
+from broker.edge.authorize import read_form
 from broker.edge.browser import session_named
 from broker.edge.callback import cookies_by_session
-from broker.edge.complete import completion
+from broker.edge.complete import complete_request
 from broker.edge.http import BODY_LIMIT, Request
-from broker.edge.session import opening
-from broker.edge.token import min_ttl, page
+from broker.edge.session import session_request
+from broker.edge.token import min_ttl, list_page
 from broker.errors import BrokerError, Fault, InvalidRequest, Misconfigured, SealBroken
 from broker.flows.exchange import ORGANIZATIONS_KEPT, _read_organizations
 from broker.model import ConnectionId, Instant, Purpose, SessionId, TenantId, connection_id, session_id, tenant_id
@@ -108,17 +108,17 @@ def token(data: bytes) -> None:
         assert status == 200
         assert VISIBLE.fullmatch(outcome.tokens.access.reveal())
         assert 60 <= outcome.tokens.expires_at - 1_800_000_000 <= 86_400
-        assert all(VISIBLE.fullmatch(name) for name in outcome.tokens.scope)
+        assert all(VISIBLE.fullmatch(name) for name in outcome.tokens.scopes)
     assert outcome.retry_after is None or 0 <= outcome.retry_after <= 3600
 
 
 def order(data: bytes) -> None:
     """Read any message of a queue: an order of connections, a session, or nothing."""
     text = data.decode("utf-8", "replace")
-    found, session = read_order(text), read_completion(text)
+    found, session = read_batch(text), read_completion(text)
     assert session is None or session_id(session)
     if found is not None:
-        assert len(found.refs) <= 10 * ORDER_SIZE
+        assert len(found.refs) <= 10 * BATCH_SIZE
         assert found.faults >= 0
         assert all(tenant_id(ref.tenant) and connection_id(ref.connection) for ref in found.refs)
 
@@ -136,13 +136,13 @@ class Kms:
 def blob(data: bytes) -> None:
     """Open any bytes, and a sealed value with these bytes laid over it: only the untouched one opens."""
     seal = Seal(Kms(), "key", Clock(), Random(1).randbytes)
-    sealed = seal.seal(seal.key(Purpose.CODE), Secret("a secret"), session_spot(SESSION))
+    sealed = seal.seal(seal.data_key(Purpose.CODE), Secret("a secret"), session_aad(SESSION))
     laid = bytearray(sealed)
     for place, byte in zip(data[::2], data[1::2], strict=False):
         laid[place % len(laid)] ^= byte
     for changed in (data, bytes(laid)):
         try:
-            opened = seal.open(changed, Purpose.CODE, session_spot(SESSION))
+            opened = seal.open(changed, Purpose.CODE, session_aad(SESSION))
         except SealBroken:
             assert changed != sealed
         else:
@@ -162,8 +162,8 @@ def body(data: bytes) -> None:
     """Read any body as each of the calls: what was meant, or faults that say what to change."""
     found = request(b"\xff\xffapplication/json\xff\xff" + data)
     for read in (
-        lambda: opening(CONFIG, TENANT, found),
-        lambda: completion(TENANT, found),
+        lambda: session_request(CONFIG, TENANT, found),
+        lambda: complete_request(TENANT, found),
         lambda: min_ttl(found),
     ):
         assert all(fault.message for fault in faults_of(read))
@@ -172,7 +172,7 @@ def body(data: bytes) -> None:
 def listing(data: bytes) -> None:
     """Read any query of a list."""
     try:
-        limit, cursor = page(request(data))
+        limit, cursor = list_page(request(data))
     except InvalidRequest:
         return
     assert 1 <= limit <= 100
@@ -181,9 +181,9 @@ def listing(data: bytes) -> None:
 
 def sheet(data: bytes) -> None:
     """Read any form of the connect page: it leads to NinjaOne's hosts or has faults, and shows no secret again."""
-    found = form(CONFIG, request(b"\xff\xffapplication/x-www-form-urlencoded\xff\xff" + data))
-    assert (found.place is None) <= bool(found.faults)
-    assert found.place is None or is_ninjaone(found.place.host, CONFIG.branded_suffixes)
+    found = read_form(CONFIG, request(b"\xff\xffapplication/x-www-form-urlencoded\xff\xff" + data))
+    assert (found.host is None) <= bool(found.faults)
+    assert found.host is None or is_ninjaone(found.host.name, CONFIG.branded_suffixes)
     assert "client_secret" not in found.typed
     assert all(len(text) <= 200 for text in found.typed.values())
 
@@ -204,7 +204,7 @@ class Store:
 def rescued(data: bytes) -> None:
     """Read any object of the rescue store: tokens, or a failure of ours."""
     try:
-        found = Rescue(Store(data), "bucket").get(Ref(TENANT, ConnectionId("con_" + "a" * 26)), 1)
+        found = RescueStore(Store(data), "bucket").get(ConnectionRef(TENANT, ConnectionId("con_" + "a" * 26)), 1)
     except BrokerError:
         return
     assert found is not None

@@ -20,12 +20,12 @@ from botocore.config import Config as ClientConfig
 from broker.adapters.clock import entropy
 from broker.adapters.workers import Threads
 from broker.config import Config
-from broker.edge.wiring import Broker, Doors
+from broker.edge.wiring import Broker, Ports
 from functions.refresh.app import handler as refresh
 from functions.sweep.app import handler as sweep
 from local.clock import Clock
 from local.cloudformation.arns import REGION
-from local.reroute import Detour
+from local.reroute import Reroute
 
 MESSAGES = 50
 """Orders worked between two sweeps, at most."""
@@ -71,15 +71,15 @@ def work(orders: Orders) -> None:
     clock = Clock()
     clock.advance(orders.offset)
     domains = ("ninjarmm.com", *config.branded_suffixes)
-    doors = Doors(
+    doors = Ports(
         clock=clock,
         entropy=entropy,
         aws=client,
-        transport=lambda: Detour(orders.ninjaone, domains, prefixed=True).transport,
-        crew=Threads(),
+        transport=lambda: Reroute(orders.ninjaone, domains, prefixed=True).transport,
+        workers=Threads(),
         write=_lines(orders.lines),
     )
-    sweeping, refreshing = sweep.under(Broker(config, doors)), refresh.under(Broker(config, doors))
+    sweeping, refreshing = sweep.bind(Broker(config, doors)), refresh.bind(Broker(config, doors))
     for _ in range(orders.loops):
         sweeping({}, Context(config.refresh_timeout))
         for message in _messages(client("sqs"), config.refresh_queue):

@@ -9,14 +9,14 @@ from unittest.mock import patch
 
 from broker import policy
 from broker.adapters.connections import Connections
-from broker.adapters.dynamo import Write
+from broker.adapters.dynamo import ConditionalUpdate
 from broker.adapters.epoch import Epoch
-from broker.adapters.seal import Spot
+from broker.adapters.seal import AssociatedData
 from broker.flows import complete
-from broker.flows.refresh.connection import Renewal
-from broker.flows.refresh.context import Shift
-from broker.flows.refresh.failure import Settle
-from broker.flows.refresh.save import Keep
+from broker.flows.refresh.connection import RefreshConnection
+from broker.flows.refresh.context import BatchContext
+from broker.flows.refresh.failure import RecordFailure
+from broker.flows.refresh.save import SaveTokens
 from broker.model import Purpose, Seconds
 from broker.secret import Secret
 
@@ -63,13 +63,13 @@ class Mutant:
 def _lease(self: Connections, seen: Any, *, attempt: str, now: Any, until: Any, ended: Any) -> Any:
     """Take the lease whoever holds it."""
     change = {"lease_until": until, "attempt": attempt, "tried_at": now}
-    return self._update(seen, Write.of("attribute_exists(#tenant)", set=change, add={"fence": 1}))
+    return self._update(seen, ConditionalUpdate.of("attribute_exists(#tenant)", set=change, add={"fence": 1}))
 
 
 def _overlooked(wanted: Callable[..., bool]) -> Callable[..., bool]:
     """Overlook a lease that is read, and when the last one was taken."""
 
-    def is_wanted(self: Renewal, seen: Any, shift: Shift) -> bool:
+    def is_wanted(self: RefreshConnection, seen: Any, shift: BatchContext) -> bool:
         return wanted(self, replace(seen, lease_until=None, tried_at=None), shift)
 
     return is_wanted
@@ -78,30 +78,30 @@ def _overlooked(wanted: Callable[..., bool]) -> Callable[..., bool]:
 def _save(self: Connections, held: Any, change: Any, remove: tuple[str, ...]) -> Any:
     """Store tokens whatever became of the row since it was leased."""
     drop = ("lease_until", "attempt", "strikes", "struck_at", "doubt", *remove)
-    return self._update(held, Write.of("attribute_exists(#tenant)", set=change, remove=drop))
+    return self._update(held, ConditionalUpdate.of("attribute_exists(#tenant)", set=change, remove=drop))
 
 
-def _ambiguous(self: Settle, held: Any, _outcome: Any, shift: Shift) -> None:
+def _ambiguous(self: RecordFailure, held: Any, _outcome: Any, shift: BatchContext) -> None:
     """Take an unclear end for a clear one: give the lease back, and come again at once."""
     self.release(held, shift, retry_in=Seconds(0))
 
 
-def _dead(self: Settle, held: Any, shift: Shift) -> None:
+def _dead(self: RecordFailure, held: Any, shift: BatchContext) -> None:
     """Strike without reading again, whatever became of the row since it was leased."""
     strikes, soon = held.strikes + 1, shift.now() + policy.STRIKE_GAP
     change = {"strikes": strikes, "struck_at": shift.now(), "refresh_at": soon}
     if strikes >= policy.STRIKES:
         change |= {"status": "needs_reauth", "reason": "revoked"}
-    blind = Write.of("attribute_exists(#tenant)", set=change, remove=("lease_until", "attempt"))
+    blind = ConditionalUpdate.of("attribute_exists(#tenant)", set=change, remove=("lease_until", "attempt"))
     self._connections._update(held, blind)
 
 
 def _late_keys(seal: Callable[..., Any]) -> Callable[..., Any]:
     """Fetch the data keys once the tokens are there, as if none had been fetched before."""
 
-    def sealed(self: Keep, held: Any, presented: Secret, tokens: Any, *, sent_at: Any, keys: Any) -> Any:
+    def sealed(self: SaveTokens, held: Any, presented: Secret, tokens: Any, *, sent_at: Any, keys: Any) -> Any:
         self._seal._sealing.clear()
-        late = (self._seal.key(Purpose.ACCESS), self._seal.key(Purpose.REFRESH))
+        late = (self._seal.data_key(Purpose.ACCESS), self._seal.data_key(Purpose.REFRESH))
         return seal(self, held, presented, tokens, sent_at=sent_at, keys=late)
 
     return sealed
@@ -110,7 +110,7 @@ def _late_keys(seal: Callable[..., Any]) -> Callable[..., Any]:
 def _forgetful(seal: Callable[..., Any]) -> Callable[..., Any]:
     """Store an answer as it is, also when it holds no refresh token."""
 
-    def sealed(self: Keep, held: Any, _presented: Secret, tokens: Any, **rest: Any) -> Any:
+    def sealed(self: SaveTokens, held: Any, _presented: Secret, tokens: Any, **rest: Any) -> Any:
         return seal(self, held, Secret("absent"), tokens, **rest)
 
     return sealed
@@ -131,30 +131,30 @@ class _Brief(policy.Timing):
 MUTANTS = (
     Mutant(
         "lease",
-        ((Connections, "lease", _lease), (Renewal, "is_wanted", _overlooked(Renewal.is_wanted))),
+        ((Connections, "lease", _lease), (RefreshConnection, "is_wanted", _overlooked(RefreshConnection.is_wanted))),
         Hunt("ordered twice"),
     ),
     Mutant("fence", ((Connections, "save", _save),), Hunt("reconnect meanwhile", kinds=("slow",))),
-    Mutant("quarantine", ((Settle, "_ambiguous", _ambiguous),), Hunt("ordered again meanwhile", kinds=("late",))),
-    Mutant("rescue", ((Keep, "_sink", lambda *_: None),), Hunt("rescue")),
-    Mutant("look in the rescue store first", ((Renewal, "_adopt", lambda *_: False),), Hunt("rescue")),
+    Mutant("quarantine", ((RecordFailure, "_ambiguous", _ambiguous),), Hunt("ordered again meanwhile", kinds=("late",))),
+    Mutant("rescue", ((SaveTokens, "_sink", lambda *_: None),), Hunt("rescue")),
+    Mutant("look in the rescue store first", ((RefreshConnection, "_adopt", lambda *_: False),), Hunt("rescue")),
     Mutant("two strikes", ((policy, "STRIKES", 1),), Hunt("refresh", kinds=("spurious_dead_token",))),
-    Mutant("re-read", ((Settle, "_dead", _dead),), Hunt("reconnect at the last strike", kinds=("slow",))),
+    Mutant("re-read", ((RecordFailure, "_dead", _dead),), Hunt("reconnect at the last strike", kinds=("slow",))),
     Mutant("deadline gate", ((policy, "Timing", _Ungated),), Hunt("slow day")),
-    Mutant("data key first", ((Keep, "seal", _late_keys(Keep.seal)),), Hunt("refresh", kinds=("refused",))),
+    Mutant("data key first", ((SaveTokens, "seal", _late_keys(SaveTokens.seal)),), Hunt("refresh", kinds=("refused",))),
     Mutant(
         "keep the old token if the answer has none",
-        ((Keep, "seal", _forgetful(Keep.seal)),),
+        ((SaveTokens, "seal", _forgetful(SaveTokens.seal)),),
         Hunt("refresh", "static_omit_field"),
     ),
-    Mutant("breaker", ((Shift, "resume_at", lambda *_: None),), Hunt("callers insist", kinds=("429_retry_after",))),
+    Mutant("breaker", ((BatchContext, "resume_at", lambda *_: None),), Hunt("callers insist", kinds=("429_retry_after",))),
     Mutant(
         "lease longer than its holder lives",
         ((policy, "Timing", _Brief),),
         Hunt("ordered again meanwhile", kinds=("lost_response",)),
     ),
     Mutant(
-        "seal bound to its place", ((Spot, "bytes", lambda _self, purpose: purpose.value.encode()),), Hunt("refresh")
+        "seal bound to its place", ((AssociatedData, "bytes", lambda _self, purpose: purpose.value.encode()),), Hunt("refresh")
     ),
     Mutant("epoch", ((Epoch, "active", lambda _self: 1),), trouble="restore"),
     Mutant("proof of the person", ((complete, "_proved", lambda *_: True),), trouble="fixation"),

@@ -10,10 +10,10 @@ from random import Random
 from typing import Any
 
 from broker.config import Config
-from broker.edge.wiring import Broker, Doors
-from local.aws.account import Aws
+from broker.edge.wiring import Broker, Ports
+from local.aws.account import AwsAccount
 from local.aws.event_sources import POLLED
-from local.aws.roles import Ledger, Role
+from local.aws.roles import PolicyUsage, Role
 from local.cloudformation.template import Template, read
 from local.iam import Statement
 from local.world import entries_of
@@ -53,9 +53,9 @@ class Context:
 class Stage:
     """One account, one NinjaOne, and the functions. Time moves by hand."""
 
-    def __init__(self, read_template: Template, aws: Aws, clock: Clock) -> None:
+    def __init__(self, read_template: Template, aws: AwsAccount, clock: Clock) -> None:
         self.template, self.aws, self.clock = read_template, aws, clock
-        self.ledger = Ledger()
+        self.ledger = PolicyUsage()
         self.lines: list[dict[str, Any]] = []
         self.ninjaone = NinjaOne(clock.now, Random(1).randbytes)
         seed(self.ninjaone, CONNECT_URL)
@@ -79,12 +79,12 @@ class Stage:
     def call(self, folder: str, event: Mapping[str, Any]) -> Any:
         """Start an environment of a function and call it."""
         role = self.roles[folder]
-        doors = Doors(
+        doors = Ports(
             clock=self.clock,
             entropy=Random(next(self._numbers)).randbytes,
             aws=lambda service: self.aws.client(service, role),
             transport=lambda: lambda: self.network,
-            crew=Alone(),
+            workers=Alone(),
             write=lambda line: self.lines.append(json.loads(line)),
         )
         broker = Broker(self.config, doors)
@@ -116,7 +116,7 @@ class Stage:
 
     def poll(self, folder: str) -> None:
         """Let the platform read what feeds a function, under the function's role. Raises   PermissionError"""
-        for feed in self.template.feeds:
+        for feed in self.template.event_source_mappings:
             if self.template.function(feed.function).folder == folder:
                 service = feed.source.split(":")[2]
                 for action in POLLED[service]:
@@ -158,7 +158,7 @@ def stage() -> Iterator[Stage]:
     """Set it up."""
     clock = Clock()
     held = template()
-    with Aws(held, clock.now) as aws:
+    with AwsAccount(held, clock.now) as aws:
         yield Stage(held, aws, clock)
 
 

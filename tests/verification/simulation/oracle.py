@@ -4,7 +4,7 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any
 
-from broker.adapters.seal import Seal, Spot, connection_spot
+from broker.adapters.seal import Seal, AssociatedData, connection_aad
 from broker.errors import BrokerError
 from broker.model import ConnectionId, Purpose, TenantId
 
@@ -47,7 +47,7 @@ class Oracle:
     def __init__(self, world: "World") -> None:
         self.world = world
         self._seal = Seal(_OpenKMS(world), "", _Still(), lambda _: b"")
-        self._opened: dict[tuple[bytes, Purpose, Spot], str | None] = {}
+        self._opened: dict[tuple[bytes, Purpose, AssociatedData], str | None] = {}
 
     # NinjaOne
 
@@ -74,7 +74,7 @@ class Oracle:
 
     # The stores
 
-    def opened(self, blob: bytes, purpose: Purpose, spot: Spot) -> str | None:
+    def opened(self, blob: bytes, purpose: Purpose, spot: AssociatedData) -> str | None:
         """Open a sealed value, or give None where it does not open."""
         place = (blob, purpose, spot)
         if place not in self._opened:
@@ -93,7 +93,7 @@ class Oracle:
 
     def sealed(self, ref: Ref, blob: bytes, version: int, purpose: Purpose = Purpose.REFRESH) -> str | None:
         """Open a token sealed for a connection."""
-        return self.opened(bytes(blob), purpose, connection_spot(TenantId(ref[0]), ConnectionId(ref[1]), version))
+        return self.opened(bytes(blob), purpose, connection_aad(TenantId(ref[0]), ConnectionId(ref[1]), version))
 
     def in_rescue(self, ref: Ref) -> dict[int, str]:
         """Give the refresh tokens in the rescue store, by the version they belong after."""

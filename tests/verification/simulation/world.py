@@ -11,7 +11,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from broker.config import Config
-from broker.edge.wiring import Broker, Doors
+from broker.edge.wiring import Broker, Ports
 from ninjaone_emulator import NinjaOne, Switches
 from tests.verification.simulation import invariants
 from tests.verification.simulation.buckets import S3
@@ -318,12 +318,12 @@ class World:
         if idle and not self.plan.chance(self.recycle):
             return idle[int(self.plan.delay(len(idle)) * 0.999)]
         instance = Instance(function, self.plan.delay(2 * self.skew) - self.skew)
-        doors = Doors(
+        doors = Ports(
             clock=Clock(self, instance),
             entropy=self._entropy,
             aws=lambda service: Client(self, instance, service),
             transport=lambda: lambda: Transport(self, instance),
-            crew=Crew(self),
+            workers=Crew(self),
             write=self._write,
         )
         instance.entry = import_module(f"functions.{function}.app").handler.under(Broker(self.config, doors))

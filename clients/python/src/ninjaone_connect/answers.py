@@ -33,7 +33,7 @@ _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.Pr
 
 
 @dataclass(frozen=True)
-class Again:
+class RetryAfter:
     """Wait so many seconds, then send the call again."""
 
     seconds: float
@@ -51,7 +51,7 @@ class Attempts(Generic[T]):
         self._patience = patience
         self._left = TRIES if call.repeatable else 1
 
-    def judge(self, reply: Reply) -> T | Again:
+    def judge(self, reply: Reply) -> T | RetryAfter:
         """Read the answer, or say when to ask again. Raises   ConnectError"""
         try:
             return self._read(reply)
@@ -61,7 +61,7 @@ class Attempts(Generic[T]):
             self._patience -= wait or 0
             if wait is None or self._left < 1 or self._patience < 0:
                 raise
-            return Again(wait)
+            return RetryAfter(wait)
 
     def _wait(self, error: ConnectError) -> float | None:
         """Say how long to wait after a failure that may pass; None after any other."""

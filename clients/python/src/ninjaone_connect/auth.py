@@ -28,7 +28,7 @@ INSISTED = 60
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
-class Flight:
+class PendingFetch:
     """A fetch that is under way; whoever took off lands it, the others wait for it.
 
     min_ttl   seconds that the token is asked to last
@@ -46,10 +46,10 @@ class Cache:
         self._lock = threading.Lock()
         self._held: Token | None = None
         self._good_until = 0.0
-        self._flight: Flight | None = None
+        self._flight: PendingFetch | None = None
         self._insisted: tuple[Token, float] | None = None
 
-    def look(self, refused: Token | None, now: float) -> Token | tuple[Flight, bool]:
+    def look(self, refused: Token | None, now: float) -> Token | tuple[PendingFetch, bool]:
         """Give the token to use; or the flight to wait for, and whether it is the caller's to carry out."""
         with self._lock:
             if refused is not None and self._is_hopeless(refused, now):
@@ -58,10 +58,10 @@ class Cache:
                 return self._held
             if self._flight is not None:
                 return self._flight, False
-            self._flight = Flight(_longer_than(refused, now))
+            self._flight = PendingFetch(_longer_than(refused, now))
             return self._flight, True
 
-    def land(self, flight: Flight, token: Token, refused: Token | None, asked_at: float) -> None:
+    def resolve(self, flight: PendingFetch, token: Token, refused: Token | None, asked_at: float) -> None:
         """Keep what was fetched, and tell those who wait."""
         with self._lock:
             self._held, self._good_until = token, asked_at + token.expires_in - MARGIN
@@ -70,7 +70,7 @@ class Cache:
                 self._insisted = (refused, asked_at)
         flight.landed.set_result(token)
 
-    def crash(self, flight: Flight, error: BaseException) -> None:
+    def fail(self, flight: PendingFetch, error: BaseException) -> None:
         """Tell those who wait what went wrong; after an interruption one of them tries again."""
         with self._lock:
             self._flight = None
@@ -123,14 +123,14 @@ class NinjaOneAuth(httpx.Auth):
             if token is not None:
                 return token
 
-    def _fetch(self, connect: Connect, flight: Flight, refused: Token | None) -> Token:
+    def _fetch(self, connect: Connect, flight: PendingFetch, refused: Token | None) -> Token:
         asked_at = time.time()
         try:
             token = connect.token(self._tenant, self._connection, min_ttl=flight.min_ttl)
         except BaseException as error:
-            self._cache.crash(flight, error)
+            self._cache.fail(flight, error)
             raise
-        self._cache.land(flight, token, refused, asked_at)
+        self._cache.resolve(flight, token, refused, asked_at)
         return token
 
     async def _async_token(self, refused: Token | None) -> Token:
@@ -149,14 +149,14 @@ class NinjaOneAuth(httpx.Auth):
             if token is not None:
                 return token
 
-    async def _async_fetch(self, connect: AsyncConnect, flight: Flight, refused: Token | None) -> Token:
+    async def _async_fetch(self, connect: AsyncConnect, flight: PendingFetch, refused: Token | None) -> Token:
         asked_at = time.time()
         try:
             token = await connect.token(self._tenant, self._connection, min_ttl=flight.min_ttl)
         except BaseException as error:
-            self._cache.crash(flight, error)
+            self._cache.fail(flight, error)
             raise
-        self._cache.land(flight, token, refused, asked_at)
+        self._cache.resolve(flight, token, refused, asked_at)
         return token
 
 

@@ -9,7 +9,7 @@ from typing import Self, TypeVar, Unpack
 import httpx
 
 from ninjaone_connect import calls
-from ninjaone_connect.answers import Again, Attempts, Reply
+from ninjaone_connect.answers import RetryAfter, Attempts, Reply
 from ninjaone_connect.calls import Call
 from ninjaone_connect.model import Connection, ConnectSession, Disconnected, Opening, Proof, Token
 from ninjaone_connect.signing import CredentialSource, Signer
@@ -92,7 +92,7 @@ class Connect:
 
     def _run(self, call: Call[T]) -> T:
         attempts = Attempts(call, self._signer.api_url, self._signer.region, self._patience)
-        while isinstance(answer := attempts.judge(self._send(call)), Again):
+        while isinstance(answer := attempts.judge(self._send(call)), RetryAfter):
             time.sleep(answer.seconds)
         return answer
 
@@ -169,7 +169,7 @@ class AsyncConnect:
 
     async def _run(self, call: Call[T]) -> T:
         attempts = Attempts(call, self._signer.api_url, self._signer.region, self._patience)
-        while isinstance(answer := attempts.judge(await self._send(call)), Again):  # noqa: ASYNC110  # nothing tells when
+        while isinstance(answer := attempts.judge(await self._send(call)), RetryAfter):  # noqa: ASYNC110  # nothing tells when
             await asyncio.sleep(answer.seconds)
         return answer
 

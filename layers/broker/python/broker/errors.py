@@ -69,36 +69,36 @@ class BrokerError(Exception):
         super().__init__(self.detail)
 
 
-class Refused(BrokerError):
+class CallerError(BrokerError):
     """The caller's turn: ask differently."""
 
 
-class Gone(BrokerError):
+class CustomerMustAct(BrokerError):
     """The customer's turn: connect again."""
 
 
-class Declined(BrokerError):
+class ClientAppError(BrokerError):
     """The turn of whoever registered the client app.
 
     own   the customer registered it, so the operator need not be woken
     """
 
-    def __init__(self, *, own: bool) -> None:
-        self.own = own
+    def __init__(self, *, customer_app: bool) -> None:
+        self.own = customer_app
         super().__init__()
 
 
-class Later(BrokerError):
+class Retryable(BrokerError):
     """Nobody's turn: wait."""
 
     retry_after = 5
 
 
-class Broken(BrokerError):
+class ServerFault(BrokerError):
     """The operator's turn."""
 
 
-class InvalidRequest(Refused):
+class InvalidRequest(CallerError):
     """The request breaks the contract.
 
     faults   all that is wrong with it
@@ -111,49 +111,49 @@ class InvalidRequest(Refused):
         super().__init__()
 
 
-class ReturnNotListed(Refused):
+class ReturnNotListed(CallerError):
     """The return key is not on the operator's list."""
 
     detail = "return_to must be one of the keys that the operator listed in the parameter ReturnUrls."
 
 
-class UnknownSession(Refused):
+class UnknownSession(CallerError):
     """No such connect session in this tenant: unknown, foreign and deleted look alike."""
 
     detail = "There is no such connect session in this tenant. Open a new one."
 
 
-class UnknownConnection(Refused):
+class UnknownConnection(CallerError):
     """No such connection in this tenant: unknown, foreign and deleted look alike."""
 
     detail = "There is no such connection in this tenant."
 
 
-class SessionSpent(Refused):
+class SessionSpent(CallerError):
     """A connect session is good for one connection."""
 
     detail = "This connect session was used already. Open a new one."
 
 
-class SessionInHand(Refused):
+class AwaitingCompletion(CallerError):
     """The person agreed already; the product has to complete."""
 
     detail = "The person agreed at NinjaOne already. Complete the session."
 
 
-class SessionExpired(Refused):
+class SessionExpired(CallerError):
     """The session, the way to NinjaOne, or the authorization code ran out."""
 
     detail = "This connect session ran out of time. Open a new one; complete it as soon as the person is back."
 
 
-class NotAuthorized(Refused):
+class NotAuthorized(CallerError):
     """The person has not come back from NinjaOne yet."""
 
     detail = "The person has not agreed at NinjaOne yet. Complete the session when they return with a ticket."
 
 
-class BindingMismatch(Refused):
+class BindingMismatch(CallerError):
     """The person who ends is not proved to be the one who began."""
 
     detail = (
@@ -162,13 +162,13 @@ class BindingMismatch(Refused):
     )
 
 
-class AnotherBrowser(Refused):
+class AnotherBrowser(CallerError):
     """The link is in use in another browser."""
 
     detail = "This link is in use in another browser."
 
 
-class AccountMismatch(Refused):
+class AccountMismatch(CallerError):
     """A reconnect came back with another NinjaOne account."""
 
     detail = (
@@ -177,38 +177,38 @@ class AccountMismatch(Refused):
     )
 
 
-class NotActive(Refused):
+class NotActive(CallerError):
     """The connection was disconnected."""
 
     detail = "This connection is disconnected. Open a connect session to make a new one."
 
 
-class NotApproved(Refused):
+class NotApproved(CallerError):
     """The connection waits for its approval."""
 
     detail = "This connection waits for its approval. Compare the NinjaOne account it shows, then approve it."
 
 
-class NotPending(Refused):
+class NotPending(CallerError):
     """There is nothing to approve."""
 
     detail = "This connection does not wait for an approval."
 
 
-class OriginUnverified(Refused):
+class OriginUnverified(CallerError):
     """The request went around the firewall."""
 
     detail = "This address answers only what came through the operator's CloudFront distribution."
 
 
-class TooManyRequests(Refused):
+class TooManyRequests(CallerError):
     """Slow down."""
 
     detail = "Too many requests for this. Wait before the next one."
     retry_after = 60
 
 
-class NeedsReauth(Gone):
+class NeedsReauth(CustomerMustAct):
     """NinjaOne takes the refresh token no more.
 
     reason   the value of a ``model.Reason``
@@ -222,19 +222,19 @@ class NeedsReauth(Gone):
         super().__init__()
 
 
-class AccessDenied(Gone):
+class AccessDenied(CustomerMustAct):
     """The person chose "Deny access"."""
 
     detail = "The person did not agree at NinjaOne. Nothing was connected. Open a new connect session to try again."
 
 
-class CodeRefused(Gone):
+class CodeRefused(CustomerMustAct):
     """NinjaOne did not take the authorization code."""
 
     detail = "NinjaOne did not accept the authorization code: it lives about a minute. Let the person start again."
 
 
-class UnknownClient(Declined):
+class UnknownClient(ClientAppError):
     """No such client app on that host."""
 
     detail = (
@@ -243,13 +243,13 @@ class UnknownClient(Declined):
     )
 
 
-class WrongClientSecret(Declined):
+class WrongClientSecret(ClientAppError):
     """The client secret is not the app's."""
 
     detail = "NinjaOne refused the client secret. Enter the secret of this client app again, or make a new one."
 
 
-class GrantNotTicked(Declined):
+class GrantNotTicked(ClientAppError):
     """The app lacks the grant type, or is not of platform Web."""
 
     detail = (
@@ -258,69 +258,69 @@ class GrantNotTicked(Declined):
     )
 
 
-class InvalidScope(Declined):
+class InvalidScope(ClientAppError):
     """The app lacks a scope that was asked for."""
 
     detail = "The client app lacks a scope that was asked for. Tick the scope in NinjaOne, or ask for less."
 
 
-class InsufficientScope(Declined):
+class InsufficientScope(ClientAppError):
     """NinjaOne granted less than was asked for."""
 
     detail = "NinjaOne granted fewer scopes than were asked for. Tick them in the client app, or ask for less."
 
 
-class NoRefreshToken(Declined):
+class NoRefreshToken(ClientAppError):
     """The app lacks the Refresh token grant."""
 
     detail = "NinjaOne gave no refresh token. Tick the Refresh token box of the client app, then connect again."
 
 
-class ProviderDown(Later):
+class ProviderDown(Retryable):
     """NinjaOne can't be reached, or says to come back."""
 
     detail = "NinjaOne can't be reached or is busy. Nothing is lost; try again shortly."
     retry_after = 30
 
 
-class OutcomeUnknown(Later):
+class OutcomeUnknown(Retryable):
     """The request went out and no answer that counts came back."""
 
     detail = "NinjaOne did not give an answer that can be used. Nothing was stored; let the person start again."
 
 
-class NoTokenYet(Later):
+class NoTokenYet(Retryable):
     """The held access token ended, and its refresh is not through."""
 
     detail = "The access token ended and its refresh is not through yet. Try again shortly."
     retry_after = 10
 
 
-class Busy(Later):
+class Busy(Retryable):
     """AWS refuses for now, or another call is at work on the same thing."""
 
     detail = "This can't be done right now. Try again shortly."
 
 
-class Misconfigured(Broken):
+class Misconfigured(ServerFault):
     """A setting, a secret or a client app is missing or wrong."""
 
     detail = "The operator's configuration is incomplete."
 
 
-class ProviderSurprise(Broken):
+class UnexpectedAnswer(ServerFault):
     """NinjaOne answered outside RFC 6749 and outside docs/understand/ninjaone.md."""
 
     detail = "NinjaOne answered in a way this version does not know."
 
 
-class SealBroken(Broken):
+class SealBroken(ServerFault):
     """A sealed value does not open: it was moved, changed, or sealed under another key."""
 
     detail = "A sealed value does not open."
 
 
-class Unforeseen(Broken):
+class InternalError(ServerFault):
     """A bug."""
 
     detail = "Something unforeseen went wrong. It was recorded under the request id."

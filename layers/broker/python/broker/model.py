@@ -40,7 +40,7 @@ def connection_id(text: str) -> ConnectionId | None:
     return ConnectionId(text) if _CONNECTION.fullmatch(text) else None
 
 
-def digest(text: str) -> str:
+def sha256_hex(text: str) -> str:
     """Name a random secret by its SHA-256, so that what is stored can't be presented."""
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -93,11 +93,11 @@ class Binding(StrEnum):
 
 
 @dataclass(frozen=True)
-class Place:
+class Host:
     """A NinjaOne host and the region key it is known by; ``branded`` for a customer's own host name."""
 
     region: str
-    host: str
+    name: str
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Client:
 
     id: str
     secret: Secret
-    own: bool = False  # the customer's own app
+    customer_app: bool = False  # the customer's own app
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class Tokens:
     access: Secret
     refresh: Secret | None
     expires_at: Instant
-    scope: frozenset[str]
+    scopes: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class Organization:
 
 
 @dataclass(frozen=True)
-class Hot:
+class ConnectionState:
     """The row that refreshing and vending touch: within 1,024 bytes, which one write unit pays for.
 
     Only the longest names of all, in a row that needs its customer too, go beyond: such a row is written once a day.
@@ -159,16 +159,16 @@ class Hot:
     tenant: TenantId
     connection: ConnectionId
     status: Status
-    place: Place
+    host: Host
     client_id: str
-    own: bool
+    customer_app: bool
     version: int
     fence: int
     epoch: int
-    expires_at: Instant
+    token_expires_at: Instant
     sent_at: Instant
     consented_at: Instant
-    scope: frozenset[str]
+    scopes: frozenset[str]
     access: bytes | None = None
     refresh: bytes | None = None
     reason: Reason | None = None
@@ -179,9 +179,9 @@ class Hot:
     tried_at: Instant | None = None
     strikes: int = 0
     struck_at: Instant | None = None
-    doubt: bool = False
+    outcome_unknown: bool = False
     ended_at: Instant | None = None
-    hot_until: Instant | None = None
+    active_until: Instant | None = None
     warned_at: Instant | None = None
 
 
@@ -213,17 +213,17 @@ class Session:
     stage: Stage
     binding: Binding
     return_to: str
-    scope: frozenset[str]
+    scopes: frozenset[str]
     label: str
     metadata: Mapping[str, str]
     created_at: Instant
     expires_at: Instant
-    own: bool
+    customer_app: bool
     end_user: str = ""
     challenge: str = ""
     connection: ConnectionId | None = None  # a reconnect keeps this id
-    place: Place | None = None  # chosen by the backend, or by the person once started
-    fixed_place: bool = False
+    host: Host | None = None  # chosen by the backend, or by the person once started
+    fixed_host: bool = False
     client_id: str = ""
     client: bytes | None = None
     fixed_client: bool = False

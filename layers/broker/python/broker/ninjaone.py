@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from broker import oauth
-from broker.model import Instant, Place, Seconds, Tokens
+from broker.model import Instant, Host, Seconds, Tokens
 from broker.secret import Secret
 
 REGIONS: Mapping[str, str] = {
@@ -57,51 +57,51 @@ _TOKEN = re.compile(r"[\x21-\x7e]{1,8192}")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,64}")
 
 
-def region(key: str) -> Place | None:
+def regional_host(key: str) -> Host | None:
     """Find a regional host by its key; anything that is no key gives None."""
     host = REGIONS.get(key)
-    return Place(key, host) if host else None
+    return Host(key, host) if host else None
 
 
-def branded(subdomain: str, suffix: str, suffixes: tuple[str, ...]) -> Place | None:
+def branded_host(subdomain: str, suffix: str, suffixes: tuple[str, ...]) -> Host | None:
     """Make a branded host of one DNS label and an allowed suffix; anything else gives None."""
     if suffix not in suffixes or not _SUBDOMAIN.fullmatch(subdomain):
         return None
-    return Place(BRANDED, f"{subdomain}.{suffix}")
+    return Host(BRANDED, f"{subdomain}.{suffix}")
 
 
-def host(name: str, suffixes: tuple[str, ...]) -> Place | None:
+def find_host(name: str, suffixes: tuple[str, ...]) -> Host | None:
     """Find the place of a whole host name: a regional host, or a branded one with an allowed suffix."""
     for key, known in REGIONS.items():
         if name == known:
-            return Place(key, known)
+            return Host(key, known)
     subdomain, _, suffix = name.partition(".")
-    return branded(subdomain, suffix, suffixes)
+    return branded_host(subdomain, suffix, suffixes)
 
 
-def authorize_endpoint(place: Place) -> str:
+def authorize_endpoint(place: Host) -> str:
     """Source   docs/understand/ninjaone.md §1"""
-    return f"https://{place.host}/ws/oauth/authorize"
+    return f"https://{place.name}/ws/oauth/authorize"
 
 
-def token_endpoint(place: Place) -> str:
+def token_endpoint(place: Host) -> str:
     """Source   docs/understand/ninjaone.md §1"""
-    return f"https://{place.host}/ws/oauth/token"
+    return f"https://{place.name}/ws/oauth/token"
 
 
-def revocation_endpoint(place: Place) -> str:
+def revocation_endpoint(place: Host) -> str:
     """Source   docs/understand/ninjaone.md §1"""
-    return f"https://{place.host}/ws/oauth/revoke"
+    return f"https://{place.name}/ws/oauth/revoke"
 
 
-def issuer(place: Place) -> str:
+def issuer(place: Host) -> str:
     """NinjaOne's issuer ends with a slash. Source   docs/understand/ninjaone.md §1"""
-    return f"https://{place.host}/"
+    return f"https://{place.name}/"
 
 
-def api_base_url(place: Place) -> str:
+def api_base_url(place: Host) -> str:
     """What the paths of NinjaOne's API (``/v2/…``) are appended to."""
-    return f"https://{place.host}"
+    return f"https://{place.name}"
 
 
 def scope_text(scope: frozenset[str]) -> str:
@@ -182,7 +182,7 @@ def _tokens(body: Mapping[str, object], sent_at: Instant) -> Tokens | None:
         access=access,
         refresh=_token(body.get("refresh_token")),
         expires_at=Instant(sent_at + _lifetime(body.get("expires_in"))),
-        scope=frozenset(filter(_SCOPE.fullmatch, scope_set(scope))) if isinstance(scope, str) else frozenset(),
+        scopes=frozenset(filter(_SCOPE.fullmatch, scope_set(scope))) if isinstance(scope, str) else frozenset(),
     )
 
 

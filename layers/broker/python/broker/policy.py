@@ -13,8 +13,8 @@ CODE_LIFE = Seconds(45)
 """NinjaOne's authorization codes live about 60 s (docs/understand/ninjaone.md §1)."""
 EXCHANGE_TIMEOUT = Seconds(12)
 """API Gateway cuts an answer off at 30 s; the exchange and the look at the organizations must fit."""
-LOOK_TIMEOUT = Seconds(3)
-CHECK_TIMEOUT = Seconds(5)
+ORGANIZATIONS_TIMEOUT = Seconds(3)
+HOST_CHECK_TIMEOUT = Seconds(5)
 
 # Refreshing
 SHARDS = 8
@@ -25,7 +25,7 @@ WIDEST = 0.79
 LATE = Seconds(300)
 KEEP_ALIVE = Seconds(12 * 3600)
 """How often an idle connection is refreshed under the adaptive policy."""
-HOT_LIFE = Seconds(24 * 3600)
+ACTIVE_LIFE = Seconds(24 * 3600)
 ATTEMPT_GAP = Seconds(60)
 """Callers and sweeps may ask as often as they like; for one connection NinjaOne is not asked more often than this."""
 STRIKE_GAP = Seconds(60)
@@ -34,8 +34,8 @@ PROBE_EVERY = Seconds(24 * 3600)
 PROBE_FOR = Seconds(30 * 24 * 3600)
 ENDED_KEPT = Seconds(30 * 24 * 3600)
 """How long a disconnected connection can still be seen; then DynamoDB deletes its rows."""
-BRAKE_FIRST, BRAKE_LONGEST = Seconds(60), Seconds(900)
-FLEET_DEAD, FLEET_SHARE = 5, 0.02
+BREAKER_FIRST, BREAKER_LONGEST = Seconds(60), Seconds(900)
+INCIDENT_DEAD, INCIDENT_SHARE = 5, 0.02
 """More dead verdicts than this in a window, by number and by share, are held: NinjaOne is at fault."""
 AWS_ATTEMPTS, AWS_CONNECT, AWS_READ, AWS_PAUSES = 3, 2, 5, 1 + 2
 """How the clients of AWS are set up (edge/wiring.py): one attempt and two more, after pauses of up to 1 and 2 s."""
@@ -63,7 +63,7 @@ class Timing:
     connect: int = 5
     read: int = 65
     save: int = 30
-    sink: int = AWS_CALL
+    spill: int = AWS_CALL
     slack: int = 10
     quarantine: int = 60
     skew: int = 10
@@ -76,7 +76,7 @@ class Timing:
     @property
     def after_gate(self) -> int:
         """What must be left when the request is sent."""
-        return self.connect + self.read + self.save + self.sink + self.slack
+        return self.connect + self.read + self.save + self.spill + self.slack
 
     @property
     def whole(self) -> int:
@@ -86,10 +86,10 @@ class Timing:
     @property
     def saving(self) -> int:
         """What must be left to try one more save: it may hang, and the rescue store has its time after it."""
-        return AWS_CALL + self.sink + self.slack
+        return AWS_CALL + self.spill + self.slack
 
     @property
-    def sinking(self) -> int:
+    def spilling(self) -> int:
         """What must be left to try the rescue store once more: it may hang, and one log line has its time after it."""
         return AWS_CALL + self.slack
 
@@ -116,25 +116,25 @@ def refresh_at(now: Instant, expires_at: Instant, jitter: float, *, anew: bool =
 
 def resume_at(until: Instant, level: int, jitter: float) -> Instant:
     """Say when to go on after a brake: what gathered behind it is spread over twice as long as it gathered."""
-    return Instant(until + int(2 * brake_for(level) * jitter))
+    return Instant(until + int(2 * breaker_hold(level) * jitter))
 
 
-def brake_for(level: int) -> Seconds:
+def breaker_hold(level: int) -> Seconds:
     """Say how long to hold after the n-th pull in a row."""
-    return Seconds(min(BRAKE_FIRST * 2 ** min(level, 10), BRAKE_LONGEST))
+    return Seconds(min(BREAKER_FIRST * 2 ** min(level, 10), BREAKER_LONGEST))
 
 
 def is_incident(tried: int, dead: int) -> bool:
     """Say whether so many dead verdicts point at NinjaOne rather than at customers."""
-    return dead > FLEET_DEAD and dead > FLEET_SHARE * tried
+    return dead > INCIDENT_DEAD and dead > INCIDENT_SHARE * tried
 
 
-def reason_for(*, doubt: bool, consented_at: Instant, now: Instant) -> Reason:
+def reason_for(*, outcome_unknown: bool, consented_at: Instant, now: Instant) -> Reason:
     """Say honestly why a connection is dead.
 
     doubt   an attempt on this very token ended without a clear answer: then NinjaOne may have rotated it unseen
     """
-    if doubt:
+    if outcome_unknown:
         return Reason.LOST_IN_ROTATION
     age = now - consented_at
     if CONSENT_LIFE - DAY <= age < CONSENT_OUTLIVED:

@@ -8,17 +8,17 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from broker.adapters import rows
-from broker.adapters.dynamo import Refusal, Write, asked, written
+from broker.adapters.dynamo import ConditionFailed, ConditionalUpdate, call, update
 from broker.model import Instant, Seconds, TenantId
 
-BRAKES = TenantId("#brakes")
+CONTROL_ROWS = TenantId("#brakes")
 """A partition that no tenant can name."""
 
 WINDOW = Seconds(900)
 
 
 @dataclass(frozen=True)
-class Brake:
+class Breaker:
     """Refreshes wait until then; ``level`` counts how often in a row it was pulled."""
 
     until: Instant
@@ -27,7 +27,7 @@ class Brake:
 
 
 @dataclass(frozen=True)
-class Fleet:
+class FailureWindow:
     """What the whole fleet saw in this window and in the one before it."""
 
     tried: int
@@ -36,36 +36,36 @@ class Fleet:
     dead_before: int = 0
 
 
-class Brakes:
+class Breakers:
     """The control rows."""
 
     def __init__(self, dynamodb: Any, table: str) -> None:
         self._dynamodb, self._table = dynamodb, table
 
-    def read(self, name: str) -> Brake | None:
+    def read(self, name: str) -> Breaker | None:
         """Read one brake, pulled or worn off."""
-        answer = asked(
+        answer = call(
             lambda: self._dynamodb.get_item(
                 TableName=self._table,
-                Key=rows.key(BRAKES, name),
+                Key=rows.key(CONTROL_ROWS, name),
                 ConsistentRead=True,
                 ProjectionExpression="#until, #level, #cause",
                 ExpressionAttributeNames={"#until": "until", "#level": "level", "#cause": "cause"},
             )
         )
-        return _brake(answer.get("Item", {}))
+        return _breaker(answer.get("Item", {}))
 
-    def pull(self, name: str, brake: Brake) -> Brake:
+    def trip(self, name: str, brake: Breaker) -> Breaker:
         """Hold refreshes until an instant; give the brake that then stands, for another order's may be longer.
 
         Raises   Busy
         """
-        write = Write.of("attribute_not_exists(#until) OR #until < :until", set=asdict(brake))
-        found = written(self._dynamodb, self._table, rows.key(BRAKES, name), write)
-        longer = _brake(found.found or {}) if isinstance(found, Refusal) else None
+        write = ConditionalUpdate.of("attribute_not_exists(#until) OR #until < :until", set=asdict(brake))
+        found = update(self._dynamodb, self._table, rows.key(CONTROL_ROWS, name), write)
+        longer = _breaker(found.found or {}) if isinstance(found, ConditionFailed) else None
         return longer or brake
 
-    def loosen(self, name: str, seen: Brake) -> Brake | None:
+    def reset(self, name: str, seen: Breaker) -> Breaker | None:
         """Forget a brake, once what it waited for was seen to work; give the one that took its place, which stays.
 
         Raises   Busy
@@ -75,7 +75,7 @@ class Brakes:
             try:
                 self._dynamodb.delete_item(
                     TableName=self._table,
-                    Key=rows.key(BRAKES, name),
+                    Key=rows.key(CONTROL_ROWS, name),
                     ConditionExpression="#until = :seen",
                     ExpressionAttributeNames={"#until": "until"},
                     ExpressionAttributeValues={":seen": rows.value(seen.until)},
@@ -86,51 +86,51 @@ class Brakes:
                 return row
             return {}
 
-        return _brake(asked(delete))
+        return _breaker(call(delete))
 
-    def report(self, *, tried: int, dead: int, now: Instant) -> Fleet:
+    def count(self, *, tried: int, dead: int, now: Instant) -> FailureWindow:
         """Add to the fleet's window and give it as it then is."""
         window = now // WINDOW
-        counted = Write.of("#window = :window_seen", given={"window_seen": window}, add={"tried": tried, "dead": dead})
-        found = written(self._dynamodb, self._table, rows.key(BRAKES, "fleet"), counted)
-        if isinstance(found, Refusal):
-            return self._next_window(found, Fleet(tried, dead), window)
+        counted = ConditionalUpdate.of("#window = :window_seen", given={"window_seen": window}, add={"tried": tried, "dead": dead})
+        found = update(self._dynamodb, self._table, rows.key(CONTROL_ROWS, "fleet"), counted)
+        if isinstance(found, ConditionFailed):
+            return self._next_window(found, FailureWindow(tried, dead), window)
         held = rows.plain(found)
-        return Fleet(held["tried"], held["dead"], held.get("tried_before", 0), held.get("dead_before", 0))
+        return FailureWindow(held["tried"], held["dead"], held.get("tried_before", 0), held.get("dead_before", 0))
 
-    def _next_window(self, ended: Refusal, counted: Fleet, window: int) -> Fleet:
+    def _next_window(self, ended: ConditionFailed, counted: FailureWindow, window: int) -> FailureWindow:
         """Begin a window; the one that just ended stays in sight, so that its incident does not end with it."""
         held = rows.plain(ended.found or {})
         follows = held.get("window") == window - 1
         tried, dead = (held["tried"], held["dead"]) if follows else (0, 0)
-        begun = Fleet(counted.tried, counted.dead, tried, dead)
-        write = Write.of(
+        begun = FailureWindow(counted.tried, counted.dead, tried, dead)
+        write = ConditionalUpdate.of(
             "attribute_not_exists(#window) OR #window < :window_seen",
             given={"window_seen": window},
             set={"window": window, **asdict(begun)},
         )
-        written(self._dynamodb, self._table, rows.key(BRAKES, "fleet"), write)
+        update(self._dynamodb, self._table, rows.key(CONTROL_ROWS, "fleet"), write)
         return begun
 
 
-def _brake(row: rows.Item) -> Brake | None:
+def _breaker(row: rows.Item) -> Breaker | None:
     """Read a brake; one of another make holds nobody, and the next pull writes over it."""
     held = rows.plain(row)
     fits = isinstance(held.get("until"), int) and isinstance(held.get("level"), int) and "cause" in held
-    return Brake(Instant(held["until"]), held["level"], held["cause"]) if fits else None
+    return Breaker(Instant(held["until"]), held["level"], held["cause"]) if fits else None
 
 
-def host_brake(host: str) -> str:
+def host_breaker(host: str) -> str:
     """Name the brake of a host."""
     return f"host {host}"
 
 
-def app_brake(host: str, client_id: str) -> str:
+def app_breaker(host: str, client_id: str) -> str:
     """Name the brake of one client app."""
     return f"app {host} {client_id}"
 
 
-def braked_app(name: str) -> tuple[str, str] | None:
+def app_of_breaker(name: str) -> tuple[str, str] | None:
     """Read the host and the client id out of the name of an app's brake; None for other control rows."""
     kind, _, rest = name.partition(" ")
     host, _, client_id = rest.partition(" ")

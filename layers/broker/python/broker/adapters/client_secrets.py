@@ -14,13 +14,13 @@ from broker.errors import Busy, Misconfigured
 from broker.model import Client
 from broker.secret import Secret
 
-KEPT = 300.0
+CACHED = 300.0
 """Seconds that the secrets are trusted before they are read again."""
 
 _MISSING = frozenset({"ResourceNotFoundException"})
 
 
-class Credentials:
+class ClientSecrets:
     """The operator's client apps."""
 
     def __init__(self, secretsmanager: Any, secret_id: str, clock: Clock) -> None:
@@ -58,7 +58,7 @@ class Credentials:
         except BotoCoreError:
             raise Busy("Secrets Manager does not answer for now.") from None
         self._secrets = _parse(answer.get("SecretString", ""))
-        self._until = self._clock.now() + KEPT
+        self._until = self._clock.now() + CACHED
 
 
 def _parse(text: str) -> Mapping[str, Secret]:

@@ -18,11 +18,11 @@ from typing import Any
 
 from broker import policy
 from broker.adapters import listing, rows
-from broker.adapters.dynamo import Refusal, Write, asked, written
+from broker.adapters.dynamo import ConditionFailed, ConditionalUpdate, call, update
 from broker.adapters.sessions import finish
-from broker.model import ConnectionId, Hot, Instant, Profile, SessionId, Status, TenantId
+from broker.model import ConnectionId, ConnectionState, Instant, Profile, SessionId, Status, TenantId
 
-VENDABLE = (
+TOKEN_ATTRIBUTES = (
     "tenant",
     "connection",
     "status",
@@ -37,7 +37,7 @@ VENDABLE = (
 )
 """What vending reads: never the refresh token, not even sealed."""
 
-SHOWN = (
+LISTED_ATTRIBUTES = (
     "tenant", "connection", "status", "reason", "region", "host", "client_id", "own", "version", "expires_at",
     "refresh_at", "consented_at", "scope", "label", "organizations", "metadata", "created_at", "connected_at",
 )  # fmt: skip
@@ -50,7 +50,7 @@ BATCH_TRIES = 5
 _UNCHANGED = ("#version = :version_seen", "#fence = :fence_seen")
 _NO_LEASE = "attribute_not_exists(#lease_until) OR #lease_until < :ended"
 _CONNECTED = "#status <> :disconnected"
-_GONE = (
+_DROPPED = (
     "access",
     "refresh",
     "refresh_at",
@@ -64,7 +64,7 @@ _GONE = (
 
 
 @dataclass(frozen=True)
-class Ref:
+class ConnectionRef:
     """Which connection."""
 
     tenant: TenantId
@@ -78,12 +78,12 @@ class Connections:
         self._dynamodb, self._table = dynamodb, table
         self._due_index, self._sessions_table = due_index, sessions_table
 
-    def hot(self, ref: Ref) -> Hot | None:
+    def state(self, ref: ConnectionRef) -> ConnectionState | None:
         """Read the hot row as it is now."""
         found = self._get(ref, ref.connection)
-        return rows.hot(found) if found else None
+        return rows.connection_state(found) if found else None
 
-    def many(self, refs: Sequence[Ref]) -> tuple[list[Hot], int]:
+    def many(self, refs: Sequence[ConnectionRef]) -> tuple[list[ConnectionState], int]:
         """Read hot rows, a hundred in one call; a row may be a moment old. Count what can't be read. Raises   Busy
 
         Whoever decides on an old row is refused: every write compares version and fence. A strong read costs twice.
@@ -99,54 +99,54 @@ class Connections:
         found: list[rows.Item] = []
         for _ in range(BATCH_TRIES):
             request = {"RequestItems": {self._table: {"Keys": keys}}}
-            answer = asked(partial(self._dynamodb.batch_get_item, **request))
+            answer = call(partial(self._dynamodb.batch_get_item, **request))
             found += answer["Responses"].get(self._table, [])
             keys = answer.get("UnprocessedKeys", {}).get(self._table, {}).get("Keys", [])
             if not keys:
                 break
         return found
 
-    def profile(self, ref: Ref) -> Profile | None:
+    def profile(self, ref: ConnectionRef) -> Profile | None:
         """Read the profile row as it is now."""
         found = self._get(ref, ref.connection + rows.PROFILE)
         return rows.profile(found) if found else None
 
-    def vendable(self, ref: Ref) -> Hot | None:
+    def for_token(self, ref: ConnectionRef) -> ConnectionState | None:
         """Read what vending needs, as it is now."""
-        found = self._get(ref, ref.connection, VENDABLE)
-        return rows.hot(found) if found else None
+        found = self._get(ref, ref.connection, TOKEN_ATTRIBUTES)
+        return rows.connection_state(found) if found else None
 
-    def shown(self, ref: Ref) -> tuple[Hot, Profile] | None:
+    def without_secrets(self, ref: ConnectionRef) -> tuple[ConnectionState, Profile] | None:
         """Read one connection without its sealed attributes."""
-        found = self._get(ref, ref.connection, SHOWN)
-        profile = self._get(ref, ref.connection + rows.PROFILE, SHOWN)
-        return (rows.hot(found), rows.profile(profile)) if found and profile else None
+        found = self._get(ref, ref.connection, LISTED_ATTRIBUTES)
+        profile = self._get(ref, ref.connection + rows.PROFILE, LISTED_ATTRIBUTES)
+        return (rows.connection_state(found), rows.profile(profile)) if found and profile else None
 
     def page(self, tenant: TenantId, *, limit: int, after: str | None) -> listing.Listed:
         """Read a tenant's connections in the order of their ids."""
         start = {"ExclusiveStartKey": rows.key(tenant, after)} if after else {}
-        answer = asked(
+        answer = call(
             lambda: self._dynamodb.query(
                 TableName=self._table,
                 KeyConditionExpression="#tenant = :tenant",
-                ProjectionExpression=", ".join(f"#{name}" for name in SHOWN),
-                ExpressionAttributeNames={f"#{name}": name for name in SHOWN},
+                ProjectionExpression=", ".join(f"#{name}" for name in LISTED_ATTRIBUTES),
+                ExpressionAttributeNames={f"#{name}": name for name in LISTED_ATTRIBUTES},
                 ExpressionAttributeValues={":tenant": {"S": tenant}},
                 Limit=2 * limit,
                 ConsistentRead=True,
                 **start,
             )
         )
-        items, last = listing.whole(answer["Items"], answer.get("LastEvaluatedKey"))
+        items, last = listing.whole_pairs(answer["Items"], answer.get("LastEvaluatedKey"))
         pairs, unread = listing.pairs(items)
         return listing.Listed(pairs, last["connection"]["S"] if last else None, unread)
 
     def due(
         self, shard: int, until: Instant, start: rows.Item | None, limit: int
-    ) -> tuple[list[Ref], rows.Item | None]:
+    ) -> tuple[list[ConnectionRef], rows.Item | None]:
         """Read one page of what falls due in a shard, soonest first. The index lags: candidates only."""
         more = {"ExclusiveStartKey": start} if start else {}
-        answer = asked(
+        answer = call(
             lambda: self._dynamodb.query(
                 TableName=self._table,
                 IndexName=self._due_index,
@@ -157,10 +157,10 @@ class Connections:
                 **more,
             )
         )
-        found = [Ref(TenantId(row["tenant"]["S"]), ConnectionId(row["connection"]["S"])) for row in answer["Items"]]
+        found = [ConnectionRef(TenantId(row["tenant"]["S"]), ConnectionId(row["connection"]["S"])) for row in answer["Items"]]
         return found, answer.get("LastEvaluatedKey")
 
-    def keep(self, hot: Hot, profile: Profile, *, replaces: Hot | None, session: SessionId) -> None:
+    def put(self, hot: ConnectionState, profile: Profile, *, replaces: ConnectionState | None, session: SessionId) -> None:
         """Store a connection whole and end its session, in one transaction.
 
         replaces   the row a reconnect was decided on; None for a new connection
@@ -168,13 +168,13 @@ class Connections:
         """
         condition = _replacing(replaces) if replaces else _NEW
         puts = [
-            {"Put": {"TableName": self._table, "Item": rows.hot_item(hot), **condition}},
+            {"Put": {"TableName": self._table, "Item": rows.connection_state_item(hot), **condition}},
             {"Put": {"TableName": self._table, "Item": rows.profile_item(profile)}},
         ]
         ended = finish(self._sessions_table, session, hot.connection)
-        asked(lambda: self._dynamodb.transact_write_items(TransactItems=[*puts, ended]))
+        call(lambda: self._dynamodb.transact_write_items(TransactItems=[*puts, ended]))
 
-    def lease(self, seen: Hot, *, attempt: str, now: Instant, until: Instant, ended: Instant) -> Hot | Refusal:
+    def lease(self, seen: ConnectionState, *, attempt: str, now: Instant, until: Instant, ended: Instant) -> ConnectionState | ConditionFailed:
         """Take the lease and note the intent, before NinjaOne is asked.
 
         ended   a lease that ran out before this instant proves its holder dead
@@ -185,31 +185,31 @@ class Connections:
             "tried_at": now,
             **({"doubt": True} if seen.attempt else {}),
         }
-        return self._update(seen, Write.of(*_UNCHANGED, _NO_LEASE, given=_seen(seen) | {"ended": ended},
+        return self._update(seen, ConditionalUpdate.of(*_UNCHANGED, _NO_LEASE, given=_seen(seen) | {"ended": ended},
                                            set=change, add={"fence": 1}))  # fmt: skip
 
-    def save(self, held: Hot, change: Mapping[str, Any], remove: tuple[str, ...]) -> Hot | Refusal:
+    def save(self, held: ConnectionState, change: Mapping[str, Any], remove: tuple[str, ...]) -> ConnectionState | ConditionFailed:
         """Store new tokens under the lease that they were fetched with."""
         given = _seen(held) | {"disconnected": Status.DISCONNECTED.value}
         drop = ("lease_until", "attempt", "strikes", "struck_at", "doubt", *remove)
-        return self._update(held, Write.of(*_UNCHANGED, _CONNECTED, given=given, set=change, remove=drop))
+        return self._update(held, ConditionalUpdate.of(*_UNCHANGED, _CONNECTED, given=given, set=change, remove=drop))
 
-    def settle(self, held: Hot, change: Mapping[str, Any], remove: tuple[str, ...]) -> Hot | Refusal:
+    def record_failure(self, held: ConnectionState, change: Mapping[str, Any], remove: tuple[str, ...]) -> ConnectionState | ConditionFailed:
         """Note what came of an attempt that brought no tokens."""
-        return self._update(held, Write.of(*_UNCHANGED, given=_seen(held), set=change, remove=remove))
+        return self._update(held, ConditionalUpdate.of(*_UNCHANGED, given=_seen(held), set=change, remove=remove))
 
-    def approve(self, seen: Hot, change: Mapping[str, Any]) -> Hot | Refusal:
+    def approve(self, seen: ConnectionState, change: Mapping[str, Any]) -> ConnectionState | ConditionFailed:
         """Let a connection that waits for approval be used."""
         given = _seen(seen) | {"pending": Status.PENDING_APPROVAL.value}
-        return self._update(seen, Write.of(*_UNCHANGED, "#status = :pending", given=given, set=change))
+        return self._update(seen, ConditionalUpdate.of(*_UNCHANGED, "#status = :pending", given=given, set=change))
 
-    def disconnect(self, seen: Hot, now: Instant, mark: str) -> Hot | Refusal:
+    def disconnect(self, seen: ConnectionState, now: Instant, mark: str) -> ConnectionState | ConditionFailed:
         """Forget the tokens that were seen. The version moves, so that a refresh in flight can't bring them back.
 
         mark   random, and new for each who tries: who finds the row ended under it ended it, and the answer was lost
         """
         ended = {"status": Status.DISCONNECTED.value, "ended_at": now, "ended_by": mark}
-        write = Write.of(
+        write = ConditionalUpdate.of(
             _CONNECTED,
             "#consented_at = :consent_seen",
             "#version = :version_seen",
@@ -220,25 +220,25 @@ class Connections:
             },
             set=ended | {"forget_at": now + policy.ENDED_KEPT},
             add={"version": 1, "fence": 1},
-            remove=(*_GONE, "reason"),
+            remove=(*_DROPPED, "reason"),
         )
         done = self._update(seen, write)
-        if isinstance(done, Refusal) and done.found and done.found.get("ended_by") == {"S": mark}:
-            return rows.hot(done.found)
+        if isinstance(done, ConditionFailed) and done.found and done.found.get("ended_by") == {"S": mark}:
+            return rows.connection_state(done.found)
         return done
 
-    def forget_client(self, ref: Ref, ended_at: Instant) -> None:
+    def forget_client(self, ref: ConnectionRef, ended_at: Instant) -> None:
         """Drop the sealed client secret of a connection that is no more; the rest of it goes in its time."""
         forget = {"forget_at": ended_at + policy.ENDED_KEPT}
-        write = Write.of("attribute_exists(#tenant)", set=forget, remove=("client",))
-        written(self._dynamodb, self._table, rows.key(ref.tenant, ref.connection + rows.PROFILE), write)
+        write = ConditionalUpdate.of("attribute_exists(#tenant)", set=forget, remove=("client",))
+        update(self._dynamodb, self._table, rows.key(ref.tenant, ref.connection + rows.PROFILE), write)
 
-    def _get(self, ref: Ref, name: str, only: tuple[str, ...] = ()) -> rows.Item | None:
+    def _get(self, ref: ConnectionRef, name: str, only: tuple[str, ...] = ()) -> rows.Item | None:
         projection = {
             "ProjectionExpression": ", ".join(f"#{name}" for name in only),
             "ExpressionAttributeNames": {f"#{name}": name for name in only},
         }
-        answer = asked(
+        answer = call(
             lambda: self._dynamodb.get_item(
                 TableName=self._table,
                 Key=rows.key(ref.tenant, name),
@@ -249,9 +249,9 @@ class Connections:
         found: rows.Item | None = answer.get("Item")
         return found
 
-    def _update(self, row: Hot, write: Write) -> Hot | Refusal:
-        found = written(self._dynamodb, self._table, rows.key(row.tenant, row.connection), write)
-        return found if isinstance(found, Refusal) else rows.hot(found)
+    def _update(self, row: ConnectionState, write: ConditionalUpdate) -> ConnectionState | ConditionFailed:
+        found = update(self._dynamodb, self._table, rows.key(row.tenant, row.connection), write)
+        return found if isinstance(found, ConditionFailed) else rows.connection_state(found)
 
 
 _NEW = {
@@ -260,11 +260,11 @@ _NEW = {
 }
 
 
-def _seen(row: Hot) -> dict[str, Any]:
+def _seen(row: ConnectionState) -> dict[str, Any]:
     return {"version_seen": row.version, "fence_seen": row.fence}
 
 
-def _replacing(row: Hot) -> dict[str, Any]:
+def _replacing(row: ConnectionState) -> dict[str, Any]:
     """A reconnect replaces the generation it saw, or a newer one of the same consent; never a disconnected row."""
     return {
         "ConditionExpression": "#consented_at = :consent_seen AND #version < :version_new AND #status <> :disconnected",

@@ -17,7 +17,7 @@ AGAIN = 0.2
 
 
 @dataclass(frozen=True)
-class Refusal:
+class ConditionFailed:
     """A conditional write that did not apply.
 
     found   the item as it stands, or None when there is none
@@ -27,7 +27,7 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class Write:
+class ConditionalUpdate:
     """One conditional UpdateItem.
 
     set      attribute → new value
@@ -50,7 +50,7 @@ class Write:
         set: Mapping[str, Any] | None = None,  # noqa: A002  # DynamoDB's own word
         add: Mapping[str, int] | None = None,
         remove: tuple[str, ...] = (),
-    ) -> "Write":
+    ) -> "ConditionalUpdate":
         """Say what is to change, and when it may."""
         return cls(set or {}, when, given or {}, add or {}, remove)
 
@@ -80,7 +80,7 @@ class Write:
         return sorted({word[1:] for word in words if word.startswith("#")})
 
 
-def asked(call: Callable[[], T]) -> T:
+def call(call: Callable[[], T]) -> T:
     """Call AWS; what AWS can't do for now becomes ``Busy``, with none of its text."""
     try:
         return call()
@@ -88,7 +88,7 @@ def asked(call: Callable[[], T]) -> T:
         raise Busy("The store does not answer for now.") from None
 
 
-def once_more(write: Callable[[], T], clock: Clock) -> T:
+def retry_once(write: Callable[[], T], clock: Clock) -> T:
     """Try a write again when no acknowledgement came; it must know what it did itself. Raises   Busy"""
     try:
         return write()
@@ -97,7 +97,7 @@ def once_more(write: Callable[[], T], clock: Clock) -> T:
     return write()
 
 
-def written(client: Any, table: str, key: Item, write: Write) -> Item | Refusal:
+def update(client: Any, table: str, key: Item, write: ConditionalUpdate) -> Item | ConditionFailed:
     """Apply one conditional update and give the item as it then is.
 
     Raises   Busy: refused for now, or applied with the acknowledgement lost
@@ -113,7 +113,7 @@ def written(client: Any, table: str, key: Item, write: Write) -> Item | Refusal:
     except ClientError as error:
         if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
             response: Mapping[str, Any] = error.response
-            return Refusal(response.get("Item"))
+            return ConditionFailed(response.get("Item"))
         raise Busy("The store does not answer for now.") from None
     except BotoCoreError:
         raise Busy("The store does not answer for now.") from None

@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from broker.adapters.clock import Clock
 from broker.errors import Busy, Misconfigured
 
-KEPT = 60.0
+CACHED = 60.0
 """Seconds that the epoch is trusted before it is read again."""
 
 
@@ -31,7 +31,7 @@ class Epoch:
         """
         if self._until <= self._clock.now():
             self._active = self._read()
-            self._until = self._clock.now() + KEPT
+            self._until = self._clock.now() + CACHED
         return self._active
 
     def _read(self) -> int | None:

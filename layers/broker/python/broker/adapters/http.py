@@ -24,7 +24,7 @@ _NO_COOKIES = DefaultCookiePolicy(allowed_domains=[])
 """One client asks for many customers: what an answer to one of them sets goes to nobody."""
 
 
-class Web:
+class HttpClient:
     """A client for one invocation and one thread; close it when the work is done."""
 
     def __init__(self, transport: Transport, clock: Clock, *, is_known: Callable[[str], bool] = lambda _: True) -> None:

@@ -4,7 +4,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from broker.adapters import rows
-from broker.model import Hot, Profile
+from broker.model import ConnectionState, Profile
 
 
 @dataclass(frozen=True)
@@ -15,35 +15,35 @@ class Listed:
     unread   how many rows this release can't read; the others are listed without them
     """
 
-    pairs: list[tuple[Hot, Profile]]
+    pairs: list[tuple[ConnectionState, Profile]]
     after: str | None
     unread: int
 
 
-def readable(items: list[rows.Item]) -> tuple[list[Hot], int]:
+def readable(items: list[rows.Item]) -> tuple[list[ConnectionState], int]:
     """Read hot rows, and count what can't be read."""
-    found: list[Hot] = []
+    found: list[ConnectionState] = []
     for item in items:
         with suppress(*rows.UNREADABLE):
-            found.append(rows.hot(item))
+            found.append(rows.connection_state(item))
     return found, len(items) - len(found)
 
 
-def whole(items: list[rows.Item], last: rows.Item | None) -> tuple[list[rows.Item], rows.Item | None]:
+def whole_pairs(items: list[rows.Item], last: rows.Item | None) -> tuple[list[rows.Item], rows.Item | None]:
     """Leave a row to the page that its profile is on: wherever one of the two is missing, ends of pages part others."""
     if last is None or len(items) == 1 or _is_profile(items[-1]):
         return items, last
     return items[:-1], items[-2]
 
 
-def pairs(items: list[rows.Item]) -> tuple[list[tuple[Hot, Profile]], int]:
+def pairs(items: list[rows.Item]) -> tuple[list[tuple[ConnectionState, Profile]], int]:
     """Put hot rows together with the profiles that follow them, and count what can't be read."""
-    found: list[tuple[Hot, Profile]] = []
+    found: list[tuple[ConnectionState, Profile]] = []
     hot, unread = None, 0
     for item in items:
         try:
             if not _is_profile(item):
-                hot = rows.hot(item)
+                hot = rows.connection_state(item)
             elif hot and item["connection"]["S"] == hot.connection + rows.PROFILE:
                 found.append((hot, rows.profile(item)))
         except rows.UNREADABLE:

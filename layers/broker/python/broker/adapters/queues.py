@@ -12,16 +12,16 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from broker.adapters.connections import Ref
+from broker.adapters.connections import ConnectionRef
 from broker.errors import Busy
 from broker.model import ConnectionId, Seconds, SessionId, TenantId, connection_id, session_id, tenant_id
 
 NO_TTL = Seconds(0)
-ORDER_SIZE = 200
+BATCH_SIZE = 200
 """Connections in one order; their data keys stay shared, for they come due together again. Chosen by measurement."""
 
 
-class Why(StrEnum):
+class Trigger(StrEnum):
     """What a refresh was ordered for."""
 
     DUE = "due"
@@ -30,15 +30,15 @@ class Why(StrEnum):
 
 
 @dataclass(frozen=True)
-class Order:
+class RefreshBatch:
     """Connections to refresh.
 
     min_ttl   an urgent caller needs a token that lasts so long
     faults    how many entries named no connection
     """
 
-    why: Why
-    refs: tuple[Ref, ...]
+    trigger: Trigger
+    refs: tuple[ConnectionRef, ...]
     min_ttl: Seconds = NO_TTL
     faults: int = 0
 
@@ -49,12 +49,12 @@ class Queue:
     def __init__(self, sqs: Any, url: str) -> None:
         self._sqs, self._url = sqs, url
 
-    def order(self, why: Why, refs: Sequence[Ref], *, min_ttl: Seconds = NO_TTL) -> None:
+    def send_batch(self, why: Trigger, refs: Sequence[ConnectionRef], *, min_ttl: Seconds = NO_TTL) -> None:
         """Order a refresh. Raises   Busy"""
         listed = [[ref.tenant, ref.connection] for ref in refs]
         self._send({"why": why.value, "min_ttl": min_ttl, "connections": listed})
 
-    def complete(self, session: SessionId) -> None:
+    def send_completion(self, session: SessionId) -> None:
         """Order that a session be completed without the person. Raises   Busy"""
         self._send({"session": session})
 
@@ -73,15 +73,15 @@ class Queue:
             raise Busy("The queue does not answer for now.") from None
 
 
-def read_order(body: str) -> Order | None:
+def read_batch(body: str) -> RefreshBatch | None:
     """Read a refresh order; None when it is none. Entries that name no connection are counted and left out."""
     held = _object(body)
     entries, min_ttl = held.get("connections"), held.get("min_ttl", 0)
-    if held.get("why") not in tuple(Why) or not isinstance(entries, list) or not isinstance(min_ttl, int):
+    if held.get("why") not in tuple(Trigger) or not isinstance(entries, list) or not isinstance(min_ttl, int):
         return None
-    refs = [_ref(entry) for entry in entries[: 10 * ORDER_SIZE]]
+    refs = [_ref(entry) for entry in entries[: 10 * BATCH_SIZE]]
     known = tuple(dict.fromkeys(ref for ref in refs if ref))
-    return Order(Why(held["why"]), known, Seconds(min_ttl), faults=len(entries) - sum(ref is not None for ref in refs))
+    return RefreshBatch(Trigger(held["why"]), known, Seconds(min_ttl), faults=len(entries) - sum(ref is not None for ref in refs))
 
 
 def read_completion(body: str) -> SessionId | None:
@@ -98,8 +98,8 @@ def _object(body: str) -> dict[str, Any]:
     return held if isinstance(held, dict) else {}
 
 
-def _ref(entry: Any) -> Ref | None:
+def _ref(entry: Any) -> ConnectionRef | None:
     if not (isinstance(entry, list) and len(entry) == 2 and all(isinstance(part, str) for part in entry)):
         return None
     known = tenant_id(entry[0]) and connection_id(entry[1])
-    return Ref(TenantId(entry[0]), ConnectionId(entry[1])) if known else None
+    return ConnectionRef(TenantId(entry[0]), ConnectionId(entry[1])) if known else None

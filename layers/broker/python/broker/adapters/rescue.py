@@ -13,7 +13,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from broker.adapters.connections import Ref
+from broker.adapters.connections import ConnectionRef
 from broker.errors import Busy, SealBroken
 from broker.model import ConnectionId, Instant, TenantId, connection_id, tenant_id
 
@@ -21,34 +21,34 @@ PREFIX = "rescue/"
 
 
 @dataclass(frozen=True)
-class Rescued:
+class SealedTokens:
     """Sealed tokens on their way into a row."""
 
     access: bytes
     refresh: bytes
     expires_at: Instant
-    scope: frozenset[str]
+    scopes: frozenset[str]
     sent_at: Instant
 
 
-class Rescue:
+class RescueStore:
     """The bucket of rescued tokens."""
 
     def __init__(self, s3: Any, bucket: str) -> None:
         self._s3, self._bucket = s3, bucket
 
-    def put(self, ref: Ref, version: int, tokens: Rescued) -> None:
+    def put(self, ref: ConnectionRef, version: int, tokens: SealedTokens) -> None:
         """Keep tokens that belong after ``version``. Raises   Busy"""
         body = {
             "access": base64.b64encode(tokens.access).decode(),
             "refresh": base64.b64encode(tokens.refresh).decode(),
             "expires_at": tokens.expires_at,
-            "scope": sorted(tokens.scope),
+            "scope": sorted(tokens.scopes),
             "sent_at": tokens.sent_at,
         }
         self._ask("put_object", Key=_name(ref, version), Body=json.dumps(body).encode())
 
-    def get(self, ref: Ref, version: int) -> Rescued | None:
+    def get(self, ref: ConnectionRef, version: int) -> SealedTokens | None:
         """Find what was rescued after ``version``, or None when there surely is nothing.
 
         Raises   Busy; SealBroken: an object that nobody of ours wrote
@@ -62,14 +62,14 @@ class Rescue:
         except BotoCoreError:
             raise Busy("The rescue store does not answer for now.") from None
 
-    def delete(self, ref: Ref, version: int) -> None:
+    def delete(self, ref: ConnectionRef, version: int) -> None:
         """Drop what the row holds by now; a leftover does no harm, so a refusal is no failure."""
         try:
             self._s3.delete_object(Bucket=self._bucket, Key=_name(ref, version))
         except (ClientError, BotoCoreError):
             return
 
-    def drop_older(self, ref: Ref, version: int) -> None:
+    def drop_older(self, ref: ConnectionRef, version: int) -> None:
         """Drop what was rescued before ``version``: the row has newer tokens by now."""
         try:
             answer = self._ask("list_objects_v2", Prefix=f"{PREFIX}{ref.tenant}/{ref.connection}/", MaxKeys=100)
@@ -79,7 +79,7 @@ class Rescue:
         for older in [named[1] for named in found if named and named[1] < version]:
             self.delete(ref, older)
 
-    def waiting(self, limit: int) -> Iterator[tuple[Ref, int]]:
+    def waiting(self, limit: int) -> Iterator[tuple[ConnectionRef, int]]:
         """List some of what waits to be adopted. Raises   Busy"""
         answer = self._ask("list_objects_v2", Prefix=PREFIX, MaxKeys=limit)
         for found in answer.get("Contents", ()):
@@ -94,26 +94,26 @@ class Rescue:
             raise Busy("The rescue store does not answer for now.") from None
 
 
-def _read(content: bytes) -> Rescued:
+def _read(content: bytes) -> SealedTokens:
     try:
         body = json.loads(content)
-        return Rescued(
+        return SealedTokens(
             access=base64.b64decode(body["access"]),
             refresh=base64.b64decode(body["refresh"]),
             expires_at=Instant(int(body["expires_at"])),
-            scope=frozenset(map(str, body["scope"])),
+            scopes=frozenset(map(str, body["scope"])),
             sent_at=Instant(int(body["sent_at"])),
         )
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         raise SealBroken from None
 
 
-def _name(ref: Ref, version: int) -> str:
+def _name(ref: ConnectionRef, version: int) -> str:
     return f"{PREFIX}{ref.tenant}/{ref.connection}/{version}"
 
 
-def _parse(name: str) -> tuple[Ref, int] | None:
+def _parse(name: str) -> tuple[ConnectionRef, int] | None:
     tenant, _, rest = name.removeprefix(PREFIX).partition("/")
     connection, _, version = rest.partition("/")
     known = tenant_id(tenant) and connection_id(connection) and version.isascii() and version.isdigit()
-    return (Ref(TenantId(tenant), ConnectionId(connection)), int(version)) if known else None
+    return (ConnectionRef(TenantId(tenant), ConnectionId(connection)), int(version)) if known else None

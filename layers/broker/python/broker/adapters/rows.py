@@ -11,10 +11,10 @@ from typing import Any
 from broker.model import (
     Binding,
     ConnectionId,
-    Hot,
+    ConnectionState,
     Instant,
     Organization,
-    Place,
+    Host,
     Profile,
     Reason,
     Session,
@@ -83,7 +83,7 @@ def key(tenant: TenantId, connection: str) -> Item:
     return {"tenant": {"S": tenant}, "connection": {"S": connection}}
 
 
-def hot_item(row: Hot) -> Item:
+def connection_state_item(row: ConnectionState) -> Item:
     """Write a hot row."""
     return item(
         {
@@ -91,17 +91,17 @@ def hot_item(row: Hot) -> Item:
             "connection": row.connection,
             "status": row.status.value,
             "reason": row.reason and row.reason.value,
-            "region": row.place.region,
-            "host": row.place.host,
+            "region": row.host.region,
+            "host": row.host.name,
             "client_id": row.client_id,
-            "own": row.own or None,
+            "own": row.customer_app or None,
             "version": row.version,
             "fence": row.fence,
             "epoch": row.epoch,
-            "expires_at": row.expires_at,
+            "expires_at": row.token_expires_at,
             "sent_at": row.sent_at,
             "consented_at": row.consented_at,
-            "scope": _words(row.scope),
+            "scope": _words(row.scopes),
             "access": row.access,
             "refresh": row.refresh,
             "refresh_at": row.refresh_at,
@@ -111,33 +111,33 @@ def hot_item(row: Hot) -> Item:
             "tried_at": row.tried_at,
             "strikes": row.strikes or None,
             "struck_at": row.struck_at,
-            "doubt": row.doubt or None,
+            "doubt": row.outcome_unknown or None,
             "ended_at": row.ended_at,
-            "hot_until": row.hot_until,
+            "hot_until": row.active_until,
             "warned_at": row.warned_at,
             "schema": SCHEMA,
         }
     )
 
 
-def hot(row: Item) -> Hot:
+def connection_state(row: Item) -> ConnectionState:
     """Read a hot row, whole or projected. Raises   UNREADABLE"""
     held = _checked(row)
-    return Hot(
+    return ConnectionState(
         tenant=TenantId(held["tenant"]),
         connection=ConnectionId(held["connection"]),
         status=Status(held["status"]),
         reason=Reason(held["reason"]) if "reason" in held else None,
-        place=Place(held.get("region", ""), held.get("host", "")),
+        host=Host(held.get("region", ""), held.get("host", "")),
         client_id=held.get("client_id", ""),
-        own=held.get("own", False),
+        customer_app=held.get("own", False),
         version=held.get("version", 0),
         fence=held.get("fence", 0),
         epoch=held.get("epoch", 0),
-        expires_at=Instant(held.get("expires_at", 0)),
+        token_expires_at=Instant(held.get("expires_at", 0)),
         sent_at=Instant(held.get("sent_at", 0)),
         consented_at=Instant(held.get("consented_at", 0)),
-        scope=frozenset(held.get("scope", "").split()),
+        scopes=frozenset(held.get("scope", "").split()),
         access=held.get("access"),
         refresh=held.get("refresh"),
         refresh_at=held.get("refresh_at"),
@@ -147,9 +147,9 @@ def hot(row: Item) -> Hot:
         tried_at=held.get("tried_at"),
         strikes=held.get("strikes", 0),
         struck_at=held.get("struck_at"),
-        doubt=held.get("doubt", False),
+        outcome_unknown=held.get("doubt", False),
         ended_at=held.get("ended_at"),
-        hot_until=held.get("hot_until"),
+        active_until=held.get("hot_until"),
         warned_at=held.get("warned_at"),
     )
 
@@ -200,18 +200,18 @@ def session_item(row: Session) -> Item:
             "stage": row.stage.value,
             "binding": row.binding.value,
             "return_to": row.return_to,
-            "scope": _words(row.scope),
+            "scope": _words(row.scopes),
             "label": row.label,
             "metadata": json.dumps(dict(row.metadata)),
             "created_at": row.created_at,
             "expires_at": row.expires_at,
-            "own": row.own,
+            "own": row.customer_app,
             "end_user": row.end_user,
             "challenge": row.challenge,
             "connection": row.connection,
-            "region": row.place and row.place.region,
-            "host": row.place and row.place.host,
-            "fixed_place": row.fixed_place or None,
+            "region": row.host and row.host.region,
+            "host": row.host and row.host.name,
+            "fixed_place": row.fixed_host or None,
             "client_id": row.client_id or None,
             "client": row.client,
             "fixed_client": row.fixed_client or None,
@@ -224,7 +224,7 @@ def session_item(row: Session) -> Item:
 def session(row: Item) -> Session:
     """Read a connect session, whole or projected."""
     held = plain(row)
-    place = Place(held["region"], held["host"]) if "region" in held else None
+    place = Host(held["region"], held["host"]) if "region" in held else None
     return Session(
         session=SessionId(held["session"]),
         tenant=TenantId(held.get("tenant", "")),
@@ -233,17 +233,17 @@ def session(row: Item) -> Session:
         stage=Stage(held.get("stage", "failed")),
         binding=Binding(held.get("binding", "session")),
         return_to=held.get("return_to", ""),
-        scope=frozenset(held.get("scope", "").split()),
+        scopes=frozenset(held.get("scope", "").split()),
         label=held.get("label", ""),
         metadata=json.loads(held.get("metadata", "{}")),
         created_at=Instant(held.get("created_at", 0)),
         expires_at=Instant(held.get("expires_at", 0)),
-        own=held.get("own", False),
+        customer_app=held.get("own", False),
         end_user=held.get("end_user", ""),
         challenge=held.get("challenge", ""),
         connection=held.get("connection"),
-        place=place,
-        fixed_place=held.get("fixed_place", False),
+        host=place,
+        fixed_host=held.get("fixed_place", False),
         client_id=held.get("client_id", ""),
         client=held.get("client"),
         fixed_client=held.get("fixed_client", False),

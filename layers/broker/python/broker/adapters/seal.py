@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from broker.adapters.clock import Clock, Entropy
 from broker.errors import Busy, SealBroken
-from broker.model import ConnectionId, Purpose, Session, SessionId, TenantId, digest
+from broker.model import ConnectionId, Purpose, Session, SessionId, TenantId, sha256_hex
 from broker.secret import Secret
 
 FORMAT = 1
@@ -40,7 +40,7 @@ _BROKEN = frozenset({"InvalidCiphertextException", "IncorrectKeyException"})
 
 
 @dataclass(frozen=True)
-class Spot:
+class AssociatedData:
     """The one place where a sealed value may stand.
 
     table     ``connections`` or ``sessions``: the logical name, the same after a restore into a new table
@@ -58,28 +58,28 @@ class Spot:
         return _unambiguous(str(FORMAT), self.table, self.tenant, self.row, purpose.value, str(self.version))
 
 
-def session_spot(session: SessionId) -> Spot:
+def session_aad(session: SessionId) -> AssociatedData:
     """The place of what a connect session holds; its id is unique among all tenants."""
-    return Spot("sessions", "", session)
+    return AssociatedData("sessions", "", session)
 
 
-def code_spot(session: Session, ticket: str) -> Spot:
+def code_aad(session: Session, ticket: str) -> AssociatedData:
     """The place of a parked code: its session as it was when the person came back, with the ticket that they got.
 
     Whoever rewrites the row for another tenant, person or proof changes the place: the code opens no more.
 
     ticket   as SHA-256
     """
-    host = session.place.host if session.place else ""
+    host = session.host.name if session.host else ""
     bound = _unambiguous(
         session.end_user, session.challenge, session.binding, session.connection or "", host, session.client_id, ticket,
     )  # fmt: skip
-    return Spot("sessions", session.tenant, f"{session.session} {digest(bound.hex())}")
+    return AssociatedData("sessions", session.tenant, f"{session.session} {sha256_hex(bound.hex())}")
 
 
-def connection_spot(tenant: TenantId, connection: ConnectionId, version: int = 0) -> Spot:
+def connection_aad(tenant: TenantId, connection: ConnectionId, version: int = 0) -> AssociatedData:
     """The place of what a connection holds; the client secret has no generations."""
-    return Spot("connections", tenant, connection, version)
+    return AssociatedData("connections", tenant, connection, version)
 
 
 def _unambiguous(*parts: str) -> bytes:
@@ -106,7 +106,7 @@ class Seal:
         self._sealing: dict[Purpose, DataKey] = {}
         self._opened: dict[bytes, DataKey] = {}
 
-    def key(self, purpose: Purpose) -> DataKey:
+    def data_key(self, purpose: Purpose) -> DataKey:
         """Get a data key to seal with, before anything irreversible is begun.
 
         Raises   Busy: KMS does not answer
@@ -120,13 +120,13 @@ class Seal:
         self._remember(fresh)
         return fresh
 
-    def seal(self, key: DataKey, secret: Secret, spot: Spot) -> bytes:
+    def seal(self, key: DataKey, secret: Secret, spot: AssociatedData) -> bytes:
         """Seal one secret for one place. No input or output: this can't fail remotely."""
         nonce = self._entropy(_NONCE)
         sealed = AESGCM(key.key).encrypt(nonce, secret.reveal().encode(), spot.bytes(key.purpose))
         return struct.pack(">BH", FORMAT, len(key.wrapped)) + key.wrapped + nonce + sealed
 
-    def open(self, blob: bytes, purpose: Purpose, spot: Spot) -> Secret:
+    def open(self, blob: bytes, purpose: Purpose, spot: AssociatedData) -> Secret:
         """Open what was sealed for this purpose and place.
 
         Raises   SealBroken: moved, changed, or another key; Busy: KMS does not answer
@@ -138,7 +138,7 @@ class Seal:
         except (InvalidTag, UnicodeDecodeError):
             raise SealBroken from None
 
-    def prepare(self, blobs: Iterable[bytes], purpose: Purpose) -> None:
+    def unwrap_keys(self, blobs: Iterable[bytes], purpose: Purpose) -> None:
         """Unwrap the data keys of many blobs, each key once; trouble shows when a blob is opened."""
         for wrapped in dict.fromkeys(wrapped_key(blob) for blob in blobs):
             with suppress(SealBroken, Busy):

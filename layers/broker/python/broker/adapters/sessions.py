@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from broker.adapters import rows
-from broker.adapters.dynamo import Refusal, Write, asked, written
+from broker.adapters.dynamo import ConditionFailed, ConditionalUpdate, call, update
 from broker.errors import Busy
-from broker.model import Instant, Place, Session, SessionId, Stage
+from broker.model import Instant, Host, Session, SessionId, Stage
 
 STARTS = 5
 """How often one session may leave for NinjaOne."""
@@ -50,7 +50,7 @@ class Start:
     cookie_held: str
     verifier: bytes
     flow_expires_at: Instant
-    place: Place
+    host: Host
     client_id: str
     client: bytes | None
     offered: bool
@@ -64,7 +64,7 @@ class Sessions:
 
     def put(self, session: Session) -> None:
         """Keep a new session."""
-        asked(
+        call(
             lambda: self._dynamodb.put_item(
                 TableName=self._table,
                 Item=rows.session_item(session),
@@ -75,10 +75,10 @@ class Sessions:
 
     def get(self, session: SessionId) -> Session | None:
         """Read a session as it is now."""
-        answer = asked(lambda: self._dynamodb.get_item(TableName=self._table, Key=_key(session), ConsistentRead=True))
+        answer = call(lambda: self._dynamodb.get_item(TableName=self._table, Key=_key(session), ConsistentRead=True))
         return rows.session(answer["Item"]) if "Item" in answer else None
 
-    def start(self, session: SessionId, start: Start, now: Instant) -> Session | Refusal:
+    def start(self, session: SessionId, start: Start, now: Instant) -> Session | ConditionFailed:
         """Let one browser leave for NinjaOne; a new state makes the old one worthless."""
         clauses = [_LIVE, _STARTABLE, _SAME_BROWSER, _STARTS_LEFT, _PLACE_OPEN]
         clauses.append(_CLIENT_OPEN if start.client else _CLIENT_KNOWN if start.offered else _CLIENT_HELD)
@@ -89,7 +89,7 @@ class Sessions:
             "started": Stage.STARTED.value,
             "cookie_held": start.cookie_held,
             "most": STARTS,
-            "host_wanted": start.place.host,
+            "host_wanted": start.host.name,
             "own": start.client is not None,
         }
         change = {
@@ -98,20 +98,20 @@ class Sessions:
             "cookie": start.cookie,
             "verifier": start.verifier,
             "flow_expires_at": start.flow_expires_at,
-            "region": start.place.region,
-            "host": start.place.host,
+            "region": start.host.region,
+            "host": start.host.name,
             **({"client_id": start.client_id} if start.client_id else {}),
             **({"client": start.client} if start.client else {}),
         }
-        return self._write(session, Write.of(*clauses, given=given, set=change, add={"starts": 1}), mark="state")
+        return self._write(session, ConditionalUpdate.of(*clauses, given=given, set=change, add={"starts": 1}), mark="state")
 
-    def miss(self, session: SessionId, cookie_held: str, now: Instant) -> Session | Refusal:
+    def count_failure(self, session: SessionId, cookie_held: str, now: Instant) -> Session | ConditionFailed:
         """Count a form or callback of the session's own browser that was wrong, while the session survives that.
 
         cookie_held   as in ``Start``: nobody else may wear the session out
         """
         given = {"now": now, "most": FAILURES, "cookie_held": cookie_held}
-        return self._write(session, Write.of(_LIVE, _FAILURES_LEFT, _SAME_BROWSER, given=given, add={"failures": 1}))
+        return self._write(session, ConditionalUpdate.of(_LIVE, _FAILURES_LEFT, _SAME_BROWSER, given=given, add={"failures": 1}))
 
     def authorize(
         self,
@@ -122,7 +122,7 @@ class Sessions:
         code_expires_at: Instant,
         ticket: str,
         now: Instant,
-    ) -> Session | Refusal:
+    ) -> Session | ConditionFailed:
         """Redeem the state, once, and park the sealed code. Source   RFC 9700 §4.2.4"""
         change = {
             "stage": Stage.AUTHORIZED.value,
@@ -132,15 +132,15 @@ class Sessions:
             "ticket": ticket,
         }
         given = {"now": now, "started": Stage.STARTED.value, "state_held": state}
-        return self._write(session, Write.of(_STATE_HELD, given=given, set=change, remove=("state",)), mark="ticket")
+        return self._write(session, ConditionalUpdate.of(_STATE_HELD, given=given, set=change, remove=("state",)), mark="ticket")
 
-    def deny(self, session: SessionId, *, state: str, now: Instant) -> Session | Refusal:
+    def deny(self, session: SessionId, *, state: str, now: Instant) -> Session | ConditionFailed:
         """Redeem the state of a person who came back without a code; their browser forgets its cookie too."""
         given = {"now": now, "started": Stage.STARTED.value, "state_held": state}
         change = {"stage": Stage.DENIED.value}
-        return self._write(session, Write.of(_STATE_HELD, given=given, set=change, remove=("state", "cookie")))
+        return self._write(session, ConditionalUpdate.of(_STATE_HELD, given=given, set=change, remove=("state", "cookie")))
 
-    def spend(self, session: SessionId, attempt: str, now: Instant) -> Session | Refusal:
+    def begin_exchange(self, session: SessionId, attempt: str, now: Instant) -> Session | ConditionFailed:
         """Take the parked code out, once: whoever is told so here is the only one to send it.
 
         attempt   random, and new for each who tries
@@ -148,44 +148,44 @@ class Sessions:
         given = {"now": now, "authorized": Stage.AUTHORIZED.value}
         change = {"stage": Stage.EXCHANGING.value, "attempt": attempt}
         return self._write(
-            session, Write.of(_CODE_FRESH, given=given, set=change, remove=("code", "verifier")), mark="attempt"
+            session, ConditionalUpdate.of(_CODE_FRESH, given=given, set=change, remove=("code", "verifier")), mark="attempt"
         )
 
     def is_first_use(self, code: str, session: SessionId, now: Instant) -> bool:
         """Remember a code by its SHA-256; False when another session sent it before. Raises   Busy"""
         change = {"expires_at": now + CODE_REMEMBERED, "sent_by": session}
         key = {"session": {"S": f"code_{code}"}}
-        write = Write.of("attribute_not_exists(#session)", set=change)
-        found = written(self._dynamodb, self._table, key, write)
-        return not isinstance(found, Refusal) or _is_own(found, write, "sent_by")
+        write = ConditionalUpdate.of("attribute_not_exists(#session)", set=change)
+        found = update(self._dynamodb, self._table, key, write)
+        return not isinstance(found, ConditionFailed) or _is_own(found, write, "sent_by")
 
     def fail(self, session: SessionId) -> None:
         """Note that the exchange came to nothing; should the note be lost, the session is spent all the same."""
         given = {"exchanging": Stage.EXCHANGING.value}
         change = {"stage": Stage.FAILED.value}
         try:
-            self._write(session, Write.of("#stage = :exchanging", given=given, set=change, remove=("client",)))
+            self._write(session, ConditionalUpdate.of("#stage = :exchanging", given=given, set=change, remove=("client",)))
         except Busy:
             return
 
-    def _write(self, session: SessionId, write: Write, *, mark: str = "") -> Session | Refusal:
+    def _write(self, session: SessionId, write: ConditionalUpdate, *, mark: str = "") -> Session | ConditionFailed:
         """Take a step. Who finds it taken under their own mark took it: the answer was lost, and botocore asked again.
 
         mark   an attribute that nobody else would have set to the same
         """
-        found = written(self._dynamodb, self._table, _key(session), write)
-        if isinstance(found, Refusal):
+        found = update(self._dynamodb, self._table, _key(session), write)
+        if isinstance(found, ConditionFailed):
             return rows.session(found.found) if found.found and _is_own(found, write, mark) else found
         return rows.session(found)
 
 
-def _is_own(refusal: Refusal, write: Write, mark: str) -> bool:
+def _is_own(refusal: ConditionFailed, write: ConditionalUpdate, mark: str) -> bool:
     return bool(refusal.found and mark and refusal.found.get(mark) == {"S": write.set[mark]})
 
 
 def finish(table: str, session: SessionId, connection: str) -> dict[str, Any]:
     """Write the part of a transaction that ends a session with its connection."""
-    write = Write.of(
+    write = ConditionalUpdate.of(
         "#stage = :exchanging",
         given={"exchanging": Stage.EXCHANGING.value},
         set={"stage": Stage.COMPLETED.value, "connection": connection},

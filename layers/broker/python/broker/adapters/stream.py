@@ -51,12 +51,12 @@ def read_change(record: Mapping[str, Any]) -> Change:
         at=Instant(int(told["ApproximateCreationDateTime"])),
         tenant=key["tenant"],
         row=key["connection"],
-        old=_image(told, "OldImage"),
-        new=_image(told, "NewImage"),
+        old=_state(told, "OldImage"),
+        new=_state(told, "NewImage"),
     )
 
 
-def _image(told: Mapping[str, Any], name: str) -> rows.Item:
+def _state(told: Mapping[str, Any], name: str) -> rows.Item:
     """Take what is read; none of that is binary."""
     image: rows.Item = told.get(name, {})
     return {attribute: image[attribute] for attribute in _READ if attribute in image and "B" not in image[attribute]}

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 
-class Crew(Protocol):
+class WorkerPool(Protocol):
     """Runs workers side by side."""
 
     def run(self, workers: Sequence[Callable[[], None]]) -> None:

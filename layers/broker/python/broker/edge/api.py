@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from broker import ninjaone, policy
 from broker.adapters.clock import instant
-from broker.adapters.connections import Ref
-from broker.edge.handler import Context, Entry, Warm, refused, warmed
+from broker.adapters.connections import ConnectionRef
+from broker.edge.handler import Context, Entry, Warm, log_refusal, preload
 from broker.edge.http import Event, Request, Response
 from broker.edge.pages import security_headers
-from broker.edge.problems import problem, turn
+from broker.edge.problems import problem, error_response
 from broker.edge.rate_limit import PRINCIPAL, TENANT
 from broker.edge.wiring import Broker
 from broker.edge.worker import Message, messages
 from broker.errors import BindingMismatch, BrokerError, Fault, InvalidRequest, UnknownConnection
-from broker.model import ConnectionId, Hot, Profile, SessionId, TenantId, connection_id, session_id, tenant_id
+from broker.model import ConnectionId, ConnectionState, Profile, SessionId, TenantId, connection_id, session_id, tenant_id
 
 if TYPE_CHECKING:
-    from broker.flows.connections import Shown
+    from broker.flows.connections import ListedConnection
 
 __all__ = [
     "Broker", "Request", "Response", "answer", "api", "connection", "or_messages", "ref_of", "session_of", "shown",
@@ -37,20 +37,20 @@ def api(views: Mapping[str, View], *, warm: Warm) -> Entry[dict[str, Any]]:
         request = Request.from_event(event)
         named = _named(request)
         broker.log.about(principal=request.caller, **named)
-        broker.limits.take(f"principal {request.caller}", PRINCIPAL)
-        broker.limits.take(f"tenant {named['tenant']}", TENANT)
+        broker.limits.acquire(f"principal {request.caller}", PRINCIPAL)
+        broker.limits.acquire(f"tenant {named['tenant']}", TENANT)
         return views[request.route](broker, request).to_event()
 
     def failed(broker: Broker, event: Event, error: BrokerError) -> dict[str, Any]:
         request = Request.from_event(event)
-        answer = turn(error)
-        refused(broker.log, name, error, level=answer.level, status=answer.status)
+        answer = error_response(error)
+        log_refusal(broker.log, name, error, level=answer.level, status=answer.status)
         headers = {"content-type": "application/problem+json; charset=utf-8"}
         if error.retry_after is not None:
             headers["retry-after"] = str(error.retry_after)
         return _respond(answer.status, problem(error, request.request_id), headers).to_event()
 
-    return warmed(Entry(name, work, failed), warm)
+    return preload(Entry(name, work, failed), warm)
 
 
 def or_messages(entry: Entry[dict[str, Any]], view: Message) -> Entry[dict[str, Any]]:
@@ -84,15 +84,15 @@ def session_of(request: Request) -> SessionId:
     return found
 
 
-def ref_of(request: Request) -> Ref:
+def ref_of(request: Request) -> ConnectionRef:
     """Read which connection is meant; an id that is none is as unknown as any other. Raises   UnknownConnection"""
     found = connection_id(request.path.get("connection", ""))
     if found is None:
         raise UnknownConnection
-    return Ref(tenant_of(request), ConnectionId(found))
+    return ConnectionRef(tenant_of(request), ConnectionId(found))
 
 
-def connection(broker: Broker, hot: Hot, profile: Profile, *, paused: bool = False) -> dict[str, Any]:
+def connection(broker: Broker, hot: ConnectionState, profile: Profile, *, paused: bool = False) -> dict[str, Any]:
     """Show a connection: nothing sealed, nothing of the person's.
 
     Shape   see the OpenAPI document's ``Connection``; times are Unix seconds
@@ -103,27 +103,27 @@ def connection(broker: Broker, hot: Hot, profile: Profile, *, paused: bool = Fal
         "tenant": hot.tenant,
         "status": "paused" if paused and hot.status.value == "active" else hot.status.value,
         "reason": hot.reason.value if hot.reason else None,
-        "region": hot.place.region,
-        "host": hot.place.host,
-        "api_base_url": ninjaone.api_base_url(hot.place),
-        "client": "customer" if hot.own else "operator",
+        "region": hot.host.region,
+        "host": hot.host.name,
+        "api_base_url": ninjaone.api_base_url(hot.host),
+        "client": "customer" if hot.customer_app else "operator",
         "client_id": hot.client_id,
         "label": profile.label,
-        "scope": ninjaone.scope_text(hot.scope).split(),
+        "scope": ninjaone.scope_text(hot.scopes).split(),
         "organizations": [{"id": each.id, "name": each.name} for each in profile.organizations],
         "metadata": dict(profile.metadata),
         "created_at": profile.created_at,
         "connected_at": profile.connected_at,
-        "expires_at": hot.expires_at,
+        "expires_at": hot.token_expires_at,
         "refresh_at": hot.refresh_at,
         "consent_ends_at": policy.consent_ends_at(hot.consented_at, now),
         "version": hot.version,
     }
 
 
-def shown(broker: Broker, found: "Shown") -> dict[str, Any]:
+def shown(broker: Broker, found: "ListedConnection") -> dict[str, Any]:
     """Show a connection that was looked at."""
-    return connection(broker, found.hot, found.profile, paused=found.paused)
+    return connection(broker, found.state, found.profile, paused=found.paused)
 
 
 def _named(request: Request) -> Mapping[str, str | None]:

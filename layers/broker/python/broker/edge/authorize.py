@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from broker import errors, ninjaone
 from broker.config import Config
 from broker.edge import pages
-from broker.edge.browser import COOKIE, brand, cookie_name, page_response, redirect, view_of, with_cookie
+from broker.edge.browser import COOKIE, brand, cookie_name, page_response, redirect, connect_page_view, with_cookie
 from broker.edge.http import Request, Response, cookie
 from broker.edge.pages import HostProblem
 from broker.edge.wiring import Broker
 from broker.errors import Fault
-from broker.flows.authorize import Departure, HostCheck, Leaving
-from broker.model import Client, Place, SessionId
+from broker.flows.authorize import AuthorizeRequest, HostCheck, AuthorizeRedirect
+from broker.model import Client, Host, SessionId
 from broker.policy import FLOW_LIFE
 from broker.secret import Secret
 
@@ -24,27 +24,27 @@ _VISIBLE = re.compile(r"[\x21-\x7e]{1,256}")
 
 
 @dataclass(frozen=True)
-class Form:
+class ConnectForm:
     """The form of the connect page; ``typed`` is what may be shown again."""
 
-    place: Place | None
+    host: Host | None
     client: Client | None
     go_anyway: bool
     faults: tuple[Fault, ...]
     typed: Mapping[str, str]
 
 
-def form(config: Config, request: Request) -> Form:
+def read_form(config: Config, request: Request) -> ConnectForm:
     """Read the person's choice."""
     sent = request.form()
     faults: list[Fault] = []
     place = _chosen(config, sent, faults)
     client = _entered(sent, faults)
     typed = {name: sent[name][:200] for name in ("region", "subdomain", "suffix", "client_id") if name in sent}
-    return Form(place, client, sent.get("go_anyway") == "yes", tuple(faults), typed)
+    return ConnectForm(place, client, sent.get("go_anyway") == "yes", tuple(faults), typed)
 
 
-def came_from_our_page(request: Request) -> bool:
+def is_same_origin(request: Request) -> bool:
     """Say whether a form was sent from our own page.
 
     Our pages send no referrer, so their ``Origin`` is ``null``: ``Sec-Fetch-Site`` decides where it is sent.
@@ -56,13 +56,13 @@ def came_from_our_page(request: Request) -> bool:
     return request.headers.get("origin") == f"https://{request.domain}"
 
 
-def departure(request: Request, session: SessionId, form: Form) -> Departure:
+def authorize_request(request: Request, session: SessionId, form: ConnectForm) -> AuthorizeRequest:
     """Put together what the person sent. Raises   InvalidRequest"""
-    if form.place is None:
+    if form.host is None:
         raise errors.InvalidRequest(*form.faults)
-    return Departure(
+    return AuthorizeRequest(
         session=session,
-        place=form.place,
+        host=form.host,
         client=form.client,
         cookie=cookie_held(request, session),
         check_host=not form.go_anyway,
@@ -74,24 +74,24 @@ def cookie_held(request: Request, session: SessionId) -> Secret | None:
     return request.cookies.get(cookie_name(session))
 
 
-def host_problem(broker: Broker, request: Request, leaving: Leaving, *, typed: Mapping[str, str]) -> Response:
+def host_problem(broker: Broker, request: Request, leaving: AuthorizeRedirect, *, typed: Mapping[str, str]) -> Response:
     """Answer with the connect page and what the chosen host said; the browser keeps its cookie to try again."""
     session = leaving.session
-    unreachable = leaving.check is HostCheck.UNREACHABLE
+    unreachable = leaving.host_check is HostCheck.UNREACHABLE
     problem = HostProblem.UNREACHABLE if unreachable else HostProblem.UNKNOWN_CLIENT
-    view = view_of(broker.config, session, (), typed)
+    view = connect_page_view(broker.config, session, (), typed)
     response = page_response(
-        pages.host_problem(brand(broker.config), view, problem, session.place.host if session.place else "")
+        pages.host_problem(brand(broker.config), view, problem, session.host.name if session.host else "")
     )
     return _bound(response, request, leaving)
 
 
-def leave(request: Request, leaving: Leaving) -> Response:
+def redirect_to_ninjaone(request: Request, leaving: AuthorizeRedirect) -> Response:
     """Send the browser to NinjaOne. 303 turns the POST into a GET. Source   RFC 9110 §15.4.4, RFC 9700 §4.12"""
     return _bound(redirect(leaving.location), request, leaving)
 
 
-def _bound(response: Response, request: Request, leaving: Leaving) -> Response:
+def _bound(response: Response, request: Request, leaving: AuthorizeRedirect) -> Response:
     """Give the browser this session's cookie, and take away the oldest when it has many.
 
     Source   RFC 6265 §5.4: of one path, browsers send the oldest first
@@ -102,14 +102,14 @@ def _bound(response: Response, request: Request, leaving: Leaving) -> Response:
     return with_cookie(replace(response, cookies=old), leaving.session.session, leaving.cookie, life=FLOW_LIFE)
 
 
-def _chosen(config: Config, sent: Mapping[str, str], faults: list[Fault]) -> Place | None:
+def _chosen(config: Config, sent: Mapping[str, str], faults: list[Fault]) -> Host | None:
     region = sent.get("region", "")
     if region != ninjaone.BRANDED:
-        place = ninjaone.region(region)
+        place = ninjaone.regional_host(region)
         if place is None:
             faults.append(Fault("region", "Choose the region of your NinjaOne account."))
         return place
-    place = ninjaone.branded(sent.get("subdomain", "").lower(), sent.get("suffix", ""), config.branded_suffixes)
+    place = ninjaone.branded_host(sent.get("subdomain", "").lower(), sent.get("suffix", ""), config.branded_suffixes)
     if place is None:
         faults.append(Fault("subdomain", "Enter the first part of your NinjaOne address: letters, digits, hyphens."))
     return place
@@ -123,4 +123,4 @@ def _entered(sent: Mapping[str, str], faults: list[Fault]) -> Client | None:
         faults.append(Fault("client_id", "Enter the client id as NinjaOne shows it."))
     if not _VISIBLE.fullmatch(secret):
         faults.append(Fault("client_secret", "Enter the client secret as NinjaOne showed it once."))
-    return None if faults else Client(client_id, Secret(secret), own=True)
+    return None if faults else Client(client_id, Secret(secret), customer_app=True)

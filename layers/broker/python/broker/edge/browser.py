@@ -8,30 +8,30 @@ from urllib.parse import urlsplit
 from broker import errors, ninjaone
 from broker.config import Config
 from broker.edge import pages
-from broker.edge.handler import Context, Entry, Warm, refused, warmed
+from broker.edge.handler import Context, Entry, Warm, log_refusal, preload
 from broker.edge.http import Event, Request, Response, cookie
-from broker.edge.pages import Brand, Choice, Invitation, Notice, Page
-from broker.edge.problems import turn
+from broker.edge.pages import Brand, Choice, ConnectPage, Notice, Page
+from broker.edge.problems import error_response
 from broker.edge.wiring import Broker
 from broker.errors import BrokerError, Fault
-from broker.model import Session, SessionId, digest, session_id
+from broker.model import Session, SessionId, sha256_hex, session_id
 from broker.secret import Secret
 
-__all__ = ["Broker", "Notice", "Request", "Response", "browser", "elsewhere", "invitation", "notice", "session_of"]
+__all__ = ["Broker", "Notice", "Request", "Response", "browser", "fallback", "connect_page", "notice", "session_of"]
 
 View = Callable[[Broker, Request], Response]
 
 _NOTICES: Mapping[type[BrokerError], Notice] = {
     errors.UnknownSession: Notice.UNKNOWN_LINK,
     errors.SessionExpired: Notice.EXPIRED,
-    errors.SessionInHand: Notice.RETURN_TO_PRODUCT,
+    errors.AwaitingCompletion: Notice.RETURN_TO_PRODUCT,
     errors.SessionSpent: Notice.USED,
     errors.BindingMismatch: Notice.REFUSED_CALLBACK,
     errors.AnotherBrowser: Notice.ELSEWHERE_OPEN,
     errors.InvalidRequest: Notice.BAD_REQUEST,
     errors.OriginUnverified: Notice.WAY_AROUND,
     errors.TooManyRequests: Notice.TOO_MANY,
-    errors.Later: Notice.TRY_AGAIN_LATER,
+    errors.Retryable: Notice.TRY_AGAIN_LATER,
     BrokerError: Notice.BROKEN,
 }
 
@@ -57,17 +57,17 @@ def browser(view: View, *, warm: Warm, clean: bool = False) -> Entry[dict[str, o
     def failed(broker: Broker, event: Event, error: BrokerError) -> dict[str, object]:
         kind = next(_NOTICES[each] for each in type(error).__mro__ if each in _NOTICES)
         request = Request.from_event(event)
-        refused(broker.log, name, error, level=turn(error).level, status=kind.status)
-        answer = told(kind) if clean else notice(broker, kind, reference=request.request_id)
+        log_refusal(broker.log, name, error, level=error_response(error).level, status=kind.status)
+        answer = redirect_to_notice(kind) if clean else notice(broker, kind, reference=request.request_id)
         return (_without_cookie(answer, request) if isinstance(error, _OVER) else answer).to_event()
 
-    return warmed(Entry(name, work, failed), warm)
+    return preload(Entry(name, work, failed), warm)
 
 
 def _verify_origin(config: Config, request: Request) -> None:
     """Refuse what went around the firewall, where there is one. Raises   OriginUnverified"""
     expected = config.origin_verify
-    if expected and digest(request.headers.get("x-origin-verify", "")) not in expected:
+    if expected and sha256_hex(request.headers.get("x-origin-verify", "")) not in expected:
         raise errors.OriginUnverified
 
 
@@ -76,12 +76,12 @@ def notice(broker: Broker, kind: Notice, *, reference: str = "") -> Response:
     return page_response(pages.notice(brand(broker.config), kind, reference=reference))
 
 
-def told(kind: Notice) -> Response:
+def redirect_to_notice(kind: Notice) -> Response:
     """Send the browser to the page that says it, away from an address with a code in it. Source   RFC 9700 §4.3.1"""
     return redirect(f"/notice/{kind.slug}")
 
 
-def elsewhere(broker: Broker, request: Request) -> Response:
+def fallback(broker: Broker, request: Request) -> Response:
     """Answer at every address without a route of its own: what was told, or that there is nothing.
 
     Source   RFC 9110 §15.5.6 (Allow)
@@ -93,7 +93,7 @@ def elsewhere(broker: Broker, request: Request) -> Response:
     return notice(broker, said.get(request.raw_path, Notice.NOT_FOUND))
 
 
-def invitation(
+def connect_page(
     broker: Broker,
     session: Session,
     *,
@@ -101,7 +101,7 @@ def invitation(
     typed: Mapping[str, str] | None = None,
 ) -> Response:
     """Answer with the connect page."""
-    return page_response(pages.invitation(brand(broker.config), view_of(broker.config, session, faults, typed or {})))
+    return page_response(pages.connect_page(brand(broker.config), connect_page_view(broker.config, session, faults, typed or {})))
 
 
 def session_of(request: Request) -> SessionId:
@@ -117,19 +117,19 @@ def session_named(request: Request) -> SessionId | None:
     return session_id(request.path.get("session") or (request.query("state") or "").partition(".")[0])
 
 
-def view_of(config: Config, session: Session, faults: tuple[Fault, ...], typed: Mapping[str, str]) -> Invitation:
+def connect_page_view(config: Config, session: Session, faults: tuple[Fault, ...], typed: Mapping[str, str]) -> ConnectPage:
     choices = _choices(config, session)
-    needs_credentials = session.own and not session.fixed_client
+    needs_credentials = session.customer_app and not session.fixed_client
     home = urlsplit(config.return_urls.get(session.return_to, ""))
-    return Invitation(
+    return ConnectPage(
         session=session.session,
         tenant_name=session.tenant_name,
         label=session.label,
-        scopes=tuple(ninjaone.scope_text(session.scope).split()),
+        scopes=tuple(ninjaone.scope_text(session.scopes).split()),
         choices=choices,
-        branded_suffixes=config.branded_suffixes if session.own and not session.fixed_place else (),
-        chosen=typed.get("region") or (session.place.region if session.place else None),
-        own_app=session.own,
+        branded_suffixes=config.branded_suffixes if session.customer_app and not session.fixed_host else (),
+        chosen=typed.get("region") or (session.host.region if session.host else None),
+        own_app=session.customer_app,
         needs_credentials=needs_credentials,
         redirect_uris={key: session.redirect_uri(key) for key in (*ninjaone.REGIONS, ninjaone.BRANDED)},
         reconnect=session.connection is not None,
@@ -141,10 +141,10 @@ def view_of(config: Config, session: Session, faults: tuple[Fault, ...], typed: 
 
 def _choices(config: Config, session: Session) -> tuple[Choice, ...]:
     """Offer the one place that the backend fixed, or every region that has a client app."""
-    if session.fixed_place and session.place:
-        place = session.place
-        return (Choice(place.region, ninjaone.REGION_NAMES.get(place.region, place.host), place.host),)
-    keys = ninjaone.REGIONS if session.own else config.client_ids
+    if session.fixed_host and session.host:
+        place = session.host
+        return (Choice(place.region, ninjaone.REGION_NAMES.get(place.region, place.name), place.name),)
+    keys = ninjaone.REGIONS if session.customer_app else config.client_ids
     return tuple(Choice(key, ninjaone.REGION_NAMES[key], ninjaone.REGIONS[key]) for key in keys)
 
 
@@ -157,7 +157,7 @@ COOKIE = re.compile(r"__Host-flow_[0-9a-f]{8}")
 
 def cookie_name(session: SessionId) -> str:
     """Name the cookie by its session, so that two tabs don't overwrite each other's."""
-    return f"__Host-flow_{digest(session)[:8]}"
+    return f"__Host-flow_{sha256_hex(session)[:8]}"
 
 
 def page_response(page: Page) -> Response:

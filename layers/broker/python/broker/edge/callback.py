@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping
 
-from broker.edge.browser import cookie_name, redirect, session_named, told, with_cookie
+from broker.edge.browser import cookie_name, redirect, session_named, redirect_to_notice, with_cookie
 from broker.edge.http import Request, Response
 from broker.edge.pages import Notice
-from broker.flows.callback import Home, Said
+from broker.flows.callback import ReturnTo, AuthorizeResult
 from broker.secret import Secret
 
-_SAID: Mapping[Said, Notice] = {
-    Said.AGREED: Notice.AWAITING_APPROVAL,
-    Said.DENIED: Notice.DENIED,
-    Said.REFUSED: Notice.REFUSED_AT_NINJAONE,
+_SAID: Mapping[AuthorizeResult, Notice] = {
+    AuthorizeResult.AGREED: Notice.AWAITING_APPROVAL,
+    AuthorizeResult.DENIED: Notice.DENIED,
+    AuthorizeResult.REFUSED: Notice.REFUSED_AT_NINJAONE,
 }
 
 
@@ -27,7 +27,7 @@ def cookies_by_session(request: Request) -> Mapping[str, Secret]:
     return {named: held} if named and held else {}
 
 
-def gone_home(home: Home) -> Response:
+def return_to_product(home: ReturnTo) -> Response:
     """Send the browser back to the product, or to the page that says what comes now."""
-    response = redirect(home.location) if home.location else told(_SAID[home.said])
+    response = redirect(home.location) if home.location else redirect_to_notice(_SAID[home.result])
     return with_cookie(response, home.session, Secret(""), life=0)

@@ -6,7 +6,7 @@ from broker.adapters.queues import read_completion
 from broker.edge.fields import Fields
 from broker.edge.http import Request
 from broker.errors import Fault, InvalidRequest
-from broker.flows.complete import Proof
+from broker.flows.complete import CompleteRequest
 from broker.model import SessionId, TenantId
 from broker.secret import Secret
 
@@ -14,10 +14,10 @@ _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 _TICKET = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
-def completion(tenant: TenantId, request: Request) -> tuple[Proof, bool]:
+def complete_request(tenant: TenantId, request: Request) -> tuple[CompleteRequest, bool]:
     """Read the proof of the person, and whether another account is meant. Raises   InvalidRequest"""
     body = Fields(request, frozenset({"end_user_id", "ticket", "binding_verifier", "confirm_account_change"}))
-    proof = Proof(
+    proof = CompleteRequest(
         tenant=tenant,
         end_user_id=body.text("end_user_id", longest=256, needed=True),
         ticket=Secret(body.matching("ticket", _TICKET, "Give the ticket of the return address as it came.")),

@@ -10,7 +10,7 @@ from broker.adapters.log import Level, Log
 from broker.edge import wiring
 from broker.edge.http import Event
 from broker.edge.wiring import Broker
-from broker.errors import BrokerError, Unforeseen
+from broker.errors import BrokerError, InternalError
 
 Answer = TypeVar("Answer")
 Warm = Callable[[Broker], object]
@@ -40,7 +40,7 @@ class Entry(Generic[Answer]):
     failed: Callable[[Broker, Event, BrokerError], Answer] | None
     broker: Broker | None = None
 
-    def under(self, broker: Broker) -> Self:
+    def bind(self, broker: Broker) -> Self:
         """Bind the entry to a broker other than the process's own."""
         return replace(self, broker=broker)
 
@@ -56,7 +56,7 @@ class Entry(Generic[Answer]):
         except Exception as error:  # noqa: BLE001  # the one place for people and backends
             broker.log.event(f"{self.name}.broke", Level.ERROR, **whereabouts(error))
             broker.log.count("unforeseen")
-            return self._failed(broker, event, Unforeseen())
+            return self._failed(broker, event, InternalError())
         finally:
             broker.log.flush()
 
@@ -67,14 +67,14 @@ class Entry(Generic[Answer]):
         return self.failed(broker, event, error)
 
 
-def warmed(entry: Entry[Answer], warm: Warm) -> Entry[Answer]:
+def preload(entry: Entry[Answer], warm: Warm) -> Entry[Answer]:
     """On Lambda, wire the broker and what the function uses at its start; elsewhere importing does nothing."""
     if wiring.is_lambda():
         warm(wiring.broker())
     return entry
 
 
-def refused(log: Log, name: str, error: BrokerError, *, level: Level, status: int) -> None:
+def log_refusal(log: Log, name: str, error: BrokerError, *, level: Level, status: int) -> None:
     """Write the one line of a request that was answered with an error."""
     log.event(f"{name}.refused", level, error=type(error).__name__, status=status)
 

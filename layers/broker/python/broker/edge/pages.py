@@ -52,7 +52,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Invitation:
+class ConnectPage:
     """What the connect page shows.
 
     scopes             in NinjaOne's order
@@ -191,17 +191,17 @@ class Notice(Enum):
         return self.name.lower().replace("_", "-")
 
 
-def invitation(brand: Brand, view: Invitation) -> Page:
+def connect_page(brand: Brand, view: ConnectPage) -> Page:
     """Ask the person to agree to a connection: who asks, for what, at which host."""
-    return _connect_page(brand, view, status=400 if view.faults else 200)
+    return _render_connect_page(brand, view, status=400 if view.faults else 200)
 
 
-def host_problem(brand: Brand, view: Invitation, problem: HostProblem, host: str) -> Page:
+def host_problem(brand: Brand, view: ConnectPage, problem: HostProblem, host: str) -> Page:
     """Ask again, because the chosen host does not know the client app or does not answer.
 
     An unreachable host may be tried anyway (``go_anyway``): the browser may reach what the broker can't.
     """
-    return _connect_page(brand, view, status=problem.value, problem=problem, host=host)
+    return _render_connect_page(brand, view, status=problem.value, problem=problem, host=host)
 
 
 def notice(brand: Brand, kind: Notice, *, status: int | None = None, reference: str = "") -> Page:
@@ -244,8 +244,8 @@ def security_headers(
     }
 
 
-def _connect_page(
-    brand: Brand, view: Invitation, *, status: int, problem: HostProblem | None = None, host: str = ""
+def _render_connect_page(
+    brand: Brand, view: ConnectPage, *, status: int, problem: HostProblem | None = None, host: str = ""
 ) -> Page:
     messages = {fault.field: fault.message for fault in view.faults}
     html = _render("invitation.html", brand, view=view, messages=messages, problem=problem and problem.name, host=host)

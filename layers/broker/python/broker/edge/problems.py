@@ -12,43 +12,43 @@ PROBLEM = "urn:ninjaone-connect:problem:"
 
 
 @dataclass(frozen=True)
-class Turn:
+class ErrorResponse:
     """How an error is answered and logged."""
 
     status: int
     level: Level
 
 
-_TURNS: dict[type[BrokerError], Turn] = {
-    errors.Refused: Turn(400, Level.INFO),
-    errors.ReturnNotListed: Turn(403, Level.WARNING),
-    errors.UnknownSession: Turn(404, Level.INFO),
-    errors.UnknownConnection: Turn(404, Level.INFO),
-    errors.SessionSpent: Turn(410, Level.INFO),
-    errors.SessionInHand: Turn(409, Level.INFO),
-    errors.SessionExpired: Turn(410, Level.INFO),
-    errors.NotAuthorized: Turn(409, Level.INFO),
-    errors.BindingMismatch: Turn(403, Level.WARNING),
-    errors.AnotherBrowser: Turn(409, Level.WARNING),
-    errors.AccountMismatch: Turn(409, Level.WARNING),
-    errors.NotActive: Turn(409, Level.INFO),
-    errors.NotApproved: Turn(409, Level.INFO),
-    errors.NotPending: Turn(409, Level.INFO),
-    errors.OriginUnverified: Turn(403, Level.INFO),
-    errors.TooManyRequests: Turn(429, Level.WARNING),
-    errors.Gone: Turn(409, Level.WARNING),
-    errors.Declined: Turn(502, Level.ERROR),
-    errors.Later: Turn(503, Level.WARNING),
-    errors.Broken: Turn(500, Level.ERROR),
-    errors.ProviderSurprise: Turn(502, Level.ERROR),
+_TURNS: dict[type[BrokerError], ErrorResponse] = {
+    errors.CallerError: ErrorResponse(400, Level.INFO),
+    errors.ReturnNotListed: ErrorResponse(403, Level.WARNING),
+    errors.UnknownSession: ErrorResponse(404, Level.INFO),
+    errors.UnknownConnection: ErrorResponse(404, Level.INFO),
+    errors.SessionSpent: ErrorResponse(410, Level.INFO),
+    errors.AwaitingCompletion: ErrorResponse(409, Level.INFO),
+    errors.SessionExpired: ErrorResponse(410, Level.INFO),
+    errors.NotAuthorized: ErrorResponse(409, Level.INFO),
+    errors.BindingMismatch: ErrorResponse(403, Level.WARNING),
+    errors.AnotherBrowser: ErrorResponse(409, Level.WARNING),
+    errors.AccountMismatch: ErrorResponse(409, Level.WARNING),
+    errors.NotActive: ErrorResponse(409, Level.INFO),
+    errors.NotApproved: ErrorResponse(409, Level.INFO),
+    errors.NotPending: ErrorResponse(409, Level.INFO),
+    errors.OriginUnverified: ErrorResponse(403, Level.INFO),
+    errors.TooManyRequests: ErrorResponse(429, Level.WARNING),
+    errors.CustomerMustAct: ErrorResponse(409, Level.WARNING),
+    errors.ClientAppError: ErrorResponse(502, Level.ERROR),
+    errors.Retryable: ErrorResponse(503, Level.WARNING),
+    errors.ServerFault: ErrorResponse(500, Level.ERROR),
+    errors.UnexpectedAnswer: ErrorResponse(502, Level.ERROR),
 }
 
 
-def turn(error: BrokerError) -> Turn:
+def error_response(error: BrokerError) -> ErrorResponse:
     """Look an error up by its class, then by its family."""
     found = next(_TURNS[kind] for kind in type(error).__mro__ if kind in _TURNS)
-    if isinstance(error, errors.Declined) and error.own:
-        return Turn(found.status, Level.WARNING)  # the customer's app: nobody of the operator's is woken
+    if isinstance(error, errors.ClientAppError) and error.own:
+        return ErrorResponse(found.status, Level.WARNING)  # the customer's app: nobody of the operator's is woken
     return found
 
 
@@ -62,7 +62,7 @@ def problem(error: BrokerError, request_id: str) -> str:
     body: dict[str, object] = {
         "type": PROBLEM + slug(error),
         "title": slug(error).replace("-", " ").capitalize(),
-        "status": turn(error).status,
+        "status": error_response(error).status,
         "detail": error.detail,
         "request_id": request_id,
     }

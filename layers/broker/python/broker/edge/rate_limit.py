@@ -25,14 +25,14 @@ PRINCIPAL = Rate(per_second=100, burst=300)
 TENANT = Rate(per_second=20, burst=100)
 
 
-class Limits:
+class RateLimits:
     """Buckets by name."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._buckets: dict[str, tuple[float, float]] = {}
 
-    def take(self, name: str, rate: Rate) -> None:
+    def acquire(self, name: str, rate: Rate) -> None:
         """Take one out of a bucket. Raises   TooManyRequests"""
         now = self._clock.now()
         left, since = self._buckets.get(name, (float(rate.burst), now))

@@ -7,13 +7,13 @@ from broker import ninjaone
 from broker.config import Config
 from broker.edge.fields import Fields
 from broker.edge.http import Request
-from broker.flows.session import Opening
-from broker.model import Binding, Client, ConnectionId, Place, TenantId, connection_id
+from broker.flows.session import SessionRequest
+from broker.model import Binding, Client, ConnectionId, Host, TenantId, connection_id
 from broker.secret import Secret
 
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 _VISIBLE = re.compile(r"[\x21-\x7e]{1,256}")
-_OPENING = frozenset(
+_FIELDS = frozenset(
     {
         "end_user_id", "binding", "binding_challenge", "return_to", "tenant_name", "region", "host", "scopes",
         "label", "metadata", "connection", "client", "client_credentials",
@@ -21,24 +21,24 @@ _OPENING = frozenset(
 )  # fmt: skip
 
 
-def opening(config: Config, tenant: TenantId, request: Request) -> Opening:
+def session_request(config: Config, tenant: TenantId, request: Request) -> SessionRequest:
     """Read the body of a new connect session. Raises   InvalidRequest"""
-    body = Fields(request, _OPENING)
+    body = Fields(request, _FIELDS)
     binding = _binding(config, body)
     place = _place(config, body)
     own, client = _client(config, body, place)
     if binding is Binding.APPROVAL and body.has("connection"):
         body.fault("connection", "A reconnect replaces tokens, so it takes the proof of the person: binding session.")
-    asked = Opening(
+    asked = SessionRequest(
         tenant=tenant,
         tenant_name=body.text("tenant_name", longest=80, needed=True),
         end_user_id=body.text("end_user_id", longest=256, needed=True),
         binding=binding,
         challenge=_challenge(body, binding),
         return_to=body.text("return_to", longest=64, needed=True),
-        scope=_scope(config, body),
-        place=place,
-        own=own,
+        scopes=_scope(config, body),
+        host=place,
+        customer_app=own,
         client=client,
         label=body.text("label", longest=80),
         metadata=_metadata(body),
@@ -67,23 +67,23 @@ def _challenge(body: Fields, binding: Binding) -> str:
     return body.matching("binding_challenge", _CHALLENGE, "Give base64url(SHA-256(verifier)), 43 characters.")
 
 
-def _place(config: Config, body: Fields) -> Place | None:
+def _place(config: Config, body: Fields) -> Host | None:
     if body.has("region") and body.has("host"):
         body.fault("host", "Give region or host, not both.")
     if body.has("region"):
-        place = ninjaone.region(str(body.raw("region")))
+        place = ninjaone.regional_host(str(body.raw("region")))
         if place is None:
             body.fault("region", "Give one of " + ", ".join(ninjaone.REGIONS) + ".")
         return place
     if body.has("host"):
-        place = ninjaone.host(str(body.raw("host")), config.branded_suffixes)
+        place = ninjaone.find_host(str(body.raw("host")), config.branded_suffixes)
         if place is None:
             body.fault("host", "Give a NinjaOne host name with an allowed suffix, without https:// and port.")
         return place
     return None
 
 
-def _client(config: Config, body: Fields, place: Place | None) -> tuple[bool, Client | None]:
+def _client(config: Config, body: Fields, place: Host | None) -> tuple[bool, Client | None]:
     """Read whose client app is meant; the operator's where there is one, unless the body says otherwise."""
     offered = place.region in config.client_ids if place else bool(config.client_ids)
     word = body.raw("client") or ("operator" if offered and not body.has("client_credentials") else "customer")
@@ -96,7 +96,7 @@ def _client(config: Config, body: Fields, place: Place | None) -> tuple[bool, Cl
     return word == "customer", _credentials(body, place)
 
 
-def _credentials(body: Fields, place: Place | None) -> Client | None:
+def _credentials(body: Fields, place: Host | None) -> Client | None:
     if not body.has("client_credentials"):
         return None
     held = body.raw("client_credentials")
@@ -107,7 +107,7 @@ def _credentials(body: Fields, place: Place | None) -> Client | None:
         return None
     if place is None:
         body.fault("region", "A client app lives on one host: give its region or host with client_credentials.")
-    return Client(held["client_id"], Secret(held["client_secret"]), own=True)
+    return Client(held["client_id"], Secret(held["client_secret"]), customer_app=True)
 
 
 def _scope(config: Config, body: Fields) -> frozenset[str]:

@@ -22,7 +22,7 @@ def min_ttl(request: Request) -> Seconds:
     return found
 
 
-def page(request: Request) -> tuple[int, str | None]:
+def list_page(request: Request) -> tuple[int, str | None]:
     """Read how many to list and after which. Raises   InvalidRequest"""
     limit, cursor = request.query("limit") or "50", request.query("cursor")
     faults = []

@@ -11,33 +11,33 @@ from typing import TYPE_CHECKING, Any
 from broker import ninjaone
 from broker.adapters.clock import Clock, Entropy, SystemClock, entropy
 from broker.adapters.log import Level, Log
-from broker.adapters.workers import Crew, Threads
+from broker.adapters.workers import WorkerPool, Threads
 from broker.config import Config
-from broker.edge.rate_limit import Limits
+from broker.edge.rate_limit import RateLimits
 
 # Flows and adapters are imported where they are first used: a function pays at its start for what its privilege needs.
 if TYPE_CHECKING:
-    from broker.adapters.client_secrets import Credentials
+    from broker.adapters.client_secrets import ClientSecrets
     from broker.adapters.connections import Connections
     from broker.adapters.epoch import Epoch
-    from broker.adapters.http import Transport, Web
+    from broker.adapters.http import Transport, HttpClient
     from broker.adapters.queues import Queue
     from broker.adapters.seal import Seal
     from broker.adapters.sessions import Sessions
-    from broker.flows.authorize import Depart
-    from broker.flows.callback import Arrive
+    from broker.flows.authorize import StartAuthorization
+    from broker.flows.callback import HandleCallback
     from broker.flows.complete import Complete
-    from broker.flows.connections import Show
+    from broker.flows.connections import ListConnections
     from broker.flows.disconnect import Disconnect
     from broker.flows.notify import Notify
-    from broker.flows.refresh.batch import Refresh
-    from broker.flows.session import Look, Open
+    from broker.flows.refresh.batch import RefreshConnections
+    from broker.flows.session import FindSession, OpenSession
     from broker.flows.sweep import Sweep
-    from broker.flows.token import Vend
+    from broker.flows.token import GetToken
 
 
 @dataclass(frozen=True)
-class Doors:
+class Ports:
     """The ways out of the process; each can be made to fail.
 
     aws         service name → client
@@ -49,80 +49,80 @@ class Doors:
     entropy: Entropy
     aws: Callable[[str], Any]
     transport: Callable[[], "Transport"]
-    crew: Crew
+    workers: WorkerPool
     write: Callable[[str], None]
 
 
 class Broker:
     """Everything a function may need, made when it is first asked for."""
 
-    def __init__(self, config: Config, doors: Doors) -> None:
+    def __init__(self, config: Config, doors: Ports) -> None:
         self.config, self.doors = config, doors
         self.log = Log(doors.write, doors.clock, config.service, least=Level.DEBUG if config.verbose else Level.INFO)
-        self.limits = Limits(doors.clock)
+        self.limits = RateLimits(doors.clock)
 
     @cached_property
-    def open(self) -> "Open":
-        from broker.flows.session import Open
+    def open_session(self) -> "OpenSession":
+        from broker.flows.session import OpenSession
 
-        return Open(self.config, self._sessions, self._seal, **self._around)
-
-    @cached_property
-    def look(self) -> "Look":
-        from broker.flows.session import Look
-
-        return Look(self._sessions, self.doors.clock)
+        return OpenSession(self.config, self._sessions, self._seal, **self._common)
 
     @cached_property
-    def depart(self) -> "Depart":
-        from broker.flows.authorize import Depart
+    def find_session(self) -> "FindSession":
+        from broker.flows.session import FindSession
 
-        return Depart(self.config, self._sessions, self._seal, web=self._web, **self._around)
+        return FindSession(self._sessions, self.doors.clock)
 
     @cached_property
-    def arrive(self) -> "Arrive":
-        from broker.flows.callback import Arrive
+    def start_authorization(self) -> "StartAuthorization":
+        from broker.flows.authorize import StartAuthorization
+
+        return StartAuthorization(self.config, self._sessions, self._seal, web=self._http, **self._common)
+
+    @cached_property
+    def handle_callback(self) -> "HandleCallback":
+        from broker.flows.callback import HandleCallback
 
         completions = self._queue(self.config.completion_queue)
-        return Arrive(self.config, self._sessions, self._seal, completions, **self._around)
+        return HandleCallback(self.config, self._sessions, self._seal, completions, **self._common)
 
     @cached_property
     def complete(self) -> "Complete":
         from broker.flows.complete import Complete
         from broker.flows.exchange import Exchange
 
-        exchange = Exchange(self._web, self.doors.clock, self.log)
+        exchange = Exchange(self._http, self.doors.clock, self.log)
         return Complete(
             self.config,
             self._sessions,
             self._connections,
             self._seal,
-            credentials=self._credentials,
+            credentials=self._client_secrets,
             epoch=self._epoch,
             exchange=exchange,
-            **self._around,
+            **self._common,
         )
 
     @cached_property
-    def vend(self) -> "Vend":
-        from broker.flows.token import Vend
+    def get_token(self) -> "GetToken":
+        from broker.flows.token import GetToken
 
         urgent = self._queue(self.config.urgent_queue)
-        return Vend(
+        return GetToken(
             self._connections, self._seal, urgent, is_known=self._is_known, clock=self.doors.clock, log=self.log
         )
 
     @cached_property
-    def show(self) -> "Show":
-        from broker.flows.connections import Show
+    def list_connections(self) -> "ListConnections":
+        from broker.flows.connections import ListConnections
 
-        return Show(self._connections, self._brakes, self.doors.clock, self.log)
+        return ListConnections(self._connections, self._breakers, self.doors.clock, self.log)
 
     @cached_property
     def disconnect(self) -> "Disconnect":
         from broker.flows.disconnect import Disconnect
 
-        return Disconnect(self._connections, self._seal, self._credentials, self._web, **self._around)
+        return Disconnect(self._connections, self._seal, self._client_secrets, self._http, **self._common)
 
     @cached_property
     def sweep(self) -> "Sweep":
@@ -132,37 +132,37 @@ class Broker:
         return Sweep(self._connections, orders, self._rescue, clock=self.doors.clock, log=self.log)
 
     @cached_property
-    def refresh(self) -> "Refresh":
-        from broker.flows.refresh.batch import Refresh
-        from broker.flows.refresh.connection import Renewal
-        from broker.flows.refresh.failure import Settle
-        from broker.flows.refresh.save import Keep
+    def refresh(self) -> "RefreshConnections":
+        from broker.flows.refresh.batch import RefreshConnections
+        from broker.flows.refresh.connection import RefreshConnection
+        from broker.flows.refresh.failure import RecordFailure
+        from broker.flows.refresh.save import SaveTokens
         from broker.policy import Timing
 
         timing = Timing(self.config.refresh_timeout)
-        keep = Keep(
-            self._connections, self._seal, self._rescue, timing=timing, adaptive=self.config.adaptive, **self._around
+        keep = SaveTokens(
+            self._connections, self._seal, self._rescue, timing=timing, adaptive=self.config.adaptive, **self._common
         )
-        settle = Settle(self._connections, self._rescue, keep, timing=timing, entropy=self.doors.entropy, log=self.log)
-        renewal = Renewal(
+        settle = RecordFailure(self._connections, self._rescue, keep, timing=timing, entropy=self.doors.entropy, log=self.log)
+        renewal = RefreshConnection(
             self._connections,
             self._seal,
             rescue=self._rescue,
-            credentials=self._credentials,
+            credentials=self._client_secrets,
             keep=keep,
             settle=settle,
             timing=timing,
-            **self._around,
+            **self._common,
         )
-        return Refresh(
+        return RefreshConnections(
             self._connections,
             self._seal,
             renewal,
             epoch=self._epoch,
-            brakes=self._brakes,
-            web=self._web,
-            crew=self.doors.crew,
-            **self._around,
+            brakes=self._breakers,
+            web=self._http,
+            crew=self.doors.workers,
+            **self._common,
         )
 
     @cached_property
@@ -173,7 +173,7 @@ class Broker:
         return Notify(Bus(self.doors.aws("events"), self.config.event_bus), self.log)
 
     @cached_property
-    def _around(self) -> dict[str, Any]:
+    def _common(self) -> dict[str, Any]:
         return {"clock": self.doors.clock, "entropy": self.doors.entropy, "log": self.log}
 
     @cached_property
@@ -194,16 +194,16 @@ class Broker:
         )
 
     @cached_property
-    def _brakes(self) -> Any:
-        from broker.adapters.breakers import Brakes
+    def _breakers(self) -> Any:
+        from broker.adapters.breakers import Breakers
 
-        return Brakes(self.doors.aws("dynamodb"), self.config.connections_table)
+        return Breakers(self.doors.aws("dynamodb"), self.config.connections_table)
 
     @cached_property
     def _rescue(self) -> Any:
-        from broker.adapters.rescue import Rescue
+        from broker.adapters.rescue import RescueStore
 
-        return Rescue(self.doors.aws("s3"), self.config.rescue_bucket)
+        return RescueStore(self.doors.aws("s3"), self.config.rescue_bucket)
 
     @cached_property
     def _seal(self) -> "Seal":
@@ -212,10 +212,10 @@ class Broker:
         return Seal(self.doors.aws("kms"), self.config.seal_key, self.doors.clock, self.doors.entropy)
 
     @cached_property
-    def _credentials(self) -> "Credentials":
-        from broker.adapters.client_secrets import Credentials
+    def _client_secrets(self) -> "ClientSecrets":
+        from broker.adapters.client_secrets import ClientSecrets
 
-        return Credentials(self.doors.aws("secretsmanager"), self.config.client_secrets, self.doors.clock)
+        return ClientSecrets(self.doors.aws("secretsmanager"), self.config.client_secrets, self.doors.clock)
 
     @cached_property
     def _epoch(self) -> "Epoch":
@@ -233,14 +233,14 @@ class Broker:
     def _transport(self) -> "Transport":
         return self.doors.transport()
 
-    def _web(self) -> "Web":
-        from broker.adapters.http import Web
+    def _http(self) -> "HttpClient":
+        from broker.adapters.http import HttpClient
 
-        return Web(self._transport, self.doors.clock, is_known=self._is_known)
+        return HttpClient(self._transport, self.doors.clock, is_known=self._is_known)
 
     def _is_known(self, host: str) -> bool:
         """Say whether a host is NinjaOne's."""
-        return ninjaone.host(host, self.config.branded_suffixes) is not None
+        return ninjaone.find_host(host, self.config.branded_suffixes) is not None
 
 
 def is_lambda() -> bool:
@@ -252,7 +252,7 @@ def is_lambda() -> bool:
 def broker() -> Broker:
     """Wire the broker of this process; a bad setting fails the start, and no customer. Raises   Misconfigured"""
     _quiet()
-    return Broker(Config.from_env(os.environ), _doors())
+    return Broker(Config.from_env(os.environ), _ports())
 
 
 def _quiet() -> None:
@@ -261,13 +261,13 @@ def _quiet() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def _doors() -> Doors:
-    return Doors(
+def _ports() -> Ports:
+    return Ports(
         clock=SystemClock(),
         entropy=entropy,
         aws=_client,
         transport=_system_transport,
-        crew=Threads(),
+        workers=Threads(),
         write=_write,
     )
 

@@ -4,15 +4,15 @@ from collections.abc import Callable
 from typing import Any
 
 from broker.adapters.log import Level
-from broker.adapters.queues import Order
-from broker.adapters.queues import read_order as parse_order
+from broker.adapters.queues import RefreshBatch
+from broker.adapters.queues import read_batch as parse_order
 from broker.adapters.stream import Change, read_change
-from broker.edge.handler import Context, Entry, Warm, warmed, whereabouts
+from broker.edge.handler import Context, Entry, Warm, preload, whereabouts
 from broker.edge.http import Event
 from broker.edge.wiring import Broker
 from broker.errors import BrokerError
 
-__all__ = ["Broker", "Change", "Context", "messages", "queue", "read_order", "schedule", "stream"]
+__all__ = ["Broker", "Change", "Context", "messages", "queue", "x", "schedule", "stream"]
 
 Work = Callable[[Broker, Context], None]
 Message = Callable[[Broker, str, Context], None]
@@ -21,12 +21,12 @@ Changes = Callable[[Broker, list[Change]], str | None]
 
 def schedule(view: Work, *, warm: Warm) -> Entry[None]:
     """Make a Lambda entry of what is done at every tick."""
-    return warmed(Entry(view.__name__, lambda broker, _event, context: view(broker, context), None), warm)
+    return preload(Entry(view.__name__, lambda broker, _event, context: view(broker, context), None), warm)
 
 
 def queue(view: Message, *, warm: Warm) -> Entry[dict[str, Any]]:
     """Make a Lambda entry that works messages one by one; those that failed come again."""
-    return warmed(Entry(view.__name__, messages(view), None), warm)
+    return preload(Entry(view.__name__, messages(view), None), warm)
 
 
 def messages(view: Message) -> Callable[[Broker, Event, Context], dict[str, Any]]:
@@ -46,7 +46,7 @@ def stream(view: Changes, *, warm: Warm) -> Entry[dict[str, Any]]:
         failed = view(broker, [read_change(record) for record in event["Records"]])
         return {"batchItemFailures": [{"itemIdentifier": failed}] if failed else []}
 
-    return warmed(Entry(view.__name__, work, None), warm)
+    return preload(Entry(view.__name__, work, None), warm)
 
 
 def _worked(view: Message, broker: Broker, message: Event, context: Context) -> bool:
@@ -63,7 +63,7 @@ def _worked(view: Message, broker: Broker, message: Event, context: Context) -> 
     return True
 
 
-def read_order(broker: Broker, body: str) -> Order | None:
+def x(broker: Broker, body: str) -> RefreshBatch | None:
     """Read a refresh order. One that is none is logged and dropped: it would be no better the next time."""
     order = parse_order(body)
     if order is None:

@@ -6,11 +6,11 @@ from enum import Enum
 
 from broker import ninjaone, oauth, policy
 from broker.adapters.clock import Clock, Entropy, instant, random_secret
-from broker.adapters.dynamo import Refusal, once_more
-from broker.adapters.http import Web
+from broker.adapters.dynamo import ConditionFailed, retry_once
+from broker.adapters.http import HttpClient
 from broker.adapters.log import Level, Log
 from broker.adapters.rows import session as read_session
-from broker.adapters.seal import Seal, session_spot
+from broker.adapters.seal import Seal, session_aad
 from broker.adapters.sessions import STARTS, Sessions, Start
 from broker.config import Config
 from broker.errors import (
@@ -23,26 +23,26 @@ from broker.errors import (
     TooManyRequests,
     UnknownSession,
 )
-from broker.model import Client, Instant, Place, Purpose, Session, SessionId, Stage, digest
+from broker.model import Client, Instant, Host, Purpose, Session, SessionId, Stage, sha256_hex
 from broker.secret import Secret
 
 
 @dataclass(frozen=True)
-class Departure:
+class AuthorizeRequest:
     """What the person sent: where to, with which client app, and whether to skip the host check.
 
     cookie   the browser's cookie for this session, if it brought one
     """
 
     session: SessionId
-    place: Place
+    host: Host
     client: Client | None
     cookie: Secret | None
     check_host: bool
 
 
 @dataclass(frozen=True)
-class Drawn:
+class FlowSecrets:
     """What is fresh for every start."""
 
     state: Secret
@@ -50,7 +50,7 @@ class Drawn:
     verifier: Secret
 
 
-_PROBE = Drawn(Secret("check"), Secret(""), Secret("check" * 9))
+_PROBE = FlowSecrets(Secret("check"), Secret(""), Secret("check" * 9))
 """What the host check shows NinjaOne instead: nothing of the person's."""
 
 
@@ -63,7 +63,7 @@ class HostCheck(Enum):
 
 
 @dataclass(frozen=True)
-class Leaving:
+class AuthorizeRedirect:
     """The way to NinjaOne, or why it is better not taken yet.
 
     cookie   to set in the browser, whichever it is
@@ -72,15 +72,15 @@ class Leaving:
     session: Session
     location: str
     cookie: Secret
-    check: HostCheck
+    host_check: HostCheck
 
     @property
     def is_doubtful(self) -> bool:
         """Say whether the person should look at their choice again before they leave."""
-        return self.check is not HostCheck.KNOWN
+        return self.host_check is not HostCheck.KNOWN
 
 
-class Depart:
+class StartAuthorization:
     """Starts the way to NinjaOne."""
 
     def __init__(
@@ -89,7 +89,7 @@ class Depart:
         sessions: Sessions,
         seal: Seal,
         *,
-        web: Callable[[], Web],
+        web: Callable[[], HttpClient],
         clock: Clock,
         entropy: Entropy,
         log: Log,
@@ -97,7 +97,7 @@ class Depart:
         self._config, self._sessions, self._seal, self._web = config, sessions, seal, web
         self._clock, self._entropy, self._log = clock, entropy, log
 
-    def __call__(self, departure: Departure) -> Leaving:
+    def __call__(self, departure: AuthorizeRequest) -> AuthorizeRedirect:
         """Take one start of the session and give the address at NinjaOne.
 
         Order    the keys, the one conditional write (again, if its answer is lost), the host check, the address
@@ -106,70 +106,70 @@ class Depart:
         """
         drawn, now = self._draw(departure.session), instant(self._clock)
         start = self._start(departure, drawn, now)
-        found = once_more(lambda: self._sessions.start(departure.session, start, now), self._clock)
-        if isinstance(found, Refusal):
+        found = retry_once(lambda: self._sessions.start(departure.session, start, now), self._clock)
+        if isinstance(found, ConditionFailed):
             raise self._why(found, departure, now)
-        location = self._location(found, departure.place, drawn)
-        check = self._check(found, departure.place) if departure.check_host else HostCheck.KNOWN
-        self._log.event("session.started", session=found.session, region=departure.place.region, check=check.value)
-        return Leaving(found, location, drawn.cookie, check)
+        location = self._location(found, departure.host, drawn)
+        check = self._check(found, departure.host) if departure.check_host else HostCheck.KNOWN
+        self._log.event("session.started", session=found.session, region=departure.host.region, check=check.value)
+        return AuthorizeRedirect(found, location, drawn.cookie, check)
 
-    def miss(self, session: SessionId, cookie: Secret | None) -> Session:
+    def count_failure(self, session: SessionId, cookie: Secret | None) -> Session:
         """Count a form that can't be used, and give the session to show it again.
 
         Raises   UnknownSession, SessionExpired, SessionSpent, AnotherBrowser, TooManyRequests
         """
         now = instant(self._clock)
-        found = self._sessions.miss(session, _digest(cookie), now)
-        if isinstance(found, Refusal):
+        found = self._sessions.count_failure(session, _digest(cookie), now)
+        if isinstance(found, ConditionFailed):
             raise _unusable(found, now) or self._elsewhere(found, cookie) or TooManyRequests()
         if found.stage not in {Stage.CREATED, Stage.STARTED, Stage.DENIED}:
             raise SessionSpent
         return found
 
-    def _start(self, departure: Departure, drawn: Drawn, now: Instant) -> Start:
+    def _start(self, departure: AuthorizeRequest, drawn: FlowSecrets, now: Instant) -> Start:
         client = departure.client
-        spot = session_spot(departure.session)
+        spot = session_aad(departure.session)
         return Start(
-            state=digest(drawn.state.reveal()),
-            cookie=digest(drawn.cookie.reveal()),
+            state=sha256_hex(drawn.state.reveal()),
+            cookie=sha256_hex(drawn.cookie.reveal()),
             cookie_held=_digest(departure.cookie),
-            verifier=self._seal.seal(self._seal.key(Purpose.VERIFIER), drawn.verifier, spot),
+            verifier=self._seal.seal(self._seal.data_key(Purpose.VERIFIER), drawn.verifier, spot),
             flow_expires_at=Instant(now + policy.FLOW_LIFE),
-            place=departure.place,
+            host=departure.host,
             client_id=client.id if client else "",
-            client=self._seal.seal(self._seal.key(Purpose.CLIENT), client.secret, spot) if client else None,
-            offered=departure.place.region in self._config.client_ids,
+            client=self._seal.seal(self._seal.data_key(Purpose.CLIENT), client.secret, spot) if client else None,
+            offered=departure.host.region in self._config.client_ids,
         )
 
-    def _draw(self, session: SessionId) -> Drawn:
+    def _draw(self, session: SessionId) -> FlowSecrets:
         """Draw what is fresh for every start; the state also names the session that it belongs to."""
         state, cookie, verifier = (random_secret(self._entropy) for _ in range(3))
-        return Drawn(Secret(f"{session}.{state.reveal()}"), cookie, verifier)
+        return FlowSecrets(Secret(f"{session}.{state.reveal()}"), cookie, verifier)
 
-    def _location(self, session: Session, place: Place, drawn: Drawn) -> str:
+    def _location(self, session: Session, place: Host, drawn: FlowSecrets) -> str:
         return oauth.authorization_url(
             ninjaone.authorize_endpoint(place),
-            client_id=session.client_id if session.own else self._config.client_ids[place.region],
+            client_id=session.client_id if session.customer_app else self._config.client_ids[place.region],
             redirect_uri=session.redirect_uri(place.region),
-            scope=ninjaone.scope_text(session.scope),
+            scope=ninjaone.scope_text(session.scopes),
             state=drawn.state.reveal(),
             code_challenge=oauth.challenge(drawn.verifier),
         )
 
-    def _check(self, session: Session, place: Place) -> HostCheck:
+    def _check(self, session: Session, place: Host) -> HostCheck:
         """Ask as a browser without a session would: NinjaOne answers 404 to a client app it does not know.
 
         Source   docs/understand/ninjaone.md §1: no secret is sent and nothing changes there
         """
         with self._web() as web:
             probe = self._location(session, place, _PROBE)
-            answer = web.get(probe, timeout=policy.CHECK_TIMEOUT)
+            answer = web.get(probe, timeout=policy.HOST_CHECK_TIMEOUT)
         if not isinstance(answer, oauth.Reply) or answer.status >= 500:
             return HostCheck.UNREACHABLE
         return HostCheck.UNKNOWN if answer.status == 404 else HostCheck.KNOWN
 
-    def _why(self, refusal: Refusal, departure: Departure, now: Instant) -> BrokerError:
+    def _why(self, refusal: ConditionFailed, departure: AuthorizeRequest, now: Instant) -> BrokerError:
         """Say which clause of the write did not hold."""
         unusable = _unusable(refusal, now) or self._elsewhere(refusal, departure.cookie)
         if unusable or refusal.found is None:
@@ -177,13 +177,13 @@ class Depart:
         found = read_session(refusal.found)
         if found.starts >= STARTS:
             return TooManyRequests()
-        if found.fixed_place and found.place and found.place.host != departure.place.host:
+        if found.fixed_host and found.host and found.host.name != departure.host.name:
             return InvalidRequest(Fault("region", "This link is for another region."))
-        if not found.own and departure.client is None:
+        if not found.customer_app and departure.client is None:
             return InvalidRequest(Fault("region", "Choose one of the regions offered."))
         return InvalidRequest(Fault("client_id", "Enter the client id and secret of your client app."))
 
-    def _elsewhere(self, refusal: Refusal, cookie: Secret | None) -> AnotherBrowser | None:
+    def _elsewhere(self, refusal: ConditionFailed, cookie: Secret | None) -> AnotherBrowser | None:
         """Say whether the session belongs to another browser than the one that brought this cookie."""
         found = read_session(refusal.found) if refusal.found else None
         if found is None or not found.cookie or found.cookie == _digest(cookie):
@@ -193,10 +193,10 @@ class Depart:
 
 
 def _digest(cookie: Secret | None) -> str:
-    return digest(cookie.reveal() if cookie else "")
+    return sha256_hex(cookie.reveal() if cookie else "")
 
 
-def _unusable(refusal: Refusal, now: Instant) -> BrokerError | None:
+def _unusable(refusal: ConditionFailed, now: Instant) -> BrokerError | None:
     if refusal.found is None:
         return UnknownSession()
     found = read_session(refusal.found)

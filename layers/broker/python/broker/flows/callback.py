@@ -9,14 +9,14 @@ from urllib.parse import urlencode
 
 from broker import ninjaone, oauth, policy
 from broker.adapters.clock import Clock, Entropy, instant, random_secret
-from broker.adapters.dynamo import Refusal, once_more
+from broker.adapters.dynamo import ConditionFailed, retry_once
 from broker.adapters.log import Level, Log
 from broker.adapters.queues import Queue
-from broker.adapters.seal import Seal, code_spot
+from broker.adapters.seal import Seal, code_aad
 from broker.adapters.sessions import FAILURES, Sessions
 from broker.config import Config
 from broker.errors import BindingMismatch, Busy, Fault, InvalidRequest, SessionExpired, SessionSpent, UnknownSession
-from broker.model import Binding, Instant, Purpose, Session, SessionId, Stage, digest, session_id
+from broker.model import Binding, Instant, Purpose, Session, SessionId, Stage, sha256_hex, session_id
 from broker.secret import Secret
 
 ORDER_WAITS = (0.2, 1.0)
@@ -25,7 +25,7 @@ ORDER_WAITS = (0.2, 1.0)
 _SAID = frozenset({"access_denied", "invalid_scope", "unauthorized_client", "server_error", "temporarily_unavailable"})
 
 
-class Said(Enum):
+class AuthorizeResult(Enum):
     """How the person's part ended."""
 
     AGREED = "agreed"
@@ -34,15 +34,15 @@ class Said(Enum):
 
 
 @dataclass(frozen=True)
-class Home:
+class ReturnTo:
     """Where the person goes now; without a location they stay, for the product waits for no one (approval)."""
 
     session: SessionId
     location: str | None
-    said: Said
+    result: AuthorizeResult
 
 
-class Arrive:
+class HandleCallback:
     """Ends the way through NinjaOne. Nothing is asked of NinjaOne here: no token exists before ``complete``."""
 
     def __init__(
@@ -59,7 +59,7 @@ class Arrive:
         self._config, self._sessions, self._seal, self._completions = config, sessions, seal, completions
         self._clock, self._entropy, self._log = clock, entropy, log
 
-    def __call__(self, region: str, raw_query: str, cookies: Mapping[str, Secret]) -> Home:
+    def __call__(self, region: str, raw_query: str, cookies: Mapping[str, Secret]) -> ReturnTo:
         """Take what NinjaOne sent the browser back with.
 
         cookies   by session: what the browser brought; a stranger's browser brings none for this session
@@ -75,17 +75,17 @@ class Arrive:
         self._park(session, reply, ticket)
         if session.binding is Binding.APPROVAL:
             self._order(session.session)
-        return self._home(session, {"ticket": ticket.reveal()}, Said.AGREED)
+        return self._home(session, {"ticket": ticket.reveal()}, AuthorizeResult.AGREED)
 
     def _order(self, session: SessionId) -> None:
         """Order the completion. The state is redeemed, so the person could not come here again. Raises   Busy"""
         for wait in ORDER_WAITS:
             try:
-                self._completions.complete(session)
+                self._completions.send_completion(session)
                 return
             except Busy:
                 self._clock.sleep(wait)
-        self._completions.complete(session)
+        self._completions.send_completion(session)
 
     def _read(self, raw_query: str) -> oauth.Authorized | oauth.Denied:
         try:
@@ -104,7 +104,7 @@ class Arrive:
         now = instant(self._clock)
         if session.expires_at <= now or session.flow_expires_at <= now:
             raise SessionExpired
-        if not hmac.compare_digest(session.cookie, digest(cookie.reveal())):
+        if not hmac.compare_digest(session.cookie, sha256_hex(cookie.reveal())):
             self._log.event("callback.refused", Level.WARNING, session=named, cause="cookie")
             raise BindingMismatch
         return self._same_way(session, region, reply, now)
@@ -113,11 +113,11 @@ class Arrive:
         """Check what only the session's own browser gets this far to break; each miss counts."""
         if session.stage is not Stage.STARTED:
             raise SessionSpent
-        place = session.place
+        place = session.host
         issuer_fits = place is not None and reply.issuer in {None, ninjaone.issuer(place)}
-        state_fits = hmac.compare_digest(session.state, digest(reply.state))
+        state_fits = hmac.compare_digest(session.state, sha256_hex(reply.state))
         if place is None or place.region != region or not issuer_fits or not state_fits:
-            self._sessions.miss(session.session, session.cookie, now)
+            self._sessions.count_failure(session.session, session.cookie, now)
             self._log.event("callback.refused", Level.WARNING, session=session.session, cause="another_way")
             raise BindingMismatch
         if session.failures >= FAILURES:
@@ -126,31 +126,31 @@ class Arrive:
 
     def _park(self, session: Session, reply: oauth.Authorized, ticket: Secret) -> None:
         """Keep the code, sealed, for the seconds until the backend completes."""
-        now, ticket_held = instant(self._clock), digest(ticket.reveal())
-        key = self._seal.key(Purpose.CODE)
-        code = self._seal.seal(key, reply.code, code_spot(session, ticket_held))
+        now, ticket_held = instant(self._clock), sha256_hex(ticket.reveal())
+        key = self._seal.data_key(Purpose.CODE)
+        code = self._seal.seal(key, reply.code, code_aad(session, ticket_held))
         parked = partial(
             self._sessions.authorize, session.session, state=session.state, code=code,
             code_expires_at=Instant(now + policy.CODE_LIFE), ticket=ticket_held, now=now,
         )  # fmt: skip
-        found = once_more(parked, self._clock)
-        if isinstance(found, Refusal):
+        found = retry_once(parked, self._clock)
+        if isinstance(found, ConditionFailed):
             raise SessionSpent
         self._log.event("session.authorized", session=session.session)
 
-    def _denied(self, session: Session, reply: oauth.Denied) -> Home:
+    def _denied(self, session: Session, reply: oauth.Denied) -> ReturnTo:
         """Tell the product; the text is ours, whatever NinjaOne wrote."""
-        if isinstance(self._sessions.deny(session.session, state=session.state, now=instant(self._clock)), Refusal):
+        if isinstance(self._sessions.deny(session.session, state=session.state, now=instant(self._clock)), ConditionFailed):
             raise SessionSpent
         error = reply.error if reply.error in _SAID else "server_error"
         self._log.event("session.denied", Level.WARNING, session=session.session, error=error)
-        said = Said.DENIED if error == "access_denied" else Said.REFUSED
+        said = AuthorizeResult.DENIED if error == "access_denied" else AuthorizeResult.REFUSED
         return self._home(session, {"error": error}, said)
 
-    def _home(self, session: Session, more: Mapping[str, str], said: Said) -> Home:
+    def _home(self, session: Session, more: Mapping[str, str], said: AuthorizeResult) -> ReturnTo:
         if session.binding is Binding.APPROVAL:
-            return Home(session.session, None, said)
+            return ReturnTo(session.session, None, said)
         base = self._config.return_urls.get(session.return_to)
         if base is None:
             raise SessionExpired  # the operator took the return address off the list meanwhile
-        return Home(session.session, f"{base}?{urlencode({'connect_session': session.session, **more})}", said)
+        return ReturnTo(session.session, f"{base}?{urlencode({'connect_session': session.session, **more})}", said)

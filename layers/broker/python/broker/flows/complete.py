@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from broker import oauth, policy
-from broker.adapters.client_secrets import Credentials
+from broker.adapters.client_secrets import ClientSecrets
 from broker.adapters.clock import Clock, Entropy, instant, new_connection_id, random_secret
-from broker.adapters.connections import Connections, Ref
-from broker.adapters.dynamo import Refusal
+from broker.adapters.connections import Connections, ConnectionRef
+from broker.adapters.dynamo import ConditionFailed
 from broker.adapters.epoch import Epoch
 from broker.adapters.log import Level, Log
-from broker.adapters.rows import hot as read_hot
-from broker.adapters.seal import DataKey, Seal, code_spot, connection_spot, session_spot
+from broker.adapters.rows import connection_state as read_hot
+from broker.adapters.seal import DataKey, Seal, code_aad, connection_aad, session_aad
 from broker.adapters.sessions import Sessions
 from broker.config import Config
 from broker.errors import (
@@ -29,13 +29,13 @@ from broker.errors import (
     SessionSpent,
     UnknownConnection,
 )
-from broker.flows.consent import Consent, hot_row, profile_row
+from broker.flows.consent import Consent, connection_state, profile
 from broker.flows.exchange import Exchange
 from broker.model import (
     Binding,
     Client,
-    Hot,
-    Place,
+    ConnectionState,
+    Host,
     Profile,
     Purpose,
     Session,
@@ -43,16 +43,16 @@ from broker.model import (
     Stage,
     Status,
     TenantId,
-    digest,
+    sha256_hex,
 )
 from broker.secret import Secret
 
-KEEP_WAITS = (0.1, 0.5, 1.0)
+STORE_WAITS = (0.1, 0.5, 1.0)
 """Seconds between attempts to store; a person is waiting, and the session's stage tells what came of them."""
 
 
 @dataclass(frozen=True)
-class Proof:
+class CompleteRequest:
     """What only the backend that opened the session, serving the person who began, can bring."""
 
     tenant: TenantId
@@ -71,7 +71,7 @@ class Complete:
         connections: Connections,
         seal: Seal,
         *,
-        credentials: Credentials,
+        credentials: ClientSecrets,
         epoch: Epoch,
         exchange: Exchange,
         clock: Clock,
@@ -82,7 +82,7 @@ class Complete:
         self._seal, self._credentials, self._epoch, self._exchange = seal, credentials, epoch, exchange
         self._clock, self._entropy, self._log = clock, entropy, log
 
-    def __call__(self, session: SessionId, proof: Proof, *, confirm_account_change: bool) -> tuple[Hot, Profile]:
+    def __call__(self, session: SessionId, proof: CompleteRequest, *, confirm_account_change: bool) -> tuple[ConnectionState, Profile]:
         """Complete for the person whose login the backend has just checked.
 
         Called again after it succeeded, with the same proof, it gives the connection again.
@@ -95,7 +95,7 @@ class Complete:
             self._log.event("session.unproved", session=session, tenant=proof.tenant)
             raise BindingMismatch
         if found.stage is Stage.COMPLETED and found.connection:
-            return self._made(Ref(found.tenant, found.connection))
+            return self._made(ConnectionRef(found.tenant, found.connection))
         return self._make(found, confirm_account_change=confirm_account_change)
 
     def unattended(self, session: SessionId) -> None:
@@ -111,26 +111,26 @@ class Complete:
             self._log.count("completions_failed")
             raise
 
-    def approve(self, ref: Ref) -> tuple[Hot, Profile]:
+    def approve(self, ref: ConnectionRef) -> tuple[ConnectionState, Profile]:
         """Let a connection be used that was made without proof of the person.
 
         Raises   UnknownConnection, NotPending, Busy
         """
-        seen = self._connections.hot(ref)
+        seen = self._connections.state(ref)
         if seen is None:
             raise UnknownConnection
         now = instant(self._clock)
         due = {
-            "refresh_at": policy.refresh_at(now, seen.expires_at, 0.0),
+            "refresh_at": policy.refresh_at(now, seen.token_expires_at, 0.0),
             "due_shard": policy.shard(ref.connection),
         }
         done = self._connections.approve(seen, {"status": Status.ACTIVE.value, **due})
-        if isinstance(done, Refusal) and not _is_approved(seen, done):
+        if isinstance(done, ConditionFailed) and not _is_approved(seen, done):
             raise NotPending
         self._log.event("connection.approved", tenant=ref.tenant, connection=ref.connection)
         return self._made(ref)
 
-    def _make(self, session: Session, *, confirm_account_change: bool) -> tuple[Hot, Profile]:
+    def _make(self, session: Session, *, confirm_account_change: bool) -> tuple[ConnectionState, Profile]:
         """Everything that may fail is fetched before the code is spent.
 
         Order   old row, client secret, epoch, data keys; spend; exchange; look; keep
@@ -139,10 +139,10 @@ class Complete:
         old = self._replaced(session)
         place, client, code, verifier = self._opened(session)
         epoch = self._active_epoch()
-        purposes = (Purpose.ACCESS, Purpose.REFRESH, *([Purpose.CLIENT] if client.own else []))
-        keys = {purpose: self._seal.key(purpose) for purpose in purposes}
+        purposes = (Purpose.ACCESS, Purpose.REFRESH, *([Purpose.CLIENT] if client.customer_app else []))
+        keys = {purpose: self._seal.data_key(purpose) for purpose in purposes}
         attempt = random_secret(self._entropy).reveal()
-        if isinstance(self._sessions.spend(session.session, attempt, instant(self._clock)), Refusal):
+        if isinstance(self._sessions.begin_exchange(session.session, attempt, instant(self._clock)), ConditionFailed):
             raise SessionSpent
         try:
             self._check_code(session, code)
@@ -154,38 +154,38 @@ class Complete:
         made = self._sealed(consent, epoch, keys)
         self._keep(*made, replaces=old[0] if old else None, session=session.session)
         hot, _profile = made
-        self._log.event("connection.made", tenant=hot.tenant, connection=hot.connection, region=hot.place.region)
+        self._log.event("connection.made", tenant=hot.tenant, connection=hot.connection, region=hot.host.region)
         return made
 
     def _check_code(self, session: Session, code: Secret) -> None:
         """Refuse a code that was sent before: sent twice, NinjaOne may end what it gave for it (RFC 6749 §4.1.2)."""
-        if not self._sessions.is_first_use(digest(code.reveal()), session.session, instant(self._clock)):
+        if not self._sessions.is_first_use(sha256_hex(code.reveal()), session.session, instant(self._clock)):
             self._log.event("code.injected", Level.ERROR, session=session.session)
             raise SessionSpent
 
-    def _sealed(self, consent: Consent, epoch: int, keys: Mapping[Purpose, DataKey]) -> tuple[Hot, Profile]:
+    def _sealed(self, consent: Consent, epoch: int, keys: Mapping[Purpose, DataKey]) -> tuple[ConnectionState, Profile]:
         """Make the rows and seal what was granted. No input or output."""
         now, jitter = instant(self._clock), self._entropy(1)[0] / 256
         connection = consent.session.connection or new_connection_id(self._entropy)
-        hot = hot_row(consent, connection, epoch=epoch, now=now, jitter=jitter)
-        spot = connection_spot(hot.tenant, hot.connection, hot.version)
+        hot = connection_state(consent, connection, epoch=epoch, now=now, jitter=jitter)
+        spot = connection_aad(hot.tenant, hot.connection, hot.version)
         refresh = consent.tokens.refresh
         hot = replace(
             hot,
             access=self._seal.seal(keys[Purpose.ACCESS], consent.tokens.access, spot),
             refresh=self._seal.seal(keys[Purpose.REFRESH], refresh, spot) if refresh else None,
         )
-        profile = profile_row(consent, connection, now)
-        if consent.client.own:
-            own = connection_spot(hot.tenant, hot.connection)
+        profile = profile(consent, connection, now)
+        if consent.client.customer_app:
+            own = connection_aad(hot.tenant, hot.connection)
             profile = replace(profile, client=self._seal.seal(keys[Purpose.CLIENT], consent.client.secret, own))
         return hot, profile
 
-    def _keep(self, hot: Hot, profile: Profile, *, replaces: Hot | None, session: SessionId) -> None:
+    def _keep(self, hot: ConnectionState, profile: Profile, *, replaces: ConnectionState | None, session: SessionId) -> None:
         """Store at last; an acknowledgement that was lost shows in the session."""
-        for wait in KEEP_WAITS:
+        for wait in STORE_WAITS:
             try:
-                self._connections.keep(hot, profile, replaces=replaces, session=session)
+                self._connections.put(hot, profile, replaces=replaces, session=session)
                 return
             except Busy:
                 self._clock.sleep(wait)
@@ -205,31 +205,31 @@ class Complete:
         if session.code_expires_at <= now:
             raise SessionExpired
 
-    def _replaced(self, session: Session) -> tuple[Hot, Profile] | None:
+    def _replaced(self, session: Session) -> tuple[ConnectionState, Profile] | None:
         """Find what a reconnect replaces."""
         if session.connection is None:
             return None
-        hot, profile = self._made(Ref(session.tenant, session.connection))
+        hot, profile = self._made(ConnectionRef(session.tenant, session.connection))
         if hot.status is Status.DISCONNECTED:
             raise NotActive
         return hot, profile
 
-    def _opened(self, session: Session) -> tuple[Place, Client, Secret, Secret]:
-        if session.code is None or session.verifier is None or session.place is None:
+    def _opened(self, session: Session) -> tuple[Host, Client, Secret, Secret]:
+        if session.code is None or session.verifier is None or session.host is None:
             raise SessionSpent
-        code = self._seal.open(session.code, Purpose.CODE, code_spot(session, session.ticket))
-        verifier = self._seal.open(session.verifier, Purpose.VERIFIER, session_spot(session.session))
-        return session.place, self._client(session, session.place), code, verifier
+        code = self._seal.open(session.code, Purpose.CODE, code_aad(session, session.ticket))
+        verifier = self._seal.open(session.verifier, Purpose.VERIFIER, session_aad(session.session))
+        return session.host, self._client(session, session.host), code, verifier
 
-    def _client(self, session: Session, place: Place) -> Client:
-        if not session.own:
+    def _client(self, session: Session, place: Host) -> Client:
+        if not session.customer_app:
             return self._credentials.client(self._operators(place))
         if session.client is None:
             raise SessionSpent
-        spot = session_spot(session.session)
-        return Client(session.client_id, self._seal.open(session.client, Purpose.CLIENT, spot), own=True)
+        spot = session_aad(session.session)
+        return Client(session.client_id, self._seal.open(session.client, Purpose.CLIENT, spot), customer_app=True)
 
-    def _operators(self, place: Place) -> str:
+    def _operators(self, place: Host) -> str:
         client_id = self._config.client_ids.get(place.region)
         if client_id is None:
             raise Misconfigured("The parameter ClientIds names no client app for this region.")
@@ -243,22 +243,22 @@ class Complete:
 
     def _check_account(self, consent: Consent, *, confirmed: bool) -> None:
         """Compare by id and name: ids alone start at 1 in every NinjaOne account. One that shows none is no match."""
-        if consent.old is None or confirmed:
+        if consent.replaces is None or confirmed:
             return
-        hot, profile = consent.old
+        hot, profile = consent.replaces
         known, found = set(profile.organizations), set(consent.organizations)
-        if consent.place.host != hot.place.host or (known and not known & found):
+        if consent.host.name != hot.host.name or (known and not known & found):
             self._log.event("session.other_account", session=consent.session.session, connection=hot.connection)
             raise AccountMismatch
 
-    def _made(self, ref: Ref) -> tuple[Hot, Profile]:
-        hot, profile = self._connections.hot(ref), self._connections.profile(ref)
+    def _made(self, ref: ConnectionRef) -> tuple[ConnectionState, Profile]:
+        hot, profile = self._connections.state(ref), self._connections.profile(ref)
         if hot is None or profile is None:
             raise UnknownConnection
         return hot, profile
 
 
-def _is_approved(seen: Hot, refusal: Refusal) -> bool:
+def _is_approved(seen: ConnectionState, refusal: ConditionFailed) -> bool:
     """Say whether what waited a moment ago is approved by now: perhaps by this call, whose answer was lost."""
     if refusal.found is None or seen.status is not Status.PENDING_APPROVAL:
         return False
@@ -266,16 +266,16 @@ def _is_approved(seen: Hot, refusal: Refusal) -> bool:
     return (now.status, now.consented_at) == (Status.ACTIVE, seen.consented_at)
 
 
-def _proved(session: Session, proof: Proof) -> bool:
+def _proved(session: Session, proof: CompleteRequest) -> bool:
     """Check that session, tenant and person belong together; what is secret takes the same time, whichever fails."""
     return (
         session.tenant == proof.tenant
         and session.binding is Binding.SESSION
         and all(
             [
-                hmac.compare_digest(session.end_user, digest(proof.end_user_id)),
+                hmac.compare_digest(session.end_user, sha256_hex(proof.end_user_id)),
                 hmac.compare_digest(session.challenge, oauth.challenge(proof.verifier)),
-                hmac.compare_digest(session.ticket, digest(proof.ticket.reveal())) or not session.ticket,
+                hmac.compare_digest(session.ticket, sha256_hex(proof.ticket.reveal())) or not session.ticket,
             ]
         )
     )

@@ -2,22 +2,22 @@
 
 from dataclasses import dataclass
 
-from broker.adapters.breakers import Brakes, app_brake
+from broker.adapters.breakers import Breakers, app_breaker
 from broker.adapters.clock import Clock, instant
-from broker.adapters.connections import Connections, Ref
+from broker.adapters.connections import Connections, ConnectionRef
 from broker.adapters.log import Level, Log
 from broker.errors import UnknownConnection
-from broker.model import Hot, Profile, TenantId
+from broker.model import ConnectionState, Profile, TenantId
 
 
 @dataclass(frozen=True)
-class Shown:
+class ListedConnection:
     """A connection as it may be shown.
 
     paused   its client app is held by a brake: the operator's turn, not the customer's
     """
 
-    hot: Hot
+    state: ConnectionState
     profile: Profile
     paused: bool = False
 
@@ -26,19 +26,19 @@ class Shown:
 class Page:
     """Some of a tenant's connections, and where the next page begins."""
 
-    shown: list[Shown]
+    connections: list[ListedConnection]
     after: str | None
 
 
-class Show:
+class ListConnections:
     """Looks at connections; nothing sealed is ever read."""
 
-    def __init__(self, connections: Connections, brakes: Brakes, clock: Clock, log: Log) -> None:
+    def __init__(self, connections: Connections, brakes: Breakers, clock: Clock, log: Log) -> None:
         self._connections, self._brakes, self._clock, self._log = connections, brakes, clock, log
 
-    def one(self, ref: Ref) -> Shown:
+    def one(self, ref: ConnectionRef) -> ListedConnection:
         """Look at one. Raises   UnknownConnection, Busy"""
-        found = self._connections.shown(ref)
+        found = self._connections.without_secrets(ref)
         if found is None:
             raise UnknownConnection
         return self._shown([found])[0]
@@ -51,11 +51,11 @@ class Show:
             self._log.count("rows_unread", found.unread)
         return Page(self._shown(found.pairs), found.after)
 
-    def _shown(self, found: list[tuple[Hot, Profile]]) -> list[Shown]:
+    def _shown(self, found: list[tuple[ConnectionState, Profile]]) -> list[ListedConnection]:
         """Look at the brake of each client app once."""
-        names = {app_brake(hot.place.host, hot.client_id) for hot, _ in found}
+        names = {app_breaker(hot.host.name, hot.client_id) for hot, _ in found}
         held = {name for name in names if self._is_held(name)}
-        return [Shown(hot, profile, app_brake(hot.place.host, hot.client_id) in held) for hot, profile in found]
+        return [ListedConnection(hot, profile, app_breaker(hot.host.name, hot.client_id) in held) for hot, profile in found]
 
     def _is_held(self, name: str) -> bool:
         brake = self._brakes.read(name)

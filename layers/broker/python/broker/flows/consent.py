@@ -8,10 +8,10 @@ from broker.model import (
     Binding,
     Client,
     ConnectionId,
-    Hot,
+    ConnectionState,
     Instant,
     Organization,
-    Place,
+    Host,
     Profile,
     Session,
     Status,
@@ -27,41 +27,41 @@ class Consent:
     """
 
     session: Session
-    place: Place
+    host: Host
     client: Client
-    old: tuple[Hot, Profile] | None
+    replaces: tuple[ConnectionState, Profile] | None
     tokens: Tokens
     organizations: tuple[Organization, ...]
 
 
-def hot_row(consent: Consent, connection: ConnectionId, *, epoch: int, now: Instant, jitter: float) -> Hot:
+def connection_state(consent: Consent, connection: ConnectionId, *, epoch: int, now: Instant, jitter: float) -> ConnectionState:
     """Make the hot row, without its tokens. What waits for approval is not refreshed."""
     session, expires_at = consent.session, consent.tokens.expires_at
-    old = consent.old[0] if consent.old else None
+    old = consent.replaces[0] if consent.replaces else None
     pending = session.binding is Binding.APPROVAL
-    return Hot(
+    return ConnectionState(
         tenant=session.tenant,
         connection=connection,
         status=Status.PENDING_APPROVAL if pending else Status.ACTIVE,
-        place=consent.place,
+        host=consent.host,
         client_id=consent.client.id,
-        own=consent.client.own,
+        customer_app=consent.client.customer_app,
         version=old.version + RECONNECT_STEP if old else 1,
         fence=old.fence + RECONNECT_STEP if old else 0,
         epoch=epoch,
-        expires_at=expires_at,
+        token_expires_at=expires_at,
         sent_at=now,
         consented_at=session.authorized_at,
-        scope=consent.tokens.scope or session.scope,
+        scopes=consent.tokens.scopes or session.scopes,
         refresh_at=None if pending else policy.refresh_at(now, expires_at, jitter, anew=True),
         due_shard=None if pending else policy.shard(connection),
     )
 
 
-def profile_row(consent: Consent, connection: ConnectionId, now: Instant) -> Profile:
+def profile(consent: Consent, connection: ConnectionId, now: Instant) -> Profile:
     """Make the profile row; what the new consent does not say stays as it was."""
     session = consent.session
-    old = consent.old[1] if consent.old else None
+    old = consent.replaces[1] if consent.replaces else None
     return Profile(
         tenant=session.tenant,
         connection=connection,
@@ -74,4 +74,4 @@ def profile_row(consent: Consent, connection: ConnectionId, now: Instant) -> Pro
 
 
 def _label(consent: Consent) -> str:
-    return consent.organizations[0].name if consent.organizations else consent.place.host
+    return consent.organizations[0].name if consent.organizations else consent.host.name

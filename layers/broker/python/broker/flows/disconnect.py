@@ -3,16 +3,16 @@
 from collections.abc import Callable
 
 from broker import ninjaone, oauth
-from broker.adapters.client_secrets import Credentials
+from broker.adapters.client_secrets import ClientSecrets
 from broker.adapters.clock import Clock, Entropy, instant
-from broker.adapters.connections import Connections, Ref
-from broker.adapters.dynamo import once_more
-from broker.adapters.http import Web
+from broker.adapters.connections import Connections, ConnectionRef
+from broker.adapters.dynamo import retry_once
+from broker.adapters.http import HttpClient
 from broker.adapters.log import Level, Log
-from broker.adapters.rows import hot as read_hot
-from broker.adapters.seal import Seal, connection_spot
+from broker.adapters.rows import connection_state as read_hot
+from broker.adapters.seal import Seal, connection_aad
 from broker.errors import BrokerError, Busy, NotActive, UnknownConnection
-from broker.model import Client, Hot, Profile, Purpose, Seconds, Status
+from broker.model import Client, ConnectionState, Profile, Purpose, Seconds, Status
 from broker.secret import Secret
 
 REVOKE_TIMEOUT = Seconds(5)
@@ -27,8 +27,8 @@ class Disconnect:
         self,
         connections: Connections,
         seal: Seal,
-        credentials: Credentials,
-        web: Callable[[], Web],
+        credentials: ClientSecrets,
+        web: Callable[[], HttpClient],
         *,
         clock: Clock,
         entropy: Entropy,
@@ -37,7 +37,7 @@ class Disconnect:
         self._connections, self._seal, self._credentials = connections, seal, credentials
         self._web, self._clock, self._entropy, self._log = web, clock, entropy, log
 
-    def __call__(self, ref: Ref) -> tuple[Hot, Profile, bool]:
+    def __call__(self, ref: ConnectionRef) -> tuple[ConnectionState, Profile, bool]:
         """End it, and say whether NinjaOne confirmed the revocation.
 
         Order    open the token, forget it here, then revoke it there: a failure in between leaves nothing usable here
@@ -58,9 +58,9 @@ class Disconnect:
             return ended, profile, revoked
         raise Busy
 
-    def _found(self, ref: Ref) -> tuple[Hot, Profile]:
+    def _found(self, ref: ConnectionRef) -> tuple[ConnectionState, Profile]:
         """Raises   UnknownConnection, NotActive, Busy"""
-        seen, profile = self._connections.hot(ref), self._connections.profile(ref)
+        seen, profile = self._connections.state(ref), self._connections.profile(ref)
         if seen is None or profile is None:
             raise UnknownConnection
         if seen.status is Status.DISCONNECTED:  # perhaps by a call that nobody heard the end of
@@ -68,48 +68,48 @@ class Disconnect:
             raise NotActive
         return seen, profile
 
-    def _end(self, seen: Hot) -> Hot | None:
+    def _end(self, seen: ConnectionState) -> ConnectionState | None:
         """Forget the tokens; None when there are newer ones by now.
 
         Raises   Busy: not done or not heard of, twice; or this very moment ended by another or made anew by a reconnect
         """
         now, mark = instant(self._clock), self._entropy(12).hex()
-        ended = once_more(lambda: self._connections.disconnect(seen, now, mark), self._clock)
-        if isinstance(ended, Hot):
+        ended = retry_once(lambda: self._connections.disconnect(seen, now, mark), self._clock)
+        if isinstance(ended, ConnectionState):
             return ended
         found = read_hot(ended.found) if ended.found else None
         if found and found.status is not Status.DISCONNECTED and found.consented_at == seen.consented_at:
             return None
         raise Busy
 
-    def _forget_client(self, ended: Hot) -> None:
+    def _forget_client(self, ended: ConnectionState) -> None:
         """Drop the customer's client secret; should that fail, it is of no use without the tokens."""
-        ref = Ref(ended.tenant, ended.connection)
+        ref = ConnectionRef(ended.tenant, ended.connection)
         try:
             self._connections.forget_client(ref, ended.ended_at or instant(self._clock))
         except Busy:
             self._log.event("client.not_forgotten", Level.WARNING, tenant=ref.tenant, connection=ref.connection)
 
-    def _revocation(self, seen: Hot, profile: Profile) -> tuple[Client, Secret] | None:
+    def _revocation(self, seen: ConnectionState, profile: Profile) -> tuple[Client, Secret] | None:
         """Get what a revocation takes; a connection must end even when that can't be had."""
         if seen.refresh is None:
             return None
         try:
-            spot = connection_spot(seen.tenant, seen.connection, seen.version)
+            spot = connection_aad(seen.tenant, seen.connection, seen.version)
             refresh = self._seal.open(seen.refresh, Purpose.REFRESH, spot)
             return self._client(seen, profile), refresh
         except BrokerError as error:
             self._log.event("revocation.skipped", Level.WARNING, connection=seen.connection, cause=type(error).__name__)
             return None
 
-    def _client(self, seen: Hot, profile: Profile) -> Client:
-        if not seen.own:
+    def _client(self, seen: ConnectionState, profile: Profile) -> Client:
+        if not seen.customer_app:
             return self._credentials.client(seen.client_id)
-        spot = connection_spot(seen.tenant, seen.connection)
-        return Client(seen.client_id, self._seal.open(profile.client or b"", Purpose.CLIENT, spot), own=True)
+        spot = connection_aad(seen.tenant, seen.connection)
+        return Client(seen.client_id, self._seal.open(profile.client or b"", Purpose.CLIENT, spot), customer_app=True)
 
-    def _revoke(self, seen: Hot, client: Client, refresh: Secret) -> bool:
+    def _revoke(self, seen: ConnectionState, client: Client, refresh: Secret) -> bool:
         with self._web() as web:
             form = oauth.revocation(client, refresh)
-            answer = web.post(ninjaone.revocation_endpoint(seen.place), form, timeout=REVOKE_TIMEOUT)
+            answer = web.post(ninjaone.revocation_endpoint(seen.host), form, timeout=REVOKE_TIMEOUT)
         return isinstance(answer, oauth.Reply) and answer.status == 200

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from broker import ninjaone, oauth, policy
 from broker.adapters.clock import Clock, instant
-from broker.adapters.http import Web
+from broker.adapters.http import HttpClient
 from broker.adapters.log import Log
 from broker.errors import (
     BrokerError,
@@ -16,12 +16,12 @@ from broker.errors import (
     NoRefreshToken,
     OutcomeUnknown,
     ProviderDown,
-    ProviderSurprise,
+    UnexpectedAnswer,
     SessionSpent,
     UnknownClient,
     WrongClientSecret,
 )
-from broker.model import Client, Organization, Place, Session, Tokens
+from broker.model import Client, Organization, Host, Session, Tokens
 from broker.ninjaone import OFFLINE_ACCESS, Meaning, Outcome
 from broker.secret import Secret
 
@@ -31,7 +31,7 @@ ORGANIZATIONS_KEPT = 20
 class Exchange:
     """Speaks to NinjaOne's token endpoint for a person who is there to click again."""
 
-    def __init__(self, web: Callable[[], Web], clock: Clock, log: Log) -> None:
+    def __init__(self, web: Callable[[], HttpClient], clock: Clock, log: Log) -> None:
         self._web, self._clock, self._log = web, clock, log
 
     def __call__(
@@ -42,34 +42,34 @@ class Exchange:
         Raises   Declined, CodeRefused, ProviderDown, OutcomeUnknown, ProviderSurprise
         Source   RFC 6749 §4.1.2, §4.1.3, §5
         """
-        if session.place is None:
+        if session.host is None:
             raise SessionSpent
-        redirect_uri = session.redirect_uri(session.place.region)
+        redirect_uri = session.redirect_uri(session.host.region)
         form = oauth.code_grant(client, code=code, redirect_uri=redirect_uri, verifier=verifier)
         with self._web() as web:
             sent_at = instant(self._clock)
-            answer = web.post(ninjaone.token_endpoint(session.place), form, timeout=policy.EXCHANGE_TIMEOUT)
+            answer = web.post(ninjaone.token_endpoint(session.host), form, timeout=policy.EXCHANGE_TIMEOUT)
             outcome = ninjaone.classify(answer, sent_at)
             self._log.event("code.sent", session=session.session, meaning=outcome.meaning.value, code=outcome.code)
-            tokens = _tokens(outcome, client, session.scope)
-            return tokens, self._organizations(web, session.place, tokens)
+            tokens = _tokens(outcome, client, session.scopes)
+            return tokens, self._organizations(web, session.host, tokens)
 
-    def _organizations(self, web: Web, place: Place, tokens: Tokens) -> tuple[Organization, ...]:
+    def _organizations(self, web: HttpClient, place: Host, tokens: Tokens) -> tuple[Organization, ...]:
         """See what the token opens. A refusal is no failure: the person's role may not list organizations."""
         url = f"{ninjaone.api_base_url(place)}/v2/organizations?pageSize={ORGANIZATIONS_KEPT}"
         bearer = {"Authorization": f"Bearer {tokens.access.reveal()}"}
-        answer = web.get(url, timeout=policy.LOOK_TIMEOUT, headers=bearer)
+        answer = web.get(url, timeout=policy.ORGANIZATIONS_TIMEOUT, headers=bearer)
         if not isinstance(answer, oauth.Reply) or answer.status != 200:
             return ()
         return _read_organizations(answer.body)
 
 
 _DECLINED: dict[str, Callable[[bool], BrokerError]] = {
-    ninjaone.UNKNOWN_CLIENT: lambda own: UnknownClient(own=own),
-    "invalid_client": lambda own: WrongClientSecret(own=own),
-    "unauthorized_client": lambda own: GrantNotTicked(own=own),
-    "unsupported_grant_type": lambda own: GrantNotTicked(own=own),
-    "invalid_scope": lambda own: InvalidScope(own=own),
+    ninjaone.UNKNOWN_CLIENT: lambda own: UnknownClient(customer_app=own),
+    "invalid_client": lambda own: WrongClientSecret(customer_app=own),
+    "unauthorized_client": lambda own: GrantNotTicked(customer_app=own),
+    "unsupported_grant_type": lambda own: GrantNotTicked(customer_app=own),
+    "invalid_scope": lambda own: InvalidScope(customer_app=own),
 }
 
 
@@ -78,10 +78,10 @@ def _tokens(outcome: Outcome, client: Client, wanted: frozenset[str]) -> Tokens:
     if outcome.tokens is None:
         raise _refusal(outcome, client)
     if outcome.tokens.refresh is None:
-        raise NoRefreshToken(own=client.own)
-    granted = outcome.tokens.scope
+        raise NoRefreshToken(customer_app=client.customer_app)
+    granted = outcome.tokens.scopes
     if granted and not wanted - {OFFLINE_ACCESS} <= granted:
-        raise InsufficientScope(own=client.own)
+        raise InsufficientScope(customer_app=client.customer_app)
     return outcome.tokens
 
 
@@ -90,7 +90,7 @@ def _refusal(outcome: Outcome, client: Client) -> BrokerError:
         return CodeRefused()
     if outcome.meaning is Meaning.CONFIG:
         declined = _DECLINED.get(outcome.code)
-        return declined(client.own) if declined else ProviderSurprise()
+        return declined(client.customer_app) if declined else UnexpectedAnswer()
     if outcome.meaning is Meaning.AMBIGUOUS:
         return OutcomeUnknown()
     return ProviderDown(retry_after=outcome.retry_after)

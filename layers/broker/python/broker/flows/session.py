@@ -6,28 +6,28 @@ from dataclasses import dataclass
 from broker import policy
 from broker.adapters.clock import Clock, Entropy, instant, new_session_id
 from broker.adapters.log import Log
-from broker.adapters.seal import Seal, session_spot
+from broker.adapters.seal import Seal, session_aad
 from broker.adapters.sessions import Sessions
 from broker.config import Config
-from broker.errors import ReturnNotListed, SessionExpired, SessionInHand, SessionSpent, UnknownSession
+from broker.errors import ReturnNotListed, SessionExpired, AwaitingCompletion, SessionSpent, UnknownSession
 from broker.model import (
     Binding,
     Client,
     ConnectionId,
     Instant,
-    Place,
+    Host,
     Purpose,
     Session,
     SessionId,
     Stage,
     TenantId,
-    digest,
+    sha256_hex,
 )
 from broker.ninjaone import OFFLINE_ACCESS
 
 
 @dataclass(frozen=True)
-class Opening:
+class SessionRequest:
     """What the backend asks for, checked for form.
 
     challenge   S256 of the verifier that the backend keeps in this user's session; empty with ``approval``
@@ -41,16 +41,16 @@ class Opening:
     binding: Binding
     challenge: str
     return_to: str
-    scope: frozenset[str]
-    place: Place | None
-    own: bool
+    scopes: frozenset[str]
+    host: Host | None
+    customer_app: bool
     client: Client | None
     label: str
     metadata: Mapping[str, str]
     connection: ConnectionId | None
 
 
-class Open:
+class OpenSession:
     """Opens connect sessions."""
 
     def __init__(
@@ -59,7 +59,7 @@ class Open:
         self._config, self._sessions, self._seal = config, sessions, seal
         self._clock, self._entropy, self._log = clock, entropy, log
 
-    def __call__(self, asked: Opening) -> Session:
+    def __call__(self, asked: SessionRequest) -> Session:
         """Keep a new session; it lives half an hour and makes one connection.
 
         Raises   ReturnNotListed, Busy
@@ -72,7 +72,7 @@ class Open:
         self._log.event("session.opened", session=session.session, tenant=session.tenant, binding=session.binding.value)
         return session
 
-    def _session(self, session: SessionId, asked: Opening, now: Instant) -> Session:
+    def _session(self, session: SessionId, asked: SessionRequest, now: Instant) -> Session:
         return Session(
             session=session,
             tenant=asked.tenant,
@@ -81,29 +81,29 @@ class Open:
             stage=Stage.CREATED,
             binding=asked.binding,
             return_to=asked.return_to,
-            scope=asked.scope | {OFFLINE_ACCESS},
+            scopes=asked.scopes | {OFFLINE_ACCESS},
             label=asked.label,
             metadata=asked.metadata,
             created_at=now,
             expires_at=Instant(now + policy.SESSION_LIFE),
-            own=asked.own,
-            end_user=digest(asked.end_user_id),
+            customer_app=asked.customer_app,
+            end_user=sha256_hex(asked.end_user_id),
             challenge=asked.challenge,
             connection=asked.connection,
-            place=asked.place,
-            fixed_place=asked.place is not None,
+            host=asked.host,
+            fixed_host=asked.host is not None,
             client_id=asked.client.id if asked.client else "",
             client=self._sealed(session, asked),
             fixed_client=asked.client is not None,
         )
 
-    def _sealed(self, session: SessionId, asked: Opening) -> bytes | None:
+    def _sealed(self, session: SessionId, asked: SessionRequest) -> bytes | None:
         if asked.client is None:
             return None
-        return self._seal.seal(self._seal.key(Purpose.CLIENT), asked.client.secret, session_spot(session))
+        return self._seal.seal(self._seal.data_key(Purpose.CLIENT), asked.client.secret, session_aad(session))
 
 
-class Look:
+class FindSession:
     """Shows a session to whoever holds its link; changes nothing, for mail scanners open links too."""
 
     def __init__(self, sessions: Sessions, clock: Clock) -> None:
@@ -120,7 +120,7 @@ class Look:
         if found.expires_at <= instant(self._clock):
             raise SessionExpired
         if found.stage in {Stage.AUTHORIZED, Stage.EXCHANGING}:
-            raise SessionInHand
+            raise AwaitingCompletion
         if found.stage not in {Stage.CREATED, Stage.STARTED, Stage.DENIED}:
             raise SessionSpent
         return found

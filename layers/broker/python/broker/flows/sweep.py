@@ -2,10 +2,10 @@
 
 from broker import policy
 from broker.adapters.clock import Clock, instant
-from broker.adapters.connections import Connections, Ref
+from broker.adapters.connections import Connections, ConnectionRef
 from broker.adapters.log import Level, Log
-from broker.adapters.queues import ORDER_SIZE, Queue, Why
-from broker.adapters.rescue import Rescue
+from broker.adapters.queues import BATCH_SIZE, Queue, Trigger
+from broker.adapters.rescue import RescueStore
 from broker.errors import Busy
 from broker.model import Instant, Seconds
 
@@ -22,7 +22,7 @@ RESCUES = 100
 class Sweep:
     """Runs every minute."""
 
-    def __init__(self, connections: Connections, orders: Queue, rescue: Rescue, *, clock: Clock, log: Log) -> None:
+    def __init__(self, connections: Connections, orders: Queue, rescue: RescueStore, *, clock: Clock, log: Log) -> None:
         self._connections, self._orders, self._rescue = connections, orders, rescue
         self._clock, self._log = clock, log
 
@@ -32,16 +32,16 @@ class Sweep:
         Raises   Busy: the next tick comes anyway
         """
         now = instant(self._clock)
-        rest: list[Ref] = []
+        rest: list[ConnectionRef] = []
         first = now // HORIZON  # another shard each time: while the queue is behind, the last ones get nothing
         ordered = sum(self._sweep((first + number) % policy.SHARDS, now, rest) for number in range(policy.SHARDS))
-        for start in range(0, len(rest), ORDER_SIZE):
-            self._orders.order(Why.DUE, rest[start : start + ORDER_SIZE])
+        for start in range(0, len(rest), BATCH_SIZE):
+            self._orders.send_batch(Trigger.DUE, rest[start : start + BATCH_SIZE])
         rescued = self._rescues(now)
         self._log.count("ordered", ordered)
         self._log.event("sweep.done", ordered=ordered, rescued=rescued)
 
-    def _sweep(self, shard: int, now: Instant, rest: list[Ref]) -> int:
+    def _sweep(self, shard: int, now: Instant, rest: list[ConnectionRef]) -> int:
         """Order one shard, soonest first. Rows with one instant were sealed together and stay in one order.
 
         rest   gets what does not fill an order: few connections make one order, not one for each shard
@@ -51,9 +51,9 @@ class Sweep:
             if self._orders.waiting() >= BEHIND:
                 self._log.event("sweep.behind", Level.WARNING, shard=shard, ordered=ordered)
                 break
-            found, start = self._connections.due(shard, Instant(now + HORIZON), start, ORDER_SIZE)
-            if len(found) == ORDER_SIZE:
-                self._orders.order(Why.DUE, found)
+            found, start = self._connections.due(shard, Instant(now + HORIZON), start, BATCH_SIZE)
+            if len(found) == BATCH_SIZE:
+                self._orders.send_batch(Trigger.DUE, found)
             else:
                 rest += found
             ordered += len(found)
@@ -72,5 +72,5 @@ class Sweep:
             return 0
         if waiting:
             self._log.count("rescue_waiting", len(waiting))
-            self._orders.order(Why.RESCUE, waiting)
+            self._orders.send_batch(Trigger.RESCUE, waiting)
         return len(waiting)

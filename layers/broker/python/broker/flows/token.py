@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from broker import ninjaone, policy
 from broker.adapters.clock import Clock, instant
-from broker.adapters.connections import Connections, Ref
+from broker.adapters.connections import Connections, ConnectionRef
 from broker.adapters.log import Level, Log
-from broker.adapters.queues import Queue, Why
-from broker.adapters.seal import Seal, connection_spot
+from broker.adapters.queues import Queue, Trigger
+from broker.adapters.seal import Seal, connection_aad
 from broker.errors import Busy, NeedsReauth, NotActive, NotApproved, NoTokenYet, SealBroken, UnknownConnection
-from broker.model import Hot, Instant, Purpose, Seconds, Status
+from broker.model import ConnectionState, Instant, Purpose, Seconds, Status
 from broker.secret import Secret
 
 WAIT = Seconds(20)
@@ -21,7 +21,7 @@ SHORTEST = Seconds(6)
 
 
 @dataclass(frozen=True)
-class Vended:
+class IssuedToken:
     """An access token, until when it is good, and where to use it."""
 
     access: Secret
@@ -30,7 +30,7 @@ class Vended:
     api_base_url: str
 
 
-class Vend:
+class GetToken:
     """Gives access tokens. It can't open a refresh token: KMS and its role see to that."""
 
     def __init__(
@@ -46,7 +46,7 @@ class Vend:
         self._connections, self._seal, self._urgent = connections, seal, urgent
         self._is_known, self._clock, self._log = is_known, clock, log
 
-    def __call__(self, ref: Ref, *, min_ttl: Seconds) -> Vended:
+    def __call__(self, ref: ConnectionRef, *, min_ttl: Seconds) -> IssuedToken:
         """Give the held token when it lasts ``min_ttl``; else order a refresh and wait for it a while.
 
         Order    a valid token is given before anything is said against the connection
@@ -61,12 +61,12 @@ class Vend:
             raise NeedsReauth(row.reason.value if row.reason else "revoked", row.connection)
         raise NoTokenYet
 
-    def _can_be_newer(self, row: Hot) -> bool:
+    def _can_be_newer(self, row: ConnectionState) -> bool:
         """Say whether waiting helps: NinjaOne is not asked again within a minute, however short its tokens live."""
         return row.status is Status.ACTIVE and instant(self._clock) - row.sent_at >= policy.ATTEMPT_GAP
 
-    def _found(self, ref: Ref) -> Hot:
-        row = self._connections.vendable(ref)
+    def _found(self, ref: ConnectionRef) -> ConnectionState:
+        row = self._connections.for_token(ref)
         if row is None:
             raise UnknownConnection
         if row.status is Status.DISCONNECTED:
@@ -75,10 +75,10 @@ class Vend:
             raise NotApproved
         return row
 
-    def _awaited(self, ref: Ref, row: Hot, min_ttl: Seconds) -> Hot:
+    def _awaited(self, ref: ConnectionRef, row: ConnectionState, min_ttl: Seconds) -> ConnectionState:
         """Order a refresh and look until it is done; a trouble on the way leaves what is held."""
         try:
-            self._urgent.order(Why.URGENT, [ref], min_ttl=min_ttl)
+            self._urgent.send_batch(Trigger.URGENT, [ref], min_ttl=min_ttl)
         except Busy:
             self._log.event("refresh.not_ordered", Level.WARNING, tenant=ref.tenant, connection=ref.connection)
             return row
@@ -91,21 +91,21 @@ class Vend:
             wait = min(2 * wait, LONGEST_LOOK)
         return row
 
-    def _looked(self, ref: Ref, row: Hot) -> Hot:
+    def _looked(self, ref: ConnectionRef, row: ConnectionState) -> ConnectionState:
         try:
             return self._found(ref)
         except Busy:
             return row
 
-    def _left(self, row: Hot) -> Seconds:
-        return Seconds(row.expires_at - instant(self._clock))
+    def _left(self, row: ConnectionState) -> Seconds:
+        return Seconds(row.token_expires_at - instant(self._clock))
 
-    def _vended(self, row: Hot, sealed: bytes) -> Vended:
-        if not self._is_known(row.place.host):  # the host is bound into no seal, and the caller takes the token there
+    def _vended(self, row: ConnectionState, sealed: bytes) -> IssuedToken:
+        if not self._is_known(row.host.name):  # the host is bound into no seal, and the caller takes the token there
             raise SealBroken
-        spot = connection_spot(row.tenant, row.connection, row.version)
+        spot = connection_aad(row.tenant, row.connection, row.version)
         access = self._seal.open(sealed, Purpose.ACCESS, spot)
         left = self._left(row)
         self._log.observe("token_left", left, min)
         self._log.event("token.vended", tenant=row.tenant, connection=row.connection, left=left, version=row.version)
-        return Vended(access, row.expires_at, left, ninjaone.api_base_url(row.place))
+        return IssuedToken(access, row.token_expires_at, left, ninjaone.api_base_url(row.host))

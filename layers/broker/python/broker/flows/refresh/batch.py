@@ -3,37 +3,37 @@
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from broker.adapters.breakers import Brakes
+from broker.adapters.breakers import Breakers
 from broker.adapters.clock import Clock, Entropy, instant
 from broker.adapters.connections import Connections
 from broker.adapters.epoch import Epoch
-from broker.adapters.http import Web
+from broker.adapters.http import HttpClient
 from broker.adapters.log import Level, Log
-from broker.adapters.queues import Order
+from broker.adapters.queues import RefreshBatch
 from broker.adapters.seal import Seal
-from broker.adapters.workers import Crew
+from broker.adapters.workers import WorkerPool
 from broker.errors import BrokerError, Busy
-from broker.flows.refresh.connection import Renewal
-from broker.flows.refresh.context import Shift
-from broker.model import Hot, Purpose
+from broker.flows.refresh.connection import RefreshConnection
+from broker.flows.refresh.context import BatchContext
+from broker.model import ConnectionState, Purpose
 
 WIDTH = 50
 """Connections in flight at once: the work waits for NinjaOne, and a full order passes in four waves."""
 
 
-class Refresh:
+class RefreshConnections:
     """Works orders; nothing of an order is in flight any more when the call returns."""
 
     def __init__(
         self,
         connections: Connections,
         seal: Seal,
-        renewal: Renewal,
+        renewal: RefreshConnection,
         *,
         epoch: Epoch,
-        brakes: Brakes,
-        web: Callable[[], Web],
-        crew: Crew,
+        brakes: Breakers,
+        web: Callable[[], HttpClient],
+        crew: WorkerPool,
         clock: Clock,
         entropy: Entropy,
         log: Log,
@@ -43,7 +43,7 @@ class Refresh:
         self._web, self._crew = web, crew
         self._clock, self._entropy, self._log = clock, entropy, log
 
-    def __call__(self, order: Order, left: Callable[[], float]) -> None:
+    def __call__(self, order: RefreshBatch, left: Callable[[], float]) -> None:
         """Refresh what is due of an order. What can't be done now stays due, and is ordered again.
 
         left     seconds until the platform kills this invocation
@@ -55,7 +55,7 @@ class Refresh:
             self._log.count("put_off", len(order.refs))
             raise
 
-    def _begin(self, order: Order, left: Callable[[], float]) -> None:
+    def _begin(self, order: RefreshBatch, left: Callable[[], float]) -> None:
         """Order   epoch, rows, brakes, data keys; then the workers"""
         if order.faults:
             self._log.event("order.faulty", Level.WARNING, faults=order.faults)
@@ -66,44 +66,44 @@ class Refresh:
             return
         shift = self._shift(order, epoch, left)
         waiting = deque(self._wanted(order, shift))
-        shift.look(waiting)
+        shift.read_breakers(waiting)
         self._prepare(waiting)
         self._crew.run([lambda: self._work(waiting, shift) for _ in range(min(WIDTH, len(waiting)))])
         if shift.renewed:
-            self._log.event("order.worked", why=shift.why.value, renewed=" ".join(shift.renewed))
+            self._log.event("order.worked", why=shift.trigger.value, renewed=" ".join(shift.renewed))
         self._hand_in(shift)
 
-    def _wanted(self, order: Order, shift: Shift) -> list[Hot]:
+    def _wanted(self, order: RefreshBatch, shift: BatchContext) -> list[ConnectionState]:
         """Read all rows, and leave out what there is nothing to do for."""
         found, unread = self._connections.many(order.refs)
         if len(found) < len(order.refs):
             self._log.event("order.unknown", Level.WARNING, missing=len(order.refs) - len(found), unread=unread)
         if unread:
             self._log.count("rows_unread", unread)
-        self._renewal.notice_late(found, shift)
+        self._renewal.count_ended(found, shift)
         return [row for row in found if self._renewal.is_wanted(row, shift)]
 
-    def _prepare(self, rows: Sequence[Hot]) -> None:
+    def _prepare(self, rows: Sequence[ConnectionState]) -> None:
         """Get the data keys before the workers need them, each once: rows that were sealed together share one."""
         if rows:
-            self._seal.prepare((row.refresh for row in rows if row.refresh), Purpose.REFRESH)
+            self._seal.unwrap_keys((row.refresh for row in rows if row.refresh), Purpose.REFRESH)
             for purpose in (Purpose.ACCESS, Purpose.REFRESH):
-                self._seal.key(purpose)
+                self._seal.data_key(purpose)
 
-    def _shift(self, order: Order, epoch: int, left: Callable[[], float]) -> Shift:
-        return Shift(
-            why=order.why,
+    def _shift(self, order: RefreshBatch, epoch: int, left: Callable[[], float]) -> BatchContext:
+        return BatchContext(
+            trigger=order.trigger,
             min_ttl=order.min_ttl,
             epoch=epoch,
             began=instant(self._clock),
             jitter=self._entropy(1)[0] / 256,
             left=left,
-            brakes=self._brakes,
+            breakers=self._brakes,
             clock=self._clock,
             log=self._log,
         )
 
-    def _work(self, waiting: deque[Hot], shift: Shift) -> None:
+    def _work(self, waiting: deque[ConnectionState], shift: BatchContext) -> None:
         """Take connections until none is left, with an HTTP client of this worker's own."""
         with self._web() as web:
             while waiting:
@@ -113,10 +113,10 @@ class Refresh:
                     return
                 self._renewal(seen, shift, web)
 
-    def _hand_in(self, shift: Shift) -> None:
-        if not shift.has_tally:
+    def _hand_in(self, shift: BatchContext) -> None:
+        if not shift.has_counts:
             return
         try:
-            shift.report()
+            shift.store_counts()
         except Busy:
             self._log.event("tally.lost", Level.WARNING)

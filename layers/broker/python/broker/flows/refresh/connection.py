@@ -9,21 +9,21 @@ from dataclasses import dataclass
 from functools import partial
 
 from broker import ninjaone, oauth, policy
-from broker.adapters.client_secrets import Credentials
+from broker.adapters.client_secrets import ClientSecrets
 from broker.adapters.clock import Clock, Entropy
-from broker.adapters.connections import Connections, Ref
-from broker.adapters.dynamo import Refusal
-from broker.adapters.http import Web
+from broker.adapters.connections import Connections, ConnectionRef
+from broker.adapters.dynamo import ConditionFailed
+from broker.adapters.http import HttpClient
 from broker.adapters.log import Level, Log
-from broker.adapters.queues import Why
-from broker.adapters.rescue import Rescue
-from broker.adapters.rows import hot as read_hot
-from broker.adapters.seal import DataKey, Seal, connection_spot
+from broker.adapters.queues import Trigger
+from broker.adapters.rescue import RescueStore
+from broker.adapters.rows import connection_state as read_hot
+from broker.adapters.seal import DataKey, Seal, connection_aad
 from broker.errors import BrokerError, Busy, Misconfigured, SealBroken
-from broker.flows.refresh.context import Shift
-from broker.flows.refresh.failure import Settle
-from broker.flows.refresh.save import REVOKE_TIMEOUT, Keep
-from broker.model import Client, Hot, Instant, Purpose, Seconds, Status
+from broker.flows.refresh.context import BatchContext
+from broker.flows.refresh.failure import RecordFailure
+from broker.flows.refresh.save import REVOKE_TIMEOUT, SaveTokens
+from broker.model import Client, ConnectionState, Instant, Purpose, Seconds, Status
 from broker.ninjaone import Meaning, Outcome
 from broker.policy import Timing
 from broker.secret import Secret
@@ -36,7 +36,7 @@ LEASE_WAITS = (0.2, 1.0)
 
 
 @dataclass(frozen=True)
-class Opened:
+class RefreshInputs:
     """What a refresh needs, in hand before the lease is taken."""
 
     token: Secret
@@ -45,7 +45,7 @@ class Opened:
     refresh_key: DataKey
 
 
-class Renewal:
+class RefreshConnection:
     """Refreshes one connection at a time; a failure of one is no failure of another."""
 
     def __init__(
@@ -53,10 +53,10 @@ class Renewal:
         connections: Connections,
         seal: Seal,
         *,
-        credentials: Credentials,
-        rescue: Rescue,
-        keep: Keep,
-        settle: Settle,
+        credentials: ClientSecrets,
+        rescue: RescueStore,
+        keep: SaveTokens,
+        settle: RecordFailure,
         timing: Timing,
         clock: Clock,
         entropy: Entropy,
@@ -66,7 +66,7 @@ class Renewal:
         self._rescue, self._keep, self._settle, self._timing = rescue, keep, settle, timing
         self._clock, self._entropy, self._log = clock, entropy, log
 
-    def __call__(self, seen: Hot, shift: Shift, web: Web) -> None:
+    def __call__(self, seen: ConnectionState, shift: BatchContext, web: HttpClient) -> None:
         """Refresh a connection that is wanted. What can't be done now stays due."""
         try:
             self._refresh(seen, shift, web)
@@ -78,31 +78,31 @@ class Renewal:
             self._log.event("refresh.put_off", Level.WARNING, connection=seen.connection, cause=cause)
             self._log.count("put_off")
 
-    def _refresh(self, seen: Hot, shift: Shift, web: Web) -> None:
+    def _refresh(self, seen: ConnectionState, shift: BatchContext, web: HttpClient) -> None:
         """Order   gate, brakes, open, lease, rescue, gate, post"""
         if shift.left() < self._timing.whole:
             raise Busy("The time of this invocation is up.")
         if seen.status is Status.DISCONNECTED:
-            self._give_back(seen, web)
+            self._revoke_spilled(seen, web)
             return
         if self._is_held(seen, shift):
             return
-        if not web.is_known(seen.place.host):
+        if not web.is_known(seen.host.name):
             raise SealBroken
         opened = self._open(seen)
         held = self._lease(seen, shift)
-        if held is None or self._adopt(seen, held, shift):
+        if held is None or self._restore_spilled(seen, held, shift):
             return
         if shift.left() < self._timing.after_gate:
             self._settle.release(held, shift, retry_in=Seconds(0))
             raise Busy("The time of this invocation is up.")
         self._post(held, opened, shift, web)
 
-    def is_wanted(self, seen: Hot, shift: Shift) -> bool:
+    def is_wanted(self, seen: ConnectionState, shift: BatchContext) -> bool:
         """Say whether to go on: the row decides, never the index or the order."""
         now = shift.now()
         if seen.status is Status.DISCONNECTED:
-            return shift.why is Why.RESCUE
+            return shift.trigger is Trigger.RESCUE
         if seen.status not in {Status.ACTIVE, Status.NEEDS_REAUTH} or seen.refresh is None:
             return False
         if seen.epoch != shift.epoch:
@@ -112,44 +112,44 @@ class Renewal:
             return False
         if seen.struck_at is not None and now - seen.struck_at < policy.STRIKE_GAP:
             return False
-        if _is_cooling_down(seen, now) and shift.why is not Why.RESCUE:
+        if _is_cooling_down(seen, now) and shift.trigger is not Trigger.RESCUE:
             return False
-        return shift.why is Why.RESCUE or _is_due(seen, shift, now)
+        return shift.trigger is Trigger.RESCUE or _is_due(seen, shift, now)
 
-    def notice_late(self, rows: Sequence[Hot], shift: Shift) -> None:
+    def count_ended(self, rows: Sequence[ConnectionState], shift: BatchContext) -> None:
         """Count the tokens that ended before they were renewed, whatever held that up."""
         late = sum(self._keep.is_late(row, shift) for row in rows)
         if late:
             self._log.count("tokens_ended", late)
 
-    def _is_held(self, seen: Hot, shift: Shift) -> bool:
+    def _is_held(self, seen: ConnectionState, shift: BatchContext) -> bool:
         """Wait behind a brake, without coming back every minute."""
         resume_at = shift.resume_at(seen)
         if resume_at is None:
             return False
         if seen.refresh_at is not None and seen.refresh_at < resume_at:
-            self._connections.settle(seen, {"refresh_at": resume_at}, ())
+            self._connections.record_failure(seen, {"refresh_at": resume_at}, ())
         return True
 
-    def _open(self, seen: Hot) -> Opened:
+    def _open(self, seen: ConnectionState) -> RefreshInputs:
         """Raises   SealBroken, Misconfigured, Busy"""
-        spot = connection_spot(seen.tenant, seen.connection, seen.version)
-        return Opened(
+        spot = connection_aad(seen.tenant, seen.connection, seen.version)
+        return RefreshInputs(
             token=self._seal.open(seen.refresh or b"", Purpose.REFRESH, spot),
             client=self._client(seen),
-            access_key=self._seal.key(Purpose.ACCESS),
-            refresh_key=self._seal.key(Purpose.REFRESH),
+            access_key=self._seal.data_key(Purpose.ACCESS),
+            refresh_key=self._seal.data_key(Purpose.REFRESH),
         )
 
-    def _client(self, seen: Hot) -> Client:
-        if not seen.own:
+    def _client(self, seen: ConnectionState) -> Client:
+        if not seen.customer_app:
             return self._credentials.client(seen.client_id)
-        profile = self._connections.profile(Ref(seen.tenant, seen.connection))
-        spot = connection_spot(seen.tenant, seen.connection)
+        profile = self._connections.profile(ConnectionRef(seen.tenant, seen.connection))
+        spot = connection_aad(seen.tenant, seen.connection)
         sealed = profile.client if profile else None
-        return Client(seen.client_id, self._seal.open(sealed or b"", Purpose.CLIENT, spot), own=True)
+        return Client(seen.client_id, self._seal.open(sealed or b"", Purpose.CLIENT, spot), customer_app=True)
 
-    def _lease(self, seen: Hot, shift: Shift) -> Hot | None:
+    def _lease(self, seen: ConnectionState, shift: BatchContext) -> ConnectionState | None:
         """Take the lease, or find that a lost acknowledgement was this very one. None when another holds it."""
         attempt = base64.urlsafe_b64encode(self._entropy(12)).decode("ascii")
         now = shift.now()
@@ -163,35 +163,35 @@ class Renewal:
         )
         for wait in LEASE_WAITS:
             try:
-                return _mine(lease(), attempt)
+                return _own_write(lease(), attempt)
             except Busy:
                 self._clock.sleep(wait)
-        return _mine(lease(), attempt)
+        return _own_write(lease(), attempt)
 
-    def _adopt(self, seen: Hot, held: Hot, shift: Shift) -> bool:
+    def _restore_spilled(self, seen: ConnectionState, held: ConnectionState, shift: BatchContext) -> bool:
         """Put a rescued token into the row instead of asking for another.
 
         Only after an attempt without a clear end can there be one; while the rescue store can't be read,
         the token in the row may be an old one, and must not be presented.
         """
-        if not (seen.attempt or seen.doubt or shift.why is Why.RESCUE):
+        if not (seen.attempt or seen.outcome_unknown or shift.trigger is Trigger.RESCUE):
             return False
-        ref = Ref(held.tenant, held.connection)
+        ref = ConnectionRef(held.tenant, held.connection)
         try:
             rescued = self._rescue.get(ref, held.version)
         except Busy:
             self._settle.release(held, shift, retry_in=None)
             raise
         if rescued is not None:
-            self._keep.adopt(held, rescued, shift)
+            self._keep.restore_spilled(held, rescued, shift)
             return True
-        if shift.why is Why.RESCUE:
+        if shift.trigger is Trigger.RESCUE:
             self._rescue.drop_older(ref, held.version)
             self._settle.release(held, shift, retry_in=None)
             return True
         return False
 
-    def _give_back(self, ended: Hot, web: Web) -> None:
+    def _revoke_spilled(self, ended: ConnectionState, web: HttpClient) -> None:
         """Revoke, as well as NinjaOne lets us, what was rescued for a connection that ended, and drop it.
 
         Nobody can want it any more: such a row stays ended, and takes no tokens. Its end raised the version, so
@@ -199,38 +199,38 @@ class Renewal:
         Raises   Busy: it waits on
         Source   RFC 7009 §2
         """
-        ref = Ref(ended.tenant, ended.connection)
+        ref = ConnectionRef(ended.tenant, ended.connection)
         try:
             form = self._revocation(ended, ref)
         except (SealBroken, Misconfigured):  # a customer's own app is forgotten with its connection
             form = None
         revoked = False
         if form is not None:
-            answer = web.post(ninjaone.revocation_endpoint(ended.place), form, timeout=REVOKE_TIMEOUT)
+            answer = web.post(ninjaone.revocation_endpoint(ended.host), form, timeout=REVOKE_TIMEOUT)
             revoked = isinstance(answer, oauth.Reply) and answer.status == 200
         self._rescue.drop_older(ref, ended.version)
         self._log.event(
             "rescue.dropped", Level.WARNING, tenant=ref.tenant, connection=ref.connection, revoked=int(revoked)
         )
 
-    def _revocation(self, ended: Hot, ref: Ref) -> oauth.Form | None:
+    def _revocation(self, ended: ConnectionState, ref: ConnectionRef) -> oauth.Form | None:
         """Raises   SealBroken, Misconfigured, Busy"""
         rescued = self._rescue.get(ref, ended.version - 1)
         if rescued is None:
             return None
-        spot = connection_spot(ended.tenant, ended.connection, ended.version)
+        spot = connection_aad(ended.tenant, ended.connection, ended.version)
         return oauth.revocation(self._client(ended), self._seal.open(rescued.refresh, Purpose.REFRESH, spot))
 
-    def _post(self, held: Hot, opened: Opened, shift: Shift, web: Web) -> None:
+    def _post(self, held: ConnectionState, opened: RefreshInputs, shift: BatchContext, web: HttpClient) -> None:
         """Present the token, once; again only when NinjaOne refused the client's secret and there is a newer.
 
         Order   between the answer and the save there is no other input or output
         """
         outcome, sent_at = self._ask(held, opened, web, shift)
-        if outcome.meaning is Meaning.CONFIG and outcome.code == "invalid_client" and not held.own:
+        if outcome.meaning is Meaning.CONFIG and outcome.code == "invalid_client" and not held.customer_app:
             fresh = self._newer(opened.client)
             if fresh is not None and shift.left() >= self._timing.after_gate:
-                opened = Opened(opened.token, fresh, opened.access_key, opened.refresh_key)
+                opened = RefreshInputs(opened.token, fresh, opened.access_key, opened.refresh_key)
                 outcome, sent_at = self._ask(held, opened, web, shift)
         if outcome.tokens is None:
             self._settle(held, outcome, shift)
@@ -250,12 +250,12 @@ class Renewal:
             self._log.event("secret.changed", client_id=client.id)
         return fresh
 
-    def _ask(self, held: Hot, opened: Opened, web: Web, shift: Shift) -> tuple[Outcome, Instant]:
+    def _ask(self, held: ConnectionState, opened: RefreshInputs, web: HttpClient, shift: BatchContext) -> tuple[Outcome, Instant]:
         """Source   RFC 6749 §6"""
         sent_at = shift.now()
         form = oauth.refresh_grant(opened.client, opened.token)
         timeout = Seconds(self._timing.read)
-        outcome = ninjaone.classify(web.post(ninjaone.token_endpoint(held.place), form, timeout=timeout), sent_at)
+        outcome = ninjaone.classify(web.post(ninjaone.token_endpoint(held.host), form, timeout=timeout), sent_at)
         self._log.count("attempts")
         self._log.count(_COUNTERS[outcome.meaning])
         level = Level.DEBUG if outcome.meaning is Meaning.GRANTED else Level.WARNING
@@ -283,20 +283,20 @@ _COUNTERS = {
 }
 
 
-def _mine(found: Hot | Refusal, attempt: str) -> Hot | None:
+def _own_write(found: ConnectionState | ConditionFailed, attempt: str) -> ConnectionState | None:
     """Give the row under the lease, also when it was this very attempt that had taken it."""
-    if isinstance(found, Hot):
+    if isinstance(found, ConnectionState):
         return found
     is_mine = found.found is not None and found.found.get("attempt") == {"S": attempt}
     return read_hot(found.found) if is_mine and found.found else None
 
 
-def _is_cooling_down(seen: Hot, now: Instant) -> bool:
+def _is_cooling_down(seen: ConnectionState, now: Instant) -> bool:
     """Say whether the last attempt brought nothing, and was only just now."""
     return seen.tried_at is not None and seen.tried_at > seen.sent_at and now - seen.tried_at < policy.ATTEMPT_GAP
 
 
-def _is_due(seen: Hot, shift: Shift, now: Instant) -> bool:
-    if shift.why is Why.URGENT:
-        return seen.expires_at - now < shift.min_ttl and now - seen.sent_at >= policy.ATTEMPT_GAP
+def _is_due(seen: ConnectionState, shift: BatchContext, now: Instant) -> bool:
+    if shift.trigger is Trigger.URGENT:
+        return seen.token_expires_at - now < shift.min_ttl and now - seen.sent_at >= policy.ATTEMPT_GAP
     return seen.refresh_at is not None and seen.refresh_at <= now + AHEAD

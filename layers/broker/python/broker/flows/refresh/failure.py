@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from broker import policy
-from broker.adapters.breakers import app_brake, host_brake
+from broker.adapters.breakers import app_breaker, host_breaker
 from broker.adapters.clock import Entropy
-from broker.adapters.connections import Connections, Ref
+from broker.adapters.connections import Connections, ConnectionRef
 from broker.adapters.log import Level, Log
-from broker.adapters.rescue import Rescue
+from broker.adapters.rescue import RescueStore
 from broker.errors import Busy
-from broker.flows.refresh.context import Shift
-from broker.flows.refresh.save import Keep
-from broker.model import Hot, Instant, Reason, Seconds, Status
+from broker.flows.refresh.context import BatchContext
+from broker.flows.refresh.save import SaveTokens
+from broker.model import ConnectionState, Instant, Reason, Seconds, Status
 from broker.ninjaone import Meaning, Outcome
 from broker.policy import Timing
 
@@ -22,14 +22,14 @@ HOLD = Seconds(900)
 RETRY = Seconds(60)
 
 
-class Settle:
+class RecordFailure:
     """Notes what came of an attempt. A note that is lost leaves the lease to run out by itself."""
 
     def __init__(
         self,
         connections: Connections,
-        rescue: Rescue,
-        keep: Keep,
+        rescue: RescueStore,
+        keep: SaveTokens,
         *,
         timing: Timing,
         entropy: Entropy,
@@ -38,7 +38,7 @@ class Settle:
         self._connections, self._rescue, self._keep, self._timing = connections, rescue, keep, timing
         self._entropy, self._log = entropy, log
 
-    def __call__(self, held: Hot, outcome: Outcome, shift: Shift) -> None:
+    def __call__(self, held: ConnectionState, outcome: Outcome, shift: BatchContext) -> None:
         """Settle every outcome but a grant. Raises   Busy"""
         if outcome.meaning is Meaning.DEAD:
             self._dead(held, shift)
@@ -52,7 +52,7 @@ class Settle:
             self.release(held, shift, retry_in=Seconds(outcome.retry_after or RETRY))
             shift.failed(held, outcome.code)
 
-    def release(self, held: Hot, shift: Shift, *, retry_in: Seconds | None) -> None:
+    def release(self, held: ConnectionState, shift: BatchContext, *, retry_in: Seconds | None) -> None:
         """Give the lease back. NinjaOne carried nothing out.
 
         retry_in   None leaves the schedule as it is
@@ -60,7 +60,7 @@ class Settle:
         change = {} if retry_in is None else self._due(Instant(shift.now() + retry_in))
         self._note(held, change, _FREE)
 
-    def _ambiguous(self, held: Hot, outcome: Outcome, shift: Shift) -> None:
+    def _ambiguous(self, held: ConnectionState, outcome: Outcome, shift: BatchContext) -> None:
         """NinjaOne may have rotated the token: let nobody ask again before a late request has surely died.
 
         The token is presented again then: if the first request was lost, it must be; if the answer was lost,
@@ -71,39 +71,39 @@ class Settle:
         self._note(held, {"lease_until": until, "doubt": True, **self._due(free)}, ())
         shift.failed(held, outcome.code)
 
-    def _config(self, held: Hot, outcome: Outcome, shift: Shift) -> None:
+    def _config(self, held: ConnectionState, outcome: Outcome, shift: BatchContext) -> None:
         """The client app or its secret is wrong: that is never the customer's consent, so it never strikes."""
-        self._pulled(held, app_brake(held.place.host, held.client_id), outcome, shift)
+        self._pulled(held, app_breaker(held.host.name, held.client_id), outcome, shift)
 
-    def _throttled(self, held: Hot, outcome: Outcome, shift: Shift) -> None:
+    def _throttled(self, held: ConnectionState, outcome: Outcome, shift: BatchContext) -> None:
         """Hold the whole host for as long as NinjaOne says. Source   RFC 6585 §4
 
         A customer's own app is throttled by itself: whoever wears theirs out must hold up nobody else.
         """
-        app = app_brake(held.place.host, held.client_id)
-        self._pulled(held, app if held.own else host_brake(held.place.host), outcome, shift)
+        app = app_breaker(held.host.name, held.client_id)
+        self._pulled(held, app if held.customer_app else host_breaker(held.host.name), outcome, shift)
 
-    def _pulled(self, held: Hot, brake: str, outcome: Outcome, shift: Shift) -> None:
+    def _pulled(self, held: ConnectionState, brake: str, outcome: Outcome, shift: BatchContext) -> None:
         """Hold, and come back behind all whom this holds: they show whether it was this connection alone."""
         try:
-            until = shift.pull(brake, outcome.code, at_least=outcome.retry_after, own=held.own)
+            until = shift.trip(brake, outcome.code, at_least=outcome.retry_after, own=held.customer_app)
         except Busy:
-            until = Instant(shift.now() + max(policy.BRAKE_FIRST, outcome.retry_after or 0))
-        self._note(held, self._due(until if held.own else shift.behind(brake, until)), _FREE)
+            until = Instant(shift.now() + max(policy.BREAKER_FIRST, outcome.retry_after or 0))
+        self._note(held, self._due(until if held.customer_app else shift.retry_last(brake, until)), _FREE)
 
-    def _dead(self, held: Hot, shift: Shift) -> None:
+    def _dead(self, held: ConnectionState, shift: BatchContext) -> None:
         """Believe a dead verdict only twice, on the token that is stored, with nothing in the rescue store.
 
         Order   read again; rescue store; strike; and with the last strike, whether the whole fleet is struck
         """
-        ref = Ref(held.tenant, held.connection)
-        row = self._connections.hot(ref)
+        ref = ConnectionRef(held.tenant, held.connection)
+        row = self._connections.state(ref)
         if row is None or (row.version, row.fence) != (held.version, held.fence):
             self._log.event("verdict.dropped", Level.WARNING, connection=held.connection)
             return
         rescued = self._rescue.get(ref, held.version)
         if rescued is not None:
-            self._keep.adopt(held, rescued, shift)
+            self._keep.restore_spilled(held, rescued, shift)
             return
         strikes = held.strikes + 1
         if strikes < policy.STRIKES:
@@ -117,7 +117,7 @@ class Settle:
         else:
             self._give_up(held, strikes, shift)
 
-    def _tally(self, held: Hot, shift: Shift) -> bool:
+    def _tally(self, held: ConnectionState, shift: BatchContext) -> bool:
         """Count a verdict; say whether so many fell lately that NinjaOne must be at fault."""
         try:
             fleet = shift.verdict(first=held.strikes == 0)
@@ -126,7 +126,7 @@ class Settle:
         lately = policy.is_incident(fleet.tried, fleet.dead)
         return lately or policy.is_incident(fleet.tried_before, fleet.dead_before)
 
-    def _give_up(self, held: Hot, strikes: int, shift: Shift) -> None:
+    def _give_up(self, held: ConnectionState, strikes: int, shift: BatchContext) -> None:
         """The customer's turn. The tokens stay sealed and are tried daily: NinjaOne's mistakes heal."""
         now = shift.now()
         ended_at = held.ended_at if held.reason is not Reason.SCOPE_WITHDRAWN else None  # the token was good until now
@@ -134,7 +134,7 @@ class Settle:
             self._note(held, {}, (*_FREE, "access", "refresh", "refresh_at", "due_shard"))
             self._log.event("connection.forgotten", tenant=held.tenant, connection=held.connection)
             return
-        reason = _kept(held) or policy.reason_for(doubt=held.doubt, consented_at=held.consented_at, now=now)
+        reason = _kept(held) or policy.reason_for(outcome_unknown=held.outcome_unknown, consented_at=held.consented_at, now=now)
         change = {
             "status": Status.NEEDS_REAUTH.value,
             "reason": reason.value,
@@ -159,13 +159,13 @@ class Settle:
         """Set when to come back, spread over some seconds."""
         return {"refresh_at": Instant(at + self._entropy(1)[0] % 16)}
 
-    def _note(self, held: Hot, change: Mapping[str, Any], remove: tuple[str, ...]) -> None:
+    def _note(self, held: ConnectionState, change: Mapping[str, Any], remove: tuple[str, ...]) -> None:
         try:
-            self._connections.settle(held, change, remove)
+            self._connections.record_failure(held, change, remove)
         except Busy:
             self._log.event("lease.left", Level.WARNING, connection=held.connection)
 
 
-def _kept(held: Hot) -> Reason | None:
+def _kept(held: ConnectionState) -> Reason | None:
     """A probe that fails again learns nothing new; a scope withdrawn earlier is not why the token died."""
     return held.reason if held.reason is not Reason.SCOPE_WITHDRAWN else None

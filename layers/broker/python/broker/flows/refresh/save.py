@@ -7,17 +7,17 @@ from typing import Any
 
 from broker import ninjaone, oauth, policy
 from broker.adapters.clock import Clock, Entropy
-from broker.adapters.connections import Connections, Ref
-from broker.adapters.dynamo import Refusal
-from broker.adapters.http import Web
+from broker.adapters.connections import Connections, ConnectionRef
+from broker.adapters.dynamo import ConditionFailed
+from broker.adapters.http import HttpClient
 from broker.adapters.log import Level, Log
-from broker.adapters.queues import Why
-from broker.adapters.rescue import Rescue, Rescued
-from broker.adapters.rows import hot as read_hot
-from broker.adapters.seal import DataKey, Seal, connection_spot
+from broker.adapters.queues import Trigger
+from broker.adapters.rescue import RescueStore, SealedTokens
+from broker.adapters.rows import connection_state as read_hot
+from broker.adapters.seal import DataKey, Seal, connection_aad
 from broker.errors import Busy
-from broker.flows.refresh.context import Shift
-from broker.model import Client, Hot, Instant, Reason, Seconds, Status, Tokens
+from broker.flows.refresh.context import BatchContext
+from broker.model import Client, ConnectionState, Instant, Reason, Seconds, Status, Tokens
 from broker.ninjaone import OFFLINE_ACCESS
 from broker.policy import Timing
 from broker.secret import Secret
@@ -27,21 +27,21 @@ FIRST_WAIT, LONGEST_WAIT = 0.1, 3.0
 
 
 @dataclass(frozen=True)
-class Sealed:
+class IssuedTokens:
     """Tokens ready to be stored; ``refresh_token`` is only for revoking what nobody wants any more."""
 
-    rescued: Rescued
+    rescued: SealedTokens
     refresh_token: Secret
 
 
-class Keep:
+class SaveTokens:
     """Stores what NinjaOne gave; from here on a token exists that only this process knows."""
 
     def __init__(
         self,
         connections: Connections,
         seal: Seal,
-        rescue: Rescue,
+        rescue: RescueStore,
         *,
         timing: Timing,
         adaptive: bool,
@@ -54,50 +54,50 @@ class Keep:
         self._clock, self._entropy, self._log = clock, entropy, log
 
     def seal(
-        self, held: Hot, presented: Secret, tokens: Tokens, *, sent_at: Instant, keys: tuple[DataKey, DataKey]
-    ) -> Sealed:
+        self, held: ConnectionState, presented: Secret, tokens: Tokens, *, sent_at: Instant, keys: tuple[DataKey, DataKey]
+    ) -> IssuedTokens:
         """Seal for the next version. An answer without a refresh token leaves the presented one good (RFC 6749 §6)."""
         refresh = tokens.refresh or presented
-        spot = connection_spot(held.tenant, held.connection, held.version + 1)
+        spot = connection_aad(held.tenant, held.connection, held.version + 1)
         access_key, refresh_key = keys
-        rescued = Rescued(
+        rescued = SealedTokens(
             access=self._seal.seal(access_key, tokens.access, spot),
             refresh=self._seal.seal(refresh_key, refresh, spot),
             expires_at=tokens.expires_at,
-            scope=tokens.scope,
+            scopes=tokens.scopes,
             sent_at=sent_at,
         )
-        return Sealed(rescued, refresh)
+        return IssuedTokens(rescued, refresh)
 
-    def save(self, held: Hot, sealed: Sealed, shift: Shift, *, web: Web, client: Client) -> None:
+    def save(self, held: ConnectionState, sealed: IssuedTokens, shift: BatchContext, *, web: HttpClient, client: Client) -> None:
         """Store under the lease. Only when the store refuses to the end does the rescue store get the tokens."""
         change, remove = self._change(held, sealed.rescued, shift)
         found = self._saved(held, change, remove, shift)
         if found is None:
-            self._sink(held, sealed.rescued, shift)
-        elif isinstance(found, Hot):
+            self._spill(held, sealed.rescued, shift)
+        elif isinstance(found, ConnectionState):
             self._announce(held, found, shift)
         elif not self._is_unwanted(held, found):
             self._broken(held, sealed, found, shift)
         else:
             self._revoke(held, sealed, web, client)
 
-    def adopt(self, held: Hot, rescued: Rescued, shift: Shift) -> None:
+    def restore_spilled(self, held: ConnectionState, rescued: SealedTokens, shift: BatchContext) -> None:
         """Store what an earlier attempt could only rescue. Raises   Busy: it stays where it is"""
         change, remove = self._change(held, rescued, shift)
         found = self._saved(held, change, remove, shift)
         if found is None:
             raise Busy
-        if isinstance(found, Hot):
+        if isinstance(found, ConnectionState):
             self._log.count("rescued")
             self._log.event("refresh.rescued", Level.WARNING, connection=held.connection, version=found.version)
             self._rescue.delete(_ref(held), held.version)
             self._announce(held, found, shift)
 
-    def _change(self, held: Hot, tokens: Rescued, shift: Shift) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    def _change(self, held: ConnectionState, tokens: SealedTokens, shift: BatchContext) -> tuple[Mapping[str, Any], tuple[str, ...]]:
         now = shift.now()
-        withdrawn = bool(tokens.scope) and not held.scope - {OFFLINE_ACCESS} <= tokens.scope
-        hot_until = Instant(now + policy.HOT_LIFE) if shift.why is Why.URGENT else held.hot_until
+        withdrawn = bool(tokens.scopes) and not held.scopes - {OFFLINE_ACCESS} <= tokens.scopes
+        hot_until = Instant(now + policy.ACTIVE_LIFE) if shift.trigger is Trigger.URGENT else held.active_until
         warn = policy.consent_warning_due(consented_at=held.consented_at, warned_at=held.warned_at, now=now)
         change = {
             "version": held.version + 1,
@@ -114,13 +114,13 @@ class Keep:
         }
         return change, () if withdrawn else ("reason", "ended_at")
 
-    def is_late(self, row: Hot, shift: Shift) -> bool:
+    def is_late(self, row: ConnectionState, shift: BatchContext) -> bool:
         """Say whether the token was to be renewed before it ended, with an app that is the operator's."""
-        if self._adaptive or row.own or row.epoch != shift.epoch:
+        if self._adaptive or row.customer_app or row.epoch != shift.epoch:
             return False  # adaptive, the tokens of idle connections end as they should
-        return row.status is Status.ACTIVE and row.access is not None and row.expires_at <= shift.now()
+        return row.status is Status.ACTIVE and row.access is not None and row.token_expires_at <= shift.now()
 
-    def _next(self, held: Hot, tokens: Rescued, hot_until: Instant | None, shift: Shift) -> Instant:
+    def _next(self, held: ConnectionState, tokens: SealedTokens, hot_until: Instant | None, shift: BatchContext) -> Instant:
         """Give the members of an order the same instant, whichever of them were faster."""
         began = shift.began
         if self._adaptive and (hot_until is None or hot_until <= began):
@@ -130,8 +130,8 @@ class Keep:
         return policy.refresh_at(began, expires_at, shift.jitter, anew=late)
 
     def _saved(
-        self, held: Hot, change: Mapping[str, Any], remove: tuple[str, ...], shift: Shift
-    ) -> Hot | Refusal | None:
+        self, held: ConnectionState, change: Mapping[str, Any], remove: tuple[str, ...], shift: BatchContext
+    ) -> ConnectionState | ConditionFailed | None:
         """Try until it is stored, refused for good, or the time left is needed for the rescue store (None)."""
         wait = FIRST_WAIT
         while True:
@@ -143,18 +143,18 @@ class Keep:
                 self._clock.sleep(wait)
                 wait = min(2 * wait, LONGEST_WAIT)
                 continue
-            if isinstance(found, Refusal) and _is_ours(found, change):
+            if isinstance(found, ConditionFailed) and _own_write(found, change):
                 return read_hot(found.found or {})  # stored before, and the acknowledgement was lost
             return found
 
-    def _sink(self, held: Hot, tokens: Rescued, shift: Shift) -> None:
+    def _spill(self, held: ConnectionState, tokens: SealedTokens, shift: BatchContext) -> None:
         """Keep the tokens outside the table; the lease runs out by itself, and the next attempt looks there first."""
         wait = FIRST_WAIT
         while True:
             try:
                 self._rescue.put(_ref(held), held.version, tokens)
             except Busy:
-                if shift.left() < self._timing.sinking + wait:
+                if shift.left() < self._timing.spilling + wait:
                     break
                 self._clock.sleep(wait)
                 wait = min(2 * wait, LONGEST_WAIT)
@@ -172,24 +172,24 @@ class Keep:
             sealed_refresh=base64.b64encode(tokens.refresh).decode("ascii"),
         )
 
-    def _is_unwanted(self, held: Hot, refusal: Refusal) -> bool:
+    def _is_unwanted(self, held: ConnectionState, refusal: ConditionFailed) -> bool:
         """Say whether the connection ended or was made anew meanwhile, so that nobody wants these tokens."""
         row = read_hot(refusal.found) if refusal.found else None
         return row is None or row.status is Status.DISCONNECTED or row.consented_at != held.consented_at
 
-    def _broken(self, held: Hot, sealed: Sealed, refusal: Refusal, shift: Shift) -> None:
+    def _broken(self, held: ConnectionState, sealed: IssuedTokens, refusal: ConditionFailed, shift: BatchContext) -> None:
         """Another write came between, though the lease was ours: that must not be, and loses nothing."""
         found = read_hot(refusal.found or {}).fence
         self._log.event("lease.broken", Level.ERROR, connection=held.connection, fence=held.fence, found=found)
         self._log.count("lease_broken")
-        self._sink(held, sealed.rescued, shift)
+        self._spill(held, sealed.rescued, shift)
 
-    def _revoke(self, held: Hot, sealed: Sealed, web: Web, client: Client) -> None:
+    def _revoke(self, held: ConnectionState, sealed: IssuedTokens, web: HttpClient, client: Client) -> None:
         """Give back what nobody wants any more, as well as NinjaOne lets us. Source   RFC 7009 §2"""
         form = oauth.revocation(client, sealed.refresh_token)
-        web.post(ninjaone.revocation_endpoint(held.place), form, timeout=REVOKE_TIMEOUT)
+        web.post(ninjaone.revocation_endpoint(held.host), form, timeout=REVOKE_TIMEOUT)
 
-    def _announce(self, held: Hot, row: Hot, shift: Shift) -> None:
+    def _announce(self, held: ConnectionState, row: ConnectionState, shift: BatchContext) -> None:
         shift.renewed.append(row.connection)
         self._log.event("refresh.done", Level.DEBUG, tenant=row.tenant, connection=row.connection, version=row.version)
         if held.status is Status.NEEDS_REAUTH and row.status is Status.ACTIVE:
@@ -199,10 +199,10 @@ class Keep:
             self._log.event("consent.ending", tenant=row.tenant, connection=row.connection)
 
 
-def _is_ours(refusal: Refusal, change: Mapping[str, Any]) -> bool:
+def _own_write(refusal: ConditionFailed, change: Mapping[str, Any]) -> bool:
     """A sealed value has a random nonce: the row holds ours only when our write was applied."""
     return refusal.found is not None and refusal.found.get("access") == {"B": change["access"]}
 
 
-def _ref(held: Hot) -> Ref:
-    return Ref(held.tenant, held.connection)
+def _ref(held: ConnectionState) -> ConnectionRef:
+    return ConnectionRef(held.tenant, held.connection)
