@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
-from local.browser import Page, Browser
+from local.browser import Browser, Page
 from local.product.backend import Backend, Problem
 from local.steps import Missed, Steps
 from local.world import World

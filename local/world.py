@@ -106,13 +106,13 @@ class World:
 
     def __enter__(self) -> Self:
         with ExitStack() as opening:
-            doors = self._listen(opening)
+            ports = self._listen(opening)
             self.template = read(self._path, self._given())
             self.account = opening.enter_context(AwsAccount(self.template, self.clock.now))
             self.aws = self.account.client
             self._store_secrets()
             self.showroom = opening.enter_context(Showroom(self, asks=self._pumps))
-            self._assemble(doors)
+            self._assemble(ports)
             if self._pumps:
                 opening.enter_context(EventSourceThread([*self._feeds, *self._schedules]))
             self._opened = opening.pop_all()
@@ -153,14 +153,14 @@ class World:
 
     def _listen(self, opening: ExitStack) -> dict[str, Later]:
         """Open the four addresses, so that each part can be told of the others before it exists."""
-        doors, urls = {}, {"ninjaone": self._provider}
+        ports, urls = {}, {"ninjaone": self._provider}
         for number, part in enumerate(PARTS):
             if not urls.get(part):
-                doors[part] = Later()
-                urls[part] = self._serve(opening, doors[part], self._port + number if self._port else 0)
+                ports[part] = Later()
+                urls[part] = self._serve(opening, ports[part], self._port + number if self._port else 0)
         self.connect_url, self.api_url, self.product_url = urls["connect"], urls["api"], urls["product"]
         self.ninjaone_url = urls["ninjaone"]
-        return doors
+        return ports
 
     @staticmethod
     def _serve(opening: ExitStack, door: Later, port: int) -> str:
@@ -190,7 +190,7 @@ class World:
         (secret,) = self.template.secrets
         self.account.put_secret(secret.arn, json.dumps({} if self._provider else secrets))
 
-    def _assemble(self, doors: Mapping[str, Later]) -> None:
+    def _assemble(self, ports: Mapping[str, Later]) -> None:
         suffixes = next(iter(self.template.functions.values())).environment["BRANDED_SUFFIXES"]
         domains = ("ninjarmm.com", *suffixes.split(","))
         self.detour = Reroute(self.ninjaone_url, domains, prefixed=not self._provider)
@@ -208,13 +208,13 @@ class World:
         self._schedules = self._scheduled()
         for api in self.template.apis:
             gateway = Gateway(api, self._runtimes.values(), self._principals, rewrite=self.detour.text)
-            doors["api" if api.signed else "connect"].app = gateway
+            ports["api" if api.signed else "connect"].app = gateway
         site = product.create_app(
             self.api_url, self.connect_url, self.credentials, self.detour.text, now=self.clock.now
         )
-        doors["product"].app = site
-        if "ninjaone" in doors:
-            doors["ninjaone"].app = ninjaone_app(self.ninjaone)
+        ports["product"].app = site
+        if "ninjaone" in ports:
+            ports["ninjaone"].app = ninjaone_app(self.ninjaone)
             pages.mount(site, self.showroom)
 
     def _environment(self, function: Function) -> dict[str, str]:
@@ -233,7 +233,7 @@ class World:
 
     def _broker(self, function: Function) -> Broker:
         role = self._roles[function.folder]
-        doors = Ports(
+        ports = Ports(
             clock=self.clock,
             entropy=os.urandom,
             aws=lambda service: self.account.client(service, role),
@@ -241,7 +241,7 @@ class World:
             workers=Threads(),
             write=self._log,
         )
-        mortal = self.reaper.doors(doors) if function.folder == "refresh" else doors
+        mortal = self.reaper.ports(ports) if function.folder == "refresh" else ports
         return Broker(Config.from_env(self._environment(function)), mortal)
 
     def _log(self, line: str) -> None:

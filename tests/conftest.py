@@ -136,7 +136,7 @@ def lines() -> Lines:
 
 
 @pytest.fixture
-def doors(clock: Clock, entropy: Random, aws: AwsAccount, network: Network, lines: Lines) -> Ports:
+def ports(clock: Clock, entropy: Random, aws: AwsAccount, network: Network, lines: Lines) -> Ports:
     return Ports(
         clock=clock,
         entropy=entropy.randbytes,
@@ -148,8 +148,8 @@ def doors(clock: Clock, entropy: Random, aws: AwsAccount, network: Network, line
 
 
 @pytest.fixture
-def broker(config: Config, doors: Ports) -> Broker:
-    return Broker(config, doors)
+def broker(config: Config, ports: Ports) -> Broker:
+    return Broker(config, ports)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ import yaml
 FUNCTION, FEED = "AWS::Serverless::Function", "AWS::Lambda::EventSourceMapping"
 TAKEN_BACK_BY = (
     "ApisFailing", "FunctionsFailing", "RefreshersFailing", "RefreshesPutOff", "RowsUnread", "SealBroken",
-    "TokenUnsaved", "Unforeseen",
+    "TokenUnsaved", "InternalError",
 )  # fmt: skip
 """Alarms that tell of a bad release; the others tell of NinjaOne or of customers."""
 

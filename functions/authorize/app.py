@@ -1,6 +1,13 @@
 """POST /connect/{session}/authorize: the person agrees to leave for NinjaOne."""
 
-from broker.edge.authorize import is_same_origin, cookie_held, authorize_request, read_form, host_problem, redirect_to_ninjaone
+from broker.edge.authorize import (
+    authorize_request,
+    cookie_held,
+    host_problem,
+    is_same_origin,
+    read_form,
+    redirect_to_ninjaone,
+)
 from broker.edge.browser import Broker, Notice, Request, Response, browser, connect_page, notice, session_of
 
 

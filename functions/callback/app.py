@@ -1,7 +1,7 @@
 """GET /callback/{region}: NinjaOne sends the person back, with an authorization code or a refusal."""
 
 from broker.edge.browser import Broker, Notice, Request, Response, browser, notice
-from broker.edge.callback import cookies_by_session, return_to_product, is_prefetch
+from broker.edge.callback import cookies_by_session, is_prefetch, return_to_product
 
 
 def callback(broker: Broker, request: Request) -> Response:

@@ -1,6 +1,6 @@
 """GET /connect/{session}: a person sees who asks and for what. Unknown public addresses end here too."""
 
-from broker.edge.browser import Broker, Request, Response, browser, fallback, connect_page, session_of
+from broker.edge.browser import Broker, Request, Response, browser, connect_page, fallback, session_of
 
 
 def connect(broker: Broker, request: Request) -> Response:

@@ -1,7 +1,7 @@
 """GET …/connections and …/connections/{connection}: what is connected, and how it is."""
 
 from broker.edge.api import Broker, Request, Response, answer, api, ref_of, shown, tenant_of
-from broker.edge.token import list_page
+from broker.edge.connections import list_page
 
 
 def connections(broker: Broker, request: Request) -> Response:

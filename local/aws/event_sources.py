@@ -1,7 +1,7 @@
 """What calls functions besides the gateway: queues, a table's stream, the schedule.
 
 Each pump does one thing when asked, so that a test can work them one after the other and know when all is
-quiet; `Pumping` asks them from threads.
+quiet; `EventSourceThread` asks them from threads.
 """
 
 import json
@@ -42,7 +42,9 @@ class EventSource(Protocol):
 class QueueSource:
     """Calls a function with the messages of a queue, and deletes those it worked."""
 
-    def __init__(self, feed: EventSourceMapping, runtime: Runtime, *, queue: Queue, aws: AwsAccount, role: Role) -> None:
+    def __init__(
+        self, feed: EventSourceMapping, runtime: Runtime, *, queue: Queue, aws: AwsAccount, role: Role
+    ) -> None:
         self._feed, self._runtime, self._queue = feed, runtime, queue
         self._aws = aws
         self._sqs = aws.client("sqs", role)
@@ -100,7 +102,15 @@ class StreamSource:
 
     workers = 1
 
-    def __init__(self, feed: EventSourceMapping, runtime: Runtime, *, table: Table, give_up: Callable[[str], None], aws: AwsAccount) -> None:
+    def __init__(
+        self,
+        feed: EventSourceMapping,
+        runtime: Runtime,
+        *,
+        table: Table,
+        give_up: Callable[[str], None],
+        aws: AwsAccount,
+    ) -> None:
         """Read from the beginning.
 
         give_up   hears what becomes of a batch that failed too often

@@ -56,28 +56,32 @@ def _queue(name: str) -> dict[str, str]:
 
 
 def _table(name: str) -> dict[str, str]:
-    own = arn("dynamodb", f"table/{name}")
-    return {"": name, "Arn": own, "StreamArn": f"{own}/stream/{STREAM_LABEL}"}
+    customer_app = arn("dynamodb", f"table/{name}")
+    return {"": name, "Arn": customer_app, "StreamArn": f"{customer_app}/stream/{STREAM_LABEL}"}
 
 
 def _key(name: str) -> dict[str, str]:
-    own = key_id(name)
-    return {"": own, "KeyId": own, "Arn": arn("kms", f"key/{own}")}
+    customer_app = key_id(name)
+    return {"": customer_app, "KeyId": customer_app, "Arn": arn("kms", f"key/{customer_app}")}
 
 
 def _secret(name: str) -> dict[str, str]:
-    own = arn("secretsmanager", f"secret:{name}-{key_id(name)[:6]}")
-    return {"": own, "Id": own}
+    customer_app = arn("secretsmanager", f"secret:{name}-{key_id(name)[:6]}")
+    return {"": customer_app, "Id": customer_app}
 
 
 def _api(name: str) -> dict[str, str]:
-    own = name.lower()
-    return {"": own, "ApiId": own, "ApiEndpoint": f"https://{own}.execute-api.{REGION}.amazonaws.com"}
+    customer_app = name.lower()
+    return {
+        "": customer_app,
+        "ApiId": customer_app,
+        "ApiEndpoint": f"https://{customer_app}.execute-api.{REGION}.amazonaws.com",
+    }
 
 
 def _function(name: str) -> dict[str, str]:
-    own = arn("lambda", f"function:{name}")
-    return {"": name, "Arn": own, ".Alias": f"{own}:{ALIAS}"}
+    customer_app = arn("lambda", f"function:{name}")
+    return {"": name, "Arn": customer_app, ".Alias": f"{customer_app}:{ALIAS}"}
 
 
 _ATTRIBUTES: Mapping[str, Callable[[str], Mapping[str, str]]] = {

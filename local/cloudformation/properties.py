@@ -85,14 +85,19 @@ class Properties:
             raise TemplateFault(f"{self.where}: {', '.join(sorted(self._left))} cannot be read here")
 
 
-def merged(base: Any, own: Any) -> Any:
+def merged(base: Any, customer_app: Any) -> Any:
     """Merge SAM's Globals into one resource: mappings by key, lists joined, the rest replaced."""
-    if isinstance(base, dict) and isinstance(own, dict) and not _is_function(base) and not _is_function(own):
-        both = {key: merged(base[key], own[key]) for key in base.keys() & own.keys()}
-        return base | own | both
-    if isinstance(base, list) and isinstance(own, list):
-        return base + own
-    return own
+    if (
+        isinstance(base, dict)
+        and isinstance(customer_app, dict)
+        and not _is_function(base)
+        and not _is_function(customer_app)
+    ):
+        both = {key: merged(base[key], customer_app[key]) for key in base.keys() & customer_app.keys()}
+        return base | customer_app | both
+    if isinstance(base, list) and isinstance(customer_app, list):
+        return base + customer_app
+    return customer_app
 
 
 def _is_function(value: dict[str, Any]) -> bool:

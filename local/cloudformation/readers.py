@@ -105,9 +105,9 @@ def secret(logical_id: str, properties: Properties, names: Names) -> Secret:
     """Read an AWS::SecretsManager::Secret."""
     with properties.inner("GenerateSecretString", PROPERTIES["GenerateSecretString"]) as generated:
         template = generated.text("SecretStringTemplate")
-    own = names(logical_id, "")
-    name = own.rpartition(":")[2][: -len("-123456")]
-    return Secret(logical_id, name, own, properties.text("SecretString", template))
+    customer_app = names(logical_id, "")
+    name = customer_app.rpartition(":")[2][: -len("-123456")]
+    return Secret(logical_id, name, customer_app, properties.text("SecretString", template))
 
 
 def parameter(logical_id: str, properties: Properties, names: Names) -> Parameter:

@@ -14,7 +14,18 @@ from local.cloudformation import arns, function_reader, ignored, readers
 from local.cloudformation.intrinsics import Scope, TemplateFault, load
 from local.cloudformation.parameters import given
 from local.cloudformation.properties import Properties, merged
-from local.cloudformation.resources import Api, Bucket, Bus, EventSourceMapping, Function, Key, Parameter, Queue, Secret, Table
+from local.cloudformation.resources import (
+    Api,
+    Bucket,
+    Bus,
+    EventSourceMapping,
+    Function,
+    Key,
+    Parameter,
+    Queue,
+    Secret,
+    Table,
+)
 from local.iam import Statement
 
 __all__ = ["Template", "TemplateFault", "parse", "read"]
@@ -44,8 +55,8 @@ class Template:
 
     def function(self, name: str) -> Function:
         """Find a function by its name, its ARN or its alias's; `functions` has them by folder."""
-        own = name.removesuffix(f":{arns.ALIAS}")
-        return _the(self.functions.values(), own, lambda function: (function.name, function.arn))
+        customer_app = name.removesuffix(f":{arns.ALIAS}")
+        return _the(self.functions.values(), customer_app, lambda function: (function.name, function.arn))
 
     def table(self, name: str) -> Table:
         """Find a table by its name, its ARN or its stream's."""

@@ -86,9 +86,9 @@ def asked_for() -> Json:
     wish: Json = {"end_user_id": user().id, "tenant_name": user().tenant.name, "return_to": RETURN_KEY}
     if kept := request.form.get("connection"):
         old = outside().backend.connection(user().tenant.id, kept)
-        place = {"host": old["host"]} if old["region"] == "branded" else {"region": old["region"]}
+        host = {"host": old["host"]} if old["region"] == "branded" else {"region": old["region"]}
         scopes = [scope for scope in old["scope"] if scope != "offline_access"]
-        return wish | place | {"connection": kept, "client": old["client"], "scopes": scopes}
+        return wish | host | {"connection": kept, "client": old["client"], "scopes": scopes}
     if label := request.form.get("label"):
         wish["label"] = label
     return wish | {

@@ -40,16 +40,16 @@ class Reaper:
             was, self._waiting = self._waiting, False
         return was
 
-    def doors(self, doors: Ports) -> Ports:
+    def ports(self, ports: Ports) -> Ports:
         """Give an environment doors that close behind it when it dies."""
         life = _Life()
-        inner = doors.transport()
+        inner = ports.transport()
         return replace(
-            doors,
-            clock=_Door(life, doors.clock),
-            aws=lambda service: _Door(life, doors.aws(service)),
+            ports,
+            clock=_Door(life, ports.clock),
+            aws=lambda service: _Door(life, ports.aws(service)),
             transport=lambda: lambda: _Wire(life, inner(), self.strikes),
-            write=_Door(life, doors).write,
+            write=_Door(life, ports).write,
         )
 
 

@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response
 
 from local.product.backend import Json
 from local.product.integration import need_sign_in, outside, user
-from local.showroom.faults import SHORT, FAULTS
+from local.showroom.faults import FAULTS, SHORT
 from local.showroom.timeline import STEPS, Mark, Showroom
 
 SHOWN = 14
@@ -127,7 +127,7 @@ def seen() -> dict[str, Any]:
 def lane(connection: Json) -> Lane:
     """Draw the latest of a connection, from when it was made."""
     marks = showroom().marks(connection["connection"], connection["client_id"])
-    begun = next((place for place, mark in enumerate(marks) if mark.about == connection["connection"]), len(marks))
+    begun = next((host for host, mark in enumerate(marks) if mark.about == connection["connection"]), len(marks))
     return Lane(connection, spots(marks[begun:]))
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from local.product.backend import Backend
 from local.showroom.faults import FAULTS, WELL, FaultPanel
-from local.showroom.poller import Poller, PollCounts
+from local.showroom.poller import PollCounts, Poller
 from ninjaone_emulator.seed import OPERATOR_APPS
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ def made(kind: type[BrokerError]) -> BrokerError:
     """An error of the broker's, with the facts that its class asks for."""
     facts: dict[str, Any] = {}
     if issubclass(kind, theirs.ClientAppError):
-        facts = {"own": True}
+        facts = {"customer_app": True}
     if kind is theirs.NeedsReauth:
         facts = {"reason": "revoked", "connection": "con_x"}
     if kind is theirs.InvalidRequest:

@@ -43,7 +43,7 @@ def world() -> Iterator[World]:
 def run(world: World, sample: Path) -> Any:
     """Give the status of an answer, or the items that are to come again."""
     folder = sample.stem.partition("-")[0]
-    entry = import_module(f"functions.{folder}.app").handler.under(world.broker_for(folder))
+    entry = import_module(f"functions.{folder}.app").handler.bind(world.broker_for(folder))
     answer = entry(json.loads(sample.read_text()), Context(world.template.functions[folder]))
     if answer is None or "statusCode" in answer:
         return answer and answer["statusCode"]

@@ -100,7 +100,7 @@ def made(kind: type[BrokerError]) -> BrokerError:
         return errors.InvalidRequest(errors.Fault("label", "Give 1 to 80 printable characters."))
     if kind is errors.NeedsReauth:
         return errors.NeedsReauth("revoked", "con_mfrggzdfmztwq2lknnwg23tpoa")
-    facts: dict[str, Any] = {"own": True} if issubclass(kind, errors.ClientAppError) else {}
+    facts: dict[str, Any] = {"customer_app": True} if issubclass(kind, errors.ClientAppError) else {}
     return kind(**facts)
 
 
@@ -144,14 +144,14 @@ FLOWS = {
 }
 AT_THE_START = {"config", "policy"}
 """Modules that raise while settings are read, before any call."""
-ALWAYS = {"InvalidRequest", "TooManyRequests", "Unforeseen"}
+ALWAYS = {"InvalidRequest", "TooManyRequests", "InternalError"}
 """Every call to the private API may meet these: raised at the edge."""
 
-LOOKING = {"UnknownSession", "SessionExpired", "SessionInHand", "SessionSpent"}
+LOOKING = {"UnknownSession", "SessionExpired", "AwaitingCompletion", "SessionSpent"}
 MAKING = {
     "AccessDenied", "AccountMismatch", "BindingMismatch", "CodeRefused", "GrantNotTicked", "InsufficientScope",
     "InvalidScope", "NoRefreshToken", "NotActive", "NotAuthorized", "OutcomeUnknown", "ProviderDown",
-    "ProviderSurprise", "SessionExpired", "SessionSpent", "UnknownClient", "WrongClientSecret", "Misconfigured",
+    "UnexpectedAnswer", "SessionExpired", "SessionSpent", "UnknownClient", "WrongClientSecret", "Misconfigured",
     "SealBroken",
 }  # fmt: skip
 EXCUSED = {
@@ -202,7 +202,7 @@ def test_every_error_that_the_code_behind_a_call_knows_is_documented_or_excused(
 @pytest.mark.parametrize("operation", [each for each in CONNECT.operations() if each.name in FLOWS], ids=shown)
 def test_every_page_that_an_error_leads_to_is_documented(operation: Operation) -> None:
     reached = known(operation) - EXCUSED.get(operation.name, set())
-    kinds = [kind for kind in below(BrokerError) if kind.__name__ in reached | {"Unforeseen"}]
+    kinds = [kind for kind in below(BrokerError) if kind.__name__ in reached | {"InternalError"}]
     notices = {next(browser._NOTICES[each] for each in kind.__mro__ if each in browser._NOTICES) for kind in kinds}
     documented = {(answer.status, name) for answer in operation.answers for name in html_examples(answer)}
 
@@ -238,8 +238,8 @@ def schema(name: str) -> dict[str, Any]:
 
 
 def test_an_opening_has_the_fields_that_are_read_and_that_the_client_sends() -> None:
-    assert schema("Opening")["properties"].keys() == set(session._FIELDS)
-    assert schema("Opening")["properties"].keys() == model.Opening.__annotations__.keys()
+    assert schema("SessionRequest")["properties"].keys() == set(session._FIELDS)
+    assert schema("SessionRequest")["properties"].keys() == model.Opening.__annotations__.keys()
 
 
 def test_a_proof_has_the_fields_that_the_client_sends() -> None:
@@ -258,5 +258,5 @@ def test_every_word_of_an_enumeration_is_the_broker_s() -> None:
     assert set(connection["status"]["enum"]) == {status.value for status in Status} | {"paused"}
     assert set(connection["reason"]["enum"]) == {reason.value for reason in Reason} | {None}
     assert set(schema("Problem")["properties"]["reason"]["enum"]) == {reason.value for reason in Reason}
-    assert schema("Opening")["properties"]["region"]["enum"] == list(REGIONS)
+    assert schema("SessionRequest")["properties"]["region"]["enum"] == list(REGIONS)
     assert connection["region"]["enum"] == [*REGIONS, "branded"]

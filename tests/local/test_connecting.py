@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from botocore.credentials import Credentials
 
-from local.browser import Page, Browser
+from local.browser import Browser, Page
 from local.product.backend import Backend, Problem
 from local.world import World
 

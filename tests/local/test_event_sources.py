@@ -113,7 +113,9 @@ def test_messages_come_in_batches_and_are_gone_when_worked(
     assert bodies(aws, stack, "local-Orders") == []
 
 
-def test_a_message_is_told_as_lambda_tells_it(stack: Template, aws: AwsAccount, worker: Worker, pump: QueueSource) -> None:
+def test_a_message_is_told_as_lambda_tells_it(
+    stack: Template, aws: AwsAccount, worker: Worker, pump: QueueSource
+) -> None:
     send(stack, aws, "a")
     pump.work()
 
@@ -307,7 +309,9 @@ def test_a_failing_tick_is_told_and_the_next_one_comes(stack: Template, clock: C
     assert worker.failures == [("work", "Failed: ZeroDivisionError")] * 2
 
 
-def test_in_threads_every_message_is_worked_once(stack: Template, aws: AwsAccount, worker: Worker, pump: QueueSource) -> None:
+def test_in_threads_every_message_is_worked_once(
+    stack: Template, aws: AwsAccount, worker: Worker, pump: QueueSource
+) -> None:
     done, left = threading.Event(), {str(number) for number in range(20)}
 
     def answer(event: dict[str, Any]) -> None:

@@ -277,7 +277,7 @@ def test_after_the_cut_off_the_service_is_unavailable(site: Site, http: httpx.Cl
     assert (got.status_code, got.text) == (503, '{"message":"Service Unavailable"}')
 
 
-# Limits ----------------------------------------------------------------------------------------------------
+# RateLimits ----------------------------------------------------------------------------------------------------
 
 
 def test_a_head_of_ten_kilobytes_is_the_most(site: Site, http: httpx.Client) -> None:

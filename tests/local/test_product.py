@@ -11,7 +11,7 @@ from flask import Flask, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from broker import oauth
-from broker.edge.problems import slug, error_response
+from broker.edge.problems import error_response, slug
 from broker.errors import BrokerError, ClientAppError
 from broker.secret import Secret
 from local.browser import Browser

@@ -242,21 +242,21 @@ def test_behind_the_doors_of_a_dead_environment_nothing_happens_any_more(world: 
     lines: list[str] = []
     reaper = Reaper()
     inner = httpx.MockTransport(lambda _: httpx.Response(200, text="an answer"))
-    outside = replace(world.broker_for("token").doors, transport=lambda: lambda: inner, write=lines.append)
-    doors, other = reaper.doors(outside), reaper.doors(outside)
-    dynamodb = doors.aws("dynamodb")
+    outside = replace(world.broker_for("token").ports, transport=lambda: lambda: inner, write=lines.append)
+    ports, other = reaper.ports(outside), reaper.ports(outside)
+    dynamodb = ports.aws("dynamodb")
     reaper.wait()
 
-    with httpx.Client(transport=doors.transport()()) as client:
+    with httpx.Client(transport=ports.transport()()) as client:
         for _ in range(2):
             with pytest.raises(Killed):
                 client.get("https://eu.ninjarmm.com/")
     with pytest.raises(Killed):
-        doors.clock.now()
+        ports.clock.now()
     with pytest.raises(Killed):
         dynamodb.list_tables()
     with pytest.raises(Killed):
-        doors.write("late")
+        ports.write("late")
     other.write("alive")
     with httpx.Client(transport=other.transport()()) as client:
         assert client.get("https://eu.ninjarmm.com/").text == "an answer"

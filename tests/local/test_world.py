@@ -97,7 +97,7 @@ def test_broker_and_ninjaone_share_one_clock(world: World) -> None:
     world.clock.advance(86_400)
 
     assert abs(world.ninjaone.now() - world.clock.now()) < 60
-    assert abs(world.broker_for("token").doors.clock.now() - world.clock.now()) < 60
+    assert abs(world.broker_for("token").ports.clock.now() - world.clock.now()) < 60
 
 
 def test_a_function_s_broker_can_do_only_what_its_role_allows(world: World) -> None:
@@ -106,7 +106,7 @@ def test_a_function_s_broker_can_do_only_what_its_role_allows(world: World) -> N
     broker = world.broker_for("connections")
 
     with pytest.raises(ClientError, match="dynamodb:GetItem"):
-        broker.doors.aws("dynamodb").get_item(TableName=table.name, Key=key, ProjectionExpression="refresh")
+        broker.ports.aws("dynamodb").get_item(TableName=table.name, Key=key, ProjectionExpression="refresh")
     assert "Item" not in world.aws("dynamodb").get_item(TableName=table.name, Key=key)
 
 

@@ -224,8 +224,8 @@ def test_of_a_hundred_thousand_texts_only_the_table_leads_anywhere() -> None:
 
     for _ in range(100_000):
         text = "".join(draw.choices(letters, k=draw.randint(0, 8)))
-        place = ninjaone.regional_host(text)
-        assert (place is not None) == (text in known)
+        host = ninjaone.regional_host(text)
+        assert (host is not None) == (text in known)
         branded = ninjaone.branded_host(text, "rmmservice.eu", SUFFIXES)
         assert branded is None or is_ninjaone(branded.name, SUFFIXES)
 

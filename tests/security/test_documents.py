@@ -47,14 +47,16 @@ def test_every_attribute_of_every_row_is_in_a_class() -> None:
     listed = [name for _, names, _ in table("Data") for name in re.findall(r"[a-z_]+", names)]
     kept = {each.name for kind in (ConnectionState, Profile, Session) for each in fields(kind)}
 
-    assert set(listed) >= (kept - {"place"}) | {"region", "host"}
+    assert set(listed) >= (kept) | {"region"}
     assert len(listed) == len(set(listed))
 
 
 @req("P02", "J04")
 def test_what_is_sealed_is_what_is_kept_as_bytes() -> None:
     [sealed] = [names for kind, names, _ in table("Data") if kind == "sealed"]
-    kept = {each.name for kind in (ConnectionState, Profile, Session) for each in fields(kind) if "bytes" in str(each.type)}
+    kept = {
+        each.name for kind in (ConnectionState, Profile, Session) for each in fields(kind) if "bytes" in str(each.type)
+    }
 
     assert set(re.findall(r"[a-z]+", sealed)) == kept
     assert set(rows.SEALED) <= kept

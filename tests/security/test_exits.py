@@ -165,9 +165,15 @@ def test_a_bug_is_answered_in_general_words_and_never_as_a_success(shared: Stage
         raise RuntimeError("a text that quotes a token: canary-0123456789")
 
     asked = {
-        "session": "open", "connect": "look", "authorize": "depart", "callback": "arrive", "complete": "complete",
-        "token": "vend", "connections": "show", "disconnect": "disconnect",
-    }[folder]  # fmt: skip
+        "session": "open_session",
+        "connect": "find_session",
+        "authorize": "start_authorization",
+        "callback": "handle_callback",
+        "complete": "complete",
+        "token": "get_token",
+        "connections": "list_connections",
+        "disconnect": "disconnect",
+    }[folder]
     with patch.object(Broker, asked, property(broken)):
         answer = shared.call(folder, event(folder))
 
@@ -194,7 +200,7 @@ def test_a_bug_where_nobody_waits_goes_back_to_where_the_work_came_from(shared: 
         except BrokerError as error:
             answer = f"{type(error).__name__}: {error}"
 
-    assert answer in ({"batchItemFailures": [{"itemIdentifier": "1"}]}, f"Unforeseen: {InternalError.detail}")
+    assert answer in ({"batchItemFailures": [{"itemIdentifier": "1"}]}, f"InternalError: {InternalError.detail}")
     assert "canary" not in json.dumps(shared.lines[before:])
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from broker.edge.rate_limit import CALLERS, PRINCIPAL, TENANT, RateLimits, Rate
+from broker.edge.rate_limit import CALLERS, PRINCIPAL, TENANT, Rate, RateLimits
 from broker.errors import TooManyRequests
 from tests.support.surroundings import Clock
 from tools.requirements import req

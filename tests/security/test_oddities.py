@@ -213,12 +213,12 @@ def test_of_fifty_completions_at_once_one_sends_the_code(world: World, flow: Flo
     before, tokens = len(world.ninjaone.events), flow.tokens()
 
     def again(_number: int) -> httpx.Response:
-        own = Backend(world, answers)
+        customer_app = Backend(world, answers)
         try:
             path = f"/v1/tenants/{flow.tenant}/connect-sessions/{flow.session}/complete"
-            return own.post(path, flow.proof(ticket))
+            return customer_app.post(path, flow.proof(ticket))
         finally:
-            own.close()
+            customer_app.close()
 
     with ThreadPoolExecutor(50) as crowd:
         found = list(crowd.map(again, range(50)))
@@ -251,11 +251,11 @@ def test_an_end_and_a_use_at_once_leave_nothing_usable(world: World, flow: Flow,
     path = f"/v1/tenants/{flow.tenant}/connections/{made['connection']}"
 
     def ask(number: int) -> httpx.Response:
-        own = Backend(world, answers)
+        customer_app = Backend(world, answers)
         try:
-            return own.call("DELETE", path) if number % 2 else own.post(f"{path}/token")
+            return customer_app.call("DELETE", path) if number % 2 else customer_app.post(f"{path}/token")
         finally:
-            own.close()
+            customer_app.close()
 
     with ThreadPoolExecutor(20) as crowd:
         found = list(crowd.map(ask, range(20)))

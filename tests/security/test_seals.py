@@ -141,13 +141,13 @@ OPENED: dict[Place, Callable[[Safe], str]] = {
 """Who opens what."""
 
 
-def tried(safe: Safe, place: Place, planted: bytes) -> str:
+def tried(safe: Safe, host: Place, planted: bytes) -> str:
     """Plant a value, see how it is refused and that nothing is spent, and put all back."""
-    kept = {name: safe.read(name) for name in {place[0], "mine", "my session"}}
+    kept = {name: safe.read(name) for name in {host[0], "mine", "my session"}}
     tokens = safe.tokens()
-    safe.write(place[0], kept[place[0]] | {place[1]: {"B": planted}})
+    safe.write(host[0], kept[host[0]] | {host[1]: {"B": planted}})
     try:
-        refused = OPENED[place](safe)
+        refused = OPENED[host](safe)
     finally:
         for name, item in kept.items():
             safe.write(name, item)
@@ -156,21 +156,21 @@ def tried(safe: Safe, place: Place, planted: bytes) -> str:
 
 
 @req("J03")
-@pytest.mark.parametrize("place", OPENED, ids=" ".join)
-def test_no_sealed_value_opens_in_anothers_place(safe: Safe, place: Place) -> None:
+@pytest.mark.parametrize("host", OPENED, ids=" ".join)
+def test_no_sealed_value_opens_in_anothers_place(safe: Safe, host: Place) -> None:
     """Rows × fields × versions × tenants × tables: everything that lies anywhere, planted here."""
     for source, sealed in safe.sealed.items():
-        if source != place:
-            assert tried(safe, place, sealed) == "seal-broken", source
+        if source != host:
+            assert tried(safe, host, sealed) == "seal-broken", source
 
 
 @req("J03")
-@pytest.mark.parametrize("place", OPENED, ids=" ".join)
-def test_a_value_rolled_back_by_itself_does_not_open(safe: Safe, place: Place) -> None:
+@pytest.mark.parametrize("host", OPENED, ids=" ".join)
+def test_a_value_rolled_back_by_itself_does_not_open(safe: Safe, host: Place) -> None:
     """The generation before, in the same row and field; where there is none before, another session's."""
-    name, attribute = place
+    name, attribute = host
     before = {"mine": "mine before", "my session": "their session", "my profile": "my session"}[name]
-    assert tried(safe, place, safe.sealed.get((before, attribute), b"")) == "seal-broken"
+    assert tried(safe, host, safe.sealed.get((before, attribute), b"")) == "seal-broken"
 
 
 def damaged(sealed: bytes) -> Iterator[bytes]:
@@ -184,11 +184,11 @@ def damaged(sealed: bytes) -> Iterator[bytes]:
 
 
 @req("J03", "J01")
-@pytest.mark.parametrize("place", OPENED, ids=" ".join)
-def test_a_value_that_was_changed_does_not_open(safe: Safe, place: Place) -> None:
+@pytest.mark.parametrize("host", OPENED, ids=" ".join)
+def test_a_value_that_was_changed_does_not_open(safe: Safe, host: Place) -> None:
     """A data key that KMS takes for another key's is refused as busy; everything else as broken."""
-    for planted in damaged(safe.sealed[place]):
-        assert tried(safe, place, planted) in {"seal-broken", "busy"}
+    for planted in damaged(safe.sealed[host]):
+        assert tried(safe, host, planted) in {"seal-broken", "busy"}
 
 
 @req("J03")
@@ -208,7 +208,7 @@ def test_what_was_put_back_still_opens(safe: Safe) -> None:
         ("host", "evil.example"),
         ("region", "us2"),
         ("client_id", "another"),
-        ("own", None),
+        ("customer_app", None),
     ],
 )
 def test_what_lies_open_in_a_row_leads_no_token_astray(safe: Safe, world: World, attribute: str, value: Any) -> None:

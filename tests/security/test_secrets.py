@@ -130,9 +130,9 @@ def walk(world: World, start: Start, backend: Backend) -> None:
         again.complete(again.home()["ticket"])
         backend.get("/v1/tenants/acme/connections")
         backend.call("DELETE", path)
-    own = start(client="customer")
-    own.leave("eu", CUSTOMER)
-    own.browser.get(own.agree())
+    customer_app = start(client="customer")
+    customer_app.leave("eu", CUSTOMER)
+    customer_app.browser.get(customer_app.agree())
 
 
 def err(world: World, start: Start) -> None:

@@ -214,11 +214,11 @@ def test_an_id_that_is_none_is_as_unknown_as_any(backend: Backend, strange: str)
 def test_a_callers_own_policy_can_hold_it_to_one_tenant(world: World, two: Two, answers: Answers) -> None:
     scoped = Backend(world, answers, SCOPED)
 
-    own = scoped.post(f"/v1/tenants/{MINE}/connections/{two.mine['connection']}/token")
+    customer_app = scoped.post(f"/v1/tenants/{MINE}/connections/{two.mine['connection']}/token")
     foreign = scoped.post(f"/v1/tenants/{THEIRS}/connections/{two.theirs['connection']}/token")
     around = scoped.post(f"/v1/tenants/{MINE}/../{THEIRS}/connections/{two.theirs['connection']}/token")
 
-    assert (own.status_code, foreign.status_code) == (200, 403)
+    assert (customer_app.status_code, foreign.status_code) == (200, 403)
     assert around.status_code in {403, 404}
     scoped.close()
 

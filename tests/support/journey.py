@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 from broker import oauth
 from broker.adapters.connections import ConnectionRef
 from broker.edge.wiring import Broker
-from broker.flows.authorize import AuthorizeRequest, AuthorizeRedirect
+from broker.flows.authorize import AuthorizeRedirect, AuthorizeRequest
 from broker.flows.callback import ReturnTo
 from broker.flows.complete import CompleteRequest
 from broker.flows.session import SessionRequest
@@ -46,9 +46,9 @@ class Journey:
             "binding": Binding.SESSION,
             "challenge": oauth.challenge(self.verifier),
             "return_to": "main",
-            "scope": frozenset({"monitoring", "management"}),
-            "place": None,
-            "own": False,
+            "scopes": frozenset({"monitoring", "management"}),
+            "host": None,
+            "customer_app": False,
             "client": None,
             "label": "",
             "metadata": {},
@@ -57,11 +57,11 @@ class Journey:
         return self.broker.open_session(SessionRequest(**asked | changes))
 
     def leave(
-        self, session: Session, place: Host = EU, *, client: Client | None = None, check_host: bool = False
+        self, session: Session, host: Host = EU, *, client: Client | None = None, check_host: bool = False
     ) -> AuthorizeRedirect:
         """Leave for NinjaOne; the browser keeps its cookie."""
         held = self.cookies.get(session.session)
-        leaving = self.broker.start_authorization(AuthorizeRequest(session.session, place, client, held, check_host))
+        leaving = self.broker.start_authorization(AuthorizeRequest(session.session, host, client, held, check_host))
         self.cookies[session.session] = leaving.cookie
         return leaving
 
@@ -91,10 +91,10 @@ class Journey:
         """Complete as the backend."""
         return self.broker.complete(home.session, self.proof(home, **changes), confirm_account_change=confirm)
 
-    def home(self, *, email: str = ADA, place: Host = EU, client: Client | None = None, **opening: Any) -> ReturnTo:
+    def home(self, *, email: str = ADA, host: Host = EU, client: Client | None = None, **opening: Any) -> ReturnTo:
         """Go all the way back to the product."""
-        leaving = self.leave(self.open(**opening), place, client=client)
-        return self.arrive(self.agree(leaving, email=email), place.region)
+        leaving = self.leave(self.open(**opening), host, client=client)
+        return self.arrive(self.agree(leaving, email=email), host.region)
 
     def connect(self, *, confirm: bool = False, **changes: Any) -> tuple[ConnectionState, Profile]:
         """Go all the way to a connection."""
@@ -107,6 +107,6 @@ def ticket(home: ReturnTo) -> Secret:
     return Secret(query.get("ticket", ["none"])[0])
 
 
-def ref(hot: ConnectionState) -> ConnectionRef:
+def ref(state: ConnectionState) -> ConnectionRef:
     """Name a connection."""
-    return ConnectionRef(hot.tenant, hot.connection)
+    return ConnectionRef(state.tenant, state.connection)

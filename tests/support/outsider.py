@@ -14,7 +14,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 
 from local.aws.gateway.sigv4 import DEMO, Principal
-from local.browser import Page, Browser
+from local.browser import Browser, Page
 from local.world import World
 
 ADA = "ada@nordlicht.example"

@@ -25,43 +25,45 @@ class Refreshing:
     ninjaone: NinjaOne
     lines: Lines
 
-    def order(self, *hots: ConnectionState, why: Trigger = Trigger.DUE, min_ttl: int = 0, seconds: float = 180) -> None:
+    def order(
+        self, *states: ConnectionState, why: Trigger = Trigger.DUE, min_ttl: int = 0, seconds: float = 180
+    ) -> None:
         """Work an order within so many seconds."""
-        order = RefreshBatch(why, tuple(ref(hot) for hot in hots), Seconds(min_ttl))
+        order = RefreshBatch(why, tuple(ref(state) for state in states), Seconds(min_ttl))
         self.broker.refresh(order, self.clock.left(seconds))
 
-    def wait_for(self, hot: ConnectionState) -> None:
+    def wait_for(self, state: ConnectionState) -> None:
         """Let time pass until a connection is due."""
-        due = self.row(hot).refresh_at
+        due = self.row(state).refresh_at
         assert due is not None
         self.clock.advance(max(due - self.clock.now(), 0))
 
-    def when_due(self, *hots: ConnectionState, seconds: float = 180) -> None:
+    def when_due(self, *states: ConnectionState, seconds: float = 180) -> None:
         """Wait for the last of some connections, and refresh them."""
-        for hot in hots:
-            self.wait_for(hot)
-        self.order(*hots, seconds=seconds)
+        for state in states:
+            self.wait_for(state)
+        self.order(*states, seconds=seconds)
 
-    def row(self, hot: ConnectionState) -> ConnectionState:
+    def row(self, state: ConnectionState) -> ConnectionState:
         """Read a connection's row as it is now."""
-        found = self.connections.state(ref(hot))
+        found = self.connections.state(ref(state))
         assert found is not None
         return found
 
-    def held(self, hot: ConnectionState) -> str:
+    def held(self, state: ConnectionState) -> str:
         """Open the refresh token that a row holds."""
-        row = self.row(hot)
+        row = self.row(state)
         assert row.refresh is not None
         spot = connection_aad(row.tenant, row.connection, row.version)
         return self.seal.open(row.refresh, Purpose.REFRESH, spot).reveal()
 
-    def is_live(self, hot: ConnectionState) -> bool:
+    def is_live(self, state: ConnectionState) -> bool:
         """Say whether NinjaOne would accept the refresh token that a row holds."""
-        return not self.ninjaone.oracle.why_dead(self.held(hot))
+        return not self.ninjaone.oracle.why_dead(self.held(state))
 
-    def revoke(self, hot: ConnectionState) -> None:
+    def revoke(self, state: ConnectionState) -> None:
         """End a connection's consent at NinjaOne."""
-        grant = self.ninjaone.oracle.grant_of(self.held(hot))
+        grant = self.ninjaone.oracle.grant_of(self.held(state))
         assert grant is not None
         self.ninjaone.admin.revoke_grant(grant.id)
 

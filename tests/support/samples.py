@@ -4,7 +4,7 @@ import base64
 from dataclasses import replace
 
 from broker.edge import pages
-from broker.edge.pages import Brand, Choice, HostProblem, ConnectPage, Notice, Page
+from broker.edge.pages import Brand, Choice, ConnectPage, HostProblem, Notice, Page
 from broker.errors import Fault
 
 CONNECT = "https://connect.acme-psa.example"

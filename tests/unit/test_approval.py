@@ -3,7 +3,7 @@
 import pytest
 
 from broker import policy
-from broker.adapters.connections import Connections, ConnectionRef
+from broker.adapters.connections import ConnectionRef, Connections
 from broker.adapters.sessions import Sessions
 from broker.edge.wiring import Broker
 from broker.errors import (
@@ -50,22 +50,24 @@ def test_no_token_is_given_before_the_approval(pending: ConnectionState, broker:
 def test_an_approved_connection_is_active_and_due(
     pending: ConnectionState, broker: Broker, connections: Connections, lines: Lines
 ) -> None:
-    hot, profile = broker.complete.approve(ref(pending))
+    state, profile = broker.complete.approve(ref(pending))
 
-    assert (hot.status, hot.due_shard) == (Status.ACTIVE, policy.shard(hot.connection))
-    assert hot.refresh_at == START + 1800
-    assert connections.state(ref(pending)) == hot
+    assert (state.status, state.due_shard) == (Status.ACTIVE, policy.shard(state.connection))
+    assert state.refresh_at == START + 1800
+    assert connections.state(ref(pending)) == state
     assert connections.profile(ref(pending)) == profile
     assert broker.get_token(ref(pending), min_ttl=Seconds(300)).expires_in == 3600
     assert len(lines.named("connection.approved")) == 1
 
 
-def test_a_connection_that_was_approved_late_is_due_at_once(pending: ConnectionState, broker: Broker, clock: Clock) -> None:
+def test_a_connection_that_was_approved_late_is_due_at_once(
+    pending: ConnectionState, broker: Broker, clock: Clock
+) -> None:
     clock.advance(7200)
 
-    hot, _ = broker.complete.approve(ref(pending))
+    state, _ = broker.complete.approve(ref(pending))
 
-    assert hot.refresh_at == clock.now()
+    assert state.refresh_at == clock.now()
 
 
 def test_an_approval_counts_once(pending: ConnectionState, broker: Broker) -> None:
@@ -86,7 +88,9 @@ def test_an_approval_that_botocore_asked_for_twice_is_known_as_done(
     assert len(lines.named("connection.approved")) == 1
 
 
-def test_an_approval_of_what_is_ended_meanwhile_is_none(pending: ConnectionState, broker: Broker, trouble: Trouble) -> None:
+def test_an_approval_of_what_is_ended_meanwhile_is_none(
+    pending: ConnectionState, broker: Broker, trouble: Trouble
+) -> None:
     trouble.first("dynamodb.UpdateItem", lambda: broker.disconnect(ref(pending)))
 
     with pytest.raises(NotPending):
@@ -94,10 +98,10 @@ def test_an_approval_of_what_is_ended_meanwhile_is_none(pending: ConnectionState
 
 
 def test_a_connection_that_was_proved_needs_no_approval(journey: Journey, broker: Broker) -> None:
-    hot, _ = journey.connect()
+    state, _ = journey.connect()
 
     with pytest.raises(NotPending):
-        broker.complete.approve(ref(hot))
+        broker.complete.approve(ref(state))
 
 
 @req("H02", "H08")

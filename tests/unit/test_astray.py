@@ -37,8 +37,8 @@ def write(aws: AwsAccount, table: str, key: rows.Item, **cells: dict[str, str]) 
 def written(aws: AwsAccount, config: Config) -> Any:
     """Change attributes of a connection: ``written(hot, host={"S": "evil.example"})``."""
 
-    def change(hot: ConnectionState, part: str = "", **cells: dict[str, str]) -> None:
-        write(aws, config.connections_table, rows.key(hot.tenant, hot.connection + part), **cells)
+    def change(state: ConnectionState, part: str = "", **cells: dict[str, str]) -> None:
+        write(aws, config.connections_table, rows.key(state.tenant, state.connection + part), **cells)
 
     return change
 
@@ -51,15 +51,15 @@ def hosts(network: Network) -> set[str]:
 def test_a_host_written_into_a_row_is_sent_nothing_and_tells_the_operator(
     journey: Journey, refreshing: Refreshing, network: Network, written: Any
 ) -> None:
-    hot, _ = journey.connect()
-    written(hot, host={"S": "evil.example"})
+    state, _ = journey.connect()
+    written(state, host={"S": "evil.example"})
     network.requests.clear()
 
-    refreshing.when_due(hot)
+    refreshing.when_due(state)
 
     assert network.requests == []
     assert refreshing.figures()["seal_broken"] == 1
-    assert refreshing.row(hot).attempt is None
+    assert refreshing.row(state).attempt is None
 
 
 @req("J03")
@@ -80,38 +80,40 @@ def test_a_host_written_into_a_session_is_sent_no_code(
 
 @req("J03")
 def test_a_host_written_into_a_row_is_named_to_no_caller(journey: Journey, broker: Broker, written: Any) -> None:
-    hot, _ = journey.connect()
-    written(hot, host={"S": "evil.example"})
+    state, _ = journey.connect()
+    written(state, host={"S": "evil.example"})
 
     with pytest.raises(SealBroken):
-        broker.get_token(ref(hot), min_ttl=Seconds(60))
+        broker.get_token(ref(state), min_ttl=Seconds(60))
 
 
 def test_an_end_of_such_a_connection_sends_its_token_nowhere(
     journey: Journey, broker: Broker, network: Network, written: Any
 ) -> None:
-    hot, _ = journey.connect()
-    written(hot, host={"S": "evil.example"})
+    state, _ = journey.connect()
+    written(state, host={"S": "evil.example"})
     network.requests.clear()
 
-    _, _, revoked = broker.disconnect(ref(hot))
+    _, _, revoked = broker.disconnect(ref(state))
 
     assert not revoked
     assert network.requests == []
 
 
-@pytest.mark.parametrize("name", ["lease_until", "struck_at", "tried_at", "sent_at", "consented_at", "expires_at"])
+@pytest.mark.parametrize(
+    "name", ["lease_until", "struck_at", "tried_at", "sent_at", "consented_at", "token_expires_at"]
+)
 def test_a_value_of_another_kind_holds_up_its_own_row_alone_before_anything_is_asked(
     journey: Journey, refreshing: Refreshing, network: Network, written: Any, name: str
 ) -> None:
-    hot, odd = journey.connect()[0], journey.connect()[0]
+    state, odd = journey.connect()[0], journey.connect()[0]
     written(odd, **{name: SOON})
-    refreshing.wait_for(hot)
+    refreshing.wait_for(state)
     network.requests.clear()
 
-    refreshing.order(hot, odd)
+    refreshing.order(state, odd)
 
-    assert refreshing.row(hot).version == 2
+    assert refreshing.row(state).version == 2
     assert len(network.requests) == 1
     assert refreshing.figures()["rows_unread"] == 1
 
@@ -119,25 +121,25 @@ def test_a_value_of_another_kind_holds_up_its_own_row_alone_before_anything_is_a
 def test_a_brake_that_cannot_be_read_holds_nobody(
     journey: Journey, refreshing: Refreshing, aws: AwsAccount, config: Config
 ) -> None:
-    hot, _ = journey.connect()
+    state, _ = journey.connect()
     key = {"tenant": {"S": "#brakes"}, "connection": {"S": "host eu.ninjarmm.com"}}
     write(aws, config.connections_table, key, until={"N": "9999999999"})
 
-    refreshing.when_due(hot)
+    refreshing.when_due(state)
 
-    assert refreshing.row(hot).version == 2
+    assert refreshing.row(state).version == 2
 
 
 @pytest.mark.parametrize("metadata", ["5", "[]", "null", "{"])
 def test_a_profile_of_another_kind_is_left_out_of_a_list(
     journey: Journey, broker: Broker, lines: Lines, written: Any, metadata: str
 ) -> None:
-    hot, odd = journey.connect()[0], journey.connect()[0]
+    state, odd = journey.connect()[0], journey.connect()[0]
     written(odd, rows.PROFILE, metadata={"S": metadata})
 
-    page = broker.list_connections.page(hot.tenant, limit=10, after=None)
+    page = broker.list_connections.page(state.tenant, limit=10, after=None)
 
-    assert [each.state.connection for each in page.connections] == [hot.connection]
+    assert [each.state.connection for each in page.connections] == [state.connection]
 
 
 def test_a_page_that_fixes_a_host_of_ones_own_sends_all_that_its_form_is_asked_for(broker: Broker) -> None:
@@ -169,4 +171,4 @@ def test_a_page_that_fixes_a_host_of_ones_own_sends_all_that_its_form_is_asked_f
 
 
 def answered(handler: Any, broker: Broker, asked: Any) -> Any:
-    return handler.under(broker)(asked, CONTEXT)
+    return handler.bind(broker)(asked, CONTEXT)

@@ -22,7 +22,7 @@ from broker.errors import (
     TooManyRequests,
     UnknownSession,
 )
-from broker.flows.authorize import HostCheck, AuthorizeRedirect
+from broker.flows.authorize import AuthorizeRedirect, HostCheck
 from broker.model import Client, Host, Purpose, Session, SessionId, Stage, sha256_hex
 from broker.ninjaone import REGIONS
 from broker.secret import Secret
@@ -34,7 +34,7 @@ from tools.requirements import req
 APP = Host("app", REGIONS["app"])
 FED = Host("fed", REGIONS["fed"])
 BRANDED = Host("branded", "acme.rmmservice.eu")
-OWN = Client("own-app", Secret("own secret"), customer_app=True)
+OWN = Client("own-app", Secret("customer_app secret"), customer_app=True)
 
 
 def address(leaving: AuthorizeRedirect) -> dict[str, str]:
@@ -185,7 +185,7 @@ def test_each_region_has_its_own_app_host_and_redirect_uri(journey: Journey, con
 
 
 def test_a_place_that_the_backend_fixed_can_not_be_changed(journey: Journey, sessions: Sessions) -> None:
-    opened = journey.open(place=EU)
+    opened = journey.open(host=EU)
 
     with pytest.raises(InvalidRequest) as refused:
         journey.leave(opened, APP)
@@ -194,10 +194,10 @@ def test_a_place_that_the_backend_fixed_can_not_be_changed(journey: Journey, ses
     assert stored(sessions, opened).starts == 0
 
 
-@pytest.mark.parametrize("place", [FED, BRANDED])
-def test_a_place_without_an_app_of_the_operators_can_not_be_chosen(journey: Journey, place: Host) -> None:
+@pytest.mark.parametrize("host", [FED, BRANDED])
+def test_a_place_without_an_app_of_the_operators_can_not_be_chosen(journey: Journey, host: Host) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        journey.leave(journey.open(), place)
+        journey.leave(journey.open(), host)
 
     assert [fault.field for fault in refused.value.faults] == ["region"]
 
@@ -205,7 +205,7 @@ def test_a_place_without_an_app_of_the_operators_can_not_be_chosen(journey: Jour
 def test_a_customer_may_bring_their_own_app_and_a_branded_host(
     journey: Journey, sessions: Sessions, seal: Seal
 ) -> None:
-    opened = journey.open(own=True)
+    opened = journey.open(customer_app=True)
 
     leaving = journey.leave(opened, BRANDED, client=OWN)
 
@@ -219,21 +219,21 @@ def test_a_customer_may_bring_their_own_app_and_a_branded_host(
 
 @req("A08")
 def test_no_client_secret_is_in_the_address(journey: Journey) -> None:
-    leaving = journey.leave(journey.open(own=True), EU, client=OWN)
+    leaving = journey.leave(journey.open(customer_app=True), EU, client=OWN)
 
     assert "secret" not in leaving.location
     assert "own+secret" not in leaving.location
 
 
 def test_an_app_entered_once_need_not_be_entered_again(journey: Journey) -> None:
-    opened = journey.open(own=True)
+    opened = journey.open(customer_app=True)
     journey.leave(opened, EU, client=OWN)
 
     assert address(journey.leave(opened, EU))["client_id"] == "own-app"
 
 
 def test_another_app_may_be_entered_the_second_time(journey: Journey) -> None:
-    opened = journey.open(own=True)
+    opened = journey.open(customer_app=True)
     journey.leave(opened, EU, client=OWN)
 
     leaving = journey.leave(opened, EU, client=Client("other-app", Secret("s"), customer_app=True))
@@ -245,7 +245,7 @@ def test_a_region_that_lost_its_client_app_keeps_nobody_out(
     journey: Journey, config: Config, sessions: Sessions
 ) -> None:
     """The page was open while the operator took a region away; the others are still to be had."""
-    fewer = Broker(replace(config, client_ids={"us2": "client-us2"}), journey.broker.doors)
+    fewer = Broker(replace(config, client_ids={"us2": "client-us2"}), journey.broker.ports)
     there = Journey(fewer, journey.ninjaone)
     opened = there.open()
 
@@ -267,9 +267,11 @@ def test_a_start_by_a_repeated_request_is_a_start(journey: Journey, trouble: Tro
 @pytest.mark.parametrize(
     ("opening", "client"),
     [
-        pytest.param({"own": True}, None, id="none entered where one is needed"),
+        pytest.param({"customer_app": True}, None, id="none entered where one is needed"),
         pytest.param({}, OWN, id="one entered where the operator's is used"),
-        pytest.param({"own": True, "client": OWN, "place": EU}, OWN, id="one entered where the backend gave one"),
+        pytest.param(
+            {"customer_app": True, "client": OWN, "host": EU}, OWN, id="one entered where the backend gave one"
+        ),
     ],
 )
 def test_an_app_is_entered_exactly_where_it_is_asked_for(
@@ -397,9 +399,9 @@ def test_faulty_forms_of_another_browser_do_not_count(journey: Journey, broker: 
     for cookie in (None, Secret("another"), Secret("")):
         with pytest.raises(AnotherBrowser):
             broker.start_authorization.count_failure(opened.session, cookie)
-    own = broker.start_authorization.count_failure(opened.session, left.cookie)
+    customer_app = broker.start_authorization.count_failure(opened.session, left.cookie)
 
-    assert own.failures == 1
+    assert customer_app.failures == 1
 
 
 def test_a_faulty_form_for_no_usable_session_is_refused(journey: Journey, broker: Broker, clock: Clock) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from broker.config import Config
-from broker.edge.authorize import ConnectForm, is_same_origin, authorize_request, read_form
+from broker.edge.authorize import ConnectForm, authorize_request, is_same_origin, read_form
 from broker.edge.browser import cookie_name
 from broker.edge.http import Request
 from broker.errors import InvalidRequest

@@ -22,7 +22,7 @@ from broker.errors import (
     SessionSpent,
     UnknownSession,
 )
-from broker.flows.callback import ReturnTo, AuthorizeResult
+from broker.flows.callback import AuthorizeResult, ReturnTo
 from broker.model import Binding, Purpose, Session, Stage, sha256_hex
 from broker.secret import Secret
 from local.aws.account import AwsAccount
@@ -389,7 +389,9 @@ def test_with_approval_the_person_stays_and_the_completion_is_ordered(
     assert [read_completion(message["Body"]) for message in answer["Messages"]] == [home.session]
 
 
-@pytest.mark.parametrize(("error", "said"), [("access_denied", AuthorizeResult.DENIED), ("invalid_scope", AuthorizeResult.REFUSED)])
+@pytest.mark.parametrize(
+    ("error", "said"), [("access_denied", AuthorizeResult.DENIED), ("invalid_scope", AuthorizeResult.REFUSED)]
+)
 def test_with_approval_a_refusal_ends_here(journey: Journey, error: str, said: AuthorizeResult) -> None:
     session = journey.open(binding=Binding.APPROVAL, challenge="")
     away = Away(journey, session, journey.agree(journey.leave(session)))
@@ -435,7 +437,7 @@ def test_a_code_that_was_parked_by_a_repeated_request_brings_its_person_home(awa
 
 
 def test_a_return_address_that_was_taken_off_the_list_leads_nowhere(away: Away, broker: Broker, config: Config) -> None:
-    shorter = Broker(replace(config, return_urls={"second": "https://second.example/back"}), broker.doors)
+    shorter = Broker(replace(config, return_urls={"second": "https://second.example/back"}), broker.ports)
 
     with pytest.raises(SessionExpired):
         Journey(shorter, away.journey.ninjaone, cookies=away.journey.cookies).arrive(away.query)

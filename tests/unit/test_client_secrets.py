@@ -47,7 +47,9 @@ def test_secrets_are_read_once_in_five_minutes(
     assert trouble.asked["secretsmanager.GetSecretValue"] == 2
 
 
-def test_a_client_app_that_is_new_is_looked_up_at_once(credentials: ClientSecrets, aws: AwsAccount, config: Config) -> None:
+def test_a_client_app_that_is_new_is_looked_up_at_once(
+    credentials: ClientSecrets, aws: AwsAccount, config: Config
+) -> None:
     credentials.client("app-1")
     store(aws, config, {"app-3": "three"})
 
@@ -55,7 +57,9 @@ def test_a_client_app_that_is_new_is_looked_up_at_once(credentials: ClientSecret
 
 
 @req("K03")
-def test_a_secret_that_was_changed_is_found_past_the_cache(credentials: ClientSecrets, aws: AwsAccount, config: Config) -> None:
+def test_a_secret_that_was_changed_is_found_past_the_cache(
+    credentials: ClientSecrets, aws: AwsAccount, config: Config
+) -> None:
     held = credentials.client("app-1")
     store(aws, config, {"app-1": "new"})
 

@@ -22,7 +22,7 @@ from broker.errors import (
     SessionExpired,
     SessionSpent,
 )
-from broker.flows.callback import ReturnTo, AuthorizeResult
+from broker.flows.callback import AuthorizeResult, ReturnTo
 from broker.model import Client, Purpose, Session, SessionId, Stage, Status
 from broker.secret import Secret
 from local.aws.account import AwsAccount
@@ -152,27 +152,27 @@ def test_a_connection_is_made_whole(
 ) -> None:
     home = journey.home(label="Head office", metadata={"crm": "42"})
 
-    hot, profile = journey.complete(home)
+    state, profile = journey.complete(home)
 
-    assert connections.state(ref(hot)) == hot
-    assert connections.profile(ref(hot)) == profile
+    assert connections.state(ref(state)) == state
+    assert connections.profile(ref(state)) == profile
     assert stage(sessions, home.session) is Stage.COMPLETED
-    assert (hot.tenant, hot.status, hot.host, hot.customer_app) == (TENANT, Status.ACTIVE, EU, False)
-    assert (hot.client_id, hot.version, hot.fence, hot.epoch) == (OPERATOR_APPS["eu"].client_id, 1, 0, 1)
-    assert (hot.token_expires_at, hot.sent_at, hot.consented_at) == (START + 3600, START, START)
-    assert hot.scopes == {"monitoring", "management", "offline_access"}
-    assert hot.refresh_at is not None
-    assert START + 1800 <= hot.refresh_at <= START + 2844
-    assert hot.due_shard == policy.shard(hot.connection)
+    assert (state.tenant, state.status, state.host, state.customer_app) == (TENANT, Status.ACTIVE, EU, False)
+    assert (state.client_id, state.version, state.fence, state.epoch) == (OPERATOR_APPS["eu"].client_id, 1, 0, 1)
+    assert (state.token_expires_at, state.sent_at, state.consented_at) == (START + 3600, START, START)
+    assert state.scopes == {"monitoring", "management", "offline_access"}
+    assert state.refresh_at is not None
+    assert START + 1800 <= state.refresh_at <= START + 2844
+    assert state.due_shard == policy.shard(state.connection)
     assert (profile.label, profile.metadata) == ("Head office", {"crm": "42"})
     assert [each.name for each in profile.organizations] == ["Bäckerei Krüger", "Hafen Nord", "Kanzlei Voß"]
     assert (profile.created_at, profile.connected_at, profile.client) == (START, START, None)
 
-    spot = connection_aad(hot.tenant, hot.connection, hot.version)
-    assert hot.access is not None
-    assert hot.refresh is not None
-    refresh = seal.open(hot.refresh, Purpose.REFRESH, spot)
-    assert ninjaone.oracle.accepts("eu.ninjarmm.com", seal.open(hot.access, Purpose.ACCESS, spot).reveal())
+    spot = connection_aad(state.tenant, state.connection, state.version)
+    assert state.access is not None
+    assert state.refresh is not None
+    refresh = seal.open(state.refresh, Purpose.REFRESH, spot)
+    assert ninjaone.oracle.accepts("eu.ninjarmm.com", seal.open(state.access, Purpose.ACCESS, spot).reveal())
     grant = ninjaone.oracle.grant_of(refresh.reveal())
     assert grant is not None
     assert ninjaone.oracle.live_refresh_token(grant.id) == refresh.reveal()
@@ -204,17 +204,17 @@ def test_no_secret_is_in_an_address_towards_ninjaone(journey: Journey, network: 
 
 @req("K05")
 def test_the_customers_own_app_is_sealed_beside_the_connection(journey: Journey, seal: Seal, network: Network) -> None:
-    hot, profile = journey.connect(own=True, client=OWN)
+    state, profile = journey.connect(customer_app=True, client=OWN)
 
-    assert (hot.customer_app, hot.client_id) == (True, OWN.id)
+    assert (state.customer_app, state.client_id) == (True, OWN.id)
     assert profile.client is not None
-    assert seal.open(profile.client, Purpose.CLIENT, connection_aad(hot.tenant, hot.connection)) == OWN.secret
+    assert seal.open(profile.client, Purpose.CLIENT, connection_aad(state.tenant, state.connection)) == OWN.secret
     assert network.tokens_asked[0]["client_secret"] == OWN.secret.reveal()
 
 
 @req("C11", "K05")
 def test_nothing_sealed_stays_in_the_session(journey: Journey, aws: AwsAccount, config: Config) -> None:
-    home = journey.home(own=True, client=OWN)
+    home = journey.home(customer_app=True, client=OWN)
     journey.complete(home)
 
     key = {"session": {"S": home.session}}
@@ -225,7 +225,7 @@ def test_nothing_sealed_stays_in_the_session(journey: Journey, aws: AwsAccount, 
 
 @req("J04")
 def test_no_row_holds_a_secret_in_the_open(journey: Journey, network: Network, stored: Any) -> None:
-    journey.connect(own=True, client=OWN)
+    journey.connect(customer_app=True, client=OWN)
 
     text = repr([{name: rows.plain(item)[name] for name in rows.plain(item)} for item in stored()])
     sent = network.tokens_asked[0]
@@ -235,10 +235,10 @@ def test_no_row_holds_a_secret_in_the_open(journey: Journey, network: Network, s
 
 @req("D08")
 def test_a_connection_that_is_made_is_logged(journey: Journey, lines: Lines) -> None:
-    hot, _ = journey.connect()
+    state, _ = journey.connect()
 
     (line,) = lines.named("connection.made")
-    assert (line["tenant"], line["connection"], line["region"]) == (TENANT, hot.connection, "eu")
+    assert (line["tenant"], line["connection"], line["region"]) == (TENANT, state.connection, "eu")
 
 
 def test_completing_again_gives_the_connection_again(journey: Journey, network: Network) -> None:
@@ -273,7 +273,7 @@ def test_a_code_that_another_call_took_is_not_sent(journey: Journey, trouble: Tr
 def test_a_session_whose_row_is_torn_is_spent(
     journey: Journey, aws: AwsAccount, config: Config, network: Network, lost: str
 ) -> None:
-    home = journey.home(own=True, client=OWN)
+    home = journey.home(customer_app=True, client=OWN)
     aws.client("dynamodb").update_item(
         TableName=config.sessions_table,
         Key={"session": {"S": home.session}},
@@ -304,7 +304,7 @@ def test_what_can_not_be_had_now_leaves_the_code_for_another_try(
     journey: Journey, clock: Clock, trouble: Trouble, network: Network, call: str
 ) -> None:
     home = journey.home()
-    other = Journey(type(journey.broker)(journey.broker.config, journey.broker.doors), journey.ninjaone)
+    other = Journey(type(journey.broker)(journey.broker.config, journey.broker.ports), journey.ninjaone)
     trouble.never_done(call, error=unreachable())
 
     with pytest.raises(Busy):
@@ -333,7 +333,7 @@ def test_a_client_id_that_was_taken_off_the_list_leaves_the_code(
 ) -> None:
     home = journey.home()
     fewer = Config.from_env({**environment, "CLIENT_IDS": ""})
-    later = Journey(type(journey.broker)(fewer, journey.broker.doors), journey.ninjaone)
+    later = Journey(type(journey.broker)(fewer, journey.broker.ports), journey.ninjaone)
 
     with pytest.raises(Misconfigured, match="ClientIds"):
         later.complete(home)
@@ -341,7 +341,9 @@ def test_a_client_id_that_was_taken_off_the_list_leaves_the_code(
 
 
 @req("J08")
-def test_a_restored_table_takes_no_connection(journey: Journey, aws: AwsAccount, config: Config, network: Network) -> None:
+def test_a_restored_table_takes_no_connection(
+    journey: Journey, aws: AwsAccount, config: Config, network: Network
+) -> None:
     value = json.dumps({"epoch": 2, "table": "another"})
     aws.client("ssm").put_parameter(Name=config.epoch_parameter, Value=value, Type="String", Overwrite=True)
     home = journey.home()
@@ -361,10 +363,10 @@ def test_a_store_that_loses_its_acknowledgement_has_stored_it(
     home = journey.home()
     trouble.reply_lost("dynamodb.TransactWriteItems", times=losses)
 
-    hot, profile = journey.complete(home)
+    state, profile = journey.complete(home)
 
-    assert (connections.state(ref(hot)), connections.profile(ref(hot))) == (hot, profile)
-    assert journey.complete(home) == (hot, profile)
+    assert (connections.state(ref(state)), connections.profile(ref(state))) == (state, profile)
+    assert journey.complete(home) == (state, profile)
     assert len(network.tokens_asked) == 1
 
 
@@ -374,9 +376,9 @@ def test_a_store_that_refuses_for_a_moment_is_asked_again(
 ) -> None:
     trouble.never_done("dynamodb.TransactWriteItems", times=refusals)
 
-    hot, _ = journey.connect()
+    state, _ = journey.connect()
 
-    assert connections.state(ref(hot)) == hot
+    assert connections.state(ref(state)) == state
     assert clock.slept == [0.1, 0.5][:refusals]
 
 
@@ -397,21 +399,21 @@ def test_a_store_that_refuses_to_the_end_makes_no_half_of_a_connection(
 
 
 def test_a_connection_id_that_exists_is_not_overwritten(journey: Journey, connections: Connections) -> None:
-    hot, profile = journey.connect()
+    state, profile = journey.connect()
     home = journey.home()
 
     with pytest.raises(Busy):
-        connections.put(hot, profile, replaces=None, session=home.session)
+        connections.put(state, profile, replaces=None, session=home.session)
 
-    assert connections.state(ref(hot)) == hot
+    assert connections.state(ref(state)) == state
 
 
 def test_a_code_out_of_another_session_is_not_sent_again(journey: Journey, network: Network, lines: Lines) -> None:
     """Attack: a spent code comes in a session of the attacker's own, so that NinjaOne ends what it gave for it."""
     spent = journey.agree(journey.leave(journey.open()))
     journey.complete(journey.arrive(spent))
-    own = journey.agree(journey.leave(journey.open()))
-    injected = journey.arrive(own.replace(_code(own), _code(spent)))
+    customer_app = journey.agree(journey.leave(journey.open()))
+    injected = journey.arrive(customer_app.replace(_code(customer_app), _code(spent)))
 
     with pytest.raises(SessionSpent):
         journey.complete(injected)
@@ -429,9 +431,9 @@ def test_a_step_by_a_repeated_request_is_taken_once_and_looks_like_no_attack(
     trouble.watch("dynamodb.UpdateItem")
     trouble.done_twice("dynamodb.UpdateItem", after=number)
 
-    hot, _profile = journey.complete(home)
+    state, _profile = journey.complete(home)
 
-    assert hot.connection
+    assert state.connection
     assert len(network.tokens_asked) == 1
     assert "code.injected" not in lines.names
 

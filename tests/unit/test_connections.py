@@ -7,7 +7,7 @@ import pytest
 
 from broker import policy
 from broker.adapters.breakers import Breaker, Breakers, app_breaker, host_breaker
-from broker.adapters.connections import Connections, ConnectionRef
+from broker.adapters.connections import ConnectionRef, Connections
 from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.errors import Busy, NotActive, UnknownConnection
@@ -33,7 +33,7 @@ def made(journey: Journey, network: Network) -> tuple[ConnectionState, Profile]:
 
 
 @pytest.fixture
-def brakes(aws: AwsAccount, config: Config) -> Breakers:
+def breakers(aws: AwsAccount, config: Config) -> Breakers:
     return Breakers(aws.client("dynamodb"), config.connections_table)
 
 
@@ -67,7 +67,9 @@ def test_a_connection_is_shown_without_anything_sealed(broker: Broker, made: tup
 def test_an_unknown_and_a_foreign_connection_look_alike(
     broker: Broker, made: tuple[ConnectionState, Profile], strange: str
 ) -> None:
-    asked = ConnectionRef(TenantId("globex"), made[0].connection) if strange == "tenant" else ConnectionRef(TENANT, UNKNOWN)
+    asked = (
+        ConnectionRef(TenantId("globex"), made[0].connection) if strange == "tenant" else ConnectionRef(TENANT, UNKNOWN)
+    )
 
     with pytest.raises(UnknownConnection):
         broker.list_connections.one(asked)
@@ -76,15 +78,15 @@ def test_an_unknown_and_a_foreign_connection_look_alike(
 
 
 def test_a_connection_is_paused_while_its_client_app_is_held(
-    broker: Broker, made: tuple[ConnectionState, Profile], brakes: Breakers, clock: Clock
+    broker: Broker, made: tuple[ConnectionState, Profile], breakers: Breakers, clock: Clock
 ) -> None:
-    hot = made[0]
-    brakes.trip(app_breaker(hot.host.name, hot.client_id), Breaker(Instant(START + 60), 0, "invalid_client"))
-    brakes.trip(host_breaker(hot.host.name), Breaker(Instant(START + 600), 0, "throttled"))
+    state = made[0]
+    breakers.trip(app_breaker(state.host.name, state.client_id), Breaker(Instant(START + 60), 0, "invalid_client"))
+    breakers.trip(host_breaker(state.host.name), Breaker(Instant(START + 600), 0, "throttled"))
 
-    assert broker.list_connections.one(ref(hot)).paused
+    assert broker.list_connections.one(ref(state)).paused
     clock.advance(60)
-    assert not broker.list_connections.one(ref(hot)).paused
+    assert not broker.list_connections.one(ref(state)).paused
 
 
 def test_a_list_has_every_connection_of_a_tenant_once_and_no_other(journey: Journey, broker: Broker) -> None:
@@ -123,7 +125,7 @@ def test_a_store_that_does_not_answer_is_busy(
 def test_a_hot_row_without_its_profile_is_passed_over(
     broker: Broker, journey: Journey, aws: AwsAccount, config: Config
 ) -> None:
-    whole, torn = sorted((journey.connect()[0] for _ in range(2)), key=lambda hot: hot.connection)
+    whole, torn = sorted((journey.connect()[0] for _ in range(2)), key=lambda state: state.connection)
     key = {"tenant": {"S": TENANT}, "connection": {"S": f"{torn.connection}#profile"}}
     aws.client("dynamodb").delete_item(TableName=config.connections_table, Key=key)
     orphan = {"tenant": {"S": TENANT}, "connection": {"S": f"con_{'2' * 26}#profile"}}
@@ -165,7 +167,7 @@ def test_no_connection_falls_between_two_pages_because_another_lacks_a_row(
     [
         {"status": {"S": "frozen"}, "organizations": {"S": "{"}},
         {"status": {"N": "1"}, "organizations": {"N": "1"}},
-        {"scope": {"N": "1"}, "metadata": {"N": "1"}},
+        {"scopes": {"N": "1"}, "metadata": {"N": "1"}},
         {"version": {"N": "1.5"}, "created_at": {"N": "1.5"}},
     ],
 )
@@ -214,13 +216,13 @@ def test_a_connection_is_forgotten_here_and_revoked_there(
 def test_the_customers_own_app_revokes_and_its_secret_is_forgotten(
     journey: Journey, broker: Broker, connections: Connections, network: Network
 ) -> None:
-    hot, _ = journey.connect(own=True, client=OWN)
+    state, _ = journey.connect(customer_app=True, client=OWN)
 
-    _, _, revoked = broker.disconnect(ref(hot))
+    _, _, revoked = broker.disconnect(ref(state))
 
     assert revoked
     assert network.sent("/ws/oauth/revoke")[0]["client_secret"] == OWN.secret.reveal()
-    found = connections.profile(ref(hot))
+    found = connections.profile(ref(state))
     assert found is not None
     assert found.client is None
 
@@ -249,15 +251,15 @@ def test_a_connection_ends_here_even_when_it_can_not_be_revoked_there(
     connections: Connections,
     what: str,
 ) -> None:
-    hot, _ = journey.connect()
-    fresh = Broker(journey.broker.config, journey.broker.doors)
+    state, _ = journey.connect()
+    fresh = Broker(journey.broker.config, journey.broker.ports)
     trap(what, network, ninjaone, trouble)
 
-    ended, _, revoked = fresh.disconnect(ref(hot))
+    ended, _, revoked = fresh.disconnect(ref(state))
 
     assert not revoked
     assert ended.status is Status.DISCONNECTED
-    assert connections.state(ref(hot)) == ended
+    assert connections.state(ref(state)) == ended
 
 
 def test_a_token_that_does_not_open_is_forgotten_all_the_same(
@@ -309,10 +311,10 @@ def test_a_store_that_refuses_ends_nothing_and_revokes_nothing(
 def test_a_client_secret_that_can_not_be_dropped_now_does_not_keep_the_token_alive(
     journey: Journey, broker: Broker, trouble: Trouble, lines: Lines
 ) -> None:
-    hot, _ = journey.connect(own=True, client=OWN)
+    state, _ = journey.connect(customer_app=True, client=OWN)
     trouble.never_done("dynamodb.UpdateItem", only=lambda body: "REMOVE #client" in body["UpdateExpression"])
 
-    _, _, revoked = broker.disconnect(ref(hot))
+    _, _, revoked = broker.disconnect(ref(state))
 
     assert revoked
     assert len(lines.named("client.not_forgotten")) == 1
@@ -323,16 +325,16 @@ def test_a_client_secret_that_can_not_be_dropped_now_does_not_keep_the_token_ali
 def test_an_end_whose_acknowledgement_was_lost_is_known_as_done(
     journey: Journey, broker: Broker, connections: Connections, network: Network, trouble: Trouble, never: int
 ) -> None:
-    hot, _ = journey.connect(own=True, client=OWN)
+    state, _ = journey.connect(customer_app=True, client=OWN)
     trouble.never_done("dynamodb.UpdateItem", times=never)
     trouble.reply_lost("dynamodb.UpdateItem", times=1 - never)
 
-    ended, _, revoked = broker.disconnect(ref(hot))
+    ended, _, revoked = broker.disconnect(ref(state))
 
     assert revoked
-    assert connections.state(ref(hot)) == ended
-    assert ended.version == hot.version + 1
-    assert is_forgotten(connections, hot)
+    assert connections.state(ref(state)) == ended
+    assert ended.version == state.version + 1
+    assert is_forgotten(connections, state)
 
 
 def test_an_end_that_overtook_a_lease_and_was_not_acknowledged_is_known_as_done(
@@ -352,31 +354,31 @@ def test_an_end_that_overtook_a_lease_and_was_not_acknowledged_is_known_as_done(
 def test_an_end_that_was_never_acknowledged_is_finished_by_the_next_call(
     journey: Journey, broker: Broker, connections: Connections, trouble: Trouble, clock: Clock
 ) -> None:
-    hot, _ = journey.connect(own=True, client=OWN)
+    state, _ = journey.connect(customer_app=True, client=OWN)
     trouble.reply_lost("dynamodb.UpdateItem", times=2)
     with pytest.raises(Busy):
-        broker.disconnect(ref(hot))
-    assert not is_forgotten(connections, hot)
+        broker.disconnect(ref(state))
+    assert not is_forgotten(connections, state)
 
     clock.advance(60)
     with pytest.raises(NotActive):
-        broker.disconnect(ref(hot))
+        broker.disconnect(ref(state))
 
-    assert is_forgotten(connections, hot)
+    assert is_forgotten(connections, state)
 
 
 def test_asking_again_keeps_an_ended_connection_no_longer(
     journey: Journey, broker: Broker, aws: AwsAccount, config: Config, clock: Clock
 ) -> None:
-    hot, _ = journey.connect()
-    broker.disconnect(ref(hot))
+    state, _ = journey.connect()
+    broker.disconnect(ref(state))
 
     clock.advance(60)
     with pytest.raises(NotActive):
-        broker.disconnect(ref(hot))
+        broker.disconnect(ref(state))
 
-    key = {"tenant": {"S": hot.tenant}}
-    names = (hot.connection, f"{hot.connection}#profile")
+    key = {"tenant": {"S": state.tenant}}
+    names = (state.connection, f"{state.connection}#profile")
     found = [
         aws.client("dynamodb").get_item(TableName=config.connections_table, Key=key | {"connection": {"S": name}})
         for name in names
@@ -435,9 +437,9 @@ def test_an_end_that_newer_tokens_overtake_again_and_again_is_not_said_to_be_don
         broker.disconnect(ref(made[0]))
 
 
-def is_forgotten(connections: Connections, hot: ConnectionState) -> bool:
+def is_forgotten(connections: Connections, state: ConnectionState) -> bool:
     """Say whether the client secret of a customer's own app is gone."""
-    found = connections.profile(ref(hot))
+    found = connections.profile(ref(state))
     assert found is not None
     return found.client is None
 

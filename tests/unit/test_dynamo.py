@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from broker.adapters import rows
-from broker.adapters.dynamo import ConditionFailed, ConditionalUpdate, call, update
+from broker.adapters.dynamo import ConditionalUpdate, ConditionFailed, call, update
 from broker.config import Config
 from broker.errors import Busy
 from broker.model import TenantId
@@ -26,7 +26,9 @@ def write(aws: AwsAccount, config: Config) -> Any:
 def test_a_write_sets_adds_and_removes_and_gives_the_item_as_it_then_is(write: Any) -> None:
     write(ConditionalUpdate.of(set={"status": "active", "access": b"\0"}, add={"version": 1}))
 
-    found = write(ConditionalUpdate.of(set={"status": "paused"}, add={"version": 2, "fence": 1}, remove=("access", "absent")))
+    found = write(
+        ConditionalUpdate.of(set={"status": "paused"}, add={"version": 2, "fence": 1}, remove=("access", "absent"))
+    )
 
     assert rows.plain(found) == {
         "tenant": "acme", "connection": "row", "status": "paused", "version": 3, "fence": 1,
@@ -36,7 +38,11 @@ def test_a_write_sets_adds_and_removes_and_gives_the_item_as_it_then_is(write: A
 def test_a_write_whose_condition_fails_gives_the_item_as_it_stands(write: Any) -> None:
     write(ConditionalUpdate.of(set={"status": "active", "version": 1}))
 
-    found = write(ConditionalUpdate.of("#version = :seen", "#status <> :gone", given={"seen": 2, "gone": "x"}, set={"status": "y"}))
+    found = write(
+        ConditionalUpdate.of(
+            "#version = :seen", "#status <> :gone", given={"seen": 2, "gone": "x"}, set={"status": "y"}
+        )
+    )
 
     assert isinstance(found, ConditionFailed)
     assert rows.plain(found.found or {})["status"] == "active"
@@ -86,11 +92,11 @@ def test_a_write_whose_acknowledgement_was_lost_is_busy_and_done(write: Any, tro
 
 @pytest.mark.parametrize("error", [throttled(), unreachable()], ids=["throttled", "down"])
 def test_a_call_that_aws_refuses_for_now_is_busy_without_its_text(error: Exception) -> None:
-    def call() -> None:
+    def refuse() -> None:
         raise error
 
     with pytest.raises(Busy) as busy:
-        call(call)
+        call(refuse)
 
     assert "quote" not in str(busy.value)
     assert busy.value.retry_after == 5
@@ -102,6 +108,8 @@ def test_an_answer_is_passed_on() -> None:
 
 def test_a_reserved_word_may_be_an_attribute(write: Any) -> None:
     """Names go through placeholders: ``status``, ``region`` and ``token`` are words of DynamoDB's own."""
-    found = write(ConditionalUpdate.of("attribute_not_exists(#token)", set={"status": "x", "region": "eu", "token": "t"}))
+    found = write(
+        ConditionalUpdate.of("attribute_not_exists(#token)", set={"status": "x", "region": "eu", "token": "t"})
+    )
 
     assert rows.plain(found)["token"] == "t"

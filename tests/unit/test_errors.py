@@ -11,8 +11,18 @@ import pytest
 import broker
 from broker import errors
 from broker.adapters.log import Level
-from broker.edge.problems import PROBLEM, problem, slug, error_response
-from broker.errors import ServerFault, BrokerError, ClientAppError, Fault, CustomerMustAct, InvalidRequest, Retryable, NeedsReauth, CallerError
+from broker.edge.problems import PROBLEM, error_response, problem, slug
+from broker.errors import (
+    BrokerError,
+    CallerError,
+    ClientAppError,
+    CustomerMustAct,
+    Fault,
+    InvalidRequest,
+    NeedsReauth,
+    Retryable,
+    ServerFault,
+)
 from tools.requirements import req
 
 FAMILIES = (CallerError, CustomerMustAct, ClientAppError, Retryable, ServerFault)

@@ -113,14 +113,14 @@ def test_a_refusal_has_its_own_error_costs_one_request_and_makes_nothing(
     assert len(network.requests) == 1
 
 
-@pytest.mark.parametrize("own", [True, False])
-def test_whose_app_was_declined_is_known(journey: Journey, network: Network, *, own: bool) -> None:
-    home = journey.home(own=own, client=OWN if own else None)
+@pytest.mark.parametrize("customer_app", [True, False])
+def test_whose_app_was_declined_is_known(journey: Journey, network: Network, *, customer_app: bool) -> None:
+    home = journey.home(customer_app=customer_app, client=OWN if customer_app else None)
     network.answer(401, {"error": "invalid_client"})
 
     with pytest.raises(errors.WrongClientSecret) as refused:
         journey.complete(home)
-    assert refused.value.own is own
+    assert refused.value.customer_app is customer_app
 
 
 def test_a_session_without_a_place_sends_its_code_nowhere(
@@ -162,9 +162,9 @@ def test_scopes_count_as_a_set_and_may_be_left_out(journey: Journey, network: Ne
     home = journey.home()
     granted(scope=scope)(journey.ninjaone, network)
 
-    hot, _ = journey.complete(home)
+    state, _ = journey.complete(home)
 
-    assert hot.scopes >= {"monitoring", "management"}
+    assert state.scopes >= {"monitoring", "management"}
 
 
 # The look at what the token opens -------------------------------------------------------------------------------------

@@ -31,14 +31,14 @@ Trap = Callable[[NinjaOne, Network], object]
 
 
 @pytest.fixture
-def hot(journey: Journey, network: Network) -> ConnectionState:
+def state(journey: Journey, network: Network) -> ConnectionState:
     made, _ = journey.connect()
     network.requests.clear()
     return made
 
 
 @pytest.fixture
-def brakes(aws: AwsAccount, config: Config) -> Breakers:
+def breakers(aws: AwsAccount, config: Config) -> Breakers:
     return Breakers(aws.client("dynamodb"), config.connections_table)
 
 
@@ -62,8 +62,8 @@ BEHIND = 180
 """Seconds after a first brake until all that it held have been tried again; whoever pulled it comes then."""
 
 
-def due_in(refreshing: Refreshing, hot: ConnectionState) -> float:
-    due = refreshing.row(hot).refresh_at
+def due_in(refreshing: Refreshing, state: ConnectionState) -> float:
+    due = refreshing.row(state).refresh_at
     assert due is not None
     return due - refreshing.clock.now()
 
@@ -82,29 +82,29 @@ NOT_DONE: dict[str, tuple[Trap, str]] = {
 @req("I05")
 @pytest.mark.parametrize("name", NOT_DONE)
 def test_what_was_not_carried_out_gives_the_lease_back_and_comes_again_in_a_minute(
-    refreshing: Refreshing, hot: ConnectionState, network: Network, clock: Clock, name: str
+    refreshing: Refreshing, state: ConnectionState, network: Network, clock: Clock, name: str
 ) -> None:
     trap, figure = NOT_DONE[name]
     trap(refreshing.ninjaone, network)
 
-    refreshing.when_due(hot)
+    refreshing.when_due(state)
 
-    row = refreshing.row(hot)
+    row = refreshing.row(state)
     assert is_free(row)
     assert (row.status, row.strikes, row.outcome_unknown, row.version) == (Status.ACTIVE, 0, False, 1)
-    assert 60 <= due_in(refreshing, hot) < 76
+    assert 60 <= due_in(refreshing, state) < 76
     assert refreshing.figures()[figure] == 1
     clock.advance(60)
-    refreshing.order(hot)
-    assert refreshing.row(hot).version == 2
+    refreshing.order(state)
+    assert refreshing.row(state).version == 2
 
 
-def test_a_wait_that_ninjaone_names_is_kept(refreshing: Refreshing, hot: ConnectionState, network: Network) -> None:
+def test_a_wait_that_ninjaone_names_is_kept(refreshing: Refreshing, state: ConnectionState, network: Network) -> None:
     network.answer(404, HTML, retry_after="600")
 
-    refreshing.when_due(hot)
+    refreshing.when_due(state)
 
-    assert 600 <= due_in(refreshing, hot) < 616
+    assert 600 <= due_in(refreshing, state) < 616
 
 
 # Doubt ----------------------------------------------------------------------------------------------------------------
@@ -126,75 +126,77 @@ AMBIGUOUS: dict[str, Trap] = {
 @req("I05", "L02")
 @pytest.mark.parametrize("name", AMBIGUOUS)
 def test_what_may_have_been_carried_out_is_not_asked_again_before_a_late_request_has_died(
-    refreshing: Refreshing, hot: ConnectionState, network: Network, clock: Clock, name: str
+    refreshing: Refreshing, state: ConnectionState, network: Network, clock: Clock, name: str
 ) -> None:
     AMBIGUOUS[name](refreshing.ninjaone, network)
 
-    refreshing.when_due(hot)
+    refreshing.when_due(state)
 
-    row, now = refreshing.row(hot), clock.now()
+    row, now = refreshing.row(state), clock.now()
     assert (row.status, row.strikes, row.outcome_unknown, row.version) == (Status.ACTIVE, 0, True, 1)
     assert row.lease_until == now + 60
     assert row.attempt
     assert refreshing.figures()["ambiguous"] == 1
     asked = len(network.requests)
     clock.advance(70)
-    refreshing.order(hot)
+    refreshing.order(state)
     assert len(network.requests) == asked
 
 
-def test_a_request_that_was_lost_on_its_way_is_made_good(refreshing: Refreshing, hot: ConnectionState, clock: Clock) -> None:
+def test_a_request_that_was_lost_on_its_way_is_made_good(
+    refreshing: Refreshing, state: ConnectionState, clock: Clock
+) -> None:
     refreshing.ninjaone.faults.plan(Fault("reset"))
-    refreshing.when_due(hot)
+    refreshing.when_due(state)
 
-    refreshing.when_due(hot)
+    refreshing.when_due(state)
 
-    row = refreshing.row(hot)
+    row = refreshing.row(state)
     assert (row.version, row.outcome_unknown, row.status) == (2, False, Status.ACTIVE)
     assert is_free(row)
 
 
 def test_an_answer_that_was_lost_on_its_way_is_honestly_called_lost_in_rotation(
-    refreshing: Refreshing, hot: ConnectionState
+    refreshing: Refreshing, state: ConnectionState
 ) -> None:
     """NinjaOne rotated the token and nobody has the new one: no client can do anything about that."""
     refreshing.ninjaone.faults.plan(Fault("lost_response"))
 
     for _ in range(3):
-        refreshing.when_due(hot)
+        refreshing.when_due(state)
 
-    row = refreshing.row(hot)
+    row = refreshing.row(state)
     assert (row.status, row.reason) == (Status.NEEDS_REAUTH, Reason.LOST_IN_ROTATION)
     figures = refreshing.figures()
     assert (figures["needs_reauth"], figures["lost_in_rotation"]) == (1, 1)
 
 
 def test_an_answer_that_was_lost_within_the_grace_of_the_old_token_is_made_good(
-    refreshing: Refreshing, hot: ConnectionState
+    refreshing: Refreshing, state: ConnectionState
 ) -> None:
     refreshing.ninjaone.switches.update({"rotation": "rotate_grace", "grace_seconds": 120})
     refreshing.ninjaone.faults.plan(Fault("lost_response"))
-    refreshing.when_due(hot)
+    refreshing.when_due(state)
 
-    refreshing.when_due(hot)
+    refreshing.when_due(state)
 
-    assert refreshing.row(hot).version == 2
-    assert refreshing.is_live(hot)
+    assert refreshing.row(state).version == 2
+    assert refreshing.is_live(state)
 
 
 def test_an_attempt_that_nobody_ended_leaves_doubt(
-    refreshing: Refreshing, hot: ConnectionState, connections: Connections, clock: Clock
+    refreshing: Refreshing, state: ConnectionState, connections: Connections, clock: Clock
 ) -> None:
     """Its invocation was killed between the lease and the note."""
-    refreshing.wait_for(hot)
+    refreshing.wait_for(state)
     now = Instant(int(clock.now()))
-    connections.lease(refreshing.row(hot), attempt="x", now=now, until=Instant(now + 250), ended=Instant(now - 10))
+    connections.lease(refreshing.row(state), attempt="x", now=now, until=Instant(now + 250), ended=Instant(now - 10))
     clock.advance(261)
     refreshing.ninjaone.faults.plan(Fault("html_404"))
 
-    refreshing.order(hot)
+    refreshing.order(state)
 
-    assert refreshing.row(hot).outcome_unknown
+    assert refreshing.row(state).outcome_unknown
 
 
 # The client app -------------------------------------------------------------------------------------------------------
@@ -212,19 +214,19 @@ CONFIG: dict[str, Trap] = {
 @req("I05", "K03")
 @pytest.mark.parametrize("cause", CONFIG)
 def test_a_fault_of_the_client_app_is_never_the_customers(
-    refreshing: Refreshing, hot: ConnectionState, network: Network, brakes: Breakers, cause: str
+    refreshing: Refreshing, state: ConnectionState, network: Network, breakers: Breakers, cause: str
 ) -> None:
     CONFIG[cause](refreshing.ninjaone, network)
 
-    refreshing.when_due(hot)
+    refreshing.when_due(state)
 
-    row = refreshing.row(hot)
+    row = refreshing.row(state)
     assert is_free(row)
-    assert (row.status, row.strikes, row.outcome_unknown, row.refresh) == (Status.ACTIVE, 0, False, hot.refresh)
-    assert 60 + BEHIND <= due_in(refreshing, hot) < 76 + BEHIND
-    brake = brakes.read(app_breaker(HOST, APP))
-    assert brake is not None
-    assert (brake.until, brake.cause) == (refreshing.clock.now() + 60, cause)
+    assert (row.status, row.strikes, row.outcome_unknown, row.refresh) == (Status.ACTIVE, 0, False, state.refresh)
+    assert 60 + BEHIND <= due_in(refreshing, state) < 76 + BEHIND
+    breaker = breakers.read(app_breaker(HOST, APP))
+    assert breaker is not None
+    assert (breaker.until, breaker.cause) == (refreshing.clock.now() + 60, cause)
     figures = refreshing.figures()
     assert (figures["config"], figures["brake_pulled"]) == (1, 1)
 
@@ -235,19 +237,19 @@ def test_a_fault_of_the_client_app_is_never_the_customers(
 @req("O03")
 @pytest.mark.parametrize(("says_wait", "wait"), [("", 60), ("7", 60), ("300", 300), ("9999", 3600)])
 def test_a_host_that_throttles_is_left_alone_for_as_long_as_it_says(
-    refreshing: Refreshing, hot: ConnectionState, network: Network, brakes: Breakers, says_wait: str, wait: int
+    refreshing: Refreshing, state: ConnectionState, network: Network, breakers: Breakers, says_wait: str, wait: int
 ) -> None:
     network.answer(429, HTML, retry_after=says_wait)
 
-    refreshing.when_due(hot)
+    refreshing.when_due(state)
 
-    row = refreshing.row(hot)
-    brake = brakes.read(host_breaker(HOST))
+    row = refreshing.row(state)
+    breaker = breakers.read(host_breaker(HOST))
     assert is_free(row)
     assert (row.status, row.strikes, row.outcome_unknown) == (Status.ACTIVE, 0, False)
-    assert wait + BEHIND <= due_in(refreshing, hot) < wait + BEHIND + 16
-    assert brake is not None
-    assert brake.until == refreshing.clock.now() + wait
+    assert wait + BEHIND <= due_in(refreshing, state) < wait + BEHIND + 16
+    assert breaker is not None
+    assert breaker.until == refreshing.clock.now() + wait
     assert refreshing.figures()["throttled"] == 1
 
 
@@ -257,112 +259,112 @@ def test_a_host_that_throttles_is_left_alone_for_as_long_as_it_says(
 @req("I05")
 @pytest.mark.parametrize("error", ["invalid_token", "invalid_grant", "expired_token"])
 def test_a_token_is_dead_after_two_verdicts_a_minute_apart(
-    refreshing: Refreshing, hot: ConnectionState, clock: Clock, network: Network, error: str
+    refreshing: Refreshing, state: ConnectionState, clock: Clock, network: Network, error: str
 ) -> None:
     refreshing.ninjaone.switches.update({"dead_refresh_error": error})
-    refreshing.revoke(hot)
+    refreshing.revoke(state)
 
-    refreshing.when_due(hot)
-    first = refreshing.row(hot)
+    refreshing.when_due(state)
+    first = refreshing.row(state)
     assert (first.status, first.strikes, first.struck_at) == (Status.ACTIVE, 1, clock.now())
     assert is_free(first)
     clock.advance(59)
-    refreshing.order(hot, why=Trigger.URGENT, min_ttl=3600)
+    refreshing.order(state, why=Trigger.URGENT, min_ttl=3600)
     assert len(network.requests) == 1
 
-    refreshing.when_due(hot)
-    second = refreshing.row(hot)
+    refreshing.when_due(state)
+    second = refreshing.row(state)
     assert (second.status, second.reason, second.ended_at) == (
         Status.NEEDS_REAUTH, Reason.REVOKED, clock.now(),
     )  # fmt: skip
-    assert (second.refresh, second.access, second.version) == (hot.refresh, hot.access, 1)
+    assert (second.refresh, second.access, second.version) == (state.refresh, state.access, 1)
     assert is_free(second)
     figures = refreshing.figures()
     assert (figures["dead_verdict"], figures["needs_reauth"], figures["lost_in_rotation"]) == (2, 1, 0)
     (line,) = refreshing.lines.named("connection.needs_reauth")
-    assert (line["tenant"], line["connection"], line["reason"]) == (hot.tenant, hot.connection, "revoked")
+    assert (line["tenant"], line["connection"], line["reason"]) == (state.tenant, state.connection, "revoked")
 
 
-def test_a_verdict_that_is_not_repeated_is_forgotten(refreshing: Refreshing, hot: ConnectionState) -> None:
+def test_a_verdict_that_is_not_repeated_is_forgotten(refreshing: Refreshing, state: ConnectionState) -> None:
     refreshing.ninjaone.faults.plan(Fault("spurious_dead_token"))
-    refreshing.when_due(hot)
+    refreshing.when_due(state)
 
-    refreshing.when_due(hot)
+    refreshing.when_due(state)
 
-    row = refreshing.row(hot)
+    row = refreshing.row(state)
     assert (row.status, row.version, row.strikes, row.struck_at) == (Status.ACTIVE, 2, 0, None)
 
 
 def test_a_customer_whose_consent_is_a_month_old_is_told_that_it_ended(
-    refreshing: Refreshing, hot: ConnectionState, connections: Connections, clock: Clock
+    refreshing: Refreshing, state: ConnectionState, connections: Connections, clock: Clock
 ) -> None:
     clock.advance(31 * DAY)
-    connections.record_failure(hot, {"refresh_at": int(clock.now())}, ())
+    connections.record_failure(state, {"refresh_at": int(clock.now())}, ())
 
     for _ in range(2):
-        refreshing.when_due(hot)
+        refreshing.when_due(state)
 
-    assert refreshing.row(hot).reason is Reason.CONSENT_ENDED
+    assert refreshing.row(state).reason is Reason.CONSENT_ENDED
 
 
 def test_a_verdict_on_a_token_that_was_replaced_meanwhile_is_dropped(
-    refreshing: Refreshing, hot: ConnectionState, connections: Connections, network: Network
+    refreshing: Refreshing, state: ConnectionState, connections: Connections, network: Network
 ) -> None:
     network.answer(400, {"error": "invalid_token"})
-    network.meanwhile.append(lambda: connections.save(refreshing.row(hot), {"version": 2, "access": b"new"}, ()))
+    network.meanwhile.append(lambda: connections.save(refreshing.row(state), {"version": 2, "access": b"new"}, ()))
 
-    refreshing.when_due(hot)
+    refreshing.when_due(state)
 
-    row = refreshing.row(hot)
+    row = refreshing.row(state)
     assert (row.version, row.strikes, row.access) == (2, 0, b"new")
     assert len(refreshing.lines.named("verdict.dropped")) == 1
 
 
 def test_a_verdict_on_a_connection_that_is_gone_is_dropped(
-    refreshing: Refreshing, hot: ConnectionState, aws: AwsAccount, config: Config, network: Network
+    refreshing: Refreshing, state: ConnectionState, aws: AwsAccount, config: Config, network: Network
 ) -> None:
-    key = {"tenant": {"S": hot.tenant}, "connection": {"S": hot.connection}}
+    key = {"tenant": {"S": state.tenant}, "connection": {"S": state.connection}}
     network.answer(400, {"error": "invalid_token"})
     network.meanwhile.append(lambda: aws.client("dynamodb").delete_item(TableName=config.connections_table, Key=key))
 
-    refreshing.when_due(hot)
+    refreshing.when_due(state)
 
     assert len(refreshing.lines.named("verdict.dropped")) == 1
 
 
 def test_before_a_strike_the_rescue_store_is_asked(
-    refreshing: Refreshing, hot: ConnectionState, seal: Seal, aws: AwsAccount, config: Config, network: Network
+    refreshing: Refreshing, state: ConnectionState, seal: Seal, aws: AwsAccount, config: Config, network: Network
 ) -> None:
     """The token is dead, for it was rotated: an earlier attempt could only rescue the new one."""
-    spot = connection_aad(hot.tenant, hot.connection, 2)
+    spot = connection_aad(state.tenant, state.connection, 2)
     kept = SealedTokens(
         seal.seal(seal.data_key(Purpose.ACCESS), Secret("a"), spot),
         seal.seal(seal.data_key(Purpose.REFRESH), Secret("r"), spot),
-        Instant(hot.token_expires_at + 3600),
+        Instant(state.token_expires_at + 3600),
         frozenset(),
-        hot.sent_at,
+        state.sent_at,
     )
     rescue = RescueStore(aws.client("s3"), config.rescue_bucket)
     network.answer(400, {"error": "invalid_token"})
-    network.meanwhile.append(lambda: rescue.put(ref(hot), 1, kept))
+    network.meanwhile.append(lambda: rescue.put(ref(state), 1, kept))
 
-    refreshing.when_due(hot)
+    refreshing.when_due(state)
 
-    row = refreshing.row(hot)
+    row = refreshing.row(state)
     assert (row.version, row.strikes, row.refresh) == (2, 0, kept.refresh)
     assert refreshing.figures()["rescued"] == 1
 
 
 @pytest.mark.parametrize("call", ["dynamodb.GetItem", "s3.GetObject"])
 def test_a_verdict_that_can_not_be_checked_does_not_count(
-    refreshing: Refreshing, hot: ConnectionState, network: Network, trouble: Trouble, call: str
+    refreshing: Refreshing, state: ConnectionState, network: Network, trouble: Trouble, call: str
 ) -> None:
-    refreshing.revoke(hot)
+    refreshing.revoke(state)
     network.meanwhile.append(lambda: trouble.never_done(call))
 
-    refreshing.when_due(hot)
+    refreshing.when_due(state)
 
-    row = refreshing.row(hot)
+    row = refreshing.row(state)
     assert (row.status, row.strikes) == (Status.ACTIVE, 0)
     assert row.lease_until is not None
     assert refreshing.figures()["put_off"] == 1
@@ -372,12 +374,12 @@ def test_a_verdict_that_can_not_be_checked_does_not_count(
 
 
 @pytest.fixture
-def dead(refreshing: Refreshing, hot: ConnectionState) -> ConnectionState:
-    refreshing.revoke(hot)
+def dead(refreshing: Refreshing, state: ConnectionState) -> ConnectionState:
+    refreshing.revoke(state)
     for _ in range(2):
-        refreshing.when_due(hot)
-    assert refreshing.row(hot).status is Status.NEEDS_REAUTH
-    return hot
+        refreshing.when_due(state)
+    assert refreshing.row(state).status is Status.NEEDS_REAUTH
+    return state
 
 
 def test_a_dead_connection_is_tried_once_a_day_and_says_so_once(
@@ -430,35 +432,37 @@ def test_after_thirty_days_the_dead_tokens_are_forgotten(
 
 
 def test_a_scope_withdrawn_earlier_is_not_why_a_token_died(
-    refreshing: Refreshing, hot: ConnectionState, connections: Connections
+    refreshing: Refreshing, state: ConnectionState, connections: Connections
 ) -> None:
-    connections.record_failure(hot, {"status": "needs_reauth", "reason": "scope_withdrawn", "ended_at": hot.sent_at}, ())
-    refreshing.revoke(hot)
+    connections.record_failure(
+        state, {"status": "needs_reauth", "reason": "scope_withdrawn", "ended_at": state.sent_at}, ()
+    )
+    refreshing.revoke(state)
 
     for _ in range(2):
-        refreshing.when_due(hot)
+        refreshing.when_due(state)
 
-    row = refreshing.row(hot)
+    row = refreshing.row(state)
     assert (row.reason, row.ended_at) == (Reason.REVOKED, refreshing.clock.now())
 
 
 def test_a_scope_withdrawn_long_ago_does_not_shorten_the_days_in_which_a_dead_token_is_tried(
-    refreshing: Refreshing, hot: ConnectionState, connections: Connections
+    refreshing: Refreshing, state: ConnectionState, connections: Connections
 ) -> None:
     """Its token worked all the while, so it is dead since today only."""
-    long_ago = hot.sent_at - 31 * DAY
-    connections.record_failure(hot, {"status": "needs_reauth", "reason": "scope_withdrawn", "ended_at": long_ago}, ())
-    refreshing.revoke(hot)
+    long_ago = state.sent_at - 31 * DAY
+    connections.record_failure(state, {"status": "needs_reauth", "reason": "scope_withdrawn", "ended_at": long_ago}, ())
+    refreshing.revoke(state)
 
     for _ in range(2):
-        refreshing.when_due(hot)
+        refreshing.when_due(state)
 
-    row = refreshing.row(hot)
-    assert (row.reason, row.refresh) == (Reason.REVOKED, hot.refresh)
-    assert DAY <= due_in(refreshing, hot) < DAY + 16
+    row = refreshing.row(state)
+    assert (row.reason, row.refresh) == (Reason.REVOKED, state.refresh)
+    assert DAY <= due_in(refreshing, state) < DAY + 16
     refreshing.clock.advance(29 * DAY)
-    refreshing.when_due(hot)
-    assert refreshing.row(hot).refresh is not None
+    refreshing.when_due(state)
+    assert refreshing.row(state).refresh is not None
 
 
 # Notes that are lost --------------------------------------------------------------------------------------------------
@@ -466,18 +470,18 @@ def test_a_scope_withdrawn_long_ago_does_not_shorten_the_days_in_which_a_dead_to
 
 @pytest.mark.parametrize("trap", [fault("html_404"), fault("spurious_dead_token"), fault("html_502"), fault("429")])
 def test_a_note_that_is_lost_leaves_the_lease_to_run_out_by_itself(
-    refreshing: Refreshing, hot: ConnectionState, network: Network, trouble: Trouble, trap: Trap, clock: Clock
+    refreshing: Refreshing, state: ConnectionState, network: Network, trouble: Trouble, trap: Trap, clock: Clock
 ) -> None:
     trap(refreshing.ninjaone, network)
     network.meanwhile.append(
         lambda: trouble.never_done("dynamodb.UpdateItem", only=lambda body: "#brakes" not in str(body["Key"]))
     )
 
-    refreshing.when_due(hot)
+    refreshing.when_due(state)
 
-    row = refreshing.row(hot)
+    row = refreshing.row(state)
     assert row.lease_until is not None
     assert len(refreshing.lines.named("lease.left")) == 1
     clock.advance(270)
-    refreshing.order(hot)
-    assert refreshing.row(hot).version == 2
+    refreshing.order(state)
+    assert refreshing.row(state).version == 2

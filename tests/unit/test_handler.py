@@ -13,8 +13,8 @@ from broker.edge.browser import browser
 from broker.edge.handler import Entry, preload, whereabouts
 from broker.edge.http import Request, Response
 from broker.edge.wiring import Broker
-from broker.edge.worker import Context, messages, queue, x, schedule, stream
-from broker.errors import Busy, NoTokenYet, TooManyRequests, InternalError
+from broker.edge.worker import Context, messages, queue, read_batch, schedule, stream
+from broker.errors import Busy, InternalError, NoTokenYet, TooManyRequests
 from tests.support.asked import CALLER, CONTEXT, event
 from tests.support.surroundings import Lines
 from tools.requirements import req
@@ -95,7 +95,7 @@ def test_whatever_else_breaks_is_answered_without_a_word_of_it(
     assert CANARY not in "".join(lines.text)
     (line,) = lines.named("things.broke")
     assert (line["error"], line["level"]) == (type(error).__name__, "ERROR")
-    assert "test_entry.py:" in line["at"]
+    assert "test_handler.py:" in line["at"]
     assert any(each.get("unforeseen") == [1.0] for each in lines)
 
 
@@ -179,7 +179,7 @@ def test_a_message_that_fails_does_not_take_its_neighbours_along(broker: Broker,
 
 def test_a_message_that_is_no_order_is_said_and_dropped(broker: Broker, lines: Lines) -> None:
     def refresh(broker: Broker, body: str, _context: Context) -> None:
-        assert x(broker, body) is None
+        assert read_batch(broker, body) is None
 
     answered = queue(refresh, warm=idle).bind(broker)(records("{}", "x"), CONTEXT)
 
@@ -196,7 +196,7 @@ def test_a_schedule_that_fails_fails_without_foreign_text(broker: Broker, lines:
 
     assert failed.value.__suppress_context__
     assert CANARY not in str(failed.value) + "".join(lines.text)
-    assert [line["error"] for line in lines.named("tick.failed")] == ["Unforeseen"]
+    assert [line["error"] for line in lines.named("tick.failed")] == ["InternalError"]
 
 
 def test_a_schedule_that_has_to_wait_says_so(broker: Broker, lines: Lines) -> None:
@@ -265,7 +265,7 @@ def test_a_bug_is_told_by_its_place() -> None:
         told = whereabouts(error)
 
     assert told["error"] == "ValueError"
-    assert told["at"].startswith("test_entry.py:")
+    assert told["at"].startswith("test_handler.py:")
     assert CANARY not in told["at"]
 
 

@@ -28,11 +28,11 @@ def asked(aws: AwsAccount) -> Counter[str]:
     return counted
 
 
-def vend(broker: Broker, hot: ConnectionState) -> int:
+def vend(broker: Broker, state: ConnectionState) -> int:
     """Ask for a token as a backend does; give the status."""
     event = {
         "routeKey": "POST /v1/tenants/{tenant}/connections/{connection}/token",
-        "pathParameters": {"tenant": hot.tenant, "connection": hot.connection},
+        "pathParameters": {"tenant": state.tenant, "connection": state.connection},
         "body": "{}",
     }
     status: int = handler.bind(broker)(event, CONTEXT)["statusCode"]
@@ -40,11 +40,11 @@ def vend(broker: Broker, hot: ConnectionState) -> int:
 
 
 def test_a_warm_token_is_one_read_and_nothing_else(journey: Journey, broker: Broker, asked: Counter[str]) -> None:
-    hot, _ = journey.connect()
-    vend(broker, hot)
+    state, _ = journey.connect()
+    vend(broker, state)
     asked.clear()
 
-    assert vend(broker, hot) == 200
+    assert vend(broker, state) == 200
     assert asked == {"dynamodb.GetItem": 1}
 
 

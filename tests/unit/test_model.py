@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from broker.model import connection_id, sha256_hex, session_id, tenant_id
+from broker.model import connection_id, session_id, sha256_hex, tenant_id
 from tests.support.journey import Journey
 
 ID = "abcdefghijklmnopqrstuvwx27"

@@ -37,12 +37,12 @@ TROUBLES: dict[str, tuple[int, Client | None, Says]] = {
 }
 
 
-def minute(refreshing: Refreshing, hots: list[ConnectionState]) -> None:
+def minute(refreshing: Refreshing, states: list[ConnectionState]) -> None:
     """Let a minute pass, and refresh what is due until the next, soonest first: what a sweep orders."""
     refreshing.clock.advance(60)
-    due = {hot.connection: refreshing.row(hot).refresh_at or 0 for hot in hots}
-    ordered = sorted((hot for hot in hots if due[hot.connection] <= refreshing.clock.now() + 60),
-                     key=lambda hot: due[hot.connection])  # fmt: skip
+    due = {state.connection: refreshing.row(state).refresh_at or 0 for state in states}
+    ordered = sorted((state for state in states if due[state.connection] <= refreshing.clock.now() + 60),
+                     key=lambda state: due[state.connection])  # fmt: skip
     if ordered:
         refreshing.order(*ordered)
 
@@ -58,9 +58,9 @@ def test_a_connection_in_trouble_of_its_own_lets_no_neighbours_token_end(
     for _ in range(NEIGHBOURS):
         neighbours.append(journey.connect()[0])
         clock.advance(150)
-    opening: dict[str, Any] = {"own": True, "client": client} if client else {}
+    opening: dict[str, Any] = {"customer_app": True, "client": client} if client else {}
     ill = [journey.connect(**opening)[0] for _ in range(many)]
-    theirs, deliver, asked = {refreshing.held(hot) for hot in ill}, network.handle_request, list[str]()
+    theirs, deliver, asked = {refreshing.held(state) for state in ill}, network.handle_request, list[str]()
 
     def handle(request: httpx.Request) -> httpx.Response:
         request.read()
@@ -73,7 +73,7 @@ def test_a_connection_in_trouble_of_its_own_lets_no_neighbours_token_end(
     monkeypatch.setattr(network, "handle_request", handle)
     for _ in range(MINUTES):
         minute(refreshing, [*neighbours, *ill])
-        assert min(refreshing.row(hot).token_expires_at for hot in neighbours) > clock.now()
+        assert min(refreshing.row(state).token_expires_at for state in neighbours) > clock.now()
 
     assert asked, "nobody was in trouble"
-    assert all(refreshing.row(hot).version >= 3 for hot in neighbours)
+    assert all(refreshing.row(state).version >= 3 for state in neighbours)

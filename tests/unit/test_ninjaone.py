@@ -5,7 +5,7 @@ import json
 import pytest
 
 from broker import ninjaone
-from broker.model import Instant, Host
+from broker.model import Host, Instant
 from broker.ninjaone import Meaning, classify
 from broker.oauth import BODY_LIMIT, NoReply, NotSent, Reply
 from tools.requirements import req
@@ -97,30 +97,30 @@ def test_a_host_trick_is_no_part_of_a_branded_host(trick: str) -> None:
 
 @pytest.mark.parametrize("key", ninjaone.REGIONS)
 def test_each_region_is_found_by_its_key_and_by_its_host(key: str) -> None:
-    place = Host(key, ninjaone.REGIONS[key])
+    host = Host(key, ninjaone.REGIONS[key])
 
-    assert ninjaone.regional_host(key) == place
-    assert ninjaone.find_host(ninjaone.REGIONS[key], SUFFIXES) == place
+    assert ninjaone.regional_host(key) == host
+    assert ninjaone.find_host(ninjaone.REGIONS[key], SUFFIXES) == host
     assert key in ninjaone.REGION_NAMES
 
 
 @pytest.mark.parametrize("subdomain", ["acme", "a", "a-b", "1", "a" * 63])
 def test_a_branded_host_is_one_label_before_an_allowed_suffix(subdomain: str) -> None:
-    place = Host("branded", f"{subdomain}.rmmservice.eu")
+    host = Host("branded", f"{subdomain}.rmmservice.eu")
 
-    assert ninjaone.branded_host(subdomain, "rmmservice.eu", SUFFIXES) == place
-    assert ninjaone.find_host(place.name, SUFFIXES) == place
+    assert ninjaone.branded_host(subdomain, "rmmservice.eu", SUFFIXES) == host
+    assert ninjaone.find_host(host.name, SUFFIXES) == host
 
 
 @req("L01")
 def test_every_address_is_https_on_the_host_itself() -> None:
-    place = Host("eu", "eu.ninjarmm.com")
+    host = Host("eu", "eu.ninjarmm.com")
 
-    assert ninjaone.authorize_endpoint(place) == "https://eu.ninjarmm.com/ws/oauth/authorize"
-    assert ninjaone.token_endpoint(place) == "https://eu.ninjarmm.com/ws/oauth/token"
-    assert ninjaone.revocation_endpoint(place) == "https://eu.ninjarmm.com/ws/oauth/revoke"
-    assert ninjaone.issuer(place) == "https://eu.ninjarmm.com/"
-    assert ninjaone.api_base_url(place) == "https://eu.ninjarmm.com"
+    assert ninjaone.authorize_endpoint(host) == "https://eu.ninjarmm.com/ws/oauth/authorize"
+    assert ninjaone.token_endpoint(host) == "https://eu.ninjarmm.com/ws/oauth/token"
+    assert ninjaone.revocation_endpoint(host) == "https://eu.ninjarmm.com/ws/oauth/revoke"
+    assert ninjaone.issuer(host) == "https://eu.ninjarmm.com/"
+    assert ninjaone.api_base_url(host) == "https://eu.ninjarmm.com"
 
 
 def test_scopes_are_written_in_ninjaones_order_and_unknown_ones_after_them() -> None:

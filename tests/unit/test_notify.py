@@ -15,11 +15,11 @@ from jsonschema import Draft202012Validator
 from broker import policy
 from broker.adapters.breakers import Breaker, Breakers, app_breaker, host_breaker
 from broker.adapters.clock import SystemClock, entropy
-from broker.adapters.connections import RECONNECT_STEP, Connections, ConnectionRef
+from broker.adapters.connections import RECONNECT_STEP, ConnectionRef, Connections
 from broker.adapters.workers import Threads
 from broker.config import Config
 from broker.edge.wiring import Broker, Ports
-from broker.model import ConnectionId, ConnectionState, Instant, Host, Profile, Reason, SessionId, Status, TenantId
+from broker.model import ConnectionId, ConnectionState, Host, Instant, Profile, Reason, SessionId, Status, TenantId
 from functions.notify.app import handler
 from local.aws.account import AwsAccount
 from local.cloudformation.template import read
@@ -74,9 +74,9 @@ class Account:
         self.connections = Connections(
             aws.client("dynamodb"), self.table.name, due_index="due", sessions_table=sessions
         )
-        self.brakes = Breakers(aws.client("dynamodb"), self.table.name)
-        doors = Ports(SystemClock(), entropy, aws.client, self.no_ninjaone, Threads(), self.lines.append)
-        self.entry = handler.bind(Broker(Config.from_env(environment), doors))
+        self.breakers = Breakers(aws.client("dynamodb"), self.table.name)
+        ports = Ports(SystemClock(), entropy, aws.client, self.no_ninjaone, Threads(), self.lines.append)
+        self.entry = handler.bind(Broker(Config.from_env(environment), ports))
         self._listen(environment["EVENT_BUS"])
         self._sessions = (f"ses_{'a' * 24}{letter}2" for letter in "bcdefgh")
         self._session_table = sessions
@@ -92,23 +92,23 @@ class Account:
         events.put_rule(Name="all", EventBusName=bus, EventPattern='{"source": ["ninjaone-connect"]}')
         events.put_targets(Rule="all", EventBusName=bus, Targets=[{"Id": "ear", "Arn": arn}])
 
-    def keep(self, hot: ConnectionState, replaces: ConnectionState | None = None) -> ConnectionState:
+    def keep(self, state: ConnectionState, replaces: ConnectionState | None = None) -> ConnectionState:
         """Store a connection as completing a session does."""
         session = next(self._sessions)
         row = {"session": {"S": session}, "stage": {"S": "exchanging"}}
         self.aws.client("dynamodb").put_item(TableName=self._session_table, Item=row)
-        self.connections.put(hot, PROFILE, replaces=replaces, session=SessionId(session))
-        return hot
+        self.connections.put(state, PROFILE, replaces=replaces, session=SessionId(session))
+        return state
 
-    def save(self, hot: ConnectionState, *remove: str, **change: Any) -> ConnectionState:
+    def save(self, state: ConnectionState, *remove: str, **change: Any) -> ConnectionState:
         """Store new tokens as a refresh does."""
-        saved = self.connections.save(hot, {"version": hot.version + 1, **change}, remove)
+        saved = self.connections.save(state, {"version": state.version + 1, **change}, remove)
         assert isinstance(saved, ConnectionState)
         return saved
 
-    def settle(self, hot: ConnectionState, **change: Any) -> ConnectionState:
+    def settle(self, state: ConnectionState, **change: Any) -> ConnectionState:
         """Note what came of a refresh."""
-        settled = self.connections.record_failure(hot, change, ())
+        settled = self.connections.record_failure(state, change, ())
         assert isinstance(settled, ConnectionState)
         return settled
 
@@ -262,9 +262,9 @@ def delete(account: Account) -> None:
 
 def test_a_client_app_that_ninjaone_refuses_pauses_once_and_resumes_once(account: Account) -> None:
     name = app_breaker(HOST, APP)
-    account.brakes.trip(name, Breaker(Instant(NOW + 60), 0, "invalid_client"))
-    account.brakes.trip(name, longer := Breaker(Instant(NOW + 180), 1, "invalid_client"))
-    account.brakes.reset(name, longer)
+    account.breakers.trip(name, Breaker(Instant(NOW + 60), 0, "invalid_client"))
+    account.breakers.trip(name, longer := Breaker(Instant(NOW + 180), 1, "invalid_client"))
+    account.breakers.reset(name, longer)
 
     paused, resumed = account.told()
 
@@ -276,8 +276,8 @@ def test_a_client_app_that_ninjaone_refuses_pauses_once_and_resumes_once(account
 
 
 def test_a_host_that_throttles_and_the_fleet_s_tally_are_nobody_s_event(account: Account) -> None:
-    account.brakes.trip(host_breaker(HOST), Breaker(Instant(NOW + 60), 0, "429"))
-    account.brakes.count(tried=9, dead=1, now=NOW)
+    account.breakers.trip(host_breaker(HOST), Breaker(Instant(NOW + 60), 0, "429"))
+    account.breakers.count(tried=9, dead=1, now=NOW)
 
     assert account.names() == []
 
@@ -294,32 +294,32 @@ def test_what_is_told_again_has_the_same_id(account: Account) -> None:
     assert first["detail"] == second["detail"]
 
 
-def refusing(account: Account, places: set[int]) -> None:
+def refusing(account: Account, hosts: set[int]) -> None:
     """Let the bus refuse some of the next entries, counted over all calls."""
     seen = count()
 
     def answer(parsed: dict[str, Any], **_: Any) -> None:
         for entry in parsed["Entries"]:
-            if next(seen) in places:
+            if next(seen) in hosts:
                 entry.clear()
                 entry["ErrorCode"] = "ThrottlingException"
-        parsed["FailedEntryCount"] = len(places)
+        parsed["FailedEntryCount"] = len(hosts)
 
     account.aws.client("events").meta.events.register("after-call.events.PutEvents", answer)
 
 
-@pytest.mark.parametrize("place", [0, 3, 9, 10, 12])
-def test_from_the_first_event_that_the_bus_refuses_on_all_comes_again(account: Account, place: int) -> None:
+@pytest.mark.parametrize("host", [0, 3, 9, 10, 12])
+def test_from_the_first_event_that_the_bus_refuses_on_all_comes_again(account: Account, host: int) -> None:
     name = app_breaker(HOST, APP)
     for _ in range(7):
-        account.brakes.trip(name, brake := Breaker(NOW, 0, "invalid_client"))
-        account.brakes.reset(name, brake)
+        account.breakers.trip(name, breaker := Breaker(NOW, 0, "invalid_client"))
+        account.breakers.reset(name, breaker)
     records = account.changes()
-    refusing(account, {place, place + 1})
+    refusing(account, {host, host + 1})
 
     failed = account.work(records)
 
-    assert failed == [records[place]["dynamodb"]["SequenceNumber"]]
+    assert failed == [records[host]["dynamodb"]["SequenceNumber"]]
     assert any("events.not_taken" in line for line in account.lines)
 
 

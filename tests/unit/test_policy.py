@@ -105,7 +105,7 @@ def test_many_dead_verdicts_at_once_are_ninjaones_fault(tried: int, dead: int, *
 
 
 @pytest.mark.parametrize(
-    ("days", "doubt", "reason"),
+    ("days", "outcome_unknown", "reason"),
     [
         (0, True, Reason.LOST_IN_ROTATION),
         (30, True, Reason.LOST_IN_ROTATION),
@@ -118,8 +118,8 @@ def test_many_dead_verdicts_at_once_are_ninjaones_fault(tried: int, dead: int, *
         (400, False, Reason.REVOKED),
     ],
 )
-def test_the_reason_is_the_honest_one(days: float, *, doubt: bool, reason: Reason) -> None:
-    assert policy.reason_for(outcome_unknown=doubt, consented_at=ago(days), now=NOW) is reason
+def test_the_reason_is_the_honest_one(days: float, *, outcome_unknown: bool, reason: Reason) -> None:
+    assert policy.reason_for(outcome_unknown=outcome_unknown, consented_at=ago(days), now=NOW) is reason
 
 
 @pytest.mark.parametrize(

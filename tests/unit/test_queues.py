@@ -5,7 +5,7 @@ import json
 import pytest
 
 from broker.adapters.connections import ConnectionRef
-from broker.adapters.queues import BATCH_SIZE, RefreshBatch, Queue, Trigger, read_completion, read_batch
+from broker.adapters.queues import BATCH_SIZE, Queue, RefreshBatch, Trigger, read_batch, read_completion
 from broker.config import Config
 from broker.errors import Busy
 from broker.model import ConnectionId, Seconds, SessionId, TenantId
@@ -35,7 +35,9 @@ def written(**changes: object) -> str:
 def test_an_order_arrives_as_it_was_given(queue: Queue, aws: AwsAccount, config: Config) -> None:
     queue.send_batch(Trigger.URGENT, [REF, OTHER], min_ttl=Seconds(300))
 
-    assert [read_batch(body) for body in received(aws, config)] == [RefreshBatch(Trigger.URGENT, (REF, OTHER), Seconds(300))]
+    assert [read_batch(body) for body in received(aws, config)] == [
+        RefreshBatch(Trigger.URGENT, (REF, OTHER), Seconds(300))
+    ]
 
 
 def test_a_completion_arrives_as_it_was_given(queue: Queue, aws: AwsAccount, config: Config) -> None:

@@ -9,7 +9,7 @@ from broker.adapters.connections import RECONNECT_STEP, Connections
 from broker.adapters.seal import Seal, connection_aad
 from broker.edge.wiring import Broker
 from broker.errors import AccountMismatch, Busy, NotActive, SessionSpent, UnknownConnection
-from broker.model import Client, ConnectionId, ConnectionState, Organization, Host, Profile, Purpose, Status, TenantId
+from broker.model import Client, ConnectionId, ConnectionState, Host, Organization, Profile, Purpose, Status, TenantId
 from broker.secret import Secret
 from ninjaone_emulator import NinjaOne, state
 from ninjaone_emulator.seed import CUSTOMER_APPS
@@ -28,28 +28,32 @@ def old(journey: Journey, clock: Clock) -> tuple[ConnectionState, Profile]:
     return made
 
 
-def again(journey: Journey, old: tuple[ConnectionState, Profile], *, confirm: bool = False, **changes: Any) -> tuple[ConnectionState, Profile]:
+def again(
+    journey: Journey, old: tuple[ConnectionState, Profile], *, confirm: bool = False, **changes: Any
+) -> tuple[ConnectionState, Profile]:
     return journey.connect(confirm=confirm, connection=old[0].connection, **changes)
 
 
-def both(connections: Connections, hot: ConnectionState) -> tuple[ConnectionState | None, Profile | None]:
-    return connections.state(ref(hot)), connections.profile(ref(hot))
+def both(connections: Connections, state: ConnectionState) -> tuple[ConnectionState | None, Profile | None]:
+    return connections.state(ref(state)), connections.profile(ref(state))
 
 
 def test_the_same_account_keeps_id_label_metadata_and_birthday(
     journey: Journey, old: tuple[ConnectionState, Profile], connections: Connections, clock: Clock
 ) -> None:
-    hot, profile = again(journey, old)
+    state, profile = again(journey, old)
 
-    assert both(connections, hot) == (hot, profile)
-    assert hot.connection == old[0].connection
+    assert both(connections, state) == (state, profile)
+    assert state.connection == old[0].connection
     assert (profile.label, profile.metadata, profile.created_at) == ("Head office", {"crm": "42"}, old[1].created_at)
-    assert profile.connected_at == hot.consented_at == clock.now()
-    assert (hot.version, hot.fence) == (1 + RECONNECT_STEP, RECONNECT_STEP)
-    assert hot.refresh != old[0].refresh
+    assert profile.connected_at == state.consented_at == clock.now()
+    assert (state.version, state.fence) == (1 + RECONNECT_STEP, RECONNECT_STEP)
+    assert state.refresh != old[0].refresh
 
 
-def test_what_the_new_session_says_takes_the_place_of_the_old(journey: Journey, old: tuple[ConnectionState, Profile]) -> None:
+def test_what_the_new_session_says_takes_the_place_of_the_old(
+    journey: Journey, old: tuple[ConnectionState, Profile]
+) -> None:
     _, profile = again(journey, old, label="Branch", metadata={"crm": "43"})
 
     assert (profile.label, profile.metadata) == ("Branch", {"crm": "43"})
@@ -60,15 +64,15 @@ def test_a_connection_that_needs_its_customer_is_active_again(
 ) -> None:
     connections.record_failure(old[0], {"status": "needs_reauth", "reason": "revoked", "ended_at": 7, "strikes": 2}, ())
 
-    hot, _ = again(journey, old)
+    state, _ = again(journey, old)
 
-    assert (hot.status, hot.reason, hot.ended_at, hot.strikes) == (Status.ACTIVE, None, None, 0)
-    assert connections.state(ref(hot)) == hot
+    assert (state.status, state.reason, state.ended_at, state.strikes) == (Status.ACTIVE, None, None, 0)
+    assert connections.state(ref(state)) == state
 
 
 @req("D05")
 @pytest.mark.parametrize(
-    ("email", "place"), [(RHONE, EU), ("ada@northwind.example", APP)], ids=["on the same host", "on another host"]
+    ("email", "host"), [(RHONE, EU), ("ada@northwind.example", APP)], ids=["on the same host", "on another host"]
 )
 def test_another_account_is_refused_and_the_old_tokens_stay(
     journey: Journey,
@@ -76,21 +80,23 @@ def test_another_account_is_refused_and_the_old_tokens_stay(
     connections: Connections,
     lines: Lines,
     email: str,
-    place: Host,
+    host: Host,
 ) -> None:
     """Organization ids begin at 1 in every account: the names tell them apart."""
     with pytest.raises(AccountMismatch):
-        again(journey, old, email=email, place=place)
+        again(journey, old, email=email, host=host)
 
     assert both(connections, old[0]) == old
     assert [line["connection"] for line in lines.named("session.other_account")] == [old[0].connection]
 
 
 @req("D05")
-def test_another_account_is_taken_when_that_is_confirmed(journey: Journey, old: tuple[ConnectionState, Profile]) -> None:
-    hot, profile = again(journey, old, confirm=True, email="ada@northwind.example", place=APP)
+def test_another_account_is_taken_when_that_is_confirmed(
+    journey: Journey, old: tuple[ConnectionState, Profile]
+) -> None:
+    state, profile = again(journey, old, confirm=True, email="ada@northwind.example", host=APP)
 
-    assert (hot.connection, hot.host) == (old[0].connection, APP)
+    assert (state.connection, state.host) == (old[0].connection, APP)
     assert [each.name for each in profile.organizations] == ["Harbor Dental", "Pine Street Legal"]
 
 
@@ -111,14 +117,16 @@ def test_an_account_that_never_showed_an_organization_is_known_by_its_host(
     ninjaone.switches.update({"organizations_need_admin": True})
     old = journey.connect(email="bob@nordlicht.example")
 
-    hot, _ = again(journey, old, email="bob@nordlicht.example")
-    assert hot.connection == old[0].connection
+    state, _ = again(journey, old, email="bob@nordlicht.example")
+    assert state.connection == old[0].connection
 
     with pytest.raises(AccountMismatch):
-        again(journey, (hot, old[1]), email="bob@northwind.example", place=APP)
+        again(journey, (state, old[1]), email="bob@northwind.example", host=APP)
 
 
-def test_one_organization_in_common_is_enough(journey: Journey, old: tuple[ConnectionState, Profile], ninjaone: NinjaOne) -> None:
+def test_one_organization_in_common_is_enough(
+    journey: Journey, old: tuple[ConnectionState, Profile], ninjaone: NinjaOne
+) -> None:
     kept = (Organization(3, "Kanzlei Voß"), Organization(9, "New"))
     tenant = ninjaone.state.tenants["Nordlicht Systemhaus"]
     named = tuple(state.Organization(each.id, each.name) for each in kept)
@@ -132,9 +140,9 @@ def test_one_organization_in_common_is_enough(journey: Journey, old: tuple[Conne
 def test_an_app_of_the_customers_own_may_take_the_place_of_the_operators(
     journey: Journey, old: tuple[ConnectionState, Profile]
 ) -> None:
-    hot, profile = again(journey, old, own=True, client=OWN)
+    state, profile = again(journey, old, customer_app=True, client=OWN)
 
-    assert (hot.customer_app, hot.client_id) == (True, OWN.id)
+    assert (state.customer_app, state.client_id) == (True, OWN.id)
     assert profile.client is not None
 
 
@@ -162,7 +170,9 @@ def test_a_connection_of_another_tenant_is_unknown(
     assert len(network.requests) == asked
 
 
-def test_a_disconnected_connection_stays_so(journey: Journey, broker: Broker, old: tuple[ConnectionState, Profile]) -> None:
+def test_a_disconnected_connection_stays_so(
+    journey: Journey, broker: Broker, old: tuple[ConnectionState, Profile]
+) -> None:
     broker.disconnect(ref(old[0]))
 
     with pytest.raises(NotActive):
@@ -211,19 +221,19 @@ def test_a_refresh_that_is_saved_meanwhile_does_not_stand_in_the_way(
     home = journey.home(connection=old[0].connection)
     trouble.first("dynamodb.TransactWriteItems", refreshed)
 
-    hot, _ = journey.complete(home)
+    state, _ = journey.complete(home)
 
-    assert connections.state(ref(hot)) == hot
-    assert hot.version == old[0].version + RECONNECT_STEP
+    assert connections.state(ref(state)) == state
+    assert state.version == old[0].version + RECONNECT_STEP
 
 
 @req("I03")
 def test_the_tokens_that_are_held_afterwards_are_the_new_ones(
     journey: Journey, old: tuple[ConnectionState, Profile], ninjaone: NinjaOne, seal: Seal
 ) -> None:
-    hot, _ = again(journey, old)
+    state, _ = again(journey, old)
 
-    assert hot.refresh is not None
-    token = seal.open(hot.refresh, Purpose.REFRESH, connection_aad(hot.tenant, hot.connection, hot.version))
+    assert state.refresh is not None
+    token = seal.open(state.refresh, Purpose.REFRESH, connection_aad(state.tenant, state.connection, state.version))
     newest = ninjaone.oracle.grants()[-1]
     assert ninjaone.oracle.live_refresh_token(newest.id) == token.reveal()

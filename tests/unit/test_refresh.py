@@ -9,13 +9,13 @@ import httpx
 import pytest
 
 from broker.adapters import rows
-from broker.adapters.connections import Connections, ConnectionRef
+from broker.adapters.connections import ConnectionRef, Connections
 from broker.adapters.queues import RefreshBatch, Trigger
 from broker.adapters.workers import Threads
 from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.errors import Busy
-from broker.model import Binding, Client, ConnectionId, ConnectionState, Instant, Host, Status, TenantId
+from broker.model import Binding, Client, ConnectionId, ConnectionState, Host, Instant, Status, TenantId
 from broker.secret import Secret
 from local.aws.account import AwsAccount
 from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS
@@ -29,7 +29,7 @@ NEW_SECRET = "a new secret"
 
 
 @pytest.fixture
-def hot(journey: Journey, network: Network) -> ConnectionState:
+def state(journey: Journey, network: Network) -> ConnectionState:
     made, _ = journey.connect()
     network.requests.clear()
     return made
@@ -51,21 +51,21 @@ def is_free(row: ConnectionState) -> bool:
 
 @req("I03")
 def test_a_due_connection_gets_new_tokens_and_the_old_are_replaced(
-    refreshing: Refreshing, hot: ConnectionState, network: Network
+    refreshing: Refreshing, state: ConnectionState, network: Network
 ) -> None:
-    before = refreshing.held(hot)
+    before = refreshing.held(state)
 
-    refreshing.when_due(hot)
+    refreshing.when_due(state)
 
-    row, now = refreshing.row(hot), refreshing.clock.now()
-    assert refreshing.held(hot) != before
-    assert refreshing.is_live(hot)
+    row, now = refreshing.row(state), refreshing.clock.now()
+    assert refreshing.held(state) != before
+    assert refreshing.is_live(state)
     assert (row.version, row.fence, row.status) == (2, 1, Status.ACTIVE)
     assert is_free(row)
     assert (row.sent_at, row.token_expires_at) == (now, now + 3600)
     assert row.refresh_at is not None
     assert now + 1800 <= row.refresh_at <= now + 2160
-    assert row.access != hot.access
+    assert row.access != state.access
     assert len(network.requests) == 1
 
 
@@ -73,7 +73,7 @@ def test_a_due_connection_gets_new_tokens_and_the_old_are_replaced(
 def test_the_token_is_presented_at_its_own_host_with_its_own_app_and_no_scope(
     journey: Journey, refreshing: Refreshing, network: Network
 ) -> None:
-    us2, _ = journey.connect(place=Host("us2", "us2.ninjarmm.com"), email="ada@cascade.example")
+    us2, _ = journey.connect(host=Host("us2", "us2.ninjarmm.com"), email="ada@cascade.example")
     network.requests.clear()
     presented = refreshing.held(us2)
 
@@ -93,69 +93,71 @@ def test_the_token_is_presented_at_its_own_host_with_its_own_app_and_no_scope(
 
 @req("I03")
 @pytest.mark.parametrize("rotation", ["static_omit_field", "static_same_token"])
-def test_without_a_new_refresh_token_the_old_one_stays(refreshing: Refreshing, hot: ConnectionState, rotation: str) -> None:
+def test_without_a_new_refresh_token_the_old_one_stays(
+    refreshing: Refreshing, state: ConnectionState, rotation: str
+) -> None:
     refreshing.ninjaone.switches.update({"rotation": rotation})
-    before = refreshing.held(hot)
+    before = refreshing.held(state)
 
     for _ in range(3):
-        refreshing.when_due(hot)
+        refreshing.when_due(state)
 
-    assert refreshing.held(hot) == before
-    assert refreshing.row(hot).version == 4
-    assert refreshing.is_live(hot)
+    assert refreshing.held(state) == before
+    assert refreshing.row(state).version == 4
+    assert refreshing.is_live(state)
 
 
-def test_a_chain_of_refreshes_presents_each_token_once(refreshing: Refreshing, hot: ConnectionState) -> None:
+def test_a_chain_of_refreshes_presents_each_token_once(refreshing: Refreshing, state: ConnectionState) -> None:
     for _ in range(5):
-        refreshing.when_due(hot)
+        refreshing.when_due(state)
 
     (grant,) = refreshing.ninjaone.oracle.grants()
     chain = refreshing.ninjaone.oracle.chain(grant.id)
     assert [refreshing.ninjaone.oracle.presented(token) for token in chain] == [1, 1, 1, 1, 1, 0]
-    assert refreshing.held(hot) == chain[-1]
+    assert refreshing.held(state) == chain[-1]
 
 
 def test_the_customers_own_app_refreshes_with_its_own_secret(
     journey: Journey, refreshing: Refreshing, network: Network, trouble: Trouble
 ) -> None:
-    hot, _ = journey.connect(own=True, client=OWN)
+    state, _ = journey.connect(customer_app=True, client=OWN)
     network.requests.clear()
     trouble.watch("secretsmanager.GetSecretValue")
 
-    refreshing.when_due(hot)
+    refreshing.when_due(state)
 
-    assert refreshing.is_live(hot)
+    assert refreshing.is_live(state)
     assert network.tokens_asked[0]["client_secret"] == OWN.secret.reveal()
     assert trouble.asked["secretsmanager.GetSecretValue"] == 0
 
 
 def test_what_came_due_together_comes_due_together_again(
-    refreshing: Refreshing, hot: ConnectionState, neighbour: ConnectionState, connections: Connections
+    refreshing: Refreshing, state: ConnectionState, neighbour: ConnectionState, connections: Connections
 ) -> None:
-    for each in (hot, neighbour):
+    for each in (state, neighbour):
         connections.record_failure(each, {"refresh_at": START + 2000}, ())
 
-    refreshing.when_due(hot, neighbour)
+    refreshing.when_due(state, neighbour)
 
-    assert refreshing.row(hot).refresh_at == refreshing.row(neighbour).refresh_at
+    assert refreshing.row(state).refresh_at == refreshing.row(neighbour).refresh_at
 
 
 def test_many_connections_are_refreshed_side_by_side_each_once(
     journey: Journey, refreshing: Refreshing, network: Network
 ) -> None:
-    hots = [journey.connect()[0] for _ in range(12)]
-    doors = replace(refreshing.broker.doors, crew=Threads())
-    refreshing.broker = Broker(refreshing.broker.config, doors)
+    states = [journey.connect()[0] for _ in range(12)]
+    ports = replace(refreshing.broker.ports, workers=Threads())
+    refreshing.broker = Broker(refreshing.broker.config, ports)
     network.requests.clear()
 
-    refreshing.when_due(*hots)
+    refreshing.when_due(*states)
 
     assert len(network.tokens_asked) == 12
-    assert all(refreshing.is_live(hot) and refreshing.row(hot).version == 2 for hot in hots)
+    assert all(refreshing.is_live(state) and refreshing.row(state).version == 2 for state in states)
 
 
 def test_a_worker_who_finds_nothing_left_goes_home(
-    refreshing: Refreshing, hot: ConnectionState, monkeypatch: pytest.MonkeyPatch, network: Network
+    refreshing: Refreshing, state: ConnectionState, monkeypatch: pytest.MonkeyPatch, network: Network
 ) -> None:
     """Between looking and taking, another worker took the last connection."""
 
@@ -166,29 +168,31 @@ def test_a_worker_who_finds_nothing_left_goes_home(
 
     monkeypatch.setattr("broker.flows.refresh.batch.deque", Raced)
 
-    refreshing.when_due(hot)
+    refreshing.when_due(state)
 
     assert network.requests == []
 
 
-def test_figures_tell_every_attempt(refreshing: Refreshing, hot: ConnectionState, neighbour: ConnectionState) -> None:
-    refreshing.when_due(hot, neighbour)
+def test_figures_tell_every_attempt(refreshing: Refreshing, state: ConnectionState, neighbour: ConnectionState) -> None:
+    refreshing.when_due(state, neighbour)
 
     figures = refreshing.figures()
     assert (figures["attempts"], figures["renewed"]) == (2, 2)
     assert [line["version"] for line in refreshing.lines.named("refresh.done")] == [2, 2]
 
 
-def test_one_line_of_an_order_names_all_that_it_renewed(refreshing: Refreshing, hot: ConnectionState, neighbour: ConnectionState) -> None:
-    refreshing.when_due(hot, neighbour)
+def test_one_line_of_an_order_names_all_that_it_renewed(
+    refreshing: Refreshing, state: ConnectionState, neighbour: ConnectionState
+) -> None:
+    refreshing.when_due(state, neighbour)
 
     (line,) = refreshing.lines.named("order.worked")
     assert (line["level"], line["why"]) == ("INFO", "due")
-    assert line["renewed"].split() == [hot.connection, neighbour.connection]
+    assert line["renewed"].split() == [state.connection, neighbour.connection]
 
 
-def test_an_order_that_renewed_nothing_says_nothing_of_it(refreshing: Refreshing, hot: ConnectionState) -> None:
-    refreshing.order(hot)
+def test_an_order_that_renewed_nothing_says_nothing_of_it(refreshing: Refreshing, state: ConnectionState) -> None:
+    refreshing.order(state)
 
     assert refreshing.lines.named("order.worked") == []
 
@@ -197,64 +201,68 @@ def test_an_order_that_renewed_nothing_says_nothing_of_it(refreshing: Refreshing
 
 
 def test_the_row_decides_whether_it_is_due_never_the_order(
-    refreshing: Refreshing, hot: ConnectionState, network: Network, clock: Clock
+    refreshing: Refreshing, state: ConnectionState, network: Network, clock: Clock
 ) -> None:
     clock.advance(1700)
 
-    refreshing.order(hot)
+    refreshing.order(state)
 
     assert network.requests == []
-    assert refreshing.row(hot) == hot
+    assert refreshing.row(state) == state
 
 
-def test_a_connection_may_be_refreshed_a_minute_before_its_time(refreshing: Refreshing, hot: ConnectionState, clock: Clock) -> None:
-    assert hot.refresh_at is not None
-    clock.advance(hot.refresh_at - START - 61)
-    refreshing.order(hot)
-    assert refreshing.row(hot) == hot
+def test_a_connection_may_be_refreshed_a_minute_before_its_time(
+    refreshing: Refreshing, state: ConnectionState, clock: Clock
+) -> None:
+    assert state.refresh_at is not None
+    clock.advance(state.refresh_at - START - 61)
+    refreshing.order(state)
+    assert refreshing.row(state) == state
 
     clock.advance(1)
-    refreshing.order(hot)
-    assert refreshing.row(hot).version == 2
+    refreshing.order(state)
+    assert refreshing.row(state).version == 2
 
 
-def test_an_order_for_what_was_just_refreshed_does_nothing(refreshing: Refreshing, hot: ConnectionState, network: Network) -> None:
-    refreshing.when_due(hot)
-    refreshing.order(hot)
-    refreshing.order(hot, why=Trigger.URGENT, min_ttl=3600)
+def test_an_order_for_what_was_just_refreshed_does_nothing(
+    refreshing: Refreshing, state: ConnectionState, network: Network
+) -> None:
+    refreshing.when_due(state)
+    refreshing.order(state)
+    refreshing.order(state, why=Trigger.URGENT, min_ttl=3600)
 
     assert len(network.requests) == 1
 
 
 def test_a_caller_who_needs_a_longer_token_gets_one_ahead_of_time(
-    refreshing: Refreshing, hot: ConnectionState, clock: Clock
+    refreshing: Refreshing, state: ConnectionState, clock: Clock
 ) -> None:
     clock.advance(700)
 
-    refreshing.order(hot, why=Trigger.URGENT, min_ttl=3000)
+    refreshing.order(state, why=Trigger.URGENT, min_ttl=3000)
 
-    assert refreshing.row(hot).version == 2
+    assert refreshing.row(state).version == 2
 
 
 def test_a_caller_whose_token_lasts_long_enough_gets_none(
-    refreshing: Refreshing, hot: ConnectionState, clock: Clock, network: Network
+    refreshing: Refreshing, state: ConnectionState, clock: Clock, network: Network
 ) -> None:
     clock.advance(600)
 
-    refreshing.order(hot, why=Trigger.URGENT, min_ttl=3000)
+    refreshing.order(state, why=Trigger.URGENT, min_ttl=3000)
 
     assert network.requests == []
 
 
 def test_callers_may_ask_as_often_as_they_like_and_ninjaone_is_asked_once_a_minute(
-    refreshing: Refreshing, hot: ConnectionState, clock: Clock, network: Network
+    refreshing: Refreshing, state: ConnectionState, clock: Clock, network: Network
 ) -> None:
     refreshing.ninjaone.switches.update({"access_token_seconds": 60})
-    refreshing.when_due(hot)
+    refreshing.when_due(state)
 
     for _ in range(60):
         clock.advance(1)
-        refreshing.order(hot, why=Trigger.URGENT, min_ttl=300)
+        refreshing.order(state, why=Trigger.URGENT, min_ttl=300)
 
     assert len(network.requests) == 2
 
@@ -274,34 +282,43 @@ def test_what_waits_for_approval_is_not_refreshed(
 
 
 @req("I06")
-def test_what_was_disconnected_is_not_refreshed(refreshing: Refreshing, hot: ConnectionState, network: Network) -> None:
-    refreshing.wait_for(hot)
-    refreshing.broker.disconnect(ref(hot))
+def test_what_was_disconnected_is_not_refreshed(
+    refreshing: Refreshing, state: ConnectionState, network: Network
+) -> None:
+    refreshing.wait_for(state)
+    refreshing.broker.disconnect(ref(state))
     network.requests.clear()
 
-    refreshing.order(hot)
+    refreshing.order(state)
 
     assert network.requests == []
 
 
-def test_unknown_and_foreign_ids_are_said_and_do_no_harm(refreshing: Refreshing, hot: ConnectionState, network: Network) -> None:
-    refreshing.wait_for(hot)
-    strange = (ConnectionRef(TenantId("globex"), hot.connection), ConnectionRef(TENANT, ConnectionId("con_" + "a" * 26)))
+def test_unknown_and_foreign_ids_are_said_and_do_no_harm(
+    refreshing: Refreshing, state: ConnectionState, network: Network
+) -> None:
+    refreshing.wait_for(state)
+    strange = (
+        ConnectionRef(TenantId("globex"), state.connection),
+        ConnectionRef(TENANT, ConnectionId("con_" + "a" * 26)),
+    )
 
-    refreshing.broker.refresh(RefreshBatch(Trigger.DUE, (strange[0], ref(hot), strange[1])), refreshing.clock.left(180))
+    refreshing.broker.refresh(
+        RefreshBatch(Trigger.DUE, (strange[0], ref(state), strange[1])), refreshing.clock.left(180)
+    )
 
-    assert refreshing.row(hot).version == 2
+    assert refreshing.row(state).version == 2
     assert len(network.requests) == 1
     assert [line["missing"] for line in refreshing.lines.named("order.unknown")] == [2]
 
 
-def test_malformed_ids_are_counted(refreshing: Refreshing, hot: ConnectionState) -> None:
-    refreshing.wait_for(hot)
+def test_malformed_ids_are_counted(refreshing: Refreshing, state: ConnectionState) -> None:
+    refreshing.wait_for(state)
 
-    refreshing.broker.refresh(RefreshBatch(Trigger.DUE, (ref(hot),), faults=3), refreshing.clock.left(180))
+    refreshing.broker.refresh(RefreshBatch(Trigger.DUE, (ref(state),), faults=3), refreshing.clock.left(180))
 
     assert [line["faults"] for line in refreshing.lines.named("order.faulty")] == [3]
-    assert refreshing.row(hot).version == 2
+    assert refreshing.row(state).version == 2
 
 
 @pytest.mark.parametrize(
@@ -309,40 +326,51 @@ def test_malformed_ids_are_counted(refreshing: Refreshing, hot: ConnectionState)
     [{"status": {"S": "frozen"}}, {"status": None}, {"reason": {"S": "a new reason"}}, {"version": {"N": "1.5"}}],
 )
 def test_a_row_that_this_release_can_not_read_does_no_harm_to_its_neighbours(
-    refreshing: Refreshing, hot: ConnectionState, neighbour: ConnectionState, aws: AwsAccount, config: Config, change: dict[str, Any]
+    refreshing: Refreshing,
+    state: ConnectionState,
+    neighbour: ConnectionState,
+    aws: AwsAccount,
+    config: Config,
+    change: dict[str, Any],
 ) -> None:
-    refreshing.wait_for(hot)
+    refreshing.wait_for(state)
     refreshing.wait_for(neighbour)
-    item = {**rows.connection_state_item(hot), **change}
+    item = {**rows.connection_state_item(state), **change}
     item = {name: cell for name, cell in item.items() if cell is not None}
     aws.client("dynamodb").put_item(TableName=config.connections_table, Item=item)
 
-    refreshing.order(hot, neighbour)
+    refreshing.order(state, neighbour)
 
     assert refreshing.row(neighbour).version == 2
-    key = rows.key(hot.tenant, hot.connection)
+    key = rows.key(state.tenant, state.connection)
     assert aws.client("dynamodb").get_item(TableName=config.connections_table, Key=key)["Item"] == item
     assert [line["missing"] for line in refreshing.lines.named("order.unknown")] == [1]
 
 
-def test_a_row_of_an_older_release_is_refreshed(refreshing: Refreshing, hot: ConnectionState, aws: AwsAccount, config: Config) -> None:
-    refreshing.wait_for(hot)
-    item = {name: cell for name, cell in rows.connection_state_item(hot).items() if name not in {"schema", "fence", "sent_at"}}
+def test_a_row_of_an_older_release_is_refreshed(
+    refreshing: Refreshing, state: ConnectionState, aws: AwsAccount, config: Config
+) -> None:
+    refreshing.wait_for(state)
+    item = {
+        name: cell
+        for name, cell in rows.connection_state_item(state).items()
+        if name not in {"schema", "fence", "sent_at"}
+    }
     aws.client("dynamodb").put_item(TableName=config.connections_table, Item=item | {"fence": {"N": "0"}})
 
-    refreshing.order(hot)
+    refreshing.order(state)
 
-    assert refreshing.row(hot).version == 2
+    assert refreshing.row(state).version == 2
 
 
 def test_an_order_of_more_than_one_read_is_worked_whole(
-    refreshing: Refreshing, hot: ConnectionState, monkeypatch: pytest.MonkeyPatch, neighbour: ConnectionState
+    refreshing: Refreshing, state: ConnectionState, monkeypatch: pytest.MonkeyPatch, neighbour: ConnectionState
 ) -> None:
     monkeypatch.setattr("broker.adapters.connections.BATCH", 1)
 
-    refreshing.when_due(hot, neighbour)
+    refreshing.when_due(state, neighbour)
 
-    assert (refreshing.row(hot).version, refreshing.row(neighbour).version) == (2, 2)
+    assert (refreshing.row(state).version, refreshing.row(neighbour).version) == (2, 2)
 
 
 # The epoch ------------------------------------------------------------------------------------------------------------
@@ -355,25 +383,25 @@ def activate(aws: AwsAccount, config: Config, **value: object) -> None:
 
 @req("J08")
 def test_a_restored_table_presents_nothing(
-    refreshing: Refreshing, hot: ConnectionState, aws: AwsAccount, config: Config, network: Network
+    refreshing: Refreshing, state: ConnectionState, aws: AwsAccount, config: Config, network: Network
 ) -> None:
     activate(aws, config, table="another")
 
-    refreshing.when_due(hot)
+    refreshing.when_due(state)
 
     assert network.requests == []
-    assert refreshing.row(hot) == hot
+    assert refreshing.row(state) == state
     assert refreshing.figures()["epoch_inactive"] == 1
     assert [line["level"] for line in refreshing.lines.named("epoch.inactive")] == ["ERROR"]
 
 
 @req("J08")
 def test_a_row_of_another_epoch_is_not_presented(
-    refreshing: Refreshing, hot: ConnectionState, aws: AwsAccount, config: Config, network: Network
+    refreshing: Refreshing, state: ConnectionState, aws: AwsAccount, config: Config, network: Network
 ) -> None:
     activate(aws, config, epoch=2)
 
-    refreshing.when_due(hot)
+    refreshing.when_due(state)
 
     assert network.requests == []
     assert [line["epoch"] for line in refreshing.lines.named("refresh.other_epoch")] == [1]
@@ -384,80 +412,85 @@ def test_a_row_of_another_epoch_is_not_presented(
 
 @pytest.mark.parametrize("call", ["ssm.GetParameter", "dynamodb.BatchGetItem", "kms.GenerateDataKey"])
 def test_an_order_that_can_not_be_begun_touches_nothing_and_comes_again(
-    refreshing: Refreshing, hot: ConnectionState, trouble: Trouble, network: Network, call: str
+    refreshing: Refreshing, state: ConnectionState, trouble: Trouble, network: Network, call: str
 ) -> None:
-    refreshing.wait_for(hot)
+    refreshing.wait_for(state)
     trouble.never_done(call, error=unreachable())
 
     with pytest.raises(Busy):
-        refreshing.order(hot)
+        refreshing.order(state)
     assert network.requests == []
-    assert refreshing.row(hot) == hot
+    assert refreshing.row(state) == state
     assert refreshing.figures()["put_off"] == 1
 
-    refreshing.order(hot)
-    assert refreshing.row(hot).version == 2
+    refreshing.order(state)
+    assert refreshing.row(state).version == 2
 
 
 @pytest.mark.parametrize("call", ["kms.Decrypt", "secretsmanager.GetSecretValue", "dynamodb.GetItem"])
 def test_a_connection_that_lacks_something_now_is_put_off_untouched(
-    refreshing: Refreshing, hot: ConnectionState, trouble: Trouble, network: Network, call: str
+    refreshing: Refreshing, state: ConnectionState, trouble: Trouble, network: Network, call: str
 ) -> None:
-    refreshing.wait_for(hot)
+    refreshing.wait_for(state)
     trouble.never_done(call, times=1 if call.startswith("secrets") else 2, error=unreachable())
-    fresh = replace(refreshing, broker=Broker(refreshing.broker.config, refreshing.broker.doors))
+    fresh = replace(refreshing, broker=Broker(refreshing.broker.config, refreshing.broker.ports))
 
-    fresh.order(hot)
+    fresh.order(state)
 
     assert network.requests == []
-    assert refreshing.row(hot) == hot
+    assert refreshing.row(state) == state
     assert [line["cause"] for line in refreshing.lines.named("refresh.put_off")] == ["Busy"]
-    fresh.order(hot)
-    assert refreshing.row(hot).version == 2
+    fresh.order(state)
+    assert refreshing.row(state).version == 2
 
 
 @req("J03")
 @pytest.mark.parametrize("refresh", [b"", b"torn", "access"])
 def test_a_blob_that_does_not_open_is_an_alarm_and_changes_nothing(
-    refreshing: Refreshing, hot: ConnectionState, neighbour: ConnectionState, connections: Connections, network: Network, refresh: bytes | str
+    refreshing: Refreshing,
+    state: ConnectionState,
+    neighbour: ConnectionState,
+    connections: Connections,
+    network: Network,
+    refresh: bytes | str,
 ) -> None:
-    connections.record_failure(hot, {"refresh": hot.access if isinstance(refresh, str) else refresh or b"\1"}, ())
-    torn = refreshing.row(hot)
+    connections.record_failure(state, {"refresh": state.access if isinstance(refresh, str) else refresh or b"\1"}, ())
+    torn = refreshing.row(state)
 
-    refreshing.when_due(hot, neighbour)
+    refreshing.when_due(state, neighbour)
 
-    assert refreshing.row(hot) == torn
+    assert refreshing.row(state) == torn
     assert refreshing.row(neighbour).version == 2
     assert len(network.requests) == 1
     assert refreshing.figures()["seal_broken"] == 1
     (line,) = refreshing.lines.named("seal.broken")
-    assert (line["level"], line["connection"]) == ("ERROR", hot.connection)
+    assert (line["level"], line["connection"]) == ("ERROR", state.connection)
 
 
 @pytest.mark.parametrize("lost", ["secret", "profile"])
 def test_an_own_app_without_its_sealed_secret_is_an_alarm(
     journey: Journey, refreshing: Refreshing, aws: AwsAccount, config: Config, lost: str, connections: Connections
 ) -> None:
-    hot, _ = journey.connect(own=True, client=OWN)
+    state, _ = journey.connect(customer_app=True, client=OWN)
     if lost == "secret":
-        connections.forget_client(ref(hot), hot.sent_at)
+        connections.forget_client(ref(state), state.sent_at)
     else:
-        key = rows.key(hot.tenant, f"{hot.connection}#profile")
+        key = rows.key(state.tenant, f"{state.connection}#profile")
         aws.client("dynamodb").delete_item(TableName=config.connections_table, Key=key)
 
-    refreshing.when_due(hot)
+    refreshing.when_due(state)
 
-    assert refreshing.row(hot) == hot
+    assert refreshing.row(state) == state
     assert refreshing.figures()["seal_broken"] == 1
 
 
 def test_an_app_without_a_stored_secret_is_put_off(
-    refreshing: Refreshing, hot: ConnectionState, aws: AwsAccount, config: Config, network: Network
+    refreshing: Refreshing, state: ConnectionState, aws: AwsAccount, config: Config, network: Network
 ) -> None:
     aws.put_secret(config.client_secrets, "{}")
-    refreshing.wait_for(hot)
+    refreshing.wait_for(state)
 
-    refreshing.order(hot)
+    refreshing.order(state)
 
     assert network.requests == []
     assert [line["cause"] for line in refreshing.lines.named("refresh.put_off")] == ["Misconfigured"]
@@ -466,8 +499,8 @@ def test_an_app_without_a_stored_secret_is_put_off(
 # The lease ------------------------------------------------------------------------------------------------------------
 
 
-def lease_of_another(connections: Connections, hot: ConnectionState, *, now: float, until: float) -> ConnectionState:
-    seen = connections.state(ref(hot))
+def lease_of_another(connections: Connections, state: ConnectionState, *, now: float, until: float) -> ConnectionState:
+    seen = connections.state(ref(state))
     assert seen is not None
     taken = connections.lease(
         seen, attempt="another", now=Instant(int(now)), until=Instant(int(until)), ended=Instant(int(now) - 10)
@@ -476,11 +509,13 @@ def lease_of_another(connections: Connections, hot: ConnectionState, *, now: flo
     return taken
 
 
-def test_a_lease_is_taken_before_ninjaone_is_asked(refreshing: Refreshing, hot: ConnectionState, network: Network) -> None:
+def test_a_lease_is_taken_before_ninjaone_is_asked(
+    refreshing: Refreshing, state: ConnectionState, network: Network
+) -> None:
     seen = list[ConnectionState]()
-    network.meanwhile.append(lambda: seen.append(refreshing.row(hot)))
+    network.meanwhile.append(lambda: seen.append(refreshing.row(state)))
 
-    refreshing.when_due(hot)
+    refreshing.when_due(state)
 
     (during,) = seen
     assert during.lease_until == refreshing.clock.now() + 250
@@ -489,85 +524,90 @@ def test_a_lease_is_taken_before_ninjaone_is_asked(refreshing: Refreshing, hot: 
 
 
 def test_whatever_asks_for_it_a_refresh_that_failed_just_now_is_not_tried_again(
-    refreshing: Refreshing, hot: ConnectionState, network: Network
+    refreshing: Refreshing, state: ConnectionState, network: Network
 ) -> None:
     network.fail(httpx.ConnectError)
-    refreshing.when_due(hot)
+    refreshing.when_due(state)
     refreshing.clock.advance(50)
 
-    refreshing.order(hot)
-    refreshing.order(hot, why=Trigger.URGENT, min_ttl=3600)
+    refreshing.order(state)
+    refreshing.order(state, why=Trigger.URGENT, min_ttl=3600)
     assert len(network.requests) == 1
 
     refreshing.clock.advance(10)
-    refreshing.order(hot, why=Trigger.URGENT, min_ttl=3600)
+    refreshing.order(state, why=Trigger.URGENT, min_ttl=3600)
     assert len(network.requests) == 2
 
 
 def test_a_row_under_a_lease_is_left_alone_until_its_holder_is_surely_dead(
-    refreshing: Refreshing, hot: ConnectionState, connections: Connections, network: Network, clock: Clock
+    refreshing: Refreshing, state: ConnectionState, connections: Connections, network: Network, clock: Clock
 ) -> None:
-    refreshing.wait_for(hot)
-    lease_of_another(connections, hot, now=clock.now(), until=clock.now() + 250)
+    refreshing.wait_for(state)
+    lease_of_another(connections, state, now=clock.now(), until=clock.now() + 250)
 
     clock.advance(260)
-    refreshing.order(hot)
+    refreshing.order(state)
     assert network.requests == []
 
     clock.advance(1)
-    refreshing.order(hot)
+    refreshing.order(state)
     assert len(network.requests) == 1
-    assert refreshing.row(hot).version == 2
+    assert refreshing.row(state).version == 2
 
 
 def test_of_two_who_want_the_lease_at_once_one_asks_ninjaone(
-    refreshing: Refreshing, hot: ConnectionState, connections: Connections, network: Network, clock: Clock, trouble: Trouble
+    refreshing: Refreshing,
+    state: ConnectionState,
+    connections: Connections,
+    network: Network,
+    clock: Clock,
+    trouble: Trouble,
 ) -> None:
-    refreshing.wait_for(hot)
+    refreshing.wait_for(state)
     trouble.first(
-        "dynamodb.UpdateItem", lambda: lease_of_another(connections, hot, now=clock.now(), until=clock.now() + 250)
+        "dynamodb.UpdateItem", lambda: lease_of_another(connections, state, now=clock.now(), until=clock.now() + 250)
     )
 
-    refreshing.order(hot)
+    refreshing.order(state)
 
     assert network.requests == []
-    assert refreshing.row(hot).attempt == "another"
+    assert refreshing.row(state).attempt == "another"
 
 
 def test_a_lease_on_a_row_that_is_gone_asks_nothing(
-    refreshing: Refreshing, hot: ConnectionState, aws: AwsAccount, config: Config, network: Network, trouble: Trouble
+    refreshing: Refreshing, state: ConnectionState, aws: AwsAccount, config: Config, network: Network, trouble: Trouble
 ) -> None:
-    refreshing.wait_for(hot)
-    key = rows.key(hot.tenant, hot.connection)
+    refreshing.wait_for(state)
+    key = rows.key(state.tenant, state.connection)
     gone = {"TableName": config.connections_table, "Key": key}
     trouble.first("dynamodb.UpdateItem", lambda: aws.client("dynamodb").delete_item(**gone))
 
-    refreshing.order(hot)
+    refreshing.order(state)
 
     assert network.requests == []
 
 
 @pytest.mark.parametrize("times", [1, 2])
 def test_a_lease_whose_acknowledgement_was_lost_is_known_as_ones_own(
-    refreshing: Refreshing, hot: ConnectionState, trouble: Trouble, network: Network, times: int
+    refreshing: Refreshing, state: ConnectionState, trouble: Trouble, network: Network, times: int
 ) -> None:
-    refreshing.wait_for(hot)
+    refreshing.wait_for(state)
     trouble.reply_lost("dynamodb.UpdateItem", times=times)
 
-    refreshing.order(hot)
+    refreshing.order(state)
 
-    row = refreshing.row(hot)
+    row = refreshing.row(state)
     assert (row.version, row.fence) == (2, 1)
     assert len(network.requests) == 1
 
 
 def test_a_lease_that_can_not_be_had_puts_off(
-    refreshing: Refreshing, hot: ConnectionState, trouble: Trouble, network: Network, clock: Clock
+    refreshing: Refreshing, state: ConnectionState, trouble: Trouble, network: Network, clock: Clock
 ) -> None:
-    refreshing.wait_for(hot)
+    refreshing.wait_for(state)
     trouble.never_done("dynamodb.UpdateItem", times=3)
 
-    refreshing.order(hot)
+    refreshing.order(state)
 
     assert network.requests == []
     assert clock.slept == [0.2, 1.0]
@@ -579,24 +619,24 @@ def test_a_lease_that_can_not_be_had_puts_off(
 
 @pytest.mark.parametrize(("seconds", "refreshed"), [(143, False), (144, True)])
 def test_a_refresh_is_begun_only_with_time_for_all_of_it(
-    refreshing: Refreshing, hot: ConnectionState, network: Network, seconds: float, *, refreshed: bool
+    refreshing: Refreshing, state: ConnectionState, network: Network, seconds: float, *, refreshed: bool
 ) -> None:
-    refreshing.when_due(hot, seconds=seconds)
+    refreshing.when_due(state, seconds=seconds)
 
     assert len(network.requests) == refreshed
-    assert is_free(refreshing.row(hot))
+    assert is_free(refreshing.row(state))
     assert refreshing.figures()["put_off"] == (not refreshed)
 
 
 def test_a_lease_that_took_too_long_to_get_is_given_back_unused(
-    refreshing: Refreshing, hot: ConnectionState, network: Network, clock: Clock, trouble: Trouble
+    refreshing: Refreshing, state: ConnectionState, network: Network, clock: Clock, trouble: Trouble
 ) -> None:
-    refreshing.wait_for(hot)
+    refreshing.wait_for(state)
     trouble.first("dynamodb.UpdateItem", lambda: clock.advance(20))
 
-    refreshing.order(hot, seconds=150)
+    refreshing.order(state, seconds=150)
 
-    row = refreshing.row(hot)
+    row = refreshing.row(state)
     assert network.requests == []
     assert is_free(row)
     assert row.refresh_at is not None
@@ -617,19 +657,19 @@ def rotate(refreshing: Refreshing, aws: AwsAccount, config: Config, *, stored: b
 
 @req("K03", "K04")
 def test_a_secret_that_was_rotated_in_flight_is_read_anew_and_tried_once_more(
-    refreshing: Refreshing, hot: ConnectionState, aws: AwsAccount, config: Config, network: Network
+    refreshing: Refreshing, state: ConnectionState, aws: AwsAccount, config: Config, network: Network
 ) -> None:
-    refreshing.wait_for(hot)
+    refreshing.wait_for(state)
     network.meanwhile.append(lambda: rotate(refreshing, aws, config))
 
-    refreshing.order(hot)
+    refreshing.order(state)
 
     assert [form["client_secret"] for form in network.tokens_asked] == [
         OPERATOR_APPS["eu"].client_secret,
         NEW_SECRET,
     ]
-    assert refreshing.row(hot).version == 2
-    assert refreshing.is_live(hot)
+    assert refreshing.row(state).version == 2
+    assert refreshing.is_live(state)
     figures = refreshing.figures()
     assert (figures["attempts"], figures["config"], figures["renewed"]) == (2, 1, 1)
 
@@ -638,7 +678,7 @@ def test_a_secret_that_was_rotated_in_flight_is_read_anew_and_tried_once_more(
 @pytest.mark.parametrize("why_not", ["not stored", "not readable", "no time"])
 def test_a_secret_that_stays_wrong_is_not_tried_again_and_never_strikes(
     refreshing: Refreshing,
-    hot: ConnectionState,
+    state: ConnectionState,
     aws: AwsAccount,
     config: Config,
     network: Network,
@@ -646,16 +686,16 @@ def test_a_secret_that_stays_wrong_is_not_tried_again_and_never_strikes(
     clock: Clock,
     why_not: str,
 ) -> None:
-    refreshing.wait_for(hot)
+    refreshing.wait_for(state)
     rotate(refreshing, aws, config, stored=False)
     if why_not == "not readable":
         network.meanwhile.append(lambda: trouble.never_done("secretsmanager.GetSecretValue", times=9))
     if why_not == "no time":
         network.meanwhile += [lambda: clock.advance(30), lambda: rotate(refreshing, aws, config)]
 
-    refreshing.order(hot, seconds=150)
+    refreshing.order(state, seconds=150)
 
-    row = refreshing.row(hot)
+    row = refreshing.row(state)
     assert len(network.requests) == 1
     assert (row.status, row.strikes, row.version) == (Status.ACTIVE, 0, 1)
     assert is_free(row)
@@ -665,16 +705,16 @@ def test_a_secret_that_stays_wrong_is_not_tried_again_and_never_strikes(
 def test_the_customers_own_secret_is_not_looked_up_with_the_operators(
     journey: Journey, refreshing: Refreshing, network: Network, trouble: Trouble
 ) -> None:
-    hot, _ = journey.connect(own=True, client=OWN)
+    state, _ = journey.connect(customer_app=True, client=OWN)
     network.requests.clear()
     refreshing.ninjaone.app(OWN.id).secret = NEW_SECRET
     trouble.watch("secretsmanager.GetSecretValue")
 
-    refreshing.when_due(hot)
+    refreshing.when_due(state)
 
     assert len(network.requests) == 1
     assert trouble.asked["secretsmanager.GetSecretValue"] == 0
-    assert refreshing.row(hot).status is Status.ACTIVE
+    assert refreshing.row(state).status is Status.ACTIVE
     (line,) = refreshing.lines.named("brake.pulled")
     assert line["level"] == "WARNING"
     assert refreshing.figures()["own_app_held"] == 1

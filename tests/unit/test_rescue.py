@@ -17,7 +17,9 @@ from tests.support.surroundings import Trouble, unreachable
 ID = "abcdefghijklmnopqrstuvwx27"
 REF = ConnectionRef(TenantId("acme"), ConnectionId(f"con_{ID}"))
 OTHER = ConnectionRef(TenantId("a.b-c_"), ConnectionId(f"con_{ID}"))
-TOKENS = SealedTokens(b"\0sealed\xff", b"\1other", Instant(1_800_003_600), frozenset({"monitoring"}), Instant(1_800_000_000))
+TOKENS = SealedTokens(
+    b"\0sealed\xff", b"\1other", Instant(1_800_003_600), frozenset({"monitoring"}), Instant(1_800_000_000)
+)
 
 
 @pytest.fixture
@@ -90,10 +92,10 @@ def test_an_object_that_names_no_connection_is_passed_over(
         b"[]",
         b"7",
         b"{}",
-        b'{"access": 7, "refresh": "", "expires_at": 1, "scope": [], "sent_at": 1}',
-        b'{"access": "%%%=", "refresh": "a", "expires_at": 1, "scope": [], "sent_at": 1}',
-        b'{"access": "", "refresh": "", "expires_at": "soon", "scope": [], "sent_at": 1}',
-        b'{"access": "", "refresh": "", "expires_at": 1, "scope": 1, "sent_at": 1}',
+        b'{"access": 7, "refresh": "", "expires_at": 1, "scopes": [], "sent_at": 1}',
+        b'{"access": "%%%=", "refresh": "a", "expires_at": 1, "scopes": [], "sent_at": 1}',
+        b'{"access": "", "refresh": "", "expires_at": "soon", "scopes": [], "sent_at": 1}',
+        b'{"access": "", "refresh": "", "expires_at": 1, "scopes": 1, "sent_at": 1}',
     ],
 )
 def test_an_object_that_nobody_of_ours_wrote_is_broken(

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from broker.adapters import rows
 from broker.adapters.connections import LISTED_ATTRIBUTES, TOKEN_ATTRIBUTES
-from broker.model import ConnectionId, ConnectionState, Instant, Host, Reason, Session, Status, TenantId
+from broker.model import ConnectionId, ConnectionState, Host, Instant, Reason, Session, Status, TenantId
 from tests.support.journey import Journey
 from tools.requirements import req
 
@@ -66,8 +66,8 @@ USUAL = replace(
     LARGEST,
     tenant=TenantId("0f8fad5b-d9cb-469f-a165-70867728950e"),
     status=Status.ACTIVE,
-    place=Host("app", "app.ninjarmm.com"),
-    scope=frozenset({"monitoring", "management", "offline_access"}),
+    host=Host("app", "app.ninjarmm.com"),
+    scopes=frozenset({"monitoring", "management", "offline_access"}),
     reason=None,
     ended_at=None,
 )
@@ -88,9 +88,13 @@ def test_the_largest_hot_row_has_every_attribute() -> None:
 
 
 def test_what_does_not_apply_is_left_out_so_that_the_due_index_stays_sparse() -> None:
-    idle = replace(LARGEST, refresh_at=None, due_shard=None, own=False, strikes=0, doubt=False, reason=None)
+    idle = replace(
+        LARGEST, refresh_at=None, due_shard=None, customer_app=False, strikes=0, outcome_unknown=False, reason=None
+    )
 
-    assert not {"refresh_at", "due_shard", "own", "strikes", "doubt", "reason"} & set(rows.connection_state_item(idle))
+    assert not {"refresh_at", "due_shard", "customer_app", "strikes", "outcome_unknown", "reason"} & set(
+        rows.connection_state_item(idle)
+    )
 
 
 def test_vending_reads_no_refresh_token_and_listing_nothing_sealed() -> None:

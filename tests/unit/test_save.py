@@ -30,7 +30,7 @@ OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_se
 
 
 @pytest.fixture
-def hot(journey: Journey, network: Network) -> ConnectionState:
+def state(journey: Journey, network: Network) -> ConnectionState:
     made, _ = journey.connect()
     network.requests.clear()
     return made
@@ -55,44 +55,44 @@ def is_free(row: ConnectionState) -> bool:
 
 @pytest.mark.parametrize("times", [1, 2, 5])
 def test_a_save_whose_acknowledgement_was_lost_is_known_as_done(
-    refreshing: Refreshing, hot: ConnectionState, trouble: Trouble, network: Network, times: int
+    refreshing: Refreshing, state: ConnectionState, trouble: Trouble, network: Network, times: int
 ) -> None:
-    refreshing.wait_for(hot)
+    refreshing.wait_for(state)
     trouble.reply_lost("dynamodb.UpdateItem", times=times, only=is_save)
 
-    refreshing.order(hot)
+    refreshing.order(state)
 
-    assert (refreshing.row(hot).version, refreshing.is_live(hot)) == (2, True)
+    assert (refreshing.row(state).version, refreshing.is_live(state)) == (2, True)
     assert len(network.requests) == 1
     assert refreshing.figures()["sunk"] == 0
     assert len(refreshing.lines.named("refresh.done")) == 1
 
 
 def test_a_store_that_refuses_for_a_while_gets_the_tokens_in_the_end(
-    refreshing: Refreshing, hot: ConnectionState, trouble: Trouble, clock: Clock
+    refreshing: Refreshing, state: ConnectionState, trouble: Trouble, clock: Clock
 ) -> None:
-    refreshing.wait_for(hot)
+    refreshing.wait_for(state)
     trouble.never_done("dynamodb.UpdateItem", times=6, only=is_save)
 
-    refreshing.order(hot)
+    refreshing.order(state)
 
     assert clock.slept == [0.1, 0.2, 0.4, 0.8, 1.6, 3.0]
-    assert (refreshing.row(hot).version, refreshing.is_live(hot)) == (2, True)
+    assert (refreshing.row(state).version, refreshing.is_live(state)) == (2, True)
 
 
 def test_a_store_that_refuses_to_the_end_leaves_the_tokens_to_the_rescue_store_in_time(
-    refreshing: Refreshing, hot: ConnectionState, trouble: Trouble, rescue: RescueStore, seal: Seal, clock: Clock
+    refreshing: Refreshing, state: ConnectionState, trouble: Trouble, rescue: RescueStore, seal: Seal, clock: Clock
 ) -> None:
-    refreshing.wait_for(hot)
+    refreshing.wait_for(state)
     begun = clock.now()
     trouble.never_done("dynamodb.UpdateItem", times=999, only=is_save)
 
-    refreshing.order(hot)
+    refreshing.order(state)
 
-    kept = rescue.get(ref(hot), 1)
-    row = refreshing.row(hot)
+    kept = rescue.get(ref(state), 1)
+    row = refreshing.row(state)
     assert kept is not None
-    spot = connection_aad(hot.tenant, hot.connection, 2)
+    spot = connection_aad(state.tenant, state.connection, 2)
     newest = seal.open(kept.refresh, Purpose.REFRESH, spot).reveal()
     assert not refreshing.ninjaone.oracle.why_dead(newest)
     assert (row.version, row.lease_until) == (1, begun + 250)
@@ -102,56 +102,61 @@ def test_a_store_that_refuses_to_the_end_leaves_the_tokens_to_the_rescue_store_i
 
 
 def test_rescued_tokens_are_adopted_instead_of_presenting_the_old_one(
-    refreshing: Refreshing, hot: ConnectionState, trouble: Trouble, rescue: RescueStore, network: Network, clock: Clock
+    refreshing: Refreshing,
+    state: ConnectionState,
+    trouble: Trouble,
+    rescue: RescueStore,
+    network: Network,
+    clock: Clock,
 ) -> None:
-    refreshing.wait_for(hot)
+    refreshing.wait_for(state)
     trouble.never_done("dynamodb.UpdateItem", times=60, only=is_save)
-    refreshing.order(hot)
+    refreshing.order(state)
     trouble.end()
 
     clock.advance(261)
-    refreshing.order(hot)
+    refreshing.order(state)
 
-    row = refreshing.row(hot)
+    row = refreshing.row(state)
     assert len(network.requests) == 1
     assert (row.version, row.status) == (2, Status.ACTIVE)
     assert is_free(row)
-    assert refreshing.is_live(hot)
-    assert rescue.get(ref(hot), 1) is None
+    assert refreshing.is_live(state)
+    assert rescue.get(ref(state), 1) is None
     assert refreshing.figures()["rescued"] == 1
-    refreshing.when_due(hot)
-    assert refreshing.row(hot).version == 3
+    refreshing.when_due(state)
+    assert refreshing.row(state).version == 3
 
 
 def test_a_rescue_store_that_refuses_for_a_moment_is_asked_again(
-    refreshing: Refreshing, hot: ConnectionState, trouble: Trouble, rescue: RescueStore
+    refreshing: Refreshing, state: ConnectionState, trouble: Trouble, rescue: RescueStore
 ) -> None:
-    refreshing.wait_for(hot)
+    refreshing.wait_for(state)
     trouble.never_done("dynamodb.UpdateItem", times=999, only=is_save)
     trouble.never_done("s3.PutObject", times=3)
 
-    refreshing.order(hot)
+    refreshing.order(state)
 
-    assert rescue.get(ref(hot), 1) is not None
+    assert rescue.get(ref(state), 1) is not None
     assert refreshing.figures()["unsaved"] == 0
 
 
 def test_when_both_stores_refuse_the_tokens_are_in_the_log_sealed(
-    refreshing: Refreshing, hot: ConnectionState, trouble: Trouble, seal: Seal, clock: Clock
+    refreshing: Refreshing, state: ConnectionState, trouble: Trouble, seal: Seal, clock: Clock
 ) -> None:
-    refreshing.wait_for(hot)
+    refreshing.wait_for(state)
     begun = clock.now()
     trouble.never_done("dynamodb.UpdateItem", times=999, only=is_save)
     trouble.never_done("s3.PutObject", times=999)
 
-    refreshing.order(hot)
+    refreshing.order(state)
 
     (line,) = refreshing.lines.named("refresh.unsaved")
     sealed = base64.b64decode(line["sealed_refresh"])
-    newest = seal.open(sealed, Purpose.REFRESH, connection_aad(hot.tenant, hot.connection, 2)).reveal()
+    newest = seal.open(sealed, Purpose.REFRESH, connection_aad(state.tenant, state.connection, 2)).reveal()
     assert not refreshing.ninjaone.oracle.why_dead(newest)
     assert (line["level"], line["tenant"], line["connection"], line["version"]) == (
-        "ERROR", hot.tenant, hot.connection, 1,
+        "ERROR", state.tenant, state.connection, 1,
     )  # fmt: skip
     assert newest not in "".join(refreshing.lines.text)
     assert refreshing.figures()["unsaved"] == 1
@@ -160,7 +165,12 @@ def test_when_both_stores_refuse_the_tokens_are_in_the_log_sealed(
 
 @pytest.mark.parametrize("answered_after", [0, 20, 35, 50, 65])
 def test_when_both_stores_hang_the_tokens_are_in_the_log_before_the_invocation_is_killed(
-    refreshing: Refreshing, hot: ConnectionState, trouble: Trouble, clock: Clock, network: Network, answered_after: int
+    refreshing: Refreshing,
+    state: ConnectionState,
+    trouble: Trouble,
+    clock: Clock,
+    network: Network,
+    answered_after: int,
 ) -> None:
     """Each call of AWS lasts as long as one can, NinjaOne takes its time, and there was none to spare before."""
 
@@ -169,14 +179,14 @@ def test_when_both_stores_hang_the_tokens_are_in_the_log_before_the_invocation_i
         clock.advance(10 if is_lease else policy.AWS_CALL)
         return not is_lease
 
-    refreshing.wait_for(hot)
+    refreshing.wait_for(state)
     timing = policy.Timing(180)
     killed_at = clock.now() + timing.whole
     network.meanwhile.append(lambda: clock.advance(answered_after))
     trouble.never_done("dynamodb.UpdateItem", times=999, only=lambda call: "#brakes" not in str(call) and hangs(call))
     trouble.never_done("s3.PutObject", times=999, only=hangs)
 
-    refreshing.order(hot, seconds=timing.whole)
+    refreshing.order(state, seconds=timing.whole)
 
     assert len(refreshing.lines.named("refresh.unsaved")) == 1
     assert (trouble.asked["dynamodb.UpdateItem"] >= 1, trouble.asked["s3.PutObject"] >= 1) == (True, True)
@@ -186,45 +196,45 @@ def test_when_both_stores_hang_the_tokens_are_in_the_log_before_the_invocation_i
 # The rescue store -----------------------------------------------------------------------------------------------------
 
 
-def in_doubt(refreshing: Refreshing, hot: ConnectionState) -> None:
+def in_doubt(refreshing: Refreshing, state: ConnectionState) -> None:
     """Let an attempt end without a clear answer: now there may be a rescued token."""
     refreshing.ninjaone.faults.plan(Fault("html_502"))
-    refreshing.when_due(hot)
+    refreshing.when_due(state)
     refreshing.clock.advance(90)
 
 
 def test_a_rescue_store_that_can_not_be_read_keeps_the_token_from_being_presented(
-    refreshing: Refreshing, hot: ConnectionState, trouble: Trouble, network: Network, clock: Clock
+    refreshing: Refreshing, state: ConnectionState, trouble: Trouble, network: Network, clock: Clock
 ) -> None:
-    in_doubt(refreshing, hot)
+    in_doubt(refreshing, state)
     trouble.never_done("s3.GetObject")
 
-    refreshing.order(hot)
+    refreshing.order(state)
 
     assert len(network.requests) == 1
-    assert is_free(refreshing.row(hot))
+    assert is_free(refreshing.row(state))
     assert refreshing.figures()["put_off"] == 1
     clock.advance(60)
-    refreshing.order(hot)
-    assert (refreshing.row(hot).version, refreshing.row(hot).outcome_unknown) == (2, False)
+    refreshing.order(state)
+    assert (refreshing.row(state).version, refreshing.row(state).outcome_unknown) == (2, False)
 
 
 def test_a_rescued_object_of_foreign_make_keeps_the_token_from_being_presented(
-    refreshing: Refreshing, hot: ConnectionState, aws: AwsAccount, config: Config, network: Network
+    refreshing: Refreshing, state: ConnectionState, aws: AwsAccount, config: Config, network: Network
 ) -> None:
-    in_doubt(refreshing, hot)
-    name = f"rescue/{hot.tenant}/{hot.connection}/1"
+    in_doubt(refreshing, state)
+    name = f"rescue/{state.tenant}/{state.connection}/1"
     aws.client("s3").put_object(Bucket=config.rescue_bucket, Key=name, Body=b"{}")
 
-    refreshing.order(hot)
+    refreshing.order(state)
 
     assert len(network.requests) == 1
     assert refreshing.figures()["seal_broken"] == 1
 
 
-def rescued(refreshing: Refreshing, hot: ConnectionState, seal: Seal, *, version: int = 1) -> SealedTokens:
+def rescued(refreshing: Refreshing, state: ConnectionState, seal: Seal, *, version: int = 1) -> SealedTokens:
     """Seal what an earlier attempt might have got."""
-    spot = connection_aad(hot.tenant, hot.connection, version + 1)
+    spot = connection_aad(state.tenant, state.connection, version + 1)
     token = refreshing.ninjaone.oracle.chain(refreshing.ninjaone.oracle.grants()[0].id)[-1]
     now = int(refreshing.clock.now())
     return SealedTokens(
@@ -237,105 +247,107 @@ def rescued(refreshing: Refreshing, hot: ConnectionState, seal: Seal, *, version
 
 
 def test_an_orphan_that_the_sweep_found_is_adopted(
-    refreshing: Refreshing, hot: ConnectionState, rescue: RescueStore, seal: Seal, network: Network
+    refreshing: Refreshing, state: ConnectionState, rescue: RescueStore, seal: Seal, network: Network
 ) -> None:
-    rescue.put(ref(hot), 1, rescued(refreshing, hot, seal))
+    rescue.put(ref(state), 1, rescued(refreshing, state, seal))
 
-    refreshing.order(hot, why=Trigger.RESCUE)
+    refreshing.order(state, why=Trigger.RESCUE)
 
     assert network.requests == []
-    assert refreshing.row(hot).version == 2
-    assert rescue.get(ref(hot), 1) is None
+    assert refreshing.row(state).version == 2
+    assert rescue.get(ref(state), 1) is None
 
 
 def test_an_orphan_older_than_the_row_is_dropped_and_nothing_is_presented(
-    refreshing: Refreshing, hot: ConnectionState, rescue: RescueStore, seal: Seal, network: Network
+    refreshing: Refreshing, state: ConnectionState, rescue: RescueStore, seal: Seal, network: Network
 ) -> None:
-    refreshing.when_due(hot)
-    rescue.put(ref(hot), 1, rescued(refreshing, hot, seal))
-    before = refreshing.row(hot)
+    refreshing.when_due(state)
+    rescue.put(ref(state), 1, rescued(refreshing, state, seal))
+    before = refreshing.row(state)
 
     refreshing.clock.advance(120)
-    refreshing.order(hot, why=Trigger.RESCUE)
+    refreshing.order(state, why=Trigger.RESCUE)
 
-    after = refreshing.row(hot)
+    after = refreshing.row(state)
     assert len(network.requests) == 1
-    assert rescue.get(ref(hot), 1) is None
+    assert rescue.get(ref(state), 1) is None
     assert replace(after, fence=before.fence, tried_at=before.tried_at) == before
 
 
 def test_an_adoption_that_the_store_refuses_leaves_the_tokens_where_they_are(
-    refreshing: Refreshing, hot: ConnectionState, rescue: RescueStore, seal: Seal, trouble: Trouble
+    refreshing: Refreshing, state: ConnectionState, rescue: RescueStore, seal: Seal, trouble: Trouble
 ) -> None:
-    rescue.put(ref(hot), 1, rescued(refreshing, hot, seal))
+    rescue.put(ref(state), 1, rescued(refreshing, state, seal))
     trouble.never_done("dynamodb.UpdateItem", times=999, only=is_save)
 
-    refreshing.order(hot, why=Trigger.RESCUE)
+    refreshing.order(state, why=Trigger.RESCUE)
 
-    assert rescue.get(ref(hot), 1) is not None
+    assert rescue.get(ref(state), 1) is not None
     assert refreshing.figures()["put_off"] == 1
 
 
 def test_an_adoption_into_a_connection_that_ended_meanwhile_does_nothing(
-    refreshing: Refreshing, hot: ConnectionState, rescue: RescueStore, seal: Seal, trouble: Trouble, broker: Broker
+    refreshing: Refreshing, state: ConnectionState, rescue: RescueStore, seal: Seal, trouble: Trouble, broker: Broker
 ) -> None:
-    rescue.put(ref(hot), 1, rescued(refreshing, hot, seal))
-    trouble.first("s3.GetObject", lambda: broker.disconnect(ref(hot)))
+    rescue.put(ref(state), 1, rescued(refreshing, state, seal))
+    trouble.first("s3.GetObject", lambda: broker.disconnect(ref(state)))
 
-    refreshing.order(hot, why=Trigger.RESCUE)
+    refreshing.order(state, why=Trigger.RESCUE)
 
-    row = refreshing.row(hot)
+    row = refreshing.row(state)
     assert (row.status, row.refresh) == (Status.DISCONNECTED, None)
 
 
-def put_and_end(refreshing: Refreshing, hot: ConnectionState, rescue: RescueStore, broker: Broker, sealed: SealedTokens) -> None:
+def put_and_end(
+    refreshing: Refreshing, state: ConnectionState, rescue: RescueStore, broker: Broker, sealed: SealedTokens
+) -> None:
     """Let a connection end while its tokens wait in the rescue store, and NinjaOne not hear of its end."""
-    rescue.put(ref(hot), 1, sealed)
+    rescue.put(ref(state), 1, sealed)
     refreshing.ninjaone.switches.update({"revoke": "405"})
-    broker.disconnect(ref(hot))
+    broker.disconnect(ref(state))
     refreshing.ninjaone.switches.update({"revoke": "200"})
 
 
 @req("I06")
 def test_what_waits_for_a_connection_that_ended_is_revoked_and_dropped(
-    refreshing: Refreshing, hot: ConnectionState, rescue: RescueStore, seal: Seal, network: Network, broker: Broker
+    refreshing: Refreshing, state: ConnectionState, rescue: RescueStore, seal: Seal, network: Network, broker: Broker
 ) -> None:
-    put_and_end(refreshing, hot, rescue, broker, rescued(refreshing, hot, seal))
-    ended, (grant,) = refreshing.row(hot), refreshing.ninjaone.oracle.grants()
+    put_and_end(refreshing, state, rescue, broker, rescued(refreshing, state, seal))
+    ended, (grant,) = refreshing.row(state), refreshing.ninjaone.oracle.grants()
     live = refreshing.ninjaone.oracle.live_refresh_token(grant.id)
     network.requests.clear()
 
-    refreshing.order(hot, why=Trigger.RESCUE)
+    refreshing.order(state, why=Trigger.RESCUE)
 
     assert [each.url.path for each in network.requests] == ["/ws/oauth/revoke"]
     assert [each["token"] for each in network.sent("/ws/oauth/revoke")] == [live]
     assert refreshing.ninjaone.oracle.live_refresh_token(grant.id) is None
-    assert (rescue.get(ref(hot), 1), refreshing.row(hot)) == (None, ended)
+    assert (rescue.get(ref(state), 1), refreshing.row(state)) == (None, ended)
     (line,) = refreshing.lines.named("rescue.dropped")
-    assert (line["tenant"], line["connection"], line["revoked"]) == (hot.tenant, hot.connection, 1)
+    assert (line["tenant"], line["connection"], line["revoked"]) == (state.tenant, state.connection, 1)
     assert refreshing.figures()["seal_broken"] == 0
 
 
 def test_what_waits_for_a_connection_that_ended_is_left_alone_by_every_other_order(
-    refreshing: Refreshing, hot: ConnectionState, rescue: RescueStore, seal: Seal, broker: Broker
+    refreshing: Refreshing, state: ConnectionState, rescue: RescueStore, seal: Seal, broker: Broker
 ) -> None:
-    put_and_end(refreshing, hot, rescue, broker, rescued(refreshing, hot, seal))
+    put_and_end(refreshing, state, rescue, broker, rescued(refreshing, state, seal))
 
-    refreshing.order(hot)
-    refreshing.order(hot, why=Trigger.URGENT, min_ttl=3600)
+    refreshing.order(state)
+    refreshing.order(state, why=Trigger.URGENT, min_ttl=3600)
 
-    assert rescue.get(ref(hot), 1) is not None
+    assert rescue.get(ref(state), 1) is not None
     assert refreshing.lines.named("rescue.dropped") == []
 
 
 def test_what_no_longer_follows_an_ended_row_is_dropped_unrevoked(
-    refreshing: Refreshing, hot: ConnectionState, rescue: RescueStore, seal: Seal, network: Network, broker: Broker
+    refreshing: Refreshing, state: ConnectionState, rescue: RescueStore, seal: Seal, network: Network, broker: Broker
 ) -> None:
-    refreshing.when_due(hot)
-    put_and_end(refreshing, hot, rescue, broker, rescued(refreshing, hot, seal))
+    refreshing.when_due(state)
+    put_and_end(refreshing, state, rescue, broker, rescued(refreshing, state, seal))
     network.requests.clear()
 
-    refreshing.order(hot, why=Trigger.RESCUE)
+    refreshing.order(state, why=Trigger.RESCUE)
 
     assert network.requests == []
     assert list(rescue.waiting(9)) == []
@@ -345,38 +357,38 @@ def test_what_waits_for_an_ended_connection_with_an_app_of_its_customers_is_drop
     refreshing: Refreshing, journey: Journey, rescue: RescueStore, seal: Seal, network: Network, broker: Broker
 ) -> None:
     """The app's secret was forgotten with the connection."""
-    hot, _ = journey.connect(own=True, client=OWN)
-    put_and_end(refreshing, hot, rescue, broker, rescued(refreshing, hot, seal))
+    state, _ = journey.connect(customer_app=True, client=OWN)
+    put_and_end(refreshing, state, rescue, broker, rescued(refreshing, state, seal))
     network.requests.clear()
 
-    refreshing.order(hot, why=Trigger.RESCUE)
+    refreshing.order(state, why=Trigger.RESCUE)
 
     assert network.requests == []
-    assert rescue.get(ref(hot), 1) is None
+    assert rescue.get(ref(state), 1) is None
     assert [line["revoked"] for line in refreshing.lines.named("rescue.dropped")] == [0]
     assert refreshing.figures()["seal_broken"] == 0
 
 
 @pytest.mark.parametrize("answer", ["404", "405"])
 def test_what_waits_for_an_ended_connection_is_dropped_whatever_ninjaone_says(
-    refreshing: Refreshing, hot: ConnectionState, rescue: RescueStore, seal: Seal, broker: Broker, answer: str
+    refreshing: Refreshing, state: ConnectionState, rescue: RescueStore, seal: Seal, broker: Broker, answer: str
 ) -> None:
-    put_and_end(refreshing, hot, rescue, broker, rescued(refreshing, hot, seal))
+    put_and_end(refreshing, state, rescue, broker, rescued(refreshing, state, seal))
     refreshing.ninjaone.switches.update({"revoke": answer})
 
-    refreshing.order(hot, why=Trigger.RESCUE)
+    refreshing.order(state, why=Trigger.RESCUE)
 
-    assert rescue.get(ref(hot), 1) is None
+    assert rescue.get(ref(state), 1) is None
 
 
 def test_what_nobody_of_ours_put_there_is_dropped_with_a_connection_that_ended(
-    refreshing: Refreshing, hot: ConnectionState, rescue: RescueStore, broker: Broker, aws: AwsAccount, config: Config
+    refreshing: Refreshing, state: ConnectionState, rescue: RescueStore, broker: Broker, aws: AwsAccount, config: Config
 ) -> None:
-    broker.disconnect(ref(hot))
-    name = f"rescue/{hot.tenant}/{hot.connection}/1"
+    broker.disconnect(ref(state))
+    name = f"rescue/{state.tenant}/{state.connection}/1"
     aws.client("s3").put_object(Bucket=config.rescue_bucket, Key=name, Body=b"{}")
 
-    refreshing.order(hot, why=Trigger.RESCUE)
+    refreshing.order(state, why=Trigger.RESCUE)
 
     assert list(rescue.waiting(9)) == []
     assert refreshing.figures()["seal_broken"] == 0
@@ -384,16 +396,22 @@ def test_what_nobody_of_ours_put_there_is_dropped_with_a_connection_that_ended(
 
 @pytest.mark.parametrize("call", ["s3.GetObject", "no time"])
 def test_what_can_not_be_revoked_now_waits_on(
-    refreshing: Refreshing, hot: ConnectionState, rescue: RescueStore, seal: Seal, trouble: Trouble, broker: Broker, call: str
+    refreshing: Refreshing,
+    state: ConnectionState,
+    rescue: RescueStore,
+    seal: Seal,
+    trouble: Trouble,
+    broker: Broker,
+    call: str,
 ) -> None:
-    put_and_end(refreshing, hot, rescue, broker, rescued(refreshing, hot, seal))
+    put_and_end(refreshing, state, rescue, broker, rescued(refreshing, state, seal))
     if call == "no time":
-        refreshing.order(hot, why=Trigger.RESCUE, seconds=100)
+        refreshing.order(state, why=Trigger.RESCUE, seconds=100)
     else:
         trouble.never_done(call)
-        refreshing.order(hot, why=Trigger.RESCUE)
+        refreshing.order(state, why=Trigger.RESCUE)
 
-    assert rescue.get(ref(hot), 1) is not None
+    assert rescue.get(ref(state), 1) is not None
     assert refreshing.figures()["put_off"] == 1
 
 
@@ -402,29 +420,29 @@ def test_what_can_not_be_revoked_now_waits_on(
 
 @req("I06")
 def test_a_refresh_in_flight_does_not_bring_a_disconnected_connection_back(
-    refreshing: Refreshing, hot: ConnectionState, broker: Broker, network: Network, rescue: RescueStore
+    refreshing: Refreshing, state: ConnectionState, broker: Broker, network: Network, rescue: RescueStore
 ) -> None:
     refreshing.ninjaone.switches.update({"revoke": "405"})
-    network.meanwhile.append(lambda: broker.disconnect(ref(hot)))
-    refreshing.wait_for(hot)
+    network.meanwhile.append(lambda: broker.disconnect(ref(state)))
+    refreshing.wait_for(state)
 
-    refreshing.order(hot)
+    refreshing.order(state)
 
-    row = refreshing.row(hot)
+    row = refreshing.row(state)
     assert (row.status, row.access, row.refresh) == (Status.DISCONNECTED, None, None)
-    assert rescue.get(ref(hot), 1) is None
+    assert rescue.get(ref(state), 1) is None
     assert refreshing.figures()["sunk"] == 0
 
 
 @req("I06")
 def test_tokens_that_nobody_wants_any_more_are_given_back(
-    refreshing: Refreshing, hot: ConnectionState, connections: Connections, network: Network
+    refreshing: Refreshing, state: ConnectionState, connections: Connections, network: Network
 ) -> None:
     """The disconnection could not revoke what it did not know."""
-    network.meanwhile.append(lambda: connections.disconnect(refreshing.row(hot), hot.sent_at, "mark"))
-    refreshing.wait_for(hot)
+    network.meanwhile.append(lambda: connections.disconnect(refreshing.row(state), state.sent_at, "mark"))
+    refreshing.wait_for(state)
 
-    refreshing.order(hot)
+    refreshing.order(state)
 
     (grant,) = refreshing.ninjaone.oracle.grants()
     assert [each.url.path for each in network.requests] == ["/ws/oauth/token", "/ws/oauth/revoke"]
@@ -432,45 +450,45 @@ def test_tokens_that_nobody_wants_any_more_are_given_back(
 
 
 def test_a_refresh_in_flight_does_not_overwrite_a_new_consent(
-    refreshing: Refreshing, hot: ConnectionState, journey: Journey, network: Network, clock: Clock
+    refreshing: Refreshing, state: ConnectionState, journey: Journey, network: Network, clock: Clock
 ) -> None:
-    refreshing.wait_for(hot)
-    home = journey.home(connection=hot.connection)
+    refreshing.wait_for(state)
+    home = journey.home(connection=state.connection)
     anew = list[ConnectionState]()
     network.meanwhile.append(lambda: anew.append(journey.complete(home)[0]))
 
-    refreshing.order(hot)
+    refreshing.order(state)
 
-    assert refreshing.row(hot) == anew[0]
-    assert refreshing.is_live(hot)
+    assert refreshing.row(state) == anew[0]
+    assert refreshing.is_live(state)
     old, _ = refreshing.ninjaone.oracle.grants()
     assert refreshing.ninjaone.oracle.live_refresh_token(old.id) is None
 
 
 def test_a_row_that_vanished_gets_no_tokens_and_they_are_given_back(
-    refreshing: Refreshing, hot: ConnectionState, aws: AwsAccount, config: Config, network: Network
+    refreshing: Refreshing, state: ConnectionState, aws: AwsAccount, config: Config, network: Network
 ) -> None:
-    gone = {"TableName": config.connections_table, "Key": rows.key(hot.tenant, hot.connection)}
+    gone = {"TableName": config.connections_table, "Key": rows.key(state.tenant, state.connection)}
     network.meanwhile.append(lambda: aws.client("dynamodb").delete_item(**gone))
-    refreshing.wait_for(hot)
+    refreshing.wait_for(state)
 
-    refreshing.order(hot)
+    refreshing.order(state)
 
     assert "Item" not in aws.client("dynamodb").get_item(**gone)
     assert network.requests[-1].url.path == "/ws/oauth/revoke"
 
 
 def test_a_lease_that_was_broken_loses_nothing_and_is_an_alarm(
-    refreshing: Refreshing, hot: ConnectionState, connections: Connections, network: Network, rescue: RescueStore
+    refreshing: Refreshing, state: ConnectionState, connections: Connections, network: Network, rescue: RescueStore
 ) -> None:
     """That can't be while an expired lease proves its holder dead; should it be, the tokens are in the rescue store."""
-    network.meanwhile.append(lambda: connections.save(refreshing.row(hot), {"version": 2, "access": b"theirs"}, ()))
-    refreshing.wait_for(hot)
+    network.meanwhile.append(lambda: connections.save(refreshing.row(state), {"version": 2, "access": b"theirs"}, ()))
+    refreshing.wait_for(state)
 
-    refreshing.order(hot)
+    refreshing.order(state)
 
-    assert refreshing.row(hot).access == b"theirs"
-    assert rescue.get(ref(hot), 1) is not None
+    assert refreshing.row(state).access == b"theirs"
+    assert rescue.get(ref(state), 1) is not None
     assert [line["level"] for line in refreshing.lines.named("lease.broken")] == ["ERROR"]
     figures = refreshing.figures()
     assert (figures["lease_broken"], figures["sunk"]) == (1, 1)
@@ -480,54 +498,58 @@ def test_a_lease_that_was_broken_loses_nothing_and_is_an_alarm(
 
 
 @req("I04")
-def test_a_scope_that_was_withdrawn_is_told_and_the_tokens_are_kept(refreshing: Refreshing, hot: ConnectionState) -> None:
+def test_a_scope_that_was_withdrawn_is_told_and_the_tokens_are_kept(
+    refreshing: Refreshing, state: ConnectionState
+) -> None:
     refreshing.ninjaone.switches.update({"scope_unticked": "narrowed"})
     refreshing.ninjaone.admin.tick_scope(APP, "management", ticked=False)
 
-    refreshing.when_due(hot)
+    refreshing.when_due(state)
 
-    row = refreshing.row(hot)
+    row = refreshing.row(state)
     assert (row.status, row.reason, row.ended_at) == (
         Status.NEEDS_REAUTH, Reason.SCOPE_WITHDRAWN, refreshing.clock.now(),
     )  # fmt: skip
-    assert (row.version, refreshing.is_live(hot)) == (2, True)
+    assert (row.version, refreshing.is_live(state)) == (2, True)
 
 
-def test_a_scope_that_comes_back_recovers_the_connection(refreshing: Refreshing, hot: ConnectionState) -> None:
+def test_a_scope_that_comes_back_recovers_the_connection(refreshing: Refreshing, state: ConnectionState) -> None:
     refreshing.ninjaone.switches.update({"scope_unticked": "narrowed"})
     refreshing.ninjaone.admin.tick_scope(APP, "management", ticked=False)
-    refreshing.when_due(hot)
-    since = refreshing.row(hot).ended_at
-    refreshing.when_due(hot)
-    assert refreshing.row(hot).ended_at == since
+    refreshing.when_due(state)
+    since = refreshing.row(state).ended_at
+    refreshing.when_due(state)
+    assert refreshing.row(state).ended_at == since
 
     refreshing.ninjaone.admin.tick_scope(APP, "management", ticked=True)
-    refreshing.when_due(hot)
+    refreshing.when_due(state)
 
-    row = refreshing.row(hot)
+    row = refreshing.row(state)
     assert (row.status, row.reason, row.ended_at) == (Status.ACTIVE, None, None)
     assert len(refreshing.lines.named("connection.recovered")) == 1
 
 
 @pytest.mark.parametrize("echo", ["omit", "reordered"])
-def test_scopes_that_are_left_out_or_reordered_are_not_withdrawn(refreshing: Refreshing, hot: ConnectionState, echo: str) -> None:
+def test_scopes_that_are_left_out_or_reordered_are_not_withdrawn(
+    refreshing: Refreshing, state: ConnectionState, echo: str
+) -> None:
     refreshing.ninjaone.switches.update({"scope_echo": echo})
 
-    refreshing.when_due(hot)
+    refreshing.when_due(state)
 
-    assert refreshing.row(hot).status is Status.ACTIVE
-    assert refreshing.row(hot).scopes == hot.scopes
+    assert refreshing.row(state).status is Status.ACTIVE
+    assert refreshing.row(state).scopes == state.scopes
 
 
-def aged(refreshing: Refreshing, hot: ConnectionState, connections: Connections, days: float) -> None:
+def aged(refreshing: Refreshing, state: ConnectionState, connections: Connections, days: float) -> None:
     """Let the consent be so old, and the connection due."""
     now = int(refreshing.clock.now())
     age = {"consented_at": now - int(days * DAY), "refresh_at": now}
-    connections.record_failure(refreshing.row(hot), age, ())
+    connections.record_failure(refreshing.row(state), age, ())
 
 
 def test_the_end_of_consent_is_announced_on_day_21_then_daily_from_day_25_and_not_from_day_35(
-    refreshing: Refreshing, hot: ConnectionState, connections: Connections, clock: Clock
+    refreshing: Refreshing, state: ConnectionState, connections: Connections, clock: Clock
 ) -> None:
     refreshing.ninjaone.switches.update({"lifetime": "sliding_30d", "rotation": "static_same_token"})
     announced, day = [], 0.0
@@ -535,13 +557,13 @@ def test_the_end_of_consent_is_announced_on_day_21_then_daily_from_day_25_and_no
         before = len(refreshing.lines.named("consent.ending"))
         clock.advance((next_day - day) * DAY)
         day = next_day
-        aged(refreshing, hot, connections, day)
-        refreshing.order(hot)
+        aged(refreshing, state, connections, day)
+        refreshing.order(state)
         if len(refreshing.lines.named("consent.ending")) > before:
             announced.append(day)
 
     assert announced == [21, 25, 26, 34.5]
-    assert refreshing.row(hot).version == 11
+    assert refreshing.row(state).version == 11
 
 
 # The adaptive policy --------------------------------------------------------------------------------------------------
@@ -550,26 +572,26 @@ def test_the_end_of_consent_is_announced_on_day_21_then_daily_from_day_25_and_no
 @pytest.fixture
 def adaptive(refreshing: Refreshing, environment: dict[str, str]) -> Refreshing:
     config = Config.from_env({**environment, "REFRESH_POLICY": "adaptive"})
-    return replace(refreshing, broker=Broker(config, refreshing.broker.doors))
+    return replace(refreshing, broker=Broker(config, refreshing.broker.ports))
 
 
-def test_an_idle_connection_is_kept_alive_twice_a_day(adaptive: Refreshing, hot: ConnectionState) -> None:
-    adaptive.when_due(hot)
+def test_an_idle_connection_is_kept_alive_twice_a_day(adaptive: Refreshing, state: ConnectionState) -> None:
+    adaptive.when_due(state)
 
-    row, now = adaptive.row(hot), adaptive.clock.now()
+    row, now = adaptive.row(state), adaptive.clock.now()
     assert row.refresh_at is not None
     assert now + 0.8 * policy.KEEP_ALIVE <= row.refresh_at <= now + policy.KEEP_ALIVE
     assert row.active_until is None
 
 
 def test_a_connection_in_use_is_refreshed_ahead_for_as_long_as_it_is_hot(
-    adaptive: Refreshing, hot: ConnectionState, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    adaptive: Refreshing, state: ConnectionState, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(policy, "HOT_LIFE", 3 * 3600)
+    monkeypatch.setattr(policy, "ACTIVE_LIFE", 3 * 3600)
     clock.advance(4000)
-    adaptive.order(hot, why=Trigger.URGENT, min_ttl=300)
+    adaptive.order(state, why=Trigger.URGENT, min_ttl=300)
 
-    used = adaptive.row(hot)
+    used = adaptive.row(state)
     assert used.active_until == clock.now() + policy.ACTIVE_LIFE
     assert used.refresh_at is not None
     assert used.refresh_at - clock.now() <= 2900
@@ -577,23 +599,27 @@ def test_a_connection_in_use_is_refreshed_ahead_for_as_long_as_it_is_hot(
     spans = []
     for _ in range(7):
         before = clock.now()
-        adaptive.when_due(hot)
+        adaptive.when_due(state)
         spans.append(clock.now() - before)
 
     assert max(spans[:4]) < 3600
     assert spans[-1] > 9 * 3600
 
 
-def test_without_the_adaptive_policy_use_leaves_no_trace(refreshing: Refreshing, hot: ConnectionState, clock: Clock) -> None:
+def test_without_the_adaptive_policy_use_leaves_no_trace(
+    refreshing: Refreshing, state: ConnectionState, clock: Clock
+) -> None:
     clock.advance(4000)
-    refreshing.order(hot, why=Trigger.URGENT, min_ttl=300)
+    refreshing.order(state, why=Trigger.URGENT, min_ttl=300)
 
-    assert refreshing.row(hot).active_until is None
+    assert refreshing.row(state).active_until is None
 
 
-def test_lines_of_a_refresh_hold_no_token(refreshing: Refreshing, hot: ConnectionState, network: Network, lines: Lines) -> None:
-    refreshing.when_due(hot)
+def test_lines_of_a_refresh_hold_no_token(
+    refreshing: Refreshing, state: ConnectionState, network: Network, lines: Lines
+) -> None:
+    refreshing.when_due(state)
 
     text = "".join(lines.text)
-    for secret in (network.tokens_asked[0]["refresh_token"], refreshing.held(hot), OPERATOR_APPS["eu"].client_secret):
+    for secret in (network.tokens_asked[0]["refresh_token"], refreshing.held(state), OPERATOR_APPS["eu"].client_secret):
         assert secret not in text

@@ -13,7 +13,7 @@ from botocore.stub import Stubber
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from broker.adapters import seal as sealing
-from broker.adapters.seal import DataKey, Seal, AssociatedData, connection_aad, context, session_aad
+from broker.adapters.seal import AssociatedData, DataKey, Seal, connection_aad, context, session_aad
 from broker.config import Config
 from broker.errors import BrokerError, Busy, SealBroken
 from broker.model import ConnectionId, Purpose, SessionId, TenantId
@@ -95,10 +95,10 @@ def test_a_data_key_does_not_print(seal: Seal) -> None:
 
 PLACES = [
     *(
-        AssociatedData("connections", *place)
-        for place in product(("acme", "globex"), ("con_a", "con_b"), (0, 1, 2))
+        AssociatedData("connections", *host)
+        for host in product(("acme", "globex"), ("con_a", "con_b"), (0, 1, 2))
     ),
-    *(AssociatedData("sessions", *place) for place in product(("", "acme"), ("ses_a", "con_a"), (0, 1))),
+    *(AssociatedData("sessions", *host) for host in product(("", "acme"), ("ses_a", "con_a"), (0, 1))),
 ]  # fmt: skip
 
 
@@ -158,8 +158,8 @@ def test_kms_sees_the_purpose_and_no_name() -> None:
 
 
 def flipped(sealed: bytes) -> Iterator[bytes]:
-    for place in range(len(sealed)):
-        yield sealed[:place] + bytes([sealed[place] ^ (1 << place % 8)]) + sealed[place + 1 :]
+    for host in range(len(sealed)):
+        yield sealed[:host] + bytes([sealed[host] ^ (1 << host % 8)]) + sealed[host + 1 :]
 
 
 @req("J03")
@@ -322,7 +322,9 @@ def test_many_values_under_one_data_key_ask_kms_once(
 
 
 @req("J05")
-def test_what_was_sealed_opens_after_the_key_was_rotated(seal: Seal, clock: Clock, aws: AwsAccount, config: Config) -> None:
+def test_what_was_sealed_opens_after_the_key_was_rotated(
+    seal: Seal, clock: Clock, aws: AwsAccount, config: Config
+) -> None:
     sealed = seal.seal(seal.data_key(Purpose.REFRESH), Secret("token"), HERE)
     aws.client("kms").rotate_key_on_demand(KeyId=config.seal_key)
     reader = Seal(aws.client("kms"), config.seal_key, clock, Random(1).randbytes)

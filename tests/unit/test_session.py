@@ -1,4 +1,4 @@
-"""Opening a connect session, and looking at it."""
+"""SessionRequest a connect session, and looking at it."""
 
 import re
 
@@ -7,19 +7,19 @@ import pytest
 from broker.adapters.seal import Seal, session_aad
 from broker.adapters.sessions import Sessions
 from broker.edge.wiring import Broker
-from broker.errors import Busy, ReturnNotListed, SessionExpired, AwaitingCompletion, SessionSpent, UnknownSession
+from broker.errors import AwaitingCompletion, Busy, ReturnNotListed, SessionExpired, SessionSpent, UnknownSession
 from broker.model import Binding, Client, ConnectionId, Purpose, SessionId, Stage, sha256_hex
 from broker.secret import Secret
 from tests.support.journey import EU, TENANT, Journey
 from tests.support.surroundings import START, Clock, Lines, Network, Trouble
 from tools.requirements import req
 
-OWN = Client("own-app", Secret("own secret"), customer_app=True)
+OWN = Client("own-app", Secret("customer_app secret"), customer_app=True)
 UNKNOWN = SessionId("ses_" + "a" * 26)
 
 
 def test_a_session_is_kept_as_it_was_asked_for(journey: Journey, sessions: Sessions) -> None:
-    opened = journey.open(label="Head office", metadata={"a": "b"}, place=EU, return_to="second")
+    opened = journey.open(label="Head office", metadata={"a": "b"}, host=EU, return_to="second")
 
     found = sessions.get(opened.session)
     assert found == opened
@@ -34,7 +34,7 @@ def test_a_session_is_kept_as_it_was_asked_for(journey: Journey, sessions: Sessi
 
 @req("A07")
 def test_offline_access_always_joins_what_is_asked_for(journey: Journey) -> None:
-    assert journey.open(scope=frozenset({"monitoring"})).scopes == {"monitoring", "offline_access"}
+    assert journey.open(scopes=frozenset({"monitoring"})).scopes == {"monitoring", "offline_access"}
 
 
 @req("A03")
@@ -44,10 +44,10 @@ def test_the_end_user_is_kept_as_a_digest(journey: Journey) -> None:
 
 @req("K05")
 def test_the_customers_client_secret_is_sealed_for_its_session(journey: Journey, seal: Seal) -> None:
-    opened = journey.open(own=True, client=OWN, place=EU)
+    opened = journey.open(customer_app=True, client=OWN, host=EU)
 
     assert opened.client is not None
-    assert b"own secret" not in opened.client
+    assert b"customer_app secret" not in opened.client
     assert seal.open(opened.client, Purpose.CLIENT, session_aad(opened.session)) == OWN.secret
     assert (opened.client_id, opened.customer_app, opened.fixed_client) == ("own-app", True, True)
 

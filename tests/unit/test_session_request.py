@@ -99,7 +99,7 @@ def test_null_counts_as_left_out(config: Config) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "own"),
+    ("changes", "customer_app"),
     [
         ({}, False),
         ({"region": "eu"}, False),
@@ -112,9 +112,9 @@ def test_null_counts_as_left_out(config: Config) -> None:
     ],
 )
 def test_the_operators_app_is_meant_where_there_is_one_unless_the_body_says_otherwise(
-    config: Config, changes: dict[str, object], *, own: bool
+    config: Config, changes: dict[str, object], *, customer_app: bool
 ) -> None:
-    assert read(config, **changes).customer_app is own
+    assert read(config, **changes).customer_app is customer_app
 
 
 def test_without_apps_of_the_operators_the_customers_is_meant(bare: Config) -> None:

@@ -56,9 +56,9 @@ def test_nothing_unique_secret_or_of_this_moment_is_made_before_the_snapshot(
     """Clients are made, and asked for nothing; no clock is read, and no random byte is drawn."""
     closed: Any = Untouched()
     made: dict[str, Untouched] = {}
-    doors = Ports(closed, closed, lambda service: made.setdefault(service, Untouched()), closed, closed, closed)
+    ports = Ports(closed, closed, lambda service: made.setdefault(service, Untouched()), closed, closed, closed)
     monkeypatch.setenv("AWS_LAMBDA_INITIALIZATION_TYPE", "snap-start")
-    monkeypatch.setattr(wiring, "broker", lambda: Broker(config, doors))
+    monkeypatch.setattr(wiring, "broker", lambda: Broker(config, ports))
 
     runpy.run_path(str(app))
 
@@ -85,10 +85,10 @@ def restored(begin: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 @pytest.fixture
-def started(config: Config, doors: Ports) -> Broker:
+def started(config: Config, ports: Ports) -> Broker:
     """A broker as it is when the snapshot is taken: everything wired, nothing asked."""
-    broker = Broker(config, replace(doors, entropy=system_entropy))
-    for name in ("open", "depart", "arrive", "complete", "vend", "refresh"):
+    broker = Broker(config, replace(ports, entropy=system_entropy))
+    for name in ("open_session", "start_authorization", "handle_callback", "complete", "get_token", "refresh"):
         getattr(broker, name)
     return broker
 
@@ -125,10 +125,10 @@ def test_two_environments_of_one_snapshot_draw_nothing_alike(
 
 
 def test_randomness_from_before_the_snapshot_would_be_noticed(
-    config: Config, doors: Ports, use: Callable[[Broker, float], dict[str, Any]]
+    config: Config, ports: Ports, use: Callable[[Broker, float], dict[str, Any]]
 ) -> None:
     """The generator of the tests is seeded, and its state is part of the copied process."""
-    started = Broker(config, doors)
+    started = Broker(config, ports)
 
     first, second = (restored(lambda: use(started, 0)) for _ in range(2))
 

@@ -3,8 +3,8 @@
 import pytest
 
 from broker import policy
-from broker.adapters.connections import Connections, ConnectionRef
-from broker.adapters.queues import RefreshBatch, Queue, Trigger, read_batch
+from broker.adapters.connections import ConnectionRef, Connections
+from broker.adapters.queues import Queue, RefreshBatch, Trigger, read_batch
 from broker.adapters.rescue import RescueStore, SealedTokens
 from broker.config import Config
 from broker.edge.wiring import Broker
@@ -23,8 +23,8 @@ RESCUED = SealedTokens(b"a", b"r", Instant(0), frozenset(), Instant(0))
 def five(journey: Journey, connections: Connections) -> list[ConnectionState]:
     """Five connections, due in five hundred seconds each a minute after the other."""
     made = [journey.connect()[0] for _ in range(5)]
-    for number, hot in enumerate(made):
-        connections.record_failure(hot, {"refresh_at": START + 500 + 60 * number, "due_shard": number % 2}, ())
+    for number, state in enumerate(made):
+        connections.record_failure(state, {"refresh_at": START + 500 + 60 * number, "due_shard": number % 2}, ())
     return made
 
 
@@ -46,7 +46,7 @@ def test_what_falls_due_before_the_next_sweep_is_ordered_and_nothing_else(
 
     broker.sweep()
 
-    assert sorted(named(orders(aws, config)), key=repr) == sorted((ref(hot) for hot in five[:3]), key=repr)
+    assert sorted(named(orders(aws, config)), key=repr) == sorted((ref(state) for state in five[:3]), key=repr)
     (line,) = lines.named("sweep.done")
     assert (line["ordered"], line["rescued"]) == (3, 0)
 
@@ -63,9 +63,14 @@ def test_few_connections_make_one_order(
 
 
 def test_many_connections_make_orders_of_a_limited_size(
-    broker: Broker, five: list[ConnectionState], aws: AwsAccount, config: Config, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    broker: Broker,
+    five: list[ConnectionState],
+    aws: AwsAccount,
+    config: Config,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sweeping, "ORDER_SIZE", 2)
+    monkeypatch.setattr(sweeping, "BATCH_SIZE", 2)
     clock.advance(1000)
 
     broker.sweep()
@@ -114,9 +119,14 @@ def test_a_queue_that_is_behind_gets_no_more(
 
 
 def test_a_shard_that_is_never_done_ends_after_so_many_pages(
-    broker: Broker, five: list[ConnectionState], aws: AwsAccount, config: Config, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    broker: Broker,
+    five: list[ConnectionState],
+    aws: AwsAccount,
+    config: Config,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sweeping, "ORDER_SIZE", 1)
+    monkeypatch.setattr(sweeping, "BATCH_SIZE", 1)
     monkeypatch.setattr(sweeping, "PAGES", 1)
     clock.advance(1000)
 
@@ -126,9 +136,14 @@ def test_a_shard_that_is_never_done_ends_after_so_many_pages(
 
 
 def test_while_the_queue_is_behind_no_shard_is_always_the_one_left_out(
-    broker: Broker, five: list[ConnectionState], aws: AwsAccount, config: Config, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    broker: Broker,
+    five: list[ConnectionState],
+    aws: AwsAccount,
+    config: Config,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sweeping, "ORDER_SIZE", 1)
+    monkeypatch.setattr(sweeping, "BATCH_SIZE", 1)
     monkeypatch.setattr(sweeping, "BEHIND", 1)
     clock.advance(1000)
 
@@ -138,13 +153,19 @@ def test_while_the_queue_is_behind_no_shard_is_always_the_one_left_out(
         found += named(orders(aws, config))
         clock.advance(60)
 
-    shards = {ref(hot): number % 2 for number, hot in enumerate(five)}
+    shards = {ref(state): number % 2 for number, state in enumerate(five)}
     assert {shards[each] for each in found} == {0, 1}
 
 
 @pytest.mark.parametrize("call", ["dynamodb.Query", "sqs.SendMessage", "sqs.GetQueueAttributes"])
 def test_a_sweep_that_can_not_be_done_is_made_good_by_the_next(
-    broker: Broker, five: list[ConnectionState], aws: AwsAccount, config: Config, clock: Clock, trouble: Trouble, call: str
+    broker: Broker,
+    five: list[ConnectionState],
+    aws: AwsAccount,
+    config: Config,
+    clock: Clock,
+    trouble: Trouble,
+    call: str,
 ) -> None:
     clock.advance(1000)
     trouble.never_done(call)
@@ -155,7 +176,7 @@ def test_a_sweep_that_can_not_be_done_is_made_good_by_the_next(
     clock.advance(60)
     broker.sweep()
 
-    assert set(named(orders(aws, config))) == {ref(hot) for hot in five}
+    assert set(named(orders(aws, config))) == {ref(state) for state in five}
 
 
 @req("O04")
@@ -171,7 +192,7 @@ def test_the_index_may_lie_and_the_row_decides(
     for order in orders(aws, config):
         broker.refresh(order, clock.left(180))
 
-    found = [connections.state(ref(hot)) for hot in five]
+    found = [connections.state(ref(state)) for state in five]
     assert [row.sent_at == clock.now() for row in found if row] == [False, False, True, True, True]
 
 
@@ -184,7 +205,13 @@ def rescue(aws: AwsAccount, config: Config) -> RescueStore:
 
 
 def test_what_waits_in_the_rescue_store_is_ordered_every_quarter_of_an_hour(
-    broker: Broker, five: list[ConnectionState], rescue: RescueStore, aws: AwsAccount, config: Config, clock: Clock, lines: Lines
+    broker: Broker,
+    five: list[ConnectionState],
+    rescue: RescueStore,
+    aws: AwsAccount,
+    config: Config,
+    clock: Clock,
+    lines: Lines,
 ) -> None:
     rescue.put(ref(five[0]), 1, RESCUED)
     rescue.put(ref(five[1]), 7, RESCUED)
@@ -201,7 +228,13 @@ def test_what_waits_in_the_rescue_store_is_ordered_every_quarter_of_an_hour(
 
 
 def test_a_rescue_store_that_can_not_be_listed_holds_up_nothing(
-    broker: Broker, five: list[ConnectionState], aws: AwsAccount, config: Config, clock: Clock, trouble: Trouble, lines: Lines
+    broker: Broker,
+    five: list[ConnectionState],
+    aws: AwsAccount,
+    config: Config,
+    clock: Clock,
+    trouble: Trouble,
+    lines: Lines,
 ) -> None:
     clock.advance(900)
     trouble.never_done("s3.ListObjectsV2")

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from broker.adapters.connections import Connections, ConnectionRef
+from broker.adapters.connections import ConnectionRef, Connections
 from broker.adapters.queues import RefreshBatch, Trigger, read_batch
 from broker.adapters.seal import Seal, connection_aad
 from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.errors import Busy, NeedsReauth, NotActive, NoTokenYet, SealBroken, UnknownConnection
 from broker.flows.token import WAIT, IssuedToken
-from broker.model import ConnectionId, ConnectionState, Instant, Host, Purpose, Seconds, TenantId
+from broker.model import ConnectionId, ConnectionState, Host, Instant, Purpose, Seconds, TenantId
 from local.aws.account import AwsAccount
 from ninjaone_emulator import NinjaOne
 from tests.support.journey import TENANT, Journey, ref
@@ -22,7 +22,7 @@ TTL = Seconds(300)
 
 
 @pytest.fixture
-def hot(journey: Journey, network: Network) -> ConnectionState:
+def state(journey: Journey, network: Network) -> ConnectionState:
     made, _ = journey.connect()
     network.requests.clear()
     return made
@@ -33,16 +33,16 @@ def orders(aws: AwsAccount, config: Config) -> list[RefreshBatch | None]:
     return [read_batch(message["Body"]) for message in answer.get("Messages", [])]
 
 
-def refresh_soon(broker: Broker, hot: ConnectionState, clock: Clock, *, after: float = 3) -> None:
+def refresh_soon(broker: Broker, state: ConnectionState, clock: Clock, *, after: float = 3) -> None:
     """Let the refresh function work the order while the caller waits."""
-    order = RefreshBatch(Trigger.URGENT, (ref(hot),), TTL)
+    order = RefreshBatch(Trigger.URGENT, (ref(state),), TTL)
     clock.plan(after, lambda: broker.refresh(order, clock.left(180)))
 
 
-def token(seal: Seal, hot: ConnectionState) -> str:
-    assert hot.access is not None
-    spot = connection_aad(hot.tenant, hot.connection, hot.version)
-    return seal.open(hot.access, Purpose.ACCESS, spot).reveal()
+def token(seal: Seal, state: ConnectionState) -> str:
+    assert state.access is not None
+    spot = connection_aad(state.tenant, state.connection, state.version)
+    return seal.open(state.access, Purpose.ACCESS, spot).reveal()
 
 
 # The held token -------------------------------------------------------------------------------------------------------
@@ -50,42 +50,50 @@ def token(seal: Seal, hot: ConnectionState) -> str:
 
 @req("H05")
 def test_the_held_token_is_given_when_it_lasts(
-    broker: Broker, hot: ConnectionState, seal: Seal, network: Network, aws: AwsAccount, config: Config, clock: Clock
+    broker: Broker, state: ConnectionState, seal: Seal, network: Network, aws: AwsAccount, config: Config, clock: Clock
 ) -> None:
     clock.advance(100)
 
-    vended = broker.get_token(ref(hot), min_ttl=TTL)
+    vended = broker.get_token(ref(state), min_ttl=TTL)
 
     assert vended == IssuedToken(vended.access, Instant(START + 3600), Seconds(3500), "https://eu.ninjarmm.com")
-    assert vended.access.reveal() == token(seal, hot)
+    assert vended.access.reveal() == token(seal, state)
     assert network.requests == []
     assert orders(aws, config) == []
     assert clock.slept == []
 
 
-def test_a_token_that_lasts_exactly_long_enough_is_given_at_once(broker: Broker, hot: ConnectionState, clock: Clock) -> None:
+def test_a_token_that_lasts_exactly_long_enough_is_given_at_once(
+    broker: Broker, state: ConnectionState, clock: Clock
+) -> None:
     clock.advance(3300)
 
-    assert broker.get_token(ref(hot), min_ttl=TTL).expires_in == 300
+    assert broker.get_token(ref(state), min_ttl=TTL).expires_in == 300
     assert clock.slept == []
 
 
 @req("H10")
-def test_a_token_that_was_given_is_logged_without_it(broker: Broker, hot: ConnectionState, seal: Seal, lines: Lines) -> None:
-    broker.get_token(ref(hot), min_ttl=TTL)
+def test_a_token_that_was_given_is_logged_without_it(
+    broker: Broker, state: ConnectionState, seal: Seal, lines: Lines
+) -> None:
+    broker.get_token(ref(state), min_ttl=TTL)
     broker.log.flush()
 
     (line,) = lines.named("token.vended")
-    assert (line["tenant"], line["connection"], line["left"], line["version"]) == (TENANT, hot.connection, 3600, 1)
-    assert token(seal, hot) not in "".join(lines.text)
+    assert (line["tenant"], line["connection"], line["left"], line["version"]) == (TENANT, state.connection, 3600, 1)
+    assert token(seal, state) not in "".join(lines.text)
     assert any(each.get("token_left") == [3600.0] for each in lines)
 
 
 @req("H02", "H08")
 @pytest.mark.parametrize("strange", ["tenant", "connection"])
-def test_an_unknown_and_a_foreign_connection_look_alike(broker: Broker, hot: ConnectionState, strange: str) -> None:
-    asked = ref(hot)
-    asked = replace(asked, tenant=TenantId("globex")) if strange == "tenant" else ConnectionRef(TENANT, ConnectionId("con_x"))
+def test_an_unknown_and_a_foreign_connection_look_alike(broker: Broker, state: ConnectionState, strange: str) -> None:
+    asked = ref(state)
+    asked = (
+        replace(asked, tenant=TenantId("globex"))
+        if strange == "tenant"
+        else ConnectionRef(TENANT, ConnectionId("con_x"))
+    )
 
     with pytest.raises(UnknownConnection) as unknown:
         broker.get_token(asked, min_ttl=TTL)
@@ -93,32 +101,32 @@ def test_an_unknown_and_a_foreign_connection_look_alike(broker: Broker, hot: Con
 
 
 @req("H09")
-def test_a_disconnected_connection_gives_nothing(broker: Broker, hot: ConnectionState) -> None:
-    broker.disconnect(ref(hot))
+def test_a_disconnected_connection_gives_nothing(broker: Broker, state: ConnectionState) -> None:
+    broker.disconnect(ref(state))
 
     with pytest.raises(NotActive):
-        broker.get_token(ref(hot), min_ttl=TTL)
+        broker.get_token(ref(state), min_ttl=TTL)
 
 
 @req("J03")
 def test_a_token_of_another_row_is_not_given(
-    broker: Broker, hot: ConnectionState, journey: Journey, connections: Connections
+    broker: Broker, state: ConnectionState, journey: Journey, connections: Connections
 ) -> None:
     other, _ = journey.connect()
-    connections.record_failure(hot, {"access": other.access}, ())
+    connections.record_failure(state, {"access": other.access}, ())
 
     with pytest.raises(SealBroken):
-        broker.get_token(ref(hot), min_ttl=TTL)
+        broker.get_token(ref(state), min_ttl=TTL)
 
 
 @req("J03")
 def test_a_refresh_token_in_the_place_of_the_access_token_is_not_given(
-    broker: Broker, hot: ConnectionState, connections: Connections
+    broker: Broker, state: ConnectionState, connections: Connections
 ) -> None:
-    connections.record_failure(hot, {"access": hot.refresh}, ())
+    connections.record_failure(state, {"access": state.refresh}, ())
 
     with pytest.raises(SealBroken):
-        broker.get_token(ref(hot), min_ttl=TTL)
+        broker.get_token(ref(state), min_ttl=TTL)
 
 
 # Too short: order, and wait -------------------------------------------------------------------------------------------
@@ -126,14 +134,14 @@ def test_a_refresh_token_in_the_place_of_the_access_token_is_not_given(
 
 @req("H07")
 def test_a_token_that_ends_soon_is_refreshed_first(
-    broker: Broker, hot: ConnectionState, clock: Clock, aws: AwsAccount, config: Config, ninjaone: NinjaOne
+    broker: Broker, state: ConnectionState, clock: Clock, aws: AwsAccount, config: Config, ninjaone: NinjaOne
 ) -> None:
     clock.advance(3400)
-    refresh_soon(broker, hot, clock)
+    refresh_soon(broker, state, clock)
 
-    vended = broker.get_token(ref(hot), min_ttl=TTL)
+    vended = broker.get_token(ref(state), min_ttl=TTL)
 
-    assert orders(aws, config) == [RefreshBatch(Trigger.URGENT, (ref(hot),), TTL)]
+    assert orders(aws, config) == [RefreshBatch(Trigger.URGENT, (ref(state),), TTL)]
     assert vended.expires_in > 3500
     assert ninjaone.oracle.accepts("eu.ninjarmm.com", vended.access.reveal())
     assert 3 <= sum(clock.slept) < 5
@@ -145,45 +153,47 @@ def test_nobody_waits_for_a_newer_token_in_the_minute_after_one_came(
 ) -> None:
     """Where tokens live shorter than a caller wants them, waiting would bring nothing."""
     ninjaone.switches.access_token_seconds = 90
-    hot, _ = journey.connect()
+    state, _ = journey.connect()
     began = clock.now()
 
-    given = broker.get_token(ref(hot), min_ttl=Seconds(300))
+    given = broker.get_token(ref(state), min_ttl=Seconds(300))
 
     assert given.expires_in == 90
     assert clock.now() == began
 
 
-def test_a_token_that_ended_is_refreshed_first(broker: Broker, hot: ConnectionState, clock: Clock) -> None:
+def test_a_token_that_ended_is_refreshed_first(broker: Broker, state: ConnectionState, clock: Clock) -> None:
     clock.advance(9000)
-    refresh_soon(broker, hot, clock)
+    refresh_soon(broker, state, clock)
 
-    assert broker.get_token(ref(hot), min_ttl=Seconds(0)).expires_in > 3500
+    assert broker.get_token(ref(state), min_ttl=Seconds(0)).expires_in > 3500
 
 
 @pytest.mark.parametrize("left", [0, 1, 5])
 def test_a_token_in_its_last_seconds_is_refreshed_whatever_lifetime_is_asked_for(
-    broker: Broker, hot: ConnectionState, clock: Clock, left: int
+    broker: Broker, state: ConnectionState, clock: Clock, left: int
 ) -> None:
     clock.advance(3600 - left)
-    refresh_soon(broker, hot, clock)
+    refresh_soon(broker, state, clock)
 
-    assert broker.get_token(ref(hot), min_ttl=Seconds(0)).expires_in > 3500
+    assert broker.get_token(ref(state), min_ttl=Seconds(0)).expires_in > 3500
 
 
-def test_a_token_is_given_with_six_seconds_left_when_that_is_enough(broker: Broker, hot: ConnectionState, clock: Clock) -> None:
+def test_a_token_is_given_with_six_seconds_left_when_that_is_enough(
+    broker: Broker, state: ConnectionState, clock: Clock
+) -> None:
     clock.advance(3594)
 
-    assert broker.get_token(ref(hot), min_ttl=Seconds(0)).expires_in == 6
+    assert broker.get_token(ref(state), min_ttl=Seconds(0)).expires_in == 6
 
 
 def test_whoever_waits_looks_again_a_little_later_each_time_and_for_twenty_seconds_at_most(
-    broker: Broker, hot: ConnectionState, clock: Clock, trouble: Trouble
+    broker: Broker, state: ConnectionState, clock: Clock, trouble: Trouble
 ) -> None:
     clock.advance(3400)
     trouble.watch("dynamodb.GetItem")
 
-    broker.get_token(ref(hot), min_ttl=TTL)
+    broker.get_token(ref(state), min_ttl=TTL)
 
     assert clock.slept[:4] == [0.25, 0.5, 1.0, 1.0]
     assert WAIT - 1.5 < sum(clock.slept) < WAIT
@@ -192,79 +202,83 @@ def test_whoever_waits_looks_again_a_little_later_each_time_and_for_twenty_secon
 
 @req("H07")
 def test_a_refresh_that_does_not_come_through_leaves_the_held_token(
-    broker: Broker, hot: ConnectionState, clock: Clock, seal: Seal
+    broker: Broker, state: ConnectionState, clock: Clock, seal: Seal
 ) -> None:
     clock.advance(3400)
 
-    vended = broker.get_token(ref(hot), min_ttl=TTL)
+    vended = broker.get_token(ref(state), min_ttl=TTL)
 
-    assert vended.access.reveal() == token(seal, hot)
+    assert vended.access.reveal() == token(seal, state)
     assert 170 < vended.expires_in < 200
 
 
 @req("H07")
 def test_a_token_that_ended_while_its_refresh_does_not_come_through_is_not_given(
-    broker: Broker, hot: ConnectionState, clock: Clock
+    broker: Broker, state: ConnectionState, clock: Clock
 ) -> None:
     clock.advance(3590)
 
     with pytest.raises(NoTokenYet) as later:
-        broker.get_token(ref(hot), min_ttl=TTL)
+        broker.get_token(ref(state), min_ttl=TTL)
     assert later.value.retry_after == 10
 
 
 def test_a_queue_that_does_not_answer_leaves_the_held_token(
-    broker: Broker, hot: ConnectionState, clock: Clock, trouble: Trouble, lines: Lines
+    broker: Broker, state: ConnectionState, clock: Clock, trouble: Trouble, lines: Lines
 ) -> None:
     clock.advance(3400)
     trouble.never_done("sqs.SendMessage")
 
-    assert broker.get_token(ref(hot), min_ttl=TTL).expires_in == 200
+    assert broker.get_token(ref(state), min_ttl=TTL).expires_in == 200
     assert clock.slept == []
     assert len(lines.named("refresh.not_ordered")) == 1
 
 
 def test_a_store_that_does_not_answer_while_one_waits_is_asked_again(
-    broker: Broker, hot: ConnectionState, clock: Clock, trouble: Trouble
+    broker: Broker, state: ConnectionState, clock: Clock, trouble: Trouble
 ) -> None:
     clock.advance(3400)
-    refresh_soon(broker, hot, clock, after=5)
+    refresh_soon(broker, state, clock, after=5)
     clock.plan(0.1, lambda: trouble.never_done("dynamodb.GetItem", times=3))
 
-    assert broker.get_token(ref(hot), min_ttl=TTL).expires_in > 3500
+    assert broker.get_token(ref(state), min_ttl=TTL).expires_in > 3500
 
 
-def test_a_store_that_does_not_answer_at_first_is_busy(broker: Broker, hot: ConnectionState, trouble: Trouble) -> None:
+def test_a_store_that_does_not_answer_at_first_is_busy(
+    broker: Broker, state: ConnectionState, trouble: Trouble
+) -> None:
     trouble.never_done("dynamodb.GetItem")
 
     with pytest.raises(Busy):
-        broker.get_token(ref(hot), min_ttl=TTL)
+        broker.get_token(ref(state), min_ttl=TTL)
 
 
-def test_a_connection_that_is_ended_while_one_waits_gives_nothing(broker: Broker, hot: ConnectionState, clock: Clock) -> None:
+def test_a_connection_that_is_ended_while_one_waits_gives_nothing(
+    broker: Broker, state: ConnectionState, clock: Clock
+) -> None:
     clock.advance(3400)
-    clock.plan(2, lambda: broker.disconnect(ref(hot)))
+    clock.plan(2, lambda: broker.disconnect(ref(state)))
 
     with pytest.raises(NotActive):
-        broker.get_token(ref(hot), min_ttl=TTL)
+        broker.get_token(ref(state), min_ttl=TTL)
 
 
 # A connection that needs its customer ---------------------------------------------------------------------------------
 
 
-def needs_reauth(connections: Connections, hot: ConnectionState, reason: str | None = "revoked") -> None:
+def needs_reauth(connections: Connections, state: ConnectionState, reason: str | None = "revoked") -> None:
     more = {"reason": reason} if reason else {}
-    connections.record_failure(hot, {"status": "needs_reauth", "ended_at": START, **more}, ())
+    connections.record_failure(state, {"status": "needs_reauth", "ended_at": START, **more}, ())
 
 
 @req("H07")
 def test_a_valid_token_is_given_whatever_is_said_against_its_connection(
-    broker: Broker, hot: ConnectionState, connections: Connections, aws: AwsAccount, config: Config, clock: Clock
+    broker: Broker, state: ConnectionState, connections: Connections, aws: AwsAccount, config: Config, clock: Clock
 ) -> None:
-    needs_reauth(connections, hot)
+    needs_reauth(connections, state)
     clock.advance(3400)
 
-    assert broker.get_token(ref(hot), min_ttl=TTL).expires_in == 200
+    assert broker.get_token(ref(state), min_ttl=TTL).expires_in == 200
     assert orders(aws, config) == []
     assert clock.slept == []
 
@@ -272,47 +286,47 @@ def test_a_valid_token_is_given_whatever_is_said_against_its_connection(
 @req("H09")
 @pytest.mark.parametrize("reason", ["revoked", "lost_in_rotation", "consent_ended", "scope_withdrawn"])
 def test_when_it_ended_the_caller_is_told_why_and_what_to_reconnect(
-    broker: Broker, hot: ConnectionState, connections: Connections, clock: Clock, reason: str
+    broker: Broker, state: ConnectionState, connections: Connections, clock: Clock, reason: str
 ) -> None:
-    needs_reauth(connections, hot, reason)
+    needs_reauth(connections, state, reason)
     clock.advance(3600)
 
     with pytest.raises(NeedsReauth) as lost:
-        broker.get_token(ref(hot), min_ttl=TTL)
-    assert (lost.value.reason, lost.value.connection) == (reason, hot.connection)
+        broker.get_token(ref(state), min_ttl=TTL)
+    assert (lost.value.reason, lost.value.connection) == (reason, state.connection)
 
 
 def test_a_row_without_a_reason_counts_as_revoked(
-    broker: Broker, hot: ConnectionState, connections: Connections, clock: Clock
+    broker: Broker, state: ConnectionState, connections: Connections, clock: Clock
 ) -> None:
-    needs_reauth(connections, hot, None)
+    needs_reauth(connections, state, None)
     clock.advance(3600)
 
     with pytest.raises(NeedsReauth) as lost:
-        broker.get_token(ref(hot), min_ttl=TTL)
+        broker.get_token(ref(state), min_ttl=TTL)
     assert lost.value.reason == "revoked"
 
 
 def test_a_connection_that_turns_out_dead_while_one_waits_is_told_at_once(
-    broker: Broker, hot: ConnectionState, connections: Connections, clock: Clock
+    broker: Broker, state: ConnectionState, connections: Connections, clock: Clock
 ) -> None:
     clock.advance(3700)
-    clock.plan(2, lambda: needs_reauth(connections, hot))
+    clock.plan(2, lambda: needs_reauth(connections, state))
 
     with pytest.raises(NeedsReauth):
-        broker.get_token(ref(hot), min_ttl=TTL)
+        broker.get_token(ref(state), min_ttl=TTL)
     assert sum(clock.slept) < 4
 
 
-def test_a_row_without_a_token_gives_none(broker: Broker, hot: ConnectionState, connections: Connections) -> None:
-    connections.record_failure(hot, {}, ("access",))
+def test_a_row_without_a_token_gives_none(broker: Broker, state: ConnectionState, connections: Connections) -> None:
+    connections.record_failure(state, {}, ("access",))
 
     with pytest.raises(NoTokenYet):
-        broker.get_token(ref(hot), min_ttl=TTL)
+        broker.get_token(ref(state), min_ttl=TTL)
 
 
 @req("I02")
 def test_the_address_to_use_a_token_at_is_that_of_its_own_host(journey: Journey, broker: Broker) -> None:
-    us2, _ = journey.connect(place=Host("us2", "us2.ninjarmm.com"), email="ada@cascade.example")
+    us2, _ = journey.connect(host=Host("us2", "us2.ninjarmm.com"), email="ada@cascade.example")
 
     assert broker.get_token(ref(us2), min_ttl=TTL).api_base_url == "https://us2.ninjarmm.com"

@@ -6,8 +6,9 @@ from urllib.parse import urlencode
 import pytest
 
 from broker.edge.complete import complete_request, session_to_complete
+from broker.edge.connections import list_page
 from broker.edge.http import Request
-from broker.edge.token import min_ttl, list_page
+from broker.edge.token import min_ttl
 from broker.errors import InvalidRequest
 from broker.secret import Secret
 from tests.support.asked import event, request

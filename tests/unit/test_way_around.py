@@ -25,10 +25,10 @@ PUBLIC = {
 
 
 @pytest.fixture
-def walled(environment: Mapping[str, str], doors: Ports) -> Broker:
+def walled(environment: Mapping[str, str], ports: Ports) -> Broker:
     """A broker whose operator is changing the header: the old one counts still, the new one already."""
     digests = ",".join(sha256(each.encode()).hexdigest() for each in (OLD, NEW))
-    return Broker(Config.from_env({**environment, "ORIGIN_VERIFY": digests}), doors)
+    return Broker(Config.from_env({**environment, "ORIGIN_VERIFY": digests}), ports)
 
 
 def answer(broker: Broker, folder: str, header: str | None, **asked: Any) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def answer(broker: Broker, folder: str, header: str | None, **asked: Any) -> dic
         "callback": "GET /callback/{region}",
     }[folder]
     headers = {"sec-fetch-site": "same-origin"} | ({} if header is None else {"x-origin-verify": header})
-    answered: dict[str, Any] = import_module(f"functions.{folder}.app").handler.under(broker)(
+    answered: dict[str, Any] = import_module(f"functions.{folder}.app").handler.bind(broker)(
         event(route, headers=headers, **asked), CONTEXT
     )
     return answered

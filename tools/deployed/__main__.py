@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ninjaone_connect_cli.deployment import on_aws, on_this_machine
-from ninjaone_connect_cli.trouble import CliError
+from ninjaone_connect_cli.errors import CliError
 from tools.deployed.reach import GIVEN
 
 HERE = Path(__file__).parent

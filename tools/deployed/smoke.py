@@ -89,8 +89,8 @@ def test_without_a_signature_aws_itself_refuses(deployment: Deployment, method: 
 
 @req("H01")
 def test_a_signature_of_another_secret_is_worth_nothing(deployment: Deployment) -> None:
-    own = deployment.credentials
-    forged = Credentials(own.access_key, "x" * 40, own.token)
+    customer_app = deployment.credentials
+    forged = Credentials(customer_app.access_key, "x" * 40, customer_app.token)
 
     answer = backend(deployment, *ROUTES[0], credentials=forged)
 
@@ -140,13 +140,13 @@ def opened(deployment: Deployment) -> dict[str, Any]:
     """A connect session of this deployment; it expires by itself."""
     challenge = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
     region = next(iter(deployment.config.client_ids), None)
-    own = {"region": "eu", "client_credentials": {"client_id": "smoke-test", "client_secret": "smoke-test"}}
+    customer_app = {"region": "eu", "client_credentials": {"client_id": "smoke-test", "client_secret": "smoke-test"}}
     wish = {
         "end_user_id": "smoke-test",
         "tenant_name": "Smoke test",
         "return_to": next(iter(deployment.config.return_urls)),
         "binding_challenge": challenge,
-        **({"region": region} if region else own),
+        **({"region": region} if region else customer_app),
     }
     answer = backend(deployment, "POST", f"/v1/tenants/{TENANT}/connect-sessions", wish)
     assert answer.status_code == 201, answer.text

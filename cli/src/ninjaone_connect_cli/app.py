@@ -8,7 +8,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from broker.errors import BrokerError
 from ninjaone_connect import ConnectError
-from ninjaone_connect_cli import bring, calls, doctor, epoch, rescue, reseal, restore
+from ninjaone_connect_cli import calls, doctor, epoch, import_tokens, rescue, reseal, restore
 from ninjaone_connect_cli.at import At
 from ninjaone_connect_cli.screen import Screen
 
@@ -29,7 +29,7 @@ def cli(
     context.obj = At(Screen(as_json=as_json), None if local else (stack, region, profile))
 
 
-for group in (doctor, calls, bring, reseal, rescue, epoch, restore):
+for group in (doctor, calls, import_tokens, reseal, rescue, epoch, restore):
     for command in group.COMMANDS:
         cli.add_command(command)
 

@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from broker.adapters.clock import SystemClock, entropy
 from broker.adapters.epoch import Epoch
-from broker.adapters.http import Transport, HttpClient
+from broker.adapters.http import HttpClient, Transport
 from broker.adapters.queues import Queue
 from broker.adapters.rescue import RescueStore
 from broker.adapters.seal import Seal
@@ -22,7 +22,7 @@ from broker.adapters.transport import system_transport
 from broker.config import Config
 from broker.errors import Misconfigured
 from ninjaone_connect import Connect
-from ninjaone_connect_cli.trouble import CliError
+from ninjaone_connect_cli.errors import CliError
 
 _MAY_NOT_LOOK = "This identity may not look at the stack; see docs/operate/operating.md, Who may operate it."
 
@@ -152,9 +152,9 @@ def _config(variables: Mapping[str, str]) -> Config:
 
 def on_this_machine(folder: Path) -> Deployment:
     """Find what `make run` runs, from anywhere inside the clone. Raises   Trouble"""
-    for place in (folder, *folder.parents):
-        if (place / LOCAL).is_file():
-            return _local(json.loads((place / LOCAL).read_text(encoding="utf-8")))
+    for host in (folder, *folder.parents):
+        if (host / LOCAL).is_file():
+            return _local(json.loads((host / LOCAL).read_text(encoding="utf-8")))
     raise CliError("Nothing runs on this machine: start it with `make run`, and call this from inside the clone.")
 
 

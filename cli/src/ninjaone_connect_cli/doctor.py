@@ -2,10 +2,10 @@
 
 import click
 
-from ninjaone_connect_cli import account, looks
+from ninjaone_connect_cli import account, checks
 from ninjaone_connect_cli.at import At, here
+from ninjaone_connect_cli.errors import CliError
 from ninjaone_connect_cli.finding import Check, Finding, State
-from ninjaone_connect_cli.trouble import CliError
 
 COLUMNS = {"state": "", "check": "check", "says": "what was found", "todo": "what to do"}
 
@@ -17,10 +17,10 @@ def doctor(at: At) -> None:
 
     Nothing is changed, and no secret is shown. Ends with 1 when something has to be mended.
     """
-    checks = looks.CHECKS + (account.CHECKS if at.deployment.stack else ())
+    todo = checks.CHECKS + (account.CHECKS if at.deployment.stack else ())
     findings: list[Finding] = []
-    with at.screen.steps("Looking", len(checks)) as step:
-        for check in checks:
+    with at.screen.steps("Looking", len(todo)) as step:
+        for check in todo:
             findings += _looked(at, check)
             step()
     at.screen.table([each.row() for each in findings], COLUMNS, empty="")

@@ -8,8 +8,8 @@ import click
 
 from ninjaone_connect_cli.at import At, here
 from ninjaone_connect_cli.deployment import Deployment
+from ninjaone_connect_cli.errors import CliError
 from ninjaone_connect_cli.store import Store
-from ninjaone_connect_cli.trouble import CliError
 
 SETTLED = 245
 """Seconds until no function follows the old epoch any more: it is kept for 60, and a refresh runs for 180 at most."""

@@ -9,7 +9,7 @@ from broker.adapters.connections import ConnectionRef
 from broker.adapters.queues import BATCH_SIZE, Trigger
 from ninjaone_connect_cli.at import At, here
 from ninjaone_connect_cli.deployment import Deployment
-from ninjaone_connect_cli.trouble import CliError
+from ninjaone_connect_cli.errors import CliError
 
 COLUMNS = {"tenant": "tenant", "connection": "connection", "version": "after version", "outcome": "outcome"}
 MOST = 1000

@@ -17,8 +17,8 @@ from broker.errors import SealBroken
 from broker.model import Purpose
 from ninjaone_connect_cli.at import At, here
 from ninjaone_connect_cli.deployment import Deployment
+from ninjaone_connect_cli.errors import CliError
 from ninjaone_connect_cli.store import Row, Store
-from ninjaone_connect_cli.trouble import CliError
 
 PASSES = 5
 """Rows that a refresh was busy with are looked at again, so often."""

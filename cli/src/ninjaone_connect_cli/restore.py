@@ -28,8 +28,8 @@ from broker.model import ConnectionState, Profile, Purpose, Status
 from ninjaone_connect_cli import epoch
 from ninjaone_connect_cli.at import At, here
 from ninjaone_connect_cli.deployment import Deployment
+from ninjaone_connect_cli.errors import CliError
 from ninjaone_connect_cli.store import Store
-from ninjaone_connect_cli.trouble import CliError
 
 INERT = 0
 """An epoch before the first."""
@@ -142,8 +142,8 @@ class _Copying:
             return "kept: a later release wrote it"
         if live and live.is_unreadable and not self._replace_broken:
             return "can't be read (--replace-broken)"
-        if live and live.hot and not self._is_broken(live.hot):
-            return self._completed(live.hot, row, profile)
+        if live and live.state and not self._is_broken(live.state):
+            return self._completed(live.state, row, profile)
         if self._dry_run:
             return "would be copied"
         inert = _inert(row, live.fence if live else 0)
@@ -176,7 +176,7 @@ def _inert(row: ConnectionState, fence: int) -> ConnectionState:
         row,
         epoch=INERT,
         fence=max(row.fence, fence) + 1,
-        doubt=True,
+        outcome_unknown=True,
         refresh_at=None,
         due_shard=None,
         lease_until=None,
@@ -207,7 +207,7 @@ class _Raising:
 
         Its token may be an old one, so the refresh looks into the rescue store first, and blames nobody if it is dead.
         """
-        change: dict[str, Any] = {"epoch": self._epoch, "doubt": True}
+        change: dict[str, Any] = {"epoch": self._epoch, "outcome_unknown": True}
         if row.status is not Status.PENDING_APPROVAL:  # that one is due when it is approved
             change |= {"refresh_at": instant(SystemClock()), "due_shard": policy.shard(row.connection)}
         return self._store.raise_epoch(row, change)
@@ -219,7 +219,7 @@ def _watched(at: At, before: dict[ConnectionRef, ConnectionState]) -> list[dict[
     until = time.monotonic() + PATIENCE
     with at.screen.waiting("Waiting for NinjaOne's answers"):
         while True:
-            found = [_result(row, store.hot(ref)) for ref, row in before.items()]
+            found = [_result(row, store.state(ref)) for ref, row in before.items()]
             if all(each["outcome"] != "waiting" for each in found) or time.monotonic() > until:
                 return found
             time.sleep(LOOK)

@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from broker.adapters import rows
 from broker.adapters.connections import ConnectionRef
-from broker.adapters.dynamo import ConditionFailed, ConditionalUpdate, call, update
+from broker.adapters.dynamo import ConditionalUpdate, ConditionFailed, call, update
 from broker.errors import Busy
 from broker.model import ConnectionId, ConnectionState, Profile, TenantId, connection_id
 
@@ -48,7 +48,7 @@ class Row:
         return {name: bytes(self.item[name].get("B", b"")) for name in rows.SEALED if name in self.item}
 
     @property
-    def hot(self) -> ConnectionState | None:
+    def state(self) -> ConnectionState | None:
         """The hot row, where it is one that can be read."""
         try:
             return rows.connection_state(self.item) if connection_id(self.key) else None
@@ -64,7 +64,7 @@ class Row:
     @property
     def is_unreadable(self) -> bool:
         """Say whether it is a hot row that a later release wrote, or that was damaged."""
-        return bool(connection_id(self.key)) and self.hot is None
+        return bool(connection_id(self.key)) and self.state is None
 
     @property
     def fence(self) -> int:
@@ -92,17 +92,17 @@ class Store:
 
     def connections(self) -> Iterator[ConnectionState]:
         """Go through all hot rows."""
-        yield from (row.hot for row in self.items() if row.hot)
+        yield from (row.state for row in self.items() if row.state)
 
     def row(self, ref: ConnectionRef) -> Row | None:
         """Read a hot row as it is now, whether or not it makes sense."""
         found = self._get(ref, ref.connection)
         return Row(found) if found else None
 
-    def hot(self, ref: ConnectionRef) -> ConnectionState | None:
+    def state(self, ref: ConnectionRef) -> ConnectionState | None:
         """Read a hot row as it is now."""
         found = self.row(ref)
-        return found.hot if found else None
+        return found.state if found else None
 
     def profile(self, ref: ConnectionRef) -> Profile | None:
         """Read a profile row as it is now."""
@@ -125,16 +125,16 @@ class Store:
         key = rows.key(row.tenant, row.connection)
         return not isinstance(patiently(lambda: update(self._dynamodb, self._table, key, write)), ConditionFailed)
 
-    def make(self, hot: ConnectionState, profile: Profile) -> bool:
+    def make(self, state: ConnectionState, profile: Profile) -> bool:
         """Store a connection whole or not at all; say whether there was none."""
         fresh = {
             "ConditionExpression": "attribute_not_exists(#tenant)",
             "ExpressionAttributeNames": {"#tenant": "tenant"},
         }
-        puts = [self._put(rows.connection_state_item(hot), fresh), self._put(rows.profile_item(profile), {})]
+        puts = [self._put(rows.connection_state_item(state), fresh), self._put(rows.profile_item(profile), {})]
         return self._together(puts)
 
-    def replace(self, seen: Row, hot: ConnectionState, profile: Profile) -> bool:
+    def replace(self, seen: Row, state: ConnectionState, profile: Profile) -> bool:
         """Put a connection in place of one that is of no use, if that is still as it was seen."""
         told = [name for name in ("version", "fence") if name in seen.item]
         gone = [name for name in ("version", "fence") if name not in seen.item]
@@ -144,7 +144,9 @@ class Store:
             "ExpressionAttributeNames": {f"#{name}": name for name in (*told, *gone)},
             **({"ExpressionAttributeValues": {f":{name}": seen.item[name] for name in told}} if told else {}),
         }
-        return self._together([self._put(rows.connection_state_item(hot), same), self._put(rows.profile_item(profile), {})])
+        return self._together(
+            [self._put(rows.connection_state_item(state), same), self._put(rows.profile_item(profile), {})]
+        )
 
     def add_profile(self, profile: Profile) -> bool:
         """Store a profile row alone, where there is none; say whether there was none."""

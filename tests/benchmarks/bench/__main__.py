@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 
 from tests.benchmarks.bench import grouping, refreshing, schedule, starting, vending
-from tests.benchmarks.bench.broker import doors
+from tests.benchmarks.bench.broker import ports
 from tests.benchmarks.bench.cloud import cloud
 from tests.benchmarks.bench.lines import Line
 from tests.benchmarks.cost.measured import LATENCY, naive, ours
@@ -31,7 +31,7 @@ def _measured(folder: Path) -> Iterator[Line]:
     yield from grouping.lines()
     yield from schedule.lines()
     with cloud(folder, delay=LATENCY) as made:
-        at = doors(made)
+        at = ports(made)
         yield from vending.lines(made, at)
         yield from refreshing.lines(made, at)
         shares = [ours(made, at).price / naive(made).price for _ in range(ROUNDS)]

@@ -40,7 +40,7 @@ def trusting(cloud: Cloud) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=str(cloud.authority))
 
 
-def doors(cloud: Cloud) -> Ports:
+def ports(cloud: Cloud) -> Ports:
     """The doors of a function, but for where they lead; lines are written to nowhere."""
     os.environ |= {
         "AWS_ENDPOINT_URL": cloud.aws_url,

@@ -37,10 +37,10 @@ class Took:
     counted: dict[str, Any]
 
 
-def worked(cloud: Cloud, doors: Ports, due: int, *, size: int = SIZE, width: int = flow.WIDTH) -> Took:
+def worked(cloud: Cloud, ports: Ports, due: int, *, size: int = SIZE, width: int = flow.WIDTH) -> Took:
     """Sweep, then refresh what is due, order after order, in one environment."""
     seed(cloud, stored=due, due=due)
-    held, usual = broker(doors), flow.WIDTH
+    held, usual = broker(ports), flow.WIDTH
     flow.WIDTH = width
     try:
         with measured() as took:
@@ -114,14 +114,14 @@ def _value(held: Any) -> dict[str, Any]:
     return {"B": held} if isinstance(held, bytes) else {"N": str(held)} if isinstance(held, int) else {"S": held}
 
 
-def lines(cloud: Cloud, doors: Ports) -> list[Line]:
+def lines(cloud: Cloud, ports: Ports) -> list[Line]:
     """Measure all."""
-    worked(cloud, doors, SIZE)  # the first round also imports
-    alone = worked(cloud, doors, 20, width=1)
-    rounds = [(worked(cloud, doors, DUE), bare(cloud, DUE)) for _ in range(ROUNDS)]
+    worked(cloud, ports, SIZE)  # the first round also imports
+    alone = worked(cloud, ports, 20, width=1)
+    rounds = [(worked(cloud, ports, DUE), bare(cloud, DUE)) for _ in range(ROUNDS)]
     usual = rounds[0][0]
-    wide = [(_at(cloud, doors, 200), _at(cloud, doors, 50)) for _ in range(ROUNDS)]
-    grown = [_grown(cloud, doors, stored) for stored in GROWTH]
+    wide = [(_at(cloud, ports, 200), _at(cloud, ports, 50)) for _ in range(ROUNDS)]
+    grown = [_grown(cloud, ports, stored) for stored in GROWTH]
     for stored, took in zip(GROWTH, grown, strict=True):
         each = f"{_calls(took)} calls, {_units(took):.0f} units, {1000 * took.seconds:.1f} ms of the processor for each"
         print(f"  {GROWTH[0]:,} due among {stored:>9,}: {each}")
@@ -140,16 +140,16 @@ def lines(cloud: Cloud, doors: Ports) -> list[Line]:
     ]
 
 
-def _grown(cloud: Cloud, doors: Ports, stored: int) -> Took:
+def _grown(cloud: Cloud, ports: Ports, stored: int) -> Took:
     """Run with so many stored, and again; the shortest counts, for other work only makes it longer."""
     seed(cloud, stored=stored, due=0)
-    return min((worked(cloud, doors, GROWTH[0]) for _ in range(3)), key=lambda took: took.seconds)
+    return min((worked(cloud, ports, GROWTH[0]) for _ in range(3)), key=lambda took: took.seconds)
 
 
-def _at(cloud: Cloud, doors: Ports, width: int) -> float:
+def _at(cloud: Cloud, ports: Ports, width: int) -> float:
     """Tell the CPU of a refresh with so many in flight; each worker does as many as in a full order."""
     due = width * SIZE // flow.WIDTH
-    return worked(cloud, doors, due, size=due, width=width).seconds
+    return worked(cloud, ports, due, size=due, width=width).seconds
 
 
 def _calls(took: Took) -> int:

@@ -8,7 +8,7 @@ from broker import policy
 from broker.adapters import rows
 from broker.adapters.clock import SystemClock
 from broker.adapters.seal import DataKey, Seal, connection_aad
-from broker.model import ConnectionId, ConnectionState, Instant, Host, Purpose, Status, TenantId
+from broker.model import ConnectionId, ConnectionState, Host, Instant, Purpose, Status, TenantId
 from broker.secret import Secret
 from tests.verification.simulation.values import Item
 
@@ -33,15 +33,19 @@ def seeded(*, stored: int, due: int, now: int, wrapped: str, key: str) -> Iterat
         spot = connection_aad(tenant, connection, 1)
         access = seal.seal(opened[Purpose.ACCESS], ACCESS, spot)
         refresh = seal.seal(opened[Purpose.REFRESH], REFRESH, spot)
-        yield rows.connection_state_item(hot(tenant, connection, now=now, refresh_at=now, access=access, refresh=refresh))
-    like = rows.connection_state_item(hot(*named(0), now=now, refresh_at=now, access=FILLER, refresh=FILLER))
+        yield rows.connection_state_item(
+            state(tenant, connection, now=now, refresh_at=now, access=access, refresh=refresh)
+        )
+    like = rows.connection_state_item(state(*named(0), now=now, refresh_at=now, access=FILLER, refresh=FILLER))
     for number in range(due, stored):
         tenant, connection = named(number)
         shard, later = {"N": str(policy.shard(connection))}, {"N": str(now + 600 + number % 1200)}
         yield {**like, **rows.key(tenant, connection), "due_shard": shard, "refresh_at": later}
 
 
-def hot(tenant: TenantId, connection: ConnectionId, *, now: int, refresh_at: int, access: bytes, refresh: bytes) -> ConnectionState:
+def state(
+    tenant: TenantId, connection: ConnectionId, *, now: int, refresh_at: int, access: bytes, refresh: bytes
+) -> ConnectionState:
     """Make one active row, its token half used up."""
     return ConnectionState(
         tenant=tenant,

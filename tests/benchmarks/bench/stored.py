@@ -66,7 +66,7 @@ class Store(DynamoDB):
         held = self.rows.shards[int(values[":shard"]["N"])]
         end = bisect_right(held, (int(values[":until"]["N"]), ("~",)))
         start = bisect_right(held, _after(ExclusiveStartKey)) if ExclusiveStartKey else 0
-        page = [_entry(place) for place in held[start : min(end, start + Limit)]]
+        page = [_entry(host) for host in held[start : min(end, start + Limit)]]
         self.rows.units["read"] += ceil(sum(size(entry) + ENTRY for entry in page) / READ_UNIT) / 2 or 0.5
         more = {"LastEvaluatedKey": page[-1]} if len(page) == Limit else {}
         return ok(Items=page, Count=len(page), **more)
@@ -113,8 +113,8 @@ def _after(start: Item) -> Place:
     return int(start["refresh_at"]["N"]), (start["tenant"]["S"], start["connection"]["S"])
 
 
-def _entry(place: Place) -> Item:
-    refresh_at, (tenant, connection) = place
+def _entry(host: Place) -> Item:
+    refresh_at, (tenant, connection) = host
     return {"tenant": {"S": tenant}, "connection": {"S": connection}, "refresh_at": {"N": str(refresh_at)}}
 
 

@@ -46,8 +46,8 @@ def event(number: int) -> dict[str, Any]:
 class Vending:
     """The function, warm."""
 
-    def __init__(self, cloud: Cloud, doors: Ports) -> None:
-        self._cloud, self._entry = cloud, handler.bind(broker(doors))
+    def __init__(self, cloud: Cloud, ports: Ports) -> None:
+        self._cloud, self._entry = cloud, handler.bind(broker(ports))
         self._web = httpx.Client(verify=trusting(cloud), trust_env=False)
         self.number = 0
 
@@ -65,10 +65,10 @@ class Vending:
         self._web.get(f"https://127.0.0.1:{self._cloud.ninjaone_port}/{way}")
 
 
-def lines(cloud: Cloud, doors: Ports) -> list[Line]:
+def lines(cloud: Cloud, ports: Ports) -> list[Line]:
     """Measure all."""
     seed(cloud, stored=1000, due=1000)
-    vending = _patient(Vending(cloud, doors))
+    vending = _patient(Vending(cloud, ports))
     cloud.counted(reset=True)
     turns = [(_processor(vending), _bare()) for _ in range(ROUNDS)]  # the least disturbed of each counts
     ratio = min(ours for ours, _ in turns) / min(bare for _, bare in turns)

@@ -4,7 +4,7 @@ import re
 import tempfile
 from pathlib import Path
 
-from tests.benchmarks.bench.broker import doors
+from tests.benchmarks.bench.broker import ports
 from tests.benchmarks.bench.cloud import cloud
 from tests.benchmarks.cost.measured import LATENCY, naive, ours
 from tests.benchmarks.cost.model import PRICES, Units, month
@@ -16,7 +16,7 @@ TEMPLATE = Path(__file__).parents[3] / "template.yaml"
 def main() -> None:
     """Measure, then print."""
     with tempfile.TemporaryDirectory() as folder, cloud(Path(folder), delay=LATENCY) as made:
-        units = {"ours": ours(made, doors(made)), "naive": naive(made)}
+        units = {"ours": ours(made, ports(made)), "naive": naive(made)}
     alarms = len(re.findall(r"Type: AWS::CloudWatch::Alarm", TEMPLATE.read_text()))
     print(f"Prices of {PRICES['as_of']}, us-east-1, on demand. One refresh takes:")
     for name, each in units.items():

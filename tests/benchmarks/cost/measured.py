@@ -32,10 +32,10 @@ LATENCY = 0.15
 PLATFORM = 600  # bytes of START, END and REPORT
 
 
-def ours(cloud: Cloud, doors: Ports) -> Units:
+def ours(cloud: Cloud, ports: Ports) -> Units:
     """Refresh full orders, and count."""
     logged: list[int] = []
-    held = broker(Ports(**{**vars(doors), "write": lambda line: logged.append(len(line))}))
+    held = broker(Ports(**{**vars(ports), "write": lambda line: logged.append(len(line))}))
     seed(cloud, stored=DUE, due=DUE)
     took = [_took(partial(held.refresh, order, left)) for order in orders(DUE, SIZE)]
     units = cloud.counted(reset=True)["units"]

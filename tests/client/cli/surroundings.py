@@ -77,8 +77,8 @@ class Cli:
 def bare_environment() -> dict[str, str]:
     """An environment with the code, and without anybody's AWS login."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "NINJAONE_"))}
-    places = ("layers/broker/python", "clients/python/src", "cli/src")
-    return kept | {"PYTHONPATH": ":".join(str(ROOT / place) for place in places), "NO_COLOR": "1"}
+    hosts = ("layers/broker/python", "clients/python/src", "cli/src")
+    return kept | {"PYTHONPATH": ":".join(str(ROOT / host) for host in hosts), "NO_COLOR": "1"}
 
 
 def granted(world: World) -> str:
@@ -109,7 +109,12 @@ def hot_rows(world: World, table: str | None = None) -> dict[ConnectionRef, Conn
     pages = world.aws("dynamodb").get_paginator("scan").paginate(
         TableName=table or world.settings("refresh")["CONNECTIONS_TABLE"], ConsistentRead=True
     )  # fmt: skip
-    found = [rows.connection_state(item) for page in pages for item in page["Items"] if connection_id(item["connection"]["S"])]
+    found = [
+        rows.connection_state(item)
+        for page in pages
+        for item in page["Items"]
+        if connection_id(item["connection"]["S"])
+    ]
     return {ConnectionRef(TenantId(row.tenant), row.connection): row for row in found}
 
 

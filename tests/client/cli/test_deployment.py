@@ -15,10 +15,10 @@ from botocore.stub import Stubber
 from broker.adapters import log
 from broker.config import Config
 from local.cloudformation.template import Template
-from ninjaone_connect_cli import account, deployment, looks
+from ninjaone_connect_cli import account, checks, deployment
 from ninjaone_connect_cli.deployment import Deployment, on_aws
+from ninjaone_connect_cli.errors import CliError
 from ninjaone_connect_cli.finding import State
-from ninjaone_connect_cli.trouble import CliError
 from tests.client.cli.surroundings import Cli, bare_environment
 
 
@@ -232,7 +232,7 @@ def test_a_firewall_whose_secret_is_another_is_no_way_to_the_redirect_uri(
     monkeypatch.setattr(httpx, "get", lambda *_, **__: answer)
     config = replace(found.config, client_ids={})
 
-    assert states(looks.connect_page(replace(found, config=config)))[:1] == [state]
+    assert states(checks.connect_page(replace(found, config=config)))[:1] == [state]
 
 
 @pytest.mark.parametrize(

@@ -37,9 +37,15 @@ def same_key_afterwards(cli: Cli) -> object:
 def connected(world: World, cli: Cli, tmp_path: Path) -> list[dict[str, str]]:
     """Three connections, one of them with the customer's own app; refreshed once."""
     lines = [{"tenant": f"t{number}", "refresh_token": granted(world), "region": "eu"} for number in range(2)]
-    own = {"tenant": "own", "refresh_token": "x", "region": "eu", "client_id": "theirs", "client_secret": "secret"}
-    names = dict.fromkeys([*lines[0], *own], "")
-    made = cli.local("import", str(csv_of(tmp_path, [*(names | line for line in lines), names | own]))).json
+    customer_app = {
+        "tenant": "own",
+        "refresh_token": "x",
+        "region": "eu",
+        "client_id": "theirs",
+        "client_secret": "secret",
+    }
+    names = dict.fromkeys([*lines[0], *customer_app], "")
+    made = cli.local("import", str(csv_of(tmp_path, [*(names | line for line in lines), names | customer_app]))).json
     world.pump()
     until(lambda: sum(row.version == 2 for row in hot_rows(world).values()) == 2)
     return list(made)
@@ -108,7 +114,7 @@ def test_a_row_that_changes_meanwhile_is_left_and_taken_up_again(
 
     resealing = Reseal(on_this_machine(cli.folder))
     read = list(resealing.store.items())
-    (changed, *_) = [row for row in read if row.hot]
+    (changed, *_) = [row for row in read if row.state]
     world.aws("dynamodb").update_item(
         TableName=world.settings("refresh")["CONNECTIONS_TABLE"],
         Key={name: changed.item[name] for name in ("tenant", "connection")},
@@ -116,7 +122,7 @@ def test_a_row_that_changes_meanwhile_is_left_and_taken_up_again(
         ExpressionAttributeValues={":one": {"N": "1"}},
     )
 
-    outcomes = {row.key: resealing.one(row) for row in read if row.hot}
+    outcomes = {row.key: resealing.one(row) for row in read if row.state}
 
     assert outcomes.pop(changed.key) == "busy"
     assert set(outcomes.values()) == {"resealed"}

@@ -104,7 +104,9 @@ def test_a_table_brought_back_under_its_own_name_presents_nothing_until_it_is_ac
     assert cli.local("epoch", "show", "--count").json["connections of epoch 1"] == CUSTOMERS
 
     cli.local("restore", "activate", "--yes")
-    assert {row.outcome_unknown for row in hot_rows(world).values()} == {True}, "what was rescued meanwhile is looked for first"
+    assert {row.outcome_unknown for row in hot_rows(world).values()} == {True}, (
+        "what was rescued meanwhile is looked for first"
+    )
     world.pump()
     until(lambda: [row.version for row in hot_rows(world).values()] == [3] * CUSTOMERS)
     cli.local("epoch", "activate", "--epoch", "1", "--yes")

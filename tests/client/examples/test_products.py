@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from local.browser import Page, Browser
+from local.browser import Browser, Page
 from local.world import World
 from tests.client.examples.conftest import EXAMPLES, Shop
 

@@ -49,7 +49,7 @@ def test_a_module_that_make_runs_is_there(module: str) -> None:
     assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file()
 
 
-def place(folder: Path, name: str, script: str) -> None:
+def host(folder: Path, name: str, script: str) -> None:
     """Put a command on the PATH that `find` uses."""
     command = folder / name
     command.write_text(f"#!/bin/sh\n{script}\n")
@@ -72,7 +72,7 @@ exec(sys.stdin.read())' "$@" """
 
 
 def test_the_first_python_that_is_new_enough_is_taken(tmp_path: Path) -> None:
-    place(tmp_path, "python3", REAL)
+    host(tmp_path, "python3", REAL)
 
     found = find(tmp_path)
 
@@ -80,8 +80,8 @@ def test_the_first_python_that_is_new_enough_is_taken(tmp_path: Path) -> None:
 
 
 def test_an_old_python3_is_passed_over_for_a_newer_one_beside_it(tmp_path: Path) -> None:
-    place(tmp_path, "python3", OLD)
-    place(tmp_path, "python3.12", REAL)
+    host(tmp_path, "python3", OLD)
+    host(tmp_path, "python3.12", REAL)
 
     found = find(tmp_path)
 
@@ -89,8 +89,8 @@ def test_an_old_python3_is_passed_over_for_a_newer_one_beside_it(tmp_path: Path)
 
 
 def test_a_name_that_does_not_run_is_passed_over(tmp_path: Path) -> None:
-    place(tmp_path, "python3.13", "echo 'python3.13: command not found' >&2; exit 127")
-    place(tmp_path, "python3.12", REAL)
+    host(tmp_path, "python3.13", "echo 'python3.13: command not found' >&2; exit 127")
+    host(tmp_path, "python3.12", REAL)
 
     found = find(tmp_path)
 
@@ -98,7 +98,7 @@ def test_a_name_that_does_not_run_is_passed_over(tmp_path: Path) -> None:
 
 
 def test_only_an_old_python_is_refused_with_one_sentence(tmp_path: Path) -> None:
-    place(tmp_path, "python3", OLD)
+    host(tmp_path, "python3", OLD)
 
     found = find(tmp_path)
 
@@ -109,7 +109,7 @@ def test_only_an_old_python_is_refused_with_one_sentence(tmp_path: Path) -> None
 
 
 def test_a_newer_python_than_the_one_asked_for_is_not_taken(tmp_path: Path) -> None:
-    place(tmp_path, "python3", REAL)
+    host(tmp_path, "python3", REAL)
 
     found = find(tmp_path, "3.9", "3.10")
 

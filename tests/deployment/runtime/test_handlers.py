@@ -20,7 +20,7 @@ from broker.adapters.clock import instant, new_connection_id
 from broker.adapters.connections import ConnectionRef
 from broker.adapters.seal import Seal, connection_aad
 from broker.config import Config
-from broker.model import ConnectionState, Instant, Host, Profile, Purpose, Status, TenantId
+from broker.model import ConnectionState, Host, Instant, Profile, Purpose, Status, TenantId
 from broker.secret import Secret
 from local.aws.http_endpoint import application
 from local.world import World
@@ -92,7 +92,7 @@ def connection(world: World) -> ConnectionRef:
     now = instant(world.clock)
     which = ConnectionRef(TenantId("acme"), new_connection_id(os.urandom))
     spot = connection_aad(which.tenant, which.connection, 1)
-    hot = ConnectionState(
+    state = ConnectionState(
         tenant=which.tenant,
         connection=which.connection,
         status=Status.ACTIVE,
@@ -112,7 +112,7 @@ def connection(world: World) -> ConnectionRef:
         due_shard=policy.shard(which.connection),
     )
     profile = Profile(which.tenant, which.connection, "", (), {}, now, now)
-    for row in (rows.connection_state_item(hot), rows.profile_item(profile)):
+    for row in (rows.connection_state_item(state), rows.profile_item(profile)):
         world.aws("dynamodb").put_item(TableName=config.connections_table, Item=row)
     return which
 

@@ -43,7 +43,7 @@ class Watched:
 
     def call(self, folder: str, event: Any) -> Any:
         """Run a function, and note what Lambda, API Gateway and the function itself say of it."""
-        entry = import_module(f"functions.{folder}.app").handler.under(self.broker)
+        entry = import_module(f"functions.{folder}.app").handler.bind(self.broker)
         logical_id = f"{folder.capitalize()}Function"
         answer = None
         try:
@@ -363,13 +363,13 @@ def request(name: str, one: ConnectionRef, body: Any = None) -> Any:
 
 
 def test_a_token_on_its_last_seconds_rings(watched: Watched, clock: Clock, journey: Journey, lines: Lines) -> None:
-    (hot,) = connected(journey, lines)
-    clock.advance(hot.token_expires_at - clock.now() - 600)
-    assert watched.call("token", request("token", ref(hot), {"min_ttl": 0}))["statusCode"] == 200
+    (state,) = connected(journey, lines)
+    clock.advance(state.token_expires_at - clock.now() - 600)
+    assert watched.call("token", request("token", ref(state), {"min_ttl": 0}))["statusCode"] == 200
     fresh = watched.rings("TokensShort")
     clock.advance(570)
 
-    assert watched.call("token", request("token", ref(hot), {"min_ttl": 0}))["statusCode"] == 200
+    assert watched.call("token", request("token", ref(state), {"min_ttl": 0}))["statusCode"] == 200
 
     assert not fresh
     assert watched.rings("TokensShort")
@@ -384,13 +384,13 @@ def test_an_event_bus_that_refuses_rings(watched: Watched, trouble: Trouble) -> 
 
 
 def test_a_bug_rings(watched: Watched, trouble: Trouble, journey: Journey, lines: Lines) -> None:
-    (hot,) = connected(journey, lines)
+    (state,) = connected(journey, lines)
     trouble.never_done("dynamodb.GetItem", error=KeyError("a bug of ours"))
 
-    answer = watched.call("token", request("token", ref(hot), {}))
+    answer = watched.call("token", request("token", ref(state), {}))
 
     assert answer["statusCode"] == 500
-    assert watched.rings("Unforeseen")
+    assert watched.rings("InternalError")
 
 
 @pytest.mark.parametrize("looked_for", ["refreshed", "listed"])
@@ -435,9 +435,9 @@ def test_a_function_killed_while_it_answers_rings(watched: Watched) -> None:
 def test_answers_that_fail_for_minutes_ring_and_a_single_one_does_not(
     watched: Watched, clock: Clock, trouble: Trouble, journey: Journey, lines: Lines
 ) -> None:
-    (hot,) = connected(journey, lines)
+    (state,) = connected(journey, lines)
     trouble.never_done("dynamodb.Query", times=ALWAYS)
-    event = request("connections", ref(hot))
+    event = request("connections", ref(state))
     watched.call("connections", event)
     alone = watched.rings("ApisFailing")
 

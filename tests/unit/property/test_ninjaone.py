@@ -123,22 +123,22 @@ def test_what_is_granted_is_visible_ascii_and_lives_a_minute_to_a_day(body: Mapp
 @example("acme.rmmservice.eu")
 @example("eu.ninjarmm.com")
 def test_any_text_is_one_of_the_hosts_or_none(text: str) -> None:
-    place = ninjaone.find_host(text, SUFFIXES)
+    host = ninjaone.find_host(text, SUFFIXES)
 
-    if place is None:
+    if host is None:
         assert text not in ninjaone.REGIONS.values()
     else:
-        assert place.name == text
+        assert host.name == text
         assert text in ninjaone.REGIONS.values() or re.fullmatch(r"[a-z0-9-]{1,63}\.rmmservice\.(com|eu)", text)
 
 
 @req("A09")
 @given(st.text("ab-.@:/\n%A\u3002", max_size=8), st.sampled_from(SUFFIXES) | st.text(max_size=20))
 def test_a_branded_host_is_always_below_an_allowed_suffix(subdomain: str, suffix: str) -> None:
-    place = ninjaone.branded_host(subdomain, suffix, SUFFIXES)
+    host = ninjaone.branded_host(subdomain, suffix, SUFFIXES)
 
-    assert place is None or (
-        suffix in SUFFIXES and re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", subdomain) and place.name.count(".") == 2
+    assert host is None or (
+        suffix in SUFFIXES and re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", subdomain) and host.name.count(".") == 2
     )
 
 

@@ -38,11 +38,11 @@ def test_a_brake_holds_a_minute_to_a_quarter_of_an_hour_and_never_less_than_the_
 
 
 @given(INSTANTS, INSTANTS, st.booleans())
-def test_there_is_always_a_reason(consented_at: Instant, now: Instant, doubt: bool) -> None:
-    reason = policy.reason_for(outcome_unknown=doubt, consented_at=consented_at, now=now)
+def test_there_is_always_a_reason(consented_at: Instant, now: Instant, outcome_unknown: bool) -> None:
+    reason = policy.reason_for(outcome_unknown=outcome_unknown, consented_at=consented_at, now=now)
 
     assert reason in {Reason.LOST_IN_ROTATION, Reason.CONSENT_ENDED, Reason.REVOKED}
-    assert (reason is Reason.LOST_IN_ROTATION) is doubt
+    assert (reason is Reason.LOST_IN_ROTATION) is outcome_unknown
 
 
 @given(INSTANTS, st.lists(st.integers(1, 12 * 3600), max_size=200))

@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.adapters.queues import Trigger, read_completion, read_batch
+from broker.adapters.queues import Trigger, read_batch, read_completion
 from broker.model import connection_id, session_id, tenant_id
 
 ID = "abcdefghijklmnopqrstuvwx27"

@@ -10,9 +10,9 @@ from broker.model import (
     Binding,
     ConnectionId,
     ConnectionState,
+    Host,
     Instant,
     Organization,
-    Host,
     Profile,
     Reason,
     Session,
@@ -40,16 +40,16 @@ HOT = st.builds(
     tenant=TENANTS,
     connection=CONNECTIONS,
     status=st.sampled_from(Status),
-    place=PLACES,
+    host=PLACES,
     client_id=WORDS,
-    own=st.booleans(),
+    customer_app=st.booleans(),
     version=NUMBERS,
     fence=NUMBERS,
     epoch=NUMBERS,
-    expires_at=INSTANTS,
+    token_expires_at=INSTANTS,
     sent_at=INSTANTS,
     consented_at=INSTANTS,
-    scope=SCOPES,
+    scopes=SCOPES,
     access=st.none() | BLOBS,
     refresh=st.none() | BLOBS,
     reason=st.none() | st.sampled_from(Reason),
@@ -60,9 +60,9 @@ HOT = st.builds(
     tried_at=st.none() | INSTANTS,
     strikes=st.integers(0, 9),
     struck_at=st.none() | INSTANTS,
-    doubt=st.booleans(),
+    outcome_unknown=st.booleans(),
     ended_at=st.none() | INSTANTS,
-    hot_until=st.none() | INSTANTS,
+    active_until=st.none() | INSTANTS,
     warned_at=st.none() | INSTANTS,
 )
 PROFILES = st.builds(
@@ -85,17 +85,17 @@ OPENED = st.builds(
     stage=st.sampled_from(Stage),
     binding=st.sampled_from(Binding),
     return_to=TEXTS,
-    scope=SCOPES,
+    scopes=SCOPES,
     label=TEXTS,
     metadata=METADATA,
     created_at=INSTANTS,
     expires_at=INSTANTS,
-    own=st.booleans(),
+    customer_app=st.booleans(),
     end_user=TEXTS,
     challenge=TEXTS,
     connection=st.none() | CONNECTIONS,
-    place=st.none() | PLACES,
-    fixed_place=st.booleans(),
+    host=st.none() | PLACES,
+    fixed_host=st.booleans(),
     client_id=st.just("") | WORDS,
     client=st.none() | BLOBS,
     fixed_client=st.booleans(),
@@ -162,7 +162,9 @@ def test_a_session_comes_back_as_it_was_opened(row: Session, foreign: rows.Item)
 
 
 @given(HOT, st.data())
-def test_a_hot_row_of_another_release_is_read_with_what_it_lacks_at_its_default(row: ConnectionState, data: st.DataObject) -> None:
+def test_a_hot_row_of_another_release_is_read_with_what_it_lacks_at_its_default(
+    row: ConnectionState, data: st.DataObject
+) -> None:
     item = without(rows.connection_state_item(row), {"tenant", "connection", "status"}, data)
 
     read = rows.connection_state(item)

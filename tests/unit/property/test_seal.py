@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.adapters.seal import Seal, AssociatedData
+from broker.adapters.seal import AssociatedData, Seal
 from broker.errors import BrokerError
 from broker.model import Purpose
 from broker.secret import Secret

@@ -17,9 +17,9 @@ from broker.model import (
     Binding,
     ConnectionId,
     ConnectionState,
+    Host,
     Instant,
     Organization,
-    Host,
     Profile,
     Purpose,
     Reason,
@@ -67,8 +67,8 @@ HOT = ConnectionState(
 )
 FRESH = replace(
     HOT,
-    status=Status.ACTIVE, own=False, reason=None, lease_until=None, attempt=None, tried_at=None, strikes=0,
-    struck_at=None, doubt=False, ended_at=None, hot_until=None, warned_at=None,
+    status=Status.ACTIVE, customer_app=False, reason=None, lease_until=None, attempt=None, tried_at=None, strikes=0,
+    struck_at=None, outcome_unknown=False, ended_at=None, active_until=None, warned_at=None,
 )  # fmt: skip
 PROFILE = Profile(
     tenant=TENANT,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from broker.adapters import rows
-from broker.adapters.queues import RefreshBatch, Trigger, read_completion, read_batch
+from broker.adapters.queues import RefreshBatch, Trigger, read_batch, read_completion
 from broker.adapters.rescue import RescueStore
 from broker.model import Seconds
 from tests.unit.upgrade import samples

@@ -81,7 +81,7 @@ class Stage:
         self.kept: Json = {}
         self._random, self._refusing = Random(1), False
         deployed = world.broker_for("refresh")
-        self.config, self.wire = deployed.config, Wire(true, deployed.doors.transport())
+        self.config, self.wire = deployed.config, Wire(true, deployed.ports.transport())
         true.meanwhile = lambda: self.drain(self.config.urgent_queue)
         self.backend = backend(world)
         self.subject, self.beside = self.connect("acme"), self.connect("other", beside)
@@ -113,20 +113,20 @@ class Stage:
     def broker(self, folder: str = "refresh", *, skew: float = 0.0) -> Broker:
         """Start a function's environment on a host of its own."""
         made = self.world.broker_for(folder)
-        doors = replace(
-            made.doors,
+        ports = replace(
+            made.ports,
             clock=HostClock(self.time, skew),
             entropy=self._random.randbytes,
             transport=lambda: self.wire.transport,
             write=self.lines.append,
         )
-        return Broker(made.config, doors)
+        return Broker(made.config, ports)
 
     def sweep(self) -> None:
         """Let the schedule tick; a tick that fails is made good by the next."""
         broker = self.broker("sweep")
         with suppress(BrokerError):
-            sweep.bind(broker)({}, Deadline(SWEEP, broker.doors.clock, 55))
+            sweep.bind(broker)({}, Deadline(SWEEP, broker.ports.clock, 55))
 
     def refresh(self, *orders: Order, skew: float = 0.0) -> bool:
         """Work orders, all at once, each in an environment of its own; say whether all were done."""
@@ -135,7 +135,7 @@ class Stage:
 
     def _refresh(self, order: Order, skew: float) -> bool:
         broker = self.broker(skew=skew)
-        deadline = Deadline(order["connections"][0][1], broker.doors.clock, self.config.refresh_timeout)
+        deadline = Deadline(order["connections"][0][1], broker.ports.clock, self.config.refresh_timeout)
         record = {"messageId": "1", "body": json.dumps(order)}
         try:
             return not refresh.bind(broker)({"Records": [record]}, deadline)["batchItemFailures"]
@@ -185,7 +185,7 @@ class Stage:
         only   those whose body has these words
         """
         self._refusing = True
-        trouble = Trouble(self.world.broker_for(by).doors.aws)
+        trouble = Trouble(self.world.broker_for(by).ports.aws)
 
         def met(body: Json) -> bool:
             return self._refusing and all(word in json.dumps(body) for word in only)

@@ -54,9 +54,9 @@ def shuffled(name: str, rounds: int) -> tuple[int, list[bytes]]:
 def mutated(data: bytearray, draw: Random, seeds: list[bytes]) -> bytes:
     """Change a few bytes, cut a piece out, or put one of another seed in."""
     for _ in range(draw.randint(1, 4)):
-        place = draw.randint(0, len(data))
+        host = draw.randint(0, len(data))
         piece = draw.choice([bytes([draw.randrange(256)]), draw.randbytes(4), draw.choice(seeds)[:40]])
-        data[place : place + draw.randint(0, 8)] = piece
+        data[host : host + draw.randint(0, 8)] = piece
     return bytes(data[:LONGEST])
 
 

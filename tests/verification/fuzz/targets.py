@@ -11,7 +11,7 @@ from typing import Any
 
 from broker import ninjaone, oauth
 from broker.adapters.connections import ConnectionRef
-from broker.adapters.queues import BATCH_SIZE, read_completion, read_batch
+from broker.adapters.queues import BATCH_SIZE, read_batch, read_completion
 from broker.adapters.rescue import RescueStore
 from broker.adapters.seal import Seal, session_aad
 from broker.config import Config
@@ -19,9 +19,10 @@ from broker.edge.authorize import read_form
 from broker.edge.browser import session_named
 from broker.edge.callback import cookies_by_session
 from broker.edge.complete import complete_request
+from broker.edge.connections import list_page
 from broker.edge.http import BODY_LIMIT, Request
 from broker.edge.session import session_request
-from broker.edge.token import min_ttl, list_page
+from broker.edge.token import min_ttl
 from broker.errors import BrokerError, Fault, InvalidRequest, Misconfigured, SealBroken
 from broker.flows.exchange import ORGANIZATIONS_KEPT, _read_organizations
 from broker.model import ConnectionId, Instant, Purpose, SessionId, TenantId, connection_id, session_id, tenant_id
@@ -138,8 +139,8 @@ def blob(data: bytes) -> None:
     seal = Seal(Kms(), "key", Clock(), Random(1).randbytes)
     sealed = seal.seal(seal.data_key(Purpose.CODE), Secret("a secret"), session_aad(SESSION))
     laid = bytearray(sealed)
-    for place, byte in zip(data[::2], data[1::2], strict=False):
-        laid[place % len(laid)] ^= byte
+    for host, byte in zip(data[::2], data[1::2], strict=False):
+        laid[host % len(laid)] ^= byte
     for changed in (data, bytes(laid)):
         try:
             opened = seal.open(changed, Purpose.CODE, session_aad(SESSION))

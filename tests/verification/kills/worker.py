@@ -71,7 +71,7 @@ def work(orders: Orders) -> None:
     clock = Clock()
     clock.advance(orders.offset)
     domains = ("ninjarmm.com", *config.branded_suffixes)
-    doors = Ports(
+    ports = Ports(
         clock=clock,
         entropy=entropy,
         aws=client,
@@ -79,7 +79,7 @@ def work(orders: Orders) -> None:
         workers=Threads(),
         write=_lines(orders.lines),
     )
-    sweeping, refreshing = sweep.bind(Broker(config, doors)), refresh.bind(Broker(config, doors))
+    sweeping, refreshing = sweep.bind(Broker(config, ports)), refresh.bind(Broker(config, ports))
     for _ in range(orders.loops):
         sweeping({}, Context(config.refresh_timeout))
         for message in _messages(client("sqs"), config.refresh_queue):

@@ -31,8 +31,10 @@ def line(finding: Finding) -> str:
     """Say what one exploration found."""
     broken = " ".join(sorted(finding.broken)) or "ok"
     expected = " ".join(sorted(finding.expected)) or "ok"
-    doubt = "" if finding.is_expected else f"   expected {expected}"
-    return f"{finding.kind:9} {finding.name:50} {finding.against:12} {finding.states:7} states  {broken}{doubt}"
+    outcome_unknown = "" if finding.is_expected else f"   expected {expected}"
+    return (
+        f"{finding.kind:9} {finding.name:50} {finding.against:12} {finding.states:7} states  {broken}{outcome_unknown}"
+    )
 
 
 if __name__ == "__main__":

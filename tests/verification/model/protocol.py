@@ -71,12 +71,12 @@ def acquire(rules: Rules, me: Invocation, world: World) -> Moves:
         yield Move("acquire", "conflict", None, world)
         yield Move("acquire", "unanswered", None, world, ("throttle",))
         return
-    doubt = row.doubt or row.attempt
-    kept = doubt and rules.doubts
+    outcome_unknown = row.outcome_unknown or row.attempt
+    kept = outcome_unknown and rules.doubts
     at = rules.after("acquire")
-    if at == "look_in_rescue" and not doubt:
+    if at == "look_in_rescue" and not outcome_unknown:
         at = rules.after(at)
-    won = world._replace(row=row._replace(fence=row.fence + 1, leased=True, attempt=True, doubt=kept))
+    won = world._replace(row=row._replace(fence=row.fence + 1, leased=True, attempt=True, outcome_unknown=kept))
     yield Move("acquire", "won", me._replace(at=at, fence=row.fence + 1), won)
     yield Move("acquire", "unanswered", None, world, ("throttle",))
     yield Move("acquire", "unanswered", None, won, ("ack_lost",))
@@ -222,7 +222,7 @@ def _untrue(world: World) -> tuple[str, ...]:
     """Say what is wrong with giving up now: the token is there, or the loss is blamed on somebody else."""
     if is_stored(world):
         return ("S5",)
-    return () if world.row.doubt else ("S6",)
+    return () if world.row.outcome_unknown else ("S6",)
 
 
 def release(rules: Rules, me: Invocation, world: World) -> Moves:

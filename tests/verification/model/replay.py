@@ -57,17 +57,17 @@ class Moment(NamedTuple):
     """One guess about how things are after the entries so far."""
 
     world: World = World()
-    crew: tuple[tuple[str, Invocation], ...] = ()
+    workers: tuple[tuple[str, Invocation], ...] = ()
     late: tuple[int, ...] = ()
 
     def moved(self, who: str, move: Move) -> "Moment":
         """Let this invocation make a move."""
-        crew = dict(self.crew)
-        crew.pop(who, None)
+        workers = dict(self.workers)
+        workers.pop(who, None)
         if move.me is not None:
-            crew[who] = move.me
+            workers[who] = move.me
         late = self.late if move.late is None else (*self.late, move.late)
-        return Moment(move.world, tuple(sorted(crew.items())), tuple(sorted(late))).rebased()
+        return Moment(move.world, tuple(sorted(workers.items())), tuple(sorted(late))).rebased()
 
     def rebased(self) -> "Moment":
         """Count versions, fences and tokens from the row's own: only differences matter, and a log may be long."""
@@ -78,8 +78,8 @@ class Moment(NamedTuple):
             rescue=tuple((v - version, t - token) for v, t in self.world.rescue),
             live=self.world.live - token,
         )
-        crew = tuple((who, _counted(me, version, token, fence)) for who, me in self.crew)
-        return Moment(world, crew, tuple(each - token for each in self.late))
+        workers = tuple((who, _counted(me, version, token, fence)) for who, me in self.workers)
+        return Moment(world, workers, tuple(each - token for each in self.late))
 
 
 def _counted(me: Invocation, version: int, token: int, fence: int) -> Invocation:
@@ -99,14 +99,14 @@ def accepts(
     unlogged   steps that this log leaves out
     """
     model = Guesser(mode, rules, frozenset(unlogged))
-    last = {who: place for place, (who, _, _) in enumerate(trace)}
+    last = {who: host for host, (who, _, _) in enumerate(trace)}
     moments = {Moment()}
-    for place, entry in enumerate(trace):
-        silent = frozenset(who for who in last if last[who] < place)
+    for host, entry in enumerate(trace):
+        silent = frozenset(who for who in last if last[who] < host)
         guesses = _settled(moments, silent, model)
         moments = {after for guess in guesses for after in _after(guess, entry, model)}
         if not moments:
-            return Verdict(accepted=False, reason=_reason(place, entry, guesses, model))
+            return Verdict(accepted=False, reason=_reason(host, entry, guesses, model))
     return Verdict(accepted=True)
 
 
@@ -119,7 +119,7 @@ def _after(guess: Moment, entry: Entry, model: Guesser) -> Iterator[Moment]:
 
 def _choices(guess: Moment, who: str, model: Guesser) -> Iterator[Move]:
     """List what an invocation may log next. A newcomer may find that there is nothing to do."""
-    rules, me = model.rules, dict(guess.crew).get(who)
+    rules, me = model.rules, dict(guess.workers).get(who)
     if me is None:
         me = Invocation(rules.path[0])
         yield Move("read", "stop", None, guess.world)
@@ -141,37 +141,37 @@ def _settled(moments: set[Moment], silent: frozenset[str], model: Guesser) -> se
 
 def _is_spent(guess: Moment, who: str, model: Guesser) -> bool:
     """Say whether an invocation that says nothing more can do nothing more: that it is dead is guessed as well."""
-    me, row = dict(guess.crew).get(who), guess.world.row
+    me, row = dict(guess.workers).get(who), guess.world.row
     if me is None or not model.rules.precedes_lease(me.at):
         return False
     return me.at != "acquire" or (me.version, me.fence) != (row.version, row.fence)
 
 
 def _unlogged(guess: Moment, silent: frozenset[str], model: Guesser) -> Iterator[Moment]:
-    world, crew, late = guess
-    for who, me in crew:
+    world, workers, late = guess
+    for who, me in workers:
         for move in moves(model.rules, model.mode, me, world):
             if move.outcome == "sent" or move.step in model.unlogged:
                 yield guess.moved(who, move)
         if who in silent:
             yield from _killed(guess, who, model)
-    for place, token in enumerate(late):
+    for host, token in enumerate(late):
         for move in arrivals(model.mode, token, world):
-            yield Moment(move.world, crew, late[:place] + late[place + 1 :])
-    if world.row.leased and not any(holds_lease(model.rules, me, world) for _, me in crew):
-        yield Moment(expiry(world, early=False).world, crew, () if model.rules.quarantine else late)
+            yield Moment(move.world, workers, late[:host] + late[host + 1 :])
+    if world.row.leased and not any(holds_lease(model.rules, me, world) for _, me in workers):
+        yield Moment(expiry(world, early=False).world, workers, () if model.rules.quarantine else late)
 
 
 def _killed(guess: Moment, who: str, model: Guesser) -> Iterator[Moment]:
     """Kill an invocation before its next step's effect, or after it and before it could say so."""
-    me = dict(guess.crew)[who]
+    me = dict(guess.workers)[who]
     yield guess.moved(who, crash(me, guess.world))
     if me.at not in {"post", "reply"}:
         for move in moves(model.rules, model.mode, me, guess.world):
             yield guess.moved(who, move._replace(me=None))
 
 
-def _reason(place: int, entry: Entry, guesses: set[Moment], model: Guesser) -> str:
+def _reason(host: int, entry: Entry, guesses: set[Moment], model: Guesser) -> str:
     who, step, outcome = entry
     known = {f"{move.step} {move.outcome}" for guess in guesses for move in _choices(guess, who, model)}
-    return f"entry {place}: {who} may not {step} {outcome}; it may {', '.join(sorted(known)) or 'do nothing'}"
+    return f"entry {host}: {who} may not {step} {outcome}; it may {', '.join(sorted(known)) or 'do nothing'}"

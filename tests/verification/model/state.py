@@ -44,7 +44,7 @@ class Row(NamedTuple):
     fence: int = 0
     leased: bool = False
     attempt: bool = False
-    doubt: bool = False
+    outcome_unknown: bool = False
     strikes: int = 0
     dead: bool = False
 

@@ -55,20 +55,20 @@ def shortest(explorer: Explorer, breach: str) -> Run:
 def cast(run: Run) -> Iterator[tuple[str, State, Event]]:
     """Give each invocation of a run a letter; what provider and platform do has none."""
     letters = iter(ascii_uppercase)
-    crew: list[tuple[int, str]] = []
+    workers: list[tuple[int, str]] = []
     for state, event in run:
-        if event.actor == len(crew):
-            crew.append((-1, next(letters)))
-        yield "" if event.actor is None else crew[event.actor][1], state, event
-        crew = _seated(crew, event)
+        if event.actor == len(workers):
+            workers.append((-1, next(letters)))
+        yield "" if event.actor is None else workers[event.actor][1], state, event
+        workers = _seated(workers, event)
 
 
-def _seated(crew: list[tuple[int, str]], event: Event) -> list[tuple[int, str]]:
+def _seated(workers: list[tuple[int, str]], event: Event) -> list[tuple[int, str]]:
     """Follow who sits where: the crew of a scene is sorted, so places change."""
     if event.actor is None:
-        return crew
-    name = crew[event.actor][1]
-    others = crew[: event.actor] + crew[event.actor + 1 :]
+        return workers
+    name = workers[event.actor][1]
+    others = workers[: event.actor] + workers[event.actor + 1 :]
     left = list(event.state[0][1])
     for number, _ in others:
         left.remove(number)
@@ -77,9 +77,9 @@ def _seated(crew: list[tuple[int, str]], event: Event) -> list[tuple[int, str]]:
 
 def _words(explorer: Explorer, state: State, event: Event) -> str:
     move = event.move
-    world, crew, _ = state[0]
-    joined = event.actor is None or event.actor == len(crew)
-    me = Invocation("read") if joined else explorer.people.things[crew[event.actor or 0]]
+    world, workers, _ = state[0]
+    joined = event.actor is None or event.actor == len(workers)
+    me = Invocation("read") if joined else explorer.people.things[workers[event.actor or 0]]
     token = _token(event, me)
     shown = "" if move.outcome in SELF_EVIDENT else move.outcome
     why = ", ".join(TELLING[fault] for fault in move.faults if fault in TELLING)

@@ -171,7 +171,7 @@ VARIANTS = (
     # S3: an attempt that could not look into the rescue store gives the lease back, and the next need not look.
     Variant(
         "weakened",
-        "doubt forgotten with the attempt",
+        "outcome_unknown forgotten with the attempt",
         PROPOSED._replace(doubts=False),
         ("S3 S6", "S2 S3 S6", "S2 S3 S6", ""),
         ("strict", "S6"),

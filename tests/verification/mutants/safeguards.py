@@ -69,27 +69,27 @@ def _lease(self: Connections, seen: Any, *, attempt: str, now: Any, until: Any, 
 def _overlooked(wanted: Callable[..., bool]) -> Callable[..., bool]:
     """Overlook a lease that is read, and when the last one was taken."""
 
-    def is_wanted(self: RefreshConnection, seen: Any, shift: BatchContext) -> bool:
-        return wanted(self, replace(seen, lease_until=None, tried_at=None), shift)
+    def is_wanted(self: RefreshConnection, seen: Any, context: BatchContext) -> bool:
+        return wanted(self, replace(seen, lease_until=None, tried_at=None), context)
 
     return is_wanted
 
 
 def _save(self: Connections, held: Any, change: Any, remove: tuple[str, ...]) -> Any:
     """Store tokens whatever became of the row since it was leased."""
-    drop = ("lease_until", "attempt", "strikes", "struck_at", "doubt", *remove)
+    drop = ("lease_until", "attempt", "strikes", "struck_at", "outcome_unknown", *remove)
     return self._update(held, ConditionalUpdate.of("attribute_exists(#tenant)", set=change, remove=drop))
 
 
-def _ambiguous(self: RecordFailure, held: Any, _outcome: Any, shift: BatchContext) -> None:
+def _ambiguous(self: RecordFailure, held: Any, _outcome: Any, context: BatchContext) -> None:
     """Take an unclear end for a clear one: give the lease back, and come again at once."""
-    self.release(held, shift, retry_in=Seconds(0))
+    self.release(held, context, retry_in=Seconds(0))
 
 
-def _dead(self: RecordFailure, held: Any, shift: BatchContext) -> None:
+def _dead(self: RecordFailure, held: Any, context: BatchContext) -> None:
     """Strike without reading again, whatever became of the row since it was leased."""
-    strikes, soon = held.strikes + 1, shift.now() + policy.STRIKE_GAP
-    change = {"strikes": strikes, "struck_at": shift.now(), "refresh_at": soon}
+    strikes, soon = held.strikes + 1, context.now() + policy.STRIKE_GAP
+    change = {"strikes": strikes, "struck_at": context.now(), "refresh_at": soon}
     if strikes >= policy.STRIKES:
         change |= {"status": "needs_reauth", "reason": "revoked"}
     blind = ConditionalUpdate.of("attribute_exists(#tenant)", set=change, remove=("lease_until", "attempt"))
@@ -135,7 +135,9 @@ MUTANTS = (
         Hunt("ordered twice"),
     ),
     Mutant("fence", ((Connections, "save", _save),), Hunt("reconnect meanwhile", kinds=("slow",))),
-    Mutant("quarantine", ((RecordFailure, "_ambiguous", _ambiguous),), Hunt("ordered again meanwhile", kinds=("late",))),
+    Mutant(
+        "quarantine", ((RecordFailure, "_ambiguous", _ambiguous),), Hunt("ordered again meanwhile", kinds=("late",))
+    ),
     Mutant("rescue", ((SaveTokens, "_sink", lambda *_: None),), Hunt("rescue")),
     Mutant("look in the rescue store first", ((RefreshConnection, "_adopt", lambda *_: False),), Hunt("rescue")),
     Mutant("two strikes", ((policy, "STRIKES", 1),), Hunt("refresh", kinds=("spurious_dead_token",))),
@@ -147,14 +149,18 @@ MUTANTS = (
         ((SaveTokens, "seal", _forgetful(SaveTokens.seal)),),
         Hunt("refresh", "static_omit_field"),
     ),
-    Mutant("breaker", ((BatchContext, "resume_at", lambda *_: None),), Hunt("callers insist", kinds=("429_retry_after",))),
+    Mutant(
+        "breaker", ((BatchContext, "resume_at", lambda *_: None),), Hunt("callers insist", kinds=("429_retry_after",))
+    ),
     Mutant(
         "lease longer than its holder lives",
         ((policy, "Timing", _Brief),),
         Hunt("ordered again meanwhile", kinds=("lost_response",)),
     ),
     Mutant(
-        "seal bound to its place", ((AssociatedData, "bytes", lambda _self, purpose: purpose.value.encode()),), Hunt("refresh")
+        "seal bound to its place",
+        ((AssociatedData, "bytes", lambda _self, purpose: purpose.value.encode()),),
+        Hunt("refresh"),
     ),
     Mutant("epoch", ((Epoch, "active", lambda _self: 1),), trouble="restore"),
     Mutant("proof of the person", ((complete, "_proved", lambda *_: True),), trouble="fixation"),

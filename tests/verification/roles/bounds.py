@@ -123,8 +123,8 @@ def _tables(stage: Stage) -> Iterator[tuple[str, Call]]:
         )
     due = {"TableName": connections, "IndexName": "due", **_equals("due_shard", "N", "0")}
     yield "query the due index", ("dynamodb", "query", due)
-    brake = {"tenant": {"S": "#brakes"}, "connection": {"S": "nothing"}}
-    yield "delete a brake", ("dynamodb", "delete_item", {"TableName": connections, "Key": brake})
+    breaker = {"tenant": {"S": "#brakes"}, "connection": {"S": "nothing"}}
+    yield "delete a brake", ("dynamodb", "delete_item", {"TableName": connections, "Key": breaker})
 
 
 _SET = {

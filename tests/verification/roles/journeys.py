@@ -196,10 +196,10 @@ def connections(stage: Stage) -> None:
     assert gateway.json_body(listed)["connections"] == [made], listed
     held = way(stage).connect(**OWN_APP)
     assert gateway.json_body(ask(stage, "connections", ONE.format(method="GET"), held))["client"] == "customer"
-    brake = {"until": {"N": str(int(stage.clock.now()) + 60)}, "level": {"N": "0"}, "cause": {"S": "config"}}
+    breaker = {"until": {"N": str(int(stage.clock.now()) + 60)}, "level": {"N": "0"}, "cause": {"S": "config"}}
     key = {"tenant": {"S": "#brakes"}, "connection": {"S": f"app {made['host']} {made['client_id']}"}}
     dynamodb = stage.aws.client("dynamodb")
-    dynamodb.put_item(TableName=stage.table("tenant"), Item=key | brake)
+    dynamodb.put_item(TableName=stage.table("tenant"), Item=key | breaker)
     paused = gateway.json_body(ask(stage, "connections", ONE.format(method="GET"), made))
     dynamodb.delete_item(TableName=stage.table("tenant"), Key=key)
     assert paused["status"] == "paused"
@@ -234,7 +234,7 @@ def refresh(stage: Stage) -> None:
     """Refresh; with the customer's app; past a brake that wore off; into the rescue store and out of it."""
     stage.poll("refresh")
     operators, customers = way(stage).connect(), way(stage).connect(**OWN_APP)
-    brake(stage, operators)
+    breaker(stage, operators)
     stage.clock.advance(2900)
     stage.work("refresh", order(operators, customers))
     assert (version(stage, operators), version(stage, customers)) == (2, 2)
@@ -242,7 +242,7 @@ def refresh(stage: Stage) -> None:
     be_rescued(stage, operators)
 
 
-def brake(stage: Stage, made: Mapping[str, Any]) -> None:
+def breaker(stage: Stage, made: Mapping[str, Any]) -> None:
     """Let NinjaOne refuse the app once: the function pulls the brake itself, and it wears off."""
     stage.clock.advance(2900)
     stage.network.answer(401, {"error": "invalid_client"})

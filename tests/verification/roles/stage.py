@@ -79,7 +79,7 @@ class Stage:
     def call(self, folder: str, event: Mapping[str, Any]) -> Any:
         """Start an environment of a function and call it."""
         role = self.roles[folder]
-        doors = Ports(
+        ports = Ports(
             clock=self.clock,
             entropy=Random(next(self._numbers)).randbytes,
             aws=lambda service: self.aws.client(service, role),
@@ -87,7 +87,7 @@ class Stage:
             workers=Alone(),
             write=lambda line: self.lines.append(json.loads(line)),
         )
-        broker = Broker(self.config, doors)
+        broker = Broker(self.config, ports)
         return self._entries[folder].under(broker)(event, Context(self.clock, role.function.timeout))
 
     def work(self, folder: str, *bodies: str) -> None:

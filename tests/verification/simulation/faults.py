@@ -119,16 +119,16 @@ class Swarm:
         for outage in self.outages:
             if outage.strikes(point, self.now()):
                 return outage.kind
-        place = (point.service, point.operation)
+        host = (point.service, point.operation)
         aimed_at = point.function == "refresh" and f"{point.service}.{point.operation}" == self.aim[0]
         if aimed_at and self.chance(0.5 if point.service == "s3" else 0.1):
             return self.aim[1]
-        if self.throttled.get(place, 0):
-            self.throttled[place] -= 1
+        if self.throttled.get(host, 0):
+            self.throttled[host] -= 1
             return "throttled"
         kind = self._drawn(self.rates["ninjaone" if point.service == "ninjaone" else "aws"])
         if kind == "throttled":
-            self.throttled[place] = 2
+            self.throttled[host] = 2
         return kind
 
     def delay(self, most: float) -> float:

@@ -259,7 +259,7 @@ def what_can_heal_heals(world: "World") -> str | None:
         if int(row.get("lease_until", {"N": "0"})["N"]) > now + BOUNDS.skew:
             return f"{ref[1]} is still leased"
         alive = world.oracle.live(grant) & world.oracle.stored(ref) and world.is_active_epoch(row)
-        status, over = row.get("status", {}).get("S"), now - int(row.get("expires_at", {"N": "0"})["N"])
+        status, over = row.get("status", {}).get("S"), now - int(row.get("token_expires_at", {"N": "0"})["N"])
         if alive and status == "active" and over >= 0:
             return f"{ref[1]} has a live token, and its access token ended {over:.0f} s ago"
         if alive and status == "needs_reauth" and int(row["refresh_at"]["N"]) > now + policy.PROBE_EVERY + 60:
@@ -277,10 +277,10 @@ def what_is_fresh_is_left_alone(world: "World", exchange: Exchange) -> str | Non
     grant = world.oracle.grant(exchange.presented)
     ref = world.history.ref_of.get(grant)
     row = world.rows.items.get(ref, {}) if ref else {}
-    if not exchange.is_refresh or ref is None or row.get("status") != {"S": "active"} or "doubt" in row:
+    if not exchange.is_refresh or ref is None or row.get("status") != {"S": "active"} or "outcome_unknown" in row:
         return None
-    life = int(row["expires_at"]["N"]) - int(row["sent_at"]["N"])
-    left = int(row["expires_at"]["N"]) - world.now()
+    life = int(row["token_expires_at"]["N"]) - int(row["sent_at"]["N"])
+    left = int(row["token_expires_at"]["N"]) - world.now()
     got = [each for each in world.history.by_grant[grant] if each.delivered][-1:]
     ordered = sum(each.sent - each.process.began for each in got)
     wanted = max(life * 0.5 + ordered + 60, world.history.wanted[ref]) + 2 * world.skew + 2
@@ -353,12 +353,12 @@ def redirects_lead_where_they_may(
     world: "World", function: str, _invocation: "Invocation", answer: Answer
 ) -> str | None:
     """Every Location is NinjaOne's authorize endpoint, a listed return address, or our own."""
-    place = gateway.location(answer)
-    parts = urlsplit(place)
-    own_path = place.startswith("/") and not place.startswith(("//", "/\\"))
-    ours = own_path or place.startswith((*world.config.return_urls.values(), world.config.connect_url + "/"))
+    host = gateway.location(answer)
+    parts = urlsplit(host)
+    own_path = host.startswith("/") and not host.startswith(("//", "/\\"))
+    ours = own_path or host.startswith((*world.config.return_urls.values(), world.config.connect_url + "/"))
     theirs = parts.hostname in HOSTS and parts.path == "/ws/oauth/authorize" and parts.scheme == "https"
-    return None if not place or ours or theirs else f"{function} redirects to {parts.netloc}"
+    return None if not host or ours or theirs else f"{function} redirects to {parts.netloc}"
 
 
 @invariant("I19", "answered")

@@ -4,7 +4,7 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any
 
-from broker.adapters.seal import Seal, AssociatedData, connection_aad
+from broker.adapters.seal import AssociatedData, Seal, connection_aad
 from broker.errors import BrokerError
 from broker.model import ConnectionId, Purpose, TenantId
 
@@ -76,13 +76,13 @@ class Oracle:
 
     def opened(self, blob: bytes, purpose: Purpose, spot: AssociatedData) -> str | None:
         """Open a sealed value, or give None where it does not open."""
-        place = (blob, purpose, spot)
-        if place not in self._opened:
+        host = (blob, purpose, spot)
+        if host not in self._opened:
             try:
-                self._opened[place] = self._seal.open(blob, purpose, spot).reveal()
+                self._opened[host] = self._seal.open(blob, purpose, spot).reveal()
             except BrokerError:
-                self._opened[place] = None
-        return self._opened[place]
+                self._opened[host] = None
+        return self._opened[host]
 
     def in_row(self, ref: Ref) -> str | None:
         """Give the refresh token that a connection's row holds."""

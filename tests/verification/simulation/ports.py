@@ -152,18 +152,18 @@ class Crew:
         left = len(workers)
         wake = scheduler.park()
 
-        def begin(place: int, worker: Callable[[], None]) -> None:
+        def begin(host: int, worker: Callable[[], None]) -> None:
             nonlocal left
             try:
                 worker()
             except Exception as failure:  # noqa: BLE001 (whatever a worker raises is raised again, by the crew)
-                failures[place] = failure
+                failures[host] = failure
             left -= 1
             if not left:
                 wake()
 
-        for place, worker in enumerate(workers):
-            scheduler.spawn(process, lambda place=place, worker=worker: begin(place, worker))  # type: ignore[misc]  # binds the loop's pair
+        for host, worker in enumerate(workers):
+            scheduler.spawn(process, lambda host=host, worker=worker: begin(host, worker))  # type: ignore[misc]  # binds the loop's pair
         if workers:
             scheduler.leave()
         for failure in failures:

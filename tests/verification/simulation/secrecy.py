@@ -88,14 +88,14 @@ def moved_seal(world: "World") -> str | None:
 
 
 def _others(
-    found: list[tuple[bytes, Purpose, Place]], own: tuple[tuple[str, str], Purpose, int]
+    found: list[tuple[bytes, Purpose, Place]], customer_app: tuple[tuple[str, str], Purpose, int]
 ) -> Iterator[tuple[tuple[str, str], Purpose, int]]:
-    ref, purpose, version = own
-    places = {(each[2][0], each[1], each[2][2]) for each in found}
-    places |= {(ref, purpose, version + 1), (ref, purpose, version - 1), (("other", ref[1]), purpose, version)}
-    for place in sorted(places, key=str):
-        if place != own:
-            yield place
+    ref, purpose, version = customer_app
+    hosts = {(each[2][0], each[1], each[2][2]) for each in found}
+    hosts |= {(ref, purpose, version + 1), (ref, purpose, version - 1), (("other", ref[1]), purpose, version)}
+    for host in sorted(hosts, key=str):
+        if host != customer_app:
+            yield host
 
 
 def _flipped(blob: bytes, bit: int) -> bytes:

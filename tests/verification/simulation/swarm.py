@@ -188,7 +188,7 @@ class Run:
                     "refresh_at": {"N": str(int(world.now()))},
                     "due_shard": {"N": str(policy.shard(ConnectionId(key[1])))},
                 }
-                world.rows.write(key, {**row, **due, "epoch": {"N": str(epoch)}, "doubt": {"BOOL": True}})
+                world.rows.write(key, {**row, **due, "epoch": {"N": str(epoch)}, "outcome_unknown": {"BOOL": True}})
 
     def _live(self, person: Person) -> None:
         """Connect, and then let the backend use the connection now and then."""

@@ -318,7 +318,7 @@ class World:
         if idle and not self.plan.chance(self.recycle):
             return idle[int(self.plan.delay(len(idle)) * 0.999)]
         instance = Instance(function, self.plan.delay(2 * self.skew) - self.skew)
-        doors = Ports(
+        ports = Ports(
             clock=Clock(self, instance),
             entropy=self._entropy,
             aws=lambda service: Client(self, instance, service),
@@ -326,7 +326,7 @@ class World:
             workers=Crew(self),
             write=self._write,
         )
-        instance.entry = import_module(f"functions.{function}.app").handler.under(Broker(self.config, doors))
+        instance.entry = import_module(f"functions.{function}.app").handler.bind(Broker(self.config, ports))
         pool.append(instance)
         return instance
 

@@ -9,7 +9,7 @@ from typing import Self, TypeVar, Unpack
 import httpx
 
 from ninjaone_connect import calls
-from ninjaone_connect.answers import RetryAfter, Attempts, Reply
+from ninjaone_connect.answers import Attempts, Reply, RetryAfter
 from ninjaone_connect.calls import Call
 from ninjaone_connect.model import Connection, ConnectSession, Disconnected, Opening, Proof, Token
 from ninjaone_connect.signing import CredentialSource, Signer

@@ -1,44 +1,44 @@
 """Every failure, by whose turn it is.
 
 BrokerError
-├── Refused             the caller: ask differently
-│   ├── InvalidRequest          the request breaks the contract; names every fault at once
-│   ├── ReturnNotListed         the return key is not on the operator's list
-│   ├── UnknownSession          no such connect session in this tenant
-│   ├── UnknownConnection       no such connection in this tenant
-│   ├── SessionSpent            a connect session is good for one connection
-│   ├── SessionInHand           the person agreed already; the product has to complete
-│   ├── SessionExpired          the session, the way to NinjaOne or the code ran out
-│   ├── NotAuthorized           the person has not come back from NinjaOne yet
-│   ├── BindingMismatch         the person who ends is not proved to be the one who began
-│   ├── AnotherBrowser          the link is in use in another browser
-│   ├── AccountMismatch         a reconnect came back with another NinjaOne account
-│   ├── NotActive               the connection was disconnected
-│   ├── NotApproved             the connection waits for its approval
-│   ├── NotPending              there is nothing to approve
-│   ├── OriginUnverified        the request went around the firewall
-│   └── TooManyRequests         slow down; says for how long
-├── Gone                the customer: connect again
-│   ├── NeedsReauth             NinjaOne takes the refresh token no more; says why
-│   ├── AccessDenied            the person chose "Deny access"
-│   └── CodeRefused             NinjaOne did not take the authorization code
-├── Declined            whoever registered the client app at NinjaOne: the customer for their own, else the operator
-│   ├── UnknownClient           no such client app on that host
-│   ├── WrongClientSecret       the client secret is not the app's
-│   ├── GrantNotTicked          the app lacks the grant type, or is not of platform Web
-│   ├── InvalidScope            the app lacks a scope that was asked for
-│   ├── InsufficientScope       NinjaOne granted less than was asked for
-│   └── NoRefreshToken          the app lacks the Refresh token grant
-├── Later               nobody: wait
-│   ├── ProviderDown            NinjaOne can't be reached, or says to come back
-│   ├── OutcomeUnknown          the request went out and no answer that counts came back
-│   ├── NoTokenYet              the held access token ended, and its refresh is not through
-│   └── Busy                    AWS refuses for now, or another call is at work on the same thing
-└── Broken              the operator
-    ├── Misconfigured           a setting, a secret or a client app is missing or wrong
-    ├── ProviderSurprise        NinjaOne answered outside RFC 6749 and outside docs/understand/ninjaone.md
-    ├── SealBroken              a sealed value does not open
-    └── Unforeseen              a bug
+├── CallerError             the caller: ask differently
+│   ├── InvalidRequest      the request breaks the contract; names every fault at once
+│   ├── ReturnNotListed     the return key is not on the operator's list
+│   ├── UnknownSession      no such connect session in this tenant
+│   ├── UnknownConnection   no such connection in this tenant
+│   ├── SessionSpent        a connect session is good for one connection
+│   ├── AwaitingCompletion  the person agreed already; the product has to complete
+│   ├── SessionExpired      the session, the way to NinjaOne or the code ran out
+│   ├── NotAuthorized       the person has not come back from NinjaOne yet
+│   ├── BindingMismatch     the person who ends is not proved to be the one who began
+│   ├── AnotherBrowser      the link is in use in another browser
+│   ├── AccountMismatch     a reconnect came back with another NinjaOne account
+│   ├── NotActive           the connection was disconnected
+│   ├── NotApproved         the connection waits for its approval
+│   ├── NotPending          there is nothing to approve
+│   ├── OriginUnverified    the request went around the firewall
+│   └── TooManyRequests     slow down; says for how long
+├── CustomerMustAct         the customer: connect again
+│   ├── NeedsReauth         NinjaOne takes the refresh token no more; says why
+│   ├── AccessDenied        the person chose "Deny access"
+│   └── CodeRefused         NinjaOne did not take the authorization code
+├── ClientAppError          whoever registered the client app at NinjaOne: the customer for their own, else the operator
+│   ├── UnknownClient       no such client app on that host
+│   ├── WrongClientSecret   the client secret is not the app's
+│   ├── GrantNotTicked      the app lacks the grant type, or is not of platform Web
+│   ├── InvalidScope        the app lacks a scope that was asked for
+│   ├── InsufficientScope   NinjaOne granted less than was asked for
+│   └── NoRefreshToken      the app lacks the Refresh token grant
+├── Retryable               nobody: wait
+│   ├── ProviderDown        NinjaOne can't be reached, or says to come back
+│   ├── OutcomeUnknown      the request went out and no answer that counts came back
+│   ├── NoTokenYet          the held access token ended, and its refresh is not through
+│   └── Busy                AWS refuses for now, or another call is at work on the same thing
+└── ServerFault             the operator
+    ├── Misconfigured       a setting, a secret or a client app is missing or wrong
+    ├── UnexpectedAnswer    NinjaOne answered outside RFC 6749 and outside docs/understand/ninjaone.md
+    ├── SealBroken          a sealed value does not open
+    └── InternalError       a bug
 
 Messages are constants and identifiers: nothing that NinjaOne, a browser or another library wrote.
 """
@@ -84,7 +84,7 @@ class ClientAppError(BrokerError):
     """
 
     def __init__(self, *, customer_app: bool) -> None:
-        self.own = customer_app
+        self.customer_app = customer_app
         super().__init__()
 
 

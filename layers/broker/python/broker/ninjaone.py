@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from broker import oauth
-from broker.model import Instant, Host, Seconds, Tokens
+from broker.model import Host, Instant, Seconds, Tokens
 from broker.secret import Secret
 
 REGIONS: Mapping[str, str] = {
@@ -79,29 +79,29 @@ def find_host(name: str, suffixes: tuple[str, ...]) -> Host | None:
     return branded_host(subdomain, suffix, suffixes)
 
 
-def authorize_endpoint(place: Host) -> str:
+def authorize_endpoint(host: Host) -> str:
     """Source   docs/understand/ninjaone.md §1"""
-    return f"https://{place.name}/ws/oauth/authorize"
+    return f"https://{host.name}/ws/oauth/authorize"
 
 
-def token_endpoint(place: Host) -> str:
+def token_endpoint(host: Host) -> str:
     """Source   docs/understand/ninjaone.md §1"""
-    return f"https://{place.name}/ws/oauth/token"
+    return f"https://{host.name}/ws/oauth/token"
 
 
-def revocation_endpoint(place: Host) -> str:
+def revocation_endpoint(host: Host) -> str:
     """Source   docs/understand/ninjaone.md §1"""
-    return f"https://{place.name}/ws/oauth/revoke"
+    return f"https://{host.name}/ws/oauth/revoke"
 
 
-def issuer(place: Host) -> str:
+def issuer(host: Host) -> str:
     """NinjaOne's issuer ends with a slash. Source   docs/understand/ninjaone.md §1"""
-    return f"https://{place.name}/"
+    return f"https://{host.name}/"
 
 
-def api_base_url(place: Host) -> str:
+def api_base_url(host: Host) -> str:
     """What the paths of NinjaOne's API (``/v2/…``) are appended to."""
-    return f"https://{place.name}"
+    return f"https://{host.name}"
 
 
 def scope_text(scope: frozenset[str]) -> str:

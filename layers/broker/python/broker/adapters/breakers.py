@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from broker.adapters import rows
-from broker.adapters.dynamo import ConditionFailed, ConditionalUpdate, call, update
+from broker.adapters.dynamo import ConditionalUpdate, ConditionFailed, call, update
 from broker.model import Instant, Seconds, TenantId
 
 CONTROL_ROWS = TenantId("#brakes")
@@ -55,15 +55,15 @@ class Breakers:
         )
         return _breaker(answer.get("Item", {}))
 
-    def trip(self, name: str, brake: Breaker) -> Breaker:
+    def trip(self, name: str, breaker: Breaker) -> Breaker:
         """Hold refreshes until an instant; give the brake that then stands, for another order's may be longer.
 
         Raises   Busy
         """
-        write = ConditionalUpdate.of("attribute_not_exists(#until) OR #until < :until", set=asdict(brake))
+        write = ConditionalUpdate.of("attribute_not_exists(#until) OR #until < :until", set=asdict(breaker))
         found = update(self._dynamodb, self._table, rows.key(CONTROL_ROWS, name), write)
         longer = _breaker(found.found or {}) if isinstance(found, ConditionFailed) else None
-        return longer or brake
+        return longer or breaker
 
     def reset(self, name: str, seen: Breaker) -> Breaker | None:
         """Forget a brake, once what it waited for was seen to work; give the one that took its place, which stays.
@@ -91,7 +91,9 @@ class Breakers:
     def count(self, *, tried: int, dead: int, now: Instant) -> FailureWindow:
         """Add to the fleet's window and give it as it then is."""
         window = now // WINDOW
-        counted = ConditionalUpdate.of("#window = :window_seen", given={"window_seen": window}, add={"tried": tried, "dead": dead})
+        counted = ConditionalUpdate.of(
+            "#window = :window_seen", given={"window_seen": window}, add={"tried": tried, "dead": dead}
+        )
         found = update(self._dynamodb, self._table, rows.key(CONTROL_ROWS, "fleet"), counted)
         if isinstance(found, ConditionFailed):
             return self._next_window(found, FailureWindow(tried, dead), window)

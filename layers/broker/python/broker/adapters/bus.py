@@ -45,7 +45,7 @@ class Bus:
             answer = self._events.put_events(Entries=[self._entry(event) for event in events])
         except (ClientError, BotoCoreError):
             return 0
-        refused = [place for place, entry in enumerate(answer["Entries"]) if "ErrorCode" in entry]
+        refused = [host for host, entry in enumerate(answer["Entries"]) if "ErrorCode" in entry]
         return refused[0] if refused else len(events)
 
     def _entry(self, event: Event) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from typing import Any
 
 from broker import policy
 from broker.adapters import listing, rows
-from broker.adapters.dynamo import ConditionFailed, ConditionalUpdate, call, update
+from broker.adapters.dynamo import ConditionalUpdate, ConditionFailed, call, update
 from broker.adapters.sessions import finish
 from broker.model import ConnectionId, ConnectionState, Instant, Profile, SessionId, Status, TenantId
 
@@ -31,15 +31,16 @@ TOKEN_ATTRIBUTES = (
     "region",
     "client_id",
     "version",
-    "expires_at",
+    "token_expires_at",
     "sent_at",
     "access",
 )
 """What vending reads: never the refresh token, not even sealed."""
 
 LISTED_ATTRIBUTES = (
-    "tenant", "connection", "status", "reason", "region", "host", "client_id", "own", "version", "expires_at",
-    "refresh_at", "consented_at", "scope", "label", "organizations", "metadata", "created_at", "connected_at",
+    "tenant", "connection", "status", "reason", "region", "host", "client_id", "customer_app", "version",
+    "token_expires_at", "refresh_at", "consented_at", "scopes", "label", "organizations", "metadata", "created_at",
+    "connected_at",
 )  # fmt: skip
 """What listing reads: nothing sealed."""
 
@@ -59,7 +60,7 @@ _DROPPED = (
     "attempt",
     "strikes",
     "struck_at",
-    "doubt",
+    "outcome_unknown",
 )
 
 
@@ -157,10 +158,14 @@ class Connections:
                 **more,
             )
         )
-        found = [ConnectionRef(TenantId(row["tenant"]["S"]), ConnectionId(row["connection"]["S"])) for row in answer["Items"]]
+        found = [
+            ConnectionRef(TenantId(row["tenant"]["S"]), ConnectionId(row["connection"]["S"])) for row in answer["Items"]
+        ]
         return found, answer.get("LastEvaluatedKey")
 
-    def put(self, hot: ConnectionState, profile: Profile, *, replaces: ConnectionState | None, session: SessionId) -> None:
+    def put(
+        self, state: ConnectionState, profile: Profile, *, replaces: ConnectionState | None, session: SessionId
+    ) -> None:
         """Store a connection whole and end its session, in one transaction.
 
         replaces   the row a reconnect was decided on; None for a new connection
@@ -168,13 +173,15 @@ class Connections:
         """
         condition = _replacing(replaces) if replaces else _NEW
         puts = [
-            {"Put": {"TableName": self._table, "Item": rows.connection_state_item(hot), **condition}},
+            {"Put": {"TableName": self._table, "Item": rows.connection_state_item(state), **condition}},
             {"Put": {"TableName": self._table, "Item": rows.profile_item(profile)}},
         ]
-        ended = finish(self._sessions_table, session, hot.connection)
+        ended = finish(self._sessions_table, session, state.connection)
         call(lambda: self._dynamodb.transact_write_items(TransactItems=[*puts, ended]))
 
-    def lease(self, seen: ConnectionState, *, attempt: str, now: Instant, until: Instant, ended: Instant) -> ConnectionState | ConditionFailed:
+    def lease(
+        self, seen: ConnectionState, *, attempt: str, now: Instant, until: Instant, ended: Instant
+    ) -> ConnectionState | ConditionFailed:
         """Take the lease and note the intent, before NinjaOne is asked.
 
         ended   a lease that ran out before this instant proves its holder dead
@@ -183,18 +190,22 @@ class Connections:
             "lease_until": until,
             "attempt": attempt,
             "tried_at": now,
-            **({"doubt": True} if seen.attempt else {}),
+            **({"outcome_unknown": True} if seen.attempt else {}),
         }
         return self._update(seen, ConditionalUpdate.of(*_UNCHANGED, _NO_LEASE, given=_seen(seen) | {"ended": ended},
                                            set=change, add={"fence": 1}))  # fmt: skip
 
-    def save(self, held: ConnectionState, change: Mapping[str, Any], remove: tuple[str, ...]) -> ConnectionState | ConditionFailed:
+    def save(
+        self, held: ConnectionState, change: Mapping[str, Any], remove: tuple[str, ...]
+    ) -> ConnectionState | ConditionFailed:
         """Store new tokens under the lease that they were fetched with."""
         given = _seen(held) | {"disconnected": Status.DISCONNECTED.value}
-        drop = ("lease_until", "attempt", "strikes", "struck_at", "doubt", *remove)
+        drop = ("lease_until", "attempt", "strikes", "struck_at", "outcome_unknown", *remove)
         return self._update(held, ConditionalUpdate.of(*_UNCHANGED, _CONNECTED, given=given, set=change, remove=drop))
 
-    def record_failure(self, held: ConnectionState, change: Mapping[str, Any], remove: tuple[str, ...]) -> ConnectionState | ConditionFailed:
+    def record_failure(
+        self, held: ConnectionState, change: Mapping[str, Any], remove: tuple[str, ...]
+    ) -> ConnectionState | ConditionFailed:
         """Note what came of an attempt that brought no tokens."""
         return self._update(held, ConditionalUpdate.of(*_UNCHANGED, given=_seen(held), set=change, remove=remove))
 

@@ -39,13 +39,13 @@ def whole_pairs(items: list[rows.Item], last: rows.Item | None) -> tuple[list[ro
 def pairs(items: list[rows.Item]) -> tuple[list[tuple[ConnectionState, Profile]], int]:
     """Put hot rows together with the profiles that follow them, and count what can't be read."""
     found: list[tuple[ConnectionState, Profile]] = []
-    hot, unread = None, 0
+    state, unread = None, 0
     for item in items:
         try:
             if not _is_profile(item):
-                hot = rows.connection_state(item)
-            elif hot and item["connection"]["S"] == hot.connection + rows.PROFILE:
-                found.append((hot, rows.profile(item)))
+                state = rows.connection_state(item)
+            elif state and item["connection"]["S"] == state.connection + rows.PROFILE:
+                found.append((state, rows.profile(item)))
         except rows.UNREADABLE:
             unread += 1
     return found, unread

@@ -81,7 +81,9 @@ def read_batch(body: str) -> RefreshBatch | None:
         return None
     refs = [_ref(entry) for entry in entries[: 10 * BATCH_SIZE]]
     known = tuple(dict.fromkeys(ref for ref in refs if ref))
-    return RefreshBatch(Trigger(held["why"]), known, Seconds(min_ttl), faults=len(entries) - sum(ref is not None for ref in refs))
+    return RefreshBatch(
+        Trigger(held["why"]), known, Seconds(min_ttl), faults=len(entries) - sum(ref is not None for ref in refs)
+    )
 
 
 def read_completion(body: str) -> SessionId | None:

@@ -2,7 +2,7 @@
 
 Shape of an object, JSON
 access, refresh   sealed for version + 1, base64
-expires_at, scope, sent_at
+expires_at, scopes, sent_at
 """
 
 import base64
@@ -43,7 +43,7 @@ class RescueStore:
             "access": base64.b64encode(tokens.access).decode(),
             "refresh": base64.b64encode(tokens.refresh).decode(),
             "expires_at": tokens.expires_at,
-            "scope": sorted(tokens.scopes),
+            "scopes": sorted(tokens.scopes),
             "sent_at": tokens.sent_at,
         }
         self._ask("put_object", Key=_name(ref, version), Body=json.dumps(body).encode())
@@ -101,7 +101,7 @@ def _read(content: bytes) -> SealedTokens:
             access=base64.b64decode(body["access"]),
             refresh=base64.b64decode(body["refresh"]),
             expires_at=Instant(int(body["expires_at"])),
-            scopes=frozenset(map(str, body["scope"])),
+            scopes=frozenset(map(str, body["scopes"])),
             sent_at=Instant(int(body["sent_at"])),
         )
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from broker.adapters import rows
-from broker.adapters.dynamo import ConditionFailed, ConditionalUpdate, call, update
+from broker.adapters.dynamo import ConditionalUpdate, ConditionFailed, call, update
 from broker.errors import Busy
-from broker.model import Instant, Host, Session, SessionId, Stage
+from broker.model import Host, Instant, Session, SessionId, Stage
 
 STARTS = 5
 """How often one session may leave for NinjaOne."""
@@ -28,10 +28,10 @@ _STARTABLE = "#stage IN (:created, :started, :denied)"
 _SAME_BROWSER = "attribute_not_exists(#cookie) OR #cookie = :cookie_held"
 _STARTS_LEFT = "#starts < :most"
 _FAILURES_LEFT = "#failures < :most"
-_PLACE_OPEN = "attribute_not_exists(#fixed_place) OR #host = :host_wanted"
-_CLIENT_KNOWN = "attribute_exists(#client) OR #own = :own"
-_CLIENT_HELD = "attribute_exists(#client) AND #own <> :own"
-_CLIENT_OPEN = "#own = :own AND attribute_not_exists(#fixed_client)"
+_HOST_OPEN = "attribute_not_exists(#fixed_host) OR #host = :host_wanted"
+_CLIENT_KNOWN = "attribute_exists(#client) OR #customer_app = :customer_app"
+_CLIENT_HELD = "attribute_exists(#client) AND #customer_app <> :customer_app"
+_CLIENT_OPEN = "#customer_app = :customer_app AND attribute_not_exists(#fixed_client)"
 _STATE_HELD = "#stage = :started AND #state = :state_held AND #flow_expires_at > :now"
 _CODE_FRESH = "#stage = :authorized AND #code_expires_at > :now"
 
@@ -80,7 +80,7 @@ class Sessions:
 
     def start(self, session: SessionId, start: Start, now: Instant) -> Session | ConditionFailed:
         """Let one browser leave for NinjaOne; a new state makes the old one worthless."""
-        clauses = [_LIVE, _STARTABLE, _SAME_BROWSER, _STARTS_LEFT, _PLACE_OPEN]
+        clauses = [_LIVE, _STARTABLE, _SAME_BROWSER, _STARTS_LEFT, _HOST_OPEN]
         clauses.append(_CLIENT_OPEN if start.client else _CLIENT_KNOWN if start.offered else _CLIENT_HELD)
         given = {
             "now": now,
@@ -90,7 +90,7 @@ class Sessions:
             "cookie_held": start.cookie_held,
             "most": STARTS,
             "host_wanted": start.host.name,
-            "own": start.client is not None,
+            "customer_app": start.client is not None,
         }
         change = {
             "stage": Stage.STARTED.value,
@@ -103,7 +103,9 @@ class Sessions:
             **({"client_id": start.client_id} if start.client_id else {}),
             **({"client": start.client} if start.client else {}),
         }
-        return self._write(session, ConditionalUpdate.of(*clauses, given=given, set=change, add={"starts": 1}), mark="state")
+        return self._write(
+            session, ConditionalUpdate.of(*clauses, given=given, set=change, add={"starts": 1}), mark="state"
+        )
 
     def count_failure(self, session: SessionId, cookie_held: str, now: Instant) -> Session | ConditionFailed:
         """Count a form or callback of the session's own browser that was wrong, while the session survives that.
@@ -111,7 +113,9 @@ class Sessions:
         cookie_held   as in ``Start``: nobody else may wear the session out
         """
         given = {"now": now, "most": FAILURES, "cookie_held": cookie_held}
-        return self._write(session, ConditionalUpdate.of(_LIVE, _FAILURES_LEFT, _SAME_BROWSER, given=given, add={"failures": 1}))
+        return self._write(
+            session, ConditionalUpdate.of(_LIVE, _FAILURES_LEFT, _SAME_BROWSER, given=given, add={"failures": 1})
+        )
 
     def authorize(
         self,
@@ -132,13 +136,17 @@ class Sessions:
             "ticket": ticket,
         }
         given = {"now": now, "started": Stage.STARTED.value, "state_held": state}
-        return self._write(session, ConditionalUpdate.of(_STATE_HELD, given=given, set=change, remove=("state",)), mark="ticket")
+        return self._write(
+            session, ConditionalUpdate.of(_STATE_HELD, given=given, set=change, remove=("state",)), mark="ticket"
+        )
 
     def deny(self, session: SessionId, *, state: str, now: Instant) -> Session | ConditionFailed:
         """Redeem the state of a person who came back without a code; their browser forgets its cookie too."""
         given = {"now": now, "started": Stage.STARTED.value, "state_held": state}
         change = {"stage": Stage.DENIED.value}
-        return self._write(session, ConditionalUpdate.of(_STATE_HELD, given=given, set=change, remove=("state", "cookie")))
+        return self._write(
+            session, ConditionalUpdate.of(_STATE_HELD, given=given, set=change, remove=("state", "cookie"))
+        )
 
     def begin_exchange(self, session: SessionId, attempt: str, now: Instant) -> Session | ConditionFailed:
         """Take the parked code out, once: whoever is told so here is the only one to send it.
@@ -148,7 +156,9 @@ class Sessions:
         given = {"now": now, "authorized": Stage.AUTHORIZED.value}
         change = {"stage": Stage.EXCHANGING.value, "attempt": attempt}
         return self._write(
-            session, ConditionalUpdate.of(_CODE_FRESH, given=given, set=change, remove=("code", "verifier")), mark="attempt"
+            session,
+            ConditionalUpdate.of(_CODE_FRESH, given=given, set=change, remove=("code", "verifier")),
+            mark="attempt",
         )
 
     def is_first_use(self, code: str, session: SessionId, now: Instant) -> bool:
@@ -164,7 +174,9 @@ class Sessions:
         given = {"exchanging": Stage.EXCHANGING.value}
         change = {"stage": Stage.FAILED.value}
         try:
-            self._write(session, ConditionalUpdate.of("#stage = :exchanging", given=given, set=change, remove=("client",)))
+            self._write(
+                session, ConditionalUpdate.of("#stage = :exchanging", given=given, set=change, remove=("client",))
+            )
         except Busy:
             return
 

@@ -11,12 +11,21 @@ from broker.adapters.connections import ConnectionRef
 from broker.edge.handler import Context, Entry, Warm, log_refusal, preload
 from broker.edge.http import Event, Request, Response
 from broker.edge.pages import security_headers
-from broker.edge.problems import problem, error_response
+from broker.edge.problems import error_response, problem
 from broker.edge.rate_limit import PRINCIPAL, TENANT
 from broker.edge.wiring import Broker
 from broker.edge.worker import Message, messages
 from broker.errors import BindingMismatch, BrokerError, Fault, InvalidRequest, UnknownConnection
-from broker.model import ConnectionId, ConnectionState, Profile, SessionId, TenantId, connection_id, session_id, tenant_id
+from broker.model import (
+    ConnectionId,
+    ConnectionState,
+    Profile,
+    SessionId,
+    TenantId,
+    connection_id,
+    session_id,
+    tenant_id,
+)
 
 if TYPE_CHECKING:
     from broker.flows.connections import ListedConnection
@@ -92,32 +101,32 @@ def ref_of(request: Request) -> ConnectionRef:
     return ConnectionRef(tenant_of(request), ConnectionId(found))
 
 
-def connection(broker: Broker, hot: ConnectionState, profile: Profile, *, paused: bool = False) -> dict[str, Any]:
+def connection(broker: Broker, state: ConnectionState, profile: Profile, *, paused: bool = False) -> dict[str, Any]:
     """Show a connection: nothing sealed, nothing of the person's.
 
     Shape   see the OpenAPI document's ``Connection``; times are Unix seconds
     """
-    now = instant(broker.doors.clock)
+    now = instant(broker.ports.clock)
     return {
-        "connection": hot.connection,
-        "tenant": hot.tenant,
-        "status": "paused" if paused and hot.status.value == "active" else hot.status.value,
-        "reason": hot.reason.value if hot.reason else None,
-        "region": hot.host.region,
-        "host": hot.host.name,
-        "api_base_url": ninjaone.api_base_url(hot.host),
-        "client": "customer" if hot.customer_app else "operator",
-        "client_id": hot.client_id,
+        "connection": state.connection,
+        "tenant": state.tenant,
+        "status": "paused" if paused and state.status.value == "active" else state.status.value,
+        "reason": state.reason.value if state.reason else None,
+        "region": state.host.region,
+        "host": state.host.name,
+        "api_base_url": ninjaone.api_base_url(state.host),
+        "client": "customer" if state.customer_app else "operator",
+        "client_id": state.client_id,
         "label": profile.label,
-        "scope": ninjaone.scope_text(hot.scopes).split(),
+        "scope": ninjaone.scope_text(state.scopes).split(),
         "organizations": [{"id": each.id, "name": each.name} for each in profile.organizations],
         "metadata": dict(profile.metadata),
         "created_at": profile.created_at,
         "connected_at": profile.connected_at,
-        "expires_at": hot.token_expires_at,
-        "refresh_at": hot.refresh_at,
-        "consent_ends_at": policy.consent_ends_at(hot.consented_at, now),
-        "version": hot.version,
+        "expires_at": state.token_expires_at,
+        "refresh_at": state.refresh_at,
+        "consent_ends_at": policy.consent_ends_at(state.consented_at, now),
+        "version": state.version,
     }
 
 

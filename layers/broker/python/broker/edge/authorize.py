@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from broker import errors, ninjaone
 from broker.config import Config
 from broker.edge import pages
-from broker.edge.browser import COOKIE, brand, cookie_name, page_response, redirect, connect_page_view, with_cookie
+from broker.edge.browser import COOKIE, brand, connect_page_view, cookie_name, page_response, redirect, with_cookie
 from broker.edge.http import Request, Response, cookie
 from broker.edge.pages import HostProblem
 from broker.edge.wiring import Broker
 from broker.errors import Fault
-from broker.flows.authorize import AuthorizeRequest, HostCheck, AuthorizeRedirect
+from broker.flows.authorize import AuthorizeRedirect, AuthorizeRequest, HostCheck
 from broker.model import Client, Host, SessionId
 from broker.policy import FLOW_LIFE
 from broker.secret import Secret
@@ -38,10 +38,10 @@ def read_form(config: Config, request: Request) -> ConnectForm:
     """Read the person's choice."""
     sent = request.form()
     faults: list[Fault] = []
-    place = _chosen(config, sent, faults)
+    host = _chosen(config, sent, faults)
     client = _entered(sent, faults)
     typed = {name: sent[name][:200] for name in ("region", "subdomain", "suffix", "client_id") if name in sent}
-    return ConnectForm(place, client, sent.get("go_anyway") == "yes", tuple(faults), typed)
+    return ConnectForm(host, client, sent.get("go_anyway") == "yes", tuple(faults), typed)
 
 
 def is_same_origin(request: Request) -> bool:
@@ -96,8 +96,8 @@ def _bound(response: Response, request: Request, leaving: AuthorizeRedirect) -> 
 
     Source   RFC 6265 §5.4: of one path, browsers send the oldest first
     """
-    own = cookie_name(leaving.session.session)
-    others = [name for name in request.cookies if COOKIE.fullmatch(name) and name != own]
+    customer_app = cookie_name(leaving.session.session)
+    others = [name for name in request.cookies if COOKIE.fullmatch(name) and name != customer_app]
     old = tuple(cookie(name, Secret(""), life=0) for name in others[: max(0, len(others) - MOST_FLOWS + 1)])
     return with_cookie(replace(response, cookies=old), leaving.session.session, leaving.cookie, life=FLOW_LIFE)
 
@@ -105,14 +105,14 @@ def _bound(response: Response, request: Request, leaving: AuthorizeRedirect) -> 
 def _chosen(config: Config, sent: Mapping[str, str], faults: list[Fault]) -> Host | None:
     region = sent.get("region", "")
     if region != ninjaone.BRANDED:
-        place = ninjaone.regional_host(region)
-        if place is None:
+        host = ninjaone.regional_host(region)
+        if host is None:
             faults.append(Fault("region", "Choose the region of your NinjaOne account."))
-        return place
-    place = ninjaone.branded_host(sent.get("subdomain", "").lower(), sent.get("suffix", ""), config.branded_suffixes)
-    if place is None:
+        return host
+    host = ninjaone.branded_host(sent.get("subdomain", "").lower(), sent.get("suffix", ""), config.branded_suffixes)
+    if host is None:
         faults.append(Fault("subdomain", "Enter the first part of your NinjaOne address: letters, digits, hyphens."))
-    return place
+    return host
 
 
 def _entered(sent: Mapping[str, str], faults: list[Fault]) -> Client | None:

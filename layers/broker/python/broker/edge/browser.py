@@ -14,10 +14,10 @@ from broker.edge.pages import Brand, Choice, ConnectPage, Notice, Page
 from broker.edge.problems import error_response
 from broker.edge.wiring import Broker
 from broker.errors import BrokerError, Fault
-from broker.model import Session, SessionId, sha256_hex, session_id
+from broker.model import Session, SessionId, session_id, sha256_hex
 from broker.secret import Secret
 
-__all__ = ["Broker", "Notice", "Request", "Response", "browser", "fallback", "connect_page", "notice", "session_of"]
+__all__ = ["Broker", "Notice", "Request", "Response", "browser", "connect_page", "fallback", "notice", "session_of"]
 
 View = Callable[[Broker, Request], Response]
 
@@ -101,7 +101,9 @@ def connect_page(
     typed: Mapping[str, str] | None = None,
 ) -> Response:
     """Answer with the connect page."""
-    return page_response(pages.connect_page(brand(broker.config), connect_page_view(broker.config, session, faults, typed or {})))
+    return page_response(
+        pages.connect_page(brand(broker.config), connect_page_view(broker.config, session, faults, typed or {}))
+    )
 
 
 def session_of(request: Request) -> SessionId:
@@ -117,7 +119,9 @@ def session_named(request: Request) -> SessionId | None:
     return session_id(request.path.get("session") or (request.query("state") or "").partition(".")[0])
 
 
-def connect_page_view(config: Config, session: Session, faults: tuple[Fault, ...], typed: Mapping[str, str]) -> ConnectPage:
+def connect_page_view(
+    config: Config, session: Session, faults: tuple[Fault, ...], typed: Mapping[str, str]
+) -> ConnectPage:
     choices = _choices(config, session)
     needs_credentials = session.customer_app and not session.fixed_client
     home = urlsplit(config.return_urls.get(session.return_to, ""))
@@ -142,8 +146,8 @@ def connect_page_view(config: Config, session: Session, faults: tuple[Fault, ...
 def _choices(config: Config, session: Session) -> tuple[Choice, ...]:
     """Offer the one place that the backend fixed, or every region that has a client app."""
     if session.fixed_host and session.host:
-        place = session.host
-        return (Choice(place.region, ninjaone.REGION_NAMES.get(place.region, place.name), place.name),)
+        host = session.host
+        return (Choice(host.region, ninjaone.REGION_NAMES.get(host.region, host.name), host.name),)
     keys = ninjaone.REGIONS if session.customer_app else config.client_ids
     return tuple(Choice(key, ninjaone.REGION_NAMES[key], ninjaone.REGIONS[key]) for key in keys)
 

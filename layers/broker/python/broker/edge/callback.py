@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from broker.edge.browser import cookie_name, redirect, session_named, redirect_to_notice, with_cookie
+from broker.edge.browser import cookie_name, redirect, redirect_to_notice, session_named, with_cookie
 from broker.edge.http import Request, Response
 from broker.edge.pages import Notice
-from broker.flows.callback import ReturnTo, AuthorizeResult
+from broker.flows.callback import AuthorizeResult, ReturnTo
 from broker.secret import Secret
 
 _SAID: Mapping[AuthorizeResult, Notice] = {

@@ -82,8 +82,8 @@ def log_refusal(log: Log, name: str, error: BrokerError, *, level: Level, status
 def whereabouts(error: BaseException) -> Mapping[str, str]:
     """Tell where a bug is, and never what it said."""
     frames = traceback.extract_tb(error.__traceback__)[-5:]
-    places = [f"{PurePath(frame.filename).name}:{frame.lineno}" for frame in reversed(frames)]
-    return {"error": type(error).__name__, "at": " < ".join(places)}
+    hosts = [f"{PurePath(frame.filename).name}:{frame.lineno}" for frame in reversed(frames)]
+    return {"error": type(error).__name__, "at": " < ".join(hosts)}
 
 
 def _left(context: Any) -> Callable[[], float]:

@@ -47,7 +47,7 @@ _TURNS: dict[type[BrokerError], ErrorResponse] = {
 def error_response(error: BrokerError) -> ErrorResponse:
     """Look an error up by its class, then by its family."""
     found = next(_TURNS[kind] for kind in type(error).__mro__ if kind in _TURNS)
-    if isinstance(error, errors.ClientAppError) and error.own:
+    if isinstance(error, errors.ClientAppError) and error.customer_app:
         return ErrorResponse(found.status, Level.WARNING)  # the customer's app: nobody of the operator's is woken
     return found
 

@@ -25,8 +25,8 @@ def session_request(config: Config, tenant: TenantId, request: Request) -> Sessi
     """Read the body of a new connect session. Raises   InvalidRequest"""
     body = Fields(request, _FIELDS)
     binding = _binding(config, body)
-    place = _place(config, body)
-    own, client = _client(config, body, place)
+    host = _place(config, body)
+    customer_app, client = _client(config, body, host)
     if binding is Binding.APPROVAL and body.has("connection"):
         body.fault("connection", "A reconnect replaces tokens, so it takes the proof of the person: binding session.")
     asked = SessionRequest(
@@ -37,8 +37,8 @@ def session_request(config: Config, tenant: TenantId, request: Request) -> Sessi
         challenge=_challenge(body, binding),
         return_to=body.text("return_to", longest=64, needed=True),
         scopes=_scope(config, body),
-        host=place,
-        customer_app=own,
+        host=host,
+        customer_app=customer_app,
         client=client,
         label=body.text("label", longest=80),
         metadata=_metadata(body),
@@ -71,21 +71,21 @@ def _place(config: Config, body: Fields) -> Host | None:
     if body.has("region") and body.has("host"):
         body.fault("host", "Give region or host, not both.")
     if body.has("region"):
-        place = ninjaone.regional_host(str(body.raw("region")))
-        if place is None:
+        host = ninjaone.regional_host(str(body.raw("region")))
+        if host is None:
             body.fault("region", "Give one of " + ", ".join(ninjaone.REGIONS) + ".")
-        return place
+        return host
     if body.has("host"):
-        place = ninjaone.find_host(str(body.raw("host")), config.branded_suffixes)
-        if place is None:
+        host = ninjaone.find_host(str(body.raw("host")), config.branded_suffixes)
+        if host is None:
             body.fault("host", "Give a NinjaOne host name with an allowed suffix, without https:// and port.")
-        return place
+        return host
     return None
 
 
-def _client(config: Config, body: Fields, place: Host | None) -> tuple[bool, Client | None]:
+def _client(config: Config, body: Fields, host: Host | None) -> tuple[bool, Client | None]:
     """Read whose client app is meant; the operator's where there is one, unless the body says otherwise."""
-    offered = place.region in config.client_ids if place else bool(config.client_ids)
+    offered = host.region in config.client_ids if host else bool(config.client_ids)
     word = body.raw("client") or ("operator" if offered and not body.has("client_credentials") else "customer")
     if word not in ("operator", "customer"):
         body.fault("client", "Give operator or customer.")
@@ -93,10 +93,10 @@ def _client(config: Config, body: Fields, place: Host | None) -> tuple[bool, Cli
         body.fault("client", "The operator has no client app there: see the parameter ClientIds, or give customer.")
     if word == "operator" and body.has("client_credentials"):
         body.fault("client_credentials", "Leave them out with the operator's client app.")
-    return word == "customer", _credentials(body, place)
+    return word == "customer", _credentials(body, host)
 
 
-def _credentials(body: Fields, place: Host | None) -> Client | None:
+def _credentials(body: Fields, host: Host | None) -> Client | None:
     if not body.has("client_credentials"):
         return None
     held = body.raw("client_credentials")
@@ -105,7 +105,7 @@ def _credentials(body: Fields, place: Host | None) -> Client | None:
     if not held or not fits:
         body.fault("client_credentials", "Give client_id and client_secret, up to 256 visible characters each.")
         return None
-    if place is None:
+    if host is None:
         body.fault("region", "A client app lives on one host: give its region or host with client_credentials.")
     return Client(held["client_id"], Secret(held["client_secret"]), customer_app=True)
 

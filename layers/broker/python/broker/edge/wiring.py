@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from broker import ninjaone
 from broker.adapters.clock import Clock, Entropy, SystemClock, entropy
 from broker.adapters.log import Level, Log
-from broker.adapters.workers import WorkerPool, Threads
+from broker.adapters.workers import Threads, WorkerPool
 from broker.config import Config
 from broker.edge.rate_limit import RateLimits
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from broker.adapters.client_secrets import ClientSecrets
     from broker.adapters.connections import Connections
     from broker.adapters.epoch import Epoch
-    from broker.adapters.http import Transport, HttpClient
+    from broker.adapters.http import HttpClient, Transport
     from broker.adapters.queues import Queue
     from broker.adapters.seal import Seal
     from broker.adapters.sessions import Sessions
@@ -56,10 +56,10 @@ class Ports:
 class Broker:
     """Everything a function may need, made when it is first asked for."""
 
-    def __init__(self, config: Config, doors: Ports) -> None:
-        self.config, self.doors = config, doors
-        self.log = Log(doors.write, doors.clock, config.service, least=Level.DEBUG if config.verbose else Level.INFO)
-        self.limits = RateLimits(doors.clock)
+    def __init__(self, config: Config, ports: Ports) -> None:
+        self.config, self.ports = config, ports
+        self.log = Log(ports.write, ports.clock, config.service, least=Level.DEBUG if config.verbose else Level.INFO)
+        self.limits = RateLimits(ports.clock)
 
     @cached_property
     def open_session(self) -> "OpenSession":
@@ -71,7 +71,7 @@ class Broker:
     def find_session(self) -> "FindSession":
         from broker.flows.session import FindSession
 
-        return FindSession(self._sessions, self.doors.clock)
+        return FindSession(self._sessions, self.ports.clock)
 
     @cached_property
     def start_authorization(self) -> "StartAuthorization":
@@ -91,7 +91,7 @@ class Broker:
         from broker.flows.complete import Complete
         from broker.flows.exchange import Exchange
 
-        exchange = Exchange(self._http, self.doors.clock, self.log)
+        exchange = Exchange(self._http, self.ports.clock, self.log)
         return Complete(
             self.config,
             self._sessions,
@@ -109,14 +109,14 @@ class Broker:
 
         urgent = self._queue(self.config.urgent_queue)
         return GetToken(
-            self._connections, self._seal, urgent, is_known=self._is_known, clock=self.doors.clock, log=self.log
+            self._connections, self._seal, urgent, is_known=self._is_known, clock=self.ports.clock, log=self.log
         )
 
     @cached_property
     def list_connections(self) -> "ListConnections":
         from broker.flows.connections import ListConnections
 
-        return ListConnections(self._connections, self._breakers, self.doors.clock, self.log)
+        return ListConnections(self._connections, self._breakers, self.ports.clock, self.log)
 
     @cached_property
     def disconnect(self) -> "Disconnect":
@@ -129,7 +129,7 @@ class Broker:
         from broker.flows.sweep import Sweep
 
         orders = self._queue(self.config.refresh_queue)
-        return Sweep(self._connections, orders, self._rescue, clock=self.doors.clock, log=self.log)
+        return Sweep(self._connections, orders, self._rescue, clock=self.ports.clock, log=self.log)
 
     @cached_property
     def refresh(self) -> "RefreshConnections":
@@ -143,7 +143,9 @@ class Broker:
         keep = SaveTokens(
             self._connections, self._seal, self._rescue, timing=timing, adaptive=self.config.adaptive, **self._common
         )
-        settle = RecordFailure(self._connections, self._rescue, keep, timing=timing, entropy=self.doors.entropy, log=self.log)
+        settle = RecordFailure(
+            self._connections, self._rescue, keep, timing=timing, entropy=self.ports.entropy, log=self.log
+        )
         renewal = RefreshConnection(
             self._connections,
             self._seal,
@@ -159,9 +161,9 @@ class Broker:
             self._seal,
             renewal,
             epoch=self._epoch,
-            brakes=self._breakers,
+            breakers=self._breakers,
             web=self._http,
-            crew=self.doors.workers,
+            workers=self.ports.workers,
             **self._common,
         )
 
@@ -170,24 +172,24 @@ class Broker:
         from broker.adapters.bus import Bus
         from broker.flows.notify import Notify
 
-        return Notify(Bus(self.doors.aws("events"), self.config.event_bus), self.log)
+        return Notify(Bus(self.ports.aws("events"), self.config.event_bus), self.log)
 
     @cached_property
     def _common(self) -> dict[str, Any]:
-        return {"clock": self.doors.clock, "entropy": self.doors.entropy, "log": self.log}
+        return {"clock": self.ports.clock, "entropy": self.ports.entropy, "log": self.log}
 
     @cached_property
     def _sessions(self) -> "Sessions":
         from broker.adapters.sessions import Sessions
 
-        return Sessions(self.doors.aws("dynamodb"), self.config.sessions_table)
+        return Sessions(self.ports.aws("dynamodb"), self.config.sessions_table)
 
     @cached_property
     def _connections(self) -> "Connections":
         from broker.adapters.connections import Connections
 
         return Connections(
-            self.doors.aws("dynamodb"),
+            self.ports.aws("dynamodb"),
             self.config.connections_table,
             due_index=self.config.due_index,
             sessions_table=self.config.sessions_table,
@@ -197,46 +199,46 @@ class Broker:
     def _breakers(self) -> Any:
         from broker.adapters.breakers import Breakers
 
-        return Breakers(self.doors.aws("dynamodb"), self.config.connections_table)
+        return Breakers(self.ports.aws("dynamodb"), self.config.connections_table)
 
     @cached_property
     def _rescue(self) -> Any:
         from broker.adapters.rescue import RescueStore
 
-        return RescueStore(self.doors.aws("s3"), self.config.rescue_bucket)
+        return RescueStore(self.ports.aws("s3"), self.config.rescue_bucket)
 
     @cached_property
     def _seal(self) -> "Seal":
         from broker.adapters.seal import Seal
 
-        return Seal(self.doors.aws("kms"), self.config.seal_key, self.doors.clock, self.doors.entropy)
+        return Seal(self.ports.aws("kms"), self.config.seal_key, self.ports.clock, self.ports.entropy)
 
     @cached_property
     def _client_secrets(self) -> "ClientSecrets":
         from broker.adapters.client_secrets import ClientSecrets
 
-        return ClientSecrets(self.doors.aws("secretsmanager"), self.config.client_secrets, self.doors.clock)
+        return ClientSecrets(self.ports.aws("secretsmanager"), self.config.client_secrets, self.ports.clock)
 
     @cached_property
     def _epoch(self) -> "Epoch":
         from broker.adapters.epoch import Epoch
 
-        ssm = self.doors.aws("ssm")
-        return Epoch(ssm, self.config.epoch_parameter, self.config.connections_table, self.doors.clock)
+        ssm = self.ports.aws("ssm")
+        return Epoch(ssm, self.config.epoch_parameter, self.config.connections_table, self.ports.clock)
 
     def _queue(self, url: str) -> "Queue":
         from broker.adapters.queues import Queue
 
-        return Queue(self.doors.aws("sqs"), url)
+        return Queue(self.ports.aws("sqs"), url)
 
     @cached_property
     def _transport(self) -> "Transport":
-        return self.doors.transport()
+        return self.ports.transport()
 
     def _http(self) -> "HttpClient":
         from broker.adapters.http import HttpClient
 
-        return HttpClient(self._transport, self.doors.clock, is_known=self._is_known)
+        return HttpClient(self._transport, self.ports.clock, is_known=self._is_known)
 
     def _is_known(self, host: str) -> bool:
         """Say whether a host is NinjaOne's."""

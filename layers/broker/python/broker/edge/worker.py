@@ -5,14 +5,14 @@ from typing import Any
 
 from broker.adapters.log import Level
 from broker.adapters.queues import RefreshBatch
-from broker.adapters.queues import read_batch as parse_order
+from broker.adapters.queues import read_batch as parse_batch
 from broker.adapters.stream import Change, read_change
 from broker.edge.handler import Context, Entry, Warm, preload, whereabouts
 from broker.edge.http import Event
 from broker.edge.wiring import Broker
 from broker.errors import BrokerError
 
-__all__ = ["Broker", "Change", "Context", "messages", "queue", "x", "schedule", "stream"]
+__all__ = ["Broker", "Change", "Context", "messages", "queue", "read_batch", "schedule", "stream"]
 
 Work = Callable[[Broker, Context], None]
 Message = Callable[[Broker, str, Context], None]
@@ -63,9 +63,9 @@ def _worked(view: Message, broker: Broker, message: Event, context: Context) -> 
     return True
 
 
-def x(broker: Broker, body: str) -> RefreshBatch | None:
+def read_batch(broker: Broker, body: str) -> RefreshBatch | None:
     """Read a refresh order. One that is none is logged and dropped: it would be no better the next time."""
-    order = parse_order(body)
+    order = parse_batch(body)
     if order is None:
         broker.log.event("order.unreadable", Level.ERROR)
         broker.log.count("order_unreadable")

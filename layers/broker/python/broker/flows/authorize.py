@@ -23,7 +23,7 @@ from broker.errors import (
     TooManyRequests,
     UnknownSession,
 )
-from broker.model import Client, Instant, Host, Purpose, Session, SessionId, Stage, sha256_hex
+from broker.model import Client, Host, Instant, Purpose, Session, SessionId, Stage, sha256_hex
 from broker.secret import Secret
 
 
@@ -147,23 +147,23 @@ class StartAuthorization:
         state, cookie, verifier = (random_secret(self._entropy) for _ in range(3))
         return FlowSecrets(Secret(f"{session}.{state.reveal()}"), cookie, verifier)
 
-    def _location(self, session: Session, place: Host, drawn: FlowSecrets) -> str:
+    def _location(self, session: Session, host: Host, drawn: FlowSecrets) -> str:
         return oauth.authorization_url(
-            ninjaone.authorize_endpoint(place),
-            client_id=session.client_id if session.customer_app else self._config.client_ids[place.region],
-            redirect_uri=session.redirect_uri(place.region),
+            ninjaone.authorize_endpoint(host),
+            client_id=session.client_id if session.customer_app else self._config.client_ids[host.region],
+            redirect_uri=session.redirect_uri(host.region),
             scope=ninjaone.scope_text(session.scopes),
             state=drawn.state.reveal(),
             code_challenge=oauth.challenge(drawn.verifier),
         )
 
-    def _check(self, session: Session, place: Host) -> HostCheck:
+    def _check(self, session: Session, host: Host) -> HostCheck:
         """Ask as a browser without a session would: NinjaOne answers 404 to a client app it does not know.
 
         Source   docs/understand/ninjaone.md §1: no secret is sent and nothing changes there
         """
         with self._web() as web:
-            probe = self._location(session, place, _PROBE)
+            probe = self._location(session, host, _PROBE)
             answer = web.get(probe, timeout=policy.HOST_CHECK_TIMEOUT)
         if not isinstance(answer, oauth.Reply) or answer.status >= 500:
             return HostCheck.UNREACHABLE

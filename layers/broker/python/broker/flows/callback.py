@@ -16,7 +16,7 @@ from broker.adapters.seal import Seal, code_aad
 from broker.adapters.sessions import FAILURES, Sessions
 from broker.config import Config
 from broker.errors import BindingMismatch, Busy, Fault, InvalidRequest, SessionExpired, SessionSpent, UnknownSession
-from broker.model import Binding, Instant, Purpose, Session, SessionId, Stage, sha256_hex, session_id
+from broker.model import Binding, Instant, Purpose, Session, SessionId, Stage, session_id, sha256_hex
 from broker.secret import Secret
 
 ORDER_WAITS = (0.2, 1.0)
@@ -113,10 +113,10 @@ class HandleCallback:
         """Check what only the session's own browser gets this far to break; each miss counts."""
         if session.stage is not Stage.STARTED:
             raise SessionSpent
-        place = session.host
-        issuer_fits = place is not None and reply.issuer in {None, ninjaone.issuer(place)}
+        host = session.host
+        issuer_fits = host is not None and reply.issuer in {None, ninjaone.issuer(host)}
         state_fits = hmac.compare_digest(session.state, sha256_hex(reply.state))
-        if place is None or place.region != region or not issuer_fits or not state_fits:
+        if host is None or host.region != region or not issuer_fits or not state_fits:
             self._sessions.count_failure(session.session, session.cookie, now)
             self._log.event("callback.refused", Level.WARNING, session=session.session, cause="another_way")
             raise BindingMismatch
@@ -140,7 +140,9 @@ class HandleCallback:
 
     def _denied(self, session: Session, reply: oauth.Denied) -> ReturnTo:
         """Tell the product; the text is ours, whatever NinjaOne wrote."""
-        if isinstance(self._sessions.deny(session.session, state=session.state, now=instant(self._clock)), ConditionFailed):
+        if isinstance(
+            self._sessions.deny(session.session, state=session.state, now=instant(self._clock)), ConditionFailed
+        ):
             raise SessionSpent
         error = reply.error if reply.error in _SAID else "server_error"
         self._log.event("session.denied", Level.WARNING, session=session.session, error=error)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from broker import oauth, policy
 from broker.adapters.client_secrets import ClientSecrets
 from broker.adapters.clock import Clock, Entropy, instant, new_connection_id, random_secret
-from broker.adapters.connections import Connections, ConnectionRef
+from broker.adapters.connections import ConnectionRef, Connections
 from broker.adapters.dynamo import ConditionFailed
 from broker.adapters.epoch import Epoch
 from broker.adapters.log import Level, Log
@@ -29,7 +29,7 @@ from broker.errors import (
     SessionSpent,
     UnknownConnection,
 )
-from broker.flows.consent import Consent, connection_state, profile
+from broker.flows.consent import Consent, new_profile, new_state
 from broker.flows.exchange import Exchange
 from broker.model import (
     Binding,
@@ -82,7 +82,9 @@ class Complete:
         self._seal, self._credentials, self._epoch, self._exchange = seal, credentials, epoch, exchange
         self._clock, self._entropy, self._log = clock, entropy, log
 
-    def __call__(self, session: SessionId, proof: CompleteRequest, *, confirm_account_change: bool) -> tuple[ConnectionState, Profile]:
+    def __call__(
+        self, session: SessionId, proof: CompleteRequest, *, confirm_account_change: bool
+    ) -> tuple[ConnectionState, Profile]:
         """Complete for the person whose login the backend has just checked.
 
         Called again after it succeeded, with the same proof, it gives the connection again.
@@ -137,7 +139,7 @@ class Complete:
         """
         self._check_stage(session)
         old = self._replaced(session)
-        place, client, code, verifier = self._opened(session)
+        host, client, code, verifier = self._opened(session)
         epoch = self._active_epoch()
         purposes = (Purpose.ACCESS, Purpose.REFRESH, *([Purpose.CLIENT] if client.customer_app else []))
         keys = {purpose: self._seal.data_key(purpose) for purpose in purposes}
@@ -146,15 +148,15 @@ class Complete:
             raise SessionSpent
         try:
             self._check_code(session, code)
-            consent = Consent(session, place, client, old, *self._exchange(session, client, code, verifier))
+            consent = Consent(session, host, client, old, *self._exchange(session, client, code, verifier))
             self._check_account(consent, confirmed=confirm_account_change)
         except BrokerError:
             self._sessions.fail(session.session)
             raise
         made = self._sealed(consent, epoch, keys)
         self._keep(*made, replaces=old[0] if old else None, session=session.session)
-        hot, _profile = made
-        self._log.event("connection.made", tenant=hot.tenant, connection=hot.connection, region=hot.host.region)
+        state, _profile = made
+        self._log.event("connection.made", tenant=state.tenant, connection=state.connection, region=state.host.region)
         return made
 
     def _check_code(self, session: Session, code: Secret) -> None:
@@ -167,31 +169,35 @@ class Complete:
         """Make the rows and seal what was granted. No input or output."""
         now, jitter = instant(self._clock), self._entropy(1)[0] / 256
         connection = consent.session.connection or new_connection_id(self._entropy)
-        hot = connection_state(consent, connection, epoch=epoch, now=now, jitter=jitter)
-        spot = connection_aad(hot.tenant, hot.connection, hot.version)
+        state = new_state(consent, connection, epoch=epoch, now=now, jitter=jitter)
+        spot = connection_aad(state.tenant, state.connection, state.version)
         refresh = consent.tokens.refresh
-        hot = replace(
-            hot,
+        state = replace(
+            state,
             access=self._seal.seal(keys[Purpose.ACCESS], consent.tokens.access, spot),
             refresh=self._seal.seal(keys[Purpose.REFRESH], refresh, spot) if refresh else None,
         )
-        profile = profile(consent, connection, now)
+        profile = new_profile(consent, connection, now)
         if consent.client.customer_app:
-            own = connection_aad(hot.tenant, hot.connection)
-            profile = replace(profile, client=self._seal.seal(keys[Purpose.CLIENT], consent.client.secret, own))
-        return hot, profile
+            customer_app = connection_aad(state.tenant, state.connection)
+            profile = replace(
+                profile, client=self._seal.seal(keys[Purpose.CLIENT], consent.client.secret, customer_app)
+            )
+        return state, profile
 
-    def _keep(self, hot: ConnectionState, profile: Profile, *, replaces: ConnectionState | None, session: SessionId) -> None:
+    def _keep(
+        self, state: ConnectionState, profile: Profile, *, replaces: ConnectionState | None, session: SessionId
+    ) -> None:
         """Store at last; an acknowledgement that was lost shows in the session."""
         for wait in STORE_WAITS:
             try:
-                self._connections.put(hot, profile, replaces=replaces, session=session)
+                self._connections.put(state, profile, replaces=replaces, session=session)
                 return
             except Busy:
                 self._clock.sleep(wait)
         stored = self._sessions.get(session)
         if stored is None or stored.stage is not Stage.COMPLETED:
-            self._log.event("connection.not_kept", Level.ERROR, session=session, tenant=hot.tenant)
+            self._log.event("connection.not_kept", Level.ERROR, session=session, tenant=state.tenant)
             raise Busy("The tokens could not be stored. Let the person start again.")
 
     def _check_stage(self, session: Session) -> None:
@@ -209,10 +215,10 @@ class Complete:
         """Find what a reconnect replaces."""
         if session.connection is None:
             return None
-        hot, profile = self._made(ConnectionRef(session.tenant, session.connection))
-        if hot.status is Status.DISCONNECTED:
+        state, profile = self._made(ConnectionRef(session.tenant, session.connection))
+        if state.status is Status.DISCONNECTED:
             raise NotActive
-        return hot, profile
+        return state, profile
 
     def _opened(self, session: Session) -> tuple[Host, Client, Secret, Secret]:
         if session.code is None or session.verifier is None or session.host is None:
@@ -221,16 +227,16 @@ class Complete:
         verifier = self._seal.open(session.verifier, Purpose.VERIFIER, session_aad(session.session))
         return session.host, self._client(session, session.host), code, verifier
 
-    def _client(self, session: Session, place: Host) -> Client:
+    def _client(self, session: Session, host: Host) -> Client:
         if not session.customer_app:
-            return self._credentials.client(self._operators(place))
+            return self._credentials.client(self._operators(host))
         if session.client is None:
             raise SessionSpent
         spot = session_aad(session.session)
         return Client(session.client_id, self._seal.open(session.client, Purpose.CLIENT, spot), customer_app=True)
 
-    def _operators(self, place: Host) -> str:
-        client_id = self._config.client_ids.get(place.region)
+    def _operators(self, host: Host) -> str:
+        client_id = self._config.client_ids.get(host.region)
         if client_id is None:
             raise Misconfigured("The parameter ClientIds names no client app for this region.")
         return client_id
@@ -245,17 +251,17 @@ class Complete:
         """Compare by id and name: ids alone start at 1 in every NinjaOne account. One that shows none is no match."""
         if consent.replaces is None or confirmed:
             return
-        hot, profile = consent.replaces
+        state, profile = consent.replaces
         known, found = set(profile.organizations), set(consent.organizations)
-        if consent.host.name != hot.host.name or (known and not known & found):
-            self._log.event("session.other_account", session=consent.session.session, connection=hot.connection)
+        if consent.host.name != state.host.name or (known and not known & found):
+            self._log.event("session.other_account", session=consent.session.session, connection=state.connection)
             raise AccountMismatch
 
     def _made(self, ref: ConnectionRef) -> tuple[ConnectionState, Profile]:
-        hot, profile = self._connections.state(ref), self._connections.profile(ref)
-        if hot is None or profile is None:
+        state, profile = self._connections.state(ref), self._connections.profile(ref)
+        if state is None or profile is None:
             raise UnknownConnection
-        return hot, profile
+        return state, profile
 
 
 def _is_approved(seen: ConnectionState, refusal: ConditionFailed) -> bool:

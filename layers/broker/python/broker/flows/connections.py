@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from broker.adapters.breakers import Breakers, app_breaker
 from broker.adapters.clock import Clock, instant
-from broker.adapters.connections import Connections, ConnectionRef
+from broker.adapters.connections import ConnectionRef, Connections
 from broker.adapters.log import Level, Log
 from broker.errors import UnknownConnection
 from broker.model import ConnectionState, Profile, TenantId
@@ -33,8 +33,8 @@ class Page:
 class ListConnections:
     """Looks at connections; nothing sealed is ever read."""
 
-    def __init__(self, connections: Connections, brakes: Breakers, clock: Clock, log: Log) -> None:
-        self._connections, self._brakes, self._clock, self._log = connections, brakes, clock, log
+    def __init__(self, connections: Connections, breakers: Breakers, clock: Clock, log: Log) -> None:
+        self._connections, self._brakes, self._clock, self._log = connections, breakers, clock, log
 
     def one(self, ref: ConnectionRef) -> ListedConnection:
         """Look at one. Raises   UnknownConnection, Busy"""
@@ -53,10 +53,13 @@ class ListConnections:
 
     def _shown(self, found: list[tuple[ConnectionState, Profile]]) -> list[ListedConnection]:
         """Look at the brake of each client app once."""
-        names = {app_breaker(hot.host.name, hot.client_id) for hot, _ in found}
+        names = {app_breaker(state.host.name, state.client_id) for state, _ in found}
         held = {name for name in names if self._is_held(name)}
-        return [ListedConnection(hot, profile, app_breaker(hot.host.name, hot.client_id) in held) for hot, profile in found]
+        return [
+            ListedConnection(state, profile, app_breaker(state.host.name, state.client_id) in held)
+            for state, profile in found
+        ]
 
     def _is_held(self, name: str) -> bool:
-        brake = self._brakes.read(name)
-        return brake is not None and brake.until > instant(self._clock)
+        breaker = self._brakes.read(name)
+        return breaker is not None and breaker.until > instant(self._clock)

@@ -9,9 +9,9 @@ from broker.model import (
     Client,
     ConnectionId,
     ConnectionState,
+    Host,
     Instant,
     Organization,
-    Host,
     Profile,
     Session,
     Status,
@@ -34,7 +34,9 @@ class Consent:
     organizations: tuple[Organization, ...]
 
 
-def connection_state(consent: Consent, connection: ConnectionId, *, epoch: int, now: Instant, jitter: float) -> ConnectionState:
+def new_state(
+    consent: Consent, connection: ConnectionId, *, epoch: int, now: Instant, jitter: float
+) -> ConnectionState:
     """Make the hot row, without its tokens. What waits for approval is not refreshed."""
     session, expires_at = consent.session, consent.tokens.expires_at
     old = consent.replaces[0] if consent.replaces else None
@@ -58,7 +60,7 @@ def connection_state(consent: Consent, connection: ConnectionId, *, epoch: int, 
     )
 
 
-def profile(consent: Consent, connection: ConnectionId, now: Instant) -> Profile:
+def new_profile(consent: Consent, connection: ConnectionId, now: Instant) -> Profile:
     """Make the profile row; what the new consent does not say stays as it was."""
     session = consent.session
     old = consent.replaces[1] if consent.replaces else None

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from broker import ninjaone, oauth
 from broker.adapters.client_secrets import ClientSecrets
 from broker.adapters.clock import Clock, Entropy, instant
-from broker.adapters.connections import Connections, ConnectionRef
+from broker.adapters.connections import ConnectionRef, Connections
 from broker.adapters.dynamo import retry_once
 from broker.adapters.http import HttpClient
 from broker.adapters.log import Level, Log

@@ -16,12 +16,12 @@ from broker.errors import (
     NoRefreshToken,
     OutcomeUnknown,
     ProviderDown,
-    UnexpectedAnswer,
     SessionSpent,
+    UnexpectedAnswer,
     UnknownClient,
     WrongClientSecret,
 )
-from broker.model import Client, Organization, Host, Session, Tokens
+from broker.model import Client, Host, Organization, Session, Tokens
 from broker.ninjaone import OFFLINE_ACCESS, Meaning, Outcome
 from broker.secret import Secret
 
@@ -39,7 +39,7 @@ class Exchange:
     ) -> tuple[Tokens, tuple[Organization, ...]]:
         """Send the code once, whatever comes of it: a code sent twice is revoked.
 
-        Raises   Declined, CodeRefused, ProviderDown, OutcomeUnknown, ProviderSurprise
+        Raises   Declined, CodeRefused, ProviderDown, OutcomeUnknown, UnexpectedAnswer
         Source   RFC 6749 §4.1.2, §4.1.3, §5
         """
         if session.host is None:
@@ -54,9 +54,9 @@ class Exchange:
             tokens = _tokens(outcome, client, session.scopes)
             return tokens, self._organizations(web, session.host, tokens)
 
-    def _organizations(self, web: HttpClient, place: Host, tokens: Tokens) -> tuple[Organization, ...]:
+    def _organizations(self, web: HttpClient, host: Host, tokens: Tokens) -> tuple[Organization, ...]:
         """See what the token opens. A refusal is no failure: the person's role may not list organizations."""
-        url = f"{ninjaone.api_base_url(place)}/v2/organizations?pageSize={ORGANIZATIONS_KEPT}"
+        url = f"{ninjaone.api_base_url(host)}/v2/organizations?pageSize={ORGANIZATIONS_KEPT}"
         bearer = {"Authorization": f"Bearer {tokens.access.reveal()}"}
         answer = web.get(url, timeout=policy.ORGANIZATIONS_TIMEOUT, headers=bearer)
         if not isinstance(answer, oauth.Reply) or answer.status != 200:
@@ -65,11 +65,11 @@ class Exchange:
 
 
 _DECLINED: dict[str, Callable[[bool], BrokerError]] = {
-    ninjaone.UNKNOWN_CLIENT: lambda own: UnknownClient(customer_app=own),
-    "invalid_client": lambda own: WrongClientSecret(customer_app=own),
-    "unauthorized_client": lambda own: GrantNotTicked(customer_app=own),
-    "unsupported_grant_type": lambda own: GrantNotTicked(customer_app=own),
-    "invalid_scope": lambda own: InvalidScope(customer_app=own),
+    ninjaone.UNKNOWN_CLIENT: lambda customer_app: UnknownClient(customer_app=customer_app),
+    "invalid_client": lambda customer_app: WrongClientSecret(customer_app=customer_app),
+    "unauthorized_client": lambda customer_app: GrantNotTicked(customer_app=customer_app),
+    "unsupported_grant_type": lambda customer_app: GrantNotTicked(customer_app=customer_app),
+    "invalid_scope": lambda customer_app: InvalidScope(customer_app=customer_app),
 }
 
 

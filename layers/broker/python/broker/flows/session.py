@@ -9,13 +9,13 @@ from broker.adapters.log import Log
 from broker.adapters.seal import Seal, session_aad
 from broker.adapters.sessions import Sessions
 from broker.config import Config
-from broker.errors import ReturnNotListed, SessionExpired, AwaitingCompletion, SessionSpent, UnknownSession
+from broker.errors import AwaitingCompletion, ReturnNotListed, SessionExpired, SessionSpent, UnknownSession
 from broker.model import (
     Binding,
     Client,
     ConnectionId,
-    Instant,
     Host,
+    Instant,
     Purpose,
     Session,
     SessionId,
@@ -112,7 +112,7 @@ class FindSession:
     def __call__(self, session: SessionId | None) -> Session:
         """Find a session that can still be started.
 
-        Raises   UnknownSession, SessionExpired, SessionInHand, SessionSpent
+        Raises   UnknownSession, SessionExpired, AwaitingCompletion, SessionSpent
         """
         found = self._sessions.get(session) if session else None
         if found is None:

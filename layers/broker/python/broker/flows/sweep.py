@@ -2,7 +2,7 @@
 
 from broker import policy
 from broker.adapters.clock import Clock, instant
-from broker.adapters.connections import Connections, ConnectionRef
+from broker.adapters.connections import ConnectionRef, Connections
 from broker.adapters.log import Level, Log
 from broker.adapters.queues import BATCH_SIZE, Queue, Trigger
 from broker.adapters.rescue import RescueStore

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from broker import ninjaone, policy
 from broker.adapters.clock import Clock, instant
-from broker.adapters.connections import Connections, ConnectionRef
+from broker.adapters.connections import ConnectionRef, Connections
 from broker.adapters.log import Level, Log
 from broker.adapters.queues import Queue, Trigger
 from broker.adapters.seal import Seal, connection_aad

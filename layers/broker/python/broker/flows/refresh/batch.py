@@ -31,16 +31,16 @@ class RefreshConnections:
         renewal: RefreshConnection,
         *,
         epoch: Epoch,
-        brakes: Breakers,
+        breakers: Breakers,
         web: Callable[[], HttpClient],
-        crew: WorkerPool,
+        workers: WorkerPool,
         clock: Clock,
         entropy: Entropy,
         log: Log,
     ) -> None:
         self._connections, self._seal, self._renewal = connections, seal, renewal
-        self._epoch, self._brakes = epoch, brakes
-        self._web, self._crew = web, crew
+        self._epoch, self._brakes = epoch, breakers
+        self._web, self._crew = web, workers
         self._clock, self._entropy, self._log = clock, entropy, log
 
     def __call__(self, order: RefreshBatch, left: Callable[[], float]) -> None:
@@ -64,24 +64,24 @@ class RefreshConnections:
             self._log.event("epoch.inactive", Level.ERROR)
             self._log.count("epoch_inactive")
             return
-        shift = self._shift(order, epoch, left)
-        waiting = deque(self._wanted(order, shift))
-        shift.read_breakers(waiting)
+        context = self._shift(order, epoch, left)
+        waiting = deque(self._wanted(order, context))
+        context.read_breakers(waiting)
         self._prepare(waiting)
-        self._crew.run([lambda: self._work(waiting, shift) for _ in range(min(WIDTH, len(waiting)))])
-        if shift.renewed:
-            self._log.event("order.worked", why=shift.trigger.value, renewed=" ".join(shift.renewed))
-        self._hand_in(shift)
+        self._crew.run([lambda: self._work(waiting, context) for _ in range(min(WIDTH, len(waiting)))])
+        if context.renewed:
+            self._log.event("order.worked", why=context.trigger.value, renewed=" ".join(context.renewed))
+        self._hand_in(context)
 
-    def _wanted(self, order: RefreshBatch, shift: BatchContext) -> list[ConnectionState]:
+    def _wanted(self, order: RefreshBatch, context: BatchContext) -> list[ConnectionState]:
         """Read all rows, and leave out what there is nothing to do for."""
         found, unread = self._connections.many(order.refs)
         if len(found) < len(order.refs):
             self._log.event("order.unknown", Level.WARNING, missing=len(order.refs) - len(found), unread=unread)
         if unread:
             self._log.count("rows_unread", unread)
-        self._renewal.count_ended(found, shift)
-        return [row for row in found if self._renewal.is_wanted(row, shift)]
+        self._renewal.count_ended(found, context)
+        return [row for row in found if self._renewal.is_wanted(row, context)]
 
     def _prepare(self, rows: Sequence[ConnectionState]) -> None:
         """Get the data keys before the workers need them, each once: rows that were sealed together share one."""
@@ -103,7 +103,7 @@ class RefreshConnections:
             log=self._log,
         )
 
-    def _work(self, waiting: deque[ConnectionState], shift: BatchContext) -> None:
+    def _work(self, waiting: deque[ConnectionState], context: BatchContext) -> None:
         """Take connections until none is left, with an HTTP client of this worker's own."""
         with self._web() as web:
             while waiting:
@@ -111,12 +111,12 @@ class RefreshConnections:
                     seen = waiting.popleft()
                 except IndexError:  # another worker was faster
                     return
-                self._renewal(seen, shift, web)
+                self._renewal(seen, context, web)
 
-    def _hand_in(self, shift: BatchContext) -> None:
-        if not shift.has_counts:
+    def _hand_in(self, context: BatchContext) -> None:
+        if not context.has_counts:
             return
         try:
-            shift.store_counts()
+            context.store_counts()
         except Busy:
             self._log.event("tally.lost", Level.WARNING)

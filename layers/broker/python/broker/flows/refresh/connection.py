@@ -11,7 +11,7 @@ from functools import partial
 from broker import ninjaone, oauth, policy
 from broker.adapters.client_secrets import ClientSecrets
 from broker.adapters.clock import Clock, Entropy
-from broker.adapters.connections import Connections, ConnectionRef
+from broker.adapters.connections import ConnectionRef, Connections
 from broker.adapters.dynamo import ConditionFailed
 from broker.adapters.http import HttpClient
 from broker.adapters.log import Level, Log
@@ -66,10 +66,10 @@ class RefreshConnection:
         self._rescue, self._keep, self._settle, self._timing = rescue, keep, settle, timing
         self._clock, self._entropy, self._log = clock, entropy, log
 
-    def __call__(self, seen: ConnectionState, shift: BatchContext, web: HttpClient) -> None:
+    def __call__(self, seen: ConnectionState, context: BatchContext, web: HttpClient) -> None:
         """Refresh a connection that is wanted. What can't be done now stays due."""
         try:
-            self._refresh(seen, shift, web)
+            self._refresh(seen, context, web)
         except SealBroken:
             self._log.event("seal.broken", Level.ERROR, tenant=seen.tenant, connection=seen.connection)
             self._log.count("seal_broken")
@@ -78,53 +78,53 @@ class RefreshConnection:
             self._log.event("refresh.put_off", Level.WARNING, connection=seen.connection, cause=cause)
             self._log.count("put_off")
 
-    def _refresh(self, seen: ConnectionState, shift: BatchContext, web: HttpClient) -> None:
+    def _refresh(self, seen: ConnectionState, context: BatchContext, web: HttpClient) -> None:
         """Order   gate, brakes, open, lease, rescue, gate, post"""
-        if shift.left() < self._timing.whole:
+        if context.left() < self._timing.whole:
             raise Busy("The time of this invocation is up.")
         if seen.status is Status.DISCONNECTED:
             self._revoke_spilled(seen, web)
             return
-        if self._is_held(seen, shift):
+        if self._is_held(seen, context):
             return
         if not web.is_known(seen.host.name):
             raise SealBroken
         opened = self._open(seen)
-        held = self._lease(seen, shift)
-        if held is None or self._restore_spilled(seen, held, shift):
+        held = self._lease(seen, context)
+        if held is None or self._restore_spilled(seen, held, context):
             return
-        if shift.left() < self._timing.after_gate:
-            self._settle.release(held, shift, retry_in=Seconds(0))
+        if context.left() < self._timing.after_gate:
+            self._settle.release(held, context, retry_in=Seconds(0))
             raise Busy("The time of this invocation is up.")
-        self._post(held, opened, shift, web)
+        self._post(held, opened, context, web)
 
-    def is_wanted(self, seen: ConnectionState, shift: BatchContext) -> bool:
+    def is_wanted(self, seen: ConnectionState, context: BatchContext) -> bool:
         """Say whether to go on: the row decides, never the index or the order."""
-        now = shift.now()
+        now = context.now()
         if seen.status is Status.DISCONNECTED:
-            return shift.trigger is Trigger.RESCUE
+            return context.trigger is Trigger.RESCUE
         if seen.status not in {Status.ACTIVE, Status.NEEDS_REAUTH} or seen.refresh is None:
             return False
-        if seen.epoch != shift.epoch:
+        if seen.epoch != context.epoch:
             self._log.event("refresh.other_epoch", Level.WARNING, connection=seen.connection, epoch=seen.epoch)
             return False
         if seen.lease_until is not None and seen.lease_until >= now - self._timing.skew:
             return False
         if seen.struck_at is not None and now - seen.struck_at < policy.STRIKE_GAP:
             return False
-        if _is_cooling_down(seen, now) and shift.trigger is not Trigger.RESCUE:
+        if _is_cooling_down(seen, now) and context.trigger is not Trigger.RESCUE:
             return False
-        return shift.trigger is Trigger.RESCUE or _is_due(seen, shift, now)
+        return context.trigger is Trigger.RESCUE or _is_due(seen, context, now)
 
-    def count_ended(self, rows: Sequence[ConnectionState], shift: BatchContext) -> None:
+    def count_ended(self, rows: Sequence[ConnectionState], context: BatchContext) -> None:
         """Count the tokens that ended before they were renewed, whatever held that up."""
-        late = sum(self._keep.is_late(row, shift) for row in rows)
+        late = sum(self._keep.is_late(row, context) for row in rows)
         if late:
             self._log.count("tokens_ended", late)
 
-    def _is_held(self, seen: ConnectionState, shift: BatchContext) -> bool:
+    def _is_held(self, seen: ConnectionState, context: BatchContext) -> bool:
         """Wait behind a brake, without coming back every minute."""
-        resume_at = shift.resume_at(seen)
+        resume_at = context.resume_at(seen)
         if resume_at is None:
             return False
         if seen.refresh_at is not None and seen.refresh_at < resume_at:
@@ -149,10 +149,10 @@ class RefreshConnection:
         sealed = profile.client if profile else None
         return Client(seen.client_id, self._seal.open(sealed or b"", Purpose.CLIENT, spot), customer_app=True)
 
-    def _lease(self, seen: ConnectionState, shift: BatchContext) -> ConnectionState | None:
+    def _lease(self, seen: ConnectionState, context: BatchContext) -> ConnectionState | None:
         """Take the lease, or find that a lost acknowledgement was this very one. None when another holds it."""
         attempt = base64.urlsafe_b64encode(self._entropy(12)).decode("ascii")
-        now = shift.now()
+        now = context.now()
         lease = partial(
             self._connections.lease,
             seen,
@@ -168,26 +168,26 @@ class RefreshConnection:
                 self._clock.sleep(wait)
         return _own_write(lease(), attempt)
 
-    def _restore_spilled(self, seen: ConnectionState, held: ConnectionState, shift: BatchContext) -> bool:
+    def _restore_spilled(self, seen: ConnectionState, held: ConnectionState, context: BatchContext) -> bool:
         """Put a rescued token into the row instead of asking for another.
 
         Only after an attempt without a clear end can there be one; while the rescue store can't be read,
         the token in the row may be an old one, and must not be presented.
         """
-        if not (seen.attempt or seen.outcome_unknown or shift.trigger is Trigger.RESCUE):
+        if not (seen.attempt or seen.outcome_unknown or context.trigger is Trigger.RESCUE):
             return False
         ref = ConnectionRef(held.tenant, held.connection)
         try:
             rescued = self._rescue.get(ref, held.version)
         except Busy:
-            self._settle.release(held, shift, retry_in=None)
+            self._settle.release(held, context, retry_in=None)
             raise
         if rescued is not None:
-            self._keep.restore_spilled(held, rescued, shift)
+            self._keep.restore_spilled(held, rescued, context)
             return True
-        if shift.trigger is Trigger.RESCUE:
+        if context.trigger is Trigger.RESCUE:
             self._rescue.drop_older(ref, held.version)
-            self._settle.release(held, shift, retry_in=None)
+            self._settle.release(held, context, retry_in=None)
             return True
         return False
 
@@ -221,24 +221,24 @@ class RefreshConnection:
         spot = connection_aad(ended.tenant, ended.connection, ended.version)
         return oauth.revocation(self._client(ended), self._seal.open(rescued.refresh, Purpose.REFRESH, spot))
 
-    def _post(self, held: ConnectionState, opened: RefreshInputs, shift: BatchContext, web: HttpClient) -> None:
+    def _post(self, held: ConnectionState, opened: RefreshInputs, context: BatchContext, web: HttpClient) -> None:
         """Present the token, once; again only when NinjaOne refused the client's secret and there is a newer.
 
         Order   between the answer and the save there is no other input or output
         """
-        outcome, sent_at = self._ask(held, opened, web, shift)
+        outcome, sent_at = self._ask(held, opened, web, context)
         if outcome.meaning is Meaning.CONFIG and outcome.code == "invalid_client" and not held.customer_app:
             fresh = self._newer(opened.client)
-            if fresh is not None and shift.left() >= self._timing.after_gate:
+            if fresh is not None and context.left() >= self._timing.after_gate:
                 opened = RefreshInputs(opened.token, fresh, opened.access_key, opened.refresh_key)
-                outcome, sent_at = self._ask(held, opened, web, shift)
+                outcome, sent_at = self._ask(held, opened, web, context)
         if outcome.tokens is None:
-            self._settle(held, outcome, shift)
+            self._settle(held, outcome, context)
             return
         keys = (opened.access_key, opened.refresh_key)
         sealed = self._keep.seal(held, opened.token, outcome.tokens, sent_at=sent_at, keys=keys)
-        self._keep.save(held, sealed, shift, web=web, client=opened.client)
-        shift.succeeded(held)
+        self._keep.save(held, sealed, context, web=web, client=opened.client)
+        context.succeeded(held)
 
     def _newer(self, client: Client) -> Client | None:
         """Read the secret past the cache; trouble there is no reason to change the outcome."""
@@ -250,9 +250,11 @@ class RefreshConnection:
             self._log.event("secret.changed", client_id=client.id)
         return fresh
 
-    def _ask(self, held: ConnectionState, opened: RefreshInputs, web: HttpClient, shift: BatchContext) -> tuple[Outcome, Instant]:
+    def _ask(
+        self, held: ConnectionState, opened: RefreshInputs, web: HttpClient, context: BatchContext
+    ) -> tuple[Outcome, Instant]:
         """Source   RFC 6749 §6"""
-        sent_at = shift.now()
+        sent_at = context.now()
         form = oauth.refresh_grant(opened.client, opened.token)
         timeout = Seconds(self._timing.read)
         outcome = ninjaone.classify(web.post(ninjaone.token_endpoint(held.host), form, timeout=timeout), sent_at)
@@ -296,7 +298,7 @@ def _is_cooling_down(seen: ConnectionState, now: Instant) -> bool:
     return seen.tried_at is not None and seen.tried_at > seen.sent_at and now - seen.tried_at < policy.ATTEMPT_GAP
 
 
-def _is_due(seen: ConnectionState, shift: BatchContext, now: Instant) -> bool:
-    if shift.trigger is Trigger.URGENT:
-        return seen.token_expires_at - now < shift.min_ttl and now - seen.sent_at >= policy.ATTEMPT_GAP
+def _is_due(seen: ConnectionState, context: BatchContext, now: Instant) -> bool:
+    if context.trigger is Trigger.URGENT:
+        return seen.token_expires_at - now < context.min_ttl and now - seen.sent_at >= policy.ATTEMPT_GAP
     return seen.refresh_at is not None and seen.refresh_at <= now + AHEAD

@@ -53,13 +53,13 @@ class BatchContext:
 
     def resume_at(self, row: ConnectionState) -> Instant | None:
         """Say when to come back to a row whose host or client app is held; None when neither is. Raises   Busy"""
-        found = [brake for brake in (self._read(name) for name in _names(row)) if brake]
-        held = max(found, key=lambda brake: brake.until, default=None)
+        found = [breaker for breaker in (self._read(name) for name in _names(row)) if breaker]
+        held = max(found, key=lambda breaker: breaker.until, default=None)
         if held is None or held.until <= self.now():
             return None
         return policy.resume_at(held.until, held.level, self.jitter)
 
-    def trip(self, name: str, cause: str, *, at_least: Seconds | None = None, own: bool = False) -> Instant:
+    def trip(self, name: str, cause: str, *, at_least: Seconds | None = None, customer_app: bool = False) -> Instant:
         """Hold refreshes, longer each time in a row; say until when. A brake that can't be stored holds this order, and
         one that another order pulled for longer stands.
 
@@ -70,10 +70,12 @@ class BatchContext:
             return old.until
         level = old.level + (old.until <= now) if old else 0
         until = Instant(now + max(policy.breaker_hold(level), at_least or 0))
-        self._known[name] = brake = Breaker(until, level, cause)
-        self.log.event("brake.pulled", Level.WARNING if own else Level.ERROR, brake=name, cause=cause, until=until)
-        self.log.count("own_app_held" if own else "brake_pulled")
-        stands = self.breakers.trip(name, brake)
+        self._known[name] = breaker = Breaker(until, level, cause)
+        self.log.event(
+            "brake.pulled", Level.WARNING if customer_app else Level.ERROR, breaker=name, cause=cause, until=until
+        )
+        self.log.count("own_app_held" if customer_app else "brake_pulled")
+        stands = self.breakers.trip(name, breaker)
         if stands.until > until:
             self._known[name] = stands
         return stands.until
@@ -81,8 +83,8 @@ class BatchContext:
     def retry_last(self, name: str, until: Instant) -> Instant:
         """Say when all that a brake held have been tried again. Whoever pulled it comes then: were it sooner, one
         connection that fails for reasons of its own would hold the others again and again."""
-        brake = self._known.get(name)
-        return Instant(policy.resume_at(until, brake.level if brake else 0, 1.0) + policy.ATTEMPT_GAP)
+        breaker = self._known.get(name)
+        return Instant(policy.resume_at(until, breaker.level if breaker else 0, 1.0) + policy.ATTEMPT_GAP)
 
     def succeeded(self, row: ConnectionState) -> None:
         """Note a success: what held this row's host or app until it was tried is over.
@@ -93,11 +95,11 @@ class BatchContext:
         self._failures.pop(row.host.name, None)
         now = self.now()
         for name in _names(row):
-            brake = self._known.get(name)
-            if brake and brake.until <= now:
+            breaker = self._known.get(name)
+            if breaker and breaker.until <= now:
                 self._known[name] = None
                 with suppress(Busy):  # it wears off by itself
-                    self._known[name] = self.breakers.reset(name, brake) or self._known[name]
+                    self._known[name] = self.breakers.reset(name, breaker) or self._known[name]
 
     def failed(self, row: ConnectionState, cause: str) -> None:
         """Note that the host did not serve a request; several in a row pull its brake.

@@ -6,7 +6,7 @@ from typing import Any
 from broker import policy
 from broker.adapters.breakers import app_breaker, host_breaker
 from broker.adapters.clock import Entropy
-from broker.adapters.connections import Connections, ConnectionRef
+from broker.adapters.connections import ConnectionRef, Connections
 from broker.adapters.log import Level, Log
 from broker.adapters.rescue import RescueStore
 from broker.errors import Busy
@@ -38,60 +38,60 @@ class RecordFailure:
         self._connections, self._rescue, self._keep, self._timing = connections, rescue, keep, timing
         self._entropy, self._log = entropy, log
 
-    def __call__(self, held: ConnectionState, outcome: Outcome, shift: BatchContext) -> None:
+    def __call__(self, held: ConnectionState, outcome: Outcome, context: BatchContext) -> None:
         """Settle every outcome but a grant. Raises   Busy"""
         if outcome.meaning is Meaning.DEAD:
-            self._dead(held, shift)
+            self._dead(held, context)
         elif outcome.meaning is Meaning.AMBIGUOUS:
-            self._ambiguous(held, outcome, shift)
+            self._ambiguous(held, outcome, context)
         elif outcome.meaning is Meaning.CONFIG:
-            self._config(held, outcome, shift)
+            self._config(held, outcome, context)
         elif outcome.meaning is Meaning.THROTTLED:
-            self._throttled(held, outcome, shift)
+            self._throttled(held, outcome, context)
         else:
-            self.release(held, shift, retry_in=Seconds(outcome.retry_after or RETRY))
-            shift.failed(held, outcome.code)
+            self.release(held, context, retry_in=Seconds(outcome.retry_after or RETRY))
+            context.failed(held, outcome.code)
 
-    def release(self, held: ConnectionState, shift: BatchContext, *, retry_in: Seconds | None) -> None:
+    def release(self, held: ConnectionState, context: BatchContext, *, retry_in: Seconds | None) -> None:
         """Give the lease back. NinjaOne carried nothing out.
 
         retry_in   None leaves the schedule as it is
         """
-        change = {} if retry_in is None else self._due(Instant(shift.now() + retry_in))
+        change = {} if retry_in is None else self._due(Instant(context.now() + retry_in))
         self._note(held, change, _FREE)
 
-    def _ambiguous(self, held: ConnectionState, outcome: Outcome, shift: BatchContext) -> None:
+    def _ambiguous(self, held: ConnectionState, outcome: Outcome, context: BatchContext) -> None:
         """NinjaOne may have rotated the token: let nobody ask again before a late request has surely died.
 
         The token is presented again then: if the first request was lost, it must be; if the answer was lost,
         the token is dead anyway, and there is nothing left to break. See docs/understand/refresh.md, Ambiguity.
         """
-        until = Instant(shift.now() + self._timing.quarantine)
+        until = Instant(context.now() + self._timing.quarantine)
         free = Instant(until + self._timing.skew + 1)  # the first second in which the lease has surely ended
-        self._note(held, {"lease_until": until, "doubt": True, **self._due(free)}, ())
-        shift.failed(held, outcome.code)
+        self._note(held, {"lease_until": until, "outcome_unknown": True, **self._due(free)}, ())
+        context.failed(held, outcome.code)
 
-    def _config(self, held: ConnectionState, outcome: Outcome, shift: BatchContext) -> None:
+    def _config(self, held: ConnectionState, outcome: Outcome, context: BatchContext) -> None:
         """The client app or its secret is wrong: that is never the customer's consent, so it never strikes."""
-        self._pulled(held, app_breaker(held.host.name, held.client_id), outcome, shift)
+        self._pulled(held, app_breaker(held.host.name, held.client_id), outcome, context)
 
-    def _throttled(self, held: ConnectionState, outcome: Outcome, shift: BatchContext) -> None:
+    def _throttled(self, held: ConnectionState, outcome: Outcome, context: BatchContext) -> None:
         """Hold the whole host for as long as NinjaOne says. Source   RFC 6585 §4
 
         A customer's own app is throttled by itself: whoever wears theirs out must hold up nobody else.
         """
         app = app_breaker(held.host.name, held.client_id)
-        self._pulled(held, app if held.customer_app else host_breaker(held.host.name), outcome, shift)
+        self._pulled(held, app if held.customer_app else host_breaker(held.host.name), outcome, context)
 
-    def _pulled(self, held: ConnectionState, brake: str, outcome: Outcome, shift: BatchContext) -> None:
+    def _pulled(self, held: ConnectionState, breaker: str, outcome: Outcome, context: BatchContext) -> None:
         """Hold, and come back behind all whom this holds: they show whether it was this connection alone."""
         try:
-            until = shift.trip(brake, outcome.code, at_least=outcome.retry_after, own=held.customer_app)
+            until = context.trip(breaker, outcome.code, at_least=outcome.retry_after, customer_app=held.customer_app)
         except Busy:
-            until = Instant(shift.now() + max(policy.BREAKER_FIRST, outcome.retry_after or 0))
-        self._note(held, self._due(until if held.customer_app else shift.retry_last(brake, until)), _FREE)
+            until = Instant(context.now() + max(policy.BREAKER_FIRST, outcome.retry_after or 0))
+        self._note(held, self._due(until if held.customer_app else context.retry_last(breaker, until)), _FREE)
 
-    def _dead(self, held: ConnectionState, shift: BatchContext) -> None:
+    def _dead(self, held: ConnectionState, context: BatchContext) -> None:
         """Believe a dead verdict only twice, on the token that is stored, with nothing in the rescue store.
 
         Order   read again; rescue store; strike; and with the last strike, whether the whole fleet is struck
@@ -103,38 +103,40 @@ class RecordFailure:
             return
         rescued = self._rescue.get(ref, held.version)
         if rescued is not None:
-            self._keep.restore_spilled(held, rescued, shift)
+            self._keep.restore_spilled(held, rescued, context)
             return
         strikes = held.strikes + 1
         if strikes < policy.STRIKES:
-            soon = Instant(shift.now() + policy.STRIKE_GAP)
-            self._note(held, {"strikes": strikes, "struck_at": shift.now(), **self._due(soon)}, _FREE)
-            self._tally(held, shift)
-        elif self._tally(held, shift):
+            soon = Instant(context.now() + policy.STRIKE_GAP)
+            self._note(held, {"strikes": strikes, "struck_at": context.now(), **self._due(soon)}, _FREE)
+            self._tally(held, context)
+        elif self._tally(held, context):
             self._log.event("verdict.held", Level.ERROR, connection=held.connection)
             self._log.count("verdicts_held")
-            self._note(held, {"struck_at": shift.now(), **self._due(Instant(shift.now() + HOLD))}, _FREE)
+            self._note(held, {"struck_at": context.now(), **self._due(Instant(context.now() + HOLD))}, _FREE)
         else:
-            self._give_up(held, strikes, shift)
+            self._give_up(held, strikes, context)
 
-    def _tally(self, held: ConnectionState, shift: BatchContext) -> bool:
+    def _tally(self, held: ConnectionState, context: BatchContext) -> bool:
         """Count a verdict; say whether so many fell lately that NinjaOne must be at fault."""
         try:
-            fleet = shift.verdict(first=held.strikes == 0)
+            fleet = context.verdict(first=held.strikes == 0)
         except Busy:
             return True
         lately = policy.is_incident(fleet.tried, fleet.dead)
         return lately or policy.is_incident(fleet.tried_before, fleet.dead_before)
 
-    def _give_up(self, held: ConnectionState, strikes: int, shift: BatchContext) -> None:
+    def _give_up(self, held: ConnectionState, strikes: int, context: BatchContext) -> None:
         """The customer's turn. The tokens stay sealed and are tried daily: NinjaOne's mistakes heal."""
-        now = shift.now()
+        now = context.now()
         ended_at = held.ended_at if held.reason is not Reason.SCOPE_WITHDRAWN else None  # the token was good until now
         if held.status is Status.NEEDS_REAUTH and ended_at and now - ended_at >= policy.PROBE_FOR:
             self._note(held, {}, (*_FREE, "access", "refresh", "refresh_at", "due_shard"))
             self._log.event("connection.forgotten", tenant=held.tenant, connection=held.connection)
             return
-        reason = _kept(held) or policy.reason_for(outcome_unknown=held.outcome_unknown, consented_at=held.consented_at, now=now)
+        reason = _kept(held) or policy.reason_for(
+            outcome_unknown=held.outcome_unknown, consented_at=held.consented_at, now=now
+        )
         change = {
             "status": Status.NEEDS_REAUTH.value,
             "reason": reason.value,

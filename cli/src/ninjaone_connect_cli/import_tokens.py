@@ -20,9 +20,9 @@ from broker.errors import Busy, Misconfigured
 from broker.model import ConnectionState, Instant, Profile, Purpose, Status
 from ninjaone_connect_cli.at import At, here
 from ninjaone_connect_cli.deployment import Deployment
-from ninjaone_connect_cli.entries import Entry, EntryError, read
+from ninjaone_connect_cli.errors import CliError
+from ninjaone_connect_cli.import_file import Entry, EntryError, read
 from ninjaone_connect_cli.store import Store
-from ninjaone_connect_cli.trouble import CliError
 
 COLUMNS = {"line": "line", "tenant": "tenant", "connection": "connection", "outcome": "outcome"}
 SHOWN = 20
@@ -120,11 +120,11 @@ class _Made:
     def _rows(self, entry: Entry) -> tuple[ConnectionState, Profile]:
         now, ref = instant(SystemClock()), entry.ref
         spot = connection_aad(ref.tenant, ref.connection, 1)
-        hot = ConnectionState(
+        state = ConnectionState(
             tenant=ref.tenant,
             connection=ref.connection,
             status=Status.ACTIVE,
-            host=entry.place,
+            host=entry.host,
             client_id=entry.client_id,
             customer_app=entry.client_secret is not None,
             version=1,
@@ -139,7 +139,7 @@ class _Made:
             due_shard=policy.shard(ref.connection),
         )
         profile = Profile(ref.tenant, ref.connection, entry.label, (), {}, now, now, self._client(entry))
-        return hot, profile
+        return state, profile
 
     def _client(self, entry: Entry) -> bytes | None:
         if entry.client_secret is None:

@@ -17,8 +17,8 @@ from broker.secret import Secret
 from ninjaone_connect import ConnectError
 from ninjaone_connect_cli import epoch
 from ninjaone_connect_cli.deployment import Deployment
+from ninjaone_connect_cli.errors import CliError
 from ninjaone_connect_cli.finding import Check, Finding, fail, good, warn
-from ninjaone_connect_cli.trouble import CliError
 
 SKEW = 30
 """Seconds by which clocks may differ before signatures and leases suffer."""
@@ -43,11 +43,11 @@ def client_secrets(deployment: Deployment) -> Iterator[Finding]:
 def client_apps(deployment: Deployment) -> Iterator[Finding]:
     """Whether NinjaOne knows each client app. Asked as a browser would; no secret is sent."""
     for region, client_id in deployment.config.client_ids.items():
-        place = ninjaone.regional_host(region)
-        if place is None:
+        host = ninjaone.regional_host(region)
+        if host is None:
             continue
         address = oauth.authorization_url(
-            ninjaone.authorize_endpoint(place),
+            ninjaone.authorize_endpoint(host),
             client_id=client_id,
             redirect_uri=f"{deployment.config.connect_url}/callback/{region}",
             scope=ninjaone.scope_text(deployment.config.scopes),
@@ -56,7 +56,7 @@ def client_apps(deployment: Deployment) -> Iterator[Finding]:
         )
         with deployment.web as web:
             answer = web.get(address, timeout=Seconds(TIMEOUT))
-        yield _known(region, client_id, place.name, answer)
+        yield _known(region, client_id, host.name, answer)
 
 
 def _known(region: str, client_id: str, host: str, answer: oauth.Answer) -> Finding:

@@ -12,7 +12,7 @@ from broker import ninjaone
 from broker.adapters.clock import new_connection_id
 from broker.adapters.connections import ConnectionRef
 from broker.config import Config
-from broker.model import Instant, Host, tenant_id
+from broker.model import Host, Instant, tenant_id
 from broker.secret import Secret
 
 FIELDS = (
@@ -40,7 +40,7 @@ class Entry:
     line: int
     ref: ConnectionRef
     refresh_token: Secret
-    place: Host
+    host: Host
     client_id: str
     client_secret: Secret | None
     scope: frozenset[str]
@@ -57,7 +57,7 @@ class EntryError(Exception):
 
 
 def read(file: Path, config: Config) -> list[Entry]:
-    """Read a file of entries. Raises   Faulty: with all that is wrong"""
+    """Read a file of entries. Raises   EntryError: with all that is wrong"""
     faults: list[str] = []
     entries: list[Entry] = []
     for line, said in _lines(file, faults):
@@ -114,15 +114,15 @@ def _entry(line: int, said: Mapping[str, Any], config: Config) -> Entry:
     if unknown:
         raise ValueError(f"{', '.join(unknown)}: there is no such field; the fields are {', '.join(FIELDS)}")
     held = {name: _text(name, said.get(name)) for name in FIELDS}
-    place = _place(held, config)
-    client_id = held["client_id"] or config.client_ids.get(place.region, "")
+    host = _place(held, config)
+    client_id = held["client_id"] or config.client_ids.get(host.region, "")
     if not client_id:
-        raise ValueError(f"client_id is missing, and this deployment has no client app in {place.region}")
+        raise ValueError(f"client_id is missing, and this deployment has no client app in {host.region}")
     return Entry(
         line=line,
-        ref=_ref(held, place, client_id),
+        ref=_ref(held, host, client_id),
         refresh_token=_token(held["refresh_token"]),
-        place=place,
+        host=host,
         client_id=client_id,
         client_secret=Secret(held["client_secret"]) if held["client_secret"] else None,
         scope=_scope(held["scope"], config),
@@ -145,21 +145,21 @@ def _place(held: Mapping[str, str], config: Config) -> Host:
     if bool(held["region"]) == bool(held["host"]):
         raise ValueError("give region or host, one of them")
     named = held["region"] or held["host"].lower()
-    place = ninjaone.regional_host(named) if held["region"] else ninjaone.find_host(named, config.branded_suffixes)
-    if place is None:
+    host = ninjaone.regional_host(named) if held["region"] else ninjaone.find_host(named, config.branded_suffixes)
+    if host is None:
         raise ValueError(
             f"{'region' if held['region'] else 'host'} is none of NinjaOne's; "
             f"the regions are {', '.join(ninjaone.REGIONS)}"
         )
-    return place
+    return host
 
 
-def _ref(held: Mapping[str, str], place: Host, client_id: str) -> ConnectionRef:
+def _ref(held: Mapping[str, str], host: Host, client_id: str) -> ConnectionRef:
     """Name the connection: always the same for the same tenant and key."""
     tenant = tenant_id(held["tenant"])
     if tenant is None:
         raise ValueError("tenant must be 1 to 64 letters, digits, dots, hyphens or underscores")
-    named = "\n".join(("import", tenant, held["key"] or f"{place.name} {client_id}"))
+    named = "\n".join(("import", tenant, held["key"] or f"{host.name} {client_id}"))
     return ConnectionRef(tenant, new_connection_id(lambda size: sha256(named.encode()).digest()[:size]))
 
 

@@ -1,0 +1,23 @@
+"""Which page of the list of connections a backend asks for."""
+
+import re
+
+from broker.adapters.rows import PROFILE
+from broker.edge.http import Request
+from broker.errors import Fault, InvalidRequest
+from broker.model import connection_id
+
+_LIMIT = re.compile(r"[1-9][0-9]?|100")
+
+
+def list_page(request: Request) -> tuple[int, str | None]:
+    """Read how many to list and after which. Raises   InvalidRequest"""
+    limit, cursor = request.query("limit") or "50", request.query("cursor")
+    faults = []
+    if not _LIMIT.fullmatch(limit):
+        faults.append(Fault("limit", "Give a whole number from 1 to 100."))
+    if cursor is not None and connection_id(cursor.removesuffix(PROFILE)) is None:
+        faults.append(Fault("cursor", "Give the cursor of the page before as it came."))
+    if faults:
+        raise InvalidRequest(*faults)
+    return int(limit), cursor
