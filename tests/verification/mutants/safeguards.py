@@ -1,4 +1,4 @@
-"""The safeguards, and how each is taken away: a small change of one attribute, undone afterwards."""
+"""The safeguards, and how each is taken away: a small change of one attribute, put back afterwards."""
 
 import hmac
 from collections.abc import Callable, Iterator
@@ -138,8 +138,10 @@ MUTANTS = (
     Mutant(
         "quarantine", ((RecordFailure, "_ambiguous", _ambiguous),), Hunt("ordered again meanwhile", kinds=("late",))
     ),
-    Mutant("rescue", ((SaveTokens, "_sink", lambda *_: None),), Hunt("rescue")),
-    Mutant("look in the rescue store first", ((RefreshConnection, "_adopt", lambda *_: False),), Hunt("rescue")),
+    Mutant("rescue", ((SaveTokens, "_spill", lambda *_: None),), Hunt("rescue")),
+    Mutant(
+        "look in the rescue store first", ((RefreshConnection, "_restore_spilled", lambda *_: False),), Hunt("rescue")
+    ),
     Mutant("two strikes", ((policy, "STRIKES", 1),), Hunt("refresh", kinds=("spurious_dead_token",))),
     Mutant("re-read", ((RecordFailure, "_dead", _dead),), Hunt("reconnect at the last strike", kinds=("slow",))),
     Mutant("deadline gate", ((policy, "Timing", _Ungated),), Hunt("slow day")),
