@@ -123,7 +123,7 @@ def test_the_python_of_the_readme_is_what_the_clients_test_runs() -> None:
 def test_the_limits_of_the_readme_are_those_of_the_code() -> None:
     stages = deploy().of("AWS::ApiGatewayV2::Stage")
     (routes,) = [stage["DefaultRouteSettings"] for name, stage in stages.items() if name.startswith("BackendApi")]
-    (said,) = re.findall(r"\*\*RateLimits\.\*\*(.*?)\n\n", README, re.DOTALL)
+    (said,) = re.findall(r"\*\*Limits\.\*\*(.*?)\n\n", README, re.DOTALL)
     numbers = [int(number) for number in re.findall(r"\d+", said)]
 
     assert numbers == [

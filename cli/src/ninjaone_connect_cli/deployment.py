@@ -24,7 +24,7 @@ from broker.errors import Misconfigured
 from ninjaone_connect import Connect
 from ninjaone_connect_cli.errors import CliError
 
-_MAY_NOT_LOOK = "This identity may not look at the stack; see docs/operate/operating.md, Who may operate it."
+_MAY_NOT_LOOK = "This identity may not look at the stack; see docs/operate/permissions.md."
 
 LOCAL = ".local.json"
 """What `make run` writes while it runs."""

@@ -41,7 +41,7 @@ def _looked(at: At, check: Check) -> list[Finding]:
                 State.MEND,
                 check.name,
                 says,
-                "See whether this identity may; docs/operate/operating.md, Who may operate it.",
+                "See whether this identity may; docs/operate/permissions.md.",
             )
         ]
 

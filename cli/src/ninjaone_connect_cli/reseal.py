@@ -52,7 +52,7 @@ def reseal(at: At) -> None:
     if counts["does not open"]:
         names = "\n".join(dict.fromkeys(resealing.broken))
         raise CliError(
-            f"These do not open and stay as they are; docs/operate/operating.md, A sealed value does not open:\n{names}"
+            f"These do not open and stay as they are; docs/operate/runbooks.md, A sealed value does not open:\n{names}"
         )
     if counts["busy"]:
         raise CliError("Some rows changed each time they were looked at. Run the same command again later.")

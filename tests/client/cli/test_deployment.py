@@ -164,7 +164,7 @@ def test_a_schedule_that_runs_and_one_that_does_not(aws: Account, found: Deploym
 def test_an_alarm_that_rings_names_its_paragraph(aws: Account, found: Deployment, template: Template) -> None:
     ringing = {
         "AlarmName": "mine-SealBroken-X",
-        "AlarmDescription": "docs/operate/operating.md, When an alarm rings: A sealed value does not open",
+        "AlarmDescription": "docs/operate/runbooks.md: A sealed value does not open",
         "StateValue": "ALARM",
         "ActionsEnabled": True,
     }
@@ -179,7 +179,7 @@ def test_an_alarm_that_rings_names_its_paragraph(aws: Account, found: Deployment
     first, second, third = account.alarms(ours)
 
     assert (first.state, first.says) == (State.MEND, "A sealed value does not open")
-    assert first.todo == "docs/operate/operating.md, When an alarm rings"
+    assert first.todo == "docs/operate/runbooks.md"
     assert (second.state, second.says) == (State.LOOK, "1 are muted")
     assert third.says == "2 are set"
 

@@ -12,7 +12,8 @@ from ninjaone_connect_cli.app import cli
 from tests.deployment.template.stack import ROOT, deploy, source
 
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
-GUIDE = (ROOT / "docs/operate/operating.md").read_text(encoding="utf-8")
+PAGES = sorted([*(ROOT / "docs/operate").glob("*.md"), ROOT / "docs/reference/cli.md"])
+GUIDE = "".join(page.read_text(encoding="utf-8") for page in PAGES)
 TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 

@@ -186,8 +186,7 @@ def test_no_deployment_ever_writes_the_epoch_again() -> None:
         "Properties": {
             "Type": "String",
             "Description": (
-                "Which rows of which connections table may be presented to NinjaOne. "
-                "See docs/operate/operating.md, Restore."
+                "Which rows of which connections table may be presented to NinjaOne. See docs/operate/restore.md."
             ),
             "Value": {"Fn::Sub": '{"epoch": 1, "table": "${ConnectionsTable}"}'},
         },
