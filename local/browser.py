@@ -64,7 +64,7 @@ class Page:
 
     @property
     def location(self) -> str:
-        """Where the answer sends the visitor, absolute; empty when it sends them nowhere."""
+        """Where the answer sends the browser, absolute; empty when it sends them nowhere."""
         target = self.headers.get("location")
         return urljoin(self.url, target) if target else ""
 

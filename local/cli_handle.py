@@ -41,7 +41,7 @@ def _said(world: World, aws: str) -> dict[str, object]:
         "region": REGION,
         "access_key": world.credentials.access_key,
         "secret_key": world.credentials.secret_key,
-        "ninjaone": world.detour.base("{host}"),
+        "ninjaone": world.reroute.base("{host}"),
         "settings": world.settings("session"),
         "outputs": world.outputs(),
     }

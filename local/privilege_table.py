@@ -63,9 +63,9 @@ def _triggers(function: Function, template: Template) -> Iterator[str]:
         yield "any other address" if route.path == "$default" else route.key.replace("/v1/tenants/{tenant}", "…")
     for schedule in function.schedules:
         yield f"every {schedule.seconds} s"
-    for feed in template.event_source_mappings:
-        if template.function(feed.function).folder == function.folder:
-            queue = next((each.logical_id for each in template.queues if each.arn == feed.source), "")
+    for mapping in template.event_source_mappings:
+        if template.function(mapping.function).folder == function.folder:
+            queue = next((each.logical_id for each in template.queues if each.arn == mapping.source), "")
             yield queue or "the table's stream"
 
 

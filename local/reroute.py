@@ -1,4 +1,4 @@
-"""The detour: everything meant for a host of NinjaOne's goes to a stand-in on this machine."""
+"""Send everything meant for a host of NinjaOne's to a server on this machine that answers in its place."""
 
 import re
 import ssl
@@ -15,7 +15,7 @@ class Reroute:
     """
 
     def __init__(self, stand_in: str, domains: Iterable[str], *, prefixed: bool) -> None:
-        """Take where the detour leads.
+        """Take where requests go instead.
 
         stand_in   its URL, without a slash at the end
         domains    `ninjarmm.com` and the suffixes of branded hosts: what counts as NinjaOne's
@@ -40,7 +40,7 @@ class Reroute:
         return f"{self._stand_in}/{host.lower()}" if self._prefixed else self._stand_in
 
     def transport(self) -> httpx.BaseTransport:
-        """Make a transport that takes the detour."""
+        """Make a transport that sends requests there."""
         return EmulatedNinjaOne(self)
 
     def leads(self, host: str) -> bool:
@@ -51,15 +51,15 @@ class Reroute:
 class EmulatedNinjaOne(httpx.BaseTransport):
     """Carries requests for NinjaOne to the stand-in, and no others anywhere."""
 
-    def __init__(self, detour: Reroute) -> None:
-        self._detour = detour
-        self._inner = httpx.HTTPTransport(verify=detour.tls or False, trust_env=False, retries=0)
+    def __init__(self, reroute: Reroute) -> None:
+        self._reroute = reroute
+        self._inner = httpx.HTTPTransport(verify=reroute.tls or False, trust_env=False, retries=0)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request on; as in the deployed code, only https to a host of NinjaOne's is taken."""
-        if request.url.scheme != "https" or not self._detour.leads(request.url.host):
+        if request.url.scheme != "https" or not self._reroute.leads(request.url.host):
             raise httpx.UnsupportedProtocol("only https to a host of NinjaOne's leaves the local world")
-        target = httpx.URL(self._detour.base(request.url.host) + request.url.raw_path.decode("ascii"))
+        target = httpx.URL(self._reroute.base(request.url.host) + request.url.raw_path.decode("ascii"))
         passed = [(name, value) for name, value in request.headers.raw if name.lower() != b"host"]
         headers = [(b"Host", target.netloc), *passed]  # a request that is made of a stream gets none by itself
         moved = httpx.Request(

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
 from functools import partial
 from urllib.parse import parse_qs, urlsplit
 
@@ -10,7 +11,6 @@ import httpx
 
 from local.browser import Browser, Page
 from local.product.backend import Backend, Problem
-from local.steps import Missed, Steps
 from local.world import World
 from ninjaone_emulator.seed import CUSTOMER_APPS
 
@@ -18,6 +18,50 @@ HOST = "eu.ninjarmm.com"
 ADA = "ada@nordlicht.example"
 ORGANIZATIONS = ("Bäckerei Krüger", "Hafen Nord", "Kanzlei Voß")
 CONTINUE = "Continue to NinjaOne"
+
+
+class Missed(Exception):
+    """A step did not show what it must; it has been printed."""
+
+
+@dataclass
+class Steps:
+    """Checks one step after the other and prints each; at the first miss it prints what was expected and what was got.
+
+    What is compared is printed at a miss, so it must hold no secret.
+    """
+
+    count: int = 0
+
+    def equal(self, claim: str, got: object, expected: object) -> None:
+        """Check that two values are the same."""
+        self.count += 1
+        if got != expected:
+            print(f"NO {self.count:3}  {claim}\n        expected  {expected!r}\n        got       {got!r}")
+            raise Missed
+        print(f"ok {self.count:3}  {claim}")
+
+    def says(self, claim: str, page: Page, *sentences: str, status: int = 200) -> None:
+        """Check that a page has this status and says all this."""
+        found = tuple(sentence for sentence in sentences if sentence in page.text)
+        self.equal(claim, (page.status, *found), (status, *sentences))
+
+    def leads(self, claim: str, page: Page, target: str) -> None:
+        """Check that a page redirects to this address, whatever its query."""
+        self.equal(claim, (page.status in {302, 303}, bare(page.location)), (True, target))
+
+    def stuck(self, error: Exception) -> None:
+        """Print that the way to the next step ended; the messages of what is caught here name no secret."""
+        print(f"NO {self.count + 1:3}  the way to this step ended\n        got       {type(error).__name__}: {error}")
+
+    def refused(self, claim: str, slug: str, call: Callable[[], object]) -> None:
+        """Check that the broker's API answers a call with this problem."""
+        try:
+            call()
+        except Problem as problem:
+            self.equal(claim, problem.slug, slug)
+        else:
+            self.equal(claim, "no problem", slug)
 
 
 class Tour(Steps):
@@ -40,19 +84,25 @@ def host(tour: Tour) -> str:
 
 def sign_in(tour: Tour, name: str) -> Browser:
     """Bring somebody to the product, up to its Integrations page."""
-    visitor = tour.browser()
-    visitor.open(tour.world.product_url)
-    visitor.submit(name)
-    visitor.arrive()
-    return visitor
+    browser = tour.browser()
+    browser.open(tour.world.product_url)
+    browser.submit(name)
+    browser.arrive()
+    return browser
 
 
-def agree(visitor: Browser, decision: str = "Authorize") -> Page:
+def agree(browser: Browser, decision: str = "Authorize") -> Page:
     """Decide at NinjaOne, having signed in there unless one is; ends at what the decision answers."""
-    if visitor.arrive().heading == "Sign in":
-        visitor.submit("Sign in", email=ADA, password="any")
-        visitor.arrive()
-    return visitor.submit(decision)
+    if browser.arrive().heading == "Sign in":
+        browser.submit("Sign in", email=ADA, password="any")
+        browser.arrive()
+    return browser.submit(decision)
+
+
+def bare(url: str) -> str:
+    """Leave out the query, which may hold what must not be printed."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}{parts.path}"
 
 
 def operators_app(tour: Tour) -> None:
@@ -141,13 +191,13 @@ def disconnect(tour: Tour, ana: Browser) -> None:
     tour.equal("NinjaOne holds no live token of it", is_dead, True)
 
 
-def shown(visitor: Browser) -> str:
+def shown(browser: Browser) -> str:
     """The id of the connection whose page is open."""
-    return next(part for part in urlsplit(visitor.page.url).path.split("/") if part.startswith("con_"))
+    return next(part for part in urlsplit(browser.page.url).path.split("/") if part.startswith("con_"))
 
 
 def own_app(tour: Tour) -> Browser:
-    """Connect with the customer's own client app, first with a wrong secret; gives the connected visitor."""
+    """Connect with the customer's own client app, first with a wrong secret; gives the connected browser."""
     print("\nWith the customer's own client app")
     chloe = sign_in(tour, "Chloe")
     client_id, client_secret = CUSTOMER_APPS["eu"]

@@ -22,6 +22,7 @@ from botocore.credentials import Credentials
 
 from broker.adapters.workers import Threads
 from broker.config import Config
+from broker.edge.handler import Entry as Handler
 from broker.edge.wiring import Broker, Ports
 from local import product
 from local.aws.account import AwsAccount
@@ -38,7 +39,7 @@ from local.showroom import pages
 from local.showroom.killer import Reaper
 from local.showroom.timeline import Showroom
 from ninjaone_emulator import NinjaOne, seed
-from ninjaone_emulator.front import create_app as ninjaone_app
+from ninjaone_emulator.http_app import create_app as ninjaone_app
 from ninjaone_emulator.seed import OPERATOR_APPS
 from ninjaone_emulator.wsgi_server import Later, serve
 
@@ -48,7 +49,7 @@ PARTS = ("connect", "api", "ninjaone", "product")
 ROOT = Path(__file__).parents[1]
 LINES_KEPT = 50_000
 ROUNDS = 10_000
-"""Things that `pump` does before it says that there is no end to them."""
+"""Rounds of `run_event_sources` after which it says that the queues never become empty."""
 
 
 class World:
@@ -59,11 +60,11 @@ class World:
     account      AWS in memory
     aws          its clients by service, able to do everything
     clock        the time of broker and NinjaOne, to be moved
-    detour       where NinjaOne's hosts are found instead
+    reroute      where NinjaOne's hosts are found instead
     template     template.yaml, read
     log_lines    what functions wrote, newest last
     failures     functions that raised, ran out of time or were throttled, as (folder, what)
-    ledger       which statements of which roles were used, and what was refused
+    policy_usage which statements of which roles were used, and what was refused
     reaper       kills a refresh at its worst instant
     showroom     what a person sees of all this
     """
@@ -72,7 +73,7 @@ class World:
         self,
         *,
         port: int = 0,
-        pumps: bool = True,
+        background: bool = True,
         provider: str = "",
         template: Path = ROOT / "template.yaml",
         parameters: Mapping[str, str] | None = None,
@@ -83,19 +84,19 @@ class World:
         """Say how it is to be.
 
         port         the first of four; 0 takes free ones
-        pumps        queues, stream and schedule work by themselves; without, `pump` works them
+        background   queues, stream and schedule call functions from threads; without, only `run_event_sources` does
         provider     the address of another authorization server that stands in for every NinjaOne host
         template     what to run; its functions are those of this repository
         parameters   parameters of the template beside those that the world gives
-        principals   who may call the private API; the first one is the product's
+        principals   who may call the backend API; the first one is the product's
         executions   of functions at once that the account allows
         write        hears every log line too
         """
-        self._port, self._pumps, self._provider = port, pumps, provider.rstrip("/")
+        self._port, self._background, self._provider = port, background, provider.rstrip("/")
         self._path, self._parameters, self._write = template, dict(parameters or {}), write
         self._principals, self._executions = tuple(principals), executions
         self._opened = ExitStack()
-        self.clock, self.ledger, self.reaper = Clock(), PolicyUsage(), Reaper()
+        self.clock, self.policy_usage, self.reaper = Clock(), PolicyUsage(), Reaper()
         self.log_lines: deque[str] = deque(maxlen=LINES_KEPT)
         self.failures: deque[tuple[str, str]] = deque(maxlen=LINES_KEPT)
 
@@ -111,10 +112,10 @@ class World:
             self.account = opening.enter_context(AwsAccount(self.template, self.clock.now))
             self.aws = self.account.client
             self._store_secrets()
-            self.showroom = opening.enter_context(Showroom(self, asks=self._pumps))
+            self.showroom = opening.enter_context(Showroom(self, polls=self._background))
             self._assemble(ports)
-            if self._pumps:
-                opening.enter_context(EventSourceThread([*self._feeds, *self._schedules]))
+            if self._background:
+                opening.enter_context(EventSourceThread([*self._event_sources, *self._schedules]))
             self._opened = opening.pop_all()
         return self
 
@@ -123,12 +124,12 @@ class World:
     ) -> None:
         self._opened.close()
 
-    def pump(self) -> None:
-        """Let the schedule tick once, then work queues and stream until nothing is left to do now."""
+    def run_event_sources(self) -> None:
+        """Call scheduled functions once, then work queues and stream until nothing is left to do now."""
         for schedule in self._schedules:
             schedule.tick()
         for _ in range(ROUNDS):
-            worked = [pump.work() for pump in self._feeds]
+            worked = [source.work() for source in self._event_sources]
             if not any(worked):
                 return
         raise RuntimeError(f"after {ROUNDS} rounds the queues still have work")
@@ -144,6 +145,11 @@ class World:
     def outputs(self) -> dict[str, str]:
         """Give what a deployment says at its end, likewise."""
         return {name: self._here(str(value)) for name, value in self.template.outputs.items()}
+
+    def store_client_secrets(self, secrets: Mapping[str, str]) -> None:
+        """Store the secrets of the operator's client apps, as an operator does: client id → secret."""
+        (stored,) = self.template.secrets
+        self.account.put_secret(stored.arn, json.dumps(dict(secrets)))
 
     def expire(self) -> int:
         """Delete rows that have outlived their time to live, which DynamoDB does some day."""
@@ -186,31 +192,30 @@ class World:
 
     def _store_secrets(self) -> None:
         """Store what an operator stores after the deployment: the secrets of the client apps."""
-        secrets = {app.client_id: app.client_secret for app in OPERATOR_APPS.values()}
-        (secret,) = self.template.secrets
-        self.account.put_secret(secret.arn, json.dumps({} if self._provider else secrets))
+        apps = {} if self._provider else OPERATOR_APPS
+        self.store_client_secrets({app.client_id: app.client_secret for app in apps.values()})
 
     def _assemble(self, ports: Mapping[str, Later]) -> None:
         suffixes = next(iter(self.template.functions.values())).environment["BRANDED_SUFFIXES"]
         domains = ("ninjarmm.com", *suffixes.split(","))
-        self.detour = Reroute(self.ninjaone_url, domains, prefixed=not self._provider)
+        self.reroute = Reroute(self.ninjaone_url, domains, prefixed=not self._provider)
         self.ninjaone = NinjaOne(self.clock.now, os.urandom)
         seed(self.ninjaone, self.connect_url)
         entries = entries_of(self.template)
         functions = self.template.functions
-        self._roles = {folder: Role(each, self.template, self.ledger) for folder, each in functions.items()}
+        self._roles = {folder: Role(each, self.template, self.policy_usage) for folder, each in functions.items()}
         pool = Pool(self._executions - sum(each.concurrency or 0 for each in functions.values()))
         self._runtimes = {
             folder: Runtime(each, self._starter(each, entries[folder]), self._tell, pool)
             for folder, each in functions.items()
         }
-        self._feeds = [self._feed(feed) for feed in self.template.event_source_mappings]
+        self._event_sources = [self._event_source(mapping) for mapping in self.template.event_source_mappings]
         self._schedules = self._scheduled()
         for api in self.template.apis:
-            gateway = Gateway(api, self._runtimes.values(), self._principals, rewrite=self.detour.text)
+            gateway = Gateway(api, self._runtimes.values(), self._principals, rewrite=self.reroute.text)
             ports["api" if api.signed else "connect"].app = gateway
         site = product.create_app(
-            self.api_url, self.connect_url, self.credentials, self.detour.text, now=self.clock.now
+            self.api_url, self.connect_url, self.credentials, self.reroute.text, now=self.clock.now
         )
         ports["product"].app = site
         if "ninjaone" in ports:
@@ -226,10 +231,10 @@ class World:
             text = text.replace(api.endpoint, self.api_url if api.signed else self.connect_url)
         return text
 
-    def _starter(self, function: Function, entry: Any) -> Callable[[], Entry]:
+    def _starter(self, function: Function, entry: Handler[Any]) -> Callable[[], Entry]:
         """Say how a function's environments start; a wrong setting fails here."""
         Config.from_env(self._environment(function))
-        return lambda: entry.under(self._broker(function))
+        return lambda: entry.bind(self._broker(function))
 
     def _broker(self, function: Function) -> Broker:
         role = self._roles[function.folder]
@@ -237,12 +242,12 @@ class World:
             clock=self.clock,
             entropy=os.urandom,
             aws=lambda service: self.account.client(service, role),
-            transport=lambda: self.detour.transport,
+            transport=lambda: self.reroute.transport,
             workers=Threads(),
             write=self._log,
         )
-        mortal = self.reaper.ports(ports) if function.folder == "refresh" else ports
-        return Broker(Config.from_env(self._environment(function)), mortal)
+        killable = self.reaper.ports(ports) if function.folder == "refresh" else ports
+        return Broker(Config.from_env(self._environment(function)), killable)
 
     def _log(self, line: str) -> None:
         self.log_lines.append(line)
@@ -254,24 +259,24 @@ class World:
         self.failures.append((folder, what))
         self._log(json.dumps({"level": "ERROR", "message": "function.failed", "function": folder, "error": what}))
 
-    def _feed(self, feed: EventSourceMapping) -> EventSource:
-        function = self.template.function(feed.function)
+    def _event_source(self, mapping: EventSourceMapping) -> EventSource:
+        function = self.template.function(mapping.function)
         role, runtime = self._roles[function.folder], self._runtimes[function.folder]
-        service = feed.source.split(":")[2]
+        service = mapping.source.split(":")[2]
         for action in POLLED[service]:
-            role.demand(f"{service}:{action}", feed.source)
+            role.demand(f"{service}:{action}", mapping.source)
         if service == "sqs":
-            queue = self.template.queue(feed.source)
-            return QueueSource(feed, runtime, queue=queue, aws=self.account, role=role)
-        table = self.template.table(feed.source)
-        give_up = self._giving_up(feed, role)
-        return StreamSource(feed, runtime, table=table, give_up=give_up, aws=self.account)
+            queue = self.template.queue(mapping.source)
+            return QueueSource(mapping, runtime, queue=queue, aws=self.account, role=role)
+        table = self.template.table(mapping.source)
+        give_up = self._giving_up(mapping, role)
+        return StreamSource(mapping, runtime, table=table, give_up=give_up, aws=self.account)
 
-    def _giving_up(self, feed: EventSourceMapping, role: Role) -> Callable[[str], None]:
+    def _giving_up(self, mapping: EventSourceMapping, role: Role) -> Callable[[str], None]:
         """Say where a stream's batches go that failed too often: to a queue, under the function's role."""
-        if not feed.failures:
+        if not mapping.failures:
             return lambda _told: None
-        queue, sqs = self.template.queue(feed.failures), self.account.client("sqs", role)
+        queue, sqs = self.template.queue(mapping.failures), self.account.client("sqs", role)
         role.demand("sqs:SendMessage", queue.arn)
         return lambda told: sqs.send_message(QueueUrl=queue.url, MessageBody=told)
 
@@ -284,7 +289,7 @@ class World:
         ]
 
 
-def entries_of(template: Template) -> dict[str, Any]:
+def entries_of(template: Template) -> dict[str, Handler[Any]]:
     """Import every function's handler; folders and template must agree on which there are.
 
     Raises   TemplateFault
@@ -293,7 +298,7 @@ def entries_of(template: Template) -> dict[str, Any]:
     for folder in folders ^ template.functions.keys():
         where = "no folder" if folder in template.functions else "only a folder"
         raise TemplateFault(f"functions/{folder} has {where}: the template and functions/ must agree")
-    found = {}
+    found: dict[str, Handler[Any]] = {}
     for folder, function in template.functions.items():
         module, _, name = function.handler.rpartition(".")
         found[folder] = getattr(import_module(f"functions.{folder}.{module}"), name)

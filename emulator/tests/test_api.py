@@ -11,7 +11,7 @@ from ninjaone_emulator.faults import KINDS, Fault
 from ninjaone_emulator.hosts import BRANDED, REGIONS
 from ninjaone_emulator.rejected import Rejected
 from ninjaone_emulator.seed import ACCOUNTS, CUSTOMER_APPS, OPERATOR_APPS, TENANTS
-from tests.support.walking import ADA, BROKER, DEAD, EU, Client, came_back, pretended
+from ninjaone_emulator.testing import ADA, BROKER, DEAD, EU, Client, came_back, make_ninjaone
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
@@ -32,7 +32,7 @@ def post_revoke(client: Client, token: str, method: str = "POST") -> Reply:
 
 
 def test_organizations_are_a_bare_array() -> None:
-    client = Client(pretended())
+    client = Client(make_ninjaone())
 
     reply = client.organizations(client.connect()["access_token"])
 
@@ -49,7 +49,7 @@ def test_organizations_are_a_bare_array() -> None:
     [("pageSize=1", [1]), ("pageSize=2&after=1", [2, 3]), ("after=3", []), ("of=anything", [1, 2, 3])],
 )
 def test_organizations_come_in_pages_after_the_last_id(query: str, ids: list[int]) -> None:
-    client = Client(pretended())
+    client = Client(make_ninjaone())
     bearer = f"Bearer {client.connect()['access_token']}"
 
     assert [each["id"] for each in api(client.core, bearer, query=query).json()] == ids
@@ -57,7 +57,7 @@ def test_organizations_come_in_pages_after_the_last_id(query: str, ids: list[int
 
 @pytest.mark.parametrize("query", ["pageSize=many", "after=1&after=2"])
 def test_an_unreadable_page_is_refused(query: str) -> None:
-    client = Client(pretended())
+    client = Client(make_ninjaone())
 
     assert api(client.core, f"Bearer {client.connect()['access_token']}", query=query).status == 400
 
@@ -77,14 +77,14 @@ UNKNOWN = '{"error":"not_authenticated","error_description":"Invalid credentials
     ],
 )
 def test_the_api_says_no_in_these_bytes(authorization: str, status: int, body: str) -> None:
-    reply = api(pretended(), authorization)
+    reply = api(make_ninjaone(), authorization)
 
     assert (reply.status, reply.body.decode()) == (status, body)
     assert reply.header("Server") == "Grizzly"
 
 
 def test_an_access_token_ends_with_its_hour_and_counts_on_its_own_host_only() -> None:
-    client = Client(pretended())
+    client = Client(make_ninjaone())
     token = client.connect()["access_token"]
 
     assert client.organizations(token, REGIONS["app"]).status == 401
@@ -95,7 +95,7 @@ def test_an_access_token_ends_with_its_hour_and_counts_on_its_own_host_only() ->
 
 
 def test_the_api_answers_under_both_prefixes_and_lists_devices() -> None:
-    client = Client(pretended())
+    client = Client(make_ninjaone())
     bearer = f"Bearer {client.connect()['access_token']}"
 
     devices = api(client.core, bearer, "/api/v2/devices").json()
@@ -106,7 +106,7 @@ def test_the_api_answers_under_both_prefixes_and_lists_devices() -> None:
 
 
 def test_reading_needs_monitoring_and_may_need_an_administrator() -> None:
-    core = pretended(organizations_need_admin=True)
+    core = make_ninjaone(organizations_need_admin=True)
     bob = Client(core, email="bob@nordlicht.example")
     tokens = [
         Client(core).connect(scope="management offline_access")["access_token"],
@@ -122,7 +122,7 @@ def test_reading_needs_monitoring_and_may_need_an_administrator() -> None:
 
 
 def test_a_ticket_needs_a_person_and_the_management_scope() -> None:
-    client = Client(pretended())
+    client = Client(make_ninjaone())
     app_itself = client.token(grant_type="client_credentials").json()["access_token"]
     tokens = [
         app_itself,
@@ -140,7 +140,7 @@ def test_a_ticket_needs_a_person_and_the_management_scope() -> None:
 
 
 def test_revoking_a_refresh_token_ends_its_whole_grant() -> None:
-    client = Client(pretended())
+    client = Client(make_ninjaone())
     first = client.connect()
 
     reply = post_revoke(client, first["refresh_token"])
@@ -151,7 +151,7 @@ def test_revoking_a_refresh_token_ends_its_whole_grant() -> None:
 
 
 def test_revoking_an_access_token_ends_nothing_else() -> None:
-    client = Client(pretended())
+    client = Client(make_ninjaone())
     first = client.connect()
 
     post_revoke(client, first["access_token"])
@@ -161,7 +161,7 @@ def test_revoking_an_access_token_ends_nothing_else() -> None:
 
 
 def test_revoking_needs_the_client_that_holds_the_token() -> None:
-    core = pretended()
+    core = make_ninjaone()
     first = Client(core).connect()
     name, secret = CUSTOMER_APPS["eu"]
     other = Client(core, client_id=name, client_secret=secret)
@@ -175,7 +175,7 @@ def test_revoking_needs_the_client_that_holds_the_token() -> None:
 
 @pytest.mark.parametrize("status", ["404", "405"])
 def test_revocation_may_not_exist(status: str) -> None:
-    client = Client(pretended(revoke=status))
+    client = Client(make_ninjaone(revoke=status))
     first = client.connect()
 
     assert post_revoke(client, first["refresh_token"]).status == int(status)
@@ -183,11 +183,11 @@ def test_revocation_may_not_exist(status: str) -> None:
 
 
 def test_revocation_takes_only_post() -> None:
-    assert post_revoke(Client(pretended()), "x", "GET").status == 405
+    assert post_revoke(Client(make_ninjaone()), "x", "GET").status == 405
 
 
 def test_the_metadata_is_what_was_captured() -> None:
-    reply = pretended().respond("GET", "app.ninjarmm.com", "/.well-known/oauth-authorization-server")
+    reply = make_ninjaone().respond("GET", "app.ninjarmm.com", "/.well-known/oauth-authorization-server")
 
     assert reply.body == (
         b'{"issuer":"https://app.ninjarmm.com/",'
@@ -202,21 +202,21 @@ def test_the_metadata_is_what_was_captured() -> None:
 
 
 def test_there_is_no_openid_configuration() -> None:
-    assert pretended().respond("GET", EU, "/.well-known/openid-configuration").status == 404
+    assert make_ninjaone().respond("GET", EU, "/.well-known/openid-configuration").status == 404
 
 
 @pytest.mark.parametrize(("region", "version"), [("app", b"13.0.20"), ("ca", b"13.0.10"), ("fed", b"11.0.70")])
 def test_every_host_tells_its_version(region: str, version: bytes) -> None:
-    assert pretended().respond("GET", REGIONS[region], "/app-version.txt").body == version
+    assert make_ninjaone().respond("GET", REGIONS[region], "/app-version.txt").body == version
 
 
 def test_a_host_that_does_not_exist_answers_nothing_of_ninjaone() -> None:
-    assert pretended().respond("GET", "uk.ninjarmm.com", "/").status == 404
+    assert make_ninjaone().respond("GET", "uk.ninjarmm.com", "/").status == 404
 
 
 @pytest.mark.parametrize(("switch", "path"), [("alias_path", "/oauth/token"), ("ws_path", "/ws/oauth/token")])
 def test_either_path_can_go_away_in_146_bytes_of_html(switch: str, path: str) -> None:
-    core = pretended()
+    core = make_ninjaone()
     assert core.respond("POST", EU, path, headers=FORM).status == 404
     assert core.respond("POST", EU, path, headers=FORM).json()["resultCode"] == "Client app not exist"
 
@@ -227,7 +227,7 @@ def test_either_path_can_go_away_in_146_bytes_of_html(switch: str, path: str) ->
 
 
 def test_the_branded_host_shares_the_apps_and_tokens_of_its_region() -> None:
-    core = pretended()
+    core = make_ninjaone()
     client = Client(core, host=BRANDED, email="ada@acme.example")
     first = client.connect()
 
@@ -237,7 +237,7 @@ def test_the_branded_host_shares_the_apps_and_tokens_of_its_region() -> None:
 
 
 def test_the_branded_host_can_be_a_place_of_its_own() -> None:
-    core = pretended(branded_separate=True)
+    core = make_ninjaone(branded_separate=True)
     name, secret = CUSTOMER_APPS["branded"]
     own = Client(core, host=BRANDED, email="ada@acme.example", client_id=name, client_secret=secret)
     own.redirect_uri = f"{BROKER}/callback/branded"
@@ -250,14 +250,14 @@ def test_the_branded_host_can_be_a_place_of_its_own() -> None:
 
 
 def test_hosts_can_be_added() -> None:
-    core = pretended()
+    core = make_ninjaone()
     core.add_host("nordlicht.rmmservice.com", alias_of=EU)
 
     assert "code" in came_back(Client(core, host="nordlicht.rmmservice.com").consent())
 
 
 def test_the_seed_gives_every_region_people_organizations_and_the_operators_app() -> None:
-    core = pretended()
+    core = make_ninjaone()
 
     for account in ACCOUNTS:
         host = REGIONS.get(account.region, BRANDED)
@@ -271,7 +271,7 @@ def test_the_seed_gives_every_region_people_organizations_and_the_operators_app(
 
 
 def test_the_seed_gives_three_customers_apps_of_their_own() -> None:
-    core = pretended()
+    core = make_ninjaone()
     domains = {account.name: account.domain for account in ACCOUNTS}
 
     for region, credentials in CUSTOMER_APPS.items():
@@ -307,7 +307,7 @@ def test_credentials_have_the_lengths_that_ninjaone_gives_out_and_are_all_differ
     ],
 )
 def test_a_fault_strikes_once_before_or_after_the_rotation(kind: str, status: int, processed: bool) -> None:
-    client = Client(pretended())
+    client = Client(make_ninjaone())
     first = client.connect()["refresh_token"]
     client.core.faults.plan(Fault(kind))
 
@@ -328,7 +328,7 @@ def test_every_kind_of_fault_is_tested() -> None:
 
 
 def test_faults_look_as_they_do_in_the_wild() -> None:
-    client = Client(pretended())
+    client = Client(make_ninjaone())
 
     def meet(kind: str, seconds: int = 30) -> Reply:
         client.core.faults.plan(Fault(kind, seconds=seconds))
@@ -348,7 +348,7 @@ def test_faults_look_as_they_do_in_the_wild() -> None:
 
 
 def test_a_fault_can_be_aimed_at_an_endpoint_and_a_host_and_stay() -> None:
-    client = Client(pretended())
+    client = Client(make_ninjaone())
     token = client.connect()["access_token"]
     client.core.faults.plan(Fault("html_503", on="api", host="oc.ninjarmm.com"))
     client.core.faults.plan(Fault("html_502", on="api", host=EU, times=None))
@@ -359,7 +359,7 @@ def test_a_fault_can_be_aimed_at_an_endpoint_and_a_host_and_stay() -> None:
 
 
 def test_faults_strike_in_the_order_they_were_planned() -> None:
-    client = Client(pretended())
+    client = Client(make_ninjaone())
     token = client.connect()["access_token"]
     client.core.faults.plan(Fault("500", on="api", times=2))
     client.core.faults.plan(Fault("429", on="api"))
@@ -368,7 +368,7 @@ def test_faults_strike_in_the_order_they_were_planned() -> None:
 
 
 def test_replies_can_be_compared_and_read() -> None:
-    reply = Client(pretended()).refresh("x")
+    reply = Client(make_ninjaone()).refresh("x")
 
     assert reply == replace(reply)
     assert reply.header("server") == "nginx"
@@ -388,7 +388,7 @@ def test_replies_can_be_compared_and_read() -> None:
     ],
 )
 def test_a_bad_switch_changes_nothing(changes: dict[str, object], fault: str) -> None:
-    core = pretended()
+    core = make_ninjaone()
 
     with pytest.raises(Rejected) as rejected:
         core.switches.update({"deny": "no_redirect"} | changes)
@@ -398,7 +398,7 @@ def test_a_bad_switch_changes_nothing(changes: dict[str, object], fault: str) ->
 
 
 def test_switches_read_the_text_of_forms() -> None:
-    core = pretended(iss="true", code_seconds="30", rotation="rotate_grace", ws_path="false")
+    core = make_ninjaone(iss="true", code_seconds="30", rotation="rotate_grace", ws_path="false")
 
     assert (core.switches.iss, core.switches.code_seconds, core.switches.ws_path) == (True, 30, False)
     core.switches.reset()
@@ -406,7 +406,7 @@ def test_switches_read_the_text_of_forms() -> None:
 
 
 def test_administrators_are_told_what_they_misspelt() -> None:
-    admin = pretended().admin
+    admin = make_ninjaone().admin
 
     for act in (
         lambda: admin.delete_app("nobody"),
@@ -422,14 +422,14 @@ def test_administrators_are_told_what_they_misspelt() -> None:
 
 
 def test_the_administrator_role_can_change() -> None:
-    core = pretended(consent_needs_admin=True)
+    core = make_ninjaone(consent_needs_admin=True)
     core.admin.make_admin(ADA, admin=False)
 
     assert "error_description=Administrator" in (Client(core).consent().header("Location") or "")
 
 
 def test_the_event_log_keeps_order_and_time() -> None:
-    client = Client(pretended())
+    client = Client(make_ninjaone())
     client.core.advance(5)
     client.connect()
 

@@ -7,7 +7,7 @@ import pytest
 
 from ninjaone_emulator import NinjaOne, Reply
 from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS
-from tests.support.walking import ADA, BROKER, CHALLENGE, EU, SCOPE, Client, came_back, pretended
+from ninjaone_emulator.testing import ADA, BROKER, CHALLENGE, EU, SCOPE, Client, came_back, make_ninjaone
 
 NOT_FOUND = re.compile(
     rb'\{ "resultCode": "FAILURE", "errorMessage": "HTTP 404 Not Found", '
@@ -23,7 +23,7 @@ def visit(core: NinjaOne, query: str, cookie: str = "", host: str = EU) -> Reply
 def ends_on_error_page(reply: Reply, error: str, description: str) -> bool:
     """Follow to NinjaOne's own error page, as a browser would."""
     location = urlsplit(reply.header("Location") or "")
-    shown = pretended().respond("GET", EU, location.path, query=location.query)
+    shown = make_ninjaone().respond("GET", EU, location.path, query=location.query)
     assert (location.scheme, location.netloc, location.path) == ("https", EU, "/ws/oauth/error")
     assert shown.status == 404
     assert NOT_FOUND.fullmatch(shown.body)
@@ -31,7 +31,7 @@ def ends_on_error_page(reply: Reply, error: str, description: str) -> bool:
 
 
 def test_a_known_client_without_a_session_is_sent_to_sign_in_and_comes_back() -> None:
-    client = Client(pretended())
+    client = Client(make_ninjaone())
 
     reply = visit(client.core, client.query())
 
@@ -43,7 +43,7 @@ def test_a_known_client_without_a_session_is_sent_to_sign_in_and_comes_back() ->
 
 @pytest.mark.parametrize("client_id", ["nobody", OPERATOR_APPS["ca"].client_id, None])
 def test_a_client_unknown_on_this_host_is_a_404_before_any_sign_in(client_id: str | None) -> None:
-    client = Client(pretended())
+    client = Client(make_ninjaone())
 
     reply = visit(client.core, client.query(client_id=client_id))
 
@@ -52,7 +52,7 @@ def test_a_client_unknown_on_this_host_is_a_404_before_any_sign_in(client_id: st
 
 
 def test_a_machine_to_machine_app_and_a_deleted_one_are_a_404_too() -> None:
-    core = pretended()
+    core = make_ninjaone()
     machine = core.admin.register("Worker", "Nordlicht Systemhaus", platform="m2m")
     core.admin.delete_app(OPERATOR_APPS["eu"].client_id)
 
@@ -61,7 +61,7 @@ def test_a_machine_to_machine_app_and_a_deleted_one_are_a_404_too() -> None:
 
 
 def test_only_its_own_tenant_can_consent_to_an_ordinary_app() -> None:
-    core = pretended()
+    core = make_ninjaone()
     own = Client(core, client_id=CUSTOMER_APPS["eu"].client_id)
 
     assert "code" in came_back(own.consent())
@@ -74,7 +74,7 @@ def test_only_its_own_tenant_can_consent_to_an_ordinary_app() -> None:
     [f"{BROKER}/callback/eu/", f"{BROKER}/callback/EU", "http://localhost:8000/callback/eu", None],
 )
 def test_a_redirect_uri_must_match_exactly_or_the_person_never_comes_back(redirect_uri: str | None) -> None:
-    client = Client(pretended())
+    client = Client(make_ninjaone())
 
     reply = client.consent(redirect_uri=redirect_uri)
 
@@ -85,7 +85,7 @@ def test_a_redirect_uri_must_match_exactly_or_the_person_never_comes_back(redire
 
 
 def test_the_redirect_uri_is_looked_at_only_after_sign_in() -> None:
-    client = Client(pretended())
+    client = Client(make_ninjaone())
 
     reply = visit(client.core, client.query(redirect_uri="https://elsewhere.example/"))
 
@@ -93,7 +93,7 @@ def test_the_redirect_uri_is_looked_at_only_after_sign_in() -> None:
 
 
 def test_a_new_redirect_uri_may_need_its_time() -> None:
-    client = Client(pretended(redirect_delay_seconds=3600))
+    client = Client(make_ninjaone(redirect_delay_seconds=3600))
     client.redirect_uri = f"{BROKER}/callback/new"
     client.core.admin.add_redirect(client.fields["client_id"], client.redirect_uri)
 
@@ -119,11 +119,11 @@ def test_a_new_redirect_uri_may_need_its_time() -> None:
     ],
 )
 def test_other_faults_end_on_ninjaones_error_page(changes: dict[str, str | None], error: str, description: str) -> None:
-    assert ends_on_error_page(Client(pretended()).consent(**changes), error, description)
+    assert ends_on_error_page(Client(make_ninjaone()).consent(**changes), error, description)
 
 
 def test_a_repeated_parameter_ends_there_too() -> None:
-    client = Client(pretended())
+    client = Client(make_ninjaone())
 
     reply = visit(client.core, client.query() + "&state=again")
 
@@ -131,14 +131,14 @@ def test_a_repeated_parameter_ends_there_too() -> None:
 
 
 def test_an_app_without_the_code_box_ends_there_too() -> None:
-    client = Client(pretended())
+    client = Client(make_ninjaone())
     client.core.admin.tick_grant_type(client.fields["client_id"], "authorization_code", ticked=False)
 
     assert ends_on_error_page(client.consent(), "unauthorized_client", "Invalid grant type")
 
 
 def test_a_scope_the_app_lacks_may_return_to_the_product_instead() -> None:
-    client = Client(pretended(invalid_scope_at_authorize="redirect"))
+    client = Client(make_ninjaone(invalid_scope_at_authorize="redirect"))
     client.core.admin.tick_scope(client.fields["client_id"], "control", ticked=False)
 
     assert came_back(client.consent(scope="control monitoring")) == {
@@ -150,7 +150,7 @@ def test_a_scope_the_app_lacks_may_return_to_the_product_instead() -> None:
 
 @pytest.mark.parametrize(("pkce", "accepted"), [("enforce", True), ("ignore", True), ("reject", False)])
 def test_a_host_may_refuse_challenges(pkce: str, accepted: bool) -> None:
-    client = Client(pretended(pkce=pkce))
+    client = Client(make_ninjaone(pkce=pkce))
 
     reply = client.consent(code_challenge=CHALLENGE, code_challenge_method="S256")
 
@@ -158,7 +158,7 @@ def test_a_host_may_refuse_challenges(pkce: str, accepted: bool) -> None:
 
 
 def test_a_public_app_must_send_a_challenge() -> None:
-    core = pretended(pkce="reject")
+    core = make_ninjaone(pkce="reject")
     app = core.admin.register("Page", "Nordlicht Systemhaus", platform="spa", redirects=[f"{BROKER}/callback/spa"])
     client = Client(core, client_id=app.client_id)
     client.redirect_uri = f"{BROKER}/callback/spa"
@@ -168,7 +168,7 @@ def test_a_public_app_must_send_a_challenge() -> None:
 
 
 def test_consent_may_be_for_administrators_only() -> None:
-    core = pretended(consent_needs_admin=True)
+    core = make_ninjaone(consent_needs_admin=True)
 
     refused = Client(core, email="bob@nordlicht.example").consent()
 
@@ -177,19 +177,19 @@ def test_consent_may_be_for_administrators_only() -> None:
 
 
 def test_consent_comes_back_with_the_code_and_the_state_alone() -> None:
-    returned = came_back(Client(pretended()).consent(state="a.b-c_d~e"))
+    returned = came_back(Client(make_ninjaone()).consent(state="a.b-c_d~e"))
 
     assert returned.keys() == {"code", "state"}
     assert returned["state"] == "a.b-c_d~e"
 
 
 def test_a_state_is_optional_and_may_be_2_kb() -> None:
-    assert came_back(Client(pretended()).consent(state=None)).keys() == {"code"}
-    assert came_back(Client(pretended()).consent(state="s" * 2048))["state"] == "s" * 2048
+    assert came_back(Client(make_ninjaone()).consent(state=None)).keys() == {"code"}
+    assert came_back(Client(make_ninjaone()).consent(state="s" * 2048))["state"] == "s" * 2048
 
 
 def test_the_answer_is_added_to_a_redirect_uri_that_has_a_query() -> None:
-    client = Client(pretended())
+    client = Client(make_ninjaone())
     client.redirect_uri = f"{BROKER}/callback/eu?kept=1"
     client.core.admin.add_redirect(client.fields["client_id"], client.redirect_uri)
 
@@ -197,21 +197,21 @@ def test_the_answer_is_added_to_a_redirect_uri_that_has_a_query() -> None:
 
 
 def test_the_issuer_is_named_when_the_switch_says_so() -> None:
-    client = Client(pretended(iss=True))
+    client = Client(make_ninjaone(iss=True))
 
     assert came_back(client.consent())["iss"] == f"https://{EU}/"
     assert came_back(client.consent("deny"))["iss"] == f"https://{EU}/"
 
 
 def test_deny_comes_back_with_access_denied_and_the_state() -> None:
-    client = Client(pretended())
+    client = Client(make_ninjaone())
 
     assert came_back(client.consent("deny")) == {"error": "access_denied", "state": "st-1"}
     assert client.core.oracle.grants() == []
 
 
 def test_deny_may_never_come_back() -> None:
-    reply = Client(pretended(deny="no_redirect")).consent("deny")
+    reply = Client(make_ninjaone(deny="no_redirect")).consent("deny")
 
     assert reply.status == 200
     assert reply.header("Location") is None
@@ -219,7 +219,7 @@ def test_deny_may_never_come_back() -> None:
 
 
 def test_the_consent_page_names_the_app_the_person_and_every_permission() -> None:
-    client = Client(pretended())
+    client = Client(make_ninjaone())
 
     page = visit(client.core, client.query(scope=f"{SCOPE} control"), client.core.sign_in(ADA)).body.decode()
 
@@ -240,13 +240,13 @@ def test_the_consent_page_names_the_app_the_person_and_every_permission() -> Non
 
 
 def test_a_posted_form_without_a_decision_asks_again() -> None:
-    reply = Client(pretended()).consent("perhaps")
+    reply = Client(make_ninjaone()).consent("perhaps")
 
     assert b"Deny access" in reply.body
 
 
 def test_a_remembered_decision_is_not_asked_for_again_unless_more_is_wanted() -> None:
-    client = Client(pretended())
+    client = Client(make_ninjaone())
     cookie = client.core.sign_in(ADA)
     client.core.consent(EU, ADA, client.query(), remember=True)
 
@@ -256,7 +256,7 @@ def test_a_remembered_decision_is_not_asked_for_again_unless_more_is_wanted() ->
 
 
 def test_signing_in_takes_any_known_person_and_any_password() -> None:
-    client = Client(pretended())
+    client = Client(make_ninjaone())
     target = f"{AUTHORIZE}?{client.query()}"
     form = f"email=%20Ada@nordlicht.example&password=x&return_to={quote(target, safe='')}".encode()
 
@@ -270,7 +270,7 @@ def test_signing_in_takes_any_known_person_and_any_password() -> None:
 
 @pytest.mark.parametrize("email", ["nobody@nordlicht.example", "ada@northwind.example", ""])
 def test_strangers_and_people_of_other_hosts_cannot_sign_in(email: str) -> None:
-    reply = pretended().respond("POST", EU, "/", body=f"email={email}".encode())
+    reply = make_ninjaone().respond("POST", EU, "/", body=f"email={email}".encode())
 
     assert reply.status == 401
     assert reply.header("Set-Cookie") is None
@@ -278,7 +278,7 @@ def test_strangers_and_people_of_other_hosts_cannot_sign_in(email: str) -> None:
 
 
 def test_a_disabled_person_cannot_sign_in_and_loses_the_session() -> None:
-    client = Client(pretended())
+    client = Client(make_ninjaone())
     cookie = client.core.sign_in(ADA)
     client.core.admin.enable_user(ADA, enabled=False)
 
@@ -287,7 +287,7 @@ def test_a_disabled_person_cannot_sign_in_and_loses_the_session() -> None:
 
 
 def test_signing_in_without_a_destination_just_says_so() -> None:
-    core = pretended()
+    core = make_ninjaone()
     bodies = [
         b"email=ada%40nordlicht.example",
         b"email=ada%40nordlicht.example&return_to=//elsewhere.example",
@@ -300,7 +300,7 @@ def test_signing_in_without_a_destination_just_says_so() -> None:
 
 
 def test_the_sign_in_page_lists_who_can_sign_in_and_escapes_what_it_is_given() -> None:
-    page = pretended().respond("GET", EU, "/", query="return_to=/%22%3E%3Cscript%3E")
+    page = make_ninjaone().respond("GET", EU, "/", query="return_to=/%22%3E%3Cscript%3E")
 
     assert page.status == 200
     assert b"ada@nordlicht.example" in page.body
@@ -309,11 +309,11 @@ def test_the_sign_in_page_lists_who_can_sign_in_and_escapes_what_it_is_given() -
 
 
 def test_a_repeated_field_at_sign_in_is_refused() -> None:
-    assert pretended().respond("GET", EU, "/", query="return_to=/a&return_to=/b").status == 400
+    assert make_ninjaone().respond("GET", EU, "/", query="return_to=/a&return_to=/b").status == 400
 
 
 def test_another_account_can_be_used() -> None:
-    client = Client(pretended())
+    client = Client(make_ninjaone())
     cookie = client.core.sign_in(ADA)
     page = visit(client.core, client.query(), cookie).body.decode()
     leave = urlsplit(re.findall(r'href="([^"]+)"', page)[0].replace("&amp;", "&"))
@@ -325,7 +325,7 @@ def test_another_account_can_be_used() -> None:
 
 
 def test_the_alias_carries_the_whole_journey_when_it_is_the_only_path() -> None:
-    client = Client(pretended(ws_path=False))
+    client = Client(make_ninjaone(ws_path=False))
     cookie = {"Cookie": client.core.sign_in(ADA)}
 
     def alias(method: str, headers: dict[str, str], body: bytes = b"") -> Reply:

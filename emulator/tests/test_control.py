@@ -14,12 +14,12 @@ from flask.testing import FlaskClient
 
 import ninjaone_emulator
 from ninjaone_emulator import NinjaOne, Switches
-from ninjaone_emulator.desk import ACTIONS
+from ninjaone_emulator.control_panel import ACTIONS
 from ninjaone_emulator.faults import KINDS
-from ninjaone_emulator.front import create_app
+from ninjaone_emulator.http_app import create_app
 from ninjaone_emulator.seed import OPERATOR_APPS
+from ninjaone_emulator.testing import ADA, START, Client, make_ninjaone
 from ninjaone_emulator.wsgi_server import serve
-from tests.support.walking import ADA, START, Client, pretended
 
 APP = OPERATOR_APPS["eu"].client_id
 
@@ -40,7 +40,7 @@ class Controls:
 
 
 def test_the_state_shows_everything_but_tokens() -> None:
-    core = pretended()
+    core = make_ninjaone()
     first = Client(core).connect()
 
     state = Controls(core).api("GET", "state")
@@ -61,7 +61,7 @@ def test_the_state_shows_everything_but_tokens() -> None:
 
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
 def test_switches_are_set_all_or_none(method: str) -> None:
-    core = pretended()
+    core = make_ninjaone()
     controls = Controls(core)
 
     values = controls.api(method, "switches", {"rotation": "rotate_grace", "grace_seconds": 5})
@@ -74,7 +74,7 @@ def test_switches_are_set_all_or_none(method: str) -> None:
 
 
 def test_every_switch_explains_itself_and_cites_the_evidence_page() -> None:
-    described = Controls(pretended()).api("GET", "switches")
+    described = Controls(make_ninjaone()).api("GET", "switches")
 
     assert [each["name"] for each in described] == list(Switches().values())
     for each in described:
@@ -86,13 +86,13 @@ def test_every_switch_explains_itself_and_cites_the_evidence_page() -> None:
 
 @pytest.mark.parametrize("body", [None, [], "text"])
 def test_a_body_must_be_a_json_object(body: object) -> None:
-    refused = Controls(pretended()).api("POST", "switches", body, status=400)
+    refused = Controls(make_ninjaone()).api("POST", "switches", body, status=400)
 
     assert refused == {"faults": ["the body must be a JSON object, sent as application/json"]}
 
 
 def test_the_clock_moves_on_and_never_back() -> None:
-    core = pretended()
+    core = make_ninjaone()
     controls = Controls(core)
 
     assert controls.api("POST", "clock", {"advance": 86400}) == {"now": START + 86400, "offset": 86400}
@@ -102,7 +102,7 @@ def test_the_clock_moves_on_and_never_back() -> None:
 
 
 def test_faults_are_planned_listed_and_cleared() -> None:
-    controls = Controls(pretended())
+    controls = Controls(make_ninjaone())
 
     planned = controls.api("POST", "faults", {"fault": "slow", "times": None, "seconds": 5, "on": "api"})
 
@@ -114,13 +114,13 @@ def test_faults_are_planned_listed_and_cleared() -> None:
 def test_a_fault_that_makes_no_sense_is_refused_with_everything_that_is_wrong() -> None:
     wrong = {"fault": "fire", "on": "page", "times": 0, "seconds": "long", "host": "uk.ninjarmm.com", "x": 1}
 
-    refused = Controls(pretended()).api("POST", "faults", wrong, status=400)
+    refused = Controls(make_ninjaone()).api("POST", "faults", wrong, status=400)
 
     assert len(refused["faults"]) == 6
 
 
 def test_a_client_app_can_be_registered_and_used() -> None:
-    core = pretended()
+    core = make_ninjaone()
     wanted = {
         "name": "Another",
         "tenant": "Acme MSP",
@@ -147,14 +147,14 @@ def test_a_client_app_can_be_registered_and_used() -> None:
     ],
 )
 def test_a_client_app_that_cannot_be_is_refused(wanted: dict[str, object]) -> None:
-    core = pretended()
+    core = make_ninjaone()
 
     assert Controls(core).api("POST", "clients", wanted, status=400)["faults"]
     assert len(core.state.apps) == 10
 
 
 def test_every_administrators_action_can_be_done() -> None:
-    core = pretended()
+    core = make_ninjaone()
     controls = Controls(core)
     grant = Client(core).connect()["refresh_token"][:36]
     named = {"revoke_grant": (grant, ""), "delete_app": (APP, ""), "rotate_secret": (APP, "")}
@@ -175,7 +175,7 @@ def test_every_administrators_action_can_be_done() -> None:
 
 
 def test_an_unknown_action_or_name_is_refused() -> None:
-    controls = Controls(pretended())
+    controls = Controls(make_ninjaone())
 
     assert "revoke_grant" in controls.api("POST", "admin", {"action": "explode"}, status=400)["faults"][0]
     assert controls.api("POST", "admin", {"action": "delete_app", "named": "x"}, status=400) == {
@@ -184,7 +184,7 @@ def test_an_unknown_action_or_name_is_refused() -> None:
 
 
 def test_events_can_be_followed() -> None:
-    core = pretended()
+    core = make_ninjaone()
     controls = Controls(core)
     last = controls.api("GET", "events")[-1]["number"]
 
@@ -196,7 +196,7 @@ def test_events_can_be_followed() -> None:
 
 
 def test_unknown_controls_and_methods_are_not_found() -> None:
-    controls = Controls(pretended())
+    controls = Controls(make_ninjaone())
 
     controls.api("GET", "nothing", status=404)
     controls.api("DELETE", "state", status=405)
@@ -204,7 +204,7 @@ def test_unknown_controls_and_methods_are_not_found() -> None:
 
 
 def test_the_page_lists_every_switch_fault_and_action() -> None:
-    core = pretended()
+    core = make_ninjaone()
     Client(core).connect()
     Client(core).token(grant_type="client_credentials")
 
@@ -215,7 +215,7 @@ def test_the_page_lists_every_switch_fault_and_action() -> None:
 
 
 def test_the_forms_of_the_page_work_without_script() -> None:
-    core = pretended()
+    core = make_ninjaone()
     controls = Controls(core)
 
     replies = [
@@ -237,14 +237,14 @@ def test_the_forms_of_the_page_work_without_script() -> None:
 
 
 def test_a_mistake_in_a_form_is_shown_on_the_page() -> None:
-    reply = Controls(pretended()).form("clock", advance="soon")
+    reply = Controls(make_ninjaone()).form("clock", advance="soon")
 
     assert reply.status_code == 400
     assert "advance must be a whole number of seconds" in reply.text
 
 
 def test_pages_of_other_sites_cannot_press_the_buttons() -> None:
-    core = pretended()
+    core = make_ninjaone()
     browser = create_app(core).test_client()
 
     reply = browser.post("/control/clock", data={"advance": "60"}, headers={"Sec-Fetch-Site": "cross-site"})
@@ -254,7 +254,7 @@ def test_pages_of_other_sites_cannot_press_the_buttons() -> None:
 
 
 def test_the_index_lists_hosts_people_and_apps() -> None:
-    page = Controls(pretended()).browser.get("/").text
+    page = Controls(make_ninjaone()).browser.get("/").text
 
     for text in ("acme.rmmservice.eu", "jp.ninjarmm.com", ADA, "さくら歯科", APP, "official"):
         assert text in page
@@ -282,7 +282,7 @@ def test_it_runs_alone_until_interrupted() -> None:
 
 
 def test_the_control_page_is_served_beside_the_hosts() -> None:
-    with serve(create_app(pretended())) as server:
+    with serve(create_app(make_ninjaone())) as server:
         assert httpx.get(f"{server.url}/control").status_code == 200
         assert httpx.get(f"{server.url}/").status_code == 200
 

@@ -14,16 +14,16 @@ import pytest
 
 from ninjaone_emulator import NinjaOne
 from ninjaone_emulator.faults import Fault
-from ninjaone_emulator.front import create_app
+from ninjaone_emulator.http_app import create_app
+from ninjaone_emulator.testing import ADA, DEAD, EU, Client, make_ninjaone
 from ninjaone_emulator.wsgi_server import Server, serve
-from tests.support.walking import ADA, DEAD, EU, Client, pretended
 
 
 class Served:
     """A NinjaOne on a port of its own; waits are noted, not waited for."""
 
     def __init__(self) -> None:
-        self.core = pretended()
+        self.core = make_ninjaone()
         self.waits: list[float] = []
         self.server = serve(create_app(self.core, self.waits.append))
         self.eu = f"{self.server.url}/{EU}"
@@ -130,7 +130,7 @@ def test_a_reset_connection_leaves_everything_as_it_was(served: Served) -> None:
 
 
 def test_a_connection_closed_on_purpose_is_no_answer_for_a_test_client_either() -> None:
-    core = pretended()
+    core = make_ninjaone()
     core.faults.plan(Fault("lost_response", on="api"))
 
     with pytest.raises(ConnectionAbortedError):
@@ -147,7 +147,7 @@ def test_a_slow_answer_has_already_been_done_when_it_waits(served: Served) -> No
 
 
 def test_one_slow_answer_does_not_hold_up_the_others() -> None:
-    core = pretended()
+    core = make_ninjaone()
     waiting, released = threading.Event(), threading.Event()
 
     def wait(_: float) -> None:
@@ -182,7 +182,7 @@ def test_an_unknown_host_is_not_found(served: Served) -> None:
 
 
 def test_a_closed_server_gives_its_port_back_and_a_taken_port_is_an_error() -> None:
-    core = pretended()
+    core = make_ninjaone()
     with serve(create_app(core)) as first:
         port = urlsplit(first.url).port or 0
         with pytest.raises(OSError, match="in use"):

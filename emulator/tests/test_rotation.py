@@ -6,14 +6,14 @@ from hypothesis import strategies as st
 
 from ninjaone_emulator.seed import CUSTOMER_APPS
 from ninjaone_emulator.switches import Switches
-from tests.support.walking import ADA, DEAD, EU, SCOPE, Client, pretended
+from ninjaone_emulator.testing import ADA, DEAD, EU, SCOPE, Client, make_ninjaone
 
 DAY = 86400
 MODES = ["rotate_strict", "rotate_grace", "static_same_token", "static_omit_field", "reuse_kills_family"]
 
 
 def test_strict_rotation_gives_a_new_token_and_ends_the_old_at_once() -> None:
-    client = Client(pretended())
+    client = Client(make_ninjaone())
     first = client.connect()["refresh_token"]
 
     second = client.refresh(first).json()["refresh_token"]
@@ -29,7 +29,7 @@ def test_strict_rotation_gives_a_new_token_and_ends_the_old_at_once() -> None:
 
 
 def test_the_previous_token_is_accepted_within_its_grace() -> None:
-    client = Client(pretended(rotation="rotate_grace", grace_seconds=30))
+    client = Client(make_ninjaone(rotation="rotate_grace", grace_seconds=30))
     first = client.connect()["refresh_token"]
     second = client.refresh(first).json()["refresh_token"]
     assert client.core.oracle.accepted_refresh_tokens(first[:36]) == {first, second}
@@ -46,7 +46,7 @@ def test_the_previous_token_is_accepted_within_its_grace() -> None:
 
 
 def test_a_static_token_may_be_sent_again() -> None:
-    client = Client(pretended(rotation="static_same_token"))
+    client = Client(make_ninjaone(rotation="static_same_token"))
     first = client.connect()["refresh_token"]
 
     assert [client.refresh(first).json()["refresh_token"] for _ in range(3)] == [first] * 3
@@ -54,7 +54,7 @@ def test_a_static_token_may_be_sent_again() -> None:
 
 
 def test_a_static_token_may_be_left_out_of_the_answer() -> None:
-    client = Client(pretended(rotation="static_omit_field"))
+    client = Client(make_ninjaone(rotation="static_omit_field"))
     first = client.connect()["refresh_token"]
 
     assert "refresh_token" not in client.refresh(first).json()
@@ -62,7 +62,7 @@ def test_a_static_token_may_be_left_out_of_the_answer() -> None:
 
 
 def test_reuse_can_cost_the_whole_family() -> None:
-    client = Client(pretended(rotation="reuse_kills_family"))
+    client = Client(make_ninjaone(rotation="reuse_kills_family"))
     first = client.connect()
     second = client.refresh(first["refresh_token"]).json()
 
@@ -78,7 +78,7 @@ def test_reuse_can_cost_the_whole_family() -> None:
 @pytest.mark.parametrize("rotation", ["rotate_strict", "static_same_token"])
 @pytest.mark.parametrize(("lifetime", "alive"), [("absolute_30d", False), ("sliding_30d", True)])
 def test_consent_ends_after_30_days_or_slides(rotation: str, lifetime: str, alive: bool) -> None:
-    client = Client(pretended(rotation=rotation, lifetime=lifetime))
+    client = Client(make_ninjaone(rotation=rotation, lifetime=lifetime))
     held = client.connect()["refresh_token"]
     client.core.advance(20 * DAY)
     held = client.refresh(held).json()["refresh_token"]
@@ -90,7 +90,7 @@ def test_consent_ends_after_30_days_or_slides(rotation: str, lifetime: str, aliv
 
 
 def test_the_last_second_of_30_days_still_counts() -> None:
-    client = Client(pretended())
+    client = Client(make_ninjaone())
     held = client.connect()["refresh_token"]
 
     client.core.advance(30 * DAY - 1)
@@ -102,7 +102,7 @@ def test_the_last_second_of_30_days_still_counts() -> None:
 
 
 def test_a_refresh_token_of_one_app_is_nothing_to_another() -> None:
-    core = pretended()
+    core = make_ninjaone()
     held = Client(core).connect()["refresh_token"]
     name, secret = CUSTOMER_APPS["eu"]
 
@@ -117,7 +117,7 @@ def test_a_refresh_token_of_one_app_is_nothing_to_another() -> None:
     [("echo", SCOPE), ("omit", None), ("reordered", "offline_access management monitoring")],
 )
 def test_a_refresh_names_the_scope_as_the_switch_says(echo: str, scope: str | None) -> None:
-    client = Client(pretended(scope_echo=echo))
+    client = Client(make_ninjaone(scope_echo=echo))
     first = client.connect()
 
     reply = client.refresh(first["refresh_token"])
@@ -127,7 +127,7 @@ def test_a_refresh_names_the_scope_as_the_switch_says(echo: str, scope: str | No
 
 
 def test_a_refresh_may_ask_for_less_and_never_for_more() -> None:
-    client = Client(pretended())
+    client = Client(make_ninjaone())
     held = client.connect()["refresh_token"]
 
     narrow = client.refresh(held, scope="monitoring").json()
@@ -149,7 +149,7 @@ def test_a_refresh_may_ask_for_less_and_never_for_more() -> None:
     ],
 )
 def test_an_unticked_scope_can_refuse_the_refresh_without_spending_the_token(switch: str, body: bytes) -> None:
-    client = Client(pretended(scope_unticked=switch))
+    client = Client(make_ninjaone(scope_unticked=switch))
     held = client.connect()["refresh_token"]
     client.core.admin.tick_scope(client.fields["client_id"], "management", ticked=False)
 
@@ -159,7 +159,7 @@ def test_an_unticked_scope_can_refuse_the_refresh_without_spending_the_token(swi
 
 
 def test_an_unticked_scope_can_narrow_the_token() -> None:
-    client = Client(pretended(scope_unticked="narrowed"))
+    client = Client(make_ninjaone(scope_unticked="narrowed"))
     held = client.connect()["refresh_token"]
     client.core.admin.tick_scope(client.fields["client_id"], "management", ticked=False)
 
@@ -174,7 +174,7 @@ def test_an_unticked_scope_can_narrow_the_token() -> None:
     ],
 )
 def test_an_unticked_box_stops_refreshing_without_spending_the_token(switch: str, body: bytes) -> None:
-    client = Client(pretended(grant_type_unticked=switch))
+    client = Client(make_ninjaone(grant_type_unticked=switch))
     held = client.connect()["refresh_token"]
     client.core.admin.tick_grant_type(client.fields["client_id"], "refresh_token", ticked=False)
 
@@ -192,7 +192,7 @@ def test_an_unticked_box_stops_refreshing_without_spending_the_token(switch: str
     ],
 )
 def test_a_deleted_app_refreshes_nothing(switch: str, status: int, begins: bytes) -> None:
-    client = Client(pretended(app_deleted=switch))
+    client = Client(make_ninjaone(app_deleted=switch))
     first = client.connect()
     client.core.admin.delete_app(client.fields["client_id"])
 
@@ -206,7 +206,7 @@ def test_a_deleted_app_refreshes_nothing(switch: str, status: int, begins: bytes
 
 @pytest.mark.parametrize(("switch", "alive"), [("dead_token", False), ("still_works", True)])
 def test_a_disabled_person_takes_their_tokens_along_or_not(switch: str, alive: bool) -> None:
-    client = Client(pretended(user_disabled=switch))
+    client = Client(make_ninjaone(user_disabled=switch))
     first = client.connect()
     client.core.admin.enable_user(ADA, enabled=False)
 
@@ -217,7 +217,7 @@ def test_a_disabled_person_takes_their_tokens_along_or_not(switch: str, alive: b
 
 
 def test_a_person_enabled_again_has_their_tokens_back() -> None:
-    client = Client(pretended())
+    client = Client(make_ninjaone())
     held = client.connect()["refresh_token"]
     client.core.admin.enable_user(ADA, enabled=False)
     assert client.refresh(held).body == DEAD
@@ -229,7 +229,7 @@ def test_a_person_enabled_again_has_their_tokens_back() -> None:
 
 @pytest.mark.parametrize(("switch", "alive"), [("grants_survive", True), ("grants_die", False)])
 def test_a_rotated_secret_ends_the_old_one_and_perhaps_the_grants(switch: str, alive: bool) -> None:
-    client = Client(pretended(secret_rotated=switch))
+    client = Client(make_ninjaone(secret_rotated=switch))
     held = client.connect()["refresh_token"]
 
     new = client.core.admin.rotate_secret(client.fields["client_id"])
@@ -240,7 +240,7 @@ def test_a_rotated_secret_ends_the_old_one_and_perhaps_the_grants(switch: str, a
 
 @pytest.mark.parametrize(("switch", "alive"), [("grants_survive", True), ("grants_die", False)])
 def test_a_changed_password_ends_grants_or_not(switch: str, alive: bool) -> None:
-    client = Client(pretended(password_changed=switch))
+    client = Client(make_ninjaone(password_changed=switch))
     held = client.connect()["refresh_token"]
 
     client.core.admin.change_password(ADA)
@@ -249,7 +249,7 @@ def test_a_changed_password_ends_grants_or_not(switch: str, alive: bool) -> None
 
 
 def test_a_grant_revoked_by_an_administrator_is_dead() -> None:
-    client = Client(pretended())
+    client = Client(make_ninjaone())
     first = client.connect()
 
     client.core.admin.revoke_grant(first["refresh_token"][:36])
@@ -262,7 +262,7 @@ def test_a_grant_revoked_by_an_administrator_is_dead() -> None:
 
 @pytest.mark.parametrize(("switch", "alive"), [(True, False), (False, True)])
 def test_a_second_consent_may_end_the_first_of_the_same_person(switch: bool, alive: bool) -> None:
-    core = pretended(second_consent_kills_first=switch)
+    core = make_ninjaone(second_consent_kills_first=switch)
     first = Client(core).connect()["refresh_token"]
     other = Client(core, email="bob@nordlicht.example").connect()["refresh_token"]
 
@@ -274,7 +274,7 @@ def test_a_second_consent_may_end_the_first_of_the_same_person(switch: bool, ali
 
 @pytest.mark.parametrize(("switch", "alive"), [(True, False), (False, True)])
 def test_a_refresh_may_end_the_access_token_before_it(switch: bool, alive: bool) -> None:
-    client = Client(pretended(refresh_kills_access_token=switch))
+    client = Client(make_ninjaone(refresh_kills_access_token=switch))
     first = client.connect()
 
     second = client.refresh(first["refresh_token"]).json()
@@ -284,7 +284,7 @@ def test_a_refresh_may_end_the_access_token_before_it(switch: bool, alive: bool)
 
 
 def test_the_oracle_finds_the_grant_behind_every_kind_of_token() -> None:
-    client = Client(pretended())
+    client = Client(make_ninjaone())
     code = client.code()
     first = client.exchange(code).json()
     grants = [client.core.oracle.grant_of(each) for each in (code, *first.values())]
@@ -304,7 +304,7 @@ def test_the_oracle_finds_the_grant_behind_every_kind_of_token() -> None:
 
 
 def test_a_consent_whose_code_was_never_exchanged_has_no_live_token() -> None:
-    client = Client(pretended())
+    client = Client(make_ninjaone())
 
     grant = client.code()[:36]
 
@@ -318,7 +318,7 @@ def test_a_consent_whose_code_was_never_exchanged_has_no_live_token() -> None:
 )
 def test_a_token_is_refreshed_exactly_when_the_oracle_says_so(mode: str, steps: list[tuple[int, int]]) -> None:
     """Present any token of the chain at any time: the answer is the oracle's."""
-    client = Client(pretended(rotation=mode))
+    client = Client(make_ninjaone(rotation=mode))
     grant = client.connect()["refresh_token"][:36]
 
     for pick, wait in steps:

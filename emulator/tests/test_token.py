@@ -8,7 +8,7 @@ import pytest
 
 from ninjaone_emulator import NinjaOne, Reply
 from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS
-from tests.support.walking import ADA, BROKER, CHALLENGE, DEAD, EU, SCOPE, START, VERIFIER, Client, pretended
+from ninjaone_emulator.testing import ADA, BROKER, CHALLENGE, DEAD, EU, SCOPE, START, VERIFIER, Client, make_ninjaone
 
 UNKNOWN_CLIENT = re.compile(
     rb'\{"resultCode":"Client app not exist",'
@@ -28,7 +28,7 @@ def post(core: NinjaOne, body: str, **headers: str) -> Reply:
 
 
 def test_a_code_gives_an_access_token_and_a_refresh_token_in_compact_json() -> None:
-    client = Client(pretended())
+    client = Client(make_ninjaone())
 
     reply = client.exchange(client.code())
 
@@ -41,7 +41,7 @@ def test_a_code_gives_an_access_token_and_a_refresh_token_in_compact_json() -> N
 
 
 def test_code_and_refresh_token_begin_with_the_uuid_of_their_grant() -> None:
-    client = Client(pretended())
+    client = Client(make_ninjaone())
     code = client.code()
 
     refresh_token = client.exchange(code).json()["refresh_token"]
@@ -52,7 +52,7 @@ def test_code_and_refresh_token_begin_with_the_uuid_of_their_grant() -> None:
 
 
 def test_a_dead_refresh_token_is_25_bytes_without_a_description() -> None:
-    reply = Client(pretended()).refresh("no-such-token")
+    reply = Client(make_ninjaone()).refresh("no-such-token")
 
     assert (reply.status, reply.body, len(reply.body)) == (400, DEAD, 25)
     assert dict(reply.headers) == HEADERS
@@ -60,14 +60,14 @@ def test_a_dead_refresh_token_is_25_bytes_without_a_description() -> None:
 
 @pytest.mark.parametrize("name", ["invalid_token", "invalid_grant", "expired_token"])
 def test_the_name_of_a_dead_token_is_a_switch(name: str) -> None:
-    core = pretended(dead_refresh_error=name, dead_code_error=name)
+    core = make_ninjaone(dead_refresh_error=name, dead_code_error=name)
 
     assert Client(core).refresh("x").body == f'{{"error":"{name}"}}'.encode()
     assert Client(core).exchange("x").body == f'{{"error":"{name}"}}'.encode()
 
 
 def test_an_unknown_client_is_a_404_with_an_incident() -> None:
-    reply = Client(pretended(), client_id="nobody").refresh("x")
+    reply = Client(make_ninjaone(), client_id="nobody").refresh("x")
 
     assert reply.status == 404
     assert UNKNOWN_CLIENT.fullmatch(reply.body)
@@ -75,7 +75,7 @@ def test_an_unknown_client_is_a_404_with_an_incident() -> None:
 
 
 def test_a_client_of_another_region_does_not_exist_here() -> None:
-    core = pretended()
+    core = make_ninjaone()
     home = Client(core).connect()
 
     reply = Client(core, host="app.ninjarmm.com").refresh(home["refresh_token"])
@@ -86,7 +86,7 @@ def test_a_client_of_another_region_does_not_exist_here() -> None:
 
 @pytest.mark.parametrize(("switch", "status"), [("invalid_client_401", 401), ("invalid_client_400", 400)])
 def test_a_wrong_secret_spends_nothing(switch: str, status: int) -> None:
-    client = Client(pretended(wrong_secret=switch))
+    client = Client(make_ninjaone(wrong_secret=switch))
     held = client.connect()["refresh_token"]
 
     reply = client.refresh(held, client_secret="wrong")
@@ -97,7 +97,7 @@ def test_a_wrong_secret_spends_nothing(switch: str, status: int) -> None:
 
 
 def test_http_basic_identifies_a_client_too() -> None:
-    core = pretended()
+    core = make_ninjaone()
     refresh_token = Client(core).connect()["refresh_token"]
     basic = b64encode(":".join(OPERATOR_APPS["eu"]).encode()).decode()
     form = urlencode({"grant_type": "refresh_token", "refresh_token": refresh_token})
@@ -107,18 +107,18 @@ def test_http_basic_identifies_a_client_too() -> None:
 
 
 def test_a_json_body_is_not_read() -> None:
-    reply = post(pretended(), "{}", **{"Content-Type": "application/json"})
+    reply = post(make_ninjaone(), "{}", **{"Content-Type": "application/json"})
 
     assert reply.status == 400
     assert reply.json()["error"] == "invalid_request"
 
 
 def test_a_repeated_parameter_is_refused() -> None:
-    assert post(pretended(), "client_id=a&client_id=b").json()["error"] == "invalid_request"
+    assert post(make_ninjaone(), "client_id=a&client_id=b").json()["error"] == "invalid_request"
 
 
 def test_only_post_reaches_the_token_endpoint() -> None:
-    reply = pretended().respond("GET", EU, "/ws/oauth/token")
+    reply = make_ninjaone().respond("GET", EU, "/ws/oauth/token")
 
     assert reply.status == 405
     assert reply.body.startswith(
@@ -131,11 +131,11 @@ def test_only_post_reaches_the_token_endpoint() -> None:
     [({}, "invalid_request"), ({"grant_type": "password"}, "unsupported_grant_type")],
 )
 def test_other_grant_types_are_refused(fields: dict[str, str], error: str) -> None:
-    assert Client(pretended()).token(**fields).body == f'{{"error":"{error}"}}'.encode()
+    assert Client(make_ninjaone()).token(**fields).body == f'{{"error":"{error}"}}'.encode()
 
 
 def test_a_code_works_once() -> None:
-    client = Client(pretended())
+    client = Client(make_ninjaone())
     code = client.code()
     first = client.exchange(code).json()
 
@@ -144,7 +144,7 @@ def test_a_code_works_once() -> None:
 
 
 def test_a_reused_code_can_cost_the_grant() -> None:
-    client = Client(pretended(reused_code_kills_grant=True))
+    client = Client(make_ninjaone(reused_code_kills_grant=True))
     code = client.code()
     client.exchange(code)
 
@@ -155,7 +155,7 @@ def test_a_reused_code_can_cost_the_grant() -> None:
 
 @pytest.mark.parametrize(("seconds", "status"), [(59, 200), (60, 400)])
 def test_a_code_lives_60_seconds(seconds: int, status: int) -> None:
-    client = Client(pretended())
+    client = Client(make_ninjaone())
     code = client.code()
 
     client.core.advance(seconds)
@@ -164,7 +164,7 @@ def test_a_code_lives_60_seconds(seconds: int, status: int) -> None:
 
 
 def test_a_code_is_bound_to_its_redirect_uri_and_a_wrong_try_spends_it() -> None:
-    client = Client(pretended())
+    client = Client(make_ninjaone())
     code = client.code()
 
     assert client.exchange(code, redirect_uri=f"{BROKER}/callback/eu/").body == DEAD
@@ -172,7 +172,7 @@ def test_a_code_is_bound_to_its_redirect_uri_and_a_wrong_try_spends_it() -> None
 
 
 def test_a_code_is_bound_to_its_client_and_survives_the_try_of_another() -> None:
-    client = Client(pretended())
+    client = Client(make_ninjaone())
     code = client.code()
     name, secret = CUSTOMER_APPS["eu"]
 
@@ -181,7 +181,7 @@ def test_a_code_is_bound_to_its_client_and_survives_the_try_of_another() -> None
 
 
 def test_a_code_dies_with_its_grant() -> None:
-    client = Client(pretended())
+    client = Client(make_ninjaone())
     code = client.code()
     client.core.admin.revoke_grant(code[:36])
 
@@ -193,14 +193,14 @@ def test_a_code_dies_with_its_grant() -> None:
     [("enforce", VERIFIER, 200), ("enforce", "wrong", 400), ("enforce", "", 400), ("ignore", "wrong", 200)],
 )
 def test_the_verifier_is_checked_when_a_challenge_was_sent(pkce: str, verifier: str, status: int) -> None:
-    client = Client(pretended(pkce=pkce))
+    client = Client(make_ninjaone(pkce=pkce))
     code = client.code(code_challenge=CHALLENGE, code_challenge_method="S256")
 
     assert client.exchange(code, code_verifier=verifier).status == status
 
 
 def test_public_apps_need_no_secret_but_always_the_verifier() -> None:
-    core = pretended(pkce="ignore")
+    core = make_ninjaone(pkce="ignore")
     app = core.admin.register("Desktop", "Nordlicht Systemhaus", platform="native", redirects=["http://127.0.0.1"])
     client = Client(core, client_id=app.client_id, client_secret="")
     client.redirect_uri = "http://127.0.0.1:49152"
@@ -218,18 +218,18 @@ def test_public_apps_need_no_secret_but_always_the_verifier() -> None:
 
 
 def test_a_refresh_token_needs_offline_access() -> None:
-    assert "refresh_token" not in Client(pretended()).connect(scope="monitoring")
+    assert "refresh_token" not in Client(make_ninjaone()).connect(scope="monitoring")
 
 
 def test_a_refresh_token_needs_the_box() -> None:
-    client = Client(pretended())
+    client = Client(make_ninjaone())
     client.core.admin.tick_grant_type(client.fields["client_id"], "refresh_token", ticked=False)
 
     assert "refresh_token" not in client.connect()
 
 
 def test_an_app_without_the_code_box_exchanges_nothing() -> None:
-    client = Client(pretended())
+    client = Client(make_ninjaone())
     code = client.code()
     client.core.admin.tick_grant_type(client.fields["client_id"], "authorization_code", ticked=False)
 
@@ -239,12 +239,12 @@ def test_an_app_without_the_code_box_exchanges_nothing() -> None:
 
 
 def test_expires_in_may_be_absent_and_may_be_short() -> None:
-    assert "expires_in" not in Client(pretended(expires_in="omit")).connect()
-    assert Client(pretended(access_token_seconds=60)).connect()["expires_in"] == 60
+    assert "expires_in" not in Client(make_ninjaone(expires_in="omit")).connect()
+    assert Client(make_ninjaone(access_token_seconds=60)).connect()["expires_in"] == 60
 
 
 def test_client_credentials_without_scope_get_all_scopes_and_no_refresh_token() -> None:
-    reply = Client(pretended()).token(grant_type="client_credentials")
+    reply = Client(make_ninjaone()).token(grant_type="client_credentials")
 
     fields = reply.json()
     assert list(fields) == ["access_token", "expires_in", "scope", "token_type"]
@@ -252,7 +252,7 @@ def test_client_credentials_without_scope_get_all_scopes_and_no_refresh_token() 
 
 
 def test_client_credentials_are_refused_a_scope_the_app_lacks() -> None:
-    client = Client(pretended())
+    client = Client(make_ninjaone())
     client.core.admin.tick_scope(client.fields["client_id"], "control", ticked=False)
 
     reply = client.token(grant_type="client_credentials", scope="monitoring control")
@@ -262,7 +262,7 @@ def test_client_credentials_are_refused_a_scope_the_app_lacks() -> None:
 
 
 def test_client_credentials_need_their_box() -> None:
-    client = Client(pretended())
+    client = Client(make_ninjaone())
     client.core.admin.tick_grant_type(client.fields["client_id"], "client_credentials", ticked=False)
 
     assert client.token(grant_type="client_credentials").json()["error"] == "unauthorized_client"
@@ -280,7 +280,7 @@ def test_client_credentials_need_their_box() -> None:
 def test_offline_access_with_client_credentials_differs_by_region(rule: str, region: str, status: int) -> None:
     name, secret = OPERATOR_APPS[region]
     client = Client(
-        pretended(offline_client_credentials=rule),
+        make_ninjaone(offline_client_credentials=rule),
         host=f"{region}.ninjarmm.com",
         client_id=name,
         client_secret=secret,
@@ -293,7 +293,7 @@ def test_offline_access_with_client_credentials_differs_by_region(rule: str, reg
 
 
 def test_the_answers_say_why_only_in_the_events() -> None:
-    client = Client(pretended())
+    client = Client(make_ninjaone())
 
     client.refresh("x")
 
@@ -303,7 +303,7 @@ def test_the_answers_say_why_only_in_the_events() -> None:
 
 
 def test_no_event_carries_a_token_a_code_or_a_secret() -> None:
-    client = Client(pretended())
+    client = Client(make_ninjaone())
     code = client.code()
     first = client.exchange(code).json()
     second = client.refresh(first["refresh_token"]).json()

@@ -1,6 +1,6 @@
 """AWS in memory, in this process: moto with the resources that the template names.
 
-Where moto falls short of AWS and it matters here, it is mended: one lock makes its calls atomic, queues live
+Where moto falls short of AWS and it matters here, it is put right: one lock makes its calls atomic, queues live
 by the world's clock, keys and secrets have the ARNs that the template resolves to.
 """
 
@@ -69,7 +69,7 @@ class AwsAccount:
                 settings = Config(retries={"mode": "standard", "max_attempts": 2})
                 client = _session().client(service, config=settings)
                 client.meta.events.register_last("before-send", _never_leave)
-                self._clients[name] = role.guard(client) if role else client
+                self._clients[name] = role.enforce_on(client) if role else client
             return self._clients[name]
 
     @property

@@ -1,6 +1,6 @@
 """What calls functions besides the gateway: queues, a table's stream, the schedule.
 
-Each pump does one thing when asked, so that a test can work them one after the other and know when all is
+Each source does one thing when asked, so that a test can work them one after the other and know when all is
 quiet; `EventSourceThread` asks them from threads.
 """
 
@@ -43,12 +43,12 @@ class QueueSource:
     """Calls a function with the messages of a queue, and deletes those it worked."""
 
     def __init__(
-        self, feed: EventSourceMapping, runtime: Runtime, *, queue: Queue, aws: AwsAccount, role: Role
+        self, mapping: EventSourceMapping, runtime: Runtime, *, queue: Queue, aws: AwsAccount, role: Role
     ) -> None:
-        self._feed, self._runtime, self._queue = feed, runtime, queue
+        self._mapping, self._runtime, self._queue = mapping, runtime, queue
         self._aws = aws
         self._sqs = aws.client("sqs", role)
-        self.workers = min(feed.concurrency or BATCHES_AT_ONCE, BATCHES_AT_ONCE)
+        self.workers = min(mapping.concurrency or BATCHES_AT_ONCE, BATCHES_AT_ONCE)
 
     def work(self) -> bool:
         """Take one batch, if a message is visible. What failed stays hidden for its time, then comes again."""
@@ -56,7 +56,7 @@ class QueueSource:
             return False
         received = self._sqs.receive_message(
             QueueUrl=self._queue.url,
-            MaxNumberOfMessages=min(self._feed.batch_size, 10),
+            MaxNumberOfMessages=min(self._mapping.batch_size, 10),
             MessageSystemAttributeNames=["All"],
             MessageAttributeNames=["All"],
         )
@@ -72,7 +72,7 @@ class QueueSource:
             answer = self._runtime.invoke({"Records": [self._record(message) for message in messages]})
         except (Failed, Throttled):
             return every
-        failed = set(failures(answer)) if self._feed.reports_failures else set()
+        failed = set(failures(answer)) if self._mapping.reports_failures else set()
         return failed if failed.issubset(every) else every
 
     def _record(self, message: dict[str, Any]) -> dict[str, Any]:
@@ -104,7 +104,7 @@ class StreamSource:
 
     def __init__(
         self,
-        feed: EventSourceMapping,
+        mapping: EventSourceMapping,
         runtime: Runtime,
         *,
         table: Table,
@@ -115,13 +115,13 @@ class StreamSource:
 
         give_up   hears what becomes of a batch that failed too often
         """
-        self._feed, self._runtime, self._table, self._told = feed, runtime, table, give_up
+        self._mapping, self._runtime, self._table, self._told = mapping, runtime, table, give_up
         self._aws = aws
         self._position = self._left = self._attempts = 0
 
     def work(self) -> bool:
         """Give the next batch, or what is left of one that failed: it blocks all after it until it is given up."""
-        batch = self._aws.changes(self._table, self._position)[: self._left or self._feed.batch_size]
+        batch = self._aws.changes(self._table, self._position)[: self._left or self._mapping.batch_size]
         changed = [record for record in batch if not _is_same(record)]
         worked = self._worked(changed) if changed else 0
         done = batch.index(changed[worked]) if worked < len(changed) else len(batch)
@@ -130,7 +130,7 @@ class StreamSource:
             self._attempts = 0
             return bool(batch)
         self._attempts += 1
-        if 0 <= self._feed.retries < self._attempts:
+        if 0 <= self._mapping.retries < self._attempts:
             self._give_up(changed[worked:])
         return False
 
@@ -140,7 +140,7 @@ class StreamSource:
             answer = self._runtime.invoke({"Records": records})
         except (Failed, Throttled):
             return 0
-        failed = set(failures(answer)) if self._feed.reports_failures else set()
+        failed = set(failures(answer)) if self._mapping.reports_failures else set()
         numbers = [record["dynamodb"]["SequenceNumber"] for record in records]
         if not failed.issubset(numbers):
             return 0
@@ -148,7 +148,7 @@ class StreamSource:
 
     def _give_up(self, records: list[Record]) -> None:
         first = records[0]["dynamodb"]["SequenceNumber"]
-        told = {"function": self._feed.function, "startSequenceNumber": first, "batchSize": len(records)}
+        told = {"function": self._mapping.function, "startSequenceNumber": first, "batchSize": len(records)}
         self._told(json.dumps(told))
         self._position, self._left, self._attempts = self._position + self._left, 0, 0
 
@@ -203,15 +203,15 @@ def failures(answer: Any) -> Iterable[str]:
 class EventSourceThread:
     """Pumps at work in threads, until their `with` block ends."""
 
-    def __init__(self, pumps: Iterable[EventSource]) -> None:
+    def __init__(self, sources: Iterable[EventSource]) -> None:
         self._stop = Event()
         self._threads = [
-            Thread(target=self._run, args=(pump,), daemon=True) for pump in pumps for _ in range(pump.workers)
+            Thread(target=self._run, args=(source,), daemon=True) for source in sources for _ in range(source.workers)
         ]
 
-    def _run(self, pump: EventSource) -> None:
+    def _run(self, source: EventSource) -> None:
         while not self._stop.is_set():
-            if not pump.work():
+            if not source.work():
                 self._stop.wait(PAUSE)
 
     def __enter__(self) -> Self:

@@ -24,25 +24,25 @@ class PolicyUsage:
         self.used: Counter[tuple[str, str, str]] = Counter()
         self.refused: Counter[tuple[str, str, str]] = Counter()
 
-    def note(self, book: Counter[tuple[str, str, str]], line: tuple[str, str, str]) -> None:
+    def count(self, counter: Counter[tuple[str, str, str]], line: tuple[str, str, str]) -> None:
         """Count one line of `used` (function, Sid, action) or `refused` (function, action, resource)."""
         with self._lock:
-            book[line] += 1
+            counter[line] += 1
 
 
 class Role:
     """The role of one function."""
 
-    def __init__(self, function: Function, template: Template, ledger: PolicyUsage) -> None:
+    def __init__(self, function: Function, template: Template, usage: PolicyUsage) -> None:
         """Take the role as the template gives it.
 
         Raises   UnsupportedPolicy: it says something that cannot be judged
         """
         check(function.statements)
         self.function = function
-        self._template, self._ledger = template, ledger
+        self._template, self._usage = template, usage
 
-    def guard(self, client: Any) -> Any:
+    def enforce_on(self, client: Any) -> Any:
         """Make a client of boto3 act under this role."""
         client.meta.events.register("before-parameter-build", self._judge_call(client))
         return client
@@ -69,13 +69,13 @@ class Role:
 
     def _denied(self, request: Request) -> str:
         """Write the decision down; give AWS's sentence when it is a no."""
-        function, ledger = self.function, self._ledger
+        function, usage = self.function, self._usage
         statements = function.statements + self._template.denials(request.resource)
         decision = decide(statements, request.action, request.resource, request.context)
         if isinstance(decision, Allowed):
-            ledger.note(ledger.used, (function.folder, decision.sid, request.action))
+            usage.count(usage.used, (function.folder, decision.sid, request.action))
             return ""
-        ledger.note(ledger.refused, (function.folder, request.action, request.resource))
+        usage.count(usage.refused, (function.folder, request.action, request.resource))
         who = f"arn:aws:sts::{ACCOUNT}:assumed-role/{function.name}Role/{function.name}"
         asked = f"{request.action} on resource: {request.resource}"
         return f"User: {who} is not authorized to perform: {asked} {decision.reason}"

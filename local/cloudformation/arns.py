@@ -56,32 +56,28 @@ def _queue(name: str) -> dict[str, str]:
 
 
 def _table(name: str) -> dict[str, str]:
-    customer_app = arn("dynamodb", f"table/{name}")
-    return {"": name, "Arn": customer_app, "StreamArn": f"{customer_app}/stream/{STREAM_LABEL}"}
+    table = arn("dynamodb", f"table/{name}")
+    return {"": name, "Arn": table, "StreamArn": f"{table}/stream/{STREAM_LABEL}"}
 
 
 def _key(name: str) -> dict[str, str]:
-    customer_app = key_id(name)
-    return {"": customer_app, "KeyId": customer_app, "Arn": arn("kms", f"key/{customer_app}")}
+    key = key_id(name)
+    return {"": key, "KeyId": key, "Arn": arn("kms", f"key/{key}")}
 
 
 def _secret(name: str) -> dict[str, str]:
-    customer_app = arn("secretsmanager", f"secret:{name}-{key_id(name)[:6]}")
-    return {"": customer_app, "Id": customer_app}
+    secret = arn("secretsmanager", f"secret:{name}-{key_id(name)[:6]}")
+    return {"": secret, "Id": secret}
 
 
 def _api(name: str) -> dict[str, str]:
-    customer_app = name.lower()
-    return {
-        "": customer_app,
-        "ApiId": customer_app,
-        "ApiEndpoint": f"https://{customer_app}.execute-api.{REGION}.amazonaws.com",
-    }
+    api = name.lower()
+    return {"": api, "ApiId": api, "ApiEndpoint": f"https://{api}.execute-api.{REGION}.amazonaws.com"}
 
 
 def _function(name: str) -> dict[str, str]:
-    customer_app = arn("lambda", f"function:{name}")
-    return {"": name, "Arn": customer_app, ".Alias": f"{customer_app}:{ALIAS}"}
+    function = arn("lambda", f"function:{name}")
+    return {"": name, "Arn": function, ".Alias": f"{function}:{ALIAS}"}
 
 
 _ATTRIBUTES: Mapping[str, Callable[[str], Mapping[str, str]]] = {

@@ -1,4 +1,4 @@
-"""Readers for functions: their routes, schedules and roles, and what feeds them."""
+"""Readers for functions: their routes, schedules and roles, and what calls them."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -11,7 +11,7 @@ from local.cloudformation.properties import Properties
 from local.cloudformation.resources import EventSourceMapping, Function, Route, Schedule
 from local.iam import Condition, Statement
 
-Names = Callable[[str, str], str]
+AttributeOf = Callable[[str, str], str]
 Source = Route | Schedule
 Some = TypeVar("Some", bound=Source)
 
@@ -21,9 +21,7 @@ _SECONDS = {"minute": 60, "hour": 3600, "day": 86_400}
 _REPORTS = ["ReportBatchItemFailures"]
 
 
-def function(
-    logical_id: str, properties: Properties, names: Callable[[str, str], str], signs: Iterable[str]
-) -> Function:
+def function(logical_id: str, properties: Properties, attribute_of: AttributeOf, signs: Iterable[str]) -> Function:
     """Read one function.
 
     signs   ids of the APIs whose routes want SigV4 when they say nothing
@@ -39,8 +37,8 @@ def function(
     sources = [_source(properties, name, event, signs) for name, event in properties.take("Events", {}).items()]
     return Function(
         logical_id=logical_id,
-        name=names(logical_id, ""),
-        arn=names(logical_id, "Arn"),
+        name=attribute_of(logical_id, ""),
+        arn=attribute_of(logical_id, "Arn"),
         folder=folder[1],
         handler=properties.text("Handler"),
         timeout=properties.number("Timeout", 3),
@@ -87,7 +85,7 @@ def _schedule(name: str, properties: Properties) -> Schedule:
     return Schedule(name, int(rate[1]) * _SECONDS[rate[2]], enabled, properties.text("Input"))
 
 
-def event_source_mapping(logical_id: str, properties: Properties, _names: Names) -> EventSourceMapping:
+def event_source_mapping(logical_id: str, properties: Properties, _attribute_of: AttributeOf) -> EventSourceMapping:
     """Read an AWS::Lambda::EventSourceMapping."""
     with properties.inner("ScalingConfig") as scaling:
         concurrency = scaling.number("MaximumConcurrency", 0)

@@ -129,8 +129,8 @@ class Scope:
         return self.resolve(then if self.holds(condition) else otherwise)
 
     def _sub(self, argument: Any) -> str:
-        text, customer_app = argument if isinstance(argument, list) else (argument, {})
-        values = self.resolve(customer_app)
+        text, variables = argument if isinstance(argument, list) else (argument, {})
+        values = self.resolve(variables)
 
         def put_in(match: re.Match[str]) -> str:
             name = match[1]

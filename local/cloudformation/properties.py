@@ -11,17 +11,17 @@ class Properties:
     """The properties of one resource; when the `with` block ends, each was read or has a reason why not."""
 
     def __init__(
-        self, where: str, values: Mapping[str, Any], scope: Scope, without: Mapping[str, str] | None = None
+        self, where: str, values: Mapping[str, Any], scope: Scope, ignored: Mapping[str, str] | None = None
     ) -> None:
         """Take what the template says at one place.
 
         where     for the sentence of a fault
-        without   property → why it means nothing on one machine
+        ignored   property → why it means nothing on one machine
         """
         self.where = where
         self._scope = scope
         self._left = dict(values)
-        for name in without or {}:
+        for name in ignored or {}:
             self._left.pop(name, None)
 
     def take(self, name: str, default: Any = None) -> Any:
@@ -64,16 +64,16 @@ class Properties:
             raise TemplateFault(f"{self.where}: {name} is not a list")
         return value
 
-    def inner(self, name: str, without: Mapping[str, str] | None = None) -> "Properties":
+    def inner(self, name: str, ignored: Mapping[str, str] | None = None) -> "Properties":
         """Read a mapping as properties of its own; nothing is the empty one."""
         value = self.take(name, {})
         if not isinstance(value, dict):
             raise TemplateFault(f"{self.where}: {name} is not a mapping")
-        return self.within(name, value, without)
+        return self.within(name, value, ignored)
 
-    def within(self, name: str, values: Mapping[str, Any], without: Mapping[str, str] | None = None) -> "Properties":
+    def within(self, name: str, values: Mapping[str, Any], ignored: Mapping[str, str] | None = None) -> "Properties":
         """Treat an element of a list, already read, as properties of its own."""
-        return Properties(f"{self.where}.{name}", values, self._scope, without)
+        return Properties(f"{self.where}.{name}", values, self._scope, ignored)
 
     def __enter__(self) -> Self:
         return self
@@ -85,19 +85,18 @@ class Properties:
             raise TemplateFault(f"{self.where}: {', '.join(sorted(self._left))} cannot be read here")
 
 
-def merged(base: Any, customer_app: Any) -> Any:
+def merged(base: Any, resource: Any) -> Any:
     """Merge SAM's Globals into one resource: mappings by key, lists joined, the rest replaced."""
-    if (
-        isinstance(base, dict)
-        and isinstance(customer_app, dict)
-        and not _is_function(base)
-        and not _is_function(customer_app)
-    ):
-        both = {key: merged(base[key], customer_app[key]) for key in base.keys() & customer_app.keys()}
-        return base | customer_app | both
-    if isinstance(base, list) and isinstance(customer_app, list):
-        return base + customer_app
-    return customer_app
+    if _is_mapping(base) and _is_mapping(resource):
+        both = {key: merged(base[key], resource[key]) for key in base.keys() & resource.keys()}
+        return base | resource | both
+    if isinstance(base, list) and isinstance(resource, list):
+        return base + resource
+    return resource
+
+
+def _is_mapping(value: Any) -> bool:
+    return isinstance(value, dict) and not _is_function(value)
 
 
 def _is_function(value: dict[str, Any]) -> bool:

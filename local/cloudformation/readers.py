@@ -10,11 +10,11 @@ from local.cloudformation.intrinsics import TemplateFault
 from local.cloudformation.properties import Properties
 from local.cloudformation.resources import Api, Bucket, Bus, Index, Key, Parameter, Queue, Secret, Table
 
-Names = Callable[[str, str], str]
+AttributeOf = Callable[[str, str], str]
 """A resource's attribute by logical id and name; the empty name is `Ref`."""
 
 
-def table(logical_id: str, properties: Properties, names: Names) -> Table:
+def table(logical_id: str, properties: Properties, attribute_of: AttributeOf) -> Table:
     """Read an AWS::DynamoDB::Table."""
     hash_key, range_key = _keys(properties.items("KeySchema"))
     with properties.inner("TimeToLiveSpecification") as ttl:
@@ -25,15 +25,15 @@ def table(logical_id: str, properties: Properties, names: Names) -> Table:
         encrypted = sse.flag("SSEEnabled", default=False)
     return Table(
         logical_id=logical_id,
-        name=names(logical_id, ""),
-        arn=names(logical_id, "Arn"),
+        name=attribute_of(logical_id, ""),
+        arn=attribute_of(logical_id, "Arn"),
         hash_key=hash_key,
         range_key=range_key,
         types={item["AttributeName"]: item["AttributeType"] for item in properties.items("AttributeDefinitions")},
         indexes=tuple(_index(properties, item) for item in properties.items("GlobalSecondaryIndexes")),
         ttl=attribute,
         stream=view,
-        stream_arn=names(logical_id, "StreamArn"),
+        stream_arn=attribute_of(logical_id, "StreamArn"),
         encrypted=encrypted,
     )
 
@@ -50,16 +50,16 @@ def _index(properties: Properties, item: Mapping[str, Any]) -> Index:
             return Index(index.text("IndexName"), hash_key, range_key, projection.text("ProjectionType"))
 
 
-def queue(logical_id: str, properties: Properties, names: Names) -> Queue:
+def queue(logical_id: str, properties: Properties, attribute_of: AttributeOf) -> Queue:
     """Read an AWS::SQS::Queue."""
     with properties.inner("RedrivePolicy") as redrive:
         dead_letters = redrive.text("deadLetterTargetArn")
         max_receives = redrive.number("maxReceiveCount", 0)
     return Queue(
         logical_id=logical_id,
-        name=names(logical_id, "QueueName"),
-        url=names(logical_id, ""),
-        arn=names(logical_id, "Arn"),
+        name=attribute_of(logical_id, "QueueName"),
+        url=attribute_of(logical_id, ""),
+        arn=attribute_of(logical_id, "Arn"),
         visibility=properties.number("VisibilityTimeout", 30),
         retention=properties.number("MessageRetentionPeriod", 345_600),
         delay=properties.number("DelaySeconds", 0),
@@ -71,16 +71,16 @@ def queue(logical_id: str, properties: Properties, names: Names) -> Queue:
 _BY_S3 = {"ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
 
 
-def bucket(logical_id: str, properties: Properties, names: Names) -> Bucket:
+def bucket(logical_id: str, properties: Properties, attribute_of: AttributeOf) -> Bucket:
     """Read an AWS::S3::Bucket."""
     with properties.inner("VersioningConfiguration") as versioning:
         versioned = versioning.text("Status") == "Enabled"
     if properties.take("BucketEncryption", _BY_S3) != _BY_S3:
         raise TemplateFault(f"{properties.where}: only encryption by S3's own keys asks nothing of a role")
-    return Bucket(logical_id, names(logical_id, ""), names(logical_id, "Arn"), versioned)
+    return Bucket(logical_id, attribute_of(logical_id, ""), attribute_of(logical_id, "Arn"), versioned)
 
 
-def key(logical_id: str, properties: Properties, names: Names) -> Key:
+def key(logical_id: str, properties: Properties, attribute_of: AttributeOf) -> Key:
     """Read an AWS::KMS::Key; its policy leaves the decision to the roles, but may deny to all."""
     policy = properties.take("KeyPolicy", {"Statement": []})
     others = [statement for statement in policy["Statement"] if not _leaves_it_to_iam(statement)]
@@ -88,7 +88,7 @@ def key(logical_id: str, properties: Properties, names: Names) -> Key:
         if (statement.get("Effect"), statement.pop("Principal", None)) != ("Deny", {"AWS": "*"}):
             raise TemplateFault(f"{properties.where}: a KeyPolicy may let IAM decide or deny to all, no more")
     denials = tuple(statements(properties, {"Statement": others}))
-    return Key(logical_id, names(logical_id, ""), names(logical_id, "Arn"), denials)
+    return Key(logical_id, attribute_of(logical_id, ""), attribute_of(logical_id, "Arn"), denials)
 
 
 def _leaves_it_to_iam(statement: Mapping[str, Any]) -> bool:
@@ -101,28 +101,28 @@ def _leaves_it_to_iam(statement: Mapping[str, Any]) -> bool:
     }
 
 
-def secret(logical_id: str, properties: Properties, names: Names) -> Secret:
+def secret(logical_id: str, properties: Properties, attribute_of: AttributeOf) -> Secret:
     """Read an AWS::SecretsManager::Secret."""
     with properties.inner("GenerateSecretString", PROPERTIES["GenerateSecretString"]) as generated:
         template = generated.text("SecretStringTemplate")
-    customer_app = names(logical_id, "")
-    name = customer_app.rpartition(":")[2][: -len("-123456")]
-    return Secret(logical_id, name, customer_app, properties.text("SecretString", template))
+    arn = attribute_of(logical_id, "")
+    name = arn.rpartition(":")[2][: -len("-123456")]
+    return Secret(logical_id, name, arn, properties.text("SecretString", template))
 
 
-def parameter(logical_id: str, properties: Properties, names: Names) -> Parameter:
+def parameter(logical_id: str, properties: Properties, attribute_of: AttributeOf) -> Parameter:
     """Read an AWS::SSM::Parameter of plain text."""
     if properties.text("Type") != "String":
         raise TemplateFault(f"{properties.where}: only parameters of type String can be read here")
-    return Parameter(logical_id, names(logical_id, ""), properties.text("Value"))
+    return Parameter(logical_id, attribute_of(logical_id, ""), properties.text("Value"))
 
 
-def bus(logical_id: str, _properties: Properties, names: Names) -> Bus:
+def bus(logical_id: str, _properties: Properties, attribute_of: AttributeOf) -> Bus:
     """Read an AWS::Events::EventBus."""
-    return Bus(logical_id, names(logical_id, ""), names(logical_id, "Arn"))
+    return Bus(logical_id, attribute_of(logical_id, ""), attribute_of(logical_id, "Arn"))
 
 
-def api(logical_id: str, properties: Properties, names: Names) -> Api:
+def api(logical_id: str, properties: Properties, attribute_of: AttributeOf) -> Api:
     """Read an AWS::Serverless::HttpApi."""
     with properties.inner("Auth") as auth:
         enabled = auth.flag("EnableIamAuthorizer", default=False)
@@ -131,10 +131,10 @@ def api(logical_id: str, properties: Properties, names: Names) -> Api:
         raise TemplateFault(f"{properties.where}: the authorizer {default} cannot be run here")
     if properties.text("StageName", "$default") != "$default":
         raise TemplateFault(f"{properties.where}: only the stage $default is served here")
-    return Api(logical_id, names(logical_id, ""), names(logical_id, "ApiEndpoint"), default == "AWS_IAM")
+    return Api(logical_id, attribute_of(logical_id, ""), attribute_of(logical_id, "ApiEndpoint"), default == "AWS_IAM")
 
 
-READERS: Mapping[str, Callable[[str, Properties, Names], object]] = {
+READERS: Mapping[str, Callable[[str, Properties, AttributeOf], object]] = {
     "AWS::DynamoDB::Table": table,
     "AWS::Events::EventBus": bus,
     "AWS::Lambda::EventSourceMapping": event_source_mapping,

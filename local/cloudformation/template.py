@@ -55,8 +55,8 @@ class Template:
 
     def function(self, name: str) -> Function:
         """Find a function by its name, its ARN or its alias's; `functions` has them by folder."""
-        customer_app = name.removesuffix(f":{arns.ALIAS}")
-        return _the(self.functions.values(), customer_app, lambda function: (function.name, function.arn))
+        unaliased = name.removesuffix(f":{arns.ALIAS}")
+        return _the(self.functions.values(), unaliased, lambda function: (function.name, function.arn))
 
     def table(self, name: str) -> Table:
         """Find a table by its name, its ARN or its stream's."""

@@ -63,7 +63,7 @@ def integrations() -> str:
 
 
 def control_page() -> str:
-    """Say where the pretended NinjaOne has its switches; empty where NinjaOne is not the pretended one."""
+    """Say where the emulator's control page is; empty where NinjaOne is not the emulator."""
     found = outside().ninjaone("https://app.ninjarmm.com")
     return urljoin(found, "/control") if urlsplit(found).path == "/app.ninjarmm.com" else ""
 

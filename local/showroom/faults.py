@@ -1,4 +1,4 @@
-"""The switchboard of the showroom: one trouble at a time, made through the pretended NinjaOne's control page."""
+"""The fault panel of the showroom: one fault at a time, made through the emulator's control page."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ SHORT, USUAL = 60, 3600
 class Fault:
     """What can be made to happen.
 
-    fault   the emulator's name of it; empty where nothing is planned there
+    kind    the emulator's name of it; empty where nothing is planned there
     """
 
     title: str
     says: str
-    fault: str = ""
+    kind: str = ""
     seconds: int = 0
 
 
@@ -57,13 +57,13 @@ class FaultPanel:
 
         Raises   KeyError
         """
-        trouble = FAULTS[name]
+        fault = FAULTS[name]
         self._ask("DELETE", "faults")
         if self._untold:
             self._store(self._untold)
             self._untold = {}
-        if trouble.fault:
-            plan = {"fault": trouble.fault, "on": "token", "times": None, "seconds": trouble.seconds}
+        if fault.kind:
+            plan = {"fault": fault.kind, "on": "token", "times": None, "seconds": fault.seconds}
             self._ask("POST", "faults", plan)
         if name == SECRET:
             self._untold = {app: self._ask("POST", "admin", _renewing(app))["client_secret"] for app in self._apps}

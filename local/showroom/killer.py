@@ -1,7 +1,7 @@
 """Environments that can be killed at the worst instant: NinjaOne has answered, and nothing is saved yet.
 
-A thread cannot be killed from outside, but all that an environment does to the world goes through its doors:
-behind a dead one's doors nothing happens any more, whatever its code still tries.
+A thread cannot be killed from outside, but all that an environment does to the world goes through its ports:
+behind the ports of a dead one nothing happens any more, whatever its code still tries.
 """
 
 from collections.abc import Callable
@@ -41,15 +41,15 @@ class Reaper:
         return was
 
     def ports(self, ports: Ports) -> Ports:
-        """Give an environment doors that close behind it when it dies."""
+        """Give an environment ports that stop working when it dies."""
         life = _Life()
         inner = ports.transport()
         return replace(
             ports,
-            clock=_Door(life, ports.clock),
-            aws=lambda service: _Door(life, ports.aws(service)),
-            transport=lambda: lambda: _Wire(life, inner(), self.strikes),
-            write=_Door(life, ports).write,
+            clock=_KillablePort(life, ports.clock),
+            aws=lambda service: _KillablePort(life, ports.aws(service)),
+            transport=lambda: lambda: _KillableTransport(life, inner(), self.strikes),
+            write=_KillablePort(life, ports).write,
         )
 
 
@@ -70,7 +70,7 @@ class _Life:
             raise Killed
 
 
-class _Door:
+class _KillablePort:
     """Something outside, as long as the environment lives."""
 
     def __init__(self, life: _Life, outside: Any) -> None:
@@ -86,7 +86,7 @@ class _Door:
         self._outside.write(line)
 
 
-class _Wire(httpx.BaseTransport):
+class _KillableTransport(httpx.BaseTransport):
     """The way to NinjaOne, on which an environment may die once the whole answer has arrived."""
 
     def __init__(self, life: _Life, inner: httpx.BaseTransport, strikes: Callable[[], bool]) -> None:

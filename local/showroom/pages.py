@@ -102,8 +102,8 @@ class Lane:
 @pages.get("")
 def page() -> str:
     showroom().watch()
-    board = showroom().board
-    switches = {"troubles": FAULTS, "on": board.on, "short": board.lifetime == SHORT, "steps": STEPS}
+    panel = showroom().panel
+    switches = {"faults": FAULTS, "on": panel.on, "short": panel.lifetime == SHORT, "steps": STEPS}
     return render_template("showroom.html", **seen(), **switches)
 
 
@@ -117,9 +117,9 @@ def seen() -> dict[str, Any]:
     here, found = showroom(), outside().backend.connections(user().tenant.id)
     return {
         "now": int(here.now()),
-        "board": FAULTS[here.board.on],
+        "fault": FAULTS[here.panel.on],
         "kills": here.kills,
-        "tallies": here.caller.tallies[::-1][:8],
+        "counts": here.poller.counts[::-1][:8],
         "lanes": [lane(each) for each in found],
     }
 
@@ -127,7 +127,7 @@ def seen() -> dict[str, Any]:
 def lane(connection: Json) -> Lane:
     """Draw the latest of a connection, from when it was made."""
     marks = showroom().marks(connection["connection"], connection["client_id"])
-    begun = next((host for host, mark in enumerate(marks) if mark.about == connection["connection"]), len(marks))
+    begun = next((place for place, mark in enumerate(marks) if mark.about == connection["connection"]), len(marks))
     return Lane(connection, spots(marks[begun:]))
 
 
@@ -160,9 +160,9 @@ def clock(instant: float) -> str:
     return f"{datetime.fromtimestamp(instant, UTC):%-d %b %H:%M:%S}"
 
 
-@pages.post("/trouble")
-def trouble() -> Response:
-    showroom().turn(chosen("trouble", FAULTS))
+@pages.post("/fault")
+def fault() -> Response:
+    showroom().turn(chosen("fault", FAULTS))
     return back()
 
 

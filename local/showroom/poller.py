@@ -24,7 +24,7 @@ class PollCounts:
     least   the shortest lifetime seen, in seconds
     """
 
-    trouble: str
+    fault: str
     since: float
     given: int = 0
     waited: int = 0
@@ -56,7 +56,7 @@ class Poller:
         known   connections, with their tenants
         """
         self._backend, self._known = backend, known
-        self.tallies = [first]
+        self.counts = [first]
         self._lock, self._stop = Lock(), Event()
         self._thread = Thread(target=self._run, daemon=True)
 
@@ -84,12 +84,12 @@ class Poller:
 
     def _ask(self, tenant: str, connection: str) -> None:
         """Ask; the answer counts for what was switched on when it was asked for."""
-        tally, began = self.tallies[-1], time.monotonic()
+        counts, began = self.counts[-1], time.monotonic()
         try:
             token = self._backend.token(tenant, connection, min_ttl=ENOUGH)
         except Problem as problem:
             with self._lock:
-                tally.refuse(problem.status)
+                counts.refuse(problem.status)
         else:
             with self._lock:
-                tally.count(token, time.monotonic() - began)
+                counts.count(token, time.monotonic() - began)

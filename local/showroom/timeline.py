@@ -10,15 +10,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from threading import Lock
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Protocol, Self
 
+from botocore.credentials import Credentials
+
+from local.clock import Clock
 from local.product.backend import Backend
 from local.showroom.faults import FAULTS, WELL, FaultPanel
+from local.showroom.killer import Reaper
 from local.showroom.poller import PollCounts, Poller
 from ninjaone_emulator.seed import OPERATOR_APPS
-
-if TYPE_CHECKING:
-    from local.world import World
 
 MARKS_KEPT = 2000
 STEPS = {"2 minutes": 120, "10 minutes": 600, "50 minutes": 3000, "1 day": 86_400, "7 days": 604_800}
@@ -60,23 +61,46 @@ READERS: Mapping[str, Reader] = {
 """Log lines that tell how a refresh went, and what they say."""
 
 
+class RunningWorld(Protocol):
+    """What the showroom uses of the world that it shows."""
+
+    api_url: str
+    ninjaone_url: str
+    clock: Clock
+    reaper: Reaper
+
+    @property
+    def aws(self) -> Callable[[str], Any]:
+        """Clients of AWS, by service."""
+
+    @property
+    def credentials(self) -> Credentials:
+        """What the product signs with."""
+
+    def settings(self, folder: str) -> dict[str, str]:
+        """A function's environment variables."""
+
+    def store_client_secrets(self, secrets: Mapping[str, str]) -> None:
+        """Store the secrets of the operator's client apps."""
+
+
 class Showroom:
     """Listens from the world's start to its end."""
 
-    def __init__(self, world: "World", *, asks: bool) -> None:
+    def __init__(self, world: RunningWorld, *, polls: bool) -> None:
         """Take the world.
 
-        asks   the caller asks by itself, from when somebody first looks
+        polls   the poller asks for tokens by itself, from when somebody first looks
         """
-        self._world, self._asks = world, asks
+        self._world, self._polls = world, polls
         apps = [app.client_id for app in OPERATOR_APPS.values()]
-        self.board = FaultPanel(world.ninjaone_url, apps, self._store)
+        self.panel = FaultPanel(world.ninjaone_url, apps, world.store_client_secrets)
         self._marks: deque[Mark] = deque(maxlen=MARKS_KEPT)
         self._told: set[str] = set()
         self._tenants: dict[str, str] = {}
         self._lock = Lock()
         backend = Backend(world.api_url, world.credentials)
-        self.caller = Poller(backend, self._known, PollCounts(FAULTS[WELL].title, self.now()))
+        self.poller = Poller(backend, self._known, PollCounts(FAULTS[WELL].title, self.now()))
 
     def __enter__(self) -> Self:
         self._subscribe()
@@ -85,7 +109,7 @@ class Showroom:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.caller.stop()
+        self.poller.stop()
 
     # What happened ------------------------------------------------------------------------------------------
 
@@ -103,9 +127,9 @@ class Showroom:
         return sorted((mark for mark in list(self._marks) if mark.about in {"", *about}), key=lambda mark: int(mark.at))
 
     def watch(self) -> None:
-        """Let the caller begin: somebody looks."""
-        if self._asks:
-            self.caller.start()
+        """Let the poller begin: somebody looks."""
+        if self._polls:
+            self.poller.start()
 
     def now(self) -> float:
         """Tell the time of broker and NinjaOne."""
@@ -154,17 +178,17 @@ class Showroom:
     # What visitors do ---------------------------------------------------------------------------------------
 
     def turn(self, name: str) -> None:
-        """Switch a trouble on, and count anew what callers get.
+        """Switch a fault on, and count anew what callers get.
 
         Raises   KeyError
         """
-        self.board.turn(name)
+        self.panel.turn(name)
         self._begin(FAULTS[name].title)
 
     def shorten(self, *, short: bool) -> None:
         """Choose how long the next access tokens live."""
-        self.board.shorten(short=short)
-        self._begin(f"Tokens of {self.board.lifetime} seconds")
+        self.panel.shorten(short=short)
+        self._begin(f"Tokens of {self.panel.lifetime} seconds")
 
     def kill(self) -> None:
         """Let the next refresher that gets NinjaOne's answer die before it has saved it."""
@@ -188,9 +212,5 @@ class Showroom:
 
     def _begin(self, what: str) -> None:
         self._collect()
-        self.caller.tallies.append(PollCounts(what, self.now()))
+        self.poller.counts.append(PollCounts(what, self.now()))
         self._marks.append(Mark(self.now(), "switched", what, "here"))
-
-    def _store(self, secrets: Mapping[str, str]) -> None:
-        [secret] = self._world.template.secrets
-        self._world.account.put_secret(secret.arn, json.dumps(dict(secrets)))

@@ -1,4 +1,4 @@
-"""The pretended NinjaOne in a real browser: readable on every screen, and no script needed."""
+"""The emulator in a real browser: readable on every screen, and no script needed."""
 
 import json
 from collections.abc import Iterator
@@ -11,10 +11,10 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from ninjaone_emulator import NinjaOne
-from ninjaone_emulator.front import create_app
+from ninjaone_emulator.http_app import create_app
+from ninjaone_emulator.testing import ADA, EU, Client, make_ninjaone
 from ninjaone_emulator.wsgi_server import Server, serve
 from tests.browser.conftest import PageAt, Picture
-from tests.support.walking import ADA, EU, Client, pretended
 
 pytestmark = pytest.mark.browser
 
@@ -29,7 +29,7 @@ def _say_back(_: object, start_response: StartResponse) -> list[bytes]:
 
 @pytest.fixture
 def core() -> NinjaOne:
-    return pretended()
+    return make_ninjaone()
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def to_consent(page: Page, server: Server, client: Client) -> None:
 
 @pytest.mark.parametrize(("width", "scheme"), SCREENS)
 @pytest.mark.parametrize("name", ["index", "control", "sign-in", "nobody", "consent"])
-def test_a_page_of_the_pretended_ninjaone_is_readable_on_every_screen(
+def test_a_page_of_the_emulator_is_readable_on_every_screen(
     page_at: PageAt, picture: Picture, server: Server, client: Client, width: int, scheme: str, name: str
 ) -> None:
     page = page_at(width, scheme)
@@ -111,7 +111,7 @@ def test_a_remembered_decision_is_not_asked_for_again(page_at: PageAt, server: S
     assert page.url.startswith(f"{client.redirect_uri}?code=")
 
 
-def test_the_switchboard_is_worked_by_hand(page_at: PageAt, server: Server, core: NinjaOne) -> None:
+def test_the_control_page_is_worked_by_hand(page_at: PageAt, server: Server, core: NinjaOne) -> None:
     page = page_at(1280, "light")
     page.goto(f"{server.url}/control")
 

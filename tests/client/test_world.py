@@ -20,7 +20,7 @@ READER = Principal("AKIAREADER", "not-a-secret-either", "reader", ("*/GET/*",))
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
-    with World(pumps=False, principals=(ALLOWED, READER)) as made:
+    with World(background=False, principals=(ALLOWED, READER)) as made:
         yield made
 
 
@@ -76,7 +76,7 @@ def test_one_client_object_lives_through_expiry_and_refresh(world: World, connec
     with ninjaone(world, auth, made) as client:
         assert client.get("/v2/organizations").status_code == 200
         world.clock.advance(3700)
-        world.pump()
+        world.run_event_sources()
         assert client.get("/v2/organizations").status_code == 200
 
     assert connect.connection("lives", made.id).version == 2
@@ -109,7 +109,7 @@ def test_a_reconnect_keeps_the_id_and_another_account_is_refused(connect: Connec
 def test_a_connection_that_waits_for_approval(world: World, connect: Connect) -> None:
     opened = connect.open_session("waits", **wish(binding="approval"))
     assert agree(opened.connect_url) == {}
-    world.pump()
+    world.run_event_sources()
     [made] = connect.connections("waits")
 
     assert made.status == "pending_approval"
@@ -176,7 +176,7 @@ def test_a_connection_that_needs_its_customer_says_why_and_how(world: World, con
     world.ninjaone.admin.revoke_grant(grant.id)
     world.clock.advance(3700)
     for _ in range(3):
-        world.pump()
+        world.run_event_sources()
         world.clock.advance(90)
 
     with pytest.raises(errors.NeedsReauth, match="reconnect") as caught:

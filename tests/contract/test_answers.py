@@ -137,7 +137,7 @@ def ending(caller: Caller, made: str) -> None:
         "waiting", end_user_id="ana", tenant_name="Northwind", return_to="main", binding="approval"
     )
     caller.walk(waits.connect_url)
-    world.pump()
+    world.run_event_sources()
     [pending] = connect.connections("waiting")
     caller.fails(lambda: connect.token("waiting", pending.id))
     connect.approve("waiting", pending.id)
@@ -146,7 +146,7 @@ def ending(caller: Caller, made: str) -> None:
     world.ninjaone.admin.revoke_grant(grant.id)
     world.clock.advance(3700)
     for _ in range(3):
-        world.pump()
+        world.run_event_sources()
         world.clock.advance(90)
     caller.fails(lambda: connect.token("waiting", pending.id))
 
@@ -230,7 +230,7 @@ def looking(caller: Caller) -> None:
 def around(seen: set[tuple[str, int, str]]) -> None:
     """What somebody meets who comes around a firewall."""
     parameters = {"OriginVerify": sha256(b"x").hexdigest()}
-    with World(pumps=False, parameters=parameters) as world, Browser() as stranger:
+    with World(background=False, parameters=parameters) as world, Browser() as stranger:
         link = f"{world.connect_url}/connect/ses_{'a' * 26}"
         for found in (stranger.get(link), stranger.post(f"{link}/authorize", {"region": "eu"})):
             seen.add(document("connect").check(found.answer))
@@ -241,7 +241,7 @@ def around(seen: set[tuple[str, int, str]]) -> None:
 @pytest.mark.slow
 def test_answers_are_as_documented_and_every_documented_one_is_given() -> None:
     seen: set[tuple[str, int, str]] = set()
-    with World(pumps=False, principals=(DEMO, NOBODY)) as world:
+    with World(background=False, principals=(DEMO, NOBODY)) as world:
         for part in (opening, using, completing, looking, declined):
             part(Caller(world, seen))
     around(seen)

@@ -36,7 +36,7 @@ ANSWERS = {
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
-    with World(pumps=False) as world:
+    with World(background=False) as world:
         yield world
 
 

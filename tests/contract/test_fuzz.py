@@ -57,7 +57,7 @@ class Signature(AuthBase):
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
-    with World(pumps=False) as made:
+    with World(background=False) as made:
         yield made
 
 

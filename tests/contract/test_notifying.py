@@ -40,7 +40,7 @@ def heard(world: World, queue: str) -> list[dict[str, Any]]:
 
 
 def test_a_listener_with_the_documented_rule_hears_what_happens() -> None:
-    with World(pumps=False) as world:
+    with World(background=False) as world:
         queue = listen(world)
         connect = Connect(world.api_url, region="eu-west-1", credentials=world.credentials)
         mine = new_verifier()
@@ -52,9 +52,9 @@ def test_a_listener_with_the_documented_rule_hears_what_happens() -> None:
             "northwind", opened.session_id, end_user_id="ana", ticket=ticket, binding_verifier=mine.verifier
         )
         connect.disconnect("northwind", made.id)
-        world.pump()
+        world.run_event_sources()
         events = heard(world, queue)
-        refused = [line for line in world.ledger.refused if line[0] == "notify"]
+        refused = [line for line in world.policy_usage.refused if line[0] == "notify"]
 
     assert {event["detail-type"] for event in events} == {"connection.connected", "connection.disconnected"}
     for event in events:

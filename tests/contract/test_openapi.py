@@ -105,7 +105,7 @@ def made(kind: type[BrokerError]) -> BrokerError:
 
 
 ERRORS = {problems.slug(made(kind)): made(kind) for kind in below(BrokerError)}
-PAGES_ONLY = {"unknown-session", "session-in-hand", "another-browser", "origin-unverified"}
+PAGES_ONLY = {"unknown-session", "awaiting-completion", "another-browser", "origin-unverified"}
 """What only a browser meets."""
 
 

@@ -105,7 +105,7 @@ class Caller:
 
 
 def test_the_calls_of_the_readme_get_the_answers_it_shows() -> None:
-    with World(pumps=False, parameters={"ReturnUrls": "main=http://127.0.0.1:9/return"}) as world:
+    with World(background=False, parameters={"ReturnUrls": "main=http://127.0.0.1:9/return"}) as world:
         caller = Caller(world)
         for call in CALLS:
             caller.does(call)

@@ -195,13 +195,13 @@ def test_a_call_that_outlives_the_world_reaches_nothing(stack: Template, clock: 
 
 
 @pytest.fixture
-def ledger() -> PolicyUsage:
+def usage() -> PolicyUsage:
     return PolicyUsage()
 
 
 @pytest.fixture
-def reader(stack: Template, ledger: PolicyUsage) -> Role:
-    return Role(stack.functions["read"], stack, ledger)
+def reader(stack: Template, usage: PolicyUsage) -> Role:
+    return Role(stack.functions["read"], stack, usage)
 
 
 def test_a_client_under_a_role_does_what_the_role_allows(aws: AwsAccount, stack: Template, reader: Role) -> None:
@@ -260,8 +260,8 @@ def test_each_service_names_a_refusal_its_own_way(
     assert denied.value.response["Error"]["Code"] == code
 
 
-def test_a_purpose_is_held_by_the_encryption_context(aws: AwsAccount, stack: Template, ledger: PolicyUsage) -> None:
-    kms = aws.client("kms", Role(stack.functions["write"], stack, ledger))
+def test_a_purpose_is_held_by_the_encryption_context(aws: AwsAccount, stack: Template, usage: PolicyUsage) -> None:
+    kms = aws.client("kms", Role(stack.functions["write"], stack, usage))
     ask = {"KeyId": stack.keys[0].arn, "KeySpec": "AES_256"}
 
     assert kms.generate_data_key(**ask, EncryptionContext={"purpose": "title"})
@@ -271,19 +271,19 @@ def test_a_purpose_is_held_by_the_encryption_context(aws: AwsAccount, stack: Tem
 
 
 def test_the_ledger_tells_what_was_needed_and_what_was_refused(
-    aws: AwsAccount, stack: Template, reader: Role, ledger: PolicyUsage
+    aws: AwsAccount, stack: Template, reader: Role, usage: PolicyUsage
 ) -> None:
     dynamodb, name = aws.client("dynamodb", reader), stack.tables[0].name
     dynamodb.get_item(TableName=name, Key=NOTE, ProjectionExpression="title")
     with pytest.raises(ClientError):
         dynamodb.delete_item(TableName=name, Key=NOTE)
 
-    assert set(ledger.used) == {("read", "ReadWithoutSecret", "dynamodb:GetItem")}
-    assert set(ledger.refused) == {("read", "dynamodb:DeleteItem", stack.tables[0].arn)}
+    assert set(usage.used) == {("read", "ReadWithoutSecret", "dynamodb:GetItem")}
+    assert set(usage.refused) == {("read", "dynamodb:DeleteItem", stack.tables[0].arn)}
 
 
-def test_a_role_that_cannot_be_judged_is_refused_at_the_start(stack: Template, ledger: PolicyUsage) -> None:
+def test_a_role_that_cannot_be_judged_is_refused_at_the_start(stack: Template, usage: PolicyUsage) -> None:
     odd = Statement("Odd", "Allow", ("s3:*",), ("*",), (Condition("IpAddress", "aws:SourceIp", ("::1",)),))
 
     with pytest.raises(UnsupportedPolicy, match="Odd"):
-        Role(replace(stack.functions["read"], statements=(odd,)), stack, ledger)
+        Role(replace(stack.functions["read"], statements=(odd,)), stack, usage)

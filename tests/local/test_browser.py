@@ -1,4 +1,4 @@
-"""The visitor behaves as a browser does where the journey depends on it."""
+"""The browser behaves as a browser does where the journey depends on it."""
 
 from collections.abc import Iterator
 
@@ -95,17 +95,17 @@ def there() -> Iterator[Server]:
 
 
 @pytest.fixture
-def visitor() -> Iterator[Browser]:
-    with Browser() as visitor:
-        yield visitor
+def browser() -> Iterator[Browser]:
+    with Browser() as browser:
+        yield browser
 
 
-def test_a_form_sends_what_a_browser_would_send(here: Server, visitor: Browser) -> None:
-    visitor.open(here.url + "/form")
+def test_a_form_sends_what_a_browser_would_send(here: Server, browser: Browser) -> None:
+    browser.open(here.url + "/form")
 
-    sent = visitor.submit("Send it", text="new").answer.json()["form"]
+    sent = browser.submit("Send it", text="new").answer.json()["form"]
 
-    assert visitor.pages[0].heading == "A form"
+    assert browser.pages[0].heading == "A form"
     assert sent == {
         "kept": "1",
         "text": "new",
@@ -117,65 +117,65 @@ def test_a_form_sends_what_a_browser_would_send(here: Server, visitor: Browser) 
     }
 
 
-def test_a_search_form_sends_its_fields_in_the_address(here: Server, visitor: Browser) -> None:
-    visitor.open(here.url + "/find")
+def test_a_search_form_sends_its_fields_in_the_address(here: Server, browser: Browser) -> None:
+    browser.open(here.url + "/find")
 
-    assert visitor.submit("Find", q="a b").answer.json()["args"] == {"q": "a b"}
+    assert browser.submit("Find", q="a b").answer.json()["args"] == {"q": "a b"}
 
 
-def test_a_field_or_button_that_is_not_there_cannot_be_used(here: Server, visitor: Browser) -> None:
-    visitor.open(here.url + "/form")
+def test_a_field_or_button_that_is_not_there_cannot_be_used(here: Server, browser: Browser) -> None:
+    browser.open(here.url + "/form")
 
     with pytest.raises(LookupError, match="no field hidden"):
-        visitor.submit("Send it", hidden="x")
+        browser.submit("Send it", hidden="x")
     with pytest.raises(LookupError, match="no button 'Buy'"):
-        visitor.submit("Buy")
+        browser.submit("Buy")
 
 
-def test_a_host_cookie_is_kept_only_if_it_keeps_its_rules(here: Server, visitor: Browser) -> None:
-    visitor.get(here.url + "/cookies")
+def test_a_host_cookie_is_kept_only_if_it_keeps_its_rules(here: Server, browser: Browser) -> None:
+    browser.get(here.url + "/cookies")
 
-    assert visitor.cookies == {"__Host-good": "1", "plain": "1", "deep": "1"}
+    assert browser.cookies == {"__Host-good": "1", "plain": "1", "deep": "1"}
 
 
 def test_cookies_go_back_to_every_port_of_the_host_and_only_below_their_path(
-    here: Server, there: Server, visitor: Browser
+    here: Server, there: Server, browser: Browser
 ) -> None:
-    visitor.get(here.url + "/cookies")
+    browser.get(here.url + "/cookies")
 
-    assert visitor.get(there.url + "/sent").answer.json()["Cookie"] == "__Host-good=1; plain=1"
-
-
-def test_a_cookie_can_be_taken_back(here: Server, visitor: Browser) -> None:
-    visitor.get(here.url + "/cookies")
-    visitor.get(here.url + "/forget")
-
-    assert "__Host-good" not in visitor.cookies
+    assert browser.get(there.url + "/sent").answer.json()["Cookie"] == "__Host-good=1; plain=1"
 
 
-def test_a_typed_address_comes_from_no_site(here: Server, visitor: Browser) -> None:
-    assert visitor.get(here.url + "/sent").answer.json()["Sec-Fetch-Site"] == "none"
+def test_a_cookie_can_be_taken_back(here: Server, browser: Browser) -> None:
+    browser.get(here.url + "/cookies")
+    browser.get(here.url + "/forget")
+
+    assert "__Host-good" not in browser.cookies
 
 
-def test_a_form_says_where_it_comes_from(here: Server, visitor: Browser) -> None:
-    visitor.open(here.url + "/form")
-    sent = visitor.submit("Send it").answer.json()
+def test_a_typed_address_comes_from_no_site(here: Server, browser: Browser) -> None:
+    assert browser.get(here.url + "/sent").answer.json()["Sec-Fetch-Site"] == "none"
+
+
+def test_a_form_says_where_it_comes_from(here: Server, browser: Browser) -> None:
+    browser.open(here.url + "/form")
+    sent = browser.submit("Send it").answer.json()
 
     assert (sent["Sec-Fetch-Site"], sent["Origin"]) == ("same-origin", here.url)
 
 
-def test_a_redirect_says_the_farthest_site_on_the_way(here: Server, there: Server, visitor: Browser) -> None:
+def test_a_redirect_says_the_farthest_site_on_the_way(here: Server, there: Server, browser: Browser) -> None:
     back = f"{there.url}/away?to={here.url}/sent"
-    visitor.open(f"{here.url}/leaving?to={back}")
-    visitor.submit("Go")
+    browser.open(f"{here.url}/leaving?to={back}")
+    browser.submit("Go")
 
-    assert visitor.page.site == "same-origin"
-    assert visitor.arrive().answer.json()["Sec-Fetch-Site"] == "same-site"
+    assert browser.page.site == "same-origin"
+    assert browser.arrive().answer.json()["Sec-Fetch-Site"] == "same-site"
 
 
-def test_a_page_that_sends_nowhere_cannot_be_followed_and_a_loop_ends(here: Server, visitor: Browser) -> None:
-    visitor.get(here.url + "/form")
+def test_a_page_that_sends_nowhere_cannot_be_followed_and_a_loop_ends(here: Server, browser: Browser) -> None:
+    browser.get(here.url + "/form")
     with pytest.raises(LookupError, match="sends nowhere"):
-        visitor.follow()
+        browser.follow()
     with pytest.raises(LookupError, match="more than 10"):
-        visitor.open(here.url + "/loop")
+        browser.open(here.url + "/loop")

@@ -14,34 +14,34 @@ NORDLICHT, RHONE = "ada@nordlicht.example", "ada@rhone.example"  # two NinjaOne 
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    with World(pumps=False) as world:
+    with World(background=False) as world:
         yield world
 
 
 @pytest.fixture
 def ana(world: World) -> Iterator[Browser]:
-    with Browser() as visitor:
-        visitor.open(world.product_url)
-        visitor.submit("Ana")
-        visitor.arrive()
-        yield visitor
+    with Browser() as browser:
+        browser.open(world.product_url)
+        browser.submit("Ana")
+        browser.arrive()
+        yield browser
 
 
-def agree(visitor: Browser, email: str = NORDLICHT) -> Page:
+def agree(browser: Browser, email: str = NORDLICHT) -> Page:
     """From the connect page through NinjaOne to wherever that ends."""
-    visitor.arrive()
-    visitor.submit("Continue to NinjaOne", region="eu")
-    if visitor.arrive().heading == "Sign in":
-        visitor.submit("Sign in", email=email, password="any")
-        visitor.arrive()
-    visitor.submit("Authorize")
-    return visitor.arrive()
+    browser.arrive()
+    browser.submit("Continue to NinjaOne", region="eu")
+    if browser.arrive().heading == "Sign in":
+        browser.submit("Sign in", email=email, password="any")
+        browser.arrive()
+    browser.submit("Authorize")
+    return browser.arrive()
 
 
-def connected(visitor: Browser) -> str:
+def connected(browser: Browser) -> str:
     """Connect; gives the address of the connection's page."""
-    visitor.submit("Connect NinjaOne")
-    return agree(visitor).url
+    browser.submit("Connect NinjaOne")
+    return agree(browser).url
 
 
 def test_a_connection_is_seen_in_its_own_tenant_only(world: World, ana: Browser) -> None:
@@ -57,7 +57,7 @@ def test_a_connection_is_seen_in_its_own_tenant_only(world: World, ana: Browser)
     assert "It was disconnected" not in refused.text
 
 
-def test_the_switches_of_the_pretended_ninjaone_are_one_click_away(world: World, ana: Browser) -> None:
+def test_the_switches_of_the_emulator_are_one_click_away(world: World, ana: Browser) -> None:
     [control] = [link for link in ana.page.links if link.startswith(world.ninjaone_url)]
 
     assert (ana.get(control).status, ana.page.heading) == (200, "How NinjaOne behaves")
@@ -79,7 +79,7 @@ def test_the_page_s_script_sees_a_refresh(world: World, ana: Browser) -> None:
     before = ana.get(address + "/state").answer.json()
 
     world.clock.advance(3300)
-    world.pump()
+    world.run_event_sources()
 
     after = ana.get(address + "/state").answer.json()
     assert (before["version"], after["version"]) == (1, 2)
@@ -94,7 +94,7 @@ def test_an_access_that_was_revoked_is_told_and_a_reconnect_keeps_the_id(world: 
     world.ninjaone.admin.revoke_grant(grant.id)
     for _ in range(2):
         world.clock.advance(3300)
-        world.pump()
+        world.run_event_sources()
 
     told = ana.get(address)
     assert "Reconnect needed" in told.text
@@ -133,7 +133,7 @@ def test_a_link_for_somebody_else_makes_a_connection_that_waits_for_approval(wor
     with Browser() as administrator:
         administrator.get(link)
         ended = agree(administrator)
-    world.pump()
+    world.run_event_sources()
 
     ana.open(world.product_url)
     assert "Thank you, your part is done" in ended.text

@@ -57,8 +57,8 @@ def aws(stack: Template, clock: Clock) -> Iterator[AwsAccount]:
         yield made
 
 
-def feed_of(stack: Template, name: str) -> EventSourceMapping:
-    return next(feed for feed in stack.event_source_mappings if feed.logical_id == name)
+def mapping_of(stack: Template, name: str) -> EventSourceMapping:
+    return next(mapping for mapping in stack.event_source_mappings if mapping.logical_id == name)
 
 
 # Queues ----------------------------------------------------------------------------------------------------
@@ -70,14 +70,14 @@ def worker(stack: Template) -> Worker:
 
 
 @pytest.fixture
-def pump(stack: Template, aws: AwsAccount, worker: Worker) -> QueueSource:
-    return queue_pump(stack, aws, worker, feed_of(stack, "WorkFeed"))
+def source(stack: Template, aws: AwsAccount, worker: Worker) -> QueueSource:
+    return queue_source(stack, aws, worker, mapping_of(stack, "WorkFeed"))
 
 
-def queue_pump(stack: Template, aws: AwsAccount, worker: Worker, feed: EventSourceMapping) -> QueueSource:
+def queue_source(stack: Template, aws: AwsAccount, worker: Worker, mapping: EventSourceMapping) -> QueueSource:
     role = Role(stack.functions["work"], stack, PolicyUsage())
-    queue = stack.queue(feed.source)
-    return QueueSource(feed, worker.runtime, queue=queue, aws=aws, role=role)
+    queue = stack.queue(mapping.source)
+    return QueueSource(mapping, worker.runtime, queue=queue, aws=aws, role=role)
 
 
 def send(stack: Template, aws: AwsAccount, *bodies: str) -> None:
@@ -100,11 +100,11 @@ def failing(*names: str) -> Answer:
 
 
 def test_messages_come_in_batches_and_are_gone_when_worked(
-    stack: Template, aws: AwsAccount, worker: Worker, pump: QueueSource, clock: Clock
+    stack: Template, aws: AwsAccount, worker: Worker, source: QueueSource, clock: Clock
 ) -> None:
     send(stack, aws, "a", "b", "c")
 
-    worked = [pump.work(), pump.work(), pump.work()]
+    worked = [source.work(), source.work(), source.work()]
 
     assert worked == [True, True, False]
     assert [len(batch) for batch in worker.records] == [2, 1]
@@ -114,10 +114,10 @@ def test_messages_come_in_batches_and_are_gone_when_worked(
 
 
 def test_a_message_is_told_as_lambda_tells_it(
-    stack: Template, aws: AwsAccount, worker: Worker, pump: QueueSource
+    stack: Template, aws: AwsAccount, worker: Worker, source: QueueSource
 ) -> None:
     send(stack, aws, "a")
-    pump.work()
+    source.work()
 
     ((record,),) = worker.records
     assert (record["eventSource"], record["eventSourceARN"]) == ("aws:sqs", stack.queue("local-Orders").arn)
@@ -126,26 +126,26 @@ def test_a_message_is_told_as_lambda_tells_it(
 
 
 def test_only_what_failed_comes_again_after_its_time(
-    stack: Template, aws: AwsAccount, worker: Worker, pump: QueueSource, clock: Clock
+    stack: Template, aws: AwsAccount, worker: Worker, source: QueueSource, clock: Clock
 ) -> None:
     send(stack, aws, "good", "bad")
     worker.answer = failing("bad")
-    pump.work()
+    source.work()
 
-    assert not pump.work()
+    assert not source.work()
     clock.advance(61)
-    pump.work()
+    source.work()
 
     assert [record["body"] for record in worker.records[1]] == ["bad"]
     assert worker.records[1][0]["attributes"]["ApproximateReceiveCount"] == "2"
 
 
 def test_a_function_that_raises_fails_its_whole_batch(
-    stack: Template, aws: AwsAccount, worker: Worker, pump: QueueSource, clock: Clock
+    stack: Template, aws: AwsAccount, worker: Worker, source: QueueSource, clock: Clock
 ) -> None:
     send(stack, aws, "a", "b")
     worker.answer = lambda _event: 1 / 0
-    pump.work()
+    source.work()
     clock.advance(61)
 
     assert worker.failures == [("work", "Failed: ZeroDivisionError")]
@@ -153,11 +153,11 @@ def test_a_function_that_raises_fails_its_whole_batch(
 
 
 def test_a_failure_report_that_names_a_stranger_fails_the_whole_batch(
-    stack: Template, aws: AwsAccount, worker: Worker, pump: QueueSource, clock: Clock
+    stack: Template, aws: AwsAccount, worker: Worker, source: QueueSource, clock: Clock
 ) -> None:
     send(stack, aws, "a", "b")
     worker.answer = lambda _event: {"batchItemFailures": [{"itemIdentifier": "somebody else's"}]}
-    pump.work()
+    source.work()
     clock.advance(61)
 
     assert sorted(bodies(aws, stack, "local-Orders")) == ["a", "b"]
@@ -166,22 +166,22 @@ def test_a_failure_report_that_names_a_stranger_fails_the_whole_batch(
 def test_without_failure_reports_an_answer_means_success(
     stack: Template, aws: AwsAccount, worker: Worker, clock: Clock
 ) -> None:
-    pump = queue_pump(stack, aws, worker, replace(feed_of(stack, "WorkFeed"), reports_failures=False))
+    source = queue_source(stack, aws, worker, replace(mapping_of(stack, "WorkFeed"), reports_failures=False))
     send(stack, aws, "bad")
     worker.answer = failing("bad")
-    pump.work()
+    source.work()
     clock.advance(61)
 
     assert bodies(aws, stack, "local-Orders") == []
 
 
 def test_what_failed_too_often_becomes_a_dead_letter(
-    stack: Template, aws: AwsAccount, worker: Worker, pump: QueueSource, clock: Clock
+    stack: Template, aws: AwsAccount, worker: Worker, source: QueueSource, clock: Clock
 ) -> None:
     send(stack, aws, "bad")
     worker.answer = failing("bad")
     for _ in range(3):
-        pump.work()
+        source.work()
         clock.advance(61)
 
     assert len(worker.events) == 2
@@ -192,13 +192,13 @@ def test_what_failed_too_often_becomes_a_dead_letter(
 
 
 class Hearing:
-    """The stream's pump with the function that hears it."""
+    """The stream's source with the function that hears it."""
 
-    def __init__(self, stack: Template, aws: AwsAccount, feed: EventSourceMapping) -> None:
+    def __init__(self, stack: Template, aws: AwsAccount, mapping: EventSourceMapping) -> None:
         self.worker = Worker(stack, "hear")
         self.given_up: list[dict[str, Any]] = []
-        self.pump = StreamSource(
-            feed,
+        self.source = StreamSource(
+            mapping,
             self.worker.runtime,
             table=stack.tables[0],
             give_up=lambda told: self.given_up.append(json.loads(told)),
@@ -212,7 +212,7 @@ class Hearing:
 
 @pytest.fixture
 def hearing(stack: Template, aws: AwsAccount) -> Hearing:
-    return Hearing(stack, aws, feed_of(stack, "HearFeed"))
+    return Hearing(stack, aws, mapping_of(stack, "HearFeed"))
 
 
 def write(stack: Template, aws: AwsAccount, *notes: str) -> None:
@@ -236,7 +236,7 @@ def deaf_to(note: str) -> Answer:
 def test_changes_come_in_order_and_once(stack: Template, aws: AwsAccount, hearing: Hearing) -> None:
     write(stack, aws, "1", "2", "3", "4")
 
-    worked = [hearing.pump.work(), hearing.pump.work(), hearing.pump.work()]
+    worked = [hearing.source.work(), hearing.source.work(), hearing.source.work()]
 
     assert worked == [True, True, False]
     assert hearing.heard == [["1", "2", "3"], ["4"]]
@@ -244,7 +244,7 @@ def test_changes_come_in_order_and_once(stack: Template, aws: AwsAccount, hearin
 
 def test_a_write_that_changes_nothing_is_not_heard(stack: Template, aws: AwsAccount, hearing: Hearing) -> None:
     write(stack, aws, "1", "1", "2")
-    hearing.pump.work()
+    hearing.source.work()
 
     assert hearing.heard == [["1", "2"]]
 
@@ -253,9 +253,9 @@ def test_after_a_failure_the_stream_goes_on_from_there(stack: Template, aws: Aws
     write(stack, aws, "1", "2", "3")
     hearing.worker.answer = deaf_to("2")
 
-    assert not hearing.pump.work()
+    assert not hearing.source.work()
     hearing.worker.answer = lambda _event: None
-    hearing.pump.work()
+    hearing.source.work()
 
     assert hearing.heard == [["1", "2", "3"], ["2", "3"]]
 
@@ -264,9 +264,9 @@ def test_a_batch_that_fails_too_often_is_given_up(stack: Template, aws: AwsAccou
     write(stack, aws, "1", "2", "3", "4")
     hearing.worker.answer = deaf_to("2")
     for _ in range(3):
-        hearing.pump.work()
+        hearing.source.work()
     hearing.worker.answer = lambda _event: None
-    hearing.pump.work()
+    hearing.source.work()
 
     assert hearing.heard == [["1", "2", "3"], ["2", "3"], ["2", "3"], ["4"]]
     assert [told["batchSize"] for told in hearing.given_up] == [2]
@@ -275,9 +275,9 @@ def test_a_batch_that_fails_too_often_is_given_up(stack: Template, aws: AwsAccou
 def test_a_function_that_raises_is_called_again_with_all(stack: Template, aws: AwsAccount, hearing: Hearing) -> None:
     write(stack, aws, "1", "2")
     hearing.worker.answer = lambda _event: 1 / 0
-    hearing.pump.work()
+    hearing.source.work()
     hearing.worker.answer = lambda _event: None
-    hearing.pump.work()
+    hearing.source.work()
 
     assert hearing.worker.failures == [("hear", "Failed: ZeroDivisionError")]
     assert hearing.heard == [["1", "2"], ["1", "2"]]
@@ -289,11 +289,11 @@ def test_a_function_that_raises_is_called_again_with_all(stack: Template, aws: A
 def test_a_schedule_ticks_by_the_worlds_clock_and_once_after_a_jump(stack: Template, clock: Clock) -> None:
     worker = Worker(stack, "work")
     (schedule,) = stack.functions["work"].schedules
-    pump = ScheduleSource(schedule, worker.runtime, now=clock.now)
+    source = ScheduleSource(schedule, worker.runtime, now=clock.now)
 
-    assert not pump.work()
+    assert not source.work()
     clock.advance(3600)
-    assert [pump.work(), pump.work()] == [True, False]
+    assert [source.work(), source.work()] == [True, False]
     assert worker.events[0]["source"] == "aws.scheduler"
 
 
@@ -301,16 +301,16 @@ def test_a_failing_tick_is_told_and_the_next_one_comes(stack: Template, clock: C
     worker = Worker(stack, "work")
     worker.answer = lambda _event: 1 / 0
     (schedule,) = stack.functions["work"].schedules
-    pump = ScheduleSource(schedule, worker.runtime, now=clock.now)
+    source = ScheduleSource(schedule, worker.runtime, now=clock.now)
     for _ in range(2):
         clock.advance(60)
-        pump.work()
+        source.work()
 
     assert worker.failures == [("work", "Failed: ZeroDivisionError")] * 2
 
 
 def test_in_threads_every_message_is_worked_once(
-    stack: Template, aws: AwsAccount, worker: Worker, pump: QueueSource
+    stack: Template, aws: AwsAccount, worker: Worker, source: QueueSource
 ) -> None:
     done, left = threading.Event(), {str(number) for number in range(20)}
 
@@ -321,7 +321,7 @@ def test_in_threads_every_message_is_worked_once(
             done.set()
 
     worker.answer = answer
-    with EventSourceThread([pump]):
+    with EventSourceThread([source]):
         send(stack, aws, *sorted(left))
         done.wait(60)
 

@@ -48,8 +48,8 @@ class Site:
         routes = [Route(api.id, key.split()[0], key.split()[1], signed=signed) for key in ROUTES]
         routes += [Route(api.id, "ANY", "$default", signed=False)] if default else []
         self.runtime = Runtime(replace(function, routes=tuple(routes)), lambda: self._handle)
-        detour = Reroute("http://127.0.0.1:1", ["ninjarmm.com"], prefixed=True)
-        self.gateway = Gateway(api, [self.runtime], [DEMO, SCOPED], rewrite=detour.text, cut_off=0.5)
+        reroute = Reroute("http://127.0.0.1:1", ["ninjarmm.com"], prefixed=True)
+        self.gateway = Gateway(api, [self.runtime], [DEMO, SCOPED], rewrite=reroute.text, cut_off=0.5)
 
     def _handle(self, event: dict[str, Any], _context: object) -> Any:
         self.events.append(event)

@@ -1,4 +1,4 @@
-"""The pretended SaaS: what its user sees, whatever the broker answers."""
+"""The demo product: what its user sees, whatever the broker answers."""
 
 import re
 from collections.abc import Iterator
@@ -78,13 +78,13 @@ def product(served: Product) -> Product:
 
 @pytest.fixture
 def ana(product: Product) -> Iterator[Browser]:
-    with Browser() as visitor:
-        visitor.open(product.url)
+    with Browser() as browser:
+        browser.open(product.url)
         product.script.answers.append((200, {"connections": [], "cursor": None}))
-        visitor.submit("Ana")
-        visitor.arrive()
+        browser.submit("Ana")
+        browser.arrive()
         product.script.asked.clear()
-        yield visitor
+        yield browser
 
 
 def problem(slug: str, status: int, **more: object) -> tuple[int, dict[str, Any]]:
@@ -97,16 +97,16 @@ def problem(slug: str, status: int, **more: object) -> tuple[int, dict[str, Any]
 
 
 def test_nobody_sees_anything_before_signing_in(product: Product) -> None:
-    with Browser() as visitor:
+    with Browser() as browser:
         for path in ("/", "/integrations", f"/connections/{CONNECTION}", f"/connections/{CONNECTION}/state"):
-            assert visitor.open(product.url + path).heading == "Sign in"
+            assert browser.open(product.url + path).heading == "Sign in"
 
     assert product.script.asked == []
 
 
 def test_a_return_without_sign_in_uses_nothing_and_says_so(product: Product) -> None:
-    with Browser() as visitor:
-        page = visitor.open(f"{product.url}/ninjaone/return?connect_session=ses_x&ticket=t")
+    with Browser() as browser:
+        page = browser.open(f"{product.url}/ninjaone/return?connect_session=ses_x&ticket=t")
 
     assert "Nobody is signed in here" in page.text
     assert product.script.asked == []
@@ -127,11 +127,11 @@ def test_a_form_of_another_site_is_refused(product: Product, ana: Browser) -> No
 
 
 def test_an_unknown_name_cannot_sign_in(product: Product) -> None:
-    with Browser() as visitor:
-        token = visitor.open(product.url).form("Ana").untouched["form_token"]
-        visitor.post(f"{product.url}/sign-in", {"form_token": token, "user": "mallory"})
+    with Browser() as browser:
+        token = browser.open(product.url).form("Ana").untouched["form_token"]
+        browser.post(f"{product.url}/sign-in", {"form_token": token, "user": "mallory"})
 
-        assert "Choose who you are." in visitor.arrive().text
+        assert "Choose who you are." in browser.arrive().text
 
 
 def test_signing_in_forgets_what_was_begun_before(product: Product, ana: Browser) -> None:
@@ -209,11 +209,11 @@ def test_a_broker_that_is_down_is_told_in_words() -> None:
         nowhere = gone.url
     with (
         serve(create_app(nowhere, nowhere, Credentials("AKIDEXAMPLE", "secret"))) as server,
-        Browser() as visitor,
+        Browser() as browser,
     ):
-        visitor.open(server.url)
-        visitor.submit("Ana")
-        page = visitor.arrive()
+        browser.open(server.url)
+        browser.submit("Ana")
+        page = browser.arrive()
 
     assert (page.status, page.heading) == (503, "The connection service does not answer")
 

@@ -23,7 +23,7 @@ def authority(monkeypatch: pytest.MonkeyPatch) -> Authority:
 
 @pytest.fixture
 def world(authority: Authority) -> Iterator[World]:
-    with serve(authority.serve()) as other, World(pumps=False, provider=other.url) as made:
+    with serve(authority.serve()) as other, World(background=False, provider=other.url) as made:
         authority.app.redirect_uri = f"{made.connect_url}/callback/eu"
         yield made
 
@@ -64,7 +64,7 @@ def test_tokens_are_replaced_before_they_end(world: World, authority: Authority)
     first = authority.tokens[-1]
     world.clock.advance(first.expires_at - world.clock.now() - 60)
 
-    world.pump()
+    world.run_event_sources()
 
     assert (len(authority.tokens), first.revoked) == (2, True)
     token = Backend(world.api_url, world.credentials).token(TENANT, connection)

@@ -67,11 +67,11 @@ def test_routes_name_their_api_method_and_path(stack: Template) -> None:
 
 
 def test_a_queue_that_calls_a_function_is_read(stack: Template) -> None:
-    feed = next(feed for feed in stack.event_source_mappings if feed.logical_id == "WorkFeed")
-    queue = stack.queue(feed.source)
+    mapping = next(mapping for mapping in stack.event_source_mappings if mapping.logical_id == "WorkFeed")
+    queue = stack.queue(mapping.source)
 
-    assert stack.function(feed.function).folder == "work"
-    assert (feed.batch_size, feed.reports_failures, feed.concurrency) == (2, True, 2)
+    assert stack.function(mapping.function).folder == "work"
+    assert (mapping.batch_size, mapping.reports_failures, mapping.concurrency) == (2, True, 2)
     assert (queue.visibility, queue.max_receives) == (60, 2)
     assert stack.queue(queue.dead_letters).retention == 1_209_600
 
@@ -83,11 +83,11 @@ def test_a_schedule_is_read_in_seconds(stack: Template) -> None:
 
 
 def test_a_stream_that_calls_a_function_is_read(stack: Template) -> None:
-    feed = next(feed for feed in stack.event_source_mappings if feed.logical_id == "HearFeed")
+    mapping = next(mapping for mapping in stack.event_source_mappings if mapping.logical_id == "HearFeed")
 
-    assert stack.function(feed.function).folder == "hear"
-    assert stack.table(feed.source) == stack.tables[0]
-    assert (feed.batch_size, feed.retries, feed.failures) == (3, 2, stack.queue("local-Undone").arn)
+    assert stack.function(mapping.function).folder == "hear"
+    assert stack.table(mapping.source) == stack.tables[0]
+    assert (mapping.batch_size, mapping.retries, mapping.failures) == (3, 2, stack.queue("local-Undone").arn)
 
 
 def test_what_a_key_denies_to_all_is_read(stack: Template) -> None:

@@ -30,7 +30,7 @@ TENANT = "northwind"
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    with World(pumps=False) as made:
+    with World(background=False) as made:
         yield made
 
 
@@ -60,8 +60,8 @@ def test_a_journey_goes_through_every_part_and_every_call_is_allowed(world: Worl
     token = backend(world).token(TENANT, connection)
 
     assert world.ninjaone.oracle.accepts("eu.ninjarmm.com", token["access_token"])
-    assert (list(world.failures), dict(world.ledger.refused)) == ([], {})
-    assert {folder for folder, _sid, _action in world.ledger.used} >= {
+    assert (list(world.failures), dict(world.policy_usage.refused)) == ([], {})
+    assert {folder for folder, _sid, _action in world.policy_usage.used} >= {
         "session",
         "connect",
         "authorize",
@@ -76,10 +76,10 @@ def test_moving_the_clock_lets_the_sweep_refresh_what_falls_due(world: World) ->
     connection = connected(world)
     world.clock.advance(3300)
 
-    world.pump()
+    world.run_event_sources()
 
     assert backend(world).connection(TENANT, connection)["version"] == 2
-    assert (list(world.failures), dict(world.ledger.refused)) == ([], {})
+    assert (list(world.failures), dict(world.policy_usage.refused)) == ([], {})
 
 
 def test_by_itself_the_world_refreshes_a_token_that_has_run_out() -> None:
@@ -90,7 +90,7 @@ def test_by_itself_the_world_refreshes_a_token_that_has_run_out() -> None:
         token = backend(world).token(TENANT, connection)
 
         assert world.ninjaone.oracle.accepts("eu.ninjarmm.com", token["access_token"])
-        assert (list(world.failures), dict(world.ledger.refused)) == ([], {})
+        assert (list(world.failures), dict(world.policy_usage.refused)) == ([], {})
 
 
 def test_broker_and_ninjaone_share_one_clock(world: World) -> None:
@@ -112,12 +112,12 @@ def test_a_function_s_broker_can_do_only_what_its_role_allows(world: World) -> N
 
 def test_what_functions_write_is_json_line_by_line() -> None:
     heard: list[str] = []
-    with World(pumps=False, write=heard.append) as world:
-        with Browser() as visitor:
-            visitor.open(world.product_url)
-            visitor.submit("Ana")
-            visitor.arrive()
-            visitor.submit("Connect NinjaOne")
+    with World(background=False, write=heard.append) as world:
+        with Browser() as browser:
+            browser.open(world.product_url)
+            browser.submit("Ana")
+            browser.arrive()
+            browser.submit("Connect NinjaOne")
 
         assert [json.loads(line)["message"] for line in world.log_lines] == ["session.opened"]
         assert heard == list(world.log_lines)
@@ -138,16 +138,16 @@ def test_another_provider_stands_in_for_every_host() -> None:
         start_response("302 Found", [("Location", "/sign-in"), ("Content-Length", "0")])
         return [b""]
 
-    with serve(provider) as other, World(pumps=False, provider=other.url) as world, Browser() as visitor:
-        visitor.open(world.product_url)
-        visitor.submit("Ana")
-        visitor.arrive()
-        visitor.submit("Connect with your own client app")
-        visitor.arrive()
-        visitor.submit("Continue to NinjaOne", region="eu", client_id="mine", client_secret="my-secret")
+    with serve(provider) as other, World(background=False, provider=other.url) as world, Browser() as browser:
+        browser.open(world.product_url)
+        browser.submit("Ana")
+        browser.arrive()
+        browser.submit("Connect with your own client app")
+        browser.arrive()
+        browser.submit("Continue to NinjaOne", region="eu", client_id="mine", client_secret="my-secret")
 
-        assert visitor.page.location.startswith(f"{other.url}/ws/oauth/authorize?")
-        assert parse_qs(urlsplit(visitor.page.location).query)["client_id"] == ["mine"]
+        assert browser.page.location.startswith(f"{other.url}/ws/oauth/authorize?")
+        assert parse_qs(urlsplit(browser.page.location).query)["client_id"] == ["mine"]
         assert world.ninjaone_url == other.url
     assert asked == ["/ws/oauth/authorize"]
 
@@ -185,7 +185,7 @@ def test_after_a_start_that_failed_the_next_one_succeeds(tmp_path: Path) -> None
 
     with pytest.raises(TemplateFault), World(template=tmp_path / "template.yaml"):
         pass
-    with World(pumps=False) as world:
+    with World(background=False) as world:
         assert httpx.get(world.product_url, trust_env=False).status_code == 302
 
 
@@ -286,11 +286,11 @@ def test_a_provider_that_does_not_answer_is_said_in_one_sentence() -> None:
 def test_log_lines_go_to_standard_error_when_asked_for() -> None:
     with Command("--port", str(free_port()), "--verbose") as command:
         product = command.lines()[3].split()[1]
-        with Browser() as visitor:
-            visitor.open(product)
-            visitor.submit("Ana")
-            visitor.arrive()
-            visitor.submit("Connect NinjaOne")
+        with Browser() as browser:
+            browser.open(product)
+            browser.submit("Ana")
+            browser.arrive()
+            browser.submit("Connect NinjaOne")
         code, out, err = command.end(signal.SIGTERM)
 
     assert (code, out) == (0, "")

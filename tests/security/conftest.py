@@ -24,7 +24,7 @@ _tenants = count(1)
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
-    with World(pumps=False, principals=(DEMO, SCOPED)) as world:
+    with World(background=False, principals=(DEMO, SCOPED)) as world:
         yield world
 
 
@@ -51,8 +51,8 @@ def browser(world: World, answers: Answers) -> Iterator[Callable[[], Browser]]:
             return visitors[-1]
 
         yield open_one
-        for visitor in visitors:
-            mine = [page.answer for page in visitor.pages if page.url.startswith(world.connect_url)]
+        for browser in visitors:
+            mine = [page.answer for page in browser.pages if page.url.startswith(world.connect_url)]
             answers.seen.extend(mine)
 
 

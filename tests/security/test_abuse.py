@@ -130,7 +130,7 @@ def test_while_people_flood_the_public_routes_tokens_are_refreshed(
         for number in range(6):
             crowd.submit(flood, number)
         world.clock.advance(2900)
-        world.pump()
+        world.run_event_sources()
         over.set()
 
     shown = {

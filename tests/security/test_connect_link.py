@@ -83,7 +83,7 @@ def test_without_proof_of_the_person_a_connection_waits_and_shows_whose_account_
     callback = flow.back(email=RHONE)
 
     page = flow.browser.open(callback)
-    world.pump()
+    world.run_event_sources()
     [made] = backend.get(f"/v1/tenants/{flow.tenant}/connections").json()["connections"]
     path = f"/v1/tenants/{flow.tenant}/connections/{made['connection']}"
     early = backend.post(f"{path}/token")

@@ -55,14 +55,14 @@ def versions(backend: Backend) -> list[int]:
 def refreshed(*, reserved: str) -> tuple[list[int], list[int], set[str]]:
     """Connect, flood, and let an hour's refreshes come due; give what people were answered, what became of the
     connections, and which functions got no execution."""
-    with World(pumps=False, parameters={"ReserveRefreshes": reserved}, executions=EXECUTIONS) as world:
+    with World(background=False, parameters={"ReserveRefreshes": reserved}, executions=EXECUTIONS) as world:
         backend = Backend(world, Answers())
         with Browser() as browser:
             for _ in range(CUSTOMERS):
                 Flow(world, backend, browser, TENANT).connect()
         world.clock.advance(2900)
         with flooded(world, EXECUTIONS - (RESERVED if reserved == "yes" else 0)) as answered:
-            world.pump()
+            world.run_event_sources()
         throttled = {folder for folder, what in world.failures if what.startswith("Throttled")}
         made = versions(backend)
         backend.close()
@@ -90,7 +90,7 @@ def test_without_a_reservation_a_flood_holds_refreshing_up_and_costs_no_connecti
 
 @pytest.mark.parametrize("reserved", ["yes", "no"])
 def test_what_is_reserved_is_what_this_test_says(reserved: str) -> None:
-    with World(pumps=False, parameters={"ReserveRefreshes": reserved}) as world:
+    with World(background=False, parameters={"ReserveRefreshes": reserved}) as world:
         kept = sum(each.concurrency or 0 for each in world.template.functions.values())
 
     assert kept == (RESERVED if reserved == "yes" else 0)

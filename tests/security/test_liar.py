@@ -68,7 +68,7 @@ def thief() -> Iterator[tuple[str, Liar]]:
 
 @pytest.fixture(scope="module")
 def world(liar: Liar) -> Iterator[World]:
-    with serve(liar) as server, World(pumps=False, provider=server.url) as world:
+    with serve(liar) as server, World(background=False, provider=server.url) as world:
         yield world
 
 

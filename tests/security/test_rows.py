@@ -19,7 +19,7 @@ TICKET = "m" * 43
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
     """A deployment that wants proof of everybody, as it is by default."""
-    with World(pumps=False, parameters={"ApprovalBinding": "refused"}) as world:
+    with World(background=False, parameters={"ApprovalBinding": "refused"}) as world:
         yield world
 
 
@@ -95,7 +95,7 @@ def test_a_session_rewritten_to_want_no_proof_makes_no_connection(
     tokens = flow.tokens()
 
     flow.browser.get(back)
-    world.pump()
+    world.run_event_sources()
 
     assert backend.get(f"/v1/tenants/{mallory.tenant}/connections").json()["connections"] == []
     assert flow.tokens() == tokens

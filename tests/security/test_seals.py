@@ -91,7 +91,7 @@ def safe(world: World) -> Iterator[Safe]:
 def refreshed(world: World) -> None:
     """Let every connection be refreshed once, and the clock go back: the sessions are to stay fresh."""
     world.clock.advance(2900)
-    world.pump()
+    world.run_event_sources()
     world.clock.advance(-2900)
 
 
@@ -122,7 +122,7 @@ def refresh(safe: Safe) -> str:
     safe.write("mine", item | {"refresh_at": {"N": str(int(safe.world.clock.now()))}})
     before = len(safe.world.log_lines)
 
-    safe.world.pump()
+    safe.world.run_event_sources()
 
     said = {json.loads(line).get("message") for line in list(safe.world.log_lines)[before:]}
     assert "refresh.answered" not in said
@@ -222,7 +222,7 @@ def test_what_lies_open_in_a_row_leads_no_token_astray(safe: Safe, world: World,
     safe.write("theirs", changed)
     before, tokens = len(world.ninjaone.events), safe.tokens()
     try:
-        world.pump()
+        world.run_event_sources()
     finally:
         safe.write("theirs", kept)
 

@@ -49,20 +49,20 @@ class Tap:
 
 @pytest.fixture(scope="module")
 def tap() -> Iterator[Tap]:
-    made, guard = Tap(), Role.guard
+    made, enforce_on = Tap(), Role.enforce_on
 
     def guarded(role: Role, client: Any) -> Any:
         made.on(client)
-        return guard(role, client)
+        return enforce_on(role, client)
 
-    with patch.object(Role, "guard", guarded):
+    with patch.object(Role, "enforce_on", guarded):
         yield made
 
 
 @pytest.fixture(scope="module")
 def world(tap: Tap) -> Iterator[World]:
     """A world whose functions are listened to from their start."""
-    with World(pumps=False) as world:
+    with World(background=False) as world:
         yield world
 
 
@@ -124,7 +124,7 @@ def walk(world: World, start: Start, backend: Backend) -> None:
         path = f"/v1/tenants/acme/connections/{made['connection']}"
         backend.post(f"{path}/token")
         world.clock.advance(2900)
-        world.pump()
+        world.run_event_sources()
         backend.post(f"{path}/token", {"min_ttl": 0})
         again = start(connection=made["connection"], region="eu")
         again.complete(again.home()["ticket"])
@@ -169,13 +169,13 @@ def fail(world: World, start: Start, backend: Backend) -> None:
         world.ninjaone.faults.clear()
         world.ninjaone.faults.plan(Fault(kind, on="token", seconds=1))
         world.clock.advance(2900)
-        world.pump()
+        world.run_event_sources()
         world.ninjaone.faults.clear()
     world.ninjaone.admin.rotate_secret(OPERATOR_APPS["eu"].client_id)
     flow = start()
     flow.complete(flow.home()["ticket"])
     world.clock.advance(2900)
-    world.pump()
+    world.run_event_sources()
     world.ninjaone.app(OPERATOR_APPS["eu"].client_id).secret = OPERATOR_APPS["eu"].client_secret
     backend.call("DELETE", f"/v1/tenants/acme/connections/{made['connection']}")
 
@@ -210,9 +210,9 @@ def be_refused(world: World, start: Start, backend: Backend, tap: Tap) -> None:
         flow.complete(ticket)
         backend.post(f"/v1/tenants/acme/connections/{made['connection']}/token", {"min_ttl": 0})
         if call not in {"dynamodb.UpdateItem", "dynamodb.GetItem"}:
-            world.pump()
+            world.run_event_sources()
         tap.armed = ""
-        world.pump()
+        world.run_event_sources()
 
 
 def have_a_bug(start: Start) -> None:
@@ -243,7 +243,7 @@ def test_no_path_leaves_a_trace_of_a_secret(
     fail(world, start, backend)
     be_refused(world, start, backend, tap)
     have_a_bug(start)
-    world.pump()
+    world.run_event_sources()
     known.collect(world)
 
     assert known.said.keys() == {
@@ -285,22 +285,22 @@ def test_no_answer_holds_a_secret_but_the_one_it_is_for(
 @req("H12")
 def test_the_product_gives_no_token_to_a_browser(world: World, browser: Callable[[], Browser], known: Known) -> None:
     """Its whole way: sign in, connect, come back, look at the connection and at what it opens."""
-    visitor = browser()
-    visitor.open(world.product_url)
-    visitor.submit("Ana")
-    visitor.arrive()
-    visitor.submit("Connect NinjaOne")
-    visitor.arrive()
-    visitor.submit(CONTINUE, region="eu")
-    visitor.arrive()
-    visitor.submit("Sign in", email=ADA, password="any")
-    visitor.arrive()
-    visitor.submit("Authorize")
-    visitor.arrive()
-    visitor.open(world.product_url)
+    person = browser()
+    person.open(world.product_url)
+    person.submit("Ana")
+    person.arrive()
+    person.submit("Connect NinjaOne")
+    person.arrive()
+    person.submit(CONTINUE, region="eu")
+    person.arrive()
+    person.submit("Sign in", email=ADA, password="any")
+    person.arrive()
+    person.submit("Authorize")
+    person.arrive()
+    person.open(world.product_url)
     known.collect(world)
 
-    seen = [page for page in visitor.pages if page.url.startswith(world.product_url)]
+    seen = [page for page in person.pages if page.url.startswith(world.product_url)]
     assert len(seen) >= 5
     assert world.ninjaone.state.access_tokens
     tokens = known.but("verifier", "ticket", "state", "cookie")

@@ -252,7 +252,7 @@ def test_an_expired_token_is_never_given(world: World, two: Two, backend: Backen
     with ThreadPoolExecutor(1) as waiting:
         answer = waiting.submit(backend.post, path)
         for _ in range(1000):
-            world.pump()
+            world.run_event_sources()
             if answer.done():
                 break
 

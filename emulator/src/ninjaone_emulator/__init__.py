@@ -1,6 +1,6 @@
-"""NinjaOne, pretended: every regional host and a branded one, as far as public material shows them.
+"""NinjaOne, simulated: every regional host and a branded one, as far as public material shows them.
 
-`NinjaOne` is the whole of it without HTTP; `ninjaone_emulator.front` serves it; `seed` fills it.
+`NinjaOne` is the whole of it without HTTP; `ninjaone_emulator.http_app` serves it; `seed` fills it.
 
 Each behaviour, its grade and its section of docs/understand/ninjaone.md. P is NinjaOne's own, E its people's, L seen
 live, C a client's word, I inferred, ? a guess behind a switch or in the tables of errors.py.

@@ -7,7 +7,7 @@ import time
 from threading import Event
 
 from ninjaone_emulator import NinjaOne, seed
-from ninjaone_emulator.front import create_app
+from ninjaone_emulator.http_app import create_app
 from ninjaone_emulator.wsgi_server import serve
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from flask import Blueprint, abort, jsonify, redirect, request
 from flask.typing import ResponseReturnValue
 
-from ninjaone_emulator.desk import ACTIONS, ControlPanel
+from ninjaone_emulator.control_panel import ACTIONS, ControlPanel
 from ninjaone_emulator.faults import ENDPOINTS, KINDS
 from ninjaone_emulator.pages import render
 from ninjaone_emulator.rejected import Rejected
@@ -18,29 +18,29 @@ EVENTS_SHOWN = 100
 
 API: dict[tuple[str, str], Callable[[ControlPanel], Any]] = {
     ("GET", "state"): ControlPanel.state,
-    ("GET", "switches"): lambda desk: desk.core.switches.describe(),
-    ("POST", "switches"): lambda desk: desk.set_switches(_json()),
-    ("PATCH", "switches"): lambda desk: desk.set_switches(_json()),
+    ("GET", "switches"): lambda panel: panel.core.switches.describe(),
+    ("POST", "switches"): lambda panel: panel.set_switches(_json()),
+    ("PATCH", "switches"): lambda panel: panel.set_switches(_json()),
     ("DELETE", "switches"): ControlPanel.reset_switches,
-    ("POST", "clock"): lambda desk: desk.advance(_json()),
+    ("POST", "clock"): lambda panel: panel.advance(_json()),
     ("GET", "faults"): ControlPanel.faults,
-    ("POST", "faults"): lambda desk: desk.plan(_json()),
+    ("POST", "faults"): lambda panel: panel.plan(_json()),
     ("DELETE", "faults"): ControlPanel.clear_faults,
-    ("POST", "clients"): lambda desk: desk.register(_json()),
+    ("POST", "clients"): lambda panel: panel.register(_json()),
     ("GET", "grants"): ControlPanel.grants,
-    ("POST", "admin"): lambda desk: desk.act(_json()),
-    ("GET", "events"): lambda desk: desk.events(after=request.args.get("after", 0, int)),
+    ("POST", "admin"): lambda panel: panel.act(_json()),
+    ("GET", "events"): lambda panel: panel.events(after=request.args.get("after", 0, int)),
 }
 
 FORMS: dict[str, Callable[[ControlPanel, Mapping[str, str]], object]] = {
     "clock": ControlPanel.advance,
-    "faults": lambda desk, form: desk.clear_faults() if "clear" in form else desk.plan(form),
-    "switches": lambda desk, form: desk.reset_switches() if "defaults" in form else desk.set_switches(form),
+    "faults": lambda panel, form: panel.clear_faults() if "clear" in form else panel.plan(form),
+    "switches": lambda panel, form: panel.reset_switches() if "defaults" in form else panel.set_switches(form),
     "admin": ControlPanel.act,
 }
 
 
-def control(desk: ControlPanel, lock: Lock) -> Blueprint:
+def control(panel: ControlPanel, lock: Lock) -> Blueprint:
     """Make the routes; each one holds the lock of the core while it runs."""
     blueprint = Blueprint("control", __name__)
 
@@ -53,33 +53,33 @@ def control(desk: ControlPanel, lock: Lock) -> Blueprint:
     @blueprint.get("/")
     def index() -> str:
         with lock:
-            return _index(desk)
+            return _index(panel)
 
     @blueprint.get("/control")
     def page() -> str:
         with lock:
-            return _page(desk)
+            return _page(panel)
 
     @blueprint.post("/control/<name>")
     def form(name: str) -> ResponseReturnValue:
         with lock:
-            return _form(desk, name)
+            return _form(panel, name)
 
     @blueprint.route("/control/api/<name>", methods=["GET", "POST", "PATCH", "DELETE"])
     def api(name: str) -> ResponseReturnValue:
         with lock:
-            return _api(desk, name)
+            return _api(panel, name)
 
     return blueprint
 
 
-def _api(desk: ControlPanel, name: str) -> ResponseReturnValue:
+def _api(panel: ControlPanel, name: str) -> ResponseReturnValue:
     act = API.get((request.method, name))
     if act is None:
         known = name in {each for _, each in API}
         abort(HTTPStatus.METHOD_NOT_ALLOWED if known else HTTPStatus.NOT_FOUND)
     try:
-        return jsonify(act(desk))
+        return jsonify(act(panel))
     except Rejected as rejected:
         return jsonify(faults=rejected.faults), HTTPStatus.BAD_REQUEST
 
@@ -91,18 +91,18 @@ def _json() -> dict[str, Any]:
     return body
 
 
-def _form(desk: ControlPanel, name: str) -> ResponseReturnValue:
+def _form(panel: ControlPanel, name: str) -> ResponseReturnValue:
     if name not in FORMS:
         abort(HTTPStatus.NOT_FOUND)
     try:
-        FORMS[name](desk, request.form.to_dict())
+        FORMS[name](panel, request.form.to_dict())
     except Rejected as rejected:
-        return _page(desk, rejected.faults), HTTPStatus.BAD_REQUEST
+        return _page(panel, rejected.faults), HTTPStatus.BAD_REQUEST
     return redirect("/control", HTTPStatus.SEE_OTHER)
 
 
-def _index(desk: ControlPanel) -> str:
-    state = desk.core.state
+def _index(panel: ControlPanel) -> str:
+    state = panel.core.state
     tenants = [
         (tenant, people)
         for tenant in state.tenants.values()
@@ -111,18 +111,18 @@ def _index(desk: ControlPanel) -> str:
     return render("index.html", tenants=tenants, apps=state.apps.values())
 
 
-def _page(desk: ControlPanel, faults: tuple[str, ...] = ()) -> str:
+def _page(panel: ControlPanel, faults: tuple[str, ...] = ()) -> str:
     return render(
         "control.html",
         faults=faults,
-        time=datetime.fromtimestamp(desk.core.now(), UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
-        offset=desk.core.state.offset,
-        planned=desk.faults(),
+        time=datetime.fromtimestamp(panel.core.now(), UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
+        offset=panel.core.state.offset,
+        planned=panel.faults(),
         kinds=KINDS,
         endpoints=ENDPOINTS,
-        hosts=desk.core.state.hosts,
-        switches=desk.core.switches.describe(),
+        hosts=panel.core.state.hosts,
+        switches=panel.core.switches.describe(),
         actions=ACTIONS,
-        grants=desk.grants(),
-        events=desk.events()[: -EVENTS_SHOWN - 1 : -1],
+        grants=panel.grants(),
+        events=panel.events()[: -EVENTS_SHOWN - 1 : -1],
     )

@@ -15,7 +15,7 @@ def connected(world: World, cli: Cli, tmp_path: Path) -> tuple[str, str]:
     """A connection with tokens that NinjaOne takes: tenant and id."""
     line = {"tenant": "northwind", "refresh_token": granted(world), "region": "eu", "label": "Main"}
     (made,) = cli.local("import", str(csv_of(tmp_path, [line]))).json
-    world.pump()
+    world.run_event_sources()
     until(lambda: all(row.version == 2 for row in hot_rows(world).values()))
     return made["tenant"], made["connection"]
 

@@ -35,7 +35,7 @@ def test_imported_tokens_are_refreshed_and_used_like_any_other(world: World, cli
     ]
 
     ended = cli.local("import", str(csv_of(tmp_path, lines)))
-    world.pump()
+    world.run_event_sources()
     until(lambda: all(row.version == 2 for row in hot_rows(world).values()))
 
     assert (ended.code, [each["outcome"] for each in ended.json]) == (0, ["imported"] * 3)

@@ -46,7 +46,7 @@ def connected(world: World, cli: Cli, tmp_path: Path) -> list[dict[str, str]]:
     }
     names = dict.fromkeys([*lines[0], *customer_app], "")
     made = cli.local("import", str(csv_of(tmp_path, [*(names | line for line in lines), names | customer_app]))).json
-    world.pump()
+    world.run_event_sources()
     until(lambda: sum(row.version == 2 for row in hot_rows(world).values()) == 2)
     return list(made)
 

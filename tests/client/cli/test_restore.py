@@ -21,7 +21,7 @@ def fleet(world: World, cli: Cli, tmp_path: Path) -> list[ConnectionRef]:
     """Five customers' connections, all refreshed once."""
     lines = [{"tenant": f"c{number}", "refresh_token": granted(world), "region": "eu"} for number in range(CUSTOMERS)]
     made = cli.local("import", str(csv_of(tmp_path, lines))).json
-    world.pump()
+    world.run_event_sources()
     until(lambda: [row.version for row in hot_rows(world).values()] == [2] * CUSTOMERS)
     return [ConnectionRef(each["tenant"], each["connection"]) for each in made]
 
@@ -61,7 +61,7 @@ def test_the_drill(world: World, cli: Cli, fleet: list[ConnectionRef], backup: s
 
     copied = cli.local("restore", "copy", backup)
     before = asked(world)
-    world.pump()
+    world.run_event_sources()
 
     assert copied.json == {"kept as it is": 1, "copied": 4}
     assert {row.epoch for ref, row in hot_rows(world).items() if ref != fleet[0]} == {0}
@@ -73,7 +73,7 @@ def test_the_drill(world: World, cli: Cli, fleet: list[ConnectionRef], backup: s
     assert sorted(row.version for row in hot_rows(world).values()) == [2, 2, 2, 2, 3]
 
     activated = cli.local("restore", "activate", "--yes")
-    world.pump()
+    world.run_event_sources()
     until(lambda: sorted(row.version for row in hot_rows(world).values()) == [2, 3, 3, 3, 3])
 
     assert activated.json == {"activated": 3, "changed meanwhile": 0}
@@ -97,7 +97,7 @@ def test_a_table_brought_back_under_its_own_name_presents_nothing_until_it_is_ac
             UpdateExpression="SET refresh_at = :now",
             ExpressionAttributeValues={":now": {"N": str(int(world.clock.now()))}},
         )
-    world.pump()
+    world.run_event_sources()
 
     assert held.json["epoch"] == 2
     assert asked(world) == before
@@ -107,7 +107,7 @@ def test_a_table_brought_back_under_its_own_name_presents_nothing_until_it_is_ac
     assert {row.outcome_unknown for row in hot_rows(world).values()} == {True}, (
         "what was rescued meanwhile is looked for first"
     )
-    world.pump()
+    world.run_event_sources()
     until(lambda: [row.version for row in hot_rows(world).values()] == [3] * CUSTOMERS)
     cli.local("epoch", "activate", "--epoch", "1", "--yes")
     world.clock.advance(61)

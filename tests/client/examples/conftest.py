@@ -64,7 +64,7 @@ def serve() -> Iterator[Callable[[str], Shop]]:
         def start(name: str) -> Shop:
             port = free_port()
             listed = {"ReturnUrls": f"example=http://127.0.0.1:{port}/ninjaone/return"}
-            world = opened.enter_context(World(pumps=False, parameters=listed))
+            world = opened.enter_context(World(background=False, parameters=listed))
             program = subprocess.Popen(
                 COMMANDS[name], env=environment(world, PORT=str(port)), stderr=subprocess.DEVNULL
             )

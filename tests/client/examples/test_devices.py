@@ -31,7 +31,7 @@ def listed(world: World, *tenants: str) -> list[list[str]]:
 @pytest.mark.slow
 def test_the_worker_lists_the_devices_of_every_connected_tenant() -> None:
     with (
-        World(pumps=False) as world,
+        World(background=False) as world,
         Connect(world.api_url, region="eu-west-1", credentials=world.credentials) as connect,
     ):
         connected(connect, "northwind")
@@ -47,7 +47,7 @@ def test_the_worker_lists_the_devices_of_every_connected_tenant() -> None:
         world.ninjaone.admin.revoke_grant(grant.id)
         world.clock.advance(3700)
         for _ in range(3):
-            world.pump()
+            world.run_event_sources()
             world.clock.advance(90)
 
         found = listed(world, "southgate", "northwind")

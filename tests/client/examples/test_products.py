@@ -44,7 +44,7 @@ def revoke(world: World) -> None:
         world.ninjaone.admin.revoke_grant(grant.id)
     world.clock.advance(3700)
     for _ in range(3):
-        world.pump()
+        world.run_event_sources()
         world.clock.advance(90)
 
 

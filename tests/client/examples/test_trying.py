@@ -43,7 +43,7 @@ def test_the_settings_are_those_of_the_local_world() -> None:
 
 def test_the_local_world_sends_people_back_to_an_example_on_the_next_port() -> None:
     first = four_free_ports()
-    with World(port=first, pumps=False) as world:
+    with World(port=first, background=False) as world:
         addresses = world.settings("session")["RETURN_URLS"].split(",")
 
     assert f"{told()['RETURN_TO']}=http://127.0.0.1:{first + 4}/ninjaone/return" in addresses

@@ -35,7 +35,7 @@ Start = Callable[[str], Environment]
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
-    with World(pumps=False) as world:
+    with World(background=False) as world:
         yield world
 
 

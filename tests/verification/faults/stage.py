@@ -53,7 +53,7 @@ class Connection:
 @contextmanager
 def staged(beside: str) -> Iterator["Stage"]:
     """Set a stage."""
-    world, true = World(pumps=False), Time()
+    world, true = World(background=False), Time()
     world.clock = true
     with world:
         world.ninjaone.switches.update({"rotation": "reuse_kills_family"})

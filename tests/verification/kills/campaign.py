@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from local.world import ROOT, World
-from ninjaone_emulator.front import create_app
+from ninjaone_emulator.http_app import create_app
 from ninjaone_emulator.wsgi_server import serve
 from tests.verification.kills.addresses import Traffic, aws, dawdling
 from tests.verification.kills.customer import backend, connect
@@ -114,7 +114,7 @@ class Campaign(AbstractContextManager["Campaign"]):
 
     def __enter__(self) -> Self:
         with ExitStack() as opening:
-            self._world = opening.enter_context(World(pumps=False))
+            self._world = opening.enter_context(World(background=False))
             self._world.ninjaone.switches.update(
                 {"rotation": "reuse_kills_family", "access_token_seconds": TOKEN_SECONDS}
             )

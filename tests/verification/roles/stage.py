@@ -55,13 +55,15 @@ class Stage:
 
     def __init__(self, read_template: Template, aws: AwsAccount, clock: Clock) -> None:
         self.template, self.aws, self.clock = read_template, aws, clock
-        self.ledger = PolicyUsage()
+        self.policy_usage = PolicyUsage()
         self.lines: list[dict[str, Any]] = []
         self.ninjaone = NinjaOne(clock.now, Random(1).randbytes)
         seed(self.ninjaone, CONNECT_URL)
         self.network = Network(self.ninjaone, clock)
         functions = read_template.functions
-        self.roles = {folder: Role(function, read_template, self.ledger) for folder, function in functions.items()}
+        self.roles = {
+            folder: Role(function, read_template, self.policy_usage) for folder, function in functions.items()
+        }
         self._entries = entries_of(read_template)
         self._environment = {**functions["session"].environment, "CONNECT_URL": CONNECT_URL}
         self._numbers = count(1)
@@ -88,7 +90,7 @@ class Stage:
             write=lambda line: self.lines.append(json.loads(line)),
         )
         broker = Broker(self.config, ports)
-        return self._entries[folder].under(broker)(event, Context(self.clock, role.function.timeout))
+        return self._entries[folder].bind(broker)(event, Context(self.clock, role.function.timeout))
 
     def work(self, folder: str, *bodies: str) -> None:
         """Call a function with messages of a queue; each must be worked."""
@@ -116,13 +118,13 @@ class Stage:
 
     def poll(self, folder: str) -> None:
         """Let the platform read what feeds a function, under the function's role. Raises   PermissionError"""
-        for feed in self.template.event_source_mappings:
-            if self.template.function(feed.function).folder == folder:
-                service = feed.source.split(":")[2]
+        for mapping in self.template.event_source_mappings:
+            if self.template.function(mapping.function).folder == folder:
+                service = mapping.source.split(":")[2]
                 for action in POLLED[service]:
-                    self.roles[folder].demand(f"{service}:{action}", feed.source)
-                if feed.failures:
-                    self.roles[folder].demand("sqs:SendMessage", feed.failures)
+                    self.roles[folder].demand(f"{service}:{action}", mapping.source)
+                if mapping.failures:
+                    self.roles[folder].demand("sqs:SendMessage", mapping.failures)
 
     @contextmanager
     def amended(self, folder: str, statements: tuple[Statement, ...]) -> Iterator[None]:

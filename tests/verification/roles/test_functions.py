@@ -32,11 +32,11 @@ def test_everything_that_a_function_may_do_is_tried(shared: Stage) -> None:
 @req("M01")
 @pytest.mark.parametrize("folder", FUNCTIONS)
 def test_a_function_does_its_work_under_its_role(shared: Stage, folder: str) -> None:
-    refused = dict(shared.ledger.refused)
+    refused = dict(shared.policy_usage.refused)
 
     CHAPTERS[folder](shared)
 
-    assert dict(shared.ledger.refused) == refused
+    assert dict(shared.policy_usage.refused) == refused
 
 
 @req("M01", "I01", "K02")

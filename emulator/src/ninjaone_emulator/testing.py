@@ -1,4 +1,4 @@
-"""A NinjaOne with time and randomness by hand, and a client that walks through it (RFC 6749 §4.1)."""
+"""For tests: a NinjaOne with time and randomness set by hand, and a client app that goes through it (RFC 6749 §4.1)."""
 
 from base64 import urlsafe_b64encode
 from hashlib import sha256, sha512
@@ -19,7 +19,7 @@ CHALLENGE = urlsafe_b64encode(sha256(VERIFIER.encode()).digest()).rstrip(b"=").d
 DEAD = b'{"error":"invalid_token"}'
 
 
-def pretended(**switches: object) -> NinjaOne:
+def make_ninjaone(**switches: object) -> NinjaOne:
     """Make a seeded NinjaOne whose time stands still and whose randomness repeats."""
     numbers = count(1)
     settings = Switches()

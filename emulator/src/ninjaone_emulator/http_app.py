@@ -7,7 +7,7 @@ from threading import Lock
 from flask import Flask, Response, request
 
 from ninjaone_emulator.control import control
-from ninjaone_emulator.desk import ControlPanel
+from ninjaone_emulator.control_panel import ControlPanel
 from ninjaone_emulator.message import Reply
 from ninjaone_emulator.server import NinjaOne
 from ninjaone_emulator.wsgi_server import hang_up

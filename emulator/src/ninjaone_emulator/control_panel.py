@@ -1,4 +1,4 @@
-"""The control desk: what the control page and its JSON twin let a person or a test do."""
+"""The control panel: what the control page, and the same as JSON, let a person or a test do."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -37,7 +37,7 @@ class ControlPanel:
         self.core = core
 
     def state(self) -> dict[str, Any]:
-        """Show everything but tokens; client secrets are shown, as this NinjaOne is pretended."""
+        """Show everything but tokens; client secrets are shown, as this NinjaOne is simulated."""
         return {
             "now": self.core.now(),
             "offset": self.core.state.offset,
