@@ -29,7 +29,7 @@ TO_DO = {
     "not-pending": "Go back to the Integrations page: it shows how the connection stands.",
     "outcome-unknown": AGAIN,
     "session-expired": AGAIN,
-    "awaiting-completion": "NinjaOne agreed already. Look at the Integrations page; if nothing is there, connect again.",
+    "awaiting-completion": "NinjaOne agreed already. See the Integrations page; if nothing is there, connect again.",
     "session-spent": "It may have worked: look at the Integrations page. If it is not there, connect again.",
     "unknown-client": "Check the region and the client id, then connect again.",
     "unknown-connection": "Go back to the Integrations page: it lists what is connected.",
