@@ -28,7 +28,7 @@ check: .venv/.locked .venv-sam/.locked .venv-checkov/.locked  ## formatting, lin
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/cfn-lint template.yaml stacks/dashboard.yaml stacks/firewall.yaml
+	$(BIN)/cfn-lint template.yaml stacks/*.yaml
 	$(SAM) validate
 	$(SAM) validate --lint
 	.venv-checkov/bin/checkov --config-file .checkov.yaml

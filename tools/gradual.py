@@ -1,7 +1,7 @@
 """Make a built template deploy gradually: `make deploy GRADUAL=yes`.
 
 Every function gets a name that calls go to (its alias), and every deployment a version of its own: one call in ten
-goes to it for five minutes, and CodeDeploy takes it back when an alarm rings. This is no parameter of the template
+goes to it for five minutes, and CodeDeploy takes it back when an alarm fires. This is no parameter of the template
 because SAM makes a version only of new code: a changed setting would wait unseen behind the alias. Here it never does.
 """
 
@@ -17,7 +17,7 @@ import yaml
 
 FUNCTION, FEED = "AWS::Serverless::Function", "AWS::Lambda::EventSourceMapping"
 TAKEN_BACK_BY = (
-    "ApisFailing", "FunctionsFailing", "RefreshersFailing", "RefreshesPutOff", "RowsUnread", "SealBroken",
+    "ApisFailing", "FunctionsFailing", "RefreshersFailing", "RefreshesPutOff", "RowsUnreadable", "SealBroken",
     "TokenUnsaved", "InternalError",
 )  # fmt: skip
 """Alarms that tell of a bad release; the others tell of NinjaOne or of customers."""
@@ -33,7 +33,7 @@ def gradual(template: Mapping[str, Any], stamp: str) -> dict[str, Any]:
         "AutoPublishAlias": "live",
         "DeploymentPreference": {
             "Type": "Canary10Percent5Minutes",
-            "Alarms": [{"Ref": name} for name in TAKEN_BACK_BY],
+            "Alarms": [{"Fn::Sub": f"${{AWS::StackName}}-{name}"} for name in TAKEN_BACK_BY],
         },
     }
     for resource in made["Resources"].values():

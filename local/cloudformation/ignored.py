@@ -32,7 +32,7 @@ ATTRIBUTES: Mapping[str, str] = {
 RESOURCES: Mapping[str, str] = {
     "AWS::ApiGatewayV2::ApiMapping": _EDGE,
     "AWS::ApiGatewayV2::DomainName": _EDGE,
-    "AWS::CloudFormation::Stack": "the only one is the dashboard's; nobody watches metrics on one machine",
+    "AWS::Serverless::Application": "the only one is stacks/alarms.yaml; nobody watches metrics on one machine",
     "AWS::CloudWatch::Alarm": _ALARM,
     "AWS::CloudWatch::CompositeAlarm": _ALARM,
     "AWS::CloudWatch::Dashboard": _ALARM,

@@ -245,7 +245,7 @@ def test_rescued_tokens_are_shut_away_and_go_after_35_days(deployment: Deploymen
 
 
 @req("G01")
-@pytest.mark.parametrize("queue", ["RefreshQueue", "UrgentQueue", "CompletionQueue", "UndoneQueue"])
+@pytest.mark.parametrize("queue", ["RefreshQueue", "UrgentQueue", "CompletionQueue", "DeadLetterQueue"])
 def test_a_queue_is_encrypted_and_open_to_nobody_else(deployment: Deployment, queue: str) -> None:
     found = deployment.aws("sqs").get_queue_attributes(QueueUrl=deployment.resources[queue], AttributeNames=["All"])
 

@@ -31,7 +31,7 @@ def last_sweep(deployment: Deployment) -> Iterator[Finding]:
 
 
 def alarms(deployment: Deployment) -> Iterator[Finding]:
-    """Whether alarms ring, and whether anybody hears them."""
+    """Whether alarms fire, and whether anybody hears them."""
     pages = (
         deployment.aws("cloudwatch").get_paginator("describe_alarms").paginate(AlarmNamePrefix=f"{deployment.stack}-")
     )
@@ -103,15 +103,15 @@ def concurrency(deployment: Deployment) -> Iterator[Finding]:
         yield good("concurrency", f"this account runs {most} functions at once")
 
 
-def undone(deployment: Deployment) -> Iterator[Finding]:
-    """Whether something was given up."""
-    url = deployment.resources["UndoneQueue"]
+def dead_letters(deployment: Deployment) -> Iterator[Finding]:
+    """Whether messages failed so often that they lie in the dead-letter queue."""
+    url = deployment.resources["DeadLetterQueue"]
     found = deployment.aws("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
     count = int(found["Attributes"]["ApproximateNumberOfMessages"])
     yield (
-        warn("undone", f"{count} messages were given up", "Runbook: Orders were given up.")
+        warn("dead letters", f"{count} messages failed for good", "Runbook: Messages are in the dead-letter queue.")
         if count
-        else good("undone", "nothing was given up")
+        else good("dead letters", "the queue is empty")
     )
 
 
@@ -120,7 +120,7 @@ CHECKS = (
     Check("alarms", alarms),
     Check("alarm mail", listeners),
     Check("firewall", firewall),
-    Check("undone", undone),
+    Check("dead letters", dead_letters),
     Check("table", table_settings),
     Check("concurrency", concurrency),
 )

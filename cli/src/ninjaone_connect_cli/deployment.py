@@ -116,9 +116,16 @@ def _described(cloudformation: Any, stack: str) -> tuple[Mapping[str, str], Mapp
     """Give a stack's outputs and its resources."""
     (found,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
     outputs = {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", ())}
+    return outputs, _resources(cloudformation, stack)
+
+
+def _resources(cloudformation: Any, stack: str) -> Mapping[str, str]:
+    """Give the physical ids of a stack's resources by logical id, those of the stacks nested in it included."""
     pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack)
-    listed = [each for page in pages for each in page["StackResourceSummaries"]]
-    return outputs, {each["LogicalResourceId"]: each.get("PhysicalResourceId", "") for each in listed}
+    listed = [each for page in pages for each in page["StackResourceSummaries"] if each.get("PhysicalResourceId")]
+    nested = [each["PhysicalResourceId"] for each in listed if each["ResourceType"] == "AWS::CloudFormation::Stack"]
+    inner = {name: physical for each in nested for name, physical in _resources(cloudformation, each).items()}
+    return inner | {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in listed}
 
 
 def _what_to_do(error: Exception, stack: str, region: str | None) -> str:

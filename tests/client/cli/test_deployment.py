@@ -59,24 +59,32 @@ OUTPUTS = {
 }
 
 
+def listed(resources: Mapping[str, str]) -> dict[str, Any]:
+    """Answer as ListStackResources does."""
+    return {
+        "StackResourceSummaries": [
+            {
+                "LogicalResourceId": name,
+                "PhysicalResourceId": physical,
+                "ResourceType": "AWS::CloudFormation::Stack" if name == "Alarms" else "x",
+                "LastUpdatedTimestamp": datetime.now(UTC),
+                "ResourceStatus": "CREATE_COMPLETE",
+            }
+            for name, physical in resources.items()
+        ]
+    }
+
+
 def describe(aws: Account, variables: Mapping[str, str]) -> None:
     """Let a stack be found."""
     now = datetime.now(UTC)
     told = [{"OutputKey": name, "OutputValue": value} for name, value in OUTPUTS.items()]
     stack = {"StackName": "mine", "CreationTime": now, "StackStatus": "CREATE_COMPLETE", "Outputs": told}
-    resources = {"SessionFunction": "mine-SessionFunction-X", "UndoneQueue": "https://sqs/undone"}
-    listed = [
-        {
-            "LogicalResourceId": name,
-            "PhysicalResourceId": physical,
-            "ResourceType": "x",
-            "LastUpdatedTimestamp": now,
-            "ResourceStatus": "CREATE_COMPLETE",
-        }
-        for name, physical in resources.items()
-    ]
+    resources = {"SessionFunction": "mine-SessionFunction-X", "DeadLetterQueue": "https://sqs/dead-letters"}
+    nested = {"Alarms": "arn:aws:cloudformation:eu-west-1:1:stack/mine-Alarms-X/1"}
     aws.answers("cloudformation", "describe_stacks", {"Stacks": [stack]})
-    aws.answers("cloudformation", "list_stack_resources", {"StackResourceSummaries": listed})
+    aws.answers("cloudformation", "list_stack_resources", listed(resources | nested))
+    aws.answers("cloudformation", "list_stack_resources", listed({"SealBroken": "mine-SealBroken"}))
     aws.answers("lambda", "get_function_configuration", {"Environment": {"Variables": dict(variables)}})
 
 
@@ -89,7 +97,8 @@ def found(aws: Account, environment: dict[str, str]) -> Deployment:
 def test_a_stack_s_name_leads_to_everything(found: Deployment, config: Config) -> None:
     assert found.config == config
     assert found.outputs == OUTPUTS
-    assert found.resources["UndoneQueue"] == "https://sqs/undone"
+    assert found.resources["DeadLetterQueue"] == "https://sqs/dead-letters"
+    assert found.resources["SealBroken"] == "mine-SealBroken", "it is in the nested stack of the alarms"
     assert (found.stack, found.region) == ("mine", "eu-west-1")
 
 
@@ -161,18 +170,18 @@ def test_a_schedule_that_runs_and_one_that_does_not(aws: Account, found: Deploym
     assert states(account.last_sweep(found)) == [State.MEND]
 
 
-def test_an_alarm_that_rings_names_its_paragraph(aws: Account, found: Deployment, template: Template) -> None:
-    ringing = {
+def test_an_alarm_that_fires_names_its_paragraph(aws: Account, found: Deployment, template: Template) -> None:
+    firing = {
         "AlarmName": "mine-SealBroken-X",
         "AlarmDescription": "docs/operate/runbooks.md: A sealed value does not open",
         "StateValue": "ALARM",
         "ActionsEnabled": True,
     }
-    of_another_stack = ringing | {"AlarmName": "mine-dev-SealBroken-X"}
+    of_another_stack = firing | {"AlarmName": "mine-dev-SealBroken-X"}
     aws.answers(
         "cloudwatch",
         "describe_alarms",
-        {"MetricAlarms": [ringing, ringing | {"StateValue": "OK", "ActionsEnabled": False}, of_another_stack]},
+        {"MetricAlarms": [firing, firing | {"StateValue": "OK", "ActionsEnabled": False}, of_another_stack]},
     )
 
     ours = replace(found, resources={"SealBroken": "mine-SealBroken-X"})
@@ -267,11 +276,11 @@ def test_a_new_account_is_told_to_ask_for_more(aws: Account, found: Deployment) 
     assert [states(account.concurrency(found)) for _ in range(2)] == [[State.LOOK], [State.OK]]
 
 
-def test_what_was_given_up_is_counted(aws: Account, found: Deployment) -> None:
+def test_dead_letters_are_counted(aws: Account, found: Deployment) -> None:
     for count in ("0", "3"):
         aws.answers("sqs", "get_queue_attributes", {"Attributes": {"ApproximateNumberOfMessages": count}})
 
-    assert [states(account.undone(found)) for _ in range(2)] == [[State.OK], [State.LOOK]]
+    assert [states(account.dead_letters(found)) for _ in range(2)] == [[State.OK], [State.LOOK]]
 
 
 def test_a_check_that_may_not_look_says_so_and_the_others_go_on(aws: Account, found: Deployment) -> None:

@@ -15,6 +15,9 @@ _COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
     "LessThanThreshold": float.__lt__,
 }
 
+LOOKS_FURTHER = 2
+"""Periods that the evaluation range has more than are judged, as in the tables of AWS's documentation."""
+
 Series = tuple[str, str, frozenset[tuple[str, str]]]
 """Namespace, metric, dimensions."""
 
@@ -52,26 +55,31 @@ class Figures:
         return [figure for at, figure in self.held.get(which, ()) if start <= at < end]
 
 
-def rings(alarm: Mapping[str, Any], figures: Figures, now: float) -> bool:
-    """Say whether the alarm's last periods were too much.
+def fires(alarm: Mapping[str, Any], figures: Figures, now: float) -> bool:
+    """Say whether the alarm is in ALARM, as CloudWatch's "Alarm evaluation" describes it.
+
+    CloudWatch reads more periods than it judges. Where enough of these have data, it judges the latest of them and
+    ignores the gaps; only where too few have data does `TreatMissingData` decide about the missing ones.
 
     now   the end of the last period
     """
-    periods = alarm["EvaluationPeriods"]
-    found = [_period(alarm, figures, now - back * _length(alarm)) for back in range(periods)]
+    judged = int(alarm["EvaluationPeriods"])
+    found = [_period(alarm, figures, now - back * length(alarm)) for back in range(judged + LOOKS_FURTHER)]
+    existing = [figure for figure in found if figure is not None][:judged]
     too_much = _COMPARISONS[alarm["ComparisonOperator"]]
-    missing = alarm["TreatMissingData"] == "breaching"
-    breaching = [missing if figure is None else too_much(float(figure), float(alarm["Threshold"])) for figure in found]
-    return bool(sum(breaching) >= alarm.get("DatapointsToAlarm", periods))
+    breaching = sum(too_much(float(figure), float(alarm["Threshold"])) for figure in existing)
+    missing = judged - len(existing) if alarm["TreatMissingData"] == "breaching" else 0
+    return bool(breaching + missing >= alarm.get("DatapointsToAlarm", judged))
 
 
-def _length(alarm: Mapping[str, Any]) -> int:
+def length(alarm: Mapping[str, Any]) -> int:
+    """Give an alarm's period in seconds."""
     lengths = {each["MetricStat"]["Period"] for each in alarm.get("Metrics", ()) if "MetricStat" in each}
     return int(alarm["Period"] if "Period" in alarm else lengths.pop())
 
 
 def _period(alarm: Mapping[str, Any], figures: Figures, end: float) -> float | None:
-    start = end - _length(alarm)
+    start = end - length(alarm)
     if "Metrics" not in alarm:
         return _statistic(alarm["Statistic"], figures.within(series(alarm), start, end))
     known: dict[str, Any] = {

@@ -56,6 +56,12 @@ def deploy(**parameters: str) -> Stack:
     return _deployed(tuple(sorted(parameters.items())))
 
 
+def alarms(**parameters: str) -> Stack:
+    """Resolve stacks/alarms.yaml as template.yaml nests it."""
+    (nested,) = deploy(**parameters).of("AWS::CloudFormation::Stack").values()
+    return resolved(source("stacks/alarms.yaml"), nested["Parameters"])
+
+
 @cache
 def _deployed(parameters: tuple[tuple[str, str], ...]) -> Stack:
     return resolved(expanded(dict(parameters)), dict(parameters))
@@ -105,5 +111,5 @@ def resolved(document: Mapping[str, Any], parameters: Mapping[str, str]) -> Stac
         name: {part: scope.resolve(said) if part == "Properties" else said for part, said in each.items()}
         for name, each in there.items()
     }
-    outputs = {name: scope.resolve(each["Value"]) for name, each in document["Outputs"].items() if exists(each)}
+    outputs = {name: scope.resolve(each["Value"]) for name, each in document.get("Outputs", {}).items() if exists(each)}
     return Stack(resources, outputs)

@@ -185,7 +185,7 @@ def test_the_stream_is_read_from_its_beginning_and_what_stays_untold_is_kept() -
     assert feed["StartingPosition"] == "TRIM_HORIZON"
     assert feed["BisectBatchOnFunctionError"] is True
     assert feed["MaximumRecordAgeInSeconds"] < 86_400
-    assert feed["DestinationConfig"]["OnFailure"]["Destination"] == "<UndoneQueue.Arn>"
+    assert feed["DestinationConfig"]["OnFailure"]["Destination"] == "<DeadLetterQueue.Arn>"
 
 
 def test_the_sweep_runs_every_minute_and_is_never_repeated() -> None:

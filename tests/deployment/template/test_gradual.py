@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.deployment.template.stack import ROOT, Stack, deploy, expanded, resolved, source
+from tests.deployment.template.stack import ROOT, Stack, alarms, deploy, expanded, resolved, source
 
 _spec = spec_from_file_location("gradual", ROOT / "tools/gradual.py")
 assert _spec
@@ -47,16 +47,17 @@ def test_every_function_changes_over_by_a_tenth_for_five_minutes(first: Stack) -
 
 def test_an_alarm_of_a_bad_release_takes_it_back(first: Stack) -> None:
     groups = first.of("AWS::CodeDeploy::DeploymentGroup")
-    alarms = first.of("AWS::CloudWatch::Alarm")
+    names = {each["AlarmName"] for each in alarms().of("AWS::CloudWatch::Alarm").values()}
 
     assert len(groups) == len(first.of("AWS::Lambda::Function"))
     for group in groups.values():
         assert {each["Name"] for each in group["AlarmConfiguration"]["Alarms"]} == {
-            f"<{name}>" for name in overlay.TAKEN_BACK_BY
+            f"local-{name}" for name in overlay.TAKEN_BACK_BY
         }
         assert group["AutoRollbackConfiguration"]["Enabled"] is True
         assert "DEPLOYMENT_STOP_ON_ALARM" in group["AutoRollbackConfiguration"]["Events"]
-    assert set(overlay.TAKEN_BACK_BY) <= alarms.keys()
+        assert {each["Name"] for each in group["AlarmConfiguration"]["Alarms"]} <= names
+        assert len(group["AlarmConfiguration"]["Alarms"]) <= 10, "CodeDeploy takes no more"
 
 
 def test_nothing_calls_a_function_past_its_name(first: Stack) -> None:

@@ -107,9 +107,9 @@ def test_an_order_is_kept_until_it_has_failed_too_often(queue: str) -> None:
 def test_an_order_that_fails_too_often_is_kept_for_a_person_to_see(queue: str) -> None:
     redrive = STACK.the(queue)["RedrivePolicy"]
 
-    assert redrive["deadLetterTargetArn"] == "<UndoneQueue.Arn>"
+    assert redrive["deadLetterTargetArn"] == "<DeadLetterQueue.Arn>"
     assert 3 <= int(redrive["maxReceiveCount"]) <= 10
-    assert STACK.the("UndoneQueue")["MessageRetentionPeriod"] == 14 * 86_400
+    assert STACK.the("DeadLetterQueue")["MessageRetentionPeriod"] == 14 * 86_400
 
 
 def test_a_completion_is_not_kept_longer_than_the_code_it_is_for() -> None:
@@ -122,7 +122,7 @@ def test_a_completion_that_failed_comes_again_while_its_code_lives() -> None:
     assert STACK.the("CompleteFunction")["Timeout"] <= hidden < policy.CODE_LIFE
 
 
-@pytest.mark.parametrize("queue", [*FED, "UndoneQueue"])
+@pytest.mark.parametrize("queue", [*FED, "DeadLetterQueue"])
 def test_a_queue_is_encrypted(queue: str) -> None:
     assert STACK.the(queue)["SqsManagedSseEnabled"] is True
 

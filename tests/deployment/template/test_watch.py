@@ -10,11 +10,11 @@ import pytest
 
 from broker.adapters.log import NAMESPACE
 from local.cloudformation.intrinsics import load
-from tests.deployment.template.alarms import series
-from tests.deployment.template.stack import ROOT, deploy
+from tests.deployment.template.alarms import Figures, fires, length, series
+from tests.deployment.template.stack import ROOT, alarms, deploy
 
 STACK = deploy()
-ALARMS = STACK.of("AWS::CloudWatch::Alarm")
+ALARMS = alarms().of("AWS::CloudWatch::Alarm")
 GUIDE = (ROOT / "docs/operate/runbooks.md").read_text(encoding="utf-8")
 POINTER = "docs/operate/runbooks.md: "
 
@@ -98,10 +98,11 @@ def test_an_alarm_looks_at_this_stack_alone(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ALARMS)
-def test_an_alarm_goes_to_the_topic_and_names_the_paragraph_to_read(name: str) -> None:
+def test_an_alarm_and_its_end_go_to_the_topic_and_name_the_paragraph_to_read(name: str) -> None:
     alarm = ALARMS[name]
 
-    assert alarm["AlarmActions"] == ["<AlarmTopic>"]
+    assert alarm["AlarmActions"] == alarm["OKActions"] == ["<AlarmTopic>"]
+    assert alarm["AlarmName"] == f"local-{name}"
     assert alarm["AlarmDescription"].startswith(POINTER)
     assert alarm["AlarmDescription"].removeprefix(POINTER) in runbooks()
 
@@ -117,6 +118,25 @@ def test_no_paragraph_is_left_for_an_alarm_that_is_gone() -> None:
     assert set(runbooks()) == described
 
 
+def counts(alarm: Mapping[str, Any]) -> bool:
+    """Tell whether an alarm adds up metrics that are only written when something happens."""
+    stats = {each["MetricStat"]["Stat"] for each in alarm.get("Metrics", ()) if "MetricStat" in each}
+    return stats <= {"Sum"} and alarm.get("Statistic", "Sum") == "Sum"
+
+
+@pytest.mark.parametrize("name", [name for name, alarm in ALARMS.items() if counts(alarm)])
+def test_an_alarm_of_counts_ends_with_the_period_after_the_last_one(name: str) -> None:
+    """Without FILL it would go on judging an old count, and hide that the trouble came back."""
+    alarm, figures = ALARMS[name], Figures()
+    period, judged = length(alarm), int(alarm["EvaluationPeriods"])
+    for back in range(judged):
+        for metric in looked_at(alarm):
+            figures.note(series(metric), period * (100 - back) - 1, 1000 if metric["MetricName"] != "ordered" else 0)
+
+    assert fires(alarm, figures, period * 100)
+    assert not fires(alarm, figures, period * (100 + judged))
+
+
 def test_silence_is_bad_news_only_where_something_must_be_heard() -> None:
     breaching = {name for name, alarm in ALARMS.items() if alarm["TreatMissingData"] == "breaching"}
 
@@ -124,11 +144,12 @@ def test_silence_is_bad_news_only_where_something_must_be_heard() -> None:
     assert {alarm["TreatMissingData"] for alarm in ALARMS.values()} == {"breaching", "notBreaching"}
 
 
-def test_every_function_s_failures_are_watched_by_one_alarm() -> None:
+@pytest.mark.parametrize("trouble", ["Failing", "Throttled"])
+def test_every_function_s_failures_and_throttles_are_watched_by_one_alarm(trouble: str) -> None:
     watched = [
         metric["Dimensions"][0]["Value"].strip("<>")
-        for name in ("FunctionsFailing", "RefreshersFailing")
-        for metric in looked_at(ALARMS[name])
+        for name in ("Functions", "Refreshers")
+        for metric in looked_at(ALARMS[name + trouble])
     ]
 
     assert sorted(watched) == sorted(STACK.of("AWS::Lambda::Function"))

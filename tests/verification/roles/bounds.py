@@ -75,7 +75,7 @@ MAY: Mapping[str, set[str]] = {
         *(f"{verb} RefreshQueue" for verb in POLLS),
         *(f"{verb} UrgentQueue" for verb in POLLS),
     },
-    "notify": {"send to UndoneQueue", "tell the bus"},
+    "notify": {"send to DeadLetterQueue", "tell the bus"},
 }
 
 Call = tuple[str, str, dict[str, Any]]

@@ -1,6 +1,7 @@
-"""Each thing is broken once, for real, and its alarm rings: the figures on the way are those that functions wrote."""
+"""Each thing is broken once, for real, and its alarm fires: the figures on the way are those that functions wrote."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -20,12 +21,12 @@ from broker.model import Binding, ConnectionState, TenantId
 from local.aws.account import AwsAccount
 from local.cloudformation.template import Template
 from ninjaone_emulator import NinjaOne
-from tests.deployment.template.alarms import Figures, rings
-from tests.deployment.template.stack import ROOT, deploy
+from tests.deployment.template.alarms import Figures, fires, length
+from tests.deployment.template.stack import ROOT, alarms
 from tests.support.journey import Journey, ref
 from tests.support.surroundings import Clock, Lines, Network, Trouble
 
-ALARMS = deploy().of("AWS::CloudWatch::Alarm")
+ALARMS = alarms().of("AWS::CloudWatch::Alarm")
 MINUTE = 60
 ALWAYS = 100_000
 
@@ -44,12 +45,11 @@ class Watched:
     def call(self, folder: str, event: Any) -> Any:
         """Run a function, and note what Lambda, API Gateway and the function itself say of it."""
         entry = import_module(f"functions.{folder}.app").handler.bind(self.broker)
-        logical_id = f"{folder.capitalize()}Function"
         answer = None
         try:
             answer = entry(event, Context(self.clock, self.template.functions[folder].timeout))
         except BrokerError:
-            self.note("AWS/Lambda", "Errors", "FunctionName", f"<{logical_id}>", 1)
+            self.function(folder, "Errors", 1)
         if answer and answer.get("statusCode", 0) >= 500:
             self.note("AWS/ApiGateway", "5xx", "ApiId", "<BackendApi>", 1)
         self.figures.read(self.lines)
@@ -60,6 +60,14 @@ class Watched:
         """Note what AWS itself measures."""
         self.figures.note((namespace, metric, frozenset({(dimension, value)})), self.clock.now(), figure)
 
+    def queue(self, queue: str, metric: str, figure: float) -> None:
+        """Note what SQS measures of a queue."""
+        self.note("AWS/SQS", metric, "QueueName", f"<{queue}.QueueName>", figure)
+
+    def function(self, folder: str, metric: str, figure: float) -> None:
+        """Note what Lambda measures of a function."""
+        self.note("AWS/Lambda", metric, "FunctionName", f"<{folder.capitalize()}Function>", figure)
+
     def refresh(self, *refs: ConnectionRef, why: Trigger = Trigger.DUE) -> Any:
         """Work one order."""
         return self.call("refresh", order(refs, why))
@@ -68,11 +76,10 @@ class Watched:
         """Let the schedule tick."""
         self.call("sweep", {})
 
-    def rings(self, name: str) -> bool:
+    def fires(self, name: str) -> bool:
         """Look at an alarm when its current period is over."""
-        length = 3600 if name == "ConnectionsLost" else 300
-        length = 900 if name in {"AnswersUnclear", "RefreshesPutOff"} else length
-        return rings(ALARMS[name], self.figures, (self.clock.now() // length + 1) * length)
+        period = length(ALARMS[name])
+        return fires(ALARMS[name], self.figures, (self.clock.now() // period + 1) * period)
 
 
 @dataclass
@@ -119,18 +126,18 @@ def until_due(clock: Clock, made: Sequence[ConnectionState]) -> list[ConnectionR
 # Refreshing ----------------------------------------------------------------------------------------------------------
 
 
-def test_silence_of_the_sweep_rings(watched: Watched, clock: Clock) -> None:
+def test_silence_of_the_sweep_fires(watched: Watched, clock: Clock) -> None:
     for _ in range(10):
         watched.sweep()
         clock.advance(MINUTE)
-    working = watched.rings("RefreshingStopped")
+    working = watched.fires("RefreshingStopped")
     clock.advance(10 * MINUTE)
 
     assert not working
-    assert watched.rings("RefreshingStopped")
+    assert watched.fires("RefreshingStopped")
 
 
-def test_an_order_that_waits_rings(watched: Watched, clock: Clock, aws: AwsAccount, config: Config) -> None:
+def test_an_order_that_waits_fires(watched: Watched, clock: Clock, aws: AwsAccount, config: Config) -> None:
     sqs = aws.client("sqs")
     sqs.send_message(QueueUrl=config.refresh_queue, MessageBody="{}")
 
@@ -139,8 +146,9 @@ def test_an_order_that_waits_rings(watched: Watched, clock: Clock, aws: AwsAccou
             QueueUrl=config.refresh_queue, VisibilityTimeout=0, MessageSystemAttributeNames=["SentTimestamp"]
         )["Messages"]
         age = clock.now() - int(message["Attributes"]["SentTimestamp"]) / 1000
-        watched.note("AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", "<RefreshQueue.QueueName>", age)
-        return watched.rings("RefreshingBehind")
+        watched.queue("RefreshQueue", "ApproximateAgeOfOldestMessage", age)
+        watched.queue("RefreshQueue", "ApproximateNumberOfMessagesVisible", 1)
+        return watched.fires("RefreshingBehind")
 
     clock.advance(5 * MINUTE)
     assert not look()
@@ -150,19 +158,33 @@ def test_an_order_that_waits_rings(watched: Watched, clock: Clock, aws: AwsAccou
     assert look()
 
 
+def test_a_batch_that_failed_and_is_hidden_does_not_fire_alone(watched: Watched, clock: Clock) -> None:
+    """It stays hidden for 1,080 s and counts as the oldest message meanwhile; nothing waits behind it."""
+    for age in (950, 1250):
+        watched.queue("RefreshQueue", "ApproximateAgeOfOldestMessage", age)
+        watched.queue("RefreshQueue", "ApproximateNumberOfMessagesVisible", 1)
+        watched.queue("RefreshQueue", "ApproximateNumberOfMessagesVisible", 0)
+        clock.advance(5 * MINUTE)
+
+    assert not watched.fires("RefreshingBehind")
+
+
 @pytest.mark.parametrize("name", ["refresh_queue", "urgent_queue"])
-def test_an_order_given_up_rings(
+def test_an_order_given_up_fires(
     watched: Watched, clock: Clock, aws: AwsAccount, config: Config, trouble: Trouble, template: Template, name: str
 ) -> None:
     """Parameter Store is down for hours: no order can even be begun."""
-    sqs, undone = aws.client("sqs"), next(each for each in template.queues if each.logical_id == "UndoneQueue")
+    sqs, dead_letters = (
+        aws.client("sqs"),
+        next(each for each in template.queues if each.logical_id == "DeadLetterQueue"),
+    )
     trouble.never_done("ssm.GetParameter", times=ALWAYS)
     sqs.send_message(QueueUrl=getattr(config, name), MessageBody=order([], Trigger.DUE)["Records"][0]["body"])
 
     def look() -> bool:
-        waiting = aws.visible(undone)
-        watched.note("AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", "<UndoneQueue.QueueName>", waiting)
-        return watched.rings("OrdersUndone")
+        waiting = aws.visible(dead_letters)
+        watched.queue("DeadLetterQueue", "ApproximateNumberOfMessagesVisible", waiting)
+        return watched.fires("DeadLettersWaiting")
 
     before = look()
     for _ in range(6):
@@ -180,7 +202,7 @@ def saving(body: dict[str, Any]) -> bool:
     return "#access" in body.get("UpdateExpression", "")
 
 
-def test_a_token_that_dynamodb_refuses_rings_as_rescued(
+def test_a_token_that_dynamodb_refuses_fires_as_rescued(
     watched: Watched, clock: Clock, journey: Journey, trouble: Trouble, lines: Lines
 ) -> None:
     refs = until_due(clock, connected(journey, lines))
@@ -188,21 +210,21 @@ def test_a_token_that_dynamodb_refuses_rings_as_rescued(
 
     watched.refresh(*refs)
 
-    assert watched.rings("TokensRescued")
-    assert not watched.rings("TokenUnsaved")
+    assert watched.fires("TokensRescued")
+    assert not watched.fires("TokenUnsaved")
 
 
-def test_a_token_that_waits_in_the_rescue_store_rings_again_with_a_sweep(
+def test_a_token_that_waits_in_the_rescue_store_fires_again_with_a_sweep(
     watched: Watched, clock: Clock, aws: AwsAccount, config: Config
 ) -> None:
     aws.client("s3").put_object(Bucket=config.rescue_bucket, Key=f"rescue/acme/con_{'a' * 26}/3", Body=b"{}")
 
     watched.sweep()
 
-    assert watched.rings("TokensRescued")
+    assert watched.fires("TokensRescued")
 
 
-def test_a_token_that_nothing_takes_rings(
+def test_a_token_that_nothing_takes_fires(
     watched: Watched, clock: Clock, journey: Journey, trouble: Trouble, lines: Lines
 ) -> None:
     refs = until_due(clock, connected(journey, lines))
@@ -211,10 +233,10 @@ def test_a_token_that_nothing_takes_rings(
 
     watched.refresh(*refs)
 
-    assert watched.rings("TokenUnsaved")
+    assert watched.fires("TokenUnsaved")
 
 
-def test_a_second_refresh_under_a_living_lease_rings(
+def test_a_second_refresh_under_a_living_lease_fires(
     watched: Watched, clock: Clock, journey: Journey, network: Network, lines: Lines, aws: AwsAccount, config: Config
 ) -> None:
     (one,) = until_due(clock, connected(journey, lines))
@@ -230,23 +252,23 @@ def test_a_second_refresh_under_a_living_lease_rings(
     network.meanwhile.append(intrude)
     watched.refresh(one)
 
-    assert watched.rings("LeaseBroken")
+    assert watched.fires("LeaseBroken")
 
 
-def test_a_twentieth_of_unclear_answers_rings_and_one_alone_does_not(
+def test_a_twentieth_of_unclear_answers_fires_and_one_alone_does_not(
     watched: Watched, clock: Clock, journey: Journey, network: Network, lines: Lines
 ) -> None:
     refs = until_due(clock, connected(journey, lines, 22))
 
     network.fail(httpx.ReadTimeout)
     watched.refresh(refs[0])
-    alone = watched.rings("AnswersUnclear")
+    alone = watched.fires("AnswersUnclear")
     watched.refresh(*refs[1:11])
     network.fail(httpx.ReadError)
     watched.refresh(*refs[11:])
 
     assert not alone
-    assert watched.rings("AnswersUnclear")
+    assert watched.fires("AnswersUnclear")
 
 
 def refused_twice(watched: Watched, clock: Clock, refs: Sequence[ConnectionRef], ninjaone: NinjaOne) -> None:
@@ -258,16 +280,16 @@ def refused_twice(watched: Watched, clock: Clock, refs: Sequence[ConnectionRef],
     watched.refresh(*refs)
 
 
-def test_a_wave_of_refusals_rings_as_held(
+def test_a_wave_of_refusals_fires_as_held(
     watched: Watched, clock: Clock, journey: Journey, lines: Lines, ninjaone: NinjaOne
 ) -> None:
     refused_twice(watched, clock, until_due(clock, connected(journey, lines, 8)), ninjaone)
 
-    assert watched.rings("VerdictsHeld")
-    assert not watched.rings("ConnectionsLost")
+    assert watched.fires("VerdictsHeld")
+    assert not watched.fires("ConnectionsLost")
 
 
-def test_many_lost_connections_among_many_more_ring(
+def test_many_lost_connections_among_many_more_fire(
     watched: Watched, clock: Clock, journey: Journey, lines: Lines, ninjaone: NinjaOne, aws: AwsAccount, config: Config
 ) -> None:
     refs = until_due(clock, connected(journey, lines, 11))
@@ -276,11 +298,11 @@ def test_many_lost_connections_among_many_more_ring(
 
     refused_twice(watched, clock, refs, ninjaone)
 
-    assert watched.rings("ConnectionsLost")
-    assert not watched.rings("VerdictsHeld")
+    assert watched.fires("ConnectionsLost")
+    assert not watched.fires("VerdictsHeld")
 
 
-def test_a_wrong_client_secret_rings(
+def test_a_wrong_client_secret_fires(
     watched: Watched, clock: Clock, journey: Journey, lines: Lines, aws: AwsAccount, config: Config
 ) -> None:
     refs = until_due(clock, connected(journey, lines))
@@ -291,11 +313,11 @@ def test_a_wrong_client_secret_rings(
         watched.refresh(*refs)
         clock.advance(MINUTE)
 
-    assert watched.rings("RefreshesHeld")
-    assert not watched.rings("ConnectionsLost")
+    assert watched.fires("BreakerOpen")
+    assert not watched.fires("ConnectionsLost")
 
 
-def test_a_kms_that_does_not_answer_rings(
+def test_a_kms_that_does_not_answer_fires(
     watched: Watched, clock: Clock, journey: Journey, lines: Lines, trouble: Trouble
 ) -> None:
     """A fleet of one is enough: what is put off is ordered again each minute."""
@@ -304,24 +326,24 @@ def test_a_kms_that_does_not_answer_rings(
     trouble.never_done("kms.GenerateDataKey", times=ALWAYS)
 
     for minute in range(14):
-        assert watched.rings("RefreshesPutOff") == (minute >= 10)
+        assert watched.fires("RefreshesPutOff") == (minute >= 10)
         watched.sweep()
         watched.refresh(*refs)
         clock.advance(MINUTE)
 
 
-def test_a_few_put_off_among_many_do_not_ring(watched: Watched, clock: Clock) -> None:
+def test_a_few_put_off_among_many_do_not_fire(watched: Watched, clock: Clock) -> None:
     start = clock.now() // (15 * MINUTE) * (15 * MINUTE)
     for name, figure in (("ordered", 1000), ("put_off", 12)):
         series = ("NinjaOneConnect", name, frozenset({("service", "local")}))
         watched.figures.note(series, start, figure)
 
-    assert not watched.rings("RefreshesPutOff")
+    assert not watched.fires("RefreshesPutOff")
     watched.figures.note(series, start, 60)
-    assert watched.rings("RefreshesPutOff")
+    assert watched.fires("RefreshesPutOff")
 
 
-def test_a_restored_table_rings_until_it_is_activated(
+def test_a_restored_table_fires_until_it_is_activated(
     watched: Watched, clock: Clock, journey: Journey, lines: Lines, aws: AwsAccount, config: Config
 ) -> None:
     refs = until_due(clock, connected(journey, lines))
@@ -330,10 +352,10 @@ def test_a_restored_table_rings_until_it_is_activated(
 
     watched.refresh(*refs)
 
-    assert watched.rings("EpochInactive")
+    assert watched.fires("EpochInactive")
 
 
-def test_a_changed_row_rings(
+def test_a_changed_row_fires(
     watched: Watched, clock: Clock, journey: Journey, lines: Lines, aws: AwsAccount, config: Config
 ) -> None:
     (one,) = until_due(clock, connected(journey, lines))
@@ -347,7 +369,7 @@ def test_a_changed_row_rings(
 
     watched.refresh(one)
 
-    assert watched.rings("SealBroken")
+    assert watched.fires("SealBroken")
 
 
 # Answering and telling -----------------------------------------------------------------------------------------------
@@ -362,45 +384,45 @@ def request(name: str, one: ConnectionRef, body: Any = None) -> Any:
     return event
 
 
-def test_a_token_on_its_last_seconds_rings(watched: Watched, clock: Clock, journey: Journey, lines: Lines) -> None:
+def test_a_token_on_its_last_seconds_fires(watched: Watched, clock: Clock, journey: Journey, lines: Lines) -> None:
     (state,) = connected(journey, lines)
     clock.advance(state.token_expires_at - clock.now() - 600)
     assert watched.call("token", request("token", ref(state), {"min_ttl": 0}))["statusCode"] == 200
-    fresh = watched.rings("TokensShort")
+    fresh = watched.fires("TokensNearExpiry")
     clock.advance(570)
 
     assert watched.call("token", request("token", ref(state), {"min_ttl": 0}))["statusCode"] == 200
 
     assert not fresh
-    assert watched.rings("TokensShort")
+    assert watched.fires("TokensNearExpiry")
 
 
-def test_an_event_bus_that_refuses_rings(watched: Watched, trouble: Trouble) -> None:
+def test_an_event_bus_that_refuses_fires(watched: Watched, trouble: Trouble) -> None:
     trouble.never_done("events.PutEvents", times=ALWAYS)
 
     watched.call("notify", sample("notify"))
 
-    assert watched.rings("EventsUntold")
+    assert watched.fires("EventsUndelivered")
 
 
-def test_a_bug_rings(watched: Watched, trouble: Trouble, journey: Journey, lines: Lines) -> None:
+def test_a_bug_fires(watched: Watched, trouble: Trouble, journey: Journey, lines: Lines) -> None:
     (state,) = connected(journey, lines)
     trouble.never_done("dynamodb.GetItem", error=KeyError("a bug of ours"))
 
     answer = watched.call("token", request("token", ref(state), {}))
 
     assert answer["statusCode"] == 500
-    assert watched.rings("InternalError")
+    assert watched.fires("InternalError")
 
 
 @pytest.mark.parametrize("looked_for", ["refreshed", "listed"])
-def test_a_row_that_can_not_be_read_rings(
+def test_a_row_that_can_not_be_read_fires(
     watched: Watched, aws: AwsAccount, config: Config, journey: Journey, lines: Lines, looked_for: str
 ) -> None:
     strange, _ = connected(journey, lines, 2)
     event = request("connections", ref(strange)) | {"routeKey": "GET /v1/tenants/{tenant}/connections"}
     watched.call("connections", event)
-    before = watched.rings("RowsUnread")
+    before = watched.fires("RowsUnreadable")
     damaged = rows.connection_state_item(strange) | {"status": {"S": "frozen"}}
     aws.client("dynamodb").put_item(TableName=config.connections_table, Item=damaged)
 
@@ -410,46 +432,46 @@ def test_a_row_that_can_not_be_read_rings(
         watched.refresh(ref(strange))
 
     assert not before
-    assert watched.rings("RowsUnread")
+    assert watched.fires("RowsUnreadable")
 
 
-def test_a_sweep_that_fails_rings(watched: Watched, trouble: Trouble) -> None:
+def test_a_sweep_that_fails_fires(watched: Watched, trouble: Trouble) -> None:
     watched.sweep()
-    before = watched.rings("RefreshersFailing")
+    before = watched.fires("RefreshersFailing")
     trouble.never_done("dynamodb.Query", times=ALWAYS)
 
     watched.sweep()
 
     assert not before
-    assert watched.rings("RefreshersFailing")
+    assert watched.fires("RefreshersFailing")
 
 
-def test_a_function_killed_while_it_answers_rings(watched: Watched) -> None:
+def test_a_function_killed_while_it_answers_fires(watched: Watched) -> None:
     """No line of ours tells of it: Lambda counts it."""
-    watched.note("AWS/Lambda", "Errors", "FunctionName", "<CompleteFunction>", 1)
+    watched.function("complete", "Errors", 1)
 
-    assert watched.rings("FunctionsFailing")
-    assert not watched.rings("RefreshersFailing")
+    assert watched.fires("FunctionsFailing")
+    assert not watched.fires("RefreshersFailing")
 
 
-def test_answers_that_fail_for_minutes_ring_and_a_single_one_does_not(
+def test_answers_that_fail_for_minutes_fire_and_a_single_one_does_not(
     watched: Watched, clock: Clock, trouble: Trouble, journey: Journey, lines: Lines
 ) -> None:
     (state,) = connected(journey, lines)
     trouble.never_done("dynamodb.Query", times=ALWAYS)
     event = request("connections", ref(state))
     watched.call("connections", event)
-    alone = watched.rings("ApisFailing")
+    alone = watched.fires("ApisFailing")
 
     for _ in range(12):
         assert watched.call("connections", event)["statusCode"] == 503
         clock.advance(50)
 
     assert not alone
-    assert watched.rings("ApisFailing")
+    assert watched.fires("ApisFailing")
 
 
-def test_a_host_that_answers_no_more_rings_for_a_fleet_of_two(
+def test_a_host_that_answers_no_more_fires_for_a_fleet_of_two(
     watched: Watched, clock: Clock, journey: Journey, lines: Lines, network: Network
 ) -> None:
     """Too few for a brake, and too few attempts for a share of them to mean anything."""
@@ -462,10 +484,10 @@ def test_a_host_that_answers_no_more_rings_for_a_fleet_of_two(
         watched.refresh(*refs)
         clock.advance(MINUTE)
 
-    assert watched.rings("TokensEnded")
+    assert watched.fires("TokensExpired")
 
 
-def test_a_connection_that_waits_for_approval_and_could_not_be_made_rings(
+def test_a_connection_that_waits_for_approval_and_could_not_be_made_fires(
     watched: Watched, journey: Journey, aws: AwsAccount, config: Config
 ) -> None:
     session = journey.open(binding=Binding.APPROVAL, challenge="")
@@ -477,14 +499,54 @@ def test_a_connection_that_waits_for_approval_and_could_not_be_made_rings(
     )
 
     assert answer["batchItemFailures"]
-    assert watched.rings("CompletionsFailed")
+    assert watched.fires("CompletionsFailed")
 
 
-def test_every_alarm_has_been_made_to_ring_here() -> None:
-    text = (ROOT / "tests/deployment/template/test_ringing.py").read_text(encoding="utf-8")
+@pytest.mark.parametrize("folder", ["sweep", "refresh", "notify"])
+def test_a_throttled_refresher_fires(watched: Watched, folder: str) -> None:
+    watched.function(folder, "Throttles", 1)
 
-    assert {
-        name
-        for name in ALARMS
-        if f'assert watched.rings("{name}")' in text or f'return watched.rings("{name}")' in text
-    } == (ALARMS.keys())
+    assert watched.fires("RefreshersThrottled")
+    assert not watched.fires("FunctionsThrottled")
+
+
+def test_a_throttled_caller_fires(watched: Watched) -> None:
+    watched.function("token", "Throttles", 1)
+
+    assert watched.fires("FunctionsThrottled")
+
+
+def test_three_sweeps_dropped_in_a_row_fire_and_one_does_not(watched: Watched) -> None:
+    watched.function("sweep", "AsyncEventsDropped", 1)
+    alone = watched.fires("SweepsDropped")
+    watched.function("sweep", "AsyncEventsDropped", 2)
+
+    assert not alone
+    assert watched.fires("SweepsDropped")
+
+
+def test_changes_read_a_quarter_of_an_hour_late_fire(watched: Watched, clock: Clock) -> None:
+    watched.function("notify", "IteratorAge", 16 * MINUTE * 1000)
+    clock.advance(5 * MINUTE)
+    watched.function("notify", "IteratorAge", 4 * MINUTE * 1000)
+    caught_up = not watched.fires("EventsLate")
+    watched.function("notify", "IteratorAge", 21 * MINUTE * 1000)
+
+    assert caught_up
+    assert watched.fires("EventsLate")
+
+
+def test_a_completion_that_no_function_takes_fires(watched: Watched) -> None:
+    """It expires after a minute, and no dead-letter queue hears of it."""
+    watched.queue("CompletionQueue", "ApproximateAgeOfOldestMessage", 3)
+    taken = not watched.fires("CompletionsWaiting")
+    watched.queue("CompletionQueue", "ApproximateAgeOfOldestMessage", 45)
+
+    assert taken
+    assert watched.fires("CompletionsWaiting")
+
+
+def test_every_alarm_has_been_made_to_fire_here() -> None:
+    text = (ROOT / "tests/deployment/template/test_firing.py").read_text(encoding="utf-8")
+
+    assert {name for name in ALARMS if re.search(rf'(assert|return) watched\.fires\("{name}"\)', text)} == ALARMS.keys()
