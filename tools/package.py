@@ -1,4 +1,4 @@
-"""Put a release together in dist/: what `sam deploy` takes, and the wheels of the client and the command line."""
+"""Put a release together in dist/: what `sam deploy` takes, and the wheels of client, command line and emulator."""
 
 import re
 import subprocess
@@ -15,6 +15,7 @@ def versions() -> dict[str, str]:
     read = {
         "template.yaml": r"SemanticVersion: (\S+)",
         "cli/pyproject.toml": r'^version = "(.+)"',
+        "emulator/pyproject.toml": r'^version = "(.+)"',
         "clients/python/pyproject.toml": r'^version = "(.+)"',
         "CHANGELOG.md": r"^## (\d+\.\d+\.\d+)",
     }
@@ -34,7 +35,7 @@ def main(tag: str) -> int:
         archive.add(ROOT / ".aws-sam/build", arcname=f"ninjaone-connect-{version}")
         for optional in ("stacks/dashboard.yaml", "stacks/firewall.yaml"):
             archive.add(ROOT / optional, arcname=f"ninjaone-connect-{version}/{optional}")
-    for package in ("clients/python", "cli"):
+    for package in ("clients/python", "cli", "emulator"):
         command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
         subprocess.run([*command, "--wheel-dir", str(DIST), str(ROOT / package)], check=True)
     print("\n".join(sorted(path.name for path in DIST.iterdir())))

@@ -1,4 +1,4 @@
-"""Run NinjaOne alone: python -m ninjaone_emulator --port N."""
+"""Run NinjaOne alone: ninjaone-emulator --port N."""
 
 import argparse
 import os
@@ -12,9 +12,11 @@ from ninjaone_emulator.wsgi_server import serve
 
 
 def main() -> None:
-    """Serve on loopback until interrupted."""
-    options = argparse.ArgumentParser(prog="python -m ninjaone_emulator", description=__doc__)
-    options.add_argument("--port", type=int, default=8002, help="port on 127.0.0.1 (default %(default)s)")
+    """Serve on loopback until interrupted; the first line says where."""
+    options = argparse.ArgumentParser(prog="ninjaone-emulator", description=__doc__)
+    options.add_argument(
+        "--port", type=int, default=8002, help="port on 127.0.0.1; 0 takes a free one (default %(default)s)"
+    )
     options.add_argument(
         "--redirect-base",
         default="http://127.0.0.1:8000",
