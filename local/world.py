@@ -80,6 +80,7 @@ class World:
         principals: Iterable[Principal] = (DEMO,),
         executions: float = math.inf,
         write: Callable[[str], None] | None = None,
+        clock: Clock | None = None,
     ) -> None:
         """Say how it is to be.
 
@@ -91,12 +92,13 @@ class World:
         principals   who may call the backend API; the first one is the product's
         executions   of functions at once that the account allows
         write        hears every log line too
+        clock        the time of broker and NinjaOne; without one, the machine's
         """
         self._port, self._background, self._provider = port, background, provider.rstrip("/")
         self._path, self._parameters, self._write = template, dict(parameters or {}), write
         self._principals, self._executions = tuple(principals), executions
         self._opened = ExitStack()
-        self.clock, self.policy_usage, self.reaper = Clock(), PolicyUsage(), Reaper()
+        self.clock, self.policy_usage, self.reaper = clock or Clock(), PolicyUsage(), Reaper()
         self.log_lines: deque[str] = deque(maxlen=LINES_KEPT)
         self.failures: deque[tuple[str, str]] = deque(maxlen=LINES_KEPT)
 
