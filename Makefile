@@ -9,17 +9,20 @@ LOCK = uv pip compile --quiet --generate-hashes --only-binary :all: --custom-com
 ENV ?= dev
 
 help:                     ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 17
 
 run: .venv/.locked        ## the whole product on this machine (PORT=8000)
 	@$(BIN)/python -m local
 tour: .venv/.locked       ## the same journey without a browser, each step checked
 	@$(BIN)/python -m local.tour
 
-test: .venv/.locked       ## every test but the campaign
-	$(PYTEST) -m 'not campaign'
-campaign: .venv/.locked   ## every pair of faults under every kind of rotation (minutes)
-	$(PYTEST) -m campaign
+test: .venv/.locked       ## the tests that answer within minutes
+	$(PYTEST) -m 'not slow'
+test-all: .venv/.locked   ## the rest: builds, pairs of faults, kills, the simulated stores against moto at length
+	$(PYTEST) -m slow
+	DIFFERENTIAL_EXAMPLES=25 $(PYTEST) tests/verification/simulation/test_stores.py
+fault-matrix: .venv/.locked  ## every single fault and every pair of faults under every kind of rotation
+	$(PYTEST) tests/verification/simulation/test_anomalies.py
 coverage: .venv/.locked   ## the unit tests again, refusing an untested branch in the flows and the pure modules
 	$(PYTEST) tests/unit tests/unit/property --cov --cov-report=
 	$(BIN)/coverage report --fail-under=100 --include='*/broker/flows/*,*/broker/*.py'
@@ -37,15 +40,15 @@ model: .venv/.locked      ## every interleaving of the refresh protocol
 	$(BIN)/python -m tests.verification.model
 simulate: .venv/.locked   ## faults from many seeds (SEEDS=n), or one again (SEED=n)
 	$(BIN)/python -m tests.verification.simulation
-mutants: .venv/.locked    ## whether the tests notice planted faults
+mutation-test: .venv/.locked  ## whether the tests notice planted faults
 	$(BIN)/python -m tests.verification.mutants
-kills: .venv/.locked      ## kill the refreshing process at random and count what is lost (KILLS=n)
+crash-test: .venv/.locked  ## kill the refreshing process at random and count what is lost (KILLS=n)
 	@$(BIN)/python -m tests.verification.kills
 faults: .venv/.locked     ## play every fault and write the tables of what happens
 	@$(BIN)/python -m tests.verification.faults
 requirements: .venv/.locked  ## which test shows which requirement
 	$(BIN)/python -m tools.requirements
-roles: .venv/.locked      ## take every part out of every role and see that it is missed
+least-privilege: .venv/.locked  ## take every part out of every role and see that it is missed
 	@$(BIN)/python -m tests.verification.roles
 fuzz: .venv/.locked       ## arbitrary bytes for every parser (MINUTES=n)
 	@$(BIN)/python -m tests.verification.fuzz --minutes $${MINUTES:-5}
@@ -62,9 +65,9 @@ build: .venv/.locked .venv-sam/.locked  ## what is deployed, in .aws-sam/build
 	PATH="$${python313:+$${python313%/*}:}$$PATH" PYTHON='$(CURDIR)/$(BIN)/python' $(SAM) build
 deployed: .venv/.locked   ## ask a deployed stack what only AWS can show (STACK=name)
 	@$(BIN)/python -m tools.deployed --stack $(STACK)
-account: .venv/.locked    ## the AWS account that a deployment goes to
-	@$(BIN)/python tools/account.py
-deploy: account build     ## to your AWS account, with questions (ENV=dev, GRADUAL=yes)
+whoami: .venv/.locked     ## the AWS account that a deployment goes to
+	@$(BIN)/python tools/whoami.py
+deploy: whoami build      ## to your AWS account, with questions (ENV=dev, GRADUAL=yes)
 	$(if $(GRADUAL),$(BIN)/python tools/gradual.py .aws-sam/build/template.yaml)
 	SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam deploy --guided --config-env $(ENV)
 
@@ -105,4 +108,5 @@ clean:                    ## forget everything that was made here
 	@.venv-runtime/bin/python $(PIP_INSTALL) -r layers/libraries/requirements.txt --target .venv-runtime/opt/python
 	@touch $@
 
-.PHONY: help run tour test campaign coverage check model simulate mutants kills faults requirements roles fuzz sbom bench cost build deployed account deploy lock clean
+.PHONY: help run tour test test-all fault-matrix coverage check model simulate mutation-test crash-test faults requirements least-privilege \
+	fuzz sbom bench cost build deployed whoami deploy lock clean

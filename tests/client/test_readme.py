@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from local.world import World
 from ninjaone_connect import Connect, errors
+from tests.support.local_world import still_world
 from tests.support.person import agree
 
 CLIENT = Path(__file__).parents[2] / "clients" / "python"
@@ -25,7 +25,7 @@ def test_every_snippet_of_the_readme_runs(
 ) -> None:
     """The first call is a process of its own in an empty folder, told where the broker is as the README says."""
     use, first, opening, completing, failing = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    with World(background=False) as world:
+    with still_world() as world:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", world.credentials.access_key)
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", world.credentials.secret_key)
         monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")

@@ -11,6 +11,7 @@ from local.aws.gateway.sigv4 import DEMO, Principal
 from local.world import World
 from ninjaone_connect import AsyncConnect, Connect, Connection, NinjaOneAuth, errors, new_verifier
 from tests.client import loop
+from tests.support.local_world import still_world
 from tests.support.person import RHONE, agree
 
 REGION = "eu-west-1"
@@ -20,7 +21,7 @@ READER = Principal("AKIAREADER", "not-a-secret-either", "reader", ("*/GET/*",))
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
-    with World(background=False, principals=(ALLOWED, READER)) as made:
+    with still_world(principals=(ALLOWED, READER)) as made:
         yield made
 
 

@@ -16,6 +16,7 @@ from ninjaone_connect import Connect, ConnectError, new_verifier
 from ninjaone_emulator.faults import Fault
 from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS
 from tests.contract.documents import document
+from tests.support.local_world import still_world
 
 ADA, RHONE = "ada@nordlicht.example", "ada@rhone.example"
 NOBODY = Principal("AKIANOBODY", "not-a-secret-either", "nobody", ())
@@ -230,7 +231,7 @@ def looking(caller: Caller) -> None:
 def around(seen: set[tuple[str, int, str]]) -> None:
     """What somebody meets who comes around a firewall."""
     parameters = {"OriginVerify": sha256(b"x").hexdigest()}
-    with World(background=False, parameters=parameters) as world, Browser() as stranger:
+    with still_world(parameters=parameters) as world, Browser() as stranger:
         link = f"{world.connect_url}/connect/ses_{'a' * 26}"
         for found in (stranger.get(link), stranger.post(f"{link}/authorize", {"region": "eu"})):
             seen.add(document("connect").check(found.answer))
@@ -241,7 +242,7 @@ def around(seen: set[tuple[str, int, str]]) -> None:
 @pytest.mark.slow
 def test_answers_are_as_documented_and_every_documented_one_is_given() -> None:
     seen: set[tuple[str, int, str]] = set()
-    with World(background=False, principals=(DEMO, NOBODY)) as world:
+    with still_world(principals=(DEMO, NOBODY)) as world:
         for part in (opening, using, completing, looking, declined):
             part(Caller(world, seen))
     around(seen)

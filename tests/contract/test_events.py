@@ -10,6 +10,7 @@ import pytest
 
 from local.aws.lambda_runtime import Context
 from local.world import World
+from tests.support.local_world import still_world
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = sorted((ROOT / "events").glob("*.json"))
@@ -36,7 +37,7 @@ ANSWERS = {
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
-    with World(background=False) as world:
+    with still_world() as world:
         yield world
 
 

@@ -20,6 +20,7 @@ from schemathesis.checks import (
 
 from local.world import World
 from tests.contract.documents import FOLDER
+from tests.support.local_world import still_world
 from tools.requirements import req
 
 CHECKS = [
@@ -57,7 +58,7 @@ class Signature(AuthBase):
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
-    with World(background=False) as made:
+    with still_world() as made:
         yield made
 
 

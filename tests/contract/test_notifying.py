@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator
 from local.cloudformation.intrinsics import load
 from local.world import World
 from ninjaone_connect import Connect, new_verifier
+from tests.support.local_world import still_world
 from tests.support.person import agree
 
 ROOT = Path(__file__).parents[2]
@@ -40,7 +41,7 @@ def heard(world: World, queue: str) -> list[dict[str, Any]]:
 
 
 def test_a_listener_with_the_documented_rule_hears_what_happens() -> None:
-    with World(background=False) as world:
+    with still_world() as world:
         queue = listen(world)
         connect = Connect(world.api_url, region="eu-west-1", credentials=world.credentials)
         mine = new_verifier()

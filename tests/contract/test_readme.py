@@ -23,6 +23,7 @@ from broker.edge.rate_limit import PRINCIPAL, TENANT
 from broker.errors import BrokerError
 from local.world import World
 from tests.deployment.template.stack import deploy
+from tests.support.local_world import still_world
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -105,7 +106,7 @@ class Caller:
 
 
 def test_the_calls_of_the_readme_get_the_answers_it_shows() -> None:
-    with World(background=False, parameters={"ReturnUrls": "main=http://127.0.0.1:9/return"}) as world:
+    with still_world(parameters={"ReturnUrls": "main=http://127.0.0.1:9/return"}) as world:
         caller = Caller(world)
         for call in CALLS:
             caller.does(call)

@@ -8,13 +8,14 @@ from botocore.credentials import Credentials
 from local.browser import Browser, Page
 from local.product.backend import Backend, Problem
 from local.world import World
+from tests.support.local_world import still_world
 
 NORDLICHT, RHONE = "ada@nordlicht.example", "ada@rhone.example"  # two NinjaOne accounts on the same host
 
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    with World(background=False) as world:
+    with still_world() as world:
         yield world
 
 

@@ -11,6 +11,7 @@ from local.tour import shown
 from local.world import World
 from ninjaone_emulator.wsgi_server import serve
 from tests.local.authority import App, Authority
+from tests.support.local_world import still_world
 
 TENANT = "southgate"
 
@@ -23,7 +24,7 @@ def authority(monkeypatch: pytest.MonkeyPatch) -> Authority:
 
 @pytest.fixture
 def world(authority: Authority) -> Iterator[World]:
-    with serve(authority.serve()) as other, World(background=False, provider=other.url) as made:
+    with serve(authority.serve()) as other, still_world(provider=other.url) as made:
         authority.app.redirect_uri = f"{made.connect_url}/callback/eu"
         yield made
 

@@ -19,6 +19,7 @@ from local.world import World
 from ninjaone_emulator.seed import OPERATOR_APPS
 from ninjaone_emulator.wsgi_server import serve
 from tests.local.test_world import connected
+from tests.support.local_world import still_world
 
 TO_RENEWAL = "50 minutes"
 DEAD = "calls good tokens dead"
@@ -71,7 +72,7 @@ class Guest:
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    with World(background=False) as made:
+    with still_world() as made:
         yield made
 
 

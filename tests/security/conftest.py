@@ -11,6 +11,7 @@ from local.browser import Browser
 from local.cloudformation.arns import arn
 from local.world import World
 from tests.security.exits import header_faults
+from tests.support.local_world import still_world
 from tests.support.outsider import Answers, Backend, Flow
 
 SCOPED = Principal("AKIASCOPED", "scoped-secret", "scoped", (arn("execute-api", "*/$default/*/v1/tenants/acme/*"),))
@@ -24,7 +25,7 @@ _tenants = count(1)
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
-    with World(background=False, principals=(DEMO, SCOPED)) as world:
+    with still_world(principals=(DEMO, SCOPED)) as world:
         yield world
 
 

@@ -163,7 +163,7 @@ def test_what_is_secret_is_compared_in_constant_time() -> None:
         for node in nodes(BROKER / f"flows/{name}.py"):
             if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Eq | ast.NotEq | ast.In | ast.NotIn):
                 said = ast.unparse(node)
-                assert not re.search(r"\b(cookie|state|ticket|challenge|end_user|verifier)\b", said), said
+                assert not re.search(r"\b(cookie|state(?!\.)|ticket|challenge|end_user|verifier)\b", said), said
 
 
 @req("L05")

@@ -13,6 +13,7 @@ import pytest
 from broker.flows.session import FindSession
 from local.browser import Browser
 from local.world import World
+from tests.support.local_world import still_world
 from tests.support.outsider import Answers, Backend, Flow
 from tools.requirements import req
 
@@ -55,7 +56,7 @@ def versions(backend: Backend) -> list[int]:
 def refreshed(*, reserved: str) -> tuple[list[int], list[int], set[str]]:
     """Connect, flood, and let an hour's refreshes come due; give what people were answered, what became of the
     connections, and which functions got no execution."""
-    with World(background=False, parameters={"ReserveRefreshes": reserved}, executions=EXECUTIONS) as world:
+    with still_world(parameters={"ReserveRefreshes": reserved}, executions=EXECUTIONS) as world:
         backend = Backend(world, Answers())
         with Browser() as browser:
             for _ in range(CUSTOMERS):
@@ -90,7 +91,7 @@ def test_without_a_reservation_a_flood_holds_refreshing_up_and_costs_no_connecti
 
 @pytest.mark.parametrize("reserved", ["yes", "no"])
 def test_what_is_reserved_is_what_this_test_says(reserved: str) -> None:
-    with World(background=False, parameters={"ReserveRefreshes": reserved}) as world:
+    with still_world(parameters={"ReserveRefreshes": reserved}) as world:
         kept = sum(each.concurrency or 0 for each in world.template.functions.values())
 
     assert kept == (RESERVED if reserved == "yes" else 0)

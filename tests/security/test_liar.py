@@ -14,6 +14,7 @@ from werkzeug.wrappers import Request, Response
 from local.browser import Browser
 from local.world import World
 from ninjaone_emulator.wsgi_server import serve
+from tests.support.local_world import still_world
 from tests.support.outsider import Answers, Backend, Flow, query_of, slug
 from tools.requirements import req
 
@@ -68,7 +69,7 @@ def thief() -> Iterator[tuple[str, Liar]]:
 
 @pytest.fixture(scope="module")
 def world(liar: Liar) -> Iterator[World]:
-    with serve(liar) as server, World(background=False, provider=server.url) as world:
+    with serve(liar) as server, still_world(provider=server.url) as world:
         yield world
 
 

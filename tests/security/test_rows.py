@@ -8,6 +8,7 @@ import pytest
 
 from local.browser import Browser
 from local.world import World
+from tests.support.local_world import still_world
 from tests.support.outsider import Backend, Flow, query_of, row_of, s256, slug
 from tools.requirements import req
 
@@ -19,7 +20,7 @@ TICKET = "m" * 43
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
     """A deployment that wants proof of everybody, as it is by default."""
-    with World(background=False, parameters={"ApprovalBinding": "refused"}) as world:
+    with still_world(parameters={"ApprovalBinding": "refused"}) as world:
         yield world
 
 

@@ -18,6 +18,7 @@ from local.world import World
 from ninjaone_emulator.faults import KINDS, Fault
 from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS
 from tests.security.traces import betrayed
+from tests.support.local_world import still_world
 from tests.support.outsider import ADA, CONTINUE, Backend, Flow, query_of
 from tools.requirements import req
 
@@ -62,7 +63,7 @@ def tap() -> Iterator[Tap]:
 @pytest.fixture(scope="module")
 def world(tap: Tap) -> Iterator[World]:
     """A world whose functions are listened to from their start."""
-    with World(background=False) as world:
+    with still_world() as world:
         yield world
 
 

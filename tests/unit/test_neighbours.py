@@ -48,6 +48,7 @@ def minute(refreshing: Refreshing, states: list[ConnectionState]) -> None:
 
 
 @req("O03", "O04", "K03")
+@pytest.mark.slow
 @pytest.mark.parametrize("trouble", TROUBLES)
 def test_a_connection_in_trouble_of_its_own_lets_no_neighbours_token_end(
     journey: Journey, network: Network, clock: Clock, refreshing: Refreshing, monkeypatch: pytest.MonkeyPatch,

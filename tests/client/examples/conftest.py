@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from local.world import World
+from tests.support.local_world import still_world
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = ROOT / "examples"
@@ -64,7 +65,7 @@ def serve() -> Iterator[Callable[[str], Shop]]:
         def start(name: str) -> Shop:
             port = free_port()
             listed = {"ReturnUrls": f"example=http://127.0.0.1:{port}/ninjaone/return"}
-            world = opened.enter_context(World(background=False, parameters=listed))
+            world = opened.enter_context(still_world(parameters=listed))
             program = subprocess.Popen(
                 COMMANDS[name], env=environment(world, PORT=str(port)), stderr=subprocess.DEVNULL
             )

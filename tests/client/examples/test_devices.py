@@ -8,6 +8,7 @@ import pytest
 from local.world import World
 from ninjaone_connect import Connect, new_verifier
 from tests.client.examples.conftest import EXAMPLES, environment
+from tests.support.local_world import still_world
 from tests.support.person import RHONE, agree
 
 
@@ -31,7 +32,7 @@ def listed(world: World, *tenants: str) -> list[list[str]]:
 @pytest.mark.slow
 def test_the_worker_lists_the_devices_of_every_connected_tenant() -> None:
     with (
-        World(background=False) as world,
+        still_world() as world,
         Connect(world.api_url, region="eu-west-1", credentials=world.credentials) as connect,
     ):
         connected(connect, "northwind")

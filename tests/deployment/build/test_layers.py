@@ -60,6 +60,7 @@ def test_the_same_libraries_are_the_same_bytes(libraries: Path, tmp_path: Path) 
 
 
 @req("N04")
+@pytest.mark.slow
 def test_the_same_broker_is_the_same_bytes(broker: Path, tmp_path: Path) -> None:
     again = build("layers/broker", "build-BrokerLayer", tmp_path)
 

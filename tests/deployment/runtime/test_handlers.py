@@ -27,6 +27,7 @@ from local.world import World
 from ninjaone_emulator.wsgi_server import serve
 from tests.contract.test_events import ANSWERS
 from tests.deployment.runtime.platform import BUILT, ROOT, Environment, Folders
+from tests.support.local_world import still_world
 
 pytestmark = pytest.mark.slow
 SAMPLES = sorted((ROOT / "events").glob("*.json"))
@@ -35,7 +36,7 @@ Start = Callable[[str], Environment]
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
-    with World(background=False) as world:
+    with still_world() as world:
         yield world
 
 

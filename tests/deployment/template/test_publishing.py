@@ -14,7 +14,7 @@ from tests.deployment.template.stack import ROOT, deploy, source
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 PAGES = sorted([*(ROOT / "docs/operate").glob("*.md"), ROOT / "docs/reference/cli.md"])
 GUIDE = "".join(page.read_text(encoding="utf-8") for page in PAGES)
-TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
 def package() -> Any:
@@ -60,7 +60,7 @@ def test_workflows_check_test_and_package() -> None:
         for path in WORKFLOWS
     }
 
-    assert {"make check", "make build", "make test"} <= set(runs["ci"])
+    assert {"make check", "make build", "make test", "make test-all"} <= set(runs["ci"])
     assert {"make check", "make build"} <= set(runs["package"])
     for run in (run for each in runs.values() for run in each if run.startswith("make ")):
         assert run.removeprefix("make ") in TARGETS

@@ -1,4 +1,4 @@
-"""Take every part out of every role: ``make roles``. Fails when nothing notices that one is gone."""
+"""Take every part out of every role: ``make least-privilege``. Fails when nothing notices that one is gone."""
 
 import sys
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The roles at work. Taking out every part takes a minute: ``make roles``; here whole statements go."""
+"""The roles at work. Taking out every part takes a minute: ``make least-privilege``; here whole statements go."""
 
 from collections.abc import Iterator
 

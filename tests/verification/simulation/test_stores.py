@@ -19,8 +19,8 @@ from tests.verification.simulation.operations import KEYS, Call, reads, transact
 from tests.verification.simulation.queues import SQS
 from tests.verification.simulation.tables import Index, Table
 
-EXAMPLES = int(os.environ.get("DIFFERENTIAL_EXAMPLES", "25"))
-STEPS = 100  # operations in each sequence: 2,500 for DynamoDB in an ordinary run
+EXAMPLES = int(os.environ.get("DIFFERENTIAL_EXAMPLES", "5"))
+STEPS = 100  # operations in each sequence: 500 for DynamoDB in `make test`, 2,500 in `make test-all`
 UNCOMPARED = {"ResponseMetadata", "ConsumedCapacity", "ItemCollectionMetrics"}
 SETTINGS = settings(
     max_examples=EXAMPLES,
@@ -133,7 +133,6 @@ def both_tables(region: dict[str, Any], name: str) -> DynamoDB:
     return DynamoDB([table], lambda: 0.0)
 
 
-@pytest.mark.slow
 @SETTINGS
 @given(data=st.data())
 def test_dynamodb_in_memory_is_held_to_moto(region: dict[str, Any], data: st.DataObject) -> None:
@@ -194,7 +193,6 @@ class Keeper:
         return opened["Plaintext"] == plaintext
 
 
-@pytest.mark.slow
 @SMALL
 @given(
     steps=st.lists(
@@ -237,7 +235,6 @@ class Drawer:
         return listed["KeyCount"], listed["IsTruncated"], [each["Key"] for each in listed.get("Contents", [])]
 
 
-@pytest.mark.slow
 @SMALL
 @given(
     steps=st.lists(
@@ -285,7 +282,6 @@ class Post:
         return self.client.get_queue_attributes(QueueUrl=self.url, AttributeNames=wanted)["Attributes"]
 
 
-@pytest.mark.slow
 @SMALL
 @given(
     steps=st.lists(

@@ -24,7 +24,7 @@ def ask(home: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """Ask as somebody whose machine holds no AWS login but what is given."""
     mine = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     environment = mine | {"HOME": str(home), "AWS_EC2_METADATA_DISABLED": "true"} | variables
-    command = [sys.executable, str(ROOT / "tools/account.py")]
+    command = [sys.executable, str(ROOT / "tools/whoami.py")]
     return subprocess.run(command, env=environment, cwd=home, capture_output=True, text=True, check=False)
 
 

@@ -1,52 +1,10 @@
-"""The Makefile, and the Python it finds."""
+"""The Python that make finds."""
 
-import os
-import re
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[3]
-MAKEFILE = (ROOT / "Makefile").read_text()
-TARGETS = re.findall(r"^([a-z]+):", MAKEFILE, re.MULTILINE)
-PROMISED = {"run", "tour", "test", "check", "build", "deploy", "clean"}
-
-
-def make(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run make as a person would, outside any make that runs the tests."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
-    return subprocess.run(["make", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-
-
-def test_make_alone_lists_every_target() -> None:
-    listed = [line.split()[0] for line in make().stdout.splitlines()]
-
-    assert listed == TARGETS
-    assert set(listed) >= PROMISED
-
-
-@pytest.mark.parametrize("target", TARGETS)
-def test_a_target_knows_all_its_steps(target: str) -> None:
-    planned = make("--dry-run", target)
-
-    assert planned.returncode == 0, planned.stderr
-    assert planned.stdout.strip()
-
-
-def test_no_target_is_mistaken_for_a_file() -> None:
-    phony = re.search(r"^\.PHONY: (.+)$", MAKEFILE, re.MULTILINE)
-
-    assert phony
-    assert phony[1].split() == TARGETS
-
-
-@pytest.mark.parametrize("module", re.findall(r"-m ((?:local|tests)[.\w]*)", MAKEFILE))
-def test_a_module_that_make_runs_is_there(module: str) -> None:
-    path = ROOT / module.replace(".", "/")
-
-    assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file()
 
 
 def host(folder: Path, name: str, script: str) -> None:
