@@ -117,8 +117,6 @@ class AwsAccount:
             self._make_secret(secret)
         for parameter in self._template.parameters:
             self.client("ssm").put_parameter(Name=parameter.name, Value=parameter.value, Type="String")
-        for bus in self._template.buses:
-            self.client("events").create_event_bus(Name=bus.name)
 
     def _make_table(self, table: Table) -> None:
         dynamodb = self.client("dynamodb")

@@ -26,7 +26,6 @@ STREAM_LABEL = "2026-01-01T00:00:00.000"
 _NAME_PROPERTY = {
     "AWS::ApiGatewayV2::DomainName": "DomainName",
     "AWS::DynamoDB::Table": "TableName",
-    "AWS::Events::EventBus": "Name",
     "AWS::IAM::Role": "RoleName",
     "AWS::KMS::Alias": "AliasName",
     "AWS::Logs::LogGroup": "LogGroupName",
@@ -83,7 +82,6 @@ def _function(name: str) -> dict[str, str]:
 _ATTRIBUTES: Mapping[str, Callable[[str], Mapping[str, str]]] = {
     "AWS::ApiGatewayV2::DomainName": lambda name: {"": name, "RegionalDomainName": f"d-local.{name}"},
     "AWS::DynamoDB::Table": _table,
-    "AWS::Events::EventBus": lambda name: {"": name, "Name": name, "Arn": arn("events", f"event-bus/{name}")},
     "AWS::IAM::Role": lambda name: {"": name, "Arn": f"arn:aws:iam::{ACCOUNT}:role/{name}"},
     "AWS::KMS::Alias": lambda name: {"": name},
     "AWS::KMS::Key": _key,

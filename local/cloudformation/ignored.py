@@ -52,7 +52,6 @@ PROPERTIES: Mapping[str, Mapping[str, str]] = {
         "PointInTimeRecoverySpecification": _REST,
         "Tags": "words for bills",
     },
-    "AWS::Events::EventBus": {"Name": "read as its physical name", "Description": "words for people"},
     "AWS::KMS::Key": {
         "Description": "words for people",
         "EnableKeyRotation": "no year passes here",

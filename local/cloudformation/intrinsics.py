@@ -73,7 +73,6 @@ class Scope:
         resource   physical names, asked for everything else
         """
         self._conditions: Mapping[str, Any] = document.get("Conditions", {})
-        self._mappings: Mapping[str, Any] = document.get("Mappings", {})
         self._known, self._resource = {**known, "AWS::NoValue": NO_VALUE}, resource
 
     def resolve(self, value: Any) -> Any:
@@ -146,26 +145,6 @@ class Scope:
     def _join(self, argument: list[Any]) -> str:
         return str(argument[0]).join(str(item) for item in self.resolve(argument[1]))
 
-    def _split(self, argument: list[Any]) -> list[str]:
-        return str(self.resolve(argument[1])).split(argument[0])
-
-    def _select(self, argument: list[Any]) -> Any:
-        index, items = int(self.resolve(argument[0])), self.resolve(argument[1])
-        if not 0 <= index < len(items):
-            raise TemplateFault(f"Fn::Select: there is no element {index} in a list of {len(items)}")
-        return items[index]
-
-    def _find_in_map(self, argument: list[Any]) -> Any:
-        found: Any = self._mappings
-        for key in self.resolve(argument):
-            if key not in found:
-                raise TemplateFault(f"Fn::FindInMap: {key!r} is not in the mapping")
-            found = found[key]
-        return found
-
-    def _import_value(self, argument: Any) -> Any:
-        raise TemplateFault(f"no other stack is here to import {self.resolve(argument)!r} from")
-
 
 _FUNCTIONS: Mapping[str, Callable[[Scope, Any], Any]] = {
     "Ref": Scope._ref,
@@ -173,8 +152,4 @@ _FUNCTIONS: Mapping[str, Callable[[Scope, Any], Any]] = {
     "Fn::If": Scope._if,
     "Fn::Sub": Scope._sub,
     "Fn::Join": Scope._join,
-    "Fn::Split": Scope._split,
-    "Fn::Select": Scope._select,
-    "Fn::FindInMap": Scope._find_in_map,
-    "Fn::ImportValue": Scope._import_value,
 }

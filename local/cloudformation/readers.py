@@ -8,7 +8,7 @@ from local.cloudformation.function_reader import event_source_mapping, statement
 from local.cloudformation.ignored import PROPERTIES
 from local.cloudformation.intrinsics import TemplateFault
 from local.cloudformation.properties import Properties
-from local.cloudformation.resources import Api, Bucket, Bus, Index, Key, Parameter, Queue, Secret, Table
+from local.cloudformation.resources import Api, Bucket, Index, Key, Parameter, Queue, Secret, Table
 
 AttributeOf = Callable[[str, str], str]
 """A resource's attribute by logical id and name; the empty name is `Ref`."""
@@ -117,11 +117,6 @@ def parameter(logical_id: str, properties: Properties, attribute_of: AttributeOf
     return Parameter(logical_id, attribute_of(logical_id, ""), properties.text("Value"))
 
 
-def bus(logical_id: str, _properties: Properties, attribute_of: AttributeOf) -> Bus:
-    """Read an AWS::Events::EventBus."""
-    return Bus(logical_id, attribute_of(logical_id, ""), attribute_of(logical_id, "Arn"))
-
-
 def api(logical_id: str, properties: Properties, attribute_of: AttributeOf) -> Api:
     """Read an AWS::Serverless::HttpApi."""
     with properties.inner("Auth") as auth:
@@ -136,7 +131,6 @@ def api(logical_id: str, properties: Properties, attribute_of: AttributeOf) -> A
 
 READERS: Mapping[str, Callable[[str, Properties, AttributeOf], object]] = {
     "AWS::DynamoDB::Table": table,
-    "AWS::Events::EventBus": bus,
     "AWS::Lambda::EventSourceMapping": event_source_mapping,
     "AWS::KMS::Key": key,
     "AWS::S3::Bucket": bucket,

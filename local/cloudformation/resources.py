@@ -204,12 +204,3 @@ class Parameter:
     logical_id: str
     name: str
     value: str
-
-
-@dataclass(frozen=True)
-class Bus:
-    """An EventBridge bus."""
-
-    logical_id: str
-    name: str
-    arn: str

@@ -18,7 +18,6 @@ from local.cloudformation.properties import Properties, merged
 from local.cloudformation.resources import (
     Api,
     Bucket,
-    Bus,
     EventSourceMapping,
     Function,
     Key,
@@ -32,7 +31,7 @@ from local.iam import Statement
 __all__ = ["Template", "TemplateFault", "parse", "read"]
 
 FUNCTION = "AWS::Serverless::Function"
-_SECTIONS = {"Conditions", "Globals", "Mappings", "Outputs", "Parameters", "Resources"}
+_SECTIONS = {"Conditions", "Globals", "Outputs", "Parameters", "Resources"}
 _GLOBALS = {"Function": FUNCTION, "HttpApi": "AWS::Serverless::HttpApi"}
 
 Thing = TypeVar("Thing")
@@ -51,7 +50,6 @@ class Template:
     keys: tuple[Key, ...]
     secrets: tuple[Secret, ...]
     parameters: tuple[Parameter, ...]
-    buses: tuple[Bus, ...]
     outputs: Mapping[str, Any]
 
     def function(self, name: str) -> Function:
@@ -142,7 +140,6 @@ class _Stack:
             keys=tuple(made["AWS::KMS::Key"].values()),
             secrets=tuple(made["AWS::SecretsManager::Secret"].values()),
             parameters=tuple(made["AWS::SSM::Parameter"].values()),
-            buses=tuple(made["AWS::Events::EventBus"].values()),
             outputs=self._resolved_outputs(),
         )
 

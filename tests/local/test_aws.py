@@ -65,7 +65,6 @@ def test_everything_has_the_name_that_the_template_resolves_to(aws: AwsAccount, 
     assert (secret["ARN"], secret["SecretString"]) == (stack.secrets[0].arn, "{}")
     assert parameter["Parameter"]["Value"] == stack.parameters[0].value
     assert aws.client("s3").head_bucket(Bucket=stack.buckets[0].name)
-    assert aws.client("events").describe_event_bus(Name="local")["Arn"] == stack.buses[0].arn
 
 
 def test_a_key_opens_only_under_the_context_it_sealed_under(aws: AwsAccount, stack: Template) -> None:
