@@ -11,8 +11,10 @@ ENV ?= dev
 help:                     ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 17
 
-run: .venv/.locked        ## the whole product on this machine (PORT=8000)
+run: free-ports .venv/.locked  ## the whole product on this machine (PORT=8000)
 	@$(BIN)/python -m local
+free-ports:
+	@python=$$(requirements/interpreter) && "$$python" local/ports.py
 tour: .venv/.locked       ## the same journey without a browser, each step checked
 	@$(BIN)/python -m local.tour
 
@@ -108,5 +110,5 @@ clean:                    ## forget everything that was made here
 	@.venv-runtime/bin/python $(PIP_INSTALL) -r layers/libraries/requirements.txt --target .venv-runtime/opt/python
 	@touch $@
 
-.PHONY: help run tour test test-all fault-matrix coverage check model simulate mutation-test crash-test faults requirements least-privilege \
+.PHONY: help run free-ports tour test test-all fault-matrix coverage check model simulate mutation-test crash-test faults requirements least-privilege \
 	fuzz sbom bench cost build deployed whoami deploy lock clean

@@ -1,15 +1,17 @@
-"""Run the whole product on this machine: python -m local [--port N] [--provider URL] [--verbose]."""
+"""Run the whole product on this machine: python -m local [--port N] [--provider URL] [--file F] [--verbose]."""
 
 import argparse
 import os
 import signal
 import sys
+from pathlib import Path
 from threading import Event
 
 import httpx
 
-from local.cli_handle import cli_handle
+from local.cli_handle import FILE, cli_handle
 from local.cloudformation.template import TemplateFault
+from local.ports import FIRST, HIGHEST
 from local.world import PARTS, World
 
 
@@ -31,8 +33,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--port",
         type=int,
-        default=os.environ.get("PORT", "8000"),
-        choices=range(1, 65_533),
+        default=os.environ.get("PORT") or FIRST,
+        choices=range(1, HIGHEST + 1),
         metavar="N",
         help="the first of four ports on 127.0.0.1 (PORT in the environment, else 8000)",
     )
@@ -42,15 +44,24 @@ def _options() -> argparse.Namespace:
         metavar="URL",
         help="another authorization server, at /ws/oauth/… under this address, in place of every NinjaOne host",
     )
+    parser.add_argument(
+        "--file", type=Path, default=FILE, help="where to say how to reach all this, for `ninjaone-connect --local`"
+    )
     parser.add_argument("--verbose", action="store_true", help="write the functions' log lines to standard error")
     return parser.parse_args()
 
 
 def _run(options: argparse.Namespace, over: Event) -> None:
     write = _write if options.verbose else None
-    with World(port=options.port, provider=options.provider, write=write) as world, cli_handle(world):
+    with (
+        World(port=options.port, provider=options.provider, write=write) as world,
+        cli_handle(world, file=options.file) as other,
+    ):
         for part in PARTS:
             _say(part, getattr(world, f"{part}_url"))
+        if other:
+            sentence = f"the world whose product is {other} runs in this clone already, and `--local` stays with it"
+            print(f"local: {sentence}", file=sys.stderr, flush=True)
         print("ready", flush=True)
         over.wait()
 

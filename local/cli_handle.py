@@ -1,9 +1,13 @@
-"""What `ninjaone-connect --local` takes hold of: AWS over HTTP on a fifth port, and a file that says where all is."""
+"""Let `ninjaone-connect --local` reach a world: AWS over HTTP on a fifth port, and a file that says where all is."""
 
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import httpx
 
 from local.aws.http_endpoint import application
 from local.cloudformation.arns import REGION
@@ -14,30 +18,62 @@ FILE = ROOT / ".local.json"
 
 
 @contextmanager
-def cli_handle(world: World, port: int = 0, file: Path = FILE) -> Iterator[None]:
-    """Let other processes of this machine at the world, until the `with` block ends.
+def cli_handle(world: World, port: int = 0, file: Path = FILE) -> Iterator[str]:
+    """Let other processes of this machine reach the world, until the `with` block ends.
 
     port   of AWS over HTTP; 0 takes a free one
+    Gives  the product's address of another world that has this file and runs: it keeps the file. Else nothing
     """
+    if other := _running(file):
+        yield other
+        return
     with serve(application(world.account), port) as aws:
-        file.touch(mode=0o600)
-        file.write_text(json.dumps(_said(world, aws.url), indent=1), encoding="utf-8")
+        _write(file, _description(world, aws.url))
         try:
-            yield
+            yield ""
         finally:
-            _let_go(file, aws.url)
+            _remove(file, aws.url)
 
 
-def _let_go(file: Path, aws: str) -> None:
+def _running(file: Path) -> str:
+    """Give the product's address of the world that wrote this file, if AWS still answers where it says."""
+    written = _read(file)
+    try:
+        httpx.get(f"{written['aws']}/moto-api/data.json", timeout=5, trust_env=False).raise_for_status()
+    except (KeyError, httpx.HTTPError, httpx.InvalidURL):
+        return ""
+    return str(written.get("product", written["aws"]))
+
+
+def _read(file: Path) -> Mapping[str, Any]:
+    """Read the file; one that is absent or damaged says nothing."""
+    try:
+        written = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return written if isinstance(written, dict) else {}
+
+
+def _write(file: Path, description: Mapping[str, object]) -> None:
+    """Put the whole file in place at once, readable by its owner alone: it holds a key."""
+    new = file.with_suffix(f".{os.getpid()}")
+    new.unlink(missing_ok=True)
+    new.touch(mode=0o600)
+    new.write_text(json.dumps(description, indent=1), encoding="utf-8")
+    new.replace(file)
+
+
+def _remove(file: Path, aws: str) -> None:
     """Take the file away, unless another world has put its own there meanwhile."""
-    if file.exists() and json.loads(file.read_text(encoding="utf-8"))["aws"] == aws:
-        file.unlink()
+    if _read(file).get("aws") == aws:
+        file.unlink(missing_ok=True)
 
 
-def _said(world: World, aws: str) -> dict[str, object]:
+def _description(world: World, aws: str) -> dict[str, object]:
     """Say what a stack's name leads to on AWS."""
     return {
         "aws": aws,
+        "product": world.product_url,
         "region": REGION,
         "access_key": world.credentials.access_key,
         "secret_key": world.credentials.secret_key,

@@ -12,7 +12,6 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from errno import EADDRINUSE, errorcode
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
@@ -34,6 +33,7 @@ from local.aws.roles import PolicyUsage, Role
 from local.clock import Clock
 from local.cloudformation.resources import EventSourceMapping, Function
 from local.cloudformation.template import Template, TemplateFault, read
+from local.ports import sentence
 from local.reroute import Reroute
 from local.showroom import pages
 from local.showroom.killer import Reaper
@@ -175,8 +175,7 @@ class World:
         try:
             return opening.enter_context(serve(door, port)).url
         except OSError as error:
-            said = "is in use" if error.errno == EADDRINUSE else f"cannot be opened ({errorcode.get(error.errno or 0)})"
-            raise OSError(f"port {port} on 127.0.0.1 {said}; PORT=n moves all four") from error
+            raise OSError(sentence(port, error)) from error
 
     def _given(self) -> dict[str, str]:
         """Give the template the parameters of this world: the product's, and the apps registered at NinjaOne."""

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Self
 from urllib.parse import parse_qs, urlsplit
 from wsgiref.types import StartResponse, WSGIEnvironment
@@ -196,8 +197,9 @@ class Command:
     """`python -m local`, running."""
 
     def __init__(self, *options: str, **environment: str) -> None:
+        self._folder = TemporaryDirectory()  # a file of its own for `--local`: tests run side by side
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "local", *options],
+            [sys.executable, "-m", "local", "--file", f"{self._folder.name}/local.json", *options],
             cwd=ROOT,
             env={**os.environ, **environment},
             stdout=subprocess.PIPE,
@@ -227,6 +229,7 @@ class Command:
         if self.process.poll() is None:
             self.process.kill()
             self.process.communicate()
+        self._folder.cleanup()
 
 
 def free_port() -> int:
@@ -270,6 +273,26 @@ def test_a_taken_port_is_said_in_one_sentence() -> None:
 
     assert (command.process.returncode, out) == (1, "")
     assert err == f"local: port {port} on 127.0.0.1 is in use; PORT=n moves all four\n"
+
+
+def test_a_taken_port_is_said_before_anything_is_installed() -> None:
+    """Asked with the standard library alone, of the last of the four."""
+    with serve(lambda *_: []) as other:
+        port = urlsplit(other.url).port or 0
+        environment = {**os.environ, "PORT": str(port - 3)}
+        asked = [sys.executable, "-I", "-S", ROOT / "local/ports.py"]
+        ended = subprocess.run(asked, env=environment, capture_output=True, text=True, check=False)
+
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.endswith("is in use; PORT=n moves all four\n")
+
+
+def test_a_port_that_is_none_is_said_with_what_it_must_be() -> None:
+    asked = [sys.executable, ROOT / "local/ports.py"]
+    environment = {**os.environ, "PORT": "http"}
+    ended = subprocess.run(asked, env=environment, capture_output=True, text=True, check=False)
+
+    assert ended.stderr == "local: PORT is 'http', and must be a number from 1 to 65531\n"
 
 
 def test_a_provider_that_does_not_answer_is_said_in_one_sentence() -> None:

@@ -1,10 +1,12 @@
 """Where a deployment is: a stack's name leads to its settings, its addresses, and AWS clients that act on it."""
 
 import json
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+from urllib.parse import urlsplit
 
 import boto3
 import httpx
@@ -28,6 +30,8 @@ _MAY_NOT_LOOK = "This identity may not look at the stack; see docs/operate/permi
 
 LOCAL = ".local.json"
 """What `make run` writes while it runs."""
+_WRITTEN = {"aws", "region", "access_key", "secret_key", "ninjaone", "settings", "outputs"}
+"""What it says there."""
 _TOLD_BY = "SessionFunction"
 """The one function that is told every setting, the public address too."""
 
@@ -161,8 +165,24 @@ def on_this_machine(folder: Path) -> Deployment:
     """Find what `make run` runs, from anywhere inside the clone. Raises   Trouble"""
     for host in (folder, *folder.parents):
         if (host / LOCAL).is_file():
-            return _local(json.loads((host / LOCAL).read_text(encoding="utf-8")))
+            return _local(_running(host / LOCAL))
     raise CliError("Nothing runs on this machine: start it with `make run`, and call this from inside the clone.")
+
+
+def _running(file: Path) -> Mapping[str, Any]:
+    """Read what `make run` wrote, and see that it runs. Raises   CliError"""
+    try:
+        said = json.loads(file.read_text(encoding="utf-8"))
+        missing = _WRITTEN - said.keys()
+        address = urlsplit(said["aws"])
+        socket.create_connection((address.hostname, address.port), timeout=5).close()
+    except OSError:
+        raise CliError(f"{file} is of a `make run` that has ended: start it again.") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        missing = _WRITTEN
+    if missing:
+        raise CliError(f"{file} is damaged: end `make run`, delete the file, and start it again.")
+    return cast("Mapping[str, Any]", said)
 
 
 def _local(said: Mapping[str, Any]) -> Deployment:

@@ -1,8 +1,9 @@
 """What the README of the examples tells a new user to type."""
 
+import os
 import re
-import shlex
 import socket
+import subprocess
 from contextlib import ExitStack
 
 from local.aws.gateway.sigv4 import DEMO
@@ -13,10 +14,12 @@ PORT = 8000
 """What `make run` takes when nothing is said."""
 
 
-def told() -> dict[str, str]:
-    """The variables of local.env."""
-    lines = re.findall(r"^export (.+)$", (EXAMPLES / "local.env").read_text(), re.MULTILINE)
-    return dict(pair.split("=", 1) for line in lines for pair in shlex.split(line))
+def told(**environment: str) -> dict[str, str]:
+    """The variables that a shell has once it has read local.env."""
+    command = ["sh", "-c", ". ./local.env; . ./local.env; env"]
+    shell = {"PATH": os.environ["PATH"]} | environment
+    lines = subprocess.run(command, cwd=EXAMPLES, env=shell, capture_output=True, text=True, check=True).stdout
+    return dict(line.split("=", 1) for line in lines.splitlines())
 
 
 def four_free_ports() -> int:
@@ -39,6 +42,14 @@ def test_the_settings_are_those_of_the_local_world() -> None:
     assert settings["BROKER"] == f"http://127.0.0.1:{PORT + 1}"
     assert settings["NINJAONE"] == f"http://127.0.0.1:{PORT + 2}/{{host}}"
     assert f"http://127.0.0.1:{PORT + 4}" in (EXAMPLES / "README.md").read_text()
+
+
+def test_the_settings_follow_the_port_that_make_run_was_given() -> None:
+    settings = told(PORT="9000")
+
+    assert settings["BROKER"] == "http://127.0.0.1:9001"
+    assert settings["NINJAONE"] == "http://127.0.0.1:9002/{host}"
+    assert settings["PORT"] == "9004"
 
 
 def test_the_local_world_sends_people_back_to_an_example_on_the_next_port() -> None:
