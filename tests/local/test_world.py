@@ -280,7 +280,7 @@ def test_a_taken_port_is_said_before_anything_is_installed() -> None:
     with serve(lambda *_: []) as other:
         port = urlsplit(other.url).port or 0
         environment = {**os.environ, "PORT": str(port - 3)}
-        asked = [sys.executable, "-I", "-S", ROOT / "local/ports.py"]
+        asked = [sys.executable, "-I", "-S", str(ROOT / "local/ports.py")]
         ended = subprocess.run(asked, env=environment, capture_output=True, text=True, check=False)
 
     assert (ended.returncode, ended.stdout) == (1, "")
@@ -288,7 +288,7 @@ def test_a_taken_port_is_said_before_anything_is_installed() -> None:
 
 
 def test_a_port_that_is_none_is_said_with_what_it_must_be() -> None:
-    asked = [sys.executable, ROOT / "local/ports.py"]
+    asked = [sys.executable, str(ROOT / "local/ports.py")]
     environment = {**os.environ, "PORT": "http"}
     ended = subprocess.run(asked, env=environment, capture_output=True, text=True, check=False)
 
