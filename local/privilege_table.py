@@ -1,4 +1,4 @@
-"""The table of privileges, as template.yaml gives them: ``python -m local.privilege_table`` puts it into README.md."""
+"""The table of privileges, as template.yaml gives them: ``python -m local.privilege_table`` puts it into its page."""
 
 import re
 import sys
@@ -11,6 +11,7 @@ from local.iam import Statement
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- privileges: written by `python -m local.privilege_table` -->", "<!-- end of privileges -->"
+PAGE = ROOT / "docs/understand/architecture.md"
 PARAMETERS = {"ProductName": "Product", "ReturnUrls": "main=https://app.example/return"}
 HEADER = ("function", "called by", "connections", "sessions", "may seal", "may open", "and")
 
@@ -124,9 +125,8 @@ def filled(text: str, template: Template) -> str:
 
 
 def main() -> int:
-    """Write README.md anew."""
-    readme = ROOT / "README.md"
-    readme.write_text(filled(readme.read_text(), read(ROOT / "template.yaml", PARAMETERS)))
+    """Write the table anew."""
+    PAGE.write_text(filled(PAGE.read_text(), read(ROOT / "template.yaml", PARAMETERS)))
     return 0
 
 

@@ -59,10 +59,11 @@ class Kms:
         return {"Plaintext": b""}
 
 
-def kms_calls(connections: int, cycles: int, random: Random, *, environments: int) -> float:
-    """Let connections, each sealed alone, go through their cycles; count calls per 1,000 in full orders then.
+def kms_calls(connections: int, cycles: int, random: Random, *, environments: int, least: int = BATCH_SIZE) -> float:
+    """Let connections, each sealed alone, go through their cycles; then count KMS calls per 1,000 refreshes.
 
-    environments   how many take turns at the orders; 0 gives every order a new one, which holds no data key
+    environments   how many take turns at the batches; 0 gives every batch a new one, which holds no data key
+    least          smaller batches are not counted
     """
     shards: list[list[Row]] = [[] for _ in range(policy.SHARDS)]
     for number in range(connections):
@@ -80,7 +81,7 @@ def kms_calls(connections: int, cycles: int, random: Random, *, environments: in
             again = policy.refresh_at(Instant(began), Instant(began + LIFE), random.randrange(256) / 256)
             for _, name, _ in order:
                 heapq.heappush(shards[policy.shard(name[1])], (again, name, _sealed(key.wrapped)))
-            if now > cycles * CYCLE and len(order) == BATCH_SIZE:
+            if now > cycles * CYCLE and len(order) >= least:
                 counted, refreshed = counted + kms.calls - before, refreshed + len(order)
     return 1000 * counted / refreshed
 

@@ -59,11 +59,14 @@ def refreshes(connections: int, policy: str) -> float:
     return connections * MONTH * (busy / CYCLE + (1 - busy) / IDLE)
 
 
-def month(connections: int, policy: str, units: Units, *, alarms: int) -> float:
-    """Dollars a month: refreshes, sweeps, storage, and what is there anyway."""
+def month(connections: int, policy: str, units: Units, *, watched: int) -> float:
+    """Dollars a month: refreshes, sweeps, storage, and what is there anyway.
+
+    watched   metrics that alarms look at
+    """
     each, gigabyte, fixed = PRICES["per_million"], PRICES["per_gigabyte"], PRICES["per_month"]
     sweep = each["lambda_request"] + each["scheduler"] + 10 * each["sqs"] + 4 * each["dynamodb_read"]
     sweeps = SWEEPS * (sweep / MILLION + 0.3 * 0.5 * gigabyte["lambda_second"])
     stored = connections * 2_000 / 1e9 * gigabyte["stored"]
-    anyway = fixed["seal_key"] + fixed["client_secrets"] + alarms * fixed["alarm"]
+    anyway = fixed["seal_key"] + fixed["client_secrets"] + watched * fixed["alarm_metric"]
     return float(refreshes(connections, policy) / MILLION * units.price + sweeps + stored + anyway)

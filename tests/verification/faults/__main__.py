@@ -19,8 +19,7 @@ def main() -> int:
         if not as_expected:
             print(f"  expected  {row.expected}\n  seen      {seen[row.fault]}")
     if not otherwise:
-        for page, table in tables(seen).items():
-            put(page, table)
+        put(tables(seen))
     print(f"faults: {len(ROWS)} faults, {otherwise} otherwise than expected")
     return bool(otherwise)
 

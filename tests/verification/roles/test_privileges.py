@@ -1,20 +1,20 @@
-"""The table in README.md is what the roles say."""
+"""The table in docs/understand/architecture.md is what the roles say."""
 
 from dataclasses import replace
 
 import pytest
 
 from local import privilege_table
-from local.privilege_table import BEGIN, END, ROOT, filled, table
+from local.privilege_table import BEGIN, END, PAGE, filled, table
 from tests.verification.roles.stage import template
 from tools.requirements import req
 
 
 @req("M01")
-def test_the_readme_shows_the_privileges_as_the_template_gives_them() -> None:
-    readme = (ROOT / "README.md").read_text()
+def test_the_page_shows_the_privileges_as_the_template_gives_them() -> None:
+    page = PAGE.read_text()
 
-    assert filled(readme, template()) == readme, "run: python -m local.privilege_table"
+    assert filled(page, template()) == page, "run: python -m local.privilege_table"
 
 
 def test_another_role_is_another_table() -> None:
