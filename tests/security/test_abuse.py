@@ -44,50 +44,6 @@ def test_what_a_browser_says_of_itself_is_logged_nowhere(world: World, flow: Flo
     assert not [line for line in lines if "forged" in line or "\n" in line]
 
 
-@req("P01")
-@pytest.mark.parametrize(
-    ("metadata", "is_taken"),
-    [
-        ({str(number): "x" for number in range(10)}, True),
-        ({str(number): "x" for number in range(11)}, False),
-        ({"a": "x" * 201}, False),
-        ({"a" * 41: "x"}, False),
-        ({"": "x"}, False),
-        ({"a": {"b": "c"}}, False),
-        (["a"], False),
-    ],
-    ids=lambda value: str(value)[:24],
-)
-def test_what_a_backend_may_store_is_bounded(flow: Flow, metadata: object, is_taken: bool) -> None:
-    answer = flow.backend.post(f"/v1/tenants/{flow.tenant}/connect-sessions", flow.opening(metadata=metadata))
-
-    assert answer.status_code == (201 if is_taken else 400)
-
-
-@req("P01")
-def test_a_head_of_ten_kilobytes_and_a_body_of_ten_megabytes_reach_no_function(world: World, flow: Flow) -> None:
-    flow.open()
-    before = len(world.log_lines)
-
-    head = httpx.get(flow.connect_url, headers={"Cookie": "a=" + "x" * 10_240}, trust_env=False)
-    body = httpx.post(
-        f"{flow.connect_url}/authorize", content=b"x" * (10 * 1024 * 1024 + 1), trust_env=False, timeout=60
-    )
-
-    assert (head.status_code, body.status_code) == (431, 413)
-    assert len(world.log_lines) == before
-
-
-@req("P01")
-def test_thousands_of_cookies_are_read_and_forgotten(flow: Flow) -> None:
-    flow.open()
-    crowd = ";".join(f"{number:x}=" for number in range(2000))
-
-    answer = httpx.get(flow.connect_url, headers={"Cookie": crowd}, trust_env=False)
-
-    assert answer.status_code == 200
-
-
 @req("O01", "B06")
 def test_a_session_cannot_be_worn_out_by_a_crowd_without_its_cookie(world: World, flow: Flow) -> None:
     """Forged callbacks, foreign starts and faulty forms of whoever holds the link; its own person still finishes."""
@@ -139,17 +95,6 @@ def test_while_people_flood_the_public_routes_tokens_are_refreshed(
     assert [shown[each["connection"]]["version"] for each in made] == [2] * 3
     assert answered
     assert list(world.failures) == []
-
-
-@req("P01")
-def test_what_is_no_route_is_answered_by_api_gateway_alone(world: World, backend: Backend) -> None:
-    answers = [
-        backend.get("/"),
-        backend.get("/v2/tenants/a/connections"),
-        backend.call("PATCH", "/v1/tenants/a/connections"),
-    ]
-
-    assert {each.status_code for each in answers} == {404}
 
 
 @req("H08", "P01")

@@ -98,18 +98,3 @@ def test_what_is_said_of_keys_and_secrets_is_what_the_code_does() -> None:
 @pytest.mark.parametrize("title", ["Secrets", "Services that are called", "Cryptography", "Data", "Log lines"])
 def test_every_inventory_is_there(title: str) -> None:
     assert len(table(title)) >= 4
-
-
-@req("N03")
-def test_how_soon_a_hole_in_a_library_is_mended_is_said() -> None:
-    said = " ".join(TEXT.split("## What is guarded")[0].split())
-
-    for words in ("within 7 days where an attacker can reach it", "within 30 days otherwise", "every 90 days"):
-        assert words in said
-
-
-@req("P02")
-def test_every_risk_of_the_threat_model_is_told() -> None:
-    for risk in ("answer is lost", "whole row rolled back", "backend is trusted", "Bearer tokens", "PKCE and issuer",
-                 "Approval instead of proof", "talked into it"):  # fmt: skip
-        assert risk in TEXT

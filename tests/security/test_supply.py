@@ -7,7 +7,6 @@ import sys
 from collections import Counter
 
 import pytest
-import yaml
 
 from tools.requirements import req
 from tools.sbom import DEVELOPED_WITH, ROOT, SHIPPED, locked, packages
@@ -43,13 +42,6 @@ def test_what_is_shipped_is_what_was_chosen() -> None:
     for name in ASKED_FOR.keys() - {"sniffio"}:
         assert f"`{name}`" in decisions
     assert len(packages()) <= 16
-
-
-@req("N02")
-def test_every_package_is_one_version_with_its_hashes() -> None:
-    for name, version, hashes in locked(SHIPPED):
-        assert version, name
-        assert hashes, name
 
 
 @req("N03")
@@ -94,14 +86,3 @@ def test_every_shipped_licence_is_known_and_allowed() -> None:
 def test_nothing_that_development_needs_is_copyleft(lock: object) -> None:
     for package in packages(lock):  # type: ignore[arg-type]  # a Path
         assert not re.search(r"\bA?GPL", package.licence), f"{package.name}: {package.licence}"
-
-
-@req("N02")
-def test_workflows_use_the_platforms_own_actions_and_may_only_read() -> None:
-    """Version tags are taken of GitHub's own actions alone; anybody else's would be pinned to a commit."""
-    for path in (ROOT / ".github/workflows").glob("*.yml"):
-        workflow = yaml.safe_load(path.read_text())
-        used = re.findall(r"uses: ([^\s#]+)", path.read_text())
-        for action in used:
-            assert action.startswith("actions/") or re.search(r"@[0-9a-f]{40}$", action), f"{path.name}: {action}"
-        assert workflow["permissions"] == {"contents": "read"}, path.name

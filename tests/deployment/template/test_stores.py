@@ -10,7 +10,7 @@ from broker import policy
 from broker.adapters import rows
 from broker.adapters.rescue import PREFIX
 from tests.deployment.template.stack import deploy, source
-from tests.unit.upgrade.samples import HOT, PROFILE, SESSION
+from tests.support.full_rows import PROFILE, SESSION, STATE
 from tools.requirements import req
 
 STACK = deploy()
@@ -51,7 +51,7 @@ def test_only_what_was_ended_goes_from_the_table_of_connections() -> None:
     ttl = STACK.the("ConnectionsTable")["TimeToLiveSpecification"]
 
     assert ttl == {"AttributeName": "forget_at", "Enabled": True}
-    assert ttl["AttributeName"] not in rows.connection_state_item(HOT) | rows.profile_item(PROFILE)
+    assert ttl["AttributeName"] not in rows.connection_state_item(STATE) | rows.profile_item(PROFILE)
 
 
 def test_connections_are_found_by_tenant_and_when_they_are_due() -> None:

@@ -1,0 +1,85 @@
+"""One connection, one profile and one session in which every field holds something.
+
+`tests/unit/recorded_rows.json` holds them as DynamoDB does, as they were written once.
+"""
+
+from broker.model import (
+    Binding,
+    ConnectionId,
+    ConnectionState,
+    Host,
+    Instant,
+    Organization,
+    Profile,
+    Reason,
+    Session,
+    SessionId,
+    Stage,
+    Status,
+    TenantId,
+)
+
+TENANT, CONNECTION = TenantId("acme-msp"), ConnectionId("con_" + "a" * 26)
+
+STATE = ConnectionState(
+    tenant=TENANT,
+    connection=CONNECTION,
+    status=Status.NEEDS_REAUTH,
+    host=Host("branded", "acme.rmmservice.eu"),
+    client_id="a-client-app",
+    customer_app=True,
+    version=7,
+    fence=9,
+    epoch=2,
+    token_expires_at=Instant(1_800_003_600),
+    sent_at=Instant(1_800_000_000),
+    consented_at=Instant(1_799_000_000),
+    scopes=frozenset({"monitoring", "offline_access"}),
+    access=b"sealed access token",
+    refresh=b"sealed refresh token",
+    reason=Reason.LOST_IN_ROTATION,
+    refresh_at=Instant(1_800_001_800),
+    due_shard=3,
+    lease_until=Instant(1_800_000_250),
+    attempt="an-attempt",
+    tried_at=Instant(1_800_000_000),
+    strikes=1,
+    struck_at=Instant(1_800_000_001),
+    outcome_unknown=True,
+    ended_at=Instant(1_800_000_002),
+    active_until=Instant(1_800_086_400),
+    warned_at=Instant(1_799_900_000),
+)
+PROFILE = Profile(
+    tenant=TENANT,
+    connection=CONNECTION,
+    label="Hauptkonto",
+    organizations=(Organization(1, "Bäckerei Krüger"), Organization(2, "Hafen Nord")),
+    metadata={"plan": "pro"},
+    created_at=Instant(1_799_000_000),
+    connected_at=Instant(1_799_000_000),
+    client=b"sealed client secret",
+)
+SESSION = Session(
+    session=SessionId("ses_" + "b" * 26),
+    tenant=TENANT,
+    tenant_name="Acme MSP",
+    connect_url="https://connect.example.com",
+    stage=Stage.CREATED,
+    binding=Binding.SESSION,
+    return_to="main",
+    scopes=frozenset({"monitoring"}),
+    label="Hauptkonto",
+    metadata={"plan": "pro"},
+    created_at=Instant(1_800_000_000),
+    expires_at=Instant(1_800_001_800),
+    customer_app=True,
+    end_user="0" * 64,
+    challenge="c" * 43,
+    connection=CONNECTION,
+    host=Host("eu", "eu.ninjarmm.com"),
+    fixed_host=True,
+    client_id="a-client-app",
+    client=b"sealed client secret",
+    fixed_client=True,
+)
