@@ -10,6 +10,7 @@ from unittest.mock import patch
 import pytest
 from hypothesis import HealthCheck, settings
 
+from broker.adapters.aws import AwsClient
 from broker.adapters.connections import Connections
 from broker.adapters.seal import Seal
 from broker.adapters.sessions import Sessions
@@ -159,13 +160,13 @@ def journey(broker: Broker, ninjaone: NinjaOne) -> Journey:
 
 @pytest.fixture
 def sessions(aws: AwsAccount, config: Config) -> Sessions:
-    return Sessions(aws.client("dynamodb"), config.sessions_table)
+    return Sessions(AwsClient("dynamodb", aws.client("dynamodb")), config.sessions_table)
 
 
 @pytest.fixture
 def connections(aws: AwsAccount, config: Config) -> Connections:
     return Connections(
-        aws.client("dynamodb"),
+        AwsClient("dynamodb", aws.client("dynamodb")),
         config.connections_table,
         due_index=config.due_index,
         sessions_table=config.sessions_table,
@@ -174,7 +175,7 @@ def connections(aws: AwsAccount, config: Config) -> Connections:
 
 @pytest.fixture
 def seal(aws: AwsAccount, config: Config, clock: Clock, entropy: Random) -> Seal:
-    return Seal(aws.client("kms"), config.seal_key, clock, entropy.randbytes)
+    return Seal(AwsClient("kms", aws.client("kms")), config.seal_key, clock, entropy.randbytes)
 
 
 @pytest.fixture

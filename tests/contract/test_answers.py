@@ -23,7 +23,7 @@ NOBODY = Principal("AKIANOBODY", "not-a-secret-either", "nobody", ())
 UNKNOWN = "con_" + "a" * 26
 
 NOT_HERE = {
-    "busy", "unforeseen", "misconfigured", "seal-broken", "too-many-requests",
+    "busy", "unforeseen", "misconfigured", "aws-refused", "seal-broken", "too-many-requests",
     "provider-surprise", "invalid-scope", "insufficient-scope",
 }  # fmt: skip
 """Problems for which AWS has to break, or NinjaOne to change; tests/unit shows each."""

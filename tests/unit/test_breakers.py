@@ -3,6 +3,7 @@
 import httpx
 import pytest
 
+from broker.adapters.aws import AwsClient
 from broker.adapters.breakers import Breaker, Breakers, FailureWindow, app_breaker, app_of_breaker, host_breaker
 from broker.adapters.connections import Connections
 from broker.adapters.queues import Trigger
@@ -25,7 +26,7 @@ HELD = app_breaker(HOST, APP)
 
 @pytest.fixture
 def breakers(aws: AwsAccount, config: Config) -> Breakers:
-    return Breakers(aws.client("dynamodb"), config.connections_table)
+    return Breakers(AwsClient("dynamodb", aws.client("dynamodb")), config.connections_table)
 
 
 def connected(journey: Journey, network: Network, connections: Connections, many: int) -> list[ConnectionState]:

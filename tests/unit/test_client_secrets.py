@@ -5,6 +5,7 @@ import json
 import pytest
 from botocore.exceptions import ClientError
 
+from broker.adapters.aws import AwsClient
 from broker.adapters.client_secrets import ClientSecrets
 from broker.config import Config
 from broker.errors import Busy, Misconfigured
@@ -18,7 +19,7 @@ from tools.requirements import req
 @pytest.fixture
 def credentials(aws: AwsAccount, config: Config, clock: Clock) -> ClientSecrets:
     store(aws, config, {"app-1": "one", "app-2": "two"})
-    return ClientSecrets(aws.client("secretsmanager"), config.client_secrets, clock)
+    return ClientSecrets(AwsClient("secretsmanager", aws.client("secretsmanager")), config.client_secrets, clock)
 
 
 def store(aws: AwsAccount, config: Config, secrets: object) -> None:

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from broker import policy
+from broker.adapters.aws import AwsClient
 from broker.adapters.breakers import Breaker, Breakers, app_breaker, host_breaker
 from broker.adapters.connections import ConnectionRef, Connections
 from broker.config import Config
@@ -34,7 +35,7 @@ def made(journey: Journey, network: Network) -> tuple[ConnectionState, Profile]:
 
 @pytest.fixture
 def breakers(aws: AwsAccount, config: Config) -> Breakers:
-    return Breakers(aws.client("dynamodb"), config.connections_table)
+    return Breakers(AwsClient("dynamodb", aws.client("dynamodb")), config.connections_table)
 
 
 def listed(broker: Broker, limit: int) -> list[ConnectionId]:

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from broker.adapters import rows
-from broker.adapters.dynamo import ConditionalUpdate, ConditionFailed, call, update
+from broker.adapters.aws import AwsClient
+from broker.adapters.dynamo import ConditionalUpdate, ConditionFailed, update
 from broker.config import Config
 from broker.errors import Busy
 from broker.model import TenantId
@@ -18,7 +19,7 @@ KEY = rows.key(TenantId("acme"), "row")
 @pytest.fixture
 def write(aws: AwsAccount, config: Config) -> Any:
     def apply(change: ConditionalUpdate) -> rows.Item | ConditionFailed:
-        return update(aws.client("dynamodb"), config.connections_table, KEY, change)
+        return update(AwsClient("dynamodb", aws.client("dynamodb")), config.connections_table, KEY, change)
 
     return apply
 
@@ -88,22 +89,6 @@ def test_a_write_whose_acknowledgement_was_lost_is_busy_and_done(write: Any, tro
         write(ConditionalUpdate.of(set={"a": 1}))
 
     assert isinstance(write(ConditionalUpdate.of("#a <> :one", given={"one": 1}, set={"a": 2})), ConditionFailed)
-
-
-@pytest.mark.parametrize("error", [throttled(), unreachable()], ids=["throttled", "down"])
-def test_a_call_that_aws_refuses_for_now_is_busy_without_its_text(error: Exception) -> None:
-    def refuse() -> None:
-        raise error
-
-    with pytest.raises(Busy) as busy:
-        call(refuse)
-
-    assert "quote" not in str(busy.value)
-    assert busy.value.retry_after == 5
-
-
-def test_an_answer_is_passed_on() -> None:
-    assert call(lambda: 7) == 7
 
 
 def test_a_reserved_word_may_be_an_attribute(write: Any) -> None:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from broker.adapters.aws import AwsClient
 from broker.adapters.epoch import Epoch
 from broker.config import Config
 from broker.errors import Busy, Misconfigured
@@ -14,7 +15,7 @@ from tools.requirements import req
 
 @pytest.fixture
 def epoch(aws: AwsAccount, config: Config, clock: Clock) -> Epoch:
-    return Epoch(aws.client("ssm"), config.epoch_parameter, config.connections_table, clock)
+    return Epoch(AwsClient("ssm", aws.client("ssm")), config.epoch_parameter, config.connections_table, clock)
 
 
 def activate(aws: AwsAccount, config: Config, value: object) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
+from broker.adapters.aws import AwsClient
 from broker.adapters.breakers import Breakers, app_breaker, host_breaker
 from broker.adapters.connections import Connections
 from broker.adapters.queues import Trigger
@@ -39,7 +40,7 @@ def state(journey: Journey, network: Network) -> ConnectionState:
 
 @pytest.fixture
 def breakers(aws: AwsAccount, config: Config) -> Breakers:
-    return Breakers(aws.client("dynamodb"), config.connections_table)
+    return Breakers(AwsClient("dynamodb", aws.client("dynamodb")), config.connections_table)
 
 
 def fault(kind: str) -> Trap:
@@ -344,7 +345,7 @@ def test_before_a_strike_the_rescue_store_is_asked(
         frozenset(),
         state.sent_at,
     )
-    rescue = RescueStore(aws.client("s3"), config.rescue_bucket)
+    rescue = RescueStore(AwsClient("s3", aws.client("s3")), config.rescue_bucket)
     network.answer(400, {"error": "invalid_token"})
     network.meanwhile.append(lambda: rescue.put(ref(state), 1, kept))
 

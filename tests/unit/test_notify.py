@@ -13,6 +13,7 @@ from botocore.exceptions import EndpointConnectionError
 from jsonschema import Draft202012Validator
 
 from broker import policy
+from broker.adapters.aws import AwsClient
 from broker.adapters.breakers import Breaker, Breakers, app_breaker, host_breaker
 from broker.adapters.clock import SystemClock, entropy
 from broker.adapters.connections import RECONNECT_STEP, ConnectionRef, Connections
@@ -72,9 +73,9 @@ class Account:
         environment = template.functions["notify"].environment
         sessions = environment["SESSIONS_TABLE"]
         self.connections = Connections(
-            aws.client("dynamodb"), self.table.name, due_index="due", sessions_table=sessions
+            AwsClient("dynamodb", aws.client("dynamodb")), self.table.name, due_index="due", sessions_table=sessions
         )
-        self.breakers = Breakers(aws.client("dynamodb"), self.table.name)
+        self.breakers = Breakers(AwsClient("dynamodb", aws.client("dynamodb")), self.table.name)
         ports = Ports(SystemClock(), entropy, aws.client, self.no_ninjaone, Threads(), self.lines.append)
         self.entry = handler.bind(Broker(Config.from_env(environment), ports))
         self._listen(environment["EVENT_BUS"])

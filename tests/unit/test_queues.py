@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from broker.adapters.aws import AwsClient
 from broker.adapters.connections import ConnectionRef
 from broker.adapters.queues import BATCH_SIZE, Queue, RefreshBatch, Trigger, read_batch, read_completion
 from broker.config import Config
@@ -20,7 +21,7 @@ OTHER = ConnectionRef(TenantId("globex"), ConnectionId(CONNECTION))
 
 @pytest.fixture
 def queue(aws: AwsAccount, config: Config) -> Queue:
-    return Queue(aws.client("sqs"), config.refresh_queue)
+    return Queue(AwsClient("sqs", aws.client("sqs")), config.refresh_queue)
 
 
 def received(aws: AwsAccount, config: Config) -> list[str]:

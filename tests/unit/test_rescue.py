@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from broker.adapters.aws import AwsClient
 from broker.adapters.connections import ConnectionRef
 from broker.adapters.rescue import RescueStore, SealedTokens
 from broker.config import Config
-from broker.errors import Busy, SealBroken
+from broker.errors import AwsRefused, Busy, SealBroken
 from broker.model import ConnectionId, Instant, TenantId
 from local.aws.account import AwsAccount
 from tests.support.surroundings import Trouble, unreachable
@@ -24,7 +25,7 @@ TOKENS = SealedTokens(
 
 @pytest.fixture
 def rescue(aws: AwsAccount, config: Config) -> RescueStore:
-    return RescueStore(aws.client("s3"), config.rescue_bucket)
+    return RescueStore(AwsClient("s3", aws.client("s3")), config.rescue_bucket)
 
 
 @pytest.fixture
@@ -127,7 +128,7 @@ def test_a_missing_right_to_see_that_nothing_is_there_is_no_emptiness(rescue: Re
     denied = ClientError({"Error": {"Code": "AccessDenied", "Message": ""}}, "GetObject")
     trouble.never_done("s3.GetObject", error=denied)
 
-    with pytest.raises(Busy):
+    with pytest.raises(AwsRefused):
         rescue.get(REF, 7)
 
 

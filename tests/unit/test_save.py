@@ -8,6 +8,7 @@ import pytest
 
 from broker import policy
 from broker.adapters import rows
+from broker.adapters.aws import AwsClient
 from broker.adapters.connections import Connections
 from broker.adapters.queues import Trigger
 from broker.adapters.rescue import RescueStore, SealedTokens
@@ -38,7 +39,7 @@ def state(journey: Journey, network: Network) -> ConnectionState:
 
 @pytest.fixture
 def rescue(aws: AwsAccount, config: Config) -> RescueStore:
-    return RescueStore(aws.client("s3"), config.rescue_bucket)
+    return RescueStore(AwsClient("s3", aws.client("s3")), config.rescue_bucket)
 
 
 def is_save(body: dict[str, Any]) -> bool:

@@ -13,9 +13,10 @@ from botocore.stub import Stubber
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from broker.adapters import seal as sealing
+from broker.adapters.aws import AwsClient
 from broker.adapters.seal import AssociatedData, DataKey, Seal, connection_aad, context, session_aad
 from broker.config import Config
-from broker.errors import BrokerError, Busy, SealBroken
+from broker.errors import AwsError, AwsRefused, BrokerError, Busy, SealBroken
 from broker.model import ConnectionId, Purpose, SessionId, TenantId
 from broker.secret import Secret
 from local.aws.account import AwsAccount
@@ -46,7 +47,7 @@ def broken(code: str) -> ClientError:
 @req("J01")
 def test_a_value_is_sealed_to_these_bytes(vector: dict[str, Any], aws: AwsAccount, clock: Clock) -> None:
     """Whoever changes the format changes these vectors, and with them every row in every deployed table."""
-    seal = Seal(aws.client("kms"), "", clock, lambda _: bytes.fromhex(vector["nonce"]))
+    seal = Seal(AwsClient("kms", aws.client("kms")), "", clock, lambda _: bytes.fromhex(vector["nonce"]))
     key = DataKey(
         Purpose(vector["purpose"]), bytes.fromhex(vector["wrapped"]), bytes.fromhex(vector["data_key"]), clock.now()
     )
@@ -58,7 +59,10 @@ def test_a_value_is_sealed_to_these_bytes(vector: dict[str, Any], aws: AwsAccoun
 
 
 def test_these_bytes_open_to_the_value(vector: dict[str, Any], aws: AwsAccount, clock: Clock) -> None:
-    seal, purpose = Seal(aws.client("kms"), "", clock, Random(1).randbytes), Purpose(vector["purpose"])
+    seal, purpose = (
+        Seal(AwsClient("kms", aws.client("kms")), "", clock, Random(1).randbytes),
+        Purpose(vector["purpose"]),
+    )
 
     with Stubber(aws.client("kms")) as kms:
         kms.add_response(
@@ -234,7 +238,7 @@ def test_an_opened_data_key_is_kept_for_five_minutes(
     seal: Seal, clock: Clock, aws: AwsAccount, config: Config, trouble: Trouble
 ) -> None:
     sealed = seal.seal(seal.data_key(Purpose.ACCESS), Secret("token"), HERE)
-    reader = Seal(aws.client("kms"), config.seal_key, clock, Random(1).randbytes)
+    reader = Seal(AwsClient("kms", aws.client("kms")), config.seal_key, clock, Random(1).randbytes)
     trouble.watch("kms.Decrypt")
 
     def ask() -> int:
@@ -254,7 +258,7 @@ def test_only_so_many_opened_data_keys_are_kept(
     monkeypatch.setattr(sealing, "KEYS_KEPT", 2)
     monkeypatch.setattr(sealing, "KEY_USES", 1)
     sealed = [seal.seal(seal.data_key(Purpose.ACCESS), Secret("token"), HERE) for _ in range(3)]
-    reader = Seal(aws.client("kms"), config.seal_key, clock, Random(1).randbytes)
+    reader = Seal(AwsClient("kms", aws.client("kms")), config.seal_key, clock, Random(1).randbytes)
     trouble.watch("kms.Decrypt")
 
     for blob in (*sealed, sealed[2], sealed[0]):
@@ -275,10 +279,17 @@ def test_a_token_in_hand_is_sealed_with_kms_down(seal: Seal, trouble: Trouble) -
 
 @pytest.mark.parametrize("call", ["kms.GenerateDataKey", "kms.Decrypt"])
 @pytest.mark.parametrize(
-    "error", [None, unreachable(), broken("AccessDeniedException")], ids=["busy", "down", "denied"]
+    ("error", "kind"),
+    [
+        (None, Busy),
+        (unreachable(), Busy),
+        (broken("AccessDeniedException"), AwsRefused),
+        (broken("DisabledException"), AwsRefused),
+    ],
+    ids=["throttled", "down", "denied", "disabled"],
 )
-def test_a_kms_that_does_not_answer_is_busy_and_not_broken(
-    seal: Seal, clock: Clock, trouble: Trouble, call: str, error: Exception | None
+def test_a_kms_that_does_not_answer_leaves_the_value_whole(
+    seal: Seal, clock: Clock, trouble: Trouble, call: str, error: Exception | None, kind: type[AwsError]
 ) -> None:
     sealed = seal.seal(seal.data_key(Purpose.ACCESS), Secret("token"), HERE)
     clock.advance(300)
@@ -288,7 +299,7 @@ def test_a_kms_that_does_not_answer_is_busy_and_not_broken(
         "kms.Decrypt": lambda: seal.open(sealed, Purpose.ACCESS, HERE),
     }
 
-    with pytest.raises(Busy) as busy:
+    with pytest.raises(kind) as busy:
         calls[call]()
 
     assert "quote" not in str(busy.value)
@@ -309,7 +320,7 @@ def test_many_values_under_one_data_key_ask_kms_once(
     seal: Seal, clock: Clock, aws: AwsAccount, config: Config, trouble: Trouble
 ) -> None:
     sealed = [seal.seal(seal.data_key(Purpose.REFRESH), Secret(f"token {n}"), HERE) for n in range(5)]
-    reader = Seal(aws.client("kms"), config.seal_key, clock, Random(1).randbytes)
+    reader = Seal(AwsClient("kms", aws.client("kms")), config.seal_key, clock, Random(1).randbytes)
     trouble.watch("kms.Decrypt")
 
     reader.unwrap_keys([*sealed, b"", b"\1\0\5hello" + bytes(40)], Purpose.REFRESH)
@@ -327,6 +338,6 @@ def test_what_was_sealed_opens_after_the_key_was_rotated(
 ) -> None:
     sealed = seal.seal(seal.data_key(Purpose.REFRESH), Secret("token"), HERE)
     aws.client("kms").rotate_key_on_demand(KeyId=config.seal_key)
-    reader = Seal(aws.client("kms"), config.seal_key, clock, Random(1).randbytes)
+    reader = Seal(AwsClient("kms", aws.client("kms")), config.seal_key, clock, Random(1).randbytes)
 
     assert reader.open(sealed, Purpose.REFRESH, HERE) == Secret("token")

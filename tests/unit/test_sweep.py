@@ -3,6 +3,7 @@
 import pytest
 
 from broker import policy
+from broker.adapters.aws import AwsClient
 from broker.adapters.connections import ConnectionRef, Connections
 from broker.adapters.queues import Queue, RefreshBatch, Trigger, read_batch
 from broker.adapters.rescue import RescueStore, SealedTokens
@@ -106,7 +107,7 @@ def test_a_connection_without_a_due_time_is_not_found(
 def test_a_queue_that_is_behind_gets_no_more(
     broker: Broker, five: list[ConnectionState], aws: AwsAccount, config: Config, clock: Clock, lines: Lines
 ) -> None:
-    queue = Queue(aws.client("sqs"), config.refresh_queue)
+    queue = Queue(AwsClient("sqs", aws.client("sqs")), config.refresh_queue)
     for _ in range(sweeping.BEHIND):
         queue.send_batch(Trigger.DUE, [ref(five[0])])
     clock.advance(1000)
@@ -201,7 +202,7 @@ def test_the_index_may_lie_and_the_row_decides(
 
 @pytest.fixture
 def rescue(aws: AwsAccount, config: Config) -> RescueStore:
-    return RescueStore(aws.client("s3"), config.rescue_bucket)
+    return RescueStore(AwsClient("s3", aws.client("s3")), config.rescue_bucket)
 
 
 def test_what_waits_in_the_rescue_store_is_ordered_every_quarter_of_an_hour(

@@ -6,7 +6,7 @@ from typing import NoReturn
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 
-from broker.errors import BrokerError
+from broker.errors import AwsRefused, BrokerError
 from ninjaone_connect import ConnectError
 from ninjaone_connect_cli import calls, doctor, epoch, import_tokens, rescue, reseal, restore
 from ninjaone_connect_cli.at import At
@@ -45,6 +45,8 @@ def main() -> NoReturn:
     except click.ClickException as trouble:
         trouble.show()
         sys.exit(trouble.exit_code)
+    except AwsRefused as refused:
+        _end(f"AWS refused ({refused.code}): {refused.operation}.", 1)
     except (BrokerError, ConnectError) as trouble:
         _end(str(trouble), 1)
     except ClientError as error:

@@ -9,8 +9,6 @@ import httpx
 from botocore.exceptions import ClientError
 
 from broker import ninjaone, oauth, policy
-from broker.adapters.client_secrets import ClientSecrets
-from broker.adapters.clock import SystemClock
 from broker.errors import BrokerError
 from broker.model import Instant, Seconds
 from broker.secret import Secret
@@ -28,7 +26,7 @@ TIMEOUT = 10
 
 def client_secrets(deployment: Deployment) -> Iterator[Finding]:
     """Whether a secret is stored for each client app."""
-    known = ClientSecrets(deployment.aws("secretsmanager"), deployment.config.client_secrets, SystemClock())
+    known = deployment.client_secrets
     if not deployment.config.client_ids:
         yield good("client secrets", "every customer brings a client app of their own")
     for region, client_id in deployment.config.client_ids.items():

@@ -14,6 +14,8 @@ from botocore.config import Config as ClientConfig
 from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError, ClientError
 
+from broker.adapters.aws import AwsClient
+from broker.adapters.client_secrets import ClientSecrets
 from broker.adapters.clock import SystemClock, entropy
 from broker.adapters.epoch import Epoch
 from broker.adapters.http import HttpClient, Transport
@@ -69,22 +71,29 @@ class Deployment:
     @property
     def seal(self) -> Seal:
         """Seals and opens as the functions do, under the operator's own rights."""
-        return Seal(self.aws("kms"), self.config.seal_key, SystemClock(), entropy)
+        return Seal(AwsClient("kms", self.aws("kms")), self.config.seal_key, SystemClock(), entropy)
 
     @property
     def epoch(self) -> Epoch:
         """The restore epoch, as the functions see it."""
-        return Epoch(self.aws("ssm"), self.config.epoch_parameter, self.config.connections_table, SystemClock())
+        ssm = AwsClient("ssm", self.aws("ssm"))
+        return Epoch(ssm, self.config.epoch_parameter, self.config.connections_table, SystemClock())
+
+    @property
+    def client_secrets(self) -> ClientSecrets:
+        """The operator's client secrets, as the functions read them."""
+        client = AwsClient("secretsmanager", self.aws("secretsmanager"))
+        return ClientSecrets(client, self.config.client_secrets, SystemClock())
 
     @property
     def orders(self) -> Queue:
         """Where refreshes are ordered."""
-        return Queue(self.aws("sqs"), self.config.refresh_queue)
+        return Queue(AwsClient("sqs", self.aws("sqs")), self.config.refresh_queue)
 
     @property
     def rescue(self) -> RescueStore:
         """Tokens that DynamoDB refused."""
-        return RescueStore(self.aws("s3"), self.config.rescue_bucket)
+        return RescueStore(AwsClient("s3", self.aws("s3")), self.config.rescue_bucket)
 
 
 def on_aws(stack: str, region: str | None, profile: str | None) -> Deployment:

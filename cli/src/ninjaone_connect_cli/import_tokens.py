@@ -13,7 +13,6 @@ from typing import Any, TextIO
 import click
 
 from broker import policy
-from broker.adapters.client_secrets import ClientSecrets
 from broker.adapters.clock import SystemClock, instant
 from broker.adapters.seal import Seal, connection_aad
 from broker.errors import Busy, Misconfigured
@@ -82,7 +81,7 @@ def _checked(deployment: Deployment, file: Path) -> list[Entry]:
 
 def _check_secrets(deployment: Deployment, client_ids: Iterable[str]) -> None:
     """Refuse tokens that could not be refreshed for want of a secret."""
-    credentials = ClientSecrets(deployment.aws("secretsmanager"), deployment.config.client_secrets, SystemClock())
+    credentials = deployment.client_secrets
     for client_id in sorted(client_ids):
         try:
             credentials.client(client_id)

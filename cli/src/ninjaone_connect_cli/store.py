@@ -8,17 +8,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from broker.adapters import rows
+from broker.adapters.aws import AwsClient, ExpectedError
 from broker.adapters.connections import ConnectionRef
-from broker.adapters.dynamo import ConditionalUpdate, ConditionFailed, call, update
+from broker.adapters.dynamo import ConditionalUpdate, ConditionFailed, update
 from broker.errors import Busy
 from broker.model import ConnectionId, ConnectionState, Profile, TenantId, connection_id
 
 TRIES = 6
-LASTING = frozenset({"AccessDeniedException", "ResourceNotFoundException", "ValidationException"})
-"""Refusals that waiting does not mend."""
+CANCELLED = ("TransactionCanceledException",)
 T = TypeVar("T")
 
 
@@ -78,6 +76,7 @@ class Store:
 
     def __init__(self, dynamodb: Any, table: str) -> None:
         self._dynamodb, self._table = dynamodb, table
+        self._aws = AwsClient("dynamodb", dynamodb)
 
     def count(self) -> int:
         """Tell about how many items there are: DynamoDB counts every six hours."""
@@ -123,7 +122,7 @@ class Store:
             set=change,
         )
         key = rows.key(row.tenant, row.connection)
-        return not isinstance(patiently(lambda: update(self._dynamodb, self._table, key, write)), ConditionFailed)
+        return not isinstance(patiently(lambda: update(self._aws, self._table, key, write)), ConditionFailed)
 
     def make(self, state: ConnectionState, profile: Profile) -> bool:
         """Store a connection whole or not at all; say whether there was none."""
@@ -161,21 +160,15 @@ class Store:
 
     def _together(self, puts: list[dict[str, Any]]) -> bool:
         """Write all or nothing; False when the condition did not hold."""
-        cancelled = self._dynamodb.exceptions.TransactionCanceledException
 
         def write() -> bool:
             try:
-                self._dynamodb.transact_write_items(TransactItems=puts)
-            except cancelled as error:
-                reasons = {reason["Code"] for reason in error.response["CancellationReasons"]}
-                if "ConditionalCheckFailed" in reasons:
+                self._aws.call("transact_write_items", expected=CANCELLED, TransactItems=puts)
+            except ExpectedError as cancelled:
+                if any(
+                    reason["Code"] == "ConditionalCheckFailed" for reason in cancelled.response["CancellationReasons"]
+                ):
                     return False
-                raise Busy from None
-            except ClientError as error:
-                if error.response["Error"]["Code"] in LASTING:
-                    raise
-                raise Busy from None
-            except BotoCoreError:
                 raise Busy from None
             return True
 
@@ -183,11 +176,11 @@ class Store:
 
     def _write(self, row: Row, write: ConditionalUpdate) -> rows.Item | ConditionFailed:
         key = rows.key(row.tenant, row.key)
-        return patiently(lambda: update(self._dynamodb, self._table, key, write))
+        return patiently(lambda: update(self._aws, self._table, key, write))
 
     def _get(self, ref: ConnectionRef, name: str) -> rows.Item | None:
         key = rows.key(ref.tenant, name)
-        answer = call(lambda: self._dynamodb.get_item(TableName=self._table, Key=key, ConsistentRead=True))
+        answer = self._aws.call("get_item", TableName=self._table, Key=key, ConsistentRead=True)
         found: rows.Item | None = answer.get("Item")
         return found
 

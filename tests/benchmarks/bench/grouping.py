@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from random import Random
 
 from broker import policy
+from broker.adapters.aws import AwsClient
 from broker.adapters.queues import BATCH_SIZE
 from broker.adapters.seal import FORMAT, Seal
 from broker.model import ConnectionId, Instant, Purpose, TenantId
@@ -70,11 +71,11 @@ def kms_calls(connections: int, cycles: int, random: Random, *, environments: in
         tenant, connection = named(number)
         heapq.heappush(shards[policy.shard(connection)], (random.randrange(CYCLE), (tenant, connection), _blob(number)))
     kms, counted, refreshed = Kms(), 0, 0
-    seals = [Seal(kms, "", kms, bytes) for _ in range(environments)]
+    seals = [Seal(AwsClient("kms", kms), "", kms, bytes) for _ in range(environments)]
     for now in range(0, (cycles + 2) * CYCLE, MINUTE):
         for order in list(orders(shards, now)):
             kms.seconds = began = now + random.randrange(MINUTE)
-            seal = random.choice(seals) if seals else Seal(kms, "", kms, bytes)
+            seal = random.choice(seals) if seals else Seal(AwsClient("kms", kms), "", kms, bytes)
             before = kms.calls
             seal.unwrap_keys((blob for _, _, blob in order), Purpose.REFRESH)
             _, key = seal.data_key(Purpose.ACCESS), seal.data_key(Purpose.REFRESH)

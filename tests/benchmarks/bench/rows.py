@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from broker import policy
 from broker.adapters import rows
+from broker.adapters.aws import AwsClient
 from broker.adapters.clock import SystemClock
 from broker.adapters.seal import DataKey, Seal, connection_aad
 from broker.model import ConnectionId, ConnectionState, Host, Instant, Purpose, Status, TenantId
@@ -26,7 +27,7 @@ def named(number: int) -> tuple[TenantId, ConnectionId]:
 
 def seeded(*, stored: int, due: int, now: int, wrapped: str, key: str) -> Iterator[Item]:
     """Make rows of which the first ``due`` are due now, sealed under one data key; the others are due later."""
-    seal = Seal(None, "", SystemClock(), bytes)
+    seal = Seal(AwsClient("kms", None), "", SystemClock(), bytes)
     opened = {each: DataKey(each, b64decode(wrapped), b64decode(key), float("inf")) for each in Purpose}
     for number in range(due):
         tenant, connection = named(number)

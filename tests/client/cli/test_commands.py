@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from broker.adapters.aws import AwsClient
 from local.world import World
 from tests.client.cli.surroundings import Cli, bare_environment, csv_of, granted, hot_rows
 from tests.client.cli.test_import import until
@@ -187,7 +188,7 @@ def put_rescued(world: World, key: str) -> None:
 
     _, tenant, connection, version = key.split("/")
     config = Config.from_env(world.settings("refresh"))
-    seal = Seal(world.aws("kms"), config.seal_key, world.clock, lambda size: b"n" * size)
+    seal = Seal(AwsClient("kms", world.aws("kms")), config.seal_key, world.clock, lambda size: b"n" * size)
     spot = connection_aad(TenantId(tenant), ConnectionId(connection), int(version) + 1)
     now = int(world.clock.now())
     rescued = SealedTokens(
@@ -198,7 +199,7 @@ def put_rescued(world: World, key: str) -> None:
         sent_at=Instant(now),
     )
     ref = ConnectionRef(TenantId(tenant), ConnectionId(connection))
-    RescueStore(world.aws("s3"), config.rescue_bucket).put(ref, int(version), rescued)
+    RescueStore(AwsClient("s3", world.aws("s3")), config.rescue_bucket).put(ref, int(version), rescued)
 
 
 def test_an_empty_rescue_store_is_good_news(cli: Cli) -> None:

@@ -12,6 +12,7 @@ import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
+from broker.adapters.aws import AwsClient
 from broker.adapters.connections import ConnectionRef
 from broker.adapters.seal import Seal, connection_aad
 from broker.config import Config
@@ -70,7 +71,7 @@ def test_json_lines_with_a_customer_s_own_app_and_host(world: World, cli: Cli, t
 
 def opened(world: World, row: ConnectionState) -> Secret:
     config = Config.from_env(world.settings("refresh"))
-    seal = Seal(world.aws("kms"), config.seal_key, world.clock, bytes)
+    seal = Seal(AwsClient("kms", world.aws("kms")), config.seal_key, world.clock, bytes)
     return seal.open(row.refresh or b"", Purpose.REFRESH, connection_aad(row.tenant, row.connection, row.version))
 
 

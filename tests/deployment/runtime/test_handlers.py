@@ -16,6 +16,7 @@ import pytest
 
 from broker import policy
 from broker.adapters import rows
+from broker.adapters.aws import AwsClient
 from broker.adapters.clock import instant, new_connection_id
 from broker.adapters.connections import ConnectionRef
 from broker.adapters.seal import Seal, connection_aad
@@ -89,7 +90,7 @@ def test_a_function_has_memory_to_spare(start: Start, world: World, folder: str)
 def connection(world: World) -> ConnectionRef:
     """A connection whose tokens this process sealed; its access token is good for some minutes, and it is due."""
     config = Config.from_env(world.settings("complete"))
-    seal = Seal(world.aws("kms"), config.seal_key, world.clock, os.urandom)
+    seal = Seal(AwsClient("kms", world.aws("kms")), config.seal_key, world.clock, os.urandom)
     now = instant(world.clock)
     which = ConnectionRef(TenantId("acme"), new_connection_id(os.urandom))
     spot = connection_aad(which.tenant, which.connection, 1)

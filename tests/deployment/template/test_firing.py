@@ -9,8 +9,10 @@ from typing import Any
 
 import httpx
 import pytest
+from botocore.exceptions import ClientError
 
 from broker.adapters import rows
+from broker.adapters.aws import AwsClient
 from broker.adapters.breakers import Breakers
 from broker.adapters.connections import ConnectionRef
 from broker.adapters.queues import Trigger
@@ -293,7 +295,7 @@ def test_many_lost_connections_among_many_more_fire(
     watched: Watched, clock: Clock, journey: Journey, lines: Lines, ninjaone: NinjaOne, aws: AwsAccount, config: Config
 ) -> None:
     refs = until_due(clock, connected(journey, lines, 11))
-    fleet = Breakers(aws.client("dynamodb"), config.connections_table)
+    fleet = Breakers(AwsClient("dynamodb", aws.client("dynamodb")), config.connections_table)
     fleet.count(tried=5000, dead=0, now=int(clock.now()))  # type: ignore[arg-type]  # an Instant is an int
 
     refused_twice(watched, clock, refs, ninjaone)
@@ -330,6 +332,22 @@ def test_a_kms_that_does_not_answer_fires(
         watched.sweep()
         watched.refresh(*refs)
         clock.advance(MINUTE)
+
+
+def test_a_disabled_key_fires_and_a_throttled_one_does_not(
+    watched: Watched, trouble: Trouble, clock: Clock, journey: Journey, lines: Lines
+) -> None:
+    (one,) = until_due(clock, connected(journey, lines))
+    trouble.never_done("kms.Decrypt", times=2)  # asked for the whole batch first, then for the connection
+    watched.refresh(one)
+    before = watched.fires("AwsRefused")
+    disabled = ClientError({"Error": {"Code": "DisabledException", "Message": ""}}, "Decrypt")
+    trouble.never_done("kms.Decrypt", times=2, error=disabled)
+
+    watched.refresh(one)
+
+    assert not before
+    assert watched.fires("AwsRefused")
 
 
 def test_a_few_put_off_among_many_do_not_fire(watched: Watched, clock: Clock) -> None:

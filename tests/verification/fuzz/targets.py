@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 
 from broker import ninjaone, oauth
+from broker.adapters.aws import AwsClient
 from broker.adapters.connections import ConnectionRef
 from broker.adapters.queues import BATCH_SIZE, read_batch, read_completion
 from broker.adapters.rescue import RescueStore
@@ -136,7 +137,7 @@ class Kms:
 
 def blob(data: bytes) -> None:
     """Open any bytes, and a sealed value with these bytes laid over it: only the untouched one opens."""
-    seal = Seal(Kms(), "key", Clock(), Random(1).randbytes)
+    seal = Seal(AwsClient("kms", Kms()), "key", Clock(), Random(1).randbytes)
     sealed = seal.seal(seal.data_key(Purpose.CODE), Secret("a secret"), session_aad(SESSION))
     laid = bytearray(sealed)
     for host, byte in zip(data[::2], data[1::2], strict=False):
@@ -205,7 +206,9 @@ class Store:
 def rescued(data: bytes) -> None:
     """Read any object of the rescue store: tokens, or a failure of ours."""
     try:
-        found = RescueStore(Store(data), "bucket").get(ConnectionRef(TENANT, ConnectionId("con_" + "a" * 26)), 1)
+        found = RescueStore(AwsClient("s3", Store(data)), "bucket").get(
+            ConnectionRef(TENANT, ConnectionId("con_" + "a" * 26)), 1
+        )
     except BrokerError:
         return
     assert found is not None

@@ -12,7 +12,9 @@ from broker.adapters.connections import Connections
 from broker.adapters.dynamo import ConditionalUpdate
 from broker.adapters.epoch import Epoch
 from broker.adapters.seal import AssociatedData
+from broker.errors import Busy
 from broker.flows import complete
+from broker.flows.refresh import save
 from broker.flows.refresh.connection import RefreshConnection
 from broker.flows.refresh.context import BatchContext
 from broker.flows.refresh.failure import RecordFailure
@@ -137,6 +139,9 @@ MUTANTS = (
     Mutant("fence", ((Connections, "save", _save),), Hunt("reconnect meanwhile", kinds=("slow",))),
     Mutant(
         "quarantine", ((RecordFailure, "_ambiguous", _ambiguous),), Hunt("ordered again meanwhile", kinds=("late",))
+    ),
+    Mutant(
+        "save tokens whatever kind of error AWS gives", ((save, "AwsError", Busy),), Hunt("refresh", kinds=("denied",))
     ),
     Mutant("rescue", ((SaveTokens, "_spill", lambda *_: None),), Hunt("rescue")),
     Mutant(

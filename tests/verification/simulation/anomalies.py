@@ -12,7 +12,7 @@ from random import Random
 
 from ninjaone_emulator import Switches
 from tests.verification.simulation import invariants
-from tests.verification.simulation.faults import AWS_FAULTS, HTTP_FAULTS, Point, Script
+from tests.verification.simulation.faults import AWS_FAULTS, DENIED, HTTP_FAULTS, Point, Script
 from tests.verification.simulation.history import Ref
 from tests.verification.simulation.people import Person
 from tests.verification.simulation.triggers import Triggers
@@ -144,7 +144,7 @@ def kinds(point: Point, *, paired: bool) -> tuple[str, ...]:
     if point.service == "ninjaone":
         return PAIRED_HTTP if paired else (*HTTP_FAULTS, *SKEWED)
     if not paired:
-        return (*AWS_FAULTS, *SKEWED)
+        return (*AWS_FAULTS, DENIED, *SKEWED)
     return PAIRED_AWS if point.operation in WRITES else PAIRED_AWS[:2]
 
 

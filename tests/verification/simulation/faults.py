@@ -19,6 +19,7 @@ AWS_FAULTS = (
     "killed_before",  # the process ends before the request is sent
     "killed_after",  # the process ends with the work done and the answer not seen
 )
+DENIED = "denied"  # refused for good, as by a policy or a disabled key: only the operator can put that right
 HTTP_FAULTS = (
     "unreachable",  # no connection: nothing sent
     "lost_request",  # sent, never carried out, no answer

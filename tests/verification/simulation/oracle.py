@@ -4,6 +4,7 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any
 
+from broker.adapters.aws import AwsClient
 from broker.adapters.seal import AssociatedData, Seal, connection_aad
 from broker.errors import BrokerError
 from broker.model import ConnectionId, Purpose, TenantId
@@ -46,7 +47,7 @@ class Oracle:
 
     def __init__(self, world: "World") -> None:
         self.world = world
-        self._seal = Seal(_OpenKMS(world), "", _Still(), lambda _: b"")
+        self._seal = Seal(AwsClient("kms", _OpenKMS(world)), "", _Still(), lambda _: b"")
         self._opened: dict[tuple[bytes, Purpose, AssociatedData], str | None] = {}
 
     # NinjaOne

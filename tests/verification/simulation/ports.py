@@ -114,6 +114,8 @@ class Client:
         if kind == "throttled":
             code, status = THROTTLES[self._service]
             raise error(code, operation, status=status)
+        if kind == "denied":
+            raise error("AccessDeniedException", operation)
         if kind == "refused":
             raise error("InternalServerError", operation, status=500)
         raise (EndpointConnectionError if kind == "unreachable" else ReadTimeoutError)(endpoint_url="https://aws")

@@ -13,7 +13,7 @@ ConnectError
 │   ├── Later               nobody: wait ``retry_after`` seconds
 │   │   └── ProviderDown, OutcomeUnknown, NoTokenYet, Busy
 │   └── Broken              the operator of the broker
-│       └── Misconfigured, ProviderSurprise, SealBroken, Unforeseen
+│       └── Misconfigured, AwsRefused, ProviderSurprise, SealBroken, Unforeseen
 ├── NotSent             the request never left: AWS credentials, settings, network
 │   ├── NoCredentials       there are none
 │   ├── LoginExpired        the login they come from ran out
@@ -231,6 +231,10 @@ class Busy(Later):
 
 class Misconfigured(Broken):
     """A setting, a secret or a client app of the broker is missing or wrong."""
+
+
+class AwsRefused(Broken):
+    """AWS refuses what the broker needs; waiting does not help, its operator has to change something."""
 
 
 class ProviderSurprise(Broken):

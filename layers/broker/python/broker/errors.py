@@ -34,8 +34,11 @@ BrokerError
 │   ├── OutcomeUnknown      the request went out and no answer that counts came back
 │   ├── NoTokenYet          the held access token ended, and its refresh is not through
 │   └── Busy                AWS refuses for now, or another call is at work on the same thing
+├── AwsError                either way in which a call to AWS ends badly: Busy, or AwsRefused below
 └── ServerFault             the operator
-    ├── Misconfigured       a setting, a secret or a client app is missing or wrong
+    ├── OperatorError       only the operator can put it right; waiting does not
+    │   ├── Misconfigured   a setting, a secret or a client app is missing or wrong
+    │   └── AwsRefused      AWS refuses what the functions need
     ├── UnexpectedAnswer    NinjaOne answered outside RFC 6749 and outside docs/understand/ninjaone.md
     ├── SealBroken          a sealed value does not open
     └── InternalError       a bug
@@ -94,8 +97,20 @@ class Retryable(BrokerError):
     retry_after = 5
 
 
+class AwsError(BrokerError):
+    """A call to AWS was not done, or it was done and its answer was lost.
+
+    Whoever holds tokens or a consent catches this, not one of its two kinds: both are tried again until the deadline,
+    and then the tokens are spilled. The kind decides what is logged, counted and answered, and nothing else.
+    """
+
+
 class ServerFault(BrokerError):
     """The operator's turn."""
+
+
+class OperatorError(ServerFault):
+    """Only the operator can put it right; waiting does not."""
 
 
 class InvalidRequest(CallerError):
@@ -296,16 +311,32 @@ class NoTokenYet(Retryable):
     retry_after = 10
 
 
-class Busy(Retryable):
+class Busy(Retryable, AwsError):
     """AWS refuses for now, or another call is at work on the same thing."""
 
     detail = "This can't be done right now. Try again shortly."
 
 
-class Misconfigured(ServerFault):
+class Misconfigured(OperatorError):
     """A setting, a secret or a client app is missing or wrong."""
 
     detail = "The operator's configuration is incomplete."
+
+
+class AwsRefused(OperatorError, AwsError):
+    """AWS refuses what the functions need, and will go on refusing until the operator changes something.
+
+    service, operation, code   what was refused, in AWS's names
+    """
+
+    detail = (
+        "AWS refuses something that this needs, and waiting does not help. "
+        "The operator finds which call and why in the log, in the event aws.refused."
+    )
+
+    def __init__(self, service: str = "", operation: str = "", code: str = "") -> None:
+        self.service, self.operation, self.code = service, operation, code
+        super().__init__()
 
 
 class UnexpectedAnswer(ServerFault):

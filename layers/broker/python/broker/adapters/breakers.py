@@ -5,10 +5,10 @@ The fleet row counts the dead verdicts of a quarter of an hour: many at once are
 """
 
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from broker.adapters import rows
-from broker.adapters.dynamo import ConditionalUpdate, ConditionFailed, call, update
+from broker.adapters.aws import AwsClient, ExpectedError
+from broker.adapters.dynamo import CONDITION_FAILED, ConditionalUpdate, ConditionFailed, update
 from broker.model import Instant, Seconds, TenantId
 
 CONTROL_ROWS = TenantId("#brakes")
@@ -39,19 +39,18 @@ class FailureWindow:
 class Breakers:
     """The control rows."""
 
-    def __init__(self, dynamodb: Any, table: str) -> None:
+    def __init__(self, dynamodb: AwsClient, table: str) -> None:
         self._dynamodb, self._table = dynamodb, table
 
     def read(self, name: str) -> Breaker | None:
         """Read one brake, pulled or worn off."""
-        answer = call(
-            lambda: self._dynamodb.get_item(
-                TableName=self._table,
-                Key=rows.key(CONTROL_ROWS, name),
-                ConsistentRead=True,
-                ProjectionExpression="#until, #level, #cause",
-                ExpressionAttributeNames={"#until": "until", "#level": "level", "#cause": "cause"},
-            )
+        answer = self._dynamodb.call(
+            "get_item",
+            TableName=self._table,
+            Key=rows.key(CONTROL_ROWS, name),
+            ConsistentRead=True,
+            ProjectionExpression="#until, #level, #cause",
+            ExpressionAttributeNames={"#until": "until", "#level": "level", "#cause": "cause"},
         )
         return _breaker(answer.get("Item", {}))
 
@@ -70,23 +69,20 @@ class Breakers:
 
         Raises   Busy
         """
-
-        def delete() -> rows.Item:
-            try:
-                self._dynamodb.delete_item(
-                    TableName=self._table,
-                    Key=rows.key(CONTROL_ROWS, name),
-                    ConditionExpression="#until = :seen",
-                    ExpressionAttributeNames={"#until": "until"},
-                    ExpressionAttributeValues={":seen": rows.value(seen.until)},
-                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                )
-            except self._dynamodb.exceptions.ConditionalCheckFailedException as refused:
-                row: rows.Item = refused.response.get("Item", {})
-                return row
-            return {}
-
-        return _breaker(call(delete))
+        try:
+            self._dynamodb.call(
+                "delete_item",
+                expected=(CONDITION_FAILED,),
+                TableName=self._table,
+                Key=rows.key(CONTROL_ROWS, name),
+                ConditionExpression="#until = :seen",
+                ExpressionAttributeNames={"#until": "until"},
+                ExpressionAttributeValues={":seen": rows.value(seen.until)},
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except ExpectedError as refused:
+            return _breaker(refused.response.get("Item", {}))
+        return None
 
     def count(self, *, tried: int, dead: int, now: Instant) -> FailureWindow:
         """Add to the fleet's window and give it as it then is."""

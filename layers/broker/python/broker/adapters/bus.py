@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from broker.adapters.aws import AwsClient, is_refusal
+from broker.errors import AwsError
 from broker.model import Instant
 
 SOURCE = "ninjaone-connect"
@@ -36,17 +36,20 @@ class Event:
 class Bus:
     """One EventBridge bus."""
 
-    def __init__(self, events: Any, name: str) -> None:
+    def __init__(self, events: AwsClient, name: str) -> None:
         self._events, self._name = events, name
 
     def put(self, events: Sequence[Event]) -> int:
         """Put at most ``MOST`` events, and say how many of them, from the first on, the bus took."""
         try:
-            answer = self._events.put_events(Entries=[self._entry(event) for event in events])
-        except (ClientError, BotoCoreError):
+            answer = self._events.call("put_events", Entries=[self._entry(event) for event in events])
+        except AwsError:
             return 0
-        refused = [host for host, entry in enumerate(answer["Entries"]) if "ErrorCode" in entry]
-        return refused[0] if refused else len(events)
+        for number, entry in enumerate(answer["Entries"]):
+            if "ErrorCode" in entry:  # the call went well, and this one entry did not
+                self._events.note("put_events", entry["ErrorCode"], refused=is_refusal(entry["ErrorCode"]))
+                return number
+        return len(events)
 
     def _entry(self, event: Event) -> dict[str, Any]:
         return {

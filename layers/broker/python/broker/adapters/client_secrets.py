@@ -5,25 +5,23 @@ Kept in memory for minutes, so that a new secret needs no deploy.
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from broker.adapters.aws import AwsClient, ExpectedError
 from broker.adapters.clock import Clock
-from broker.errors import Busy, Misconfigured
+from broker.errors import Misconfigured
 from broker.model import Client
 from broker.secret import Secret
 
 CACHED = 300.0
 """Seconds that the secrets are trusted before they are read again."""
 
-_MISSING = frozenset({"ResourceNotFoundException"})
+_MISSING = ("ResourceNotFoundException",)
 
 
 class ClientSecrets:
     """The operator's client apps."""
 
-    def __init__(self, secretsmanager: Any, secret_id: str, clock: Clock) -> None:
+    def __init__(self, secretsmanager: AwsClient, secret_id: str, clock: Clock) -> None:
         self._secretsmanager, self._secret_id, self._clock = secretsmanager, secret_id, clock
         self._secrets: Mapping[str, Secret] = {}
         self._until = 0.0
@@ -31,7 +29,7 @@ class ClientSecrets:
     def client(self, client_id: str) -> Client:
         """Give a client app with its secret.
 
-        Raises   Misconfigured: no secret is stored for it; Busy: Secrets Manager does not answer
+        Raises   Misconfigured: no secret is stored for it; Busy, AwsRefused
         """
         if self._until <= self._clock.now() or client_id not in self._secrets:
             self._read()
@@ -48,15 +46,9 @@ class ClientSecrets:
 
     def _read(self) -> None:
         try:
-            answer = self._secretsmanager.get_secret_value(SecretId=self._secret_id)
-        except ClientError as error:
-            if error.response["Error"]["Code"] in _MISSING:
-                raise Misconfigured(
-                    "The client secrets are not stored yet; see README, Store the client secret."
-                ) from None
-            raise Busy("Secrets Manager does not answer for now.") from None
-        except BotoCoreError:
-            raise Busy("Secrets Manager does not answer for now.") from None
+            answer = self._secretsmanager.call("get_secret_value", expected=_MISSING, SecretId=self._secret_id)
+        except ExpectedError:
+            raise Misconfigured("The client secrets are not stored yet; see README, Store the client secret.") from None
         self._secrets = _parse(answer.get("SecretString", ""))
         self._until = self._clock.now() + CACHED
 

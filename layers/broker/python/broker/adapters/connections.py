@@ -13,12 +13,12 @@ An end, from any state, whoever holds the lease:
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from broker import policy
 from broker.adapters import listing, rows
-from broker.adapters.dynamo import ConditionalUpdate, ConditionFailed, call, update
+from broker.adapters.aws import AwsClient
+from broker.adapters.dynamo import ConditionalUpdate, ConditionFailed, update
 from broker.adapters.sessions import finish
 from broker.model import ConnectionId, ConnectionState, Instant, Profile, SessionId, Status, TenantId
 
@@ -75,7 +75,7 @@ class ConnectionRef:
 class Connections:
     """The table of connections."""
 
-    def __init__(self, dynamodb: Any, table: str, *, due_index: str, sessions_table: str) -> None:
+    def __init__(self, dynamodb: AwsClient, table: str, *, due_index: str, sessions_table: str) -> None:
         self._dynamodb, self._table = dynamodb, table
         self._due_index, self._sessions_table = due_index, sessions_table
 
@@ -100,7 +100,7 @@ class Connections:
         found: list[rows.Item] = []
         for _ in range(BATCH_TRIES):
             request = {"RequestItems": {self._table: {"Keys": keys}}}
-            answer = call(partial(self._dynamodb.batch_get_item, **request))
+            answer = self._dynamodb.call("batch_get_item", **request)
             found += answer["Responses"].get(self._table, [])
             keys = answer.get("UnprocessedKeys", {}).get(self._table, {}).get("Keys", [])
             if not keys:
@@ -126,17 +126,16 @@ class Connections:
     def page(self, tenant: TenantId, *, limit: int, after: str | None) -> listing.Listed:
         """Read a tenant's connections in the order of their ids."""
         start = {"ExclusiveStartKey": rows.key(tenant, after)} if after else {}
-        answer = call(
-            lambda: self._dynamodb.query(
-                TableName=self._table,
-                KeyConditionExpression="#tenant = :tenant",
-                ProjectionExpression=", ".join(f"#{name}" for name in LISTED_ATTRIBUTES),
-                ExpressionAttributeNames={f"#{name}": name for name in LISTED_ATTRIBUTES},
-                ExpressionAttributeValues={":tenant": {"S": tenant}},
-                Limit=2 * limit,
-                ConsistentRead=True,
-                **start,
-            )
+        answer = self._dynamodb.call(
+            "query",
+            TableName=self._table,
+            KeyConditionExpression="#tenant = :tenant",
+            ProjectionExpression=", ".join(f"#{name}" for name in LISTED_ATTRIBUTES),
+            ExpressionAttributeNames={f"#{name}": name for name in LISTED_ATTRIBUTES},
+            ExpressionAttributeValues={":tenant": {"S": tenant}},
+            Limit=2 * limit,
+            ConsistentRead=True,
+            **start,
         )
         items, last = listing.whole_pairs(answer["Items"], answer.get("LastEvaluatedKey"))
         pairs, unread = listing.pairs(items)
@@ -147,16 +146,15 @@ class Connections:
     ) -> tuple[list[ConnectionRef], rows.Item | None]:
         """Read one page of what falls due in a shard, soonest first. The index lags: candidates only."""
         more = {"ExclusiveStartKey": start} if start else {}
-        answer = call(
-            lambda: self._dynamodb.query(
-                TableName=self._table,
-                IndexName=self._due_index,
-                KeyConditionExpression="#due_shard = :shard AND #refresh_at <= :until",
-                ExpressionAttributeNames={"#due_shard": "due_shard", "#refresh_at": "refresh_at"},
-                ExpressionAttributeValues={":shard": {"N": str(shard)}, ":until": {"N": str(until)}},
-                Limit=limit,
-                **more,
-            )
+        answer = self._dynamodb.call(
+            "query",
+            TableName=self._table,
+            IndexName=self._due_index,
+            KeyConditionExpression="#due_shard = :shard AND #refresh_at <= :until",
+            ExpressionAttributeNames={"#due_shard": "due_shard", "#refresh_at": "refresh_at"},
+            ExpressionAttributeValues={":shard": {"N": str(shard)}, ":until": {"N": str(until)}},
+            Limit=limit,
+            **more,
         )
         found = [
             ConnectionRef(TenantId(row["tenant"]["S"]), ConnectionId(row["connection"]["S"])) for row in answer["Items"]
@@ -177,7 +175,7 @@ class Connections:
             {"Put": {"TableName": self._table, "Item": rows.profile_item(profile)}},
         ]
         ended = finish(self._sessions_table, session, state.connection)
-        call(lambda: self._dynamodb.transact_write_items(TransactItems=[*puts, ended]))
+        self._dynamodb.call("transact_write_items", TransactItems=[*puts, ended])
 
     def lease(
         self, seen: ConnectionState, *, attempt: str, now: Instant, until: Instant, ended: Instant
@@ -249,13 +247,12 @@ class Connections:
             "ProjectionExpression": ", ".join(f"#{name}" for name in only),
             "ExpressionAttributeNames": {f"#{name}": name for name in only},
         }
-        answer = call(
-            lambda: self._dynamodb.get_item(
-                TableName=self._table,
-                Key=rows.key(ref.tenant, name),
-                ConsistentRead=True,
-                **(projection if only else {}),
-            )
+        answer = self._dynamodb.call(
+            "get_item",
+            TableName=self._table,
+            Key=rows.key(ref.tenant, name),
+            ConsistentRead=True,
+            **(projection if only else {}),
         )
         found: rows.Item | None = answer.get("Item")
         return found

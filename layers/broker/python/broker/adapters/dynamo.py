@@ -1,19 +1,13 @@
 """DynamoDB as this project uses it: conditions built of named clauses, and answers that can be told apart."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from broker.adapters.clock import Clock
+from broker.adapters.aws import AwsClient, ExpectedError
 from broker.adapters.rows import Item, value
-from broker.errors import Busy
 
-T = TypeVar("T")
-
-AGAIN = 0.2
-"""Seconds before a write without an acknowledgement is tried again."""
+CONDITION_FAILED = "ConditionalCheckFailedException"
 
 
 @dataclass(frozen=True)
@@ -80,42 +74,22 @@ class ConditionalUpdate:
         return sorted({word[1:] for word in words if word.startswith("#")})
 
 
-def call(call: Callable[[], T]) -> T:
-    """Call AWS; what AWS can't do for now becomes ``Busy``, with none of its text."""
-    try:
-        return call()
-    except (ClientError, BotoCoreError):
-        raise Busy("The store does not answer for now.") from None
-
-
-def retry_once(write: Callable[[], T], clock: Clock) -> T:
-    """Try a write again when no acknowledgement came; it must know what it did itself. Raises   Busy"""
-    try:
-        return write()
-    except Busy:
-        clock.sleep(AGAIN)
-    return write()
-
-
-def update(client: Any, table: str, key: Item, write: ConditionalUpdate) -> Item | ConditionFailed:
+def update(client: AwsClient, table: str, key: Item, write: ConditionalUpdate) -> Item | ConditionFailed:
     """Apply one conditional update and give the item as it then is.
 
-    Raises   Busy: refused for now, or applied with the acknowledgement lost
+    Raises   Busy: refused for now, or applied with the acknowledgement lost; AwsRefused
     """
     try:
-        answer = client.update_item(
+        answer = client.call(
+            "update_item",
+            expected=(CONDITION_FAILED,),
             TableName=table,
             Key=key,
             ReturnValues="ALL_NEW",
             ReturnValuesOnConditionCheckFailure="ALL_OLD",
             **write.parameters(),
         )
-    except ClientError as error:
-        if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
-            response: Mapping[str, Any] = error.response
-            return ConditionFailed(response.get("Item"))
-        raise Busy("The store does not answer for now.") from None
-    except BotoCoreError:
-        raise Busy("The store does not answer for now.") from None
+    except ExpectedError as refused:
+        return ConditionFailed(refused.response.get("Item"))
     found: Item = answer["Attributes"]
     return found

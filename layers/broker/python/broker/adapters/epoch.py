@@ -5,12 +5,10 @@ A restored table has another name and older rows: nothing of it is presented unt
 """
 
 import json
-from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from broker.adapters.aws import AwsClient
 from broker.adapters.clock import Clock
-from broker.errors import Busy, Misconfigured
+from broker.errors import Misconfigured
 
 CACHED = 60.0
 """Seconds that the epoch is trusted before it is read again."""
@@ -19,7 +17,7 @@ CACHED = 60.0
 class Epoch:
     """The active epoch of one table."""
 
-    def __init__(self, ssm: Any, parameter: str, table: str, clock: Clock) -> None:
+    def __init__(self, ssm: AwsClient, parameter: str, table: str, clock: Clock) -> None:
         self._ssm, self._parameter, self._table, self._clock = ssm, parameter, table, clock
         self._active: int | None = None
         self._until = 0.0
@@ -27,7 +25,7 @@ class Epoch:
     def active(self) -> int | None:
         """Give the epoch whose rows may be presented, or None while this table is not activated.
 
-        Raises   Busy: SSM does not answer; Misconfigured: the parameter is no epoch
+        Raises   Busy, AwsRefused; Misconfigured: the parameter is no epoch
         """
         if self._until <= self._clock.now():
             self._active = self._read()
@@ -35,10 +33,7 @@ class Epoch:
         return self._active
 
     def _read(self) -> int | None:
-        try:
-            text = self._ssm.get_parameter(Name=self._parameter)["Parameter"]["Value"]
-        except (ClientError, BotoCoreError):
-            raise Busy("The epoch can't be read for now.") from None
+        text = self._ssm.call("get_parameter", Name=self._parameter)["Parameter"]["Value"]
         try:
             held = json.loads(text)
             epoch, table = int(held["epoch"]), str(held["table"])

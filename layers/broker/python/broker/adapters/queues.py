@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from broker.adapters.aws import AwsClient
 from broker.adapters.connections import ConnectionRef
-from broker.errors import Busy
 from broker.model import ConnectionId, Seconds, SessionId, TenantId, connection_id, session_id, tenant_id
 
 NO_TTL = Seconds(0)
@@ -46,31 +44,28 @@ class RefreshBatch:
 class Queue:
     """One SQS queue."""
 
-    def __init__(self, sqs: Any, url: str) -> None:
+    def __init__(self, sqs: AwsClient, url: str) -> None:
         self._sqs, self._url = sqs, url
 
     def send_batch(self, why: Trigger, refs: Sequence[ConnectionRef], *, min_ttl: Seconds = NO_TTL) -> None:
-        """Order a refresh. Raises   Busy"""
+        """Order a refresh. Raises   Busy, AwsRefused"""
         listed = [[ref.tenant, ref.connection] for ref in refs]
         self._send({"why": why.value, "min_ttl": min_ttl, "connections": listed})
 
     def send_completion(self, session: SessionId) -> None:
-        """Order that a session be completed without the person. Raises   Busy"""
+        """Order that a session be completed without the person. Raises   Busy, AwsRefused"""
         self._send({"session": session})
 
     def waiting(self) -> int:
-        """Tell about how many messages are not being worked on yet. Raises   Busy"""
-        answer = self._ask("get_queue_attributes", AttributeNames=["ApproximateNumberOfMessages"])
+        """Tell about how many messages are not being worked on yet. Raises   Busy, AwsRefused"""
+        answer = self._call("get_queue_attributes", AttributeNames=["ApproximateNumberOfMessages"])
         return int(answer["Attributes"]["ApproximateNumberOfMessages"])
 
     def _send(self, body: dict[str, Any]) -> None:
-        self._ask("send_message", MessageBody=json.dumps(body))
+        self._call("send_message", MessageBody=json.dumps(body))
 
-    def _ask(self, operation: str, **parameters: Any) -> Any:
-        try:
-            return getattr(self._sqs, operation)(QueueUrl=self._url, **parameters)
-        except (ClientError, BotoCoreError):
-            raise Busy("The queue does not answer for now.") from None
+    def _call(self, operation: str, **parameters: Any) -> Any:
+        return self._sqs.call(operation, QueueUrl=self._url, **parameters)
 
 
 def read_batch(body: str) -> RefreshBatch | None:

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from broker.adapters.aws import AwsClient, ExpectedError
 from broker.adapters.connections import ConnectionRef
-from broker.errors import Busy, SealBroken
+from broker.errors import AwsError, SealBroken
 from broker.model import ConnectionId, Instant, TenantId, connection_id, tenant_id
 
 PREFIX = "rescue/"
+_ABSENT = ("NoSuchKey", "404")
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class SealedTokens:
 class RescueStore:
     """The bucket of rescued tokens."""
 
-    def __init__(self, s3: Any, bucket: str) -> None:
+    def __init__(self, s3: AwsClient, bucket: str) -> None:
         self._s3, self._bucket = s3, bucket
 
     def put(self, ref: ConnectionRef, version: int, tokens: SealedTokens) -> None:
@@ -46,7 +46,7 @@ class RescueStore:
             "scopes": sorted(tokens.scopes),
             "sent_at": tokens.sent_at,
         }
-        self._ask("put_object", Key=_name(ref, version), Body=json.dumps(body).encode())
+        self._call("put_object", Key=_name(ref, version), Body=json.dumps(body).encode())
 
     def get(self, ref: ConnectionRef, version: int) -> SealedTokens | None:
         """Find what was rescued after ``version``, or None when there surely is nothing.
@@ -54,26 +54,23 @@ class RescueStore:
         Raises   Busy; SealBroken: an object that nobody of ours wrote
         """
         try:
-            return _read(self._s3.get_object(Bucket=self._bucket, Key=_name(ref, version))["Body"].read())
-        except ClientError as error:
-            if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
-                return None
-            raise Busy("The rescue store does not answer for now.") from None
-        except BotoCoreError:
-            raise Busy("The rescue store does not answer for now.") from None
+            content = self._s3.get_object(expected=_ABSENT, Bucket=self._bucket, Key=_name(ref, version))
+        except ExpectedError:
+            return None
+        return _read(content)
 
     def delete(self, ref: ConnectionRef, version: int) -> None:
         """Drop what the row holds by now; a leftover does no harm, so a refusal is no failure."""
         try:
-            self._s3.delete_object(Bucket=self._bucket, Key=_name(ref, version))
-        except (ClientError, BotoCoreError):
+            self._call("delete_object", Key=_name(ref, version))
+        except AwsError:
             return
 
     def drop_older(self, ref: ConnectionRef, version: int) -> None:
         """Drop what was rescued before ``version``: the row has newer tokens by now."""
         try:
-            answer = self._ask("list_objects_v2", Prefix=f"{PREFIX}{ref.tenant}/{ref.connection}/", MaxKeys=100)
-        except Busy:
+            answer = self._call("list_objects_v2", Prefix=f"{PREFIX}{ref.tenant}/{ref.connection}/", MaxKeys=100)
+        except AwsError:
             return
         found = [_parse(each["Key"]) for each in answer.get("Contents", ())]
         for older in [named[1] for named in found if named and named[1] < version]:
@@ -81,17 +78,14 @@ class RescueStore:
 
     def waiting(self, limit: int) -> Iterator[tuple[ConnectionRef, int]]:
         """List some of what waits to be adopted. Raises   Busy"""
-        answer = self._ask("list_objects_v2", Prefix=PREFIX, MaxKeys=limit)
+        answer = self._call("list_objects_v2", Prefix=PREFIX, MaxKeys=limit)
         for found in answer.get("Contents", ()):
             named = _parse(found["Key"])
             if named:
                 yield named
 
-    def _ask(self, operation: str, **parameters: Any) -> Any:
-        try:
-            return getattr(self._s3, operation)(Bucket=self._bucket, **parameters)
-        except (ClientError, BotoCoreError):
-            raise Busy("The rescue store does not answer for now.") from None
+    def _call(self, operation: str, **parameters: Any) -> Any:
+        return self._s3.call(operation, Bucket=self._bucket, **parameters)
 
 
 def _read(content: bytes) -> SealedTokens:

@@ -19,12 +19,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from broker.adapters.aws import AwsClient, ExpectedError
 from broker.adapters.clock import Clock, Entropy
-from broker.errors import Busy, SealBroken
+from broker.errors import AwsError, SealBroken
 from broker.model import ConnectionId, Purpose, Session, SessionId, TenantId, sha256_hex
 from broker.secret import Secret
 
@@ -36,7 +36,7 @@ KEY_USES = 65_536
 KEYS_KEPT = 1_024
 
 _NONCE = 12
-_BROKEN = frozenset({"InvalidCiphertextException", "IncorrectKeyException"})
+_BROKEN = ("InvalidCiphertextException", "IncorrectKeyException")
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class DataKey:
 class Seal:
     """Seals and opens; keeps data keys for minutes."""
 
-    def __init__(self, kms: Any, key_id: str, clock: Clock, entropy: Entropy) -> None:
+    def __init__(self, kms: AwsClient, key_id: str, clock: Clock, entropy: Entropy) -> None:
         self._kms, self._key_id, self._clock, self._entropy = kms, key_id, clock, entropy
         self._sealing: dict[Purpose, DataKey] = {}
         self._opened: dict[bytes, DataKey] = {}
@@ -109,7 +109,7 @@ class Seal:
     def data_key(self, purpose: Purpose) -> DataKey:
         """Get a data key to seal with, before anything irreversible is begun.
 
-        Raises   Busy: KMS does not answer
+        Raises   Busy, AwsRefused
         """
         held = self._sealing.get(purpose)
         if held and held.until > self._clock.now() and held.uses < KEY_USES:
@@ -129,7 +129,7 @@ class Seal:
     def open(self, blob: bytes, purpose: Purpose, spot: AssociatedData) -> Secret:
         """Open what was sealed for this purpose and place.
 
-        Raises   SealBroken: moved, changed, or another key; Busy: KMS does not answer
+        Raises   SealBroken: moved, changed, or another key; Busy, AwsRefused
         """
         wrapped, nonce, sealed = _parts(blob)
         key = self._unwrap(wrapped, purpose)
@@ -141,11 +141,11 @@ class Seal:
     def unwrap_keys(self, blobs: Iterable[bytes], purpose: Purpose) -> None:
         """Unwrap the data keys of many blobs, each key once; trouble shows when a blob is opened."""
         for wrapped in dict.fromkeys(wrapped_key(blob) for blob in blobs):
-            with suppress(SealBroken, Busy):
+            with suppress(SealBroken, AwsError):
                 self._unwrap(wrapped, purpose)
 
     def _generate(self, purpose: Purpose) -> DataKey:
-        answer = self._ask(
+        answer = self._call(
             "generate_data_key", KeyId=self._key_id, KeySpec="AES_256", EncryptionContext=context(purpose)
         )
         return DataKey(purpose, answer["CiphertextBlob"], answer["Plaintext"], self._clock.now() + KEY_LIFE)
@@ -154,7 +154,7 @@ class Seal:
         held = self._opened.get(wrapped)
         if held and held.until > self._clock.now() and held.purpose == purpose:
             return held
-        answer = self._ask("decrypt", CiphertextBlob=wrapped, EncryptionContext=context(purpose))
+        answer = self._call("decrypt", CiphertextBlob=wrapped, EncryptionContext=context(purpose))
         key = DataKey(purpose, wrapped, answer["Plaintext"], self._clock.now() + KEY_LIFE)
         self._remember(key)
         return key
@@ -164,15 +164,11 @@ class Seal:
             self._opened.clear()
         self._opened[key.wrapped] = key
 
-    def _ask(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
+    def _call(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
         try:
-            answer: Mapping[str, Any] = getattr(self._kms, operation)(**parameters)
-        except ClientError as error:
-            if error.response["Error"]["Code"] in _BROKEN:
-                raise SealBroken from None
-            raise Busy("KMS does not answer for now.") from None
-        except BotoCoreError:
-            raise Busy("KMS does not answer for now.") from None
+            answer: Mapping[str, Any] = self._kms.call(operation, expected=_BROKEN, **parameters)
+        except ExpectedError:
+            raise SealBroken from None
         return answer
 
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from broker.adapters import rows
-from broker.adapters.dynamo import ConditionalUpdate, ConditionFailed, call, update
-from broker.errors import Busy
+from broker.adapters.aws import AwsClient
+from broker.adapters.dynamo import ConditionalUpdate, ConditionFailed, update
+from broker.errors import AwsError
 from broker.model import Host, Instant, Session, SessionId, Stage
 
 STARTS = 5
@@ -59,23 +60,22 @@ class Start:
 class Sessions:
     """The table of connect sessions."""
 
-    def __init__(self, dynamodb: Any, table: str) -> None:
+    def __init__(self, dynamodb: AwsClient, table: str) -> None:
         self._dynamodb, self._table = dynamodb, table
 
     def put(self, session: Session) -> None:
         """Keep a new session."""
-        call(
-            lambda: self._dynamodb.put_item(
-                TableName=self._table,
-                Item=rows.session_item(session),
-                ConditionExpression="attribute_not_exists(#session)",
-                ExpressionAttributeNames={"#session": "session"},
-            )
+        self._dynamodb.call(
+            "put_item",
+            TableName=self._table,
+            Item=rows.session_item(session),
+            ConditionExpression="attribute_not_exists(#session)",
+            ExpressionAttributeNames={"#session": "session"},
         )
 
     def get(self, session: SessionId) -> Session | None:
         """Read a session as it is now."""
-        answer = call(lambda: self._dynamodb.get_item(TableName=self._table, Key=_key(session), ConsistentRead=True))
+        answer = self._dynamodb.call("get_item", TableName=self._table, Key=_key(session), ConsistentRead=True)
         return rows.session(answer["Item"]) if "Item" in answer else None
 
     def start(self, session: SessionId, start: Start, now: Instant) -> Session | ConditionFailed:
@@ -177,7 +177,7 @@ class Sessions:
             self._write(
                 session, ConditionalUpdate.of("#stage = :exchanging", given=given, set=change, remove=("client",))
             )
-        except Busy:
+        except AwsError:
             return
 
     def _write(self, session: SessionId, write: ConditionalUpdate, *, mark: str = "") -> Session | ConditionFailed:

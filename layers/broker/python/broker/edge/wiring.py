@@ -9,6 +9,7 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from broker import ninjaone
+from broker.adapters.aws import AwsClient
 from broker.adapters.clock import Clock, Entropy, SystemClock, entropy
 from broker.adapters.log import Level, Log
 from broker.adapters.workers import Threads, WorkerPool
@@ -172,7 +173,7 @@ class Broker:
         from broker.adapters.bus import Bus
         from broker.flows.notify import Notify
 
-        return Notify(Bus(self.ports.aws("events"), self.config.event_bus), self.log)
+        return Notify(Bus(self._aws("events"), self.config.event_bus), self.log)
 
     @cached_property
     def _common(self) -> dict[str, Any]:
@@ -182,14 +183,14 @@ class Broker:
     def _sessions(self) -> "Sessions":
         from broker.adapters.sessions import Sessions
 
-        return Sessions(self.ports.aws("dynamodb"), self.config.sessions_table)
+        return Sessions(self._aws("dynamodb"), self.config.sessions_table)
 
     @cached_property
     def _connections(self) -> "Connections":
         from broker.adapters.connections import Connections
 
         return Connections(
-            self.ports.aws("dynamodb"),
+            self._aws("dynamodb"),
             self.config.connections_table,
             due_index=self.config.due_index,
             sessions_table=self.config.sessions_table,
@@ -199,37 +200,40 @@ class Broker:
     def _breakers(self) -> Any:
         from broker.adapters.breakers import Breakers
 
-        return Breakers(self.ports.aws("dynamodb"), self.config.connections_table)
+        return Breakers(self._aws("dynamodb"), self.config.connections_table)
 
     @cached_property
     def _rescue(self) -> Any:
         from broker.adapters.rescue import RescueStore
 
-        return RescueStore(self.ports.aws("s3"), self.config.rescue_bucket)
+        return RescueStore(self._aws("s3"), self.config.rescue_bucket)
 
     @cached_property
     def _seal(self) -> "Seal":
         from broker.adapters.seal import Seal
 
-        return Seal(self.ports.aws("kms"), self.config.seal_key, self.ports.clock, self.ports.entropy)
+        return Seal(self._aws("kms"), self.config.seal_key, self.ports.clock, self.ports.entropy)
 
     @cached_property
     def _client_secrets(self) -> "ClientSecrets":
         from broker.adapters.client_secrets import ClientSecrets
 
-        return ClientSecrets(self.ports.aws("secretsmanager"), self.config.client_secrets, self.ports.clock)
+        return ClientSecrets(self._aws("secretsmanager"), self.config.client_secrets, self.ports.clock)
 
     @cached_property
     def _epoch(self) -> "Epoch":
         from broker.adapters.epoch import Epoch
 
-        ssm = self.ports.aws("ssm")
+        ssm = self._aws("ssm")
         return Epoch(ssm, self.config.epoch_parameter, self.config.connections_table, self.ports.clock)
+
+    def _aws(self, service: str) -> AwsClient:
+        return AwsClient(service, self.ports.aws(service), self.log)
 
     def _queue(self, url: str) -> "Queue":
         from broker.adapters.queues import Queue
 
-        return Queue(self.ports.aws("sqs"), url)
+        return Queue(self._aws("sqs"), url)
 
     @cached_property
     def _transport(self) -> "Transport":

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from broker import ninjaone, oauth, policy
+from broker.adapters.aws import retry
 from broker.adapters.clock import Clock, Entropy, instant, random_secret
-from broker.adapters.dynamo import ConditionFailed, retry_once
+from broker.adapters.dynamo import ConditionFailed
 from broker.adapters.http import HttpClient
 from broker.adapters.log import Level, Log
 from broker.adapters.rows import session as read_session
@@ -106,7 +107,7 @@ class StartAuthorization:
         """
         drawn, now = self._draw(departure.session), instant(self._clock)
         start = self._start(departure, drawn, now)
-        found = retry_once(lambda: self._sessions.start(departure.session, start, now), self._clock)
+        found = retry(lambda: self._sessions.start(departure.session, start, now), self._clock)
         if isinstance(found, ConditionFailed):
             raise self._why(found, departure, now)
         location = self._location(found, departure.host, drawn)

@@ -8,14 +8,15 @@ from functools import partial
 from urllib.parse import urlencode
 
 from broker import ninjaone, oauth, policy
+from broker.adapters.aws import retry
 from broker.adapters.clock import Clock, Entropy, instant, random_secret
-from broker.adapters.dynamo import ConditionFailed, retry_once
+from broker.adapters.dynamo import ConditionFailed
 from broker.adapters.log import Level, Log
 from broker.adapters.queues import Queue
 from broker.adapters.seal import Seal, code_aad
 from broker.adapters.sessions import FAILURES, Sessions
 from broker.config import Config
-from broker.errors import BindingMismatch, Busy, Fault, InvalidRequest, SessionExpired, SessionSpent, UnknownSession
+from broker.errors import BindingMismatch, Fault, InvalidRequest, SessionExpired, SessionSpent, UnknownSession
 from broker.model import Binding, Instant, Purpose, Session, SessionId, Stage, session_id, sha256_hex
 from broker.secret import Secret
 
@@ -78,14 +79,11 @@ class HandleCallback:
         return self._home(session, {"ticket": ticket.reveal()}, AuthorizeResult.AGREED)
 
     def _order(self, session: SessionId) -> None:
-        """Order the completion. The state is redeemed, so the person could not come here again. Raises   Busy"""
-        for wait in ORDER_WAITS:
-            try:
-                self._completions.send_completion(session)
-                return
-            except Busy:
-                self._clock.sleep(wait)
-        self._completions.send_completion(session)
+        """Order the completion. The state is redeemed, so the person could not come here again.
+
+        Raises   Busy, AwsRefused
+        """
+        retry(lambda: self._completions.send_completion(session), self._clock, ORDER_WAITS)
 
     def _read(self, raw_query: str) -> oauth.Authorized | oauth.Denied:
         try:
@@ -133,7 +131,7 @@ class HandleCallback:
             self._sessions.authorize, session.session, state=session.state, code=code,
             code_expires_at=Instant(now + policy.CODE_LIFE), ticket=ticket_held, now=now,
         )  # fmt: skip
-        found = retry_once(parked, self._clock)
+        found = retry(parked, self._clock)
         if isinstance(found, ConditionFailed):
             raise SessionSpent
         self._log.event("session.authorized", session=session.session)

@@ -18,6 +18,7 @@ from broker.config import Config
 from broker.errors import (
     AccessDenied,
     AccountMismatch,
+    AwsError,
     BindingMismatch,
     BrokerError,
     Busy,
@@ -107,7 +108,7 @@ class Complete:
             raise BindingMismatch
         try:
             self._make(found, confirm_account_change=False)
-        except (SessionSpent, Busy):  # done already; comes again
+        except (SessionSpent, AwsError):  # done already; comes again
             raise
         except BrokerError:  # nobody waits for an answer who could be told
             self._log.count("completions_failed")
@@ -193,7 +194,7 @@ class Complete:
             try:
                 self._connections.put(state, profile, replaces=replaces, session=session)
                 return
-            except Busy:
+            except AwsError:
                 self._clock.sleep(wait)
         stored = self._sessions.get(session)
         if stored is None or stored.stage is not Stage.COMPLETED:

@@ -3,15 +3,15 @@
 from collections.abc import Callable
 
 from broker import ninjaone, oauth
+from broker.adapters.aws import retry
 from broker.adapters.client_secrets import ClientSecrets
 from broker.adapters.clock import Clock, Entropy, instant
 from broker.adapters.connections import ConnectionRef, Connections
-from broker.adapters.dynamo import retry_once
 from broker.adapters.http import HttpClient
 from broker.adapters.log import Level, Log
 from broker.adapters.rows import connection_state as read_hot
 from broker.adapters.seal import Seal, connection_aad
-from broker.errors import BrokerError, Busy, NotActive, UnknownConnection
+from broker.errors import AwsError, BrokerError, Busy, NotActive, UnknownConnection
 from broker.model import Client, ConnectionState, Profile, Purpose, Seconds, Status
 from broker.secret import Secret
 
@@ -74,7 +74,7 @@ class Disconnect:
         Raises   Busy: not done or not heard of, twice; or this very moment ended by another or made anew by a reconnect
         """
         now, mark = instant(self._clock), self._entropy(12).hex()
-        ended = retry_once(lambda: self._connections.disconnect(seen, now, mark), self._clock)
+        ended = retry(lambda: self._connections.disconnect(seen, now, mark), self._clock)
         if isinstance(ended, ConnectionState):
             return ended
         found = read_hot(ended.found) if ended.found else None
@@ -87,7 +87,7 @@ class Disconnect:
         ref = ConnectionRef(ended.tenant, ended.connection)
         try:
             self._connections.forget_client(ref, ended.ended_at or instant(self._clock))
-        except Busy:
+        except AwsError:
             self._log.event("client.not_forgotten", Level.WARNING, tenant=ref.tenant, connection=ref.connection)
 
     def _revocation(self, seen: ConnectionState, profile: Profile) -> tuple[Client, Secret] | None:

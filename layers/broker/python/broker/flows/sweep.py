@@ -6,7 +6,7 @@ from broker.adapters.connections import ConnectionRef, Connections
 from broker.adapters.log import Level, Log
 from broker.adapters.queues import BATCH_SIZE, Queue, Trigger
 from broker.adapters.rescue import RescueStore
-from broker.errors import Busy
+from broker.errors import AwsError
 from broker.model import Instant, Seconds
 
 HORIZON = Seconds(60)
@@ -67,7 +67,7 @@ class Sweep:
             return 0
         try:
             waiting = [ref for ref, _version in self._rescue.waiting(RESCUES)]
-        except Busy:
+        except AwsError:
             self._log.event("rescue.not_listed", Level.WARNING)
             return 0
         if waiting:

@@ -9,7 +9,7 @@ from broker.adapters.connections import ConnectionRef, Connections
 from broker.adapters.log import Level, Log
 from broker.adapters.queues import Queue, Trigger
 from broker.adapters.seal import Seal, connection_aad
-from broker.errors import Busy, NeedsReauth, NotActive, NotApproved, NoTokenYet, SealBroken, UnknownConnection
+from broker.errors import AwsError, NeedsReauth, NotActive, NotApproved, NoTokenYet, SealBroken, UnknownConnection
 from broker.model import ConnectionState, Instant, Purpose, Seconds, Status
 from broker.secret import Secret
 
@@ -79,7 +79,7 @@ class GetToken:
         """Order a refresh and look until it is done; a trouble on the way leaves what is held."""
         try:
             self._urgent.send_batch(Trigger.URGENT, [ref], min_ttl=min_ttl)
-        except Busy:
+        except AwsError:
             self._log.event("refresh.not_ordered", Level.WARNING, tenant=ref.tenant, connection=ref.connection)
             return row
         until, wait, before = self._clock.now() + WAIT, FIRST_LOOK, row.version
@@ -94,7 +94,7 @@ class GetToken:
     def _looked(self, ref: ConnectionRef, row: ConnectionState) -> ConnectionState:
         try:
             return self._found(ref)
-        except Busy:
+        except AwsError:
             return row
 
     def _left(self, row: ConnectionState) -> Seconds:

@@ -12,7 +12,7 @@ from broker.adapters.log import Level, Log
 from broker.adapters.queues import RefreshBatch
 from broker.adapters.seal import Seal
 from broker.adapters.workers import WorkerPool
-from broker.errors import BrokerError, Busy
+from broker.errors import AwsError, BrokerError
 from broker.flows.refresh.connection import RefreshConnection
 from broker.flows.refresh.context import BatchContext
 from broker.model import ConnectionState, Purpose
@@ -118,5 +118,5 @@ class RefreshConnections:
             return
         try:
             context.store_counts()
-        except Busy:
+        except AwsError:
             self._log.event("tally.lost", Level.WARNING)

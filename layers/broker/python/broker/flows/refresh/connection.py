@@ -19,7 +19,7 @@ from broker.adapters.queues import Trigger
 from broker.adapters.rescue import RescueStore
 from broker.adapters.rows import connection_state as read_hot
 from broker.adapters.seal import DataKey, Seal, connection_aad
-from broker.errors import BrokerError, Busy, Misconfigured, SealBroken
+from broker.errors import AwsError, BrokerError, Busy, Misconfigured, SealBroken
 from broker.flows.refresh.context import BatchContext
 from broker.flows.refresh.failure import RecordFailure
 from broker.flows.refresh.save import REVOKE_TIMEOUT, SaveTokens
@@ -164,7 +164,7 @@ class RefreshConnection:
         for wait in LEASE_WAITS:
             try:
                 return _own_write(lease(), attempt)
-            except Busy:
+            except AwsError:
                 self._clock.sleep(wait)
         return _own_write(lease(), attempt)
 
@@ -179,7 +179,7 @@ class RefreshConnection:
         ref = ConnectionRef(held.tenant, held.connection)
         try:
             rescued = self._rescue.get(ref, held.version)
-        except Busy:
+        except AwsError:
             self._settle.release(held, context, retry_in=None)
             raise
         if rescued is not None:

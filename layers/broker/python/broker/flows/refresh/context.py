@@ -9,7 +9,7 @@ from broker.adapters.breakers import Breaker, Breakers, FailureWindow, app_break
 from broker.adapters.clock import Clock, instant
 from broker.adapters.log import Level, Log
 from broker.adapters.queues import Trigger
-from broker.errors import Busy
+from broker.errors import AwsError
 from broker.model import ConnectionId, ConnectionState, Instant, Seconds
 
 FAILURES_IN_A_ROW = 3
@@ -47,7 +47,7 @@ class BatchContext:
 
     def read_breakers(self, rows: Iterable[ConnectionState]) -> None:
         """Read the brakes before the workers need them, each once; trouble shows when a row is worked."""
-        with suppress(Busy):
+        with suppress(AwsError):
             for name in sorted({name for row in rows for name in _names(row)}):
                 self._read(name)
 
@@ -98,7 +98,7 @@ class BatchContext:
             breaker = self._known.get(name)
             if breaker and breaker.until <= now:
                 self._known[name] = None
-                with suppress(Busy):  # it wears off by itself
+                with suppress(AwsError):  # it wears off by itself
                     self._known[name] = self.breakers.reset(name, breaker) or self._known[name]
 
     def failed(self, row: ConnectionState, cause: str) -> None:

@@ -9,7 +9,7 @@ from broker.adapters.clock import Entropy
 from broker.adapters.connections import ConnectionRef, Connections
 from broker.adapters.log import Level, Log
 from broker.adapters.rescue import RescueStore
-from broker.errors import Busy
+from broker.errors import AwsError
 from broker.flows.refresh.context import BatchContext
 from broker.flows.refresh.save import SaveTokens
 from broker.model import ConnectionState, Instant, Reason, Seconds, Status
@@ -87,7 +87,7 @@ class RecordFailure:
         """Hold, and come back behind all whom this holds: they show whether it was this connection alone."""
         try:
             until = context.trip(breaker, outcome.code, at_least=outcome.retry_after, customer_app=held.customer_app)
-        except Busy:
+        except AwsError:
             until = Instant(context.now() + max(policy.BREAKER_FIRST, outcome.retry_after or 0))
         self._note(held, self._due(until if held.customer_app else context.retry_last(breaker, until)), _FREE)
 
@@ -121,7 +121,7 @@ class RecordFailure:
         """Count a verdict; say whether so many fell lately that NinjaOne must be at fault."""
         try:
             fleet = context.verdict(first=held.strikes == 0)
-        except Busy:
+        except AwsError:
             return True
         lately = policy.is_incident(fleet.tried, fleet.dead)
         return lately or policy.is_incident(fleet.tried_before, fleet.dead_before)
@@ -164,7 +164,7 @@ class RecordFailure:
     def _note(self, held: ConnectionState, change: Mapping[str, Any], remove: tuple[str, ...]) -> None:
         try:
             self._connections.record_failure(held, change, remove)
-        except Busy:
+        except AwsError:
             self._log.event("lease.left", Level.WARNING, connection=held.connection)
 
 

@@ -15,7 +15,7 @@ from broker.adapters.queues import Trigger
 from broker.adapters.rescue import RescueStore, SealedTokens
 from broker.adapters.rows import connection_state as read_hot
 from broker.adapters.seal import DataKey, Seal, connection_aad
-from broker.errors import Busy
+from broker.errors import AwsError, Busy
 from broker.flows.refresh.context import BatchContext
 from broker.model import Client, ConnectionState, Instant, Reason, Seconds, Status, Tokens
 from broker.ninjaone import OFFLINE_ACCESS
@@ -149,7 +149,7 @@ class SaveTokens:
         while True:
             try:
                 found = self._connections.save(held, change, remove)
-            except Busy:
+            except AwsError:
                 if context.left() < self._timing.saving + wait:
                     return None
                 self._clock.sleep(wait)
@@ -165,7 +165,7 @@ class SaveTokens:
         while True:
             try:
                 self._rescue.put(_ref(held), held.version, tokens)
-            except Busy:
+            except AwsError:
                 if context.left() < self._timing.spilling + wait:
                     break
                 self._clock.sleep(wait)

@@ -1,0 +1,161 @@
+"""The one door to AWS: every call passes here, and here alone an error of AWS becomes one of ours.
+
+An error is a fact. It is logged once, with its service, operation, code and AWS request id, and never with its message,
+which may quote what was sent. Then its code decides who must act: nobody, because waiting fixes it (``Busy``), or the
+operator, because it does not (``AwsRefused``).
+
+Source   AWS General Reference, "Common errors"; the error lists of DynamoDB, KMS, S3, Secrets Manager, SQS and SSM
+"""
+
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Any, NoReturn, TypeVar
+
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+
+from broker.adapters.clock import Clock
+from broker.adapters.log import Level, Log
+from broker.errors import AwsError, AwsRefused, Busy
+
+T = TypeVar("T")
+
+ONCE_MORE = (0.2,)
+"""Seconds to wait before the only further attempt, for a write that can tell whether it was done before."""
+FIRST_WAIT, LONGEST_WAIT = 0.1, 3.0
+"""Seconds between attempts that go on for as long as there is time."""
+
+_OPERATORS = frozenset(
+    {
+        "accessdenied", "authfailure", "expiredtoken", "incompletesignature", "invalidaccesskeyid",
+        "invalidclienttokenid", "invalidsignature", "invalidtoken", "missingauthenticationtoken", "optinrequired",
+        "signaturedoesnotmatch", "unrecognizedclient",
+        "nonexistentqueue", "nosuchbucket", "notfound", "parameternotfound", "queuedoesnotexist", "resourcenotfound",
+        "decryptionfailure", "disabled", "invalidkeyusage", "invalidstate",
+        "invalidrequest",  # Secrets Manager: the secret is marked for deletion
+    }
+)  # fmt: skip
+"""Codes that waiting does not fix, written as ``_bare`` does. What is on no list may pass, so it counts as ``Busy``."""
+_NO_CREDENTIALS = (NoCredentialsError, PartialCredentialsError)
+_IDENTIFIER = re.compile(r"[A-Za-z0-9.:/+=_-]{1,128}")
+
+
+class ExpectedError(Exception):
+    """An error code that the caller of ``AwsClient.call`` named, for it is an answer there.
+
+    code       which of them
+    response   what AWS sent with it
+    """
+
+    def __init__(self, code: str, response: Mapping[str, Any]) -> None:
+        self.code, self.response = code, response
+        super().__init__(code)
+
+
+class AwsClient:
+    """A client of one AWS service."""
+
+    def __init__(self, service: str, client: Any, log: Log | None = None) -> None:
+        """Put a client of botocore's behind the door.
+
+        log   where errors are noted; None for a command at a terminal, which shows them itself
+        """
+        self._service, self._client, self._log = service, client, log
+
+    def call(self, operation: str, *, expected: Collection[str] = (), **parameters: Any) -> Any:
+        """Call an operation, by its name in botocore (``get_item``).
+
+        expected   error codes that are an answer to this caller, and are not logged
+        Raises     ExpectedError; Busy: not done, or done and the answer lost; AwsRefused
+        """
+        return self._pass(operation, lambda: getattr(self._client, operation)(**parameters), expected)
+
+    def get_object(self, *, expected: Collection[str] = (), **parameters: Any) -> bytes:
+        """Read an object of S3's whole: its body comes after the answer, and can be cut off as the answer can.
+
+        Raises   as ``call``
+        """
+        read = lambda: bytes(self._client.get_object(**parameters)["Body"].read())  # noqa: E731
+        return self._pass("get_object", read, expected)
+
+    def note(self, operation: str, code: str, request_id: str = "", *, refused: bool) -> None:
+        """Log an error of AWS as a fact, and count it if it is the operator's.
+
+        refused   waiting does not fix it
+        """
+        if self._log is None:
+            return
+        self._log.event(
+            "aws.refused" if refused else "aws.failed",
+            Level.ERROR if refused else Level.WARNING,
+            aws_service=self._service,
+            operation=operation.title().replace("_", ""),
+            code=_identifier(code),
+            aws_request_id=_identifier(request_id) or None,
+        )
+        if refused:
+            self._log.count("aws_refused")
+
+    def _pass(self, operation: str, call: Callable[[], T], expected: Collection[str]) -> T:
+        try:
+            return call()
+        except ClientError as error:
+            code = str(error.response.get("Error", {}).get("Code", ""))
+            if code in expected:
+                raise ExpectedError(code, error.response) from None
+            request_id = str(error.response.get("ResponseMetadata", {}).get("RequestId", ""))
+            self._raise(operation, code, request_id, refused=is_refusal(code))
+        except BotoCoreError as error:
+            self._raise(operation, type(error).__name__, "", refused=isinstance(error, _NO_CREDENTIALS))
+
+    def _raise(self, operation: str, code: str, request_id: str, *, refused: bool) -> NoReturn:
+        self.note(operation, code, request_id, refused=refused)
+        if refused:
+            raise AwsRefused(self._service, operation.title().replace("_", ""), _identifier(code)) from None
+        raise Busy from None
+
+
+def is_refusal(code: str) -> bool:
+    """Say whether an error code stands for something that waiting does not fix."""
+    bare = _bare(code)
+    return bare in _OPERATORS or bare.startswith(("accessdenied", "validation"))
+
+
+def retry(call: Callable[[], T], clock: Clock, waits: Iterable[float] = ONCE_MORE) -> T:
+    """Call until it is done; after each error wait for the next of ``waits``, and after the last one give up.
+
+    Both kinds of error are tried again: a policy that is being changed or a key that was just enabled refuses for
+    seconds, and the caller may hold the only copy of a token. The call must recognize what it did itself, for an answer
+    may have been lost.
+
+    Raises   Busy, AwsRefused: what the last attempt raised
+    """
+    pauses = iter(waits)
+    while True:
+        try:
+            return call()
+        except AwsError:
+            pause = next(pauses, None)
+            if pause is None:
+                raise
+        clock.sleep(pause)
+
+
+def while_left(left: Callable[[], float]) -> Iterator[float]:
+    """Give the waits of ``retry``, twice as long each time, for as long as the next one fits into the time left.
+
+    left   seconds that may still be waited
+    """
+    wait = FIRST_WAIT
+    while left() >= wait:
+        yield wait
+        wait = min(2 * wait, LONGEST_WAIT)
+
+
+def _bare(code: str) -> str:
+    """Write the spellings of one error alike: ``KMS.DisabledException``, ``KmsDisabled``, ``DisabledException``."""
+    return code.rpartition(".")[2].removesuffix("Exception").lower().removeprefix("kms")
+
+
+def _identifier(text: str) -> str:
+    """Take a code or an id only if it looks like one; anything longer could be a sentence."""
+    return text if _IDENTIFIER.fullmatch(text) else ""
