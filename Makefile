@@ -34,6 +34,9 @@ check: .venv/.locked .venv-sam/.locked .venv-checkov/.locked  ## formatting, lin
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/cfn-lint template.yaml stacks/*.yaml
+	@: what SAM makes of it: conditions are decided by then (W2001), and GRADUAL brings the versions (W2530)
+	$(BIN)/python -m tools.expand .aws-sam/expanded
+	$(BIN)/cfn-lint --ignore-checks W2001 W2530 -- .aws-sam/expanded/*.json
 	$(SAM) validate
 	$(SAM) validate --lint
 	.venv-checkov/bin/checkov --config-file .checkov.yaml
@@ -69,8 +72,8 @@ deployed: .venv/.locked   ## ask a deployed stack what only AWS can show (STACK=
 	@$(BIN)/python -m tools.deployed --stack $(STACK)
 whoami: .venv/.locked     ## the AWS account that a deployment goes to
 	@$(BIN)/python tools/whoami.py
-deploy: whoami build      ## to your AWS account, with questions (ENV=dev, GRADUAL=yes)
-	$(if $(GRADUAL),$(BIN)/python tools/gradual.py .aws-sam/build/template.yaml)
+deploy: whoami build      ## to your AWS account, with questions (ENV=dev, GRADUAL=yes or now)
+	$(if $(GRADUAL),$(BIN)/python tools/gradual.py .aws-sam/build/template.yaml $(GRADUAL))
 	SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam deploy --guided --config-env $(ENV)
 
 lock: requirements/*.in layers/libraries/requirements.in  ## resolve the requirement files again (needs uv)

@@ -30,6 +30,9 @@ ATTRIBUTES: Mapping[str, str] = {
 }
 
 RESOURCES: Mapping[str, str] = {
+    "AWS::IAM::Role": "of another account's backend; functions' roles are made of their policies",
+    "AWS::KMS::Alias": "a name for people",
+    "AWS::S3::BucketPolicy": "what is asked here does not leave the process",
     "AWS::ApiGatewayV2::ApiMapping": _EDGE,
     "AWS::ApiGatewayV2::DomainName": _EDGE,
     "AWS::Serverless::Application": "the only one is stacks/alarms.yaml; nobody watches metrics on one machine",
@@ -88,6 +91,7 @@ PROPERTIES: Mapping[str, Mapping[str, str]] = {
         "EventInvokeConfig": "only the schedule calls asynchronously, and its next tick is the retry",
         "Layers": "their packages are in the local environment",
         "LoggingConfig": _LOG,
+        "PermissionsBoundary": "the account's own, which no template names",
         "Runtime": _PLATFORM,
         "SnapStart": "a process stays as it started here; tests/unit/test_snapshot.py restores it twice",
         "Tracing": _ALARM,
@@ -113,6 +117,7 @@ PROPERTIES: Mapping[str, Mapping[str, str]] = {
     "ScheduleV2": {
         "Description": "words for people",
         "OmitName": _CLOUDFORMATION,
+        "PermissionsBoundary": "the account's own, which no template names",
         "FlexibleTimeWindow": "one machine does not spread its load",
         "RetryPolicy": "the next tick is the retry",
     },

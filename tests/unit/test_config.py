@@ -80,8 +80,8 @@ def test_every_fault_is_named_at_once() -> None:
 def test_settings_become_values(environment: dict[str, str]) -> None:
     config = read(
         environment,
-        CLIENT_IDS=" eu = a-1 , app=b,",
-        RETURN_URLS="main = https://app.example/return ",
+        CLIENT_IDS="eu=a-1 , app=b",
+        RETURN_URLS="main=https://app.example/return",
         SCOPES="monitoring control",
         BRANDED_SUFFIXES="rmmservice.eu, rmm.example.co.uk",
         APPROVAL_BINDING="refused",

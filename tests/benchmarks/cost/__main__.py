@@ -1,16 +1,15 @@
 """Print what a month costs: ``python -m tests.benchmarks.cost``."""
 
-import re
 import tempfile
 from pathlib import Path
 
 from tests.benchmarks.bench.broker import ports
 from tests.benchmarks.bench.cloud import cloud
+from tests.benchmarks.cost.counted import alarmed_metrics, written
 from tests.benchmarks.cost.measured import LATENCY, batch_size, naive, ours
-from tests.benchmarks.cost.model import PRICES, Units, month
+from tests.benchmarks.cost.model import PRICES, Units, Watching, idle, month
 
 CONNECTIONS = (50, 500, 5_000, 100_000, 1_000_000, 10_000_000)
-ALARMS = Path(__file__).parents[3] / "stacks/alarms.yaml"
 
 
 def main() -> None:
@@ -18,23 +17,21 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, cloud(Path(folder), delay=LATENCY) as made:
         sizes = {size: ours(made, ports(made), size) for size in sorted(set(map(batch_size, CONNECTIONS)))}
         units = {"ours": sizes[max(sizes)], "naive": naive(made)}
-    watched = alarm_metrics()
+    watching = Watching(alarmed_metrics(), len(written()))
+    anyway = idle(watching)
     print(f"Prices of {PRICES['as_of']}, us-east-1, on demand. One refresh takes:")
     for name, each in units.items():
         print(f"  {name:<6} {_said(each)}: ${each.price:.2f} a million")
-    print("\nDollars a month:\n")
+    said = f"{watching.alarmed} metrics of alarms and {watching.written} of our own"
+    print(f"\nNobody connected: ${anyway:.2f} a month, of it ${watching.price:.2f} for {said}")
+    print("if each is written every hour. Dollars a month:\n")
     print(f"{'connections':>12} {'always':>12} {'adaptive':>12} {'naive':>12}")
     for count in CONNECTIONS:
         ours_here = sizes[batch_size(count)]
-        sums = [month(count, policy, ours_here, watched=watched) for policy in ("always", "adaptive")]
-        first = month(count, "always", units["naive"], watched=0)
+        sums = [month(count, policy, ours_here, anyway=anyway) for policy in ("always", "adaptive")]
+        first = month(count, "always", units["naive"], anyway=idle(Watching(0, 0)))
         print(f"{count:>12,} {sums[0]:>12,.2f} {sums[1]:>12,.2f} {first:>12,.2f}")
     print("\nGiving tokens and API calls come on top, as many as you make. adaptive: one connection in ten in use.")
-
-
-def alarm_metrics() -> int:
-    """Count what the alarms look at: CloudWatch charges for each metric of an alarm."""
-    return len(re.findall(r"\bMetricName:", ALARMS.read_text()))
 
 
 def _said(units: Units) -> str:

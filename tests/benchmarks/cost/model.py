@@ -59,14 +59,38 @@ def refreshes(connections: int, policy: str) -> float:
     return connections * MONTH * (busy / CYCLE + (1 - busy) / IDLE)
 
 
-def month(connections: int, policy: str, units: Units, *, watched: int) -> float:
-    """Dollars a month: refreshes, sweeps, storage, and what is there anyway.
+QUEUES, POLLS = 3, 5 * 3 * 60 * 24 * 30
+"""Queues that Lambda polls, and how often in a month though they are empty: five pollers that wait 20 s each."""
 
-    watched   metrics that alarms look at
+
+@dataclass(frozen=True)
+class Watching:
+    """What CloudWatch bills.
+
+    alarmed   metrics in all alarms
+    written   custom metrics of the functions
     """
-    each, gigabyte, fixed = PRICES["per_million"], PRICES["per_gigabyte"], PRICES["per_month"]
+
+    alarmed: int
+    written: int
+
+    @property
+    def price(self) -> float:
+        """Dollars a month."""
+        fixed = PRICES["per_month"]
+        return float(self.alarmed * fixed["alarm_metric"] + self.written * fixed["custom_metric"])
+
+
+def idle(watching: Watching) -> float:
+    """Dollars a month of a stack that nobody uses, without its sweeps."""
+    fixed, polls = PRICES["per_month"], QUEUES * POLLS * PRICES["per_million"]["sqs"] / MILLION
+    return float(fixed["seal_key"] + fixed["client_secrets"] + polls + watching.price)
+
+
+def month(connections: int, policy: str, units: Units, *, anyway: float) -> float:
+    """Dollars a month: refreshes, sweeps, storage, and what is there anyway."""
+    each, gigabyte = PRICES["per_million"], PRICES["per_gigabyte"]
     sweep = each["lambda_request"] + each["scheduler"] + 10 * each["sqs"] + 4 * each["dynamodb_read"]
     sweeps = SWEEPS * (sweep / MILLION + 0.3 * 0.5 * gigabyte["lambda_second"])
     stored = connections * 2_000 / 1e9 * gigabyte["stored"]
-    anyway = fixed["seal_key"] + fixed["client_secrets"] + watched * fixed["alarm_metric"]
     return float(refreshes(connections, policy) / MILLION * units.price + sweeps + stored + anyway)

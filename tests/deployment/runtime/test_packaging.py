@@ -15,7 +15,8 @@ from local.cloudformation.intrinsics import load
 from local.cloudformation.template import Template
 from ninjaone_emulator.wsgi_server import serve
 from tests.deployment.runtime.platform import ROOT
-from tests.deployment.template.stack import expanded, resolved
+from tests.deployment.template.stack import resolved
+from tools.expand import expanded
 
 pytestmark = pytest.mark.slow
 BUCKET = "artifacts"
@@ -78,7 +79,7 @@ def test_the_repository_of_applications_is_given_its_texts(packaged: dict[str, A
 
 
 def test_what_is_sent_to_cloudformation_expands_without_a_loose_end(packaged: dict[str, Any]) -> None:
-    stack = resolved(expanded({}, packaged), {})
+    stack = resolved(expanded(packaged, {}), {})
 
     for function in stack.of("AWS::Lambda::Function").values():
         assert function["Code"]["S3Bucket"] == BUCKET

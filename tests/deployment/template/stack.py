@@ -3,28 +3,19 @@
 What would only be known in an account stands in angle brackets: ``<RefreshQueue.Arn>``, ``<SealKey>``.
 """
 
-import os
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
-
-from samtranslator.parser.parser import Parser  # type: ignore[import-untyped]  # SAM ships no types
-from samtranslator.translator.translator import Translator  # type: ignore[import-untyped]
 
 from local.cloudformation.arns import PSEUDO
 from local.cloudformation.intrinsics import Scope, TemplateFault, load
 from local.cloudformation.parameters import given
+from tools.expand import NEEDED, expanded
 
 ROOT = Path(__file__).parents[3]
-NEEDED = {"ProductName": "Example", "ReturnUrls": "main=https://app.example/return"}
-"""The parameters without a default."""
-
-_MANAGED = {name: f"arn:aws:iam::aws:policy/{name}" for name in ("AWSXrayWriteOnlyAccess", "AWSXRayDaemonWriteAccess")}
-
 Resource = Mapping[str, Any]
 
 
@@ -64,7 +55,7 @@ def alarms(**parameters: str) -> Stack:
 
 @cache
 def _deployed(parameters: tuple[tuple[str, str], ...]) -> Stack:
-    return resolved(expanded(dict(parameters)), dict(parameters))
+    return resolved(expanded(source(), dict(parameters)), dict(parameters))
 
 
 def source(name: str = "template.yaml") -> dict[str, Any]:
@@ -75,19 +66,6 @@ def source(name: str = "template.yaml") -> dict[str, Any]:
 @cache
 def _written(name: str) -> dict[str, Any]:
     return load((ROOT / name).read_text(encoding="utf-8"))
-
-
-def expanded(parameters: Mapping[str, str], document: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Run SAM's transform, offline; code is said to be in a bucket already, as after ``sam package``."""
-    written = deepcopy(dict(document)) if document else source()
-    for resource in written["Resources"].values():
-        properties = resource.get("Properties", {})
-        for name in properties.keys() & {"CodeUri", "ContentUri"}:
-            if not properties[name].startswith("s3://"):
-                properties[name] = f"s3://code/{properties[name]}"
-    with patch.dict(os.environ, AWS_DEFAULT_REGION=PSEUDO["AWS::Region"]):
-        made: dict[str, Any] = Translator(_MANAGED, Parser()).translate(written, {**NEEDED, **parameters})
-    return made
 
 
 def resolved(document: Mapping[str, Any], parameters: Mapping[str, str]) -> Stack:

@@ -8,11 +8,15 @@ from typing import Any
 import pytest
 
 from local.cloudformation.intrinsics import TemplateFault
-from tests.deployment.template.stack import ROOT, Stack, deploy, expanded, resolved, source
+from tests.deployment.template.stack import ROOT, Stack, deploy, resolved, source
+from tools.expand import expanded
+from tools.gradual import MODES, gradual
 from tools.requirements import req
 
 CERTIFICATE = "arn:aws:acm:eu-west-1:123456789012:certificate/0f0f"
 OTHER_KEY = "arn:aws:kms:eu-west-1:210987654321:key/1a1a"
+
+BOUNDARY = "arn:aws:iam::123456789012:policy/boundary"
 
 DIGEST = "0123456789abcdef" * 4
 
@@ -21,8 +25,13 @@ CHOICES: Mapping[str, Mapping[str, str]] = {
     "HasRegionalDomain": {"ConnectDomain": "connect.example.com", "CertificateArn": CERTIFICATE},
     "HasBackendDomain": {"BackendDomain": "tokens.example.com", "CertificateArn": CERTIFICATE},
     "HasOtherSealKey": {"OtherSealKey": OTHER_KEY},
+    "HasBackendPrincipals": {
+        "BackendPrincipals": "arn:aws:iam::210987654321:role/backend,arn:aws:iam::210987654321:role/jobs"
+    },
+    "HasPermissionsBoundary": {"PermissionsBoundary": BOUNDARY},
     "HasAlarmEmail": {"AlarmEmail": "on-call@example.com"},
     "HasSnapshots": {"SnapStart": "PublishedVersions"},
+    "ManyAreUrgent": {"UrgentRefreshes": "20", "ReserveRefreshes": "yes"},
     "ReservesRefreshes": {"ReserveRefreshes": "yes"},
 }
 """Each condition, and the parameters that make it true."""
@@ -47,16 +56,17 @@ def test_nothing_refers_to_what_is_not_there(chosen: Mapping[str, str]) -> None:
 
 
 def test_a_reference_to_what_a_condition_leaves_out_is_noticed() -> None:
-    document = expanded({})
+    document = expanded(source(), {})
     document["Outputs"]["Wrong"] = {"Value": {"Ref": "ConnectDomainName"}}
 
     with pytest.raises(TemplateFault, match="ConnectDomainName is referred to, and not there"):
         resolved(document, {})
 
 
-def test_nothing_waits_for_itself() -> None:
-    """CloudFormation refuses a circle: an API → its function → the API's address."""
-    document = expanded({})
+@pytest.mark.parametrize("mode", [None, *MODES])
+def test_nothing_waits_for_itself(mode: str | None) -> None:
+    """CloudFormation refuses a circle, such as an API → its function → the API's address."""
+    document = expanded(gradual(source(), "a stamp", mode) if mode else source(), {})
     needs = {name: set(referred(resource)) for name, resource in document["Resources"].items()}
 
     assert needs["SessionFunction"] >= {"ConnectApi", "SessionFunctionRole"}
@@ -73,7 +83,7 @@ def referred(part: Any) -> Iterator[str]:
             if name == "Ref":
                 yield inner
             elif name == "Fn::GetAtt":
-                yield inner[0]
+                yield inner[0] if isinstance(inner, list) else inner.split(".")[0]
             elif name == "DependsOn":
                 yield from [inner] if isinstance(inner, str) else inner
             else:
@@ -156,16 +166,17 @@ def test_behind_a_firewall_the_domain_is_cloudfront_s_and_every_function_knows_i
 
 
 @req("M04")
-def test_nothing_is_reserved_in_a_new_account_unless_it_is_asked_for() -> None:
+@pytest.mark.parametrize("at_once", [str(each) for each in source()["Parameters"]["UrgentRefreshes"]["AllowedValues"]])
+def test_nothing_is_reserved_in_a_new_account_unless_it_is_asked_for(at_once: str) -> None:
     """A new account has 10 concurrent executions in all, and refuses to have any of them reserved."""
-    bare, chosen = deploy(), deploy(ReserveRefreshes="yes")
-    feeds = [chosen.the(name)["ScalingConfig"]["MaximumConcurrency"] for name in ("RefreshFeed", "UrgentFeed")]
+    bare, chosen = deploy(), deploy(ReserveRefreshes="yes", UrgentRefreshes=at_once)
+    feeds = [int(chosen.the(name)["ScalingConfig"]["MaximumConcurrency"]) for name in ("RefreshFeed", "UrgentFeed")]
 
     assert not [name for name, each in bare.of("AWS::Lambda::Function").items() if reserved(each)]
-    kept = {name: each["ReservedConcurrentExecutions"] for name, each in chosen.of("AWS::Lambda::Function").items()
+    kept = {name: int(each["ReservedConcurrentExecutions"]) for name, each in chosen.of("AWS::Lambda::Function").items()
             if reserved(each)}  # fmt: skip
     assert kept == {"RefreshFunction": sum(feeds), "SweepFunction": 1}
-    assert sum(feeds) < 10
+    assert feeds == [5, int(at_once)]
 
 
 def reserved(function: Mapping[str, Any]) -> bool:
@@ -212,6 +223,29 @@ def test_another_key_seals_and_the_own_one_still_opens() -> None:
     }
 
 
+@req("H01")
+def test_a_backend_of_another_account_has_a_role_to_assume_only_where_one_is_named() -> None:
+    """An HTTP API takes no resource policy: a caller of another account can only come through a role of this one."""
+    bare, chosen = deploy(), deploy(**CHOICES["HasBackendPrincipals"])
+    role = chosen.the("BackendRole")
+    (trusts,) = role["AssumeRolePolicyDocument"]["Statement"]
+    (policy,) = role["Policies"]
+    (allows,) = policy["PolicyDocument"]["Statement"]
+
+    assert "BackendRole" not in bare.resources
+    assert "BackendRole" not in bare.outputs
+    assert trusts["Principal"] == {"AWS": CHOICES["HasBackendPrincipals"]["BackendPrincipals"].split(",")}
+    assert (allows["Action"], allows["Resource"]) == ("execute-api:Invoke", chosen.outputs["BackendPermission"])
+    assert chosen.outputs["BackendRole"] == "<BackendRole.Arn>"
+
+
+def test_every_role_is_bounded_where_the_account_demands_it() -> None:
+    both = {**CHOICES["HasBackendPrincipals"], **CHOICES["HasPermissionsBoundary"]}
+
+    assert {role["PermissionsBoundary"] for role in deploy(**both).of("AWS::IAM::Role").values()} == {BOUNDARY}
+    assert not [role for role in deploy().of("AWS::IAM::Role").values() if "PermissionsBoundary" in role]
+
+
 # Twice in one account ------------------------------------------------------------------------------------------------
 
 NAMES = {
@@ -243,6 +277,6 @@ def test_a_fixed_name_is_noticed() -> None:
     document = deepcopy(source())
     del document["Resources"]["SweepFunction"]["Properties"]["Events"]["EveryMinute"]["Properties"]["OmitName"]
 
-    stack = resolved(expanded({}, document), {})
+    stack = resolved(expanded(document, {}), {})
 
     assert fixed_names(stack) == {"SweepFunctionEveryMinute": "SweepFunctionEveryMinute"}

@@ -220,8 +220,12 @@ def test_every_name_that_a_second_firewall_would_want_as_well_has_its_stack_s_na
     ]
 
     names.append(STACK.the("Headers")["ResponseHeadersPolicyConfig"]["Name"])
-    assert len(names) == 4
+    assert len(names) == 5
     assert all(name == "<Distribution>" or "local" in name for name in names)
+
+
+def test_the_access_log_does_not_fill_the_account_s_policy_for_logs() -> None:
+    assert STACK.the("AccessLog")["LogGroupName"] == "/aws/vendedlogs/local"
 
 
 def test_the_guide_has_its_steps() -> None:

@@ -60,7 +60,11 @@ def test_no_layer_of_another_account_runs_beside_ours() -> None:
 @req("G11")
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_log_lines_go_to_one_group_that_forgets(name: str) -> None:
-    assert FUNCTIONS[name]["LoggingConfig"] == {"LogGroup": "<FunctionLog>", "LogFormat": "JSON"}
+    assert FUNCTIONS[name]["LoggingConfig"] == {
+        "LogGroup": "<FunctionLog>",
+        "LogFormat": "JSON",
+        "ApplicationLogLevel": "INFO",  # above it, Lambda drops the lines that metrics are made of
+    }
     assert STACK.the("FunctionLog") == {"RetentionInDays": 90}
 
 
@@ -196,6 +200,7 @@ def test_the_sweep_runs_every_minute_and_is_never_repeated() -> None:
     assert schedule["Target"]["Arn"] == "<SweepFunction.Arn>"
     assert schedule["Target"]["RetryPolicy"]["MaximumRetryAttempts"] == 0
     assert (invoked["FunctionName"], invoked["MaximumRetryAttempts"]) == ("<SweepFunction>", 0)
+    assert invoked["MaximumEventAgeInSeconds"] == 60, "else throttled sweeps wait for hours and start all at once"
     assert FUNCTIONS["SweepFunction"]["Timeout"] < 60
 
 

@@ -1,31 +1,25 @@
 """A gradual deployment: every call goes to a name, every deployment is a version of its own, an alarm takes it back."""
 
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
-from tests.deployment.template.stack import ROOT, Stack, alarms, deploy, expanded, resolved, source
-
-_spec = spec_from_file_location("gradual", ROOT / "tools/gradual.py")
-assert _spec
-assert _spec.loader
-overlay: Any = module_from_spec(_spec)
-_spec.loader.exec_module(overlay)
+from tests.deployment.template.stack import Stack, alarms, deploy, resolved, source
+from tools.expand import expanded
+from tools.gradual import MODES, TAKEN_BACK_BY, gradual, main
 
 STAMPS = ("2027-01-15 08:00:00 UTC", "2027-01-15 09:00:00 UTC")
 
 
 @pytest.fixture(scope="module")
 def first() -> Stack:
-    return resolved(expanded({}, overlay.gradual(source(), STAMPS[0])), {})
+    return resolved(expanded(gradual(source(), STAMPS[0], "yes"), {}), {})
 
 
 @pytest.fixture(scope="module")
 def second() -> Stack:
-    return resolved(expanded({}, overlay.gradual(source(), STAMPS[1])), {})
+    return resolved(expanded(gradual(source(), STAMPS[1], "yes"), {}), {})
 
 
 def test_without_being_asked_for_nothing_is_gradual() -> None:
@@ -52,7 +46,7 @@ def test_an_alarm_of_a_bad_release_takes_it_back(first: Stack) -> None:
     assert len(groups) == len(first.of("AWS::Lambda::Function"))
     for group in groups.values():
         assert {each["Name"] for each in group["AlarmConfiguration"]["Alarms"]} == {
-            f"local-{name}" for name in overlay.TAKEN_BACK_BY
+            f"local-{name}" for name in TAKEN_BACK_BY
         }
         assert group["AutoRollbackConfiguration"]["Enabled"] is True
         assert "DEPLOYMENT_STOP_ON_ALARM" in group["AutoRollbackConfiguration"]["Events"]
@@ -60,7 +54,21 @@ def test_an_alarm_of_a_bad_release_takes_it_back(first: Stack) -> None:
         assert len(group["AlarmConfiguration"]["Alarms"]) <= 10, "CodeDeploy takes no more"
 
 
-def test_nothing_calls_a_function_past_its_name(first: Stack) -> None:
+@pytest.fixture(scope="module")
+def at_once() -> Stack:
+    return resolved(expanded(gradual(source(), STAMPS[0], "now"), {}), {})
+
+
+def test_a_release_can_go_out_though_an_alarm_fires(at_once: Stack) -> None:
+    """It may be the release that ends the alarm; CodeDeploy would refuse to begin."""
+    assert len(at_once.of("AWS::Lambda::Alias")) == len(at_once.of("AWS::Lambda::Function"))
+    assert not at_once.of("AWS::CodeDeploy::DeploymentGroup")
+    assert not [each for each in at_once.resources.values() if "UpdatePolicy" in each]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_nothing_calls_a_function_past_its_name(request: pytest.FixtureRequest, mode: str) -> None:
+    first: Stack = request.getfixturevalue({"yes": "first", "now": "at_once"}[mode])
     feeds = {each["FunctionName"] for each in first.of("AWS::Lambda::EventSourceMapping").values()}
     permissions = {each["FunctionName"] for each in first.of("AWS::Lambda::Permission").values()}
     (schedule,) = first.of("AWS::Scheduler::Schedule").values()
@@ -89,9 +97,16 @@ def test_a_built_template_is_rewritten_in_place(tmp_path: Path, capsys: pytest.C
     built = tmp_path / "template.yaml"
     built.write_text(yaml.safe_dump(source(), sort_keys=False, allow_unicode=True))
 
-    overlay.main(built)
+    assert main(built, "yes") == 0
 
     made = yaml.safe_load(built.read_text())
     assert made["Globals"]["Function"]["AutoPublishAlias"] == "live"
     assert made["Parameters"] == source()["Parameters"]
     assert "changes over gradually" in capsys.readouterr().out
+
+
+def test_another_way_to_deploy_is_refused_and_nothing_is_rewritten(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(tmp_path / "template.yaml", "true") == 1
+    assert "GRADUAL is yes or now, not true" in capsys.readouterr().err

@@ -9,7 +9,7 @@ import pytest
 from broker import policy
 from broker.adapters import rows
 from broker.adapters.rescue import PREFIX
-from tests.deployment.template.stack import deploy, source
+from tests.deployment.template.stack import ROOT, deploy, source
 from tests.support.full_rows import PROFILE, SESSION, STATE
 from tools.requirements import req
 
@@ -26,14 +26,34 @@ def keys(table: Mapping[str, Any]) -> list[tuple[str, str]]:
 def test_what_customers_connections_hang_on_outlives_the_stack(name: str) -> None:
     resource = STACK.resources[name]
 
-    assert resource["DeletionPolicy"] == "RetainExceptOnCreate"
+    assert resource["DeletionPolicy"] in {"Retain", "RetainExceptOnCreate"}
     assert resource["UpdateReplacePolicy"] == "Retain"
+
+
+def test_a_first_deployment_that_fails_can_be_rolled_back() -> None:
+    """With RetainExceptOnCreate, CloudFormation would delete the table it just made, which is protected from that."""
+    protected = {
+        name for name, each in STACK.of("AWS::DynamoDB::Table").items() if each.get("DeletionProtectionEnabled")
+    }
+
+    assert protected
+    assert {STACK.resources[name]["DeletionPolicy"] for name in protected} == {"Retain"}
 
 
 def test_everything_else_goes_with_the_stack() -> None:
     kept = {name for name, each in STACK.resources.items() if each.get("DeletionPolicy", "Delete") != "Delete"}
 
-    assert kept == set(KEPT)
+    assert kept == {*KEPT, "RescueBucketPolicy"}
+
+
+def test_a_stack_policy_guards_what_is_kept_and_the_addresses_that_are_registered_elsewhere() -> None:
+    allows, guards, epoch = json.loads((ROOT / "stacks/policy.json").read_text())["Statement"]
+
+    assert (allows["Effect"], allows["Action"], allows["Resource"]) == ("Allow", "Update:*", "*")
+    assert (guards["Effect"], guards["Action"]) == ("Deny", ["Update:Replace", "Update:Delete"])
+    assert set(guards["Resource"]) == {f"LogicalResourceId/{name}" for name in [*KEPT, "ConnectApi", "BackendApi"]}
+    assert (epoch["Effect"], epoch["Action"], epoch["Resource"]) == ("Deny", "Update:*", "LogicalResourceId/Epoch")
+    assert {"ConnectApi", "BackendApi", "Epoch"} <= STACK.resources.keys()
 
 
 @req("J07")
@@ -141,6 +161,16 @@ def test_the_rescue_bucket_is_closed_encrypted_and_versioned() -> None:
     assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
 
 
+def test_the_rescue_bucket_answers_nobody_without_tls() -> None:
+    policy = STACK.the("RescueBucketPolicy")
+    (statement,) = policy["PolicyDocument"]["Statement"]
+
+    assert policy["Bucket"] == "<RescueBucket>"
+    assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:*")
+    assert statement["Resource"] == ["<RescueBucket.Arn>", "<RescueBucket.Arn>/*"]
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
 @req("J10")
 def test_rescued_tokens_go_after_35_days() -> None:
     (rule,) = STACK.the("RescueBucket")["LifecycleConfiguration"]["Rules"]
@@ -169,6 +199,10 @@ def test_the_key_rotates_and_is_of_no_use_without_a_purpose() -> None:
     assert (denying["Effect"], denying["Principal"]) == ("Deny", {"AWS": "*"})
     assert denying["Action"] == ["kms:Decrypt", "kms:GenerateDataKey"]
     assert denying["Condition"] == {"Null": {"kms:EncryptionContext:purpose": "true"}}
+
+
+def test_the_key_has_a_name_for_people() -> None:
+    assert STACK.the("SealKeyAlias") == {"AliasName": "alias/local", "TargetKeyId": "<SealKey>"}
 
 
 @req("K01")

@@ -1,15 +1,15 @@
 """What is watched: every alarm looks at figures that are written, goes somewhere, and says what to do."""
 
-import ast
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeGuard
+from typing import Any
 
 import pytest
 
 from broker.adapters.log import NAMESPACE
 from local.cloudformation.intrinsics import load
+from tests.benchmarks.cost.counted import alarmed_metrics, written
 from tests.deployment.template.alarms import Figures, fires, length, series
 from tests.deployment.template.stack import ROOT, alarms, deploy
 
@@ -42,41 +42,6 @@ def looked_at(alarm: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from (each["MetricStat"]["Metric"] for each in alarm["Metrics"] if "MetricStat" in each)
     else:
         yield alarm
-
-
-def written() -> set[str]:
-    """Find the names of all figures in the broker's source."""
-    found: set[str] = set()
-    for path in (ROOT / "layers/broker/python/broker").rglob("*.py"):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        tables = {
-            target.id: assigned.value
-            for assigned in ast.walk(tree)
-            if isinstance(assigned, ast.Assign) and isinstance(assigned.value, ast.Dict)
-            for target in assigned.targets
-            if isinstance(target, ast.Name)
-        }
-        for call in filter(is_figure, ast.walk(tree)):
-            found |= names(call.args[0], tables)
-    return found
-
-
-def is_figure(node: ast.AST) -> TypeGuard[ast.Call]:
-    """Recognize `log.count(…)` and `log.observe(…)`."""
-    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args):
-        return False
-    return node.func.attr in {"count", "observe"} and ast.unparse(node.func.value).endswith("log")
-
-
-def names(argument: ast.expr, tables: Mapping[str, ast.Dict]) -> set[str]:
-    """Give the texts that an argument can be: itself, either branch, or the values of the table it looks in."""
-    if isinstance(argument, ast.Subscript) and isinstance(argument.value, ast.Name):
-        argument = tables[argument.value.id]
-        return {str(value.value) for value in argument.values if isinstance(value, ast.Constant)}
-    if isinstance(argument, ast.IfExp):
-        return names(argument.body, tables) | names(argument.orelse, tables)
-    assert isinstance(argument, ast.Constant), ast.unparse(argument)
-    return {str(argument.value)}
 
 
 def test_every_figure_is_watched_or_has_a_reason_not_to_be() -> None:
@@ -156,6 +121,11 @@ def test_every_function_s_failures_and_throttles_are_watched_by_one_alarm(troubl
     assert all(len(list(looked_at(alarm))) <= 10 for alarm in ALARMS.values()), "CloudWatch computes from ten at most"
 
 
+def test_the_price_of_watching_counts_metrics_and_not_alarms() -> None:
+    """AWS bills an alarm for each metric it computes from."""
+    assert alarmed_metrics() == sum(len(list(looked_at(alarm))) for alarm in ALARMS.values()) > len(ALARMS)
+
+
 # The dashboard -------------------------------------------------------------------------------------------------------
 
 DASHBOARD = load((ROOT / "stacks/dashboard.yaml").read_text(encoding="utf-8"))
@@ -177,6 +147,18 @@ def test_the_dashboard_shows_figures_that_are_written() -> None:
 
     assert len(shown) > 10
     assert shown <= written()
+
+
+FAULTY = ("ERROR", "timeout", "error", "failure")
+"""Levels of log lines, and statuses of Lambda's own reports, which carry no level."""
+
+
+def test_what_went_wrong_includes_what_lambda_itself_reports() -> None:
+    """A function that ran out of time or memory writes no line of ours."""
+    shown = [json.dumps(widgets()), STACK.outputs["Errors"]]
+
+    for text in shown:
+        assert all(word in text for word in (*FAULTY, "log_level", "record.status"))
 
 
 def test_the_command_that_makes_the_dashboard_gives_it_every_parameter() -> None:

@@ -9,15 +9,34 @@ from broker import ninjaone
 from broker.errors import Misconfigured
 from broker.model import Seconds
 
-_CLIENT_ID = re.compile(r"[\x21-\x7e]{1,128}")
-_SUFFIX = re.compile(r"[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63}){1,3}")
-_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
-_LOGO = re.compile(r"(data:image/(png|svg\+xml|webp);base64,[A-Za-z0-9+/=]+)?")
-_SUPPORT = re.compile(r"(|[^\s<>\"'@]{1,64}@[A-Za-z0-9.-]{1,190}|https://[^\s<>\"']{1,250})")
-_WEB_ADDRESS = re.compile(
-    r"(https://[A-Za-z0-9.-]{1,253}|http://127\.0\.0\.1)(:[0-9]{1,5})?(/[A-Za-z0-9._~!$&()*+,;=:@%/-]*)?"
+
+def _list_of(item: str) -> str:
+    return f"{item}( *, *{item})*"
+
+
+_KEY = "[A-Za-z0-9._-]{1,40}"
+_REGION = f"({'|'.join(ninjaone.REGIONS)})"
+_ADDRESS = (
+    r"(https://[A-Za-z0-9.-]{1,253}|http://127\.0\.0\.1)(:[0-9]{1,5})?"
+    r"(/[A-Za-z0-9._~!$&()*+;=:@%/-]*[A-Za-z0-9._~!$&()*+;=:@%-])?"
 )
-_DIGEST = re.compile(r"[0-9a-f]{64}")
+"""https anywhere, and http on loopback only (RFC 8252 §7.3); no slash at the end, no query, no fragment."""
+
+_CLIENT = f"{_REGION}=[!-+.-~-]{{1,128}}"
+_SUFFIX = r"[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63}){1,3}"
+
+# template.yaml's parameters hold the same patterns, so that CloudFormation refuses what every function would refuse at
+# its start. They are written as Java and Python both read them.
+_NAME = re.compile(r"[^\x00-\x1f\x7f-\xa0\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]{1,80}")
+_RETURN_URLS = re.compile(rf"(?!(.*, *)?({_KEY})=.*, *\2=)" + _list_of(f"{_KEY}={_ADDRESS}"))
+_CLIENT_IDS = re.compile(rf"((?!(.*, *)?({_REGION})=.*, *\3=){_list_of(_CLIENT)})?")
+_SUFFIXES = re.compile(rf"({_list_of(_SUFFIX)})?")
+_SUPPORT = re.compile(r"(|[!#-&(-;=?A-~]{1,64}@[A-Za-z0-9.-]{1,190}|https://[!#-&(-;=?-~]{1,250})")
+_LOGO = re.compile(r"(data:image/(png|svg\+xml|webp);base64,[A-Za-z0-9+/=]+)?")
+_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+_SCOPES = re.compile("({0})( ({0}))*".format("|".join(ninjaone.SCOPES)))
+_DIGESTS = re.compile(r"([0-9a-f]{64}(,[0-9a-f]{64})?)?")
+_WEB_ADDRESS = re.compile(_ADDRESS)
 _TIMEOUT = re.compile(r"[0-9]{3}")
 _SERVICE = "ninjaone-connect"
 
@@ -87,12 +106,16 @@ class Config:
             completion_queue=reader.take("COMPLETION_QUEUE", _text),
             rescue_bucket=reader.take("RESCUE_BUCKET", _text),
             event_bus=reader.take("EVENT_BUS", _text),
-            origin_verify=reader.take("ORIGIN_VERIFY", _listed(_DIGEST, "SHA-256 digests in lower-case hex")),
+            origin_verify=reader.take(
+                "ORIGIN_VERIFY", _listed(_DIGESTS, "at most two SHA-256 digests in lower-case hex")
+            ),
             client_ids=reader.take("CLIENT_IDS", _client_ids),
             return_urls=reader.take("RETURN_URLS", _return_urls),
             scopes=reader.take("SCOPES", _scopes),
-            branded_suffixes=reader.take("BRANDED_SUFFIXES", _listed(_SUFFIX, "domain suffixes such as rmmservice.eu")),
-            product_name=reader.take("PRODUCT_NAME", _name),
+            branded_suffixes=reader.take(
+                "BRANDED_SUFFIXES", _listed(_SUFFIXES, "domain suffixes such as rmmservice.eu")
+            ),
+            product_name=reader.take("PRODUCT_NAME", _matching(_NAME, "1 to 80 printable characters")),
             support=reader.take("SUPPORT", _matching(_SUPPORT, "a mail address or an https address, or empty")),
             accent=reader.take("ACCENT", _matching(_COLOUR, "a colour such as #0b5fff")),
             logo=reader.take("LOGO", _matching(_LOGO, "a data:image/… address in base64, or empty")),
@@ -133,12 +156,6 @@ def _text(value: str) -> str:
     return value
 
 
-def _name(value: str) -> str:
-    if not 1 <= len(value) <= 80 or not value.isprintable():
-        raise ValueError("1 to 80 printable characters")
-    return value
-
-
 def _matching(pattern: re.Pattern[str], wanted: str) -> Callable[[str], str]:
     def parse(value: str) -> str:
         if not pattern.fullmatch(value):
@@ -152,52 +169,36 @@ def _one_of(*words: str) -> Callable[[str], str]:
     return _matching(re.compile("|".join(map(re.escape, words))), " or ".join(words))
 
 
-def _web_address(value: str) -> str:
-    """Accept https anywhere, and http on loopback only (RFC 8252 §7.3); nothing that would end a header's value."""
-    if not _WEB_ADDRESS.fullmatch(value) or value.endswith("/"):
-        raise ValueError("an https address without a slash at its end, query or fragment")
-    return value
+_web_address = _matching(_WEB_ADDRESS, "an https address without a slash at its end, query or fragment")
 
 
-def _pairs(value: str) -> dict[str, str]:
-    """Read ``key=value,key=value``; spaces around are allowed, repeated keys are not."""
-    items = [item.strip() for item in value.split(",") if item.strip()]
-    pairs = [(key.strip(), rest.strip()) for key, _, rest in (item.partition("=") for item in items)]
-    keys = [key for key, _ in pairs]
-    if len(keys) != len(set(keys)) or not all(key and rest for key, rest in pairs):
-        raise ValueError("pairs such as key=value, separated by commas, each key once")
-    return dict(pairs)
+def _items(value: str) -> list[str]:
+    return [item.strip() for item in value.split(",") if item]
 
 
-def _client_ids(value: str) -> Mapping[str, str]:
-    pairs = _pairs(value)
-    if not all(key in ninjaone.REGIONS and _CLIENT_ID.fullmatch(rest) for key, rest in pairs.items()):
-        raise ValueError("pairs region=client_id with a region out of " + ", ".join(ninjaone.REGIONS))
-    return pairs
-
-
-def _return_urls(value: str) -> Mapping[str, str]:
-    pairs = _pairs(value)
-    if not pairs:
-        raise ValueError("at least one pair key=https address")
-    return {key: _web_address(url) for key, url in pairs.items()}
-
-
-def _scopes(value: str) -> frozenset[str]:
-    scopes = ninjaone.scope_set(value)
-    if not scopes or not scopes <= set(ninjaone.SCOPES):
-        raise ValueError("one or more out of " + ", ".join(ninjaone.SCOPES) + ", separated by spaces")
-    return scopes
+def _pairs(pattern: re.Pattern[str], wanted: str) -> Callable[[str], Mapping[str, str]]:
+    """Read ``key=value,key=value``; each key once."""
+    whole = _matching(pattern, wanted)
+    return lambda value: dict(item.split("=", 1) for item in _items(whole(value)))
 
 
 def _listed(pattern: re.Pattern[str], wanted: str) -> Callable[[str], tuple[str, ...]]:
-    def parse(value: str) -> tuple[str, ...]:
-        items = tuple(item.strip() for item in value.split(",") if item.strip())
-        if not all(pattern.fullmatch(item) for item in items):
-            raise ValueError(f"{wanted}, separated by commas")
-        return items
+    whole = _matching(pattern, f"{wanted}, separated by commas")
+    return lambda value: tuple(_items(whole(value)))
 
-    return parse
+
+_client_ids = _pairs(
+    _CLIENT_IDS, "pairs region=client_id, separated by commas, each region once out of " + ", ".join(ninjaone.REGIONS)
+)
+_return_urls = _pairs(
+    _RETURN_URLS,
+    "pairs key=https address, separated by commas, each key once, no slash at an address's end, no query",
+)
+_scope_text = _matching(_SCOPES, "one or more out of " + ", ".join(ninjaone.SCOPES) + ", separated by spaces")
+
+
+def _scopes(value: str) -> frozenset[str]:
+    return ninjaone.scope_set(_scope_text(value))
 
 
 def _refresh_timeout(value: str) -> Seconds:
