@@ -177,3 +177,25 @@ def test_the_dashboard_names_nothing_that_it_was_not_given() -> None:
     named = set(re.findall(r"\$\{([^}]+)\}", body))
 
     assert named == DASHBOARD["Parameters"].keys() | {"AWS::Region"}
+
+
+# The operator's pages ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("heading", runbooks())
+def test_a_runbook_begins_with_what_is_felt_and_ends_with_how_one_knows_that_it_is_over(heading: str) -> None:
+    paragraph = GUIDE.partition(f"\n## {heading}\n\n")[2].partition("\n## ")[0]
+
+    assert re.match(r"\*\*[\w ]+ fe(el|els|lt)\*\*", paragraph)
+    assert "\n**It is over** when " in paragraph
+
+
+def test_the_three_alarms_that_wake_somebody_are_the_ones_whose_runbooks_say_so() -> None:
+    page = (ROOT / "docs/operate/watch.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
+    paragraphs = dict(re.findall(r"^## (.+)\n([^#]+)", GUIDE, re.MULTILINE))
+    waking = {heading for heading, text in paragraphs.items() if "This wakes somebody" in " ".join(text.split())}
+
+    assert waking == {ALARMS[name]["AlarmDescription"].removeprefix(POINTER) for name in listed}
+    assert len(listed) == 3
+    assert all(f"STACK-{name}" in page for name in listed)
