@@ -68,6 +68,8 @@ cost: .venv/.locked       ## what a month costs
 build: .venv/.locked .venv-sam/.locked  ## what is deployed, in .aws-sam/build
 	python313=$$(requirements/interpreter 3.13 3.13 2>/dev/null) || true; \
 	PATH="$${python313:+$${python313%/*}:}$$PATH" PYTHON='$(CURDIR)/$(BIN)/python' $(SAM) build
+rehearse: .venv/.locked .venv-sam/.locked .venv-rehearse/.locked  ## the whole deployment, on an AWS of this machine
+	@$(BIN)/python -m tools.rehearse
 deployed: .venv/.locked   ## ask a deployed stack what only AWS can show (STACK=name)
 	@$(BIN)/python -m tools.deployed --stack $(STACK)
 whoami: .venv/.locked     ## the AWS account that a deployment goes to
@@ -83,6 +85,7 @@ lock: requirements/*.in layers/libraries/requirements.in  ## resolve the require
 	$(LOCK) --python-version 3.11 --universal requirements/sam.in -o requirements/sam.txt
 	$(LOCK) --python-version 3.11 --universal requirements/checkov.in -o requirements/checkov.txt
 	$(LOCK) --python-version 3.11 --universal requirements/runtime.in -o requirements/runtime.txt
+	$(LOCK) --python-version 3.11 --universal requirements/rehearse.in -o requirements/rehearse.txt
 clean:                    ## forget everything that was made here
 	rm -rf .venv .venv-* .aws-sam .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
@@ -112,6 +115,12 @@ clean:                    ## forget everything that was made here
 	@.venv-runtime/bin/python $(PIP_INSTALL) -r requirements/runtime.txt
 	@.venv-runtime/bin/python $(PIP_INSTALL) -r layers/libraries/requirements.txt --target .venv-runtime/opt/python
 	@touch $@
+# MiniStack runs the functions on its own interpreter: Lambda's Python 3.13 where there is one.
+.venv-rehearse/.locked: requirements/rehearse.txt
+	@python=$$(requirements/interpreter 3.13 3.13 2>/dev/null || requirements/interpreter) && "$$python" -m venv --clear .venv-rehearse
+	@echo 'Installing the locked packages of MiniStack into .venv-rehearse (once)'
+	@.venv-rehearse/bin/python $(PIP_INSTALL) -r requirements/rehearse.txt
+	@touch $@
 
 .PHONY: help run free-ports tour test test-all fault-matrix coverage check model simulate mutation-test crash-test faults requirements least-privilege \
-	fuzz sbom bench cost build deployed whoami deploy lock clean
+	fuzz sbom bench cost build rehearse deployed whoami deploy lock clean

@@ -1,10 +1,14 @@
 """Speaking to a deployment: as anybody on the web, and as its backend, which signs."""
 
 import json
+import os
+import ssl
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import certifi
 import httpx
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -22,7 +26,14 @@ OURS = {"Sec-Fetch-Site": "same-origin"}
 
 def anybody(method: str, url: str, **more: Any) -> httpx.Response:
     """Ask as somebody without a signature; no redirect is followed."""
-    return httpx.request(method, url, timeout=40, trust_env=False, **more)
+    return httpx.request(method, url, timeout=40, trust_env=False, verify=trusted(), **more)
+
+
+@cache
+def trusted() -> ssl.SSLContext:
+    """Trust the authorities that the environment names, as the AWS clients do, else those of certifi."""
+    named = os.environ.get("AWS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE")
+    return ssl.create_default_context(cafile=named or certifi.where())
 
 
 def backend(

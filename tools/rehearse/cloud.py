@@ -1,0 +1,92 @@
+"""MiniStack as a process: the AWS of the rehearsal, on loopback, behind TLS, with roles enforced."""
+
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+from botocore.config import Config
+
+from tools.rehearse.authority import Authority
+from tools.rehearse.environment import REGION, Environment, interpreter
+
+ADJUSTED = Path(__file__).with_name("adjustments.py")
+ROOT_KEY, ROOT_SECRET = "rehearsal-root", "rehearsal-secret"
+"""Whoever deploys; MiniStack takes the configured key for the account's root."""
+STARTS_WITHIN, ENDS_WITHIN = 60, 15
+
+
+@contextmanager
+def running(environment: Environment, authority: Authority) -> Iterator[None]:
+    """Run MiniStack until the `with` block ends. Raises   RuntimeError when it does not start"""
+    told = environment.folder / "ministack.log"
+    with told.open("w", encoding="utf-8") as log:
+        process = subprocess.Popen(
+            [interpreter(), ADJUSTED], env=_environment(environment, authority), stdout=log, stderr=subprocess.STDOUT,
+            cwd=environment.folder,
+        )  # fmt: skip
+        try:
+            _wait(environment, process, told)
+            yield
+        finally:
+            process.terminate()  # it ends its functions' processes itself
+            try:
+                process.wait(ENDS_WITHIN)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _environment(environment: Environment, authority: Authority) -> dict[str, str]:
+    """Say where it listens and what it shows; functions inherit what they need to reach it and NinjaOne."""
+    scratch = environment.folder / "tmp"
+    scratch.mkdir(exist_ok=True)
+    clients = environment.clients(ROOT_KEY, ROOT_SECRET)
+    del clients["PYTHONPATH"]
+    return clients | {
+        "AUTH": "true",
+        "BIND_HOST": "127.0.0.1",
+        "GATEWAY_PORT": str(environment.cloud),
+        "IOT_MTLS_ENABLED": "0",  # else it listens on every address
+        "LAMBDA_EXECUTOR": "local",
+        "MINISTACK_REGION": REGION,
+        "MINISTACK_SSL_CERT": str(authority.certificate),
+        "MINISTACK_SSL_KEY": str(authority.key),
+        "S3_DATA_DIR": str(scratch / "s3"),
+        "TMPDIR": str(scratch),
+        "USE_SSL": "1",
+    }
+
+
+def _wait(environment: Environment, process: subprocess.Popen[bytes], told: Path) -> None:
+    until = time.monotonic() + STARTS_WITHIN
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            break
+        try:
+            httpx.get(f"{environment.endpoint}/_ministack/health", trust_env=False)
+        except httpx.TransportError:
+            time.sleep(0.2)
+        else:
+            return
+    raise RuntimeError(f"MiniStack did not start:\n{told.read_text(encoding='utf-8')[-2000:]}")
+
+
+class Account:
+    """Clients of its services, as root."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._session = boto3.Session(ROOT_KEY, ROOT_SECRET, region_name=REGION)
+        self.client = cache(self._client)
+
+    def _client(self, service: str) -> Any:
+        retried = Config(retries={"mode": "standard"}, s3={"addressing_style": "path"})
+        return self._session.client(  # type: ignore[call-overload]  # any service
+            service, endpoint_url=self._environment.endpoint, verify=str(self._environment.roots), config=retried
+        )

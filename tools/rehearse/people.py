@@ -1,0 +1,99 @@
+"""Who uses the stack: a person with a browser, and a backend that signs under a role of its own."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+from botocore.credentials import Credentials
+
+from local.browser import Browser
+from ninjaone_connect import Connect, Connection, new_verifier
+from tools.rehearse.cloud import Account
+from tools.rehearse.deploy import Stack
+from tools.rehearse.environment import REGION
+
+RETURN_URL = "https://app.rehearsal.example/ninjaone/return"
+TENANT, USER = "northwind", "ana"
+ADA = "ada@nordlicht.example"
+"""An administrator of Nordlicht Systemhaus, on eu."""
+RHONE = "ada@rhone.example"
+"""An administrator of another NinjaOne account there."""
+
+
+class Visitor(Browser):
+    """A browser that verifies certificates."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._client.close()
+        self._client = httpx.Client(timeout=60, trust_env=False)
+
+
+@dataclass(frozen=True)
+class Home:
+    """How a person came back to the product.
+
+    session, ticket   out of the return address; empty where the connection waits for an approval
+    verifier          kept by the product meanwhile
+    """
+
+    session: str
+    ticket: str
+    verifier: str
+
+
+def hire_backend(account: Account, stack: Stack) -> Credentials:
+    """Make an identity that may do what the output BackendPermission says, and nothing else."""
+    iam = account.client("iam")
+    iam.create_user(UserName="backend")
+    statement = {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": stack.outputs["BackendPermission"]}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    iam.put_user_policy(UserName="backend", PolicyName="invoke", PolicyDocument=policy)
+    key = iam.create_access_key(UserName="backend")["AccessKey"]
+    return Credentials(key["AccessKeyId"], key["SecretAccessKey"])
+
+
+def backend(stack: Stack, credentials: Credentials) -> Connect:
+    """Give the client library that a product uses."""
+    return Connect(stack.outputs["BackendApiUrl"], region=REGION, credentials=credentials)
+
+
+@contextmanager
+def browser() -> Iterator[Visitor]:
+    with Visitor() as opened:
+        yield opened
+
+
+def walk(connect: Connect, *, email: str = ADA, region: str = "eu", app: Any = None, **wish: Any) -> Home:
+    """Go as a person from the product to NinjaOne and back to the product, which is not asked.
+
+    app    client id and secret of the customer's own client app, typed into the connect page
+    wish   more of what the session is opened with
+    """
+    verifier = new_verifier()
+    challenge = None if wish.get("binding") == "approval" else verifier.challenge
+    session = connect.open_session(
+        TENANT, end_user_id=USER, tenant_name="Northwind IT", return_to="main", binding_challenge=challenge, **wish
+    )
+    with browser() as visitor:
+        visitor.open(session.connect_url)
+        fields = {"region": region} | ({"client_id": app.client_id, "client_secret": app.client_secret} if app else {})
+        visitor.submit("Continue to NinjaOne", **fields)
+        if visitor.arrive().heading == "Sign in":
+            visitor.submit("Sign in", email=email, password="any")
+            visitor.arrive()
+        visitor.submit("Authorize")
+        back = visitor.follow().location
+    query = parse_qs(urlsplit(back).query)
+    return Home(query.get("connect_session", [""])[0], query.get("ticket", [""])[0], verifier.verifier)
+
+
+def complete(connect: Connect, home: Home, **more: Any) -> Connection:
+    """Prove as the product who came back."""
+    return connect.complete(
+        TENANT, home.session, end_user_id=USER, ticket=home.ticket, binding_verifier=home.verifier, **more
+    )

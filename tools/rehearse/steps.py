@@ -1,0 +1,355 @@
+"""What is shown against the deployed stack, one function for each step; each returns what it saw."""
+
+import json
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import httpx
+import jsonschema
+from botocore.credentials import Credentials
+
+from ninjaone_connect import Connect, ConnectError, Connection, new_verifier
+from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS, seed
+from tools.rehearse import deploy, people
+from tools.rehearse.cloud import ROOT_KEY, ROOT_SECRET, Account
+from tools.rehearse.deploy import Stack
+from tools.rehearse.environment import REGION, ROOT, STACK, Environment
+from tools.rehearse.ninjaone import Simulated
+from tools.rehearse.people import TENANT
+from tools.rehearse.report import Missed
+
+PARAMETERS = {
+    "ProductName": "Rehearsed product",
+    "ReturnUrls": f"main={people.RETURN_URL}",
+    "ClientIds": f"eu={OPERATOR_APPS['eu'].client_id}",
+    "ApprovalBinding": "allowed",
+}
+SCHEMAS = ROOT / "events" / "schemas"
+LONG_SECONDS = 600
+"""How long the tokens of one connection live: its schedule leaves it alone for the whole rehearsal."""
+ATTEMPT_GAP = 61
+"""Seconds within which the broker asks NinjaOne once for a connection, and one more."""
+REFRESHES = 3
+PATIENCE = 280
+"""Seconds within which that many scheduled refreshes must have been seen."""
+
+
+@dataclass
+class Rehearsal:
+    """Everything that the steps act on.
+
+    stack        set by the deployment
+    connections  by name, as the steps make them
+    heard        the queue that an operator's rule brings events to, and what came out of it
+    """
+
+    environment: Environment
+    account: Account
+    ninjaone: Simulated
+    template: Any = None
+    stack: Stack = field(default_factory=lambda: Stack({}, {}))
+    backend: Connect = None  # type: ignore[assignment]  # set by `deploys`
+    credentials: Credentials = None  # type: ignore[assignment]
+    connections: dict[str, Connection] = field(default_factory=dict)
+    heard: str = ""
+    events: list[dict[str, Any]] = field(default_factory=list)
+
+
+def must(claim: str, *, got: object, expected: object) -> None:
+    """Compare. Raises   Missed"""
+    if got != expected:
+        raise Missed(f"{claim}: expected {expected!r}, got {got!r}")
+
+
+def until(claim: str, seen: Callable[[], Any], seconds: float) -> Any:
+    """Look again and again until something is seen. Raises   Missed"""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := seen():
+            return found
+        time.sleep(1)
+    raise Missed(f"{claim}: not within {seconds:.0f} s")
+
+
+# Deploying ------------------------------------------------------------------------------------------------------------
+
+
+def deploys(at: Rehearsal) -> str:
+    """`sam deploy` of the real template succeeds."""
+    deploy.deploy(at.environment, at.template, PARAMETERS)
+    at.stack = deploy.read(at.account)
+    at.credentials = people.hire_backend(at.account, at.stack)
+    at.backend = people.backend(at.stack, at.credentials)
+    with at.ninjaone.lock:
+        seed(at.ninjaone.core, at.stack.connect_url)
+    return f"{len(at.stack.resources)} resources, {len(at.stack.outputs)} outputs"
+
+
+def takes_the_secrets(at: Rehearsal) -> str:
+    """The operator stores the client secret, as the output StoreClientSecrets says."""
+    secrets = {app.client_id: app.client_secret for app in OPERATOR_APPS.values()}
+    at.account.client("secretsmanager").put_secret_value(
+        SecretId=at.stack.resources["ClientSecrets"], SecretString=json.dumps(secrets)
+    )
+    return f"{len(secrets)} client secrets"
+
+
+# Connecting -----------------------------------------------------------------------------------------------------------
+
+
+def operators_app(at: Rehearsal) -> str:
+    """A person connects through the operator's client app."""
+    made = people.complete(at.backend, people.walk(at.backend))
+    at.connections["operator"] = made
+    must("status", got=made.status, expected="active")
+    return f"{made.host}, {len(made.organizations)} organizations, version {made.version}"
+
+
+def customers_app(at: Rehearsal) -> str:
+    """A person connects through a client app of their own, whose secret they type."""
+    walked = people.walk(at.backend, app=CUSTOMER_APPS["eu"], client="customer", email=people.ADA)
+    made = people.complete(at.backend, walked)
+    at.connections["customer"] = made
+    must("client app", got=(made.client, made.client_id), expected=("customer", CUSTOMER_APPS["eu"].client_id))
+    return f"{made.host}, client app {made.client_id[:6]}…"
+
+
+def another_account(at: Rehearsal) -> str:
+    """A person of another NinjaOne account connects; its tokens live longer."""
+    with at.ninjaone.token_seconds(LONG_SECONDS):
+        walked = people.walk(at.backend, email=people.RHONE, label="Rhône")
+        at.connections["long"] = people.complete(at.backend, walked)
+    listed = {each.id for each in at.backend.connections(TENANT)}
+    must("connections that are listed", got=len(listed), expected=len(at.connections))
+    return f"{len(listed)} connections are listed"
+
+
+# Using ----------------------------------------------------------------------------------------------------------------
+
+
+def gives_tokens(at: Rehearsal) -> str:
+    """The backend gets an access token, and NinjaOne's API takes it."""
+    token = at.backend.token(TENANT, at.connections["operator"].id, min_ttl=0)
+    bearer = {"Authorization": f"Bearer {token.access_token}"}
+    answer = httpx.get(f"{token.api_base_url}/v2/organizations", headers=bearer, trust_env=False)
+    must("status", got=answer.status_code, expected=200)
+    return f"{len(answer.json())} organizations listed with it"
+
+
+def asks_for_more_life(at: Rehearsal) -> str:
+    """A token that must last longer is refreshed at once, through the urgent queue, a minute after the last time."""
+    known = at.connections["long"]
+    until("a minute", lambda: time.time() > known.connected_at + ATTEMPT_GAP, ATTEMPT_GAP + 5)
+    with at.ninjaone.token_seconds(LONG_SECONDS):
+        token = at.backend.token(TENANT, known.id, min_ttl=LONG_SECONDS - 10)
+    urgent = [line for line in logged(at, "order.worked") if json.loads(line)["why"] == "urgent"]
+    must("urgent orders worked", got=len(urgent), expected=1)
+    must("it lasts longer", got=token.expires_at > known.expires_at, expected=True)
+    return f"{token.expires_at - known.expires_at} s longer than the one before"
+
+
+def reconnects(at: Rehearsal) -> str:
+    """A person connects again: the connection keeps its id and gets another grant."""
+    known = at.connections["customer"].id
+    with at.ninjaone.lock:
+        grants = len(at.ninjaone.core.oracle.grants())
+    walked = people.walk(at.backend, app=CUSTOMER_APPS["eu"], client="customer", connection=known)
+    made = people.complete(at.backend, walked)
+    with at.ninjaone.lock:
+        more = len(at.ninjaone.core.oracle.grants()) - grants
+    must("id and new grants", got=(made.id, more), expected=(known, 1))
+    return f"version {made.version}, the same id"
+
+
+def approves(at: Rehearsal) -> str:
+    """A connection without proof is made from its queue, and waits until the backend approves it."""
+    people.walk(at.backend, binding="approval", label="approval")
+
+    def waiting() -> Connection | None:
+        found = at.backend.connections(TENANT)
+        return next((each for each in found if each.status == "pending_approval"), None)
+
+    pending = until("a connection that waits", waiting, 45)
+    made = at.backend.approve(TENANT, pending.id)
+    must("status", got=made.status, expected="active")
+    at.connections["approved"] = made
+    return "pending_approval became active"
+
+
+def disconnects(at: Rehearsal) -> str:
+    """A connection ends: its tokens are revoked at NinjaOne, and no more are given."""
+    ended = at.backend.disconnect(TENANT, at.connections["approved"].id)
+    must("revoked", got=ended.revoked, expected=True)
+    with at.ninjaone.lock:
+        core = at.ninjaone.core
+        dead = [each for each in core.oracle.grants() if core.oracle.revoked(each.id)]
+    must("grants revoked at NinjaOne", got=len(dead), expected=1)
+    try:
+        at.backend.token(TENANT, at.connections["approved"].id)
+    except ConnectError as error:
+        return f"revoked at NinjaOne; a token is refused ({type(error).__name__})"
+    raise Missed("a token was given after the end")
+
+
+def tells_the_bus(at: Rehearsal) -> str:
+    """What happened to connections came from the table's stream to the event bus, in the form that is documented."""
+    expected = {"connection.connected", "connection.pending_approval", "connection.disconnected"}
+
+    def heard() -> dict[str, int]:
+        at.events += _received(at)
+        kinds = Counter(str(each["detail-type"]) for each in at.events)
+        return kinds if expected <= kinds.keys() else {}
+
+    kinds = until("events", heard, 60)
+    for event in at.events:
+        schema = json.loads((SCHEMAS / f"{event['detail-type']}.json").read_text(encoding="utf-8"))
+        jsonschema.validate(event, schema)
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+
+
+def listens(at: Rehearsal) -> str:
+    """An operator's own rule on the bus brings the events to a queue of theirs."""
+    queues, events = at.account.client("sqs"), at.account.client("events")
+    at.heard = queues.create_queue(QueueName="heard")["QueueUrl"]
+    arn = queues.get_queue_attributes(QueueUrl=at.heard, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    events.put_rule(Name="heard", EventPattern=json.dumps({"source": ["ninjaone-connect"]}))
+    events.put_targets(Rule="heard", Targets=[{"Id": "queue", "Arn": arn}])
+    return "a rule on the default bus"
+
+
+def _received(at: Rehearsal) -> list[dict[str, Any]]:
+    queues = at.account.client("sqs")
+    got = queues.receive_message(QueueUrl=at.heard, MaxNumberOfMessages=10, WaitTimeSeconds=1).get("Messages", [])
+    for each in got:
+        queues.delete_message(QueueUrl=at.heard, ReceiptHandle=each["ReceiptHandle"])
+    return [json.loads(each["Body"]) for each in got]
+
+
+# Operating ------------------------------------------------------------------------------------------------------------
+
+
+def commands(at: Rehearsal) -> str:
+    """`ninjaone-connect` lists, shows a token, and looks at rescue store and epoch."""
+    listed = json.loads(cli(at, "connections", "list", TENANT))
+    shown = json.loads(cli(at, "token", TENANT, at.connections["operator"].id, "--min-ttl", "0"))
+    waiting = json.loads(cli(at, "rescue", "list"))
+    must("waiting in the rescue store", got=waiting, expected=[])
+    epoch = json.loads(cli(at, "epoch", "show"))
+    return f"{len(listed)} connections, a token until {shown['expires_at']}, epoch {epoch['epoch']}"
+
+
+def imports(at: Rehearsal) -> str:
+    """`ninjaone-connect import` makes a connection of a refresh token from elsewhere."""
+    file = at.environment.folder / "import.csv"
+    with at.ninjaone.lock:
+        token = _granted_elsewhere(at)
+    file.write_text(f"tenant,refresh_token,region,key\n{TENANT},{token},eu,imported\n", encoding="utf-8")
+    try:
+        outcome = cli(at, "import", str(file))
+    finally:
+        file.unlink()
+    made = [each for each in at.backend.connections(TENANT) if each.id in outcome]
+    must("connections made", got=len(made), expected=1)
+    at.connections["imported"] = made[0]
+    return f"one more connection, of client app {made[0].client_id[:6]}…"
+
+
+def _granted_elsewhere(at: Rehearsal) -> str:
+    """Let a person agree for another system of the operator's; give its refresh token."""
+    core, app = at.ninjaone.core, OPERATOR_APPS["eu"]
+    redirect = f"{at.stack.connect_url}/callback/eu"
+    asked = {"response_type": "code", "client_id": app.client_id, "redirect_uri": redirect,
+             "scope": "monitoring offline_access", "state": "elsewhere"}  # fmt: skip
+    reply = core.consent("eu.ninjarmm.com", people.ADA, urlencode(asked))
+    (code,) = parse_qs(urlsplit(reply.header("Location") or "").query)["code"]
+    form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect}
+    form |= {"client_id": app.client_id, "client_secret": app.client_secret}
+    return str(json.loads(core.token("eu.ninjarmm.com", {}, form).body)["refresh_token"])
+
+
+def holds_the_epoch(at: Rehearsal) -> str:
+    """`ninjaone-connect epoch hold` and `activate` change which table may be presented, and back."""
+    cli(at, "epoch", "hold", "--yes")
+    held = json.loads(cli(at, "epoch", "show"))
+    cli(at, "epoch", "activate", "--yes")
+    active = json.loads(cli(at, "epoch", "show"))
+    must("the table that is active", got=active["table"], expected=at.stack.resources["ConnectionsTable"])
+    return f"held {held['table'] or 'none'}, then active again"
+
+
+def cli(at: Rehearsal, *arguments: str) -> str:
+    """Run `ninjaone-connect` against the stack. Raises   Missed, with what it said"""
+    ran = subprocess.run(
+        [ROOT / ".venv" / "bin" / "ninjaone-connect", "--stack", STACK, "--region", REGION, "--json", *arguments],
+        env=at.environment.clients(ROOT_KEY, ROOT_SECRET), capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    if ran.returncode:
+        raise Missed(f"ninjaone-connect {arguments[0]}: {ran.stderr.strip()[-500:]}")
+    return ran.stdout
+
+
+# Changing and deleting ------------------------------------------------------------------------------------------------
+
+
+def updates(at: Rehearsal) -> str:
+    """An update of the stack with a changed parameter counts, and the connections live on."""
+    before = at.stack.outputs["BackendApiUrl"]
+    deploy.deploy(at.environment, at.template, PARAMETERS | {"ProductName": "Renamed product"})
+    at.stack = deploy.read(at.account)
+    must("the address of the API", got=at.stack.outputs["BackendApiUrl"], expected=before)
+    session = at.backend.open_session(
+        TENANT, end_user_id=people.USER, tenant_name="Northwind IT", return_to="main",
+        binding_challenge=new_verifier().challenge,
+    )  # fmt: skip
+    with people.browser() as visitor:
+        must("the new name on the page", got="Renamed product" in visitor.open(session.connect_url).text, expected=True)
+    at.backend.token(TENANT, at.connections["operator"].id, min_ttl=0)
+    return "the page shows the new name, and a token is still given"
+
+
+def refreshes(at: Rehearsal) -> str:
+    """Schedule, sweep, queue and refresh renew the tokens before they end, several times, unasked."""
+
+    def renewed() -> dict[str, int]:
+        lines = (json.loads(each) for each in logged(at, "order.worked"))
+        known = Counter(each for line in lines if line["why"] == "due" for each in line.get("renewed", "").split())
+        counts = {name: known[at.connections[name].id] for name in ("operator", "customer", "imported")}
+        return counts if counts["operator"] >= REFRESHES and min(counts.values()) else {}
+
+    found = until(f"{REFRESHES} refreshes", renewed, PATIENCE)
+    return ", ".join(f"{name} {count} times" for name, count in found.items())
+
+
+def logged(at: Rehearsal, message: str) -> list[str]:
+    """Read the lines that functions wrote with this message."""
+    pages = at.account.client("logs").get_paginator("filter_log_events").paginate(
+        logGroupName=at.stack.resources["FunctionLog"], filterPattern=f'"{message}"'
+    )  # fmt: skip
+    lines = (each["message"] for page in pages for each in page["events"])
+    return [line for line in lines if f'"message":"{message}"' in line]
+
+
+STEPS: tuple[tuple[str, Callable[[Rehearsal], str]], ...] = (
+    ("sam deploy makes the stack", deploys),
+    ("the client secrets are stored", takes_the_secrets),
+    ("a rule of the operator's listens on the bus", listens),
+    ("a person connects with the operator's app", operators_app),
+    ("a person connects with a client app of their own", customers_app),
+    ("a person of another NinjaOne account connects", another_account),
+    ("the backend uses a token", gives_tokens),
+    ("ninjaone-connect import", imports),
+    ("a person reconnects", reconnects),
+    ("a connection waits for its approval", approves),
+    ("a connection is disconnected", disconnects),
+    ("the event bus hears of it", tells_the_bus),
+    ("a token that must last longer is refreshed at once", asks_for_more_life),
+    ("ninjaone-connect connections, token, rescue, epoch", commands),
+    ("the stack is updated", updates),
+    ("tokens are renewed by schedule, sweep, queue and refresh", refreshes),
+    ("ninjaone-connect epoch hold and activate", holds_the_epoch),
+)
