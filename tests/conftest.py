@@ -21,10 +21,11 @@ from local.aws.account import AwsAccount
 from local.cloudformation.template import Template, read
 from ninjaone_emulator import NinjaOne, seed
 from ninjaone_emulator.seed import OPERATOR_APPS
-from tests.security.exits import faults
+from tests.support.aws_faults import AwsFaults
+from tests.support.broker_world import Clock, InlineWorkers, LogLines, NinjaOneTransport, SharedAws
+from tests.support.exits import faults
 from tests.support.journey import CONNECT_URL, Journey
 from tests.support.refreshing import Refreshing
-from tests.support.surroundings import Account, Alone, Clock, Lines, Network, Trouble
 
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 settings.load_profile("project")
@@ -98,13 +99,13 @@ def entropy() -> Random:
 
 
 @pytest.fixture(scope="module")
-def account(template: Template) -> Iterator[Account]:
-    with Account(template) as made:
+def account(template: Template) -> Iterator[SharedAws]:
+    with SharedAws(template) as made:
         yield made
 
 
 @pytest.fixture
-def aws(account: Account, clock: Clock, config: Config) -> AwsAccount:
+def aws(account: SharedAws, clock: Clock, config: Config) -> AwsAccount:
     """AWS in memory, made once for a module; every test finds it empty, but for the secrets and the epoch."""
     account.begin(clock)
     secrets = {app.client_id: app.client_secret for app in OPERATOR_APPS.values()}
@@ -113,8 +114,8 @@ def aws(account: Account, clock: Clock, config: Config) -> AwsAccount:
 
 
 @pytest.fixture
-def trouble(aws: AwsAccount) -> Iterator[Trouble]:
-    made = Trouble(aws.client)
+def aws_faults(aws: AwsAccount) -> Iterator[AwsFaults]:
+    made = AwsFaults(aws.client)
     yield made
     made.end()
 
@@ -127,23 +128,23 @@ def ninjaone(clock: Clock) -> NinjaOne:
 
 
 @pytest.fixture
-def network(ninjaone: NinjaOne, clock: Clock) -> Network:
-    return Network(ninjaone, clock)
+def network(ninjaone: NinjaOne, clock: Clock) -> NinjaOneTransport:
+    return NinjaOneTransport(ninjaone, clock)
 
 
 @pytest.fixture
-def lines() -> Lines:
-    return Lines()
+def lines() -> LogLines:
+    return LogLines()
 
 
 @pytest.fixture
-def ports(clock: Clock, entropy: Random, aws: AwsAccount, network: Network, lines: Lines) -> Ports:
+def ports(clock: Clock, entropy: Random, aws: AwsAccount, network: NinjaOneTransport, lines: LogLines) -> Ports:
     return Ports(
         clock=clock,
         entropy=entropy.randbytes,
         aws=aws.client,
         transport=lambda: lambda: network,
-        workers=Alone(),
+        workers=InlineWorkers(),
         write=lines.write,
     )
 
@@ -180,6 +181,6 @@ def seal(aws: AwsAccount, config: Config, clock: Clock, entropy: Random) -> Seal
 
 @pytest.fixture
 def refreshing(
-    broker: Broker, clock: Clock, connections: Connections, seal: Seal, ninjaone: NinjaOne, lines: Lines
+    broker: Broker, clock: Clock, connections: Connections, seal: Seal, ninjaone: NinjaOne, lines: LogLines
 ) -> Refreshing:
     return Refreshing(broker, clock, connections, seal, ninjaone, lines)

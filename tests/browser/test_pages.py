@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Route
 
 from broker.edge import pages
 from tests.browser.conftest import PageAt, Picture
-from tests.support.samples import (
+from tests.support.sample_pages import (
     CHOICES,
     CONNECT,
     OWN_APP,

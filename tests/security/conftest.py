@@ -10,9 +10,9 @@ from local.aws.gateway.sigv4 import DEMO, Principal
 from local.browser import Browser
 from local.cloudformation.arns import arn
 from local.world import World
-from tests.security.exits import header_faults
+from tests.support.exits import header_faults
+from tests.support.http_flow import Answers, Backend, Flow
 from tests.support.local_world import still_world
-from tests.support.outsider import Answers, Backend, Flow
 
 SCOPED = Principal("AKIASCOPED", "scoped-secret", "scoped", (arn("execute-api", "*/$default/*/v1/tenants/acme/*"),))
 """A backend whose own policy names the paths of one tenant."""

@@ -10,7 +10,7 @@ import pytest
 
 from local.browser import Browser
 from local.world import World
-from tests.support.outsider import Backend, Flow, slug
+from tests.support.http_flow import Backend, Flow, slug
 from tools.requirements import req
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from local.browser import Browser
 from local.world import World
-from tests.support.outsider import Backend, Flow, query_of, row_of
+from tests.support.http_flow import Backend, Flow, query_of, row_of
 from tools.requirements import req
 
 OpenBrowser = Callable[[], Browser]

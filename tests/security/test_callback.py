@@ -8,7 +8,7 @@ import pytest
 
 from local.browser import Browser
 from local.world import World
-from tests.support.outsider import RHONE, Backend, Flow, query_of, row_of, slug
+from tests.support.http_flow import RHONE, Backend, Flow, query_of, row_of, slug
 from tools.requirements import req
 
 OpenBrowser = Callable[[], Browser]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from local.browser import Browser
 from local.world import World
-from tests.support.outsider import ADA, RHONE, Backend, Flow, query_of, slug
+from tests.support.http_flow import ADA, RHONE, Backend, Flow, query_of, slug
 from tools.requirements import req
 
 OpenBrowser = Callable[[], Browser]

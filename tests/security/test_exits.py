@@ -10,7 +10,7 @@ import pytest
 from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.errors import BrokerError, InternalError
-from tests.security.exits import HEADERS, faults
+from tests.support.exits import HEADERS, faults
 from tests.verification.roles.stage import Stage, stage
 from tests.verification.simulation import gateway
 from tools.requirements import req

@@ -13,8 +13,8 @@ import pytest
 from broker.flows.session import FindSession
 from local.browser import Browser
 from local.world import World
+from tests.support.http_flow import Answers, Backend, Flow
 from tests.support.local_world import still_world
-from tests.support.outsider import Answers, Backend, Flow
 from tools.requirements import req
 
 EXECUTIONS = 12

@@ -4,7 +4,7 @@ import pytest
 
 from broker.edge.rate_limit import CALLERS, PRINCIPAL, TENANT, Rate, RateLimits
 from broker.errors import TooManyRequests
-from tests.support.surroundings import Clock
+from tests.support.broker_world import Clock
 from tools.requirements import req
 
 

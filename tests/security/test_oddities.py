@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from local.world import World
-from tests.security.exits import header_faults
-from tests.support.outsider import Answers, Backend, Flow, query_of, row_of, slug
+from tests.support.exits import header_faults
+from tests.support.http_flow import Answers, Backend, Flow, query_of, row_of, slug
 from tools.requirements import req
 
 OURS = {"Sec-Fetch-Site": "same-origin"}

@@ -1,7 +1,7 @@
 """What is forgotten, and when."""
 
 from local.world import World
-from tests.support.outsider import Backend, Flow, slug
+from tests.support.http_flow import Backend, Flow, slug
 from tools.requirements import req
 
 DAY = 86_400

@@ -18,8 +18,8 @@ from local.world import World
 from ninjaone_emulator.faults import KINDS, Fault
 from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS
 from tests.security.traces import betrayed
+from tests.support.http_flow import ADA, CONTINUE, Backend, Flow, query_of
 from tests.support.local_world import still_world
-from tests.support.outsider import ADA, CONTINUE, Backend, Flow, query_of
 from tools.requirements import req
 
 CUSTOMER = dict(zip(("client_id", "client_secret"), CUSTOMER_APPS["eu"], strict=True))

@@ -10,8 +10,8 @@ from broker.adapters.seal import Seal, connection_aad
 from broker.edge.wiring import Broker
 from broker.model import ConnectionState, Purpose, Seconds
 from ninjaone_emulator import NinjaOne
+from tests.support.broker_world import Clock, LogLines
 from tests.support.journey import ref
-from tests.support.surroundings import Clock, Lines
 
 
 @dataclass
@@ -23,7 +23,7 @@ class Refreshing:
     connections: Connections
     seal: Seal
     ninjaone: NinjaOne
-    lines: Lines
+    lines: LogLines
 
     def order(
         self, *states: ConnectionState, why: Trigger = Trigger.DUE, min_ttl: int = 0, seconds: float = 180

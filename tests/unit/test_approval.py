@@ -18,8 +18,9 @@ from broker.errors import (
     UnknownConnection,
 )
 from broker.model import Binding, ConnectionId, ConnectionState, Seconds, SessionId, Stage, Status, TenantId
+from tests.support.aws_faults import AwsFaults
+from tests.support.broker_world import START, Clock, LogLines, NinjaOneTransport
 from tests.support.journey import TENANT, Journey, ref
-from tests.support.surroundings import START, Clock, Lines, Network, Trouble
 from tools.requirements import req
 
 
@@ -28,7 +29,7 @@ def arrived(journey: Journey) -> SessionId:
 
 
 @pytest.fixture
-def pending(journey: Journey, broker: Broker, lines: Lines, connections: Connections) -> ConnectionState:
+def pending(journey: Journey, broker: Broker, lines: LogLines, connections: Connections) -> ConnectionState:
     broker.complete.unattended(arrived(journey))
     (line,) = lines.named("connection.made")
     found = connections.state(ConnectionRef(TENANT, line["connection"]))
@@ -48,7 +49,7 @@ def test_no_token_is_given_before_the_approval(pending: ConnectionState, broker:
 
 
 def test_an_approved_connection_is_active_and_due(
-    pending: ConnectionState, broker: Broker, connections: Connections, lines: Lines
+    pending: ConnectionState, broker: Broker, connections: Connections, lines: LogLines
 ) -> None:
     state, profile = broker.complete.approve(ref(pending))
 
@@ -78,9 +79,9 @@ def test_an_approval_counts_once(pending: ConnectionState, broker: Broker) -> No
 
 
 def test_an_approval_that_botocore_asked_for_twice_is_known_as_done(
-    pending: ConnectionState, broker: Broker, trouble: Trouble, lines: Lines
+    pending: ConnectionState, broker: Broker, aws_faults: AwsFaults, lines: LogLines
 ) -> None:
-    trouble.done_twice("dynamodb.UpdateItem")
+    aws_faults.retry_after_success("dynamodb.UpdateItem")
 
     approved, _ = broker.complete.approve(ref(pending))
 
@@ -89,9 +90,9 @@ def test_an_approval_that_botocore_asked_for_twice_is_known_as_done(
 
 
 def test_an_approval_of_what_is_ended_meanwhile_is_none(
-    pending: ConnectionState, broker: Broker, trouble: Trouble
+    pending: ConnectionState, broker: Broker, aws_faults: AwsFaults
 ) -> None:
-    trouble.first("dynamodb.UpdateItem", lambda: broker.disconnect(ref(pending)))
+    aws_faults.before("dynamodb.UpdateItem", lambda: broker.disconnect(ref(pending)))
 
     with pytest.raises(NotPending):
         broker.complete.approve(ref(pending))
@@ -123,7 +124,9 @@ def test_a_connection_that_was_ended_before_its_approval_stays_so(pending: Conne
 
 
 @req("D03")
-def test_a_session_with_proof_is_not_completed_without_it(journey: Journey, broker: Broker, network: Network) -> None:
+def test_a_session_with_proof_is_not_completed_without_it(
+    journey: Journey, broker: Broker, network: NinjaOneTransport
+) -> None:
     home = journey.home()
 
     with pytest.raises(BindingMismatch):
@@ -132,7 +135,9 @@ def test_a_session_with_proof_is_not_completed_without_it(journey: Journey, brok
 
 
 @req("D03")
-def test_a_session_without_proof_is_not_completed_as_if_it_had_some(journey: Journey, network: Network) -> None:
+def test_a_session_without_proof_is_not_completed_as_if_it_had_some(
+    journey: Journey, network: NinjaOneTransport
+) -> None:
     home = journey.home(binding=Binding.APPROVAL)
 
     with pytest.raises(BindingMismatch):
@@ -145,7 +150,9 @@ def test_an_unknown_session_is_not_completed(broker: Broker) -> None:
         broker.complete.unattended(SessionId("ses_" + "a" * 26))
 
 
-def test_an_order_that_comes_twice_makes_one_connection(journey: Journey, broker: Broker, network: Network) -> None:
+def test_an_order_that_comes_twice_makes_one_connection(
+    journey: Journey, broker: Broker, network: NinjaOneTransport
+) -> None:
     session = arrived(journey)
     broker.complete.unattended(session)
 
@@ -156,10 +163,10 @@ def test_an_order_that_comes_twice_makes_one_connection(journey: Journey, broker
 
 @pytest.mark.parametrize("call", ["kms.GenerateDataKey", "dynamodb.GetItem", "ssm.GetParameter"])
 def test_an_order_that_failed_before_the_code_was_sent_is_done_by_its_repeat(
-    journey: Journey, broker: Broker, network: Network, trouble: Trouble, call: str
+    journey: Journey, broker: Broker, network: NinjaOneTransport, aws_faults: AwsFaults, call: str
 ) -> None:
     session = arrived(journey)
-    trouble.never_done(call)
+    aws_faults.refuse(call)
     with pytest.raises(Busy):
         broker.complete.unattended(session)
     before = len(network.tokens_asked)
@@ -170,7 +177,7 @@ def test_an_order_that_failed_before_the_code_was_sent_is_done_by_its_repeat(
 
 
 def test_an_order_that_comes_late_makes_nothing(
-    journey: Journey, broker: Broker, clock: Clock, network: Network
+    journey: Journey, broker: Broker, clock: Clock, network: NinjaOneTransport
 ) -> None:
     session = arrived(journey)
     clock.advance(policy.CODE_LIFE)
@@ -180,7 +187,9 @@ def test_an_order_that_comes_late_makes_nothing(
     assert network.requests == []
 
 
-def test_a_refusal_ends_the_session(journey: Journey, broker: Broker, network: Network, sessions: Sessions) -> None:
+def test_a_refusal_ends_the_session(
+    journey: Journey, broker: Broker, network: NinjaOneTransport, sessions: Sessions
+) -> None:
     session = arrived(journey)
     network.answer(400, {"error": "invalid_token"})
 
@@ -192,14 +201,16 @@ def test_a_refusal_ends_the_session(journey: Journey, broker: Broker, network: N
     assert found.stage is Stage.FAILED
 
 
-def test_a_completion_that_can_not_be_ordered_tells_the_person_to_try_again(journey: Journey, trouble: Trouble) -> None:
-    trouble.never_done("sqs.SendMessage", times=3)
+def test_a_completion_that_can_not_be_ordered_tells_the_person_to_try_again(
+    journey: Journey, aws_faults: AwsFaults
+) -> None:
+    aws_faults.refuse("sqs.SendMessage", times=3)
 
     with pytest.raises(Busy):
         arrived(journey)
 
 
-def test_a_completion_is_ordered_again_when_the_queue_refused_once(journey: Journey, trouble: Trouble) -> None:
-    trouble.never_done("sqs.SendMessage")
+def test_a_completion_is_ordered_again_when_the_queue_refused_once(journey: Journey, aws_faults: AwsFaults) -> None:
+    aws_faults.refuse("sqs.SendMessage")
 
     assert arrived(journey)

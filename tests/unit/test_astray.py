@@ -12,10 +12,10 @@ from broker.edge.wiring import Broker
 from broker.errors import BrokerError, SealBroken
 from broker.model import ConnectionState, Seconds
 from local.aws.account import AwsAccount
-from tests.support.asked import CONTEXT, event
+from tests.support.broker_world import LogLines, NinjaOneTransport
+from tests.support.events import CONTEXT, event
 from tests.support.journey import Journey, ref
 from tests.support.refreshing import Refreshing
-from tests.support.surroundings import Lines, Network
 from tools.requirements import req
 
 SOON = {"S": "soon"}
@@ -43,13 +43,13 @@ def written(aws: AwsAccount, config: Config) -> Any:
     return change
 
 
-def hosts(network: Network) -> set[str]:
+def hosts(network: NinjaOneTransport) -> set[str]:
     return {request.url.host for request in network.requests}
 
 
 @req("J03")
 def test_a_host_written_into_a_row_is_sent_nothing_and_tells_the_operator(
-    journey: Journey, refreshing: Refreshing, network: Network, written: Any
+    journey: Journey, refreshing: Refreshing, network: NinjaOneTransport, written: Any
 ) -> None:
     state, _ = journey.connect()
     written(state, host={"S": "evil.example"})
@@ -64,7 +64,7 @@ def test_a_host_written_into_a_row_is_sent_nothing_and_tells_the_operator(
 
 @req("J03")
 def test_a_host_written_into_a_session_is_sent_no_code(
-    journey: Journey, network: Network, aws: AwsAccount, config: Config
+    journey: Journey, network: NinjaOneTransport, aws: AwsAccount, config: Config
 ) -> None:
     session = journey.open()
     query = journey.agree(journey.leave(session))
@@ -88,7 +88,7 @@ def test_a_host_written_into_a_row_is_named_to_no_caller(journey: Journey, broke
 
 
 def test_an_end_of_such_a_connection_sends_its_token_nowhere(
-    journey: Journey, broker: Broker, network: Network, written: Any
+    journey: Journey, broker: Broker, network: NinjaOneTransport, written: Any
 ) -> None:
     state, _ = journey.connect()
     written(state, host={"S": "evil.example"})
@@ -104,7 +104,7 @@ def test_an_end_of_such_a_connection_sends_its_token_nowhere(
     "name", ["lease_until", "struck_at", "tried_at", "sent_at", "consented_at", "token_expires_at"]
 )
 def test_a_value_of_another_kind_holds_up_its_own_row_alone_before_anything_is_asked(
-    journey: Journey, refreshing: Refreshing, network: Network, written: Any, name: str
+    journey: Journey, refreshing: Refreshing, network: NinjaOneTransport, written: Any, name: str
 ) -> None:
     state, odd = journey.connect()[0], journey.connect()[0]
     written(odd, **{name: SOON})
@@ -132,7 +132,7 @@ def test_a_brake_that_cannot_be_read_holds_nobody(
 
 @pytest.mark.parametrize("metadata", ["5", "[]", "null", "{"])
 def test_a_profile_of_another_kind_is_left_out_of_a_list(
-    journey: Journey, broker: Broker, lines: Lines, written: Any, metadata: str
+    journey: Journey, broker: Broker, lines: LogLines, written: Any, metadata: str
 ) -> None:
     state, odd = journey.connect()[0], journey.connect()[0]
     written(odd, rows.PROFILE, metadata={"S": metadata})

@@ -27,8 +27,9 @@ from broker.model import Client, Host, Purpose, Session, SessionId, Stage, sha25
 from broker.ninjaone import REGIONS
 from broker.secret import Secret
 from ninjaone_emulator import NinjaOne
+from tests.support.aws_faults import AwsFaults
+from tests.support.broker_world import START, Clock, LogLines, NinjaOneTransport
 from tests.support.journey import CONNECT_URL, EU, Journey
-from tests.support.surroundings import START, Clock, Lines, Network, Trouble
 from tools.requirements import req
 
 APP = Host("app", REGIONS["app"])
@@ -107,7 +108,7 @@ def test_the_same_browser_may_start_again_and_the_old_state_is_worthless(journey
 @req("A12")
 @pytest.mark.parametrize("cookie", [None, Secret(""), Secret("x" * 43)], ids=["none", "empty", "another"])
 def test_a_second_browser_is_turned_away(
-    journey: Journey, sessions: Sessions, lines: Lines, cookie: Secret | None
+    journey: Journey, sessions: Sessions, lines: LogLines, cookie: Secret | None
 ) -> None:
     opened = journey.open()
     journey.leave(opened)
@@ -257,9 +258,9 @@ def test_a_region_that_lost_its_client_app_keeps_nobody_out(
     assert there.leave(opened, Host("us2", "us2.ninjarmm.com")).location.startswith("https://us2.ninjarmm.com/")
 
 
-def test_a_start_by_a_repeated_request_is_a_start(journey: Journey, trouble: Trouble) -> None:
+def test_a_start_by_a_repeated_request_is_a_start(journey: Journey, aws_faults: AwsFaults) -> None:
     opened = journey.open()
-    trouble.done_twice("dynamodb.UpdateItem")
+    aws_faults.retry_after_success("dynamodb.UpdateItem")
 
     assert journey.leave(opened, EU).location
 
@@ -289,7 +290,9 @@ def test_an_app_is_entered_exactly_where_it_is_asked_for(
 # The check of the host ------------------------------------------------------------------------------------------------
 
 
-def test_a_host_that_knows_the_app_lets_the_person_leave(journey: Journey, network: Network, lines: Lines) -> None:
+def test_a_host_that_knows_the_app_lets_the_person_leave(
+    journey: Journey, network: NinjaOneTransport, lines: LogLines
+) -> None:
     leaving = journey.leave(journey.open(), check_host=True)
 
     (asked,) = network.requests
@@ -299,7 +302,7 @@ def test_a_host_that_knows_the_app_lets_the_person_leave(journey: Journey, netwo
     assert [line["check"] for line in lines.named("session.started")] == ["known"]
 
 
-def test_the_check_carries_nothing_of_the_persons_way(journey: Journey, network: Network) -> None:
+def test_the_check_carries_nothing_of_the_persons_way(journey: Journey, network: NinjaOneTransport) -> None:
     leaving = journey.leave(journey.open(), check_host=True)
 
     asked = dict(network.requests[0].url.params)
@@ -320,27 +323,27 @@ def test_a_host_that_does_not_know_the_app_is_doubtful(journey: Journey, ninjaon
 
 @pytest.mark.parametrize("error", [httpx.ConnectError, httpx.ReadTimeout])
 def test_a_host_that_does_not_answer_is_doubtful(
-    journey: Journey, network: Network, error: type[httpx.TransportError]
+    journey: Journey, network: NinjaOneTransport, error: type[httpx.TransportError]
 ) -> None:
     network.fail(error)
 
     assert journey.leave(journey.open(), check_host=True).host_check is HostCheck.UNREACHABLE
 
 
-def test_a_host_that_is_out_of_order_is_doubtful(journey: Journey, network: Network) -> None:
+def test_a_host_that_is_out_of_order_is_doubtful(journey: Journey, network: NinjaOneTransport) -> None:
     network.answer(503)
 
     assert journey.leave(journey.open(), check_host=True).host_check is HostCheck.UNREACHABLE
 
 
 @pytest.mark.parametrize("status", [200, 302, 400, 403, 429])
-def test_any_other_answer_lets_the_person_leave(journey: Journey, network: Network, status: int) -> None:
+def test_any_other_answer_lets_the_person_leave(journey: Journey, network: NinjaOneTransport, status: int) -> None:
     network.answer(status)
 
     assert journey.leave(journey.open(), check_host=True).host_check is HostCheck.KNOWN
 
 
-def test_the_check_can_be_skipped(journey: Journey, network: Network) -> None:
+def test_the_check_can_be_skipped(journey: Journey, network: NinjaOneTransport) -> None:
     journey.leave(journey.open())
 
     assert network.requests == []
@@ -351,29 +354,29 @@ def test_the_check_can_be_skipped(journey: Journey, network: Network) -> None:
 
 @pytest.mark.parametrize("call", ["kms.GenerateDataKey", "dynamodb.UpdateItem"])
 def test_a_start_that_can_not_be_kept_sends_nobody_anywhere(
-    journey: Journey, trouble: Trouble, network: Network, call: str
+    journey: Journey, aws_faults: AwsFaults, network: NinjaOneTransport, call: str
 ) -> None:
     opened = journey.open()
-    trouble.never_done(call, times=2)
+    aws_faults.refuse(call, times=2)
 
     with pytest.raises(Busy):
         journey.leave(opened, check_host=True)
     assert network.requests == []
 
 
-def test_a_start_that_is_refused_once_is_tried_again(journey: Journey, trouble: Trouble) -> None:
+def test_a_start_that_is_refused_once_is_tried_again(journey: Journey, aws_faults: AwsFaults) -> None:
     opened = journey.open()
-    trouble.never_done("dynamodb.UpdateItem")
+    aws_faults.refuse("dynamodb.UpdateItem")
 
     left = journey.leave(opened)
 
     assert left.session.starts == 1
 
 
-def test_a_start_whose_acknowledgement_was_lost_shows_by_its_state(journey: Journey, trouble: Trouble) -> None:
+def test_a_start_whose_acknowledgement_was_lost_shows_by_its_state(journey: Journey, aws_faults: AwsFaults) -> None:
     """Without it the browser would be a stranger to its own session: its cookie would never have reached it."""
     opened = journey.open()
-    trouble.reply_lost("dynamodb.UpdateItem")
+    aws_faults.lose_reply("dynamodb.UpdateItem")
 
     left = journey.leave(opened)
 

@@ -11,7 +11,7 @@ from broker.edge.http import Request
 from broker.errors import InvalidRequest
 from broker.model import Client, Host, SessionId
 from broker.secret import Secret
-from tests.support.asked import event
+from tests.support.events import event
 from tests.support.journey import EU
 from tools.requirements import req
 

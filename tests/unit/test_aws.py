@@ -10,11 +10,11 @@ from botocore.exceptions import (
     NoCredentialsError,
     ReadTimeoutError,
 )
+from tests.support.surroundings import Clock, LogLines
 
 from broker.adapters.aws import AwsClient, ExpectedError, is_refusal, retry, while_left
 from broker.adapters.log import Level, Log
 from broker.errors import AwsError, AwsRefused, Busy
-from tests.support.surroundings import Clock, Lines
 
 TEXT = "a text that may quote what was sent"
 
@@ -47,7 +47,7 @@ def error(code: str, request_id: str = "REQ-1") -> ClientError:
 
 
 @pytest.fixture
-def log(lines: Lines, clock: Clock) -> Log:
+def log(lines: LogLines, clock: Clock) -> Log:
     return Log(lines.write, clock, "test", least=Level.DEBUG)
 
 
@@ -55,7 +55,7 @@ def door(log: Log, *ends: object) -> AwsClient:
     return AwsClient("dynamodb", Service(*ends), log)
 
 
-def test_an_answer_is_passed_on_and_nothing_is_logged(log: Log, lines: Lines) -> None:
+def test_an_answer_is_passed_on_and_nothing_is_logged(log: Log, lines: LogLines) -> None:
     assert door(log, 7).call("get_item", Key=1) == {"asked": {"Key": 1}, "end": 7}
     assert lines.text == []
 
@@ -79,7 +79,7 @@ WAITING_DOES_NOT = [
 
 
 @pytest.mark.parametrize("code", WAITING_HELPS)
-def test_what_waiting_fixes_is_busy(log: Log, lines: Lines, code: str) -> None:
+def test_what_waiting_fixes_is_busy(log: Log, lines: LogLines, code: str) -> None:
     with pytest.raises(Busy) as busy:
         door(log, error(code)).call("get_item")
 
@@ -90,7 +90,7 @@ def test_what_waiting_fixes_is_busy(log: Log, lines: Lines, code: str) -> None:
 
 
 @pytest.mark.parametrize("code", WAITING_DOES_NOT)
-def test_what_waiting_does_not_fix_is_the_operators_and_counted(log: Log, lines: Lines, code: str) -> None:
+def test_what_waiting_does_not_fix_is_the_operators_and_counted(log: Log, lines: LogLines, code: str) -> None:
     with pytest.raises(AwsRefused) as refused:
         door(log, error(code)).call("get_item")
 
@@ -112,7 +112,7 @@ def test_what_waiting_does_not_fix_is_the_operators_and_counted(log: Log, lines:
     ],
 )
 def test_what_never_reached_aws_waits_unless_there_are_no_credentials(
-    log: Log, lines: Lines, failure: BotoCoreError, kind: type[AwsError]
+    log: Log, lines: LogLines, failure: BotoCoreError, kind: type[AwsError]
 ) -> None:
     with pytest.raises(kind):
         door(log, failure).call("get_item")
@@ -122,7 +122,7 @@ def test_what_never_reached_aws_waits_unless_there_are_no_credentials(
 
 
 @pytest.mark.parametrize("code", ["ThrottlingException", "AccessDeniedException"])
-def test_an_error_is_logged_once_as_a_fact_without_its_text(log: Log, lines: Lines, code: str) -> None:
+def test_an_error_is_logged_once_as_a_fact_without_its_text(log: Log, lines: LogLines, code: str) -> None:
     with pytest.raises(AwsError) as raised:
         door(log, error(code)).call("get_item")
 
@@ -134,7 +134,7 @@ def test_an_error_is_logged_once_as_a_fact_without_its_text(log: Log, lines: Lin
 
 
 @pytest.mark.parametrize("odd", ["a sentence of another's", "x" * 129, "line\nbreak", "{json}"])
-def test_a_code_and_a_request_id_that_look_like_none_are_left_out(log: Log, lines: Lines, odd: str) -> None:
+def test_a_code_and_a_request_id_that_look_like_none_are_left_out(log: Log, lines: LogLines, odd: str) -> None:
     with pytest.raises(Busy):
         door(log, error(odd, odd)).call("get_item")
 
@@ -143,7 +143,7 @@ def test_a_code_and_a_request_id_that_look_like_none_are_left_out(log: Log, line
     assert "aws_request_id" not in line
 
 
-def test_a_code_that_the_caller_expects_is_an_answer_and_not_logged(log: Log, lines: Lines) -> None:
+def test_a_code_that_the_caller_expects_is_an_answer_and_not_logged(log: Log, lines: LogLines) -> None:
     with pytest.raises(ExpectedError) as expected:
         door(log, error("ConditionalCheckFailedException")).call(
             "get_item", expected=("ConditionalCheckFailedException",)
@@ -159,7 +159,7 @@ def test_a_command_without_a_log_gets_the_same_errors() -> None:
         AwsClient("dynamodb", Service(error("AccessDenied"))).call("get_item")
 
 
-def test_an_object_is_read_behind_the_door_too(log: Log, lines: Lines) -> None:
+def test_an_object_is_read_behind_the_door_too(log: Log, lines: LogLines) -> None:
     assert door(log, "content").get_object(Key="x") == b"content"
     with pytest.raises(Busy):
         door(log, ReadTimeoutError(endpoint_url="https://nowhere")).get_object(Key="x")

@@ -13,9 +13,10 @@ from broker.model import ConnectionState, Host, Instant, Seconds, Status
 from local.aws.account import AwsAccount
 from ninjaone_emulator.faults import Fault
 from ninjaone_emulator.seed import OPERATOR_APPS
+from tests.support.aws_faults import AwsFaults
+from tests.support.broker_world import START, Clock, NinjaOneTransport
 from tests.support.journey import Journey
 from tests.support.refreshing import Refreshing
-from tests.support.surroundings import START, Clock, Network, Trouble
 from tools.requirements import req
 
 APP = OPERATOR_APPS["eu"].client_id
@@ -29,7 +30,9 @@ def breakers(aws: AwsAccount, config: Config) -> Breakers:
     return Breakers(AwsClient("dynamodb", aws.client("dynamodb")), config.connections_table)
 
 
-def connected(journey: Journey, network: Network, connections: Connections, many: int) -> list[ConnectionState]:
+def connected(
+    journey: Journey, network: NinjaOneTransport, connections: Connections, many: int
+) -> list[ConnectionState]:
     """Make connections that all come due at one instant."""
     made = [journey.connect()[0] for _ in range(many)]
     for state in made:
@@ -39,7 +42,7 @@ def connected(journey: Journey, network: Network, connections: Connections, many
 
 
 @pytest.fixture
-def four(journey: Journey, network: Network, connections: Connections) -> list[ConnectionState]:
+def four(journey: Journey, network: NinjaOneTransport, connections: Connections) -> list[ConnectionState]:
     return connected(journey, network, connections, 4)
 
 
@@ -52,9 +55,9 @@ def pull(breakers: Breakers, name: str, seconds: float, *, level: int = 0) -> No
     breakers.trip(name, Breaker(Instant(int(seconds)), level, "invalid_client"))
 
 
-def unstored(trouble: Trouble) -> None:
+def unstored(aws_faults: AwsFaults) -> None:
     """Refuse every write to a control row."""
-    trouble.never_done("dynamodb.UpdateItem", times=99, only=lambda body: "#brakes" in str(body["Key"]))
+    aws_faults.refuse("dynamodb.UpdateItem", times=99, only=lambda body: "#brakes" in str(body["Key"]))
 
 
 # A client app ---------------------------------------------------------------------------------------------------------
@@ -68,7 +71,7 @@ def test_a_brake_has_the_name_of_what_it_holds() -> None:
 
 @req("K03")
 def test_one_wrong_secret_costs_one_request_and_no_connection(
-    refreshing: Refreshing, four: list[ConnectionState], network: Network, breakers: Breakers
+    refreshing: Refreshing, four: list[ConnectionState], network: NinjaOneTransport, breakers: Breakers
 ) -> None:
     refreshing.ninjaone.admin.rotate_secret(APP)
 
@@ -84,7 +87,7 @@ def test_one_wrong_secret_costs_one_request_and_no_connection(
 
 @pytest.mark.parametrize("name", [HELD, host_breaker(HOST)])
 def test_what_a_brake_holds_is_not_asked_and_comes_back_after_it(
-    refreshing: Refreshing, state: ConnectionState, breakers: Breakers, network: Network, name: str
+    refreshing: Refreshing, state: ConnectionState, breakers: Breakers, network: NinjaOneTransport, name: str
 ) -> None:
     refreshing.wait_for(state)
     pull(breakers, name, refreshing.clock.now() + 600, level=2)
@@ -99,7 +102,7 @@ def test_what_a_brake_holds_is_not_asked_and_comes_back_after_it(
 
 
 def test_a_connection_that_is_due_later_still_keeps_its_time(
-    refreshing: Refreshing, state: ConnectionState, breakers: Breakers, clock: Clock, network: Network
+    refreshing: Refreshing, state: ConnectionState, breakers: Breakers, clock: Clock, network: NinjaOneTransport
 ) -> None:
     clock.advance(700)
     pull(breakers, HELD, clock.now() + 1)
@@ -138,7 +141,7 @@ def test_a_brake_that_wore_off_is_forgotten_with_the_first_success(
 
 
 def test_a_fault_that_lasts_is_asked_about_less_and_less_often(
-    refreshing: Refreshing, state: ConnectionState, breakers: Breakers, network: Network
+    refreshing: Refreshing, state: ConnectionState, breakers: Breakers, network: NinjaOneTransport
 ) -> None:
     refreshing.ninjaone.admin.rotate_secret(APP)
     holds = []
@@ -153,10 +156,14 @@ def test_a_fault_that_lasts_is_asked_about_less_and_less_often(
 
 
 def test_a_brake_that_can_not_be_stored_holds_the_order_all_the_same(
-    refreshing: Refreshing, four: list[ConnectionState], breakers: Breakers, network: Network, trouble: Trouble
+    refreshing: Refreshing,
+    four: list[ConnectionState],
+    breakers: Breakers,
+    network: NinjaOneTransport,
+    aws_faults: AwsFaults,
 ) -> None:
     refreshing.ninjaone.admin.rotate_secret(APP)
-    unstored(trouble)
+    unstored(aws_faults)
 
     refreshing.when_due(*four)
 
@@ -166,10 +173,10 @@ def test_a_brake_that_can_not_be_stored_holds_the_order_all_the_same(
 
 
 def test_brakes_that_can_not_be_read_put_off(
-    refreshing: Refreshing, state: ConnectionState, network: Network, trouble: Trouble
+    refreshing: Refreshing, state: ConnectionState, network: NinjaOneTransport, aws_faults: AwsFaults
 ) -> None:
     refreshing.wait_for(state)
-    trouble.never_done("dynamodb.GetItem", times=2)
+    aws_faults.refuse("dynamodb.GetItem", times=2)
 
     refreshing.order(state)
 
@@ -178,11 +185,11 @@ def test_brakes_that_can_not_be_read_put_off(
 
 
 def test_a_brake_that_can_not_be_forgotten_costs_no_token(
-    refreshing: Refreshing, state: ConnectionState, breakers: Breakers, trouble: Trouble
+    refreshing: Refreshing, state: ConnectionState, breakers: Breakers, aws_faults: AwsFaults
 ) -> None:
     refreshing.wait_for(state)
     pull(breakers, HELD, refreshing.clock.now())
-    trouble.never_done("dynamodb.DeleteItem")
+    aws_faults.refuse("dynamodb.DeleteItem")
 
     refreshing.order(state)
 
@@ -194,7 +201,7 @@ def test_a_brake_that_can_not_be_forgotten_costs_no_token(
 
 @req("O03")
 def test_one_throttled_request_holds_the_whole_host(
-    refreshing: Refreshing, four: list[ConnectionState], network: Network
+    refreshing: Refreshing, four: list[ConnectionState], network: NinjaOneTransport
 ) -> None:
     network.answer(429, HTML, retry_after="300")
 
@@ -290,7 +297,7 @@ def test_a_success_that_was_under_way_leaves_the_brake(
 
 @pytest.mark.parametrize("kind", ["html_503", "html_404"])
 def test_three_failures_in_a_row_hold_the_host(
-    refreshing: Refreshing, four: list[ConnectionState], network: Network, breakers: Breakers, kind: str
+    refreshing: Refreshing, four: list[ConnectionState], network: NinjaOneTransport, breakers: Breakers, kind: str
 ) -> None:
     refreshing.ninjaone.faults.plan(Fault(kind, times=None))
 
@@ -302,7 +309,7 @@ def test_three_failures_in_a_row_hold_the_host(
 
 
 def test_a_success_in_between_lets_the_host_go_on(
-    journey: Journey, refreshing: Refreshing, network: Network, breakers: Breakers, connections: Connections
+    journey: Journey, refreshing: Refreshing, network: NinjaOneTransport, breakers: Breakers, connections: Connections
 ) -> None:
     six = connected(journey, network, connections, 6)
     for fails in (True, True, False, True, True, False):
@@ -318,10 +325,10 @@ def test_a_success_in_between_lets_the_host_go_on(
 
 
 def test_a_host_that_fails_while_its_brake_can_not_be_stored_is_left_alone_for_this_order(
-    refreshing: Refreshing, four: list[ConnectionState], network: Network, trouble: Trouble
+    refreshing: Refreshing, four: list[ConnectionState], network: NinjaOneTransport, aws_faults: AwsFaults
 ) -> None:
     refreshing.ninjaone.faults.plan(Fault("html_404", times=None))
-    unstored(trouble)
+    unstored(aws_faults)
 
     refreshing.when_due(*four)
 
@@ -332,7 +339,11 @@ def test_a_host_that_fails_while_its_brake_can_not_be_stored_is_left_alone_for_t
 
 @req("O03")
 def test_a_longer_wait_takes_the_place_of_a_shorter_one(
-    refreshing: Refreshing, state: ConnectionState, four: list[ConnectionState], network: Network, breakers: Breakers
+    refreshing: Refreshing,
+    state: ConnectionState,
+    four: list[ConnectionState],
+    network: NinjaOneTransport,
+    breakers: Breakers,
 ) -> None:
     """Two workers were under way when the host began to throttle."""
     network.answer(429, HTML, retry_after="100")
@@ -360,7 +371,7 @@ def revoked(refreshing: Refreshing, states: list[ConnectionState]) -> None:
 
 @req("I05")
 def test_many_verdicts_at_once_are_held_and_nobody_is_bothered(
-    journey: Journey, refreshing: Refreshing, network: Network, connections: Connections
+    journey: Journey, refreshing: Refreshing, network: NinjaOneTransport, connections: Connections
 ) -> None:
     six = connected(journey, network, connections, 6)
     refreshing.ninjaone.faults.plan(Fault("spurious_dead_token", times=12))
@@ -379,7 +390,7 @@ def test_many_verdicts_at_once_are_held_and_nobody_is_bothered(
 
 
 def test_the_same_number_among_many_that_live_is_believed(
-    journey: Journey, refreshing: Refreshing, network: Network, connections: Connections, breakers: Breakers
+    journey: Journey, refreshing: Refreshing, network: NinjaOneTransport, connections: Connections, breakers: Breakers
 ) -> None:
     six = connected(journey, network, connections, 6)
     refreshing.wait_for(six[0])
@@ -393,7 +404,7 @@ def test_the_same_number_among_many_that_live_is_believed(
 
 
 def test_verdicts_that_are_true_are_believed_once_the_others_have_calmed_down(
-    journey: Journey, refreshing: Refreshing, network: Network, connections: Connections
+    journey: Journey, refreshing: Refreshing, network: NinjaOneTransport, connections: Connections
 ) -> None:
     six = connected(journey, network, connections, 6)
     revoked(refreshing, six)
@@ -406,11 +417,11 @@ def test_verdicts_that_are_true_are_believed_once_the_others_have_calmed_down(
 
 
 def test_a_tally_that_can_not_be_counted_holds_the_verdict(
-    refreshing: Refreshing, state: ConnectionState, trouble: Trouble
+    refreshing: Refreshing, state: ConnectionState, aws_faults: AwsFaults
 ) -> None:
     refreshing.revoke(state)
     refreshing.when_due(state)
-    unstored(trouble)
+    unstored(aws_faults)
 
     refreshing.when_due(state)
 
@@ -419,9 +430,9 @@ def test_a_tally_that_can_not_be_counted_holds_the_verdict(
 
 
 def test_a_tally_that_can_not_be_handed_in_is_no_failure(
-    refreshing: Refreshing, state: ConnectionState, trouble: Trouble
+    refreshing: Refreshing, state: ConnectionState, aws_faults: AwsFaults
 ) -> None:
-    unstored(trouble)
+    unstored(aws_faults)
 
     refreshing.when_due(state)
 
@@ -451,9 +462,9 @@ def test_a_window_is_a_quarter_of_an_hour_and_the_one_before_stays_in_sight(brea
     assert breakers.count(tried=4, dead=0, now=Instant(now + 2700)) == FailureWindow(4, 0)
 
 
-def test_a_window_that_another_began_first_is_left_as_it_is(breakers: Breakers, trouble: Trouble) -> None:
+def test_a_window_that_another_began_first_is_left_as_it_is(breakers: Breakers, aws_faults: AwsFaults) -> None:
     now = Instant(START)
-    trouble.first("dynamodb.UpdateItem", lambda: None)
+    aws_faults.before("dynamodb.UpdateItem", lambda: None)
     breakers.count(tried=1, dead=0, now=Instant(now + 900))
 
     assert breakers.count(tried=5, dead=5, now=now) == FailureWindow(5, 5)

@@ -26,8 +26,9 @@ from broker.flows.callback import AuthorizeResult, ReturnTo
 from broker.model import Binding, Purpose, Session, Stage, sha256_hex
 from broker.secret import Secret
 from local.aws.account import AwsAccount
+from tests.support.aws_faults import AwsFaults
+from tests.support.broker_world import START, Clock, LogLines, NinjaOneTransport
 from tests.support.journey import Journey, ticket
-from tests.support.surroundings import START, Clock, Lines, Network, Trouble
 from tools.requirements import req
 
 UNKNOWN = "ses_" + "a" * 26
@@ -75,7 +76,7 @@ def held(sessions: Sessions, away: Away) -> Callable[[], Session]:
 
 
 @pytest.fixture
-def unasked(network: Network) -> Iterator[None]:
+def unasked(network: NinjaOneTransport) -> Iterator[None]:
     """Whatever a test does, NinjaOne is asked nothing."""
     yield
     assert network.requests == []
@@ -176,7 +177,7 @@ def test_a_browser_without_the_cookie_spends_nothing(
 @req("B05", "B06")
 @pytest.mark.parametrize("cookie", ["", "x" * 43], ids=["empty", "another"])
 def test_a_browser_with_another_cookie_spends_nothing(
-    away: Away, held: Callable[[], Session], lines: Lines, cookie: str
+    away: Away, held: Callable[[], Session], lines: LogLines, cookie: str
 ) -> None:
     before = held()
     stranger = replace(away.journey, cookies={away.session.session: Secret(cookie)})
@@ -263,7 +264,7 @@ def test_a_session_that_ran_out_on_the_way_is_over(journey: Journey, clock: Cloc
     ],
 )
 def test_another_way_than_the_one_begun_is_refused_and_counted(
-    away: Away, held: Callable[[], Session], lines: Lines, changes: dict[str, str | None], region: str
+    away: Away, held: Callable[[], Session], lines: LogLines, changes: dict[str, str | None], region: str
 ) -> None:
     before = held()
     filled = {name: value and value.format(session=away.session.session) for name, value in changes.items()}
@@ -329,16 +330,16 @@ def test_of_fifty_answers_at_once_one_gets_on(away: Away, held: Callable[[], Ses
 
 
 @req("C03")
-def test_of_an_agreement_and_a_denial_at_once_one_gets_on(away: Away, trouble: Trouble) -> None:
+def test_of_an_agreement_and_a_denial_at_once_one_gets_on(away: Away, aws_faults: AwsFaults) -> None:
     """Between reading the session and redeeming its state, the other answer arrives."""
-    trouble.first("dynamodb.UpdateItem", lambda: away.back(away.changed(code=None, error="access_denied")))
+    aws_faults.before("dynamodb.UpdateItem", lambda: away.back(away.changed(code=None, error="access_denied")))
 
     with pytest.raises(SessionSpent):
         away.back()
 
 
-def test_of_a_denial_and_an_agreement_at_once_one_gets_on(away: Away, trouble: Trouble) -> None:
-    trouble.first("dynamodb.UpdateItem", away.back)
+def test_of_a_denial_and_an_agreement_at_once_one_gets_on(away: Away, aws_faults: AwsFaults) -> None:
+    aws_faults.before("dynamodb.UpdateItem", away.back)
 
     with pytest.raises(SessionSpent):
         away.back(away.changed(code=None, error="access_denied"))
@@ -362,7 +363,7 @@ def test_of_a_denial_and_an_agreement_at_once_one_gets_on(away: Away, trouble: T
     ],
 )
 def test_a_refusal_reaches_the_product_as_one_of_five_words(
-    away: Away, held: Callable[[], Session], lines: Lines, error: str, shown: str, said: AuthorizeResult
+    away: Away, held: Callable[[], Session], lines: LogLines, error: str, shown: str, said: AuthorizeResult
 ) -> None:
     home = away.back(away.changed(code=None, error=error, error_description="<b>foreign</b>"))
 
@@ -408,9 +409,9 @@ def test_with_approval_a_refusal_ends_here(journey: Journey, error: str, said: A
     ("call", "times"), [("dynamodb.GetItem", 1), ("kms.GenerateDataKey", 1), ("dynamodb.UpdateItem", 2)]
 )
 def test_an_answer_that_can_not_be_kept_may_be_loaded_again(
-    away: Away, trouble: Trouble, call: str, times: int
+    away: Away, aws_faults: AwsFaults, call: str, times: int
 ) -> None:
-    trouble.never_done(call, times=times)
+    aws_faults.refuse(call, times=times)
 
     with pytest.raises(Busy):
         away.back()
@@ -418,9 +419,9 @@ def test_an_answer_that_can_not_be_kept_may_be_loaded_again(
 
 
 def test_a_code_that_was_parked_without_an_acknowledgement_brings_its_person_home(
-    away: Away, trouble: Trouble, sessions: Sessions
+    away: Away, aws_faults: AwsFaults, sessions: Sessions
 ) -> None:
-    trouble.reply_lost("dynamodb.UpdateItem")
+    aws_faults.lose_reply("dynamodb.UpdateItem")
 
     home = away.back()
 
@@ -430,8 +431,8 @@ def test_a_code_that_was_parked_without_an_acknowledgement_brings_its_person_hom
     assert held.ticket == sha256_hex(ticket)
 
 
-def test_a_code_that_was_parked_by_a_repeated_request_brings_its_person_home(away: Away, trouble: Trouble) -> None:
-    trouble.done_twice("dynamodb.UpdateItem")
+def test_a_code_that_was_parked_by_a_repeated_request_brings_its_person_home(away: Away, aws_faults: AwsFaults) -> None:
+    aws_faults.retry_after_success("dynamodb.UpdateItem")
 
     assert away.back().result is AuthorizeResult.AGREED
 
@@ -444,7 +445,7 @@ def test_a_return_address_that_was_taken_off_the_list_leads_nowhere(away: Away, 
 
 
 @req("G07", "G10b")
-def test_no_refusal_says_what_came_in(away: Away, lines: Lines) -> None:
+def test_no_refusal_says_what_came_in(away: Away, lines: LogLines) -> None:
     canary = "canary0123456789"
     refusals = []
     for query in (

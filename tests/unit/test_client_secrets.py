@@ -12,7 +12,8 @@ from broker.errors import Busy, Misconfigured
 from broker.model import Client
 from broker.secret import Secret
 from local.aws.account import AwsAccount
-from tests.support.surroundings import Clock, Trouble, unreachable
+from tests.support.aws_faults import AwsFaults, unreachable
+from tests.support.broker_world import Clock
 from tools.requirements import req
 
 
@@ -33,9 +34,9 @@ def test_each_client_app_has_its_own_secret(credentials: ClientSecrets) -> None:
 
 @req("K02")
 def test_secrets_are_read_once_in_five_minutes(
-    credentials: ClientSecrets, clock: Clock, aws: AwsAccount, config: Config, trouble: Trouble
+    credentials: ClientSecrets, clock: Clock, aws: AwsAccount, config: Config, aws_faults: AwsFaults
 ) -> None:
-    trouble.watch("secretsmanager.GetSecretValue")
+    aws_faults.watch("secretsmanager.GetSecretValue")
 
     credentials.client("app-1")
     store(aws, config, {"app-1": "new"})
@@ -45,7 +46,7 @@ def test_secrets_are_read_once_in_five_minutes(
     fresh = credentials.client("app-1")
 
     assert (kept.secret, fresh.secret) == (Secret("one"), Secret("new"))
-    assert trouble.asked["secretsmanager.GetSecretValue"] == 2
+    assert aws_faults.asked["secretsmanager.GetSecretValue"] == 2
 
 
 def test_a_client_app_that_is_new_is_looked_up_at_once(
@@ -77,9 +78,11 @@ def test_a_client_app_without_a_secret_is_the_operators_turn(credentials: Client
         credentials.client("app-9")
 
 
-def test_secrets_that_were_never_stored_are_the_operators_turn(credentials: ClientSecrets, trouble: Trouble) -> None:
+def test_secrets_that_were_never_stored_are_the_operators_turn(
+    credentials: ClientSecrets, aws_faults: AwsFaults
+) -> None:
     missing = ClientError({"Error": {"Code": "ResourceNotFoundException", "Message": ""}}, "GetSecretValue")
-    trouble.never_done("secretsmanager.GetSecretValue", error=missing)
+    aws_faults.refuse("secretsmanager.GetSecretValue", error=missing)
 
     with pytest.raises(Misconfigured, match="not stored yet"):
         credentials.client("app-1")
@@ -103,9 +106,9 @@ def test_secrets_in_another_shape_are_refused_without_repeating_them(
 
 @pytest.mark.parametrize("error", [None, unreachable()], ids=["throttled", "down"])
 def test_a_store_that_does_not_answer_is_busy(
-    credentials: ClientSecrets, trouble: Trouble, error: Exception | None
+    credentials: ClientSecrets, aws_faults: AwsFaults, error: Exception | None
 ) -> None:
-    trouble.never_done("secretsmanager.GetSecretValue", error=error)
+    aws_faults.refuse("secretsmanager.GetSecretValue", error=error)
 
     with pytest.raises(Busy):
         credentials.client("app-1")

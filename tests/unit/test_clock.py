@@ -6,7 +6,7 @@ import secrets
 from broker.adapters import clock as clocks
 from broker.adapters.clock import SystemClock, instant, new_connection_id, new_session_id, random_secret
 from broker.model import connection_id, session_id
-from tests.support.surroundings import START, Clock
+from tests.support.broker_world import START, Clock
 from tools.requirements import req
 
 

@@ -28,8 +28,9 @@ from broker.secret import Secret
 from local.aws.account import AwsAccount
 from ninjaone_emulator import NinjaOne
 from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS
+from tests.support.aws_faults import AwsFaults, unreachable
+from tests.support.broker_world import START, Clock, LogLines, NinjaOneTransport
 from tests.support.journey import CONNECT_URL, END_USER, EU, TENANT, VERIFIER, Journey, ref
-from tests.support.surroundings import START, Clock, Lines, Network, Trouble, unreachable
 from tools.requirements import req
 
 WRONG: dict[str, Any] = {
@@ -59,7 +60,7 @@ def stored(aws: AwsAccount, config: Config) -> Any:
 @req("D02")
 @pytest.mark.parametrize(("authorized", "in_time"), list(product([True, False], repeat=2)))
 def test_only_all_of_the_proof_completes(
-    journey: Journey, clock: Clock, network: Network, stored: Any, *, authorized: bool, in_time: bool
+    journey: Journey, clock: Clock, network: NinjaOneTransport, stored: Any, *, authorized: bool, in_time: bool
 ) -> None:
     """Tenant, end user, verifier, ticket, stage and the code's age: 64 combinations, of which one passes."""
     home = journey.home() if authorized else ReturnTo(begun(journey).session, None, AuthorizeResult.AGREED)
@@ -94,7 +95,9 @@ def attempt(journey: Journey, home: ReturnTo, changes: dict[str, Any]) -> type[B
 
 
 @req("D01")
-def test_nothing_is_asked_of_ninjaone_before_the_backend_completes(journey: Journey, network: Network) -> None:
+def test_nothing_is_asked_of_ninjaone_before_the_backend_completes(
+    journey: Journey, network: NinjaOneTransport
+) -> None:
     journey.home()
 
     assert network.requests == []
@@ -109,7 +112,7 @@ def test_an_unknown_session_proves_nothing(journey: Journey) -> None:
 
 
 @req("G10")
-def test_what_is_not_proved_is_logged(journey: Journey, lines: Lines) -> None:
+def test_what_is_not_proved_is_logged(journey: Journey, lines: LogLines) -> None:
     home = journey.home()
 
     with pytest.raises(BindingMismatch):
@@ -179,7 +182,9 @@ def test_a_connection_is_made_whole(
 
 
 @req("A06", "C12")
-def test_the_code_is_sent_once_with_the_redirect_uri_and_the_verifier(journey: Journey, network: Network) -> None:
+def test_the_code_is_sent_once_with_the_redirect_uri_and_the_verifier(
+    journey: Journey, network: NinjaOneTransport
+) -> None:
     leaving = journey.leave(journey.open())
     journey.complete(journey.arrive(journey.agree(leaving)))
 
@@ -192,7 +197,7 @@ def test_the_code_is_sent_once_with_the_redirect_uri_and_the_verifier(journey: J
 
 
 @req("G09")
-def test_no_secret_is_in_an_address_towards_ninjaone(journey: Journey, network: Network) -> None:
+def test_no_secret_is_in_an_address_towards_ninjaone(journey: Journey, network: NinjaOneTransport) -> None:
     journey.connect()
 
     assert [(each.url.host, each.url.path) for each in network.requests] == [
@@ -203,7 +208,9 @@ def test_no_secret_is_in_an_address_towards_ninjaone(journey: Journey, network: 
 
 
 @req("K05")
-def test_the_customers_own_app_is_sealed_beside_the_connection(journey: Journey, seal: Seal, network: Network) -> None:
+def test_the_customers_own_app_is_sealed_beside_the_connection(
+    journey: Journey, seal: Seal, network: NinjaOneTransport
+) -> None:
     state, profile = journey.connect(customer_app=True, client=OWN)
 
     assert (state.customer_app, state.client_id) == (True, OWN.id)
@@ -224,7 +231,7 @@ def test_nothing_sealed_stays_in_the_session(journey: Journey, aws: AwsAccount, 
 
 
 @req("J04")
-def test_no_row_holds_a_secret_in_the_open(journey: Journey, network: Network, stored: Any) -> None:
+def test_no_row_holds_a_secret_in_the_open(journey: Journey, network: NinjaOneTransport, stored: Any) -> None:
     journey.connect(customer_app=True, client=OWN)
 
     text = repr([{name: rows.plain(item)[name] for name in rows.plain(item)} for item in stored()])
@@ -234,14 +241,14 @@ def test_no_row_holds_a_secret_in_the_open(journey: Journey, network: Network, s
 
 
 @req("D08")
-def test_a_connection_that_is_made_is_logged(journey: Journey, lines: Lines) -> None:
+def test_a_connection_that_is_made_is_logged(journey: Journey, lines: LogLines) -> None:
     state, _ = journey.connect()
 
     (line,) = lines.named("connection.made")
     assert (line["tenant"], line["connection"], line["region"]) == (TENANT, state.connection, "eu")
 
 
-def test_completing_again_gives_the_connection_again(journey: Journey, network: Network) -> None:
+def test_completing_again_gives_the_connection_again(journey: Journey, network: NinjaOneTransport) -> None:
     """The backend may have lost the answer: the same proof gives the same connection, and no code is sent."""
     home = journey.home()
     first = journey.complete(home)
@@ -259,9 +266,11 @@ def test_completing_again_takes_the_whole_proof_again(journey: Journey) -> None:
             journey.complete(home, **{name: wrong})
 
 
-def test_a_code_that_another_call_took_is_not_sent(journey: Journey, trouble: Trouble, network: Network) -> None:
+def test_a_code_that_another_call_took_is_not_sent(
+    journey: Journey, aws_faults: AwsFaults, network: NinjaOneTransport
+) -> None:
     home = journey.home()
-    trouble.first("dynamodb.UpdateItem", lambda: journey.complete(home))
+    aws_faults.before("dynamodb.UpdateItem", lambda: journey.complete(home))
 
     with pytest.raises(SessionSpent):
         journey.complete(home)
@@ -271,7 +280,7 @@ def test_a_code_that_another_call_took_is_not_sent(journey: Journey, trouble: Tr
 
 @pytest.mark.parametrize("lost", ["code", "verifier", "host", "client"])
 def test_a_session_whose_row_is_torn_is_spent(
-    journey: Journey, aws: AwsAccount, config: Config, network: Network, lost: str
+    journey: Journey, aws: AwsAccount, config: Config, network: NinjaOneTransport, lost: str
 ) -> None:
     home = journey.home(customer_app=True, client=OWN)
     aws.client("dynamodb").update_item(
@@ -301,11 +310,11 @@ def test_a_session_whose_row_is_torn_is_spent(
     ],
 )
 def test_what_can_not_be_had_now_leaves_the_code_for_another_try(
-    journey: Journey, clock: Clock, trouble: Trouble, network: Network, call: str
+    journey: Journey, clock: Clock, aws_faults: AwsFaults, network: NinjaOneTransport, call: str
 ) -> None:
     home = journey.home()
     other = Journey(type(journey.broker)(journey.broker.config, journey.broker.ports), journey.ninjaone)
-    trouble.never_done(call, error=unreachable())
+    aws_faults.refuse(call, error=unreachable())
 
     with pytest.raises(Busy):
         other.complete(home)
@@ -316,7 +325,7 @@ def test_what_can_not_be_had_now_leaves_the_code_for_another_try(
 
 
 def test_a_client_secret_that_is_not_stored_leaves_the_code(
-    journey: Journey, aws: AwsAccount, config: Config, network: Network, sessions: Sessions
+    journey: Journey, aws: AwsAccount, config: Config, network: NinjaOneTransport, sessions: Sessions
 ) -> None:
     aws.put_secret(config.client_secrets, "{}")
     home = journey.home()
@@ -329,7 +338,7 @@ def test_a_client_secret_that_is_not_stored_leaves_the_code(
 
 
 def test_a_client_id_that_was_taken_off_the_list_leaves_the_code(
-    journey: Journey, environment: dict[str, str], network: Network
+    journey: Journey, environment: dict[str, str], network: NinjaOneTransport
 ) -> None:
     home = journey.home()
     fewer = Config.from_env({**environment, "CLIENT_IDS": ""})
@@ -342,7 +351,7 @@ def test_a_client_id_that_was_taken_off_the_list_leaves_the_code(
 
 @req("J08")
 def test_a_restored_table_takes_no_connection(
-    journey: Journey, aws: AwsAccount, config: Config, network: Network
+    journey: Journey, aws: AwsAccount, config: Config, network: NinjaOneTransport
 ) -> None:
     value = json.dumps({"epoch": 2, "table": "another"})
     aws.client("ssm").put_parameter(Name=config.epoch_parameter, Value=value, Type="String", Overwrite=True)
@@ -358,10 +367,10 @@ def test_a_restored_table_takes_no_connection(
 
 @pytest.mark.parametrize("losses", [1, 2, 3])
 def test_a_store_that_loses_its_acknowledgement_has_stored_it(
-    journey: Journey, trouble: Trouble, connections: Connections, network: Network, losses: int
+    journey: Journey, aws_faults: AwsFaults, connections: Connections, network: NinjaOneTransport, losses: int
 ) -> None:
     home = journey.home()
-    trouble.reply_lost("dynamodb.TransactWriteItems", times=losses)
+    aws_faults.lose_reply("dynamodb.TransactWriteItems", times=losses)
 
     state, profile = journey.complete(home)
 
@@ -372,9 +381,9 @@ def test_a_store_that_loses_its_acknowledgement_has_stored_it(
 
 @pytest.mark.parametrize("refusals", [1, 2])
 def test_a_store_that_refuses_for_a_moment_is_asked_again(
-    journey: Journey, trouble: Trouble, connections: Connections, clock: Clock, refusals: int
+    journey: Journey, aws_faults: AwsFaults, connections: Connections, clock: Clock, refusals: int
 ) -> None:
-    trouble.never_done("dynamodb.TransactWriteItems", times=refusals)
+    aws_faults.refuse("dynamodb.TransactWriteItems", times=refusals)
 
     state, _ = journey.connect()
 
@@ -383,10 +392,10 @@ def test_a_store_that_refuses_for_a_moment_is_asked_again(
 
 
 def test_a_store_that_refuses_to_the_end_makes_no_half_of_a_connection(
-    journey: Journey, trouble: Trouble, stored: Any, lines: Lines, network: Network
+    journey: Journey, aws_faults: AwsFaults, stored: Any, lines: LogLines, network: NinjaOneTransport
 ) -> None:
     home = journey.home()
-    trouble.never_done("dynamodb.TransactWriteItems", times=3)
+    aws_faults.refuse("dynamodb.TransactWriteItems", times=3)
 
     with pytest.raises(Busy, match="Let the person start again"):
         journey.complete(home)
@@ -408,7 +417,9 @@ def test_a_connection_id_that_exists_is_not_overwritten(journey: Journey, connec
     assert connections.state(ref(state)) == state
 
 
-def test_a_code_out_of_another_session_is_not_sent_again(journey: Journey, network: Network, lines: Lines) -> None:
+def test_a_code_out_of_another_session_is_not_sent_again(
+    journey: Journey, network: NinjaOneTransport, lines: LogLines
+) -> None:
     """Attack: a spent code comes in a session of the attacker's own, so that NinjaOne ends what it gave for it."""
     spent = journey.agree(journey.leave(journey.open()))
     journey.complete(journey.arrive(spent))
@@ -424,12 +435,12 @@ def test_a_code_out_of_another_session_is_not_sent_again(journey: Journey, netwo
 
 @pytest.mark.parametrize("number", [0, 1])
 def test_a_step_by_a_repeated_request_is_taken_once_and_looks_like_no_attack(
-    journey: Journey, trouble: Trouble, lines: Lines, network: Network, number: int
+    journey: Journey, aws_faults: AwsFaults, lines: LogLines, network: NinjaOneTransport, number: int
 ) -> None:
     """To spend the code, and to remember it."""
     home = journey.home()
-    trouble.watch("dynamodb.UpdateItem")
-    trouble.done_twice("dynamodb.UpdateItem", after=number)
+    aws_faults.watch("dynamodb.UpdateItem")
+    aws_faults.retry_after_success("dynamodb.UpdateItem", after=number)
 
     state, _profile = journey.complete(home)
 
@@ -438,9 +449,11 @@ def test_a_step_by_a_repeated_request_is_taken_once_and_looks_like_no_attack(
     assert "code.injected" not in lines.names
 
 
-def test_two_that_spend_one_code_at_once_send_it_once(journey: Journey, trouble: Trouble, network: Network) -> None:
+def test_two_that_spend_one_code_at_once_send_it_once(
+    journey: Journey, aws_faults: AwsFaults, network: NinjaOneTransport
+) -> None:
     home = journey.home()
-    trouble.first("dynamodb.UpdateItem", lambda: journey.complete(home))
+    aws_faults.before("dynamodb.UpdateItem", lambda: journey.complete(home))
 
     with pytest.raises(SessionSpent):
         journey.complete(home)

@@ -17,9 +17,10 @@ from broker.secret import Secret
 from local.aws.account import AwsAccount
 from ninjaone_emulator import NinjaOne
 from ninjaone_emulator.seed import CUSTOMER_APPS
+from tests.support.aws_faults import AwsFaults
+from tests.support.broker_world import START, Clock, LogLines, NinjaOneTransport
 from tests.support.journey import TENANT, Journey, ref
 from tests.support.refreshing import Refreshing
-from tests.support.surroundings import START, Clock, Lines, Network, Trouble
 from tools.requirements import req
 
 OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_secret), customer_app=True)
@@ -27,7 +28,7 @@ UNKNOWN = ConnectionId("con_" + "a" * 26)
 
 
 @pytest.fixture
-def made(journey: Journey, network: Network) -> tuple[ConnectionState, Profile]:
+def made(journey: Journey, network: NinjaOneTransport) -> tuple[ConnectionState, Profile]:
     connection = journey.connect()
     network.requests.clear()
     return connection
@@ -97,14 +98,16 @@ def test_a_list_has_every_connection_of_a_tenant_once_and_no_other(journey: Jour
     assert listed(broker, limit=2) == ours
 
 
-def test_the_brake_of_one_app_is_looked_at_once_for_a_page(journey: Journey, broker: Broker, trouble: Trouble) -> None:
+def test_the_brake_of_one_app_is_looked_at_once_for_a_page(
+    journey: Journey, broker: Broker, aws_faults: AwsFaults
+) -> None:
     for _ in range(3):
         journey.connect()
-    trouble.watch("dynamodb.GetItem")
+    aws_faults.watch("dynamodb.GetItem")
 
     broker.list_connections.page(TENANT, limit=50, after=None)
 
-    assert trouble.asked["dynamodb.GetItem"] == 1
+    assert aws_faults.asked["dynamodb.GetItem"] == 1
 
 
 def test_a_tenant_without_connections_has_an_empty_list(broker: Broker) -> None:
@@ -115,9 +118,9 @@ def test_a_tenant_without_connections_has_an_empty_list(broker: Broker) -> None:
 
 @pytest.mark.parametrize("call", ["dynamodb.Query", "dynamodb.GetItem"])
 def test_a_store_that_does_not_answer_is_busy(
-    broker: Broker, made: tuple[ConnectionState, Profile], trouble: Trouble, call: str
+    broker: Broker, made: tuple[ConnectionState, Profile], aws_faults: AwsFaults, call: str
 ) -> None:
-    trouble.never_done(call)
+    aws_faults.refuse(call)
 
     with pytest.raises(Busy):
         broker.list_connections.page(TENANT, limit=50, after=None)
@@ -173,7 +176,7 @@ def test_no_connection_falls_between_two_pages_because_another_lacks_a_row(
     ],
 )
 def test_a_row_that_can_not_be_read_hides_no_other(
-    broker: Broker, journey: Journey, aws: AwsAccount, config: Config, lines: Lines, row: str, change: dict[str, Any]
+    broker: Broker, journey: Journey, aws: AwsAccount, config: Config, lines: LogLines, row: str, change: dict[str, Any]
 ) -> None:
     first, strange, last = sorted(journey.connect()[0].connection for _ in range(3))
     key = {"tenant": {"S": TENANT}, "connection": {"S": strange + row}}
@@ -193,7 +196,7 @@ def test_a_connection_is_forgotten_here_and_revoked_there(
     made: tuple[ConnectionState, Profile],
     connections: Connections,
     ninjaone: NinjaOne,
-    network: Network,
+    network: NinjaOneTransport,
     clock: Clock,
 ) -> None:
     clock.advance(60)
@@ -215,7 +218,7 @@ def test_a_connection_is_forgotten_here_and_revoked_there(
 
 @req("I02", "K05")
 def test_the_customers_own_app_revokes_and_its_secret_is_forgotten(
-    journey: Journey, broker: Broker, connections: Connections, network: Network
+    journey: Journey, broker: Broker, connections: Connections, network: NinjaOneTransport
 ) -> None:
     state, _ = journey.connect(customer_app=True, client=OWN)
 
@@ -228,7 +231,7 @@ def test_the_customers_own_app_revokes_and_its_secret_is_forgotten(
     assert found.client is None
 
 
-def trap(what: str, network: Network, ninjaone: NinjaOne, trouble: Trouble) -> None:
+def trap(what: str, network: NinjaOneTransport, ninjaone: NinjaOne, aws_faults: AwsFaults) -> None:
     """Let a revocation fail in one way."""
     if what in {"404", "405"}:
         ninjaone.switches.update({"revoke": what})
@@ -237,7 +240,7 @@ def trap(what: str, network: Network, ninjaone: NinjaOne, trouble: Trouble) -> N
     elif what == "no answer":
         network.fail(httpx.ReadTimeout)
     else:
-        trouble.never_done(what)
+        aws_faults.refuse(what)
 
 
 @req("I06")
@@ -247,14 +250,14 @@ def trap(what: str, network: Network, ninjaone: NinjaOne, trouble: Trouble) -> N
 def test_a_connection_ends_here_even_when_it_can_not_be_revoked_there(
     journey: Journey,
     ninjaone: NinjaOne,
-    network: Network,
-    trouble: Trouble,
+    network: NinjaOneTransport,
+    aws_faults: AwsFaults,
     connections: Connections,
     what: str,
 ) -> None:
     state, _ = journey.connect()
     fresh = Broker(journey.broker.config, journey.broker.ports)
-    trap(what, network, ninjaone, trouble)
+    trap(what, network, ninjaone, aws_faults)
 
     ended, _, revoked = fresh.disconnect(ref(state))
 
@@ -264,7 +267,11 @@ def test_a_connection_ends_here_even_when_it_can_not_be_revoked_there(
 
 
 def test_a_token_that_does_not_open_is_forgotten_all_the_same(
-    broker: Broker, made: tuple[ConnectionState, Profile], connections: Connections, lines: Lines, network: Network
+    broker: Broker,
+    made: tuple[ConnectionState, Profile],
+    connections: Connections,
+    lines: LogLines,
+    network: NinjaOneTransport,
 ) -> None:
     connections.record_failure(made[0], {"refresh": b"torn"}, ())
 
@@ -276,7 +283,7 @@ def test_a_token_that_does_not_open_is_forgotten_all_the_same(
 
 
 def test_a_connection_that_was_forgotten_before_has_nothing_to_revoke(
-    broker: Broker, made: tuple[ConnectionState, Profile], connections: Connections, network: Network
+    broker: Broker, made: tuple[ConnectionState, Profile], connections: Connections, network: NinjaOneTransport
 ) -> None:
     connections.record_failure(made[0], {"status": "needs_reauth", "reason": "revoked"}, ("access", "refresh"))
 
@@ -286,7 +293,9 @@ def test_a_connection_that_was_forgotten_before_has_nothing_to_revoke(
     assert network.requests == []
 
 
-def test_a_connection_ends_once(broker: Broker, made: tuple[ConnectionState, Profile], network: Network) -> None:
+def test_a_connection_ends_once(
+    broker: Broker, made: tuple[ConnectionState, Profile], network: NinjaOneTransport
+) -> None:
     broker.disconnect(ref(made[0]))
     asked = len(network.requests)
 
@@ -296,10 +305,14 @@ def test_a_connection_ends_once(broker: Broker, made: tuple[ConnectionState, Pro
 
 
 def test_a_store_that_refuses_ends_nothing_and_revokes_nothing(
-    broker: Broker, made: tuple[ConnectionState, Profile], connections: Connections, trouble: Trouble, network: Network
+    broker: Broker,
+    made: tuple[ConnectionState, Profile],
+    connections: Connections,
+    aws_faults: AwsFaults,
+    network: NinjaOneTransport,
 ) -> None:
     """Revoked there and still held here would be a connection that lies about itself."""
-    trouble.never_done("dynamodb.UpdateItem", times=2)
+    aws_faults.refuse("dynamodb.UpdateItem", times=2)
 
     with pytest.raises(Busy):
         broker.disconnect(ref(made[0]))
@@ -310,10 +323,10 @@ def test_a_store_that_refuses_ends_nothing_and_revokes_nothing(
 
 @req("I06")
 def test_a_client_secret_that_can_not_be_dropped_now_does_not_keep_the_token_alive(
-    journey: Journey, broker: Broker, trouble: Trouble, lines: Lines
+    journey: Journey, broker: Broker, aws_faults: AwsFaults, lines: LogLines
 ) -> None:
     state, _ = journey.connect(customer_app=True, client=OWN)
-    trouble.never_done("dynamodb.UpdateItem", only=lambda body: "REMOVE #client" in body["UpdateExpression"])
+    aws_faults.refuse("dynamodb.UpdateItem", only=lambda body: "REMOVE #client" in body["UpdateExpression"])
 
     _, _, revoked = broker.disconnect(ref(state))
 
@@ -324,11 +337,16 @@ def test_a_client_secret_that_can_not_be_dropped_now_does_not_keep_the_token_ali
 @req("I06")
 @pytest.mark.parametrize("never", [0, 1])
 def test_an_end_whose_acknowledgement_was_lost_is_known_as_done(
-    journey: Journey, broker: Broker, connections: Connections, network: Network, trouble: Trouble, never: int
+    journey: Journey,
+    broker: Broker,
+    connections: Connections,
+    network: NinjaOneTransport,
+    aws_faults: AwsFaults,
+    never: int,
 ) -> None:
     state, _ = journey.connect(customer_app=True, client=OWN)
-    trouble.never_done("dynamodb.UpdateItem", times=never)
-    trouble.reply_lost("dynamodb.UpdateItem", times=1 - never)
+    aws_faults.refuse("dynamodb.UpdateItem", times=never)
+    aws_faults.lose_reply("dynamodb.UpdateItem", times=1 - never)
 
     ended, _, revoked = broker.disconnect(ref(state))
 
@@ -339,11 +357,11 @@ def test_an_end_whose_acknowledgement_was_lost_is_known_as_done(
 
 
 def test_an_end_that_overtook_a_lease_and_was_not_acknowledged_is_known_as_done(
-    broker: Broker, made: tuple[ConnectionState, Profile], connections: Connections, trouble: Trouble
+    broker: Broker, made: tuple[ConnectionState, Profile], connections: Connections, aws_faults: AwsFaults
 ) -> None:
     until, ended = Instant(START + 250), Instant(START - 10)
-    trouble.reply_lost("dynamodb.UpdateItem", only=lambda body: ":disconnected" in str(body))
-    trouble.first(
+    aws_faults.lose_reply("dynamodb.UpdateItem", only=lambda body: ":disconnected" in str(body))
+    aws_faults.before(
         "dynamodb.UpdateItem",
         lambda: connections.lease(made[0], attempt="x", now=Instant(START), until=until, ended=ended),
     )
@@ -353,10 +371,10 @@ def test_an_end_that_overtook_a_lease_and_was_not_acknowledged_is_known_as_done(
 
 @req("I06")
 def test_an_end_that_was_never_acknowledged_is_finished_by_the_next_call(
-    journey: Journey, broker: Broker, connections: Connections, trouble: Trouble, clock: Clock
+    journey: Journey, broker: Broker, connections: Connections, aws_faults: AwsFaults, clock: Clock
 ) -> None:
     state, _ = journey.connect(customer_app=True, client=OWN)
-    trouble.reply_lost("dynamodb.UpdateItem", times=2)
+    aws_faults.lose_reply("dynamodb.UpdateItem", times=2)
     with pytest.raises(Busy):
         broker.disconnect(ref(state))
     assert not is_forgotten(connections, state)
@@ -389,10 +407,14 @@ def test_asking_again_keeps_an_ended_connection_no_longer(
 
 @req("I06")
 def test_an_end_that_botocore_asked_for_twice_is_known_as_done(
-    broker: Broker, made: tuple[ConnectionState, Profile], network: Network, trouble: Trouble, lines: Lines
+    broker: Broker,
+    made: tuple[ConnectionState, Profile],
+    network: NinjaOneTransport,
+    aws_faults: AwsFaults,
+    lines: LogLines,
 ) -> None:
     """No error tells of it: the answer was lost, and botocore asked again by itself."""
-    trouble.done_twice("dynamodb.UpdateItem")
+    aws_faults.retry_after_success("dynamodb.UpdateItem")
 
     ended, _, revoked = broker.disconnect(ref(made[0]))
 
@@ -402,7 +424,11 @@ def test_an_end_that_botocore_asked_for_twice_is_known_as_done(
 
 @req("I06")
 def test_a_token_that_came_meanwhile_is_the_one_that_is_revoked(
-    broker: Broker, made: tuple[ConnectionState, Profile], refreshing: Refreshing, network: Network, trouble: Trouble
+    broker: Broker,
+    made: tuple[ConnectionState, Profile],
+    refreshing: Refreshing,
+    network: NinjaOneTransport,
+    aws_faults: AwsFaults,
 ) -> None:
     newer: list[str] = []
 
@@ -411,7 +437,7 @@ def test_a_token_that_came_meanwhile_is_the_one_that_is_revoked(
         newer.append(refreshing.held(made[0]))
 
     refreshing.wait_for(made[0])
-    trouble.first("dynamodb.UpdateItem", renewed)
+    aws_faults.before("dynamodb.UpdateItem", renewed)
 
     ended, _, revoked = broker.disconnect(ref(made[0]))
 
@@ -420,7 +446,7 @@ def test_a_token_that_came_meanwhile_is_the_one_that_is_revoked(
 
 
 def test_an_end_that_newer_tokens_overtake_again_and_again_is_not_said_to_be_done(
-    broker: Broker, made: tuple[ConnectionState, Profile], connections: Connections, trouble: Trouble
+    broker: Broker, made: tuple[ConnectionState, Profile], connections: Connections, aws_faults: AwsFaults
 ) -> None:
     def renewed() -> None:
         row = connections.state(ref(made[0]))
@@ -430,9 +456,9 @@ def test_an_end_that_newer_tokens_overtake_again_and_again_is_not_said_to_be_don
 
     def each_time() -> None:
         renewed()
-        trouble.first("dynamodb.GetItem", lambda: trouble.first("dynamodb.UpdateItem", each_time))
+        aws_faults.before("dynamodb.GetItem", lambda: aws_faults.before("dynamodb.UpdateItem", each_time))
 
-    trouble.first("dynamodb.UpdateItem", each_time)
+    aws_faults.before("dynamodb.UpdateItem", each_time)
 
     with pytest.raises(Busy):
         broker.disconnect(ref(made[0]))
@@ -450,15 +476,15 @@ def test_a_connection_that_another_call_ends_first_is_not_ended_twice(
     broker: Broker,
     made: tuple[ConnectionState, Profile],
     connections: Connections,
-    trouble: Trouble,
-    network: Network,
+    aws_faults: AwsFaults,
+    network: NinjaOneTransport,
     aws: AwsAccount,
     config: Config,
     is_gone: bool,
 ) -> None:
     key = {"tenant": {"S": TENANT}, "connection": {"S": made[0].connection}}
     table = config.connections_table
-    trouble.first(
+    aws_faults.before(
         "dynamodb.UpdateItem",
         lambda: (
             aws.client("dynamodb").delete_item(TableName=table, Key=key)
@@ -478,13 +504,13 @@ def test_a_connection_that_was_made_anew_meanwhile_stays(
     broker: Broker,
     made: tuple[ConnectionState, Profile],
     connections: Connections,
-    trouble: Trouble,
+    aws_faults: AwsFaults,
     clock: Clock,
 ) -> None:
     clock.advance(1)
     home = journey.home(connection=made[0].connection)
     anew = list[Any]()
-    trouble.first("dynamodb.UpdateItem", lambda: anew.append(journey.complete(home)))
+    aws_faults.before("dynamodb.UpdateItem", lambda: anew.append(journey.complete(home)))
 
     with pytest.raises(Busy):
         broker.disconnect(ref(made[0]))

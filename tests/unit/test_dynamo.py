@@ -11,7 +11,7 @@ from broker.config import Config
 from broker.errors import Busy
 from broker.model import TenantId
 from local.aws.account import AwsAccount
-from tests.support.surroundings import Trouble, throttled, unreachable
+from tests.support.aws_faults import AwsFaults, throttled, unreachable
 
 KEY = rows.key(TenantId("acme"), "row")
 
@@ -72,8 +72,8 @@ def test_a_write_that_only_removes_needs_no_values(write: Any) -> None:
 
 
 @pytest.mark.parametrize("error", [throttled(), unreachable()], ids=["throttled", "down"])
-def test_a_write_that_was_never_done_is_busy(write: Any, trouble: Trouble, error: Exception) -> None:
-    trouble.never_done("dynamodb.UpdateItem", error=error)
+def test_a_write_that_was_never_done_is_busy(write: Any, aws_faults: AwsFaults, error: Exception) -> None:
+    aws_faults.refuse("dynamodb.UpdateItem", error=error)
 
     with pytest.raises(Busy) as busy:
         write(ConditionalUpdate.of(set={"a": 1}))
@@ -82,8 +82,8 @@ def test_a_write_that_was_never_done_is_busy(write: Any, trouble: Trouble, error
     assert "quote" not in str(busy.value)
 
 
-def test_a_write_whose_acknowledgement_was_lost_is_busy_and_done(write: Any, trouble: Trouble) -> None:
-    trouble.reply_lost("dynamodb.UpdateItem")
+def test_a_write_whose_acknowledgement_was_lost_is_busy_and_done(write: Any, aws_faults: AwsFaults) -> None:
+    aws_faults.lose_reply("dynamodb.UpdateItem")
 
     with pytest.raises(Busy):
         write(ConditionalUpdate.of(set={"a": 1}))

@@ -9,7 +9,8 @@ from broker.adapters.epoch import Epoch
 from broker.config import Config
 from broker.errors import Busy, Misconfigured
 from local.aws.account import AwsAccount
-from tests.support.surroundings import Clock, Trouble, unreachable
+from tests.support.aws_faults import AwsFaults, unreachable
+from tests.support.broker_world import Clock
 from tools.requirements import req
 
 
@@ -35,9 +36,9 @@ def test_another_table_than_the_activated_one_is_not_active(epoch: Epoch, aws: A
 
 
 def test_the_epoch_is_read_once_a_minute(
-    epoch: Epoch, aws: AwsAccount, config: Config, clock: Clock, trouble: Trouble
+    epoch: Epoch, aws: AwsAccount, config: Config, clock: Clock, aws_faults: AwsFaults
 ) -> None:
-    trouble.watch("ssm.GetParameter")
+    aws_faults.watch("ssm.GetParameter")
     epoch.active()
     activate(aws, config, {"epoch": 2, "table": config.connections_table})
 
@@ -45,7 +46,7 @@ def test_the_epoch_is_read_once_a_minute(
     assert epoch.active() == 1
     clock.advance(1)
     assert epoch.active() == 2
-    assert trouble.asked["ssm.GetParameter"] == 2
+    assert aws_faults.asked["ssm.GetParameter"] == 2
 
 
 @pytest.mark.parametrize(
@@ -62,9 +63,9 @@ def test_a_parameter_that_is_no_epoch_is_the_operators_turn(
 
 @pytest.mark.parametrize("error", [None, unreachable()], ids=["throttled", "down"])
 def test_an_epoch_that_can_not_be_read_is_busy_and_asked_for_again(
-    epoch: Epoch, trouble: Trouble, error: Exception | None
+    epoch: Epoch, aws_faults: AwsFaults, error: Exception | None
 ) -> None:
-    trouble.never_done("ssm.GetParameter", error=error)
+    aws_faults.refuse("ssm.GetParameter", error=error)
 
     with pytest.raises(Busy):
         epoch.active()

@@ -18,8 +18,9 @@ from local.aws.account import AwsAccount
 from ninjaone_emulator import NinjaOne
 from ninjaone_emulator.faults import Fault
 from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS
+from tests.support.aws_faults import AwsFaults
+from tests.support.broker_world import Clock, LogLines, NinjaOneTransport
 from tests.support.journey import Journey
-from tests.support.surroundings import Clock, Lines, Network, Trouble
 from tools.requirements import req
 
 APP = OPERATOR_APPS["eu"].client_id
@@ -27,7 +28,7 @@ OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_se
 GRANTED = {"access_token": "at", "token_type": "Bearer", "expires_in": 3600, "refresh_token": "rt"}
 HTML = b"<html>Rate limit</html>"
 
-Trap = Callable[[NinjaOne, Network], object]
+Trap = Callable[[NinjaOne, NinjaOneTransport], object]
 
 
 def fault(kind: str) -> Trap:
@@ -91,7 +92,13 @@ REFUSALS: dict[str, tuple[Trap, type[BrokerError]]] = {
 @req("C12", "D06", "D07", "L02")
 @pytest.mark.parametrize("name", REFUSALS)
 def test_a_refusal_has_its_own_error_costs_one_request_and_makes_nothing(
-    journey: Journey, ninjaone: NinjaOne, network: Network, aws: AwsAccount, config: Config, lines: Lines, name: str
+    journey: Journey,
+    ninjaone: NinjaOne,
+    network: NinjaOneTransport,
+    aws: AwsAccount,
+    config: Config,
+    lines: LogLines,
+    name: str,
 ) -> None:
     trap, expected = REFUSALS[name]
     home = journey.home()
@@ -114,7 +121,7 @@ def test_a_refusal_has_its_own_error_costs_one_request_and_makes_nothing(
 
 
 @pytest.mark.parametrize("customer_app", [True, False])
-def test_whose_app_was_declined_is_known(journey: Journey, network: Network, *, customer_app: bool) -> None:
+def test_whose_app_was_declined_is_known(journey: Journey, network: NinjaOneTransport, *, customer_app: bool) -> None:
     home = journey.home(customer_app=customer_app, client=OWN if customer_app else None)
     network.answer(401, {"error": "invalid_client"})
 
@@ -124,7 +131,7 @@ def test_whose_app_was_declined_is_known(journey: Journey, network: Network, *, 
 
 
 def test_a_session_without_a_place_sends_its_code_nowhere(
-    journey: Journey, network: Network, clock: Clock, broker: Broker
+    journey: Journey, network: NinjaOneTransport, clock: Clock, broker: Broker
 ) -> None:
     exchange = Exchange(lambda: HttpClient(lambda: network, clock), clock, broker.log)
 
@@ -133,7 +140,7 @@ def test_a_session_without_a_place_sends_its_code_nowhere(
     assert network.requests == []
 
 
-def test_a_wait_that_ninjaone_names_is_passed_on(journey: Journey, network: Network) -> None:
+def test_a_wait_that_ninjaone_names_is_passed_on(journey: Journey, network: NinjaOneTransport) -> None:
     home = journey.home()
     network.answer(429, HTML, retry_after="77")
 
@@ -143,11 +150,11 @@ def test_a_wait_that_ninjaone_names_is_passed_on(journey: Journey, network: Netw
 
 
 def test_an_exchange_that_nobody_could_note_as_failed_is_spent_all_the_same(
-    journey: Journey, network: Network, trouble: Trouble
+    journey: Journey, network: NinjaOneTransport, aws_faults: AwsFaults
 ) -> None:
     home = journey.home()
     network.answer(400, {"error": "invalid_token"})
-    trouble.never_done("dynamodb.UpdateItem", only=lambda body: "failed" in json.dumps(body))
+    aws_faults.refuse("dynamodb.UpdateItem", only=lambda body: "failed" in json.dumps(body))
 
     with pytest.raises(errors.CodeRefused):
         journey.complete(home)
@@ -157,7 +164,9 @@ def test_an_exchange_that_nobody_could_note_as_failed_is_spent_all_the_same(
 
 
 @pytest.mark.parametrize("scope", [None, "", "offline_access management monitoring", "monitoring management control"])
-def test_scopes_count_as_a_set_and_may_be_left_out(journey: Journey, network: Network, scope: str | None) -> None:
+def test_scopes_count_as_a_set_and_may_be_left_out(
+    journey: Journey, network: NinjaOneTransport, scope: str | None
+) -> None:
     """docs/understand/ninjaone.md §9 U12: the order differs, and whether offline_access is echoed is not known."""
     home = journey.home()
     granted(scope=scope)(journey.ninjaone, network)
@@ -193,7 +202,7 @@ ODD_LOOKS: dict[str, Trap] = {
 
 @pytest.mark.parametrize("name", ODD_LOOKS)
 def test_a_look_that_shows_nothing_is_no_failure(
-    journey: Journey, ninjaone: NinjaOne, network: Network, name: str
+    journey: Journey, ninjaone: NinjaOne, network: NinjaOneTransport, name: str
 ) -> None:
     """The person's role may not list organizations; the tokens are good all the same."""
     home = journey.home(email="bob@nordlicht.example")
@@ -207,7 +216,9 @@ def test_a_look_that_shows_nothing_is_no_failure(
     assert profile.label == "eu.ninjarmm.com"
 
 
-def test_of_what_the_look_shows_some_is_kept_and_long_names_are_cut(journey: Journey, network: Network) -> None:
+def test_of_what_the_look_shows_some_is_kept_and_long_names_are_cut(
+    journey: Journey, network: NinjaOneTransport
+) -> None:
     home = journey.home()
     granted()(journey.ninjaone, network)
     rows = [{"id": number, "name": "n" * 200} for number in range(40)] + [{"id": 99}]
@@ -220,7 +231,7 @@ def test_of_what_the_look_shows_some_is_kept_and_long_names_are_cut(journey: Jou
 
 
 def test_a_name_that_no_table_takes_or_that_turns_text_around_costs_no_token(
-    journey: Journey, network: Network
+    journey: Journey, network: NinjaOneTransport
 ) -> None:
     """An account is recognized by these names where an approval takes the place of proof; its owner chooses them."""
     home = journey.home()

@@ -18,9 +18,10 @@ from local.aws.account import AwsAccount
 from ninjaone_emulator import NinjaOne
 from ninjaone_emulator.faults import Fault
 from ninjaone_emulator.seed import OPERATOR_APPS
+from tests.support.aws_faults import AwsFaults
+from tests.support.broker_world import Clock, NinjaOneTransport
 from tests.support.journey import Journey, ref
 from tests.support.refreshing import Refreshing
-from tests.support.surroundings import Clock, Network, Trouble
 from tools.requirements import req
 
 APP = OPERATOR_APPS["eu"].client_id
@@ -28,11 +29,11 @@ HOST = "eu.ninjarmm.com"
 DAY = 86_400
 HTML = b"<html>Rate limit</html>"
 
-Trap = Callable[[NinjaOne, Network], object]
+Trap = Callable[[NinjaOne, NinjaOneTransport], object]
 
 
 @pytest.fixture
-def state(journey: Journey, network: Network) -> ConnectionState:
+def state(journey: Journey, network: NinjaOneTransport) -> ConnectionState:
     made, _ = journey.connect()
     network.requests.clear()
     return made
@@ -83,7 +84,7 @@ NOT_DONE: dict[str, tuple[Trap, str]] = {
 @req("I05")
 @pytest.mark.parametrize("name", NOT_DONE)
 def test_what_was_not_carried_out_gives_the_lease_back_and_comes_again_in_a_minute(
-    refreshing: Refreshing, state: ConnectionState, network: Network, clock: Clock, name: str
+    refreshing: Refreshing, state: ConnectionState, network: NinjaOneTransport, clock: Clock, name: str
 ) -> None:
     trap, figure = NOT_DONE[name]
     trap(refreshing.ninjaone, network)
@@ -100,7 +101,9 @@ def test_what_was_not_carried_out_gives_the_lease_back_and_comes_again_in_a_minu
     assert refreshing.row(state).version == 2
 
 
-def test_a_wait_that_ninjaone_names_is_kept(refreshing: Refreshing, state: ConnectionState, network: Network) -> None:
+def test_a_wait_that_ninjaone_names_is_kept(
+    refreshing: Refreshing, state: ConnectionState, network: NinjaOneTransport
+) -> None:
     network.answer(404, HTML, retry_after="600")
 
     refreshing.when_due(state)
@@ -127,7 +130,7 @@ AMBIGUOUS: dict[str, Trap] = {
 @req("I05", "L02")
 @pytest.mark.parametrize("name", AMBIGUOUS)
 def test_what_may_have_been_carried_out_is_not_asked_again_before_a_late_request_has_died(
-    refreshing: Refreshing, state: ConnectionState, network: Network, clock: Clock, name: str
+    refreshing: Refreshing, state: ConnectionState, network: NinjaOneTransport, clock: Clock, name: str
 ) -> None:
     AMBIGUOUS[name](refreshing.ninjaone, network)
 
@@ -215,7 +218,7 @@ CONFIG: dict[str, Trap] = {
 @req("I05", "K03")
 @pytest.mark.parametrize("cause", CONFIG)
 def test_a_fault_of_the_client_app_is_never_the_customers(
-    refreshing: Refreshing, state: ConnectionState, network: Network, breakers: Breakers, cause: str
+    refreshing: Refreshing, state: ConnectionState, network: NinjaOneTransport, breakers: Breakers, cause: str
 ) -> None:
     CONFIG[cause](refreshing.ninjaone, network)
 
@@ -238,7 +241,12 @@ def test_a_fault_of_the_client_app_is_never_the_customers(
 @req("O03")
 @pytest.mark.parametrize(("says_wait", "wait"), [("", 60), ("7", 60), ("300", 300), ("9999", 3600)])
 def test_a_host_that_throttles_is_left_alone_for_as_long_as_it_says(
-    refreshing: Refreshing, state: ConnectionState, network: Network, breakers: Breakers, says_wait: str, wait: int
+    refreshing: Refreshing,
+    state: ConnectionState,
+    network: NinjaOneTransport,
+    breakers: Breakers,
+    says_wait: str,
+    wait: int,
 ) -> None:
     network.answer(429, HTML, retry_after=says_wait)
 
@@ -260,7 +268,7 @@ def test_a_host_that_throttles_is_left_alone_for_as_long_as_it_says(
 @req("I05")
 @pytest.mark.parametrize("error", ["invalid_token", "invalid_grant", "expired_token"])
 def test_a_token_is_dead_after_two_verdicts_a_minute_apart(
-    refreshing: Refreshing, state: ConnectionState, clock: Clock, network: Network, error: str
+    refreshing: Refreshing, state: ConnectionState, clock: Clock, network: NinjaOneTransport, error: str
 ) -> None:
     refreshing.ninjaone.switches.update({"dead_refresh_error": error})
     refreshing.revoke(state)
@@ -309,7 +317,7 @@ def test_a_customer_whose_consent_is_a_month_old_is_told_that_it_ended(
 
 
 def test_a_verdict_on_a_token_that_was_replaced_meanwhile_is_dropped(
-    refreshing: Refreshing, state: ConnectionState, connections: Connections, network: Network
+    refreshing: Refreshing, state: ConnectionState, connections: Connections, network: NinjaOneTransport
 ) -> None:
     network.answer(400, {"error": "invalid_token"})
     network.meanwhile.append(lambda: connections.save(refreshing.row(state), {"version": 2, "access": b"new"}, ()))
@@ -322,7 +330,7 @@ def test_a_verdict_on_a_token_that_was_replaced_meanwhile_is_dropped(
 
 
 def test_a_verdict_on_a_connection_that_is_gone_is_dropped(
-    refreshing: Refreshing, state: ConnectionState, aws: AwsAccount, config: Config, network: Network
+    refreshing: Refreshing, state: ConnectionState, aws: AwsAccount, config: Config, network: NinjaOneTransport
 ) -> None:
     key = {"tenant": {"S": state.tenant}, "connection": {"S": state.connection}}
     network.answer(400, {"error": "invalid_token"})
@@ -334,7 +342,12 @@ def test_a_verdict_on_a_connection_that_is_gone_is_dropped(
 
 
 def test_before_a_strike_the_rescue_store_is_asked(
-    refreshing: Refreshing, state: ConnectionState, seal: Seal, aws: AwsAccount, config: Config, network: Network
+    refreshing: Refreshing,
+    state: ConnectionState,
+    seal: Seal,
+    aws: AwsAccount,
+    config: Config,
+    network: NinjaOneTransport,
 ) -> None:
     """The token is dead, for it was rotated: an earlier attempt could only rescue the new one."""
     spot = connection_aad(state.tenant, state.connection, 2)
@@ -358,10 +371,10 @@ def test_before_a_strike_the_rescue_store_is_asked(
 
 @pytest.mark.parametrize("call", ["dynamodb.GetItem", "s3.GetObject"])
 def test_a_verdict_that_can_not_be_checked_does_not_count(
-    refreshing: Refreshing, state: ConnectionState, network: Network, trouble: Trouble, call: str
+    refreshing: Refreshing, state: ConnectionState, network: NinjaOneTransport, aws_faults: AwsFaults, call: str
 ) -> None:
     refreshing.revoke(state)
-    network.meanwhile.append(lambda: trouble.never_done(call))
+    network.meanwhile.append(lambda: aws_faults.refuse(call))
 
     refreshing.when_due(state)
 
@@ -384,7 +397,7 @@ def dead(refreshing: Refreshing, state: ConnectionState) -> ConnectionState:
 
 
 def test_a_dead_connection_is_tried_once_a_day_and_says_so_once(
-    refreshing: Refreshing, dead: ConnectionState, network: Network
+    refreshing: Refreshing, dead: ConnectionState, network: NinjaOneTransport
 ) -> None:
     asked, row = len(network.requests), refreshing.row(dead)
     assert DAY <= due_in(refreshing, dead) < DAY + 16
@@ -414,7 +427,7 @@ def test_a_connection_that_lives_after_all_recovers_by_itself(refreshing: Refres
 
 
 def test_after_thirty_days_the_dead_tokens_are_forgotten(
-    refreshing: Refreshing, dead: ConnectionState, clock: Clock, network: Network
+    refreshing: Refreshing, dead: ConnectionState, clock: Clock, network: NinjaOneTransport
 ) -> None:
     clock.advance(29 * DAY + 3600)
     refreshing.when_due(dead)
@@ -471,11 +484,16 @@ def test_a_scope_withdrawn_long_ago_does_not_shorten_the_days_in_which_a_dead_to
 
 @pytest.mark.parametrize("trap", [fault("html_404"), fault("spurious_dead_token"), fault("html_502"), fault("429")])
 def test_a_note_that_is_lost_leaves_the_lease_to_run_out_by_itself(
-    refreshing: Refreshing, state: ConnectionState, network: Network, trouble: Trouble, trap: Trap, clock: Clock
+    refreshing: Refreshing,
+    state: ConnectionState,
+    network: NinjaOneTransport,
+    aws_faults: AwsFaults,
+    trap: Trap,
+    clock: Clock,
 ) -> None:
     trap(refreshing.ninjaone, network)
     network.meanwhile.append(
-        lambda: trouble.never_done("dynamodb.UpdateItem", only=lambda body: "#brakes" not in str(body["Key"]))
+        lambda: aws_faults.refuse("dynamodb.UpdateItem", only=lambda body: "#brakes" not in str(body["Key"]))
     )
 
     refreshing.when_due(state)

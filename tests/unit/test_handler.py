@@ -15,8 +15,8 @@ from broker.edge.http import Request, Response
 from broker.edge.wiring import Broker
 from broker.edge.worker import Context, messages, queue, read_batch, schedule, stream
 from broker.errors import Busy, InternalError, NoTokenYet, TooManyRequests
-from tests.support.asked import CALLER, CONTEXT, event
-from tests.support.surroundings import Lines
+from tests.support.broker_world import LogLines
+from tests.support.events import CALLER, CONTEXT, event
 from tools.requirements import req
 
 CANARY = "refresh_token=canary-0123456789"
@@ -56,7 +56,7 @@ def test_a_view_is_found_by_its_route(broker: Broker, asked: dict[str, Any]) -> 
 
 @req("H10", "G10")
 def test_every_line_names_function_caller_and_what_the_path_names(
-    broker: Broker, asked: dict[str, Any], lines: Lines
+    broker: Broker, asked: dict[str, Any], lines: LogLines
 ) -> None:
     def things(broker: Broker, _: Request) -> Response:
         broker.log.event("thing.done")
@@ -71,7 +71,7 @@ def test_every_line_names_function_caller_and_what_the_path_names(
 
 
 @req("P01")
-def test_an_error_of_ours_is_answered_and_logged_once(broker: Broker, asked: dict[str, Any], lines: Lines) -> None:
+def test_an_error_of_ours_is_answered_and_logged_once(broker: Broker, asked: dict[str, Any], lines: LogLines) -> None:
     answered = entry(raising(NoTokenYet())).bind(broker)(asked, CONTEXT)
 
     assert answered["statusCode"] == 503
@@ -86,7 +86,7 @@ def test_an_error_of_ours_is_answered_and_logged_once(broker: Broker, asked: dic
     "error", [ValueError(CANARY), KeyError(CANARY), AssertionError(CANARY), RecursionError(CANARY)]
 )
 def test_whatever_else_breaks_is_answered_without_a_word_of_it(
-    broker: Broker, asked: dict[str, Any], lines: Lines, error: Exception
+    broker: Broker, asked: dict[str, Any], lines: LogLines, error: Exception
 ) -> None:
     answered = entry(raising(error)).bind(broker)(asked, CONTEXT)
 
@@ -100,7 +100,7 @@ def test_whatever_else_breaks_is_answered_without_a_word_of_it(
 
 
 @req("G01", "P01")
-def test_people_get_a_page_whatever_breaks(broker: Broker, lines: Lines) -> None:
+def test_people_get_a_page_whatever_breaks(broker: Broker, lines: LogLines) -> None:
     made = browser(raising(ValueError(CANARY)), warm=idle).bind(broker)
 
     answered = made(event("GET /connect/{session}", session="x"), CONTEXT)
@@ -158,7 +158,7 @@ def records(*bodies: str) -> dict[str, Any]:
 
 
 @req("G01")
-def test_a_message_that_fails_does_not_take_its_neighbours_along(broker: Broker, lines: Lines) -> None:
+def test_a_message_that_fails_does_not_take_its_neighbours_along(broker: Broker, lines: LogLines) -> None:
     done = list[str]()
 
     def work(_broker: Broker, body: str, _context: Context) -> None:
@@ -177,7 +177,7 @@ def test_a_message_that_fails_does_not_take_its_neighbours_along(broker: Broker,
     assert CANARY not in "".join(lines.text)
 
 
-def test_a_message_that_is_no_order_is_said_and_dropped(broker: Broker, lines: Lines) -> None:
+def test_a_message_that_is_no_order_is_said_and_dropped(broker: Broker, lines: LogLines) -> None:
     def refresh(broker: Broker, body: str, _context: Context) -> None:
         assert read_batch(broker, body) is None
 
@@ -187,7 +187,7 @@ def test_a_message_that_is_no_order_is_said_and_dropped(broker: Broker, lines: L
     assert len(lines.named("order.unreadable")) == 2
 
 
-def test_a_schedule_that_fails_fails_without_foreign_text(broker: Broker, lines: Lines) -> None:
+def test_a_schedule_that_fails_fails_without_foreign_text(broker: Broker, lines: LogLines) -> None:
     def tick(_broker: Broker, _context: Context) -> None:
         raise ValueError(CANARY)
 
@@ -199,7 +199,7 @@ def test_a_schedule_that_fails_fails_without_foreign_text(broker: Broker, lines:
     assert [line["error"] for line in lines.named("tick.failed")] == ["InternalError"]
 
 
-def test_a_schedule_that_has_to_wait_says_so(broker: Broker, lines: Lines) -> None:
+def test_a_schedule_that_has_to_wait_says_so(broker: Broker, lines: LogLines) -> None:
     def tick(_broker: Broker, _context: Context) -> None:
         raise Busy
 

@@ -7,7 +7,7 @@ import pytest
 
 from broker.edge.http import BODY_LIMIT, Request, Response, cookie
 from broker.secret import Secret
-from tests.support.asked import CALLER, event
+from tests.support.events import CALLER, event
 from tools.requirements import req
 
 

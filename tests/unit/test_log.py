@@ -5,18 +5,18 @@ import json
 import pytest
 
 from broker.adapters.log import Level, Log
-from tests.support.surroundings import Clock, Lines
+from tests.support.broker_world import Clock, LogLines
 from tools.requirements import req
 
 
 @pytest.fixture
-def log(lines: Lines, clock: Clock) -> Log:
+def log(lines: LogLines, clock: Clock) -> Log:
     log = Log(lines.write, clock, "stack-1", least=Level.DEBUG)
     log.begin("token", "request-1")
     return log
 
 
-def test_a_line_below_the_least_level_is_not_written(lines: Lines, clock: Clock) -> None:
+def test_a_line_below_the_least_level_is_not_written(lines: LogLines, clock: Clock) -> None:
     log = Log(lines.write, clock, "stack-1", least=Level.INFO)
 
     log.event("detail.seen", Level.DEBUG)
@@ -26,7 +26,7 @@ def test_a_line_below_the_least_level_is_not_written(lines: Lines, clock: Clock)
 
 
 @req("G10")
-def test_a_line_says_what_happened_where_and_when_in_utc(log: Log, lines: Lines) -> None:
+def test_a_line_says_what_happened_where_and_when_in_utc(log: Log, lines: LogLines) -> None:
     log.event("token.vended", tenant="acme", left=42, nothing=None)
 
     (line,) = lines
@@ -39,21 +39,21 @@ def test_a_line_says_what_happened_where_and_when_in_utc(log: Log, lines: Lines)
 
 
 @pytest.mark.parametrize("level", Level)
-def test_a_line_has_the_level_it_was_given(log: Log, lines: Lines, level: Level) -> None:
+def test_a_line_has_the_level_it_was_given(log: Log, lines: LogLines, level: Level) -> None:
     log.event("thing.happened", level)
 
     assert [line["level"] for line in lines] == [level.name]
 
 
 @req("G10")
-def test_a_line_break_in_a_field_makes_no_second_line(log: Log, lines: Lines) -> None:
+def test_a_line_break_in_a_field_makes_no_second_line(log: Log, lines: LogLines) -> None:
     log.event("thing.happened", tenant='a\r\n{"level": "ERROR"}\x1b[31m')
 
     assert len(lines.text) == 1
     assert not {"\n", "\r", "\x1b"} & set(lines.text[0])
 
 
-def test_every_line_of_an_invocation_says_what_it_is_about(log: Log, lines: Lines) -> None:
+def test_every_line_of_an_invocation_says_what_it_is_about(log: Log, lines: LogLines) -> None:
     log.about(caller="arn:x", tenant="acme")
     log.event("first.happened")
     log.event("second.happened", tenant="globex")
@@ -66,7 +66,7 @@ def test_every_line_of_an_invocation_says_what_it_is_about(log: Log, lines: Line
     assert "caller" not in third
 
 
-def figures(lines: Lines) -> dict[str, object]:
+def figures(lines: LogLines) -> dict[str, object]:
     """Read the figures of one line in the embedded metric format."""
     (line,) = [json.loads(text) for text in lines.text if "_aws" in text]
     (told,) = line["_aws"]["CloudWatchMetrics"]
@@ -74,7 +74,7 @@ def figures(lines: Lines) -> dict[str, object]:
     return {metric["Name"]: (line[metric["Name"]], metric["Unit"]) for metric in told["Metrics"]}
 
 
-def test_figures_of_an_invocation_are_one_line_that_adds_up(log: Log, lines: Lines) -> None:
+def test_figures_of_an_invocation_are_one_line_that_adds_up(log: Log, lines: LogLines) -> None:
     log.count("renewed")
     log.count("renewed", 2)
     log.count("dead_verdict", 0)
@@ -92,7 +92,7 @@ def test_figures_of_an_invocation_are_one_line_that_adds_up(log: Log, lines: Lin
     }
 
 
-def test_figures_are_written_once_and_nothing_where_there_are_none(log: Log, lines: Lines) -> None:
+def test_figures_are_written_once_and_nothing_where_there_are_none(log: Log, lines: LogLines) -> None:
     log.flush()
     log.count("renewed")
     log.flush()

@@ -11,9 +11,9 @@ import pytest
 from broker.model import Client, ConnectionState
 from broker.secret import Secret
 from ninjaone_emulator.seed import CUSTOMER_APPS
+from tests.support.broker_world import Clock, NinjaOneTransport
 from tests.support.journey import Journey
 from tests.support.refreshing import Refreshing
-from tests.support.surroundings import Clock, Network
 from tools.requirements import req
 
 OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_secret), customer_app=True)
@@ -51,7 +51,7 @@ def minute(refreshing: Refreshing, states: list[ConnectionState]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("trouble", TROUBLES)
 def test_a_connection_in_trouble_of_its_own_lets_no_neighbours_token_end(
-    journey: Journey, network: Network, clock: Clock, refreshing: Refreshing, monkeypatch: pytest.MonkeyPatch,
+    journey: Journey, network: NinjaOneTransport, clock: Clock, refreshing: Refreshing, monkeypatch: pytest.MonkeyPatch,
     trouble: str,
 ) -> None:  # fmt: skip
     many, client, answer = TROUBLES[trouble]

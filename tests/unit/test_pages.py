@@ -16,7 +16,7 @@ from jinja2 import UndefinedError
 from broker.edge import pages
 from broker.edge.pages import Choice, HostProblem, Notice, Page
 from broker.errors import Fault
-from tests.support.samples import (
+from tests.support.sample_pages import (
     BRANDED,
     CHOICES,
     CONNECT,

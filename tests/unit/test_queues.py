@@ -11,7 +11,7 @@ from broker.config import Config
 from broker.errors import Busy
 from broker.model import ConnectionId, Seconds, SessionId, TenantId
 from local.aws.account import AwsAccount
-from tests.support.surroundings import Trouble, unreachable
+from tests.support.aws_faults import AwsFaults, unreachable
 
 ID = "abcdefghijklmnopqrstuvwx27"
 CONNECTION = f"con_{ID}"
@@ -55,9 +55,9 @@ def test_waiting_orders_are_counted(queue: Queue) -> None:
 
 
 @pytest.mark.parametrize("error", [None, unreachable()], ids=["throttled", "down"])
-def test_a_queue_that_does_not_answer_is_busy(queue: Queue, trouble: Trouble, error: Exception | None) -> None:
-    trouble.never_done("sqs.SendMessage", error=error)
-    trouble.never_done("sqs.GetQueueAttributes", error=error)
+def test_a_queue_that_does_not_answer_is_busy(queue: Queue, aws_faults: AwsFaults, error: Exception | None) -> None:
+    aws_faults.refuse("sqs.SendMessage", error=error)
+    aws_faults.refuse("sqs.GetQueueAttributes", error=error)
 
     with pytest.raises(Busy):
         queue.send_batch(Trigger.DUE, [REF])

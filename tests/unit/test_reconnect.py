@@ -13,8 +13,9 @@ from broker.model import Client, ConnectionId, ConnectionState, Host, Organizati
 from broker.secret import Secret
 from ninjaone_emulator import NinjaOne, state
 from ninjaone_emulator.seed import CUSTOMER_APPS
+from tests.support.aws_faults import AwsFaults
+from tests.support.broker_world import Clock, LogLines, NinjaOneTransport
 from tests.support.journey import EU, RHONE, Journey, ref
-from tests.support.surroundings import Clock, Lines, Network, Trouble
 from tools.requirements import req
 
 APP = Host("app", "app.ninjarmm.com")
@@ -78,7 +79,7 @@ def test_another_account_is_refused_and_the_old_tokens_stay(
     journey: Journey,
     old: tuple[ConnectionState, Profile],
     connections: Connections,
-    lines: Lines,
+    lines: LogLines,
     email: str,
     host: Host,
 ) -> None:
@@ -148,7 +149,7 @@ def test_an_app_of_the_customers_own_may_take_the_place_of_the_operators(
 
 @pytest.mark.parametrize("connection", [ConnectionId("con_" + "a" * 26)])
 def test_a_connection_that_is_unknown_is_not_made_up(
-    journey: Journey, network: Network, connection: ConnectionId
+    journey: Journey, network: NinjaOneTransport, connection: ConnectionId
 ) -> None:
     home = journey.home(connection=connection)
 
@@ -159,7 +160,7 @@ def test_a_connection_that_is_unknown_is_not_made_up(
 
 @req("H02")
 def test_a_connection_of_another_tenant_is_unknown(
-    journey: Journey, old: tuple[ConnectionState, Profile], network: Network
+    journey: Journey, old: tuple[ConnectionState, Profile], network: NinjaOneTransport
 ) -> None:
     stranger = Journey(journey.broker, journey.ninjaone, tenant=TenantId("globex"))
     home = stranger.home(connection=old[0].connection)
@@ -180,10 +181,14 @@ def test_a_disconnected_connection_stays_so(
 
 
 def test_a_connection_that_is_disconnected_meanwhile_stays_so(
-    journey: Journey, broker: Broker, old: tuple[ConnectionState, Profile], trouble: Trouble, connections: Connections
+    journey: Journey,
+    broker: Broker,
+    old: tuple[ConnectionState, Profile],
+    aws_faults: AwsFaults,
+    connections: Connections,
 ) -> None:
     home = journey.home(connection=old[0].connection)
-    trouble.first("dynamodb.TransactWriteItems", lambda: broker.disconnect(ref(old[0])))
+    aws_faults.before("dynamodb.TransactWriteItems", lambda: broker.disconnect(ref(old[0])))
 
     with pytest.raises(Busy):
         journey.complete(home)
@@ -194,12 +199,16 @@ def test_a_connection_that_is_disconnected_meanwhile_stays_so(
 
 
 def test_of_two_reconnects_at_once_one_is_kept(
-    journey: Journey, old: tuple[ConnectionState, Profile], trouble: Trouble, connections: Connections, clock: Clock
+    journey: Journey,
+    old: tuple[ConnectionState, Profile],
+    aws_faults: AwsFaults,
+    connections: Connections,
+    clock: Clock,
 ) -> None:
     first = journey.home(connection=old[0].connection)
     clock.advance(1)
     second = journey.home(connection=old[0].connection)
-    trouble.first("dynamodb.TransactWriteItems", lambda: journey.complete(second))
+    aws_faults.before("dynamodb.TransactWriteItems", lambda: journey.complete(second))
 
     with pytest.raises(Busy):
         journey.complete(first)
@@ -211,7 +220,7 @@ def test_of_two_reconnects_at_once_one_is_kept(
 
 
 def test_a_refresh_that_is_saved_meanwhile_does_not_stand_in_the_way(
-    journey: Journey, old: tuple[ConnectionState, Profile], trouble: Trouble, connections: Connections
+    journey: Journey, old: tuple[ConnectionState, Profile], aws_faults: AwsFaults, connections: Connections
 ) -> None:
     def refreshed() -> None:
         leased = connections.state(ref(old[0]))
@@ -219,7 +228,7 @@ def test_a_refresh_that_is_saved_meanwhile_does_not_stand_in_the_way(
         connections.save(leased, {"version": leased.version + 1, "access": b"a", "refresh": b"r"}, ())
 
     home = journey.home(connection=old[0].connection)
-    trouble.first("dynamodb.TransactWriteItems", refreshed)
+    aws_faults.before("dynamodb.TransactWriteItems", refreshed)
 
     state, _ = journey.complete(home)
 

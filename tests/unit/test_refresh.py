@@ -19,9 +19,10 @@ from broker.model import Binding, Client, ConnectionId, ConnectionState, Host, I
 from broker.secret import Secret
 from local.aws.account import AwsAccount
 from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS
+from tests.support.aws_faults import AwsFaults, unreachable
+from tests.support.broker_world import START, Clock, LogLines, NinjaOneTransport
 from tests.support.journey import TENANT, Journey, ref
 from tests.support.refreshing import Refreshing
-from tests.support.surroundings import START, Clock, Lines, Network, Trouble, unreachable
 from tools.requirements import req
 
 OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_secret), customer_app=True)
@@ -29,14 +30,14 @@ NEW_SECRET = "a new secret"
 
 
 @pytest.fixture
-def state(journey: Journey, network: Network) -> ConnectionState:
+def state(journey: Journey, network: NinjaOneTransport) -> ConnectionState:
     made, _ = journey.connect()
     network.requests.clear()
     return made
 
 
 @pytest.fixture
-def neighbour(journey: Journey, network: Network) -> ConnectionState:
+def neighbour(journey: Journey, network: NinjaOneTransport) -> ConnectionState:
     made, _ = journey.connect()
     network.requests.clear()
     return made
@@ -51,7 +52,7 @@ def is_free(row: ConnectionState) -> bool:
 
 @req("I03")
 def test_a_due_connection_gets_new_tokens_and_the_old_are_replaced(
-    refreshing: Refreshing, state: ConnectionState, network: Network
+    refreshing: Refreshing, state: ConnectionState, network: NinjaOneTransport
 ) -> None:
     before = refreshing.held(state)
 
@@ -71,7 +72,7 @@ def test_a_due_connection_gets_new_tokens_and_the_old_are_replaced(
 
 @req("I02", "I04", "G09")
 def test_the_token_is_presented_at_its_own_host_with_its_own_app_and_no_scope(
-    journey: Journey, refreshing: Refreshing, network: Network
+    journey: Journey, refreshing: Refreshing, network: NinjaOneTransport
 ) -> None:
     us2, _ = journey.connect(host=Host("us2", "us2.ninjarmm.com"), email="ada@cascade.example")
     network.requests.clear()
@@ -118,17 +119,17 @@ def test_a_chain_of_refreshes_presents_each_token_once(refreshing: Refreshing, s
 
 
 def test_the_customers_own_app_refreshes_with_its_own_secret(
-    journey: Journey, refreshing: Refreshing, network: Network, trouble: Trouble
+    journey: Journey, refreshing: Refreshing, network: NinjaOneTransport, aws_faults: AwsFaults
 ) -> None:
     state, _ = journey.connect(customer_app=True, client=OWN)
     network.requests.clear()
-    trouble.watch("secretsmanager.GetSecretValue")
+    aws_faults.watch("secretsmanager.GetSecretValue")
 
     refreshing.when_due(state)
 
     assert refreshing.is_live(state)
     assert network.tokens_asked[0]["client_secret"] == OWN.secret.reveal()
-    assert trouble.asked["secretsmanager.GetSecretValue"] == 0
+    assert aws_faults.asked["secretsmanager.GetSecretValue"] == 0
 
 
 def test_what_came_due_together_comes_due_together_again(
@@ -143,7 +144,7 @@ def test_what_came_due_together_comes_due_together_again(
 
 
 def test_many_connections_are_refreshed_side_by_side_each_once(
-    journey: Journey, refreshing: Refreshing, network: Network
+    journey: Journey, refreshing: Refreshing, network: NinjaOneTransport
 ) -> None:
     states = [journey.connect()[0] for _ in range(12)]
     ports = replace(refreshing.broker.ports, workers=Threads())
@@ -157,7 +158,7 @@ def test_many_connections_are_refreshed_side_by_side_each_once(
 
 
 def test_a_worker_who_finds_nothing_left_goes_home(
-    refreshing: Refreshing, state: ConnectionState, monkeypatch: pytest.MonkeyPatch, network: Network
+    refreshing: Refreshing, state: ConnectionState, monkeypatch: pytest.MonkeyPatch, network: NinjaOneTransport
 ) -> None:
     """Between looking and taking, another worker took the last connection."""
 
@@ -201,7 +202,7 @@ def test_an_order_that_renewed_nothing_says_nothing_of_it(refreshing: Refreshing
 
 
 def test_the_row_decides_whether_it_is_due_never_the_order(
-    refreshing: Refreshing, state: ConnectionState, network: Network, clock: Clock
+    refreshing: Refreshing, state: ConnectionState, network: NinjaOneTransport, clock: Clock
 ) -> None:
     clock.advance(1700)
 
@@ -225,7 +226,7 @@ def test_a_connection_may_be_refreshed_a_minute_before_its_time(
 
 
 def test_an_order_for_what_was_just_refreshed_does_nothing(
-    refreshing: Refreshing, state: ConnectionState, network: Network
+    refreshing: Refreshing, state: ConnectionState, network: NinjaOneTransport
 ) -> None:
     refreshing.when_due(state)
     refreshing.order(state)
@@ -245,7 +246,7 @@ def test_a_caller_who_needs_a_longer_token_gets_one_ahead_of_time(
 
 
 def test_a_caller_whose_token_lasts_long_enough_gets_none(
-    refreshing: Refreshing, state: ConnectionState, clock: Clock, network: Network
+    refreshing: Refreshing, state: ConnectionState, clock: Clock, network: NinjaOneTransport
 ) -> None:
     clock.advance(600)
 
@@ -255,7 +256,7 @@ def test_a_caller_whose_token_lasts_long_enough_gets_none(
 
 
 def test_callers_may_ask_as_often_as_they_like_and_ninjaone_is_asked_once_a_minute(
-    refreshing: Refreshing, state: ConnectionState, clock: Clock, network: Network
+    refreshing: Refreshing, state: ConnectionState, clock: Clock, network: NinjaOneTransport
 ) -> None:
     refreshing.ninjaone.switches.update({"access_token_seconds": 60})
     refreshing.when_due(state)
@@ -269,7 +270,7 @@ def test_callers_may_ask_as_often_as_they_like_and_ninjaone_is_asked_once_a_minu
 
 @pytest.mark.parametrize("binding", [Binding.APPROVAL])
 def test_what_waits_for_approval_is_not_refreshed(
-    journey: Journey, refreshing: Refreshing, network: Network, lines: Lines, binding: Binding
+    journey: Journey, refreshing: Refreshing, network: NinjaOneTransport, lines: LogLines, binding: Binding
 ) -> None:
     home = journey.home(binding=binding, challenge="")
     refreshing.broker.complete.unattended(home.session)
@@ -283,7 +284,7 @@ def test_what_waits_for_approval_is_not_refreshed(
 
 @req("I06")
 def test_what_was_disconnected_is_not_refreshed(
-    refreshing: Refreshing, state: ConnectionState, network: Network
+    refreshing: Refreshing, state: ConnectionState, network: NinjaOneTransport
 ) -> None:
     refreshing.wait_for(state)
     refreshing.broker.disconnect(ref(state))
@@ -295,7 +296,7 @@ def test_what_was_disconnected_is_not_refreshed(
 
 
 def test_unknown_and_foreign_ids_are_said_and_do_no_harm(
-    refreshing: Refreshing, state: ConnectionState, network: Network
+    refreshing: Refreshing, state: ConnectionState, network: NinjaOneTransport
 ) -> None:
     refreshing.wait_for(state)
     strange = (
@@ -383,7 +384,7 @@ def activate(aws: AwsAccount, config: Config, **value: object) -> None:
 
 @req("J08")
 def test_a_restored_table_presents_nothing(
-    refreshing: Refreshing, state: ConnectionState, aws: AwsAccount, config: Config, network: Network
+    refreshing: Refreshing, state: ConnectionState, aws: AwsAccount, config: Config, network: NinjaOneTransport
 ) -> None:
     activate(aws, config, table="another")
 
@@ -397,7 +398,7 @@ def test_a_restored_table_presents_nothing(
 
 @req("J08")
 def test_a_row_of_another_epoch_is_not_presented(
-    refreshing: Refreshing, state: ConnectionState, aws: AwsAccount, config: Config, network: Network
+    refreshing: Refreshing, state: ConnectionState, aws: AwsAccount, config: Config, network: NinjaOneTransport
 ) -> None:
     activate(aws, config, epoch=2)
 
@@ -412,10 +413,10 @@ def test_a_row_of_another_epoch_is_not_presented(
 
 @pytest.mark.parametrize("call", ["ssm.GetParameter", "dynamodb.BatchGetItem", "kms.GenerateDataKey"])
 def test_an_order_that_can_not_be_begun_touches_nothing_and_comes_again(
-    refreshing: Refreshing, state: ConnectionState, trouble: Trouble, network: Network, call: str
+    refreshing: Refreshing, state: ConnectionState, aws_faults: AwsFaults, network: NinjaOneTransport, call: str
 ) -> None:
     refreshing.wait_for(state)
-    trouble.never_done(call, error=unreachable())
+    aws_faults.refuse(call, error=unreachable())
 
     with pytest.raises(Busy):
         refreshing.order(state)
@@ -429,10 +430,10 @@ def test_an_order_that_can_not_be_begun_touches_nothing_and_comes_again(
 
 @pytest.mark.parametrize("call", ["kms.Decrypt", "secretsmanager.GetSecretValue", "dynamodb.GetItem"])
 def test_a_connection_that_lacks_something_now_is_put_off_untouched(
-    refreshing: Refreshing, state: ConnectionState, trouble: Trouble, network: Network, call: str
+    refreshing: Refreshing, state: ConnectionState, aws_faults: AwsFaults, network: NinjaOneTransport, call: str
 ) -> None:
     refreshing.wait_for(state)
-    trouble.never_done(call, times=1 if call.startswith("secrets") else 2, error=unreachable())
+    aws_faults.refuse(call, times=1 if call.startswith("secrets") else 2, error=unreachable())
     fresh = replace(refreshing, broker=Broker(refreshing.broker.config, refreshing.broker.ports))
 
     fresh.order(state)
@@ -451,7 +452,7 @@ def test_a_blob_that_does_not_open_is_an_alarm_and_changes_nothing(
     state: ConnectionState,
     neighbour: ConnectionState,
     connections: Connections,
-    network: Network,
+    network: NinjaOneTransport,
     refresh: bytes | str,
 ) -> None:
     connections.record_failure(state, {"refresh": state.access if isinstance(refresh, str) else refresh or b"\1"}, ())
@@ -485,7 +486,7 @@ def test_an_own_app_without_its_sealed_secret_is_an_alarm(
 
 
 def test_an_app_without_a_stored_secret_is_put_off(
-    refreshing: Refreshing, state: ConnectionState, aws: AwsAccount, config: Config, network: Network
+    refreshing: Refreshing, state: ConnectionState, aws: AwsAccount, config: Config, network: NinjaOneTransport
 ) -> None:
     aws.put_secret(config.client_secrets, "{}")
     refreshing.wait_for(state)
@@ -510,7 +511,7 @@ def lease_of_another(connections: Connections, state: ConnectionState, *, now: f
 
 
 def test_a_lease_is_taken_before_ninjaone_is_asked(
-    refreshing: Refreshing, state: ConnectionState, network: Network
+    refreshing: Refreshing, state: ConnectionState, network: NinjaOneTransport
 ) -> None:
     seen = list[ConnectionState]()
     network.meanwhile.append(lambda: seen.append(refreshing.row(state)))
@@ -524,7 +525,7 @@ def test_a_lease_is_taken_before_ninjaone_is_asked(
 
 
 def test_whatever_asks_for_it_a_refresh_that_failed_just_now_is_not_tried_again(
-    refreshing: Refreshing, state: ConnectionState, network: Network
+    refreshing: Refreshing, state: ConnectionState, network: NinjaOneTransport
 ) -> None:
     network.fail(httpx.ConnectError)
     refreshing.when_due(state)
@@ -540,7 +541,7 @@ def test_whatever_asks_for_it_a_refresh_that_failed_just_now_is_not_tried_again(
 
 
 def test_a_row_under_a_lease_is_left_alone_until_its_holder_is_surely_dead(
-    refreshing: Refreshing, state: ConnectionState, connections: Connections, network: Network, clock: Clock
+    refreshing: Refreshing, state: ConnectionState, connections: Connections, network: NinjaOneTransport, clock: Clock
 ) -> None:
     refreshing.wait_for(state)
     lease_of_another(connections, state, now=clock.now(), until=clock.now() + 250)
@@ -559,12 +560,12 @@ def test_of_two_who_want_the_lease_at_once_one_asks_ninjaone(
     refreshing: Refreshing,
     state: ConnectionState,
     connections: Connections,
-    network: Network,
+    network: NinjaOneTransport,
     clock: Clock,
-    trouble: Trouble,
+    aws_faults: AwsFaults,
 ) -> None:
     refreshing.wait_for(state)
-    trouble.first(
+    aws_faults.before(
         "dynamodb.UpdateItem", lambda: lease_of_another(connections, state, now=clock.now(), until=clock.now() + 250)
     )
 
@@ -575,12 +576,17 @@ def test_of_two_who_want_the_lease_at_once_one_asks_ninjaone(
 
 
 def test_a_lease_on_a_row_that_is_gone_asks_nothing(
-    refreshing: Refreshing, state: ConnectionState, aws: AwsAccount, config: Config, network: Network, trouble: Trouble
+    refreshing: Refreshing,
+    state: ConnectionState,
+    aws: AwsAccount,
+    config: Config,
+    network: NinjaOneTransport,
+    aws_faults: AwsFaults,
 ) -> None:
     refreshing.wait_for(state)
     key = rows.key(state.tenant, state.connection)
     gone = {"TableName": config.connections_table, "Key": key}
-    trouble.first("dynamodb.UpdateItem", lambda: aws.client("dynamodb").delete_item(**gone))
+    aws_faults.before("dynamodb.UpdateItem", lambda: aws.client("dynamodb").delete_item(**gone))
 
     refreshing.order(state)
 
@@ -589,10 +595,10 @@ def test_a_lease_on_a_row_that_is_gone_asks_nothing(
 
 @pytest.mark.parametrize("times", [1, 2])
 def test_a_lease_whose_acknowledgement_was_lost_is_known_as_ones_own(
-    refreshing: Refreshing, state: ConnectionState, trouble: Trouble, network: Network, times: int
+    refreshing: Refreshing, state: ConnectionState, aws_faults: AwsFaults, network: NinjaOneTransport, times: int
 ) -> None:
     refreshing.wait_for(state)
-    trouble.reply_lost("dynamodb.UpdateItem", times=times)
+    aws_faults.lose_reply("dynamodb.UpdateItem", times=times)
 
     refreshing.order(state)
 
@@ -602,10 +608,10 @@ def test_a_lease_whose_acknowledgement_was_lost_is_known_as_ones_own(
 
 
 def test_a_lease_that_can_not_be_had_puts_off(
-    refreshing: Refreshing, state: ConnectionState, trouble: Trouble, network: Network, clock: Clock
+    refreshing: Refreshing, state: ConnectionState, aws_faults: AwsFaults, network: NinjaOneTransport, clock: Clock
 ) -> None:
     refreshing.wait_for(state)
-    trouble.never_done("dynamodb.UpdateItem", times=3)
+    aws_faults.refuse("dynamodb.UpdateItem", times=3)
 
     refreshing.order(state)
 
@@ -619,7 +625,7 @@ def test_a_lease_that_can_not_be_had_puts_off(
 
 @pytest.mark.parametrize(("seconds", "refreshed"), [(143, False), (144, True)])
 def test_a_refresh_is_begun_only_with_time_for_all_of_it(
-    refreshing: Refreshing, state: ConnectionState, network: Network, seconds: float, *, refreshed: bool
+    refreshing: Refreshing, state: ConnectionState, network: NinjaOneTransport, seconds: float, *, refreshed: bool
 ) -> None:
     refreshing.when_due(state, seconds=seconds)
 
@@ -629,10 +635,10 @@ def test_a_refresh_is_begun_only_with_time_for_all_of_it(
 
 
 def test_a_lease_that_took_too_long_to_get_is_given_back_unused(
-    refreshing: Refreshing, state: ConnectionState, network: Network, clock: Clock, trouble: Trouble
+    refreshing: Refreshing, state: ConnectionState, network: NinjaOneTransport, clock: Clock, aws_faults: AwsFaults
 ) -> None:
     refreshing.wait_for(state)
-    trouble.first("dynamodb.UpdateItem", lambda: clock.advance(20))
+    aws_faults.before("dynamodb.UpdateItem", lambda: clock.advance(20))
 
     refreshing.order(state, seconds=150)
 
@@ -657,7 +663,7 @@ def rotate(refreshing: Refreshing, aws: AwsAccount, config: Config, *, stored: b
 
 @req("K03", "K04")
 def test_a_secret_that_was_rotated_in_flight_is_read_anew_and_tried_once_more(
-    refreshing: Refreshing, state: ConnectionState, aws: AwsAccount, config: Config, network: Network
+    refreshing: Refreshing, state: ConnectionState, aws: AwsAccount, config: Config, network: NinjaOneTransport
 ) -> None:
     refreshing.wait_for(state)
     network.meanwhile.append(lambda: rotate(refreshing, aws, config))
@@ -681,15 +687,15 @@ def test_a_secret_that_stays_wrong_is_not_tried_again_and_never_strikes(
     state: ConnectionState,
     aws: AwsAccount,
     config: Config,
-    network: Network,
-    trouble: Trouble,
+    network: NinjaOneTransport,
+    aws_faults: AwsFaults,
     clock: Clock,
     why_not: str,
 ) -> None:
     refreshing.wait_for(state)
     rotate(refreshing, aws, config, stored=False)
     if why_not == "not readable":
-        network.meanwhile.append(lambda: trouble.never_done("secretsmanager.GetSecretValue", times=9))
+        network.meanwhile.append(lambda: aws_faults.refuse("secretsmanager.GetSecretValue", times=9))
     if why_not == "no time":
         network.meanwhile += [lambda: clock.advance(30), lambda: rotate(refreshing, aws, config)]
 
@@ -703,17 +709,17 @@ def test_a_secret_that_stays_wrong_is_not_tried_again_and_never_strikes(
 
 
 def test_the_customers_own_secret_is_not_looked_up_with_the_operators(
-    journey: Journey, refreshing: Refreshing, network: Network, trouble: Trouble
+    journey: Journey, refreshing: Refreshing, network: NinjaOneTransport, aws_faults: AwsFaults
 ) -> None:
     state, _ = journey.connect(customer_app=True, client=OWN)
     network.requests.clear()
     refreshing.ninjaone.app(OWN.id).secret = NEW_SECRET
-    trouble.watch("secretsmanager.GetSecretValue")
+    aws_faults.watch("secretsmanager.GetSecretValue")
 
     refreshing.when_due(state)
 
     assert len(network.requests) == 1
-    assert trouble.asked["secretsmanager.GetSecretValue"] == 0
+    assert aws_faults.asked["secretsmanager.GetSecretValue"] == 0
     assert refreshing.row(state).status is Status.ACTIVE
     (line,) = refreshing.lines.named("brake.pulled")
     assert line["level"] == "WARNING"

@@ -13,7 +13,7 @@ from broker.config import Config
 from broker.errors import AwsRefused, Busy, SealBroken
 from broker.model import ConnectionId, Instant, TenantId
 from local.aws.account import AwsAccount
-from tests.support.surroundings import Trouble, unreachable
+from tests.support.aws_faults import AwsFaults, unreachable
 
 ID = "abcdefghijklmnopqrstuvwx27"
 REF = ConnectionRef(TenantId("acme"), ConnectionId(f"con_{ID}"))
@@ -110,10 +110,10 @@ def test_an_object_that_nobody_of_ours_wrote_is_broken(
 
 @pytest.mark.parametrize("error", [None, unreachable()], ids=["throttled", "down"])
 def test_a_store_that_does_not_answer_is_not_an_empty_one(
-    rescue: RescueStore, trouble: Trouble, error: Exception | None
+    rescue: RescueStore, aws_faults: AwsFaults, error: Exception | None
 ) -> None:
     for call in ("s3.GetObject", "s3.PutObject", "s3.ListObjectsV2"):
-        trouble.never_done(call, error=error)
+        aws_faults.refuse(call, error=error)
 
     with pytest.raises(Busy):
         rescue.get(REF, 7)
@@ -123,19 +123,21 @@ def test_a_store_that_does_not_answer_is_not_an_empty_one(
         list(rescue.waiting(10))
 
 
-def test_a_missing_right_to_see_that_nothing_is_there_is_no_emptiness(rescue: RescueStore, trouble: Trouble) -> None:
+def test_a_missing_right_to_see_that_nothing_is_there_is_no_emptiness(
+    rescue: RescueStore, aws_faults: AwsFaults
+) -> None:
     """Without s3:ListBucket, S3 answers 403 where nothing is."""
     denied = ClientError({"Error": {"Code": "AccessDenied", "Message": ""}}, "GetObject")
-    trouble.never_done("s3.GetObject", error=denied)
+    aws_faults.refuse("s3.GetObject", error=denied)
 
     with pytest.raises(AwsRefused):
         rescue.get(REF, 7)
 
 
-def test_a_leftover_does_no_harm(rescue: RescueStore, trouble: Trouble) -> None:
+def test_a_leftover_does_no_harm(rescue: RescueStore, aws_faults: AwsFaults) -> None:
     rescue.put(REF, 7, TOKENS)
-    trouble.never_done("s3.DeleteObject")
-    trouble.never_done("s3.ListObjectsV2")
+    aws_faults.refuse("s3.DeleteObject")
+    aws_faults.refuse("s3.ListObjectsV2")
 
     rescue.delete(REF, 7)
     rescue.drop_older(REF, 8)

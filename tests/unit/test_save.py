@@ -20,9 +20,10 @@ from broker.secret import Secret
 from local.aws.account import AwsAccount
 from ninjaone_emulator.faults import Fault
 from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS
+from tests.support.aws_faults import AwsFaults
+from tests.support.broker_world import Clock, LogLines, NinjaOneTransport
 from tests.support.journey import Journey, ref
 from tests.support.refreshing import Refreshing
-from tests.support.surroundings import Clock, Lines, Network, Trouble
 from tools.requirements import req
 
 DAY = 86_400
@@ -31,7 +32,7 @@ OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_se
 
 
 @pytest.fixture
-def state(journey: Journey, network: Network) -> ConnectionState:
+def state(journey: Journey, network: NinjaOneTransport) -> ConnectionState:
     made, _ = journey.connect()
     network.requests.clear()
     return made
@@ -56,10 +57,10 @@ def is_free(row: ConnectionState) -> bool:
 
 @pytest.mark.parametrize("times", [1, 2, 5])
 def test_a_save_whose_acknowledgement_was_lost_is_known_as_done(
-    refreshing: Refreshing, state: ConnectionState, trouble: Trouble, network: Network, times: int
+    refreshing: Refreshing, state: ConnectionState, aws_faults: AwsFaults, network: NinjaOneTransport, times: int
 ) -> None:
     refreshing.wait_for(state)
-    trouble.reply_lost("dynamodb.UpdateItem", times=times, only=is_save)
+    aws_faults.lose_reply("dynamodb.UpdateItem", times=times, only=is_save)
 
     refreshing.order(state)
 
@@ -70,10 +71,10 @@ def test_a_save_whose_acknowledgement_was_lost_is_known_as_done(
 
 
 def test_a_store_that_refuses_for_a_while_gets_the_tokens_in_the_end(
-    refreshing: Refreshing, state: ConnectionState, trouble: Trouble, clock: Clock
+    refreshing: Refreshing, state: ConnectionState, aws_faults: AwsFaults, clock: Clock
 ) -> None:
     refreshing.wait_for(state)
-    trouble.never_done("dynamodb.UpdateItem", times=6, only=is_save)
+    aws_faults.refuse("dynamodb.UpdateItem", times=6, only=is_save)
 
     refreshing.order(state)
 
@@ -82,11 +83,11 @@ def test_a_store_that_refuses_for_a_while_gets_the_tokens_in_the_end(
 
 
 def test_a_store_that_refuses_to_the_end_leaves_the_tokens_to_the_rescue_store_in_time(
-    refreshing: Refreshing, state: ConnectionState, trouble: Trouble, rescue: RescueStore, seal: Seal, clock: Clock
+    refreshing: Refreshing, state: ConnectionState, aws_faults: AwsFaults, rescue: RescueStore, seal: Seal, clock: Clock
 ) -> None:
     refreshing.wait_for(state)
     begun = clock.now()
-    trouble.never_done("dynamodb.UpdateItem", times=999, only=is_save)
+    aws_faults.refuse("dynamodb.UpdateItem", times=999, only=is_save)
 
     refreshing.order(state)
 
@@ -105,15 +106,15 @@ def test_a_store_that_refuses_to_the_end_leaves_the_tokens_to_the_rescue_store_i
 def test_rescued_tokens_are_adopted_instead_of_presenting_the_old_one(
     refreshing: Refreshing,
     state: ConnectionState,
-    trouble: Trouble,
+    aws_faults: AwsFaults,
     rescue: RescueStore,
-    network: Network,
+    network: NinjaOneTransport,
     clock: Clock,
 ) -> None:
     refreshing.wait_for(state)
-    trouble.never_done("dynamodb.UpdateItem", times=60, only=is_save)
+    aws_faults.refuse("dynamodb.UpdateItem", times=60, only=is_save)
     refreshing.order(state)
-    trouble.end()
+    aws_faults.end()
 
     clock.advance(261)
     refreshing.order(state)
@@ -130,11 +131,11 @@ def test_rescued_tokens_are_adopted_instead_of_presenting_the_old_one(
 
 
 def test_a_rescue_store_that_refuses_for_a_moment_is_asked_again(
-    refreshing: Refreshing, state: ConnectionState, trouble: Trouble, rescue: RescueStore
+    refreshing: Refreshing, state: ConnectionState, aws_faults: AwsFaults, rescue: RescueStore
 ) -> None:
     refreshing.wait_for(state)
-    trouble.never_done("dynamodb.UpdateItem", times=999, only=is_save)
-    trouble.never_done("s3.PutObject", times=3)
+    aws_faults.refuse("dynamodb.UpdateItem", times=999, only=is_save)
+    aws_faults.refuse("s3.PutObject", times=3)
 
     refreshing.order(state)
 
@@ -143,12 +144,12 @@ def test_a_rescue_store_that_refuses_for_a_moment_is_asked_again(
 
 
 def test_when_both_stores_refuse_the_tokens_are_in_the_log_sealed(
-    refreshing: Refreshing, state: ConnectionState, trouble: Trouble, seal: Seal, clock: Clock
+    refreshing: Refreshing, state: ConnectionState, aws_faults: AwsFaults, seal: Seal, clock: Clock
 ) -> None:
     refreshing.wait_for(state)
     begun = clock.now()
-    trouble.never_done("dynamodb.UpdateItem", times=999, only=is_save)
-    trouble.never_done("s3.PutObject", times=999)
+    aws_faults.refuse("dynamodb.UpdateItem", times=999, only=is_save)
+    aws_faults.refuse("s3.PutObject", times=999)
 
     refreshing.order(state)
 
@@ -168,9 +169,9 @@ def test_when_both_stores_refuse_the_tokens_are_in_the_log_sealed(
 def test_when_both_stores_hang_the_tokens_are_in_the_log_before_the_invocation_is_killed(
     refreshing: Refreshing,
     state: ConnectionState,
-    trouble: Trouble,
+    aws_faults: AwsFaults,
     clock: Clock,
-    network: Network,
+    network: NinjaOneTransport,
     answered_after: int,
 ) -> None:
     """Each call of AWS lasts as long as one can, NinjaOne takes its time, and there was none to spare before."""
@@ -184,13 +185,13 @@ def test_when_both_stores_hang_the_tokens_are_in_the_log_before_the_invocation_i
     timing = policy.Timing(180)
     killed_at = clock.now() + timing.whole
     network.meanwhile.append(lambda: clock.advance(answered_after))
-    trouble.never_done("dynamodb.UpdateItem", times=999, only=lambda call: "#brakes" not in str(call) and hangs(call))
-    trouble.never_done("s3.PutObject", times=999, only=hangs)
+    aws_faults.refuse("dynamodb.UpdateItem", times=999, only=lambda call: "#brakes" not in str(call) and hangs(call))
+    aws_faults.refuse("s3.PutObject", times=999, only=hangs)
 
     refreshing.order(state, seconds=timing.whole)
 
     assert len(refreshing.lines.named("refresh.unsaved")) == 1
-    assert (trouble.asked["dynamodb.UpdateItem"] >= 1, trouble.asked["s3.PutObject"] >= 1) == (True, True)
+    assert (aws_faults.asked["dynamodb.UpdateItem"] >= 1, aws_faults.asked["s3.PutObject"] >= 1) == (True, True)
     assert clock.now() <= killed_at - timing.slack
 
 
@@ -205,10 +206,10 @@ def in_doubt(refreshing: Refreshing, state: ConnectionState) -> None:
 
 
 def test_a_rescue_store_that_can_not_be_read_keeps_the_token_from_being_presented(
-    refreshing: Refreshing, state: ConnectionState, trouble: Trouble, network: Network, clock: Clock
+    refreshing: Refreshing, state: ConnectionState, aws_faults: AwsFaults, network: NinjaOneTransport, clock: Clock
 ) -> None:
     in_doubt(refreshing, state)
-    trouble.never_done("s3.GetObject")
+    aws_faults.refuse("s3.GetObject")
 
     refreshing.order(state)
 
@@ -221,7 +222,7 @@ def test_a_rescue_store_that_can_not_be_read_keeps_the_token_from_being_presente
 
 
 def test_a_rescued_object_of_foreign_make_keeps_the_token_from_being_presented(
-    refreshing: Refreshing, state: ConnectionState, aws: AwsAccount, config: Config, network: Network
+    refreshing: Refreshing, state: ConnectionState, aws: AwsAccount, config: Config, network: NinjaOneTransport
 ) -> None:
     in_doubt(refreshing, state)
     name = f"rescue/{state.tenant}/{state.connection}/1"
@@ -248,7 +249,7 @@ def rescued(refreshing: Refreshing, state: ConnectionState, seal: Seal, *, versi
 
 
 def test_an_orphan_that_the_sweep_found_is_adopted(
-    refreshing: Refreshing, state: ConnectionState, rescue: RescueStore, seal: Seal, network: Network
+    refreshing: Refreshing, state: ConnectionState, rescue: RescueStore, seal: Seal, network: NinjaOneTransport
 ) -> None:
     rescue.put(ref(state), 1, rescued(refreshing, state, seal))
 
@@ -260,7 +261,7 @@ def test_an_orphan_that_the_sweep_found_is_adopted(
 
 
 def test_an_orphan_older_than_the_row_is_dropped_and_nothing_is_presented(
-    refreshing: Refreshing, state: ConnectionState, rescue: RescueStore, seal: Seal, network: Network
+    refreshing: Refreshing, state: ConnectionState, rescue: RescueStore, seal: Seal, network: NinjaOneTransport
 ) -> None:
     refreshing.when_due(state)
     rescue.put(ref(state), 1, rescued(refreshing, state, seal))
@@ -276,10 +277,10 @@ def test_an_orphan_older_than_the_row_is_dropped_and_nothing_is_presented(
 
 
 def test_an_adoption_that_the_store_refuses_leaves_the_tokens_where_they_are(
-    refreshing: Refreshing, state: ConnectionState, rescue: RescueStore, seal: Seal, trouble: Trouble
+    refreshing: Refreshing, state: ConnectionState, rescue: RescueStore, seal: Seal, aws_faults: AwsFaults
 ) -> None:
     rescue.put(ref(state), 1, rescued(refreshing, state, seal))
-    trouble.never_done("dynamodb.UpdateItem", times=999, only=is_save)
+    aws_faults.refuse("dynamodb.UpdateItem", times=999, only=is_save)
 
     refreshing.order(state, why=Trigger.RESCUE)
 
@@ -288,10 +289,15 @@ def test_an_adoption_that_the_store_refuses_leaves_the_tokens_where_they_are(
 
 
 def test_an_adoption_into_a_connection_that_ended_meanwhile_does_nothing(
-    refreshing: Refreshing, state: ConnectionState, rescue: RescueStore, seal: Seal, trouble: Trouble, broker: Broker
+    refreshing: Refreshing,
+    state: ConnectionState,
+    rescue: RescueStore,
+    seal: Seal,
+    aws_faults: AwsFaults,
+    broker: Broker,
 ) -> None:
     rescue.put(ref(state), 1, rescued(refreshing, state, seal))
-    trouble.first("s3.GetObject", lambda: broker.disconnect(ref(state)))
+    aws_faults.before("s3.GetObject", lambda: broker.disconnect(ref(state)))
 
     refreshing.order(state, why=Trigger.RESCUE)
 
@@ -311,7 +317,12 @@ def put_and_end(
 
 @req("I06")
 def test_what_waits_for_a_connection_that_ended_is_revoked_and_dropped(
-    refreshing: Refreshing, state: ConnectionState, rescue: RescueStore, seal: Seal, network: Network, broker: Broker
+    refreshing: Refreshing,
+    state: ConnectionState,
+    rescue: RescueStore,
+    seal: Seal,
+    network: NinjaOneTransport,
+    broker: Broker,
 ) -> None:
     put_and_end(refreshing, state, rescue, broker, rescued(refreshing, state, seal))
     ended, (grant,) = refreshing.row(state), refreshing.ninjaone.oracle.grants()
@@ -342,7 +353,12 @@ def test_what_waits_for_a_connection_that_ended_is_left_alone_by_every_other_ord
 
 
 def test_what_no_longer_follows_an_ended_row_is_dropped_unrevoked(
-    refreshing: Refreshing, state: ConnectionState, rescue: RescueStore, seal: Seal, network: Network, broker: Broker
+    refreshing: Refreshing,
+    state: ConnectionState,
+    rescue: RescueStore,
+    seal: Seal,
+    network: NinjaOneTransport,
+    broker: Broker,
 ) -> None:
     refreshing.when_due(state)
     put_and_end(refreshing, state, rescue, broker, rescued(refreshing, state, seal))
@@ -355,7 +371,12 @@ def test_what_no_longer_follows_an_ended_row_is_dropped_unrevoked(
 
 
 def test_what_waits_for_an_ended_connection_with_an_app_of_its_customers_is_dropped_unrevoked(
-    refreshing: Refreshing, journey: Journey, rescue: RescueStore, seal: Seal, network: Network, broker: Broker
+    refreshing: Refreshing,
+    journey: Journey,
+    rescue: RescueStore,
+    seal: Seal,
+    network: NinjaOneTransport,
+    broker: Broker,
 ) -> None:
     """The app's secret was forgotten with the connection."""
     state, _ = journey.connect(customer_app=True, client=OWN)
@@ -401,7 +422,7 @@ def test_what_can_not_be_revoked_now_waits_on(
     state: ConnectionState,
     rescue: RescueStore,
     seal: Seal,
-    trouble: Trouble,
+    aws_faults: AwsFaults,
     broker: Broker,
     call: str,
 ) -> None:
@@ -409,7 +430,7 @@ def test_what_can_not_be_revoked_now_waits_on(
     if call == "no time":
         refreshing.order(state, why=Trigger.RESCUE, seconds=100)
     else:
-        trouble.never_done(call)
+        aws_faults.refuse(call)
         refreshing.order(state, why=Trigger.RESCUE)
 
     assert rescue.get(ref(state), 1) is not None
@@ -421,7 +442,7 @@ def test_what_can_not_be_revoked_now_waits_on(
 
 @req("I06")
 def test_a_refresh_in_flight_does_not_bring_a_disconnected_connection_back(
-    refreshing: Refreshing, state: ConnectionState, broker: Broker, network: Network, rescue: RescueStore
+    refreshing: Refreshing, state: ConnectionState, broker: Broker, network: NinjaOneTransport, rescue: RescueStore
 ) -> None:
     refreshing.ninjaone.switches.update({"revoke": "405"})
     network.meanwhile.append(lambda: broker.disconnect(ref(state)))
@@ -437,7 +458,7 @@ def test_a_refresh_in_flight_does_not_bring_a_disconnected_connection_back(
 
 @req("I06")
 def test_tokens_that_nobody_wants_any_more_are_given_back(
-    refreshing: Refreshing, state: ConnectionState, connections: Connections, network: Network
+    refreshing: Refreshing, state: ConnectionState, connections: Connections, network: NinjaOneTransport
 ) -> None:
     """The disconnection could not revoke what it did not know."""
     network.meanwhile.append(lambda: connections.disconnect(refreshing.row(state), state.sent_at, "mark"))
@@ -451,7 +472,7 @@ def test_tokens_that_nobody_wants_any_more_are_given_back(
 
 
 def test_a_refresh_in_flight_does_not_overwrite_a_new_consent(
-    refreshing: Refreshing, state: ConnectionState, journey: Journey, network: Network, clock: Clock
+    refreshing: Refreshing, state: ConnectionState, journey: Journey, network: NinjaOneTransport, clock: Clock
 ) -> None:
     refreshing.wait_for(state)
     home = journey.home(connection=state.connection)
@@ -467,7 +488,7 @@ def test_a_refresh_in_flight_does_not_overwrite_a_new_consent(
 
 
 def test_a_row_that_vanished_gets_no_tokens_and_they_are_given_back(
-    refreshing: Refreshing, state: ConnectionState, aws: AwsAccount, config: Config, network: Network
+    refreshing: Refreshing, state: ConnectionState, aws: AwsAccount, config: Config, network: NinjaOneTransport
 ) -> None:
     gone = {"TableName": config.connections_table, "Key": rows.key(state.tenant, state.connection)}
     network.meanwhile.append(lambda: aws.client("dynamodb").delete_item(**gone))
@@ -480,7 +501,11 @@ def test_a_row_that_vanished_gets_no_tokens_and_they_are_given_back(
 
 
 def test_a_lease_that_was_broken_loses_nothing_and_is_an_alarm(
-    refreshing: Refreshing, state: ConnectionState, connections: Connections, network: Network, rescue: RescueStore
+    refreshing: Refreshing,
+    state: ConnectionState,
+    connections: Connections,
+    network: NinjaOneTransport,
+    rescue: RescueStore,
 ) -> None:
     """That can't be while an expired lease proves its holder dead; should it be, the tokens are in the rescue store."""
     network.meanwhile.append(lambda: connections.save(refreshing.row(state), {"version": 2, "access": b"theirs"}, ()))
@@ -617,7 +642,7 @@ def test_without_the_adaptive_policy_use_leaves_no_trace(
 
 
 def test_lines_of_a_refresh_hold_no_token(
-    refreshing: Refreshing, state: ConnectionState, network: Network, lines: Lines
+    refreshing: Refreshing, state: ConnectionState, network: NinjaOneTransport, lines: LogLines
 ) -> None:
     refreshing.when_due(state)
 

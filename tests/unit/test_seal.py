@@ -20,7 +20,8 @@ from broker.errors import AwsError, AwsRefused, BrokerError, Busy, SealBroken
 from broker.model import ConnectionId, Purpose, SessionId, TenantId
 from broker.secret import Secret
 from local.aws.account import AwsAccount
-from tests.support.surroundings import Clock, Trouble, unreachable
+from tests.support.aws_faults import AwsFaults, unreachable
+from tests.support.broker_world import Clock
 from tools.requirements import req
 
 VECTORS = json.loads((Path(__file__).parent / "seal.json").read_text(encoding="utf-8"))
@@ -187,13 +188,13 @@ def test_a_value_that_is_cut_off_or_longer_does_not_open(seal: Seal) -> None:
     "blob",
     [b"", b"\1", b"\1\0\0", b"\1\0\0" + bytes(40), b"\2\0\1" + bytes(40), b"\1\xff\xff" + bytes(40)],
 )
-def test_what_is_no_sealed_value_is_broken_and_kms_is_not_asked(seal: Seal, trouble: Trouble, blob: bytes) -> None:
-    trouble.watch("kms.Decrypt")
+def test_what_is_no_sealed_value_is_broken_and_kms_is_not_asked(seal: Seal, aws_faults: AwsFaults, blob: bytes) -> None:
+    aws_faults.watch("kms.Decrypt")
 
     with pytest.raises(SealBroken):
         seal.open(blob, Purpose.ACCESS, HERE)
 
-    assert trouble.asked["kms.Decrypt"] == 0
+    assert aws_faults.asked["kms.Decrypt"] == 0
 
 
 def test_a_value_that_is_no_text_is_broken(seal: Seal) -> None:
@@ -208,8 +209,8 @@ def test_a_value_that_is_no_text_is_broken(seal: Seal) -> None:
 # KMS ------------------------------------------------------------------------------------------------------------------
 
 
-def test_a_data_key_seals_for_five_minutes_and_one_purpose(seal: Seal, clock: Clock, trouble: Trouble) -> None:
-    trouble.watch("kms.GenerateDataKey")
+def test_a_data_key_seals_for_five_minutes_and_one_purpose(seal: Seal, clock: Clock, aws_faults: AwsFaults) -> None:
+    aws_faults.watch("kms.GenerateDataKey")
 
     first = seal.data_key(Purpose.ACCESS)
     clock.advance(299)
@@ -219,14 +220,14 @@ def test_a_data_key_seals_for_five_minutes_and_one_purpose(seal: Seal, clock: Cl
 
     assert first.wrapped == again.wrapped
     assert len({first.wrapped, other.wrapped, later.wrapped}) == 3
-    assert trouble.asked["kms.GenerateDataKey"] == 3
+    assert aws_faults.asked["kms.GenerateDataKey"] == 3
 
 
 def test_a_data_key_seals_a_limited_number_of_values(
-    seal: Seal, trouble: Trouble, monkeypatch: pytest.MonkeyPatch
+    seal: Seal, aws_faults: AwsFaults, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sealing, "KEY_USES", 3)
-    trouble.watch("kms.GenerateDataKey")
+    aws_faults.watch("kms.GenerateDataKey")
 
     keys = [seal.data_key(Purpose.ACCESS).wrapped for _ in range(7)]
 
@@ -235,15 +236,15 @@ def test_a_data_key_seals_a_limited_number_of_values(
 
 @req("J06")
 def test_an_opened_data_key_is_kept_for_five_minutes(
-    seal: Seal, clock: Clock, aws: AwsAccount, config: Config, trouble: Trouble
+    seal: Seal, clock: Clock, aws: AwsAccount, config: Config, aws_faults: AwsFaults
 ) -> None:
     sealed = seal.seal(seal.data_key(Purpose.ACCESS), Secret("token"), HERE)
     reader = Seal(AwsClient("kms", aws.client("kms")), config.seal_key, clock, Random(1).randbytes)
-    trouble.watch("kms.Decrypt")
+    aws_faults.watch("kms.Decrypt")
 
     def ask() -> int:
         reader.open(sealed, Purpose.ACCESS, HERE)
-        return trouble.asked["kms.Decrypt"]
+        return aws_faults.asked["kms.Decrypt"]
 
     assert [ask(), ask()] == [1, 1]
     clock.advance(299)
@@ -253,24 +254,24 @@ def test_an_opened_data_key_is_kept_for_five_minutes(
 
 
 def test_only_so_many_opened_data_keys_are_kept(
-    seal: Seal, clock: Clock, aws: AwsAccount, config: Config, monkeypatch: pytest.MonkeyPatch, trouble: Trouble
+    seal: Seal, clock: Clock, aws: AwsAccount, config: Config, monkeypatch: pytest.MonkeyPatch, aws_faults: AwsFaults
 ) -> None:
     monkeypatch.setattr(sealing, "KEYS_KEPT", 2)
     monkeypatch.setattr(sealing, "KEY_USES", 1)
     sealed = [seal.seal(seal.data_key(Purpose.ACCESS), Secret("token"), HERE) for _ in range(3)]
     reader = Seal(AwsClient("kms", aws.client("kms")), config.seal_key, clock, Random(1).randbytes)
-    trouble.watch("kms.Decrypt")
+    aws_faults.watch("kms.Decrypt")
 
     for blob in (*sealed, sealed[2], sealed[0]):
         reader.open(blob, Purpose.ACCESS, HERE)
 
-    assert trouble.asked["kms.Decrypt"] == 4
+    assert aws_faults.asked["kms.Decrypt"] == 4
 
 
-def test_a_token_in_hand_is_sealed_with_kms_down(seal: Seal, trouble: Trouble) -> None:
+def test_a_token_in_hand_is_sealed_with_kms_down(seal: Seal, aws_faults: AwsFaults) -> None:
     key = seal.data_key(Purpose.REFRESH)
-    trouble.never_done("kms.GenerateDataKey", times=9, error=unreachable())
-    trouble.never_done("kms.Decrypt", times=9, error=unreachable())
+    aws_faults.refuse("kms.GenerateDataKey", times=9, error=unreachable())
+    aws_faults.refuse("kms.Decrypt", times=9, error=unreachable())
 
     sealed = seal.seal(key, Secret("token"), HERE)
 
@@ -289,11 +290,11 @@ def test_a_token_in_hand_is_sealed_with_kms_down(seal: Seal, trouble: Trouble) -
     ids=["throttled", "down", "denied", "disabled"],
 )
 def test_a_kms_that_does_not_answer_leaves_the_value_whole(
-    seal: Seal, clock: Clock, trouble: Trouble, call: str, error: Exception | None, kind: type[AwsError]
+    seal: Seal, clock: Clock, aws_faults: AwsFaults, call: str, error: Exception | None, kind: type[AwsError]
 ) -> None:
     sealed = seal.seal(seal.data_key(Purpose.ACCESS), Secret("token"), HERE)
     clock.advance(300)
-    trouble.never_done(call, error=error)
+    aws_faults.refuse(call, error=error)
     calls: dict[str, Callable[[], object]] = {
         "kms.GenerateDataKey": lambda: seal.data_key(Purpose.ACCESS),
         "kms.Decrypt": lambda: seal.open(sealed, Purpose.ACCESS, HERE),
@@ -307,28 +308,30 @@ def test_a_kms_that_does_not_answer_leaves_the_value_whole(
 
 
 @pytest.mark.parametrize("code", ["InvalidCiphertextException", "IncorrectKeyException"])
-def test_a_data_key_that_kms_does_not_know_is_broken(seal: Seal, clock: Clock, trouble: Trouble, code: str) -> None:
+def test_a_data_key_that_kms_does_not_know_is_broken(
+    seal: Seal, clock: Clock, aws_faults: AwsFaults, code: str
+) -> None:
     sealed = seal.seal(seal.data_key(Purpose.ACCESS), Secret("token"), HERE)
     clock.advance(300)
-    trouble.never_done("kms.Decrypt", error=broken(code))
+    aws_faults.refuse("kms.Decrypt", error=broken(code))
 
     with pytest.raises(SealBroken):
         seal.open(sealed, Purpose.ACCESS, HERE)
 
 
 def test_many_values_under_one_data_key_ask_kms_once(
-    seal: Seal, clock: Clock, aws: AwsAccount, config: Config, trouble: Trouble
+    seal: Seal, clock: Clock, aws: AwsAccount, config: Config, aws_faults: AwsFaults
 ) -> None:
     sealed = [seal.seal(seal.data_key(Purpose.REFRESH), Secret(f"token {n}"), HERE) for n in range(5)]
     reader = Seal(AwsClient("kms", aws.client("kms")), config.seal_key, clock, Random(1).randbytes)
-    trouble.watch("kms.Decrypt")
+    aws_faults.watch("kms.Decrypt")
 
     reader.unwrap_keys([*sealed, b"", b"\1\0\5hello" + bytes(40)], Purpose.REFRESH)
-    asked = trouble.asked["kms.Decrypt"]
+    asked = aws_faults.asked["kms.Decrypt"]
     opened = [reader.open(blob, Purpose.REFRESH, HERE).reveal() for blob in sealed]
 
     assert opened == [f"token {n}" for n in range(5)]
-    assert trouble.asked["kms.Decrypt"] == asked
+    assert aws_faults.asked["kms.Decrypt"] == asked
     assert asked <= 3
 
 

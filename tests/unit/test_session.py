@@ -10,8 +10,9 @@ from broker.edge.wiring import Broker
 from broker.errors import AwaitingCompletion, Busy, ReturnNotListed, SessionExpired, SessionSpent, UnknownSession
 from broker.model import Binding, Client, ConnectionId, Purpose, SessionId, Stage, sha256_hex
 from broker.secret import Secret
+from tests.support.aws_faults import AwsFaults
+from tests.support.broker_world import START, Clock, LogLines, NinjaOneTransport
 from tests.support.journey import EU, TENANT, Journey
-from tests.support.surroundings import START, Clock, Lines, Network, Trouble
 from tools.requirements import req
 
 OWN = Client("own-app", Secret("customer_app secret"), customer_app=True)
@@ -54,24 +55,24 @@ def test_the_customers_client_secret_is_sealed_for_its_session(journey: Journey,
 
 @req("E01")
 @pytest.mark.parametrize("key", ["", "third", "MAIN", "https://app.example/return", "https://evil.example"])
-def test_a_return_key_that_is_not_listed_opens_nothing(journey: Journey, trouble: Trouble, key: str) -> None:
-    trouble.watch("dynamodb.PutItem")
+def test_a_return_key_that_is_not_listed_opens_nothing(journey: Journey, aws_faults: AwsFaults, key: str) -> None:
+    aws_faults.watch("dynamodb.PutItem")
 
     with pytest.raises(ReturnNotListed):
         journey.open(return_to=key)
 
-    assert trouble.asked["dynamodb.PutItem"] == 0
+    assert aws_faults.asked["dynamodb.PutItem"] == 0
 
 
-def test_a_session_that_can_not_be_kept_is_busy(journey: Journey, trouble: Trouble) -> None:
-    trouble.never_done("dynamodb.PutItem")
+def test_a_session_that_can_not_be_kept_is_busy(journey: Journey, aws_faults: AwsFaults) -> None:
+    aws_faults.refuse("dynamodb.PutItem")
 
     with pytest.raises(Busy):
         journey.open()
 
 
 @req("G10")
-def test_an_opened_session_is_logged(journey: Journey, lines: Lines) -> None:
+def test_an_opened_session_is_logged(journey: Journey, lines: LogLines) -> None:
     opened = journey.open()
 
     (line,) = lines.named("session.opened")
@@ -83,7 +84,7 @@ def test_an_opened_session_is_logged(journey: Journey, lines: Lines) -> None:
 
 @req("A10")
 def test_looking_changes_nothing_however_often(
-    journey: Journey, broker: Broker, sessions: Sessions, network: Network
+    journey: Journey, broker: Broker, sessions: Sessions, network: NinjaOneTransport
 ) -> None:
     opened = journey.open()
 

@@ -13,7 +13,7 @@ from broker.errors import InvalidRequest
 from broker.flows.session import SessionRequest
 from broker.model import Binding, Client, Host
 from broker.secret import Secret
-from tests.support.asked import request
+from tests.support.events import request
 from tests.support.journey import EU, TENANT
 from tools.requirements import req
 

@@ -26,8 +26,8 @@ from broker.model import Purpose
 from local.aws.account import AwsAccount
 from ninjaone_emulator import NinjaOne
 from tests.deployment.template.stack import deploy
+from tests.support.broker_world import START, Clock
 from tests.support.journey import Journey
-from tests.support.surroundings import START, Clock
 
 FUNCTIONS = sorted((Path(__file__).parents[2] / "functions").glob("*/app.py"))
 DAY = 86_400

@@ -13,8 +13,9 @@ from broker.errors import Busy
 from broker.flows import sweep as sweeping
 from broker.model import ConnectionState, Instant
 from local.aws.account import AwsAccount
+from tests.support.aws_faults import AwsFaults
+from tests.support.broker_world import START, Clock, LogLines
 from tests.support.journey import Journey, ref
-from tests.support.surroundings import START, Clock, Lines, Trouble
 from tools.requirements import req
 
 RESCUED = SealedTokens(b"a", b"r", Instant(0), frozenset(), Instant(0))
@@ -41,7 +42,7 @@ def named(found: list[RefreshBatch]) -> list[ConnectionRef]:
 
 
 def test_what_falls_due_before_the_next_sweep_is_ordered_and_nothing_else(
-    broker: Broker, five: list[ConnectionState], aws: AwsAccount, config: Config, clock: Clock, lines: Lines
+    broker: Broker, five: list[ConnectionState], aws: AwsAccount, config: Config, clock: Clock, lines: LogLines
 ) -> None:
     clock.advance(560)
 
@@ -82,15 +83,15 @@ def test_many_connections_make_orders_of_a_limited_size(
 
 
 def test_nothing_due_orders_nothing_and_reads_one_page_of_each_shard(
-    broker: Broker, five: list[ConnectionState], aws: AwsAccount, config: Config, trouble: Trouble
+    broker: Broker, five: list[ConnectionState], aws: AwsAccount, config: Config, aws_faults: AwsFaults
 ) -> None:
-    trouble.watch("dynamodb.Query")
-    trouble.watch("dynamodb.Scan")
+    aws_faults.watch("dynamodb.Query")
+    aws_faults.watch("dynamodb.Scan")
 
     broker.sweep()
 
     assert orders(aws, config) == []
-    assert (trouble.asked["dynamodb.Query"], trouble.asked["dynamodb.Scan"]) == (policy.SHARDS, 0)
+    assert (aws_faults.asked["dynamodb.Query"], aws_faults.asked["dynamodb.Scan"]) == (policy.SHARDS, 0)
 
 
 def test_a_connection_without_a_due_time_is_not_found(
@@ -105,7 +106,7 @@ def test_a_connection_without_a_due_time_is_not_found(
 
 
 def test_a_queue_that_is_behind_gets_no_more(
-    broker: Broker, five: list[ConnectionState], aws: AwsAccount, config: Config, clock: Clock, lines: Lines
+    broker: Broker, five: list[ConnectionState], aws: AwsAccount, config: Config, clock: Clock, lines: LogLines
 ) -> None:
     queue = Queue(AwsClient("sqs", aws.client("sqs")), config.refresh_queue)
     for _ in range(sweeping.BEHIND):
@@ -165,11 +166,11 @@ def test_a_sweep_that_can_not_be_done_is_made_good_by_the_next(
     aws: AwsAccount,
     config: Config,
     clock: Clock,
-    trouble: Trouble,
+    aws_faults: AwsFaults,
     call: str,
 ) -> None:
     clock.advance(1000)
-    trouble.never_done(call)
+    aws_faults.refuse(call)
 
     with pytest.raises(Busy):
         broker.sweep()
@@ -212,7 +213,7 @@ def test_what_waits_in_the_rescue_store_is_ordered_every_quarter_of_an_hour(
     aws: AwsAccount,
     config: Config,
     clock: Clock,
-    lines: Lines,
+    lines: LogLines,
 ) -> None:
     rescue.put(ref(five[0]), 1, RESCUED)
     rescue.put(ref(five[1]), 7, RESCUED)
@@ -234,11 +235,11 @@ def test_a_rescue_store_that_can_not_be_listed_holds_up_nothing(
     aws: AwsAccount,
     config: Config,
     clock: Clock,
-    trouble: Trouble,
-    lines: Lines,
+    aws_faults: AwsFaults,
+    lines: LogLines,
 ) -> None:
     clock.advance(900)
-    trouble.never_done("s3.ListObjectsV2")
+    aws_faults.refuse("s3.ListObjectsV2")
 
     broker.sweep()
 

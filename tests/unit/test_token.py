@@ -14,15 +14,16 @@ from broker.flows.token import WAIT, IssuedToken
 from broker.model import ConnectionId, ConnectionState, Host, Instant, Purpose, Seconds, TenantId
 from local.aws.account import AwsAccount
 from ninjaone_emulator import NinjaOne
+from tests.support.aws_faults import AwsFaults
+from tests.support.broker_world import START, Clock, LogLines, NinjaOneTransport
 from tests.support.journey import TENANT, Journey, ref
-from tests.support.surroundings import START, Clock, Lines, Network, Trouble
 from tools.requirements import req
 
 TTL = Seconds(300)
 
 
 @pytest.fixture
-def state(journey: Journey, network: Network) -> ConnectionState:
+def state(journey: Journey, network: NinjaOneTransport) -> ConnectionState:
     made, _ = journey.connect()
     network.requests.clear()
     return made
@@ -50,7 +51,13 @@ def token(seal: Seal, state: ConnectionState) -> str:
 
 @req("H05")
 def test_the_held_token_is_given_when_it_lasts(
-    broker: Broker, state: ConnectionState, seal: Seal, network: Network, aws: AwsAccount, config: Config, clock: Clock
+    broker: Broker,
+    state: ConnectionState,
+    seal: Seal,
+    network: NinjaOneTransport,
+    aws: AwsAccount,
+    config: Config,
+    clock: Clock,
 ) -> None:
     clock.advance(100)
 
@@ -74,7 +81,7 @@ def test_a_token_that_lasts_exactly_long_enough_is_given_at_once(
 
 @req("H10")
 def test_a_token_that_was_given_is_logged_without_it(
-    broker: Broker, state: ConnectionState, seal: Seal, lines: Lines
+    broker: Broker, state: ConnectionState, seal: Seal, lines: LogLines
 ) -> None:
     broker.get_token(ref(state), min_ttl=TTL)
     broker.log.flush()
@@ -188,16 +195,16 @@ def test_a_token_is_given_with_six_seconds_left_when_that_is_enough(
 
 
 def test_whoever_waits_looks_again_a_little_later_each_time_and_for_twenty_seconds_at_most(
-    broker: Broker, state: ConnectionState, clock: Clock, trouble: Trouble
+    broker: Broker, state: ConnectionState, clock: Clock, aws_faults: AwsFaults
 ) -> None:
     clock.advance(3400)
-    trouble.watch("dynamodb.GetItem")
+    aws_faults.watch("dynamodb.GetItem")
 
     broker.get_token(ref(state), min_ttl=TTL)
 
     assert clock.slept[:4] == [0.25, 0.5, 1.0, 1.0]
     assert WAIT - 1.5 < sum(clock.slept) < WAIT
-    assert trouble.asked["dynamodb.GetItem"] == 1 + len(clock.slept)
+    assert aws_faults.asked["dynamodb.GetItem"] == 1 + len(clock.slept)
 
 
 @req("H07")
@@ -224,10 +231,10 @@ def test_a_token_that_ended_while_its_refresh_does_not_come_through_is_not_given
 
 
 def test_a_queue_that_does_not_answer_leaves_the_held_token(
-    broker: Broker, state: ConnectionState, clock: Clock, trouble: Trouble, lines: Lines
+    broker: Broker, state: ConnectionState, clock: Clock, aws_faults: AwsFaults, lines: LogLines
 ) -> None:
     clock.advance(3400)
-    trouble.never_done("sqs.SendMessage")
+    aws_faults.refuse("sqs.SendMessage")
 
     assert broker.get_token(ref(state), min_ttl=TTL).expires_in == 200
     assert clock.slept == []
@@ -235,19 +242,19 @@ def test_a_queue_that_does_not_answer_leaves_the_held_token(
 
 
 def test_a_store_that_does_not_answer_while_one_waits_is_asked_again(
-    broker: Broker, state: ConnectionState, clock: Clock, trouble: Trouble
+    broker: Broker, state: ConnectionState, clock: Clock, aws_faults: AwsFaults
 ) -> None:
     clock.advance(3400)
     refresh_soon(broker, state, clock, after=5)
-    clock.plan(0.1, lambda: trouble.never_done("dynamodb.GetItem", times=3))
+    clock.plan(0.1, lambda: aws_faults.refuse("dynamodb.GetItem", times=3))
 
     assert broker.get_token(ref(state), min_ttl=TTL).expires_in > 3500
 
 
 def test_a_store_that_does_not_answer_at_first_is_busy(
-    broker: Broker, state: ConnectionState, trouble: Trouble
+    broker: Broker, state: ConnectionState, aws_faults: AwsFaults
 ) -> None:
-    trouble.never_done("dynamodb.GetItem")
+    aws_faults.refuse("dynamodb.GetItem")
 
     with pytest.raises(Busy):
         broker.get_token(ref(state), min_ttl=TTL)

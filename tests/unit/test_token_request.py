@@ -11,7 +11,7 @@ from broker.edge.http import Request
 from broker.edge.token import min_ttl
 from broker.errors import InvalidRequest
 from broker.secret import Secret
-from tests.support.asked import event, request
+from tests.support.events import event, request
 from tests.support.journey import TENANT
 
 PROOF = {"end_user_id": "user-17", "ticket": "t" * 43, "binding_verifier": "v" * 43}

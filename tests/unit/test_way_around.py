@@ -10,9 +10,9 @@ import pytest
 from broker.config import Config
 from broker.edge.wiring import Broker, Ports
 from tests.deployment.template.stack import source
-from tests.support.asked import CONTEXT, event
+from tests.support.broker_world import LogLines, NinjaOneTransport
+from tests.support.events import CONTEXT, event
 from tests.support.journey import Journey
-from tests.support.surroundings import Lines, Network
 from tools.requirements import req
 
 OLD, NEW = "7" * 64, "8" * 64
@@ -52,7 +52,13 @@ def test_the_public_functions_are_these() -> None:
 @pytest.mark.parametrize("header", [None, "", "x" * 64, OLD.upper() + "8", sha256(OLD.encode()).hexdigest()])
 @pytest.mark.parametrize(("folder", "status"), [("connect", 403), ("authorize", 403), ("callback", 303)])
 def test_what_comes_around_the_firewall_is_refused_and_does_nothing(
-    walled: Broker, journey: Journey, network: Network, lines: Lines, folder: str, status: int, header: str | None
+    walled: Broker,
+    journey: Journey,
+    network: NinjaOneTransport,
+    lines: LogLines,
+    folder: str,
+    status: int,
+    header: str | None,
 ) -> None:
     """The way back is refused like everywhere: by a redirect away from an address with a code in it."""
     session = journey.open().session

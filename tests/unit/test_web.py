@@ -14,7 +14,7 @@ from broker.adapters.http import CONNECT_TIMEOUT, USER_AGENT, HttpClient
 from broker.adapters.transport import system_transport
 from broker.model import Seconds
 from broker.oauth import BODY_LIMIT, Answer, NoReply, NotSent, Reply
-from tests.support.surroundings import Clock
+from tests.support.broker_world import Clock
 from tools.requirements import req
 
 URL = "https://eu.ninjarmm.com/ws/oauth/token"

@@ -10,7 +10,7 @@ import pytest
 from botocore.credentials import Credentials
 
 from ninjaone_connect_cli.deployment import Deployment
-from tests.security.exits import header_faults
+from tests.support.exits import header_faults
 from tools.deployed.reach import OURS, TENANT, anybody, backend, query_of, slug
 from tools.requirements import req
 

@@ -7,7 +7,7 @@ import pytest
 
 from local.cli_handle import cli_handle
 from local.world import World
-from tests.client.cli.surroundings import Cli, bare_environment
+from tests.support.cli import Cli, bare_environment
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import pytest
 
 from broker.adapters.aws import AwsClient
 from local.world import World
-from tests.client.cli.surroundings import Cli, bare_environment, csv_of, granted, hot_rows
 from tests.client.cli.test_import import until
+from tests.support.cli import Cli, bare_environment, csv_of, granted, hot_rows
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from ninjaone_connect_cli import account, checks, deployment
 from ninjaone_connect_cli.deployment import Deployment, on_aws
 from ninjaone_connect_cli.errors import CliError
 from ninjaone_connect_cli.finding import State
-from tests.client.cli.surroundings import Cli, bare_environment
+from tests.support.cli import Cli, bare_environment
 
 
 class Account:

@@ -20,7 +20,7 @@ from broker.model import ConnectionState, Purpose, Status
 from broker.secret import Secret
 from local.world import World
 from ninjaone_connect_cli import store
-from tests.client.cli.surroundings import Cli, csv_of, granted, hot_rows
+from tests.support.cli import Cli, csv_of, granted, hot_rows
 
 
 def until(happened: Callable[[], bool]) -> None:

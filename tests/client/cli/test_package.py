@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.cli.surroundings import ROOT, bare_environment
+from tests.support.cli import ROOT, bare_environment
 
 pytestmark = pytest.mark.slow
 

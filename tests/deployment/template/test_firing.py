@@ -25,8 +25,9 @@ from local.cloudformation.template import Template
 from ninjaone_emulator import NinjaOne
 from tests.deployment.template.alarms import Figures, fires, length
 from tests.deployment.template.stack import ROOT, alarms
+from tests.support.aws_faults import AwsFaults
+from tests.support.broker_world import Clock, LogLines, NinjaOneTransport
 from tests.support.journey import Journey, ref
-from tests.support.surroundings import Clock, Lines, Network, Trouble
 
 ALARMS = alarms().of("AWS::CloudWatch::Alarm")
 MINUTE = 60
@@ -38,7 +39,7 @@ class Watched:
     """The functions at work, and CloudWatch hearing them."""
 
     broker: Broker
-    lines: Lines
+    lines: LogLines
     clock: Clock
     aws: AwsAccount
     template: Template
@@ -109,11 +110,11 @@ def sample(name: str) -> Any:
 
 
 @pytest.fixture
-def watched(broker: Broker, lines: Lines, clock: Clock, aws: AwsAccount, template: Template) -> Watched:
+def watched(broker: Broker, lines: LogLines, clock: Clock, aws: AwsAccount, template: Template) -> Watched:
     return Watched(broker, lines, clock, aws, template)
 
 
-def connected(journey: Journey, lines: Lines, count: int = 1) -> list[ConnectionState]:
+def connected(journey: Journey, lines: LogLines, count: int = 1) -> list[ConnectionState]:
     """Make connections; their lines are of no interest here."""
     made = [journey.connect()[0] for _ in range(count)]
     lines.clear()
@@ -173,14 +174,20 @@ def test_a_batch_that_failed_and_is_hidden_does_not_fire_alone(watched: Watched,
 
 @pytest.mark.parametrize("name", ["refresh_queue", "urgent_queue"])
 def test_an_order_given_up_fires(
-    watched: Watched, clock: Clock, aws: AwsAccount, config: Config, trouble: Trouble, template: Template, name: str
+    watched: Watched,
+    clock: Clock,
+    aws: AwsAccount,
+    config: Config,
+    aws_faults: AwsFaults,
+    template: Template,
+    name: str,
 ) -> None:
     """Parameter Store is down for hours: no order can even be begun."""
     sqs, dead_letters = (
         aws.client("sqs"),
         next(each for each in template.queues if each.logical_id == "DeadLetterQueue"),
     )
-    trouble.never_done("ssm.GetParameter", times=ALWAYS)
+    aws_faults.refuse("ssm.GetParameter", times=ALWAYS)
     sqs.send_message(QueueUrl=getattr(config, name), MessageBody=order([], Trigger.DUE)["Records"][0]["body"])
 
     def look() -> bool:
@@ -205,10 +212,10 @@ def saving(body: dict[str, Any]) -> bool:
 
 
 def test_a_token_that_dynamodb_refuses_fires_as_rescued(
-    watched: Watched, clock: Clock, journey: Journey, trouble: Trouble, lines: Lines
+    watched: Watched, clock: Clock, journey: Journey, aws_faults: AwsFaults, lines: LogLines
 ) -> None:
     refs = until_due(clock, connected(journey, lines))
-    trouble.never_done("dynamodb.UpdateItem", times=ALWAYS, only=saving)
+    aws_faults.refuse("dynamodb.UpdateItem", times=ALWAYS, only=saving)
 
     watched.refresh(*refs)
 
@@ -227,11 +234,11 @@ def test_a_token_that_waits_in_the_rescue_store_fires_again_with_a_sweep(
 
 
 def test_a_token_that_nothing_takes_fires(
-    watched: Watched, clock: Clock, journey: Journey, trouble: Trouble, lines: Lines
+    watched: Watched, clock: Clock, journey: Journey, aws_faults: AwsFaults, lines: LogLines
 ) -> None:
     refs = until_due(clock, connected(journey, lines))
-    trouble.never_done("dynamodb.UpdateItem", times=ALWAYS, only=saving)
-    trouble.never_done("s3.PutObject", times=ALWAYS)
+    aws_faults.refuse("dynamodb.UpdateItem", times=ALWAYS, only=saving)
+    aws_faults.refuse("s3.PutObject", times=ALWAYS)
 
     watched.refresh(*refs)
 
@@ -239,7 +246,13 @@ def test_a_token_that_nothing_takes_fires(
 
 
 def test_a_second_refresh_under_a_living_lease_fires(
-    watched: Watched, clock: Clock, journey: Journey, network: Network, lines: Lines, aws: AwsAccount, config: Config
+    watched: Watched,
+    clock: Clock,
+    journey: Journey,
+    network: NinjaOneTransport,
+    lines: LogLines,
+    aws: AwsAccount,
+    config: Config,
 ) -> None:
     (one,) = until_due(clock, connected(journey, lines))
 
@@ -258,7 +271,7 @@ def test_a_second_refresh_under_a_living_lease_fires(
 
 
 def test_a_twentieth_of_unclear_answers_fires_and_one_alone_does_not(
-    watched: Watched, clock: Clock, journey: Journey, network: Network, lines: Lines
+    watched: Watched, clock: Clock, journey: Journey, network: NinjaOneTransport, lines: LogLines
 ) -> None:
     refs = until_due(clock, connected(journey, lines, 22))
 
@@ -283,7 +296,7 @@ def refused_twice(watched: Watched, clock: Clock, refs: Sequence[ConnectionRef],
 
 
 def test_a_wave_of_refusals_fires_as_held(
-    watched: Watched, clock: Clock, journey: Journey, lines: Lines, ninjaone: NinjaOne
+    watched: Watched, clock: Clock, journey: Journey, lines: LogLines, ninjaone: NinjaOne
 ) -> None:
     refused_twice(watched, clock, until_due(clock, connected(journey, lines, 8)), ninjaone)
 
@@ -292,7 +305,13 @@ def test_a_wave_of_refusals_fires_as_held(
 
 
 def test_many_lost_connections_among_many_more_fire(
-    watched: Watched, clock: Clock, journey: Journey, lines: Lines, ninjaone: NinjaOne, aws: AwsAccount, config: Config
+    watched: Watched,
+    clock: Clock,
+    journey: Journey,
+    lines: LogLines,
+    ninjaone: NinjaOne,
+    aws: AwsAccount,
+    config: Config,
 ) -> None:
     refs = until_due(clock, connected(journey, lines, 11))
     fleet = Breakers(AwsClient("dynamodb", aws.client("dynamodb")), config.connections_table)
@@ -305,7 +324,7 @@ def test_many_lost_connections_among_many_more_fire(
 
 
 def test_a_wrong_client_secret_fires(
-    watched: Watched, clock: Clock, journey: Journey, lines: Lines, aws: AwsAccount, config: Config
+    watched: Watched, clock: Clock, journey: Journey, lines: LogLines, aws: AwsAccount, config: Config
 ) -> None:
     refs = until_due(clock, connected(journey, lines))
     wrong = dict.fromkeys(config.client_ids.values(), "not-the-secret-of-this-app")
@@ -320,12 +339,12 @@ def test_a_wrong_client_secret_fires(
 
 
 def test_a_kms_that_does_not_answer_fires(
-    watched: Watched, clock: Clock, journey: Journey, lines: Lines, trouble: Trouble
+    watched: Watched, clock: Clock, journey: Journey, lines: LogLines, aws_faults: AwsFaults
 ) -> None:
     """A fleet of one is enough: what is put off is ordered again each minute."""
     refs = until_due(clock, connected(journey, lines))
     clock.advance(15 * MINUTE - clock.now() % (15 * MINUTE))
-    trouble.never_done("kms.GenerateDataKey", times=ALWAYS)
+    aws_faults.refuse("kms.GenerateDataKey", times=ALWAYS)
 
     for minute in range(14):
         assert watched.fires("RefreshesPutOff") == (minute >= 10)
@@ -335,14 +354,14 @@ def test_a_kms_that_does_not_answer_fires(
 
 
 def test_a_disabled_key_fires_and_a_throttled_one_does_not(
-    watched: Watched, trouble: Trouble, clock: Clock, journey: Journey, lines: Lines
+    watched: Watched, aws_faults: AwsFaults, clock: Clock, journey: Journey, lines: LogLines
 ) -> None:
     (one,) = until_due(clock, connected(journey, lines))
-    trouble.never_done("kms.Decrypt", times=2)  # asked for the whole batch first, then for the connection
+    aws_faults.refuse("kms.Decrypt", times=2)  # asked for the whole batch first, then for the connection
     watched.refresh(one)
     before = watched.fires("AwsRefused")
     disabled = ClientError({"Error": {"Code": "DisabledException", "Message": ""}}, "Decrypt")
-    trouble.never_done("kms.Decrypt", times=2, error=disabled)
+    aws_faults.refuse("kms.Decrypt", times=2, error=disabled)
 
     watched.refresh(one)
 
@@ -362,7 +381,7 @@ def test_a_few_put_off_among_many_do_not_fire(watched: Watched, clock: Clock) ->
 
 
 def test_a_restored_table_fires_until_it_is_activated(
-    watched: Watched, clock: Clock, journey: Journey, lines: Lines, aws: AwsAccount, config: Config
+    watched: Watched, clock: Clock, journey: Journey, lines: LogLines, aws: AwsAccount, config: Config
 ) -> None:
     refs = until_due(clock, connected(journey, lines))
     value = json.dumps({"epoch": 1, "table": "another"})
@@ -374,7 +393,7 @@ def test_a_restored_table_fires_until_it_is_activated(
 
 
 def test_a_changed_row_fires(
-    watched: Watched, clock: Clock, journey: Journey, lines: Lines, aws: AwsAccount, config: Config
+    watched: Watched, clock: Clock, journey: Journey, lines: LogLines, aws: AwsAccount, config: Config
 ) -> None:
     (one,) = until_due(clock, connected(journey, lines))
     aws.client("dynamodb").update_item(
@@ -402,7 +421,7 @@ def request(name: str, one: ConnectionRef, body: Any = None) -> Any:
     return event
 
 
-def test_a_token_on_its_last_seconds_fires(watched: Watched, clock: Clock, journey: Journey, lines: Lines) -> None:
+def test_a_token_on_its_last_seconds_fires(watched: Watched, clock: Clock, journey: Journey, lines: LogLines) -> None:
     (state,) = connected(journey, lines)
     clock.advance(state.token_expires_at - clock.now() - 600)
     assert watched.call("token", request("token", ref(state), {"min_ttl": 0}))["statusCode"] == 200
@@ -415,17 +434,17 @@ def test_a_token_on_its_last_seconds_fires(watched: Watched, clock: Clock, journ
     assert watched.fires("TokensNearExpiry")
 
 
-def test_an_event_bus_that_refuses_fires(watched: Watched, trouble: Trouble) -> None:
-    trouble.never_done("events.PutEvents", times=ALWAYS)
+def test_an_event_bus_that_refuses_fires(watched: Watched, aws_faults: AwsFaults) -> None:
+    aws_faults.refuse("events.PutEvents", times=ALWAYS)
 
     watched.call("notify", sample("notify"))
 
     assert watched.fires("EventsUndelivered")
 
 
-def test_a_bug_fires(watched: Watched, trouble: Trouble, journey: Journey, lines: Lines) -> None:
+def test_a_bug_fires(watched: Watched, aws_faults: AwsFaults, journey: Journey, lines: LogLines) -> None:
     (state,) = connected(journey, lines)
-    trouble.never_done("dynamodb.GetItem", error=KeyError("a bug of ours"))
+    aws_faults.refuse("dynamodb.GetItem", error=KeyError("a bug of ours"))
 
     answer = watched.call("token", request("token", ref(state), {}))
 
@@ -435,7 +454,7 @@ def test_a_bug_fires(watched: Watched, trouble: Trouble, journey: Journey, lines
 
 @pytest.mark.parametrize("looked_for", ["refreshed", "listed"])
 def test_a_row_that_can_not_be_read_fires(
-    watched: Watched, aws: AwsAccount, config: Config, journey: Journey, lines: Lines, looked_for: str
+    watched: Watched, aws: AwsAccount, config: Config, journey: Journey, lines: LogLines, looked_for: str
 ) -> None:
     strange, _ = connected(journey, lines, 2)
     event = request("connections", ref(strange)) | {"routeKey": "GET /v1/tenants/{tenant}/connections"}
@@ -453,10 +472,10 @@ def test_a_row_that_can_not_be_read_fires(
     assert watched.fires("RowsUnreadable")
 
 
-def test_a_sweep_that_fails_fires(watched: Watched, trouble: Trouble) -> None:
+def test_a_sweep_that_fails_fires(watched: Watched, aws_faults: AwsFaults) -> None:
     watched.sweep()
     before = watched.fires("RefreshersFailing")
-    trouble.never_done("dynamodb.Query", times=ALWAYS)
+    aws_faults.refuse("dynamodb.Query", times=ALWAYS)
 
     watched.sweep()
 
@@ -473,10 +492,10 @@ def test_a_function_killed_while_it_answers_fires(watched: Watched) -> None:
 
 
 def test_answers_that_fail_for_minutes_fire_and_a_single_one_does_not(
-    watched: Watched, clock: Clock, trouble: Trouble, journey: Journey, lines: Lines
+    watched: Watched, clock: Clock, aws_faults: AwsFaults, journey: Journey, lines: LogLines
 ) -> None:
     (state,) = connected(journey, lines)
-    trouble.never_done("dynamodb.Query", times=ALWAYS)
+    aws_faults.refuse("dynamodb.Query", times=ALWAYS)
     event = request("connections", ref(state))
     watched.call("connections", event)
     alone = watched.fires("ApisFailing")
@@ -490,7 +509,7 @@ def test_answers_that_fail_for_minutes_fire_and_a_single_one_does_not(
 
 
 def test_a_host_that_answers_no_more_fires_for_a_fleet_of_two(
-    watched: Watched, clock: Clock, journey: Journey, lines: Lines, network: Network
+    watched: Watched, clock: Clock, journey: Journey, lines: LogLines, network: NinjaOneTransport
 ) -> None:
     """Too few for a brake, and too few attempts for a share of them to mean anything."""
     refs = until_due(clock, connected(journey, lines, 2))

@@ -1,8 +1,8 @@
 """Faults of AWS, and of the process itself."""
 
+from tests.verification.faults.host import Killed
 from tests.verification.faults.matrix import BUSY, DUE, FRESH, GONE, LATER, LOST, NOT_YET, RECONNECT, Observed, Row
 from tests.verification.faults.stage import EU, FOREVER, Stage
-from tests.verification.faults.surroundings import Killed
 
 KMS = ("kms.Decrypt", "kms.GenerateDataKey")
 DYNAMODB = ("dynamodb.GetItem", "dynamodb.BatchGetItem", "dynamodb.Query", "dynamodb.UpdateItem")

@@ -15,8 +15,8 @@ from functions.sweep.app import handler as sweep
 from local.product.backend import Problem
 from local.world import World
 from ninjaone_emulator.faults import Fault
-from tests.support.surroundings import Trouble
-from tests.verification.faults.surroundings import Deadline, HostClock, Killed, Time, Wire
+from tests.support.aws_faults import AwsFaults
+from tests.verification.faults.host import Deadline, HostClock, Killed, Time, Wire
 from tests.verification.kills.customer import backend, connect
 
 EU = "eu.ninjarmm.com"
@@ -185,13 +185,13 @@ class Stage:
         only   those whose body has these words
         """
         self._refusing = True
-        trouble = Trouble(self.world.broker_for(by).ports.aws)
+        aws_faults = AwsFaults(self.world.broker_for(by).ports.aws)
 
         def met(body: Json) -> bool:
             return self._refusing and all(word in json.dumps(body) for word in only)
 
         for call in calls:
-            trouble.never_done(call, times=times, only=met)
+            aws_faults.refuse(call, times=times, only=met)
 
     def heal(self) -> None:
         """End all that was planned here."""

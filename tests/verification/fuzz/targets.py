@@ -29,8 +29,8 @@ from broker.flows.exchange import ORGANIZATIONS_KEPT, _read_organizations
 from broker.model import ConnectionId, Instant, Purpose, SessionId, TenantId, connection_id, session_id, tenant_id
 from broker.ninjaone import Meaning
 from broker.secret import Secret
-from tests.security.exits import is_ninjaone
-from tests.support.surroundings import Clock
+from tests.support.broker_world import Clock
+from tests.support.exits import is_ninjaone
 from tests.verification.roles.stage import CONNECT_URL, template
 
 Target = Callable[[bytes], None]

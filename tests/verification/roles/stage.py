@@ -19,7 +19,7 @@ from local.iam import Statement
 from local.world import entries_of
 from ninjaone_emulator import NinjaOne, seed
 from ninjaone_emulator.seed import OPERATOR_APPS
-from tests.support.surroundings import Alone, Clock, Network
+from tests.support.broker_world import Clock, InlineWorkers, NinjaOneTransport
 from tests.verification.simulation import gateway
 
 CONNECT_URL = "https://connect.example"
@@ -59,7 +59,7 @@ class Stage:
         self.lines: list[dict[str, Any]] = []
         self.ninjaone = NinjaOne(clock.now, Random(1).randbytes)
         seed(self.ninjaone, CONNECT_URL)
-        self.network = Network(self.ninjaone, clock)
+        self.network = NinjaOneTransport(self.ninjaone, clock)
         functions = read_template.functions
         self.roles = {
             folder: Role(function, read_template, self.policy_usage) for folder, function in functions.items()
@@ -86,7 +86,7 @@ class Stage:
             entropy=Random(next(self._numbers)).randbytes,
             aws=lambda service: self.aws.client(service, role),
             transport=lambda: lambda: self.network,
-            workers=Alone(),
+            workers=InlineWorkers(),
             write=lambda line: self.lines.append(json.loads(line)),
         )
         broker = Broker(self.config, ports)
