@@ -1,11 +1,9 @@
-"""The surroundings of the broker, for every test that wants them."""
+"""A broker with everything it calls, for every test that asks for it."""
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
-from typing import Any
-from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,7 +13,6 @@ from broker.adapters.connections import Connections
 from broker.adapters.seal import Seal
 from broker.adapters.sessions import Sessions
 from broker.config import Config
-from broker.edge.handler import Entry
 from broker.edge.wiring import Broker, Ports
 from local.aws.account import AwsAccount
 from local.cloudformation.template import Template, read
@@ -23,7 +20,6 @@ from ninjaone_emulator import NinjaOne, seed
 from ninjaone_emulator.seed import OPERATOR_APPS
 from tests.support.aws_faults import AwsFaults
 from tests.support.broker_world import Clock, InlineWorkers, LogLines, NinjaOneTransport, SharedAws
-from tests.support.exits import faults
 from tests.support.journey import CONNECT_URL, Journey
 from tests.support.refreshing import Refreshing
 
@@ -41,33 +37,6 @@ PARAMETERS = {
 def pytest_configure(config: pytest.Config) -> None:
     """Let figures bear the time of a clock that was moved: Powertools warns that CloudWatch would pass over them."""
     config.addinivalue_line("filterwarnings", "ignore:This metric doesn't meet the requirements:UserWarning")
-
-
-WRONG: list[str] = []
-"""What some answer of a function lacked, in the test that runs."""
-
-
-@pytest.fixture(scope="session", autouse=True)
-def watched_exits() -> Iterator[None]:
-    """Hold every answer that any function gives in any test to its headers, and every redirect to its three places."""
-    call = Entry.__call__
-
-    def watched(entry: Entry[Any], event: Any, context: Any) -> Any:
-        answer = call(entry, event, context)
-        if isinstance(answer, dict) and "statusCode" in answer and entry.broker is not None:
-            WRONG.extend(faults(answer, entry.broker.config))
-        return answer
-
-    with patch.object(Entry, "__call__", watched):
-        yield
-
-
-@pytest.fixture(autouse=True)
-def proper_exits() -> Iterator[None]:
-    """Fail the test in which an answer was wrong."""
-    WRONG.clear()
-    yield
-    assert WRONG == []
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from local.world import World
 from tests.browser.conftest import PageAt, Picture
-from tests.browser.test_journey import PATIENCE, agree, barriers, fits, no_complaints, sign_in
+from tests.support.chromium import PATIENCE, agree, barriers, fits, no_complaints, sign_in
 
 pytestmark = pytest.mark.browser
 

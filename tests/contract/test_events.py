@@ -10,29 +10,13 @@ import pytest
 
 from local.aws.lambda_runtime import Context
 from local.world import World
+from tests.support.invoke import invoke
 from tests.support.local_world import still_world
+from tests.support.sample_events import ANSWERS
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = sorted((ROOT / "events").glob("*.json"))
 FUNCTIONS = {path.parent.name for path in (ROOT / "functions").glob("*/app.py")}
-ANSWERS = {
-    "session": 201,
-    "connect": 410,  # nobody opened that session
-    "connect-elsewhere": 404,
-    "authorize": 410,
-    "callback": 303,  # to a page that says why not
-    "callback-denied": 303,
-    "complete": 403,
-    "complete-approve": 404,
-    "complete-unattended": ["059f36b4-87a3-44ab-83d2-661975830a7d"],
-    "token": 404,
-    "connections": 200,
-    "connections-one": 404,
-    "disconnect": 404,
-    "sweep": None,
-    "refresh": [],  # a connection that is no more is no failure
-    "notify": [],
-}
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +29,7 @@ def run(world: World, sample: Path) -> Any:
     """Give the status of an answer, or the items that are to come again."""
     folder = sample.stem.partition("-")[0]
     entry = import_module(f"functions.{folder}.app").handler.bind(world.broker_for(folder))
-    answer = entry(json.loads(sample.read_text()), Context(world.template.functions[folder]))
+    answer = invoke(entry, json.loads(sample.read_text()), Context(world.template.functions[folder]))
     if answer is None or "statusCode" in answer:
         return answer and answer["statusCode"]
     return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]

@@ -18,8 +18,8 @@ from local.showroom.pages import span
 from local.world import World
 from ninjaone_emulator.seed import OPERATOR_APPS
 from ninjaone_emulator.wsgi_server import serve
-from tests.local.test_world import connected
 from tests.support.local_world import still_world
+from tests.support.product_user import connected
 
 TO_RENEWAL = "50 minutes"
 DEAD = "calls good tokens dead"

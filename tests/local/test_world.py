@@ -21,9 +21,9 @@ from local import world as worlds
 from local.browser import Browser
 from local.cloudformation.template import TemplateFault
 from local.product.backend import Backend
-from local.tour import shown
 from local.world import World
 from ninjaone_emulator.wsgi_server import serve
+from tests.support.product_user import connected
 
 ROOT = Path(__file__).parents[2]
 TENANT = "northwind"
@@ -33,23 +33,6 @@ TENANT = "northwind"
 def world() -> Iterator[World]:
     with World(background=False) as made:
         yield made
-
-
-def connected(world: World) -> str:
-    """Connect as Ana does and give the connection's id."""
-    with Browser() as ana:
-        ana.open(world.product_url)
-        ana.submit("Ana")
-        ana.arrive()
-        ana.submit("Connect NinjaOne", label="Main account")
-        ana.arrive()
-        ana.submit("Continue to NinjaOne", region="eu")
-        ana.arrive()
-        ana.submit("Sign in", email="ada@nordlicht.example", password="any")
-        ana.arrive()
-        ana.submit("Authorize")
-        ana.arrive()
-        return shown(ana)
 
 
 def backend(world: World) -> Backend:

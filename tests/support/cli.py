@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
@@ -13,6 +15,7 @@ from unittest.mock import patch
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from broker.adapters import rows
+from broker.adapters.aws import AwsClient
 from broker.adapters.connections import ConnectionRef
 from broker.model import ConnectionState, TenantId, connection_id
 from local.world import World
@@ -125,3 +128,34 @@ def csv_of(folder: Path, lines: list[dict[str, str]]) -> Path:
     text = [",".join(names), *(",".join(line.get(name, "") for name in names) for line in lines)]
     file.write_text("\n".join(text) + "\n")
     return file
+
+
+def until(happened: Callable[[], bool]) -> None:
+    """Wait for what the world does by itself."""
+    while not happened():
+        time.sleep(0.2)
+
+
+def put_rescued(world: World, key: str) -> None:
+    """Put sealed tokens where a refresh puts what DynamoDB refused."""
+    from broker.adapters.connections import ConnectionRef
+    from broker.adapters.rescue import RescueStore, SealedTokens
+    from broker.adapters.seal import Seal, connection_aad
+    from broker.config import Config
+    from broker.model import ConnectionId, Instant, Purpose, TenantId
+    from broker.secret import Secret
+
+    _, tenant, connection, version = key.split("/")
+    config = Config.from_env(world.settings("refresh"))
+    seal = Seal(AwsClient("kms", world.aws("kms")), config.seal_key, world.clock, lambda size: b"n" * size)
+    spot = connection_aad(TenantId(tenant), ConnectionId(connection), int(version) + 1)
+    now = int(world.clock.now())
+    rescued = SealedTokens(
+        access=seal.seal(seal.data_key(Purpose.ACCESS), Secret("rescued-access"), spot),
+        refresh=seal.seal(seal.data_key(Purpose.REFRESH), Secret("rescued-refresh"), spot),
+        expires_at=Instant(now + 3600),
+        scopes=frozenset({"monitoring", "management", "offline_access"}),
+        sent_at=Instant(now),
+    )
+    ref = ConnectionRef(TenantId(tenant), ConnectionId(connection))
+    RescueStore(AwsClient("s3", world.aws("s3")), config.rescue_bucket).put(ref, int(version), rescued)

@@ -1,16 +1,20 @@
-"""Events as API Gateway makes them, and answers as it takes them."""
+"""Events as API Gateway makes them: by the local gateway's own code, without a gateway."""
 
-import base64
 import json
 from collections.abc import Mapping
-from types import SimpleNamespace
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from broker.edge.http import Request
+from local.aws.gateway import payload
+from local.aws.gateway.sigv4 import DEMO
+from local.cloudformation.resources import Api, Route
 
-CALLER = "arn:aws:sts::123456789012:assumed-role/backend/session"
-CONTEXT = SimpleNamespace(aws_request_id="lambda-1", get_remaining_time_in_millis=lambda: 29_000)
+CALLER = DEMO.arn
+"""Who signed every request made here."""
+
+API = Api("Api", "abc1234567", "https://connect.example", signed=True)
+FORM = "application/x-www-form-urlencoded"
 
 
 def event(
@@ -23,40 +27,44 @@ def event(
     headers: Mapping[str, str] | None = None,
     **path: str,
 ) -> dict[str, Any]:
-    """Make the event of a request in payload format 2.0.
+    """Make the event of a signed request.
 
     route   the route key, such as ``GET /connect/{session}``
     body    text as it is, or what to write as JSON
-    form    fields, sent in base64 as API Gateway does with forms
+    form    fields of a form, in place of a body
     path    the route's parameters
     """
     method, _, pattern = route.partition(" ")
     raw_path = pattern.format(**path) if path else pattern
-    made: dict[str, Any] = {
-        "version": "2.0",
-        "routeKey": route,
-        "rawPath": raw_path or "/",
-        "rawQueryString": query,
-        "headers": {"content-type": "application/json", **(headers or {})},
-        "requestContext": {
-            "domainName": "connect.example",
-            "http": {"method": method if pattern else "GET", "path": raw_path},
-            "requestId": "request-1",
-            "authorizer": {"iam": {"userArn": CALLER}},
-        },
-        "isBase64Encoded": False,
-    }
-    if path:
-        made["pathParameters"] = path
+    named = {name.lower(): value for name, value in (headers or {}).items()}
+    named = {"content-type": FORM if form is not None else "application/json"} | named
     if cookies:
-        made["cookies"] = [f"{name}={value}" for name, value in cookies.items()]
-    if body is not None:
-        made["body"] = body if isinstance(body, str) else json.dumps(body)
-    if form is not None:
-        made["headers"]["content-type"] = "application/x-www-form-urlencoded"
-        made["body"] = base64.b64encode(urlencode(form).encode()).decode()
-        made["isBase64Encoded"] = True
+        named["cookie"] = "; ".join(f"{name}={value}" for name, value in cookies.items())
+    arrived = payload.HttpRequest(
+        method=method if pattern else "GET",
+        target=quote(raw_path or "/") + (f"?{query}" if query else ""),
+        protocol="HTTP/1.1",
+        host="connect.example",
+        source_ip="203.0.113.7",
+        headers=named,
+        body=_content(body, form),
+    )
+    made = payload.event(arrived, API, _route(route), parameters=path, caller=DEMO)
+    made["requestContext"]["requestId"] = "request-1"
     return made
+
+
+def _route(key: str) -> Route:
+    method, _, pattern = key.partition(" ")
+    return Route(API.id, method if pattern else "ANY", pattern or key, signed=True)
+
+
+def _content(body: object, form: Mapping[str, str] | None) -> bytes:
+    if form is not None:
+        return urlencode(form).encode()
+    if body is None:
+        return b""
+    return (body if isinstance(body, str) else json.dumps(body)).encode()
 
 
 def request(body: object = None, **changes: Any) -> Request:

@@ -13,7 +13,8 @@ from broker.errors import BrokerError, SealBroken
 from broker.model import ConnectionState, Seconds
 from local.aws.account import AwsAccount
 from tests.support.broker_world import LogLines, NinjaOneTransport
-from tests.support.events import CONTEXT, event
+from tests.support.events import event
+from tests.support.invoke import invoke
 from tests.support.journey import Journey, ref
 from tests.support.refreshing import Refreshing
 from tools.requirements import req
@@ -171,4 +172,4 @@ def test_a_page_that_fixes_a_host_of_ones_own_sends_all_that_its_form_is_asked_f
 
 
 def answered(handler: Any, broker: Broker, asked: Any) -> Any:
-    return handler.bind(broker)(asked, CONTEXT)
+    return invoke(handler.bind(broker), asked)

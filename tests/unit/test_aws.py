@@ -10,11 +10,11 @@ from botocore.exceptions import (
     NoCredentialsError,
     ReadTimeoutError,
 )
-from tests.support.surroundings import Clock, LogLines
 
 from broker.adapters.aws import AwsClient, ExpectedError, is_refusal, retry, while_left
 from broker.adapters.log import Level, Log
 from broker.errors import AwsError, AwsRefused, Busy
+from tests.support.broker_world import Clock, LogLines
 
 TEXT = "a text that may quote what was sent"
 

@@ -16,7 +16,8 @@ from broker.edge.wiring import Broker
 from broker.edge.worker import Context, messages, queue, read_batch, schedule, stream
 from broker.errors import Busy, InternalError, NoTokenYet, TooManyRequests
 from tests.support.broker_world import LogLines
-from tests.support.events import CALLER, CONTEXT, event
+from tests.support.events import CALLER, event
+from tests.support.invoke import invoke
 from tools.requirements import req
 
 CANARY = "refresh_token=canary-0123456789"
@@ -48,7 +49,7 @@ def asked() -> dict[str, Any]:
 
 
 def test_a_view_is_found_by_its_route(broker: Broker, asked: dict[str, Any]) -> None:
-    answered = entry(things).bind(broker)(asked, CONTEXT)
+    answered = invoke(entry(things).bind(broker), asked)
 
     assert (answered["statusCode"], answered["body"]) == (200, '{"tenant": "acme"}')
     assert answered["headers"]["content-type"] == "application/json; charset=utf-8"
@@ -62,7 +63,7 @@ def test_every_line_names_function_caller_and_what_the_path_names(
         broker.log.event("thing.done")
         return answer({})
 
-    entry(things).bind(broker)(asked, CONTEXT)
+    invoke(entry(things).bind(broker), asked)
 
     (line,) = lines.named("thing.done")
     assert (line["function"], line["request_id"], line["principal"], line["tenant"]) == (
@@ -72,7 +73,7 @@ def test_every_line_names_function_caller_and_what_the_path_names(
 
 @req("P01")
 def test_an_error_of_ours_is_answered_and_logged_once(broker: Broker, asked: dict[str, Any], lines: LogLines) -> None:
-    answered = entry(raising(NoTokenYet())).bind(broker)(asked, CONTEXT)
+    answered = invoke(entry(raising(NoTokenYet())).bind(broker), asked)
 
     assert answered["statusCode"] == 503
     assert answered["headers"]["content-type"] == "application/problem+json; charset=utf-8"
@@ -88,7 +89,7 @@ def test_an_error_of_ours_is_answered_and_logged_once(broker: Broker, asked: dic
 def test_whatever_else_breaks_is_answered_without_a_word_of_it(
     broker: Broker, asked: dict[str, Any], lines: LogLines, error: Exception
 ) -> None:
-    answered = entry(raising(error)).bind(broker)(asked, CONTEXT)
+    answered = invoke(entry(raising(error)).bind(broker), asked)
 
     assert answered["statusCode"] == 500
     assert CANARY not in repr(answered)
@@ -103,7 +104,7 @@ def test_whatever_else_breaks_is_answered_without_a_word_of_it(
 def test_people_get_a_page_whatever_breaks(broker: Broker, lines: LogLines) -> None:
     made = browser(raising(ValueError(CANARY)), warm=idle).bind(broker)
 
-    answered = made(event("GET /connect/{session}", session="x"), CONTEXT)
+    answered = invoke(made, event("GET /connect/{session}", session="x"))
 
     assert answered["statusCode"] == 500
     assert "request-1" in str(answered["body"])
@@ -112,7 +113,7 @@ def test_people_get_a_page_whatever_breaks(broker: Broker, lines: LogLines) -> N
 
 @req("P01")
 def test_a_route_that_nobody_serves_is_answered(broker: Broker) -> None:
-    answered = entry(things).bind(broker)(event("GET /elsewhere"), CONTEXT)
+    answered = invoke(entry(things).bind(broker), event("GET /elsewhere"))
 
     assert answered["statusCode"] == 500
 
@@ -120,12 +121,12 @@ def test_a_route_that_nobody_serves_is_answered(broker: Broker) -> None:
 @req("P01")
 @pytest.mark.parametrize("made", [{}, {"requestContext": None}, {"routeKey": None, "headers": None}])
 def test_an_event_of_another_shape_is_answered(broker: Broker, made: dict[str, Any]) -> None:
-    assert entry(things).bind(broker)(made, CONTEXT)["statusCode"] == 500
-    assert browser(raising(KeyError("x")), warm=idle).bind(broker)(made, CONTEXT)["statusCode"] == 500
+    assert invoke(entry(things).bind(broker), made)["statusCode"] == 500
+    assert invoke(browser(raising(KeyError("x")), warm=idle).bind(broker), made)["statusCode"] == 500
 
 
 def test_a_wait_of_its_own_is_passed_on(broker: Broker, asked: dict[str, Any]) -> None:
-    answered = entry(raising(TooManyRequests(retry_after=7))).bind(broker)(asked, CONTEXT)
+    answered = invoke(entry(raising(TooManyRequests(retry_after=7))).bind(broker), asked)
 
     assert (answered["statusCode"], answered["headers"]["retry-after"]) == (429, "7")
 
@@ -134,7 +135,7 @@ def test_a_wait_of_its_own_is_passed_on(broker: Broker, asked: dict[str, Any]) -
 def test_a_caller_who_asks_too_much_is_told_to_slow_down(broker: Broker, asked: dict[str, Any]) -> None:
     made = entry(things).bind(broker)
 
-    statuses = [made(asked, CONTEXT)["statusCode"] for _ in range(101)]
+    statuses = [invoke(made, asked)["statusCode"] for _ in range(101)]
 
     assert statuses == [200] * 100 + [429]
 
@@ -143,7 +144,7 @@ def test_the_time_left_comes_from_lambda(broker: Broker) -> None:
     seen = list[float]()
     made = schedule(lambda _, context: seen.append(context.left()), warm=idle)
 
-    made.bind(broker)({}, CONTEXT)
+    invoke(made.bind(broker), {})
     made.bind(broker)({}, SimpleNamespace())
     made.bind(broker)({}, None)
 
@@ -168,7 +169,7 @@ def test_a_message_that_fails_does_not_take_its_neighbours_along(broker: Broker,
             raise ValueError(CANARY)
         done.append(body)
 
-    answered = queue(work, warm=idle).bind(broker)(records("a", "busy", "b", "bug", "c"), CONTEXT)
+    answered = invoke(queue(work, warm=idle).bind(broker), records("a", "busy", "b", "bug", "c"))
 
     assert answered == {"batchItemFailures": [{"itemIdentifier": "m-2"}, {"itemIdentifier": "m-4"}]}
     assert done == ["a", "b", "c"]
@@ -181,7 +182,7 @@ def test_a_message_that_is_no_order_is_said_and_dropped(broker: Broker, lines: L
     def refresh(broker: Broker, body: str, _context: Context) -> None:
         assert read_batch(broker, body) is None
 
-    answered = queue(refresh, warm=idle).bind(broker)(records("{}", "x"), CONTEXT)
+    answered = invoke(queue(refresh, warm=idle).bind(broker), records("{}", "x"))
 
     assert answered == {"batchItemFailures": []}
     assert len(lines.named("order.unreadable")) == 2
@@ -192,7 +193,7 @@ def test_a_schedule_that_fails_fails_without_foreign_text(broker: Broker, lines:
         raise ValueError(CANARY)
 
     with pytest.raises(InternalError) as failed:
-        schedule(tick, warm=idle).bind(broker)({}, CONTEXT)
+        invoke(schedule(tick, warm=idle).bind(broker), {})
 
     assert failed.value.__suppress_context__
     assert CANARY not in str(failed.value) + "".join(lines.text)
@@ -204,7 +205,7 @@ def test_a_schedule_that_has_to_wait_says_so(broker: Broker, lines: LogLines) ->
         raise Busy
 
     with pytest.raises(Busy):
-        schedule(tick, warm=idle).bind(broker)({}, CONTEXT)
+        invoke(schedule(tick, warm=idle).bind(broker), {})
     assert [line["error"] for line in lines.named("tick.failed")] == ["Busy"]
 
 
@@ -215,15 +216,15 @@ def test_a_stream_comes_again_from_where_it_stopped(
     def told(_broker: Broker, _changes: list[Change]) -> str | None:
         return stopped
 
-    assert stream(told, warm=idle).bind(broker)({"Records": []}, CONTEXT) == {"batchItemFailures": failures}
+    assert invoke(stream(told, warm=idle).bind(broker), {"Records": []}) == {"batchItemFailures": failures}
 
 
 def test_one_function_may_answer_requests_and_work_messages(broker: Broker, asked: dict[str, Any]) -> None:
     seen = list[str]()
     made = or_messages(entry(things), lambda _, body, __: seen.append(body)).bind(broker)
 
-    assert made(asked, CONTEXT)["statusCode"] == 200
-    assert made(records("a"), CONTEXT) == {"batchItemFailures": []}
+    assert invoke(made, asked)["statusCode"] == 200
+    assert invoke(made, records("a")) == {"batchItemFailures": []}
     assert seen == ["a"]
 
 
@@ -254,7 +255,7 @@ def test_on_lambda_what_a_function_uses_is_made_at_its_start(
     made = preload(Entry("sweep", lambda broker, *_: broker, None), lambda broker: touched.append(broker.find_session))
 
     assert touched == [wiring.broker().find_session]
-    assert made({}, CONTEXT) is wiring.broker()
+    assert invoke(made, {}) is wiring.broker()
     wiring.broker.cache_clear()
 
 

@@ -1,7 +1,6 @@
 """How often AWS is asked on the paths that people and backends wait for, counted at botocore's own events."""
 
 from collections import Counter
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,9 +9,8 @@ from broker.edge.wiring import Broker
 from broker.model import ConnectionState
 from functions.token.app import handler
 from local.aws.account import AwsAccount
+from tests.support.invoke import invoke
 from tests.support.journey import EU, Journey
-
-CONTEXT = SimpleNamespace(aws_request_id="1", get_remaining_time_in_millis=lambda: 29_000)
 
 
 @pytest.fixture
@@ -35,7 +33,7 @@ def vend(broker: Broker, state: ConnectionState) -> int:
         "pathParameters": {"tenant": state.tenant, "connection": state.connection},
         "body": "{}",
     }
-    status: int = handler.bind(broker)(event, CONTEXT)["statusCode"]
+    status: int = invoke(handler.bind(broker), event)["statusCode"]
     return status
 
 

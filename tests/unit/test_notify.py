@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,6 +23,7 @@ from broker.model import ConnectionId, ConnectionState, Host, Instant, Profile, 
 from functions.notify.app import handler
 from local.aws.account import AwsAccount
 from local.cloudformation.template import read
+from tests.support.invoke import invoke
 from tools.requirements import req
 
 ROOT = Path(__file__).parents[2]
@@ -121,7 +121,7 @@ class Account:
 
     def work(self, records: list[dict[str, Any]]) -> list[str]:
         """Run the function; give the sequence numbers it reports as failed."""
-        answer = self.entry({"Records": records}, SimpleNamespace(aws_request_id="test"))
+        answer = invoke(self.entry, {"Records": records})
         return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
     def heard(self) -> list[dict[str, Any]]:

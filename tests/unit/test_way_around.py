@@ -11,7 +11,8 @@ from broker.config import Config
 from broker.edge.wiring import Broker, Ports
 from tests.deployment.template.stack import source
 from tests.support.broker_world import LogLines, NinjaOneTransport
-from tests.support.events import CONTEXT, event
+from tests.support.events import event
+from tests.support.invoke import invoke
 from tests.support.journey import Journey
 from tools.requirements import req
 
@@ -38,9 +39,8 @@ def answer(broker: Broker, folder: str, header: str | None, **asked: Any) -> dic
         "callback": "GET /callback/{region}",
     }[folder]
     headers = {"sec-fetch-site": "same-origin"} | ({} if header is None else {"x-origin-verify": header})
-    answered: dict[str, Any] = import_module(f"functions.{folder}.app").handler.bind(broker)(
-        event(route, headers=headers, **asked), CONTEXT
-    )
+    entry = import_module(f"functions.{folder}.app").handler.bind(broker)
+    answered: dict[str, Any] = invoke(entry, event(route, headers=headers, **asked))
     return answered
 
 

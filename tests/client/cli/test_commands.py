@@ -5,10 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from broker.adapters.aws import AwsClient
 from local.world import World
-from tests.client.cli.test_import import until
-from tests.support.cli import Cli, bare_environment, csv_of, granted, hot_rows
+from tests.support.cli import Cli, bare_environment, csv_of, granted, hot_rows, put_rescued, until
 
 
 @pytest.fixture
@@ -175,31 +173,6 @@ def test_what_waits_in_the_rescue_store_is_listed_and_taken_into_its_row(
     (after,) = hot_rows(world).values()
     assert after.version == 3
     assert cli.local("token", tenant, connection).json["access_token"] == "rescued-access"
-
-
-def put_rescued(world: World, key: str) -> None:
-    """Put sealed tokens where a refresh puts what DynamoDB refused."""
-    from broker.adapters.connections import ConnectionRef
-    from broker.adapters.rescue import RescueStore, SealedTokens
-    from broker.adapters.seal import Seal, connection_aad
-    from broker.config import Config
-    from broker.model import ConnectionId, Instant, Purpose, TenantId
-    from broker.secret import Secret
-
-    _, tenant, connection, version = key.split("/")
-    config = Config.from_env(world.settings("refresh"))
-    seal = Seal(AwsClient("kms", world.aws("kms")), config.seal_key, world.clock, lambda size: b"n" * size)
-    spot = connection_aad(TenantId(tenant), ConnectionId(connection), int(version) + 1)
-    now = int(world.clock.now())
-    rescued = SealedTokens(
-        access=seal.seal(seal.data_key(Purpose.ACCESS), Secret("rescued-access"), spot),
-        refresh=seal.seal(seal.data_key(Purpose.REFRESH), Secret("rescued-refresh"), spot),
-        expires_at=Instant(now + 3600),
-        scopes=frozenset({"monitoring", "management", "offline_access"}),
-        sent_at=Instant(now),
-    )
-    ref = ConnectionRef(TenantId(tenant), ConnectionId(connection))
-    RescueStore(AwsClient("s3", world.aws("s3")), config.rescue_bucket).put(ref, int(version), rescued)
 
 
 def test_an_empty_rescue_store_is_good_news(cli: Cli) -> None:

@@ -1,8 +1,6 @@
 """Bringing refresh tokens from another system: all of a file or none of it, once, and never shown."""
 
 import json
-import time
-from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,13 +18,7 @@ from broker.model import ConnectionState, Purpose, Status
 from broker.secret import Secret
 from local.world import World
 from ninjaone_connect_cli import store
-from tests.support.cli import Cli, csv_of, granted, hot_rows
-
-
-def until(happened: Callable[[], bool]) -> None:
-    """Wait for what the world does by itself."""
-    while not happened():
-        time.sleep(0.2)
+from tests.support.cli import Cli, csv_of, granted, hot_rows, until
 
 
 def test_imported_tokens_are_refreshed_and_used_like_any_other(world: World, cli: Cli, tmp_path: Path) -> None:

@@ -9,9 +9,7 @@ from broker.adapters import rows
 from broker.adapters.seal import wrapped_key
 from broker.model import TenantId
 from local.world import World
-from tests.client.cli.test_commands import put_rescued
-from tests.client.cli.test_import import until
-from tests.support.cli import Cli, csv_of, granted, hot_rows
+from tests.support.cli import Cli, csv_of, granted, hot_rows, put_rescued, until
 
 
 @pytest.fixture

@@ -10,8 +10,7 @@ from broker.adapters import rows
 from broker.adapters.connections import ConnectionRef
 from broker.model import Status
 from local.world import World
-from tests.client.cli.test_import import until
-from tests.support.cli import Cli, csv_of, granted, hot_rows
+from tests.support.cli import Cli, csv_of, granted, hot_rows, until
 
 CUSTOMERS = 5
 

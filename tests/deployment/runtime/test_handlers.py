@@ -26,9 +26,9 @@ from broker.secret import Secret
 from local.aws.http_endpoint import application
 from local.world import World
 from ninjaone_emulator.wsgi_server import serve
-from tests.contract.test_events import ANSWERS
 from tests.deployment.runtime.platform import BUILT, ROOT, Environment, Folders
 from tests.support.local_world import still_world
+from tests.support.sample_events import ANSWERS
 
 pytestmark = pytest.mark.slow
 SAMPLES = sorted((ROOT / "events").glob("*.json"))

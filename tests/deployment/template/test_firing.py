@@ -27,6 +27,7 @@ from tests.deployment.template.alarms import Figures, fires, length
 from tests.deployment.template.stack import ROOT, alarms
 from tests.support.aws_faults import AwsFaults
 from tests.support.broker_world import Clock, LogLines, NinjaOneTransport
+from tests.support.invoke import context, invoke
 from tests.support.journey import Journey, ref
 
 ALARMS = alarms().of("AWS::CloudWatch::Alarm")
@@ -50,7 +51,7 @@ class Watched:
         entry = import_module(f"functions.{folder}.app").handler.bind(self.broker)
         answer = None
         try:
-            answer = entry(event, Context(self.clock, self.template.functions[folder].timeout))
+            answer = invoke(entry, event, context(self.clock, self.template.functions[folder].timeout))
         except BrokerError:
             self.function(folder, "Errors", 1)
         if answer and answer.get("statusCode", 0) >= 500:
@@ -83,21 +84,6 @@ class Watched:
         """Look at an alarm when its current period is over."""
         period = length(ALARMS[name])
         return fires(ALARMS[name], self.figures, (self.clock.now() // period + 1) * period)
-
-
-@dataclass
-class Context:
-    """What Lambda passes beside the event."""
-
-    clock: Clock
-    timeout: int
-    aws_request_id: str = "a-request"
-
-    def __post_init__(self) -> None:
-        self._left = self.clock.left(self.timeout)
-
-    def get_remaining_time_in_millis(self) -> int:
-        return int(self._left() * 1000)
 
 
 def order(refs: Sequence[ConnectionRef], why: Trigger) -> dict[str, Any]:

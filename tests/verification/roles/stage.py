@@ -20,6 +20,7 @@ from local.world import entries_of
 from ninjaone_emulator import NinjaOne, seed
 from ninjaone_emulator.seed import OPERATOR_APPS
 from tests.support.broker_world import Clock, InlineWorkers, NinjaOneTransport
+from tests.support.invoke import context, invoke
 from tests.verification.simulation import gateway
 
 CONNECT_URL = "https://connect.example"
@@ -36,18 +37,6 @@ Answer = dict[str, Any]
 def template() -> Template:
     """Read template.yaml under the parameters of the stage."""
     return read(Path(__file__).parents[3] / "template.yaml", PARAMETERS)
-
-
-class Context:
-    """What Lambda passes beside the event."""
-
-    aws_request_id = "request"
-
-    def __init__(self, clock: Clock, timeout: int) -> None:
-        self._left = clock.left(timeout)
-
-    def get_remaining_time_in_millis(self) -> int:
-        return int(self._left() * 1000)
 
 
 class Stage:
@@ -90,7 +79,7 @@ class Stage:
             write=lambda line: self.lines.append(json.loads(line)),
         )
         broker = Broker(self.config, ports)
-        return self._entries[folder].bind(broker)(event, Context(self.clock, role.function.timeout))
+        return invoke(self._entries[folder].bind(broker), event, context(self.clock, role.function.timeout))
 
     def work(self, folder: str, *bodies: str) -> None:
         """Call a function with messages of a queue; each must be worked."""
