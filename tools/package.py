@@ -4,10 +4,13 @@ import re
 import subprocess
 import sys
 import tarfile
+from io import BytesIO
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 DIST = ROOT / "dist"
+BESIDE = ("samconfig.toml", "stacks/dashboard.yaml", "stacks/firewall.yaml", "stacks/policy.json")
+"""What a deployment may want beside the template."""
 
 
 def versions() -> dict[str, str]:
@@ -23,6 +26,33 @@ def versions() -> dict[str, str]:
     return {name: match[1] for name, match in found.items() if match}
 
 
+def archive(built: Path, version: str, folder: Path) -> Path:
+    """Archive what `sam build` made, so that it can be deployed from where it is unpacked; give the archive.
+
+    The built template names the texts beside it by their place in this repository, two folders up. The archive has them
+    in its own.
+    """
+    name, texts = f"ninjaone-connect-{version}", ("LICENSE", "README.md")
+    template = (built / "template.yaml").read_text(encoding="utf-8")
+    for text in texts:
+        template = template.replace(f"../../{text}", text)
+    made = folder / f"{name}.tar.gz"
+    with tarfile.open(made, "w:gz") as packed:
+        for path in sorted(built.iterdir()):
+            if path.name != "template.yaml":
+                packed.add(path, arcname=f"{name}/{path.name}")
+        _add(packed, f"{name}/template.yaml", template.encode())
+        for other in (*texts, *BESIDE):
+            packed.add(ROOT / other, arcname=f"{name}/{other}")
+    return made
+
+
+def _add(packed: tarfile.TarFile, name: str, content: bytes) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size = len(content)
+    packed.addfile(entry, BytesIO(content))
+
+
 def main(tag: str) -> int:
     """Package, if the tag names the release that the files name."""
     said = versions()
@@ -31,10 +61,7 @@ def main(tag: str) -> int:
         print(f"The tag {tag} and the files do not name one release: {said}", file=sys.stderr)
         return 1
     DIST.mkdir(exist_ok=True)
-    with tarfile.open(DIST / f"ninjaone-connect-{version}.tar.gz", "w:gz") as archive:
-        archive.add(ROOT / ".aws-sam/build", arcname=f"ninjaone-connect-{version}")
-        for optional in ("stacks/dashboard.yaml", "stacks/firewall.yaml"):
-            archive.add(ROOT / optional, arcname=f"ninjaone-connect-{version}/{optional}")
+    archive(ROOT / ".aws-sam/build", version, DIST)
     for package in ("clients/python", "cli", "emulator"):
         command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
         subprocess.run([*command, "--wheel-dir", str(DIST), str(ROOT / package)], check=True)

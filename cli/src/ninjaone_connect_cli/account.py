@@ -116,11 +116,11 @@ def dead_letters(deployment: Deployment) -> Iterator[Finding]:
 
 
 CHECKS = (
+    Check("concurrency", concurrency),  # first: what is wrong here makes the others fail
     Check("schedule", last_sweep),
     Check("alarms", alarms),
     Check("alarm mail", listeners),
     Check("firewall", firewall),
     Check("dead letters", dead_letters),
     Check("table", table_settings),
-    Check("concurrency", concurrency),
 )

@@ -17,7 +17,7 @@ def doctor(at: At) -> None:
 
     Nothing is changed, and no secret is shown. Ends with 1 when something has to be mended.
     """
-    todo = checks.CHECKS + (account.CHECKS if at.deployment.stack else ())
+    todo = (account.CHECKS if at.deployment.stack else ()) + checks.CHECKS
     findings: list[Finding] = []
     with at.screen.steps("Looking", len(todo)) as step:
         for check in todo:

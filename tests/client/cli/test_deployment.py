@@ -276,6 +276,10 @@ def test_a_new_account_is_told_to_ask_for_more(aws: Account, found: Deployment) 
     assert [states(account.concurrency(found)) for _ in range(2)] == [[State.LOOK], [State.OK]]
 
 
+def test_the_account_s_limit_is_looked_at_before_all_that_hangs_on_it() -> None:
+    assert account.CHECKS[0].look is account.concurrency
+
+
 def test_dead_letters_are_counted(aws: Account, found: Deployment) -> None:
     for count in ("0", "3"):
         aws.answers("sqs", "get_queue_attributes", {"Attributes": {"ApproximateNumberOfMessages": count}})

@@ -9,7 +9,7 @@ import pytest
 from local.cloudformation.template import Template
 from tests.deployment.runtime.platform import BUILT, ROOT, Folders, lay_out
 
-SOURCES = ("template.yaml", "functions", "layers")
+SOURCES = ("template.yaml", "stacks", "functions", "layers")
 
 
 def is_built() -> bool:

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from ninjaone_emulator.wsgi_server import serve
 from tests.deployment.runtime.platform import ROOT
 from tests.deployment.template.stack import resolved
 from tools.expand import expanded
+from tools.package import archive
 
 pytestmark = pytest.mark.slow
 BUCKET = "artifacts"
@@ -34,8 +36,17 @@ def s3(template: Template) -> Iterator[tuple[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def packaged(built: Path, s3: tuple[str, Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The template as `sam deploy` sends it to CloudFormation."""
+def unpacked(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A release, unpacked on another machine."""
+    folder = tmp_path_factory.mktemp("release")
+    with tarfile.open(archive(built, "9.9.9", folder)) as packed:
+        packed.extractall(folder, filter="data")
+    return folder / "ninjaone-connect-9.9.9"
+
+
+@pytest.fixture(scope="module")
+def packaged(unpacked: Path, s3: tuple[str, Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The template as `sam deploy` of a release sends it to CloudFormation."""
     written = tmp_path_factory.mktemp("package") / "template.yaml"
     environment = os.environ | {
         "AWS_ENDPOINT_URL": s3[0],
@@ -44,9 +55,9 @@ def packaged(built: Path, s3: tuple[str, Any], tmp_path_factory: pytest.TempPath
         "AWS_DEFAULT_REGION": "eu-west-1",
         "SAM_CLI_TELEMETRY": "0",
     }
-    command = [str(ROOT / ".venv-sam/bin/sam"), "package", "--template-file", str(built / "template.yaml")]
+    command = [str(ROOT / ".venv-sam/bin/sam"), "package", "--template-file", str(unpacked / "template.yaml")]
     more = ["--s3-bucket", BUCKET, "--output-template-file", str(written)]
-    subprocess.run([*command, *more], cwd=ROOT, env=environment, check=True, capture_output=True)
+    subprocess.run([*command, *more], cwd=unpacked, env=environment, check=True, capture_output=True)
     return load(written.read_text(encoding="utf-8"))
 
 
@@ -83,6 +94,20 @@ def test_what_is_sent_to_cloudformation_expands_without_a_loose_end(packaged: di
 
     for function in stack.of("AWS::Lambda::Function").values():
         assert function["Code"]["S3Bucket"] == BUCKET
+
+
+def test_the_alarms_are_uploaded_with_the_template_that_nests_them(
+    packaged: dict[str, Any], s3: tuple[str, Any]
+) -> None:
+    location = packaged["Resources"]["Alarms"]["Properties"]["Location"]
+    nested = s3[1].get_object(Bucket=BUCKET, Key=location.rpartition("/")[2])["Body"].read().decode()
+
+    assert load(nested)["Resources"].keys() == load((ROOT / "stacks/alarms.yaml").read_text())["Resources"].keys()
+
+
+def test_a_release_brings_what_a_deployment_may_want_beside_the_template(unpacked: Path) -> None:
+    for name in ("LICENSE", "README.md", "samconfig.toml", "stacks/firewall.yaml", "stacks/policy.json"):
+        assert (unpacked / name).read_bytes() == (ROOT / name).read_bytes()
 
 
 def test_a_function_and_its_layers_are_far_below_what_lambda_takes(built: Path) -> None:
