@@ -182,6 +182,8 @@ class World:
         apps = {} if self._provider else OPERATOR_APPS
         return {
             "ProductName": product.PRODUCT_NAME,
+            "Accent": product.ACCENT,
+            "Logo": product.logo(),
             "ReturnUrls": f"{product.RETURN_KEY}={self.product_url}/ninjaone/return{self._example()}",
             "ClientIds": ",".join(f"{region}={app.client_id}" for region, app in apps.items()),
             "ApprovalBinding": "allowed",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from botocore.credentials import Credentials
 from flask import Flask, Response, abort, flash, redirect, render_template, request, session, url_for
+from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as Answer
 
 from local.product import integration
@@ -41,6 +42,7 @@ def create_app(
     app.before_request(refuse_foreign_forms)
     app.after_request(lambda response: harden(response, connect_url))
     app.register_error_handler(Problem, show)
+    app.register_error_handler(HTTPException, show_http)
     app.add_url_rule("/", view_func=home)
     app.add_url_rule("/sign-in", view_func=sign_in, methods=["GET", "POST"])
     app.add_url_rule("/sign-out", view_func=sign_out, methods=["POST"])
@@ -78,7 +80,7 @@ def refuse_foreign_forms() -> None:
     """Refuse a form that another site made the browser send."""
     sent = request.form.get("form_token", "")
     if request.method == "POST" and not secrets.compare_digest(sent.encode(), form_token().encode()):
-        abort(400, "This form is out of date. Go back, reload the page and try again.")
+        abort(400, "This form is out of date.")
 
 
 def harden(response: Response, connect_url: str) -> Response:
@@ -95,3 +97,16 @@ def harden(response: Response, connect_url: str) -> Response:
 
 def show(problem: Problem) -> tuple[str, int]:
     return render_template("problem.html", problem=problem, to_do=to_do(problem)), problem.status
+
+
+def show_http(error: HTTPException) -> tuple[str, int]:
+    """Make a page of an error that is the product's own: an address that is none, an old form, a bug."""
+    status = error.code or 500
+    said = OWN_ERRORS.get(status, {"title": error.name, "detail": error.description})
+    return show(Problem(status, {"type": f"urn:tidewater:{status}", "detail": error.description} | said))
+
+
+OWN_ERRORS = {
+    404: {"title": "There is no such page", "detail": "The address is wrong, or what it led to is gone."},
+    500: {"title": "Something went wrong here", "detail": "It is Tidewater's fault, and it is in Tidewater's log."},
+}

@@ -6,7 +6,12 @@ AGAIN = "Connect NinjaOne again from the Integrations page."
 SUPPORT = "Nothing you did caused this. Tell Tidewater's support; your connections stay as they are."
 WAIT = "Nothing is lost. Try again in a moment."
 
+GO_BACK = "Go back, reload the page and try again."
+
 TO_DO = {
+    "400": GO_BACK,
+    "404": "Go to the Integrations page: everything is found from there.",
+    "405": GO_BACK,
     "access-denied": "If that was a slip, connect again and choose Authorize at NinjaOne.",
     "account-mismatch": (
         "Sign out of NinjaOne and reconnect with the account that was connected before. "

@@ -14,6 +14,7 @@ from werkzeug.wrappers import Response
 from local.product.backend import Json
 from local.product.integration import need_sign_in, outside, user
 from local.showroom.faults import FAULTS, SHORT
+from local.showroom.poller import Figures
 from local.showroom.timeline import STEPS, Mark, Showroom
 
 SHOWN = 14
@@ -36,6 +37,7 @@ SHAPES = {
     "resumed": "M-5-8l12 8l-12 8z",
     "moved": "M-9-6l8 6l-8 6zM1-6l8 6l-8 6z",
     "switched": "M-1-18h2v36h-2z",
+    "ended": "M-8-2h16v4h-16z",
 }
 NAMES = {
     "connected": "issued",
@@ -44,6 +46,7 @@ NAMES = {
     "pending_approval": "to be approved",
     "moved": "clock",
     "switched": "switch",
+    "ended": "token ended",
 }
 BECOMES = {
     "connected": "active",
@@ -54,6 +57,7 @@ BECOMES = {
     "disconnected": "disconnected",
     "pending_approval": "pending_approval",
 }
+"""What an event makes of a connection's status."""
 
 pages = Blueprint("showroom", __name__, url_prefix="/showroom")
 pages.before_request(need_sign_in)
@@ -76,7 +80,8 @@ class Spot:
     """A mark in the picture.
 
     gap      how long after the one before
-    status   of the connection from here on, empty before anything is known
+    status   from here on: the connection's, or `failing` and `ended` while it is active without success or token;
+             empty before anything is known
     """
 
     mark: Mark
@@ -93,10 +98,24 @@ class Lane:
 
     connection: Json
     spots: list[Spot]
+    now: int
 
     @property
     def width(self) -> int:
         return 2 * EDGE + SLOT * max(len(self.spots) - 1, 0)
+
+    @property
+    def plan(self) -> str:
+        """Say until when the token is good, and when NinjaOne is asked again."""
+        if self.connection["status"] == "disconnected":
+            return "Nothing more happens: it is disconnected."
+        token, due = self.connection["expires_at"], self.connection["refresh_at"]
+        ends = (
+            f"The access token {'ends' if token > self.now else 'ended'} {distance(token - self.now)}" if token else ""
+        )
+        what = "NinjaOne is asked again" if self.connection["status"] == "needs_reauth" else "The next refresh is due"
+        asks = f"{what} {distance(due - self.now)}, at {clock(due)}" if due else "No refresh is planned"
+        return ". ".join(part for part in (ends, asks) if part) + "."
 
 
 @pages.get("")
@@ -119,16 +138,19 @@ def seen() -> dict[str, Any]:
         "now": int(here.now()),
         "fault": FAULTS[here.panel.on],
         "kills": here.kills,
-        "counts": here.poller.counts[::-1][:8],
+        "counts": [(each, each.tenants.get(user().tenant.id, Figures())) for each in here.poller.counts[::-1][:8]],
         "lanes": [lane(each) for each in found],
     }
 
 
 def lane(connection: Json) -> Lane:
     """Draw the latest of a connection, from when it was made."""
+    now, ends = int(showroom().now()), connection["expires_at"]
+    if ends and ends <= now and connection["status"] != "disconnected":
+        showroom().note_ended(connection["connection"], ends)
     marks = showroom().marks(connection["connection"], connection["client_id"])
     begun = next((place for place, mark in enumerate(marks) if mark.about == connection["connection"]), len(marks))
-    return Lane(connection, spots(marks[begun:]))
+    return Lane(connection, spots(marks[begun:]), now)
 
 
 def spots(marks: list[Mark]) -> list[Spot]:
@@ -136,12 +158,30 @@ def spots(marks: list[Mark]) -> list[Spot]:
     found: list[Spot] = []
     status, before = "", marks[0].at if marks else 0.0
     for number, mark in enumerate(marks):
-        status = BECOMES.get(mark.kind, status)
+        status = after(status, mark.kind)
         x = EDGE + SLOT * (number - max(len(marks) - SHOWN, 0))
         name = NAMES.get(mark.kind, mark.kind)
         found.append(Spot(mark, x, SHAPES[mark.kind], name, span(mark.at - before), status))
         before = mark.at
     return found[-SHOWN:]
+
+
+def after(status: str, kind: str) -> str:
+    """Say what a mark makes of a status."""
+    if kind in {"failed", "killed"} and status == "active":
+        return "failing"
+    if kind == "ended" and status in {"active", "failing", "paused"}:
+        return "ended"
+    if kind in {"refreshed", "rescued"} and status in {"failing", "ended"}:
+        return "active"
+    return BECOMES.get(kind, status)
+
+
+def distance(seconds: float) -> str:
+    """Write how far a time is from now, either way."""
+    if abs(seconds) < 1:
+        return "now"
+    return f"in {span(seconds)}" if seconds > 0 else f"{span(-seconds)} ago"
 
 
 def span(seconds: float) -> str:

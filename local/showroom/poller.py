@@ -1,9 +1,10 @@
-"""A backend that needs tokens: it asks for them again and again, and counts what it gets."""
+"""A backend that needs tokens: it asks for them again and again, and counts what it gets, for each tenant."""
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Event, Lock, Thread
 from typing import Any
 
@@ -14,18 +15,16 @@ EVERY = 3.0
 ENOUGH = 10
 """Seconds that it wants a token to last."""
 AT_ONCE = 1.0
-"""Seconds within which an answer needs no patience."""
+"""Seconds within which an answer counts as given at once."""
 
 
 @dataclass
-class PollCounts:
-    """What was got while something was switched on.
+class Figures:
+    """What one tenant's connections got.
 
     least   the shortest lifetime seen, in seconds
     """
 
-    fault: str
-    since: float
     given: int = 0
     waited: int = 0
     needs_customer: int = 0
@@ -45,6 +44,20 @@ class PollCounts:
         self.needs_customer += status == 409
         self.not_yet += status == 503
         self.otherwise += status not in {409, 503}
+
+
+@dataclass
+class PollCounts:
+    """What was got while the same things were switched on.
+
+    what    the things, in words
+    until   Unix seconds; None while it lasts
+    """
+
+    what: str
+    since: float
+    until: float | None = None
+    tenants: dict[str, Figures] = field(default_factory=lambda: defaultdict(Figures))
 
 
 class Poller:
@@ -72,6 +85,12 @@ class Poller:
         if self._thread.is_alive():
             self._thread.join(1)
 
+    def begin(self, what: str, now: float) -> None:
+        """Close the last row of counts, and count from now on in a new one."""
+        with self._lock:
+            self.counts[-1].until = now
+            self.counts.append(PollCounts(what, now))
+
     def ask(self) -> None:
         """Ask once for all, at the same time."""
         if known := self._known():
@@ -89,7 +108,7 @@ class Poller:
             token = self._backend.token(tenant, connection, min_ttl=ENOUGH)
         except Problem as problem:
             with self._lock:
-                counts.refuse(problem.status)
+                counts.tenants[tenant].refuse(problem.status)
         else:
             with self._lock:
-                counts.count(token, time.monotonic() - began)
+                counts.tenants[tenant].count(token, time.monotonic() - began)

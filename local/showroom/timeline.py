@@ -16,7 +16,7 @@ from botocore.credentials import Credentials
 
 from local.clock import Clock
 from local.product.backend import Backend
-from local.showroom.faults import FAULTS, WELL, FaultPanel
+from local.showroom.faults import FAULTS, SHORT, WELL, FaultPanel
 from local.showroom.killer import Reaper
 from local.showroom.poller import PollCounts, Poller
 from ninjaone_emulator.seed import OPERATOR_APPS
@@ -30,7 +30,7 @@ class Mark:
     """One thing on the timeline.
 
     about    a connection or a client app; empty when it is about all
-    source   log, event or here
+    source   log, event, api or here
     """
 
     at: float
@@ -120,6 +120,14 @@ class Showroom:
         if reader and (found := reader(said)):
             kind, words = found
             self._marks.append(Mark(self.now(), kind, words, "log", said.get("connection", "")))
+            if self._switched_on() != self.poller.counts[-1].what:  # the kill is over
+                self.poller.begin(self._switched_on(), self.now())
+
+    def note_ended(self, connection: str, expires_at: float) -> None:
+        """Take, once, that a connection's access token has ended before another one came."""
+        mark = Mark(expires_at, "ended", "the access token, without another one", "api", connection)
+        if mark not in self._marks:
+            self._marks.append(mark)
 
     def marks(self, *about: str) -> list[Mark]:
         """Tell what happened to these, and to all, oldest first."""
@@ -183,17 +191,17 @@ class Showroom:
         Raises   KeyError
         """
         self.panel.turn(name)
-        self._begin(FAULTS[name].title)
+        self._begin()
 
     def shorten(self, *, short: bool) -> None:
         """Choose how long the next access tokens live."""
         self.panel.shorten(short=short)
-        self._begin(f"Tokens of {self.panel.lifetime} seconds")
+        self._begin()
 
     def kill(self) -> None:
         """Let the next refresher that gets NinjaOne's answer die before it has saved it."""
         self._world.reaper.wait()
-        self._begin("The refresher is to be killed")
+        self._begin()
 
     def travel(self, step: str) -> None:
         """Move the time of broker and NinjaOne on.
@@ -210,7 +218,14 @@ class Showroom:
         """Say whether the next refresher is to die."""
         return self._world.reaper.waiting
 
-    def _begin(self, what: str) -> None:
+    def _switched_on(self) -> str:
+        """Say in words all that is switched on."""
+        more = {"tokens of 60 seconds": self.panel.lifetime == SHORT, "the next refresh is killed": self.kills}
+        return "; ".join([FAULTS[self.panel.on].title, *(words for words, on in more.items() if on)])
+
+    def _begin(self) -> None:
+        """Draw a mark, and count anew."""
         self._collect()
-        self.poller.counts.append(PollCounts(what, self.now()))
+        what = self._switched_on()
+        self.poller.begin(what, self.now())
         self._marks.append(Mark(self.now(), "switched", what, "here"))

@@ -54,7 +54,9 @@ def test_a_customer_connects_sees_it_renewed_uses_it_and_disconnects(
         page.get_by_role("button", name="Use the token").click()
         expect(page.get_by_role("main")).to_contain_text("Bäckerei Krüger")
         stop("7 used", "Main account")
-        page.get_by_role("button", name="Disconnect").click()
+        page.get_by_text("Disconnect Main account").click()
+        stop("7 asked before disconnecting", "Main account")
+        page.get_by_role("button", name="Disconnect now").click()
         expect(page.get_by_role("status")).to_contain_text("NinjaOne has revoked the access")
         stop("8 disconnected", "Main account")
 

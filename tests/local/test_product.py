@@ -3,21 +3,28 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.credentials import Credentials
 from flask import Flask, jsonify, request
 from flask.typing import ResponseReturnValue
+from jinja2 import Environment, FileSystemLoader
 
+import local.product
 from broker import oauth
 from broker.edge.problems import error_response, slug
 from broker.errors import BrokerError, ClientAppError
+from broker.ninjaone import BRANDED, REGION_NAMES, REGIONS
 from broker.secret import Secret
-from local.browser import Browser
+from local.browser import Browser, words
 from local.product import create_app
 from local.product.backend import Backend
 from local.product.words import TO_DO
+from ninjaone_emulator import hosts
+from ninjaone_emulator.seed import ACCOUNTS
 from ninjaone_emulator.wsgi_server import serve
 
 
@@ -29,6 +36,22 @@ def every(kind: type[BrokerError]) -> list[BrokerError]:
 
 PROBLEMS = [(slug(error), error_response(error).status) for error in every(BrokerError)]
 CONNECTION = "con_" + "a" * 26
+FOUND = {
+    "connection": CONNECTION,
+    "label": "Lab",
+    "status": "active",
+    "reason": None,
+    "region": "eu",
+    "host": "eu.ninjarmm.com",
+    "organizations": [],
+    "scope": ["monitoring"],
+    "client": "operator",
+    "expires_at": 1,
+    "refresh_at": 1,
+    "consent_ends_at": None,
+    "version": 1,
+}
+TEMPLATES = Path(local.product.__file__).parent / "templates"
 SIGNED = re.compile(r"AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/\d{8}/eu-west-1/execute-api/aws4_request, ")
 
 
@@ -184,7 +207,52 @@ def test_every_problem_is_told_in_words(product: Product, ana: Browser, name: st
 
 
 def test_advice_is_given_only_for_problems_that_exist() -> None:
-    assert TO_DO.keys() - {name for name, _ in PROBLEMS} == {"ninjaone-api"}  # the product's own
+    assert TO_DO.keys() - {name for name, _ in PROBLEMS} == {"ninjaone-api", "400", "404", "405"}  # the product's own
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("get", "/no/such/page", 404), ("post", "/integrations", 400)])
+def test_the_product_s_own_errors_are_pages_that_say_how_to_go_on(
+    ana: Browser, product: Product, method: str, path: str, status: int
+) -> None:
+    address = product.url + path
+    page = ana.get(address) if method == "get" else ana.post(address, {"form_token": "guessed"})
+
+    assert page.status == status
+    assert re.search(r"What to do \S.{15,}", page.text)
+    assert product.url + "/integrations" in page.links
+
+
+def test_disconnecting_is_asked_first(product: Product, ana: Browser) -> None:
+    """The button stands in a part of the page that is closed until somebody opens it."""
+    product.script.answers.append((200, FOUND | {"status": "active"}))
+    page = ana.get(f"{product.url}/connections/{CONNECTION}")
+
+    [asked] = page.html.css("details:not([open])")
+    assert page.form("Disconnect now").method == "post"
+    assert "loses its access at once" in words(asked)
+    assert "Disconnect now" in words(asked)
+
+
+@pytest.mark.parametrize(("status", "first"), [("active", "Use the token"), ("needs_reauth", "Reconnect")])
+def test_a_connection_that_needs_its_customer_leads_with_reconnect(
+    product: Product, ana: Browser, status: str, first: str
+) -> None:
+    product.script.answers.append((200, FOUND | {"status": status}))
+    page = ana.get(f"{product.url}/connections/{CONNECTION}")
+
+    assert [words(button) for button in page.html.css("button.main")] == [first]
+    assert ("Next renewal" in page.text) == (status == "active")
+
+
+def test_regions_stand_in_one_order_everywhere() -> None:
+    order = [*REGIONS, BRANDED]
+    named = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True).get_template("status.html")
+
+    shown = vars(named.module)["REGION"]
+    assert list(shown) == order
+    assert list(hosts.REGIONS) == list(REGIONS)
+    assert [key for key, _ in groupby(account.region for account in ACCOUNTS)] == order
+    assert {key: shown[key] for key in REGIONS} == REGION_NAMES
 
 
 def test_the_faults_of_a_request_are_listed(product: Product, ana: Browser) -> None:

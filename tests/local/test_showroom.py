@@ -1,13 +1,16 @@
 """The showroom: its switches do what they say, its pictures and figures say what happened, and no secret shows."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any
 
 import httpx
 import pytest
 from botocore.credentials import Credentials
+from selectolax.lexbor import LexborNode
 
 from local.aws.lambda_runtime import Failed, Runtime
 from local.browser import Browser, words
@@ -51,9 +54,9 @@ class Guest:
         assert self.browser.open(f"{self.world.product_url}/showroom").status == 200
 
     def happened(self) -> list[str]:
-        """Read the first timeline's table, oldest first, without the guest's own doings."""
+        """Read the first timeline's table, oldest first, without the guest's own doings and what time alone does."""
         rows = [words(row) for row in self.browser.page.html.css(".lane tbody tr td:nth-child(2)")]
-        return [row for row in reversed(rows) if not row.startswith(("clock", "switch"))]
+        return [row for row in reversed(rows) if not row.startswith(("clock", "switch", "token ended"))]
 
     def drawn(self) -> list[str]:
         """Read the names under the first picture."""
@@ -64,9 +67,10 @@ class Guest:
 
     def figures(self) -> dict[str, int]:
         """Give what the poller counted since the last switch, without zeros."""
-        counts, found = self.world.showroom.poller.counts[-1], Counter[str]()
-        for name, kind in FIGURES.items():
-            found[kind] += getattr(counts, name)
+        found = Counter[str]()
+        for figures in self.world.showroom.poller.counts[-1].tenants.values():
+            for name, kind in FIGURES.items():
+                found[kind] += getattr(figures, name)
         return {kind: count for kind, count in found.items() if count}
 
 
@@ -105,11 +109,66 @@ def test_what_is_switched_on_is_shown_until_the_connection_has_recovered(ana: Gu
 def test_the_picture_says_what_the_table_beside_it_says(ana: Guest) -> None:
     ana.press("It fails inside", TO_RENEWAL, "All is well", "10 minutes")
 
-    assert ana.drawn() == ["issued", "switch", "clock", "failed", "switch", "clock", "refreshed"]
+    drawn = [name for name in ana.drawn() if name != "token ended"]  # within the same second as the clock's mark
+    assert drawn == ["issued", "switch", "clock", "failed", "switch", "clock", "refreshed"]
     assert [row.split()[0] for row in ana.happened()] == ["issued", "failed", "refreshed"]
     [picture] = ana.browser.page.html.css(".lane svg")
     assert picture.attributes["aria-label"] == ", ".join(ana.drawn())
-    assert len(picture.css("line.band.active")) == len(ana.drawn())
+    assert [colour for colour, _ in groupby(bands(picture))] == ["active", "failing", "ended", "active"]
+
+
+def bands(picture: LexborNode) -> list[str]:
+    """Read what the line of a picture shows from each mark to the next."""
+    return [(band.attributes["class"] or "").removeprefix("band ") for band in picture.css("line.band")]
+
+
+def test_the_line_is_no_longer_green_once_the_token_has_ended_and_the_page_says_when_the_next_try_is(
+    ana: Guest,
+) -> None:
+    ana.press("NinjaOne is down", TO_RENEWAL)
+    assert re.search(r"The access token ends in \d+ min.* The next refresh is due in \d+", ana.browser.page.text)
+    ana.press("10 minutes")
+    assert "The access token ended" in ana.browser.page.text
+
+    [picture] = ana.browser.page.html.css(".lane svg")
+    assert (bands(picture)[0], bands(picture)[-1]) == ("active", "ended")
+    assert ana.drawn().count("token ended") == 1
+    ana.look()
+    assert ana.drawn().count("token ended") == 1
+
+    ana.press("All is well", "1 day")
+    [picture] = ana.browser.page.html.css(".lane svg")
+    assert (ana.drawn()[-1], bands(picture)[-1]) == ("refreshed", "active")
+
+
+def test_counts_are_of_the_tenant_under_whose_name_they_stand(ana: Guest) -> None:
+    ana.world.showroom.poller.ask()
+    ana.look()
+    assert re.search(r"until now (1 0|0 1) 0 0 0 3[56]\d\d s$", first_row(ana))
+
+    ana.browser.open(f"{ana.world.product_url}/sign-in")
+    ana.browser.submit("Chloe")
+    ana.browser.arrive()
+    ana.look()
+    assert first_row(ana).endswith("until now 0 0 0 0 0 –")
+
+
+def first_row(ana: Guest) -> str:
+    return words(ana.browser.page.html.css_first(".figures tbody tr"))
+
+
+def test_a_row_of_counts_ends_with_what_it_is_about(ana: Guest) -> None:
+    ana.press("It throttles", "Kill the next refresh", "All is well", TO_RENEWAL)
+
+    rows = ana.world.showroom.poller.counts
+    assert [row.what for row in rows] == [
+        "All is well",
+        "It throttles",
+        "It throttles; the next refresh is killed",
+        "All is well; the next refresh is killed",
+        "All is well",
+    ]
+    assert [row.until is None for row in rows] == [False] * 4 + [True]
 
 
 def test_a_refresher_that_is_killed_takes_the_only_new_token_with_it_and_the_state_says_so(ana: Guest) -> None:
@@ -141,7 +200,7 @@ def test_each_trouble_lets_refreshes_fail_and_costs_a_caller_nothing_while_the_t
 
     assert ana.happened()[1].startswith("failed")
     assert ana.figures() == {"token": 1}
-    assert ana.world.showroom.poller.counts[-1].fault == FAULTS[name].title
+    assert ana.world.showroom.poller.counts[-1].what == FAULTS[name].title
 
 
 def test_a_slow_ninjaone_is_waited_for(ana: Guest) -> None:
@@ -173,10 +232,10 @@ def test_tokens_of_a_minute_are_refreshed_again_and_again(ana: Guest) -> None:
     ana.world.showroom.poller.ask()
 
     assert ana.happened() == ["issued", *(f"refreshed version {number}" for number in (2, 3, 4))]
-    assert ana.world.showroom.poller.counts[-1].least in range(50, 61)
+    assert ana.world.showroom.poller.counts[-1].tenants["northwind"].least in range(50, 61)
     ana.press("Tokens of an hour", "2 minutes")
     ana.world.showroom.poller.ask()
-    assert ana.world.showroom.poller.counts[-1].least in range(3000, 3601)
+    assert ana.world.showroom.poller.counts[-1].tenants["northwind"].least in range(3000, 3601)
 
 
 def test_the_end_of_consent_is_announced_as_days_go_by(ana: Guest) -> None:
@@ -196,7 +255,7 @@ def test_a_timeline_begins_with_its_connection_and_ends_with_it(ana: Guest) -> N
 
     lanes = [[words(name) for name in lane.css("svg .kind")] for lane in ana.browser.page.html.css(".lane")]
     assert ["issued", "disconnected"] in lanes
-    assert any(lane[:2] == ["issued", "clock"] for lane in lanes)
+    assert any(lane[0] == "issued" and "clock" in lane for lane in lanes)
     ana.world.showroom.poller.ask()
     assert sum(ana.figures().values()) == 1
 

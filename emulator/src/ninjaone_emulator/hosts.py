@@ -8,8 +8,8 @@ REGIONS = {
     "eu": "eu.ninjarmm.com",
     "ca": "ca.ninjarmm.com",
     "oc": "oc.ninjarmm.com",
-    "fed": "fed.ninjarmm.com",
     "jp": "jp.ninjarmm.com",
+    "fed": "fed.ninjarmm.com",
 }
 BRANDED = "acme.rmmservice.eu"
 

@@ -43,8 +43,8 @@ ACCOUNTS = (
     Account("eu", "Rhône Informatique", "rhone.example", ("Atelier Lumière", "Clinique du Parc")),
     Account("ca", "Maple Ridge Tech", "mapleridge.example", ("Laurier Foods", "Prairie Co-op")),
     Account("oc", "Southern Cross IT", "southerncross.example", ("Coral Bay Surveyors", "Outback Freight")),
-    Account("fed", "Potomac Services", "potomac.example", ("Annapolis Records", "Shenandoah Water")),
     Account("jp", "Sakura Systems", "sakura.example", ("さくら歯科", "Minato Trading")),
+    Account("fed", "Potomac Services", "potomac.example", ("Annapolis Records", "Shenandoah Water")),
     Account("branded", "Acme MSP", "acme.example", ("Roadrunner Couriers", "Canyon Supplies", "Desert Optics")),
 )
 TENANTS = {"eu": "Nordlicht Systemhaus", "oc": "Southern Cross IT", "branded": "Acme MSP"}
