@@ -22,13 +22,13 @@ def main(tenants: list[str]) -> None:
 
 def list_devices(connect: Connect, connection: Connection) -> None:
     """Print one line for each device; a connection that needs its customer is no reason to stop."""
-    auth = NinjaOneAuth(connect, connection.tenant, connection.id)
+    auth = NinjaOneAuth(connect, connection.tenant_id, connection.connection_id)
     with httpx.Client(auth=auth, base_url=NINJAONE.format(host=connection.host)) as ninjaone:
         try:
             for device in pages(ninjaone, "/v2/devices"):
-                print(connection.tenant, connection.label, device["id"], device["systemName"], sep="\t")
+                print(connection.tenant_id, connection.label, device["id"], device["systemName"], sep="\t")
         except NeedsReauth as error:
-            print(connection.tenant, connection.label, f"ask the customer to reconnect: {error.reason}", sep="\t")
+            print(connection.tenant_id, connection.label, f"ask the customer to reconnect: {error.reason}", sep="\t")
 
 
 def pages(ninjaone: httpx.Client, path: str, size: int = 100) -> Iterator[dict[str, Any]]:

@@ -33,7 +33,7 @@ def begin(request: HttpRequest) -> HttpResponse:
         tenant_name=tenant.title(),
         return_to=RETURN_TO,
         binding_challenge=mine.challenge,
-        connection=request.GET.get("connection"),  # to reconnect that one
+        connection_id=request.GET.get("connection"),  # to reconnect that one
     )
     request.session[opened.session_id] = mine.verifier
     return HttpResponseRedirect(opened.connect_url)
@@ -47,7 +47,7 @@ def come_back(request: HttpRequest) -> HttpResponse:
     made = connect.complete(
         tenant, asked["connect_session"], end_user_id=user, ticket=asked["ticket"], binding_verifier=verifier
     )
-    return HttpResponseRedirect(f"/ninjaone/{made.id}")
+    return HttpResponseRedirect(f"/ninjaone/{made.connection_id}")
 
 
 def organizations(request: HttpRequest, connection: str) -> HttpResponse:
@@ -66,7 +66,7 @@ class Refusals(MiddlewareMixin):
     def process_exception(self, _: HttpRequest, error: Exception) -> HttpResponse | None:
         if not isinstance(error, Problem):
             return None
-        again = f"/ninjaone/connect?connection={error.connection}" if isinstance(error, NeedsReauth) else None
+        again = f"/ninjaone/connect?connection={error.connection_id}" if isinstance(error, NeedsReauth) else None
         return JsonResponse({"detail": error.detail, "reconnect": again}, status=error.status)
 
 

@@ -34,7 +34,7 @@ async def begin(request: Request, connection: str | None = None) -> RedirectResp
         tenant_name=tenant.title(),
         return_to=RETURN_TO,
         binding_challenge=mine.challenge,
-        connection=connection,  # to reconnect that one
+        connection_id=connection,  # to reconnect that one
     )
     request.session[opened.session_id] = mine.verifier
     return RedirectResponse(opened.connect_url, 303)
@@ -46,7 +46,7 @@ async def come_back(request: Request, connect_session: str, ticket: str = "", er
     if error or verifier is None:
         raise HTTPException(400, error or "This connection was not begun here.")
     made = await connect.complete(tenant, connect_session, end_user_id=user, ticket=ticket, binding_verifier=verifier)
-    return RedirectResponse(f"/ninjaone/{made.id}", 303)
+    return RedirectResponse(f"/ninjaone/{made.connection_id}", 303)
 
 
 @app.get("/ninjaone/{connection}")
@@ -64,5 +64,5 @@ async def disconnect(request: Request, connection: str) -> dict[str, bool]:
 
 @app.exception_handler(Problem)
 async def refused(_: Request, problem: Problem) -> JSONResponse:
-    again = f"/ninjaone/connect?connection={problem.connection}" if isinstance(problem, NeedsReauth) else None
+    again = f"/ninjaone/connect?connection={problem.connection_id}" if isinstance(problem, NeedsReauth) else None
     return JSONResponse({"detail": problem.detail, "reconnect": again}, problem.status)

@@ -33,7 +33,7 @@ def begin() -> Response:
         tenant_name=tenant.title(),
         return_to=RETURN_TO,
         binding_challenge=mine.challenge,
-        connection=request.args.get("connection"),  # to reconnect that one
+        connection_id=request.args.get("connection"),  # to reconnect that one
     )
     session[opened.session_id] = mine.verifier
     return redirect(opened.connect_url, 303)
@@ -48,7 +48,7 @@ def come_back() -> Response:
     made = connect.complete(
         tenant, asked["connect_session"], end_user_id=user, ticket=asked["ticket"], binding_verifier=verifier
     )
-    return redirect(f"/ninjaone/{made.id}", 303)
+    return redirect(f"/ninjaone/{made.connection_id}", 303)
 
 
 @app.get("/ninjaone/<connection>")
@@ -66,5 +66,5 @@ def disconnect(connection: str) -> dict[str, bool]:
 
 @app.errorhandler(Problem)
 def refused(problem: Problem) -> tuple[dict[str, str | None], int]:
-    again = f"/ninjaone/connect?connection={problem.connection}" if isinstance(problem, NeedsReauth) else None
+    again = f"/ninjaone/connect?connection={problem.connection_id}" if isinstance(problem, NeedsReauth) else None
     return {"detail": problem.detail, "reconnect": again}, problem.status

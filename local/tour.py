@@ -181,7 +181,7 @@ def disconnect(tour: Tour, ana: Browser) -> None:
     """End a connection and see that it is over everywhere."""
     connection = shown(ana)
     [listed] = tour.backend.connections("northwind")
-    tour.equal("the API lists it", (listed["connection"], listed["status"]), (connection, "active"))
+    tour.equal("the API lists it", (listed["connection_id"], listed["status"]), (connection, "active"))
     ana.submit("Disconnect")
     tour.says("she disconnects; NinjaOne confirms", ana.arrive(), "NinjaOne has revoked the access", "Disconnected")
     ask = partial(tour.backend.token, "northwind", connection)

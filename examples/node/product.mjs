@@ -48,7 +48,7 @@ async function begin({ user, begun }, tenant, query) {
     tenant_name: tenant,
     return_to: RETURN_TO,
     binding_challenge: createHash("sha256").update(verifier).digest("base64url"),
-    ...(query.has("connection") && { connection: query.get("connection") }), // to reconnect that one
+    ...(query.has("connection") && { connection_id: query.get("connection") }), // to reconnect that one
   });
   begun.set(opened.session_id, verifier);
   return { to: opened.connect_url };
@@ -61,7 +61,7 @@ async function comeBack({ user, begun }, tenant, query) {
   if (query.has("error") || !verifier) throw { status: 400, detail: query.get("error") ?? "Not begun here." };
   const proof = { end_user_id: user, ticket: query.get("ticket"), binding_verifier: verifier };
   const made = await broker("POST", `/v1/tenants/${tenant}/connect-sessions/${id}/complete`, proof);
-  return { to: `/ninjaone/${made.connection}` };
+  return { to: `/ninjaone/${made.connection_id}` };
 }
 
 async function organizations(_, tenant, _query, connection) {
@@ -100,7 +100,7 @@ createServer(async (request, response) => {
   const answer = await route(request, new URL(request.url, "http://localhost")).catch(
     ({ status = 500, detail = "Something went wrong.", reconnect }) => ({
       status,
-      json: { detail, reconnect: reconnect && `/ninjaone/connect?connection=${reconnect.connection}` },
+      json: { detail, reconnect: reconnect && `/ninjaone/connect?connection=${reconnect.connection_id}` },
     }),
   );
   if (answer.cookie) response.setHeader("set-cookie", `product=${answer.cookie}; HttpOnly; SameSite=Lax; Path=/`);

@@ -11,7 +11,7 @@ def connections(broker: Broker, request: Request) -> Response:
     return answer({"connections": [shown(broker, each) for each in found.connections], "cursor": found.after})
 
 
-def one(broker: Broker, request: Request) -> Response:
+def connection(broker: Broker, request: Request) -> Response:
     """Show one connection."""
     return answer(shown(broker, broker.list_connections.one(ref_of(request))))
 
@@ -19,7 +19,7 @@ def one(broker: Broker, request: Request) -> Response:
 handler = api(
     {
         "GET /v1/tenants/{tenant}/connections": connections,
-        "GET /v1/tenants/{tenant}/connections/{connection}": one,
+        "GET /v1/tenants/{tenant}/connections/{connection}": connection,
     },
     warm=lambda broker: broker.list_connections,
 )

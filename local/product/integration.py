@@ -87,8 +87,8 @@ def asked_for() -> Json:
     if kept := request.form.get("connection"):
         old = outside().backend.connection(user().tenant.id, kept)
         host = {"host": old["host"]} if old["region"] == "branded" else {"region": old["region"]}
-        scopes = [scope for scope in old["scope"] if scope != "offline_access"]
-        return wish | host | {"connection": kept, "client": old["client"], "scopes": scopes}
+        scopes = [scope for scope in old["scopes"] if scope != "offline_access"]
+        return wish | host | {"connection_id": kept, "client": old["client"], "scopes": scopes}
     if label := request.form.get("label"):
         wish["label"] = label
     return wish | {
@@ -126,7 +126,7 @@ def came_back() -> Response | str:
     }
     made = outside().backend.complete(user().tenant.id, connect_session, proof)
     flash("NinjaOne is connected.")
-    return redirect(url_for("ninjaone.connection", connection=made["connection"]), 303)
+    return redirect(url_for("ninjaone.connection", connection=made["connection_id"]), 303)
 
 
 DENIED = {
@@ -154,10 +154,10 @@ def page(found: Json, **more: object) -> str:
 def state(connection: str) -> Json:
     """Give the page's script what may have changed since."""
     found = outside().backend.connection(user().tenant.id, connection)
-    facts = {name: found[name] for name in ("status", "reason", "version", "expires_at")}
+    facts = {name: found[name] for name in ("status", "reason", "version", "token_expires_at")}
     return facts | {
         "now": int(outside().now()),
-        "expires": utc(found["expires_at"]),
+        "expires": utc(found["token_expires_at"]),
         "renewal": utc(found["refresh_at"]),
     }
 

@@ -109,7 +109,7 @@ class Lane:
         """Say until when the token is good, and when NinjaOne is asked again."""
         if self.connection["status"] == "disconnected":
             return "Nothing more happens: it is disconnected."
-        token, due = self.connection["expires_at"], self.connection["refresh_at"]
+        token, due = self.connection["token_expires_at"], self.connection["refresh_at"]
         ends = (
             f"The access token {'ends' if token > self.now else 'ended'} {distance(token - self.now)}" if token else ""
         )
@@ -145,11 +145,11 @@ def seen() -> dict[str, Any]:
 
 def lane(connection: Json) -> Lane:
     """Draw the latest of a connection, from when it was made."""
-    now, ends = int(showroom().now()), connection["expires_at"]
+    now, ends = int(showroom().now()), connection["token_expires_at"]
     if ends and ends <= now and connection["status"] != "disconnected":
-        showroom().note_ended(connection["connection"], ends)
-    marks = showroom().marks(connection["connection"], connection["client_id"])
-    begun = next((place for place, mark in enumerate(marks) if mark.about == connection["connection"]), len(marks))
+        showroom().note_ended(connection["connection_id"], ends)
+    marks = showroom().marks(connection["connection_id"], connection["client_id"])
+    begun = next((place for place, mark in enumerate(marks) if mark.about == connection["connection_id"]), len(marks))
     return Lane(connection, spots(marks[begun:]), now)
 
 

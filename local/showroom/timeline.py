@@ -175,13 +175,13 @@ class Showroom:
             if detail["id"] in self._told:
                 return
             self._told.add(detail["id"])
-        about = detail.get("connection", detail.get("client_id", ""))
+        about = detail.get("connection_id", detail.get("client_id", ""))
         said = str(detail.get("reason", detail.get("cause", "")))
         self._marks.append(Mark(detail["at"], kind, said, "event", about))
         if kind == "disconnected":
             self._tenants.pop(about, None)
         elif kind == "connected":
-            self._tenants[about] = detail["tenant"]
+            self._tenants[about] = detail["tenant_id"]
 
     # What visitors do ---------------------------------------------------------------------------------------
 

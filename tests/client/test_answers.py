@@ -114,7 +114,9 @@ def test_a_wait_longer_than_patience_goes_to_the_caller(quick: list[float]) -> N
     assert (quick, len(api.asked), caught.value.retry_after) == ([], 1, 10)
 
 
-@pytest.mark.parametrize("slug", ["misconfigured", "unforeseen", "unknown-connection", "needs-reauth", "not-approved"])
+@pytest.mark.parametrize(
+    "slug", ["misconfigured", "internal-error", "unknown-connection", "needs-reauth", "not-approved"]
+)
 def test_what_does_not_pass_is_not_asked_again(slug: str) -> None:
     api = Api(problem(slug, 409))
 
@@ -183,7 +185,7 @@ def test_a_page_is_asked_for_when_it_is_needed() -> None:
     with api.connect() as connect:
         first = next(connect.connections("northwind"))
 
-    assert (first.id, len(api.asked)) == (CON, 1)
+    assert (first.connection_id, len(api.asked)) == (CON, 1)
 
 
 def test_fields_of_a_newer_broker_are_left_out() -> None:

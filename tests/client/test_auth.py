@@ -18,11 +18,11 @@ from tests.support.client_stage import API, CON, KEYS, NINJAONE, Tokens, problem
 
 
 def connect(handler: Any) -> Connect:
-    return Connect(API, credentials=KEYS, transport=httpx.MockTransport(handler), patience=0)
+    return Connect(API, credentials=KEYS, transport=httpx.MockTransport(handler), max_wait=0)
 
 
 def async_connect(handler: Any) -> AsyncConnect:
-    return AsyncConnect(API, credentials=KEYS, transport=httpx.MockTransport(handler), patience=0)
+    return AsyncConnect(API, credentials=KEYS, transport=httpx.MockTransport(handler), max_wait=0)
 
 
 def ninjaone(auth: NinjaOneAuth, tokens: Tokens, base_url: str = NINJAONE) -> httpx.Client:

@@ -11,7 +11,7 @@ from broker.edge import problems
 from broker.errors import BrokerError
 from ninjaone_connect import errors as ours
 
-FAMILIES = ("Refused", "Gone", "Declined", "Later", "Broken")
+FAMILIES = ("CallerError", "CustomerMustAct", "ClientAppError", "Retryable", "ServerFault")
 
 
 def kinds(family: type[Any]) -> Iterator[type[Any]]:
@@ -61,7 +61,7 @@ def test_a_connection_that_needs_its_customer_says_which_and_why() -> None:
     heard = ours.problem(409, sent)
 
     assert isinstance(heard, ours.NeedsReauth)
-    assert (heard.reason, heard.connection) == ("consent_ended", "con_x")
+    assert (heard.reason, heard.connection_id) == ("consent_ended", "con_x")
     assert "reconnect" in str(heard)
 
 

@@ -35,7 +35,7 @@ def test_every_snippet_of_the_readme_runs(
         exec(completing, names)
         with names["connect"]:
             exec(failing, names)
-        script = f". {CLIENT}/../examples/local.env; BROKER={world.api_url}; {shlex.quote(sys.executable)} -"
+        script = f". {CLIENT}/../../examples/local.env; BROKER={world.api_url}; {shlex.quote(sys.executable)} -"
         called = subprocess.run(
             ["sh", "-c", script], input=first, cwd=tmp_path, capture_output=True, text=True, check=False
         )

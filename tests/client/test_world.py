@@ -54,33 +54,33 @@ def test_from_the_first_call_to_the_last(world: World, connect: Connect) -> None
 
     assert (made.status, made.label, made.metadata) == ("active", "Main account", {"plan": "gold"})
     assert made.organizations
-    assert connect.connection("whole", made.id) == made
+    assert connect.connection("whole", made.connection_id) == made
     assert list(connect.connections("whole")) == [made]
-    with ninjaone(world, NinjaOneAuth(connect, "whole", made.id), made) as client:
+    with ninjaone(world, NinjaOneAuth(connect, "whole", made.connection_id), made) as client:
         assert len(client.get("/v2/organizations").json()) == 3
-    ended = connect.disconnect("whole", made.id)
+    ended = connect.disconnect("whole", made.connection_id)
     assert (ended.connection.status, ended.revoked) == ("disconnected", True)
     with pytest.raises(errors.NotActive):
-        connect.token("whole", made.id)
+        connect.token("whole", made.connection_id)
 
 
 def test_pages_iterate_themselves(connect: Connect) -> None:
-    made = {connected(connect, "pages").id for _ in range(3)}
+    made = {connected(connect, "pages").connection_id for _ in range(3)}
 
-    assert {each.id for each in connect.connections("pages", page_size=1)} == made
-    assert [each.id for each in connect.connections("pages", page_size=2)] == sorted(made)
+    assert {each.connection_id for each in connect.connections("pages", page_size=1)} == made
+    assert [each.connection_id for each in connect.connections("pages", page_size=2)] == sorted(made)
 
 
 def test_one_client_object_lives_through_expiry_and_refresh(world: World, connect: Connect) -> None:
     made = connected(connect, "lives")
-    auth = NinjaOneAuth(connect, "lives", made.id)
+    auth = NinjaOneAuth(connect, "lives", made.connection_id)
     with ninjaone(world, auth, made) as client:
         assert client.get("/v2/organizations").status_code == 200
         world.clock.advance(3700)
         world.run_event_sources()
         assert client.get("/v2/organizations").status_code == 200
 
-    assert connect.connection("lives", made.id).version == 2
+    assert connect.connection("lives", made.connection_id).version == 2
 
 
 def test_the_async_client_goes_the_same_way(world: World, connect: Connect) -> None:
@@ -88,23 +88,23 @@ def test_the_async_client_goes_the_same_way(world: World, connect: Connect) -> N
 
     async def use() -> tuple[int, list[str]]:
         async with AsyncConnect(world.api_url, region=REGION, credentials=world.credentials) as aconnect:
-            auth = NinjaOneAuth(aconnect, "async", made.id)
+            auth = NinjaOneAuth(aconnect, "async", made.connection_id)
             base_url = f"{world.ninjaone_url}/{made.host}"
             async with httpx.AsyncClient(auth=auth, base_url=base_url, trust_env=False) as client:
                 answers = await asyncio.gather(*(client.get("/v2/organizations") for _ in range(20)))
-            listed = [each.id async for each in aconnect.connections("async", page_size=1)]
+            listed = [each.connection_id async for each in aconnect.connections("async", page_size=1)]
         return sum(answer.status_code == 200 for answer in answers), listed
 
-    assert loop.run(use()) == (20, [made.id])
+    assert loop.run(use()) == (20, [made.connection_id])
 
 
 def test_a_reconnect_keeps_the_id_and_another_account_is_refused(connect: Connect) -> None:
     made = connected(connect, "again")
 
-    again = connected(connect, "again", connection=made.id)
-    assert (again.id, again.version) == (made.id, made.version + 100)
+    again = connected(connect, "again", connection_id=made.connection_id)
+    assert (again.connection_id, again.version) == (made.connection_id, made.version + 100)
     with pytest.raises(errors.AccountMismatch, match="confirm_account_change"):
-        connected(connect, "again", connection=made.id, email=RHONE)
+        connected(connect, "again", connection_id=made.connection_id, email=RHONE)
 
 
 def test_a_connection_that_waits_for_approval(world: World, connect: Connect) -> None:
@@ -115,10 +115,10 @@ def test_a_connection_that_waits_for_approval(world: World, connect: Connect) ->
 
     assert made.status == "pending_approval"
     with pytest.raises(errors.NotApproved):
-        connect.token("waits", made.id)
-    assert connect.approve("waits", made.id).status == "active"
+        connect.token("waits", made.connection_id)
+    assert connect.approve("waits", made.connection_id).status == "active"
     with pytest.raises(errors.NotPending):
-        connect.approve("waits", made.id)
+        connect.approve("waits", made.connection_id)
 
 
 def test_completing_twice_gives_the_connection_again_and_somebody_else_nothing(connect: Connect) -> None:
@@ -133,7 +133,7 @@ def test_completing_twice_gives_the_connection_again_and_somebody_else_nothing(c
         for _ in range(2)
     )
 
-    assert first.id == second.id
+    assert first.connection_id == second.connection_id
 
 
 def test_a_tenant_that_is_not_yours_looks_like_one_without_the_connection(connect: Connect) -> None:
@@ -141,8 +141,8 @@ def test_a_tenant_that_is_not_yours_looks_like_one_without_the_connection(connec
 
     for call in (connect.connection, connect.token, connect.approve, connect.disconnect):
         with pytest.raises(errors.UnknownConnection, match="no such connection in this tenant"):
-            call("yours", made.id)
-    assert connect.connection("mine", made.id).status == "active"
+            call("yours", made.connection_id)
+    assert connect.connection("mine", made.connection_id).status == "active"
 
 
 def test_a_wish_with_faults_hears_of_all_of_them(connect: Connect) -> None:
@@ -172,7 +172,7 @@ def test_a_denial_at_ninjaone_is_told_when_completing(connect: Connect) -> None:
 
 def test_a_connection_that_needs_its_customer_says_why_and_how(world: World, connect: Connect) -> None:
     made = connected(connect, "dead")
-    grant = world.ninjaone.oracle.grant_of(connect.token("dead", made.id).access_token)
+    grant = world.ninjaone.oracle.grant_of(connect.token("dead", made.connection_id).access_token)
     assert grant
     world.ninjaone.admin.revoke_grant(grant.id)
     world.clock.advance(3700)
@@ -181,10 +181,10 @@ def test_a_connection_that_needs_its_customer_says_why_and_how(world: World, con
         world.clock.advance(90)
 
     with pytest.raises(errors.NeedsReauth, match="reconnect") as caught:
-        connect.token("dead", made.id)
+        connect.token("dead", made.connection_id)
 
-    assert (caught.value.connection, caught.value.reason) == (made.id, "revoked")
-    assert connected(connect, "dead", connection=made.id).status == "active"
+    assert (caught.value.connection_id, caught.value.reason) == (made.connection_id, "revoked")
+    assert connected(connect, "dead", connection_id=made.connection_id).status == "active"
 
 
 def test_an_identity_without_the_permission_is_told_so(world: World) -> None:
@@ -202,7 +202,7 @@ def test_a_signature_for_another_region_is_told_so(world: World) -> None:
 
 
 def test_a_broker_that_is_down_is_told_from_everything_else(world: World) -> None:
-    nobody = Connect("http://127.0.0.1:9", region=REGION, credentials=world.credentials, patience=0)
+    nobody = Connect("http://127.0.0.1:9", region=REGION, credentials=world.credentials, max_wait=0)
 
     with nobody, pytest.raises(errors.NotReached, match=r"http://127\.0\.0\.1:9 can't be reached"):
         nobody.connection("nobody", "con_" + "a" * 26)

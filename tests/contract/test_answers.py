@@ -23,8 +23,8 @@ NOBODY = Principal("AKIANOBODY", "not-a-secret-either", "nobody", ())
 UNKNOWN = "con_" + "a" * 26
 
 NOT_HERE = {
-    "busy", "unforeseen", "misconfigured", "aws-refused", "seal-broken", "too-many-requests",
-    "provider-surprise", "invalid-scope", "insufficient-scope",
+    "busy", "internal-error", "misconfigured", "aws-refused", "seal-broken", "too-many-requests",
+    "unexpected-answer", "invalid-scope", "insufficient-scope",
 }  # fmt: skip
 """Problems for which AWS has to break, or NinjaOne to change; tests/unit shows each."""
 GATEWAYS_OWN = {429, 500, 503}
@@ -59,7 +59,7 @@ class Caller:
     def _as(self, principal: Principal) -> Connect:
         transport = Recorder(self.seen)
         url, credentials = self.world.api_url, principal.credentials
-        return Connect(url, region="eu-west-1", credentials=credentials, transport=transport, patience=0)
+        return Connect(url, region="eu-west-1", credentials=credentials, transport=transport, max_wait=0)
 
     def opened(self, **changes: Any) -> tuple[str, str, str]:
         """Open a session; give its id, its link and the verifier."""
@@ -93,7 +93,7 @@ class Caller:
                 self.seen.add(document("connect").check(page.answer))
 
     def complete(self, proof: dict[str, Any], **changes: Any) -> str:
-        return self.connect.complete("northwind", **proof | changes).id
+        return self.connect.complete("northwind", **proof | changes).connection_id
 
     def fails(self, call: Callable[[], object]) -> None:
         with pytest.raises(ConnectError):
@@ -129,7 +129,7 @@ def ending(caller: Caller, made: str) -> None:
     connect, world = caller.connect, caller.world
     world.clock.advance(3700)
     caller.fails(lambda: connect.token("northwind", made))  # nobody refreshes: the queue is not worked
-    reconnect = caller.agreed(connection=made)
+    reconnect = caller.agreed(connection_id=made)
     connect.disconnect("northwind", made)
     caller.fails(lambda: connect.disconnect("northwind", made))
     caller.fails(lambda: connect.token("northwind", made))
@@ -140,16 +140,16 @@ def ending(caller: Caller, made: str) -> None:
     caller.walk(waits.connect_url)
     world.run_event_sources()
     [pending] = connect.connections("waiting")
-    caller.fails(lambda: connect.token("waiting", pending.id))
-    connect.approve("waiting", pending.id)
-    grant = world.ninjaone.oracle.grant_of(connect.token("waiting", pending.id).access_token)
+    caller.fails(lambda: connect.token("waiting", pending.connection_id))
+    connect.approve("waiting", pending.connection_id)
+    grant = world.ninjaone.oracle.grant_of(connect.token("waiting", pending.connection_id).access_token)
     assert grant
     world.ninjaone.admin.revoke_grant(grant.id)
     world.clock.advance(3700)
     for _ in range(3):
         world.run_event_sources()
         world.clock.advance(90)
-    caller.fails(lambda: connect.token("waiting", pending.id))
+    caller.fails(lambda: connect.token("waiting", pending.connection_id))
 
 
 def completing(caller: Caller) -> None:
@@ -161,9 +161,9 @@ def completing(caller: Caller) -> None:
     caller.fails(lambda: caller.complete(proof, ticket="short"))
     caller.fails(lambda: caller.nobody.complete("northwind", **proof))  # type: ignore[arg-type]  # a dict of texts
     caller.fails(lambda: caller.complete(caller.agreed(decision="Deny access")))
-    caller.fails(lambda: caller.complete(caller.agreed(connection=UNKNOWN)))
+    caller.fails(lambda: caller.complete(caller.agreed(connection_id=UNKNOWN)))
     made = caller.complete(caller.agreed())
-    caller.fails(lambda: caller.complete(caller.agreed(RHONE, connection=made)))
+    caller.fails(lambda: caller.complete(caller.agreed(RHONE, connection_id=made)))
     late = caller.agreed()
     caller.world.clock.advance(50)
     caller.fails(lambda: caller.complete(late))
@@ -256,5 +256,5 @@ def test_answers_are_as_documented_and_every_documented_one_is_given() -> None:
         for operation in document(name).operations():
             for answer in operation.answers:
                 only_rare = answer.problems <= NOT_HERE and answer.status in GATEWAYS_OWN
-                notice = operation.name == "showNotice" and answer.status not in {200, 400}
+                notice = operation.name == "notice" and answer.status not in {200, 400}
                 assert only_rare or notice or (operation.name, answer.status) in given, (operation.name, answer.status)

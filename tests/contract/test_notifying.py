@@ -52,7 +52,7 @@ def test_a_listener_with_the_documented_rule_hears_what_happens() -> None:
         made = connect.complete(
             "northwind", opened.session_id, end_user_id="ana", ticket=ticket, binding_verifier=mine.verifier
         )
-        connect.disconnect("northwind", made.id)
+        connect.disconnect("northwind", made.connection_id)
         world.run_event_sources()
         events = heard(world, queue)
         refused = [line for line in world.policy_usage.refused if line[0] == "notify"]
@@ -60,13 +60,13 @@ def test_a_listener_with_the_documented_rule_hears_what_happens() -> None:
     assert {event["detail-type"] for event in events} == {"connection.connected", "connection.disconnected"}
     for event in events:
         Draft202012Validator(SCHEMAS[event["detail-type"]]).validate(event)
-        assert (event["detail"]["tenant"], event["detail"]["connection"]) == ("northwind", made.id)
+        assert (event["detail"]["tenant_id"], event["detail"]["connection_id"]) == ("northwind", made.connection_id)
     assert refused == []
 
 
 def test_the_page_lists_every_event_with_its_own_fields() -> None:
     rows = re.findall(r"^\| `(connection\.\w+)` \|.*\| (.*?) ?\|$", PAGE, re.MULTILINE)
-    everywhere = {"id", "sequence", "at", "tenant", "connection", "version"}
+    everywhere = {"id", "sequence", "at", "tenant_id", "connection_id", "version"}
 
     assert {name: set(re.findall(r"`(\w+)`", more)) for name, more in rows} == {
         name: set(schema["properties"]["detail"]["properties"]) - everywhere for name, schema in SCHEMAS.items()

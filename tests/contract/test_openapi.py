@@ -3,6 +3,7 @@
 import ast
 import json
 from collections.abc import Iterator
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,20 @@ from broker.edge.pages import Notice
 from broker.errors import BrokerError
 from broker.model import Reason, Status
 from broker.ninjaone import REGIONS
-from local.cloudformation.template import Template
-from ninjaone_connect import model
+from local.cloudformation.template import Template, read
+from ninjaone_connect import AsyncConnect, Connect, calls, model
 from tests.contract.documents import Answer, Operation, document
 from tools.requirements import req
 
 ROOT = Path(__file__).parents[2]
 BROKER = ROOT / "layers/broker/python/broker"
 API, CONNECT = document("api"), document("connect")
+NEEDED = {"ProductName": "Example Product", "ReturnUrls": "main=https://app.example/return"}
+FUNCTIONS = {
+    route.key: name
+    for name, function in read(ROOT / "template.yaml", NEEDED).functions.items()
+    for route in function.routes
+}
 OPERATIONS = [*API.operations(), *CONNECT.operations()]
 ANSWERS = [answer for operation in OPERATIONS for answer in operation.answers]
 
@@ -83,6 +90,19 @@ def test_every_request_has_examples_and_they_are_as_their_schema_says(operation:
             operation.document.validate(example, content["schema"])
 
 
+# Names ---------------------------------------------------------------------------------------------------------
+
+
+@every_operation
+def test_an_operation_bears_the_name_of_its_view(operation: Operation) -> None:
+    """One word for a use case: the operation's name leads to the view, and to every log line of its requests."""
+    if operation.name == "notice":  # shown by whatever answers at `$default`
+        return
+    views = ast.parse((ROOT / f"functions/{function_of(operation)}/app.py").read_text()).body
+    assert operation.name in {view.name for view in views if isinstance(view, ast.FunctionDef)}
+    assert (BROKER / f"flows/{function_of(operation)}.py").is_file()
+
+
 # Problems ---------------------------------------------------------------------------------------------------------
 
 
@@ -130,24 +150,11 @@ def test_a_problem_stands_under_its_status(operation: Operation) -> None:
 
 # What the code behind an operation can raise ----------------------------------------------------------------------
 
-FLOWS = {
-    "openSession": "flows/open",
-    "complete": "flows/complete",
-    "approve": "flows/complete",
-    "listConnections": "flows/manage",
-    "getConnection": "flows/manage",
-    "disconnect": "flows/disconnect",
-    "getToken": "flows/vend",
-    "showConnectPage": "flows/open",
-    "authorize": "flows/depart",
-    "receiveFromNinjaOne": "flows/arrive",
-}
 AT_THE_START = {"config", "policy"}
 """Modules that raise while settings are read, before any call."""
 ALWAYS = {"InvalidRequest", "TooManyRequests", "InternalError"}
-"""Every call to the private API may meet these: raised at the edge."""
+"""Every call to the backend API may meet these: raised at the edge."""
 
-LOOKING = {"UnknownSession", "SessionExpired", "AwaitingCompletion", "SessionSpent"}
 MAKING = {
     "AccessDenied", "AccountMismatch", "BindingMismatch", "CodeRefused", "GrantNotTicked", "InsufficientScope",
     "InvalidScope", "NoRefreshToken", "NotActive", "NotAuthorized", "OutcomeUnknown", "ProviderDown",
@@ -155,12 +162,11 @@ MAKING = {
     "SealBroken",
 }  # fmt: skip
 EXCUSED = {
-    "openSession": {*LOOKING, "SealBroken"},  # its module looks at sessions too; it opens no seal
+    "session": {"SealBroken"},  # it seals and opens nothing
     "complete": {"NotPending"},  # of approving
     "approve": MAKING,  # of completing
-    "listConnections": {"UnknownConnection"},  # of looking at one
+    "connections": {"UnknownConnection"},  # of looking at one
     "disconnect": {"SealBroken", "Misconfigured"},  # a connection ends even when its revocation can't be made
-    "showConnectPage": {"ReturnNotListed"},  # of opening
 }
 """Errors that the code behind an operation knows, and this operation never meets, with the reason."""
 
@@ -187,7 +193,12 @@ def raised(module: Path, seen: set[Path]) -> set[str]:
 def known(operation: Operation) -> set[str]:
     """The errors that the code behind an operation knows, families and facts left out."""
     leaves = {kind.__name__ for kind in below(BrokerError)}
-    return raised(BROKER / f"{FLOWS[operation.name]}.py", set()) & leaves
+    return raised(BROKER / f"flows/{function_of(operation)}.py", set()) & leaves
+
+
+def function_of(operation: Operation) -> str:
+    """The function that works an operation's route; its folder and its flow bear the same name."""
+    return FUNCTIONS[operation.route]
 
 
 @every_call
@@ -199,14 +210,14 @@ def test_every_error_that_the_code_behind_a_call_knows_is_documented_or_excused(
     assert excused <= known(operation)
 
 
-@pytest.mark.parametrize("operation", [each for each in CONNECT.operations() if each.name in FLOWS], ids=shown)
+@pytest.mark.parametrize("operation", [each for each in CONNECT.operations() if each.name != "notice"], ids=shown)
 def test_every_page_that_an_error_leads_to_is_documented(operation: Operation) -> None:
     reached = known(operation) - EXCUSED.get(operation.name, set())
     kinds = [kind for kind in below(BrokerError) if kind.__name__ in reached | {"InternalError"}]
     notices = {next(browser._NOTICES[each] for each in kind.__mro__ if each in browser._NOTICES) for kind in kinds}
     documented = {(answer.status, name) for answer in operation.answers for name in html_examples(answer)}
 
-    if operation.name == "receiveFromNinjaOne":  # tells every failure at an address without a code in it
+    if operation.name == "callback":  # tells every failure at an address without a code in it
         assert {303} <= {answer.status for answer in operation.answers}
     else:
         assert {(notice.status, notice.slug) for notice in notices} <= documented
@@ -237,19 +248,34 @@ def schema(name: str) -> dict[str, Any]:
     return found
 
 
-def test_an_opening_has_the_fields_that_are_read_and_that_the_client_sends() -> None:
+def test_a_session_request_has_the_fields_that_are_read_and_that_the_client_sends() -> None:
     assert schema("SessionRequest")["properties"].keys() == set(session._FIELDS)
-    assert schema("SessionRequest")["properties"].keys() == model.Opening.__annotations__.keys()
+    assert schema("SessionRequest")["properties"].keys() == model.SessionRequest.__annotations__.keys()
 
 
-def test_a_proof_has_the_fields_that_the_client_sends() -> None:
-    assert schema("Proof")["properties"].keys() == model.Proof.__annotations__.keys()
+@pytest.mark.parametrize("name", ["SessionRequest", "CompleteRequest", "TokenRequest"])
+def test_the_client_sends_the_fields_of_a_request(name: str) -> None:
+    assert schema(name)["properties"].keys() == getattr(model, name).__annotations__.keys()
+
+
+@pytest.mark.parametrize("client", [Connect, AsyncConnect])
+@pytest.mark.parametrize(
+    ("method", "body"), [("open_session", model.SessionRequest), ("complete", model.CompleteRequest)]
+)
+def test_each_field_of_a_request_is_a_named_parameter_of_the_client(client: type, method: str, body: type) -> None:
+    parameters = signature(getattr(client, method)).parameters.values()
+
+    assert {each.name for each in parameters if each.kind is each.KEYWORD_ONLY} == body.__annotations__.keys()
+
+
+def test_the_client_has_a_call_for_each_operation_and_of_its_name() -> None:
+    assert {operation.name for operation in API.operations()} <= vars(calls).keys()
 
 
 def test_a_connection_has_the_fields_that_the_client_reads() -> None:
-    read = set(model.Connection.__dataclass_fields__) - {"id"} | {"connection"}
+    fields = set(model.Connection.__dataclass_fields__)
 
-    assert schema("Connection")["properties"].keys() == read == set(schema("Connection")["required"])
+    assert schema("Connection")["properties"].keys() == fields == set(schema("Connection")["required"])
 
 
 def test_every_word_of_an_enumeration_is_the_broker_s() -> None:

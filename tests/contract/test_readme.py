@@ -89,8 +89,8 @@ class Caller:
         if "session_id" in got:
             self.said["ses_…"] = got["session_id"]
             self.person_agrees(got["session_id"])
-        if "connection" in got:
-            self.said["con_…"] = got["connection"]
+        if "connection_id" in got:
+            self.said["con_…"] = got["connection_id"]
 
     def _send(self, method: str, path: str, body: bytes) -> httpx.Response:
         signed = AWSRequest(method, self._world.api_url + path, data=body, headers={"content-type": "application/json"})

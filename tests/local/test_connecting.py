@@ -84,7 +84,7 @@ def test_the_page_s_script_sees_a_refresh(world: World, ana: Browser) -> None:
 
     after = ana.get(address + "/state").answer.json()
     assert (before["version"], after["version"]) == (1, 2)
-    assert after["expires_at"] > before["expires_at"]
+    assert after["token_expires_at"] > before["token_expires_at"]
     assert after["now"] >= before["now"] + 3300
     assert after["status"] == "active"
 

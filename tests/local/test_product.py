@@ -288,12 +288,12 @@ def test_a_broker_that_is_down_is_told_in_words() -> None:
 
 def test_the_list_is_read_to_its_end(product: Product) -> None:
     product.script.answers += [
-        (200, {"connections": [{"connection": "1"}], "cursor": "a/b=="}),
-        (200, {"connections": [{"connection": "2"}], "cursor": None}),
+        (200, {"connections": [{"connection_id": "1"}], "cursor": "a/b=="}),
+        (200, {"connections": [{"connection_id": "2"}], "cursor": None}),
     ]
     found = Backend(product.broker_url, Credentials("AKIDEXAMPLE", "secret")).connections("northwind")
 
-    assert [each["connection"] for each in found] == ["1", "2"]
+    assert [each["connection_id"] for each in found] == ["1", "2"]
     assert product.script.asked[1][1] == "/v1/tenants/northwind/connections?limit=100&cursor=a%2Fb%3D%3D"
 
 

@@ -90,9 +90,9 @@ def test_while_people_flood_the_public_routes_tokens_are_refreshed(
         over.set()
 
     shown = {
-        each["connection"]: each for each in backend.get(f"/v1/tenants/{tenant}/connections").json()["connections"]
+        each["connection_id"]: each for each in backend.get(f"/v1/tenants/{tenant}/connections").json()["connections"]
     }
-    assert [shown[each["connection"]]["version"] for each in made] == [2] * 3
+    assert [shown[each["connection_id"]]["version"] for each in made] == [2] * 3
     assert answered
     assert list(world.failures) == []
 

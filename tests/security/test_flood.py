@@ -10,7 +10,7 @@ from unittest.mock import patch
 import httpx
 import pytest
 
-from broker.flows.session import FindSession
+from broker.flows.connect import FindSession
 from local.browser import Browser
 from local.world import World
 from tests.support.http_flow import Answers, Backend, Flow

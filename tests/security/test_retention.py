@@ -10,7 +10,7 @@ DAY = 86_400
 @req("J10", "I06")
 def test_a_disconnected_connection_is_gone_thirty_days_later_whole(world: World, flow: Flow, backend: Backend) -> None:
     made, kept = flow.connect(), Flow(world, backend, flow.browser, flow.tenant).connect()
-    path = f"/v1/tenants/{flow.tenant}/connections/{made['connection']}"
+    path = f"/v1/tenants/{flow.tenant}/connections/{made['connection_id']}"
     backend.call("DELETE", path)
 
     world.clock.advance(29 * DAY)
@@ -23,7 +23,7 @@ def test_a_disconnected_connection_is_gone_thirty_days_later_whole(world: World,
     assert (before.json()["status"], after.status_code, slug(after)) == ("disconnected", 404, "unknown-connection")
     rows = world.aws("dynamodb").scan(TableName=next(each.name for each in world.template.tables if each.range_key))
     names = {row["connection"]["S"] for row in rows["Items"] if row["tenant"]["S"] == flow.tenant}
-    assert names == {kept["connection"], f"{kept['connection']}#profile"}
+    assert names == {kept["connection_id"], f"{kept['connection_id']}#profile"}
 
 
 @req("J10")
@@ -40,7 +40,7 @@ def test_a_session_is_gone_within_two_days(world: World, flow: Flow) -> None:
 @req("J10", "I06")
 def test_after_a_disconnection_nothing_sealed_is_left(world: World, flow: Flow, backend: Backend) -> None:
     made = flow.connect()
-    backend.call("DELETE", f"/v1/tenants/{flow.tenant}/connections/{made['connection']}")
+    backend.call("DELETE", f"/v1/tenants/{flow.tenant}/connections/{made['connection_id']}")
 
     rows = world.aws("dynamodb").scan(TableName=next(each.name for each in world.template.tables if each.range_key))
     mine = [row for row in rows["Items"] if row["tenant"]["S"] == flow.tenant]

@@ -107,7 +107,7 @@ def test_a_session_rewritten_to_reconnect_what_is_there_does_not(flow: Flow, bac
     made = flow.connect()
     again = Flow(flow.world, backend, flow.browser, flow.tenant, user="another")
     ticket = again.home()["ticket"]
-    rewrite(again, connection=text(made["connection"]))
+    rewrite(again, connection=text(made["connection_id"]))
 
     answer = again.complete(ticket)
 

@@ -122,12 +122,12 @@ def walk(world: World, start: Start, backend: Backend) -> None:
     """Connect, use, refresh, reconnect and disconnect, with the operator's app and with one's own."""
     for opening in ({}, {"client": "customer", "region": "eu", "client_credentials": CUSTOMER}):
         made = start(**opening).connect()
-        path = f"/v1/tenants/acme/connections/{made['connection']}"
+        path = f"/v1/tenants/acme/connections/{made['connection_id']}"
         backend.post(f"{path}/token")
         world.clock.advance(2900)
         world.run_event_sources()
         backend.post(f"{path}/token", {"min_ttl": 0})
-        again = start(connection=made["connection"], region="eu")
+        again = start(connection_id=made["connection_id"], region="eu")
         again.complete(again.home()["ticket"])
         backend.get("/v1/tenants/acme/connections")
         backend.call("DELETE", path)
@@ -178,7 +178,7 @@ def fail(world: World, start: Start, backend: Backend) -> None:
     world.clock.advance(2900)
     world.run_event_sources()
     world.ninjaone.app(OPERATOR_APPS["eu"].client_id).secret = OPERATOR_APPS["eu"].client_secret
-    backend.call("DELETE", f"/v1/tenants/acme/connections/{made['connection']}")
+    backend.call("DELETE", f"/v1/tenants/acme/connections/{made['connection_id']}")
 
 
 CALLS = [
@@ -209,7 +209,7 @@ def be_refused(world: World, start: Start, backend: Backend, tap: Tap) -> None:
         tap.armed = call
         second.leave()
         flow.complete(ticket)
-        backend.post(f"/v1/tenants/acme/connections/{made['connection']}/token", {"min_ttl": 0})
+        backend.post(f"/v1/tenants/acme/connections/{made['connection_id']}/token", {"min_ttl": 0})
         if call not in {"dynamodb.UpdateItem", "dynamodb.GetItem"}:
             world.run_event_sources()
         tap.armed = ""

@@ -17,8 +17,8 @@ CON = "con_" + "a" * 26
 PROBLEM = "urn:ninjaone-connect:problem:"
 
 CONNECTION: dict[str, Any] = {
-    "connection": CON,
-    "tenant": "northwind",
+    "connection_id": CON,
+    "tenant_id": "northwind",
     "status": "active",
     "reason": None,
     "region": "eu",
@@ -27,12 +27,12 @@ CONNECTION: dict[str, Any] = {
     "client": "operator",
     "client_id": "kR4tWq8ZVn2bYp",
     "label": "Main account",
-    "scope": ["monitoring", "offline_access"],
+    "scopes": ["monitoring", "offline_access"],
     "organizations": [{"id": 1, "name": "Hafen Nord"}],
     "metadata": {},
     "created_at": 1_800_000_000,
     "connected_at": 1_800_000_000,
-    "expires_at": 1_800_003_600,
+    "token_expires_at": 1_800_003_600,
     "refresh_at": 1_800_001_900,
     "consent_ends_at": None,
     "version": 1,
@@ -60,10 +60,10 @@ class Api:
         return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
 
     def connect(self, patience: float = 10) -> Connect:
-        return Connect(API, credentials=KEYS, patience=patience, transport=httpx.MockTransport(self))
+        return Connect(API, credentials=KEYS, max_wait=patience, transport=httpx.MockTransport(self))
 
     def async_connect(self, patience: float = 10) -> AsyncConnect:
-        return AsyncConnect(API, credentials=KEYS, patience=patience, transport=httpx.MockTransport(self))
+        return AsyncConnect(API, credentials=KEYS, max_wait=patience, transport=httpx.MockTransport(self))
 
 
 class Tokens:

@@ -143,7 +143,7 @@ def test_a_lost_connection_tells_why_and_how_to_reconnect() -> None:
     written = json.loads(problem(NeedsReauth("consent_ended", "con_x"), ""))
 
     assert written["reason"] == "consent_ended"
-    assert written["reconnect"]["connection"] == "con_x"
+    assert written["reconnect"]["connection_id"] == "con_x"
 
 
 def test_the_customers_own_app_wakes_nobody_of_the_operators() -> None:

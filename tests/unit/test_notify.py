@@ -164,7 +164,7 @@ def test_a_new_connection_is_told_once_and_its_refreshes_are_not(account: Accoun
     assert event["detail-type"] == "connection.connected"
     assert event["detail"] | {"id": "", "sequence": "", "at": 0} == {
         "id": "", "sequence": "", "at": 0,
-        "tenant": "northwind", "connection": REF.connection, "version": 1, "reconnected": False,
+        "tenant_id": "northwind", "connection_id": REF.connection, "version": 1, "reconnected": False,
     }  # fmt: skip
 
     leased = account.connections.lease(made, attempt="a", now=NOW, until=Instant(NOW + 250), ended=NOW)
@@ -369,7 +369,7 @@ def test_a_row_that_can_not_be_read_holds_up_no_other(account: Account, name: st
 
     told = account.told()
 
-    assert (told[-1]["detail-type"], told[-1]["detail"]["connection"]) == ("connection.connected", REF.connection)
+    assert (told[-1]["detail-type"], told[-1]["detail"]["connection_id"]) == ("connection.connected", REF.connection)
     (line,) = (json.loads(text) for text in account.lines if "change.unreadable" in text)
     assert (line["tenant"], line["row"]) == ("acme", "con_" + "b" * 26)
     assert sum(json.loads(text).get("rows_unread", [0])[0] for text in account.lines) == 1

@@ -71,7 +71,7 @@ def test_everything_that_can_be_asked_for(config: Config) -> None:
         scopes=["monitoring", "offline_access"],
         label="Head office",
         metadata={"crm": "42", "note": ""},
-        connection=CONNECTION,
+        connection_id=CONNECTION,
         client="customer",
         client_credentials=CREDENTIALS,
     )
@@ -90,7 +90,9 @@ def test_approval_takes_no_challenge(config: Config) -> None:
 
 
 def test_null_counts_as_left_out(config: Config) -> None:
-    body = LEAST | dict.fromkeys(("region", "host", "scopes", "metadata", "connection", "client_credentials", "label"))
+    body = LEAST | dict.fromkeys(
+        ("region", "host", "scopes", "metadata", "connection_id", "client_credentials", "label")
+    )
 
     assert session_request(config, TENANT, request(body)) == read(config)
 
@@ -152,7 +154,7 @@ def test_without_apps_of_the_operators_the_customers_is_meant(bare: Config) -> N
         ({"binding_challenge": "c" * 42 + "="}, "binding_challenge"),
         ({"binding_challenge": 43}, "binding_challenge"),
         ({"binding": "approval"}, "binding_challenge"),
-        ({"binding": "approval", "binding_challenge": None, "connection": CONNECTION}, "connection"),
+        ({"binding": "approval", "binding_challenge": None, "connection_id": CONNECTION}, "connection_id"),
         ({"region": "mars"}, "region"),
         ({"region": "EU"}, "region"),
         ({"region": "branded"}, "region"),
@@ -178,9 +180,9 @@ def test_without_apps_of_the_operators_the_customers_is_meant(bare: Config) -> N
         ({"metadata": {"n" * 41: "x"}}, "metadata"),
         ({"metadata": {"a": "x" * 201}}, "metadata"),
         ({"metadata": {str(number): "x" for number in range(11)}}, "metadata"),
-        ({"connection": "con_x"}, "connection"),
-        ({"connection": 7}, "connection"),
-        ({"connection": "con_" + "a" * 26 + "#profile"}, "connection"),
+        ({"connection_id": "con_x"}, "connection_id"),
+        ({"connection_id": 7}, "connection_id"),
+        ({"connection_id": "con_" + "a" * 26 + "#profile"}, "connection_id"),
         ({"client": "somebody"}, "client"),
         ({"client": ["operator"]}, "client"),
         ({"client": {"x": 1}}, "client"),
@@ -217,15 +219,15 @@ def test_every_fault_is_named_at_once(config: Config) -> None:
         scopes=[],
         label=[],
         metadata=7,
-        connection="x",
+        connection_id="x",
         client="x",
         zeta=1,
         alpha=1,
     )
 
     assert sorted(named) == [
-        "alpha", "binding_challenge", "client", "connection", "end_user_id", "label", "metadata", "region", "return_to",
-        "scopes", "tenant_name", "zeta",
+        "alpha", "binding_challenge", "client", "connection_id", "end_user_id", "label", "metadata", "region",
+        "return_to", "scopes", "tenant_name", "zeta",
     ]  # fmt: skip
 
 

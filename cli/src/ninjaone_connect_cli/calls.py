@@ -1,14 +1,15 @@
-"""The private API from the command line: sessions, connections, tokens."""
+"""The backend API from the command line: sessions, connections, tokens."""
 
-from typing import Any
+from typing import Any, cast
 
 import click
 
 from ninjaone_connect import Connection, new_verifier
+from ninjaone_connect.model import Region
 from ninjaone_connect_cli.at import At, here
 
 COLUMNS = {
-    "connection": "connection",
+    "connection_id": "connection",
     "status": "status",
     "reason": "reason",
     "region": "region",
@@ -39,22 +40,22 @@ def open_session(
 
     The person who follows it comes back to your product, which has to complete it with the verifier shown here.
     """
-    drawn = new_verifier()
-    wish: dict[str, Any] = {
-        "end_user_id": user,
-        "tenant_name": name,
-        "return_to": return_to or next(iter(at.deployment.config.return_urls)),
-        "binding_challenge": drawn.challenge,
-        **({"connection": reconnect} if reconnect else {}),
-        **({"region": region} if region else {}),
-    }
+    verifier = new_verifier()
     with at.deployment.api as api:
-        opened = api.open_session(tenant, **wish)
+        opened = api.open_session(
+            tenant,
+            end_user_id=user,
+            tenant_name=name,
+            return_to=return_to or next(iter(at.deployment.config.return_urls)),
+            binding_challenge=verifier.challenge,
+            connection_id=reconnect,
+            region=cast("Region | None", region),
+        )
     at.screen.record(
         {
             "connect_url": opened.connect_url,
             "session_id": opened.session_id,
-            "binding_verifier": drawn.verifier,
+            "binding_verifier": verifier.verifier,
             "end_user_id": user,
             "expires_at": opened.expires_at,
         }
@@ -95,7 +96,7 @@ def disconnect(at: At, tenant: str, connection: str) -> None:
     """End a connection: forget its tokens here, revoke them at NinjaOne."""
     with at.deployment.api as api:
         ended = api.disconnect(tenant, connection)
-    at.screen.record({"connection": connection, "status": "disconnected", "revoked": ended.revoked})
+    at.screen.record({"connection_id": connection, "status": "disconnected", "revoked": ended.revoked})
 
 
 @click.command()
@@ -118,7 +119,7 @@ def token(at: At, tenant: str, connection: str, min_ttl: int) -> None:
 
 def _row(found: Connection) -> dict[str, Any]:
     return {
-        "connection": found.id,
+        "connection_id": found.connection_id,
         "status": found.status,
         "reason": found.reason,
         "region": found.region,
@@ -126,10 +127,10 @@ def _row(found: Connection) -> dict[str, Any]:
         "client_id": found.client_id,
         "label": found.label,
         "organizations": [each.name for each in found.organizations],
-        "scope": list(found.scope),
+        "scopes": list(found.scopes),
         "version": found.version,
         "connected_at": found.connected_at,
-        "expires_at": found.expires_at,
+        "token_expires_at": found.token_expires_at,
         "refresh_at": found.refresh_at,
         "consent_ends_at": found.consent_ends_at,
     }

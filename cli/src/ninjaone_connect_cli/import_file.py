@@ -16,14 +16,14 @@ from broker.model import Host, Instant, tenant_id
 from broker.secret import Secret
 
 FIELDS = (
-    "tenant",
+    "tenant_id",
     "refresh_token",
     "region",
     "host",
     "key",
     "client_id",
     "client_secret",
-    "scope",
+    "scopes",
     "label",
     "consented_at",
 )
@@ -43,7 +43,7 @@ class Entry:
     host: Host
     client_id: str
     client_secret: Secret | None
-    scope: frozenset[str]
+    scopes: frozenset[str]
     label: str
     consented_at: Instant | None
 
@@ -85,7 +85,7 @@ def _lines(file: Path, faults: list[str]) -> Iterator[tuple[int, Mapping[str, An
 def _csv(lines: list[str], faults: list[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
     reader = csv.DictReader(lines, strict=True)
     try:
-        if not {"tenant", "refresh_token"} <= {*(reader.fieldnames or ())}:  # not shown: a token may stand in it
+        if not {"tenant_id", "refresh_token"} <= {*(reader.fieldnames or ())}:  # not shown: a token may stand in it
             faults.append(f"line 1: this is no heading; name the fields, with commas: {', '.join(FIELDS)}")
             return
         yield from ((reader.line_num, row) for row in reader)
@@ -125,7 +125,7 @@ def _entry(line: int, said: Mapping[str, Any], config: Config) -> Entry:
         host=host,
         client_id=client_id,
         client_secret=Secret(held["client_secret"]) if held["client_secret"] else None,
-        scope=_scope(held["scope"], config),
+        scopes=_scopes(held["scopes"], config),
         label=held["label"][:LONGEST_LABEL],
         consented_at=_instant(held["consented_at"]),
     )
@@ -156,9 +156,9 @@ def _place(held: Mapping[str, str], config: Config) -> Host:
 
 def _ref(held: Mapping[str, str], host: Host, client_id: str) -> ConnectionRef:
     """Name the connection: always the same for the same tenant and key."""
-    tenant = tenant_id(held["tenant"])
+    tenant = tenant_id(held["tenant_id"])
     if tenant is None:
-        raise ValueError("tenant must be 1 to 64 letters, digits, dots, hyphens or underscores")
+        raise ValueError("tenant_id must be 1 to 64 letters, digits, dots, hyphens or underscores")
     named = "\n".join(("import", tenant, held["key"] or f"{host.name} {client_id}"))
     return ConnectionRef(tenant, new_connection_id(lambda size: sha256(named.encode()).digest()[:size]))
 
@@ -169,11 +169,11 @@ def _token(text: str) -> Secret:
     return Secret(text)
 
 
-def _scope(text: str, config: Config) -> frozenset[str]:
-    scope = ninjaone.scope_set(text) or config.scopes
-    if not scope <= {*ninjaone.SCOPES, ninjaone.OFFLINE_ACCESS}:
-        raise ValueError(f"scope must be out of {', '.join(ninjaone.SCOPES)}")
-    return scope | {ninjaone.OFFLINE_ACCESS}
+def _scopes(text: str, config: Config) -> frozenset[str]:
+    scopes = ninjaone.scope_set(text) or config.scopes
+    if not scopes <= {*ninjaone.SCOPES, ninjaone.OFFLINE_ACCESS}:
+        raise ValueError(f"scopes must be out of {', '.join(ninjaone.SCOPES)}")
+    return scopes | {ninjaone.OFFLINE_ACCESS}
 
 
 def _instant(text: str) -> Instant | None:

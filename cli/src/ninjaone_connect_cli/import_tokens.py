@@ -23,7 +23,7 @@ from ninjaone_connect_cli.errors import CliError
 from ninjaone_connect_cli.import_file import Entry, EntryError, read
 from ninjaone_connect_cli.store import Store
 
-COLUMNS = {"line": "line", "tenant": "tenant", "connection": "connection", "outcome": "outcome"}
+COLUMNS = {"line": "line", "tenant_id": "tenant", "connection_id": "connection", "outcome": "outcome"}
 SHOWN = 20
 
 
@@ -38,13 +38,13 @@ def import_tokens(at: At, file: Path, report: TextIO | None, *, dry_run: bool) -
     """Bring refresh tokens from another system: a CSV FILE with a heading, or JSON lines.
 
     \b
-    tenant         your own name of the customer
+    tenant_id      your own name of the customer
     refresh_token
     region         app, us2, eu, ca, oc, jp, fed; or host, such as acme.rmmservice.eu
     key            what the other system calls this connection (only where a tenant has several)
     client_id      the NinjaOne client app; by default yours of that region
     client_secret  only where the app is the customer's own
-    scope          by default what this deployment asks for
+    scopes         by default what this deployment asks for
     label, consented_at (Unix seconds)
 
     The other system must not refresh these tokens any more: NinjaOne may end a grant whose old token is used again.
@@ -132,7 +132,7 @@ class _Made:
             token_expires_at=now,
             sent_at=Instant(0),
             consented_at=entry.consented_at or now,
-            scopes=entry.scope,
+            scopes=entry.scopes,
             refresh=self._seal.seal(self._seal.data_key(Purpose.REFRESH), entry.refresh_token, spot),
             refresh_at=now,
             due_shard=policy.shard(ref.connection),
@@ -148,7 +148,12 @@ class _Made:
 
 
 def _result(entry: Entry, outcome: str) -> dict[str, Any]:
-    return {"line": entry.line, "tenant": entry.ref.tenant, "connection": entry.ref.connection, "outcome": outcome}
+    return {
+        "line": entry.line,
+        "tenant_id": entry.ref.tenant,
+        "connection_id": entry.ref.connection,
+        "outcome": outcome,
+    }
 
 
 def _show(at: At, results: list[dict[str, Any]], report: TextIO | None) -> None:

@@ -11,7 +11,7 @@ from ninjaone_connect_cli.at import At, here
 from ninjaone_connect_cli.deployment import Deployment
 from ninjaone_connect_cli.errors import CliError
 
-COLUMNS = {"tenant": "tenant", "connection": "connection", "version": "after version", "outcome": "outcome"}
+COLUMNS = {"tenant_id": "tenant", "connection_id": "connection", "version": "after version", "outcome": "outcome"}
 MOST = 1000
 PATIENCE, LOOK = 300, 2
 """Seconds to wait for the refresh function, and between looks."""
@@ -35,7 +35,7 @@ def list_rescued(at: At) -> None:
 def adopt(at: At, *, wait: bool) -> None:
     """Order that everything that waits be put into its row now. The refresh function does it."""
     found = _waiting(at.deployment)
-    refs = list(dict.fromkeys(ConnectionRef(each["tenant"], each["connection"]) for each in found))
+    refs = list(dict.fromkeys(ConnectionRef(each["tenant_id"], each["connection_id"]) for each in found))
     for start in range(0, len(refs), BATCH_SIZE):
         at.deployment.orders.send_batch(Trigger.RESCUE, refs[start : start + BATCH_SIZE])
     left = _awaited(at, found) if wait and found else []
@@ -57,7 +57,7 @@ def _awaited(at: At, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _waiting(deployment: Deployment) -> list[dict[str, Any]]:
     return [
-        {"tenant": ref.tenant, "connection": ref.connection, "version": version}
+        {"tenant_id": ref.tenant, "connection_id": ref.connection, "version": version}
         for ref, version in deployment.rescue.waiting(MOST)
     ]
 

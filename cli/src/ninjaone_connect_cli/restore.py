@@ -38,7 +38,7 @@ FARTHEST = policy.ENDED_KEPT - policy.DAY
 LOOK, PATIENCE = 2, 180
 WAIT_FOR_TABLE = 3600 * 8
 
-PROBED = {"tenant": "tenant", "connection": "connection", "outcome": "outcome", "reason": "reason"}
+PROBED = {"tenant_id": "tenant", "connection_id": "connection", "outcome": "outcome", "reason": "reason"}
 
 
 @click.group()
@@ -232,7 +232,7 @@ def _result(before: ConnectionState, now: ConnectionState | None) -> dict[str, A
     elif now and (now.strikes > before.strikes or now.status is Status.NEEDS_REAUTH):
         outcome = "refused"
     reason = now.reason.value if now and now.reason else None
-    return {"tenant": before.tenant, "connection": before.connection, "outcome": outcome, "reason": reason}
+    return {"tenant_id": before.tenant, "connection_id": before.connection, "outcome": outcome, "reason": reason}
 
 
 COMMANDS = (restore,)

@@ -7,10 +7,10 @@ if (facts) {
   const show = (name) => document.querySelector(`[data-show="${name}"]`);
   const words = JSON.parse(facts.dataset.words);
   let ahead = Number(facts.dataset.now) - Date.now() / 1000;
-  let held = null;
+  let previous = null;
 
   const countDown = () => {
-    const left = Math.round(Number(show("expires_at").dataset.at) - (Date.now() / 1000 + ahead));
+    const left = Math.round(Number(show("token_expires_at").dataset.at) - (Date.now() / 1000 + ahead));
     const minutes = Math.floor(left / 60);
     show("left").textContent = left <= 0 ? "(over)" : minutes ? `(in ${minutes} min ${left % 60} s)` : `(in ${left} s)`;
   };
@@ -25,17 +25,17 @@ if (facts) {
   };
 
   const compare = (state) => {
-    if (held && state.version !== held.version) say(`Version ${state.version}: new tokens are in.`);
-    if (held && (state.status !== held.status || state.reason !== held.reason)) {
+    if (previous && state.version !== previous.version) say(`Version ${state.version}: new tokens are in.`);
+    if (previous && (state.status !== previous.status || state.reason !== previous.reason)) {
       say(`${words[state.status] ?? state.status}${state.reason ? ` (${state.reason})` : ""}. Reload the page to act on it.`);
     }
-    held = state;
+    previous = state;
   };
 
   const draw = (state) => {
     ahead = state.now - Date.now() / 1000;
-    show("expires_at").dataset.at = state.expires_at;
-    show("expires_at").textContent = state.expires;
+    show("token_expires_at").dataset.at = state.token_expires_at;
+    show("token_expires_at").textContent = state.expires;
     show("refresh_at").textContent = state.renewal;
     show("version").textContent = state.version;
     show("status").textContent = words[state.status] ?? state.status;

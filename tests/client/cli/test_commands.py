@@ -12,11 +12,11 @@ from tests.support.cli import Cli, bare_environment, csv_of, granted, hot_rows, 
 @pytest.fixture
 def connected(world: World, cli: Cli, tmp_path: Path) -> tuple[str, str]:
     """A connection with tokens that NinjaOne takes: tenant and id."""
-    line = {"tenant": "northwind", "refresh_token": granted(world), "region": "eu", "label": "Main"}
+    line = {"tenant_id": "northwind", "refresh_token": granted(world), "region": "eu", "label": "Main"}
     (made,) = cli.local("import", str(csv_of(tmp_path, [line]))).json
     world.run_event_sources()
     until(lambda: all(row.version == 2 for row in hot_rows(world).values()))
-    return made["tenant"], made["connection"]
+    return made["tenant_id"], made["connection_id"]
 
 
 def test_a_person_sees_a_table_with_words_and_a_machine_gets_numbers(cli: Cli, connected: tuple[str, str]) -> None:
@@ -28,7 +28,7 @@ def test_a_person_sees_a_table_with_words_and_a_machine_gets_numbers(cli: Cli, c
     assert heading.split()[:3] == ["connection", "status", "reason"]
     assert row.split()[:2] == [connection, "active"]
     assert "in 3" in row, "the next refresh is in half an hour"
-    assert [(each["connection"], each["version"]) for each in read.json] == [(connection, 2)]
+    assert [(each["connection_id"], each["version"]) for each in read.json] == [(connection, 2)]
     assert isinstance(read.json[0]["refresh_at"], int)
 
 
@@ -60,7 +60,7 @@ def test_a_connection_is_ended_after_a_question(world: World, cli: Cli, connecte
     ended = cli.local("connections", "disconnect", *connected, "--yes")
 
     assert (refused.code, before) == (130, {"active"})
-    assert ended.json == {"connection": connected[1], "status": "disconnected", "revoked": True}
+    assert ended.json == {"connection_id": connected[1], "status": "disconnected", "revoked": True}
 
 
 # The doctor ----------------------------------------------------------------------------------------------------------
@@ -168,7 +168,7 @@ def test_what_waits_in_the_rescue_store_is_listed_and_taken_into_its_row(
     listed = cli.local("rescue", "list")
     adopted = cli.local("rescue", "adopt")
 
-    assert [(each["connection"], each["version"]) for each in listed.json] == [(connection, 2)]
+    assert [(each["connection_id"], each["version"]) for each in listed.json] == [(connection, 2)]
     assert (adopted.code, adopted.json[0]["outcome"]) == (0, "done")
     (after,) = hot_rows(world).values()
     assert after.version == 3

@@ -23,7 +23,7 @@ from tests.support.cli import Cli, csv_of, granted, hot_rows, until
 
 def test_imported_tokens_are_refreshed_and_used_like_any_other(world: World, cli: Cli, tmp_path: Path) -> None:
     lines = [
-        {"tenant": f"customer-{number}", "refresh_token": granted(world), "region": "eu", "label": "Brought along"}
+        {"tenant_id": f"customer-{number}", "refresh_token": granted(world), "region": "eu", "label": "Brought along"}
         for number in range(3)
     ]
 
@@ -33,22 +33,22 @@ def test_imported_tokens_are_refreshed_and_used_like_any_other(world: World, cli
 
     assert (ended.code, [each["outcome"] for each in ended.json]) == (0, ["imported"] * 3)
     first = ended.json[0]
-    used = cli.local("token", first["tenant"], first["connection"])
+    used = cli.local("token", first["tenant_id"], first["connection_id"])
     assert world.ninjaone.oracle.accepts("eu.ninjarmm.com", used.json["access_token"])
-    shown = cli.local("connections", "show", first["tenant"], first["connection"]).json
+    shown = cli.local("connections", "show", first["tenant_id"], first["connection_id"]).json
     assert (shown["status"], shown["label"]) == ("active", "Brought along")
 
 
 def test_json_lines_with_a_customer_s_own_app_and_host(world: World, cli: Cli, tmp_path: Path) -> None:
     file = tmp_path / "tokens.jsonl"
     entry = {
-        "tenant": "acme",
+        "tenant_id": "acme",
         "refresh_token": "a-token",
         "host": "acme.rmmservice.eu",
         "client_id": "their-app",
         "client_secret": "their-secret",
         "consented_at": 1_790_000_000,
-        "scope": "monitoring",
+        "scopes": "monitoring",
     }
     file.write_text(json.dumps(entry) + "\n")
 
@@ -68,7 +68,7 @@ def opened(world: World, row: ConnectionState) -> Secret:
 
 
 def test_a_file_imported_twice_is_there_once(world: World, cli: Cli, tmp_path: Path) -> None:
-    file = csv_of(tmp_path, [{"tenant": "acme", "refresh_token": "first", "region": "eu"}])
+    file = csv_of(tmp_path, [{"tenant_id": "acme", "refresh_token": "first", "region": "eu"}])
     cli.local("import", str(file))
     before = hot_rows(world)
 
@@ -79,7 +79,7 @@ def test_a_file_imported_twice_is_there_once(world: World, cli: Cli, tmp_path: P
 
 
 def test_an_import_that_stopped_half_way_goes_on_where_it_was(world: World, cli: Cli, tmp_path: Path) -> None:
-    lines = [{"tenant": f"t{number}", "refresh_token": f"x{number}", "region": "eu"} for number in range(4)]
+    lines = [{"tenant_id": f"t{number}", "refresh_token": f"x{number}", "region": "eu"} for number in range(4)]
     cli.local("import", str(csv_of(tmp_path, lines[:2])))
 
     rest = cli.local("import", str(csv_of(tmp_path, lines)))
@@ -89,7 +89,7 @@ def test_an_import_that_stopped_half_way_goes_on_where_it_was(world: World, cli:
 
 
 def test_a_dry_run_says_everything_and_writes_nothing(world: World, cli: Cli, tmp_path: Path) -> None:
-    file = csv_of(tmp_path, [{"tenant": "acme", "refresh_token": "x", "region": "eu"}])
+    file = csv_of(tmp_path, [{"tenant_id": "acme", "refresh_token": "x", "region": "eu"}])
 
     ended = cli.local("import", str(file), "--dry-run")
 
@@ -100,22 +100,25 @@ def test_a_dry_run_says_everything_and_writes_nothing(world: World, cli: Cli, tm
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ({"tenant": "a b", "refresh_token": "x", "region": "eu"}, "line 2: tenant must be 1 to 64 letters"),
-        ({"tenant": "a", "refresh_token": "", "region": "eu"}, "line 2: refresh_token must be 1 to 8192 visible"),
-        ({"tenant": "a", "refresh_token": "x y", "region": "eu"}, "line 2: refresh_token must be 1 to 8192 visible"),
-        ({"tenant": "a", "refresh_token": "x", "region": "mars"}, "line 2: region is none of NinjaOne's"),
-        ({"tenant": "a", "refresh_token": "x", "host": "evil.example"}, "line 2: host is none of NinjaOne's"),
-        ({"tenant": "a", "refresh_token": "x"}, "line 2: give region or host, one of them"),
-        ({"tenant": "a", "refresh_token": "x", "host": "a.rmmservice.eu"}, "line 2: client_id is missing"),
-        ({"tenant": "a", "refresh_token": "x", "region": "eu", "scope": "root"}, "line 2: scope must be out of"),
-        ({"tenant": "a", "refresh_token": "x", "region": "eu", "consented_at": "soon"}, "line 2: consented_at must be"),
-        ({"tenant": "a", "refresh_token": "x", "region": "eu", "colour": "red"}, "line 2: colour: there is no such"),
+        ({"tenant_id": "a b", "refresh_token": "x", "region": "eu"}, "line 2: tenant_id must be 1 to 64 letters"),
+        ({"tenant_id": "a", "refresh_token": "", "region": "eu"}, "line 2: refresh_token must be 1 to 8192 visible"),
+        ({"tenant_id": "a", "refresh_token": "x y", "region": "eu"}, "line 2: refresh_token must be 1 to 8192 visible"),
+        ({"tenant_id": "a", "refresh_token": "x", "region": "mars"}, "line 2: region is none of NinjaOne's"),
+        ({"tenant_id": "a", "refresh_token": "x", "host": "evil.example"}, "line 2: host is none of NinjaOne's"),
+        ({"tenant_id": "a", "refresh_token": "x"}, "line 2: give region or host, one of them"),
+        ({"tenant_id": "a", "refresh_token": "x", "host": "a.rmmservice.eu"}, "line 2: client_id is missing"),
+        ({"tenant_id": "a", "refresh_token": "x", "region": "eu", "scopes": "root"}, "line 2: scopes must be out of"),
+        (
+            {"tenant_id": "a", "refresh_token": "x", "region": "eu", "consented_at": "soon"},
+            "line 2: consented_at must be",
+        ),
+        ({"tenant_id": "a", "refresh_token": "x", "region": "eu", "colour": "red"}, "line 2: colour: there is no such"),
     ],
 )
 def test_a_faulty_line_is_named_and_nothing_is_imported(
     world: World, cli: Cli, tmp_path: Path, line: dict[str, str], says: str
 ) -> None:
-    sound = dict.fromkeys(line, "") | {"tenant": "sound", "refresh_token": "sound", "region": "eu"}
+    sound = dict.fromkeys(line, "") | {"tenant_id": "sound", "refresh_token": "sound", "region": "eu"}
     names = dict.fromkeys((*line, *sound), "")
 
     ended = cli("--local", "import", str(csv_of(tmp_path, [names | line, names | sound])))
@@ -126,7 +129,7 @@ def test_a_faulty_line_is_named_and_nothing_is_imported(
 
 
 def test_two_lines_for_one_connection_are_a_fault_until_each_has_a_key(world: World, cli: Cli, tmp_path: Path) -> None:
-    line = {"tenant": "acme", "refresh_token": "x", "region": "eu"}
+    line = {"tenant_id": "acme", "refresh_token": "x", "region": "eu"}
     twice = cli.local("import", str(csv_of(tmp_path, [line, line])))
     other = line | {"refresh_token": "y"}
     keyed = cli.local("import", str(csv_of(tmp_path, [line | {"key": "1"}, other | {"key": "2"}])))
@@ -139,7 +142,7 @@ def test_two_lines_for_one_connection_are_a_fault_until_each_has_a_key(world: Wo
 def test_one_token_for_two_connections_is_a_fault(world: World, cli: Cli, tmp_path: Path) -> None:
     line = {"refresh_token": "shared", "region": "eu"}
 
-    ended = cli("--local", "import", str(csv_of(tmp_path, [{"tenant": name, **line} for name in ("a", "b")])))
+    ended = cli("--local", "import", str(csv_of(tmp_path, [{"tenant_id": name, **line} for name in ("a", "b")])))
 
     assert ended.code == 1
     assert "line 3: the same refresh token as line 2" in ended.err
@@ -150,15 +153,15 @@ def test_one_token_for_two_connections_is_a_fault(world: World, cli: Cli, tmp_pa
     ("name", "content", "says"),
     [
         ("t.csv", b"acme,a-token-of-theirs,eu\nother,a-token-of-theirs-2,eu\n", "line 1: this is no heading"),
-        ("t.csv", b"tenant;refresh_token;region\nacme;a-token-of-theirs;eu\n", "line 1: this is no heading"),
+        ("t.csv", b"tenant_id;refresh_token;region\nacme;a-token-of-theirs;eu\n", "line 1: this is no heading"),
         ("t.csv", b"", "line 1: this is no heading"),
-        ("t.csv", b"tenant,refresh_token\nacme,a-token-of-theirs,eu\n", "line 2: there are more values than"),
-        ("t.csv", b"tenant,refresh_token,label\nacme,a-token-of-theirs,M\xfcller\n", "line 2: this is not UTF-8"),
+        ("t.csv", b"tenant_id,refresh_token\nacme,a-token-of-theirs,eu\n", "line 2: there are more values than"),
+        ("t.csv", b"tenant_id,refresh_token,label\nacme,a-token-of-theirs,M\xfcller\n", "line 2: this is not UTF-8"),
         ("t.jsonl", b"[" * 100_000, "line 1: this is no JSON object"),
         ("t.jsonl", b'"a-token-of-theirs"\n', "line 1: this is no JSON object"),
         (
             "t.jsonl",
-            b'{"tenant": "a", "refresh_token": "a-token-of-theirs", "region": "eu", "client_secret": "\\ud800"}\n',
+            b'{"tenant_id": "a", "refresh_token": "a-token-of-theirs", "region": "eu", "client_secret": "\\ud800"}\n',
             "line 1: client_secret holds half a character",
         ),
     ],
@@ -194,7 +197,7 @@ def answer_the_third_write(monkeypatch: pytest.MonkeyPatch, instead: BaseExcepti
     monkeypatch.setattr(store, "time", SimpleNamespace(sleep=lambda _: None))
 
 
-FIVE = [{"tenant": f"t{number}", "refresh_token": f"x{number}", "region": "eu"} for number in range(5)]
+FIVE = [{"tenant_id": f"t{number}", "refresh_token": f"x{number}", "region": "eu"} for number in range(5)]
 
 
 def test_a_call_that_aws_throttles_is_made_again(
@@ -226,7 +229,7 @@ def test_an_import_that_is_stopped_tells_what_it_has_done(
     told = [json.loads(line) for line in report.read_text().splitlines()]
     assert ended.code == code
     assert told == ended.json
-    assert {ConnectionRef(each["tenant"], each["connection"]) for each in told} == hot_rows(world).keys()
+    assert {ConnectionRef(each["tenant_id"], each["connection_id"]) for each in told} == hot_rows(world).keys()
     assert len(told) == 2
 
 
@@ -241,7 +244,7 @@ def test_a_report_that_cannot_be_written_is_known_before_anything_is_stored(
 
 
 def test_a_client_app_without_a_stored_secret_stops_everything(world: World, cli: Cli, tmp_path: Path) -> None:
-    line = {"tenant": "acme", "refresh_token": "x", "region": "eu", "client_id": "nobody-stored-me"}
+    line = {"tenant_id": "acme", "refresh_token": "x", "region": "eu", "client_id": "nobody-stored-me"}
 
     ended = cli.local("import", str(csv_of(tmp_path, [line])))
 
@@ -254,7 +257,7 @@ def test_a_client_app_without_a_stored_secret_stops_everything(world: World, cli
 def test_no_token_or_secret_is_shown_whatever_happens(world: World, cli: Cli, tmp_path: Path) -> None:
     secrets = ("a-refresh-token-of-theirs", "a-client-secret-of-theirs")
     line = {
-        "tenant": "acme",
+        "tenant_id": "acme",
         "refresh_token": secrets[0],
         "region": "eu",
         "client_id": "own",
@@ -262,8 +265,8 @@ def test_no_token_or_secret_is_shown_whatever_happens(world: World, cli: Cli, tm
     }
     report = tmp_path / "report.jsonl"
     said = []
-    for faulty in ({}, {"tenant": "a b"}, {"region": "mars"}, {"scope": "x"}):
-        file = csv_of(tmp_path, [line | {"scope": ""} | faulty])
+    for faulty in ({}, {"tenant_id": "a b"}, {"region": "mars"}, {"scopes": "x"}):
+        file = csv_of(tmp_path, [line | {"scopes": ""} | faulty])
         for more in (["--dry-run"], ["--report", str(report)], []):
             ended = cli("--local", "import", str(file), *more)
             said += [ended.out, ended.err, report.read_text() if report.exists() else ""]
@@ -273,14 +276,14 @@ def test_no_token_or_secret_is_shown_whatever_happens(world: World, cli: Cli, tm
 
 
 def test_the_report_names_each_line_s_connection(world: World, cli: Cli, tmp_path: Path) -> None:
-    lines = [{"tenant": name, "refresh_token": f"x-{name}", "region": "eu"} for name in ("one", "two")]
+    lines = [{"tenant_id": name, "refresh_token": f"x-{name}", "region": "eu"} for name in ("one", "two")]
     report = tmp_path / "report.jsonl"
 
     cli("--local", "import", str(csv_of(tmp_path, lines)), "--report", str(report))
 
     told = [json.loads(line) for line in report.read_text().splitlines()]
-    assert [(each["line"], each["tenant"], each["outcome"]) for each in told] == [
+    assert [(each["line"], each["tenant_id"], each["outcome"]) for each in told] == [
         (2, "one", "imported"),
         (3, "two", "imported"),
     ]
-    assert {ConnectionRef(each["tenant"], each["connection"]) for each in told} == hot_rows(world).keys()
+    assert {ConnectionRef(each["tenant_id"], each["connection_id"]) for each in told} == hot_rows(world).keys()

@@ -34,7 +34,7 @@ def same_key_afterwards(cli: Cli) -> object:
 @pytest.fixture
 def connected(world: World, cli: Cli, tmp_path: Path) -> list[dict[str, str]]:
     """Three connections, one of them with the customer's own app; refreshed once."""
-    lines = [{"tenant": f"t{number}", "refresh_token": granted(world), "region": "eu"} for number in range(2)]
+    lines = [{"tenant_id": f"t{number}", "refresh_token": granted(world), "region": "eu"} for number in range(2)]
     customer_app = {
         "tenant": "own",
         "refresh_token": "x",
@@ -79,7 +79,7 @@ def test_everything_comes_under_the_new_key_and_still_opens(
     assert ended.json == {"resealed": 4, "already": 2}
     assert sealed == 6
     assert keys_of(world) == {other_key}
-    token = cli.local("token", connected[0]["tenant"], connected[0]["connection"]).json["access_token"]
+    token = cli.local("token", connected[0]["tenant_id"], connected[0]["connection_id"]).json["access_token"]
     assert world.ninjaone.oracle.accepts("eu.ninjarmm.com", token)
 
 
@@ -96,7 +96,7 @@ def test_a_second_run_finds_nothing_to_do(
 
 
 def test_what_is_rescued_moves_along(world: World, cli: Cli, connected: list[dict[str, str]], other_key: str) -> None:
-    key = f"rescue/{connected[0]['tenant']}/{connected[0]['connection']}/2"
+    key = f"rescue/{connected[0]['tenant']}/{connected[0]['connection_id']}/2"
     put_rescued(world, key)
 
     assert cli.local("reseal").json["resealed"] == 5
@@ -148,7 +148,7 @@ def test_what_does_not_open_is_named_and_the_rest_comes_under_the_new_key(
     world: World, cli: Cli, connected: list[dict[str, str]], other_key: str
 ) -> None:
     table, first = world.settings("refresh")["CONNECTIONS_TABLE"], connected[0]
-    key = rows.key(TenantId(first["tenant"]), first["connection"])
+    key = rows.key(TenantId(first["tenant_id"]), first["connection_id"])
     held = bytearray(world.aws("dynamodb").get_item(TableName=table, Key=key)["Item"]["refresh"]["B"])
     held[40] ^= 1
     world.aws("dynamodb").update_item(
@@ -166,7 +166,7 @@ def test_what_does_not_open_is_named_and_the_rest_comes_under_the_new_key(
     world.aws("s3").delete_object(Bucket=bucket, Key="rescue/readme.txt")
     assert ended.code == 1
     assert ended.json == {"resealed": 3, "already": 2, "does not open": 2}
-    assert f"{first['tenant']} {first['connection']}: refresh, client\nrescue/readme.txt" in ended.err
+    assert f"{first['tenant']} {first['connection_id']}: refresh, client\nrescue/readme.txt" in ended.err
     world.aws("dynamodb").update_item(TableName=table, Key=key, UpdateExpression="REMOVE #r, #c",
                                       ExpressionAttributeNames={"#r": "refresh", "#c": "client"})  # fmt: skip
     assert keys_of(world) == {other_key}

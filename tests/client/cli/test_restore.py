@@ -18,11 +18,13 @@ CUSTOMERS = 5
 @pytest.fixture
 def fleet(world: World, cli: Cli, tmp_path: Path) -> list[ConnectionRef]:
     """Five customers' connections, all refreshed once."""
-    lines = [{"tenant": f"c{number}", "refresh_token": granted(world), "region": "eu"} for number in range(CUSTOMERS)]
+    lines = [
+        {"tenant_id": f"c{number}", "refresh_token": granted(world), "region": "eu"} for number in range(CUSTOMERS)
+    ]
     made = cli.local("import", str(csv_of(tmp_path, lines))).json
     world.run_event_sources()
     until(lambda: [row.version for row in hot_rows(world).values()] == [2] * CUSTOMERS)
-    return [ConnectionRef(each["tenant"], each["connection"]) for each in made]
+    return [ConnectionRef(each["tenant_id"], each["connection_id"]) for each in made]
 
 
 def table(world: World) -> str:
@@ -150,7 +152,7 @@ def test_a_row_that_was_damaged_is_replaced_when_that_is_asked_for(
 
     assert kept.json == {"kept as it is": CUSTOMERS}
     assert replaced.json == {"kept as it is": CUSTOMERS - 1, "copied": 1}
-    assert [(each["connection"], each["outcome"]) for each in probed.json] == [(damaged.connection, "renewed")]
+    assert [(each["connection_id"], each["outcome"]) for each in probed.json] == [(damaged.connection, "renewed")]
 
 
 def damaged(world: World, ref: ConnectionRef, **attributes: dict[str, str]) -> None:
@@ -197,7 +199,7 @@ def test_a_profile_that_is_gone_comes_back_to_its_connection(
 
     assert looked == {"kept as it is": CUSTOMERS - 1, "its profile would be copied": 1}
     assert copied == {"kept as it is": CUSTOMERS - 1, "profile copied": 1}
-    assert [each["connection"] for each in cli.local("connections", "list", ref.tenant).json] == [ref.connection]
+    assert [each["connection_id"] for each in cli.local("connections", "list", ref.tenant).json] == [ref.connection]
     assert hot_rows(world) == before
 
 

@@ -91,8 +91,8 @@ class Stage:
 
     def connect(self, tenant: str, region: str = "eu", connection: str | None = None) -> Connection:
         """Let a customer connect, or connect again."""
-        made = connect(self.backend, tenant, region=region, email=PEOPLE[region], connection=connection)
-        return Connection(tenant, made["connection"], self.world.ninjaone.oracle.grants()[-1].id)
+        made = connect(self.backend, tenant, region=region, email=PEOPLE[region], connection_id=connection)
+        return Connection(tenant, made["connection_id"], self.world.ninjaone.oracle.grants()[-1].id)
 
     def ask(self, connection: Connection | None = None) -> Answer:
         """Ask for a token as a backend does; while it waits, urgent orders are worked."""

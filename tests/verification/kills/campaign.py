@@ -197,7 +197,7 @@ class Campaign(AbstractContextManager["Campaign"]):
     # What came of it ------------------------------------------------------------------------------------------------
 
     def _rows(self) -> dict[str, dict[str, Any]]:
-        return {row["connection"]: row for row in self._backend.connections(TENANT)}
+        return {row["connection_id"]: row for row in self._backend.connections(TENANT)}
 
     def _leased(self) -> set[tuple[str, str]]:
         """Name each attempt that has not come to an end."""
@@ -229,7 +229,7 @@ class Campaign(AbstractContextManager["Campaign"]):
             self._world.clock.advance(QUIET_STEP)
             self._live(kill_after=None)
             now = self._rows()
-            if not [row for row in now.values() if _is_undecided(row, before[row["connection"]])]:
+            if not [row for row in now.values() if _is_undecided(row, before[row["connection_id"]])]:
                 break
         for connected in self._connected:
             row = now[connected.id]
@@ -258,8 +258,8 @@ class Campaign(AbstractContextManager["Campaign"]):
 
     def _connect(self, connection: str | None = None) -> Connected:
         """Go all the way from the link to the tokens; a reconnect keeps the id."""
-        made = connect(self._backend, TENANT, connection=connection)
-        return Connected(made["connection"], self._world.ninjaone.oracle.grants()[-1].id, made["version"])
+        made = connect(self._backend, TENANT, connection_id=connection)
+        return Connected(made["connection_id"], self._world.ninjaone.oracle.grants()[-1].id, made["version"])
 
 
 def _is_undecided(row: dict[str, Any], before: dict[str, Any]) -> bool:

@@ -16,7 +16,7 @@ def backend(world: World) -> Backend:
 
 
 def connect(
-    asked: Backend, tenant: str, *, region: str = "eu", email: str = ADA, connection: str | None = None
+    asked: Backend, tenant: str, *, region: str = "eu", email: str = ADA, connection_id: str | None = None
 ) -> dict[str, Any]:
     """Go all the way from the link to the tokens, and give the connection.
 
@@ -28,7 +28,7 @@ def connect(
         "tenant_name": "Acme",
         "return_to": "main",
         "binding_challenge": oauth.challenge(Secret(verifier)),
-    } | ({"connection": connection} if connection else {})
+    } | ({"connection_id": connection_id} if connection_id else {})
     opened = asked.open_session(tenant, wish)
     ticket = agree(opened["connect_url"], region=region, email=email)["ticket"]
     proof = {"end_user_id": "ana", "ticket": ticket, "binding_verifier": verifier}

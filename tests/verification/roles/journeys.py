@@ -94,14 +94,14 @@ def ask(
     stage: Stage, folder: str, route: str, made: Mapping[str, Any], body: Mapping[str, Any] | None = None
 ) -> Answer:
     """Ask something of one connection."""
-    path = {"tenant": made["tenant"], "connection": made["connection"]}
+    path = {"tenant": made["tenant_id"], "connection": made["connection_id"]}
     answer: Answer = stage.call(folder, gateway.call(route, path, body))
     return answer
 
 
 def row(stage: Stage, made: Mapping[str, Any], more: str = "") -> dict[str, Any]:
     """Read a connection's row, able to do everything."""
-    key = {"tenant": {"S": made["tenant"]}, "connection": {"S": made["connection"] + more}}
+    key = {"tenant": {"S": made["tenant_id"]}, "connection": {"S": made["connection_id"] + more}}
     found: dict[str, Any] = stage.aws.client("dynamodb").get_item(TableName=stage.table("tenant"), Key=key)["Item"]
     return found
 
@@ -112,7 +112,7 @@ def version(stage: Stage, made: Mapping[str, Any]) -> int:
 
 def order(*made: Mapping[str, Any], why: str = "due", min_ttl: int = 0) -> str:
     """Write a refresh order."""
-    listed = [[each["tenant"], each["connection"]] for each in made]
+    listed = [[each["tenant_id"], each["connection_id"]] for each in made]
     return json.dumps({"why": why, "min_ttl": min_ttl, "connections": listed})
 
 
@@ -156,8 +156,8 @@ def complete(stage: Stage) -> None:
     """Make connections with the operator's app and with the customer's; again; unattended, then approved."""
     first = way(stage)
     made = first.connect()
-    again = Way(stage, first.tenant).connect(connection=made["connection"], region="eu")
-    assert again["connection"] == made["connection"]
+    again = Way(stage, first.tenant).connect(connection_id=made["connection_id"], region="eu")
+    assert again["connection_id"] == made["connection_id"]
     way(stage).connect(**OWN_APP)
     stage.poll("complete")
     stage.take("CompletionQueue")
@@ -191,7 +191,8 @@ def connections(stage: Stage) -> None:
     one = ask(stage, "connections", ONE.format(method="GET"), made)
     assert gateway.json_body(one) == made, one
     listed = stage.call(
-        "connections", gateway.call("GET /v1/tenants/{tenant}/connections", {"tenant": made["tenant"]}, query="limit=5")
+        "connections",
+        gateway.call("GET /v1/tenants/{tenant}/connections", {"tenant": made["tenant_id"]}, query="limit=5"),
     )
     assert gateway.json_body(listed)["connections"] == [made], listed
     held = way(stage).connect(**OWN_APP)
@@ -220,13 +221,13 @@ def sweep(stage: Stage) -> None:
     stage.clock.advance(2900)
     stage.clock.advance(900 - stage.clock.now() % 900)
     bucket = stage.template.buckets[0].name
-    key = f"rescue/{made['tenant']}/{made['connection']}/1"
+    key = f"rescue/{made['tenant']}/{made['connection_id']}/1"
     stage.aws.client("s3").put_object(Bucket=bucket, Key=key, Body=b"{}")
     stage.take("RefreshQueue")
     stage.call("sweep", {})
     stage.aws.client("s3").delete_object(Bucket=bucket, Key=key)
     ordered = [json.loads(body) for body in stage.take("RefreshQueue")]
-    me = [made["tenant"], made["connection"]]
+    me = [made["tenant_id"], made["connection_id"]]
     assert {each["why"] for each in ordered if me in each["connections"]} == {"due", "rescue"}
 
 
@@ -261,7 +262,7 @@ def be_rescued(stage: Stage, made: Mapping[str, Any]) -> None:
     """Keep tokens in S3 while DynamoDB refuses to save, take them up again, and clear away what is older."""
     before = version(stage, made)
     s3, bucket = stage.aws.client("s3"), stage.template.buckets[0].name
-    prefix = f"rescue/{made['tenant']}/{made['connection']}/"
+    prefix = f"rescue/{made['tenant']}/{made['connection_id']}/"
 
     def waiting() -> list[str]:
         return [each["Key"] for each in s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])]

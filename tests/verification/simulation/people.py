@@ -80,7 +80,7 @@ class People:
             "binding_challenge": challenge,
             "return_to": "main",
             "region": region,
-            **({"connection": connection} if connection else {}),
+            **({"connection_id": connection} if connection else {}),
         }
         answer = self._ask("session", gateway.call(SESSIONS, {"tenant": owner.tenant}, body))
         if gateway.status(answer) != 201:
@@ -195,7 +195,7 @@ class People:
         done = self.complete(person, flow.session, flow.ticket)
         if gateway.status(done) != 200:
             return None
-        return person.tenant, gateway.json_body(done)["connection"]
+        return person.tenant, gateway.json_body(done)["connection_id"]
 
     def _ask(self, function: str, event: Answer) -> Answer | None:
         invocation = self.world.call(function, event)

@@ -13,10 +13,10 @@ from ninjaone_connect.errors import (
     ClockSkew,
     ConnectError,
     Forbidden,
-    Later,
     NoAnswer,
     NotReached,
     NotTheBroker,
+    Retryable,
     TooManyRequests,
     problem,
 )
@@ -42,13 +42,13 @@ class RetryAfter:
 class Attempts(Generic[T]):
     """The tries of one call. Only a repeatable call has more than one."""
 
-    def __init__(self, call: Call[T], api_url: str, region: str, patience: float) -> None:
+    def __init__(self, call: Call[T], api_url: str, region: str, max_wait: float) -> None:
         """Begin.
 
-        patience   seconds that may be spent waiting between tries
+        max_wait   seconds that may be spent waiting between tries
         """
         self._call, self._api_url, self._region = call, api_url, region
-        self._patience = patience
+        self._max_wait = max_wait
         self._left = TRIES if call.repeatable else 1
 
     def judge(self, reply: Reply) -> T | RetryAfter:
@@ -58,16 +58,16 @@ class Attempts(Generic[T]):
         except ConnectError as error:
             wait = self._wait(error)
             self._left -= 1
-            self._patience -= wait or 0
-            if wait is None or self._left < 1 or self._patience < 0:
+            self._max_wait -= wait or 0
+            if wait is None or self._left < 1 or self._max_wait < 0:
                 raise
             return RetryAfter(wait)
 
     def _wait(self, error: ConnectError) -> float | None:
         """Say how long to wait after a failure that may pass; None after any other."""
-        if isinstance(error, Later | TooManyRequests) and error.retry_after is not None:
+        if isinstance(error, Retryable | TooManyRequests) and error.retry_after is not None:
             return error.retry_after
-        if isinstance(error, Later | TooManyRequests | NotReached | NoAnswer):
+        if isinstance(error, Retryable | TooManyRequests | NotReached | NoAnswer):
             spread = random.uniform(0.5, 1.5)  # noqa: S311  # keeps callers apart; nothing secret
             return FIRST_WAIT * float(2 ** (TRIES - self._left)) * spread
         return None
@@ -123,10 +123,10 @@ class Attempts(Generic[T]):
 
 def _object(reply: httpx.Response) -> dict[str, Any]:
     try:
-        held = reply.json()
+        body = reply.json()
     except ValueError:
         return {}
-    return held if isinstance(held, dict) else {}
+    return body if isinstance(body, dict) else {}
 
 
 def _clock_is_off(date: str) -> float:

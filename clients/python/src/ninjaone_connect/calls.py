@@ -1,11 +1,24 @@
-"""The calls of the broker's API as values: what to send, how to read the answer, whether it may be sent again."""
+"""The calls of the broker's API as values: what to send, how to read the answer, whether it may be sent again.
+
+A function of this module bears the operation's name in the OpenAPI document.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 from urllib.parse import quote, urlencode
 
-from ninjaone_connect.model import Connection, ConnectSession, Disconnected, Json, Opening, Page, Proof, Token
+from ninjaone_connect.model import (
+    CompleteRequest,
+    Connection,
+    ConnectSession,
+    Disconnected,
+    Json,
+    Page,
+    SessionRequest,
+    Token,
+    TokenRequest,
+)
 
 T = TypeVar("T")
 
@@ -26,37 +39,37 @@ class Call(Generic[T]):
     repeatable: bool = False
 
 
-def open_session(tenant: str, wish: Opening) -> Call[ConnectSession]:
-    named = {name: held for name, held in wish.items() if held is not None}
-    return Call("POST", _path(tenant, "connect-sessions"), ConnectSession.read, named)
+def session(tenant_id: str, request: SessionRequest) -> Call[ConnectSession]:
+    body = {name: value for name, value in request.items() if value is not None}
+    return Call("POST", _path(tenant_id, "connect-sessions"), ConnectSession.read, body)
 
 
-def complete(tenant: str, session_id: str, proof: Proof) -> Call[Connection]:
-    """A code is good for one exchange: this is sent once, whatever comes of it."""
-    return Call("POST", _path(tenant, "connect-sessions", session_id, "complete"), Connection.read, proof)
+def complete(tenant_id: str, session_id: str, request: CompleteRequest) -> Call[Connection]:
+    """Not repeatable: NinjaOne's authorization code is good for one exchange (RFC 6749 §4.1.2)."""
+    return Call("POST", _path(tenant_id, "connect-sessions", session_id, "complete"), Connection.read, request)
 
 
-def page(tenant: str, cursor: str | None, size: int) -> Call[Page]:
-    asked = urlencode({"limit": size} | ({"cursor": cursor} if cursor else {}))
-    return Call("GET", f"{_path(tenant, 'connections')}?{asked}", Page.read, repeatable=True)
+def connections(tenant_id: str, cursor: str | None, limit: int) -> Call[Page]:
+    query = urlencode({"limit": limit} | ({"cursor": cursor} if cursor else {}))
+    return Call("GET", f"{_path(tenant_id, 'connections')}?{query}", Page.read, repeatable=True)
 
 
-def connection(tenant: str, connection: str) -> Call[Connection]:
-    return Call("GET", _path(tenant, "connections", connection), Connection.read, repeatable=True)
+def connection(tenant_id: str, connection_id: str) -> Call[Connection]:
+    return Call("GET", _path(tenant_id, "connections", connection_id), Connection.read, repeatable=True)
 
 
-def token(tenant: str, connection: str, min_ttl: int) -> Call[Token]:
-    """A POST that changes nothing for its caller: asked again, it gives the token again."""
-    path = _path(tenant, "connections", connection, "token")
-    return Call("POST", path, Token.read, {"min_ttl": min_ttl}, repeatable=True)
+def token(tenant_id: str, connection_id: str, request: TokenRequest) -> Call[Token]:
+    """Repeatable although it is a POST: it changes nothing for its caller."""
+    path = _path(tenant_id, "connections", connection_id, "token")
+    return Call("POST", path, Token.read, request, repeatable=True)
 
 
-def approve(tenant: str, connection: str) -> Call[Connection]:
-    return Call("POST", _path(tenant, "connections", connection, "approve"), Connection.read)
+def approve(tenant_id: str, connection_id: str) -> Call[Connection]:
+    return Call("POST", _path(tenant_id, "connections", connection_id, "approve"), Connection.read)
 
 
-def disconnect(tenant: str, connection: str) -> Call[Disconnected]:
-    return Call("DELETE", _path(tenant, "connections", connection), Disconnected.read)
+def disconnect(tenant_id: str, connection_id: str) -> Call[Disconnected]:
+    return Call("DELETE", _path(tenant_id, "connections", connection_id), Disconnected.read)
 
 
 def _path(*names: str) -> str:

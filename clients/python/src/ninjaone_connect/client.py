@@ -2,16 +2,29 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Self, TypeVar, Unpack
+from typing import Self, TypeVar
 
 import httpx
 
 from ninjaone_connect import calls
 from ninjaone_connect.answers import Attempts, Reply, RetryAfter
 from ninjaone_connect.calls import Call
-from ninjaone_connect.model import Connection, ConnectSession, Disconnected, Opening, Proof, Token
+from ninjaone_connect.model import (
+    Binding,
+    ClientChoice,
+    ClientCredentials,
+    CompleteRequest,
+    Connection,
+    ConnectSession,
+    Disconnected,
+    Region,
+    Scope,
+    SessionRequest,
+    Token,
+    TokenRequest,
+)
 from ninjaone_connect.signing import CredentialSource, Signer
 
 T = TypeVar("T")
@@ -28,7 +41,7 @@ class Connect:
     api_url      the stack's output BackendApiUrl
     region       its AWS region; needed where the address does not show it
     credentials  in place of those of the usual AWS chain
-    patience     seconds that a call may spend waiting between tries; what may not be sent twice is sent once
+    max_wait     seconds that a call may spend waiting between tries; what may not be sent twice is sent once
     """
 
     def __init__(
@@ -37,11 +50,11 @@ class Connect:
         *,
         region: str | None = None,
         credentials: CredentialSource | None = None,
-        patience: float = 10,
+        max_wait: float = 10,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._signer = Signer(api_url, region, credentials)
-        self._patience = patience
+        self._max_wait = max_wait
         self._http = httpx.Client(timeout=TIMEOUT, transport=transport)
 
     def __enter__(self) -> Self:
@@ -56,42 +69,113 @@ class Connect:
         """Close the HTTP connections."""
         self._http.close()
 
-    def open_session(self, tenant: str, **wish: Unpack[Opening]) -> ConnectSession:
-        """Open a connect session for a signed-in person; send them to its ``connect_url``."""
-        return self._run(calls.open_session(tenant, wish))
+    def open_session(
+        self,
+        tenant_id: str,
+        *,
+        end_user_id: str,
+        tenant_name: str,
+        return_to: str,
+        binding: Binding | None = None,
+        binding_challenge: str | None = None,
+        region: Region | None = None,
+        host: str | None = None,
+        scopes: Sequence[Scope] | None = None,
+        label: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        connection_id: str | None = None,
+        client: ClientChoice | None = None,
+        client_credentials: ClientCredentials | None = None,
+    ) -> ConnectSession:
+        """Open a connect session for a signed-in person; send them to its ``connect_url``.
 
-    def complete(self, tenant: str, session_id: str, **proof: Unpack[Proof]) -> Connection:
-        """Make the connection, once the person is back. Never tried twice: the code is good for one exchange."""
-        return self._run(calls.complete(tenant, session_id, proof))
+        end_user_id        your own name of the person; ``complete`` must name the same
+        tenant_name        how the hosted page calls your customer
+        return_to          the key, in the operator's parameter ReturnUrls, of where the person comes back to
+        binding            what proves who ends: ``session`` (the default) or ``approval``
+        binding_challenge  ``new_verifier().challenge``; left out with binding ``approval``
+        region, host       where the customer's NinjaOne is, when you know it: one of them
+        scopes             some of the operator's parameter Scopes; by default all of them
+        label              what your customer calls the connection; by default their first organization's name
+        metadata           up to 10 texts of yours that come back with the connection
+        connection_id      the connection to reconnect; it keeps its id
+        client             whose NinjaOne client app; by default the operator's where there is one
+        client_credentials the customer's client app; without it the person enters one
 
-    def connections(self, tenant: str, *, page_size: int = PAGE) -> Iterator[Connection]:
+        Raises   InvalidRequest, ReturnNotListed, ConnectError
+        """
+        request = SessionRequest(
+            end_user_id=end_user_id,
+            tenant_name=tenant_name,
+            return_to=return_to,
+            binding=binding,
+            binding_challenge=binding_challenge,
+            region=region,
+            host=host,
+            scopes=scopes,
+            label=label,
+            metadata=metadata,
+            connection_id=connection_id,
+            client=client,
+            client_credentials=client_credentials,
+        )
+        return self._run(calls.session(tenant_id, request))
+
+    def complete(
+        self,
+        tenant_id: str,
+        session_id: str,
+        *,
+        end_user_id: str,
+        ticket: str,
+        binding_verifier: str,
+        confirm_account_change: bool = False,
+    ) -> Connection:
+        """Make the connection, once the person is back. Sent once only: the code is good for one exchange.
+
+        end_user_id             who is signed in now
+        ticket                  out of the return address
+        binding_verifier        ``new_verifier().verifier``, kept in this person's session since
+        confirm_account_change  a reconnect may bring another NinjaOne account
+
+        Raises   BindingMismatch, SessionExpired, CodeRefused, AccountMismatch, ConnectError
+        """
+        request = CompleteRequest(
+            end_user_id=end_user_id,
+            ticket=ticket,
+            binding_verifier=binding_verifier,
+            confirm_account_change=confirm_account_change,
+        )
+        return self._run(calls.complete(tenant_id, session_id, request))
+
+    def connections(self, tenant_id: str, *, page_size: int = PAGE) -> Iterator[Connection]:
         """Go through a tenant's connections, asking for pages as they are needed."""
         cursor: str | None = None
         while True:
-            page = self._run(calls.page(tenant, cursor, page_size))
+            page = self._run(calls.connections(tenant_id, cursor, page_size))
             yield from page.connections
             cursor = page.cursor
             if cursor is None:
                 return
 
-    def connection(self, tenant: str, connection: str) -> Connection:
+    def connection(self, tenant_id: str, connection_id: str) -> Connection:
         """Look at one connection."""
-        return self._run(calls.connection(tenant, connection))
+        return self._run(calls.connection(tenant_id, connection_id))
 
-    def token(self, tenant: str, connection: str, *, min_ttl: int = MIN_TTL) -> Token:
+    def token(self, tenant_id: str, connection_id: str, *, min_ttl: int = MIN_TTL) -> Token:
         """Get an access token that lasts ``min_ttl`` seconds where NinjaOne lets it. Raises   NeedsReauth"""
-        return self._run(calls.token(tenant, connection, min_ttl))
+        return self._run(calls.token(tenant_id, connection_id, TokenRequest(min_ttl=min_ttl)))
 
-    def approve(self, tenant: str, connection: str) -> Connection:
+    def approve(self, tenant_id: str, connection_id: str) -> Connection:
         """Let a connection be used that was made with binding approval."""
-        return self._run(calls.approve(tenant, connection))
+        return self._run(calls.approve(tenant_id, connection_id))
 
-    def disconnect(self, tenant: str, connection: str) -> Disconnected:
+    def disconnect(self, tenant_id: str, connection_id: str) -> Disconnected:
         """End a connection: its tokens are forgotten here and revoked at NinjaOne."""
-        return self._run(calls.disconnect(tenant, connection))
+        return self._run(calls.disconnect(tenant_id, connection_id))
 
     def _run(self, call: Call[T]) -> T:
-        attempts = Attempts(call, self._signer.api_url, self._signer.region, self._patience)
+        attempts = Attempts(call, self._signer.api_url, self._signer.region, self._max_wait)
         while isinstance(answer := attempts.judge(self._send(call)), RetryAfter):
             time.sleep(answer.seconds)
         return answer
@@ -113,11 +197,11 @@ class AsyncConnect:
         *,
         region: str | None = None,
         credentials: CredentialSource | None = None,
-        patience: float = 10,
+        max_wait: float = 10,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._signer = Signer(api_url, region, credentials)
-        self._patience = patience
+        self._max_wait = max_wait
         self._http = httpx.AsyncClient(timeout=TIMEOUT, transport=transport)
 
     async def __aenter__(self) -> Self:
@@ -132,43 +216,90 @@ class AsyncConnect:
         """Close the HTTP connections."""
         await self._http.aclose()
 
-    async def open_session(self, tenant: str, **wish: Unpack[Opening]) -> ConnectSession:
-        """Open a connect session for a signed-in person; send them to its ``connect_url``."""
-        return await self._run(calls.open_session(tenant, wish))
+    async def open_session(
+        self,
+        tenant_id: str,
+        *,
+        end_user_id: str,
+        tenant_name: str,
+        return_to: str,
+        binding: Binding | None = None,
+        binding_challenge: str | None = None,
+        region: Region | None = None,
+        host: str | None = None,
+        scopes: Sequence[Scope] | None = None,
+        label: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        connection_id: str | None = None,
+        client: ClientChoice | None = None,
+        client_credentials: ClientCredentials | None = None,
+    ) -> ConnectSession:
+        """Open a connect session, see ``Connect.open_session``."""
+        request = SessionRequest(
+            end_user_id=end_user_id,
+            tenant_name=tenant_name,
+            return_to=return_to,
+            binding=binding,
+            binding_challenge=binding_challenge,
+            region=region,
+            host=host,
+            scopes=scopes,
+            label=label,
+            metadata=metadata,
+            connection_id=connection_id,
+            client=client,
+            client_credentials=client_credentials,
+        )
+        return await self._run(calls.session(tenant_id, request))
 
-    async def complete(self, tenant: str, session_id: str, **proof: Unpack[Proof]) -> Connection:
-        """Make the connection, once the person is back. Never tried twice: the code is good for one exchange."""
-        return await self._run(calls.complete(tenant, session_id, proof))
+    async def complete(
+        self,
+        tenant_id: str,
+        session_id: str,
+        *,
+        end_user_id: str,
+        ticket: str,
+        binding_verifier: str,
+        confirm_account_change: bool = False,
+    ) -> Connection:
+        """Make the connection, see ``Connect.complete``."""
+        request = CompleteRequest(
+            end_user_id=end_user_id,
+            ticket=ticket,
+            binding_verifier=binding_verifier,
+            confirm_account_change=confirm_account_change,
+        )
+        return await self._run(calls.complete(tenant_id, session_id, request))
 
-    async def connections(self, tenant: str, *, page_size: int = PAGE) -> AsyncIterator[Connection]:
+    async def connections(self, tenant_id: str, *, page_size: int = PAGE) -> AsyncIterator[Connection]:
         """Go through a tenant's connections, asking for pages as they are needed."""
         cursor: str | None = None
         while True:
-            page = await self._run(calls.page(tenant, cursor, page_size))
+            page = await self._run(calls.connections(tenant_id, cursor, page_size))
             for each in page.connections:
                 yield each
             cursor = page.cursor
             if cursor is None:
                 return
 
-    async def connection(self, tenant: str, connection: str) -> Connection:
+    async def connection(self, tenant_id: str, connection_id: str) -> Connection:
         """Look at one connection."""
-        return await self._run(calls.connection(tenant, connection))
+        return await self._run(calls.connection(tenant_id, connection_id))
 
-    async def token(self, tenant: str, connection: str, *, min_ttl: int = MIN_TTL) -> Token:
+    async def token(self, tenant_id: str, connection_id: str, *, min_ttl: int = MIN_TTL) -> Token:
         """Get an access token that lasts ``min_ttl`` seconds where NinjaOne lets it. Raises   NeedsReauth"""
-        return await self._run(calls.token(tenant, connection, min_ttl))
+        return await self._run(calls.token(tenant_id, connection_id, TokenRequest(min_ttl=min_ttl)))
 
-    async def approve(self, tenant: str, connection: str) -> Connection:
+    async def approve(self, tenant_id: str, connection_id: str) -> Connection:
         """Let a connection be used that was made with binding approval."""
-        return await self._run(calls.approve(tenant, connection))
+        return await self._run(calls.approve(tenant_id, connection_id))
 
-    async def disconnect(self, tenant: str, connection: str) -> Disconnected:
+    async def disconnect(self, tenant_id: str, connection_id: str) -> Disconnected:
         """End a connection: its tokens are forgotten here and revoked at NinjaOne."""
-        return await self._run(calls.disconnect(tenant, connection))
+        return await self._run(calls.disconnect(tenant_id, connection_id))
 
     async def _run(self, call: Call[T]) -> T:
-        attempts = Attempts(call, self._signer.api_url, self._signer.region, self._patience)
+        attempts = Attempts(call, self._signer.api_url, self._signer.region, self._max_wait)
         while isinstance(answer := attempts.judge(await self._send(call)), RetryAfter):  # noqa: ASYNC110  # nothing tells when
             await asyncio.sleep(answer.seconds)
         return answer

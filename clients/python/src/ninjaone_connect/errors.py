@@ -1,30 +1,30 @@
-"""Every failure, by whose turn it is.
+"""All errors, grouped by who must act.
 
 ConnectError
-├── Problem             the broker answered, and said no: one class for each problem ``type``
-│   ├── Refused             the caller: ask differently
-│   │   ├── InvalidRequest, ReturnNotListed, UnknownSession, UnknownConnection, SessionSpent, SessionInHand,
+├── Problem             the broker answered with problem details (RFC 9457): one class for each ``type``
+│   ├── CallerError         the caller: ask differently
+│   │   ├── InvalidRequest, ReturnNotListed, UnknownSession, UnknownConnection, SessionSpent, AwaitingCompletion,
 │   │   └── SessionExpired, NotAuthorized, BindingMismatch, AnotherBrowser, AccountMismatch, NotActive, NotApproved,
 │   │       NotPending, OriginUnverified, TooManyRequests
-│   ├── Gone                the customer: connect again
+│   ├── CustomerMustAct     the customer: connect again
 │   │   └── NeedsReauth, AccessDenied, CodeRefused
-│   ├── Declined            whoever registered the client app at NinjaOne
+│   ├── ClientAppError      whoever registered the client app at NinjaOne
 │   │   └── UnknownClient, WrongClientSecret, GrantNotTicked, InvalidScope, InsufficientScope, NoRefreshToken
-│   ├── Later               nobody: wait ``retry_after`` seconds
+│   ├── Retryable           nobody: wait ``retry_after`` seconds
 │   │   └── ProviderDown, OutcomeUnknown, NoTokenYet, Busy
-│   └── Broken              the operator of the broker
-│       └── Misconfigured, AwsRefused, ProviderSurprise, SealBroken, Unforeseen
+│   └── ServerFault              the operator of the broker
+│       └── Misconfigured, AwsRefused, UnexpectedAnswer, SealBroken, InternalError
 ├── NotSent             the request never left: AWS credentials, settings, network
 │   ├── NoCredentials       there are none
 │   ├── LoginExpired        the login they come from ran out
 │   ├── WrongRegion         the API is in another AWS region, or in an unknown one
 │   ├── WrongHost           an access token was about to go where it does not belong
 │   └── NotReached          nothing listens at the address
-├── Rejected            API Gateway let the request in to nobody
+├── Rejected            API Gateway refused the request before the broker saw it
 │   ├── ClockSkew           this machine's clock is off
 │   ├── Forbidden           the signature or the identity behind it
 │   └── NotTheBroker        something else answered
-└── NoAnswer            the request went out, and no answer came that counts
+└── NoAnswer            the request was sent, and no usable answer came back: it may have been carried out
 
 A message says what to do, and never holds a token or another library's text.
 """
@@ -74,27 +74,27 @@ class Problem(ConnectError):
         return self.detail or self.title or f"The broker answered {self.status}."
 
 
-class Refused(Problem):
+class CallerError(Problem):
     """The caller's turn: ask differently."""
 
 
-class Gone(Problem):
+class CustomerMustAct(Problem):
     """The customer's turn: connect again."""
 
 
-class Declined(Problem):
+class ClientAppError(Problem):
     """The turn of whoever registered the client app at NinjaOne: the customer for their own, else the operator."""
 
 
-class Later(Problem):
+class Retryable(Problem):
     """Nobody's turn: wait."""
 
 
-class Broken(Problem):
+class ServerFault(Problem):
     """The operator's turn."""
 
 
-class InvalidRequest(Refused):
+class InvalidRequest(CallerError):
     """The request breaks the contract.
 
     faults   all that is wrong with it
@@ -108,144 +108,144 @@ class InvalidRequest(Refused):
         return " ".join([super()._sentence(body), *(f"{fault.field}: {fault.message}" for fault in self.faults)])
 
 
-class ReturnNotListed(Refused):
+class ReturnNotListed(CallerError):
     """``return_to`` is not a key of the operator's list."""
 
 
-class UnknownSession(Refused):
+class UnknownSession(CallerError):
     """No such connect session in this tenant: unknown, foreign and deleted look alike."""
 
 
-class UnknownConnection(Refused):
+class UnknownConnection(CallerError):
     """No such connection in this tenant: unknown, foreign and deleted look alike."""
 
 
-class SessionSpent(Refused):
+class SessionSpent(CallerError):
     """A connect session is good for one connection, and this one was used."""
 
 
-class SessionInHand(Refused):
+class AwaitingCompletion(CallerError):
     """The person agreed already; complete the session."""
 
 
-class SessionExpired(Refused):
+class SessionExpired(CallerError):
     """The session, the way to NinjaOne or the authorization code ran out."""
 
 
-class NotAuthorized(Refused):
+class NotAuthorized(CallerError):
     """The person has not come back from NinjaOne yet."""
 
 
-class BindingMismatch(Refused):
+class BindingMismatch(CallerError):
     """The person who ends is not proved to be the one who began. No token was requested."""
 
 
-class AnotherBrowser(Refused):
+class AnotherBrowser(CallerError):
     """The link is in use in another browser."""
 
 
-class AccountMismatch(Refused):
+class AccountMismatch(CallerError):
     """A reconnect came back with another NinjaOne account. What was held is kept."""
 
 
-class NotActive(Refused):
+class NotActive(CallerError):
     """The connection was disconnected."""
 
 
-class NotApproved(Refused):
+class NotApproved(CallerError):
     """The connection waits for its approval."""
 
 
-class NotPending(Refused):
+class NotPending(CallerError):
     """There is nothing to approve."""
 
 
-class OriginUnverified(Refused):
+class OriginUnverified(CallerError):
     """The request went around the operator's firewall: only people's browsers meet this."""
 
 
-class TooManyRequests(Refused):
+class TooManyRequests(CallerError):
     """Slow down; ``retry_after`` says for how long."""
 
 
-class NeedsReauth(Gone):
-    """The connection needs its customer: open a connect session with ``connection`` and send them there.
+class NeedsReauth(CustomerMustAct):
+    """The connection needs its customer: open a connect session with ``connection_id`` and send them there.
 
-    reason       revoked, lost_in_rotation, consent_ended or scope_withdrawn
-    connection   keeps its id through the reconnect
+    reason          revoked, lost_in_rotation, consent_ended or scope_withdrawn
+    connection_id   keeps its id through the reconnect
     """
 
     def __init__(self, status: int, body: Mapping[str, Any]) -> None:
         self.reason = str(body.get("reason", ""))
-        self.connection = str(body.get("reconnect", {}).get("connection", ""))
+        self.connection_id = str(body.get("reconnect", {}).get("connection_id", ""))
         super().__init__(status, body)
 
 
-class AccessDenied(Gone):
+class AccessDenied(CustomerMustAct):
     """The person chose "Deny access"."""
 
 
-class CodeRefused(Gone):
+class CodeRefused(CustomerMustAct):
     """NinjaOne did not take the authorization code: it lives about a minute."""
 
 
-class UnknownClient(Declined):
+class UnknownClient(ClientAppError):
     """No such client app on that NinjaOne host."""
 
 
-class WrongClientSecret(Declined):
+class WrongClientSecret(ClientAppError):
     """The client secret is not the app's."""
 
 
-class GrantNotTicked(Declined):
+class GrantNotTicked(ClientAppError):
     """The app lacks the grant type, or is not of platform Web."""
 
 
-class InvalidScope(Declined):
+class InvalidScope(ClientAppError):
     """The app lacks a scope that was asked for."""
 
 
-class InsufficientScope(Declined):
+class InsufficientScope(ClientAppError):
     """NinjaOne granted less than was asked for."""
 
 
-class NoRefreshToken(Declined):
+class NoRefreshToken(ClientAppError):
     """The app lacks the Refresh token grant."""
 
 
-class ProviderDown(Later):
+class ProviderDown(Retryable):
     """NinjaOne can't be reached, or says to come back."""
 
 
-class OutcomeUnknown(Later):
+class OutcomeUnknown(Retryable):
     """NinjaOne gave no answer that counts. Nothing was stored; let the person start again."""
 
 
-class NoTokenYet(Later):
+class NoTokenYet(Retryable):
     """The held access token ended, and its refresh is not through."""
 
 
-class Busy(Later):
+class Busy(Retryable):
     """AWS refuses for now, or another call is at work on the same thing."""
 
 
-class Misconfigured(Broken):
+class Misconfigured(ServerFault):
     """A setting, a secret or a client app of the broker is missing or wrong."""
 
 
-class AwsRefused(Broken):
+class AwsRefused(ServerFault):
     """AWS refuses what the broker needs; waiting does not help, its operator has to change something."""
 
 
-class ProviderSurprise(Broken):
+class UnexpectedAnswer(ServerFault):
     """NinjaOne answered in a way the broker does not know."""
 
 
-class SealBroken(Broken):
+class SealBroken(ServerFault):
     """A sealed value does not open."""
 
 
-class Unforeseen(Broken):
+class InternalError(ServerFault):
     """A bug in the broker."""
 
 

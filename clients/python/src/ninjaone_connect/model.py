@@ -3,13 +3,15 @@
 import base64
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NotRequired, Self, TypedDict
+from typing import Any, Literal, Self, TypedDict
 
 Json = Mapping[str, Any]
 Region = Literal["app", "us2", "eu", "ca", "oc", "jp", "fed"]
 Scope = Literal["monitoring", "management", "control"]
+Binding = Literal["session", "approval"]
+ClientChoice = Literal["operator", "customer"]
 
 
 class ClientCredentials(TypedDict):
@@ -19,45 +21,37 @@ class ClientCredentials(TypedDict):
     client_secret: str
 
 
-class Opening(TypedDict):
-    """What a connect session is asked for; None is as good as left out.
-
-    end_user_id        your own name of the signed-in person; ``complete`` must name the same
-    tenant_name        how the hosted page calls your customer
-    return_to          the operator's key for where the person comes back to
-    binding_challenge  ``new_verifier().challenge``; left out with binding approval
-    region, host       the NinjaOne host, when you know it: one of them
-    connection         the connection to reconnect; it keeps its id
-    client             whose NinjaOne client app; by default the operator's where there is one
-    """
+class SessionRequest(TypedDict):
+    """The body of ``open_session``; what is None is not sent. ``Connect.open_session`` describes the fields."""
 
     end_user_id: str
     tenant_name: str
     return_to: str
-    binding_challenge: NotRequired[str | None]
-    binding: NotRequired[Literal["session", "approval"] | None]
-    region: NotRequired[Region | None]
-    host: NotRequired[str | None]
-    scopes: NotRequired[list[Scope] | None]
-    label: NotRequired[str | None]
-    metadata: NotRequired[Mapping[str, str] | None]
-    connection: NotRequired[str | None]
-    client: NotRequired[Literal["operator", "customer"] | None]
-    client_credentials: NotRequired[ClientCredentials | None]
+    binding: Binding | None
+    binding_challenge: str | None
+    region: Region | None
+    host: str | None
+    scopes: Sequence[Scope] | None
+    label: str | None
+    metadata: Mapping[str, str] | None
+    connection_id: str | None
+    client: ClientChoice | None
+    client_credentials: ClientCredentials | None
 
 
-class Proof(TypedDict):
-    """What proves that the person who came back is the one who began.
-
-    ticket                  out of the return address
-    binding_verifier        ``new_verifier().verifier``, kept in this person's session since
-    confirm_account_change  a reconnect may bring another NinjaOne account
-    """
+class CompleteRequest(TypedDict):
+    """The body of ``complete``: the proof that the person who came back is the one who began."""
 
     end_user_id: str
     ticket: str
     binding_verifier: str
-    confirm_account_change: NotRequired[bool]
+    confirm_account_change: bool
+
+
+class TokenRequest(TypedDict):
+    """The body of ``token``."""
+
+    min_ttl: int
 
 
 @dataclass(frozen=True)
@@ -84,9 +78,9 @@ class ConnectSession:
     expires_at: int
 
     @classmethod
-    def read(cls, held: Json) -> Self:
+    def read(cls, body: Json) -> Self:
         """Read it out of an answer."""
-        return cls(held["session_id"], held["connect_url"], held["expires_at"])
+        return cls(body["session_id"], body["connect_url"], body["expires_at"])
 
 
 @dataclass(frozen=True)
@@ -101,16 +95,18 @@ class Organization:
 class Connection:
     """A customer's NinjaOne account, connected.
 
-    id               ``con_…``; a reconnect keeps it
+    connection_id    ``con_…``; a reconnect keeps it
     status           active, needs_reauth, paused, disconnected or pending_approval
     reason           why it needs its customer, else None
     api_base_url     what NinjaOne's paths (``/v2/…``) are appended to
+    token_expires_at  when the stored access token ends
+    refresh_at       when it is refreshed next, or None
     consent_ends_at  an estimate, or None
     version          how many generations of tokens there were
     """
 
-    id: str
-    tenant: str
+    connection_id: str
+    tenant_id: str
     status: str
     reason: str | None
     region: str
@@ -119,25 +115,24 @@ class Connection:
     client: str
     client_id: str
     label: str
-    scope: tuple[str, ...]
+    scopes: tuple[str, ...]
     organizations: tuple[Organization, ...]
     metadata: Mapping[str, str]
     created_at: int
     connected_at: int
-    expires_at: int
+    token_expires_at: int
     refresh_at: int | None
     consent_ends_at: int | None
     version: int
 
     @classmethod
-    def read(cls, held: Json) -> Self:
+    def read(cls, body: Json) -> Self:
         """Read it out of an answer."""
-        special = {
-            "id": held["connection"],
-            "scope": tuple(held["scope"]),
-            "organizations": tuple(Organization(each["id"], each["name"]) for each in held["organizations"]),
+        special: dict[str, Any] = {
+            "scopes": tuple(body["scopes"]),
+            "organizations": tuple(Organization(each["id"], each["name"]) for each in body["organizations"]),
         }
-        plain = {name: held[name] for name in cls.__dataclass_fields__ if name not in special}
+        plain = {name: body[name] for name in cls.__dataclass_fields__ if name not in special}
         return cls(**plain, **special)
 
 
@@ -152,9 +147,9 @@ class Disconnected:
     revoked: bool
 
     @classmethod
-    def read(cls, held: Json) -> Self:
+    def read(cls, body: Json) -> Self:
         """Read it out of an answer."""
-        return cls(Connection.read(held), held["revoked"])
+        return cls(Connection.read(body), body["revoked"])
 
 
 @dataclass(frozen=True)
@@ -170,9 +165,9 @@ class Token:
     api_base_url: str
 
     @classmethod
-    def read(cls, held: Json) -> Self:
+    def read(cls, body: Json) -> Self:
         """Read it out of an answer."""
-        return cls(held["access_token"], held["expires_at"], held["expires_in"], held["api_base_url"])
+        return cls(body["access_token"], body["expires_at"], body["expires_in"], body["api_base_url"])
 
 
 @dataclass(frozen=True)
@@ -183,6 +178,6 @@ class Page:
     cursor: str | None
 
     @classmethod
-    def read(cls, held: Json) -> Self:
+    def read(cls, body: Json) -> Self:
         """Read it out of an answer."""
-        return cls(tuple(Connection.read(each) for each in held["connections"]), held["cursor"])
+        return cls(tuple(Connection.read(each) for each in body["connections"]), body["cursor"])

@@ -108,8 +108,8 @@ def connection(broker: Broker, state: ConnectionState, profile: Profile, *, paus
     """
     now = instant(broker.ports.clock)
     return {
-        "connection": state.connection,
-        "tenant": state.tenant,
+        "connection_id": state.connection,
+        "tenant_id": state.tenant,
         "status": "paused" if paused and state.status.value == "active" else state.status.value,
         "reason": state.reason.value if state.reason else None,
         "region": state.host.region,
@@ -118,12 +118,12 @@ def connection(broker: Broker, state: ConnectionState, profile: Profile, *, paus
         "client": "customer" if state.customer_app else "operator",
         "client_id": state.client_id,
         "label": profile.label,
-        "scope": ninjaone.scope_text(state.scopes).split(),
+        "scopes": ninjaone.scope_text(state.scopes).split(),
         "organizations": [{"id": each.id, "name": each.name} for each in profile.organizations],
         "metadata": dict(profile.metadata),
         "created_at": profile.created_at,
         "connected_at": profile.connected_at,
-        "expires_at": state.token_expires_at,
+        "token_expires_at": state.token_expires_at,
         "refresh_at": state.refresh_at,
         "consent_ends_at": policy.consent_ends_at(state.consented_at, now),
         "version": state.version,

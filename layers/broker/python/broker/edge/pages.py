@@ -248,7 +248,7 @@ def _render_connect_page(
     brand: Brand, view: ConnectPage, *, status: int, problem: HostProblem | None = None, host: str = ""
 ) -> Page:
     messages = {fault.field: fault.message for fault in view.faults}
-    html = _render("invitation.html", brand, view=view, messages=messages, problem=problem and problem.name, host=host)
+    html = _render("connect.html", brand, view=view, messages=messages, problem=problem and problem.name, host=host)
     return Page(status, html, _page_headers(brand, view.form_targets))
 
 

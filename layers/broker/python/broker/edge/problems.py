@@ -71,8 +71,8 @@ def problem(error: BrokerError, request_id: str) -> str:
     if isinstance(error, errors.NeedsReauth):
         body["reason"] = error.reason
         body["reconnect"] = {
-            "connection": error.connection,
-            "how": "open a connect session with this connection",
+            "connection_id": error.connection,
+            "how": "open a connect session with this connection_id",
         }
     if error.retry_after is not None:
         body["retry_after"] = error.retry_after

@@ -16,7 +16,7 @@ _VISIBLE = re.compile(r"[\x21-\x7e]{1,256}")
 _FIELDS = frozenset(
     {
         "end_user_id", "binding", "binding_challenge", "return_to", "tenant_name", "region", "host", "scopes",
-        "label", "metadata", "connection", "client", "client_credentials",
+        "label", "metadata", "connection_id", "client", "client_credentials",
     }
 )  # fmt: skip
 
@@ -27,8 +27,8 @@ def session_request(config: Config, tenant: TenantId, request: Request) -> Sessi
     binding = _binding(config, body)
     host = _place(config, body)
     customer_app, client = _client(config, body, host)
-    if binding is Binding.APPROVAL and body.has("connection"):
-        body.fault("connection", "A reconnect replaces tokens, so it takes the proof of the person: binding session.")
+    if binding is Binding.APPROVAL and body.has("connection_id"):
+        body.fault("connection_id", "A reconnect replaces tokens, so it needs binding session.")
     asked = SessionRequest(
         tenant=tenant,
         tenant_name=body.text("tenant_name", longest=80, needed=True),
@@ -137,10 +137,10 @@ def _metadata(body: Fields) -> Mapping[str, str]:
 
 
 def _connection(body: Fields) -> ConnectionId | None:
-    held = body.raw("connection")
+    held = body.raw("connection_id")
     if held is None:
         return None
     found = connection_id(held) if isinstance(held, str) else None
     if found is None:
-        body.fault("connection", "Give the id of a connection, as con_ and 26 characters.")
+        body.fault("connection_id", "Give the id of a connection, as con_ and 26 characters.")
     return found

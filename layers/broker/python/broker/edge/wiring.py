@@ -28,11 +28,12 @@ if TYPE_CHECKING:
     from broker.flows.authorize import StartAuthorization
     from broker.flows.callback import HandleCallback
     from broker.flows.complete import Complete
+    from broker.flows.connect import FindSession
     from broker.flows.connections import ListConnections
     from broker.flows.disconnect import Disconnect
     from broker.flows.notify import Notify
     from broker.flows.refresh.batch import RefreshConnections
-    from broker.flows.session import FindSession, OpenSession
+    from broker.flows.session import OpenSession
     from broker.flows.sweep import Sweep
     from broker.flows.token import GetToken
 
@@ -70,7 +71,7 @@ class Broker:
 
     @cached_property
     def find_session(self) -> "FindSession":
-        from broker.flows.session import FindSession
+        from broker.flows.connect import FindSession
 
         return FindSession(self._sessions, self.ports.clock)
 

@@ -85,7 +85,9 @@ def _connection_event(change: Change, kind: str, row: Mapping[str, Any]) -> Even
         more = {"reason": row["reason"]}
     elif kind == "consent_ending":
         more = {"consent_ends_at": row["consented_at"] + policy.CONSENT_LIFE}
-    return _event(change, kind, {"tenant": change.tenant, "connection": change.row, "version": row["version"], **more})
+    return _event(
+        change, kind, {"tenant_id": change.tenant, "connection_id": change.row, "version": row["version"], **more}
+    )
 
 
 def _of_app(change: Change, host: str, client_id: str) -> Iterator[Event]:

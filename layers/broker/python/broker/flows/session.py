@@ -1,4 +1,4 @@
-"""Open a connect session for a tenant's user, and look at it."""
+"""Open a connect session for a tenant's user."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from broker.adapters.log import Log
 from broker.adapters.seal import Seal, session_aad
 from broker.adapters.sessions import Sessions
 from broker.config import Config
-from broker.errors import AwaitingCompletion, ReturnNotListed, SessionExpired, SessionSpent, UnknownSession
+from broker.errors import ReturnNotListed
 from broker.model import (
     Binding,
     Client,
@@ -101,26 +101,3 @@ class OpenSession:
         if asked.client is None:
             return None
         return self._seal.seal(self._seal.data_key(Purpose.CLIENT), asked.client.secret, session_aad(session))
-
-
-class FindSession:
-    """Shows a session to whoever holds its link; changes nothing, for mail scanners open links too."""
-
-    def __init__(self, sessions: Sessions, clock: Clock) -> None:
-        self._sessions, self._clock = sessions, clock
-
-    def __call__(self, session: SessionId | None) -> Session:
-        """Find a session that can still be started.
-
-        Raises   UnknownSession, SessionExpired, AwaitingCompletion, SessionSpent
-        """
-        found = self._sessions.get(session) if session else None
-        if found is None:
-            raise UnknownSession
-        if found.expires_at <= instant(self._clock):
-            raise SessionExpired
-        if found.stage in {Stage.AUTHORIZED, Stage.EXCHANGING}:
-            raise AwaitingCompletion
-        if found.stage not in {Stage.CREATED, Stage.STARTED, Stage.DENIED}:
-            raise SessionSpent
-        return found
