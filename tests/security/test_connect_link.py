@@ -69,7 +69,7 @@ def test_without_proof_of_the_person_a_connection_waits_and_shows_whose_account_
     page = flow.browser.open(callback)
     world.run_event_sources()
     [made] = backend.get(f"/v1/tenants/{flow.tenant}/connections").json()["connections"]
-    path = f"/v1/tenants/{flow.tenant}/connections/{made['connection']}"
+    path = f"/v1/tenants/{flow.tenant}/connections/{made['connection_id']}"
     early = backend.post(f"{path}/token")
 
     assert page.heading == "Thank you, your part is done"
@@ -87,7 +87,7 @@ WRONG = {"tenant": "another-tenant", "end_user_id": "another", "binding_verifier
 @req("D05", "D03")
 def test_nobody_reconnects_without_proof_of_the_person(flow: Flow, backend: Backend) -> None:
     made = flow.connect()
-    wish = flow.opening(binding="approval", binding_challenge=None, connection=made["connection"])
+    wish = flow.opening(binding="approval", binding_challenge=None, connection_id=made["connection_id"])
 
     refused = backend.post(f"/v1/tenants/{flow.tenant}/connect-sessions", wish)
 

@@ -176,7 +176,7 @@ def test_a_body_on_the_way_back_is_not_read(world: World, flow: Flow) -> None:
 @req("C03", "C12", "I06")
 def test_an_end_and_a_use_at_once_leave_nothing_usable(world: World, flow: Flow, answers: Answers) -> None:
     made = flow.connect()
-    path = f"/v1/tenants/{flow.tenant}/connections/{made['connection']}"
+    path = f"/v1/tenants/{flow.tenant}/connections/{made['connection_id']}"
 
     def ask(number: int) -> httpx.Response:
         customer_app = Backend(world, answers)

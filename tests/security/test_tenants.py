@@ -78,7 +78,7 @@ def test_no_route_gives_a_tenant_what_is_another_tenants(world: World, two: Two,
     invented = "con_" + "a" * 26
     tokens = two.my_flow.tokens()
 
-    foreign = routes(MINE, two.theirs["connection"], two.their_flow.session)
+    foreign = routes(MINE, two.theirs["connection_id"], two.their_flow.session)
     unknown = routes(MINE, invented, "ses_" + "a" * 26)
 
     for (method, path, body), (_, other_path, _) in zip(foreign, unknown, strict=True):
@@ -86,7 +86,7 @@ def test_no_route_gives_a_tenant_what_is_another_tenants(world: World, two: Two,
         assert answer.status_code == other.status_code == (403 if "complete" in path else 404)
         assert without_id(answer) == without_id(other), path
     assert two.my_flow.tokens() == tokens
-    assert backend.get(f"/v1/tenants/{THEIRS}/connections/{two.theirs['connection']}").json()["status"] == "active"
+    assert backend.get(f"/v1/tenants/{THEIRS}/connections/{two.theirs['connection_id']}").json()["status"] == "active"
 
 
 def without_id(answer: httpx.Response) -> Json:
@@ -98,29 +98,29 @@ def without_id(answer: httpx.Response) -> Json:
 def test_a_reconnect_of_a_rivals_connection_finds_nothing(
     two: Two, world: World, backend: Backend, browser: Callable[[], Browser]
 ) -> None:
-    flow = Flow(world, backend, browser(), MINE).open(connection=two.theirs["connection"], region="eu")
+    flow = Flow(world, backend, browser(), MINE).open(connection_id=two.theirs["connection_id"], region="eu")
 
     refused = flow.complete(flow.home()["ticket"])
 
     assert (refused.status_code, slug(refused)) == (404, "unknown-connection")
-    assert backend.get(f"/v1/tenants/{THEIRS}/connections/{two.theirs['connection']}").json() == two.theirs
+    assert backend.get(f"/v1/tenants/{THEIRS}/connections/{two.theirs['connection_id']}").json() == two.theirs
 
 
 @req("H02", "H08")
 def test_a_list_holds_ones_own_alone_whatever_the_cursor(two: Two, backend: Backend) -> None:
-    for cursor in ("", two.theirs["connection"], f"{two.theirs['connection']}%23profile", "con_" + "a" * 26):
+    for cursor in ("", two.theirs["connection_id"], f"{two.theirs['connection_id']}%23profile", "con_" + "a" * 26):
         query = f"?cursor={cursor}" if cursor else ""
         listed = backend.get(f"/v1/tenants/{MINE}/connections{query}").json()["connections"]
-        assert {each["connection"] for each in listed} <= {two.mine["connection"]}
+        assert {each["connection_id"] for each in listed} <= {two.mine["connection_id"]}
 
 
 @req("H03")
 def test_a_callers_own_policy_can_hold_it_to_one_tenant(world: World, two: Two, answers: Answers) -> None:
     scoped = Backend(world, answers, SCOPED)
 
-    customer_app = scoped.post(f"/v1/tenants/{MINE}/connections/{two.mine['connection']}/token")
-    foreign = scoped.post(f"/v1/tenants/{THEIRS}/connections/{two.theirs['connection']}/token")
-    around = scoped.post(f"/v1/tenants/{MINE}/../{THEIRS}/connections/{two.theirs['connection']}/token")
+    customer_app = scoped.post(f"/v1/tenants/{MINE}/connections/{two.mine['connection_id']}/token")
+    foreign = scoped.post(f"/v1/tenants/{THEIRS}/connections/{two.theirs['connection_id']}/token")
+    around = scoped.post(f"/v1/tenants/{MINE}/../{THEIRS}/connections/{two.theirs['connection_id']}/token")
 
     assert (customer_app.status_code, foreign.status_code) == (200, 403)
     assert around.status_code in {403, 404}
@@ -129,7 +129,7 @@ def test_a_callers_own_policy_can_hold_it_to_one_tenant(world: World, two: Two, 
 
 @req("H10", "G10")
 def test_each_yes_and_no_says_who_asked_for_what(world: World, two: Two, backend: Backend) -> None:
-    connection = two.mine["connection"]
+    connection = two.mine["connection_id"]
     before = len(world.log_lines)
 
     backend.post(f"/v1/tenants/{MINE}/connections/{connection}/token")
