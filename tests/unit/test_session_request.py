@@ -53,7 +53,7 @@ def test_the_least_that_is_asked_for(config: Config) -> None:
         binding=Binding.SESSION,
         challenge="c" * 43,
         return_to="main",
-        scopes=frozenset({"monitoring", "management"}),
+        scopes=config.scopes,
         host=None,
         customer_app=False,
         client=None,
