@@ -124,7 +124,7 @@ def another_account(at: Rehearsal) -> str:
     with at.ninjaone.token_seconds(LONG_SECONDS):
         walked = people.walk(at.backend, email=people.RHONE, label="Rhône")
         at.connections["long"] = people.complete(at.backend, walked)
-    listed = {each.id for each in at.backend.connections(TENANT)}
+    listed = {each.connection_id for each in at.backend.connections(TENANT)}
     must("connections that are listed", got=len(listed), expected=len(at.connections))
     return f"{len(listed)} connections are listed"
 
@@ -134,7 +134,7 @@ def another_account(at: Rehearsal) -> str:
 
 def gives_tokens(at: Rehearsal) -> str:
     """The backend gets an access token, and NinjaOne's API takes it."""
-    token = at.backend.token(TENANT, at.connections["operator"].id, min_ttl=0)
+    token = at.backend.token(TENANT, at.connections["operator"].connection_id, min_ttl=0)
     bearer = {"Authorization": f"Bearer {token.access_token}"}
     answer = httpx.get(f"{token.api_base_url}/v2/organizations", headers=bearer, trust_env=False)
     must("status", got=answer.status_code, expected=200)
@@ -146,23 +146,23 @@ def asks_for_more_life(at: Rehearsal) -> str:
     known = at.connections["long"]
     until("a minute", lambda: time.time() > known.connected_at + ATTEMPT_GAP, ATTEMPT_GAP + 5)
     with at.ninjaone.token_seconds(LONG_SECONDS):
-        token = at.backend.token(TENANT, known.id, min_ttl=LONG_SECONDS - 10)
+        token = at.backend.token(TENANT, known.connection_id, min_ttl=LONG_SECONDS - 10)
     urgent = [line for line in logged(at, "order.worked") if json.loads(line)["why"] == "urgent"]
     must("urgent orders worked", got=len(urgent), expected=1)
-    must("it lasts longer", got=token.expires_at > known.expires_at, expected=True)
-    return f"{token.expires_at - known.expires_at} s longer than the one before"
+    must("it lasts longer", got=token.token_expires_at > known.token_expires_at, expected=True)
+    return f"{token.token_expires_at - known.token_expires_at} s longer than the one before"
 
 
 def reconnects(at: Rehearsal) -> str:
     """A person connects again: the connection keeps its id and gets another grant."""
-    known = at.connections["customer"].id
+    known = at.connections["customer"].connection_id
     with at.ninjaone.lock:
         grants = len(at.ninjaone.core.oracle.grants())
     walked = people.walk(at.backend, app=CUSTOMER_APPS["eu"], client="customer", connection=known)
     made = people.complete(at.backend, walked)
     with at.ninjaone.lock:
         more = len(at.ninjaone.core.oracle.grants()) - grants
-    must("id and new grants", got=(made.id, more), expected=(known, 1))
+    must("id and new grants", got=(made.connection_id, more), expected=(known, 1))
     return f"version {made.version}, the same id"
 
 
@@ -183,14 +183,14 @@ def approves(at: Rehearsal) -> str:
 
 def disconnects(at: Rehearsal) -> str:
     """A connection ends: its tokens are revoked at NinjaOne, and no more are given."""
-    ended = at.backend.disconnect(TENANT, at.connections["approved"].id)
+    ended = at.backend.disconnect(TENANT, at.connections["approved"].connection_id)
     must("revoked", got=ended.revoked, expected=True)
     with at.ninjaone.lock:
         core = at.ninjaone.core
         dead = [each for each in core.oracle.grants() if core.oracle.revoked(each.id)]
     must("grants revoked at NinjaOne", got=len(dead), expected=1)
     try:
-        at.backend.token(TENANT, at.connections["approved"].id)
+        at.backend.token(TENANT, at.connections["approved"].connection_id)
     except ConnectError as error:
         return f"revoked at NinjaOne; a token is refused ({type(error).__name__})"
     raise Missed("a token was given after the end")
@@ -236,7 +236,7 @@ def _received(at: Rehearsal) -> list[dict[str, Any]]:
 def commands(at: Rehearsal) -> str:
     """`ninjaone-connect` lists, shows a token, and looks at rescue store and epoch."""
     listed = json.loads(cli(at, "connections", "list", TENANT))
-    shown = json.loads(cli(at, "token", TENANT, at.connections["operator"].id, "--min-ttl", "0"))
+    shown = json.loads(cli(at, "token", TENANT, at.connections["operator"].connection_id, "--min-ttl", "0"))
     waiting = json.loads(cli(at, "rescue", "list"))
     must("waiting in the rescue store", got=waiting, expected=[])
     epoch = json.loads(cli(at, "epoch", "show"))
@@ -253,7 +253,7 @@ def imports(at: Rehearsal) -> str:
         outcome = cli(at, "import", str(file))
     finally:
         file.unlink()
-    made = [each for each in at.backend.connections(TENANT) if each.id in outcome]
+    made = [each for each in at.backend.connections(TENANT) if each.connection_id in outcome]
     must("connections made", got=len(made), expected=1)
     at.connections["imported"] = made[0]
     return f"one more connection, of client app {made[0].client_id[:6]}…"
@@ -308,7 +308,7 @@ def updates(at: Rehearsal) -> str:
     )  # fmt: skip
     with people.browser() as visitor:
         must("the new name on the page", got="Renamed product" in visitor.open(session.connect_url).text, expected=True)
-    at.backend.token(TENANT, at.connections["operator"].id, min_ttl=0)
+    at.backend.token(TENANT, at.connections["operator"].connection_id, min_ttl=0)
     return "the page shows the new name, and a token is still given"
 
 
@@ -318,7 +318,7 @@ def refreshes(at: Rehearsal) -> str:
     def renewed() -> dict[str, int]:
         lines = (json.loads(each) for each in logged(at, "order.worked"))
         known = Counter(each for line in lines if line["why"] == "due" for each in line.get("renewed", "").split())
-        counts = {name: known[at.connections[name].id] for name in ("operator", "customer", "imported")}
+        counts = {name: known[at.connections[name].connection_id] for name in ("operator", "customer", "imported")}
         return counts if counts["operator"] >= REFRESHES and min(counts.values()) else {}
 
     found = until(f"{REFRESHES} refreshes", renewed, PATIENCE)
