@@ -149,8 +149,8 @@ def asks_for_more_life(at: Rehearsal) -> str:
         token = at.backend.token(TENANT, known.connection_id, min_ttl=LONG_SECONDS - 10)
     urgent = [line for line in logged(at, "order.worked") if json.loads(line)["why"] == "urgent"]
     must("urgent orders worked", got=len(urgent), expected=1)
-    must("it lasts longer", got=token.token_expires_at > known.token_expires_at, expected=True)
-    return f"{token.token_expires_at - known.token_expires_at} s longer than the one before"
+    must("it lasts longer", got=token.expires_at > known.token_expires_at, expected=True)
+    return f"{token.expires_at - known.token_expires_at} s longer than the one before"
 
 
 def reconnects(at: Rehearsal) -> str:
