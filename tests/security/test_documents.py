@@ -32,7 +32,15 @@ def events() -> Iterator[str]:
     for source in BROKER.rglob("*.py"):
         for node in ast.walk(ast.parse(source.read_text())):
             if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "event":
-                yield from (str(each.value) for each in node.args[:1] if isinstance(each, ast.Constant))
+                yield from names(node.args[0])
+
+
+def names(argument: ast.expr) -> Iterator[str]:
+    """Name what an argument can be: itself, or either of its branches."""
+    if isinstance(argument, ast.IfExp):
+        yield from (*names(argument.body), *names(argument.orelse))
+    if isinstance(argument, ast.Constant):
+        yield str(argument.value)
 
 
 @req("P02", "G10")
