@@ -23,12 +23,12 @@ def complete(broker: Broker, request: Request) -> Response:
     Shows    200 connection · 400 faults · 403 not proved · 409, 410 · 502 NinjaOne declined · 503
     """
     proof, confirmed = complete_request(tenant_of(request), request)
-    return answer(connection(broker, *broker.complete(session_of(request), proof, confirm_account_change=confirmed)))
+    return answer(connection(broker, broker.complete(session_of(request), proof, confirm_account_change=confirmed)))
 
 
 def approve(broker: Broker, request: Request) -> Response:
     """Let a connection be used that was made without proof of the person."""
-    return answer(connection(broker, *broker.complete.approve(ref_of(request))))
+    return answer(connection(broker, broker.complete.approve(ref_of(request))))
 
 
 def unattended(broker: Broker, body: str, _context: Context) -> None:

@@ -9,8 +9,8 @@ def disconnect(broker: Broker, request: Request) -> Response:
     Shows    200 connection and ``revoked`` · 404 unknown · 409 ended before · 503 later
     Source   RFC 7009
     """
-    ended, profile, revoked = broker.disconnect(ref_of(request))
-    return answer({**connection(broker, ended, profile), "revoked": revoked})
+    ended, revoked = broker.disconnect(ref_of(request))
+    return answer({**connection(broker, ended), "revoked": revoked})
 
 
 handler = api(

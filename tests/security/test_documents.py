@@ -11,7 +11,7 @@ import pytest
 from broker import policy
 from broker.adapters import http, rows, seal
 from broker.adapters.client_secrets import CACHED
-from broker.flows import disconnect
+from broker.flows import client_apps
 from broker.model import ConnectionState, Profile, Session
 from tools.requirements import req
 
@@ -78,7 +78,7 @@ LIMITS = {
     ),
     "NinjaOne, authorize": f"{policy.HOST_CHECK_TIMEOUT} s, once",
     "NinjaOne, organizations": f"{policy.ORGANIZATIONS_TIMEOUT} s, once",
-    "NinjaOne, revoke": f"{disconnect.REVOKE_TIMEOUT} s, once",
+    "NinjaOne, revoke": f"{client_apps.REVOKE_TIMEOUT} s, once",
 }
 
 

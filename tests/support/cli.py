@@ -16,8 +16,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from broker.adapters import rows
 from broker.adapters.aws import AwsClient
-from broker.adapters.connections import ConnectionRef
-from broker.model import ConnectionState, TenantId, connection_id
+from broker.model import ConnectionRef, ConnectionState, TenantId, connection_id
 from local.world import World
 from ninjaone_connect_cli.app import main
 from ninjaone_emulator.seed import OPERATOR_APPS
@@ -138,9 +137,8 @@ def until(happened: Callable[[], bool]) -> None:
 
 def put_rescued(world: World, key: str) -> None:
     """Put sealed tokens where a refresh puts what DynamoDB refused."""
-    from broker.adapters.connections import ConnectionRef
     from broker.adapters.rescue import RescueStore, SealedTokens
-    from broker.adapters.seal import Seal, connection_aad
+    from broker.adapters.seal import Seal
     from broker.config import Config
     from broker.model import ConnectionId, Instant, Purpose, TenantId
     from broker.secret import Secret
@@ -148,7 +146,7 @@ def put_rescued(world: World, key: str) -> None:
     _, tenant, connection, version = key.split("/")
     config = Config.from_env(world.settings("refresh"))
     seal = Seal(AwsClient("kms", world.aws("kms")), config.seal_key, world.clock, lambda size: b"n" * size)
-    spot = connection_aad(TenantId(tenant), ConnectionId(connection), int(version) + 1)
+    spot = ConnectionRef(TenantId(tenant), ConnectionId(connection)).aad(int(version) + 1)
     now = int(world.clock.now())
     rescued = SealedTokens(
         access=seal.seal(seal.data_key(Purpose.ACCESS), Secret("rescued-access"), spot),

@@ -5,13 +5,12 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from broker import oauth
-from broker.adapters.connections import ConnectionRef
 from broker.edge.wiring import Broker
 from broker.flows.authorize import AuthorizeRedirect, AuthorizeRequest
 from broker.flows.callback import ReturnTo
 from broker.flows.complete import CompleteRequest
 from broker.flows.session import SessionRequest
-from broker.model import Binding, Client, ConnectionState, Host, Profile, Session, TenantId
+from broker.model import Binding, Client, ConnectionRef, ConnectionState, Host, Profile, Session, TenantId
 from broker.secret import Secret
 from ninjaone_emulator import NinjaOne
 
@@ -89,7 +88,8 @@ class Journey:
 
     def complete(self, home: ReturnTo, *, confirm: bool = False, **changes: Any) -> tuple[ConnectionState, Profile]:
         """Complete as the backend."""
-        return self.broker.complete(home.session, self.proof(home, **changes), confirm_account_change=confirm)
+        made = self.broker.complete(home.session, self.proof(home, **changes), confirm_account_change=confirm)
+        return made.state, made.profile
 
     def home(self, *, email: str = ADA, host: Host = EU, client: Client | None = None, **opening: Any) -> ReturnTo:
         """Go all the way back to the product."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from broker.adapters.connections import Connections
 from broker.adapters.queues import RefreshBatch, Trigger
-from broker.adapters.seal import Seal, connection_aad
+from broker.adapters.seal import Seal
 from broker.edge.wiring import Broker
 from broker.model import ConnectionState, Purpose, Seconds
 from ninjaone_emulator import NinjaOne
@@ -54,7 +54,7 @@ class Refreshing:
         """Open the refresh token that a row holds."""
         row = self.row(state)
         assert row.refresh is not None
-        spot = connection_aad(row.tenant, row.connection, row.version)
+        spot = row.aad
         return self.seal.open(row.refresh, Purpose.REFRESH, spot).reveal()
 
     def is_live(self, state: ConnectionState) -> bool:

@@ -3,7 +3,7 @@
 import pytest
 
 from broker import policy
-from broker.adapters.connections import ConnectionRef, Connections
+from broker.adapters.connections import Connections
 from broker.adapters.sessions import Sessions
 from broker.edge.wiring import Broker
 from broker.errors import (
@@ -17,7 +17,17 @@ from broker.errors import (
     SessionSpent,
     UnknownConnection,
 )
-from broker.model import Binding, ConnectionId, ConnectionState, Seconds, SessionId, Stage, Status, TenantId
+from broker.model import (
+    Binding,
+    ConnectionId,
+    ConnectionRef,
+    ConnectionState,
+    Seconds,
+    SessionId,
+    Stage,
+    Status,
+    TenantId,
+)
 from tests.support.aws_faults import AwsFaults
 from tests.support.broker_world import START, Clock, LogLines, NinjaOneTransport
 from tests.support.journey import TENANT, Journey, ref
@@ -51,7 +61,8 @@ def test_no_token_is_given_before_the_approval(pending: ConnectionState, broker:
 def test_an_approved_connection_is_active_and_due(
     pending: ConnectionState, broker: Broker, connections: Connections, lines: LogLines
 ) -> None:
-    state, profile = broker.complete.approve(ref(pending))
+    whole = broker.complete.approve(ref(pending))
+    state, profile = whole.state, whole.profile
 
     assert (state.status, state.due_shard) == (Status.ACTIVE, policy.shard(state.connection))
     assert state.refresh_at == START + 1800
@@ -66,7 +77,7 @@ def test_a_connection_that_was_approved_late_is_due_at_once(
 ) -> None:
     clock.advance(7200)
 
-    state, _ = broker.complete.approve(ref(pending))
+    state = broker.complete.approve(ref(pending)).state
 
     assert state.refresh_at == clock.now()
 
@@ -83,7 +94,7 @@ def test_an_approval_that_botocore_asked_for_twice_is_known_as_done(
 ) -> None:
     aws_faults.retry_after_success("dynamodb.UpdateItem")
 
-    approved, _ = broker.complete.approve(ref(pending))
+    approved = broker.complete.approve(ref(pending)).state
 
     assert approved.status is Status.ACTIVE
     assert len(lines.named("connection.approved")) == 1

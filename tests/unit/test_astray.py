@@ -95,7 +95,7 @@ def test_an_end_of_such_a_connection_sends_its_token_nowhere(
     written(state, host={"S": "evil.example"})
     network.requests.clear()
 
-    _, _, revoked = broker.disconnect(ref(state))
+    _, revoked = broker.disconnect(ref(state))
 
     assert not revoked
     assert network.requests == []
@@ -140,7 +140,7 @@ def test_a_profile_of_another_kind_is_left_out_of_a_list(
 
     page = broker.list_connections.page(state.tenant, limit=10, after=None)
 
-    assert [each.state.connection for each in page.connections] == [state.connection]
+    assert [each.connection.state.connection for each in page.connections] == [state.connection]
 
 
 def test_a_page_that_fixes_a_host_of_ones_own_sends_all_that_its_form_is_asked_for(broker: Broker) -> None:

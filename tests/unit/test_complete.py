@@ -9,7 +9,7 @@ import pytest
 from broker import oauth, policy
 from broker.adapters import rows
 from broker.adapters.connections import Connections
-from broker.adapters.seal import Seal, connection_aad
+from broker.adapters.seal import Seal
 from broker.adapters.sessions import Sessions
 from broker.config import Config
 from broker.errors import (
@@ -23,7 +23,7 @@ from broker.errors import (
     SessionSpent,
 )
 from broker.flows.callback import AuthorizeResult, ReturnTo
-from broker.model import Client, Purpose, Session, SessionId, Stage, Status
+from broker.model import Client, Connection, Purpose, Session, SessionId, Stage, Status
 from broker.secret import Secret
 from local.aws.account import AwsAccount
 from ninjaone_emulator import NinjaOne
@@ -171,7 +171,7 @@ def test_a_connection_is_made_whole(
     assert [each.name for each in profile.organizations] == ["Bäckerei Krüger", "Hafen Nord", "Kanzlei Voß"]
     assert (profile.created_at, profile.connected_at, profile.client) == (START, START, None)
 
-    spot = connection_aad(state.tenant, state.connection, state.version)
+    spot = state.aad
     assert state.access is not None
     assert state.refresh is not None
     refresh = seal.open(state.refresh, Purpose.REFRESH, spot)
@@ -215,7 +215,7 @@ def test_the_customers_own_app_is_sealed_beside_the_connection(
 
     assert (state.customer_app, state.client_id) == (True, OWN.id)
     assert profile.client is not None
-    assert seal.open(profile.client, Purpose.CLIENT, connection_aad(state.tenant, state.connection)) == OWN.secret
+    assert seal.open(profile.client, Purpose.CLIENT, state.ref.aad()) == OWN.secret
     assert network.tokens_asked[0]["client_secret"] == OWN.secret.reveal()
 
 
@@ -412,7 +412,7 @@ def test_a_connection_id_that_exists_is_not_overwritten(journey: Journey, connec
     home = journey.home()
 
     with pytest.raises(Busy):
-        connections.put(state, profile, replaces=None, session=home.session)
+        connections.put(Connection(state, profile), replaces=None, session=home.session)
 
     assert connections.state(ref(state)) == state
 

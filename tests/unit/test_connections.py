@@ -8,11 +8,11 @@ import pytest
 from broker import policy
 from broker.adapters.aws import AwsClient
 from broker.adapters.breakers import Breaker, Breakers, app_breaker, host_breaker
-from broker.adapters.connections import ConnectionRef, Connections
+from broker.adapters.connections import Connections
 from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.errors import Busy, NotActive, UnknownConnection
-from broker.model import Client, ConnectionId, ConnectionState, Instant, Profile, Status, TenantId
+from broker.model import Client, ConnectionId, ConnectionRef, ConnectionState, Instant, Profile, Status, TenantId
 from broker.secret import Secret
 from local.aws.account import AwsAccount
 from ninjaone_emulator import NinjaOne
@@ -44,7 +44,7 @@ def listed(broker: Broker, limit: int) -> list[ConnectionId]:
     found, after, pages = list[ConnectionId](), None, 0
     while pages == 0 or after:
         page = broker.list_connections.page(TENANT, limit=limit, after=after)
-        found += [each.state.connection for each in page.connections]
+        found += [each.connection.state.connection for each in page.connections]
         after, pages = page.after, pages + 1
         assert pages < 10
     return found
@@ -56,11 +56,15 @@ def listed(broker: Broker, limit: int) -> list[ConnectionId]:
 def test_a_connection_is_shown_without_anything_sealed(broker: Broker, made: tuple[ConnectionState, Profile]) -> None:
     shown = broker.list_connections.one(ref(made[0]))
 
-    assert (shown.state.connection, shown.state.status, shown.state.host) == (
+    assert (shown.connection.state.connection, shown.connection.state.status, shown.connection.state.host) == (
         made[0].connection, Status.ACTIVE, made[0].host,
     )  # fmt: skip
-    assert shown.profile == made[1]
-    assert (shown.state.access, shown.state.refresh, shown.profile.client) == (None, None, None)
+    assert shown.connection.profile == made[1]
+    assert (shown.connection.state.access, shown.connection.state.refresh, shown.connection.profile.client) == (
+        None,
+        None,
+        None,
+    )
     assert not shown.paused
 
 
@@ -137,7 +141,7 @@ def test_a_hot_row_without_its_profile_is_passed_over(
 
     shown = broker.list_connections.page(TENANT, limit=50, after=None).connections
 
-    assert [each.state.connection for each in shown] == [whole.connection]
+    assert [each.connection.state.connection for each in shown] == [whole.connection]
     with pytest.raises(UnknownConnection):
         broker.list_connections.one(ref(torn))
 
@@ -201,7 +205,8 @@ def test_a_connection_is_forgotten_here_and_revoked_there(
 ) -> None:
     clock.advance(60)
 
-    ended, profile, revoked = broker.disconnect(ref(made[0]))
+    whole, revoked = broker.disconnect(ref(made[0]))
+    ended, profile = whole.state, whole.profile
 
     (grant,) = ninjaone.oracle.grants()
     assert revoked
@@ -222,7 +227,7 @@ def test_the_customers_own_app_revokes_and_its_secret_is_forgotten(
 ) -> None:
     state, _ = journey.connect(customer_app=True, client=OWN)
 
-    _, _, revoked = broker.disconnect(ref(state))
+    _, revoked = broker.disconnect(ref(state))
 
     assert revoked
     assert network.sent("/ws/oauth/revoke")[0]["client_secret"] == OWN.secret.reveal()
@@ -259,7 +264,8 @@ def test_a_connection_ends_here_even_when_it_can_not_be_revoked_there(
     fresh = Broker(journey.broker.config, journey.broker.ports)
     trap(what, network, ninjaone, aws_faults)
 
-    ended, _, revoked = fresh.disconnect(ref(state))
+    whole, revoked = fresh.disconnect(ref(state))
+    ended = whole.state
 
     assert not revoked
     assert ended.status is Status.DISCONNECTED
@@ -275,7 +281,7 @@ def test_a_token_that_does_not_open_is_forgotten_all_the_same(
 ) -> None:
     connections.record_failure(made[0], {"refresh": b"torn"}, ())
 
-    _, _, revoked = broker.disconnect(ref(made[0]))
+    _, revoked = broker.disconnect(ref(made[0]))
 
     assert not revoked
     assert network.requests == []
@@ -287,7 +293,8 @@ def test_a_connection_that_was_forgotten_before_has_nothing_to_revoke(
 ) -> None:
     connections.record_failure(made[0], {"status": "needs_reauth", "reason": "revoked"}, ("access", "refresh"))
 
-    ended, _, revoked = broker.disconnect(ref(made[0]))
+    whole, revoked = broker.disconnect(ref(made[0]))
+    ended = whole.state
 
     assert (ended.status, ended.reason, revoked) == (Status.DISCONNECTED, None, False)
     assert network.requests == []
@@ -328,7 +335,7 @@ def test_a_client_secret_that_can_not_be_dropped_now_does_not_keep_the_token_ali
     state, _ = journey.connect(customer_app=True, client=OWN)
     aws_faults.refuse("dynamodb.UpdateItem", only=lambda body: "REMOVE #client" in body["UpdateExpression"])
 
-    _, _, revoked = broker.disconnect(ref(state))
+    _, revoked = broker.disconnect(ref(state))
 
     assert revoked
     assert len(lines.named("client.not_forgotten")) == 1
@@ -348,7 +355,8 @@ def test_an_end_whose_acknowledgement_was_lost_is_known_as_done(
     aws_faults.refuse("dynamodb.UpdateItem", times=never)
     aws_faults.lose_reply("dynamodb.UpdateItem", times=1 - never)
 
-    ended, _, revoked = broker.disconnect(ref(state))
+    whole, revoked = broker.disconnect(ref(state))
+    ended = whole.state
 
     assert revoked
     assert connections.state(ref(state)) == ended
@@ -366,7 +374,7 @@ def test_an_end_that_overtook_a_lease_and_was_not_acknowledged_is_known_as_done(
         lambda: connections.lease(made[0], attempt="x", now=Instant(START), until=until, ended=ended),
     )
 
-    assert broker.disconnect(ref(made[0]))[2]
+    assert broker.disconnect(ref(made[0]))[1]
 
 
 @req("I06")
@@ -416,7 +424,8 @@ def test_an_end_that_botocore_asked_for_twice_is_known_as_done(
     """No error tells of it: the answer was lost, and botocore asked again by itself."""
     aws_faults.retry_after_success("dynamodb.UpdateItem")
 
-    ended, _, revoked = broker.disconnect(ref(made[0]))
+    whole, revoked = broker.disconnect(ref(made[0]))
+    ended = whole.state
 
     assert (ended.status, revoked) == (Status.DISCONNECTED, True)
     assert len(network.sent("/ws/oauth/revoke")) == len(lines.named("connection.disconnected")) == 1
@@ -439,7 +448,8 @@ def test_a_token_that_came_meanwhile_is_the_one_that_is_revoked(
     refreshing.wait_for(made[0])
     aws_faults.before("dynamodb.UpdateItem", renewed)
 
-    ended, _, revoked = broker.disconnect(ref(made[0]))
+    whole, revoked = broker.disconnect(ref(made[0]))
+    ended = whole.state
 
     assert (ended.status, revoked) == (Status.DISCONNECTED, True)
     assert [each["token"] for each in network.sent("/ws/oauth/revoke")] == newer
@@ -516,4 +526,4 @@ def test_a_connection_that_was_made_anew_meanwhile_stays(
         broker.disconnect(ref(made[0]))
 
     assert connections.state(ref(made[0])) == anew[0][0]
-    assert broker.disconnect(ref(made[0]))[0].status is Status.DISCONNECTED
+    assert broker.disconnect(ref(made[0]))[0].state.status is Status.DISCONNECTED

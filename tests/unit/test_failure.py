@@ -10,7 +10,7 @@ from broker.adapters.breakers import Breakers, app_breaker, host_breaker
 from broker.adapters.connections import Connections
 from broker.adapters.queues import Trigger
 from broker.adapters.rescue import RescueStore, SealedTokens
-from broker.adapters.seal import Seal, connection_aad
+from broker.adapters.seal import Seal
 from broker.config import Config
 from broker.model import ConnectionState, Instant, Purpose, Reason, Status
 from broker.secret import Secret
@@ -350,7 +350,7 @@ def test_before_a_strike_the_rescue_store_is_asked(
     network: NinjaOneTransport,
 ) -> None:
     """The token is dead, for it was rotated: an earlier attempt could only rescue the new one."""
-    spot = connection_aad(state.tenant, state.connection, 2)
+    spot = state.ref.aad(2)
     kept = SealedTokens(
         seal.seal(seal.data_key(Purpose.ACCESS), Secret("a"), spot),
         seal.seal(seal.data_key(Purpose.REFRESH), Secret("r"), spot),

@@ -15,11 +15,23 @@ from broker import policy
 from broker.adapters.aws import AwsClient
 from broker.adapters.breakers import Breaker, Breakers, app_breaker, host_breaker
 from broker.adapters.clock import SystemClock, entropy
-from broker.adapters.connections import RECONNECT_STEP, ConnectionRef, Connections
+from broker.adapters.connections import RECONNECT_STEP, Connections
 from broker.adapters.workers import Threads
 from broker.config import Config
 from broker.edge.wiring import Broker, Ports
-from broker.model import ConnectionId, ConnectionState, Host, Instant, Profile, Reason, SessionId, Status, TenantId
+from broker.model import (
+    Connection,
+    ConnectionId,
+    ConnectionRef,
+    ConnectionState,
+    Host,
+    Instant,
+    Profile,
+    Reason,
+    SessionId,
+    Status,
+    TenantId,
+)
 from functions.notify.app import handler
 from local.aws.account import AwsAccount
 from local.cloudformation.template import read
@@ -98,7 +110,7 @@ class Account:
         session = next(self._sessions)
         row = {"session": {"S": session}, "stage": {"S": "exchanging"}}
         self.aws.client("dynamodb").put_item(TableName=self._session_table, Item=row)
-        self.connections.put(state, PROFILE, replaces=replaces, session=SessionId(session))
+        self.connections.put(Connection(state, PROFILE), replaces=replaces, session=SessionId(session))
         return state
 
     def save(self, state: ConnectionState, *remove: str, **change: Any) -> ConnectionState:

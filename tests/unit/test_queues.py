@@ -5,11 +5,10 @@ import json
 import pytest
 
 from broker.adapters.aws import AwsClient
-from broker.adapters.connections import ConnectionRef
 from broker.adapters.queues import BATCH_SIZE, Queue, RefreshBatch, Trigger, read_batch, read_completion
 from broker.config import Config
 from broker.errors import Busy
-from broker.model import ConnectionId, Seconds, SessionId, TenantId
+from broker.model import ConnectionId, ConnectionRef, Seconds, SessionId, TenantId
 from local.aws.account import AwsAccount
 from tests.support.aws_faults import AwsFaults, unreachable
 

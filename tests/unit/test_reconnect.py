@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from broker.adapters.connections import RECONNECT_STEP, Connections
-from broker.adapters.seal import Seal, connection_aad
+from broker.adapters.seal import Seal
 from broker.edge.wiring import Broker
 from broker.errors import AccountMismatch, Busy, NotActive, SessionSpent, UnknownConnection
 from broker.model import Client, ConnectionId, ConnectionState, Host, Organization, Profile, Purpose, Status, TenantId
@@ -243,6 +243,6 @@ def test_the_tokens_that_are_held_afterwards_are_the_new_ones(
     state, _ = again(journey, old)
 
     assert state.refresh is not None
-    token = seal.open(state.refresh, Purpose.REFRESH, connection_aad(state.tenant, state.connection, state.version))
+    token = seal.open(state.refresh, Purpose.REFRESH, state.aad)
     newest = ninjaone.oracle.grants()[-1]
     assert ninjaone.oracle.live_refresh_token(newest.id) == token.reveal()

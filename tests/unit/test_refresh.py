@@ -9,13 +9,13 @@ import httpx
 import pytest
 
 from broker.adapters import rows
-from broker.adapters.connections import ConnectionRef, Connections
+from broker.adapters.connections import Connections
 from broker.adapters.queues import RefreshBatch, Trigger
 from broker.adapters.workers import Threads
 from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.errors import Busy
-from broker.model import Binding, Client, ConnectionId, ConnectionState, Host, Instant, Status, TenantId
+from broker.model import Binding, Client, ConnectionId, ConnectionRef, ConnectionState, Host, Instant, Status, TenantId
 from broker.secret import Secret
 from local.aws.account import AwsAccount
 from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS

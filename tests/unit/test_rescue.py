@@ -7,11 +7,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from broker.adapters.aws import AwsClient
-from broker.adapters.connections import ConnectionRef
 from broker.adapters.rescue import RescueStore, SealedTokens
 from broker.config import Config
 from broker.errors import AwsRefused, Busy, SealBroken
-from broker.model import ConnectionId, Instant, TenantId
+from broker.model import ConnectionId, ConnectionRef, Instant, TenantId
 from local.aws.account import AwsAccount
 from tests.support.aws_faults import AwsFaults, unreachable
 

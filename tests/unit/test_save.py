@@ -12,7 +12,7 @@ from broker.adapters.aws import AwsClient
 from broker.adapters.connections import Connections
 from broker.adapters.queues import Trigger
 from broker.adapters.rescue import RescueStore, SealedTokens
-from broker.adapters.seal import Seal, connection_aad
+from broker.adapters.seal import Seal
 from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.model import Client, ConnectionState, Instant, Purpose, Reason, Status
@@ -94,7 +94,7 @@ def test_a_store_that_refuses_to_the_end_leaves_the_tokens_to_the_rescue_store_i
     kept = rescue.get(ref(state), 1)
     row = refreshing.row(state)
     assert kept is not None
-    spot = connection_aad(state.tenant, state.connection, 2)
+    spot = state.ref.aad(2)
     newest = seal.open(kept.refresh, Purpose.REFRESH, spot).reveal()
     assert not refreshing.ninjaone.oracle.why_dead(newest)
     assert (row.version, row.lease_until) == (1, begun + 250)
@@ -155,7 +155,7 @@ def test_when_both_stores_refuse_the_tokens_are_in_the_log_sealed(
 
     (line,) = refreshing.lines.named("refresh.unsaved")
     sealed = base64.b64decode(line["sealed_refresh"])
-    newest = seal.open(sealed, Purpose.REFRESH, connection_aad(state.tenant, state.connection, 2)).reveal()
+    newest = seal.open(sealed, Purpose.REFRESH, state.ref.aad(2)).reveal()
     assert not refreshing.ninjaone.oracle.why_dead(newest)
     assert (line["level"], line["tenant"], line["connection"], line["version"]) == (
         "ERROR", state.tenant, state.connection, 1,
@@ -236,7 +236,7 @@ def test_a_rescued_object_of_foreign_make_keeps_the_token_from_being_presented(
 
 def rescued(refreshing: Refreshing, state: ConnectionState, seal: Seal, *, version: int = 1) -> SealedTokens:
     """Seal what an earlier attempt might have got."""
-    spot = connection_aad(state.tenant, state.connection, version + 1)
+    spot = state.ref.aad(version + 1)
     token = refreshing.ninjaone.oracle.chain(refreshing.ninjaone.oracle.grants()[0].id)[-1]
     now = int(refreshing.clock.now())
     return SealedTokens(

@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from broker.adapters import seal as sealing
 from broker.adapters.aws import AwsClient
-from broker.adapters.seal import AssociatedData, DataKey, Seal, connection_aad, context, session_aad
+from broker.adapters.seal import DataKey, Seal, context, session_aad
 from broker.config import Config
 from broker.errors import AwsError, AwsRefused, BrokerError, Busy, SealBroken
-from broker.model import ConnectionId, Purpose, SessionId, TenantId
+from broker.model import AssociatedData, ConnectionId, ConnectionRef, Purpose, SessionId, TenantId
 from broker.secret import Secret
 from local.aws.account import AwsAccount
 from tests.support.aws_faults import AwsFaults, unreachable
@@ -25,7 +25,7 @@ from tests.support.broker_world import Clock
 from tools.requirements import req
 
 VECTORS = json.loads((Path(__file__).parent / "seal.json").read_text(encoding="utf-8"))
-HERE = connection_aad(TenantId("acme"), ConnectionId("con_a"), 1)
+HERE = ConnectionRef(TenantId("acme"), ConnectionId("con_a")).aad(1)
 
 
 @pytest.fixture(params=VECTORS, ids=lambda vector: vector["name"])
@@ -150,8 +150,10 @@ def opens(seal: Seal, sealed: bytes, purpose: Purpose, spot: AssociatedData) -> 
 
 def test_sessions_and_connections_have_places_of_their_own() -> None:
     assert session_aad(SessionId("ses_a")) == AssociatedData("sessions", "", "ses_a", 0)
-    assert connection_aad(TenantId("acme"), ConnectionId("con_a")) == AssociatedData("connections", "acme", "con_a", 0)
-    assert connection_aad(TenantId("acme"), ConnectionId("con_a"), 7).version == 7
+    assert ConnectionRef(TenantId("acme"), ConnectionId("con_a")).aad() == AssociatedData(
+        "connections", "acme", "con_a", 0
+    )
+    assert ConnectionRef(TenantId("acme"), ConnectionId("con_a")).aad(7).version == 7
 
 
 @req("J02")

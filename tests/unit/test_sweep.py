@@ -4,14 +4,14 @@ import pytest
 
 from broker import policy
 from broker.adapters.aws import AwsClient
-from broker.adapters.connections import ConnectionRef, Connections
+from broker.adapters.connections import Connections
 from broker.adapters.queues import Queue, RefreshBatch, Trigger, read_batch
 from broker.adapters.rescue import RescueStore, SealedTokens
 from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.errors import Busy
 from broker.flows import sweep as sweeping
-from broker.model import ConnectionState, Instant
+from broker.model import ConnectionRef, ConnectionState, Instant
 from local.aws.account import AwsAccount
 from tests.support.aws_faults import AwsFaults
 from tests.support.broker_world import START, Clock, LogLines

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from broker.adapters.connections import ConnectionRef, Connections
+from broker.adapters.connections import Connections
 from broker.adapters.queues import RefreshBatch, Trigger, read_batch
-from broker.adapters.seal import Seal, connection_aad
+from broker.adapters.seal import Seal
 from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.errors import Busy, NeedsReauth, NotActive, NoTokenYet, SealBroken, UnknownConnection
 from broker.flows.token import WAIT, IssuedToken
-from broker.model import ConnectionId, ConnectionState, Host, Instant, Purpose, Seconds, TenantId
+from broker.model import ConnectionId, ConnectionRef, ConnectionState, Host, Instant, Purpose, Seconds, TenantId
 from local.aws.account import AwsAccount
 from ninjaone_emulator import NinjaOne
 from tests.support.aws_faults import AwsFaults
@@ -42,7 +42,7 @@ def refresh_soon(broker: Broker, state: ConnectionState, clock: Clock, *, after:
 
 def token(seal: Seal, state: ConnectionState) -> str:
     assert state.access is not None
-    spot = connection_aad(state.tenant, state.connection, state.version)
+    spot = state.aad
     return seal.open(state.access, Purpose.ACCESS, spot).reveal()
 
 

@@ -10,9 +10,8 @@ from typing import Any
 
 from broker import ninjaone
 from broker.adapters.clock import new_connection_id
-from broker.adapters.connections import ConnectionRef
 from broker.config import Config
-from broker.model import Host, Instant, tenant_id
+from broker.model import ConnectionRef, Host, Instant, tenant_id
 from broker.secret import Secret
 
 FIELDS = (

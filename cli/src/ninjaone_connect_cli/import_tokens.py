@@ -14,7 +14,7 @@ import click
 
 from broker import policy
 from broker.adapters.clock import SystemClock, instant
-from broker.adapters.seal import Seal, connection_aad
+from broker.adapters.seal import Seal
 from broker.errors import Busy, Misconfigured
 from broker.model import ConnectionState, Instant, Profile, Purpose, Status
 from ninjaone_connect_cli.at import At, here
@@ -118,7 +118,7 @@ class _Made:
 
     def _rows(self, entry: Entry) -> tuple[ConnectionState, Profile]:
         now, ref = instant(SystemClock()), entry.ref
-        spot = connection_aad(ref.tenant, ref.connection, 1)
+        spot = ref.aad(1)
         state = ConnectionState(
             tenant=ref.tenant,
             connection=ref.connection,
@@ -143,7 +143,7 @@ class _Made:
     def _client(self, entry: Entry) -> bytes | None:
         if entry.client_secret is None:
             return None
-        spot = connection_aad(entry.ref.tenant, entry.ref.connection)
+        spot = entry.ref.aad()
         return self._seal.seal(self._seal.data_key(Purpose.CLIENT), entry.client_secret, spot)
 
 

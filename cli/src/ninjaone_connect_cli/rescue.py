@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
-from broker.adapters.connections import ConnectionRef
 from broker.adapters.queues import BATCH_SIZE, Trigger
+from broker.model import ConnectionRef
 from ninjaone_connect_cli.at import At, here
 from ninjaone_connect_cli.deployment import Deployment
 from ninjaone_connect_cli.errors import CliError

@@ -20,11 +20,10 @@ import click
 
 from broker import policy
 from broker.adapters.clock import SystemClock, instant
-from broker.adapters.connections import ConnectionRef
 from broker.adapters.queues import Trigger
-from broker.adapters.seal import Seal, connection_aad
+from broker.adapters.seal import Seal
 from broker.errors import SealBroken
-from broker.model import ConnectionState, Profile, Purpose, Status
+from broker.model import ConnectionRef, ConnectionState, Profile, Purpose, Status
 from ninjaone_connect_cli import epoch
 from ninjaone_connect_cli.at import At, here
 from ninjaone_connect_cli.deployment import Deployment
@@ -164,7 +163,7 @@ class _Copying:
         if not self._replace_broken or live.refresh is None or live.status is Status.DISCONNECTED:
             return False
         try:
-            self._seal.open(live.refresh, Purpose.REFRESH, connection_aad(live.tenant, live.connection, live.version))
+            self._seal.open(live.refresh, Purpose.REFRESH, live.aad)
         except SealBroken:
             return True
         return False

@@ -10,10 +10,9 @@ from typing import Any, TypeVar
 
 from broker.adapters import rows
 from broker.adapters.aws import AwsClient, ExpectedError
-from broker.adapters.connections import ConnectionRef
 from broker.adapters.dynamo import ConditionalUpdate, ConditionFailed, update
 from broker.errors import Busy
-from broker.model import ConnectionId, ConnectionState, Profile, TenantId, connection_id
+from broker.model import ConnectionId, ConnectionRef, ConnectionState, Profile, TenantId, connection_id
 
 TRIES = 6
 CANCELLED = ("TransactionCanceledException",)

@@ -11,11 +11,11 @@ from dataclasses import replace
 
 import httpx
 
-from broker.adapters.connections import ConnectionRef
 from broker.adapters.queues import RefreshBatch, Trigger
 from broker.config import Config
 from broker.edge import wiring
 from broker.edge.wiring import Broker, Ports
+from broker.model import ConnectionRef
 from tests.benchmarks.bench.cloud import Cloud
 from tests.benchmarks.bench.rows import named
 from tests.verification.simulation.world import environment

@@ -11,8 +11,8 @@ from random import Random
 from broker import policy
 from broker.adapters.aws import AwsClient
 from broker.adapters.queues import BATCH_SIZE
-from broker.adapters.seal import FORMAT, Seal
-from broker.model import ConnectionId, Instant, Purpose, TenantId
+from broker.adapters.seal import Seal
+from broker.model import SEAL_FORMAT, ConnectionId, Instant, Purpose, TenantId
 from tests.benchmarks.bench.lines import Line
 from tests.benchmarks.bench.rows import named
 
@@ -93,7 +93,7 @@ def _blob(number: int) -> bytes:
 
 
 def _sealed(wrapped: bytes) -> bytes:
-    return struct.pack(">BH", FORMAT, len(wrapped)) + wrapped + bytes(28)
+    return struct.pack(">BH", SEAL_FORMAT, len(wrapped)) + wrapped + bytes(28)
 
 
 def lines() -> list[Line]:

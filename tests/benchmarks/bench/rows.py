@@ -8,8 +8,8 @@ from broker import policy
 from broker.adapters import rows
 from broker.adapters.aws import AwsClient
 from broker.adapters.clock import SystemClock
-from broker.adapters.seal import DataKey, Seal, connection_aad
-from broker.model import ConnectionId, ConnectionState, Host, Instant, Purpose, Status, TenantId
+from broker.adapters.seal import DataKey, Seal
+from broker.model import ConnectionId, ConnectionRef, ConnectionState, Host, Instant, Purpose, Status, TenantId
 from broker.secret import Secret
 from tests.verification.simulation.values import Item
 
@@ -31,7 +31,7 @@ def seeded(*, stored: int, due: int, now: int, wrapped: str, key: str) -> Iterat
     opened = {each: DataKey(each, b64decode(wrapped), b64decode(key), float("inf")) for each in Purpose}
     for number in range(due):
         tenant, connection = named(number)
-        spot = connection_aad(tenant, connection, 1)
+        spot = ConnectionRef(tenant, connection).aad(1)
         access = seal.seal(opened[Purpose.ACCESS], ACCESS, spot)
         refresh = seal.seal(opened[Purpose.REFRESH], REFRESH, spot)
         yield rows.connection_state_item(

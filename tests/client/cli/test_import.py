@@ -11,10 +11,9 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 from broker.adapters.aws import AwsClient
-from broker.adapters.connections import ConnectionRef
-from broker.adapters.seal import Seal, connection_aad
+from broker.adapters.seal import Seal
 from broker.config import Config
-from broker.model import ConnectionState, Purpose, Status
+from broker.model import ConnectionRef, ConnectionState, Purpose, Status
 from broker.secret import Secret
 from local.world import World
 from ninjaone_connect_cli import store
@@ -64,7 +63,7 @@ def test_json_lines_with_a_customer_s_own_app_and_host(world: World, cli: Cli, t
 def opened(world: World, row: ConnectionState) -> Secret:
     config = Config.from_env(world.settings("refresh"))
     seal = Seal(AwsClient("kms", world.aws("kms")), config.seal_key, world.clock, bytes)
-    return seal.open(row.refresh or b"", Purpose.REFRESH, connection_aad(row.tenant, row.connection, row.version))
+    return seal.open(row.refresh or b"", Purpose.REFRESH, row.aad)
 
 
 def test_a_file_imported_twice_is_there_once(world: World, cli: Cli, tmp_path: Path) -> None:

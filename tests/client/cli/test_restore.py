@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from broker.adapters import rows
-from broker.adapters.connections import ConnectionRef
-from broker.model import Status
+from broker.model import ConnectionRef, Status
 from local.world import World
 from tests.support.cli import Cli, csv_of, granted, hot_rows, until
 

@@ -18,10 +18,9 @@ from broker import policy
 from broker.adapters import rows
 from broker.adapters.aws import AwsClient
 from broker.adapters.clock import instant, new_connection_id
-from broker.adapters.connections import ConnectionRef
-from broker.adapters.seal import Seal, connection_aad
+from broker.adapters.seal import Seal
 from broker.config import Config
-from broker.model import ConnectionState, Host, Instant, Profile, Purpose, Status, TenantId
+from broker.model import ConnectionRef, ConnectionState, Host, Instant, Profile, Purpose, Status, TenantId
 from broker.secret import Secret
 from local.aws.http_endpoint import application
 from local.world import World
@@ -93,7 +92,7 @@ def connection(world: World) -> ConnectionRef:
     seal = Seal(AwsClient("kms", world.aws("kms")), config.seal_key, world.clock, os.urandom)
     now = instant(world.clock)
     which = ConnectionRef(TenantId("acme"), new_connection_id(os.urandom))
-    spot = connection_aad(which.tenant, which.connection, 1)
+    spot = which.aad(1)
     state = ConnectionState(
         tenant=which.tenant,
         connection=which.connection,

@@ -14,12 +14,11 @@ from botocore.exceptions import ClientError
 from broker.adapters import rows
 from broker.adapters.aws import AwsClient
 from broker.adapters.breakers import Breakers
-from broker.adapters.connections import ConnectionRef
 from broker.adapters.queues import Trigger
 from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.errors import BrokerError
-from broker.model import Binding, ConnectionState, TenantId
+from broker.model import Binding, ConnectionRef, ConnectionState, TenantId
 from local.aws.account import AwsAccount
 from local.cloudformation.template import Template
 from ninjaone_emulator import NinjaOne

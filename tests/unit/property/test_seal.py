@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.adapters.seal import AssociatedData, Seal
+from broker.adapters.seal import Seal
 from broker.errors import BrokerError
-from broker.model import Purpose
+from broker.model import AssociatedData, Purpose
 from broker.secret import Secret
 from tools.requirements import req
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from broker import ninjaone, oauth
 from broker.adapters.aws import AwsClient
-from broker.adapters.connections import ConnectionRef
 from broker.adapters.queues import BATCH_SIZE, read_batch, read_completion
 from broker.adapters.rescue import RescueStore
 from broker.adapters.seal import Seal, session_aad
@@ -26,7 +25,17 @@ from broker.edge.session import session_request
 from broker.edge.token import min_ttl
 from broker.errors import BrokerError, Fault, InvalidRequest, Misconfigured, SealBroken
 from broker.flows.exchange import ORGANIZATIONS_KEPT, _read_organizations
-from broker.model import ConnectionId, Instant, Purpose, SessionId, TenantId, connection_id, session_id, tenant_id
+from broker.model import (
+    ConnectionId,
+    ConnectionRef,
+    Instant,
+    Purpose,
+    SessionId,
+    TenantId,
+    connection_id,
+    session_id,
+    tenant_id,
+)
 from broker.ninjaone import Meaning
 from broker.secret import Secret
 from tests.support.broker_world import Clock

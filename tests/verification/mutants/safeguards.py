@@ -11,7 +11,6 @@ from broker import policy
 from broker.adapters.connections import Connections
 from broker.adapters.dynamo import ConditionalUpdate
 from broker.adapters.epoch import Epoch
-from broker.adapters.seal import AssociatedData
 from broker.errors import Busy
 from broker.flows import complete
 from broker.flows.refresh import save
@@ -19,7 +18,7 @@ from broker.flows.refresh.connection import RefreshConnection
 from broker.flows.refresh.context import BatchContext
 from broker.flows.refresh.failure import RecordFailure
 from broker.flows.refresh.save import SaveTokens
-from broker.model import Purpose, Seconds
+from broker.model import AssociatedData, Purpose, Seconds
 from broker.secret import Secret
 
 

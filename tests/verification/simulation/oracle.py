@@ -5,9 +5,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from broker.adapters.aws import AwsClient
-from broker.adapters.seal import AssociatedData, Seal, connection_aad
+from broker.adapters.seal import Seal
 from broker.errors import BrokerError
-from broker.model import ConnectionId, Purpose, TenantId
+from broker.model import AssociatedData, ConnectionId, ConnectionRef, Purpose, TenantId
 
 if TYPE_CHECKING:
     from tests.verification.simulation.world import World
@@ -94,7 +94,7 @@ class Oracle:
 
     def sealed(self, ref: Ref, blob: bytes, version: int, purpose: Purpose = Purpose.REFRESH) -> str | None:
         """Open a token sealed for a connection."""
-        return self.opened(bytes(blob), purpose, connection_aad(TenantId(ref[0]), ConnectionId(ref[1]), version))
+        return self.opened(bytes(blob), purpose, ConnectionRef(TenantId(ref[0]), ConnectionId(ref[1])).aad(version))
 
     def in_rescue(self, ref: Ref) -> dict[int, str]:
         """Give the refresh tokens in the rescue store, by the version they belong after."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -53,6 +54,46 @@ class Purpose(StrEnum):
     CLIENT = "client"
     CODE = "code"
     VERIFIER = "verifier"
+
+
+SEAL_FORMAT = 1
+"""The format of sealed values; it is bound into each of them."""
+
+
+@dataclass(frozen=True)
+class AssociatedData:
+    """The one place where a sealed value may stand; authenticated with it, so that it opens nowhere else.
+
+    table     ``connections`` or ``sessions``: the logical name, the same after a restore into a new table
+    row       connection or session id
+    version   token generation; 0 where there is only one
+    """
+
+    table: str
+    tenant: str
+    row: str
+    version: int = 0
+
+    def bytes(self, purpose: Purpose) -> bytes:
+        """Write the place so that no two places are written alike."""
+        return unambiguous(str(SEAL_FORMAT), self.table, self.tenant, self.row, purpose.value, str(self.version))
+
+
+def unambiguous(*parts: str) -> bytes:
+    """Write texts one after the other, each behind its length."""
+    return b"".join(struct.pack(">H", len(part.encode())) + part.encode() for part in parts)
+
+
+@dataclass(frozen=True)
+class ConnectionRef:
+    """Which connection: its tenant and its id, together the key of its row."""
+
+    tenant: TenantId
+    connection: ConnectionId
+
+    def aad(self, version: int = 0) -> AssociatedData:
+        """The place of what a connection holds in one generation; the client secret has none, so its version is 0."""
+        return AssociatedData("connections", self.tenant, self.connection, version)
 
 
 class Status(StrEnum):
@@ -184,6 +225,16 @@ class ConnectionState:
     active_until: Instant | None = None
     warned_at: Instant | None = None
 
+    @property
+    def ref(self) -> ConnectionRef:
+        """Which connection this is."""
+        return ConnectionRef(self.tenant, self.connection)
+
+    @property
+    def aad(self) -> AssociatedData:
+        """The place of the tokens that the row holds."""
+        return self.ref.aad(self.version)
+
 
 @dataclass(frozen=True)
 class Profile:
@@ -197,6 +248,14 @@ class Profile:
     created_at: Instant
     connected_at: Instant
     client: bytes | None = None  # the customer's own client app, sealed
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A connection whole: its two rows."""
+
+    state: ConnectionState
+    profile: Profile
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ An end, from any state, whoever holds the lease:
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from broker import policy
@@ -20,7 +19,17 @@ from broker.adapters import listing, rows
 from broker.adapters.aws import AwsClient
 from broker.adapters.dynamo import ConditionalUpdate, ConditionFailed, update
 from broker.adapters.sessions import finish
-from broker.model import ConnectionId, ConnectionState, Instant, Profile, SessionId, Status, TenantId
+from broker.model import (
+    Connection,
+    ConnectionId,
+    ConnectionRef,
+    ConnectionState,
+    Instant,
+    Profile,
+    SessionId,
+    Status,
+    TenantId,
+)
 
 TOKEN_ATTRIBUTES = (
     "tenant",
@@ -64,14 +73,6 @@ _DROPPED = (
 )
 
 
-@dataclass(frozen=True)
-class ConnectionRef:
-    """Which connection."""
-
-    tenant: TenantId
-    connection: ConnectionId
-
-
 class Connections:
     """The table of connections."""
 
@@ -107,6 +108,11 @@ class Connections:
                 break
         return found
 
+    def get(self, ref: ConnectionRef) -> Connection | None:
+        """Read both rows of a connection as they are now; None when either is missing."""
+        state, profile = self.state(ref), self.profile(ref)
+        return Connection(state, profile) if state and profile else None
+
     def profile(self, ref: ConnectionRef) -> Profile | None:
         """Read the profile row as it is now."""
         found = self._get(ref, ref.connection + rows.PROFILE)
@@ -117,11 +123,11 @@ class Connections:
         found = self._get(ref, ref.connection, TOKEN_ATTRIBUTES)
         return rows.connection_state(found) if found else None
 
-    def without_secrets(self, ref: ConnectionRef) -> tuple[ConnectionState, Profile] | None:
+    def without_secrets(self, ref: ConnectionRef) -> Connection | None:
         """Read one connection without its sealed attributes."""
         found = self._get(ref, ref.connection, LISTED_ATTRIBUTES)
         profile = self._get(ref, ref.connection + rows.PROFILE, LISTED_ATTRIBUTES)
-        return (rows.connection_state(found), rows.profile(profile)) if found and profile else None
+        return Connection(rows.connection_state(found), rows.profile(profile)) if found and profile else None
 
     def page(self, tenant: TenantId, *, limit: int, after: str | None) -> listing.Listed:
         """Read a tenant's connections in the order of their ids."""
@@ -161,9 +167,7 @@ class Connections:
         ]
         return found, answer.get("LastEvaluatedKey")
 
-    def put(
-        self, state: ConnectionState, profile: Profile, *, replaces: ConnectionState | None, session: SessionId
-    ) -> None:
+    def put(self, made: Connection, *, replaces: ConnectionState | None, session: SessionId) -> None:
         """Store a connection whole and end its session, in one transaction.
 
         replaces   the row a reconnect was decided on; None for a new connection
@@ -171,10 +175,10 @@ class Connections:
         """
         condition = _replacing(replaces) if replaces else _NEW
         puts = [
-            {"Put": {"TableName": self._table, "Item": rows.connection_state_item(state), **condition}},
-            {"Put": {"TableName": self._table, "Item": rows.profile_item(profile)}},
+            {"Put": {"TableName": self._table, "Item": rows.connection_state_item(made.state), **condition}},
+            {"Put": {"TableName": self._table, "Item": rows.profile_item(made.profile)}},
         ]
-        ended = finish(self._sessions_table, session, state.connection)
+        ended = finish(self._sessions_table, session, made.state.connection)
         self._dynamodb.call("transact_write_items", TransactItems=[*puts, ended])
 
     def lease(

@@ -4,7 +4,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from broker.adapters import rows
-from broker.model import ConnectionState, Profile
+from broker.model import Connection, ConnectionState
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Listed:
     unread   how many rows this release can't read; the others are listed without them
     """
 
-    pairs: list[tuple[ConnectionState, Profile]]
+    connections: list[Connection]
     after: str | None
     unread: int
 
@@ -36,16 +36,16 @@ def whole_pairs(items: list[rows.Item], last: rows.Item | None) -> tuple[list[ro
     return items[:-1], items[-2]
 
 
-def pairs(items: list[rows.Item]) -> tuple[list[tuple[ConnectionState, Profile]], int]:
+def pairs(items: list[rows.Item]) -> tuple[list[Connection], int]:
     """Put hot rows together with the profiles that follow them, and count what can't be read."""
-    found: list[tuple[ConnectionState, Profile]] = []
+    found: list[Connection] = []
     state, unread = None, 0
     for item in items:
         try:
             if not _is_profile(item):
                 state = rows.connection_state(item)
             elif state and item["connection"]["S"] == state.connection + rows.PROFILE:
-                found.append((state, rows.profile(item)))
+                found.append(Connection(state, rows.profile(item)))
         except rows.UNREADABLE:
             unread += 1
     return found, unread

@@ -11,8 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from broker.adapters.aws import AwsClient
-from broker.adapters.connections import ConnectionRef
-from broker.model import ConnectionId, Seconds, SessionId, TenantId, connection_id, session_id, tenant_id
+from broker.model import ConnectionId, ConnectionRef, Seconds, SessionId, TenantId, connection_id, session_id, tenant_id
 
 NO_TTL = Seconds(0)
 BATCH_SIZE = 200

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from broker.adapters.aws import AwsClient, ExpectedError
-from broker.adapters.connections import ConnectionRef
 from broker.errors import AwsError, SealBroken
-from broker.model import ConnectionId, Instant, TenantId, connection_id, tenant_id
+from broker.model import ConnectionId, ConnectionRef, Instant, TenantId, connection_id, tenant_id
 
 PREFIX = "rescue/"
 _ABSENT = ("NoSuchKey", "404")

@@ -8,7 +8,7 @@ Shape of a sealed value, bytes
 2        length n of the wrapped data key, big endian
 n        data key, wrapped by KMS under the encryption context {"app", "purpose"}
 12       nonce, random
-rest     ciphertext and tag; additional data: the place, see ``Spot.bytes``
+rest     ciphertext and tag; additional data: the place, see ``AssociatedData.bytes``
 
 Source   NIST SP 800-38D §8.2.2 (random nonces); AWS KMS developer guide, encryption context
 """
@@ -25,10 +25,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from broker.adapters.aws import AwsClient, ExpectedError
 from broker.adapters.clock import Clock, Entropy
 from broker.errors import AwsError, SealBroken
-from broker.model import ConnectionId, Purpose, Session, SessionId, TenantId, sha256_hex
+from broker.model import SEAL_FORMAT, AssociatedData, Purpose, Session, SessionId, sha256_hex, unambiguous
 from broker.secret import Secret
 
-FORMAT = 1
 KEY_LIFE = 300.0
 """Seconds that a data key may stay in memory, to seal with or to open with."""
 KEY_USES = 65_536
@@ -37,25 +36,6 @@ KEYS_KEPT = 1_024
 
 _NONCE = 12
 _BROKEN = ("InvalidCiphertextException", "IncorrectKeyException")
-
-
-@dataclass(frozen=True)
-class AssociatedData:
-    """The one place where a sealed value may stand.
-
-    table     ``connections`` or ``sessions``: the logical name, the same after a restore into a new table
-    row       connection or session id
-    version   token generation; 0 where there is only one
-    """
-
-    table: str
-    tenant: str
-    row: str
-    version: int = 0
-
-    def bytes(self, purpose: Purpose) -> bytes:
-        """Write the place so that no two places are written alike."""
-        return _unambiguous(str(FORMAT), self.table, self.tenant, self.row, purpose.value, str(self.version))
 
 
 def session_aad(session: SessionId) -> AssociatedData:
@@ -71,20 +51,10 @@ def code_aad(session: Session, ticket: str) -> AssociatedData:
     ticket   as SHA-256
     """
     host = session.host.name if session.host else ""
-    bound = _unambiguous(
+    bound = unambiguous(
         session.end_user, session.challenge, session.binding, session.connection or "", host, session.client_id, ticket,
     )  # fmt: skip
     return AssociatedData("sessions", session.tenant, f"{session.session} {sha256_hex(bound.hex())}")
-
-
-def connection_aad(tenant: TenantId, connection: ConnectionId, version: int = 0) -> AssociatedData:
-    """The place of what a connection holds; the client secret has no generations."""
-    return AssociatedData("connections", tenant, connection, version)
-
-
-def _unambiguous(*parts: str) -> bytes:
-    """Write texts one after the other, each behind its length."""
-    return b"".join(struct.pack(">H", len(part.encode())) + part.encode() for part in parts)
 
 
 @dataclass(frozen=True)
@@ -124,7 +94,7 @@ class Seal:
         """Seal one secret for one place. No input or output: this can't fail remotely."""
         nonce = self._entropy(_NONCE)
         sealed = AESGCM(key.key).encrypt(nonce, secret.reveal().encode(), spot.bytes(key.purpose))
-        return struct.pack(">BH", FORMAT, len(key.wrapped)) + key.wrapped + nonce + sealed
+        return struct.pack(">BH", SEAL_FORMAT, len(key.wrapped)) + key.wrapped + nonce + sealed
 
     def open(self, blob: bytes, purpose: Purpose, spot: AssociatedData) -> Secret:
         """Open what was sealed for this purpose and place.
@@ -183,7 +153,7 @@ def wrapped_key(blob: bytes) -> bytes:
 
 
 def _parts(blob: bytes) -> tuple[bytes, bytes, bytes]:
-    if len(blob) < 3 or blob[0] != FORMAT:
+    if len(blob) < 3 or blob[0] != SEAL_FORMAT:
         raise SealBroken
     start = 3 + int.from_bytes(blob[1:3], "big")
     if start == 3 or len(blob) < start + _NONCE + 16:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from broker import ninjaone, policy
 from broker.adapters.clock import instant
-from broker.adapters.connections import ConnectionRef
 from broker.edge.handler import Context, Entry, Warm, log_refusal, preload
 from broker.edge.http import Event, Request, Response
 from broker.edge.pages import security_headers
@@ -17,9 +16,9 @@ from broker.edge.wiring import Broker
 from broker.edge.worker import Message, messages
 from broker.errors import BindingMismatch, BrokerError, Fault, InvalidRequest, UnknownConnection
 from broker.model import (
+    Connection,
     ConnectionId,
-    ConnectionState,
-    Profile,
+    ConnectionRef,
     SessionId,
     TenantId,
     connection_id,
@@ -101,12 +100,12 @@ def ref_of(request: Request) -> ConnectionRef:
     return ConnectionRef(tenant_of(request), ConnectionId(found))
 
 
-def connection(broker: Broker, state: ConnectionState, profile: Profile, *, paused: bool = False) -> dict[str, Any]:
+def connection(broker: Broker, whole: Connection, *, paused: bool = False) -> dict[str, Any]:
     """Show a connection: nothing sealed, nothing of the person's.
 
     Shape   see the OpenAPI document's ``Connection``; times are Unix seconds
     """
-    now = instant(broker.ports.clock)
+    state, profile, now = whole.state, whole.profile, instant(broker.ports.clock)
     return {
         "connection_id": state.connection,
         "tenant_id": state.tenant,
@@ -132,7 +131,7 @@ def connection(broker: Broker, state: ConnectionState, profile: Profile, *, paus
 
 def shown(broker: Broker, found: "ListedConnection") -> dict[str, Any]:
     """Show a connection that was looked at."""
-    return connection(broker, found.state, found.profile, paused=found.paused)
+    return connection(broker, found.connection, paused=found.paused)
 
 
 def _named(request: Request) -> Mapping[str, str | None]:

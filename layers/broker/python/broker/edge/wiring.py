@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from broker.adapters.sessions import Sessions
     from broker.flows.authorize import StartAuthorization
     from broker.flows.callback import HandleCallback
+    from broker.flows.client_apps import ClientApps
     from broker.flows.complete import Complete
     from broker.flows.connect import FindSession
     from broker.flows.connections import ListConnections
@@ -124,7 +125,7 @@ class Broker:
     def disconnect(self) -> "Disconnect":
         from broker.flows.disconnect import Disconnect
 
-        return Disconnect(self._connections, self._seal, self._client_secrets, self._http, **self._common)
+        return Disconnect(self._connections, self._seal, self._client_apps, self._http, **self._common)
 
     @cached_property
     def sweep(self) -> "Sweep":
@@ -220,6 +221,12 @@ class Broker:
         from broker.adapters.client_secrets import ClientSecrets
 
         return ClientSecrets(self._aws("secretsmanager"), self.config.client_secrets, self.ports.clock)
+
+    @cached_property
+    def _client_apps(self) -> "ClientApps":
+        from broker.flows.client_apps import ClientApps
+
+        return ClientApps(self._connections, self._seal, self._client_secrets)
 
     @cached_property
     def _epoch(self) -> "Epoch":

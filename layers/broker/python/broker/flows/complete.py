@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from broker import oauth, policy
 from broker.adapters.client_secrets import ClientSecrets
 from broker.adapters.clock import Clock, Entropy, instant, new_connection_id, random_secret
-from broker.adapters.connections import ConnectionRef, Connections
+from broker.adapters.connections import Connections
 from broker.adapters.dynamo import ConditionFailed
 from broker.adapters.epoch import Epoch
 from broker.adapters.log import Level, Log
 from broker.adapters.rows import connection_state as read_hot
-from broker.adapters.seal import DataKey, Seal, code_aad, connection_aad, session_aad
+from broker.adapters.seal import DataKey, Seal, code_aad, session_aad
 from broker.adapters.sessions import Sessions
 from broker.config import Config
 from broker.errors import (
@@ -35,9 +35,10 @@ from broker.flows.exchange import Exchange
 from broker.model import (
     Binding,
     Client,
+    Connection,
+    ConnectionRef,
     ConnectionState,
     Host,
-    Profile,
     Purpose,
     Session,
     SessionId,
@@ -83,9 +84,7 @@ class Complete:
         self._seal, self._credentials, self._epoch, self._exchange = seal, credentials, epoch, exchange
         self._clock, self._entropy, self._log = clock, entropy, log
 
-    def __call__(
-        self, session: SessionId, proof: CompleteRequest, *, confirm_account_change: bool
-    ) -> tuple[ConnectionState, Profile]:
+    def __call__(self, session: SessionId, proof: CompleteRequest, *, confirm_account_change: bool) -> Connection:
         """Complete for the person whose login the backend has just checked.
 
         Called again after it succeeded, with the same proof, it gives the connection again.
@@ -114,7 +113,7 @@ class Complete:
             self._log.count("completions_failed")
             raise
 
-    def approve(self, ref: ConnectionRef) -> tuple[ConnectionState, Profile]:
+    def approve(self, ref: ConnectionRef) -> Connection:
         """Let a connection be used that was made without proof of the person.
 
         Raises   UnknownConnection, NotPending, Busy
@@ -133,7 +132,7 @@ class Complete:
         self._log.event("connection.approved", tenant=ref.tenant, connection=ref.connection)
         return self._made(ref)
 
-    def _make(self, session: Session, *, confirm_account_change: bool) -> tuple[ConnectionState, Profile]:
+    def _make(self, session: Session, *, confirm_account_change: bool) -> Connection:
         """Everything that may fail is fetched before the code is spent.
 
         Order   old row, client secret, epoch, data keys; spend; exchange; look; keep
@@ -155,8 +154,8 @@ class Complete:
             self._sessions.fail(session.session)
             raise
         made = self._sealed(consent, epoch, keys)
-        self._keep(*made, replaces=old[0] if old else None, session=session.session)
-        state, _profile = made
+        self._keep(made, replaces=old.state if old else None, session=session.session)
+        state = made.state
         self._log.event("connection.made", tenant=state.tenant, connection=state.connection, region=state.host.region)
         return made
 
@@ -166,12 +165,12 @@ class Complete:
             self._log.event("code.injected", Level.ERROR, session=session.session)
             raise SessionSpent
 
-    def _sealed(self, consent: Consent, epoch: int, keys: Mapping[Purpose, DataKey]) -> tuple[ConnectionState, Profile]:
+    def _sealed(self, consent: Consent, epoch: int, keys: Mapping[Purpose, DataKey]) -> Connection:
         """Make the rows and seal what was granted. No input or output."""
         now, jitter = instant(self._clock), self._entropy(1)[0] / 256
         connection = consent.session.connection or new_connection_id(self._entropy)
         state = new_state(consent, connection, epoch=epoch, now=now, jitter=jitter)
-        spot = connection_aad(state.tenant, state.connection, state.version)
+        spot = state.aad
         refresh = consent.tokens.refresh
         state = replace(
             state,
@@ -180,25 +179,21 @@ class Complete:
         )
         profile = new_profile(consent, connection, now)
         if consent.client.customer_app:
-            customer_app = connection_aad(state.tenant, state.connection)
-            profile = replace(
-                profile, client=self._seal.seal(keys[Purpose.CLIENT], consent.client.secret, customer_app)
-            )
-        return state, profile
+            secret = self._seal.seal(keys[Purpose.CLIENT], consent.client.secret, state.ref.aad())
+            profile = replace(profile, client=secret)
+        return Connection(state, profile)
 
-    def _keep(
-        self, state: ConnectionState, profile: Profile, *, replaces: ConnectionState | None, session: SessionId
-    ) -> None:
+    def _keep(self, made: Connection, *, replaces: ConnectionState | None, session: SessionId) -> None:
         """Store at last; an acknowledgement that was lost shows in the session."""
         for wait in STORE_WAITS:
             try:
-                self._connections.put(state, profile, replaces=replaces, session=session)
+                self._connections.put(made, replaces=replaces, session=session)
                 return
             except AwsError:
                 self._clock.sleep(wait)
         stored = self._sessions.get(session)
         if stored is None or stored.stage is not Stage.COMPLETED:
-            self._log.event("connection.not_kept", Level.ERROR, session=session, tenant=state.tenant)
+            self._log.event("connection.not_kept", Level.ERROR, session=session, tenant=made.state.tenant)
             raise Busy("The tokens could not be stored. Let the person start again.")
 
     def _check_stage(self, session: Session) -> None:
@@ -212,14 +207,14 @@ class Complete:
         if session.code_expires_at <= now:
             raise SessionExpired
 
-    def _replaced(self, session: Session) -> tuple[ConnectionState, Profile] | None:
+    def _replaced(self, session: Session) -> Connection | None:
         """Find what a reconnect replaces."""
         if session.connection is None:
             return None
-        state, profile = self._made(ConnectionRef(session.tenant, session.connection))
-        if state.status is Status.DISCONNECTED:
+        found = self._made(ConnectionRef(session.tenant, session.connection))
+        if found.state.status is Status.DISCONNECTED:
             raise NotActive
-        return state, profile
+        return found
 
     def _opened(self, session: Session) -> tuple[Host, Client, Secret, Secret]:
         if session.code is None or session.verifier is None or session.host is None:
@@ -252,17 +247,17 @@ class Complete:
         """Compare by id and name: ids alone start at 1 in every NinjaOne account. One that shows none is no match."""
         if consent.replaces is None or confirmed:
             return
-        state, profile = consent.replaces
+        state, profile = consent.replaces.state, consent.replaces.profile
         known, found = set(profile.organizations), set(consent.organizations)
         if consent.host.name != state.host.name or (known and not known & found):
             self._log.event("session.other_account", session=consent.session.session, connection=state.connection)
             raise AccountMismatch
 
-    def _made(self, ref: ConnectionRef) -> tuple[ConnectionState, Profile]:
-        state, profile = self._connections.state(ref), self._connections.profile(ref)
-        if state is None or profile is None:
+    def _made(self, ref: ConnectionRef) -> Connection:
+        found = self._connections.get(ref)
+        if found is None:
             raise UnknownConnection
-        return state, profile
+        return found
 
 
 def _is_approved(seen: ConnectionState, refusal: ConditionFailed) -> bool:

@@ -4,21 +4,20 @@ from dataclasses import dataclass
 
 from broker.adapters.breakers import Breakers, app_breaker
 from broker.adapters.clock import Clock, instant
-from broker.adapters.connections import ConnectionRef, Connections
+from broker.adapters.connections import Connections
 from broker.adapters.log import Level, Log
 from broker.errors import UnknownConnection
-from broker.model import ConnectionState, Profile, TenantId
+from broker.model import Connection, ConnectionRef, TenantId
 
 
 @dataclass(frozen=True)
 class ListedConnection:
     """A connection as it may be shown.
 
-    paused   its client app is held by a brake: the operator's turn, not the customer's
+    paused   its client app is held by a circuit breaker: the operator has to act, not the customer
     """
 
-    state: ConnectionState
-    profile: Profile
+    connection: Connection
     paused: bool = False
 
 
@@ -49,17 +48,18 @@ class ListConnections:
         if found.unread:
             self._log.event("rows.passed_over", Level.ERROR, tenant=tenant, unread=found.unread)
             self._log.count("rows_unread", found.unread)
-        return Page(self._shown(found.pairs), found.after)
+        return Page(self._shown(found.connections), found.after)
 
-    def _shown(self, found: list[tuple[ConnectionState, Profile]]) -> list[ListedConnection]:
+    def _shown(self, found: list[Connection]) -> list[ListedConnection]:
         """Look at the brake of each client app once."""
-        names = {app_breaker(state.host.name, state.client_id) for state, _ in found}
+        names = {_breaker(each) for each in found}
         held = {name for name in names if self._is_held(name)}
-        return [
-            ListedConnection(state, profile, app_breaker(state.host.name, state.client_id) in held)
-            for state, profile in found
-        ]
+        return [ListedConnection(each, _breaker(each) in held) for each in found]
 
     def _is_held(self, name: str) -> bool:
         breaker = self._brakes.read(name)
         return breaker is not None and breaker.until > instant(self._clock)
+
+
+def _breaker(of: Connection) -> str:
+    return app_breaker(of.state.host.name, of.state.client_id)

@@ -7,6 +7,7 @@ from broker.adapters.connections import RECONNECT_STEP
 from broker.model import (
     Binding,
     Client,
+    Connection,
     ConnectionId,
     ConnectionState,
     Host,
@@ -29,7 +30,7 @@ class Consent:
     session: Session
     host: Host
     client: Client
-    replaces: tuple[ConnectionState, Profile] | None
+    replaces: Connection | None
     tokens: Tokens
     organizations: tuple[Organization, ...]
 
@@ -39,7 +40,7 @@ def new_state(
 ) -> ConnectionState:
     """Make the hot row, without its tokens. What waits for approval is not refreshed."""
     session, expires_at = consent.session, consent.tokens.expires_at
-    old = consent.replaces[0] if consent.replaces else None
+    old = consent.replaces.state if consent.replaces else None
     pending = session.binding is Binding.APPROVAL
     return ConnectionState(
         tenant=session.tenant,
@@ -63,7 +64,7 @@ def new_state(
 def new_profile(consent: Consent, connection: ConnectionId, now: Instant) -> Profile:
     """Make the profile row; what the new consent does not say stays as it was."""
     session = consent.session
-    old = consent.replaces[1] if consent.replaces else None
+    old = consent.replaces.profile if consent.replaces else None
     return Profile(
         tenant=session.tenant,
         connection=connection,

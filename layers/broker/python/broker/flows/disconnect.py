@@ -1,21 +1,20 @@
 """End a connection, here and at NinjaOne."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
-from broker import ninjaone, oauth
 from broker.adapters.aws import retry
-from broker.adapters.client_secrets import ClientSecrets
 from broker.adapters.clock import Clock, Entropy, instant
-from broker.adapters.connections import ConnectionRef, Connections
+from broker.adapters.connections import Connections
 from broker.adapters.http import HttpClient
 from broker.adapters.log import Level, Log
 from broker.adapters.rows import connection_state as read_hot
-from broker.adapters.seal import Seal, connection_aad
+from broker.adapters.seal import Seal
 from broker.errors import AwsError, BrokerError, Busy, NotActive, UnknownConnection
-from broker.model import Client, ConnectionState, Profile, Purpose, Seconds, Status
+from broker.flows.client_apps import ClientApps, revoke
+from broker.model import Client, Connection, ConnectionRef, ConnectionState, Purpose, Status
 from broker.secret import Secret
 
-REVOKE_TIMEOUT = Seconds(5)
 TRIES = 3
 """A refresh may store newer tokens between the look and the end: those are the ones to revoke."""
 
@@ -27,17 +26,17 @@ class Disconnect:
         self,
         connections: Connections,
         seal: Seal,
-        credentials: ClientSecrets,
+        client_apps: ClientApps,
         web: Callable[[], HttpClient],
         *,
         clock: Clock,
         entropy: Entropy,
         log: Log,
     ) -> None:
-        self._connections, self._seal, self._credentials = connections, seal, credentials
+        self._connections, self._seal, self._client_apps = connections, seal, client_apps
         self._web, self._clock, self._entropy, self._log = web, clock, entropy, log
 
-    def __call__(self, ref: ConnectionRef) -> tuple[ConnectionState, Profile, bool]:
+    def __call__(self, ref: ConnectionRef) -> tuple[Connection, bool]:
         """End it, and say whether NinjaOne confirmed the revocation.
 
         Order    open the token, forget it here, then revoke it there: a failure in between leaves nothing usable here
@@ -45,28 +44,28 @@ class Disconnect:
         Source   RFC 7009 §2, docs/understand/ninjaone.md §1, §9 U8
         """
         for _ in range(TRIES):
-            seen, profile = self._found(ref)
-            revocation = self._revocation(seen, profile)
-            ended = self._end(seen)
+            found = self._found(ref)
+            revocation = self._revocation(found)
+            ended = self._end(found.state)
             if ended is None:
                 continue
-            revoked = revocation is not None and self._revoke(seen, *revocation)
+            revoked = revocation is not None and self._revoke(found.state, *revocation)
             self._forget_client(ended)
             self._log.event(
                 "connection.disconnected", tenant=ref.tenant, connection=ref.connection, revoked=int(revoked)
             )
-            return ended, profile, revoked
+            return replace(found, state=ended), revoked
         raise Busy
 
-    def _found(self, ref: ConnectionRef) -> tuple[ConnectionState, Profile]:
-        """Raises   UnknownConnection, NotActive, Busy"""
-        seen, profile = self._connections.state(ref), self._connections.profile(ref)
-        if seen is None or profile is None:
+    def _found(self, ref: ConnectionRef) -> Connection:
+        """Raises   UnknownConnection, NotActive, Busy, AwsRefused"""
+        found = self._connections.get(ref)
+        if found is None:
             raise UnknownConnection
-        if seen.status is Status.DISCONNECTED:  # perhaps by a call that nobody heard the end of
-            self._forget_client(seen)
+        if found.state.status is Status.DISCONNECTED:  # perhaps by a call that nobody heard the end of
+            self._forget_client(found.state)
             raise NotActive
-        return seen, profile
+        return found
 
     def _end(self, seen: ConnectionState) -> ConnectionState | None:
         """Forget the tokens; None when there are newer ones by now.
@@ -84,32 +83,24 @@ class Disconnect:
 
     def _forget_client(self, ended: ConnectionState) -> None:
         """Drop the customer's client secret; should that fail, it is of no use without the tokens."""
-        ref = ConnectionRef(ended.tenant, ended.connection)
+        ref = ended.ref
         try:
             self._connections.forget_client(ref, ended.ended_at or instant(self._clock))
         except AwsError:
             self._log.event("client.not_forgotten", Level.WARNING, tenant=ref.tenant, connection=ref.connection)
 
-    def _revocation(self, seen: ConnectionState, profile: Profile) -> tuple[Client, Secret] | None:
+    def _revocation(self, found: Connection) -> tuple[Client, Secret] | None:
         """Get what a revocation takes; a connection must end even when that can't be had."""
+        seen = found.state
         if seen.refresh is None:
             return None
         try:
-            spot = connection_aad(seen.tenant, seen.connection, seen.version)
-            refresh = self._seal.open(seen.refresh, Purpose.REFRESH, spot)
-            return self._client(seen, profile), refresh
+            refresh = self._seal.open(seen.refresh, Purpose.REFRESH, seen.aad)
+            return self._client_apps.of(seen, found.profile), refresh
         except BrokerError as error:
             self._log.event("revocation.skipped", Level.WARNING, connection=seen.connection, cause=type(error).__name__)
             return None
 
-    def _client(self, seen: ConnectionState, profile: Profile) -> Client:
-        if not seen.customer_app:
-            return self._credentials.client(seen.client_id)
-        spot = connection_aad(seen.tenant, seen.connection)
-        return Client(seen.client_id, self._seal.open(profile.client or b"", Purpose.CLIENT, spot), customer_app=True)
-
     def _revoke(self, seen: ConnectionState, client: Client, refresh: Secret) -> bool:
         with self._web() as web:
-            form = oauth.revocation(client, refresh)
-            answer = web.post(ninjaone.revocation_endpoint(seen.host), form, timeout=REVOKE_TIMEOUT)
-        return isinstance(answer, oauth.Reply) and answer.status == 200
+            return revoke(web, seen.host, client, refresh)

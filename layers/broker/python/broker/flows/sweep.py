@@ -2,12 +2,12 @@
 
 from broker import policy
 from broker.adapters.clock import Clock, instant
-from broker.adapters.connections import ConnectionRef, Connections
+from broker.adapters.connections import Connections
 from broker.adapters.log import Level, Log
 from broker.adapters.queues import BATCH_SIZE, Queue, Trigger
 from broker.adapters.rescue import RescueStore
 from broker.errors import AwsError
-from broker.model import Instant, Seconds
+from broker.model import ConnectionRef, Instant, Seconds
 
 HORIZON = Seconds(60)
 """How far ahead a sweep looks: to the next one."""

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from broker import ninjaone, policy
 from broker.adapters.clock import Clock, instant
-from broker.adapters.connections import ConnectionRef, Connections
+from broker.adapters.connections import Connections
 from broker.adapters.log import Level, Log
 from broker.adapters.queues import Queue, Trigger
-from broker.adapters.seal import Seal, connection_aad
+from broker.adapters.seal import Seal
 from broker.errors import AwsError, NeedsReauth, NotActive, NotApproved, NoTokenYet, SealBroken, UnknownConnection
-from broker.model import ConnectionState, Instant, Purpose, Seconds, Status
+from broker.model import ConnectionRef, ConnectionState, Instant, Purpose, Seconds, Status
 from broker.secret import Secret
 
 WAIT = Seconds(20)
@@ -103,7 +103,7 @@ class GetToken:
     def _vended(self, row: ConnectionState, sealed: bytes) -> IssuedToken:
         if not self._is_known(row.host.name):  # the host is bound into no seal, and the caller takes the token there
             raise SealBroken
-        spot = connection_aad(row.tenant, row.connection, row.version)
+        spot = row.aad
         access = self._seal.open(sealed, Purpose.ACCESS, spot)
         left = self._left(row)
         self._log.observe("token_left", left, min)

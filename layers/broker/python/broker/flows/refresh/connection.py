@@ -11,19 +11,19 @@ from functools import partial
 from broker import ninjaone, oauth, policy
 from broker.adapters.client_secrets import ClientSecrets
 from broker.adapters.clock import Clock, Entropy
-from broker.adapters.connections import ConnectionRef, Connections
+from broker.adapters.connections import Connections
 from broker.adapters.dynamo import ConditionFailed
 from broker.adapters.http import HttpClient
 from broker.adapters.log import Level, Log
 from broker.adapters.queues import Trigger
 from broker.adapters.rescue import RescueStore
 from broker.adapters.rows import connection_state as read_hot
-from broker.adapters.seal import DataKey, Seal, connection_aad
+from broker.adapters.seal import DataKey, Seal
 from broker.errors import AwsError, BrokerError, Busy, Misconfigured, SealBroken
 from broker.flows.refresh.context import BatchContext
 from broker.flows.refresh.failure import RecordFailure
 from broker.flows.refresh.save import REVOKE_TIMEOUT, SaveTokens
-from broker.model import Client, ConnectionState, Instant, Purpose, Seconds, Status
+from broker.model import Client, ConnectionRef, ConnectionState, Instant, Purpose, Seconds, Status
 from broker.ninjaone import Meaning, Outcome
 from broker.policy import Timing
 from broker.secret import Secret
@@ -133,7 +133,7 @@ class RefreshConnection:
 
     def _open(self, seen: ConnectionState) -> RefreshInputs:
         """Raises   SealBroken, Misconfigured, Busy"""
-        spot = connection_aad(seen.tenant, seen.connection, seen.version)
+        spot = seen.aad
         return RefreshInputs(
             token=self._seal.open(seen.refresh or b"", Purpose.REFRESH, spot),
             client=self._client(seen),
@@ -144,8 +144,8 @@ class RefreshConnection:
     def _client(self, seen: ConnectionState) -> Client:
         if not seen.customer_app:
             return self._credentials.client(seen.client_id)
-        profile = self._connections.profile(ConnectionRef(seen.tenant, seen.connection))
-        spot = connection_aad(seen.tenant, seen.connection)
+        profile = self._connections.profile(seen.ref)
+        spot = seen.ref.aad()
         sealed = profile.client if profile else None
         return Client(seen.client_id, self._seal.open(sealed or b"", Purpose.CLIENT, spot), customer_app=True)
 
@@ -176,7 +176,7 @@ class RefreshConnection:
         """
         if not (seen.attempt or seen.outcome_unknown or context.trigger is Trigger.RESCUE):
             return False
-        ref = ConnectionRef(held.tenant, held.connection)
+        ref = held.ref
         try:
             rescued = self._rescue.get(ref, held.version)
         except AwsError:
@@ -199,7 +199,7 @@ class RefreshConnection:
         Raises   Busy: it waits on
         Source   RFC 7009 §2
         """
-        ref = ConnectionRef(ended.tenant, ended.connection)
+        ref = ended.ref
         try:
             form = self._revocation(ended, ref)
         except (SealBroken, Misconfigured):  # a customer's own app is forgotten with its connection
@@ -218,7 +218,7 @@ class RefreshConnection:
         rescued = self._rescue.get(ref, ended.version - 1)
         if rescued is None:
             return None
-        spot = connection_aad(ended.tenant, ended.connection, ended.version)
+        spot = ended.aad
         return oauth.revocation(self._client(ended), self._seal.open(rescued.refresh, Purpose.REFRESH, spot))
 
     def _post(self, held: ConnectionState, opened: RefreshInputs, context: BatchContext, web: HttpClient) -> None:

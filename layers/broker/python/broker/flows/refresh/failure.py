@@ -6,7 +6,7 @@ from typing import Any
 from broker import policy
 from broker.adapters.breakers import app_breaker, host_breaker
 from broker.adapters.clock import Entropy
-from broker.adapters.connections import ConnectionRef, Connections
+from broker.adapters.connections import Connections
 from broker.adapters.log import Level, Log
 from broker.adapters.rescue import RescueStore
 from broker.errors import AwsError
@@ -96,7 +96,7 @@ class RecordFailure:
 
         Order   read again; rescue store; strike; and with the last strike, whether the whole fleet is struck
         """
-        ref = ConnectionRef(held.tenant, held.connection)
+        ref = held.ref
         row = self._connections.state(ref)
         if row is None or (row.version, row.fence) != (held.version, held.fence):
             self._log.event("verdict.dropped", Level.WARNING, connection=held.connection)

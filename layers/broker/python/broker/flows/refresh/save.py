@@ -7,17 +7,17 @@ from typing import Any
 
 from broker import ninjaone, oauth, policy
 from broker.adapters.clock import Clock, Entropy
-from broker.adapters.connections import ConnectionRef, Connections
+from broker.adapters.connections import Connections
 from broker.adapters.dynamo import ConditionFailed
 from broker.adapters.http import HttpClient
 from broker.adapters.log import Level, Log
 from broker.adapters.queues import Trigger
 from broker.adapters.rescue import RescueStore, SealedTokens
 from broker.adapters.rows import connection_state as read_hot
-from broker.adapters.seal import DataKey, Seal, connection_aad
+from broker.adapters.seal import DataKey, Seal
 from broker.errors import AwsError, Busy
 from broker.flows.refresh.context import BatchContext
-from broker.model import Client, ConnectionState, Instant, Reason, Seconds, Status, Tokens
+from broker.model import Client, ConnectionRef, ConnectionState, Instant, Reason, Seconds, Status, Tokens
 from broker.ninjaone import OFFLINE_ACCESS
 from broker.policy import Timing
 from broker.secret import Secret
@@ -64,7 +64,7 @@ class SaveTokens:
     ) -> IssuedTokens:
         """Seal for the next version. An answer without a refresh token leaves the presented one good (RFC 6749 §6)."""
         refresh = tokens.refresh or presented
-        spot = connection_aad(held.tenant, held.connection, held.version + 1)
+        spot = held.ref.aad(held.version + 1)
         access_key, refresh_key = keys
         rescued = SealedTokens(
             access=self._seal.seal(access_key, tokens.access, spot),
@@ -219,4 +219,4 @@ def _own_write(refusal: ConditionFailed, change: Mapping[str, Any]) -> bool:
 
 
 def _ref(held: ConnectionState) -> ConnectionRef:
-    return ConnectionRef(held.tenant, held.connection)
+    return held.ref
