@@ -1,4 +1,4 @@
-"""Put a release together in dist/: what `sam deploy` takes, and the wheels of client, command line and emulator."""
+"""Put a release together in dist/: what `sam deploy` takes, and the wheels."""
 
 import re
 import subprocess
@@ -12,12 +12,16 @@ DIST = ROOT / "dist"
 BESIDE = ("samconfig.toml", "stacks/dashboard.yaml", "stacks/firewall.yaml", "stacks/policy.json")
 """What a deployment may want beside the template."""
 
+PACKAGES = ("clients/python", "layers/broker", "cli", "emulator")
+
 
 def versions() -> dict[str, str]:
     """Give every place that says which release this is."""
     read = {
         "template.yaml": r"SemanticVersion: (\S+)",
-        "cli/pyproject.toml": r'^version = "(.+)"',
+        "layers/broker/pyproject.toml": r'^version = "(.+)"',
+        "cli/src/ninjaone_connect_cli/__init__.py": r'^__version__ = "(.+)"',
+        "cli/pyproject.toml": r'"ninjaone-connect-broker==(.+)"',
         "emulator/pyproject.toml": r'^version = "(.+)"',
         "clients/python/pyproject.toml": r'^version = "(.+)"',
         "CHANGELOG.md": r"^## (\d+\.\d+\.\d+)",
@@ -62,7 +66,7 @@ def main(tag: str) -> int:
         return 1
     DIST.mkdir(exist_ok=True)
     archive(ROOT / ".aws-sam/build", version, DIST)
-    for package in ("clients/python", "cli", "emulator"):
+    for package in PACKAGES:
         command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
         subprocess.run([*command, "--wheel-dir", str(DIST), str(ROOT / package)], check=True)
     print("\n".join(sorted(path.name for path in DIST.iterdir())))

@@ -21,7 +21,7 @@ from local.world import World
 from ninjaone_connect_cli.app import main
 from ninjaone_emulator.seed import OPERATOR_APPS
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 HOST = "eu.ninjarmm.com"
 ADA = "ada@nordlicht.example"
 

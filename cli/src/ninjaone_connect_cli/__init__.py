@@ -1,3 +1,3 @@
-"""`ninjaone-connect`: for whoever operates a deployment. Secrets go through it only where they must, and onto no screen
-but that of `token`.
-"""
+"""`ninjaone-connect`, the command line for operators. No command but `token` shows a secret."""
+
+__version__ = "1.0.0"

@@ -8,7 +8,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from broker.errors import AwsRefused, BrokerError
 from ninjaone_connect import ConnectError
-from ninjaone_connect_cli import calls, doctor, epoch, import_tokens, rescue, reseal, restore
+from ninjaone_connect_cli import __version__, calls, doctor, epoch, import_tokens, rescue, reseal, restore
 from ninjaone_connect_cli.at import At
 from ninjaone_connect_cli.screen import Screen
 
@@ -20,7 +20,7 @@ from ninjaone_connect_cli.screen import Screen
 @click.option("--profile", envvar="AWS_PROFILE", help="The AWS profile to use.")
 @click.option("--local", is_flag=True, help="Act on what `make run` runs on this machine, instead of AWS.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON, for machines.")
-@click.version_option(package_name="ninjaone-connect-cli")
+@click.version_option(__version__)
 @click.pass_context
 def cli(
     context: click.Context, stack: str, region: str | None, profile: str | None, *, local: bool, as_json: bool

@@ -1,49 +1,85 @@
-"""The command line as a package: one wheel that brings the broker's modules along."""
+"""The command line as a package: its own wheel, that of the broker's modules and that of the client."""
 
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from ninjaone_connect_cli import __version__
 from tests.support.cli import ROOT, bare_environment
 
-pytestmark = pytest.mark.slow
+PACKAGES = ("layers/broker", "clients/python", "cli")
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    target = tmp_path_factory.mktemp("wheel")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    target = tmp_path_factory.mktemp("wheels")
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(target)]
-    subprocess.run([*command, str(ROOT / "cli")], check=True, capture_output=True)
-    (made,) = target.glob("*.whl")
-    return made
+    subprocess.run([*command, *(str(ROOT / package) for package in PACKAGES)], check=True, capture_output=True)
+    return sorted(target.glob("*.whl"))
 
 
-def test_the_wheel_holds_what_the_command_imports(wheel: Path) -> None:
-    names = zipfile.ZipFile(wheel).namelist()
+@pytest.mark.slow
+def test_no_two_wheels_hold_the_same_file(wheels: list[Path]) -> None:
+    names = Counter(name for wheel in wheels for name in zipfile.ZipFile(wheel).namelist())
 
-    assert {name.partition("/")[0] for name in names if ".dist-info" not in name} == {
-        "broker",
-        "ninjaone_connect",
-        "ninjaone_connect_cli",
-    }
-    assert "broker/adapters/seal.py" in names
+    assert len(wheels) == len(PACKAGES)
+    assert [name for name, times in names.items() if times > 1] == []
+    assert names.keys() >= {
+        "broker/adapters/seal.py", "broker/edge/templates/connect.html", "ninjaone_connect/auth.py",
+        "ninjaone_connect_cli/app.py",
+    }  # fmt: skip
     assert not [name for name in names if name.endswith(".pyc")]
 
 
-def test_the_installed_command_runs_from_anywhere(wheel: Path, tmp_path: Path) -> None:
-    """Its libraries are this environment's; its own modules come out of the wheel alone."""
-    zipfile.ZipFile(wheel).extractall(tmp_path)
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("argument", "answer"),
+    [("--help", "Usage: ninjaone-connect "), ("--version", f"ninjaone-connect, version {__version__}")],
+)
+def test_the_installed_command_runs_from_anywhere(
+    wheels: list[Path], tmp_path: Path, argument: str, answer: str
+) -> None:
+    """Its libraries are this environment's; the project's modules come out of the wheels alone."""
+    for wheel in wheels:
+        zipfile.ZipFile(wheel).extractall(tmp_path)
     code = "import broker, ninjaone_connect_cli.app as app; print(broker.__file__); app.main()"
 
     ended = subprocess.run(
-        [sys.executable, "-c", code, "--help"], cwd=tmp_path, env=bare_environment() | {"PYTHONPATH": str(tmp_path)},
+        [sys.executable, "-c", code, argument], cwd=tmp_path, env=bare_environment() | {"PYTHONPATH": str(tmp_path)},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
 
     assert ended.returncode == 0, ended.stderr
     first, *rest = ended.stdout.splitlines()
     assert first.startswith(str(tmp_path))
-    assert rest[0].startswith("Usage: ninjaone-connect ")
+    assert rest[0].startswith(answer)
+
+
+def test_the_command_of_a_clone_says_its_version() -> None:
+    """Nothing is installed there, so no metadata of a distribution can be read."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "ninjaone_connect_cli", "--version"], env=bare_environment(), capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+
+    assert (ended.returncode, ended.stdout) == (0, f"ninjaone-connect, version {__version__}\n"), ended.stderr
+
+
+def test_the_command_asks_for_exactly_its_own_release() -> None:
+    asked = tomllib.loads((ROOT / "cli/pyproject.toml").read_text())["project"]["dependencies"]
+    ours = [each for each in asked if each.startswith("ninjaone-connect")]
+
+    assert sorted(ours) == [f"ninjaone-connect-broker=={__version__}", f"ninjaone-connect=={__version__}"]
+
+
+def test_the_documented_installation_names_every_package() -> None:
+    """All in one command: pip would look for a package that it was not given in an index, where it is not ours."""
+    (line,) = re.findall(r"^\$ pip install (.*?)\s+#", (ROOT / "docs/operate/deploy.md").read_text(), re.MULTILINE)
+
+    assert line.split() == [f"./{package}" for package in PACKAGES]

@@ -2,7 +2,8 @@
 
 connect = Connect("https://….execute-api.eu-west-1.amazonaws.com")
 connection = connect.connection("northwind", "con_…")
-ninjaone = httpx.Client(auth=NinjaOneAuth(connect, "northwind", connection.id), base_url=connection.api_base_url)
+auth = NinjaOneAuth(connect, "northwind", connection.connection_id)
+ninjaone = httpx.Client(auth=auth, base_url=connection.api_base_url)
 ninjaone.get("/v2/organizations")
 """
 
