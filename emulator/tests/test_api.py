@@ -136,7 +136,11 @@ def test_a_ticket_needs_a_person_and_the_management_scope() -> None:
     ]
 
     assert [each.status for each in replies] == [403, 401, 200]
-    assert replies[0].json()["resultCode"] == "user_context_required"
+    assert replies[0].json() == {
+        "error": "user_context_required",
+        "error_description": "Access key does not have user context which is required for this request",
+        "error_code": 5,
+    }
 
 
 def test_revoking_a_refresh_token_ends_its_whole_grant() -> None:

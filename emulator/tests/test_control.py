@@ -106,7 +106,7 @@ def test_faults_are_planned_listed_and_cleared() -> None:
 
     planned = controls.api("POST", "faults", {"fault": "slow", "times": None, "seconds": 5, "on": "api"})
 
-    assert planned == [{"kind": "slow", "on": "api", "times": None, "host": None, "seconds": 5}]
+    assert planned == [{"kind": "slow", "on": "api", "times": None, "host": None, "seconds": 5, "skip": 0}]
     assert controls.api("GET", "faults") == planned
     assert controls.api("DELETE", "faults") == []
 

@@ -42,6 +42,7 @@ live, C a client's word, I inferred, ? a guess behind a switch or in the tables 
     revocation as RFC 7009, or 404, or 405                                  ?      §1, U8
     a GET on the token endpoint is 405 FAILURE                              L      §1
     organizations are a bare array, paged by pageSize and after             P      §6
+    six more families of lists, each paged in its own way                   C      §12
     /v2 and /api/v2 serve the same                                          L      §6
     API errors missing_header, invalid_header, not_authenticated            L      §8
     insufficient_privileges, user_context_required                          C      §6, §8

@@ -25,6 +25,8 @@ API_ERRORS: dict[str, tuple[int, str, int]] = {
     "invalid_header": (400, "Invalid 'Authorization' header", 1),
     "not_authenticated": (401, "Invalid credentials", 10),
     "insufficient_privileges": (401, "Insufficient privileges", 11),
+    "user_context_required": (403, "Access key does not have user context which is required for this request", 5),
+    "cursor_expired": (400, "Cursor is expired or unknown", 0),
 }
 
 

@@ -21,6 +21,7 @@ class Fault:
 
     times     how many requests it meets; None until it is cleared
     host      only this host; None for all
+    skip      how many requests it lets pass first
     seconds   the delay of `slow`, the Retry-After of `429_retry_after`
     """
 
@@ -29,6 +30,7 @@ class Fault:
     times: int | None = 1
     host: str | None = None
     seconds: int = 30
+    skip: int = 0
 
 
 @dataclass(frozen=True)
@@ -107,10 +109,17 @@ class Faults:
     def meet(self, on: Endpoint, host: str) -> Fault | None:
         """Find the fault that this request runs into, and count it."""
         for fault in self.planned:
-            if fault.on == on and fault.host in {None, host}:
-                self._count(fault)
+            if fault.on == on and fault.host in {None, host} and self._strikes(fault):
                 return fault
         return None
+
+    def _strikes(self, fault: Fault) -> bool:
+        """Count a request; say whether the fault let it pass."""
+        if fault.skip:
+            fault.skip -= 1
+            return False
+        self._count(fault)
+        return True
 
     def _count(self, fault: Fault) -> None:
         if fault.times is not None:
@@ -130,6 +139,7 @@ def read_fault(wanted: Mapping[str, Any], hosts: Container[str]) -> Fault:
         times=_whole(wanted.get("times", 1)),
         host=wanted.get("host") or None,
         seconds=_whole(wanted.get("seconds", 30)) or 0,
+        skip=_whole(wanted.get("skip", 0)) or 0,
     )
     checks = {
         "fault must be one of " + ", ".join(KINDS): fault.kind in KINDS,
@@ -137,8 +147,9 @@ def read_fault(wanted: Mapping[str, Any], hosts: Container[str]) -> Fault:
         "times must be a whole number from 1, or null until it is cleared": fault.times is None or fault.times > 0,
         "host is not one of the hosts": fault.host is None or fault.host in hosts,
         "seconds must be a whole number": fault.seconds >= 0,
-        "a fault has only the fields fault, on, times, host, seconds": wanted.keys()
-        <= {"fault", "on", "times", "host", "seconds"},
+        "skip must be a whole number": fault.skip >= 0,
+        "a fault has only the fields fault, on, times, host, seconds, skip": wanted.keys()
+        <= {"fault", "on", "times", "host", "seconds", "skip"},
     }
     if faults := [sentence for sentence, holds in checks.items() if not holds]:
         raise Rejected(*faults)

@@ -135,6 +135,19 @@ class Code:
     used: bool = False
 
 
+@dataclass
+class Cursor:
+    """A place in a list, kept on the server: each request with its name moves it on.
+
+    offset   rows given so far
+    """
+
+    name: str
+    path: str
+    expires_at: float
+    offset: int = 0
+
+
 @dataclass(frozen=True)
 class Event:
     """One thing that happened; never a token, a code or a secret."""
@@ -162,6 +175,7 @@ class State:
         self.access_tokens: dict[str, AccessToken] = {}
         self.refresh_tokens: dict[str, RefreshToken] = {}
         self.sessions: dict[str, Person] = {}
+        self.cursors: dict[str, Cursor] = {}
         self.remembered: dict[tuple[str, str], frozenset[str]] = {}
         self.events: deque[Event] = deque(maxlen=EVENTS_KEPT)
         self._recorded = 0

@@ -104,6 +104,27 @@ class Switches:
         default=False,
         metadata=about("§6, §9 U10", "Whether only an administrator's token may list organizations and devices."),
     )
+    list_rows: int = field(
+        default=0, metadata=about("§12", "How many rows every list has; 0 leaves the few that are there.", most=5000)
+    )
+    page_cap: int = field(
+        default=0,
+        metadata=about(
+            "§12", "The most rows of one page, whatever is asked, although more follow; 0 for none.", most=1000
+        ),
+    )
+    link_header: Literal["present", "now_and_then", "absent"] = field(
+        default="present",
+        metadata=about("§12", "Whether full pages of devices, organizations and locations have a Link to the next."),
+    )
+    cursor_seconds: int = field(default=600, metadata=about("§12", "How long a cursor lives.", most=86400))
+    cursor_repeats: bool = field(
+        default=False,
+        metadata=about("§12", "Whether a cursor stops after its first page and gives the second for ever."),
+    )
+    last_cursor: Literal["present", "absent"] = field(
+        default="present", metadata=about("§12", "Whether the page that ends a report still names its cursor.")
+    )
     redirect_delay_seconds: int = field(
         default=0,
         metadata=about("§7, §9 U23", "How long a newly registered redirect URI takes to be accepted.", most=86400),
