@@ -11,14 +11,14 @@ def token(broker: Broker, request: Request) -> Response:
     Shows    200 token · 400 faults · 404 unknown · 409 needs its customer · 503 not yet
     Source   RFC 6749 §5.1, RFC 6750 §4
     """
-    vended = broker.get_token(ref_of(request), min_ttl=min_ttl(request))
+    issued = broker.get_token(ref_of(request), min_ttl=min_ttl(request))
     return answer(
         {
-            "access_token": vended.access.reveal(),
+            "access_token": issued.access.reveal(),
             "token_type": "Bearer",
-            "expires_at": vended.expires_at,
-            "expires_in": vended.expires_in,
-            "api_base_url": vended.api_base_url,
+            "expires_at": issued.expires_at,
+            "expires_in": issued.expires_in,
+            "api_base_url": issued.api_base_url,
         }
     )
 

@@ -141,7 +141,7 @@ def test_after_a_401_a_newer_token_is_asked_for_once(auth: NinjaOneAuth, tokens:
 def test_the_newer_token_must_outlast_the_refused_one() -> None:
     asked: list[int] = []
 
-    def vend(request: httpx.Request) -> httpx.Response:
+    def give(request: httpx.Request) -> httpx.Response:
         asked.append(json.loads(request.content)["min_ttl"])
         body = {"access_token": f"t{len(asked)}", "expires_in": 1200, "expires_at": 1_800_001_200}
         return httpx.Response(200, json=body | {"api_base_url": NINJAONE})
@@ -149,7 +149,7 @@ def test_the_newer_token_must_outlast_the_refused_one() -> None:
     tokens = Tokens()
     tokens.good = set()
     with time_machine.travel(1_800_000_200, tick=False):
-        ninjaone(NinjaOneAuth(connect(vend), "northwind", CON), tokens).get("/v2/organizations")
+        ninjaone(NinjaOneAuth(connect(give), "northwind", CON), tokens).get("/v2/organizations")
 
     assert asked == [300, 1001]
 
@@ -302,12 +302,12 @@ def test_all_who_wait_hear_what_went_wrong_and_the_next_tries_again() -> None:
 def test_a_token_that_is_held_serves_while_the_broker_is_down(tokens: Tokens) -> None:
     down = Event()
 
-    def vend(request: httpx.Request) -> httpx.Response:
+    def give(request: httpx.Request) -> httpx.Response:
         if down.is_set():
             raise httpx.ConnectError("down")
         return tokens.token(request)
 
-    client = ninjaone(NinjaOneAuth(connect(vend), "northwind", CON), tokens)
+    client = ninjaone(NinjaOneAuth(connect(give), "northwind", CON), tokens)
     client.get("/v2/organizations")
     down.set()
 
@@ -320,7 +320,7 @@ def test_when_the_fetching_task_is_cancelled_another_takes_over() -> None:
     async def use() -> int:
         arrived, calls = asyncio.Event(), 0
 
-        async def vend(request: httpx.Request) -> httpx.Response:
+        async def give(request: httpx.Request) -> httpx.Response:
             nonlocal calls
             calls += 1
             if calls == 1:
@@ -328,7 +328,7 @@ def test_when_the_fetching_task_is_cancelled_another_takes_over() -> None:
                 await asyncio.Event().wait()
             return tokens.token(request)
 
-        async with async_ninjaone(NinjaOneAuth(async_connect(vend), "northwind", CON), tokens) as client:
+        async with async_ninjaone(NinjaOneAuth(async_connect(give), "northwind", CON), tokens) as client:
             first = asyncio.create_task(client.get("/v2/organizations"))
             await arrived.wait()
             second = asyncio.create_task(client.get("/v2/organizations"))
@@ -348,11 +348,11 @@ def test_when_a_waiting_task_is_cancelled_the_fetch_goes_on() -> None:
     async def use() -> int:
         go = asyncio.Event()
 
-        async def vend(request: httpx.Request) -> httpx.Response:
+        async def give(request: httpx.Request) -> httpx.Response:
             await go.wait()
             return tokens.token(request)
 
-        async with async_ninjaone(NinjaOneAuth(async_connect(vend), "northwind", CON), tokens) as client:
+        async with async_ninjaone(NinjaOneAuth(async_connect(give), "northwind", CON), tokens) as client:
             first = asyncio.create_task(client.get("/v2/organizations"))
             second = asyncio.create_task(client.get("/v2/organizations"))
             for _ in range(20):

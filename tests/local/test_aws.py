@@ -125,7 +125,7 @@ def test_what_was_received_too_often_becomes_a_dead_letter(aws: AwsAccount, stac
         sqs.receive_message(QueueUrl=url)
         clock.seconds += 61
 
-    dead = sqs.receive_message(QueueUrl=stack.queue("local-Undone").url)
+    dead = sqs.receive_message(QueueUrl=stack.queue("local-Failed").url)
 
     assert [message["Body"] for message in dead["Messages"]] == ["x"]
 

@@ -185,7 +185,7 @@ def test_what_failed_too_often_becomes_a_dead_letter(
         clock.advance(61)
 
     assert len(worker.events) == 2
-    assert bodies(aws, stack, "local-Undone") == ["bad"]
+    assert bodies(aws, stack, "local-Failed") == ["bad"]
 
 
 # The stream ------------------------------------------------------------------------------------------------

@@ -87,7 +87,7 @@ def test_a_stream_that_calls_a_function_is_read(stack: Template) -> None:
 
     assert stack.function(mapping.function).folder == "hear"
     assert stack.table(mapping.source) == stack.tables[0]
-    assert (mapping.batch_size, mapping.retries, mapping.failures) == (3, 2, stack.queue("local-Undone").arn)
+    assert (mapping.batch_size, mapping.retries, mapping.failures) == (3, 2, stack.queue("local-Failed").arn)
 
 
 def test_what_a_key_denies_to_all_is_read(stack: Template) -> None:

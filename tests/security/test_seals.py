@@ -15,7 +15,7 @@ from tests.support.http_flow import Answers, Backend, Flow, Json, query_of, slug
 from tools.requirements import req
 
 Key = dict[str, Json]
-Place = tuple[str, str]
+SealedPlace = tuple[str, str]
 """A row and an attribute, by the names they have here."""
 
 OWN = dict(zip(("client_id", "client_secret"), CUSTOMER_APPS["eu"], strict=True))
@@ -34,7 +34,7 @@ class Safe:
     flow: Flow
     ticket: str
     rows: dict[str, tuple[str, Key]] = field(default_factory=dict)
-    sealed: dict[Place, bytes] = field(default_factory=dict)
+    sealed: dict[SealedPlace, bytes] = field(default_factory=dict)
 
     def table(self, hash_key: str) -> str:
         return next(each.name for each in self.world.template.tables if each.hash_key == hash_key)
@@ -100,7 +100,7 @@ def test_the_safe_holds_what_the_matrix_needs(safe: Safe) -> None:
     assert safe.read("mine")["version"]["N"] == safe.read("theirs")["version"]["N"] == "2"
 
 
-def vend(safe: Safe) -> str:
+def get_token(safe: Safe) -> str:
     """Ask for my token; say how that was refused."""
     connection = safe.rows["mine"][1]["connection"]["S"]
     return refusal(safe.backend.post(f"/v1/tenants/acme/connections/{connection}/token"))
@@ -130,8 +130,8 @@ def refresh(safe: Safe) -> str:
     return {"seal.broken": "seal-broken", "refresh.put_off": "busy"}[refused]
 
 
-OPENED: dict[Place, Callable[[Safe], str]] = {
-    ("mine", "access"): vend,
+OPENED: dict[SealedPlace, Callable[[Safe], str]] = {
+    ("mine", "access"): get_token,
     ("mine", "refresh"): refresh,
     ("my profile", "client"): refresh,
     ("my session", "code"): complete,
@@ -141,7 +141,7 @@ OPENED: dict[Place, Callable[[Safe], str]] = {
 """Who opens what."""
 
 
-def tried(safe: Safe, host: Place, planted: bytes) -> str:
+def tried(safe: Safe, host: SealedPlace, planted: bytes) -> str:
     """Plant a value, see how it is refused and that nothing is spent, and put all back."""
     kept = {name: safe.read(name) for name in {host[0], "mine", "my session"}}
     tokens = safe.tokens()
@@ -157,7 +157,7 @@ def tried(safe: Safe, host: Place, planted: bytes) -> str:
 
 @req("J03")
 @pytest.mark.parametrize("host", OPENED, ids=" ".join)
-def test_no_sealed_value_opens_in_anothers_place(safe: Safe, host: Place) -> None:
+def test_no_sealed_value_opens_in_anothers_place(safe: Safe, host: SealedPlace) -> None:
     """Rows × fields × versions × tenants × tables: everything that lies anywhere, planted here."""
     for source, sealed in safe.sealed.items():
         if source != host:
@@ -166,7 +166,7 @@ def test_no_sealed_value_opens_in_anothers_place(safe: Safe, host: Place) -> Non
 
 @req("J03")
 @pytest.mark.parametrize("host", OPENED, ids=" ".join)
-def test_a_value_rolled_back_by_itself_does_not_open(safe: Safe, host: Place) -> None:
+def test_a_value_rolled_back_by_itself_does_not_open(safe: Safe, host: SealedPlace) -> None:
     """The generation before, in the same row and field; where there is none before, another session's."""
     name, attribute = host
     before = {"mine": "mine before", "my session": "their session", "my profile": "my session"}[name]
@@ -185,7 +185,7 @@ def damaged(sealed: bytes) -> Iterator[bytes]:
 
 @req("J03", "J01")
 @pytest.mark.parametrize("host", OPENED, ids=" ".join)
-def test_a_value_that_was_changed_does_not_open(safe: Safe, host: Place) -> None:
+def test_a_value_that_was_changed_does_not_open(safe: Safe, host: SealedPlace) -> None:
     """A data key that KMS takes for another key's is refused as busy; everything else as broken."""
     for planted in damaged(safe.sealed[host]):
         assert tried(safe, host, planted) in {"seal-broken", "busy"}

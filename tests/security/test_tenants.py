@@ -139,7 +139,7 @@ def test_each_yes_and_no_says_who_asked_for_what(world: World, two: Two, backend
     found = [json.loads(line) for line in list(world.log_lines)[before:] if '"message"' in line]
     said = {(each["message"], each.get("tenant"), each.get("error")) for each in found}
     assert {each["principal"] for each in found} == {"arn:aws:iam::123456789012:user/demo-backend"}
-    assert ("token.vended", MINE, None) in said
+    assert ("token.issued", MINE, None) in said
     assert ("token.refused", THEIRS, "UnknownConnection") in said
     assert ("complete.refused", THEIRS, "BindingMismatch") in said
     assert {each["connection"] for each in found if each["message"].startswith("token.")} == {connection}

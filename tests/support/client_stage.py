@@ -81,7 +81,7 @@ class Tokens:
         self.lock = Lock()
 
     def token(self, request: httpx.Request) -> httpx.Response:
-        """Vend."""
+        """Give a token."""
         with self.lock:
             self.fetched.append(json.loads(request.content))
             name = f"secret-token-{len(self.fetched) if self.fresh else 1}"

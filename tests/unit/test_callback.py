@@ -96,20 +96,20 @@ def test_a_person_goes_home_with_a_ticket(away: Away, config: Config) -> None:
 
 
 @req("A03", "C11", "D04")
-def test_the_code_is_parked_sealed_for_45_seconds_and_the_ticket_as_a_digest(
+def test_the_code_is_stored_sealed_for_45_seconds_and_the_ticket_as_a_digest(
     away: Away, held: Callable[[], Session], seal: Seal
 ) -> None:
     home = away.back()
 
-    parked = held()
-    assert parked.stage is Stage.AUTHORIZED
-    assert parked.code is not None
-    assert away.code.encode() not in parked.code
-    assert seal.open(parked.code, Purpose.CODE, code_aad(parked, parked.ticket)).reveal() == away.code
-    assert parked.code_expires_at == START + 45
-    assert parked.authorized_at == START
-    assert parked.ticket == sha256_hex(ticket(home).reveal())
-    assert parked.state == ""
+    stored = held()
+    assert stored.stage is Stage.AUTHORIZED
+    assert stored.code is not None
+    assert away.code.encode() not in stored.code
+    assert seal.open(stored.code, Purpose.CODE, code_aad(stored, stored.ticket)).reveal() == away.code
+    assert stored.code_expires_at == START + 45
+    assert stored.authorized_at == START
+    assert stored.ticket == sha256_hex(ticket(home).reveal())
+    assert stored.state == ""
 
 
 def test_a_return_to_the_second_address_goes_there(journey: Journey, config: Config) -> None:
@@ -306,12 +306,12 @@ def test_an_answer_that_is_loaded_again_is_refused_and_changes_nothing(
     away: Away, held: Callable[[], Session], clock: Clock
 ) -> None:
     away.back()
-    parked = held()
+    stored = held()
     clock.advance(1)
 
     with pytest.raises(SessionSpent):
         away.back()
-    assert held() == parked
+    assert held() == stored
 
 
 @req("C03")
@@ -418,7 +418,7 @@ def test_an_answer_that_can_not_be_kept_may_be_loaded_again(
     assert away.back().location
 
 
-def test_a_code_that_was_parked_without_an_acknowledgement_brings_its_person_home(
+def test_a_code_that_was_stored_without_an_acknowledgement_brings_its_person_home(
     away: Away, aws_faults: AwsFaults, sessions: Sessions
 ) -> None:
     aws_faults.lose_reply("dynamodb.UpdateItem")
@@ -431,7 +431,7 @@ def test_a_code_that_was_parked_without_an_acknowledgement_brings_its_person_hom
     assert held.ticket == sha256_hex(ticket)
 
 
-def test_a_code_that_was_parked_by_a_repeated_request_brings_its_person_home(away: Away, aws_faults: AwsFaults) -> None:
+def test_a_code_that_was_stored_by_a_repeated_request_brings_its_person_home(away: Away, aws_faults: AwsFaults) -> None:
     aws_faults.retry_after_success("dynamodb.UpdateItem")
 
     assert away.back().result is AuthorizeResult.AGREED

@@ -71,7 +71,7 @@ def test_every_fault_is_named_at_once() -> None:
     with pytest.raises(Misconfigured) as refused:
         Config.from_env({"CONNECT_URL": "ftp://x", "ACCENT": "red", "REFRESH_TIMEOUT": "1", "RETURN_URLS": ""})
 
-    named = {part.split()[0] for part in refused.value.detail.removeprefix("Settings to mend: ").split("; ")}
+    named = {part.split()[0] for part in refused.value.detail.removeprefix("Settings to correct: ").split("; ")}
     assert named == {each.name.upper() for each in fields(Config)} - {"SERVICE", "VERBOSE", "ADAPTIVE"} | {
         "REFRESH_POLICY"
     }
@@ -194,20 +194,20 @@ def test_a_good_value_is_taken(environment: dict[str, str], name: str, value: st
     ],
 )
 def test_a_bad_value_is_refused_by_name(environment: dict[str, str], name: str, value: str) -> None:
-    assert fault(environment, **{name: value}).startswith(f"Settings to mend: {name} must be ")
+    assert fault(environment, **{name: value}).startswith(f"Settings to correct: {name} must be ")
 
 
 def test_a_choice_names_what_may_be_chosen(environment: dict[str, str]) -> None:
     detail = fault(environment, APPROVAL_BINDING="yes", REFRESH_POLICY="")
 
     assert detail == (
-        "Settings to mend: APPROVAL_BINDING must be allowed or refused; REFRESH_POLICY must be always or adaptive."
+        "Settings to correct: APPROVAL_BINDING must be allowed or refused; REFRESH_POLICY must be always or adaptive."
     )
 
 
 @pytest.mark.parametrize("name", ["SEAL_KEY", "RETURN_URLS", "ACCENT", "REFRESH_TIMEOUT"])
 def test_a_missing_setting_is_named(environment: dict[str, str], name: str) -> None:
-    assert fault(environment, **{name: ABSENT}) == f"Settings to mend: {name} is missing."
+    assert fault(environment, **{name: ABSENT}) == f"Settings to correct: {name} is missing."
 
 
 def test_settings_can_not_change_after_they_were_read(config: Config) -> None:

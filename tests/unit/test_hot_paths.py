@@ -26,7 +26,7 @@ def asked(aws: AwsAccount) -> Counter[str]:
     return counted
 
 
-def vend(broker: Broker, state: ConnectionState) -> int:
+def get_token(broker: Broker, state: ConnectionState) -> int:
     """Ask for a token as a backend does; give the status."""
     event = {
         "routeKey": "POST /v1/tenants/{tenant}/connections/{connection}/token",
@@ -39,10 +39,10 @@ def vend(broker: Broker, state: ConnectionState) -> int:
 
 def test_a_warm_token_is_one_read_and_nothing_else(journey: Journey, broker: Broker, asked: Counter[str]) -> None:
     state, _ = journey.connect()
-    vend(broker, state)
+    get_token(broker, state)
     asked.clear()
 
-    assert vend(broker, state) == 200
+    assert get_token(broker, state) == 200
     assert asked == {"dynamodb.GetItem": 1}
 
 

@@ -27,10 +27,10 @@ def test_a_line_below_the_least_level_is_not_written(lines: LogLines, clock: Clo
 
 @req("G10")
 def test_a_line_says_what_happened_where_and_when_in_utc(log: Log, lines: LogLines) -> None:
-    log.event("token.vended", tenant="acme", left=42, nothing=None)
+    log.event("token.issued", tenant="acme", left=42, nothing=None)
 
     (line,) = lines
-    assert line["message"] == "token.vended"
+    assert line["message"] == "token.issued"
     assert line["level"] == "INFO"
     assert (line["tenant"], line["left"]) == ("acme", 42)
     assert "nothing" not in line

@@ -121,7 +121,7 @@ def test_a_sealed_value_opens_at_its_own_place_alone(seal: Seal, purpose: Purpos
 @req("J03")
 @pytest.mark.parametrize("purpose", Purpose)
 def test_a_sealed_value_opens_for_its_own_purpose_alone(seal: Seal, purpose: Purpose) -> None:
-    """A refresh token moved into the attribute of the access token would be vended."""
+    """A refresh token moved into the attribute of the access token would be given out."""
     sealed = seal.seal(seal.data_key(purpose), Secret("token"), HERE)
 
     assert [each for each in Purpose if opens(seal, sealed, each, HERE)] == [purpose]

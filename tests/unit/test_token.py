@@ -61,10 +61,10 @@ def test_the_held_token_is_given_when_it_lasts(
 ) -> None:
     clock.advance(100)
 
-    vended = broker.get_token(ref(state), min_ttl=TTL)
+    issued = broker.get_token(ref(state), min_ttl=TTL)
 
-    assert vended == IssuedToken(vended.access, Instant(START + 3600), Seconds(3500), "https://eu.ninjarmm.com")
-    assert vended.access.reveal() == token(seal, state)
+    assert issued == IssuedToken(issued.access, Instant(START + 3600), Seconds(3500), "https://eu.ninjarmm.com")
+    assert issued.access.reveal() == token(seal, state)
     assert network.requests == []
     assert orders(aws, config) == []
     assert clock.slept == []
@@ -86,7 +86,7 @@ def test_a_token_that_was_given_is_logged_without_it(
     broker.get_token(ref(state), min_ttl=TTL)
     broker.log.flush()
 
-    (line,) = lines.named("token.vended")
+    (line,) = lines.named("token.issued")
     assert (line["tenant"], line["connection"], line["left"], line["version"]) == (TENANT, state.connection, 3600, 1)
     assert token(seal, state) not in "".join(lines.text)
     assert any(each.get("token_left") == [3600.0] for each in lines)
@@ -146,11 +146,11 @@ def test_a_token_that_ends_soon_is_refreshed_first(
     clock.advance(3400)
     refresh_soon(broker, state, clock)
 
-    vended = broker.get_token(ref(state), min_ttl=TTL)
+    issued = broker.get_token(ref(state), min_ttl=TTL)
 
     assert orders(aws, config) == [RefreshBatch(Trigger.URGENT, (ref(state),), TTL)]
-    assert vended.expires_in > 3500
-    assert ninjaone.oracle.accepts("eu.ninjarmm.com", vended.access.reveal())
+    assert issued.expires_in > 3500
+    assert ninjaone.oracle.accepts("eu.ninjarmm.com", issued.access.reveal())
     assert 3 <= sum(clock.slept) < 5
 
 
@@ -213,10 +213,10 @@ def test_a_refresh_that_does_not_come_through_leaves_the_held_token(
 ) -> None:
     clock.advance(3400)
 
-    vended = broker.get_token(ref(state), min_ttl=TTL)
+    issued = broker.get_token(ref(state), min_ttl=TTL)
 
-    assert vended.access.reveal() == token(seal, state)
-    assert 170 < vended.expires_in < 200
+    assert issued.access.reveal() == token(seal, state)
+    assert 170 < issued.expires_in < 200
 
 
 @req("H07")

@@ -152,12 +152,12 @@ def test_nothing_is_sent_a_second_time(there: There, error: type[httpx.Transport
 
 
 def test_an_answer_that_breaks_off_has_no_reply(there: There) -> None:
-    class Broken(Chunks):
+    class BrokenStream(Chunks):
         def __iter__(self) -> Iterator[bytes]:
             yield b"{"
             raise httpx.RemoteProtocolError("peer closed connection")
 
-    body = Broken()
+    body = BrokenStream()
 
     assert there.post(lambda _: httpx.Response(200, stream=body)) == NoReply("RemoteProtocolError")
     assert body.closed

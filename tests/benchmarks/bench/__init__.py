@@ -1,1 +1,1 @@
-"""How fast it starts, vends and refreshes, and what a refresh takes: ratios within one run, and counts."""
+"""How fast it starts, gives tokens and refreshes, and what a refresh takes: ratios within one run, and counts."""

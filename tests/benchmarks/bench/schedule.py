@@ -1,8 +1,8 @@
 """A million connections for a day of virtual time: when they are refreshed, and whether in time.
 
-Real here: ``policy`` (when a refresh is due, how long a brake holds, how what gathered is spread), the size of an
+Real here: ``policy`` (when a refresh is due, how long a breaker holds, how what gathered is spread), the size of an
 order, its one jitter, the sweep's pages (by shard, soonest first, another shard first each minute, the rests put
-together), how many orders may wait, and the refreshers' number and width. Pretended: an order is one step, and all its
+together), how many orders may wait, and the refreshers' number and width. Simulated: an order is one step, and all its
 rows succeed or are held together; connections that share shard, region, instant and token's end are one entry.
 """
 
@@ -53,7 +53,7 @@ class Day:
     ended: int = 0
 
 
-class Fleet:
+class Connections:
     """So many connections, their index and the refreshers.
 
     down   the minutes for which NinjaOne answers nobody
@@ -154,7 +154,7 @@ SETTLED = range(300, 720)
 
 def day(connections: int = CONNECTIONS) -> Day:
     """Import that many customers within ten minutes, then let NinjaOne be down from noon until two."""
-    fleet = Fleet(Random(1), down=DOWN)
+    fleet = Connections(Random(1), down=DOWN)
     fleet.connect(connections, 0, IMPORTED)
     for minute in range(HOURS * 60):
         fleet.pass_minute(minute)

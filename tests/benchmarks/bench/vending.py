@@ -51,7 +51,7 @@ class Vending:
         self._web = httpx.Client(verify=trusting(cloud), trust_env=False)
         self.number = 0
 
-    def vend(self) -> float:
+    def give(self) -> float:
         """Get a token and say how many seconds that took."""
         self.number = (self.number + 1) % 1000  # many callers and tenants: one alone may ask only so often
         began = time.perf_counter()
@@ -86,14 +86,14 @@ def lines(cloud: Cloud, ports: Ports) -> list[Line]:
 
 def _patient(vending: Vending) -> Vending:
     for _ in range(100):
-        vending.vend()
+        vending.give()
     return vending
 
 
 def _processor(vending: Vending) -> float:
     with measured() as took:
         for _ in range(CALLS):
-            vending.vend()
+            vending.give()
     return took()[1]
 
 
@@ -115,7 +115,7 @@ def _percentiles(vending: Vending) -> float:
     for _ in range(TURNS):
         for way, took in found.items():
             vending.switch(way)
-            took += [vending.vend() for _ in range(IN_TURN)]
+            took += [vending.give() for _ in range(IN_TURN)]
     vending.switch("up")
     up, down = (quantiles(found[way], n=100)[98] for way in ("up", "down"))
     return down / up

@@ -166,10 +166,10 @@ def test_what_waits_in_the_rescue_store_is_listed_and_taken_into_its_row(
     put_rescued(world, key)
 
     listed = cli.local("rescue", "list")
-    adopted = cli.local("rescue", "adopt")
+    restored = cli.local("rescue", "adopt")
 
     assert [(each["connection_id"], each["version"]) for each in listed.json] == [(connection, 2)]
-    assert (adopted.code, adopted.json[0]["outcome"]) == (0, "done")
+    assert (restored.code, restored.json[0]["outcome"]) == (0, "done")
     (after,) = hot_rows(world).values()
     assert after.version == 3
     assert cli.local("token", tenant, connection).json["access_token"] == "rescued-access"

@@ -34,7 +34,7 @@ def arn(service: str, rest: str) -> str:
     return f"arn:aws:{service}:{REGION}:{ACCOUNT}:{rest}"
 
 
-class Pretended:
+class SimulatedAws:
     """An account with one stack.
 
     changes   operation → what is done to its answer before it is given: a planted fault
@@ -49,7 +49,7 @@ class Pretended:
     @property
     def deployment(self) -> Deployment:
         return Deployment(
-            stack="pretended",
+            stack="simulated",
             region=REGION,
             config=self._config,
             outputs={"BackendApiUrl": ADDRESSES["BackendApi"]},
@@ -142,7 +142,7 @@ class Pretended:
 
     def stack(self, _: Json) -> Json:
         parameters = [{"ParameterKey": "ReserveRefreshes", "ParameterValue": "no"}]
-        made: Json = {"StackName": "pretended", "StackStatus": "CREATE_COMPLETE", "Parameters": parameters}
+        made: Json = {"StackName": "simulated", "StackStatus": "CREATE_COMPLETE", "Parameters": parameters}
         return {"Stacks": [made | {"CreationTime": "2026-01-01T00:00:00Z"}]}
 
     # What is kept -----------------------------------------------------------------------------------------------------
@@ -197,29 +197,29 @@ def _name(folder: str) -> str:
     return f"{folder.capitalize()}Function"
 
 
-ANSWERS: Mapping[str, Callable[[Pretended, Json], Json]] = {
-    "GetApi": Pretended.api,
-    "GetRoutes": Pretended.routes,
-    "GetStages": Pretended.stages,
-    "GetFunctionConfiguration": Pretended.function,
-    "GetFunctionUrlConfig": Pretended.url,
+ANSWERS: Mapping[str, Callable[[SimulatedAws, Json], Json]] = {
+    "GetApi": SimulatedAws.api,
+    "GetRoutes": SimulatedAws.routes,
+    "GetStages": SimulatedAws.stages,
+    "GetFunctionConfiguration": SimulatedAws.function,
+    "GetFunctionUrlConfig": SimulatedAws.url,
     "GetFunctionConcurrency": lambda _, __: {},
-    "GetPolicy": Pretended.calls,
-    "SimulatePrincipalPolicy": Pretended.judged,
-    "DescribeStacks": Pretended.stack,
-    "DescribeTable": Pretended.table,
-    "DescribeContinuousBackups": Pretended.backups,
-    "DescribeTimeToLive": Pretended.lives,
-    "DescribeKey": Pretended.key,
+    "GetPolicy": SimulatedAws.calls,
+    "SimulatePrincipalPolicy": SimulatedAws.judged,
+    "DescribeStacks": SimulatedAws.stack,
+    "DescribeTable": SimulatedAws.table,
+    "DescribeContinuousBackups": SimulatedAws.backups,
+    "DescribeTimeToLive": SimulatedAws.lives,
+    "DescribeKey": SimulatedAws.key,
     "GetKeyRotationStatus": lambda _, __: {"KeyRotationEnabled": STACK.the("SealKey")["EnableKeyRotation"]},
     "GetKeyPolicy": lambda _, __: {"Policy": json.dumps(STACK.the("SealKey")["KeyPolicy"])},
-    "GenerateDataKey": Pretended.data_key,
-    "GetBucketLifecycleConfiguration": Pretended.bucket_rules,
+    "GenerateDataKey": SimulatedAws.data_key,
+    "GetBucketLifecycleConfiguration": SimulatedAws.bucket_rules,
     "GetPublicAccessBlock": lambda _, __: {
         "PublicAccessBlockConfiguration": STACK.the("RescueBucket")["PublicAccessBlockConfiguration"]
     },
-    "GetQueueAttributes": Pretended.queue,
-    "DescribeLogGroups": Pretended.logs,
+    "GetQueueAttributes": SimulatedAws.queue,
+    "DescribeLogGroups": SimulatedAws.logs,
     "GetSecretValue": lambda _, __: {"SecretString": '{"a client id": "a client secret"}'},
 }
 """What AWS says to each call, by its name."""

@@ -25,7 +25,7 @@ from local.cli_handle import cli_handle
 from local.cloudformation.template import Template
 from local.world import ROOT, World
 from ninjaone_connect_cli.deployment import Deployment
-from tests.deployment.deployed.simulated import Json, Pretended
+from tests.deployment.deployed.simulated import Json, SimulatedAws
 from tests.support.certificate import certified
 from tools.deployed import account, way
 
@@ -117,13 +117,13 @@ def test_a_handshake_with_a_host_that_does_not_prove_its_name_is_refused(secure:
 
 
 @pytest.fixture(scope="module")
-def told(template: Template, config: Config) -> Pretended:
+def told(template: Template, config: Config) -> SimulatedAws:
     """One account for the module: making its clients takes longer than all that is asked of them."""
-    return Pretended(template, replace(config, connect_url="https://connect.example"))
+    return SimulatedAws(template, replace(config, connect_url="https://connect.example"))
 
 
 @pytest.fixture
-def pretended(told: Pretended) -> Pretended:
+def simulated(told: SimulatedAws) -> SimulatedAws:
     """The account, with nothing planted."""
     told.changes.clear()
     return told
@@ -142,8 +142,8 @@ def parameters(names: str | tuple[str, ...], values: Any) -> Iterator[dict[str, 
         yield {names: value} if isinstance(names, str) else dict(zip(names, value, strict=True))
 
 
-def test_a_stack_that_is_what_the_template_says_passes(pretended: Pretended) -> None:
-    deployment = pretended.deployment
+def test_a_stack_that_is_what_the_template_says_passes(simulated: SimulatedAws) -> None:
+    deployment = simulated.deployment
 
     ran = [getattr(account, name)(deployment, **more) for name, more in checks()]
 
@@ -182,10 +182,10 @@ FAULTS: dict[str, Callable[[Json], object]] = {
 
 
 @pytest.mark.parametrize("operation", FAULTS)
-def test_an_answer_that_is_not_as_it_should_be_is_noticed(pretended: Pretended, operation: str) -> None:
-    pretended.changes[operation] = FAULTS[operation]
+def test_an_answer_that_is_not_as_it_should_be_is_noticed(simulated: SimulatedAws, operation: str) -> None:
+    simulated.changes[operation] = FAULTS[operation]
 
-    assert any(fails(pretended.deployment, name, more) for name, more in checks())
+    assert any(fails(simulated.deployment, name, more) for name, more in checks())
 
 
 def fails(deployment: Deployment, name: str, more: dict[str, Any]) -> bool:

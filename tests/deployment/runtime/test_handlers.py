@@ -175,7 +175,7 @@ def test_a_missing_setting_fails_the_start_and_names_itself_and_no_value(world: 
         failure = environment.failed_start.get(timeout=60)
 
     assert failure["errorType"] == "Misconfigured"
-    assert failure["errorMessage"] == "Settings to mend: SEAL_KEY is missing; URGENT_QUEUE is missing."
+    assert failure["errorMessage"] == "Settings to correct: SEAL_KEY is missing; URGENT_QUEUE is missing."
     assert not any(value in json.dumps(failure) for value in variables.values() if len(value) > 8)
 
 

@@ -496,7 +496,7 @@ def test_answers_that_fail_for_minutes_fire_and_a_single_one_does_not(
 def test_a_host_that_answers_no_more_fires_for_a_fleet_of_two(
     watched: Watched, clock: Clock, journey: Journey, lines: LogLines, network: NinjaOneTransport
 ) -> None:
-    """Too few for a brake, and too few attempts for a share of them to mean anything."""
+    """Too few for a breaker, and too few attempts for a share of them to mean anything."""
     refs = until_due(clock, connected(journey, lines, 2))
 
     for _ in range(60):

@@ -27,10 +27,10 @@ UNWATCHED = {
     "own_app_held": "a customer's own client app: they are told, the operator need not be woken",
     "dead_verdict": "strikes: the connections they cost are watched",
     "lost_in_rotation": "follows from unclear answers, which are watched",
-    "not_sent": "pulls a brake when it goes on, which is watched",
-    "unavailable": "pulls a brake when it goes on, which is watched",
-    "throttled": "pulls a brake, which is watched",
-    "config": "pulls a brake, which is watched",
+    "not_sent": "trips a breaker when it goes on, which is watched",
+    "unavailable": "trips a breaker when it goes on, which is watched",
+    "throttled": "trips a breaker, which is watched",
+    "config": "trips a breaker, which is watched",
     "order_unreadable": "only another writer to the queue can cause it; the line says so",
 }
 """Figures that no alarm looks at, each with its reason."""

@@ -28,7 +28,7 @@ SWEEP = "sweep"
 USUAL = {"sweep.done", "granted", "refresh.done", "order.worked"}
 
 Json = dict[str, Any]
-Order = dict[str, Any]
+Batch = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -128,12 +128,12 @@ class Stage:
         with suppress(BrokerError):
             sweep.bind(broker)({}, Deadline(SWEEP, broker.ports.clock, 55))
 
-    def refresh(self, *orders: Order, skew: float = 0.0) -> bool:
+    def refresh(self, *orders: Batch, skew: float = 0.0) -> bool:
         """Work orders, all at once, each in an environment of its own; say whether all were done."""
         with ThreadPoolExecutor(max_workers=len(orders)) as hosts:
             return all(list(hosts.map(lambda order: self._refresh(order, skew), orders)))
 
-    def _refresh(self, order: Order, skew: float) -> bool:
+    def _refresh(self, order: Batch, skew: float) -> bool:
         broker = self.broker(skew=skew)
         deadline = Deadline(order["connections"][0][1], broker.ports.clock, self.config.refresh_timeout)
         record = {"messageId": "1", "body": json.dumps(order)}
@@ -151,7 +151,7 @@ class Stage:
                 return
             yield from found
 
-    def orders(self, message: Json) -> list[Order]:
+    def orders(self, message: Json) -> list[Batch]:
         """Make an order of each connection, the subject's first: a row shows what the fault does to it alone."""
         order = json.loads(message["Body"])
         refs = sorted(order["connections"], key=lambda ref: ref[1] != self.subject.id)

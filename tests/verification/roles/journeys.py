@@ -232,25 +232,25 @@ def sweep(stage: Stage) -> None:
 
 
 def refresh(stage: Stage) -> None:
-    """Refresh; with the customer's app; past a brake that wore off; into the rescue store and out of it."""
+    """Refresh; with the customer's app; past a breaker that is half open; into the rescue store and out of it."""
     stage.poll("refresh")
     operators, customers = way(stage).connect(), way(stage).connect(**OWN_APP)
     breaker(stage, operators)
     stage.clock.advance(2900)
     stage.work("refresh", order(operators, customers))
     assert (version(stage, operators), version(stage, customers)) == (2, 2)
-    assert not braked(stage, operators), "the brake was not forgotten"
+    assert not braked(stage, operators), "the breaker was not reset"
     be_rescued(stage, operators)
 
 
 def breaker(stage: Stage, made: Mapping[str, Any]) -> None:
-    """Let NinjaOne refuse the app once: the function pulls the brake itself, and it wears off."""
+    """Let NinjaOne refuse the app once: the function trips the breaker itself, and it comes to be half open."""
     stage.clock.advance(2900)
     stage.network.answer(401, {"error": "invalid_client"})
     stage.network.answer(401, {"error": "invalid_client"})
     stage.work("refresh", order(made))
     stage.network.canned.clear()
-    assert braked(stage, made), "the brake was not pulled"
+    assert braked(stage, made), "the breaker was not tripped"
 
 
 def braked(stage: Stage, made: Mapping[str, Any]) -> bool:

@@ -7,5 +7,5 @@ config      what the operator chose
 ninjaone    where NinjaOne differs        policy   decisions about time
 oauth       RFC 6749, 7009 and 7636 messages as values
 model       the nouns
-errors      every failure, by whose turn it is        secret   a value that does not print
+errors      every error, by who must act             secret   a value that does not print
 """

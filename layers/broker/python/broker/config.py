@@ -147,7 +147,7 @@ class _Reader:
 
     def finish(self) -> None:
         if self._faults:
-            raise Misconfigured("Settings to mend: " + "; ".join(self._faults) + ".")
+            raise Misconfigured("Settings to correct: " + "; ".join(self._faults) + ".")
 
 
 def _text(value: str) -> str:

@@ -1,4 +1,4 @@
-"""Every failure, by whose turn it is.
+"""All errors, grouped by who must act: the caller, the customer, the owner of the client app, nobody, the operator.
 
 BrokerError
 ├── CallerError             the caller: ask differently

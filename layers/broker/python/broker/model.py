@@ -175,7 +175,7 @@ class Organization:
 
 @dataclass(frozen=True)
 class ConnectionState:
-    """The row that refreshing and vending touch: within 1,024 bytes, which one write unit pays for.
+    """The row that refreshing and giving tokens touch: within 1,024 bytes, which one write unit pays for.
 
     Only the longest names of all, in a row that needs its customer too, go beyond: such a row is written once a day.
 

@@ -44,7 +44,7 @@ TOKEN_ATTRIBUTES = (
     "sent_at",
     "access",
 )
-"""What vending reads: never the refresh token, not even sealed."""
+"""What giving a token reads: never the refresh token, not even sealed."""
 
 LISTED_ATTRIBUTES = (
     "tenant", "connection", "status", "reason", "region", "host", "client_id", "customer_app", "version",
@@ -119,7 +119,7 @@ class Connections:
         return rows.profile(found) if found else None
 
     def for_token(self, ref: ConnectionRef) -> ConnectionState | None:
-        """Read what vending needs, as it is now."""
+        """Read what giving a token needs, as it is now."""
         found = self._get(ref, ref.connection, TOKEN_ATTRIBUTES)
         return rows.connection_state(found) if found else None
 

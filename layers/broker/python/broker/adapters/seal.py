@@ -44,7 +44,7 @@ def session_aad(session: SessionId) -> AssociatedData:
 
 
 def code_aad(session: Session, ticket: str) -> AssociatedData:
-    """The place of a parked code: its session as it was when the person came back, with the ticket that they got.
+    """The place of a stored code: its session as it was when the person came back, with the ticket that they got.
 
     Whoever rewrites the row for another tenant, person or proof changes the place: the code opens no more.
 

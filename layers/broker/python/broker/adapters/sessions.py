@@ -149,7 +149,7 @@ class Sessions:
         )
 
     def begin_exchange(self, session: SessionId, attempt: str, now: Instant) -> Session | ConditionFailed:
-        """Take the parked code out, once: whoever is told so here is the only one to send it.
+        """Take the stored code out, once: whoever is told so here is the only one to send it.
 
         attempt   random, and new for each who tries
         """

@@ -1,4 +1,4 @@
-"""Whose turn it is → status, log level, problem details: the only such table."""
+"""The HTTP status, log level and problem details of each error: the only such table."""
 
 import json
 import re

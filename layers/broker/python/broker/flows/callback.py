@@ -127,11 +127,11 @@ class HandleCallback:
         now, ticket_held = instant(self._clock), sha256_hex(ticket.reveal())
         key = self._seal.data_key(Purpose.CODE)
         code = self._seal.seal(key, reply.code, code_aad(session, ticket_held))
-        parked = partial(
+        stored = partial(
             self._sessions.authorize, session.session, state=session.state, code=code,
             code_expires_at=Instant(now + policy.CODE_LIFE), ticket=ticket_held, now=now,
         )  # fmt: skip
-        found = retry(parked, self._clock)
+        found = retry(stored, self._clock)
         if isinstance(found, ConditionFailed):
             raise SessionSpent
         self._log.event("session.authorized", session=session.session)

@@ -56,7 +56,7 @@ class GetToken:
         if self._left(row) < min_ttl and self._can_be_newer(row):
             row = self._awaited(ref, row, min_ttl)
         if self._left(row) >= SHORTEST and row.access is not None:
-            return self._vended(row, row.access)
+            return self._issued(row, row.access)
         if row.status is Status.NEEDS_REAUTH:
             raise NeedsReauth(row.reason.value if row.reason else "revoked", row.connection)
         raise NoTokenYet
@@ -100,12 +100,12 @@ class GetToken:
     def _left(self, row: ConnectionState) -> Seconds:
         return Seconds(row.token_expires_at - instant(self._clock))
 
-    def _vended(self, row: ConnectionState, sealed: bytes) -> IssuedToken:
+    def _issued(self, row: ConnectionState, sealed: bytes) -> IssuedToken:
         if not self._is_known(row.host.name):  # the host is bound into no seal, and the caller takes the token there
             raise SealBroken
         spot = row.aad
         access = self._seal.open(sealed, Purpose.ACCESS, spot)
         left = self._left(row)
         self._log.observe("token_left", left, min)
-        self._log.event("token.vended", tenant=row.tenant, connection=row.connection, left=left, version=row.version)
+        self._log.event("token.issued", tenant=row.tenant, connection=row.connection, left=left, version=row.version)
         return IssuedToken(access, row.token_expires_at, left, ninjaone.api_base_url(row.host))
