@@ -13,9 +13,9 @@ import pytest
 from flask.testing import FlaskClient
 
 import ninjaone_emulator
-from ninjaone_emulator import NinjaOne, Switches
+from ninjaone_emulator import NinjaOne, Switches, words
 from ninjaone_emulator.control_panel import ACTIONS
-from ninjaone_emulator.faults import KINDS
+from ninjaone_emulator.faults import ENDPOINTS, KINDS
 from ninjaone_emulator.http_app import create_app
 from ninjaone_emulator.seed import OPERATOR_APPS
 from ninjaone_emulator.testing import ADA, START, Client, make_ninjaone
@@ -234,6 +234,25 @@ def test_the_forms_of_the_page_work_without_script() -> None:
     controls.form("switches", defaults="1")
     assert core.faults.planned == []
     assert core.switches == Switches()
+
+
+def test_the_page_groups_every_switch_and_names_it_in_words() -> None:
+    named = [name for group in words.GROUPS.values() for name in group]
+    values = {str(value).lower() for each in Switches().describe() for value in each["choices"]}
+
+    assert sorted(named) == sorted(Switches().values())
+    assert words.VALUES.keys() <= values
+    assert words.ACTIONS.keys() == ACTIONS.keys()
+    assert tuple(words.ENDPOINTS) == ENDPOINTS
+
+
+def test_the_page_opens_the_group_whose_switches_were_changed() -> None:
+    controls = Controls(make_ninjaone(rotation="rotate_grace"))
+    page = controls.browser.get("/control").text
+
+    assert page.count("<details open>") == 1
+    assert "Tokens and refreshing <small>1 changed</small>" in page
+    assert "a new one, and the old has a grace" in page
 
 
 def test_a_mistake_in_a_form_is_shown_on_the_page() -> None:

@@ -115,11 +115,12 @@ def test_the_control_page_is_worked_by_hand(page_at: PageAt, server: Server, cor
     page = page_at(1280, "light")
     page.goto(f"{server.url}/control")
 
-    page.get_by_label("rotation").select_option("reuse_kills_family")
-    page.get_by_role("button", name="Set the switches").click()
-    page.get_by_label("Fault").select_option("lost_response")
+    page.get_by_text("Tokens and refreshing").click()
+    page.get_by_label("What a refresh does to the refresh token").select_option("reuse_kills_family")
+    page.get_by_role("button", name="Set these").first.click()
+    page.get_by_label("Fault", exact=True).select_option("lost_response")
     page.get_by_role("button", name="Plan the fault").click()
 
-    expect(page.get_by_text("lost_response on token")).to_be_visible()
+    expect(page.get_by_text("nothing sent: the token endpoint")).to_be_visible()
     assert core.switches.rotation == "reuse_kills_family"
     assert core.faults.planned[0].kind == "lost_response"

@@ -9,8 +9,9 @@ from typing import Any
 from flask import Blueprint, abort, jsonify, redirect, request
 from flask.typing import ResponseReturnValue
 
-from ninjaone_emulator.control_panel import ACTIONS, ControlPanel
-from ninjaone_emulator.faults import ENDPOINTS, KINDS
+from ninjaone_emulator import words
+from ninjaone_emulator.control_panel import ControlPanel
+from ninjaone_emulator.faults import KINDS
 from ninjaone_emulator.pages import render
 from ninjaone_emulator.rejected import Rejected
 
@@ -119,10 +120,23 @@ def _page(panel: ControlPanel, faults: tuple[str, ...] = ()) -> str:
         offset=panel.core.state.offset,
         planned=panel.faults(),
         kinds=KINDS,
-        endpoints=ENDPOINTS,
+        endpoints=words.ENDPOINTS,
         hosts=panel.core.state.hosts,
-        switches=panel.core.switches.describe(),
-        actions=ACTIONS,
+        groups=_groups(panel),
+        value=words.value,
+        actions=words.ACTIONS,
+        named=[*panel.core.state.apps, *panel.core.state.people, *panel.core.state.grants],
         grants=panel.grants(),
         events=panel.events()[: -EVENTS_SHOWN - 1 : -1],
     )
+
+
+def _groups(panel: ControlPanel) -> list[dict[str, Any]]:
+    """Put the switches under their headings, with how many of each group are not as they are by default."""
+    described = {each["name"]: each for each in panel.core.switches.describe()}
+    groups = []
+    for title, names in words.GROUPS.items():
+        switches = [{**described[name], "title": named} for name, named in names.items()]
+        changed = sum(each["value"] != each["default"] for each in switches)
+        groups.append({"title": title, "switches": switches, "changed": changed})
+    return groups
