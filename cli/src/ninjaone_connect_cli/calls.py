@@ -1,12 +1,16 @@
 """The backend API from the command line: sessions, connections, tokens."""
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import click
 
-from ninjaone_connect import Connection, new_verifier
+from broker.model import Status, connection_id
+from ninjaone_connect import Connect, ConnectError, Connection, new_verifier
 from ninjaone_connect.model import Region
 from ninjaone_connect_cli.at import At, here
+from ninjaone_connect_cli.errors import CliError
+from ninjaone_connect_cli.store import Row, Store
 
 COLUMNS = {
     "connection_id": "connection",
@@ -18,6 +22,9 @@ COLUMNS = {
     "refresh_at": "next refresh",
     "consent_ends_at": "consent ends",
 }
+
+ENDED_COLUMNS = {"tenant_id": "tenant", "connection_id": "connection", "outcome": "outcome"}
+REVOKED, NOT_CONFIRMED = "revoked", "ended, NinjaOne did not confirm the revocation"
 
 
 @click.group()
@@ -97,6 +104,39 @@ def disconnect(at: At, tenant: str, connection: str) -> None:
     with at.deployment.api as api:
         ended = api.disconnect(tenant, connection)
     at.screen.record({"connection_id": connection, "status": "disconnected", "revoked": ended.revoked})
+
+
+@connections.command("disconnect-all")
+@click.confirmation_option(prompt="Every customer of this deployment would have to connect again. Disconnect them all?")
+@here
+def disconnect_all(at: At) -> None:
+    """End every connection of every tenant, before the deployment is taken away.
+
+    Shows those that NinjaOne did not confirm as revoked, and those that could not be ended. The same command goes on
+    where it was stopped; what it showed before is not shown again.
+    """
+    store = Store(at.deployment.aws("dynamodb"), at.deployment.config.connections_table)
+    found = [row for row in store.items() if connection_id(row.key) and not _has_ended(row)]
+    with at.deployment.api as api, at.screen.steps("Disconnecting", len(found)) as step:
+        outcomes = [_ended(api, row, step) for row in found]
+    left = [each for each in outcomes if each["outcome"] != REVOKED]
+    at.screen.table(left, ENDED_COLUMNS, empty=f"{len(found)} connections ended, and NinjaOne revoked each.")
+    if any(each["outcome"] != NOT_CONFIRMED for each in left):
+        raise CliError("Not all of them could be ended: run this again, or see docs/operate/remove.md.")
+
+
+def _has_ended(row: Row) -> bool:
+    return row.state is not None and row.state.status is Status.DISCONNECTED
+
+
+def _ended(api: Connect, row: Row, step: Callable[[], None]) -> dict[str, Any]:
+    """End one connection and say what came of it; the others are ended whatever happens to it."""
+    try:
+        outcome = REVOKED if api.disconnect(row.tenant, row.key).revoked else NOT_CONFIRMED
+    except ConnectError as error:
+        outcome = str(error)
+    step()
+    return {"tenant_id": row.tenant, "connection_id": row.key, "outcome": outcome}
 
 
 @click.command()

@@ -63,6 +63,63 @@ def test_a_connection_is_ended_after_a_question(world: World, cli: Cli, connecte
     assert ended.json == {"connection_id": connected[1], "status": "disconnected", "revoked": True}
 
 
+@pytest.fixture
+def fleet(world: World, cli: Cli, tmp_path: Path) -> list[tuple[str, str]]:
+    """Two tenants' connections with tokens that NinjaOne takes."""
+    lines = [
+        {"tenant_id": tenant, "refresh_token": granted(world), "region": "eu", "label": "Main"}
+        for tenant in ("contoso", "northwind")
+    ]
+    made = cli.local("import", str(csv_of(tmp_path, lines))).json
+    world.run_event_sources()
+    until(lambda: all(row.version == 2 for row in hot_rows(world).values()))
+    return [(each["tenant_id"], each["connection_id"]) for each in made]
+
+
+def test_every_connection_of_every_tenant_is_ended_after_a_question(
+    world: World, cli: Cli, fleet: list[tuple[str, str]]
+) -> None:
+    refused = cli("--local", "connections", "disconnect-all", typed="n\n")
+    before = {row.status for row in hot_rows(world).values()}
+    ended = cli.local("connections", "disconnect-all", "--yes")
+    again = cli("--local", "connections", "disconnect-all", "--yes")
+
+    assert (refused.code, before) == (130, {"active"})
+    assert (ended.code, ended.json) == (0, [])
+    assert {row.status for row in hot_rows(world).values()} == {"disconnected"}
+    assert "0 connections ended" in again.err, "what ended before is left alone"
+
+
+def test_a_revocation_that_ninjaone_does_not_confirm_is_listed(
+    world: World, cli: Cli, fleet: list[tuple[str, str]]
+) -> None:
+    before = world.ninjaone.switches.revoke
+    world.ninjaone.switches.update({"revoke": "404"})
+    try:
+        ended = cli.local("connections", "disconnect-all", "--yes")
+    finally:
+        world.ninjaone.switches.update({"revoke": before})
+
+    assert ended.code == 0, "they ended here; what is left is their customers' to do"
+    assert sorted((each["tenant_id"], each["connection_id"]) for each in ended.json) == sorted(fleet)
+    assert {each["outcome"] for each in ended.json} == {"ended, NinjaOne did not confirm the revocation"}
+
+
+def test_a_connection_that_could_not_be_ended_is_listed_and_the_others_are_ended(
+    world: World, cli: Cli, fleet: list[tuple[str, str]]
+) -> None:
+    (tenant, connection), other = fleet
+    table = world.settings("refresh")["CONNECTIONS_TABLE"]
+    damaged = {"tenant": {"S": tenant}, "connection": {"S": connection}, "status": {"S": "frozen"}}
+    world.aws("dynamodb").put_item(TableName=table, Item=damaged)
+
+    ended = cli.local("connections", "disconnect-all", "--yes")
+
+    assert ended.code == 1
+    assert [each["connection_id"] for each in ended.json] == [connection]
+    assert cli.local("connections", "show", *other).json["status"] == "disconnected"
+
+
 # The doctor ----------------------------------------------------------------------------------------------------------
 
 
