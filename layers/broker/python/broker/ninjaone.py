@@ -9,31 +9,26 @@ from broker import oauth
 from broker.model import Host, Instant, Seconds, Tokens
 from broker.secret import Secret
 
-REGIONS: Mapping[str, str] = {
-    "app": "app.ninjarmm.com",
-    "us2": "us2.ninjarmm.com",
-    "eu": "eu.ninjarmm.com",
-    "ca": "ca.ninjarmm.com",
-    "oc": "oc.ninjarmm.com",
-    "jp": "jp.ninjarmm.com",
-    "fed": "fed.ninjarmm.com",
+_REGIONS: Mapping[str, tuple[str, str]] = {
+    "app": ("app.ninjarmm.com", "North America"),
+    "us2": ("us2.ninjarmm.com", "United States (US2)"),
+    "eu": ("eu.ninjarmm.com", "Europe"),
+    "ca": ("ca.ninjarmm.com", "Canada"),
+    "oc": ("oc.ninjarmm.com", "Oceania"),
+    "jp": ("jp.ninjarmm.com", "Japan"),
+    "fed": ("fed.ninjarmm.com", "US government (FedRAMP)"),
 }
-"""Region key → host. Source   docs/understand/ninjaone.md §2"""
+"""Region key → host, name. How to add one: docs/understand/extending.md. Source   docs/understand/ninjaone.md §2"""
 
-REGION_NAMES: Mapping[str, str] = {
-    "app": "North America",
-    "us2": "United States (US2)",
-    "eu": "Europe",
-    "ca": "Canada",
-    "oc": "Oceania",
-    "jp": "Japan",
-    "fed": "US government (FedRAMP)",
-}
+REGIONS: Mapping[str, str] = {key: host for key, (host, _) in _REGIONS.items()}
+REGION_NAMES: Mapping[str, str] = {key: name for key, (_, name) in _REGIONS.items()}
 
 BRANDED = "branded"
 """The region key of a customer's own host name, such as ``acme.rmmservice.eu``."""
 
 SCOPES = ("monitoring", "management", "control")
+"""In the order in which NinjaOne shows them. How to add one: docs/understand/extending.md."""
+
 OFFLINE_ACCESS = "offline_access"
 """Without it NinjaOne gives no refresh token. Source   docs/understand/ninjaone.md §4"""
 

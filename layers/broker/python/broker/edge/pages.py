@@ -52,6 +52,45 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class ScopeWords:
+    """How the connect page puts a scope.
+
+    allows   what it lets the product do
+    detail   a sentence more
+    box      the name of its box in NinjaOne's form of a client app
+    """
+
+    allows: str
+    detail: str
+    box: str
+
+
+SCOPES: Mapping[str, ScopeWords] = {
+    "monitoring": ScopeWords(
+        "See your devices and organizations",
+        "Inventory, health, alerts and activity.",
+        "Monitoring",
+    ),
+    "management": ScopeWords(
+        "Change things and run scripts on your devices",
+        "Create, change and delete records, and run scripts with NinjaOne’s rights.",
+        "Management",
+    ),
+    "control": ScopeWords(
+        "Connect to your devices remotely",
+        "Open remote sessions, as a technician does.",
+        "Control",
+    ),
+    "offline_access": ScopeWords(
+        "Keep this access while you are away",
+        "Until you or NinjaOne end it, nobody has to sign in again.",
+        "Offline access",
+    ),
+}
+"""Scope → its words; a test compares the keys with ``ninjaone.SCOPES``."""
+
+
+@dataclass(frozen=True)
 class ConnectPage:
     """What the connect page shows.
 
@@ -248,8 +287,21 @@ def _render_connect_page(
     brand: Brand, view: ConnectPage, *, status: int, problem: HostProblem | None = None, host: str = ""
 ) -> Page:
     messages = {fault.field: fault.message for fault in view.faults}
-    html = _render("connect.html", brand, view=view, messages=messages, problem=problem and problem.name, host=host)
+    html = _render(
+        "connect.html",
+        brand,
+        view=view,
+        messages=messages,
+        problem=problem and problem.name,
+        host=host,
+        scope_words=_scope_words,
+    )
     return Page(status, html, _page_headers(brand, view.form_targets))
+
+
+def _scope_words(name: str) -> ScopeWords:
+    """Find the words of a scope. One without words is shown by its name: the person must see it all the same."""
+    return SCOPES.get(name, ScopeWords(name, "", name))
 
 
 def _page_headers(brand: Brand, form_targets: Iterable[str] = ()) -> dict[str, str]:
