@@ -34,8 +34,8 @@ class Backend:
         self._signer = SigV4Auth(credentials, "execute-api", aws_region)
         self._http = httpx.Client(timeout=35, trust_env=False)  # the broker's gateway gives up after 30 s
 
-    def open_session(self, tenant: str, wish: Json) -> Json:
-        return self._call("POST", f"/v1/tenants/{tenant}/connect-sessions", wish)
+    def open_session(self, tenant: str, session_request: Json) -> Json:
+        return self._call("POST", f"/v1/tenants/{tenant}/connect-sessions", session_request)
 
     def complete(self, tenant: str, session: str, proof: Json) -> Json:
         return self._call("POST", f"/v1/tenants/{tenant}/connect-sessions/{session}/complete", proof)
@@ -53,8 +53,8 @@ class Backend:
     def connection(self, tenant: str, connection: str) -> Json:
         return self._call("GET", f"/v1/tenants/{tenant}/connections/{connection}")
 
-    def token(self, tenant: str, connection: str, **wish: int) -> Json:
-        return self._call("POST", f"/v1/tenants/{tenant}/connections/{connection}/token", wish)
+    def token(self, tenant: str, connection: str, **fields: int) -> Json:
+        return self._call("POST", f"/v1/tenants/{tenant}/connections/{connection}/token", fields)
 
     def approve(self, tenant: str, connection: str) -> Json:
         return self._call("POST", f"/v1/tenants/{tenant}/connections/{connection}/approve", {})

@@ -71,27 +71,27 @@ def control_page() -> str:
 @pages.post("/ninjaone/connect")
 def connect() -> Response | str:
     """Open a connect session and go there, or show the link when somebody else is to open it."""
-    wish = asked_for()
+    session_request = asked_for()
     if request.form.get("binding") == "approval":
-        opened = outside().backend.open_session(user().tenant.id, {**wish, "binding": "approval"})
+        opened = outside().backend.open_session(user().tenant.id, {**session_request, "binding": "approval"})
         return render_template("link.html", url=opened["connect_url"], expires_at=opened["expires_at"])
     verifier = secrets.token_urlsafe(32)
-    opened = outside().backend.open_session(user().tenant.id, {**wish, "binding_challenge": s256(verifier)})
+    opened = outside().backend.open_session(user().tenant.id, {**session_request, "binding_challenge": s256(verifier)})
     remember(opened["session_id"], verifier)
     return redirect(opened["connect_url"], 303)
 
 
 def asked_for() -> Json:
     """Say what the form asks of the broker; a reconnect asks for what the connection has."""
-    wish: Json = {"end_user_id": user().id, "tenant_name": user().tenant.name, "return_to": RETURN_KEY}
+    session_request: Json = {"end_user_id": user().id, "tenant_name": user().tenant.name, "return_to": RETURN_KEY}
     if kept := request.form.get("connection"):
         old = outside().backend.connection(user().tenant.id, kept)
         host = {"host": old["host"]} if old["region"] == "branded" else {"region": old["region"]}
         scopes = [scope for scope in old["scopes"] if scope != "offline_access"]
-        return wish | host | {"connection_id": kept, "client": old["client"], "scopes": scopes}
+        return session_request | host | {"connection_id": kept, "client": old["client"], "scopes": scopes}
     if label := request.form.get("label"):
-        wish["label"] = label
-    return wish | {
+        session_request["label"] = label
+    return session_request | {
         "client": request.form.get("client"),
         "scopes": ["monitoring", *request.form.getlist("scope")],
     }

@@ -31,14 +31,14 @@ def connect(world: World) -> Iterator[Connect]:
         yield made
 
 
-def wish(**changes: Any) -> Any:
+def session_request(**changes: Any) -> Any:
     return {"end_user_id": "ana", "tenant_name": "Northwind", "return_to": "main"} | changes
 
 
 def connected(connect: Connect, tenant: str, *, email: str = "ada@nordlicht.example", **changes: Any) -> Connection:
     """Go the whole way."""
     mine = new_verifier()
-    opened = connect.open_session(tenant, **wish(binding_challenge=mine.challenge, **changes))
+    opened = connect.open_session(tenant, **session_request(binding_challenge=mine.challenge, **changes))
     back = agree(opened.connect_url, email=email)
     assert back["connect_session"] == opened.session_id
     proof = {"end_user_id": "ana", "ticket": back["ticket"], "binding_verifier": mine.verifier}
@@ -108,7 +108,7 @@ def test_a_reconnect_keeps_the_id_and_another_account_is_refused(connect: Connec
 
 
 def test_a_connection_that_waits_for_approval(world: World, connect: Connect) -> None:
-    opened = connect.open_session("waits", **wish(binding="approval"))
+    opened = connect.open_session("waits", **session_request(binding="approval"))
     assert agree(opened.connect_url) == {}
     world.run_event_sources()
     [made] = connect.connections("waits")
@@ -123,7 +123,7 @@ def test_a_connection_that_waits_for_approval(world: World, connect: Connect) ->
 
 def test_completing_twice_gives_the_connection_again_and_somebody_else_nothing(connect: Connect) -> None:
     mine = new_verifier()
-    opened = connect.open_session("proof", **wish(binding_challenge=mine.challenge))
+    opened = connect.open_session("proof", **session_request(binding_challenge=mine.challenge))
     ticket = agree(opened.connect_url)["ticket"]
 
     with pytest.raises(errors.BindingMismatch):
@@ -147,7 +147,7 @@ def test_a_tenant_that_is_not_yours_looks_like_one_without_the_connection(connec
 
 def test_a_wish_with_faults_hears_of_all_of_them(connect: Connect) -> None:
     with pytest.raises(errors.InvalidRequest) as caught:
-        connect.open_session("faults", **wish(binding_challenge="short", region="mars", label=""))
+        connect.open_session("faults", **session_request(binding_challenge="short", region="mars", label=""))
 
     assert {fault.field for fault in caught.value.faults} >= {"binding_challenge", "region"}
     assert caught.value.request_id
@@ -155,12 +155,14 @@ def test_a_wish_with_faults_hears_of_all_of_them(connect: Connect) -> None:
 
 def test_a_key_that_the_operator_did_not_list_is_not_returned_to(connect: Connect) -> None:
     with pytest.raises(errors.ReturnNotListed):
-        connect.open_session("faults", **wish(binding_challenge=new_verifier().challenge, return_to="elsewhere"))
+        connect.open_session(
+            "faults", **session_request(binding_challenge=new_verifier().challenge, return_to="elsewhere")
+        )
 
 
 def test_a_denial_at_ninjaone_is_told_when_completing(connect: Connect) -> None:
     mine = new_verifier()
-    opened = connect.open_session("denied", **wish(binding_challenge=mine.challenge))
+    opened = connect.open_session("denied", **session_request(binding_challenge=mine.challenge))
     back = agree(opened.connect_url, decision="Deny access")
 
     assert back["error"] == "access_denied"

@@ -64,8 +64,10 @@ class Caller:
     def opened(self, **changes: Any) -> tuple[str, str, str]:
         """Open a session; give its id, its link and the verifier."""
         mine = new_verifier()
-        wish: Any = {"end_user_id": "ana", "tenant_name": "Northwind", "return_to": "main"}
-        made = self.connect.open_session("northwind", **wish | {"binding_challenge": mine.challenge} | changes)
+        session_request: Any = {"end_user_id": "ana", "tenant_name": "Northwind", "return_to": "main"}
+        made = self.connect.open_session(
+            "northwind", **session_request | {"binding_challenge": mine.challenge} | changes
+        )
         return made.session_id, made.connect_url, mine.verifier
 
     def agreed(self, email: str = ADA, decision: str = "Authorize", **changes: Any) -> dict[str, Any]:

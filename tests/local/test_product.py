@@ -176,10 +176,10 @@ def test_a_connect_session_names_the_person_the_tenant_and_the_challenge_of_thei
     product.script.answers += [problem("code-refused", 400)]
     ana.get(f"{product.url}/ninjaone/return?connect_session=ses_1&ticket=tick")
 
-    (_, opened, wish), (_, completed, proof) = product.script.asked
-    challenge = wish.pop("binding_challenge")
+    (_, opened, session_request), (_, completed, proof) = product.script.asked
+    challenge = session_request.pop("binding_challenge")
     assert opened == "/v1/tenants/northwind/connect-sessions"
-    assert wish == {
+    assert session_request == {
         "end_user_id": "ana",
         "tenant_name": "Northwind IT Services",
         "return_to": "main",

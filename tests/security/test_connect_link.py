@@ -87,8 +87,8 @@ WRONG = {"tenant": "another-tenant", "end_user_id": "another", "binding_verifier
 @req("D05", "D03")
 def test_nobody_reconnects_without_proof_of_the_person(flow: Flow, backend: Backend) -> None:
     made = flow.connect()
-    wish = flow.opening(binding="approval", binding_challenge=None, connection_id=made["connection_id"])
+    session_request = flow.opening(binding="approval", binding_challenge=None, connection_id=made["connection_id"])
 
-    refused = backend.post(f"/v1/tenants/{flow.tenant}/connect-sessions", wish)
+    refused = backend.post(f"/v1/tenants/{flow.tenant}/connect-sessions", session_request)
 
     assert (refused.status_code, slug(refused)) == (400, "invalid-request")

@@ -141,14 +141,14 @@ def opened(deployment: Deployment) -> dict[str, Any]:
     challenge = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
     region = next(iter(deployment.config.client_ids), None)
     customer_app = {"region": "eu", "client_credentials": {"client_id": "smoke-test", "client_secret": "smoke-test"}}
-    wish = {
+    session_request = {
         "end_user_id": "smoke-test",
         "tenant_name": "Smoke test",
         "return_to": next(iter(deployment.config.return_urls)),
         "binding_challenge": challenge,
         **({"region": region} if region else customer_app),
     }
-    answer = backend(deployment, "POST", f"/v1/tenants/{TENANT}/connect-sessions", wish)
+    answer = backend(deployment, "POST", f"/v1/tenants/{TENANT}/connect-sessions", session_request)
     assert answer.status_code == 201, answer.text
     return {**answer.json(), "region": region or "eu"}
 

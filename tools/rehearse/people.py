@@ -68,16 +68,16 @@ def browser() -> Iterator[Visitor]:
         yield opened
 
 
-def walk(connect: Connect, *, email: str = ADA, region: str = "eu", app: Any = None, **wish: Any) -> Home:
+def walk(connect: Connect, *, email: str = ADA, region: str = "eu", app: Any = None, **fields: Any) -> Home:
     """Go as a person from the product to NinjaOne and back to the product, which is not asked.
 
     app    client id and secret of the customer's own client app, typed into the connect page
-    wish   more of what the session is opened with
+    fields   more of what the session is opened with
     """
     verifier = new_verifier()
-    challenge = None if wish.get("binding") == "approval" else verifier.challenge
+    challenge = None if fields.get("binding") == "approval" else verifier.challenge
     session = connect.open_session(
-        TENANT, end_user_id=USER, tenant_name="Northwind IT", return_to="main", binding_challenge=challenge, **wish
+        TENANT, end_user_id=USER, tenant_name="Northwind IT", return_to="main", binding_challenge=challenge, **fields
     )
     with browser() as visitor:
         visitor.open(session.connect_url)

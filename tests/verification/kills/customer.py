@@ -23,13 +23,13 @@ def connect(
     connection   one that exists, to connect again under its id
     """
     verifier = secrets.token_urlsafe(32)
-    wish = {
+    session_request = {
         "end_user_id": "ana",
         "tenant_name": "Acme",
         "return_to": "main",
         "binding_challenge": oauth.challenge(Secret(verifier)),
     } | ({"connection_id": connection_id} if connection_id else {})
-    opened = asked.open_session(tenant, wish)
+    opened = asked.open_session(tenant, session_request)
     ticket = agree(opened["connect_url"], region=region, email=email)["ticket"]
     proof = {"end_user_id": "ana", "ticket": ticket, "binding_verifier": verifier}
     return asked.complete(tenant, opened["session_id"], proof)

@@ -32,11 +32,11 @@ class Way:
     cookies: dict[str, str] = field(default_factory=dict)
 
     def open(self, **changes: Any) -> "Way":
-        wish = {
+        session_request = {
             "end_user_id": "u-1", "tenant_name": "Acme", "return_to": "main", "binding_challenge": CHALLENGE,
             "scopes": ["monitoring"],
         } | changes  # fmt: skip
-        body = {name: held for name, held in wish.items() if held is not None}
+        body = {name: held for name, held in session_request.items() if held is not None}
         route = "POST /v1/tenants/{tenant}/connect-sessions"
         answer = self.stage.call("session", gateway.call(route, {"tenant": self.tenant}, body))
         assert status(answer) == 201, answer
