@@ -25,7 +25,7 @@ class Missed(Exception):
 
 
 @dataclass
-class Steps:
+class Checks:
     """Checks one step after the other and prints each; at the first miss it prints what was expected and what was got.
 
     What is compared is printed at a miss, so it must hold no secret.
@@ -64,7 +64,7 @@ class Steps:
             self.equal(claim, "no problem", slug)
 
 
-class Tour(Steps):
+class Tour(Checks):
     """The steps through one world, and the browsers of its people."""
 
     def __init__(self, world: World, opened: ExitStack) -> None:

@@ -41,7 +41,7 @@ from local.showroom.timeline import Showroom
 from ninjaone_emulator import NinjaOne, seed
 from ninjaone_emulator.http_app import create_app as ninjaone_app
 from ninjaone_emulator.seed import OPERATOR_APPS
-from ninjaone_emulator.wsgi_server import Later, serve
+from ninjaone_emulator.wsgi_server import DeferredApp, serve
 
 PARTS = ("connect", "api", "ninjaone", "product")
 """What listens, in the order of the ports."""
@@ -159,21 +159,21 @@ class World:
 
     # Putting it together ------------------------------------------------------------------------------------
 
-    def _listen(self, opening: ExitStack) -> dict[str, Later]:
+    def _listen(self, opening: ExitStack) -> dict[str, DeferredApp]:
         """Open the four addresses, so that each part can be told of the others before it exists."""
         ports, urls = {}, {"ninjaone": self._provider}
         for number, part in enumerate(PARTS):
             if not urls.get(part):
-                ports[part] = Later()
+                ports[part] = DeferredApp()
                 urls[part] = self._serve(opening, ports[part], self._port + number if self._port else 0)
         self.connect_url, self.api_url, self.product_url = urls["connect"], urls["api"], urls["product"]
         self.ninjaone_url = urls["ninjaone"]
         return ports
 
     @staticmethod
-    def _serve(opening: ExitStack, door: Later, port: int) -> str:
+    def _serve(opening: ExitStack, app: DeferredApp, port: int) -> str:
         try:
-            return opening.enter_context(serve(door, port)).url
+            return opening.enter_context(serve(app, port)).url
         except OSError as error:
             raise OSError(sentence(port, error)) from error
 
@@ -198,7 +198,7 @@ class World:
         apps = {} if self._provider else OPERATOR_APPS
         self.store_client_secrets({app.client_id: app.client_secret for app in apps.values()})
 
-    def _assemble(self, ports: Mapping[str, Later]) -> None:
+    def _assemble(self, ports: Mapping[str, DeferredApp]) -> None:
         suffixes = next(iter(self.template.functions.values())).environment["BRANDED_SUFFIXES"]
         domains = ("ninjarmm.com", *suffixes.split(","))
         self.reroute = Reroute(self.ninjaone_url, domains, prefixed=not self._provider)

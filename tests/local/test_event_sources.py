@@ -71,7 +71,7 @@ def worker(stack: Template) -> Worker:
 
 @pytest.fixture
 def source(stack: Template, aws: AwsAccount, worker: Worker) -> QueueSource:
-    return queue_source(stack, aws, worker, mapping_of(stack, "WorkFeed"))
+    return queue_source(stack, aws, worker, mapping_of(stack, "WorkMapping"))
 
 
 def queue_source(stack: Template, aws: AwsAccount, worker: Worker, mapping: EventSourceMapping) -> QueueSource:
@@ -166,7 +166,7 @@ def test_a_failure_report_that_names_a_stranger_fails_the_whole_batch(
 def test_without_failure_reports_an_answer_means_success(
     stack: Template, aws: AwsAccount, worker: Worker, clock: Clock
 ) -> None:
-    source = queue_source(stack, aws, worker, replace(mapping_of(stack, "WorkFeed"), reports_failures=False))
+    source = queue_source(stack, aws, worker, replace(mapping_of(stack, "WorkMapping"), reports_failures=False))
     send(stack, aws, "bad")
     worker.answer = failing("bad")
     source.work()
@@ -212,7 +212,7 @@ class Hearing:
 
 @pytest.fixture
 def hearing(stack: Template, aws: AwsAccount) -> Hearing:
-    return Hearing(stack, aws, mapping_of(stack, "HearFeed"))
+    return Hearing(stack, aws, mapping_of(stack, "HearMapping"))
 
 
 def write(stack: Template, aws: AwsAccount, *notes: str) -> None:

@@ -67,7 +67,7 @@ def test_routes_name_their_api_method_and_path(stack: Template) -> None:
 
 
 def test_a_queue_that_calls_a_function_is_read(stack: Template) -> None:
-    mapping = next(mapping for mapping in stack.event_source_mappings if mapping.logical_id == "WorkFeed")
+    mapping = next(mapping for mapping in stack.event_source_mappings if mapping.logical_id == "WorkMapping")
     queue = stack.queue(mapping.source)
 
     assert stack.function(mapping.function).folder == "work"
@@ -83,7 +83,7 @@ def test_a_schedule_is_read_in_seconds(stack: Template) -> None:
 
 
 def test_a_stream_that_calls_a_function_is_read(stack: Template) -> None:
-    mapping = next(mapping for mapping in stack.event_source_mappings if mapping.logical_id == "HearFeed")
+    mapping = next(mapping for mapping in stack.event_source_mappings if mapping.logical_id == "HearMapping")
 
     assert stack.function(mapping.function).folder == "hear"
     assert stack.table(mapping.source) == stack.tables[0]

@@ -39,8 +39,8 @@ class Server:
         self.close()
 
 
-class Later:
-    """An address that is open before what answers there exists."""
+class DeferredApp:
+    """The application of a server that listens before the application exists; until then it answers 503."""
 
     app: WSGIApplication | None = None
 
