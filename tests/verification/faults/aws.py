@@ -87,7 +87,7 @@ ROWS = (
     ),
     Row(
         "The process is killed before NinjaOne is asked",
-        "The lease runs out, and the next refresh presents the same token.",
+        "The lease expires, and the next refresh presents the same token.",
         lambda stage: die(stage, "asked"),
         Observed(),
     ),

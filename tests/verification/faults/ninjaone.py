@@ -39,7 +39,7 @@ ROWS = (
     ),
     Row(
         "NinjaOne answers 429 with `Retry-After: 600`",
-        "Holds all refreshes of this host for as long as it says.",
+        "Opens the breaker of this host for as long as NinjaOne says.",
         lambda stage: stage.plan("429_retry_after", seconds=600),
         Observed(ended=NOT_YET, said=("throttled", "brake.pulled")),
         beside="oc",

@@ -118,12 +118,12 @@ def _all_together(stage: Stage, queue: str) -> None:
     stage.refresh(*[order for message in stage.messages(queue) for order in stage.orders(message)])
 
 
-PAUSED = "Shows the connection as paused, strikes nobody, holds this client app, alarms"
+PAUSED = "Shows the connection as paused, counts no strike, opens the breaker of this client app, and an alarm fires"
 
 ROWS = (
     Row(
         "Five callers ask at once after the token has ended",
-        "Five orders, one lease: NinjaOne is asked once, and all five get its answer.",
+        "Five batches compete for one lease: NinjaOne is asked once, and all five callers get its answer.",
         lambda _: None,
         Observed(valid="–"),
         script=ask_at_once,
@@ -136,7 +136,7 @@ ROWS = (
     ),
     Row(
         "NinjaOne calls every token of a host dead, for a quarter of an hour (eight connections)",
-        "So many verdicts at once are NinjaOne's fault: carries none out, alarms, tries again later.",
+        "So many verdicts at once are NinjaOne's fault: carries none out, fires an alarm, and tries again later.",
         accuse_all,
         Observed(ended=NOT_YET, said=("dead", "verdict.held")),
         beside="oc",
@@ -168,7 +168,7 @@ ROWS = (
     ),
     Row(
         "Somebody swaps the sealed tokens of two rows",
-        "Neither opens: it presents nothing, changes nothing, and alarms.",
+        "Neither opens: it presents nothing, changes nothing, and an alarm fires.",
         swap,
         Observed(valid="500 `seal-broken`", ended=NOT_YET, said=("seal.broken",), heals="the rows are put right"),
         end=swap_back,
@@ -176,7 +176,7 @@ ROWS = (
     ),
     Row(
         "The clocks of two hosts differ by 9 seconds",
-        "Leaves a lease alone until it has run out by every clock.",
+        "Leaves a lease alone until it has expired by every clock.",
         skew,
         Observed(),
     ),
