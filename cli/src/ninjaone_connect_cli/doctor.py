@@ -15,7 +15,7 @@ COLUMNS = {"state": "", "check": "check", "says": "what was found", "todo": "wha
 def doctor(at: At) -> None:
     """Say whether everything is in place, and what to do where it is not.
 
-    Nothing is changed, and no secret is shown. Ends with 1 when something has to be mended.
+    Nothing is changed, and no secret is shown. Ends with 1 when something has to be put right.
     """
     todo = (account.CHECKS if at.deployment.stack else ()) + checks.CHECKS
     findings: list[Finding] = []
@@ -24,9 +24,9 @@ def doctor(at: At) -> None:
             findings += _looked(at, check)
             step()
     at.screen.table([each.row() for each in findings], COLUMNS, empty="")
-    bad = sum(each.state is State.MEND for each in findings)
+    bad = sum(each.state is State.FIX for each in findings)
     if bad:
-        raise CliError(f"{bad} of {len(findings)} have to be mended.")
+        raise CliError(f"{bad} of {len(findings)} have to be put right.")
     at.screen.say("Everything is in place.")
 
 
@@ -38,7 +38,7 @@ def _looked(at: At, check: Check) -> list[Finding]:
         says = f"could not be looked at ({type(error).__name__})"
         return [
             Finding(
-                State.MEND,
+                State.FIX,
                 check.name,
                 says,
                 "See whether this identity may; docs/operate/permissions.md.",

@@ -25,7 +25,7 @@ class Active:
 
 @click.group()
 def epoch() -> None:
-    """Which rows may be presented to NinjaOne; matters after a restore."""
+    """Show or change which rows may be presented to NinjaOne. It matters after a restore."""
 
 
 @epoch.command()
@@ -64,7 +64,7 @@ def hold(at: At) -> None:
 @click.confirmation_option(prompt="The functions will present this table's tokens to NinjaOne. Go on?")
 @here
 def activate(at: At, number: int | None) -> None:
-    """Let this deployment's table be presented."""
+    """Let the rows of this deployment's table be presented to NinjaOne."""
     active = Active(number or read(at.deployment).epoch, at.deployment.config.connections_table)
     write(at.deployment, active)
     at.screen.record({"epoch": active.epoch, "table": active.table, "in_force": f"in {SETTLED} s at the latest"})

@@ -12,7 +12,7 @@ class State(StrEnum):
 
     OK = "ok"
     LOOK = "look"
-    MEND = "mend"
+    FIX = "fix"
 
 
 @dataclass(frozen=True)
@@ -52,4 +52,4 @@ def warn(check: str, says: str, todo: str) -> Finding:
 
 def fail(check: str, says: str, todo: str) -> Finding:
     """Does not work."""
-    return Finding(State.MEND, check, says, todo)
+    return Finding(State.FIX, check, says, todo)

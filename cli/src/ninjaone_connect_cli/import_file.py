@@ -106,7 +106,7 @@ def _json_lines(lines: list[str], faults: list[str]) -> Iterator[tuple[int, Mapp
 
 
 def _entry(line: int, said: Mapping[str, Any], config: Config) -> Entry:
-    """Read one line. Raises   ValueError: what to mend"""
+    """Read one line. Raises   ValueError: what to correct"""
     if None in said:  # what csv calls the values beyond the heading
         raise ValueError("there are more values than the heading has names")
     unknown = sorted(str(name) for name in said if name not in FIELDS)

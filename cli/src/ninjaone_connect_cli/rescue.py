@@ -19,7 +19,7 @@ PATIENCE, LOOK = 300, 2
 
 @click.group()
 def rescue() -> None:
-    """See to tokens that DynamoDB refused."""
+    """Handle tokens that DynamoDB refused."""
 
 
 @rescue.command("list")
@@ -33,7 +33,7 @@ def list_rescued(at: At) -> None:
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until they are in their rows.")
 @here
 def adopt(at: At, *, wait: bool) -> None:
-    """Order that everything that waits be put into its row now. The refresh function does it."""
+    """Have the refresh function put everything that waits into its row now."""
     found = _waiting(at.deployment)
     refs = list(dict.fromkeys(ConnectionRef(each["tenant_id"], each["connection_id"]) for each in found))
     for start in range(0, len(refs), BATCH_SIZE):

@@ -51,7 +51,7 @@ def restore() -> None:
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until the table is there.")
 @here
 def begin(at: At, moment: datetime, *, wait: bool) -> None:
-    """Make a table as the live one was, under a name of its own. The live one is not touched."""
+    """Restore the live table as it was at an instant, as a new table. The live one is not touched."""
     if moment.replace(tzinfo=UTC).timestamp() < instant(SystemClock()) - FARTHEST:
         raise CliError("That is too far back: what was disconnected since is forgotten by now, and would come back.")
     source = at.deployment.config.connections_table

@@ -29,7 +29,7 @@ _WIDE = 160
 _COLOURS = {
     "active": "green", "ok": "green", "done": "green", "renewed": "green", "imported": "green",
     "paused": "yellow", "pending_approval": "yellow", "look": "yellow", "waiting": "yellow",
-    "needs_reauth": "red", "mend": "red", "failed": "red", "refused": "red",
+    "needs_reauth": "red", "fix": "red", "failed": "red", "refused": "red",
     "disconnected": "dim", "skipped": "dim", "there already": "dim",
 }  # fmt: skip
 

@@ -139,7 +139,7 @@ def found(cli: Cli, check: str) -> dict[str, str]:
     assert ended.code == 1
     (finding,) = [each for each in ended.json if each["check"] == check]
     assert finding["todo"]
-    assert finding["state"] == "mend"
+    assert finding["state"] == "fix"
     return finding  # type: ignore[no-any-return]  # read from JSON
 
 

@@ -167,7 +167,7 @@ def test_a_schedule_that_runs_and_one_that_does_not(aws: Account, found: Deploym
     aws.answers("cloudwatch", "get_metric_statistics", {"Datapoints": []})
 
     assert states(account.last_sweep(found)) == [State.OK]
-    assert states(account.last_sweep(found)) == [State.MEND]
+    assert states(account.last_sweep(found)) == [State.FIX]
 
 
 def test_an_alarm_that_fires_names_its_paragraph(aws: Account, found: Deployment, template: Template) -> None:
@@ -187,7 +187,7 @@ def test_an_alarm_that_fires_names_its_paragraph(aws: Account, found: Deployment
     ours = replace(found, resources={"SealBroken": "mine-SealBroken-X"})
     first, second, third = account.alarms(ours)
 
-    assert (first.state, first.says) == (State.MEND, "A sealed value does not open")
+    assert (first.state, first.says) == (State.FIX, "A sealed value does not open")
     assert first.todo == "docs/operate/runbooks.md"
     assert (second.state, second.says) == (State.LOOK, "1 are muted")
     assert third.says == "2 are set"
@@ -204,7 +204,7 @@ def test_nobody_is_looked_for_around_a_firewall_that_is_not_there(found: Deploym
     assert states(account.firewall(found)) == [State.OK]
 
 
-@pytest.mark.parametrize(("status", "state"), [(403, State.OK), (404, State.MEND), (200, State.MEND)])
+@pytest.mark.parametrize(("status", "state"), [(403, State.OK), (404, State.FIX), (200, State.FIX)])
 def test_who_comes_around_the_firewall(
     found: Deployment, monkeypatch: pytest.MonkeyPatch, status: int, state: State
 ) -> None:
@@ -231,8 +231,8 @@ def test_who_comes_around_the_firewall(
             httpx.Response(303, headers={"location": "/notice/refused-callback", "content-security-policy": "x"}),
             State.OK,
         ),
-        (httpx.Response(303, headers={"location": "/notice/way-around", "content-security-policy": "x"}), State.MEND),
-        (httpx.Response(429, headers={"content-security-policy": "x"}), State.MEND),
+        (httpx.Response(303, headers={"location": "/notice/way-around", "content-security-policy": "x"}), State.FIX),
+        (httpx.Response(429, headers={"content-security-policy": "x"}), State.FIX),
     ],
 )
 def test_a_firewall_whose_secret_is_another_is_no_way_to_the_redirect_uri(
@@ -246,7 +246,7 @@ def test_a_firewall_whose_secret_is_another_is_no_way_to_the_redirect_uri(
 
 @pytest.mark.parametrize(
     ("recovery", "protected", "state"),
-    [("ENABLED", True, State.OK), ("ENABLED", False, State.MEND), ("DISABLED", True, State.MEND)],
+    [("ENABLED", True, State.OK), ("ENABLED", False, State.FIX), ("DISABLED", True, State.FIX)],
 )
 def test_a_table_that_lost_its_settings(
     aws: Account, found: Deployment, *, recovery: str, protected: bool, state: State
@@ -266,7 +266,7 @@ def test_a_table_that_lost_its_settings(
     (finding,) = account.table_settings(found)
 
     assert finding.state == state
-    assert bool(finding.todo) == (state is State.MEND)
+    assert bool(finding.todo) == (state is State.FIX)
 
 
 def test_a_new_account_is_told_to_ask_for_more(aws: Account, found: Deployment) -> None:
@@ -298,5 +298,5 @@ def test_a_check_that_may_not_look_says_so_and_the_others_go_on(aws: Account, fo
 
     (finding,) = _looked(Here(), Check("concurrency", account.concurrency))  # type: ignore[arg-type]  # as much as it asks for
 
-    assert finding.state is State.MEND
+    assert finding.state is State.FIX
     assert finding.says == "could not be looked at (ClientError)"

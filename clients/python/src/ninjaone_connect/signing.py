@@ -23,7 +23,7 @@ SERVICE = "execute-api"
 _ENDPOINT = re.compile(r"[a-z0-9-]+\.execute-api\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?")
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "UnauthorizedException"}
 _LOGINS = {"LoginError": "aws login", "SSOError": "aws sso login", "TokenRetrievalError": "aws sso login"}
-"""botocore's class of error → the command that mends it."""
+"""botocore's class of error → the command that fixes it."""
 
 
 class CredentialSource(Protocol):
