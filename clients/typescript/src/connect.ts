@@ -1,0 +1,112 @@
+/** The broker's API for backends. */
+
+import { createHash, randomBytes } from "node:crypto";
+
+import type { components } from "./api.ts";
+import { Attempts, type Call } from "./attempts.ts";
+import { type CredentialSource, Signer } from "./signing.ts";
+
+type Schemas = components["schemas"];
+export type SessionRequest = Schemas["SessionRequest"];
+export type ConnectSession = Schemas["ConnectSession"];
+export type CompleteRequest = Schemas["CompleteRequest"];
+export type Connection = Schemas["Connection"];
+export type Disconnected = Schemas["Disconnected"];
+export type Token = Schemas["Token"];
+type Page = Schemas["ConnectionPage"];
+
+export interface ConnectOptions {
+  /** The AWS region of the API; needed where its address does not show it. */
+  readonly region?: string;
+  /** In place of the credentials of AWS's default chain. */
+  readonly credentials?: CredentialSource;
+  /** Seconds that one call may spend waiting between tries; 20 by default. What may not be sent twice is sent once. */
+  readonly maxWait?: number;
+  /** In place of the global `fetch`. */
+  readonly fetch?: typeof fetch;
+}
+
+/** A secret that stays in the person's session, and the challenge made from it. Source: RFC 7636 §4.1, §4.2. */
+export interface Verifier {
+  readonly verifier: string;
+  readonly challenge: string;
+}
+
+/** Draw a verifier: keep it in the person's session, and open the connect session with its challenge. */
+export function newVerifier(): Verifier {
+  const verifier = randomBytes(32).toString("base64url");
+  return { verifier, challenge: createHash("sha256").update(verifier).digest("base64url") };
+}
+
+const MAX_WAIT = 20;
+const PAGE_SIZE = 100;
+export const MIN_TTL = 300;
+
+/**
+ * The broker's API. One object serves a whole process.
+ *
+ * Times are Unix seconds. Every method rejects with a `ConnectError`.
+ */
+export class Connect {
+  #signer: Signer;
+  #maxWait: number;
+  #fetch: typeof fetch;
+
+  /** `apiUrl` is the stack's output BackendApiUrl. */
+  constructor(apiUrl: string, options: ConnectOptions = {}) {
+    this.#signer = new Signer(apiUrl, options.region, options.credentials);
+    this.#maxWait = options.maxWait ?? MAX_WAIT;
+    this.#fetch = options.fetch ?? ((...request) => fetch(...request));
+  }
+
+  /** Open a connect session for a signed-in person; send them to its `connect_url`. */
+  openSession(tenant: string, request: SessionRequest): Promise<ConnectSession> {
+    return this.#run({ method: "POST", path: path(tenant, "connect-sessions"), body: request, repeatable: false });
+  }
+
+  /** Make the connection, once the person is back. Repeated after a lost answer: the broker answers the same again. */
+  complete(tenant: string, sessionId: string, request: CompleteRequest): Promise<Connection> {
+    const target = path(tenant, "connect-sessions", sessionId, "complete");
+    return this.#run({ method: "POST", path: target, body: request, repeatable: true });
+  }
+
+  /** Go through a tenant's connections, asking for pages as they are needed. */
+  async *connections(tenant: string, { pageSize = PAGE_SIZE } = {}): AsyncGenerator<Connection, void, undefined> {
+    let cursor: string | null | undefined;
+    do {
+      const query = new URLSearchParams({ limit: String(pageSize), ...(cursor ? { cursor } : {}) });
+      const page: Page = await this.#run({ method: "GET", path: `${path(tenant, "connections")}?${query}`, repeatable: true });
+      yield* page.connections;
+      cursor = page.cursor;
+    } while (cursor);
+  }
+
+  /** Look at one connection. */
+  connection(tenant: string, connectionId: string): Promise<Connection> {
+    return this.#run({ method: "GET", path: path(tenant, "connections", connectionId), repeatable: true });
+  }
+
+  /** Get an access token that lasts `minTtl` seconds where NinjaOne lets it. Rejects with `NeedsReauth` among others. */
+  token(tenant: string, connectionId: string, { minTtl = MIN_TTL } = {}): Promise<Token> {
+    const target = path(tenant, "connections", connectionId, "token");
+    return this.#run({ method: "POST", path: target, body: { min_ttl: minTtl }, repeatable: true });
+  }
+
+  /** Let a connection be used that was made with binding approval. */
+  approve(tenant: string, connectionId: string): Promise<Connection> {
+    return this.#run({ method: "POST", path: path(tenant, "connections", connectionId, "approve"), repeatable: false });
+  }
+
+  /** End a connection: its tokens are deleted at the broker and revoked at NinjaOne. */
+  disconnect(tenant: string, connectionId: string): Promise<Disconnected> {
+    return this.#run({ method: "DELETE", path: path(tenant, "connections", connectionId), repeatable: false });
+  }
+
+  #run<T>(call: Call): Promise<T> {
+    return new Attempts(call, this.#signer, this.#fetch, this.#maxWait).run<T>();
+  }
+}
+
+function path(...names: string[]): string {
+  return `/v1/tenants/${names.map(encodeURIComponent).join("/")}`;
+}

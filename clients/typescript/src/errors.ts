@@ -1,0 +1,243 @@
+/**
+ * All errors, grouped by who must act.
+ *
+ *     ConnectError
+ *     ├── Problem               the broker answered, and said no: one class for each problem `type`
+ *     │   ├── CallerError           the caller asked for something that can't be done
+ *     │   ├── CustomerMustAct       the customer has to connect again
+ *     │   ├── ClientAppError        whoever registered the client app at NinjaOne has to change it
+ *     │   ├── Retryable             nobody: wait `retryAfter` seconds
+ *     │   └── ServerFault           the operator of the broker
+ *     ├── NotSent               the request never left: credentials, settings, network
+ *     ├── Rejected              API Gateway did not let the request in
+ *     └── NoAnswer              the request went out, and no usable answer came back
+ *
+ * A message says what to do. It never holds a token or the text of another library.
+ */
+
+export const PROBLEM_PREFIX = "urn:ninjaone-connect:problem:";
+
+/** One thing that is wrong with a request: the field, and a sentence that says what to change. */
+export interface Fault {
+  readonly field: string;
+  readonly message: string;
+}
+
+/** Whatever keeps a call from its answer. */
+export class ConnectError extends Error {
+  override get name(): string {
+    return this.constructor.name;
+  }
+}
+
+/** The members of a problem details object (RFC 9457) as this client reads them. */
+export interface ProblemDetails {
+  readonly type?: unknown;
+  readonly title?: unknown;
+  readonly detail?: unknown;
+  readonly request_id?: unknown;
+  readonly retry_after?: unknown;
+  readonly faults?: unknown;
+  readonly reason?: unknown;
+}
+
+/** The broker answered with problem details. A `type` newer than this package is of this very class. */
+export class Problem extends ConnectError {
+  readonly status: number;
+  /** What happened, for machines: a URN. */
+  readonly type: string;
+  /** What happened and what to do, for people. */
+  readonly detail: string;
+  /** What to look for in the broker's log. */
+  readonly requestId: string;
+  /** Seconds to wait before it is worth asking again. */
+  readonly retryAfter: number | undefined;
+  /** What is wrong with the request, field by field. */
+  readonly faults: readonly Fault[];
+  /** Why the connection needs its customer, where that is what happened. */
+  readonly reason: string | undefined;
+
+  constructor(status: number, body: ProblemDetails) {
+    const faults = readFaults(body.faults);
+    super(sentence(status, body, faults));
+    this.status = status;
+    this.type = text(body.type);
+    this.detail = text(body.detail);
+    this.requestId = text(body.request_id);
+    this.retryAfter = typeof body.retry_after === "number" ? body.retry_after : undefined;
+    this.faults = faults;
+    this.reason = typeof body.reason === "string" ? body.reason : undefined;
+  }
+}
+
+/** The caller asked for something that can't be done; the message says what to change. */
+export class CallerError extends Problem {}
+/** The customer has to connect again. */
+export class CustomerMustAct extends Problem {}
+/** Whoever registered the client app at NinjaOne has to change it: the customer for their own app, else the operator. */
+export class ClientAppError extends Problem {}
+/** Nobody has to act: wait `retryAfter` seconds, then ask again. */
+export class Retryable extends Problem {}
+/** The operator of the broker has to act. */
+export class ServerFault extends Problem {}
+
+
+/** The request breaks the contract; `faults` says where. */
+export class InvalidRequest extends CallerError {}
+/** `return_to` is not one of the keys that the operator listed. */
+export class ReturnNotListed extends CallerError {}
+/** There is no such connect session in this tenant: unknown, foreign and deleted look alike. */
+export class UnknownSession extends CallerError {}
+/** There is no such connection in this tenant: unknown, foreign and deleted look alike. */
+export class UnknownConnection extends CallerError {}
+/** A connect session is good for one connection, and this one was used. */
+export class SessionSpent extends CallerError {}
+/** The person agreed already; complete the session. */
+export class AwaitingCompletion extends CallerError {}
+/** The session, the way to NinjaOne or the authorization code ran out. */
+export class SessionExpired extends CallerError {}
+/** The person has not come back from NinjaOne yet. */
+export class NotAuthorized extends CallerError {}
+/** The person who returned is not proved to be the one who started. No token was requested. */
+export class BindingMismatch extends CallerError {}
+/** The link is in use in another browser. */
+export class AnotherBrowser extends CallerError {}
+/** A reconnect came back with another NinjaOne account. What was stored is kept. */
+export class AccountMismatch extends CallerError {}
+/** The connection was disconnected. */
+export class NotActive extends CallerError {}
+/** The connection waits for its approval. */
+export class NotApproved extends CallerError {}
+/** There is nothing to approve. */
+export class NotPending extends CallerError {}
+/** The request went around the operator's firewall; only people's browsers meet this. */
+export class OriginUnverified extends CallerError {}
+/** Slow down; `retryAfter` says for how long. */
+export class TooManyRequests extends CallerError {}
+
+/** NinjaOne refuses the refresh token: open a connect session with `connection_id`, and the connection keeps its id. */
+export class NeedsReauth extends CustomerMustAct {}
+/** The person chose "Deny access". */
+export class AccessDenied extends CustomerMustAct {}
+/** NinjaOne did not accept the authorization code, which lives about a minute. */
+export class CodeRefused extends CustomerMustAct {}
+
+/** There is no such client app on that NinjaOne host. */
+export class UnknownClient extends ClientAppError {}
+/** The client secret is not the app's. */
+export class WrongClientSecret extends ClientAppError {}
+/** The app lacks the grant type, or is not of platform Web. */
+export class GrantNotTicked extends ClientAppError {}
+/** The app lacks a scope that was asked for. */
+export class InvalidScope extends ClientAppError {}
+/** NinjaOne granted less than was asked for. */
+export class InsufficientScope extends ClientAppError {}
+/** The app lacks the Refresh token grant. */
+export class NoRefreshToken extends ClientAppError {}
+
+/** NinjaOne can't be reached, or says to come back. */
+export class ProviderDown extends Retryable {}
+/** NinjaOne gave no usable answer. Nothing was stored; let the person start again. */
+export class OutcomeUnknown extends Retryable {}
+/** The access token ended, and its refresh is not through yet. */
+export class NoTokenYet extends Retryable {}
+/** AWS refuses for now, or another call is at work on the same thing. */
+export class Busy extends Retryable {}
+
+/** A setting, a secret or a client app of the broker is missing or wrong. */
+export class Misconfigured extends ServerFault {}
+/** NinjaOne answered in a way the broker does not know. */
+export class UnexpectedAnswer extends ServerFault {}
+/** A sealed value does not open. */
+export class SealBroken extends ServerFault {}
+/** A bug in the broker. */
+export class InternalError extends ServerFault {}
+
+/** The request never left; it may be made again. */
+export class NotSent extends ConnectError {}
+/** The AWS credential chain holds no credentials that can be used. */
+export class NoCredentials extends NotSent {}
+/** The AWS region of the API is not known. */
+export class WrongRegion extends NotSent {}
+/** An access token was about to go to a host that is not the connection's. */
+export class WrongHost extends NotSent {}
+/** Nothing answers at the address of the API. */
+export class NotReached extends NotSent {}
+
+/** Something in front of the broker refused; the broker was not asked. */
+export class Rejected extends ConnectError {}
+/** The clock of this machine is too far off for AWS to accept its signatures. */
+export class ClockSkew extends Rejected {}
+/** AWS does not accept the signature, or the identity behind it may not make this call. */
+export class Forbidden extends Rejected {}
+/** Something answered that is not the broker. */
+export class NotTheBroker extends Rejected {}
+
+/** The request went out and no usable answer came back: whether it was carried out is not known. */
+export class NoAnswer extends ConnectError {}
+
+type ProblemClass = new (status: number, body: ProblemDetails) => Problem;
+
+/** The last part of a problem `type` → its class. */
+export const PROBLEMS: Readonly<Record<string, ProblemClass>> = {
+  "invalid-request": InvalidRequest,
+  "return-not-listed": ReturnNotListed,
+  "unknown-session": UnknownSession,
+  "unknown-connection": UnknownConnection,
+  "session-spent": SessionSpent,
+  "awaiting-completion": AwaitingCompletion,
+  "session-expired": SessionExpired,
+  "not-authorized": NotAuthorized,
+  "binding-mismatch": BindingMismatch,
+  "another-browser": AnotherBrowser,
+  "account-mismatch": AccountMismatch,
+  "not-active": NotActive,
+  "not-approved": NotApproved,
+  "not-pending": NotPending,
+  "origin-unverified": OriginUnverified,
+  "too-many-requests": TooManyRequests,
+  "needs-reauth": NeedsReauth,
+  "access-denied": AccessDenied,
+  "code-refused": CodeRefused,
+  "unknown-client": UnknownClient,
+  "wrong-client-secret": WrongClientSecret,
+  "grant-not-ticked": GrantNotTicked,
+  "invalid-scope": InvalidScope,
+  "insufficient-scope": InsufficientScope,
+  "no-refresh-token": NoRefreshToken,
+  "provider-down": ProviderDown,
+  "outcome-unknown": OutcomeUnknown,
+  "no-token-yet": NoTokenYet,
+  "busy": Busy,
+  "misconfigured": Misconfigured,
+  "unexpected-answer": UnexpectedAnswer,
+  "seal-broken": SealBroken,
+  "internal-error": InternalError,
+};
+
+/** Make the error that problem details stand for. */
+export function problem(status: number, body: ProblemDetails): Problem {
+  const type = text(body.type);
+  const slug = type.startsWith(PROBLEM_PREFIX) ? type.slice(PROBLEM_PREFIX.length) : "";
+  const kind = Object.hasOwn(PROBLEMS, slug) ? PROBLEMS[slug] : undefined;
+  return new (kind ?? Problem)(status, body);
+}
+
+function text(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
+
+function readFaults(value: unknown): readonly Fault[] {
+  if (!Array.isArray(value)) return [];
+  return value.flatMap((each: unknown) => {
+    const { field, message } = (each ?? {}) as { field?: unknown; message?: unknown };
+    return typeof field === "string" && typeof message === "string" ? [{ field, message }] : [];
+  });
+}
+
+function sentence(status: number, body: ProblemDetails, faults: readonly Fault[]): string {
+  const said = text(body.detail) || text(body.title) || `The broker answered ${status}.`;
+  const details = faults.map((fault) => ` ${fault.field}: ${fault.message}`).join("");
+  const reference = text(body.request_id);
+  return said + details + (reference ? ` [${reference}]` : "");
+}

@@ -1,0 +1,6 @@
+/** Call NinjaOne for your customers, through a NinjaOne Connect deployment. */
+
+export * from "./connect.ts";
+export * from "./errors.ts";
+export { ninjaOne, type NinjaOneFetch, type NinjaOneOptions } from "./ninjaone.ts";
+export type { Credentials, CredentialSource } from "./signing.ts";

@@ -1,0 +1,94 @@
+/** Requests → signed requests: AWS Signature Version 4 (service `execute-api`), with credentials from AWS's own chain. */
+
+import { AwsV4Signer } from "aws4fetch";
+
+import { NoCredentials, WrongRegion } from "./errors.ts";
+
+/** AWS credentials as every AWS SDK for JavaScript gives them. */
+export interface Credentials {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly sessionToken?: string | undefined;
+}
+
+/** Fixed credentials, or a function that gives those of the moment, such as a provider of the AWS SDK. */
+export type CredentialSource = Credentials | (() => Promise<Credentials>);
+
+const SERVICE = "execute-api";
+const ENDPOINT = /^[a-z0-9-]+\.execute-api\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?$/;
+const LOOPBACK = new Set(["127.0.0.1", "localhost", "[::1]"]);
+
+/** Signs for one API in one AWS region. */
+export class Signer {
+  readonly apiUrl: string;
+  readonly region: string;
+  #credentials: () => Promise<Credentials>;
+
+  constructor(apiUrl: string, region?: string, credentials?: CredentialSource) {
+    this.apiUrl = checkedUrl(apiUrl);
+    this.region = regionOf(new URL(this.apiUrl).hostname, region);
+    this.#credentials = typeof credentials === "object" ? async () => credentials : (credentials ?? awsChain());
+  }
+
+  /** Make a signed request. Getting the credentials may take the network. Throws `NoCredentials`. */
+  async sign(method: string, path: string, body?: string): Promise<Request> {
+    const { accessKeyId, secretAccessKey, sessionToken } = await this.#current();
+    const headers = { accept: "application/json", ...(body === undefined ? {} : { "content-type": "application/json" }) };
+    const signed = await new AwsV4Signer({
+      method,
+      url: this.apiUrl + path,
+      headers,
+      ...(body === undefined ? {} : { body }),
+      accessKeyId,
+      secretAccessKey,
+      ...(sessionToken ? { sessionToken } : {}),
+      service: SERVICE,
+      region: this.region,
+    }).sign();
+    return new Request(signed.url, { method, headers: signed.headers, redirect: "manual", ...(body === undefined ? {} : { body }) });
+  }
+
+  async #current(): Promise<Credentials> {
+    try {
+      const found = await this.#credentials();
+      if (found?.accessKeyId && found.secretAccessKey) return found;
+    } catch {
+      // The text of a credential provider may quote anything, so it is not passed on.
+    }
+    throw new NoCredentials(
+      "No usable AWS credentials were found: use a role, a profile (AWS_PROFILE; log in again if it needs it), or " +
+        "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. `aws sts get-caller-identity` shows what the chain finds.",
+    );
+  }
+}
+
+/** Accept https anywhere, and http on loopback only. */
+function checkedUrl(apiUrl: string): string {
+  const trimmed = apiUrl.trim();
+  const url = URL.canParse(trimmed) ? new URL(trimmed) : undefined;
+  const isLocal = url?.protocol === "http:" && LOOPBACK.has(url.hostname);
+  if (url?.protocol !== "https:" && !isLocal) {
+    throw new TypeError("apiUrl must be the https address that the stack's output BackendApiUrl shows.");
+  }
+  return trimmed.replace(/\/+$/, "");
+}
+
+/** Find the region: the address of an API Gateway names it, a domain of your own doesn't. */
+function regionOf(hostname: string, named: string | undefined): string {
+  const shown = ENDPOINT.exec(hostname)?.[1];
+  if (shown && named && named !== shown) {
+    throw new WrongRegion(`The API is in ${shown}: leave region out, or give region: "${shown}".`);
+  }
+  const region = shown ?? named ?? process.env["AWS_REGION"] ?? process.env["AWS_DEFAULT_REGION"];
+  if (!region) throw new WrongRegion("The address does not show its AWS region: give region, or set AWS_REGION.");
+  return region;
+}
+
+/** AWS's default chain, loaded when it is first needed: a service that brings its own credentials never pays for it. */
+function awsChain(): () => Promise<Credentials> {
+  let provider: Promise<() => Promise<Credentials>> | undefined;
+  return async () => {
+    provider ??= import("@aws-sdk/credential-provider-node").then((chain) => chain.defaultProvider());
+    return (await provider)();
+  };
+}
