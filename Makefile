@@ -20,7 +20,7 @@ tour: .venv/.locked       ## the same journey without a browser, each step check
 
 test: .venv/.locked       ## the tests that answer within minutes
 	$(PYTEST) -m 'not slow'
-test-all: .venv/.locked   ## the rest: builds, pairs of faults, kills, the simulated stores against moto at length
+test-all: .venv/.locked clients/typescript/node_modules/.package-lock.json  ## the rest: builds, pairs of faults, kills, the simulated stores against moto at length
 	$(PYTEST) -m slow
 	DIFFERENTIAL_EXAMPLES=25 $(PYTEST) tests/verification/simulation/test_stores.py
 fault-matrix: .venv/.locked  ## every single fault and every pair of faults under every kind of rotation
@@ -86,6 +86,7 @@ lock: requirements/*.in layers/libraries/requirements.in  ## resolve the require
 	$(LOCK) --python-version 3.11 --universal requirements/checkov.in -o requirements/checkov.txt
 	$(LOCK) --python-version 3.11 --universal requirements/runtime.in -o requirements/runtime.txt
 	$(LOCK) --python-version 3.11 --universal requirements/rehearse.in -o requirements/rehearse.txt
+	$(LOCK) --python-version 3.11 --universal requirements/node.in -o requirements/node.txt
 clean:                    ## forget everything that was made here
 	rm -rf .venv .venv-* .aws-sam .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
@@ -114,6 +115,19 @@ clean:                    ## forget everything that was made here
 	@echo 'Installing what Lambda brings into .venv-runtime (once)'
 	@.venv-runtime/bin/python $(PIP_INSTALL) -r requirements/runtime.txt
 	@.venv-runtime/bin/python $(PIP_INSTALL) -r layers/libraries/requirements.txt --target .venv-runtime/opt/python
+	@touch $@
+# Node and npm: this machine's own where they are new enough, else those of a locked package.
+.venv-node/.locked: requirements/node.txt
+	@python=$$(requirements/interpreter) && "$$python" -m venv --clear .venv-node
+	@if [ "$$(node -p 'process.versions.node.split(".")[0] >= 20' 2>/dev/null)" = true ] && command -v npm >/dev/null; then \
+	    ln -s "$$(command -v node)" "$$(command -v npm)" .venv-node/bin/; \
+	else \
+	    echo 'Installing Node into .venv-node (once)'; .venv-node/bin/python $(PIP_INSTALL) -r requirements/node.txt; \
+	fi
+	@touch $@
+clients/typescript/node_modules/.package-lock.json: clients/typescript/package-lock.json .venv-node/.locked
+	@echo 'Installing the locked packages of the TypeScript client (once)'
+	@cd clients/typescript && PATH="$(CURDIR)/.venv-node/bin:$$PATH" npm ci --silent --ignore-scripts
 	@touch $@
 # MiniStack runs the functions on its own interpreter: Lambda's Python 3.13 where there is one.
 .venv-rehearse/.locked: requirements/rehearse.txt

@@ -21,9 +21,9 @@ export interface paths {
         put?: never;
         /**
          * Open a connect session for a signed-in user, and get the link to send them to.
-         * @description The session lives half an hour and makes one connection. With `connection` it reconnects that one, which keeps its id and serves its old tokens until the new ones are in.
+         * @description The session lives half an hour and makes one connection. With `connection_id` it reconnects that one, which keeps its id and serves its old tokens until the new ones are in.
          */
-        post: operations["openSession"];
+        post: operations["session"];
         delete?: never;
         options?: never;
         head?: never;
@@ -72,7 +72,7 @@ export interface paths {
             cookie?: never;
         };
         /** List the tenant's connections, a page at a time. */
-        get: operations["listConnections"];
+        get: operations["connections"];
         put?: never;
         post?: never;
         delete?: never;
@@ -97,7 +97,7 @@ export interface paths {
             cookie?: never;
         };
         /** Look at one connection. */
-        get: operations["getConnection"];
+        get: operations["connection"];
         put?: never;
         post?: never;
         /**
@@ -129,9 +129,9 @@ export interface paths {
         put?: never;
         /**
          * Get an access token.
-         * @description It lasts `min_ttl` seconds where NinjaOne lets it. While the token held is valid, this does not fail, whatever state NinjaOne or the connection is in.
+         * @description It lasts `min_ttl` seconds where NinjaOne lets it. While the stored token is valid, this does not fail, whatever state NinjaOne or the connection is in.
          */
-        post: operations["getToken"];
+        post: operations["token"];
         delete?: never;
         options?: never;
         head?: never;
@@ -170,7 +170,7 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
-        Opening: {
+        SessionRequest: {
             /** @description Your own name of the signed-in person. It is kept as a hash; completing must name the same. */
             end_user_id: string;
             /** @description How the hosted page calls your customer. */
@@ -182,7 +182,7 @@ export interface components {
              * @default session
              * @enum {unknown}
              */
-            binding: "session" | "approval";
+            binding?: "session" | "approval";
             /** @description base64url(SHA-256(verifier)) without padding; the verifier stays in this person's session. */
             binding_challenge?: string;
             /**
@@ -201,7 +201,7 @@ export interface components {
                 [key: string]: string;
             };
             /** @description The connection to reconnect. */
-            connection?: string;
+            connection_id?: string;
             /**
              * @description Whose NinjaOne client app is used; by default the operator's where there is one.
              * @enum {unknown}
@@ -219,7 +219,7 @@ export interface components {
             connect_url: string;
             expires_at: number;
         };
-        Proof: {
+        CompleteRequest: {
             /** @description Of the person who is signed in now. */
             end_user_id: string;
             /** @description Out of the return address. */
@@ -230,11 +230,11 @@ export interface components {
              * @description A reconnect may bring another NinjaOne account.
              * @default false
              */
-            confirm_account_change: boolean;
+            confirm_account_change?: boolean;
         };
         Connection: {
-            connection: string;
-            tenant: string;
+            connection_id: string;
+            tenant_id: string;
             /** @enum {unknown} */
             status: "active" | "needs_reauth" | "paused" | "disconnected" | "pending_approval";
             /**
@@ -254,7 +254,7 @@ export interface components {
             client: "operator" | "customer";
             client_id: string;
             label: string;
-            scope: string[];
+            scopes: string[];
             /** @description Some organizations of the connected account, to tell accounts apart. */
             organizations: {
                 id: number;
@@ -266,8 +266,8 @@ export interface components {
             created_at: number;
             /** @description Of the last connect or reconnect. */
             connected_at: number;
-            /** @description Of the access token that is held. */
-            expires_at: number;
+            /** @description Of the access token that is stored. */
+            token_expires_at: number;
             /** @description When it is refreshed next. */
             refresh_at: number | null;
             /** @description An estimate. */
@@ -284,12 +284,12 @@ export interface components {
             /** @description NinjaOne confirmed. If not, the customer should remove the access there too. */
             revoked: boolean;
         };
-        TokenWish: {
+        TokenRequest: {
             /**
              * @description Seconds that the token should last.
              * @default 300
              */
-            min_ttl: number;
+            min_ttl?: number;
         };
         Token: {
             access_token: string;
@@ -323,7 +323,7 @@ export interface components {
             reason?: "revoked" | "lost_in_rotation" | "consent_ended" | "scope_withdrawn";
             /** @description Of needs-reauth. */
             reconnect?: {
-                connection: string;
+                connection_id: string;
                 how: string;
             };
         };
@@ -371,8 +371,8 @@ export interface components {
                 "application/json": components["schemas"]["GatewayMessage"];
             };
         };
-        /** @description The operator's turn. */
-        Unforeseen: {
+        /** @description The operator must act. */
+        InternalError: {
             headers: {
                 [name: string]: unknown;
             };
@@ -381,7 +381,7 @@ export interface components {
                 "application/json": components["schemas"]["GatewayMessage"];
             };
         };
-        /** @description Nobody's turn; wait. */
+        /** @description Try again after a while. */
         Busy: {
             headers: {
                 "Retry-After": components["headers"]["RetryAfter"];
@@ -413,7 +413,7 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
-    openSession: {
+    session: {
         parameters: {
             query?: never;
             header?: never;
@@ -428,7 +428,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Opening"];
+                "application/json": components["schemas"]["SessionRequest"];
             };
         };
         responses: {
@@ -453,7 +453,7 @@ export interface operations {
                 };
             };
             429: components["responses"]["TooManyRequests"];
-            500: components["responses"]["Unforeseen"];
+            500: components["responses"]["InternalError"];
             503: components["responses"]["Busy"];
         };
     };
@@ -474,7 +474,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Proof"];
+                "application/json": components["schemas"]["CompleteRequest"];
             };
         };
         responses: {
@@ -518,7 +518,7 @@ export interface operations {
                 };
             };
             429: components["responses"]["TooManyRequests"];
-            /** @description The operator's turn. */
+            /** @description The operator must act. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -528,7 +528,7 @@ export interface operations {
                     "application/json": components["schemas"]["GatewayMessage"];
                 };
             };
-            /** @description NinjaOne declined; whoever registered the client app has to mend it. */
+            /** @description NinjaOne declined; whoever registered the client app has to fix it. */
             502: {
                 headers: {
                     [name: string]: unknown;
@@ -537,7 +537,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody's turn; wait. */
+            /** @description Try again after a while. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -550,7 +550,7 @@ export interface operations {
             };
         };
     };
-    listConnections: {
+    connections: {
         parameters: {
             query?: {
                 /** @example 20 */
@@ -585,11 +585,11 @@ export interface operations {
             400: components["responses"]["Invalid"];
             403: components["responses"]["Forbidden"];
             429: components["responses"]["TooManyRequests"];
-            500: components["responses"]["Unforeseen"];
+            500: components["responses"]["InternalError"];
             503: components["responses"]["Busy"];
         };
     };
-    getConnection: {
+    connection: {
         parameters: {
             query?: never;
             header?: never;
@@ -619,7 +619,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["UnknownConnection"];
             429: components["responses"]["TooManyRequests"];
-            500: components["responses"]["Unforeseen"];
+            500: components["responses"]["InternalError"];
             503: components["responses"]["Busy"];
         };
     };
@@ -662,11 +662,11 @@ export interface operations {
                 };
             };
             429: components["responses"]["TooManyRequests"];
-            500: components["responses"]["Unforeseen"];
+            500: components["responses"]["InternalError"];
             503: components["responses"]["Busy"];
         };
     };
-    getToken: {
+    token: {
         parameters: {
             query?: never;
             header?: never;
@@ -683,7 +683,7 @@ export interface operations {
         };
         requestBody?: {
             content: {
-                "application/json": components["schemas"]["TokenWish"];
+                "application/json": components["schemas"]["TokenRequest"];
             };
         };
         responses: {
@@ -709,7 +709,7 @@ export interface operations {
                 };
             };
             429: components["responses"]["TooManyRequests"];
-            /** @description The operator's turn. */
+            /** @description The operator must act. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -719,7 +719,7 @@ export interface operations {
                     "application/json": components["schemas"]["GatewayMessage"];
                 };
             };
-            /** @description Nobody's turn; wait. */
+            /** @description Try again after a while. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -771,7 +771,7 @@ export interface operations {
                 };
             };
             429: components["responses"]["TooManyRequests"];
-            500: components["responses"]["Unforeseen"];
+            500: components["responses"]["InternalError"];
             503: components["responses"]["Busy"];
         };
     };

@@ -13,7 +13,7 @@ export type CompleteRequest = Schemas["CompleteRequest"];
 export type Connection = Schemas["Connection"];
 export type Disconnected = Schemas["Disconnected"];
 export type Token = Schemas["Token"];
-type Page = Schemas["ConnectionPage"];
+type Page = Schemas["Connections"];
 
 export interface ConnectOptions {
   /** The AWS region of the API; needed where its address does not show it. */

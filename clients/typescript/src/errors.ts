@@ -146,6 +146,8 @@ export class Busy extends Retryable {}
 
 /** A setting, a secret or a client app of the broker is missing or wrong. */
 export class Misconfigured extends ServerFault {}
+/** AWS refuses a call of the broker for a reason that waiting does not change: a missing right, a disabled key. */
+export class AwsRefused extends ServerFault {}
 /** NinjaOne answered in a way the broker does not know. */
 export class UnexpectedAnswer extends ServerFault {}
 /** A sealed value does not open. */
@@ -210,6 +212,7 @@ export const PROBLEMS: Readonly<Record<string, ProblemClass>> = {
   "no-token-yet": NoTokenYet,
   "busy": Busy,
   "misconfigured": Misconfigured,
+  "aws-refused": AwsRefused,
   "unexpected-answer": UnexpectedAnswer,
   "seal-broken": SealBroken,
   "internal-error": InternalError,

@@ -1,0 +1,98 @@
+"""The TypeScript client: its own tests, its types, its package, and a journey beside the local world."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from local.browser import Browser
+from local.world import World
+from tests.client.typescript.conftest import CLIENT, run
+
+pytestmark = pytest.mark.slow
+
+JOURNEY = """
+import { Connect, newVerifier, ninjaOne } from "./src/index.js";
+
+const [, , api, emulator, step, kept] = process.argv;
+const connect = new Connect(api, { region: "eu-west-1" });
+const person = { end_user_id: "ana" };
+if (step === "open") {
+  const { verifier, challenge } = newVerifier();
+  const request = { ...person, tenant_name: "Northwind", return_to: "example", binding_challenge: challenge };
+  console.log(JSON.stringify({ verifier, ...(await connect.openSession("northwind", request)) }));
+} else {
+  const { session_id, ticket, verifier } = JSON.parse(kept);
+  const proof = { ...person, ticket, binding_verifier: verifier };
+  const { connection_id } = await connect.complete("northwind", session_id, proof);
+  const again = await connect.complete("northwind", session_id, proof);
+  const send = ninjaOne(connect, "northwind", connection_id, { emulator });
+  const organizations = await (await send("/v2/organizations?pageSize=10")).json();
+  const listed = [];
+  for await (const each of connect.connections("northwind")) listed.push(each.connection_id);
+  const { revoked } = await connect.disconnect("northwind", connection_id);
+  console.log(JSON.stringify({ connection_id, again: again.connection_id, organizations, listed, revoked }));
+}
+"""
+
+
+def test_the_types_are_those_of_the_api_document(tmp_path: Path) -> None:
+    made = tmp_path / "api.ts"
+    run(
+        "node", "node_modules/openapi-typescript/bin/cli.js", "../../openapi/api.yaml", "--output", str(made),
+        "--default-non-nullable=false",
+    )  # fmt: skip
+
+    assert made.read_text() == (CLIENT / "src/api.ts").read_text(), "run `npm run types` in clients/typescript"
+
+
+def test_its_own_tests_pass(compiled: Path) -> None:
+    said = run("node", "--test", str(compiled / "test"))
+
+    assert "# fail 0" in said or "fail 0" in said
+
+
+def test_the_package_holds_what_is_needed_and_no_more(tmp_path: Path) -> None:
+    run("node", "node_modules/typescript/bin/tsc", "--project", "tsconfig.build.json", "--outDir", "dist")
+    run("node", "node_modules/publint/src/cli.js")
+    packed = json.loads(run("npm", "pack", "--json", "--pack-destination", str(tmp_path)))[0]
+
+    names = {each["path"] for each in packed["files"]}
+    modules = {path.stem for path in (CLIENT / "src").glob("*.ts")}
+    assert names == {"package.json", "README.md"} | {f"dist/{name}.{end}" for name in modules for end in ("js", "d.ts")}
+    assert "resolved" not in (CLIENT / "package-lock.json").read_text(), "no host stands in the lock file"
+
+
+def test_a_journey_beside_the_local_world(compiled: Path) -> None:
+    script = compiled / "journey.js"
+    script.write_text(JOURNEY)
+    with World(pumps=False, parameters={"ReturnUrls": "example=http://127.0.0.1:9/back"}) as world:
+        keys = {
+            "AWS_ACCESS_KEY_ID": world.credentials.access_key,
+            "AWS_SECRET_ACCESS_KEY": world.credentials.secret_key,
+        }
+        common = ("node", str(script), world.api_url, f"{world.ninjaone_url}/{{host}}")
+        opened = json.loads(run(*common, "open", more=keys))
+        query = agree(world, opened["connect_url"])
+        kept = {"session_id": opened["session_id"], "verifier": opened["verifier"], "ticket": query["ticket"]}
+        ended = json.loads(run(*common, "finish", json.dumps(kept), more=keys))
+
+    assert ended["connection_id"] == ended["again"]
+    assert ended["listed"] == [ended["connection_id"]]
+    assert [each["name"] for each in ended["organizations"]] == ["Bäckerei Krüger", "Hafen Nord", "Kanzlei Voß"]
+    assert ended["revoked"] is True
+
+
+def agree(world: World, connect_url: str) -> dict[str, str]:
+    """Go the person's way through NinjaOne; gives what comes back to the product."""
+    person = Browser()
+    person.get(connect_url)
+    person.submit("Continue to NinjaOne", region="eu")
+    person.arrive()
+    person.submit("Sign in", email="ada@nordlicht.example", password="any")
+    person.arrive()
+    person.submit("Authorize")
+    page = person.page
+    while "127.0.0.1:9/" not in (page.location or ""):
+        page = person.follow()
+    return dict(pair.split("=", 1) for pair in (page.location or "").partition("?")[2].split("&"))
