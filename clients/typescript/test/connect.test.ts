@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import * as api from "../src/index.ts";
-import { client, listen, refused, token } from "./server.ts";
+import { client, closed, listen, refused, token } from "../testing/server.ts";
 
 const SESSION = { session_id: "ses_x", connect_url: "https://connect.example/connect/ses_x", expires_at: 1 };
 
@@ -101,7 +101,7 @@ test("a lost answer is asked for again only where that is safe", async () => {
 });
 
 test("nothing listens: the error says that nothing was sent", async () => {
-  await assert.rejects(client("http://127.0.0.1:1", { maxWait: 0 }).connection("t", "c"), api.NotReached);
+  await assert.rejects(client(await closed(), { maxWait: 0 }).connection("t", "c"), api.NotReached);
 });
 
 test("answers of API Gateway itself", async () => {

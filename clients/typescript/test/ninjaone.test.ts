@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { ninjaOne, WrongHost } from "../src/index.ts";
-import { type Answer, client, listen, refused, token } from "./server.ts";
+import { type Answer, client, listen, refused, token } from "../testing/server.ts";
 
 const DEVICES = [{ id: 1 }];
 

@@ -17,7 +17,9 @@ Run = Callable[..., str]
 def run(*command: str, text: str = "", folder: Path = CLIENT, more: Mapping[str, str] | None = None) -> str:
     """Run a command with the project's Node and give its standard output; a failure shows both streams."""
     environment = {**os.environ, "PATH": f"{NODE}:{os.environ['PATH']}", **(more or {})}
-    done = subprocess.run(command, cwd=folder, env=environment, input=text, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        command, cwd=folder, env=environment, input=text, capture_output=True, text=True, timeout=300, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

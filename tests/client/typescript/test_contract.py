@@ -67,7 +67,7 @@ def test_both_clients_read_every_answer_of_every_operation_alike(compiled: Path)
     table = rows()
     assert {row["operation"] for row in table} == set(CALLS)
     python = [in_python(row) for row in table]
-    typescript = json.loads(run("node", str(compiled / "test/contract.js"), text=json.dumps(table)))
+    typescript = json.loads(run("node", str(compiled / "testing/contract.js"), text=json.dumps(table)))
 
     for row, ours, theirs in zip(table, python, typescript, strict=True):
         assert ours.get("error") == theirs.get("error"), row

@@ -66,7 +66,7 @@ def test_the_package_holds_what_is_needed_and_no_more(tmp_path: Path) -> None:
 def test_a_journey_beside_the_local_world(compiled: Path) -> None:
     script = compiled / "journey.js"
     script.write_text(JOURNEY)
-    with World(pumps=False, parameters={"ReturnUrls": "example=http://127.0.0.1:9/back"}) as world:
+    with World(background=False, parameters={"ReturnUrls": "example=http://127.0.0.1:9/back"}) as world:
         keys = {
             "AWS_ACCESS_KEY_ID": world.credentials.access_key,
             "AWS_SECRET_ACCESS_KEY": world.credentials.secret_key,
