@@ -40,12 +40,12 @@ def begin(request: HttpRequest) -> HttpResponse:
 
 
 def come_back(request: HttpRequest) -> HttpResponse:
-    (user, tenant), asked = signed_in(request), request.GET
-    verifier = request.session.pop(asked.get("connect_session", ""), None)
-    if "error" in asked or verifier is None:
-        return HttpResponse(asked.get("error", "This connection was not begun here."), status=400)
+    (user, tenant), query = signed_in(request), request.GET
+    verifier = request.session.pop(query.get("connect_session", ""), None)
+    if "error" in query or verifier is None:
+        return HttpResponse(query.get("error", "This connection was not begun here."), status=400)
     made = connect.complete(
-        tenant, asked["connect_session"], end_user_id=user, ticket=asked["ticket"], binding_verifier=verifier
+        tenant, query["connect_session"], end_user_id=user, ticket=query["ticket"], binding_verifier=verifier
     )
     return HttpResponseRedirect(f"/ninjaone/{made.connection_id}")
 

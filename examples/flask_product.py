@@ -41,12 +41,12 @@ def begin() -> Response:
 
 @app.get("/ninjaone/return")
 def come_back() -> Response:
-    (user, tenant), asked = signed_in(), request.args
-    verifier = session.pop(asked.get("connect_session", ""), None)
-    if "error" in asked or verifier is None:
-        abort(400, asked.get("error", "This connection was not begun here."))
+    (user, tenant), query = signed_in(), request.args
+    verifier = session.pop(query.get("connect_session", ""), None)
+    if "error" in query or verifier is None:
+        abort(400, query.get("error", "This connection was not begun here."))
     made = connect.complete(
-        tenant, asked["connect_session"], end_user_id=user, ticket=asked["ticket"], binding_verifier=verifier
+        tenant, query["connect_session"], end_user_id=user, ticket=query["ticket"], binding_verifier=verifier
     )
     return redirect(f"/ninjaone/{made.connection_id}", 303)
 

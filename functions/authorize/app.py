@@ -2,11 +2,11 @@
 
 from broker.edge.authorize import (
     authorize_request,
-    cookie_held,
     host_problem,
     is_same_origin,
     read_form,
     redirect_to_ninjaone,
+    session_cookie,
 )
 from broker.edge.browser import Broker, Notice, Request, Response, browser, connect_page, notice, session_of
 
@@ -22,12 +22,12 @@ def authorize(broker: Broker, request: Request) -> Response:
         return notice(broker, Notice.WRONG_ORIGIN)
     sent = read_form(broker.config, request)
     if sent.host is None or sent.faults:
-        found = broker.start_authorization.count_failure(session, cookie_held(request, session))
+        found = broker.start_authorization.count_failure(session, session_cookie(request, session))
         return connect_page(broker, found, faults=sent.faults, typed=sent.typed)
-    leaving = broker.start_authorization(authorize_request(request, session, sent))
-    if leaving.is_doubtful:
-        return host_problem(broker, request, leaving, typed=sent.typed)
-    return redirect_to_ninjaone(request, leaving)
+    authorize_redirect = broker.start_authorization(authorize_request(request, session, sent))
+    if authorize_redirect.is_doubtful:
+        return host_problem(broker, request, authorize_redirect, typed=sent.typed)
+    return redirect_to_ninjaone(request, authorize_redirect)
 
 
 handler = browser(authorize, warm=lambda broker: broker.start_authorization)

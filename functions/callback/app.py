@@ -5,7 +5,7 @@ from broker.edge.callback import cookies_by_session, is_prefetch, return_to_prod
 
 
 def callback(broker: Broker, request: Request) -> Response:
-    """Redeem the state, park the code, send the person home. NinjaOne is asked nothing here.
+    """Redeem the state, seal and store the code, send the person back to the product. NinjaOne is asked nothing here.
 
     Reads    query ``state`` with ``code`` or ``error``, ``iss``; the cookie that binds the browser
     Shows    303 to the product, or to the page that says why not: no page has a code in its address
@@ -13,8 +13,8 @@ def callback(broker: Broker, request: Request) -> Response:
     """
     if is_prefetch(request):
         return notice(broker, Notice.REFUSED_CALLBACK)
-    home = broker.handle_callback(request.path.get("region", ""), request.raw_query, cookies_by_session(request))
-    return return_to_product(home)
+    target = broker.handle_callback(request.path.get("region", ""), request.raw_query, cookies_by_session(request))
+    return return_to_product(target)
 
 
 handler = browser(callback, warm=lambda broker: broker.handle_callback, clean=True)

@@ -22,8 +22,10 @@ def complete(broker: Broker, request: Request) -> Response:
     Reads    the body, see ``completion``
     Shows    200 connection · 400 faults · 403 not proved · 409, 410 · 502 NinjaOne declined · 503
     """
-    proof, confirmed = complete_request(tenant_of(request), request)
-    return answer(connection(broker, broker.complete(session_of(request), proof, confirm_account_change=confirmed)))
+    completion, confirmed = complete_request(tenant_of(request), request)
+    return answer(
+        connection(broker, broker.complete(session_of(request), completion, confirm_account_change=confirmed))
+    )
 
 
 def approve(broker: Broker, request: Request) -> Response:

@@ -102,8 +102,8 @@ def show(problem: Problem) -> tuple[str, int]:
 def show_http(error: HTTPException) -> tuple[str, int]:
     """Make a page of an error that is the product's own: an address that is none, an old form, a bug."""
     status = error.code or 500
-    said = OWN_ERRORS.get(status, {"title": error.name, "detail": error.description})
-    return show(Problem(status, {"type": f"urn:tidewater:{status}", "detail": error.description} | said))
+    known = OWN_ERRORS.get(status, {"title": error.name, "detail": error.description})
+    return show(Problem(status, {"type": f"urn:tidewater:{status}", "detail": error.description} | known))
 
 
 OWN_ERRORS = {

@@ -37,8 +37,8 @@ class Backend:
     def open_session(self, tenant: str, session_request: Json) -> Json:
         return self._call("POST", f"/v1/tenants/{tenant}/connect-sessions", session_request)
 
-    def complete(self, tenant: str, session: str, proof: Json) -> Json:
-        return self._call("POST", f"/v1/tenants/{tenant}/connect-sessions/{session}/complete", proof)
+    def complete(self, tenant: str, session: str, fields: Json) -> Json:
+        return self._call("POST", f"/v1/tenants/{tenant}/connect-sessions/{session}/complete", fields)
 
     def connections(self, tenant: str) -> list[Json]:
         pages, cursor = [], ""

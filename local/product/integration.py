@@ -118,13 +118,13 @@ def came_back() -> Response | str:
     if verifier is None:
         raise Problem(403, NOT_BEGUN_HERE)
     session["begun"] = {key: kept for key, kept in begun.items() if key != connect_session}
-    proof = {
+    fields = {
         "end_user_id": user().id,
         "ticket": request.args.get("ticket", ""),
         "binding_verifier": verifier,
         "confirm_account_change": switch,
     }
-    made = outside().backend.complete(user().tenant.id, connect_session, proof)
+    made = outside().backend.complete(user().tenant.id, connect_session, fields)
     flash("NinjaOne is connected.")
     return redirect(url_for("ninjaone.connection", connection=made["connection_id"]), 303)
 

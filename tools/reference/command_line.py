@@ -28,7 +28,8 @@ def page() -> str:
 
 
 def _helps(command: click.Command, path: str, parent: click.Context | None) -> Iterator[tuple[str, str]]:
-    context = click.Context(command, info_name=path.rpartition(" ")[2], parent=parent, terminal_width=100)
+    name, settings = path.rpartition(" ")[2], command.context_settings
+    context = click.Context(command, info_name=name, parent=parent, terminal_width=100, **settings)
     yield path, command.get_help(context)
     if isinstance(command, click.Group):
         for name, each in sorted(command.commands.items()):

@@ -130,9 +130,9 @@ def queues(deployment: Deployment) -> Iterator[Finding]:
     """Whether the queues are there and are emptied."""
     config = deployment.config
     for name, url in (("refresh queue", config.refresh_queue), ("urgent queue", config.urgent_queue)):
-        asked = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "RedrivePolicy"]
-        found = deployment.aws("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=asked)["Attributes"]
-        waiting, worked = (int(found[each]) for each in asked[:2])
+        attributes = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "RedrivePolicy"]
+        found = deployment.aws("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=attributes)["Attributes"]
+        waiting, worked = (int(found[each]) for each in attributes[:2])
         says = f"{waiting} orders wait, {worked} are worked on"
         yield good(name, says) if waiting < 50 else warn(name, says, "Runbook: Refreshing is behind.")
 

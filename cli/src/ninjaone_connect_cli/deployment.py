@@ -181,9 +181,9 @@ def on_this_machine(folder: Path) -> Deployment:
 def _running(file: Path) -> Mapping[str, Any]:
     """Read what `make run` wrote, and see that it runs. Raises   CliError"""
     try:
-        said = json.loads(file.read_text(encoding="utf-8"))
-        missing = _WRITTEN - said.keys()
-        address = urlsplit(said["aws"])
+        values = json.loads(file.read_text(encoding="utf-8"))
+        missing = _WRITTEN - values.keys()
+        address = urlsplit(values["aws"])
         socket.create_connection((address.hostname, address.port), timeout=5).close()
     except OSError:
         raise CliError(f"{file} is of a `make run` that has ended: start it again.") from None
@@ -191,18 +191,18 @@ def _running(file: Path) -> Mapping[str, Any]:
         missing = _WRITTEN
     if missing:
         raise CliError(f"{file} is damaged: end `make run`, delete the file, and start it again.")
-    return cast("Mapping[str, Any]", said)
+    return cast("Mapping[str, Any]", values)
 
 
-def _local(said: Mapping[str, Any]) -> Deployment:
-    session = boto3.Session(said["access_key"], said["secret_key"], region_name=said["region"])
+def _local(values: Mapping[str, Any]) -> Deployment:
+    session = boto3.Session(values["access_key"], values["secret_key"], region_name=values["region"])
 
     def client(service: str) -> Any:
-        return session.client(service, endpoint_url=said["aws"])  # type: ignore[call-overload]  # any service
+        return session.client(service, endpoint_url=values["aws"])  # type: ignore[call-overload]  # any service
 
     return Deployment(
-        None, said["region"], _config(said["settings"]), said["outputs"], client, lambda: Here(said["ninjaone"]),
-        Credentials(said["access_key"], said["secret_key"]), {},
+        None, values["region"], _config(values["settings"]), values["outputs"], client,
+        lambda: Here(values["ninjaone"]), Credentials(values["access_key"], values["secret_key"]), {},
     )  # fmt: skip
 
 

@@ -34,7 +34,7 @@ def epoch() -> None:
 def show(at: At, *, count: bool) -> None:
     """Show the active epoch, and whether it is this deployment's table."""
     active, table = read(at.deployment), at.deployment.config.connections_table
-    said: dict[str, object] = {
+    shown: dict[str, object] = {
         "epoch": active.epoch,
         "table": active.table,
         "presents": "yes" if active.table == table else f"no: the functions use {table}",
@@ -42,8 +42,8 @@ def show(at: At, *, count: bool) -> None:
     if count:
         store = Store(at.deployment.aws("dynamodb"), table)
         counted = Counter(row.epoch for row in store.connections())
-        said |= {f"connections of epoch {number}": counted[number] for number in sorted(counted)}
-    at.screen.record(said)
+        shown |= {f"connections of epoch {number}": counted[number] for number in sorted(counted)}
+    at.screen.record(shown)
 
 
 @epoch.command()
@@ -75,8 +75,8 @@ def read(deployment: Deployment) -> Active:
     parameter = deployment.config.epoch_parameter
     text = deployment.aws("ssm").get_parameter(Name=parameter)["Parameter"]["Value"]
     try:
-        held = json.loads(text)
-        return Active(int(held["epoch"]), str(held["table"]))
+        stored = json.loads(text)
+        return Active(int(stored["epoch"]), str(stored["table"]))
     except (ValueError, KeyError, TypeError):
         raise CliError(
             f'The parameter {parameter} must hold {{"epoch": <number>, "table": "<table name>"}}. '

@@ -59,9 +59,9 @@ def read(file: Path, config: Config) -> list[Entry]:
     """Read a file of entries. Raises   EntryError: with all that is wrong"""
     faults: list[str] = []
     entries: list[Entry] = []
-    for line, said in _lines(file, faults):
+    for line, fields in _lines(file, faults):
         try:
-            entries.append(_entry(line, said, config))
+            entries.append(_entry(line, fields, config))
         except ValueError as fault:
             faults.append(f"line {line}: {fault}")
     faults += _repeated(entries)
@@ -96,37 +96,37 @@ def _json_lines(lines: list[str], faults: list[str]) -> Iterator[tuple[int, Mapp
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:
-                said = json.loads(line)
+                fields = json.loads(line)
             except (ValueError, RecursionError):
-                said = None
-            if isinstance(said, dict):
-                yield number, said
+                fields = None
+            if isinstance(fields, dict):
+                yield number, fields
             else:
                 faults.append(f"line {number}: this is no JSON object")
 
 
-def _entry(line: int, said: Mapping[str, Any], config: Config) -> Entry:
+def _entry(line: int, fields: Mapping[str, Any], config: Config) -> Entry:
     """Read one line. Raises   ValueError: what to correct"""
-    if None in said:  # what csv calls the values beyond the heading
+    if None in fields:  # what csv calls the values beyond the heading
         raise ValueError("there are more values than the heading has names")
-    unknown = sorted(str(name) for name in said if name not in FIELDS)
+    unknown = sorted(str(name) for name in fields if name not in FIELDS)
     if unknown:
         raise ValueError(f"{', '.join(unknown)}: there is no such field; the fields are {', '.join(FIELDS)}")
-    held = {name: _text(name, said.get(name)) for name in FIELDS}
-    host = _place(held, config)
-    client_id = held["client_id"] or config.client_ids.get(host.region, "")
+    values = {name: _text(name, fields.get(name)) for name in FIELDS}
+    host = _host(values, config)
+    client_id = values["client_id"] or config.client_ids.get(host.region, "")
     if not client_id:
         raise ValueError(f"client_id is missing, and this deployment has no client app in {host.region}")
     return Entry(
         line=line,
-        ref=_ref(held, host, client_id),
-        refresh_token=_token(held["refresh_token"]),
+        ref=_ref(values, host, client_id),
+        refresh_token=_token(values["refresh_token"]),
         host=host,
         client_id=client_id,
-        client_secret=Secret(held["client_secret"]) if held["client_secret"] else None,
-        scopes=_scopes(held["scopes"], config),
-        label=held["label"][:LONGEST_LABEL],
-        consented_at=_instant(held["consented_at"]),
+        client_secret=Secret(values["client_secret"]) if values["client_secret"] else None,
+        scopes=_scopes(values["scopes"], config),
+        label=values["label"][:LONGEST_LABEL],
+        consented_at=_instant(values["consented_at"]),
     )
 
 
@@ -140,25 +140,25 @@ def _text(name: str, value: Any) -> str:
     return str(value).strip()
 
 
-def _place(held: Mapping[str, str], config: Config) -> Host:
-    if bool(held["region"]) == bool(held["host"]):
+def _host(values: Mapping[str, str], config: Config) -> Host:
+    if bool(values["region"]) == bool(values["host"]):
         raise ValueError("give region or host, one of them")
-    named = held["region"] or held["host"].lower()
-    host = ninjaone.regional_host(named) if held["region"] else ninjaone.find_host(named, config.branded_suffixes)
+    named = values["region"] or values["host"].lower()
+    host = ninjaone.regional_host(named) if values["region"] else ninjaone.find_host(named, config.branded_suffixes)
     if host is None:
         raise ValueError(
-            f"{'region' if held['region'] else 'host'} is none of NinjaOne's; "
+            f"{'region' if values['region'] else 'host'} is none of NinjaOne's; "
             f"the regions are {', '.join(ninjaone.REGIONS)}"
         )
     return host
 
 
-def _ref(held: Mapping[str, str], host: Host, client_id: str) -> ConnectionRef:
+def _ref(values: Mapping[str, str], host: Host, client_id: str) -> ConnectionRef:
     """Name the connection: always the same for the same tenant and key."""
-    tenant = tenant_id(held["tenant_id"])
+    tenant = tenant_id(values["tenant_id"])
     if tenant is None:
         raise ValueError("tenant_id must be 1 to 64 letters, digits, dots, hyphens or underscores")
-    named = "\n".join(("import", tenant, held["key"] or f"{host.name} {client_id}"))
+    named = "\n".join(("import", tenant, values["key"] or f"{host.name} {client_id}"))
     return ConnectionRef(tenant, new_connection_id(lambda size: sha256(named.encode()).digest()[:size]))
 
 

@@ -118,7 +118,7 @@ class _Made:
 
     def _rows(self, entry: Entry) -> tuple[ConnectionState, Profile]:
         now, ref = instant(SystemClock()), entry.ref
-        spot = ref.aad(1)
+        aad = ref.aad(1)
         state = ConnectionState(
             tenant=ref.tenant,
             connection=ref.connection,
@@ -133,7 +133,7 @@ class _Made:
             sent_at=Instant(0),
             consented_at=entry.consented_at or now,
             scopes=entry.scopes,
-            refresh=self._seal.seal(self._seal.data_key(Purpose.REFRESH), entry.refresh_token, spot),
+            refresh=self._seal.seal(self._seal.data_key(Purpose.REFRESH), entry.refresh_token, aad),
             refresh_at=now,
             due_shard=policy.shard(ref.connection),
         )
@@ -143,8 +143,8 @@ class _Made:
     def _client(self, entry: Entry) -> bytes | None:
         if entry.client_secret is None:
             return None
-        spot = entry.ref.aad()
-        return self._seal.seal(self._seal.data_key(Purpose.CLIENT), entry.client_secret, spot)
+        aad = entry.ref.aad()
+        return self._seal.seal(self._seal.data_key(Purpose.CLIENT), entry.client_secret, aad)
 
 
 def _result(entry: Entry, outcome: str) -> dict[str, Any]:

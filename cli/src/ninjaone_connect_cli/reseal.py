@@ -131,13 +131,13 @@ class Reseal:
         return blob[:1] + len(fresh).to_bytes(2, "big") + fresh + blob[3 + len(wrapped) :]
 
     def _rewrapped(self, wrapped: bytes, purpose: Purpose) -> bytes:
-        said = context(purpose)
+        binding = context(purpose)
         try:
             answer = self._kms.re_encrypt(
                 CiphertextBlob=wrapped,
-                SourceEncryptionContext=said,
+                SourceEncryptionContext=binding,
                 DestinationKeyId=self._target,
-                DestinationEncryptionContext=said,
+                DestinationEncryptionContext=binding,
             )
         except ClientError as error:
             if error.response["Error"]["Code"] in DAMAGED:

@@ -66,8 +66,8 @@ class Row:
     @property
     def fence(self) -> int:
         """The fencing token, also of a row that can't be read; 0 where it has none."""
-        held = self.item.get("fence", {}).get("N", "0")
-        return int(held) if str(held).isdigit() else 0
+        fence = self.item.get("fence", {}).get("N", "0")
+        return int(fence) if str(fence).isdigit() else 0
 
 
 class Store:

@@ -64,42 +64,46 @@ def authorize_request(request: Request, session: SessionId, form: ConnectForm) -
         session=session,
         host=form.host,
         client=form.client,
-        cookie=cookie_held(request, session),
+        cookie=session_cookie(request, session),
         check_host=not form.go_anyway,
     )
 
 
-def cookie_held(request: Request, session: SessionId) -> Secret | None:
+def session_cookie(request: Request, session: SessionId) -> Secret | None:
     """Read the cookie of a session that the browser brought, if it did."""
     return request.cookies.get(cookie_name(session))
 
 
-def host_problem(broker: Broker, request: Request, leaving: AuthorizeRedirect, *, typed: Mapping[str, str]) -> Response:
+def host_problem(
+    broker: Broker, request: Request, authorize_redirect: AuthorizeRedirect, *, typed: Mapping[str, str]
+) -> Response:
     """Answer with the connect page and what the chosen host said; the browser keeps its cookie to try again."""
-    session = leaving.session
-    unreachable = leaving.host_check is HostCheck.UNREACHABLE
+    session = authorize_redirect.session
+    unreachable = authorize_redirect.host_check is HostCheck.UNREACHABLE
     problem = HostProblem.UNREACHABLE if unreachable else HostProblem.UNKNOWN_CLIENT
     view = connect_page_view(broker.config, session, (), typed)
     response = page_response(
         pages.host_problem(brand(broker.config), view, problem, session.host.name if session.host else "")
     )
-    return _bound(response, request, leaving)
+    return _bound(response, request, authorize_redirect)
 
 
-def redirect_to_ninjaone(request: Request, leaving: AuthorizeRedirect) -> Response:
+def redirect_to_ninjaone(request: Request, authorize_redirect: AuthorizeRedirect) -> Response:
     """Send the browser to NinjaOne. 303 turns the POST into a GET. Source   RFC 9110 §15.4.4, RFC 9700 §4.12"""
-    return _bound(redirect(leaving.location), request, leaving)
+    return _bound(redirect(authorize_redirect.location), request, authorize_redirect)
 
 
-def _bound(response: Response, request: Request, leaving: AuthorizeRedirect) -> Response:
+def _bound(response: Response, request: Request, authorize_redirect: AuthorizeRedirect) -> Response:
     """Give the browser this session's cookie, and take away the oldest when it has many.
 
     Source   RFC 6265 §5.4: of one path, browsers send the oldest first
     """
-    customer_app = cookie_name(leaving.session.session)
-    others = [name for name in request.cookies if COOKIE.fullmatch(name) and name != customer_app]
+    own_cookie = cookie_name(authorize_redirect.session.session)
+    others = [name for name in request.cookies if COOKIE.fullmatch(name) and name != own_cookie]
     old = tuple(cookie(name, Secret(""), life=0) for name in others[: max(0, len(others) - MOST_FLOWS + 1)])
-    return with_cookie(replace(response, cookies=old), leaving.session.session, leaving.cookie, life=FLOW_LIFE)
+    return with_cookie(
+        replace(response, cookies=old), authorize_redirect.session.session, authorize_redirect.cookie, life=FLOW_LIFE
+    )
 
 
 def _chosen(config: Config, sent: Mapping[str, str], faults: list[Fault]) -> Host | None:

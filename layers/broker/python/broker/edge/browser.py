@@ -89,8 +89,8 @@ def fallback(broker: Broker, request: Request) -> Response:
     if request.method != "GET":
         answer = notice(broker, Notice.METHOD)
         return replace(answer, headers={**answer.headers, "allow": "GET"})
-    said = {f"/notice/{kind.slug}": kind for kind in Notice}
-    return notice(broker, said.get(request.raw_path, Notice.NOT_FOUND))
+    notices = {f"/notice/{kind.slug}": kind for kind in Notice}
+    return notice(broker, notices.get(request.raw_path, Notice.NOT_FOUND))
 
 
 def connect_page(
@@ -124,7 +124,7 @@ def connect_page_view(
 ) -> ConnectPage:
     choices = _choices(config, session)
     needs_credentials = session.customer_app and not session.fixed_client
-    home = urlsplit(config.return_urls.get(session.return_to, ""))
+    return_url = urlsplit(config.return_urls.get(session.return_to, ""))
     return ConnectPage(
         session=session.session,
         tenant_name=session.tenant_name,
@@ -138,8 +138,8 @@ def connect_page_view(
         redirect_uris={key: session.redirect_uri(key) for key in (*ninjaone.REGIONS, ninjaone.BRANDED)},
         reconnect=session.connection is not None,
         faults=faults,
-        typed={name: held for name, held in typed.items() if name != "client_secret"},
-        return_origin=f"{home.scheme}://{home.netloc}" if home.netloc else "",
+        typed={name: text for name, text in typed.items() if name != "client_secret"},
+        return_origin=f"{return_url.scheme}://{return_url.netloc}" if return_url.netloc else "",
     )
 
 
@@ -172,8 +172,8 @@ def redirect(location: str) -> Response:
     return Response(303, "", {**pages.security_headers(), "location": location})
 
 
-def with_cookie(response: Response, session: SessionId, held: Secret, *, life: int) -> Response:
-    return replace(response, cookies=(*response.cookies, cookie(cookie_name(session), held, life=life)))
+def with_cookie(response: Response, session: SessionId, value: Secret, *, life: int) -> Response:
+    return replace(response, cookies=(*response.cookies, cookie(cookie_name(session), value, life=life)))
 
 
 def _without_cookie(response: Response, request: Request) -> Response:

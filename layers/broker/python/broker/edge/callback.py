@@ -1,4 +1,4 @@
-"""The way back from NinjaOne: the cookie that the state asks for, and home."""
+"""The way back from NinjaOne: find the cookie of the state's session, and send the browser on to the product."""
 
 from collections.abc import Mapping
 
@@ -23,11 +23,11 @@ def is_prefetch(request: Request) -> bool:
 def cookies_by_session(request: Request) -> Mapping[str, Secret]:
     """Read the cookie of the session that the query's state names, if the browser brought it."""
     named = session_named(request)
-    held = request.cookies.get(cookie_name(named)) if named else None
-    return {named: held} if named and held else {}
+    value = request.cookies.get(cookie_name(named)) if named else None
+    return {named: value} if named and value else {}
 
 
-def return_to_product(home: ReturnTo) -> Response:
+def return_to_product(target: ReturnTo) -> Response:
     """Send the browser back to the product, or to the page that says what comes now."""
-    response = redirect(home.location) if home.location else redirect_to_notice(_SAID[home.result])
-    return with_cookie(response, home.session, Secret(""), life=0)
+    response = redirect(target.location) if target.location else redirect_to_notice(_SAID[target.result])
+    return with_cookie(response, target.session, Secret(""), life=0)

@@ -1,4 +1,4 @@
-"""The body that completes a connect session → proof of the person."""
+"""The body that completes a connect session: the proof that the person is the one who began."""
 
 import re
 
@@ -17,7 +17,7 @@ _TICKET = re.compile(r"[A-Za-z0-9_-]{43}")
 def complete_request(tenant: TenantId, request: Request) -> tuple[CompleteRequest, bool]:
     """Read the proof of the person, and whether another account is meant. Raises   InvalidRequest"""
     body = Fields(request, frozenset({"end_user_id", "ticket", "binding_verifier", "confirm_account_change"}))
-    proof = CompleteRequest(
+    result = CompleteRequest(
         tenant=tenant,
         end_user_id=body.text("end_user_id", longest=256, needed=True),
         ticket=Secret(body.matching("ticket", _TICKET, "Give the ticket of the return address as it came.")),
@@ -27,7 +27,7 @@ def complete_request(tenant: TenantId, request: Request) -> tuple[CompleteReques
     )
     confirmed = body.flag("confirm_account_change")
     body.check()
-    return proof, confirmed
+    return result, confirmed
 
 
 def session_to_complete(body: str) -> SessionId:

@@ -46,7 +46,7 @@ class Request:
             raw_path=str(event.get("rawPath") or ""),
             path={str(name): str(part) for name, part in (event.get("pathParameters") or {}).items()},
             raw_query=str(event.get("rawQueryString") or ""),
-            headers={str(name).lower(): str(held) for name, held in (event.get("headers") or {}).items()},
+            headers={str(name).lower(): str(value) for name, value in (event.get("headers") or {}).items()},
             cookies=_cookies(event.get("cookies") or []),
             body=_body(event),
             caller=str(iam.get("userArn") or ""),
@@ -55,7 +55,7 @@ class Request:
 
     def query(self, name: str) -> str | None:
         """Read a query parameter that may be given once; None when absent or repeated."""
-        found = [held for key, held in self._pairs(self.raw_query) if key == name]
+        found = [value for key, value in self._pairs(self.raw_query) if key == name]
         return found[0] if len(found) == 1 else None
 
     def form(self) -> Mapping[str, str]:
@@ -65,7 +65,7 @@ class Request:
             return {}
         pairs = self._pairs(self.body.decode("utf-8", "replace"))
         names = [name for name, _ in pairs]
-        return {name: held for name, held in pairs if names.count(name) == 1}
+        return {name: value for name, value in pairs if names.count(name) == 1}
 
     @staticmethod
     def _pairs(text: str) -> list[tuple[str, str]]:
@@ -105,9 +105,9 @@ def cookie(name: str, value: Secret, *, life: int) -> str:
 
 def _cookies(lines: list[str]) -> Mapping[str, Secret]:
     """Read cookies; of one that came twice neither counts, for a neighbour may have planted it."""
-    pairs = [(name.strip(), held.strip()) for name, _, held in (line.partition("=") for line in lines)]
+    pairs = [(name.strip(), value.strip()) for name, _, value in (line.partition("=") for line in lines)]
     times = Counter(name for name, _ in pairs)
-    return {name: Secret(held) for name, held in pairs if times[name] == 1}
+    return {name: Secret(value) for name, value in pairs if times[name] == 1}
 
 
 def _body(event: Event) -> bytes | None:

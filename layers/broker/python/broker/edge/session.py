@@ -1,4 +1,4 @@
-"""The body that opens a connect session → what is asked for."""
+"""The body of a request for a connect session, checked field by field."""
 
 import re
 from collections.abc import Mapping
@@ -25,18 +25,18 @@ def session_request(config: Config, tenant: TenantId, request: Request) -> Sessi
     """Read the body of a new connect session. Raises   InvalidRequest"""
     body = Fields(request, _FIELDS)
     binding = _binding(config, body)
-    host = _place(config, body)
+    host = _host(config, body)
     customer_app, client = _client(config, body, host)
     if binding is Binding.APPROVAL and body.has("connection_id"):
         body.fault("connection_id", "A reconnect replaces tokens, so it needs binding session.")
-    asked = SessionRequest(
+    found = SessionRequest(
         tenant=tenant,
         tenant_name=body.text("tenant_name", longest=80, needed=True),
         end_user_id=body.text("end_user_id", longest=256, needed=True),
         binding=binding,
         challenge=_challenge(body, binding),
         return_to=body.text("return_to", longest=64, needed=True),
-        scopes=_scope(config, body),
+        scopes=_scopes(config, body),
         host=host,
         customer_app=customer_app,
         client=client,
@@ -45,7 +45,7 @@ def session_request(config: Config, tenant: TenantId, request: Request) -> Sessi
         connection=_connection(body),
     )
     body.check()
-    return asked
+    return found
 
 
 def _binding(config: Config, body: Fields) -> Binding:
@@ -67,7 +67,7 @@ def _challenge(body: Fields, binding: Binding) -> str:
     return body.matching("binding_challenge", _CHALLENGE, "Give base64url(SHA-256(verifier)), 43 characters.")
 
 
-def _place(config: Config, body: Fields) -> Host | None:
+def _host(config: Config, body: Fields) -> Host | None:
     if body.has("region") and body.has("host"):
         body.fault("host", "Give region or host, not both.")
     if body.has("region"):
@@ -99,48 +99,48 @@ def _client(config: Config, body: Fields, host: Host | None) -> tuple[bool, Clie
 def _credentials(body: Fields, host: Host | None) -> Client | None:
     if not body.has("client_credentials"):
         return None
-    held = body.raw("client_credentials")
-    held = held if isinstance(held, dict) and set(held) == {"client_id", "client_secret"} else {}
-    fits = all(isinstance(part, str) and _VISIBLE.fullmatch(part) for part in held.values())
-    if not held or not fits:
+    value = body.raw("client_credentials")
+    value = value if isinstance(value, dict) and set(value) == {"client_id", "client_secret"} else {}
+    fits = all(isinstance(part, str) and _VISIBLE.fullmatch(part) for part in value.values())
+    if not value or not fits:
         body.fault("client_credentials", "Give client_id and client_secret, up to 256 visible characters each.")
         return None
     if host is None:
         body.fault("region", "A client app lives on one host: give its region or host with client_credentials.")
-    return Client(held["client_id"], Secret(held["client_secret"]), customer_app=True)
+    return Client(value["client_id"], Secret(value["client_secret"]), customer_app=True)
 
 
-def _scope(config: Config, body: Fields) -> frozenset[str]:
-    held = body.raw("scopes")
-    if held is None:
+def _scopes(config: Config, body: Fields) -> frozenset[str]:
+    value = body.raw("scopes")
+    if value is None:
         return config.scopes
-    listed = held if isinstance(held, list) and all(isinstance(name, str) for name in held) else []
-    scope = frozenset(listed) - {ninjaone.OFFLINE_ACCESS}
-    if not scope or not scope <= config.scopes:
+    listed = value if isinstance(value, list) and all(isinstance(name, str) for name in value) else []
+    scopes = frozenset(listed) - {ninjaone.OFFLINE_ACCESS}
+    if not scopes or not scopes <= config.scopes:
         body.fault("scopes", "Give a list out of " + ", ".join(sorted(config.scopes)) + ".")
-    return scope
+    return scopes
 
 
 def _metadata(body: Fields) -> Mapping[str, str]:
-    held = body.raw("metadata")
-    if held is None:
+    value = body.raw("metadata")
+    if value is None:
         return {}
     fits = (
-        isinstance(held, dict)
-        and len(held) <= 10
-        and all(1 <= len(name) <= 40 and isinstance(text, str) and len(text) <= 200 for name, text in held.items())
+        isinstance(value, dict)
+        and len(value) <= 10
+        and all(1 <= len(name) <= 40 and isinstance(text, str) and len(text) <= 200 for name, text in value.items())
     )
     if not fits:
         body.fault("metadata", "Give at most 10 texts of up to 200 characters under names of up to 40.")
         return {}
-    return dict(held)
+    return dict(value)
 
 
 def _connection(body: Fields) -> ConnectionId | None:
-    held = body.raw("connection_id")
-    if held is None:
+    value = body.raw("connection_id")
+    if value is None:
         return None
-    found = connection_id(held) if isinstance(held, str) else None
+    found = connection_id(value) if isinstance(value, str) else None
     if found is None:
         body.fault("connection_id", "Give the id of a connection, as con_ and 26 characters.")
     return found

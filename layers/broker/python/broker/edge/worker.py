@@ -65,8 +65,8 @@ def _worked(view: Message, broker: Broker, message: Event, context: Context) -> 
 
 def read_batch(broker: Broker, body: str) -> RefreshBatch | None:
     """Read a refresh order. One that is none is logged and dropped: it would be no better the next time."""
-    order = parse_batch(body)
-    if order is None:
+    batch = parse_batch(body)
+    if batch is None:
         broker.log.event("order.unreadable", Level.ERROR)
         broker.log.count("order_unreadable")
-    return order
+    return batch
