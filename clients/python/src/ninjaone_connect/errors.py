@@ -75,23 +75,23 @@ class Problem(ConnectError):
 
 
 class CallerError(Problem):
-    """The caller's turn: ask differently."""
+    """The caller must ask differently."""
 
 
 class CustomerMustAct(Problem):
-    """The customer's turn: connect again."""
+    """The customer must connect again."""
 
 
 class ClientAppError(Problem):
-    """The turn of whoever registered the client app at NinjaOne: the customer for their own, else the operator."""
+    """Whoever registered the client app at NinjaOne must act: the customer for their own, else the operator."""
 
 
 class Retryable(Problem):
-    """Nobody's turn: wait."""
+    """Nobody must act: try again later."""
 
 
 class ServerFault(Problem):
-    """The operator's turn."""
+    """The operator of the broker must act."""
 
 
 class InvalidRequest(CallerError):
