@@ -1,4 +1,4 @@
-"""What comes of an attempt that brought no tokens: whose turn it is decides, and doubt is remembered."""
+"""What comes of an attempt that brought no tokens: what the answer means decides, and doubt is remembered."""
 
 from collections.abc import Callable
 

@@ -74,7 +74,9 @@ def _checked(deployment: Deployment, file: Path) -> list[Entry]:
         entries = read(file, deployment.config)
     except EntryError as faulty:
         more = f"\n… and {len(faulty.faults) - SHOWN} more" if len(faulty.faults) > SHOWN else ""
-        raise CliError("Nothing was imported. Mend these lines:\n" + "\n".join(faulty.faults[:SHOWN]) + more) from None
+        raise CliError(
+            "Nothing was imported. Correct these lines:\n" + "\n".join(faulty.faults[:SHOWN]) + more
+        ) from None
     _check_secrets(deployment, {entry.client_id for entry in entries if entry.client_secret is None})
     return entries
 

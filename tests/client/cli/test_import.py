@@ -123,7 +123,7 @@ def test_a_faulty_line_is_named_and_nothing_is_imported(
     ended = cli("--local", "import", str(csv_of(tmp_path, [names | line, names | sound])))
 
     assert ended.code == 1
-    assert "Nothing was imported. Mend these lines:\n" + says in ended.err
+    assert "Nothing was imported. Correct these lines:\n" + says in ended.err
     assert hot_rows(world) == {}
 
 
@@ -174,7 +174,7 @@ def test_a_file_that_is_no_such_file_is_refused_without_showing_what_stands_in_i
     ended = cli("--local", "import", str(file))
 
     assert ended.code == 1
-    assert "Nothing was imported. Mend these lines:\n" + says in ended.err
+    assert "Nothing was imported. Correct these lines:\n" + says in ended.err
     assert "a-token-of-theirs" not in ended.out + ended.err
     assert hot_rows(world) == {}
 

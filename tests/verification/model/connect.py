@@ -67,11 +67,11 @@ class Code(NamedTuple):
 
 
 class Session(NamedTuple):
-    """One connect session. `parked`: its code; `ticket`: whose browser was given the ticket."""
+    """One connect session. `stored`: its code; `ticket`: whose browser was given the ticket."""
 
-    status: Literal["created", "started", "parked", "done"] = "created"
+    status: Literal["created", "started", "stored", "done"] = "created"
     flow: int | None = None
-    parked: Code | None = None
+    stored: Code | None = None
     ticket: Person | None = None
 
 
@@ -163,18 +163,18 @@ def _parked(checks: Checks, scene: Scene, number: int, *, code: Code, browser: P
     """Spend the state and keep the code; a broker that does not wait sends it at once."""
     flow = scene.flows[number]
     flows = (*scene.flows[:number], flow._replace(spent=True), *scene.flows[number + 1 :])
-    session = Session("parked", number, code, browser)
-    parked = scene._replace(flows=flows).having(flow.session, session)
+    session = Session("stored", number, code, browser)
+    after = scene._replace(flows=flows).having(flow.session, session)
     told = f"callback in flow {number} with the code of {code.account} from flow {code.flow}"
     if checks.waits:
-        return Step(told, parked)
-    return _exchanged(checks, parked, flow.session, told, {"C3"} | ({"C2"} if flow.spent else set()))
+        return Step(told, after)
+    return _exchanged(checks, after, flow.session, told, {"C3"} | ({"C2"} if flow.spent else set()))
 
 
 def _return(checks: Checks, scene: Scene, owner: Person, person: Person) -> Iterator[Step]:
     """Open the product's return page, signed in as oneself; the product asks the broker to complete."""
     session = scene.session(owner)
-    if session.status not in {"parked", "done"} or (checks.once and session.status == "done"):
+    if session.status not in {"stored", "done"} or (checks.once and session.status == "done"):
         return
     has_ticket = not checks.ticket or _brings_ticket(checks, session, person)
     named = owner if checks.names_creator else person
@@ -187,11 +187,11 @@ def _return(checks: Checks, scene: Scene, owner: Person, person: Person) -> Iter
 
 
 def _exchanged(checks: Checks, scene: Scene, owner: Person, told: str, breaks: set[str]) -> Step:
-    """Send the parked code and keep the connection. For a code it has honoured NinjaOne gives nothing."""
+    """Send the stored code and keep the connection. For a code it has honoured NinjaOne gives nothing."""
     session = scene.session(owner)
-    code = session.parked
+    code = session.stored
     if code is None:
-        raise ValueError("a parked session has a code")
+        raise ValueError("a session with a stored code has one")
     used = code in scene.sent
     if used and not checks.remembers:
         breaks = breaks | {"C4"}

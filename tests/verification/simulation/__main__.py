@@ -7,7 +7,7 @@ import os
 import sys
 import time
 
-from tests.verification.simulation.campaign import MUST, Tally, campaign, some
+from tests.verification.simulation.campaign import MUST, Totals, campaign, some
 
 SEEDS = 2000
 NAMES = ("SEEDS", "SEED", "FIRST", "PROCESSES")
@@ -35,7 +35,7 @@ def one_again(seed: int) -> int:
 
 def many(first: int, count: int, processes: int) -> int:
     """Run many seeds and say what they came to."""
-    began, total = time.monotonic(), Tally()
+    began, total = time.monotonic(), Totals()
     for part in campaign(first, count, processes):
         total.add(part)
         for seed, what in part.violations:
@@ -52,7 +52,7 @@ def many(first: int, count: int, processes: int) -> int:
     return len(total.violations) + len(total.unreached)
 
 
-def report(total: Tally, unreached: int) -> None:
+def report(total: Totals, unreached: int) -> None:
     """Print the verdict."""
     for seed, what in total.violations[:20]:
         print(f"violated: {what}\n  make simulate SEED={seed}")

@@ -172,11 +172,11 @@ def _wait_for_the_schedule(on: Stage) -> None:
     on.world.scheduler.wait(2300.0)
 
 
-def _vend(on: Stage) -> None:
+def _get_token(on: Stage) -> None:
     on.world.people.token(on.ref, 300)
 
 
-def _vend_stale(on: Stage) -> None:
+def _get_stale_token(on: Stage) -> None:
     on.world.scheduler.wait(1200.0)
     on.world.people.token(on.ref, 3000)
 
@@ -202,7 +202,7 @@ def _reconnect(on: Stage) -> None:
 
 
 def _adopt(on: Stage) -> None:
-    """The table refuses the new tokens until they are sunk; the calls are numbered from then on."""
+    """The table refuses the new tokens until they are spilled; the calls are numbered from then on."""
     world = on.world
     on.script.armed = False
     while not world.bucket and world.now() < START + HEALED / 2:
@@ -278,8 +278,8 @@ SCENARIOS: dict[str, Scenario] = {
     "refresh": Scenario(REFRESH, _wait_for_the_schedule),
     "sweep": Scenario(frozenset({"sweep"}), _wait_for_the_schedule),
     "rescue": Scenario(REFRESH, _adopt, sinking=True),
-    "vend fresh": Scenario(frozenset({"token"}), _vend),
-    "vend stale": Scenario(frozenset({"token", "refresh"}), _vend_stale),
+    "token fresh": Scenario(frozenset({"token"}), _get_token),
+    "token stale": Scenario(frozenset({"token", "refresh"}), _get_stale_token),
     "disconnect": Scenario(frozenset({"disconnect"}), _disconnect),
     "disconnect during refresh": Scenario(frozenset({"disconnect", "refresh"}), _disconnect_while_refreshing),
     "start": Scenario(frozenset({"session", "authorize"}), _connect),

@@ -18,7 +18,7 @@ KILLED = [f"refresh: {call.partition(' ')[0]} {kind}" for call in CALLS for kind
 
 MUST: dict[str, tuple[str, ...]] = {
     "a rescued token adopted": ("said refresh.rescued",),
-    "a token sunk": ("said refresh.sunk",),
+    "a token spilled": ("said refresh.sunk",),
     "a refresh met its own write": ("refresh met its own write",),
     "the grace of an old token used": ("the grace of an old token used",),
     "a strike cleared": ("strike cleared",),
@@ -34,7 +34,7 @@ MUST: dict[str, tuple[str, ...]] = {
     "a restored table left alone": ("said epoch.inactive",),
     "an attacker's link refused (fixation)": ("fixation refused",),
     "an attacker's account refused (reverse)": ("reverse refused",),
-    "a brake pulled": ("said brake.pulled",),
+    "a breaker tripped": ("said brake.pulled",),
     "killed while NinjaOne was asked": ("ninjaone.token killed_during",),
     "a request carried out late": ("ninjaone.token late",),
     "an answer lost": ("ninjaone.token lost_response",),
@@ -47,7 +47,7 @@ MUST: dict[str, tuple[str, ...]] = {
 
 
 @dataclass
-class Tally:
+class Totals:
     """What some seeds came to."""
 
     seeds: int = 0
@@ -56,7 +56,7 @@ class Tally:
     violations: list[tuple[int, str]] = field(default_factory=list)
     steps: int = 0
 
-    def add(self, other: "Tally") -> None:
+    def add(self, other: "Totals") -> None:
         """Add what other seeds came to."""
         self.seeds += other.seeds
         self.reached += other.reached
@@ -74,12 +74,12 @@ class Tally:
         return sum(self.reached[mark] for mark in marks)
 
 
-def one(seed: int) -> Tally:
+def one(seed: int) -> Totals:
     """Run one seed; a crash of the world counts as a violation."""
     try:
         run = Run(seed).run()
     except Exception as failure:  # noqa: BLE001 (whatever it is, it belongs to this seed)
-        return Tally(1, violations=[(seed, f"{type(failure).__name__}: {failure}")])
+        return Totals(1, violations=[(seed, f"{type(failure).__name__}: {failure}")])
     history = run.world.history
     if run.world.rows.stale_reads:
         history.reached["index lagged"] += 1
@@ -88,13 +88,13 @@ def one(seed: int) -> Tally:
         history.checks["I21"] += 1
         if Run(seed).run().world.scheduler.trace != run.world.scheduler.trace:
             found.append((seed, "I21: the same seed ran differently"))
-    return Tally(1, history.reached, history.checks, found, run.world.scheduler.steps)
+    return Totals(1, history.reached, history.checks, found, run.world.scheduler.steps)
 
 
-def some(seeds: range) -> Tally:
+def some(seeds: range) -> Totals:
     """Run seeds one after the other."""
     warnings.filterwarnings("ignore", message="This metric doesn't meet the requirements")
-    total = Tally()
+    total = Totals()
     gc.collect()
     gc.freeze()  # what is imported lives for ever
     gc.disable()
@@ -106,7 +106,7 @@ def some(seeds: range) -> Tally:
     return total
 
 
-def campaign(first: int, count: int, processes: int) -> Iterator[Tally]:
+def campaign(first: int, count: int, processes: int) -> Iterator[Totals]:
     """Run seeds on several processes; yield what each chunk came to, in order."""
     chunks = [range(at, min(at + CHUNK, first + count)) for at in range(first, first + count, CHUNK)]
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:

@@ -171,9 +171,9 @@ def requests_of_one_connection_never_overlap(world: "World", exchange: Exchange)
     return None
 
 
-@invariant("I7", "vended")
+@invariant("I7", "given")
 def a_vended_token_works(world: "World", ref: Ref, asked: float, answer: Answer | None) -> str | None:
-    """P accepts a vended token for as long as the answer says, a minute at most, less what clocks differ."""
+    """P accepts a token that was given for as long as the answer says, a minute at most, less what clocks differ."""
     body = gateway.json_body(answer)
     if gateway.status(answer) != 200:
         return None
@@ -189,9 +189,9 @@ def a_vended_token_works(world: "World", ref: Ref, asked: float, answer: Answer 
     return None
 
 
-@invariant("I8", "vended")
+@invariant("I8", "given")
 def a_tenant_gets_its_own_tokens(world: "World", ref: Ref, _asked: float, answer: Answer | None) -> str | None:
-    """Every token vended to tenant t was issued by P for a flow that t opened."""
+    """Every token given to tenant t was issued by P for a flow that t opened."""
     if gateway.status(answer) != 200:
         return None
     flow = world.people.flow_of_grant.get(world.oracle.grant(gateway.json_body(answer)["access_token"]))
@@ -305,12 +305,12 @@ def ninjaone_is_not_hammered(world: "World", exchange: Exchange) -> str | None:
 
 @invariant("I15", "send")
 def a_host_that_asks_for_patience_gets_it(world: "World", exchange: Exchange) -> str | None:
-    """After 429 with Retry-After nobody begins to refresh on that host before then, if the brake could be stored."""
+    """After 429 with Retry-After nobody begins to refresh on that host before then, if the breaker could be stored."""
     if not exchange.is_refresh:
         return None
     margin = 2 * world.skew + 2
     for told in world.history.told_to_wait:
-        stored = told.sent > (world.restored_at or 0)  # a backup holds older brakes
+        stored = told.sent > (world.restored_at or 0)  # a backup holds older breakers
         storable = stored and not world.history.refused[told.process] and told.process.ended is not None
         begun_after = storable and exchange.process.began > (told.process.ended or 0)
         if told.host == exchange.host and begun_after and told.waits_until - margin > world.now():
@@ -336,13 +336,13 @@ def a_disconnected_row_stays_so(world: "World", key: Ref, _old: Item | None, new
     return f"{key[1]} came back" if revived else None
 
 
-@invariant("I17", "vended")
+@invariant("I17", "given")
 def a_disconnected_connection_vends_nothing(
     world: "World", ref: Ref, asked: float, answer: Answer | None
 ) -> str | None:
-    """After an acknowledged disconnect nothing is vended."""
+    """After an acknowledged disconnect no token is given."""
     after = asked >= world.history.disconnected.get(ref, float("inf"))
-    return f"{ref[1]} vended after its end" if after and gateway.status(answer) == 200 else None
+    return f"{ref[1]} given out after its end" if after and gateway.status(answer) == 200 else None
 
 
 # Pages and answers
@@ -386,7 +386,7 @@ def no_expired_flow_returns(world: "World", flow: "Flow", _person: "Person") -> 
 
 @invariant("I20", "completed")
 def no_expired_code_completes(world: "World", flow: "Flow", _person: "Person", asked: float) -> str | None:
-    """A parked code that ended is never used."""
+    """A stored code that ended is never used."""
     late = asked > flow.returned + policy.CODE_LIFE + _margin(world) and flow.accepted == 0
     flow.accepted += 1
     return f"{flow.session} was completed after its code ended" if late else None

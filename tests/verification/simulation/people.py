@@ -115,7 +115,7 @@ class People:
         self.world.history.wanted[ref] = max(min_ttl, self.world.history.wanted[ref])
         path = {"tenant": ref[0], "connection": ref[1]}
         answer = self._ask("token", gateway.call(TOKEN, path, {"min_ttl": min_ttl}))
-        invariants.check(self.world, "vended", ref, asked, answer)
+        invariants.check(self.world, "given", ref, asked, answer)
         return answer
 
     def disconnect(self, ref: Ref) -> Answer | None:

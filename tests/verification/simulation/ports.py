@@ -141,7 +141,7 @@ class Client:
             raise
 
 
-class Crew:
+class WorkerPool:
     """Runs workers side by side as greenlets; all have ended when it returns."""
 
     def __init__(self, world: "World") -> None:
@@ -158,7 +158,7 @@ class Crew:
             nonlocal left
             try:
                 worker()
-            except Exception as failure:  # noqa: BLE001 (whatever a worker raises is raised again, by the crew)
+            except Exception as failure:  # noqa: BLE001 (whatever a worker raises is raised again, by the pool)
                 failures[host] = failure
             left -= 1
             if not left:

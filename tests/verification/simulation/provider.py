@@ -1,4 +1,4 @@
-"""The way to NinjaOne: an httpx transport into the pretended NinjaOne, over a network that loses things."""
+"""The way to NinjaOne: an httpx transport into the simulated NinjaOne, over a network that loses things."""
 
 import re
 from typing import TYPE_CHECKING, Any

@@ -105,7 +105,7 @@ class Scheduler:
         return lambda: self.at(self.now, lambda: self._enter(task))
 
     def leave(self) -> None:
-        """Give up control until something parked for wakes this task. Raises   Killed"""
+        """Give up control until what this task waits for wakes it. Raises   Killed"""
         self._leave(self._task())
 
     def kill(self, process: Process) -> None:

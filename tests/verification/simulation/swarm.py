@@ -206,4 +206,4 @@ class Run:
         while world.now() < self.end - 600:
             world.scheduler.wait(world.plan.delay(2 * self.knobs.calls))
             answer = world.people.token(ref, world.random.choice([0, 300, 300, 1200, 3000]))
-            world.history.reached[f"vend {gateway.status(answer)}"] += 1
+            world.history.reached[f"token {gateway.status(answer)}"] += 1

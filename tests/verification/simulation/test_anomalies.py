@@ -19,7 +19,7 @@ from tools.requirements import req
 
 pytestmark = pytest.mark.filterwarnings("ignore:This metric doesn't meet")
 STRICTEST = "reuse_kills_family"
-ONE_CALL = frozenset({"vend fresh"})  # a second fault would find nothing to hit
+ONE_CALL = frozenset({"token fresh"})  # a second fault would find nothing to hit
 QUICK_PAIRS = frozenset({"callback", "sweep"})  # the others take minutes: `make fault-matrix`
 PLAYED = [(name, rotation) for name in SCENARIOS for rotation in (ROTATIONS if name in TURNING else (STRICTEST,))]
 SINGLES = [pytest.param(*each, marks=[] if each[1] == STRICTEST else [pytest.mark.slow]) for each in PLAYED]

@@ -6,15 +6,15 @@ import sys
 
 import pytest
 
-from tests.verification.simulation.campaign import MUST, Tally, some
+from tests.verification.simulation.campaign import MUST, Totals, some
 from tests.verification.simulation.swarm import Run
 from tools.requirements import req
 
 pytestmark = pytest.mark.filterwarnings("ignore:This metric doesn't meet")
 PARTS, PART = 4, 60  # seeds in an ordinary run; `make simulate` runs thousands
 OFTEN = (
-    "a rescued token adopted", "a token sunk", "asked again after quarantine", "given up as revoked",
-    "given up as lost in rotation", "a brake pulled", "an answer lost", "a request carried out late",
+    "a rescued token adopted", "a token spilled", "asked again after quarantine", "given up as revoked",
+    "given up as lost in rotation", "a breaker tripped", "an answer lost", "a request carried out late",
 )  # fmt: skip
 
 
@@ -41,7 +41,7 @@ def test_a_seed_runs_the_same_in_another_process() -> None:
 
 
 def test_what_was_never_reached_is_named() -> None:
-    empty = Tally()
+    empty = Totals()
 
     assert empty.unreached == list(MUST)
 

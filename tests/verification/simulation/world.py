@@ -1,4 +1,4 @@
-"""One world: the broker's handlers as Lambda runs them, AWS in memory, NinjaOne pretended, and time of its own."""
+"""One world: the broker's handlers as Lambda runs them, AWS in memory, NinjaOne simulated, and time of its own."""
 
 import json
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from tests.verification.simulation.history import History
 from tests.verification.simulation.keys import KMS
 from tests.verification.simulation.oracle import Oracle
 from tests.verification.simulation.people import RETURN_URL, People
-from tests.verification.simulation.ports import Client, Clock, Crew, living
+from tests.verification.simulation.ports import Client, Clock, WorkerPool, living
 from tests.verification.simulation.provider import Transport
 from tests.verification.simulation.queues import SQS
 from tests.verification.simulation.scheduler import Killed, Process, Scheduler
@@ -323,7 +323,7 @@ class World:
             entropy=self._entropy,
             aws=lambda service: Client(self, instance, service),
             transport=lambda: lambda: Transport(self, instance),
-            workers=Crew(self),
+            workers=WorkerPool(self),
             write=self._write,
         )
         instance.entry = import_module(f"functions.{function}.app").handler.bind(Broker(self.config, ports))
