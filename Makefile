@@ -68,8 +68,8 @@ cost: .venv/.locked       ## what a month costs
 build: .venv/.locked .venv-sam/.locked  ## what is deployed, in .aws-sam/build
 	python313=$$(requirements/interpreter 3.13 3.13 2>/dev/null) || true; \
 	PATH="$${python313:+$${python313%/*}:}$$PATH" PYTHON='$(CURDIR)/$(BIN)/python' $(SAM) build
-rehearse: .venv/.locked .venv-sam/.locked .venv-rehearse/.locked  ## the whole deployment, on an AWS of this machine
-	@$(BIN)/python -m tools.rehearse
+rehearse: .venv/.locked .venv-sam/.locked .venv-rehearse/.locked  ## deploy and use it on a local AWS that others wrote (FAULTS=yes)
+	@$(BIN)/python -m tools.rehearse $(if $(FAULTS),--faults)
 deployed: .venv/.locked   ## ask a deployed stack what only AWS can show (STACK=name)
 	@$(BIN)/python -m tools.deployed --stack $(STACK)
 whoami: .venv/.locked     ## the AWS account that a deployment goes to

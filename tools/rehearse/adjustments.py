@@ -19,8 +19,6 @@ VERSION = "1.5.33"
 NAMES = "names"
 """The folder beside this file that leads names to this machine, for the functions' processes."""
 
-Provision = Callable[..., Any]
-
 
 def http_api_bodies() -> None:
     """CloudFormation ignores the `Body` of an HTTP API: routes and integrations are made from it, on every update."""
@@ -37,7 +35,7 @@ def _import_body(apis: Any, api: str, body: dict[str, Any]) -> None:
 
 
 def _route_key(path: str, method: str) -> str:
-    if path == "/$default":
+    if path.strip("/") == "$default":
         return "$default"
     return f"{'ANY' if method == 'x-amazon-apigateway-any-method' else method.upper()} {path}"
 
@@ -90,25 +88,51 @@ def _named(service: str, asked: dict[str, Any]) -> dict[str, Any]:
     return {"events:source": sources.pop()} if len(sources) == 1 else {}
 
 
+def re_encryption() -> None:
+    """KMS knows no `ReEncrypt`: what one key sealed is opened and sealed again, inside."""
+    keys = _part("services.kms")
+    handle = keys.handle_request
+
+    @wraps(handle)
+    async def with_re_encryption(method: str, path: str, headers: Any, body: bytes, *more: Any) -> Any:
+        if headers.get("x-amz-target") == "TrentService.ReEncrypt":
+            return _re_encrypt(keys, json.loads(body))
+        return await handle(method, path, headers, body, *more)
+
+    keys.handle_request = with_re_encryption
+
+
+def _re_encrypt(keys: Any, asked: dict[str, Any]) -> Any:
+    source, target = (asked.get(f"{end}EncryptionContext", {}) for end in ("Source", "Destination"))
+    opened = keys._decrypt({"CiphertextBlob": asked["CiphertextBlob"], "EncryptionContext": source})
+    if opened[0] >= 400:
+        return opened
+    held = json.loads(opened[2])
+    sealing = {"KeyId": asked["DestinationKeyId"], "Plaintext": held["Plaintext"], "EncryptionContext": target}
+    status, headers, body = keys._encrypt(sealing)
+    return status, headers, json.dumps(json.loads(body) | {"SourceKeyId": held["KeyId"]}).encode()
+
+
 def metric_math() -> None:
     """An alarm on an expression of metrics is refused: it is made, and never fires."""
-    alarms = _handlers()["AWS::CloudWatch::Alarm"]
-    for verb in ("create", "update"):
-        alarms[verb] = _without_metrics(alarms[verb])
+    _before("AWS::CloudWatch::Alarm", _without_metrics)
 
 
-def _without_metrics(provision: Provision) -> Provision:
-    def stand_in(properties: Any) -> Any:
-        if not isinstance(properties, dict) or "Metrics" not in properties:
-            return properties
-        kept = {name: value for name, value in properties.items() if name != "Metrics"}
-        return kept | {"Namespace": "Rehearsal", "MetricName": "NotEvaluated", "Statistic": "Sum", "Period": 300}
+def _without_metrics(alarm: dict[str, Any]) -> dict[str, Any]:
+    if "Metrics" not in alarm:
+        return alarm
+    kept = {name: value for name, value in alarm.items() if name != "Metrics"}
+    return kept | {"Namespace": "Rehearsal", "MetricName": "NotEvaluated", "Statistic": "Sum", "Period": 300}
 
-    @wraps(provision)
-    def without(*given: Any, **named: Any) -> Any:
-        return provision(*map(stand_in, given), **{name: stand_in(value) for name, value in named.items()})
 
-    return without
+def numbers() -> None:
+    """A number that comes from a parameter stays a text, and stops a queue's mapping: it is made a number."""
+    _before("AWS::Lambda::EventSourceMapping", _with_numbers)
+
+
+def _with_numbers(mapping: dict[str, Any]) -> dict[str, Any]:
+    scaling = {name: int(value) for name, value in mapping.get("ScalingConfig", {}).items()}
+    return mapping | ({"ScalingConfig": scaling} if scaling else {})
 
 
 def table_settings() -> None:
@@ -173,8 +197,8 @@ def workers() -> None:
 
 
 ADJUSTMENTS = (
-    http_api_bodies, cookies, condition_keys, metric_math, table_settings, secret_references, parameter_names,
-    listeners, workers,
+    http_api_bodies, cookies, condition_keys, re_encryption, metric_math, numbers, table_settings, secret_references,
+    parameter_names, listeners, workers,
 )  # fmt: skip
 
 
@@ -186,6 +210,22 @@ def _part(name: str) -> Any:
 def _handlers() -> dict[str, Any]:
     found: dict[str, Any] = _part("services.cloudformation.provisioners")._RESOURCE_HANDLERS
     return found
+
+
+def _before(resource: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Change the properties with which resources of this type are created and updated."""
+    handlers = _handlers()[resource]
+    create, update = handlers["create"], handlers["update"]
+
+    @wraps(create)
+    def created(logical_id: str, properties: dict[str, Any], *more: Any, **named: Any) -> Any:
+        return create(logical_id, change(properties), *more, **named)
+
+    @wraps(update)
+    def updated(physical_id: str, old: dict[str, Any], new: dict[str, Any], *more: Any, **named: Any) -> Any:
+        return update(physical_id, change(old), change(new), *more, **named)
+
+    handlers["create"], handlers["update"] = created, updated
 
 
 def _after(resource: str, apply: Callable[[str, dict[str, Any]], None]) -> None:

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
+from tools.gradual import gradual
 from tools.rehearse.cloud import ROOT_KEY, ROOT_SECRET, Account
 from tools.rehearse.environment import REGION, ROOT, STACK, Environment, interpreter_version, processor
 
@@ -54,9 +57,21 @@ def deploy(environment: Environment, template: Path, parameters: Mapping[str, st
     )  # fmt: skip
 
 
-def delete(environment: Environment) -> None:
-    """Take the stack away, as the documentation says."""
-    _sam(environment, "delete", "--stack-name", STACK, "--no-prompts")
+def behind_aliases(template: Path) -> Path:
+    """Write what `make deploy GRADUAL=now` deploys, beside a built template."""
+    made = gradual(yaml.safe_load(template.read_text(encoding="utf-8")), "rehearsal", "now")
+    beside = template.with_name("gradual.yaml")
+    beside.write_text(yaml.safe_dump(made, sort_keys=False), encoding="utf-8")
+    return beside
+
+
+def delete(account: Account) -> None:
+    """Take the stack away. Not by `sam delete`, which reads no address of a nested template but Amazon's."""
+    cloudformation = account.client("cloudformation")
+    cloudformation.delete_stack(StackName=STACK)
+    cloudformation.get_waiter("stack_delete_complete").wait(
+        StackName=STACK, WaiterConfig={"Delay": 2, "MaxAttempts": 60}
+    )
 
 
 def read(account: Account) -> Stack:

@@ -1,10 +1,12 @@
 """What is shown against the deployed stack, one function for each step; each returns what it saw."""
 
 import json
+import re
 import subprocess
+import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -21,7 +23,7 @@ from tools.rehearse.deploy import Stack
 from tools.rehearse.environment import REGION, ROOT, STACK, Environment
 from tools.rehearse.ninjaone import Simulated
 from tools.rehearse.people import TENANT
-from tools.rehearse.report import Missed
+from tools.rehearse.report import CHECKS_THAT_DIFFER, TESTS_THAT_DIFFER, Missed
 
 PARAMETERS = {
     "ProductName": "Rehearsed product",
@@ -43,6 +45,8 @@ PATIENCE = 280
 class Rehearsal:
     """Everything that the steps act on.
 
+    template     what was built
+    parameters   that it is deployed with
     stack        set by the deployment
     connections  by name, as the steps make them
     heard        the queue that an operator's rule brings events to, and what came out of it
@@ -52,6 +56,7 @@ class Rehearsal:
     account: Account
     ninjaone: Simulated
     template: Any = None
+    parameters: Mapping[str, str] = field(default_factory=lambda: PARAMETERS)
     stack: Stack = field(default_factory=lambda: Stack({}, {}))
     backend: Connect = None  # type: ignore[assignment]  # set by `deploys`
     credentials: Credentials = None  # type: ignore[assignment]
@@ -81,7 +86,7 @@ def until(claim: str, seen: Callable[[], Any], seconds: float) -> Any:
 
 def deploys(at: Rehearsal) -> str:
     """`sam deploy` of the real template succeeds."""
-    deploy.deploy(at.environment, at.template, PARAMETERS)
+    deploy.deploy(at.environment, at.template, at.parameters)
     at.stack = deploy.read(at.account)
     at.credentials = people.hire_backend(at.account, at.stack)
     at.backend = people.backend(at.stack, at.credentials)
@@ -145,10 +150,16 @@ def asks_for_more_life(at: Rehearsal) -> str:
     """A token that must last longer is refreshed at once, through the urgent queue, a minute after the last time."""
     known = at.connections["long"]
     until("a minute", lambda: time.time() > known.connected_at + ATTEMPT_GAP, ATTEMPT_GAP + 5)
+
+    def urgent() -> list[str]:
+        return [line for line in logged(at, "order.worked") if json.loads(line)["why"] == "urgent"]
+
     with at.ninjaone.token_seconds(LONG_SECONDS):
-        token = at.backend.token(TENANT, known.connection_id, min_ttl=LONG_SECONDS - 10)
-    urgent = [line for line in logged(at, "order.worked") if json.loads(line)["why"] == "urgent"]
-    must("urgent orders worked", got=len(urgent), expected=1)
+        at.backend.token(
+            TENANT, known.connection_id, min_ttl=LONG_SECONDS - 10
+        )  # on a busy machine it may be the one before
+        until("an urgent order worked", urgent, 60)
+    token = at.backend.token(TENANT, known.connection_id, min_ttl=0)
     must("it lasts longer", got=token.expires_at > known.token_expires_at, expected=True)
     return f"{token.expires_at - known.token_expires_at} s longer than the one before"
 
@@ -175,7 +186,7 @@ def approves(at: Rehearsal) -> str:
         return next((each for each in found if each.status == "pending_approval"), None)
 
     pending = until("a connection that waits", waiting, 45)
-    made = at.backend.approve(TENANT, pending.id)
+    made = at.backend.approve(TENANT, pending.connection_id)
     must("status", got=made.status, expected="active")
     at.connections["approved"] = made
     return "pending_approval became active"
@@ -233,6 +244,14 @@ def _received(at: Rehearsal) -> list[dict[str, Any]]:
 # Operating ------------------------------------------------------------------------------------------------------------
 
 
+def doctor(at: Rehearsal) -> str:
+    """`ninjaone-connect doctor` finds everything in place."""
+    rows = json.loads(cli(at, "doctor"))
+    bad = {each["check"]: each["says"] for each in rows if each["state"] not in {"ok", "look", "warn"}}
+    must("what is not in place, against what is known", got=bad.keys(), expected=CHECKS_THAT_DIFFER.keys())
+    return f"{len(rows)} findings, {len(bad)} of them known to differ"
+
+
 def commands(at: Rehearsal) -> str:
     """`ninjaone-connect` lists, shows a token, and looks at rescue store and epoch."""
     listed = json.loads(cli(at, "connections", "list", TENANT))
@@ -248,7 +267,7 @@ def imports(at: Rehearsal) -> str:
     file = at.environment.folder / "import.csv"
     with at.ninjaone.lock:
         token = _granted_elsewhere(at)
-    file.write_text(f"tenant,refresh_token,region,key\n{TENANT},{token},eu,imported\n", encoding="utf-8")
+    file.write_text(f"tenant_id,refresh_token,region,key\n{TENANT},{token},eu,imported\n", encoding="utf-8")
     try:
         outcome = cli(at, "import", str(file))
     finally:
@@ -272,6 +291,14 @@ def _granted_elsewhere(at: Rehearsal) -> str:
     return str(json.loads(core.token("eu.ninjarmm.com", {}, form).body)["refresh_token"])
 
 
+def reseals(at: Rehearsal) -> str:
+    """`ninjaone-connect reseal` brings what the stack's own key sealed under the other, and each still opens."""
+    counts = json.loads(cli(at, "reseal"))
+    must("something was resealed", got=counts["resealed"] > 0, expected=True)
+    at.backend.token(TENANT, at.connections["operator"].connection_id, min_ttl=0)
+    return ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
+
+
 def holds_the_epoch(at: Rehearsal) -> str:
     """`ninjaone-connect epoch hold` and `activate` change which table may be presented, and back."""
     cli(at, "epoch", "hold", "--yes")
@@ -288,18 +315,33 @@ def cli(at: Rehearsal, *arguments: str) -> str:
         [ROOT / ".venv" / "bin" / "ninjaone-connect", "--stack", STACK, "--region", REGION, "--json", *arguments],
         env=at.environment.clients(ROOT_KEY, ROOT_SECRET), capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
-    if ran.returncode:
+    if ran.returncode and arguments != ("doctor",):
         raise Missed(f"ninjaone-connect {arguments[0]}: {ran.stderr.strip()[-500:]}")
     return ran.stdout
+
+
+def smoke(at: Rehearsal) -> str:
+    """`make deployed` shows all but what is named as different here."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "tools.deployed", "--stack", STACK, "--region", REGION],
+        cwd=ROOT, env=at.environment.clients(ROOT_KEY, ROOT_SECRET), capture_output=True, text=True, timeout=240,
+        check=False,
+    )  # fmt: skip
+    (at.environment.folder / "deployed.log").write_text(ran.stdout + ran.stderr, encoding="utf-8")
+    failed = set(re.findall(r"^(?:FAILED|ERROR) [^ ]*::(test_\w+)", ran.stdout, re.MULTILINE))
+    must("tests that fail, against those that are known to", got=sorted(failed), expected=sorted(TESTS_THAT_DIFFER))
+    return ran.stdout.splitlines()[-1]
 
 
 # Changing and deleting ------------------------------------------------------------------------------------------------
 
 
 def updates(at: Rehearsal) -> str:
-    """An update of the stack with a changed parameter counts, and the connections live on."""
+    """An update of the stack with another name and another KMS key counts, and the connections live on."""
     before = at.stack.outputs["BackendApiUrl"]
-    deploy.deploy(at.environment, at.template, PARAMETERS | {"ProductName": "Renamed product"})
+    key = at.account.client("kms").create_key()["KeyMetadata"]["Arn"]
+    at.parameters = PARAMETERS | {"ProductName": "Renamed product", "OtherSealKey": key}
+    deploy.deploy(at.environment, at.template, at.parameters)
     at.stack = deploy.read(at.account)
     must("the address of the API", got=at.stack.outputs["BackendApiUrl"], expected=before)
     session = at.backend.open_session(
@@ -310,6 +352,30 @@ def updates(at: Rehearsal) -> str:
         must("the new name on the page", got="Renamed product" in visitor.open(session.connect_url).text, expected=True)
     at.backend.token(TENANT, at.connections["operator"].connection_id, min_ttl=0)
     return "the page shows the new name, and a token is still given"
+
+
+def changes_behind_aliases(at: Rehearsal) -> str:
+    """What `make deploy GRADUAL=now` deploys publishes versions, and everything calls them by their alias."""
+    deploy.deploy(at.environment, deploy.behind_aliases(at.template), at.parameters)
+    at.stack = deploy.read(at.account)
+    name = at.stack.resources["TokenFunction"]
+    version = at.account.client("lambda").get_alias(FunctionName=name, Name="live")["FunctionVersion"]
+    at.backend.token(TENANT, at.connections["long"].connection_id, min_ttl=0)
+    return f"version {version} of the token function gives a token"
+
+
+def deletes(at: Rehearsal) -> str:
+    """Deleting the stack takes it away; what holds customers' tokens stays."""
+    kept = [at.stack.resources[name] for name in ("ConnectionsTable", "RescueBucket", "SealKey")]
+    deploy.delete(at.account)
+    table, bucket, key = kept
+    at.account.client("dynamodb").describe_table(TableName=table)
+    at.account.client("s3").head_bucket(Bucket=bucket)
+    state = at.account.client("kms").describe_key(KeyId=key)["KeyMetadata"]["KeyState"]
+    must("the key", got=state, expected="Enabled")
+    names = [each["FunctionName"] for each in at.account.client("lambda").list_functions()["Functions"]]
+    must("functions left", got=[name for name in names if name.startswith(STACK)], expected=[])
+    return "table, bucket and key stay; functions and APIs are gone"
 
 
 def refreshes(at: Rehearsal) -> str:
@@ -347,9 +413,14 @@ STEPS: tuple[tuple[str, Callable[[Rehearsal], str]], ...] = (
     ("a connection waits for its approval", approves),
     ("a connection is disconnected", disconnects),
     ("the event bus hears of it", tells_the_bus),
-    ("a token that must last longer is refreshed at once", asks_for_more_life),
+    ("ninjaone-connect doctor", doctor),
     ("ninjaone-connect connections, token, rescue, epoch", commands),
+    ("a token that must last longer is refreshed at once", asks_for_more_life),
+    ("make deployed", smoke),
     ("the stack is updated", updates),
+    ("ninjaone-connect reseal", reseals),
+    ("the stack changes over behind aliases", changes_behind_aliases),
     ("tokens are renewed by schedule, sweep, queue and refresh", refreshes),
     ("ninjaone-connect epoch hold and activate", holds_the_epoch),
+    ("the stack is deleted", deletes),
 )
