@@ -250,7 +250,7 @@ def test_every_run_of_the_model_is_a_log_it_accepts(mode: Mode) -> None:
 
 INVISIBLE = {
     "no rescue store",
-    "doubt forgotten with the attempt",
+    "outcome_unknown forgotten with the attempt",
 }  # a kill, or a save that was done, would log the same
 
 
