@@ -28,13 +28,13 @@ fault-matrix: .venv/.locked  ## every single fault and every pair of faults unde
 coverage: .venv/.locked   ## the unit tests again, refusing an untested branch in the flows and the pure modules
 	$(PYTEST) tests/unit tests/unit/property --cov --cov-report=
 	$(BIN)/coverage report --fail-under=100 --include='*/broker/flows/*,*/broker/*.py'
+# cfn-lint also reads what SAM makes of the templates: conditions are decided by then (W2001), GRADUAL brings versions (W2530).
 check: .venv/.locked .venv-sam/.locked .venv-checkov/.locked  ## formatting, lint, types, floors, template
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/cfn-lint template.yaml stacks/*.yaml
-	@: what SAM makes of it: conditions are decided by then (W2001), and GRADUAL brings the versions (W2530)
 	$(BIN)/python -m tools.expand .aws-sam/expanded
 	$(BIN)/cfn-lint --ignore-checks W2001 W2530 -- .aws-sam/expanded/*.json
 	$(SAM) validate
