@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -12,6 +11,7 @@ from botocore.credentials import Credentials
 
 from local.browser import Browser
 from ninjaone_connect import Connect, Connection, new_verifier
+from ninjaone_emulator.seed import Credentials as ClientApp
 from tools.rehearse.cloud import Account
 from tools.rehearse.deploy import Stack
 from tools.rehearse.environment import REGION
@@ -68,20 +68,30 @@ def browser() -> Iterator[Visitor]:
         yield opened
 
 
-def walk(connect: Connect, *, email: str = ADA, region: str = "eu", app: Any = None, **fields: Any) -> Home:
+def walk(
+    connect: Connect,
+    *,
+    email: str = ADA,
+    app: ClientApp | None = None,
+    connection_id: str | None = None,
+    label: str | None = None,
+    approval: bool = False,
+) -> Home:
     """Go as a person from the product to NinjaOne and back to the product, which is not asked.
 
-    app    client id and secret of the customer's own client app, typed into the connect page
-    fields   more of what the session is opened with
+    app             the customer's own client app, typed into the connect page
+    connection_id   the connection to reconnect
+    approval        bring no proof: the connection waits until the backend approves it
     """
     verifier = new_verifier()
-    challenge = None if fields.get("binding") == "approval" else verifier.challenge
     session = connect.open_session(
-        TENANT, end_user_id=USER, tenant_name="Northwind IT", return_to="main", binding_challenge=challenge, **fields
-    )
+        TENANT, end_user_id=USER, tenant_name="Northwind IT", return_to="main", label=label,
+        connection_id=connection_id, client="customer" if app else None,
+        binding="approval" if approval else None, binding_challenge=None if approval else verifier.challenge,
+    )  # fmt: skip
     with browser() as visitor:
         visitor.open(session.connect_url)
-        fields = {"region": region} | ({"client_id": app.client_id, "client_secret": app.client_secret} if app else {})
+        fields = {"region": "eu"} | ({"client_id": app.client_id, "client_secret": app.client_secret} if app else {})
         visitor.submit("Continue to NinjaOne", **fields)
         if visitor.arrive().heading == "Sign in":
             visitor.submit("Sign in", email=email, password="any")
@@ -92,8 +102,6 @@ def walk(connect: Connect, *, email: str = ADA, region: str = "eu", app: Any = N
     return Home(query.get("connect_session", [""])[0], query.get("ticket", [""])[0], verifier.verifier)
 
 
-def complete(connect: Connect, home: Home, **more: Any) -> Connection:
+def complete(connect: Connect, home: Home) -> Connection:
     """Prove as the product who came back."""
-    return connect.complete(
-        TENANT, home.session, end_user_id=USER, ticket=home.ticket, binding_verifier=home.verifier, **more
-    )
+    return connect.complete(TENANT, home.session, end_user_id=USER, ticket=home.ticket, binding_verifier=home.verifier)

@@ -117,7 +117,7 @@ def operators_app(at: Rehearsal) -> str:
 
 def customers_app(at: Rehearsal) -> str:
     """A person connects through a client app of their own, whose secret they type."""
-    walked = people.walk(at.backend, app=CUSTOMER_APPS["eu"], client="customer", email=people.ADA)
+    walked = people.walk(at.backend, app=CUSTOMER_APPS["eu"])
     made = people.complete(at.backend, walked)
     at.connections["customer"] = made
     must("client app", got=(made.client, made.client_id), expected=("customer", CUSTOMER_APPS["eu"].client_id))
@@ -169,7 +169,7 @@ def reconnects(at: Rehearsal) -> str:
     known = at.connections["customer"].connection_id
     with at.ninjaone.lock:
         grants = len(at.ninjaone.core.oracle.grants())
-    walked = people.walk(at.backend, app=CUSTOMER_APPS["eu"], client="customer", connection=known)
+    walked = people.walk(at.backend, app=CUSTOMER_APPS["eu"], connection_id=known)
     made = people.complete(at.backend, walked)
     with at.ninjaone.lock:
         more = len(at.ninjaone.core.oracle.grants()) - grants
@@ -179,7 +179,7 @@ def reconnects(at: Rehearsal) -> str:
 
 def approves(at: Rehearsal) -> str:
     """A connection without proof is made from its queue, and waits until the backend approves it."""
-    people.walk(at.backend, binding="approval", label="approval")
+    people.walk(at.backend, approval=True, label="approval")
 
     def waiting() -> Connection | None:
         found = at.backend.connections(TENANT)
