@@ -37,16 +37,16 @@ def every(kind: type[BrokerError]) -> list[BrokerError]:
 PROBLEMS = [(slug(error), error_response(error).status) for error in every(BrokerError)]
 CONNECTION = "con_" + "a" * 26
 FOUND = {
-    "connection": CONNECTION,
+    "connection_id": CONNECTION,
     "label": "Lab",
     "status": "active",
     "reason": None,
     "region": "eu",
     "host": "eu.ninjarmm.com",
     "organizations": [],
-    "scope": ["monitoring"],
+    "scopes": ["monitoring"],
     "client": "operator",
-    "expires_at": 1,
+    "token_expires_at": 1,
     "refresh_at": 1,
     "consent_ends_at": None,
     "version": 1,
