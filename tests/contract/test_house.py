@@ -1,8 +1,13 @@
-"""Rules of the house that no linter knows."""
+"""Rules of the house that no linter knows: what tests may import, and which words are no longer used."""
 
 import ast
+import io
+import re
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,3 +32,148 @@ def test_no_module_imports_a_test() -> None:
 
     assert tests
     assert borrowed == []
+
+
+# Words ----------------------------------------------------------------------------------------------------------------
+
+CODE = ("layers/broker/python", "functions", "local", "emulator", "cli", "clients", "tools", "tests")
+
+OLD_NAMES = """
+Brake Brakes loosen loosened worn_off Fleet Shift Renewal Settle Rescued sunk
+Opening Depart Departure Leaving Drawn Arrive Vend vend vended Hot hot_until Refusal once_more
+Crew Doors warmed Invitation SessionInHand ProviderSurprise Unforeseen UndoneQueue
+mend mended Pretended pretended Detour detour Ledger ledger mortal pump pumps Feed
+wish TokenWish Flight
+"""
+"""Names of our own language, which the field's words have replaced everywhere."""
+
+BROKER = "layers/broker/python/broker"
+CLIENT = "clients/python/src/ninjaone_connect"
+NO_LONGER = {
+    f"{BROKER}/errors.py": "Gone Refused Declined Later Broken",
+    f"{BROKER}/model.py": "Place own doubt Look Open Said Home",
+    f"{BROKER}/adapters/breakers.py": "pull pulled behind loosen",
+    f"{BROKER}/adapters/connections.py": "Ref Spot Place own doubt mine",
+    f"{BROKER}/adapters/dynamo.py": "Write asked written",
+    f"{BROKER}/adapters/queues.py": "Order Why",
+    f"{BROKER}/adapters/seal.py": "Spot Place prepare",
+    f"{BROKER}/adapters/http.py": "Web Turn",
+    f"{BROKER}/adapters/client_secrets.py": "Credentials",
+    f"{BROKER}/adapters/workers.py": "Crew",
+    f"{BROKER}/secret.py": "digest",
+    f"{BROKER}/edge/handler.py": "under warmed",
+    f"{BROKER}/edge/rate_limit.py": "take",
+    f"{BROKER}/edge/browser.py": "told elsewhere Turn",
+    f"{BROKER}/edge/pages.py": "Invitation",
+    f"{BROKER}/flows/session.py": "Open Opening Look",
+    f"{BROKER}/flows/callback.py": "Home Said",
+    f"{BROKER}/flows/connections.py": "Show",
+    f"{BROKER}/flows/refresh/save.py": "Keep Sealed sink adopt give_back mine",
+    f"{BROKER}/flows/refresh/connection.py": "adopt mine sink",
+    f"{BROKER}/flows/refresh/failure.py": "Keep adopt give_back",
+    "local/world.py": "board desk guard visitor wire",
+    "local/aws/roles.py": "guard Guard",
+    "local/showroom/killer.py": "mortal",
+    "cli/src/ninjaone_connect_cli/import_tokens.py": "bring",
+    "cli/src/ninjaone_connect_cli/checks.py": "looks",
+    "cli/src/ninjaone_connect_cli/errors.py": "trouble",
+    f"{CLIENT}/model.py": "Opening Proof",
+    f"{CLIENT}/errors.py": "Gone Refused Declined Later Broken Again",
+    f"{CLIENT}/client.py": "patience wish land crash Again",
+    f"{CLIENT}/auth.py": "patience Flight land crash",
+}
+"""Short words that may mean something else elsewhere: the file in which each bore its old meaning."""
+
+
+def identifiers(source: Path) -> Iterator[tuple[int, str]]:
+    """Read every name of a syntax tree with its line, without leading underscores."""
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        names: list[str | None] = []
+        if isinstance(node, ast.Name):
+            names = [node.id]
+        elif isinstance(node, ast.Attribute):
+            names = [node.attr]
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names = [node.name]
+        elif isinstance(node, ast.arg | ast.keyword):
+            names = [node.arg]
+        elif isinstance(node, ast.alias):
+            names = [*node.name.split("."), node.asname]
+        elif isinstance(node, ast.ImportFrom):
+            names = [*(node.module or "").split(".")]
+        yield from ((getattr(node, "lineno", 0), name.lstrip("_")) for name in names if name)
+
+
+def sources() -> list[Path]:
+    return [path for folder in CODE for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def test_no_name_of_the_old_language_is_left() -> None:
+    gone = set(OLD_NAMES.split())
+    left = [
+        f"{path.relative_to(ROOT)}:{line}: {name}"
+        for path in sources()
+        for line, name in identifiers(path)
+        if name in gone
+    ]
+
+    assert left == []
+
+
+@pytest.mark.parametrize("file", NO_LONGER)
+def test_no_short_word_bears_its_old_meaning(file: str) -> None:
+    path, gone = ROOT / file, set(NO_LONGER[file].split())
+
+    assert [f"{line}: {name}" for line, name in identifiers(path) if name in gone] == []
+
+
+def test_no_target_of_the_makefile_bears_its_old_name() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+
+    assert targets >= {"crash-test", "mutation-test", "fault-matrix", "least-privilege", "whoami"}
+    assert targets & {"kills", "mutants", "campaign", "roles", "account"} == set()
+
+
+WORDS = re.compile(
+    r"\b(pretend(s|ed|ing)?|mend(s|ed|ing)?|rings|rang|rung|ringing|undone|parked"
+    r"|mortals?|detours?|vend(s|ed|ing)?)\b",
+    re.IGNORECASE,
+)
+HISTORY = ("CHANGELOG.md", "DECISIONS.md", "docs/decisions")
+"""What is not written anew: each entry is as it was on its day."""
+WRITTEN = {".md", ".yaml", ".yml", ".toml", ".html", ".txt", ".css"}
+
+
+def prose() -> Iterator[tuple[Path, int, str]]:
+    """Give every line that people read: pages, comments, docstrings and messages."""
+    for path in sources():
+        yield from ((path, line, text) for line, text in said(path))
+    for folder in (*CODE, "docs", "stacks", "openapi", ".github", "examples"):
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.suffix in WRITTEN and path.is_file():
+                yield from lines(path)
+    for path in (*ROOT.glob("*.md"), ROOT / "template.yaml", ROOT / "Makefile"):
+        yield from lines(path)
+
+
+def lines(path: Path) -> Iterator[tuple[Path, int, str]]:
+    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        yield path, number, text
+
+
+def said(source: Path) -> Iterator[tuple[int, str]]:
+    """Read a module's comments, and every string that holds more than one word."""
+    for token in tokenize.generate_tokens(io.StringIO(source.read_text(encoding="utf-8")).readline):
+        if token.type == tokenize.COMMENT or ("STRING" in tokenize.tok_name[token.type] and " " in token.string):
+            yield from enumerate(token.string.splitlines(), token.start[0])
+
+
+def test_prose_uses_none_of_the_old_words() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {word[0]}"
+        for path, number, text in prose()
+        if path != Path(__file__) and not str(path.relative_to(ROOT)).startswith(HISTORY)
+        for word in WORDS.finditer(text)
+    ]
+
+    assert found == []

@@ -146,7 +146,7 @@ class Campaign(AbstractContextManager["Campaign"]):
             self._live(kill_after=self._random.randint(0, LONGEST_LIFE))
             self.result.kills += 1
             self.result.cut += len(self._leased() - leased)
-            self._mend()
+            self._connect_again()
             self._world.clock.advance(self._random.uniform(*STEP))
             yield self.result
         self._calm()
@@ -213,7 +213,7 @@ class Campaign(AbstractContextManager["Campaign"]):
             self.result.losses += 1
             self._lost.add(self._token(connected, row["version"]))
 
-    def _mend(self) -> None:
+    def _connect_again(self) -> None:
         """Let the customers of lost connections connect again."""
         rows = self._rows()
         for number, connected in enumerate(self._connected):
