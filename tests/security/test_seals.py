@@ -59,7 +59,7 @@ class Safe:
 
 
 def connection_key(made: Json, more: str = "") -> Key:
-    return {"tenant": {"S": made["tenant"]}, "connection": {"S": made["connection_id"] + more}}
+    return {"tenant": {"S": made["tenant_id"]}, "connection": {"S": made["connection_id"] + more}}
 
 
 @pytest.fixture(scope="module")
