@@ -19,6 +19,7 @@ NOT_SHOWN = (
 """What only an account of AWS shows: name and why."""
 
 TESTS_THAT_DIFFER = {
+    "test_every_address_and_method_is_answered_by_a_page_of_ours[OPTIONS": "an HTTP API answers OPTIONS by itself",
     "test_without_a_signature_aws_itself_refuses": "any Authorization header reaches an HTTP API's function",
     "test_a_signature_of_another_secret_is_worth_nothing": "signatures for an HTTP API are not verified",
     "test_too_much_is_refused_without_a_function": "headers of any size are taken",
@@ -29,7 +30,7 @@ TESTS_THAT_DIFFER = {
     "test_without_a_purpose_the_key_is_of_no_use_to_anybody": "a key's policy does not bind the account's root",
     "test_rescued_tokens_are_shut_away_and_go_after_35_days": "a bucket's lifecycle is not applied",
 }
-"""Tests of `make deployed` that fail here → why. One that passes after all must go from this list."""
+"""How tests of `make deployed` that fail here begin → why. One that passes after all must go from this list."""
 
 CHECKS_THAT_DIFFER = {"schedule": "figures that functions log become no metrics of CloudWatch"}
 """Checks of `ninjaone-connect doctor` that find something here → why."""
