@@ -183,7 +183,7 @@ def test_an_invocation_takes_one_message_so_that_its_end_takes_no_other_along(na
     assert STACK.the(name)["BatchSize"] == 1
 
 
-def test_the_stream_is_read_from_its_beginning_and_what_stays_untold_is_kept() -> None:
+def test_the_stream_is_read_from_its_beginning_and_what_stays_undelivered_is_kept() -> None:
     feed = STACK.the("NotifyFeed")
 
     assert feed["StartingPosition"] == "TRIM_HORIZON"
