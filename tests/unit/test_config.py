@@ -87,6 +87,7 @@ def test_settings_become_values(environment: dict[str, str]) -> None:
         APPROVAL_BINDING="refused",
         REFRESH_POLICY="adaptive",
         REFRESH_TIMEOUT="150",
+        TOKEN_WAIT="20",
     )
 
     assert config.client_ids == {"eu": "a-1", "app": "b"}
@@ -96,6 +97,7 @@ def test_settings_become_values(environment: dict[str, str]) -> None:
     assert config.approval_binding is False
     assert config.adaptive is True
     assert config.refresh_timeout == 150
+    assert config.token_wait == 20
 
 
 @pytest.mark.parametrize(("level", "verbose"), [("INFO", False), ("ERROR", False), ("DEBUG", True), ("TRACE", True)])
@@ -127,6 +129,7 @@ def test_what_may_be_empty_may_be_empty(environment: dict[str, str]) -> None:
         ("PRODUCT_NAME", "Ä" * 80),
         ("CLIENT_IDS", "fed=x"),
         ("REFRESH_TIMEOUT", "900"),
+        ("TOKEN_WAIT", "1"),
     ],
 )
 def test_a_good_value_is_taken(environment: dict[str, str], name: str, value: str) -> None:
@@ -190,6 +193,7 @@ def test_a_good_value_is_taken(environment: dict[str, str], name: str, value: st
         ("ACCENT", "#0b5fff;}"),
         ("LOGO", "https://example.com/logo.png"),
         ("LOGO", "data:text/html;base64,AAAA"),
+        *[("TOKEN_WAIT", value) for value in ("0", "21", "", "8.0", "²")],
         *[("REFRESH_TIMEOUT", value) for value in ("149", "901", "", "-180", "180.0", "1e2", "²²²", "99999")],
     ],
 )

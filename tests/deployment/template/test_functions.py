@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import pytest
 
 from broker import policy
-from broker.flows import token
 from broker.policy import Timing
 from tests.deployment.template.stack import ROOT, deploy, source
 from tools.requirements import req
@@ -153,7 +152,7 @@ def test_what_a_function_waits_for_fits_into_its_time() -> None:
     completing = connecting + policy.EXCHANGE_TIMEOUT + policy.ORGANIZATIONS_TIMEOUT
 
     assert completing < FUNCTIONS["CompleteFunction"]["Timeout"]
-    assert FUNCTIONS["TokenFunction"]["Timeout"] - 5 > token.WAIT
+    assert FUNCTIONS["TokenFunction"]["Timeout"] - 5 > int(variables("TokenFunction")["TOKEN_WAIT"])
     assert connecting + policy.HOST_CHECK_TIMEOUT < FUNCTIONS["AuthorizeFunction"]["Timeout"]
 
 

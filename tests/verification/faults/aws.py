@@ -49,13 +49,13 @@ ROWS = (
         "DynamoDB refuses one save",
         "Saves again, in the same invocation, under the same lease.",
         lambda stage: refuse_saves(stage, 1),
-        Observed(valid=FRESH),
+        Observed(valid=FRESH, said=("aws.failed",)),
     ),
     Row(
         "DynamoDB refuses every save of an invocation",
         "Puts the sealed tokens into S3; the next refresh puts them into the row and asks for no others.",
         refuse_saves,
-        Observed(said=("refresh.sunk", "refresh.rescued")),
+        Observed(said=("aws.failed", "refresh.sunk", "refresh.rescued")),
         lasts=DUE,
     ),
     Row(
@@ -63,7 +63,11 @@ ROWS = (
         "Tries until its time is up, writes the sealed token to the log, and later says that it was lost.",
         refuse_both,
         Observed(
-            ended=GONE, lost=LOST, heals=RECONNECT, said=("refresh.unsaved", "dead", "connection.needs_reauth"), shown=3
+            ended=GONE,
+            lost=LOST,
+            heals=RECONNECT,
+            said=("aws.failed", "refresh.unsaved", "dead", "connection.needs_reauth"),
+            shown=3,
         ),
         lasts=DUE,
     ),
@@ -71,13 +75,13 @@ ROWS = (
         "DynamoDB does not answer",
         "Can't read what it would refresh, so it asks NinjaOne for nothing.",
         refuse_dynamodb,
-        Observed(valid=BUSY, ended=BUSY, said=("sweep.failed",), beside=LATER),
+        Observed(valid=BUSY, ended=BUSY, said=("aws.failed", "sweep.failed"), beside=LATER),
     ),
     Row(
         "KMS does not answer",
         "Stops before it takes a lease: NinjaOne is not asked, the row is as it was.",
         refuse_kms,
-        Observed(valid=BUSY, ended=NOT_YET, said=("message.failed",), beside=LATER),
+        Observed(valid=BUSY, ended=NOT_YET, said=("aws.failed", "message.failed"), beside=LATER),
     ),
     Row(
         "KMS stops answering once NinjaOne was asked",

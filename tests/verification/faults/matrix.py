@@ -19,7 +19,7 @@ IN_TIME, LATER = "refreshed in time", "waits too, then refreshed"
 BY_ITSELF = "by itself"
 RECONNECT = "the customer connects again; the id stays"
 LOST = "the connection: `needs_reauth`, `lost_in_rotation`"
-NOT_YET = "503 `no-token-yet`, Retry-After 10"
+NOT_YET = "503 `no-token-yet`, Retry-After 1 or 2"
 BUSY = "503 `busy`, Retry-After 5"
 GONE = "409 `needs-reauth`"
 
@@ -132,5 +132,10 @@ def tell(answer: Answer, held: str) -> str:
     """Say what a caller got."""
     if answer.status == 200:
         return HELD if answer.token == held else FRESH
-    waits = f", Retry-After {answer.retry_after}" if answer.retry_after else ""
+    waits = f", Retry-After {_drawn(answer.retry_after)}" if answer.retry_after else ""
     return f"{answer.status} `{answer.slug}`{waits}"
+
+
+def _drawn(retry_after: int) -> str:
+    """Write a wait; one of 1 or 2 seconds is drawn, so that callers who were refused together come back apart."""
+    return "1 or 2" if retry_after in {1, 2} else str(retry_after)

@@ -65,6 +65,7 @@ def environment(**changes: str) -> dict[str, str]:
         "APPROVAL_BINDING": "allowed",
         "REFRESH_POLICY": "always",
         "REFRESH_TIMEOUT": "180",
+        "TOKEN_WAIT": "8",
         **changes,
     }
 

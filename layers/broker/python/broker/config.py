@@ -37,7 +37,7 @@ _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _SCOPES = re.compile("({0})( ({0}))*".format("|".join(ninjaone.SCOPES)))
 _DIGESTS = re.compile(r"([0-9a-f]{64}(,[0-9a-f]{64})?)?")
 _WEB_ADDRESS = re.compile(_ADDRESS)
-_TIMEOUT = re.compile(r"[0-9]{3}")
+_TIMEOUT = re.compile(r"[0-9]{1,3}", re.ASCII)
 _SERVICE = "ninjaone-connect"
 
 T = TypeVar("T")
@@ -55,6 +55,7 @@ class Config:
     return_urls   return key → where a person is sent back to
     scopes        the most that a connect session may ask for; ``offline_access`` always joins
     refresh_timeout   seconds the refresh function may run; every bound of the refresh follows from it
+    token_wait    seconds that a caller for a token may wait for a refresh; each who waits holds an execution
     """
 
     service: str
@@ -83,6 +84,7 @@ class Config:
     approval_binding: bool
     adaptive: bool
     refresh_timeout: Seconds
+    token_wait: Seconds
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Config":
@@ -121,7 +123,8 @@ class Config:
             logo=reader.take("LOGO", _matching(_LOGO, "a data:image/… address in base64, or empty")),
             approval_binding=reader.take("APPROVAL_BINDING", _one_of("allowed", "refused")) == "allowed",
             adaptive=reader.take("REFRESH_POLICY", _one_of("always", "adaptive")) == "adaptive",
-            refresh_timeout=reader.take("REFRESH_TIMEOUT", _refresh_timeout),
+            refresh_timeout=reader.take("REFRESH_TIMEOUT", _seconds(150, 900)),
+            token_wait=reader.take("TOKEN_WAIT", _seconds(1, 20)),
         )
         reader.finish()
         return config
@@ -201,7 +204,10 @@ def _scopes(value: str) -> frozenset[str]:
     return ninjaone.scope_set(_scope_text(value))
 
 
-def _refresh_timeout(value: str) -> Seconds:
-    if not _TIMEOUT.fullmatch(value) or not 150 <= int(value) <= 900:
-        raise ValueError("a number of seconds from 150 to 900")
-    return Seconds(int(value))
+def _seconds(least: int, most: int) -> Callable[[str], Seconds]:
+    def read(value: str) -> Seconds:
+        if not _TIMEOUT.fullmatch(value) or not least <= int(value) <= most:
+            raise ValueError(f"a number of seconds from {least} to {most}")
+        return Seconds(int(value))
+
+    return read

@@ -305,10 +305,10 @@ class OutcomeUnknown(Retryable):
 
 
 class NoTokenYet(Retryable):
-    """The held access token ended, and its refresh is not through."""
+    """The stored access token ended, and its refresh is not through. Callers are to ask on, so the wait is short."""
 
-    detail = "The access token ended and its refresh is not through yet. Try again shortly."
-    retry_after = 10
+    detail = "The access token ended and its refresh is not through yet. Ask again in a second or two."
+    retry_after = 2
 
 
 class Busy(Retryable, AwsError):

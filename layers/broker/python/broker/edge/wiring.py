@@ -112,7 +112,12 @@ class Broker:
 
         urgent = self._queue(self.config.urgent_queue)
         return GetToken(
-            self._connections, self._seal, urgent, is_known=self._is_known, clock=self.ports.clock, log=self.log
+            self._connections,
+            self._seal,
+            urgent,
+            wait=self.config.token_wait,
+            is_known=self._is_known,
+            **self._common,
         )
 
     @cached_property

@@ -1,10 +1,15 @@
-"""Give an access token that is good for long enough; never ask NinjaOne, never fail while the held one is valid."""
+"""Give an access token. NinjaOne is never asked here, and no call fails while the stored token is valid.
+
+``min_ttl`` decides whether to wait for a newer token, never whether to fail. A caller who waits holds an execution, and
+in a small account what they wait for may not get one; so the wait is short (the setting ``TOKEN_WAIT``), and the answer
+then says to ask again soon.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from broker import ninjaone, policy
-from broker.adapters.clock import Clock, instant
+from broker.adapters.clock import Clock, Entropy, instant
 from broker.adapters.connections import Connections
 from broker.adapters.log import Level, Log
 from broker.adapters.queues import Queue, Trigger
@@ -13,11 +18,10 @@ from broker.errors import AwsError, NeedsReauth, NotActive, NotApproved, NoToken
 from broker.model import ConnectionRef, ConnectionState, Instant, Purpose, Seconds, Status
 from broker.secret import Secret
 
-WAIT = Seconds(20)
-"""How long to wait for a refresh; API Gateway cuts an answer off at 30 s."""
 FIRST_LOOK, LONGEST_LOOK = 0.25, 1.0
-SHORTEST = Seconds(6)
-"""A token that ends sooner is not worth giving: clocks differ, and the answer travels."""
+"""Seconds between looks at the row while a caller waits."""
+SKEW = Seconds(6)
+"""A token with less time left is not given: clocks differ, and the answer takes time to arrive."""
 
 
 @dataclass(frozen=True)
@@ -39,31 +43,49 @@ class GetToken:
         seal: Seal,
         urgent: Queue,
         *,
+        wait: Seconds,
         is_known: Callable[[str], bool],
         clock: Clock,
+        entropy: Entropy,
         log: Log,
     ) -> None:
-        self._connections, self._seal, self._urgent = connections, seal, urgent
-        self._is_known, self._clock, self._log = is_known, clock, log
+        """Make the use case.
+
+        wait       seconds that a caller may wait for a refresh
+        is_known   says whether a host is NinjaOne's
+        """
+        self._connections, self._seal, self._urgent, self._wait = connections, seal, urgent, wait
+        self._is_known, self._clock, self._entropy, self._log = is_known, clock, entropy, log
 
     def __call__(self, ref: ConnectionRef, *, min_ttl: Seconds) -> IssuedToken:
-        """Give the held token when it lasts ``min_ttl``; else order a refresh and wait for it a while.
+        """Give the stored token if it lasts ``min_ttl``; otherwise ask for a refresh and give what is valid after it.
 
-        Order    a valid token is given before anything is said against the connection
-        Raises   UnknownConnection, NotActive, NotApproved, NeedsReauth, NoTokenYet, Busy, SealBroken
+        Steps    a valid token is given before anything is said against the connection
+        Raises   UnknownConnection, NotActive, NotApproved, NeedsReauth, NoTokenYet, Busy, AwsRefused, SealBroken
         """
-        row, min_ttl = self._found(ref), max(min_ttl, SHORTEST)
-        if self._left(row) < min_ttl and self._can_be_newer(row):
-            row = self._awaited(ref, row, min_ttl)
-        if self._left(row) >= SHORTEST and row.access is not None:
+        row, min_ttl = self._found(ref), max(min_ttl, SKEW)
+        until = self._waits_until(row)
+        if self._left(row) < min_ttl and self._can_be_newer(row, until):
+            row = self._awaited(row, min_ttl, until)
+        if self._left(row) >= SKEW and row.access is not None:
             return self._issued(row, row.access)
         if row.status is Status.NEEDS_REAUTH:
             raise NeedsReauth(row.reason.value if row.reason else "revoked", row.connection)
-        raise NoTokenYet
+        raise NoTokenYet(retry_after=1 + self._entropy(1)[0] % 2)  # callers who were refused together come back apart
 
-    def _can_be_newer(self, row: ConnectionState) -> bool:
-        """Say whether waiting helps: NinjaOne is not asked again within a minute, however short its tokens live."""
-        return row.status is Status.ACTIVE and instant(self._clock) - row.sent_at >= policy.ATTEMPT_GAP
+    def _waits_until(self, row: ConnectionState) -> float:
+        """Say how long to wait at most: while the stored token can still be given, never past that."""
+        until = self._clock.now() + self._wait
+        return min(until, row.token_expires_at - SKEW) if self._left(row) >= SKEW else until
+
+    def _can_be_newer(self, row: ConnectionState, until: float) -> bool:
+        """Say whether a refresh may bring a newer token by then.
+
+        NinjaOne is not asked again within a minute, however short its tokens live, nor before a failed attempt's row is
+        due again.
+        """
+        rested = instant(self._clock) - row.sent_at >= policy.ATTEMPT_GAP
+        return row.status is Status.ACTIVE and rested and not _is_held(row, until)
 
     def _found(self, ref: ConnectionRef) -> ConnectionState:
         row = self._connections.for_token(ref)
@@ -75,25 +97,25 @@ class GetToken:
             raise NotApproved
         return row
 
-    def _awaited(self, ref: ConnectionRef, row: ConnectionState, min_ttl: Seconds) -> ConnectionState:
-        """Order a refresh and look until it is done; a trouble on the way leaves what is held."""
+    def _awaited(self, row: ConnectionState, min_ttl: Seconds, until: float) -> ConnectionState:
+        """Ask for a refresh, and read the row until it is through, held, or ``until`` is near."""
         try:
-            self._urgent.send_batch(Trigger.URGENT, [ref], min_ttl=min_ttl)
+            self._urgent.send_batch(Trigger.URGENT, [row.ref], min_ttl=min_ttl)
         except AwsError:
-            self._log.event("refresh.not_ordered", Level.WARNING, tenant=ref.tenant, connection=ref.connection)
+            self._log.event("refresh.not_ordered", Level.WARNING, tenant=row.tenant, connection=row.connection)
             return row
-        until, wait, before = self._clock.now() + WAIT, FIRST_LOOK, row.version
+        wait, before = FIRST_LOOK, row.version
         while self._clock.now() + wait < until:
             self._clock.sleep(wait)
-            row = self._looked(ref, row)
-            if row.status is not Status.ACTIVE or row.version != before or self._left(row) >= min_ttl:
+            row = self._looked(row)
+            if row.version != before or self._left(row) >= min_ttl or not self._can_be_newer(row, until):
                 return row
             wait = min(2 * wait, LONGEST_LOOK)
         return row
 
-    def _looked(self, ref: ConnectionRef, row: ConnectionState) -> ConnectionState:
+    def _looked(self, row: ConnectionState) -> ConnectionState:
         try:
-            return self._found(ref)
+            return self._found(row.ref)
         except AwsError:
             return row
 
@@ -103,9 +125,14 @@ class GetToken:
     def _issued(self, row: ConnectionState, sealed: bytes) -> IssuedToken:
         if not self._is_known(row.host.name):  # the host is bound into no seal, and the caller takes the token there
             raise SealBroken
-        spot = row.aad
-        access = self._seal.open(sealed, Purpose.ACCESS, spot)
+        access = self._seal.open(sealed, Purpose.ACCESS, row.aad)
         left = self._left(row)
         self._log.observe("token_left", left, min)
         self._log.event("token.issued", tenant=row.tenant, connection=row.connection, left=left, version=row.version)
         return IssuedToken(access, row.token_expires_at, left, ninjaone.api_base_url(row.host))
+
+
+def _is_held(row: ConnectionState, until: float) -> bool:
+    """Say whether the last attempt failed, none is in flight, and the next one comes only after ``until``."""
+    failed = row.tried_at is not None and row.tried_at > row.sent_at and row.lease_until is None
+    return failed and row.refresh_at is not None and row.refresh_at > until
