@@ -20,6 +20,7 @@ from ninjaone_emulator import NinjaOne, seed
 from ninjaone_emulator.seed import OPERATOR_APPS
 from tests.support.aws_faults import AwsFaults
 from tests.support.broker_world import Clock, InlineWorkers, LogLines, NinjaOneTransport, SharedAws
+from tests.support.fates import Fates
 from tests.support.journey import CONNECT_URL, Journey
 from tests.support.refreshing import Refreshing
 
@@ -153,3 +154,11 @@ def refreshing(
     broker: Broker, clock: Clock, connections: Connections, seal: Seal, ninjaone: NinjaOne, lines: LogLines
 ) -> Refreshing:
     return Refreshing(broker, clock, connections, seal, ninjaone, lines)
+
+
+@pytest.fixture
+def fates(refreshing: Refreshing, network: NinjaOneTransport, monkeypatch: pytest.MonkeyPatch) -> Fates:
+    """A NinjaOne that serves everybody, until a test gives some another fate."""
+    made = Fates(refreshing, network)
+    monkeypatch.setattr(network, "handle_request", made.handle)
+    return made

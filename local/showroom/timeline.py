@@ -55,7 +55,7 @@ READERS: Mapping[str, Reader] = {
     "refresh.answered": _answered,
     "refresh.done": lambda said: ("refreshed", f"version {said['version']}"),
     "refresh.rescued": lambda said: ("rescued", f"version {said['version']}"),
-    "refresh.sunk": lambda _: ("rescued", "put aside, outside the table"),
+    "refresh.spilled": lambda _: ("rescued", "put aside, outside the table"),
     "function.failed": _died,
 }
 """Log lines that tell how a refresh went, and what they say."""

@@ -12,6 +12,7 @@ from broker import policy
 from broker.adapters import http, rows, seal
 from broker.adapters.client_secrets import CACHED
 from broker.flows import client_apps
+from broker.flows.refresh.timing import Timing
 from broker.model import ConnectionState, Profile, Session
 from tools.requirements import req
 
@@ -73,8 +74,8 @@ def test_what_is_sealed_is_what_is_kept_as_bytes() -> None:
 LIMITS = {
     "NinjaOne, token (code)": f"5 s to connect, {policy.EXCHANGE_TIMEOUT} s for the answer, once",
     "NinjaOne, token (refresh)": (
-        f"5 s to connect, {policy.Timing(180).read} s for the answer, once; "
-        f"again after {policy.Timing(180).quarantine} s at the earliest"
+        f"5 s to connect, {Timing(180).read} s for the answer, once; "
+        f"again after {Timing(180).quarantine} s at the earliest"
     ),
     "NinjaOne, authorize": f"{policy.HOST_CHECK_TIMEOUT} s, once",
     "NinjaOne, organizations": f"{policy.ORGANIZATIONS_TIMEOUT} s, once",
@@ -98,7 +99,8 @@ def test_what_is_said_of_keys_and_secrets_is_what_the_code_does() -> None:
     assert f"for at most {int(seal.KEY_LIFE)} s" in said["data keys"][0]
     assert f"{int(seal.KEY_LIFE)} s or {seal.KEY_USES:,} values" in said["data keys"][1]
     assert f"for at most {int(CACHED)} s" in said["operator's client secrets"][0]
-    assert f"for {policy.BREAKER_FIRST} s to {policy.BREAKER_LONGEST // 60} minutes" in " ".join(TEXT.split())
+    assert (policy.RETRY_FIRST, policy.RETRY_LONGEST, policy.RETRY_AFTER_LONGEST) == (60, 600, 900)
+    assert "waits a minute to ten, or up to a quarter of an hour where" in " ".join(TEXT.split())
     assert policy.ENDED_KEPT == 30 * 86_400
 
 

@@ -119,12 +119,12 @@ def test_a_value_of_another_kind_holds_up_its_own_row_alone_before_anything_is_a
     assert refreshing.figures()["rows_unread"] == 1
 
 
-def test_a_brake_that_cannot_be_read_holds_nobody(
+def test_a_breaker_that_cannot_be_read_holds_nobody(
     journey: Journey, refreshing: Refreshing, aws: AwsAccount, config: Config
 ) -> None:
     state, _ = journey.connect()
-    key = {"tenant": {"S": "#brakes"}, "connection": {"S": "host eu.ninjarmm.com"}}
-    write(aws, config.connections_table, key, until={"N": "9999999999"})
+    key = {"tenant": {"S": "#breakers"}, "connection": {"S": "host eu.ninjarmm.com"}}
+    write(aws, config.connections_table, key, opened_at={"S": "then"})
 
     refreshing.when_due(state)
 

@@ -1,471 +1,441 @@
-"""What stops many refreshes at once: a wrong client app, a host that throttles or fails, verdicts by the dozen."""
+"""A breaker counts tenants, opens after a quiet time, lets one connection a minute pass, and closes with a grant."""
 
-import httpx
 import pytest
 
+from broker import policy
 from broker.adapters.aws import AwsClient
-from broker.adapters.breakers import Breaker, Breakers, FailureWindow, app_breaker, app_of_breaker, host_breaker
+from broker.adapters.breakers import (
+    REMEMBERED,
+    Breaker,
+    BreakerStore,
+    app_breaker,
+    app_of_breaker,
+    customer_apps_breaker,
+    host_breaker,
+    tenant_hash,
+)
 from broker.adapters.connections import Connections
 from broker.adapters.queues import Trigger
 from broker.config import Config
-from broker.flows.refresh.context import BatchContext
-from broker.model import ConnectionState, Host, Instant, Seconds, Status
+from broker.model import Client, ConnectionState, Host, Instant, Seconds, TenantId
+from broker.secret import Secret
 from local.aws.account import AwsAccount
-from ninjaone_emulator.faults import Fault
-from ninjaone_emulator.seed import OPERATOR_APPS
+from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS
 from tests.support.aws_faults import AwsFaults
-from tests.support.broker_world import START, Clock, NinjaOneTransport
+from tests.support.broker_world import START, Clock
+from tests.support.fates import DEAD, Fates, says, tenants
 from tests.support.journey import Journey
 from tests.support.refreshing import Refreshing
 from tools.requirements import req
 
 APP = OPERATOR_APPS["eu"].client_id
-HOST = "eu.ninjarmm.com"
-HTML = b"<html>Rate limit</html>"
-HELD = app_breaker(HOST, APP)
+OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_secret), customer_app=True)
+NAME = "eu.ninjarmm.com"
+HOST = host_breaker(NAME)
+BUSY = says(502)
+NOW = Instant(START)
+ACME, GLOBEX, HOOLI = (TenantId(name) for name in ("acme", "globex", "hooli"))
 
 
 @pytest.fixture
-def breakers(aws: AwsAccount, config: Config) -> Breakers:
-    return Breakers(AwsClient("dynamodb", aws.client("dynamodb")), config.connections_table)
-
-
-def connected(
-    journey: Journey, network: NinjaOneTransport, connections: Connections, many: int
-) -> list[ConnectionState]:
-    """Make connections that all come due at one instant."""
-    made = [journey.connect()[0] for _ in range(many)]
-    for state in made:
-        connections.record_failure(state, {"refresh_at": START + 2000}, ())
-    network.requests.clear()
-    return made
+def breakers(aws: AwsAccount, config: Config) -> BreakerStore:
+    return BreakerStore(AwsClient("dynamodb", aws.client("dynamodb")), config.connections_table)
 
 
 @pytest.fixture
-def four(journey: Journey, network: NinjaOneTransport, connections: Connections) -> list[ConnectionState]:
-    return connected(journey, network, connections, 4)
+def four(journey: Journey, fates: Fates, connections: Connections) -> list[ConnectionState]:
+    """Four tenants, each with one connection, all due at one instant."""
+    return due(connections, tenants(journey, fates, 4))
 
 
-@pytest.fixture
-def state(four: list[ConnectionState]) -> ConnectionState:
-    return four[0]
+def due(connections: Connections, states: list[ConnectionState], after: int = 2000) -> list[ConnectionState]:
+    for state in states:
+        connections.record_failure(state, {"refresh_at": START + after}, ())
+    return states
 
 
-def pull(breakers: Breakers, name: str, seconds: float, *, level: int = 0) -> None:
-    breakers.trip(name, Breaker(Instant(int(seconds)), level, "invalid_client"))
+def open_breaker(breakers: BreakerStore, name: str, now: float, *failing: TenantId) -> None:
+    """Let tenants fail until the breaker opens."""
+    at = Instant(int(now))
+    for tenant in failing or (ACME, GLOBEX):
+        breakers.add_failure(name, tenant, at, "status_502")
+    breakers.open(name, breakers.read(name), at, "status_502")
 
 
-def unstored(aws_faults: AwsFaults) -> None:
-    """Refuse every write to a control row."""
-    aws_faults.refuse("dynamodb.UpdateItem", times=99, only=lambda body: "#brakes" in str(body["Key"]))
+# The row --------------------------------------------------------------------------------------------------------------
 
 
-# A client app ---------------------------------------------------------------------------------------------------------
+def test_a_breaker_has_the_name_of_what_it_holds() -> None:
+    assert app_of_breaker(app_breaker(NAME, "client-1")) == (NAME, "client-1")
+    assert app_of_breaker(HOST) is None
+    assert app_of_breaker(customer_apps_breaker(NAME)) is None
 
 
-def test_a_brake_has_the_name_of_what_it_holds() -> None:
-    assert app_of_breaker(app_breaker(HOST, "client-1")) == (HOST, "client-1")
-    assert app_of_breaker(host_breaker(HOST)) is None
-    assert app_of_breaker("fleet") is None
+def test_a_row_holds_who_fails_since_when_and_why(breakers: BreakerStore) -> None:
+    breakers.add_failure(HOST, ACME, NOW, "status_502")
+    found = breakers.add_failure(HOST, GLOBEX, Instant(NOW + 9), "throttled")
+
+    assert found == Breaker(frozenset({tenant_hash(ACME), tenant_hash(GLOBEX)}), NOW, cause="status_502")
+    assert breakers.read(HOST) == found
+    assert found.others_failing(ACME)
+    assert not breakers.read(host_breaker("us2.ninjarmm.com")).failing
+
+
+def test_a_row_remembers_a_limited_number_of_tenants(breakers: BreakerStore) -> None:
+    for number in range(REMEMBERED + 1):
+        found = breakers.add_failure(HOST, TenantId(f"tenant-{number}"), NOW, "status_502")
+
+    assert len(found.failing) == REMEMBERED
+
+
+def test_a_grant_forgets_the_failures_and_remembers_the_last_two_tenants(breakers: BreakerStore) -> None:
+    for at, tenant in enumerate((ACME, GLOBEX, GLOBEX, HOOLI)):
+        seen = breakers.add_failure(HOST, TenantId("ill"), NOW, "dead")
+        assert breakers.add_grant(HOST, seen, tenant, Instant(NOW + at))
+
+    found = breakers.read(HOST)
+    assert found == Breaker(grants=((tenant_hash(HOOLI), Instant(NOW + 3)), (tenant_hash(GLOBEX), Instant(NOW + 2))))
+    assert not breakers.add_grant(HOST, found, ACME, NOW), "nothing to forget"
+    assert found.others_granted(HOOLI, Instant(NOW + 2))
+    assert not found.others_granted(HOOLI, Instant(NOW + 3))
+
+
+def test_a_breaker_is_opened_once_and_not_after_a_grant(breakers: BreakerStore) -> None:
+    seen = breakers.add_failure(HOST, ACME, NOW, "status_502")
+    assert breakers.open(HOST, seen, Instant(NOW + 60), "throttled")[1]
+    assert not breakers.open(HOST, seen, Instant(NOW + 61), "throttled")[1]
+    breakers.add_grant(HOST, seen, GLOBEX, Instant(NOW + 70))
+
+    found, opened = breakers.open(HOST, seen, Instant(NOW + 80), "throttled")
+
+    assert (found.is_open, opened) == (False, False)
+
+
+def test_a_minute_is_won_once(breakers: BreakerStore) -> None:
+    assert not breakers.take_pass(HOST, NOW, policy.PASS_GAP), "it is not open"
+    open_breaker(breakers, HOST, NOW)
+
+    won = [breakers.take_pass(HOST, Instant(NOW + after), policy.PASS_GAP) for after in (49, 50, 51, 99, 100)]
+
+    assert won == [False, True, False, False, True]
+
+
+# Opening --------------------------------------------------------------------------------------------------------------
+
+
+@req("O03")
+def test_a_breaker_opens_when_a_second_tenant_fails_and_a_while_passed_without_a_grant(
+    refreshing: Refreshing, four: list[ConnectionState], fates: Fates, clock: Clock, breakers: BreakerStore
+) -> None:
+    fates.give(BUSY, *four)
+    refreshing.wait_for(four[0])
+    refreshing.order(four[0], four[1])
+    clock.advance(44)
+    refreshing.order(four[2])
+    assert not breakers.read(HOST).is_open
+
+    clock.advance(1)
+    refreshing.order(four[3])
+
+    assert breakers.read(HOST).opened_at == clock.now()
+    (line,) = refreshing.lines.named("breaker.opened")
+    assert (line["breaker"], line["tenants"], line["level"]) == (HOST, 4, "ERROR")
+    assert refreshing.figures()["breaker_opened"] == 1
+
+
+@req("O03")
+def test_one_tenant_opens_no_breaker_whatever_it_is_told(
+    journey: Journey, refreshing: Refreshing, fates: Fates, connections: Connections, breakers: BreakerStore
+) -> None:
+    three = [journey.connect()[0] for _ in range(3)]
+    fates.watch(*three)
+    fates.give(says(429, retry_after="3600"), *three)
+    for number, state in enumerate(three):
+        due(connections, [state], 2000 + 60 * number)
+        refreshing.when_due(state)
+
+    assert breakers.read(HOST).failing == {tenant_hash(three[0].tenant)}
+    assert not breakers.read(HOST).is_open
+
+
+def test_a_grant_between_two_failures_keeps_a_breaker_closed(
+    refreshing: Refreshing, four: list[ConnectionState], fates: Fates, clock: Clock, breakers: BreakerStore
+) -> None:
+    fates.give(BUSY, four[0], four[2])
+    refreshing.when_due(four[0])
+    clock.advance(30)
+    refreshing.order(four[1])
+    clock.advance(30)
+    refreshing.order(four[2])
+
+    assert breakers.read(HOST).since == clock.now()
+    assert not breakers.read(HOST).is_open
+
+
+def test_only_the_first_failure_of_a_connection_counts(
+    refreshing: Refreshing, four: list[ConnectionState], fates: Fates, breakers: BreakerStore
+) -> None:
+    fates.give(BUSY, *four[:2])
+    refreshing.when_due(*four[:2])
+    for _ in range(3):
+        refreshing.when_due(*four[:2])
+
+    assert not breakers.read(HOST).is_open
+
+
+def test_what_needs_its_customer_is_no_failing_tenant(
+    refreshing: Refreshing, four: list[ConnectionState], fates: Fates, connections: Connections, breakers: BreakerStore
+) -> None:
+    connections.record_failure(four[0], {"status": "needs_reauth", "reason": "revoked", "ended_at": START}, ())
+    fates.give(DEAD, four[0])
+
+    refreshing.when_due(four[0])
+
+    assert not breakers.read(HOST).failing
+
+
+def test_a_failure_that_can_not_be_noted_costs_only_the_note(
+    refreshing: Refreshing, four: list[ConnectionState], fates: Fates, breakers: BreakerStore, aws_faults: AwsFaults
+) -> None:
+    fates.give(BUSY, four[0])
+    aws_faults.refuse("dynamodb.UpdateItem", times=9, only=lambda body: "#breakers" in str(body["Key"]))
+
+    refreshing.when_due(four[0])
+
+    assert (refreshing.row(four[0]).failures, breakers.read(HOST).failing) == (1, frozenset())
+    assert refreshing.figures()["put_off"] == 0
 
 
 @req("K03")
-def test_one_wrong_secret_costs_one_request_and_no_connection(
-    refreshing: Refreshing, four: list[ConnectionState], network: NinjaOneTransport, breakers: Breakers
+@pytest.mark.parametrize("error", ["invalid_client", "unauthorized_client"])
+def test_a_refusal_of_the_operators_app_is_about_that_app(
+    refreshing: Refreshing, four: list[ConnectionState], fates: Fates, breakers: BreakerStore, error: str
 ) -> None:
-    refreshing.ninjaone.admin.rotate_secret(APP)
+    fates.give(says(401, error), four[0])
 
-    refreshing.when_due(*four)
+    refreshing.when_due(four[0])
 
-    assert len(network.requests) == 1
-    rows = [refreshing.row(state) for state in four]
-    assert {(row.status, row.strikes, row.version, row.lease_until) for row in rows} == {(Status.ACTIVE, 0, 1, None)}
-    assert all(row.refresh_at and row.refresh_at >= refreshing.clock.now() + 60 for row in rows)
-    breaker = breakers.read(HELD)
-    assert breaker == Breaker(Instant(int(refreshing.clock.now()) + 60), 0, "invalid_client")
+    assert breakers.read(app_breaker(NAME, APP)).failing == {tenant_hash(four[0].tenant)}
+    assert not breakers.read(HOST).failing
+    assert refreshing.figures()["app_refused"] == 1
 
 
-@pytest.mark.parametrize("name", [HELD, host_breaker(HOST)])
-def test_what_a_brake_holds_is_not_asked_and_comes_back_after_it(
-    refreshing: Refreshing, state: ConnectionState, breakers: Breakers, network: NinjaOneTransport, name: str
+def test_a_refusal_of_a_customers_own_app_wakes_nobody(
+    journey: Journey, refreshing: Refreshing, fates: Fates, breakers: BreakerStore
 ) -> None:
-    refreshing.wait_for(state)
-    pull(breakers, name, refreshing.clock.now() + 600, level=2)
+    own, _ = journey.connect(customer_app=True, client=OWN)
+    fates.watch(own)
+    fates.give(says(401, "invalid_client"), own)
 
-    refreshing.order(state)
+    refreshing.when_due(own)
 
-    row, now = refreshing.row(state), refreshing.clock.now()
-    assert network.requests == []
-    assert (row.fence, row.lease_until) == (0, None)
-    assert row.refresh_at is not None
-    assert now + 600 <= row.refresh_at <= now + 600 + 2 * 240
+    assert breakers.read(customer_apps_breaker(NAME)).failing == {tenant_hash(own.tenant)}
+    assert refreshing.figures()["app_refused"] == 0
 
 
-def test_a_connection_that_is_due_later_still_keeps_its_time(
-    refreshing: Refreshing, state: ConnectionState, breakers: Breakers, clock: Clock, network: NinjaOneTransport
+@pytest.mark.parametrize("answer", [says(400, "invalid_scope"), says(403), says(400, "invalid_request")])
+def test_what_can_be_about_one_grant_is_not_about_the_app(
+    refreshing: Refreshing, four: list[ConnectionState], fates: Fates, breakers: BreakerStore, answer: object
 ) -> None:
-    clock.advance(700)
-    pull(breakers, HELD, clock.now() + 1)
-    due = refreshing.row(state).refresh_at
+    fates.give(answer, four[0])  # type: ignore[arg-type]  # parametrized
 
-    refreshing.order(state, why=Trigger.URGENT, min_ttl=3000)
+    refreshing.when_due(four[0])
 
-    assert refreshing.row(state).refresh_at == due
-    assert network.requests == []
+    assert not breakers.read(app_breaker(NAME, APP)).failing
+    assert refreshing.figures()["app_refused"] == 0
+
+
+# Open -----------------------------------------------------------------------------------------------------------------
+
+
+@req("O03")
+@pytest.mark.parametrize("name", [HOST, app_breaker(NAME, APP)])
+def test_an_open_breaker_holds_all_but_one_and_what_it_holds_stays_due(
+    refreshing: Refreshing, four: list[ConnectionState], fates: Fates, breakers: BreakerStore, name: str
+) -> None:
+    refreshing.wait_for(four[0])
+    fates.give(BUSY, *four)
+    open_breaker(breakers, name, refreshing.clock.now() - 60)
+
+    refreshing.order(*four)
+    refreshing.order(*four)
+
+    assert len(fates.asked) == 1
+    held = [row for row in fates.rows(four) if row.fence == 0]
+    assert [(row.refresh_at, row.lease_until) for row in held] == [(START + 2000, None)] * 3
+
+
+def test_tenants_that_do_not_fail_pass_first_then_who_was_granted_last_then_whose_token_ends_first(
+    refreshing: Refreshing, four: list[ConnectionState], fates: Fates, connections: Connections, breakers: BreakerStore
+) -> None:
+    failing, failed, later, sooner = four
+    for state, change in ((failed, {"failures": 1}), (later, {"token_expires_at": START + 9000})):
+        connections.record_failure(state, change, ())
+    refreshing.wait_for(failing)
+    open_breaker(breakers, HOST, refreshing.clock.now(), failing.tenant, ACME)
+    fates.give(BUSY, *four)
+
+    for _ in range(5):
+        refreshing.clock.advance(100)
+        refreshing.order(failing, *(state for state in (failed, later, sooner) if not any_asked(fates, state)))
+
+    order = [connection for _, connection in fates.asked]
+    assert order == [each.connection for each in (sooner, later, failed, failing)] + [failing.connection]
+
+
+def any_asked(fates: Fates, state: ConnectionState) -> bool:
+    return any(connection == state.connection for _, connection in fates.asked)
+
+
+def test_a_failing_tenant_leaves_each_minute_to_the_others_first(
+    refreshing: Refreshing, four: list[ConnectionState], fates: Fates, breakers: BreakerStore
+) -> None:
+    """Batches are worked in any order: one with failing tenants only takes a minute that nobody else used."""
+    refreshing.wait_for(four[0])
+    open_breaker(breakers, HOST, refreshing.clock.now() - 60, four[0].tenant, ACME)
+    fates.give(BUSY, *four)
+
+    refreshing.order(four[0])
+    refreshing.order(four[1])
+
+    assert [connection for _, connection in fates.asked] == [four[1].connection]
+
+
+def test_callers_never_take_a_pass(
+    refreshing: Refreshing, four: list[ConnectionState], fates: Fates, breakers: BreakerStore
+) -> None:
+    refreshing.wait_for(four[0])
+    open_breaker(breakers, HOST, refreshing.clock.now() - 600)
+
+    refreshing.order(*four, why=Trigger.URGENT, min_ttl=3600)
+
+    assert fates.asked == []
+
+
+def test_who_fails_in_passing_waits_no_longer_than_before(
+    refreshing: Refreshing, four: list[ConnectionState], fates: Fates, connections: Connections, breakers: BreakerStore
+) -> None:
+    connections.record_failure(four[0], {"failures": 3}, ())
+    refreshing.wait_for(four[0])
+    open_breaker(breakers, HOST, refreshing.clock.now() - 600)
+    fates.give(BUSY, four[0])
+
+    refreshing.order(four[0])
+
+    assert (len(fates.asked), refreshing.row(four[0]).failures) == (1, 3)
+
+
+@req("O03")
+def test_the_first_who_is_granted_closes_the_breaker_for_all(
+    refreshing: Refreshing, four: list[ConnectionState], fates: Fates, breakers: BreakerStore
+) -> None:
+    refreshing.wait_for(four[0])
+    open_breaker(breakers, HOST, refreshing.clock.now() - 60)
+
+    refreshing.order(*four)
+
+    assert not breakers.read(HOST).is_open
+    assert {row.version for row in fates.rows(four)} == {2}, "the passing one went first, and the others after it"
+    assert len(refreshing.lines.named("breaker.closed")) == 1
 
 
 def test_another_app_and_another_host_go_on(
-    journey: Journey, refreshing: Refreshing, state: ConnectionState, breakers: Breakers, clock: Clock
+    journey: Journey, refreshing: Refreshing, four: list[ConnectionState], breakers: BreakerStore, fates: Fates
 ) -> None:
     us2, _ = journey.connect(host=Host("us2", "us2.ninjarmm.com"), email="ada@cascade.example")
     refreshing.wait_for(us2)
-    refreshing.wait_for(state)
-    pull(breakers, HELD, clock.now() + 600)
-    pull(breakers, app_breaker("us2.ninjarmm.com", APP), clock.now() + 600)
+    fates.give(BUSY, *four)
+    for name in (HOST, app_breaker("us2.ninjarmm.com", APP)):
+        open_breaker(breakers, name, refreshing.clock.now())
 
-    refreshing.order(state, us2)
+    refreshing.order(four[0], us2)
 
-    assert (refreshing.row(state).version, refreshing.row(us2).version) == (1, 2)
+    assert (refreshing.row(four[0]).version, refreshing.row(us2).version) == (1, 2)
 
 
-def test_a_brake_that_wore_off_is_forgotten_with_the_first_success(
-    refreshing: Refreshing, state: ConnectionState, breakers: Breakers
+def test_breakers_that_can_not_be_read_put_off(
+    refreshing: Refreshing, four: list[ConnectionState], fates: Fates, aws_faults: AwsFaults
 ) -> None:
-    refreshing.wait_for(state)
-    pull(breakers, HELD, refreshing.clock.now(), level=3)
+    refreshing.wait_for(four[0])
+    aws_faults.refuse("dynamodb.GetItem", times=3)
 
-    refreshing.order(state)
+    refreshing.order(four[0])
 
-    assert refreshing.row(state).version == 2
-    assert breakers.read(HELD) is None
-
-
-def test_a_fault_that_lasts_is_asked_about_less_and_less_often(
-    refreshing: Refreshing, state: ConnectionState, breakers: Breakers, network: NinjaOneTransport
-) -> None:
-    refreshing.ninjaone.admin.rotate_secret(APP)
-    holds = []
-    for _ in range(7):
-        refreshing.when_due(state)
-        breaker = breakers.read(HELD)
-        assert breaker is not None
-        holds.append(breaker.until - refreshing.clock.now())
-
-    assert holds == [60, 120, 240, 480, 900, 900, 900]
-    assert len(network.requests) == 7
-
-
-def test_a_brake_that_can_not_be_stored_holds_the_order_all_the_same(
-    refreshing: Refreshing,
-    four: list[ConnectionState],
-    breakers: Breakers,
-    network: NinjaOneTransport,
-    aws_faults: AwsFaults,
-) -> None:
-    refreshing.ninjaone.admin.rotate_secret(APP)
-    unstored(aws_faults)
-
-    refreshing.when_due(*four)
-
-    assert len(network.requests) == 1
-    assert breakers.read(HELD) is None
-    assert {refreshing.row(state).lease_until for state in four} == {None}
-
-
-def test_brakes_that_can_not_be_read_put_off(
-    refreshing: Refreshing, state: ConnectionState, network: NinjaOneTransport, aws_faults: AwsFaults
-) -> None:
-    refreshing.wait_for(state)
-    aws_faults.refuse("dynamodb.GetItem", times=2)
-
-    refreshing.order(state)
-
-    assert network.requests == []
+    assert fates.asked == []
     assert refreshing.figures()["put_off"] == 1
 
 
-def test_a_brake_that_can_not_be_forgotten_costs_no_token(
-    refreshing: Refreshing, state: ConnectionState, breakers: Breakers, aws_faults: AwsFaults
+@pytest.mark.parametrize("call", ["passing", "closing"])
+def test_a_breaker_that_can_not_be_written_costs_no_token(
+    refreshing: Refreshing, four: list[ConnectionState], breakers: BreakerStore, aws_faults: AwsFaults, call: str
 ) -> None:
-    refreshing.wait_for(state)
-    pull(breakers, HELD, refreshing.clock.now())
-    aws_faults.refuse("dynamodb.DeleteItem")
+    refreshing.wait_for(four[0])
+    open_breaker(breakers, HOST, refreshing.clock.now() - 60)
+    at = ":latest" if call == "passing" else ":grants"
+    aws_faults.refuse("dynamodb.UpdateItem", only=lambda body: at in body.get("ExpressionAttributeValues", {}))
 
-    refreshing.order(state)
+    refreshing.order(four[0])
 
-    assert (refreshing.row(state).version, refreshing.is_live(state)) == (2, True)
+    row = refreshing.row(four[0])
+    assert (row.version, row.lease_until) == ((1, None) if call == "passing" else (2, None))
+    assert breakers.read(HOST).is_open
 
 
-# A host ---------------------------------------------------------------------------------------------------------------
+# Healthy --------------------------------------------------------------------------------------------------------------
 
 
-@req("O03")
-def test_one_throttled_request_holds_the_whole_host(
-    refreshing: Refreshing, four: list[ConnectionState], network: NinjaOneTransport
+@req("O04")
+def test_closed_a_batch_goes_by_the_end_of_the_tokens_and_what_has_ended_goes_last(
+    refreshing: Refreshing, four: list[ConnectionState], fates: Fates, connections: Connections
 ) -> None:
-    network.answer(429, HTML, retry_after="300")
+    ends = dict(zip(four, (START + 4000, START + 2500, START + 100, START + 3000), strict=True))
+    for state, end in ends.items():
+        connections.record_failure(state, {"token_expires_at": end}, ())
+    refreshing.wait_for(four[0])
 
-    refreshing.when_due(*four)
+    refreshing.order(*four)
 
-    assert len(network.requests) == 1
-    assert all((refreshing.row(state).refresh_at or 0) >= refreshing.clock.now() + 300 for state in four)
-
-
-def begun(refreshing: Refreshing, breakers: Breakers) -> BatchContext:
-    """Begin to work an order, as one of several at once."""
-    clock, log = refreshing.clock, refreshing.broker.log
-    now = Instant(int(clock.now()))
-    return BatchContext(Trigger.DUE, Seconds(0), 1, now, 0.0, clock.left(100), breakers=breakers, clock=clock, log=log)
+    first, second, third, last = (connection for _, connection in fates.asked)
+    assert (first, second, third, last) == tuple(four[number].connection for number in (1, 3, 0, 2))
 
 
-def test_a_success_of_one_order_leaves_the_brake_that_another_pulled_meanwhile(
-    refreshing: Refreshing, breakers: Breakers, clock: Clock, state: ConnectionState
+@req("P01")
+def test_a_healthy_refresh_writes_to_no_breaker(
+    refreshing: Refreshing, four: list[ConnectionState], aws_faults: AwsFaults
 ) -> None:
-    """Both know the one that wore off."""
-    pull(breakers, host_breaker(HOST), clock.now() - 1, level=3)
-    one, other = begun(refreshing, breakers), begun(refreshing, breakers)
-    one.read_breakers([state])
-    other.read_breakers([state])
-    until = one.trip(host_breaker(HOST), "throttled", at_least=Seconds(600))
+    refreshing.wait_for(four[0])
+    aws_faults.watch("dynamodb.UpdateItem")
 
-    other.succeeded(state)
+    refreshing.order(*four)
 
-    assert breakers.read(host_breaker(HOST)) == Breaker(until, 4, "throttled")
-    assert other.resume_at(state) == until
+    assert aws_faults.asked["dynamodb.UpdateItem"] == 2 * len(four), "the lease and the save"
 
 
-@req("O03")
-def test_a_shorter_wait_of_one_order_leaves_the_longer_one_of_another(
-    refreshing: Refreshing, breakers: Breakers, clock: Clock, state: ConnectionState
+def test_a_wait_never_ends_before_a_minute(breakers: BreakerStore) -> None:
+    for failures in range(1, 20):
+        for jitter in (0.0, 0.5, 0.99):
+            wait = policy.retry_wait(failures, 30, jitter=jitter)
+            assert wait == 60, "a token that ends soon is tried as soon as possible"
+            assert 60 <= policy.retry_wait(failures, -1, jitter=jitter) <= 600
+
+
+@pytest.mark.parametrize(
+    ("failures", "token_left", "retry_after", "waits"),
+    [
+        (1, -1, None, 60),
+        (2, -1, None, 60),
+        (3, -1, None, 120),
+        (5, -1, None, 300),
+        (9, -1, None, 300),
+        (9, 1600, None, 200),
+        (9, 1600, 30, 60),
+        (1, 1600, 300, 300),
+        (1, 100, 3600, 900),
+    ],
+)
+def test_a_wait_doubles_within_the_tokens_life_and_follows_what_ninjaone_names(
+    failures: int, token_left: int, retry_after: int | None, waits: int
 ) -> None:
-    one, other = begun(refreshing, breakers), begun(refreshing, breakers)
-    one.read_breakers([state])
-    other.read_breakers([state])
-    until = one.trip(host_breaker(HOST), "throttled", at_least=Seconds(600))
+    named = None if retry_after is None else Seconds(retry_after)
 
-    told = other.trip(host_breaker(HOST), "throttled")
-
-    assert (told, other.resume_at(state)) == (until, until)
-    assert until == clock.now() + 600
-    assert breakers.read(host_breaker(HOST)) == Breaker(until, 0, "throttled")
-
-
-def test_a_longer_wait_of_one_order_takes_the_place_of_a_shorter_one_of_another(
-    refreshing: Refreshing, breakers: Breakers, clock: Clock, state: ConnectionState
-) -> None:
-    one, other = begun(refreshing, breakers), begun(refreshing, breakers)
-    one.read_breakers([state])
-    other.read_breakers([state])
-    one.trip(host_breaker(HOST), "throttled")
-
-    until = other.trip(host_breaker(HOST), "throttled", at_least=Seconds(600))
-
-    assert until == clock.now() + 600
-    assert breakers.read(host_breaker(HOST)) == Breaker(until, 0, "throttled")
-
-
-def test_two_successes_at_once_forget_one_brake(
-    refreshing: Refreshing, breakers: Breakers, clock: Clock, state: ConnectionState
-) -> None:
-    pull(breakers, HELD, clock.now() - 1)
-    one, other = begun(refreshing, breakers), begun(refreshing, breakers)
-    one.read_breakers([state])
-    other.read_breakers([state])
-
-    one.succeeded(state)
-    other.succeeded(state)
-
-    assert breakers.read(HELD) is None
-    assert other.resume_at(state) is None
-
-
-def test_a_success_that_was_under_way_leaves_the_brake(
-    refreshing: Refreshing, breakers: Breakers, clock: Clock, state: ConnectionState
-) -> None:
-    """Both requests had left when one of them was told to wait; what the other one got proves nothing."""
-    now, context = Instant(int(clock.now())), begun(refreshing, breakers)
-    until = context.trip(host_breaker(HOST), "throttled", at_least=Seconds(300))
-
-    context.succeeded(state)
-
-    assert until == now + 300
-    assert context.trip(host_breaker(HOST), "throttled", at_least=Seconds(60)) == until, "the longer wait stays"
-
-    assert context.resume_at(state) == now + 300
-    assert breakers.read(host_breaker(HOST)) is not None
-
-
-@pytest.mark.parametrize("kind", ["html_503", "html_404"])
-def test_three_failures_in_a_row_hold_the_host(
-    refreshing: Refreshing, four: list[ConnectionState], network: NinjaOneTransport, breakers: Breakers, kind: str
-) -> None:
-    refreshing.ninjaone.faults.plan(Fault(kind, times=None))
-
-    refreshing.when_due(*four)
-
-    assert len(network.requests) == 3
-    assert breakers.read(host_breaker(HOST)) is not None
-    assert (refreshing.row(four[3]).fence, refreshing.row(four[3]).outcome_unknown) == (0, False)
-
-
-def test_a_success_in_between_lets_the_host_go_on(
-    journey: Journey, refreshing: Refreshing, network: NinjaOneTransport, breakers: Breakers, connections: Connections
-) -> None:
-    six = connected(journey, network, connections, 6)
-    for fails in (True, True, False, True, True, False):
-        if fails:
-            network.fail(httpx.ConnectError)
-        else:
-            network.canned.append(lambda request: network._deliver(network._asked(request), request))
-
-    refreshing.when_due(*six)
-
-    assert len(network.requests) == 6
-    assert breakers.read(host_breaker(HOST)) is None
-
-
-def test_a_host_that_fails_while_its_brake_can_not_be_stored_is_left_alone_for_this_order(
-    refreshing: Refreshing, four: list[ConnectionState], network: NinjaOneTransport, aws_faults: AwsFaults
-) -> None:
-    refreshing.ninjaone.faults.plan(Fault("html_404", times=None))
-    unstored(aws_faults)
-
-    refreshing.when_due(*four)
-
-    assert len(network.requests) == 3
-    assert {refreshing.row(state).lease_until for state in four} == {None}
-    assert refreshing.figures()["put_off"] == 1
-
-
-@req("O03")
-def test_a_longer_wait_takes_the_place_of_a_shorter_one(
-    refreshing: Refreshing,
-    state: ConnectionState,
-    four: list[ConnectionState],
-    network: NinjaOneTransport,
-    breakers: Breakers,
-) -> None:
-    """Two workers were under way when the host began to throttle."""
-    network.answer(429, HTML, retry_after="100")
-    refreshing.when_due(state)
-    first = breakers.read(host_breaker(HOST))
-    refreshing.clock.advance(120)
-    network.answer(429, HTML, retry_after="3000")
-
-    refreshing.when_due(four[1])
-
-    second = breakers.read(host_breaker(HOST))
-    assert first is not None
-    assert second is not None
-    assert (first.level, second.level) == (0, 1)
-    assert second.until - refreshing.clock.now() == 3000
-
-
-# The fleet ------------------------------------------------------------------------------------------------------------
-
-
-def revoked(refreshing: Refreshing, states: list[ConnectionState]) -> None:
-    for state in states:
-        refreshing.revoke(state)
-
-
-@req("I05")
-def test_many_verdicts_at_once_are_held_and_nobody_is_bothered(
-    journey: Journey, refreshing: Refreshing, network: NinjaOneTransport, connections: Connections
-) -> None:
-    six = connected(journey, network, connections, 6)
-    refreshing.ninjaone.faults.plan(Fault("spurious_dead_token", times=12))
-
-    refreshing.when_due(*six)
-    refreshing.when_due(*six)
-
-    rows = [refreshing.row(state) for state in six]
-    assert {(row.status, row.strikes) for row in rows} == {(Status.ACTIVE, 1)}
-    assert all((row.refresh_at or 0) >= refreshing.clock.now() + 900 for row in rows)
-    assert refreshing.figures()["verdicts_held"] == 6
-    assert {line["level"] for line in refreshing.lines.named("verdict.held")} == {"ERROR"}
-
-    refreshing.when_due(*six)
-    assert {refreshing.row(state).version for state in six} == {2}
-
-
-def test_the_same_number_among_many_that_live_is_believed(
-    journey: Journey, refreshing: Refreshing, network: NinjaOneTransport, connections: Connections, breakers: Breakers
-) -> None:
-    six = connected(journey, network, connections, 6)
-    refreshing.wait_for(six[0])
-    breakers.count(tried=1000, dead=0, now=Instant(int(refreshing.clock.now())))
-    revoked(refreshing, six)
-
-    refreshing.when_due(*six)
-    refreshing.when_due(*six)
-
-    assert {refreshing.row(state).status for state in six} == {Status.NEEDS_REAUTH}
-
-
-def test_verdicts_that_are_true_are_believed_once_the_others_have_calmed_down(
-    journey: Journey, refreshing: Refreshing, network: NinjaOneTransport, connections: Connections
-) -> None:
-    six = connected(journey, network, connections, 6)
-    revoked(refreshing, six)
-
-    for _ in range(5):
-        refreshing.when_due(*six)
-
-    assert {refreshing.row(state).status for state in six} == {Status.NEEDS_REAUTH}
-    assert refreshing.figures()["verdicts_held"] > 0
-
-
-def test_a_tally_that_can_not_be_counted_holds_the_verdict(
-    refreshing: Refreshing, state: ConnectionState, aws_faults: AwsFaults
-) -> None:
-    refreshing.revoke(state)
-    refreshing.when_due(state)
-    unstored(aws_faults)
-
-    refreshing.when_due(state)
-
-    assert (refreshing.row(state).status, refreshing.row(state).strikes) == (Status.ACTIVE, 1)
-    assert refreshing.figures()["verdicts_held"] == 1
-
-
-def test_a_tally_that_can_not_be_handed_in_is_no_failure(
-    refreshing: Refreshing, state: ConnectionState, aws_faults: AwsFaults
-) -> None:
-    unstored(aws_faults)
-
-    refreshing.when_due(state)
-
-    assert refreshing.row(state).version == 2
-    assert len(refreshing.lines.named("tally.lost")) == 1
-
-
-def test_a_connection_counts_once_however_often_it_is_found_dead(
-    refreshing: Refreshing, state: ConnectionState, breakers: Breakers
-) -> None:
-    refreshing.revoke(state)
-    for _ in range(3):
-        refreshing.when_due(state)
-
-    now = Instant(int(refreshing.clock.now()))
-    told = breakers.count(tried=0, dead=0, now=Instant(now - now % 900))
-    assert told.dead + told.dead_before <= 1
-
-
-def test_a_window_is_a_quarter_of_an_hour_and_the_one_before_stays_in_sight(breakers: Breakers) -> None:
-    now = Instant(START)
-
-    assert breakers.count(tried=3, dead=1, now=now) == FailureWindow(3, 1)
-    assert breakers.count(tried=2, dead=2, now=Instant(now + 899)) == FailureWindow(5, 3)
-    assert breakers.count(tried=1, dead=0, now=Instant(now + 900)) == FailureWindow(1, 0, 5, 3)
-    assert breakers.count(tried=1, dead=1, now=Instant(now + 901)) == FailureWindow(2, 1, 5, 3)
-    assert breakers.count(tried=4, dead=0, now=Instant(now + 2700)) == FailureWindow(4, 0)
-
-
-def test_a_window_that_another_began_first_is_left_as_it_is(breakers: Breakers, aws_faults: AwsFaults) -> None:
-    now = Instant(START)
-    aws_faults.before("dynamodb.UpdateItem", lambda: None)
-    breakers.count(tried=1, dead=0, now=Instant(now + 900))
-
-    assert breakers.count(tried=5, dead=5, now=now) == FailureWindow(5, 5)
-    assert breakers.count(tried=0, dead=0, now=Instant(now + 900)) == FailureWindow(1, 0)
+    assert policy.retry_wait(failures, token_left, retry_after=named, jitter=0.0) == waits

@@ -113,3 +113,21 @@ def test_a_store_that_does_not_answer_is_busy(
     with pytest.raises(Busy):
         credentials.client("app-1")
     assert credentials.client("app-1").secret == Secret("one")
+
+
+@pytest.mark.parametrize("stored", ["{}", "no JSON"])
+def test_a_secret_that_is_missing_or_malformed_is_asked_for_once_a_minute(
+    credentials: ClientSecrets, aws: AwsAccount, config: Config, clock: Clock, aws_faults: AwsFaults, stored: str
+) -> None:
+    """Each connection of its app asks for it each minute."""
+    store(aws, config, stored)
+    aws_faults.watch("secretsmanager.GetSecretValue")
+
+    for _ in range(50):
+        with pytest.raises(Misconfigured):
+            credentials.client("app-1")
+    assert aws_faults.asked["secretsmanager.GetSecretValue"] == 1
+
+    store(aws, config, {"app-1": "right"})
+    clock.advance(60)
+    assert credentials.client("app-1").secret == Secret("right")

@@ -7,7 +7,7 @@ import pytest
 
 from broker import policy
 from broker.adapters.aws import AwsClient
-from broker.adapters.breakers import Breaker, Breakers, app_breaker, host_breaker
+from broker.adapters.breakers import BreakerStore, app_breaker, host_breaker
 from broker.adapters.connections import Connections
 from broker.config import Config
 from broker.edge.wiring import Broker
@@ -35,8 +35,8 @@ def made(journey: Journey, network: NinjaOneTransport) -> tuple[ConnectionState,
 
 
 @pytest.fixture
-def breakers(aws: AwsAccount, config: Config) -> Breakers:
-    return Breakers(AwsClient("dynamodb", aws.client("dynamodb")), config.connections_table)
+def breakers(aws: AwsAccount, config: Config) -> BreakerStore:
+    return BreakerStore(AwsClient("dynamodb", aws.client("dynamodb")), config.connections_table)
 
 
 def listed(broker: Broker, limit: int) -> list[ConnectionId]:
@@ -83,16 +83,36 @@ def test_an_unknown_and_a_foreign_connection_look_alike(
         broker.disconnect(asked)
 
 
-def test_a_connection_is_paused_while_its_client_app_is_held(
-    broker: Broker, made: tuple[ConnectionState, Profile], breakers: Breakers, clock: Clock
+def test_a_connection_is_paused_while_the_breaker_of_its_client_app_is_open(
+    broker: Broker, made: tuple[ConnectionState, Profile], breakers: BreakerStore
 ) -> None:
     state = made[0]
-    breakers.trip(app_breaker(state.host.name, state.client_id), Breaker(Instant(START + 60), 0, "invalid_client"))
-    breakers.trip(host_breaker(state.host.name), Breaker(Instant(START + 600), 0, "throttled"))
+    name = app_breaker(state.host.name, state.client_id)
+    for each in (name, host_breaker(state.host.name)):
+        seen = breakers.add_failure(each, TenantId("another"), Instant(START), "invalid_client")
+        breakers.open(each, seen, Instant(START), "invalid_client")
 
     assert broker.list_connections.one(ref(state)).paused
-    clock.advance(60)
+    breakers.add_grant(name, seen, TenantId("another"), Instant(START))
     assert not broker.list_connections.one(ref(state)).paused
+
+
+@pytest.mark.parametrize(
+    ("change", "paused"),
+    [
+        ({"failures": 1}, False),
+        ({"failures": 2}, True),
+        ({"failures": 1, "struck_at": START}, True),
+        ({"failures": 9, "struck_at": START, "status": "needs_reauth", "reason": "revoked"}, False),
+    ],
+)
+def test_a_connection_is_paused_while_ninjaone_refuses_it_and_that_may_pass(
+    broker: Broker, made: tuple[ConnectionState, Profile], connections: Connections, change: dict[str, object], *,
+    paused: bool,
+) -> None:  # fmt: skip
+    connections.record_failure(made[0], change, ())
+
+    assert broker.list_connections.one(ref(made[0])).paused is paused
 
 
 def test_a_list_has_every_connection_of_a_tenant_once_and_no_other(journey: Journey, broker: Broker) -> None:
@@ -102,7 +122,7 @@ def test_a_list_has_every_connection_of_a_tenant_once_and_no_other(journey: Jour
     assert listed(broker, limit=2) == ours
 
 
-def test_the_brake_of_one_app_is_looked_at_once_for_a_page(
+def test_the_breaker_of_one_app_is_looked_at_once_for_a_page(
     journey: Journey, broker: Broker, aws_faults: AwsFaults
 ) -> None:
     for _ in range(3):

@@ -6,13 +6,13 @@ import httpx
 import pytest
 
 from broker.adapters.aws import AwsClient
-from broker.adapters.breakers import Breakers, app_breaker, host_breaker
+from broker.adapters.breakers import BreakerStore, host_breaker
 from broker.adapters.connections import Connections
 from broker.adapters.queues import Trigger
 from broker.adapters.rescue import RescueStore, SealedTokens
 from broker.adapters.seal import Seal
 from broker.config import Config
-from broker.model import ConnectionState, Instant, Purpose, Reason, Status
+from broker.model import ConnectionState, Instant, Purpose, Reason, Status, TenantId
 from broker.secret import Secret
 from local.aws.account import AwsAccount
 from ninjaone_emulator import NinjaOne
@@ -40,8 +40,8 @@ def state(journey: Journey, network: NinjaOneTransport) -> ConnectionState:
 
 
 @pytest.fixture
-def breakers(aws: AwsAccount, config: Config) -> Breakers:
-    return Breakers(AwsClient("dynamodb", aws.client("dynamodb")), config.connections_table)
+def breakers(aws: AwsAccount, config: Config) -> BreakerStore:
+    return BreakerStore(AwsClient("dynamodb", aws.client("dynamodb")), config.connections_table)
 
 
 def fault(kind: str) -> Trap:
@@ -58,10 +58,6 @@ def fails(error: type[httpx.TransportError]) -> Trap:
 
 def is_free(row: ConnectionState) -> bool:
     return row.lease_until is None and row.attempt is None
-
-
-BEHIND = 180
-"""Seconds after a first brake until all that it held have been tried again; whoever pulled it comes then."""
 
 
 def due_in(refreshing: Refreshing, state: ConnectionState) -> float:
@@ -93,7 +89,13 @@ def test_what_was_not_carried_out_gives_the_lease_back_and_comes_again_in_a_minu
 
     row = refreshing.row(state)
     assert is_free(row)
-    assert (row.status, row.strikes, row.outcome_unknown, row.version) == (Status.ACTIVE, 0, False, 1)
+    assert (row.status, row.failures, row.struck_at, row.outcome_unknown, row.version) == (
+        Status.ACTIVE,
+        1,
+        None,
+        False,
+        1,
+    )
     assert 60 <= due_in(refreshing, state) < 76
     assert refreshing.figures()[figure] == 1
     clock.advance(60)
@@ -137,7 +139,7 @@ def test_what_may_have_been_carried_out_is_not_asked_again_before_a_late_request
     refreshing.when_due(state)
 
     row, now = refreshing.row(state), clock.now()
-    assert (row.status, row.strikes, row.outcome_unknown, row.version) == (Status.ACTIVE, 0, True, 1)
+    assert (row.status, row.failures, row.outcome_unknown, row.version) == (Status.ACTIVE, 1, True, 1)
     assert row.lease_until == now + 60
     assert row.attempt
     assert refreshing.figures()["ambiguous"] == 1
@@ -166,7 +168,7 @@ def test_an_answer_that_was_lost_on_its_way_is_honestly_called_lost_in_rotation(
     """NinjaOne rotated the token and nobody has the new one: no client can do anything about that."""
     refreshing.ninjaone.faults.plan(Fault("lost_response"))
 
-    for _ in range(3):
+    while refreshing.row(state).status is Status.ACTIVE:
         refreshing.when_due(state)
 
     row = refreshing.row(state)
@@ -218,7 +220,7 @@ CONFIG: dict[str, Trap] = {
 @req("I05", "K03")
 @pytest.mark.parametrize("cause", CONFIG)
 def test_a_fault_of_the_client_app_is_never_the_customers(
-    refreshing: Refreshing, state: ConnectionState, network: NinjaOneTransport, breakers: Breakers, cause: str
+    refreshing: Refreshing, state: ConnectionState, network: NinjaOneTransport, cause: str
 ) -> None:
     CONFIG[cause](refreshing.ninjaone, network)
 
@@ -226,60 +228,80 @@ def test_a_fault_of_the_client_app_is_never_the_customers(
 
     row = refreshing.row(state)
     assert is_free(row)
-    assert (row.status, row.strikes, row.outcome_unknown, row.refresh) == (Status.ACTIVE, 0, False, state.refresh)
-    assert 60 + BEHIND <= due_in(refreshing, state) < 76 + BEHIND
-    breaker = breakers.read(app_breaker(HOST, APP))
-    assert breaker is not None
-    assert (breaker.until, breaker.cause) == (refreshing.clock.now() + 60, cause)
-    figures = refreshing.figures()
-    assert (figures["config"], figures["brake_pulled"]) == (1, 1)
+    assert (row.status, row.struck_at, row.outcome_unknown, row.refresh) == (Status.ACTIVE, None, False, state.refresh)
+    assert 60 <= due_in(refreshing, state) <= 76
+    assert refreshing.figures()["config"] == 1
+
+
+@req("K03")
+def test_after_a_right_secret_was_stored_a_connection_goes_on_within_three_minutes(
+    refreshing: Refreshing, state: ConnectionState, network: NinjaOneTransport, clock: Clock
+) -> None:
+    """However long the secret was wrong, and though its token has ended."""
+    clock.advance(4000)
+    for _ in range(8):
+        network.answer(401, {"error": "invalid_client"})
+        refreshing.when_due(state)
+
+    assert due_in(refreshing, state) <= 120
 
 
 # Throttled ------------------------------------------------------------------------------------------------------------
 
 
 @req("O03")
-@pytest.mark.parametrize(("says_wait", "wait"), [("", 60), ("7", 60), ("300", 300), ("9999", 3600)])
-def test_a_host_that_throttles_is_left_alone_for_as_long_as_it_says(
-    refreshing: Refreshing,
-    state: ConnectionState,
-    network: NinjaOneTransport,
-    breakers: Breakers,
-    says_wait: str,
-    wait: int,
+@pytest.mark.parametrize(("says_wait", "wait"), [("", 60), ("7", 60), ("300", 300), ("9999", 900)])
+def test_a_connection_that_is_throttled_waits_for_as_long_as_it_is_told(
+    refreshing: Refreshing, state: ConnectionState, network: NinjaOneTransport, clock: Clock, says_wait: str, wait: int
 ) -> None:
     network.answer(429, HTML, retry_after=says_wait)
 
     refreshing.when_due(state)
 
     row = refreshing.row(state)
-    breaker = breakers.read(host_breaker(HOST))
     assert is_free(row)
-    assert (row.status, row.strikes, row.outcome_unknown) == (Status.ACTIVE, 0, False)
-    assert wait + BEHIND <= due_in(refreshing, state) < wait + BEHIND + 16
-    assert breaker is not None
-    assert breaker.until == refreshing.clock.now() + wait
+    assert (row.status, row.failures, row.outcome_unknown) == (Status.ACTIVE, 1, False)
+    assert wait <= due_in(refreshing, state) < wait + 16
     assert refreshing.figures()["throttled"] == 1
+
+
+@req("O03")
+@pytest.mark.parametrize("why", [Trigger.DUE, Trigger.URGENT])
+def test_nobody_shortens_a_wait(
+    refreshing: Refreshing, state: ConnectionState, network: NinjaOneTransport, clock: Clock, why: Trigger
+) -> None:
+    network.answer(429, HTML, retry_after="300")
+    refreshing.when_due(state)
+    clock.advance(due_in(refreshing, state) - 1)
+
+    refreshing.order(state, why=why, min_ttl=9999)
+
+    assert len(network.requests) == 1
 
 
 # Dead verdicts --------------------------------------------------------------------------------------------------------
 
 
+def serve_another(breakers: BreakerStore, clock: Clock) -> None:
+    """Let NinjaOne grant tokens to another tenant on this host."""
+    seen = breakers.add_failure(host_breaker(HOST), TenantId("any"), Instant(int(clock.now())), "status_502")
+    breakers.add_grant(host_breaker(HOST), seen, TenantId("another"), Instant(int(clock.now())))
+
+
 @req("I05")
 @pytest.mark.parametrize("error", ["invalid_token", "invalid_grant", "expired_token"])
-def test_a_token_is_dead_after_two_verdicts_a_minute_apart(
-    refreshing: Refreshing, state: ConnectionState, clock: Clock, network: NinjaOneTransport, error: str
+def test_a_token_is_dead_after_two_verdicts_with_another_tenant_served_between(
+    refreshing: Refreshing, state: ConnectionState, clock: Clock, breakers: BreakerStore, error: str
 ) -> None:
     refreshing.ninjaone.switches.update({"dead_refresh_error": error})
     refreshing.revoke(state)
 
     refreshing.when_due(state)
     first = refreshing.row(state)
-    assert (first.status, first.strikes, first.struck_at) == (Status.ACTIVE, 1, clock.now())
+    assert (first.status, first.failures, first.struck_at) == (Status.ACTIVE, 1, clock.now())
     assert is_free(first)
-    clock.advance(59)
-    refreshing.order(state, why=Trigger.URGENT, min_ttl=3600)
-    assert len(network.requests) == 1
+    assert 60 <= due_in(refreshing, state) <= 76
+    serve_another(breakers, clock)
 
     refreshing.when_due(state)
     second = refreshing.row(state)
@@ -294,6 +316,65 @@ def test_a_token_is_dead_after_two_verdicts_a_minute_apart(
     assert (line["tenant"], line["connection"], line["reason"]) == (state.tenant, state.connection, "revoked")
 
 
+@req("I05")
+def test_verdicts_that_no_other_tenant_contradicts_are_believed_after_half_an_hour(
+    refreshing: Refreshing, state: ConnectionState, clock: Clock
+) -> None:
+    refreshing.revoke(state)
+    refreshing.when_due(state)
+    struck_at = clock.now()
+
+    while refreshing.row(state).status is Status.ACTIVE:
+        refreshing.when_due(state)
+
+    assert 1800 <= clock.now() - struck_at < 1800 + 600
+    assert refreshing.row(state).struck_at == struck_at
+    assert refreshing.lines.named("verdict.held")
+
+
+@req("I05")
+def test_while_other_tenants_fail_as_well_a_verdict_is_believed_after_a_day(
+    refreshing: Refreshing, state: ConnectionState, clock: Clock, breakers: BreakerStore
+) -> None:
+    refreshing.revoke(state)
+    refreshing.when_due(state)
+    struck_at = clock.now()
+    breakers.add_failure(host_breaker(HOST), TenantId("another"), Instant(int(clock.now())), "status_502")
+
+    while refreshing.row(state).status is Status.ACTIVE:
+        refreshing.when_due(state)
+
+    assert DAY <= clock.now() - struck_at < DAY + 600
+
+
+def test_a_grant_before_the_first_verdict_proves_nothing(
+    refreshing: Refreshing, state: ConnectionState, clock: Clock, breakers: BreakerStore
+) -> None:
+    serve_another(breakers, clock)
+    refreshing.revoke(state)
+
+    for _ in range(2):
+        refreshing.when_due(state)
+
+    assert refreshing.row(state).status is Status.ACTIVE
+
+
+def test_a_breaker_that_can_not_be_read_confirms_no_verdict(
+    refreshing: Refreshing, state: ConnectionState, clock: Clock, breakers: BreakerStore, aws_faults: AwsFaults,
+    network: NinjaOneTransport,
+) -> None:  # fmt: skip
+    refreshing.revoke(state)
+    refreshing.when_due(state)
+    serve_another(breakers, clock)
+    network.meanwhile.append(
+        lambda: aws_faults.refuse("dynamodb.GetItem", only=lambda body: "#breakers" in str(body["Key"]))
+    )
+
+    refreshing.when_due(state)
+
+    assert (refreshing.row(state).status, refreshing.figures()["put_off"]) == (Status.ACTIVE, 0)
+
+
 def test_a_verdict_that_is_not_repeated_is_forgotten(refreshing: Refreshing, state: ConnectionState) -> None:
     refreshing.ninjaone.faults.plan(Fault("spurious_dead_token"))
     refreshing.when_due(state)
@@ -301,7 +382,7 @@ def test_a_verdict_that_is_not_repeated_is_forgotten(refreshing: Refreshing, sta
     refreshing.when_due(state)
 
     row = refreshing.row(state)
-    assert (row.status, row.version, row.strikes, row.struck_at) == (Status.ACTIVE, 2, 0, None)
+    assert (row.status, row.version, row.failures, row.struck_at) == (Status.ACTIVE, 2, 0, None)
 
 
 def test_a_customer_whose_consent_is_a_month_old_is_told_that_it_ended(
@@ -310,7 +391,7 @@ def test_a_customer_whose_consent_is_a_month_old_is_told_that_it_ended(
     clock.advance(31 * DAY)
     connections.record_failure(state, {"refresh_at": int(clock.now())}, ())
 
-    for _ in range(2):
+    while refreshing.row(state).status is Status.ACTIVE:
         refreshing.when_due(state)
 
     assert refreshing.row(state).reason is Reason.CONSENT_ENDED
@@ -325,7 +406,7 @@ def test_a_verdict_on_a_token_that_was_replaced_meanwhile_is_dropped(
     refreshing.when_due(state)
 
     row = refreshing.row(state)
-    assert (row.version, row.strikes, row.access) == (2, 0, b"new")
+    assert (row.version, row.failures, row.access) == (2, 0, b"new")
     assert len(refreshing.lines.named("verdict.dropped")) == 1
 
 
@@ -365,7 +446,7 @@ def test_before_a_strike_the_rescue_store_is_asked(
     refreshing.when_due(state)
 
     row = refreshing.row(state)
-    assert (row.version, row.strikes, row.refresh) == (2, 0, kept.refresh)
+    assert (row.version, row.failures, row.refresh) == (2, 0, kept.refresh)
     assert refreshing.figures()["rescued"] == 1
 
 
@@ -379,7 +460,7 @@ def test_a_verdict_that_can_not_be_checked_does_not_count(
     refreshing.when_due(state)
 
     row = refreshing.row(state)
-    assert (row.status, row.strikes) == (Status.ACTIVE, 0)
+    assert (row.status, row.failures) == (Status.ACTIVE, 0)
     assert row.lease_until is not None
     assert refreshing.figures()["put_off"] == 1
 
@@ -388,27 +469,28 @@ def test_a_verdict_that_can_not_be_checked_does_not_count(
 
 
 @pytest.fixture
-def dead(refreshing: Refreshing, state: ConnectionState) -> ConnectionState:
+def dead(refreshing: Refreshing, state: ConnectionState, breakers: BreakerStore, clock: Clock) -> ConnectionState:
     refreshing.revoke(state)
-    for _ in range(2):
-        refreshing.when_due(state)
+    refreshing.when_due(state)
+    serve_another(breakers, clock)
+    refreshing.when_due(state)
     assert refreshing.row(state).status is Status.NEEDS_REAUTH
     return state
 
 
-def test_a_dead_connection_is_tried_once_a_day_and_says_so_once(
+def test_a_dead_connection_is_tried_after_two_minutes_then_after_twice_as_long_and_daily_at_last(
     refreshing: Refreshing, dead: ConnectionState, network: NinjaOneTransport
 ) -> None:
     asked, row = len(network.requests), refreshing.row(dead)
-    assert DAY <= due_in(refreshing, dead) < DAY + 16
-
-    for _ in range(3):
+    waits = []
+    for _ in range(13):
+        waits.append(due_in(refreshing, dead))
         refreshing.when_due(dead)
 
     again = refreshing.row(dead)
-    assert len(network.requests) == asked + 3
+    assert waits == [min(120 * 2**number, DAY) for number in range(13)]
+    assert len(network.requests) == asked + 13
     assert (again.status, again.reason, again.ended_at) == (row.status, row.reason, row.ended_at)
-    assert DAY <= due_in(refreshing, dead) < DAY + 16
     assert refreshing.figures()["needs_reauth"] == 1
     assert len(refreshing.lines.named("connection.needs_reauth")) == 1
 
@@ -420,7 +502,7 @@ def test_a_connection_that_lives_after_all_recovers_by_itself(refreshing: Refres
     refreshing.when_due(dead)
 
     row = refreshing.row(dead)
-    assert (row.status, row.reason, row.ended_at, row.strikes) == (Status.ACTIVE, None, None, 0)
+    assert (row.status, row.reason, row.ended_at, row.failures) == (Status.ACTIVE, None, None, 0)
     assert (row.version, refreshing.is_live(dead)) == (2, True)
     assert refreshing.figures()["recovered"] == 1
     assert len(refreshing.lines.named("connection.recovered")) == 1
@@ -446,34 +528,36 @@ def test_after_thirty_days_the_dead_tokens_are_forgotten(
 
 
 def test_a_scope_withdrawn_earlier_is_not_why_a_token_died(
-    refreshing: Refreshing, state: ConnectionState, connections: Connections
+    refreshing: Refreshing, state: ConnectionState, connections: Connections, breakers: BreakerStore
 ) -> None:
     connections.record_failure(
         state, {"status": "needs_reauth", "reason": "scope_withdrawn", "ended_at": state.sent_at}, ()
     )
     refreshing.revoke(state)
 
-    for _ in range(2):
-        refreshing.when_due(state)
+    refreshing.when_due(state)
+    serve_another(breakers, refreshing.clock)
+    refreshing.when_due(state)
 
     row = refreshing.row(state)
     assert (row.reason, row.ended_at) == (Reason.REVOKED, refreshing.clock.now())
 
 
 def test_a_scope_withdrawn_long_ago_does_not_shorten_the_days_in_which_a_dead_token_is_tried(
-    refreshing: Refreshing, state: ConnectionState, connections: Connections
+    refreshing: Refreshing, state: ConnectionState, connections: Connections, breakers: BreakerStore
 ) -> None:
     """Its token worked all the while, so it is dead since today only."""
     long_ago = state.sent_at - 31 * DAY
     connections.record_failure(state, {"status": "needs_reauth", "reason": "scope_withdrawn", "ended_at": long_ago}, ())
     refreshing.revoke(state)
 
-    for _ in range(2):
-        refreshing.when_due(state)
+    refreshing.when_due(state)
+    serve_another(breakers, refreshing.clock)
+    refreshing.when_due(state)
 
     row = refreshing.row(state)
     assert (row.reason, row.refresh) == (Reason.REVOKED, state.refresh)
-    assert DAY <= due_in(refreshing, state) < DAY + 16
+    assert due_in(refreshing, state) == 120
     refreshing.clock.advance(29 * DAY)
     refreshing.when_due(state)
     assert refreshing.row(state).refresh is not None
@@ -493,7 +577,7 @@ def test_a_note_that_is_lost_leaves_the_lease_to_run_out_by_itself(
 ) -> None:
     trap(refreshing.ninjaone, network)
     network.meanwhile.append(
-        lambda: aws_faults.refuse("dynamodb.UpdateItem", only=lambda body: "#brakes" not in str(body["Key"]))
+        lambda: aws_faults.refuse("dynamodb.UpdateItem", only=lambda body: "#breakers" not in str(body["Key"]))
     )
 
     refreshing.when_due(state)

@@ -1,17 +1,14 @@
-"""One connection, or one customer's own app, that fails for reasons of its own holds up no neighbour."""
+"""Whatever NinjaOne answers to one customer's connections, no neighbour's token ends."""
 
-import json
-from collections.abc import Callable
 from typing import Any
-from urllib.parse import parse_qsl
 
-import httpx
 import pytest
 
 from broker.model import Client, ConnectionState
 from broker.secret import Secret
 from ninjaone_emulator.seed import CUSTOMER_APPS
-from tests.support.broker_world import Clock, NinjaOneTransport
+from tests.support.broker_world import Clock
+from tests.support.fates import DEAD, Fates, Says, hangs, says, tenants
 from tests.support.journey import Journey
 from tests.support.refreshing import Refreshing
 from tools.requirements import req
@@ -20,61 +17,73 @@ OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_se
 NEIGHBOURS = 5
 MINUTES = 100
 
-Says = Callable[[], httpx.Response]
-
-
-def says(status: int, error: str = "", **headers: str) -> Says:
-    body = json.dumps({"error": error}).encode() if error else b"<html>"
-    named = {name.replace("_", "-"): held for name, held in headers.items()}
-    return lambda: httpx.Response(status, headers=named, stream=httpx.ByteStream(body))
-
-
 TROUBLES: dict[str, tuple[int, Client | None, Says]] = {
-    "one that the operator's app is told it may not refresh": (1, None, says(400, "invalid_scope")),
+    "one is throttled for an hour": (1, None, says(429, retry_after="3600")),
+    "three are throttled for a quarter of an hour": (3, None, says(429, retry_after="900")),
+    "three are told that a scope is invalid": (3, None, says(400, "invalid_scope")),
+    "six are refused with HTML": (6, None, says(403)),
+    "six get no clear answer": (6, None, says(502)),
+    "three hang": (3, None, hangs),
+    "ten are called dead": (10, None, DEAD),
+    "three are told that the operator's app is unknown": (3, None, says(401, "invalid_client")),
     "one whose own app is throttled for an hour": (1, OWN, says(429, retry_after="3600")),
-    "three of one customer's own app that are refused oddly": (3, OWN, says(403, "access_denied")),
-    "three of one customer's own app that get no clear answer": (3, OWN, says(502)),
+    "three of an own app are refused oddly": (3, OWN, says(403, "access_denied")),
 }
-
-
-def minute(refreshing: Refreshing, states: list[ConnectionState]) -> None:
-    """Let a minute pass, and refresh what is due until the next, soonest first: what a sweep orders."""
-    refreshing.clock.advance(60)
-    due = {state.connection: refreshing.row(state).refresh_at or 0 for state in states}
-    ordered = sorted((state for state in states if due[state.connection] <= refreshing.clock.now() + 60),
-                     key=lambda state: due[state.connection])  # fmt: skip
-    if ordered:
-        refreshing.order(*ordered)
 
 
 @req("O03", "O04", "K03")
 @pytest.mark.slow
 @pytest.mark.parametrize("trouble", TROUBLES)
-def test_a_connection_in_trouble_of_its_own_lets_no_neighbours_token_end(
-    journey: Journey, network: NinjaOneTransport, clock: Clock, refreshing: Refreshing, monkeypatch: pytest.MonkeyPatch,
-    trouble: str,
-) -> None:  # fmt: skip
+def test_what_one_customer_is_answered_lets_no_neighbours_token_end(
+    journey: Journey, clock: Clock, fates: Fates, trouble: str
+) -> None:
     many, client, answer = TROUBLES[trouble]
     neighbours: list[ConnectionState] = []
-    for _ in range(NEIGHBOURS):
-        neighbours.append(journey.connect()[0])
+    for number in range(NEIGHBOURS):
+        neighbours += tenants(journey, fates, 1, first=number)
         clock.advance(150)
     opening: dict[str, Any] = {"customer_app": True, "client": client} if client else {}
     ill = [journey.connect(**opening)[0] for _ in range(many)]
-    theirs, deliver, asked = {refreshing.held(state) for state in ill}, network.handle_request, list[str]()
+    fates.watch(*ill)
+    fates.give(answer, *ill)
 
-    def handle(request: httpx.Request) -> httpx.Response:
-        request.read()
-        token = dict(parse_qsl(request.content.decode())).get("refresh_token", "")
-        if token not in theirs:
-            return deliver(request)
-        asked.append(token)
-        return answer()
-
-    monkeypatch.setattr(network, "handle_request", handle)
     for _ in range(MINUTES):
-        minute(refreshing, [*neighbours, *ill])
-        assert min(refreshing.row(state).token_expires_at for state in neighbours) > clock.now()
+        fates.pass_minute([*neighbours, *ill])
+        assert min(row.token_expires_at for row in fates.rows(neighbours)) > clock.now()
 
-    assert asked, "nobody was in trouble"
-    assert all(refreshing.row(state).version >= 3 for state in neighbours)
+    assert {state.connection for state in ill} <= {connection for _, connection in fates.asked}, "nobody was in trouble"
+    assert all(row.version >= 3 for row in fates.rows(neighbours))
+
+
+@req("O03")
+@pytest.mark.parametrize(
+    "answer", [says(429, retry_after="3600"), says(403), says(502), DEAD], ids=["429", "403", "502", "dead"]
+)
+def test_two_customers_in_trouble_let_no_neighbours_token_end(
+    journey: Journey, clock: Clock, fates: Fates, answer: Says
+) -> None:
+    """Their failures open the breaker; then the neighbours pass it first, and the first who is served closes it."""
+    everybody = tenants(journey, fates, 7)
+    ill, neighbours = everybody[:2], everybody[2:]
+    fates.give(answer, *ill)
+
+    for _ in range(MINUTES):
+        fates.pass_minute(everybody)
+        assert min(row.token_expires_at for row in fates.rows(neighbours)) > clock.now()
+
+
+def test_a_customer_whose_requests_hang_leaves_half_of_the_workers_to_the_others(
+    journey: Journey, clock: Clock, refreshing: Refreshing, fates: Fates
+) -> None:
+    """Ten requests that hang show enough: the rest of that customer's connections stays due."""
+    ill = [journey.connect()[0] for _ in range(14)]
+    neighbours = tenants(journey, fates, 2)
+    fates.watch(*ill)
+    fates.give(hangs, *ill)
+    clock.advance(2900)
+
+    refreshing.order(*ill, *neighbours)
+
+    assert len({connection for _, connection in fates.asked} & {state.connection for state in ill}) == 10
+    assert {refreshing.row(state).version for state in neighbours} == {2}
+    assert sum(refreshing.row(state).failures == 0 for state in ill) == 4

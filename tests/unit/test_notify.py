@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 
 from broker import policy
 from broker.adapters.aws import AwsClient
-from broker.adapters.breakers import Breaker, Breakers, app_breaker, host_breaker
+from broker.adapters.breakers import BreakerStore, app_breaker, host_breaker
 from broker.adapters.clock import SystemClock, entropy
 from broker.adapters.connections import RECONNECT_STEP, Connections
 from broker.adapters.workers import Threads
@@ -28,6 +28,7 @@ from broker.model import (
     Instant,
     Profile,
     Reason,
+    Seconds,
     SessionId,
     Status,
     TenantId,
@@ -87,7 +88,7 @@ class Account:
         self.connections = Connections(
             AwsClient("dynamodb", aws.client("dynamodb")), self.table.name, due_index="due", sessions_table=sessions
         )
-        self.breakers = Breakers(AwsClient("dynamodb", aws.client("dynamodb")), self.table.name)
+        self.breakers = BreakerStore(AwsClient("dynamodb", aws.client("dynamodb")), self.table.name)
         ports = Ports(SystemClock(), entropy, aws.client, self.no_ninjaone, Threads(), self.lines.append)
         self.entry = handler.bind(Broker(Config.from_env(environment), ports))
         self._listen(environment["EVENT_BUS"])
@@ -273,11 +274,23 @@ def delete(account: Account) -> None:
     account.aws.client("dynamodb").delete_item(TableName=account.table.name, Key=key)
 
 
+def trip(account: Account, name: str) -> None:
+    """Let a breaker open."""
+    seen = account.breakers.add_failure(name, TenantId("northwind"), NOW, "invalid_client")
+    account.breakers.add_failure(name, TenantId("globex"), NOW, "invalid_client")
+    account.breakers.open(name, seen, NOW, "invalid_client")
+
+
+def reset(account: Account, name: str) -> None:
+    """Let a breaker close."""
+    account.breakers.add_grant(name, account.breakers.read(name), TenantId("globex"), NOW)
+
+
 def test_a_client_app_that_ninjaone_refuses_pauses_once_and_resumes_once(account: Account) -> None:
     name = app_breaker(HOST, APP)
-    account.breakers.trip(name, Breaker(Instant(NOW + 60), 0, "invalid_client"))
-    account.breakers.trip(name, longer := Breaker(Instant(NOW + 180), 1, "invalid_client"))
-    account.breakers.reset(name, longer)
+    trip(account, name)
+    account.breakers.take_pass(name, Instant(NOW + 60), Seconds(50))
+    reset(account, name)
 
     paused, resumed = account.told()
 
@@ -288,9 +301,9 @@ def test_a_client_app_that_ninjaone_refuses_pauses_once_and_resumes_once(account
     assert resumed["detail"].items() >= app.items()
 
 
-def test_a_host_that_throttles_and_the_fleet_s_tally_are_nobody_s_event(account: Account) -> None:
-    account.breakers.trip(host_breaker(HOST), Breaker(Instant(NOW + 60), 0, "429"))
-    account.breakers.count(tried=9, dead=1, now=NOW)
+def test_a_host_that_throttles_is_nobody_s_event(account: Account) -> None:
+    trip(account, host_breaker(HOST))
+    reset(account, host_breaker(HOST))
 
     assert account.names() == []
 
@@ -325,14 +338,15 @@ def refusing(account: Account, hosts: set[int]) -> None:
 def test_from_the_first_event_that_the_bus_refuses_on_all_comes_again(account: Account, host: int) -> None:
     name = app_breaker(HOST, APP)
     for _ in range(7):
-        account.breakers.trip(name, breaker := Breaker(NOW, 0, "invalid_client"))
-        account.breakers.reset(name, breaker)
+        trip(account, name)
+        reset(account, name)
     records = account.changes()
     refusing(account, {host, host + 1})
 
     failed = account.work(records)
 
-    assert failed == [records[host]["dynamodb"]["SequenceNumber"]]
+    record = 4 * (host // 2) + 2 + host % 2  # two failures, the opening, the closing
+    assert failed == [records[record]["dynamodb"]["SequenceNumber"]]
     assert any("events.not_taken" in line for line in account.lines)
 
 

@@ -7,8 +7,8 @@ from broker import policy
 from broker.config import Config
 from broker.edge import wiring
 from broker.errors import Misconfigured
+from broker.flows.refresh.timing import Timing
 from broker.model import ConnectionId, Instant, Reason, Seconds
-from broker.policy import Timing
 
 DAY = 86_400
 NOW = Instant(1_800_000_000)
@@ -84,24 +84,32 @@ def test_connections_spread_over_every_shard() -> None:
     assert shards == set(range(policy.SHARDS))
 
 
-def test_a_brake_doubles_up_to_a_quarter_of_an_hour() -> None:
-    assert [policy.breaker_hold(level) for level in (0, 1, 2, 3, 4, 5, 1000)] == [60, 120, 240, 480, 900, 900, 900]
+HOUR = 3600
 
 
 @pytest.mark.parametrize(
-    ("tried", "dead", "incident"),
+    ("since", "others_granted", "others_failing", "believed"),
     [
-        (5, 5, False),
-        (6, 6, True),
-        (300, 6, False),
-        (299, 6, True),
-        (10_000, 200, False),
-        (10_000, 201, True),
-        (0, 0, False),
+        (None, True, False, False),
+        (59, True, False, False),
+        (60, True, True, True),
+        (1799, False, False, False),
+        (1800, False, False, True),
+        (1800, False, True, False),
+        (24 * HOUR - 1, False, True, False),
+        (24 * HOUR, False, True, True),
     ],
 )
-def test_many_dead_verdicts_at_once_are_ninjaones_fault(tried: int, dead: int, *, incident: bool) -> None:
-    assert policy.is_incident(tried, dead) is incident
+def test_when_a_dead_verdict_is_believed(
+    since: int | None, *, others_granted: bool, others_failing: bool, believed: bool
+) -> None:
+    struck_at = None if since is None else Instant(NOW - since)
+
+    told = policy.is_believed(
+        struck_at=struck_at, now=NOW, others_granted=others_granted, others_failing=others_failing
+    )
+
+    assert told is believed
 
 
 @pytest.mark.parametrize(
@@ -163,9 +171,3 @@ def test_new_and_late_connections_spread_widely_and_still_three_leases_ahead() -
     assert policy.refresh_at(NOW, Instant(NOW + 3600), 0.0, anew=True) == NOW + 1800
     assert latest == NOW + 2844
     assert NOW + 3600 - latest >= 3 * Timing(180).lease
-
-
-def test_what_gathered_behind_a_brake_is_spread_over_twice_as_long_as_it_gathered() -> None:
-    assert policy.resume_at(NOW, 0, 0.0) == NOW
-    assert policy.resume_at(NOW, 0, 1.0) == NOW + 2 * 60
-    assert policy.resume_at(NOW, 9, 1.0) == NOW + 2 * 900

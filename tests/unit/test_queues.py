@@ -104,7 +104,7 @@ def test_what_is_no_order_is_none(body: str) -> None:
         ["acme", "con_x"],
         ["acme", f"{CONNECTION}#profile"],
         ["acme", f"ses_{ID}"],
-        ["#brakes", CONNECTION],
+        ["#breakers", CONNECTION],
         ["", CONNECTION],
         ["a" * 65, CONNECTION],
         {"tenant": "acme", "connection": CONNECTION},

@@ -63,11 +63,13 @@ def test_what_the_new_session_says_takes_the_place_of_the_old(
 def test_a_connection_that_needs_its_customer_is_active_again(
     journey: Journey, old: tuple[ConnectionState, Profile], connections: Connections
 ) -> None:
-    connections.record_failure(old[0], {"status": "needs_reauth", "reason": "revoked", "ended_at": 7, "strikes": 2}, ())
+    connections.record_failure(
+        old[0], {"status": "needs_reauth", "reason": "revoked", "ended_at": 7, "failures": 2}, ()
+    )
 
     state, _ = again(journey, old)
 
-    assert (state.status, state.reason, state.ended_at, state.strikes) == (Status.ACTIVE, None, None, 0)
+    assert (state.status, state.reason, state.ended_at, state.failures) == (Status.ACTIVE, None, None, 0)
     assert connections.state(ref(state)) == state
 
 

@@ -1,7 +1,6 @@
 """One refresh, step by step: nothing is presented twice, and what can't be done now stays due."""
 
 import json
-from collections import deque
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from broker.adapters import rows
 from broker.adapters.connections import Connections
 from broker.adapters.queues import RefreshBatch, Trigger
+from broker.adapters.seal import Seal
 from broker.adapters.workers import Threads
 from broker.config import Config
 from broker.edge.wiring import Broker
@@ -157,23 +157,6 @@ def test_many_connections_are_refreshed_side_by_side_each_once(
     assert all(refreshing.is_live(state) and refreshing.row(state).version == 2 for state in states)
 
 
-def test_a_worker_who_finds_nothing_left_goes_home(
-    refreshing: Refreshing, state: ConnectionState, monkeypatch: pytest.MonkeyPatch, network: NinjaOneTransport
-) -> None:
-    """Between looking and taking, another worker took the last connection."""
-
-    class Raced(deque[Any]):
-        def popleft(self) -> Any:
-            self.clear()
-            return super().popleft()
-
-    monkeypatch.setattr("broker.flows.refresh.batch.deque", Raced)
-
-    refreshing.when_due(state)
-
-    assert network.requests == []
-
-
 def test_figures_tell_every_attempt(refreshing: Refreshing, state: ConnectionState, neighbour: ConnectionState) -> None:
     refreshing.when_due(state, neighbour)
 
@@ -187,15 +170,15 @@ def test_one_line_of_an_order_names_all_that_it_renewed(
 ) -> None:
     refreshing.when_due(state, neighbour)
 
-    (line,) = refreshing.lines.named("order.worked")
-    assert (line["level"], line["why"]) == ("INFO", "due")
+    (line,) = refreshing.lines.named("batch.worked")
+    assert (line["level"], line["trigger"]) == ("INFO", "due")
     assert line["renewed"].split() == [state.connection, neighbour.connection]
 
 
 def test_an_order_that_renewed_nothing_says_nothing_of_it(refreshing: Refreshing, state: ConnectionState) -> None:
     refreshing.order(state)
 
-    assert refreshing.lines.named("order.worked") == []
+    assert refreshing.lines.named("batch.worked") == []
 
 
 # Who is refreshed -----------------------------------------------------------------------------------------------------
@@ -310,7 +293,7 @@ def test_unknown_and_foreign_ids_are_said_and_do_no_harm(
 
     assert refreshing.row(state).version == 2
     assert len(network.requests) == 1
-    assert [line["missing"] for line in refreshing.lines.named("order.unknown")] == [2]
+    assert [line["missing"] for line in refreshing.lines.named("batch.unknown_rows")] == [2]
 
 
 def test_malformed_ids_are_counted(refreshing: Refreshing, state: ConnectionState) -> None:
@@ -318,7 +301,7 @@ def test_malformed_ids_are_counted(refreshing: Refreshing, state: ConnectionStat
 
     refreshing.broker.refresh(RefreshBatch(Trigger.DUE, (ref(state),), faults=3), refreshing.clock.left(180))
 
-    assert [line["faults"] for line in refreshing.lines.named("order.faulty")] == [3]
+    assert [line["faults"] for line in refreshing.lines.named("batch.faulty")] == [3]
     assert refreshing.row(state).version == 2
 
 
@@ -345,7 +328,7 @@ def test_a_row_that_this_release_can_not_read_does_no_harm_to_its_neighbours(
     assert refreshing.row(neighbour).version == 2
     key = rows.key(state.tenant, state.connection)
     assert aws.client("dynamodb").get_item(TableName=config.connections_table, Key=key)["Item"] == item
-    assert [line["missing"] for line in refreshing.lines.named("order.unknown")] == [1]
+    assert [line["missing"] for line in refreshing.lines.named("batch.unknown_rows")] == [1]
 
 
 def test_a_row_of_an_older_release_is_refreshed(
@@ -433,7 +416,9 @@ def test_a_connection_that_lacks_something_now_is_put_off_untouched(
     refreshing: Refreshing, state: ConnectionState, aws_faults: AwsFaults, network: NinjaOneTransport, call: str
 ) -> None:
     refreshing.wait_for(state)
-    aws_faults.refuse(call, times=1 if call.startswith("secrets") else 2, error=unreachable())
+    aws_faults.refuse(
+        call, times={"secretsmanager.GetSecretValue": 1, "dynamodb.GetItem": 3}.get(call, 2), error=unreachable()
+    )
     fresh = replace(refreshing, broker=Broker(refreshing.broker.config, refreshing.broker.ports))
 
     fresh.order(state)
@@ -466,6 +451,49 @@ def test_a_blob_that_does_not_open_is_an_alarm_and_changes_nothing(
     assert refreshing.figures()["seal_broken"] == 1
     (line,) = refreshing.lines.named("seal.broken")
     assert (line["level"], line["connection"]) == ("ERROR", state.connection)
+
+
+@req("L02")
+@pytest.mark.parametrize("bug", [ValueError, httpx.InvalidURL, UnicodeError, RecursionError])
+def test_a_bug_costs_the_connection_that_brings_it_to_light_and_is_counted(
+    refreshing: Refreshing, state: ConnectionState, neighbour: ConnectionState, monkeypatch: pytest.MonkeyPatch,
+    bug: type[Exception],
+) -> None:  # fmt: skip
+    """Whatever a row makes a library raise, the others of its batch get their tokens."""
+    opened = Seal.open
+
+    def odd(self: Seal, sealed: bytes, *rest: Any) -> Any:
+        if sealed == state.refresh:
+            raise bug("a text that may quote what was sent")
+        return opened(self, sealed, *rest)
+
+    monkeypatch.setattr(Seal, "open", odd)
+
+    refreshing.when_due(state, neighbour)
+
+    assert refreshing.row(neighbour).version == 2
+    (line,) = refreshing.lines.named("refresh.broke")
+    assert (line["connection"], line["cause"], line["level"]) == (state.connection, bug.__name__, "ERROR")
+    assert "quote" not in "".join(refreshing.lines.text)
+    assert refreshing.figures()["unforeseen"] == 1
+
+
+@req("L02")
+@pytest.mark.parametrize("location", ["https://", "https://[", "http://a..b/", "https://xn--\u00fc.example/"])
+def test_an_odd_redirect_is_no_clear_answer_like_any_other(
+    refreshing: Refreshing,
+    state: ConnectionState,
+    neighbour: ConnectionState,
+    network: NinjaOneTransport,
+    location: str,
+) -> None:
+    network.answer(302, b"", location=location.encode("ascii", "replace").decode())
+
+    refreshing.when_due(state, neighbour)
+
+    assert refreshing.figures()["ambiguous"] == 1
+    assert refreshing.figures()["unforeseen"] == 0
+    assert {refreshing.row(each).version for each in (state, neighbour)} == {1, 2}
 
 
 @pytest.mark.parametrize("lost", ["secret", "profile"])
@@ -537,6 +565,8 @@ def test_whatever_asks_for_it_a_refresh_that_failed_just_now_is_not_tried_again(
 
     refreshing.clock.advance(10)
     refreshing.order(state, why=Trigger.URGENT, min_ttl=3600)
+    assert len(network.requests) == 1, "a caller does not shorten the wait"
+    refreshing.order(state)
     assert len(network.requests) == 2
 
 
@@ -703,9 +733,9 @@ def test_a_secret_that_stays_wrong_is_not_tried_again_and_never_strikes(
 
     row = refreshing.row(state)
     assert len(network.requests) == 1
-    assert (row.status, row.strikes, row.version) == (Status.ACTIVE, 0, 1)
+    assert (row.status, row.struck_at, row.version) == (Status.ACTIVE, None, 1)
     assert is_free(row)
-    assert [line["cause"] for line in refreshing.lines.named("brake.pulled")] == ["invalid_client"]
+    assert refreshing.figures()["app_refused"] == 1
 
 
 def test_the_customers_own_secret_is_not_looked_up_with_the_operators(
@@ -721,6 +751,4 @@ def test_the_customers_own_secret_is_not_looked_up_with_the_operators(
     assert len(network.requests) == 1
     assert aws_faults.asked["secretsmanager.GetSecretValue"] == 0
     assert refreshing.row(state).status is Status.ACTIVE
-    (line,) = refreshing.lines.named("brake.pulled")
-    assert line["level"] == "WARNING"
-    assert refreshing.figures()["own_app_held"] == 1
+    assert refreshing.figures()["app_refused"] == 0

@@ -53,7 +53,7 @@ LARGEST = ConnectionState(
     lease_until=Instant(1_899_999_999),
     attempt="a" * 16,
     tried_at=Instant(1_899_999_999),
-    strikes=2,
+    failures=2,
     struck_at=Instant(1_899_999_999),
     outcome_unknown=True,
     ended_at=Instant(1_899_999_999),
@@ -89,10 +89,10 @@ def test_the_largest_hot_row_has_every_attribute() -> None:
 
 def test_what_does_not_apply_is_left_out_so_that_the_due_index_stays_sparse() -> None:
     idle = replace(
-        LARGEST, refresh_at=None, due_shard=None, customer_app=False, strikes=0, outcome_unknown=False, reason=None
+        LARGEST, refresh_at=None, due_shard=None, customer_app=False, failures=0, outcome_unknown=False, reason=None
     )
 
-    assert not {"refresh_at", "due_shard", "customer_app", "strikes", "outcome_unknown", "reason"} & set(
+    assert not {"refresh_at", "due_shard", "customer_app", "failures", "outcome_unknown", "reason"} & set(
         rows.connection_state_item(idle)
     )
 

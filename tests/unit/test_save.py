@@ -9,13 +9,15 @@ import pytest
 from broker import policy
 from broker.adapters import rows
 from broker.adapters.aws import AwsClient
+from broker.adapters.breakers import BreakerStore, host_breaker
 from broker.adapters.connections import Connections
 from broker.adapters.queues import Trigger
 from broker.adapters.rescue import RescueStore, SealedTokens
 from broker.adapters.seal import Seal
 from broker.config import Config
 from broker.edge.wiring import Broker
-from broker.model import Client, ConnectionState, Instant, Purpose, Reason, Status
+from broker.flows.refresh.timing import Timing
+from broker.model import Client, ConnectionState, Instant, Purpose, Reason, Status, TenantId
 from broker.secret import Secret
 from local.aws.account import AwsAccount
 from ninjaone_emulator.faults import Fault
@@ -66,7 +68,7 @@ def test_a_save_whose_acknowledgement_was_lost_is_known_as_done(
 
     assert (refreshing.row(state).version, refreshing.is_live(state)) == (2, True)
     assert len(network.requests) == 1
-    assert refreshing.figures()["sunk"] == 0
+    assert refreshing.figures()["spilled"] == 0
     assert len(refreshing.lines.named("refresh.done")) == 1
 
 
@@ -99,8 +101,8 @@ def test_a_store_that_refuses_to_the_end_leaves_the_tokens_to_the_rescue_store_i
     assert not refreshing.ninjaone.oracle.why_dead(newest)
     assert (row.version, row.lease_until) == (1, begun + 250)
     assert clock.now() - begun <= 180 - 15 - 10
-    assert refreshing.figures()["sunk"] == 1
-    assert [line["level"] for line in refreshing.lines.named("refresh.sunk")] == ["ERROR"]
+    assert refreshing.figures()["spilled"] == 1
+    assert [line["level"] for line in refreshing.lines.named("refresh.spilled")] == ["ERROR"]
 
 
 def test_rescued_tokens_are_adopted_instead_of_presenting_the_old_one(
@@ -128,6 +130,32 @@ def test_rescued_tokens_are_adopted_instead_of_presenting_the_old_one(
     assert refreshing.figures()["rescued"] == 1
     refreshing.when_due(state)
     assert refreshing.row(state).version == 3
+
+
+@req("I06")
+@pytest.mark.parametrize("held_up_by", ["breaker", "secret"])
+def test_rescued_tokens_are_adopted_whatever_holds_requests_up(
+    refreshing: Refreshing, state: ConnectionState, rescue: RescueStore, seal: Seal, network: NinjaOneTransport,
+    connections: Connections, aws: AwsAccount, config: Config, held_up_by: str,
+) -> None:  # fmt: skip
+    """To adopt them asks NinjaOne nothing."""
+    rescue.put(ref(state), 1, rescued(refreshing, state, seal))
+    connections.record_failure(state, {"outcome_unknown": True}, ())
+    refreshing.wait_for(state)
+    if held_up_by == "secret":
+        aws.put_secret(config.client_secrets, "{}")
+    else:
+        store, name = (
+            BreakerStore(AwsClient("dynamodb", aws.client("dynamodb")), config.connections_table),
+            host_breaker(state.host.name),
+        )
+        now = Instant(int(refreshing.clock.now()))
+        store.open(name, store.add_failure(name, TenantId("another"), now, "throttled"), now, "throttled")
+
+    refreshing.order(state)
+
+    assert refreshing.row(state).version == 2
+    assert network.requests == []
 
 
 def test_a_rescue_store_that_refuses_for_a_moment_is_asked_again(
@@ -182,10 +210,10 @@ def test_when_both_stores_hang_the_tokens_are_in_the_log_before_the_invocation_i
         return not is_lease
 
     refreshing.wait_for(state)
-    timing = policy.Timing(180)
+    timing = Timing(180)
     killed_at = clock.now() + timing.whole
     network.meanwhile.append(lambda: clock.advance(answered_after))
-    aws_faults.refuse("dynamodb.UpdateItem", times=999, only=lambda call: "#brakes" not in str(call) and hangs(call))
+    aws_faults.refuse("dynamodb.UpdateItem", times=999, only=lambda call: "#breakers" not in str(call) and hangs(call))
     aws_faults.refuse("s3.PutObject", times=999, only=hangs)
 
     refreshing.order(state, seconds=timing.whole)
@@ -209,12 +237,13 @@ def test_a_rescue_store_that_can_not_be_read_keeps_the_token_from_being_presente
     refreshing: Refreshing, state: ConnectionState, aws_faults: AwsFaults, network: NinjaOneTransport, clock: Clock
 ) -> None:
     in_doubt(refreshing, state)
+    before = refreshing.row(state)
     aws_faults.refuse("s3.GetObject")
 
     refreshing.order(state)
 
     assert len(network.requests) == 1
-    assert is_free(refreshing.row(state))
+    assert refreshing.row(state) == before
     assert refreshing.figures()["put_off"] == 1
     clock.advance(60)
     refreshing.order(state)
@@ -453,7 +482,7 @@ def test_a_refresh_in_flight_does_not_bring_a_disconnected_connection_back(
     row = refreshing.row(state)
     assert (row.status, row.access, row.refresh) == (Status.DISCONNECTED, None, None)
     assert rescue.get(ref(state), 1) is None
-    assert refreshing.figures()["sunk"] == 0
+    assert refreshing.figures()["spilled"] == 0
 
 
 @req("I06")
@@ -483,12 +512,16 @@ def test_a_refresh_in_flight_does_not_overwrite_a_new_consent(
 
     assert refreshing.row(state) == anew[0]
     assert refreshing.is_live(state)
-    old, _ = refreshing.ninjaone.oracle.grants()
-    assert refreshing.ninjaone.oracle.live_refresh_token(old.id) is None
+    assert network.requests[-1].url.path != "/ws/oauth/revoke", "a revocation may end the new consent, too"
 
 
-def test_a_row_that_vanished_gets_no_tokens_and_they_are_given_back(
-    refreshing: Refreshing, state: ConnectionState, aws: AwsAccount, config: Config, network: NinjaOneTransport
+def test_a_row_that_was_deleted_by_mistake_has_its_tokens_spilled_and_not_revoked(
+    refreshing: Refreshing,
+    state: ConnectionState,
+    aws: AwsAccount,
+    config: Config,
+    network: NinjaOneTransport,
+    rescue: RescueStore,
 ) -> None:
     gone = {"TableName": config.connections_table, "Key": rows.key(state.tenant, state.connection)}
     network.meanwhile.append(lambda: aws.client("dynamodb").delete_item(**gone))
@@ -497,7 +530,23 @@ def test_a_row_that_vanished_gets_no_tokens_and_they_are_given_back(
     refreshing.order(state)
 
     assert "Item" not in aws.client("dynamodb").get_item(**gone)
-    assert network.requests[-1].url.path == "/ws/oauth/revoke"
+    assert network.requests[-1].url.path == "/ws/oauth/token"
+    assert rescue.get(ref(state), 1) is not None
+
+
+def test_a_save_whose_acknowledgement_was_lost_is_known_though_the_tokens_were_sealed_anew_since(
+    refreshing: Refreshing, state: ConnectionState, connections: Connections, aws_faults: AwsFaults, clock: Clock
+) -> None:
+    """The operator reseals all rows with another key while a refresh repeats its save."""
+    refreshing.wait_for(state)
+    is_save = lambda body: "#version = :version" in body.get("UpdateExpression", "")  # noqa: E731
+    aws_faults.lose_reply("dynamodb.UpdateItem", only=is_save)
+    clock.plan(0.05, lambda: connections.record_failure(refreshing.row(state), {"access": b"sealed anew"}, ()))
+
+    refreshing.order(state)
+
+    assert (refreshing.row(state).version, refreshing.row(state).access) == (2, b"sealed anew")
+    assert refreshing.figures()["lease_broken"] == 0
 
 
 def test_a_lease_that_was_broken_loses_nothing_and_is_an_alarm(
@@ -508,7 +557,12 @@ def test_a_lease_that_was_broken_loses_nothing_and_is_an_alarm(
     rescue: RescueStore,
 ) -> None:
     """That can't be while an expired lease proves its holder dead; should it be, the tokens are in the rescue store."""
-    network.meanwhile.append(lambda: connections.save(refreshing.row(state), {"version": 2, "access": b"theirs"}, ()))
+
+    def take_over() -> None:
+        leased = refreshing.row(state)
+        connections.save(leased, {"version": 2, "fence": leased.fence + 1, "access": b"theirs"}, ())
+
+    network.meanwhile.append(take_over)
     refreshing.wait_for(state)
 
     refreshing.order(state)
@@ -517,7 +571,7 @@ def test_a_lease_that_was_broken_loses_nothing_and_is_an_alarm(
     assert rescue.get(ref(state), 1) is not None
     assert [line["level"] for line in refreshing.lines.named("lease.broken")] == ["ERROR"]
     figures = refreshing.figures()
-    assert (figures["lease_broken"], figures["sunk"]) == (1, 1)
+    assert (figures["lease_broken"], figures["spilled"]) == (1, 1)
 
 
 # What else a refresh tells --------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.errors import Busy
 from broker.flows import sweep as sweeping
-from broker.model import ConnectionRef, ConnectionState, Instant
+from broker.model import ConnectionRef, ConnectionState, Instant, TenantId
 from local.aws.account import AwsAccount
 from tests.support.aws_faults import AwsFaults
 from tests.support.broker_world import START, Clock, LogLines
@@ -179,6 +179,41 @@ def test_a_sweep_that_can_not_be_done_is_made_good_by_the_next(
     broker.sweep()
 
     assert set(named(orders(aws, config))) == {ref(state) for state in five}
+
+
+@pytest.mark.parametrize("shard", range(2))
+def test_a_shard_that_can_not_be_read_costs_its_own_connections_only(
+    broker: Broker, five: list[ConnectionState], aws: AwsAccount, config: Config, clock: Clock, aws_faults: AwsFaults,
+    lines: LogLines, shard: int,
+) -> None:  # fmt: skip
+    clock.advance(1000)
+    is_of_shard = lambda body: body.get("ExpressionAttributeValues", {}).get(":shard") == {"N": str(shard)}  # noqa: E731
+    aws_faults.refuse("dynamodb.Query", times=9, only=is_of_shard)
+
+    with pytest.raises(Busy):
+        broker.sweep()
+
+    others = {ref(state) for number, state in enumerate(five) if number % 2 != shard}
+    assert set(named(orders(aws, config))) == others
+    assert [line["shard"] for line in lines.named("sweep.shard_failed")] == [shard]
+    assert [line["ordered"] for line in lines.named("sweep.done")] == [len(others)]
+
+
+@req("O04")
+def test_one_tenant_has_its_share_of_a_sweep_and_the_others_theirs(
+    broker: Broker, five: list[ConnectionState], journey: Journey, aws: AwsAccount, config: Config, clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """However many connections of one customer fall due, what they hang in takes a part of the executions only."""
+    other, _ = Journey(journey.broker, journey.ninjaone, tenant=TenantId("globex")).connect()
+    monkeypatch.setattr(sweeping, "PER_TENANT", 2)
+    clock.advance(4000)
+
+    broker.sweep()
+
+    found = named(orders(aws, config))
+    assert ref(other) in found
+    assert len(set(found) & {ref(state) for state in five}) == 2
 
 
 @req("O04")

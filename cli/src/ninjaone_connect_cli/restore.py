@@ -180,7 +180,7 @@ def _inert(row: ConnectionState, fence: int) -> ConnectionState:
         due_shard=None,
         lease_until=None,
         attempt=None,
-        strikes=0,
+        failures=0,
         struck_at=None,
     )
 
@@ -228,7 +228,7 @@ def _result(before: ConnectionState, now: ConnectionState | None) -> dict[str, A
     outcome = "waiting"
     if now and now.version > before.version:
         outcome = "renewed"
-    elif now and (now.strikes > before.strikes or now.status is Status.NEEDS_REAUTH):
+    elif now and (now.struck_at is not None or now.status is Status.NEEDS_REAUTH):
         outcome = "refused"
     reason = now.reason.value if now and now.reason else None
     return {"tenant_id": before.tenant, "connection_id": before.connection, "outcome": outcome, "reason": reason}

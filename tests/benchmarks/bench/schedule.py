@@ -1,6 +1,6 @@
 """A million connections for a day of virtual time: when they are refreshed, and whether in time.
 
-Real here: ``policy`` (when a refresh is due, how long a breaker holds, how what gathered is spread), the size of an
+Real here: ``policy`` (when a refresh is due), the size of an
 order, its one jitter, the sweep's pages (by shard, soonest first, another shard first each minute, the rests put
 together), how many orders may wait, and the refreshers' number and width. Simulated: an order is one step, and all its
 rows succeed or are held together; connections that share shard, region, instant and token's end are one entry.
@@ -62,7 +62,6 @@ class Connections:
     def __init__(self, random: Random, *, down: range) -> None:
         self._random, self._down = random, down
         self._shards: list[list[Group]] = [[] for _ in range(policy.SHARDS)]
-        self._level, self._until = -1, 0
         self.day = Day()
 
     def connect(self, count: int, first: int, last: int) -> None:
@@ -82,8 +81,8 @@ class Connections:
             if capacity < 0:
                 for group in order:
                     self._put(group)
-            elif is_down or now < self._until:
-                self._hold(order, now, is_down=is_down)
+            elif is_down:
+                self._hold(order)
             else:
                 self._renew(order, now + self._random.randrange(MINUTE), minute)
 
@@ -106,7 +105,6 @@ class Connections:
             yield list(_page(rest, now + HORIZON))
 
     def _renew(self, order: list[Group], began: int, minute: int) -> None:
-        self._level = -1
         for group in order:
             self.day.refreshes[minute] += group.size
             self.day.regions[group.region, minute] += group.size
@@ -122,14 +120,10 @@ class Connections:
         began, end = self._down.start * MINUTE, self._down.stop * MINUTE
         return group.ends > began and group.ends - LIFE < end
 
-    def _hold(self, order: list[Group], now: int, *, is_down: bool) -> None:
-        if is_down and now >= self._until:
-            self._level += 1
-            self._until = now + policy.breaker_hold(self._level)
-        jitter = self._random.randrange(256) / 256
-        again = policy.resume_at(Instant(self._until), max(self._level, 0), jitter)
+    def _hold(self, order: list[Group]) -> None:
+        """Leave them due: an open breaker holds them until the first grant."""
         for group in order:
-            self._put(group._replace(due=int(again)))
+            self._put(group)
 
     def _put(self, group: Group) -> None:
         heapq.heappush(self._shards[group.shard], group)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from broker import policy
-from broker.policy import Timing
+from broker.flows.refresh.timing import Timing
 from tests.deployment.template.stack import ROOT, deploy, source
 from tools.requirements import req
 

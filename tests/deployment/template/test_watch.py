@@ -24,14 +24,13 @@ UNWATCHED = {
     "renewed": "goes well",
     "rescued": "went well in the end",
     "recovered": "goes well",
-    "own_app_held": "a customer's own client app: they are told, the operator need not be woken",
-    "dead_verdict": "strikes: the connections they cost are watched",
+    "dead_verdict": "the connections they cost are watched, and many tenants' open a breaker",
     "lost_in_rotation": "follows from unclear answers, which are watched",
-    "not_sent": "trips a breaker when it goes on, which is watched",
-    "unavailable": "trips a breaker when it goes on, which is watched",
-    "throttled": "trips a breaker, which is watched",
-    "config": "trips a breaker, which is watched",
-    "order_unreadable": "only another writer to the queue can cause it; the line says so",
+    "not_sent": "opens a breaker when several tenants meet it, and tokens that end are watched",
+    "unavailable": "opens a breaker when several tenants meet it, and tokens that end are watched",
+    "throttled": "opens a breaker when several tenants meet it, and tokens that end are watched",
+    "config": "what is about the operator's app is watched",
+    "batch_unreadable": "only another writer to the queue can cause it; the line says so",
 }
 """Figures that no alarm looks at, each with its reason."""
 

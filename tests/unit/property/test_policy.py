@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker import policy
+from broker.flows.refresh.timing import Timing
 from broker.model import ConnectionId, Instant, Reason
-from broker.policy import Timing
 
 INSTANTS = st.integers(0, 4_000_000_000).map(Instant)
 JITTER = st.floats(0, 1, exclude_max=True)
@@ -32,9 +32,22 @@ def test_every_connection_has_one_shard_for_ever(name: str) -> None:
     assert 0 <= policy.shard(connection) < policy.SHARDS
 
 
-@given(st.integers(0, 10_000))
-def test_a_brake_holds_a_minute_to_a_quarter_of_an_hour_and_never_less_than_the_one_before(level: int) -> None:
-    assert 60 <= policy.breaker_hold(level) <= policy.breaker_hold(level + 1) <= 900
+@given(st.integers(1, 10_000), st.integers(-9999, 9999), JITTER)
+def test_a_connection_waits_a_minute_to_ten_and_at_most_an_eighth_of_its_tokens_life(
+    failures: int, token_left: int, jitter: float
+) -> None:
+    wait = policy.retry_wait(failures, token_left, jitter=jitter)
+
+    assert 60 <= wait <= 600
+    assert wait == 60 or token_left <= 0 or wait <= token_left / 8
+
+
+@given(INSTANTS, st.integers(0, 10**8))
+def test_a_probe_comes_after_as_long_as_the_token_is_dead_and_within_a_day(ended_at: Instant, dead_for: int) -> None:
+    wait = policy.probe_wait(ended_at, Instant(ended_at + dead_for))
+
+    assert 120 <= wait <= 24 * 3600
+    assert wait <= dead_for + 120
 
 
 @given(INSTANTS, INSTANTS, st.booleans())

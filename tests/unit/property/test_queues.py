@@ -9,7 +9,7 @@ from broker.adapters.queues import Trigger, read_batch, read_completion
 from broker.model import connection_id, session_id, tenant_id
 
 ID = "abcdefghijklmnopqrstuvwx27"
-TEXTS = st.sampled_from(["acme", f"con_{ID}", f"ses_{ID}", "due", "urgent", "#brakes", ""]) | st.text(max_size=5)
+TEXTS = st.sampled_from(["acme", f"con_{ID}", f"ses_{ID}", "due", "urgent", "#breakers", ""]) | st.text(max_size=5)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXTS,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=3),

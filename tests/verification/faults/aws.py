@@ -55,7 +55,7 @@ ROWS = (
         "DynamoDB refuses every save of an invocation",
         "Puts the sealed tokens into S3; the next refresh puts them into the row and asks for no others.",
         refuse_saves,
-        Observed(said=("aws.failed", "refresh.sunk", "refresh.rescued")),
+        Observed(said=("aws.failed", "refresh.spilled", "refresh.rescued")),
         lasts=DUE,
     ),
     Row(

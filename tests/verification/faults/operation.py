@@ -118,7 +118,7 @@ def _all_together(stage: Stage, queue: str) -> None:
     stage.refresh(*[order for message in stage.messages(queue) for order in stage.orders(message)])
 
 
-PAUSED = "Shows the connection as paused, counts no strike, opens the breaker of this client app, and an alarm fires"
+PAUSED = "Shows the connection as paused, holds no consent against anybody, asks every two minutes at most, alarms"
 
 ROWS = (
     Row(
@@ -136,7 +136,7 @@ ROWS = (
     ),
     Row(
         "NinjaOne calls every token of a host dead, for a quarter of an hour (eight connections)",
-        "So many verdicts at once are NinjaOne's fault: carries none out, fires an alarm, and tries again later.",
+        "Believes none while no other customer is granted there, shows the connections as paused, asks again.",
         accuse_all,
         Observed(ended=NOT_YET, said=("dead", "verdict.held")),
         beside="oc",
@@ -145,7 +145,7 @@ ROWS = (
         "The stored client secret is wrong",
         f"{PAUSED}.",
         rotate_secret,
-        Observed(ended=NOT_YET, said=("config", "brake.pulled"), heals="the operator stores the right secret"),
+        Observed(ended=NOT_YET, said=("config",), heals="the operator stores the right secret"),
         end=store_secret,
         beside="oc",
         heals="the operator stores the right secret",
@@ -159,7 +159,7 @@ ROWS = (
             ended=NOT_YET,
             lost="the connection: `needs_reauth`, `revoked`",
             heals=RECONNECT,
-            said=("config", "brake.pulled", "dead", "connection.needs_reauth"),
+            said=("config", "dead", "connection.needs_reauth"),
             shown=2,
         ),
         end=register_again,

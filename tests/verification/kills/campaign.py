@@ -39,7 +39,7 @@ Counted in requests, no part of the work is hit more often because the machine i
 STEP = (5, 400)
 """Seconds by which the clock is moved on after a kill: a lease of 250 s is over after some, and not after others."""
 QUIET_STEP = 1000
-"""Longer than any lease, breaker or hold."""
+"""Longer than any lease or wait."""
 QUIET_ROUNDS = 30
 FOREVER, TWICE = 10_000, 2
 PATIENCE = 120.0

@@ -30,11 +30,12 @@ What must hold
     very step that loses the last copy, and a test says that each of them is reached.
 
 What is left out
-    More than one connection, the due index, brakes and fleet-wide holds (a held verdict is a step), the epoch of a
-    restored table, `disconnect` and reconnect during a refresh; the content of tokens, of seals and of errors;
-    liveness: that a refresh comes about at all once faults end. Budgets are small: two provider mistakes a minute
-    apart make a false needs_reauth in any protocol that ever believes one. The model is not the code: a log of the
-    code's I/O can be held against it with `replay.accepts`, and the simulation runs the code itself.
+    More than one connection, the due index, circuit breakers and when a verdict is believed (a held verdict is a
+    step), a look into the rescue store before the lease (it decides nothing), the epoch of a restored table,
+    `disconnect` and reconnect during a refresh; the content of tokens, of seals and of errors; liveness: that a
+    refresh comes about at all once faults end. Budgets are small: two provider mistakes a minute apart make a false
+    needs_reauth in any protocol that ever believes one. The model is not the code: a log of the code's I/O can be
+    held against it with `replay.accepts`, and the simulation runs the code itself.
 
 Where to read
     state     what is remembered            explore   every interleaving, the budgets, S1

@@ -8,16 +8,18 @@ from typing import Any
 from unittest.mock import patch
 
 from broker import policy
+from broker.adapters import aws
 from broker.adapters.connections import Connections
 from broker.adapters.dynamo import ConditionalUpdate
 from broker.adapters.epoch import Epoch
 from broker.errors import Busy
 from broker.flows import complete
-from broker.flows.refresh import save
+from broker.flows.refresh import connection, timing
 from broker.flows.refresh.connection import RefreshConnection
 from broker.flows.refresh.context import BatchContext
 from broker.flows.refresh.failure import RecordFailure
 from broker.flows.refresh.save import SaveTokens
+from broker.flows.refresh.timing import Timing
 from broker.model import AssociatedData, Purpose, Seconds
 from broker.secret import Secret
 
@@ -78,23 +80,27 @@ def _overlooked(wanted: Callable[..., bool]) -> Callable[..., bool]:
 
 def _save(self: Connections, held: Any, change: Any, remove: tuple[str, ...]) -> Any:
     """Store tokens whatever became of the row since it was leased."""
-    drop = ("lease_until", "attempt", "strikes", "struck_at", "outcome_unknown", *remove)
+    drop = ("lease_until", "attempt", "failures", "struck_at", "outcome_unknown", *remove)
     return self._update(held, ConditionalUpdate.of("attribute_exists(#tenant)", set=change, remove=drop))
 
 
-def _ambiguous(self: RecordFailure, held: Any, _outcome: Any, context: BatchContext) -> None:
+def _ambiguous(self: RecordFailure, leased: Any, _outcome: Any, batch: BatchContext) -> None:
     """Take an unclear end for a clear one: give the lease back, and come again at once."""
-    self.release(held, context, retry_in=Seconds(0))
+    self.release(leased, batch, is_due=True)
 
 
-def _dead(self: RecordFailure, held: Any, context: BatchContext) -> None:
+def _dead(self: RecordFailure, leased: Any, _outcome: Any, batch: BatchContext) -> None:
     """Strike without reading again, whatever became of the row since it was leased."""
-    strikes, soon = held.strikes + 1, context.now() + policy.STRIKE_GAP
-    change = {"strikes": strikes, "struck_at": context.now(), "refresh_at": soon}
-    if strikes >= policy.STRIKES:
+    change: dict[str, Any] = {"struck_at": batch.now(), "failures": 1, "refresh_at": batch.now() + policy.STRIKE_GAP}
+    if leased.struck_at:
         change |= {"status": "needs_reauth", "reason": "revoked"}
     blind = ConditionalUpdate.of("attribute_exists(#tenant)", set=change, remove=("lease_until", "attempt"))
-    self._connections._update(held, blind)
+    self._connections._update(leased, blind)
+
+
+def _impatient(seen: Any, batch: BatchContext, now: Any) -> bool:
+    """Ask for whoever calls, whatever wait the row names."""
+    return bool(seen.token_expires_at - now < batch.min_ttl or (seen.refresh_at or now) <= now + 60)
 
 
 def _late_keys(seal: Callable[..., Any]) -> Callable[..., Any]:
@@ -117,13 +123,13 @@ def _forgetful(seal: Callable[..., Any]) -> Callable[..., Any]:
     return sealed
 
 
-class _Ungated(policy.Timing):
+class _Ungated(Timing):
     """Gates that always open."""
 
     after_gate = whole = 0
 
 
-class _Brief(policy.Timing):
+class _Brief(Timing):
     """A lease that ends while its holder lives."""
 
     lease = Seconds(20)
@@ -140,15 +146,17 @@ MUTANTS = (
         "quarantine", ((RecordFailure, "_ambiguous", _ambiguous),), Hunt("ordered again meanwhile", kinds=("late",))
     ),
     Mutant(
-        "save tokens whatever kind of error AWS gives", ((save, "AwsError", Busy),), Hunt("refresh", kinds=("denied",))
+        "save tokens whatever kind of error AWS gives", ((aws, "AwsError", Busy),), Hunt("refresh", kinds=("denied",))
     ),
     Mutant("rescue", ((SaveTokens, "_spill", lambda *_: None),), Hunt("rescue")),
+    Mutant("look in the rescue store first", ((RefreshConnection, "_is_doubtful", lambda *_: False),), Hunt("rescue")),
     Mutant(
-        "look in the rescue store first", ((RefreshConnection, "_restore_spilled", lambda *_: False),), Hunt("rescue")
+        "two strikes",
+        ((RecordFailure, "_is_believed", lambda *_: True),),
+        Hunt("refresh", kinds=("spurious_dead_token",)),
     ),
-    Mutant("two strikes", ((policy, "STRIKES", 1),), Hunt("refresh", kinds=("spurious_dead_token",))),
     Mutant("re-read", ((RecordFailure, "_dead", _dead),), Hunt("reconnect at the last strike", kinds=("slow",))),
-    Mutant("deadline gate", ((policy, "Timing", _Ungated),), Hunt("slow day")),
+    Mutant("deadline gate", ((timing, "Timing", _Ungated),), Hunt("slow day")),
     Mutant("data key first", ((SaveTokens, "seal", _late_keys(SaveTokens.seal)),), Hunt("refresh", kinds=("refused",))),
     Mutant(
         "keep the old token if the answer has none",
@@ -156,11 +164,13 @@ MUTANTS = (
         Hunt("refresh", "static_omit_field"),
     ),
     Mutant(
-        "breaker", ((BatchContext, "resume_at", lambda *_: None),), Hunt("callers insist", kinds=("429_retry_after",))
+        "a wait binds callers",
+        ((connection, "_is_due", _impatient), (connection, "_is_cooling_down", lambda *_: False)),
+        Hunt("callers insist", kinds=("429_retry_after",)),
     ),
     Mutant(
         "lease longer than its holder lives",
-        ((policy, "Timing", _Brief),),
+        ((timing, "Timing", _Brief),),
         Hunt("ordered again meanwhile", kinds=("lost_response",)),
     ),
     Mutant(

@@ -60,7 +60,6 @@ MAY: Mapping[str, set[str]] = {
         "get connections: client",
         "get many connections",
         "update connections",
-        "delete a breaker",
         "open refresh",
         "open client",
         "seal access",
@@ -123,7 +122,7 @@ def _tables(stage: Stage) -> Iterator[tuple[str, Call]]:
         )
     due = {"TableName": connections, "IndexName": "due", **_equals("due_shard", "N", "0")}
     yield "query the due index", ("dynamodb", "query", due)
-    breaker = {"tenant": {"S": "#brakes"}, "connection": {"S": "nothing"}}
+    breaker = {"tenant": {"S": "#breakers"}, "connection": {"S": "nothing"}}
     yield "delete a breaker", ("dynamodb", "delete_item", {"TableName": connections, "Key": breaker})
 
 

@@ -186,7 +186,7 @@ def token(stage: Stage) -> None:
 
 
 def connections(stage: Stage) -> None:
-    """Show one connection, whole, and list them; see that an app is held."""
+    """Show one connection, whole, and list them; see that the breaker of an app is open."""
     made = way(stage).connect(label="Main", metadata={"a": "b"})
     one = ask(stage, "connections", ONE.format(method="GET"), made)
     assert gateway.json_body(one) == made, one
@@ -197,8 +197,8 @@ def connections(stage: Stage) -> None:
     assert gateway.json_body(listed)["connections"] == [made], listed
     held = way(stage).connect(**OWN_APP)
     assert gateway.json_body(ask(stage, "connections", ONE.format(method="GET"), held))["client"] == "customer"
-    breaker = {"until": {"N": str(int(stage.clock.now()) + 60)}, "level": {"N": "0"}, "cause": {"S": "config"}}
-    key = {"tenant": {"S": "#brakes"}, "connection": {"S": f"app {made['host']} {made['client_id']}"}}
+    breaker = {"opened_at": {"N": str(int(stage.clock.now()))}, "cause": {"S": "invalid_client"}}
+    key = {"tenant": {"S": "#breakers"}, "connection": {"S": f"app {made['host']} {made['client_id']}"}}
     dynamodb = stage.aws.client("dynamodb")
     dynamodb.put_item(TableName=stage.table("tenant"), Item=key | breaker)
     paused = gateway.json_body(ask(stage, "connections", ONE.format(method="GET"), made))
@@ -232,30 +232,31 @@ def sweep(stage: Stage) -> None:
 
 
 def refresh(stage: Stage) -> None:
-    """Refresh; with the customer's app; past a breaker that is half open; into the rescue store and out of it."""
+    """Refresh; with the customer's app; after a refusal of the app; into the rescue store and out of it."""
     stage.poll("refresh")
     operators, customers = way(stage).connect(), way(stage).connect(**OWN_APP)
-    breaker(stage, operators)
+    refuse_app(stage, operators)
     stage.clock.advance(2900)
     stage.work("refresh", order(operators, customers))
     assert (version(stage, operators), version(stage, customers)) == (2, 2)
-    assert not braked(stage, operators), "the breaker was not reset"
+    assert not is_failing(stage, operators), "the failure was not forgotten"
     be_rescued(stage, operators)
 
 
-def breaker(stage: Stage, made: Mapping[str, Any]) -> None:
-    """Let NinjaOne refuse the app once: the function trips the breaker itself, and it comes to be half open."""
+def refuse_app(stage: Stage, made: Mapping[str, Any]) -> None:
+    """Let NinjaOne refuse the app once: the function notes it in the app's breaker."""
     stage.clock.advance(2900)
     stage.network.answer(401, {"error": "invalid_client"})
     stage.network.answer(401, {"error": "invalid_client"})
     stage.work("refresh", order(made))
     stage.network.canned.clear()
-    assert braked(stage, made), "the breaker was not tripped"
+    assert is_failing(stage, made), "the failure was not noted"
 
 
-def braked(stage: Stage, made: Mapping[str, Any]) -> bool:
-    key = {"tenant": {"S": "#brakes"}, "connection": {"S": f"app {made['host']} {made['client_id']}"}}
-    return "Item" in stage.aws.client("dynamodb").get_item(TableName=stage.table("tenant"), Key=key)
+def is_failing(stage: Stage, made: Mapping[str, Any]) -> bool:
+    key = {"tenant": {"S": "#breakers"}, "connection": {"S": f"app {made['host']} {made['client_id']}"}}
+    found = stage.aws.client("dynamodb").get_item(TableName=stage.table("tenant"), Key=key)
+    return "since" in found.get("Item", {})
 
 
 def be_rescued(stage: Stage, made: Mapping[str, Any]) -> None:

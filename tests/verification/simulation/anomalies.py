@@ -133,7 +133,7 @@ def _is_quiet(on: Stage) -> bool:
     world = on.world
     row = world.rows.items.get(on.ref, {})
     leased = "lease_until" in row or "attempt" in row
-    struck = "strikes" in row and row["status"] == {"S": "active"}  # the verdict is still to come
+    struck = "struck_at" in row and row["status"] == {"S": "active"}  # the verdict is still to come
     waiting = any(world.sqs.queues.values()) or bool(world.bucket) or bool(world.running)
     due = int(row.get("refresh_at", {"N": "0"})["N"]) <= world.now() + LOOK and "refresh_at" in row
     return not (leased or struck or waiting or due)
@@ -250,7 +250,7 @@ def _reconnect_late(on: Stage) -> None:
     """The customer revoked the consent; when that was seen once, the person connects again."""
     world = on.world
     world.ninjaone.admin.revoke_grant(world.history.grant_of[on.ref])
-    while "strikes" not in world.rows.items[on.ref] and world.now() < START + HEALED / 2:
+    while "struck_at" not in world.rows.items[on.ref] and world.now() < START + HEALED / 2:
         world.scheduler.wait(20.0)
     while "lease_until" not in world.rows.items[on.ref] and world.now() < START + HEALED / 2:
         world.scheduler.wait(0.5)

@@ -18,7 +18,7 @@ KILLED = [f"refresh: {call.partition(' ')[0]} {kind}" for call in CALLS for kind
 
 MUST: dict[str, tuple[str, ...]] = {
     "a rescued token adopted": ("said refresh.rescued",),
-    "a token spilled": ("said refresh.sunk",),
+    "a token spilled": ("said refresh.spilled",),
     "a refresh met its own write": ("refresh met its own write",),
     "the grace of an old token used": ("the grace of an old token used",),
     "a strike cleared": ("strike cleared",),
@@ -34,13 +34,13 @@ MUST: dict[str, tuple[str, ...]] = {
     "a restored table left alone": ("said epoch.inactive",),
     "an attacker's link refused (fixation)": ("fixation refused",),
     "an attacker's account refused (reverse)": ("reverse refused",),
-    "a breaker tripped": ("said brake.pulled",),
+    "a breaker opened": ("said breaker.opened",),
     "killed while NinjaOne was asked": ("ninjaone.token killed_during",),
     "a request carried out late": ("ninjaone.token late",),
     "an answer lost": ("ninjaone.token lost_response",),
     "a message delivered twice": ("message twice",),
     "a tick missed": ("tick missed",),
-    "nonsense ordered": ("said order.unreadable",),
+    "nonsense ordered": ("said batch.unreadable",),
     "connected again": ("reconnected",),
     **{each: (each,) for each in KILLED},
 }

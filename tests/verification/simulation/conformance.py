@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from broker import policy
 from tests.verification.model.provider import Mode
 from tests.verification.model.replay import Entry, accepts
 from tests.verification.simulation.history import Exchange, Ref
@@ -146,10 +147,17 @@ class Trace:
         if not step:
             return None
         outcome = _written(step, parameters, answer)
+        if outcome == "struck" and self._was_struck(parameters):
+            outcome = "held"
         if outcome == "won":
             row = answer["Attributes"]
             self.leased[process, ref] = (row["version"], row["fence"])
         return ref, step, outcome
+
+    def _was_struck(self, parameters: Parameters) -> bool:
+        """Say whether an earlier verdict was the first: then this one was not believed, and changes nothing."""
+        first = int(parameters["ExpressionAttributeValues"][":struck_at"]["N"])
+        return first < self.world.now() - policy.STRIKE_GAP / 2
 
     def _reread(self, process: Process, ref: Ref, answer: Any) -> str:
         if isinstance(answer, Exception):
@@ -172,11 +180,15 @@ def _is_a_run(trace: tuple[Entry, ...], mode: Mode) -> bool:
 def settled(entries: list[tuple[float, Entry]]) -> list[Entry]:
     """Put entries in the order in which they took effect.
 
-    Of what was tried again in place only how the last try ended is kept, and no read that no lease followed.
+    Of what was tried again in place only how the last try ended is kept, no read that no lease followed, and no look
+    into the rescue store before a lease: it only says whether a request needs to be made ready.
     """
     later: set[tuple[str, str]] = set()
     kept: list[Entry] = []
-    for _, (who, step, outcome) in sorted(entries, reverse=True):
+    leased = {who: at for at, (who, step, _) in sorted(entries, reverse=True) if step == "acquire"}
+    for at, (who, step, outcome) in sorted(entries, reverse=True):
+        if step == "look_in_rescue" and at < leased.get(who, float("inf")):
+            continue
         is_last = step not in REPEATED or (who, step) not in later
         if is_last and (step != "read" or (who, "acquire") in later):
             kept.append((who, step, outcome))
@@ -225,7 +237,7 @@ def _written(step: str, parameters: Parameters, answer: Any) -> str:
     if isinstance(answer, Exception):
         return "unanswered"
     if step == "strike":
-        if ":strikes" not in values:
-            return "held"
-        return "needs_reauth" if values.get(":status") == {"S": "needs_reauth"} else "struck"
+        if values.get(":status") == {"S": "needs_reauth"}:
+            return "needs_reauth"
+        return "struck"
     return {"acquire": "won", "save": "saved", "release": "released"}[step]

@@ -235,7 +235,7 @@ class History:
     def row(self, ref: Ref, token: str | None, old: Item | None, new: Item) -> None:
         """Note which consent a row holds, and what a write did to it."""
         grant = self.oracle.grant(token) if token else ""
-        if old and "strikes" in old and "strikes" not in new and new["version"] != old["version"]:
+        if old and "struck_at" in old and "struck_at" not in new and new["version"] != old["version"]:
             self.reached["strike cleared"] += 1
         if grant:
             self.grant_of[ref], self.ref_of[grant] = grant, ref

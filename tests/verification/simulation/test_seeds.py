@@ -14,7 +14,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:This metric doesn't meet")
 PARTS, PART = 4, 60  # seeds in an ordinary run; `make simulate` runs thousands
 OFTEN = (
     "a rescued token adopted", "a token spilled", "asked again after quarantine", "given up as revoked",
-    "given up as lost in rotation", "a breaker tripped", "an answer lost", "a request carried out late",
+    "given up as lost in rotation", "a breaker opened", "an answer lost", "a request carried out late",
 )  # fmt: skip
 
 

@@ -123,7 +123,7 @@ def order_nonsense(run: "Run", _number: int) -> None:
     ref = list(run.refs[0]) if run.refs else ["t0", "con_" + "a" * 26]
     bodies = [
         "", "[]", "{", '{"why": "due"}', json.dumps({"why": "due", "connections": [ref, ref, ref]}),
-        json.dumps({"why": "urgent", "min_ttl": 9, "connections": [["t9", ref[1]], ["#brakes", "fleet"], 7, ref]}),
+        json.dumps({"why": "urgent", "min_ttl": 9, "connections": [["t9", ref[1]], ["#breakers", "fleet"], 7, ref]}),
         json.dumps({"why": "rescue", "connections": [ref, ["t0", "con_" + "z" * 26]]}),
     ]  # fmt: skip
     for body in bodies:

@@ -184,16 +184,18 @@ class ConnectionState:
     version     how many token generations were stored; every change of tokens adds one
     fence       how many leases were taken; a fencing token
     lease_until, attempt   the write-ahead intent of the refresh that may be in flight
-    strikes, struck_at     dead verdicts on this version, and when the last one was counted
+    failures    attempts in a row that brought no tokens; while there are any, ``refresh_at`` is a wait that binds
+                everybody, callers too
+    struck_at   when NinjaOne first called the tokens of this version dead
     sent_at     when the held tokens were asked for; of a new connection, when they were stored
     tried_at    when the last refresh took its lease
     epoch       the restore epoch under which the row may be presented
     access, refresh        sealed; absent once disconnected
     refresh_at, due_shard  the sparse ``due`` index; absent while nothing is to be done
-    own         the client app is the customer's: its secret lies sealed in the profile row
-    doubt       some attempt on this version ended without a clear answer
+    customer_app   the client app is the customer's: its secret lies sealed in the profile row
+    outcome_unknown   some attempt on this version ended without a clear answer
     ended_at    since when the connection needs its customer
-    hot_until   until then refreshed ahead of expiry under the adaptive policy
+    active_until   until then refreshed ahead of expiry under the adaptive policy
     warned_at   when the coming end of consent was last announced
     """
 
@@ -218,7 +220,7 @@ class ConnectionState:
     lease_until: Instant | None = None
     attempt: str | None = None
     tried_at: Instant | None = None
-    strikes: int = 0
+    failures: int = 0
     struck_at: Instant | None = None
     outcome_unknown: bool = False
     ended_at: Instant | None = None

@@ -45,6 +45,8 @@ _CONFIG = frozenset(
     {"invalid_client", "unauthorized_client", "invalid_scope", "invalid_request", "unsupported_grant_type"}
 )
 UNKNOWN_CLIENT = "unknown_client"
+_ABOUT_APP = frozenset({"invalid_client", "unauthorized_client", UNKNOWN_CLIENT})
+"""Refusals of the client app itself. Every other refusal, ``invalid_scope`` too, can be about a single grant."""
 _UNKNOWN_CLIENT_RESULT = "Client app not exist"
 
 _SUBDOMAIN = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -135,6 +137,11 @@ class Outcome:
     code: str
     tokens: Tokens | None = None
     retry_after: Seconds | None = None
+
+    @property
+    def is_about_app(self) -> bool:
+        """Say whether NinjaOne refused the client app or its secret, whatever was presented with it."""
+        return self.code in _ABOUT_APP
 
 
 def classify(answer: oauth.Answer, sent_at: Instant) -> Outcome:

@@ -1,9 +1,7 @@
 """Decisions about time: how long things live, when a refresh is due, how long to wait, what counts as dead."""
 
-from dataclasses import dataclass
 from zlib import crc32
 
-from broker.errors import Misconfigured
 from broker.model import ConnectionId, Instant, Reason, Seconds
 
 # Connect sessions
@@ -28,15 +26,22 @@ KEEP_ALIVE = Seconds(12 * 3600)
 ACTIVE_LIFE = Seconds(24 * 3600)
 ATTEMPT_GAP = Seconds(60)
 """Callers and sweeps may ask as often as they like; for one connection NinjaOne is not asked more often than this."""
+RETRY_FIRST, RETRY_LONGEST = Seconds(60), Seconds(600)
+RETRY_REFUSED_APP = Seconds(120)
+"""Where NinjaOne refuses the client app: connections go on within three minutes of the secret being put right."""
+RETRY_AFTER_LONGEST = Seconds(900)
+"""``Retry-After`` is heeded up to here: told an hour, tokens would end although NinjaOne serves again long before."""
 STRIKE_GAP = Seconds(60)
-STRIKES = 2
-PROBE_EVERY = Seconds(24 * 3600)
+BELIEVED_ALONE, BELIEVED_ANYWAY = Seconds(1800), Seconds(24 * 3600)
+PROBE_FIRST, PROBE_LONGEST = Seconds(120), Seconds(24 * 3600)
 PROBE_FOR = Seconds(30 * 24 * 3600)
 ENDED_KEPT = Seconds(30 * 24 * 3600)
 """How long a disconnected connection can still be seen; then DynamoDB deletes its rows."""
-BREAKER_FIRST, BREAKER_LONGEST = Seconds(60), Seconds(900)
-INCIDENT_DEAD, INCIDENT_SHARE = 5, 0.02
-"""More dead verdicts than this in a window, by number and by share, are held: NinjaOne is at fault."""
+BREAKER_TENANTS, BREAKER_QUIET = 2, Seconds(45)
+"""A breaker opens when so many tenants fail and nothing was granted between the first failure and one so much later."""
+PASS_GAP, FAILING_PASS_GAP = Seconds(50), Seconds(100)
+"""An open breaker lets one connection a minute pass. At 60 s every second sweep would come too early; a connection of a
+tenant that is failing passes only where no other tenant used the minute before."""
 AWS_ATTEMPTS, AWS_CONNECT, AWS_READ, AWS_PAUSES = 3, 2, 5, 1 + 2
 """How the clients of AWS are set up (edge/wiring.py): one attempt and two more, after pauses of up to 1 and 2 s."""
 AWS_CALL = Seconds(AWS_ATTEMPTS * (AWS_CONNECT + AWS_READ) + AWS_PAUSES)
@@ -47,56 +52,6 @@ DAY = Seconds(86_400)
 CONSENT_LIFE = Seconds(30 * DAY)
 CONSENT_WARN, CONSENT_DAILY = Seconds(21 * DAY), Seconds(25 * DAY)
 CONSENT_OUTLIVED = Seconds(35 * DAY)
-
-
-@dataclass(frozen=True)
-class Timing:
-    """The bounds of one refresh, all from the function's timeout.
-
-    Units    seconds
-    lease    an expired lease proves its holder dead: it ran out after the platform killed the holder,
-             after the last instant at which NinjaOne may still carry out its request, and after clocks that differ
-    """
-
-    function: int
-    before: int = 10
-    connect: int = 5
-    read: int = 65
-    save: int = 30
-    spill: int = AWS_CALL
-    slack: int = 10
-    quarantine: int = 60
-    skew: int = 10
-
-    def __post_init__(self) -> None:
-        """Refuse settings under which a lease would prove nothing. Raises   Misconfigured"""
-        if self.whole > self.function:
-            raise Misconfigured(f"The refresh function needs a timeout of at least {self.whole} seconds.")
-
-    @property
-    def after_gate(self) -> int:
-        """What must be left when the request is sent."""
-        return self.connect + self.read + self.save + self.spill + self.slack
-
-    @property
-    def whole(self) -> int:
-        """What must be left when a refresh is begun."""
-        return self.before + self.after_gate
-
-    @property
-    def saving(self) -> int:
-        """What must be left to try one more save: it may hang, and the rescue store has its time after it."""
-        return AWS_CALL + self.spill + self.slack
-
-    @property
-    def spilling(self) -> int:
-        """What must be left to try the rescue store once more: it may hang, and one log line has its time after it."""
-        return AWS_CALL + self.slack
-
-    @property
-    def lease(self) -> Seconds:
-        """How long a lease is."""
-        return Seconds(self.function + self.quarantine + self.skew)
 
 
 def shard(connection: ConnectionId) -> int:
@@ -114,25 +69,60 @@ def refresh_at(now: Instant, expires_at: Instant, jitter: float, *, anew: bool =
     return Instant(now + int(life * (EARLIEST + (latest - EARLIEST) * jitter)))
 
 
-def resume_at(until: Instant, level: int, jitter: float) -> Instant:
-    """Say when to go on after a brake: what gathered behind it is spread over twice as long as it gathered."""
-    return Instant(until + int(2 * breaker_hold(level) * jitter))
+def retry_wait(
+    failures: int,
+    token_left: float,
+    *,
+    jitter: float,
+    retry_after: Seconds | None = None,
+    longest: Seconds = RETRY_LONGEST,
+) -> Seconds:
+    """Say how long a connection waits after an attempt that brought no tokens, before NinjaOne is asked again.
+
+    The wait doubles with each failure in a row, from one minute to ten, shortened at random to spread the load. While
+    the access token lives, the wait is at most an eighth of what is left: otherwise a NinjaOne that fails every other
+    request would let tokens end. What NinjaOne names in ``Retry-After`` takes the place of all that, up to 15 minutes.
+
+    failures     attempts in a row without tokens, this one included
+    token_left   seconds until the access token ends; not positive when it has ended
+    jitter       0 to 1
+    Source   RFC 6585 §4
+    """
+    if retry_after is not None:
+        return Seconds(max(RETRY_FIRST, min(retry_after, RETRY_AFTER_LONGEST)) + int(16 * jitter))
+    doubled = min(RETRY_FIRST * 2 ** min(failures - 1, 10), longest) * (1 + jitter) / 2
+    bound = token_left / 8 if token_left > 0 else longest
+    return Seconds(max(RETRY_FIRST, int(min(doubled, bound))))
 
 
-def breaker_hold(level: int) -> Seconds:
-    """Say how long to hold after the n-th pull in a row."""
-    return Seconds(min(BREAKER_FIRST * 2 ** min(level, 10), BREAKER_LONGEST))
+def is_believed(*, struck_at: Instant | None, now: Instant, others_granted: bool, others_failing: bool) -> bool:
+    """Say whether a dead verdict is believed, so that the customer is asked to connect again.
+
+    One verdict alone never is. Of two, NinjaOne's own mistake is ruled out where it served another tenant on the same
+    host meanwhile. Where no other tenant can tell, half an hour of verdicts has to do, or a day in any case.
+
+    struck_at        when the first verdict in a row came; None when this is it
+    others_granted   whether another tenant on this host was granted tokens since then
+    others_failing   whether another tenant on this host is failing
+    """
+    if struck_at is None or now - struck_at < STRIKE_GAP:
+        return False
+    alone = not others_failing and now - struck_at >= BELIEVED_ALONE
+    return others_granted or alone or now - struck_at >= BELIEVED_ANYWAY
 
 
-def is_incident(tried: int, dead: int) -> bool:
-    """Say whether so many dead verdicts point at NinjaOne rather than at customers."""
-    return dead > INCIDENT_DEAD and dead > INCIDENT_SHARE * tried
+def probe_wait(ended_at: Instant, now: Instant) -> Seconds:
+    """Say when to try a dead token again: two minutes after it was believed dead, then after twice as long each time.
+
+    So a connection that NinjaOne condemned by mistake is active again about as long after as it had been dead.
+    """
+    return Seconds(min(PROBE_FIRST + now - ended_at, PROBE_LONGEST))
 
 
 def reason_for(*, outcome_unknown: bool, consented_at: Instant, now: Instant) -> Reason:
     """Say honestly why a connection is dead.
 
-    doubt   an attempt on this very token ended without a clear answer: then NinjaOne may have rotated it unseen
+    outcome_unknown   an attempt on this very token ended without a clear answer: NinjaOne may have rotated it unseen
     """
     if outcome_unknown:
         return Reason.LOST_IN_ROTATION

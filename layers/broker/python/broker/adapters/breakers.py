@@ -1,135 +1,168 @@
-"""What stops refreshes of many connections at once: control rows beside the connections.
+"""Circuit breakers at rest: what refreshes of many connections have in common, one row for each host and client app.
 
-A brake holds a whole host (it throttles or fails) or one client app on a host (its secret or the app is wrong).
-The fleet row counts the dead verdicts of a quarter of an hour: many at once are NinjaOne's fault, not the customers'.
+A row counts tenants, not connections: one tenant's connections may be answered anything at all, and hold up nobody
+else. The rules are in docs/understand/refresh.md, "When NinjaOne fails".
 """
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from zlib import crc32
 
 from broker.adapters import rows
-from broker.adapters.aws import AwsClient, ExpectedError
-from broker.adapters.dynamo import CONDITION_FAILED, ConditionalUpdate, ConditionFailed, update
+from broker.adapters.aws import AwsClient
+from broker.adapters.dynamo import ConditionalUpdate, ConditionFailed, update
 from broker.model import Instant, Seconds, TenantId
 
-CONTROL_ROWS = TenantId("#brakes")
+CONTROL_ROWS = TenantId("#breakers")
 """A partition that no tenant can name."""
 
-WINDOW = Seconds(900)
+REMEMBERED = 64
+"""Failing tenants that a row remembers; they pass last while the breaker is open. With 16 some tenants starved."""
 
 
 @dataclass(frozen=True)
 class Breaker:
-    """Refreshes wait until then; ``level`` counts how often in a row it was pulled."""
+    """What a row says.
 
-    until: Instant
-    level: int
-    cause: str
+    failing     tenants (see ``tenant_hash``) that failed since the last grant
+    since       when the first of them did; None while nobody fails
+    opened_at   since when the breaker is open; None while it is closed
+    passed_at   when an open breaker last let a connection pass
+    cause       of the first failure, and of an open breaker of the one that opened it
+    grants      the last two tenants that were granted tokens, newest first, with the time
+    """
+
+    failing: frozenset[str] = frozenset()
+    since: Instant | None = None
+    opened_at: Instant | None = None
+    passed_at: Instant | None = None
+    cause: str = ""
+    grants: tuple[tuple[str, Instant], ...] = ()
+
+    @property
+    def is_open(self) -> bool:
+        """Say whether it is open."""
+        return self.opened_at is not None
+
+    def others_failing(self, tenant: TenantId) -> bool:
+        """Say whether another tenant is failing."""
+        return bool(self.failing - {tenant_hash(tenant)})
+
+    def others_granted(self, tenant: TenantId, since: Instant) -> bool:
+        """Say whether another tenant was granted tokens since then."""
+        return any(granted != tenant_hash(tenant) and at >= since for granted, at in self.grants)
 
 
-@dataclass(frozen=True)
-class FailureWindow:
-    """What the whole fleet saw in this window and in the one before it."""
-
-    tried: int
-    dead: int
-    tried_before: int = 0
-    dead_before: int = 0
-
-
-class Breakers:
-    """The control rows."""
+class BreakerStore:
+    """The rows. A write that is refused for now raises ``Busy``."""
 
     def __init__(self, dynamodb: AwsClient, table: str) -> None:
         self._dynamodb, self._table = dynamodb, table
 
-    def read(self, name: str) -> Breaker | None:
-        """Read one brake, pulled or worn off."""
-        answer = self._dynamodb.call(
-            "get_item",
-            TableName=self._table,
-            Key=rows.key(CONTROL_ROWS, name),
-            ConsistentRead=True,
-            ProjectionExpression="#until, #level, #cause",
-            ExpressionAttributeNames={"#until": "until", "#level": "level", "#cause": "cause"},
-        )
+    def read(self, name: str) -> Breaker:
+        """Read one as it is now; a row that can't be read is like none. Raises   Busy"""
+        key = rows.key(CONTROL_ROWS, name)
+        answer = self._dynamodb.call("get_item", TableName=self._table, Key=key, ConsistentRead=True)
         return _breaker(answer.get("Item", {}))
 
-    def trip(self, name: str, breaker: Breaker) -> Breaker:
-        """Hold refreshes until an instant; give the brake that then stands, for another order's may be longer.
-
-        Raises   Busy
-        """
-        write = ConditionalUpdate.of("attribute_not_exists(#until) OR #until < :until", set=asdict(breaker))
-        found = update(self._dynamodb, self._table, rows.key(CONTROL_ROWS, name), write)
-        longer = _breaker(found.found or {}) if isinstance(found, ConditionFailed) else None
-        return longer or breaker
-
-    def reset(self, name: str, seen: Breaker) -> Breaker | None:
-        """Forget a brake, once what it waited for was seen to work; give the one that took its place, which stays.
-
-        Raises   Busy
-        """
-        try:
-            self._dynamodb.call(
-                "delete_item",
-                expected=(CONDITION_FAILED,),
-                TableName=self._table,
-                Key=rows.key(CONTROL_ROWS, name),
-                ConditionExpression="#until = :seen",
-                ExpressionAttributeNames={"#until": "until"},
-                ExpressionAttributeValues={":seen": rows.value(seen.until)},
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
-            )
-        except ExpectedError as refused:
-            return _breaker(refused.response.get("Item", {}))
-        return None
-
-    def count(self, *, tried: int, dead: int, now: Instant) -> FailureWindow:
-        """Add to the fleet's window and give it as it then is."""
-        window = now // WINDOW
-        counted = ConditionalUpdate.of(
-            "#window = :window_seen", given={"window_seen": window}, add={"tried": tried, "dead": dead}
-        )
-        found = update(self._dynamodb, self._table, rows.key(CONTROL_ROWS, "fleet"), counted)
-        if isinstance(found, ConditionFailed):
-            return self._next_window(found, FailureWindow(tried, dead), window)
-        held = rows.plain(found)
-        return FailureWindow(held["tried"], held["dead"], held.get("tried_before", 0), held.get("dead_before", 0))
-
-    def _next_window(self, ended: ConditionFailed, counted: FailureWindow, window: int) -> FailureWindow:
-        """Begin a window; the one that just ended stays in sight, so that its incident does not end with it."""
-        held = rows.plain(ended.found or {})
-        follows = held.get("window") == window - 1
-        tried, dead = (held["tried"], held["dead"]) if follows else (0, 0)
-        begun = FailureWindow(counted.tried, counted.dead, tried, dead)
+    def add_failure(self, name: str, tenant: TenantId, now: Instant, cause: str) -> Breaker:
+        """Remember a failing tenant, unless so many are remembered that one more changes nothing. Raises   Busy"""
         write = ConditionalUpdate.of(
-            "attribute_not_exists(#window) OR #window < :window_seen",
-            given={"window_seen": window},
-            set={"window": window, **asdict(begun)},
+            "attribute_not_exists(#failing) OR size(#failing) < :most",
+            given={"most": REMEMBERED},
+            default={"since": now, "cause": cause},
+            join={"failing": frozenset({tenant_hash(tenant)})},
         )
-        update(self._dynamodb, self._table, rows.key(CONTROL_ROWS, "fleet"), write)
-        return begun
+        return self._update(name, write)[0]
+
+    def open(self, name: str, seen: Breaker, now: Instant, cause: str) -> tuple[Breaker, bool]:
+        """Open it, unless something was granted meanwhile; say whether this call opened it. Raises   Busy"""
+        write = ConditionalUpdate.of(
+            "attribute_not_exists(#opened_at)",
+            "#since = :since_seen",
+            given={"since_seen": seen.since},
+            set={"opened_at": now, "passed_at": now, "cause": cause},
+        )
+        return self._update(name, write)
+
+    def add_grant(self, name: str, seen: Breaker, tenant: TenantId, now: Instant) -> bool:
+        """Forget all failures, and with them an open breaker; say whether there were any. Raises   Busy"""
+        mine = tenant_hash(tenant)
+        before = next((each for each in seen.grants if each[0] != mine), None)
+        written = [(mine, now), *([before] if before else [])]
+        write = ConditionalUpdate.of(
+            "attribute_exists(#since)",
+            set={"grants": " ".join(f"{granted}@{at}" for granted, at in written)},
+            remove=("failing", "since", "opened_at", "passed_at", "cause"),
+        )
+        return self._update(name, write)[1]
+
+    def take_pass(self, name: str, now: Instant, gap: Seconds) -> bool:
+        """Let one connection through an open breaker, if none passed for so long. Raises   Busy"""
+        write = ConditionalUpdate.of(
+            "attribute_exists(#opened_at)",
+            "#passed_at <= :latest",
+            given={"latest": now - gap},
+            set={"passed_at": now},
+        )
+        return self._update(name, write)[1]
+
+    def _update(self, name: str, write: ConditionalUpdate) -> tuple[Breaker, bool]:
+        """Give the row as it then stands, and whether the write applied."""
+        found = update(self._dynamodb, self._table, rows.key(CONTROL_ROWS, name), write)
+        if isinstance(found, ConditionFailed):
+            return _breaker(found.found or {}), False
+        return _breaker(found), True
 
 
-def _breaker(row: rows.Item) -> Breaker | None:
-    """Read a brake; one of another make holds nobody, and the next pull writes over it."""
+def _breaker(row: rows.Item) -> Breaker:
+    """Read a row; what another release wrote, or somebody damaged, holds nobody."""
     held = rows.plain(row)
-    fits = isinstance(held.get("until"), int) and isinstance(held.get("level"), int) and "cause" in held
-    return Breaker(Instant(held["until"]), held["level"], held["cause"]) if fits else None
+    try:
+        return Breaker(
+            failing=frozenset(held.get("failing", ())),
+            since=_instant(held, "since"),
+            opened_at=_instant(held, "opened_at"),
+            passed_at=_instant(held, "passed_at"),
+            cause=str(held.get("cause", "")),
+            grants=tuple(_grant(text) for text in held.get("grants", "").split()),
+        )
+    except rows.UNREADABLE:
+        return Breaker()
+
+
+def _instant(held: Mapping[str, Any], name: str) -> Instant | None:
+    return Instant(int(held[name])) if name in held else None
+
+
+def _grant(text: str) -> tuple[str, Instant]:
+    tenant, _, at = text.partition("@")
+    return tenant, Instant(int(at))
+
+
+def tenant_hash(tenant: TenantId) -> str:
+    """Name a tenant in 32 bits: two that share a hash only share a place in the order of passing."""
+    return f"{crc32(tenant.encode()):08x}"
 
 
 def host_breaker(host: str) -> str:
-    """Name the brake of a host."""
+    """Name the breaker of a host."""
     return f"host {host}"
 
 
 def app_breaker(host: str, client_id: str) -> str:
-    """Name the brake of one client app."""
+    """Name the breaker of one of the operator's client apps."""
     return f"app {host} {client_id}"
 
 
+def customer_apps_breaker(host: str) -> str:
+    """Name the breaker of all client apps on a host that customers registered themselves."""
+    return f"customer-apps {host}"
+
+
 def app_of_breaker(name: str) -> tuple[str, str] | None:
-    """Read the host and the client id out of the name of an app's brake; None for other control rows."""
+    """Read the host and the client id out of the name of an app's breaker; None for other rows."""
     kind, _, rest = name.partition(" ")
     host, _, client_id = rest.partition(" ")
     return (host, client_id) if kind == "app" else None

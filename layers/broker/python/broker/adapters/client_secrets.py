@@ -1,6 +1,6 @@
 """The operator's client secrets, from Secrets Manager: {"<client id>": "<client secret>"}.
 
-Kept in memory for minutes, so that a new secret needs no deploy.
+Kept in memory for minutes, so that a new secret needs no deploy; that one is missing is remembered for a minute.
 """
 
 import json
@@ -15,6 +15,9 @@ from broker.secret import Secret
 CACHED = 300.0
 """Seconds that the secrets are trusted before they are read again."""
 
+ABSENT = 60.0
+"""Seconds for which a secret that is missing or malformed is not asked for again."""
+
 _MISSING = ("ResourceNotFoundException",)
 
 
@@ -25,18 +28,29 @@ class ClientSecrets:
         self._secretsmanager, self._secret_id, self._clock = secretsmanager, secret_id, clock
         self._secrets: Mapping[str, Secret] = {}
         self._until = 0.0
+        self._absent: dict[str, tuple[float, str]] = {}
 
     def client(self, client_id: str) -> Client:
         """Give a client app with its secret.
 
         Raises   Misconfigured: no secret is stored for it; Busy, AwsRefused
         """
+        until, text = self._absent.get(client_id, (0.0, ""))
+        if self._clock.now() < until:
+            raise Misconfigured(text)
+        try:
+            return Client(client_id, self._secret(client_id))
+        except Misconfigured as error:
+            self._absent[client_id] = (self._clock.now() + ABSENT, str(error))
+            raise
+
+    def _secret(self, client_id: str) -> Secret:
         if self._until <= self._clock.now() or client_id not in self._secrets:
             self._read()
         secret = self._secrets.get(client_id)
         if secret is None:
             raise Misconfigured("No client secret is stored for this client id; see README, Store the client secret.")
-        return Client(client_id, secret)
+        return secret
 
     def newer(self, client: Client) -> Client | None:
         """Read the secret past the cache; give the client when it changed, else None."""

@@ -4,7 +4,7 @@ A refresh, as conditions on one row; ``seen`` is what the read found, which may 
 
     lease     version = seen, fence = seen, no lease or one that ended   → fence + 1, lease_until, attempt
     save      version = seen, fence = mine, not disconnected             → version + 1, tokens; lease and attempt gone
-    settle    version = seen, fence = mine                               → strike, wait or give up; lease cut
+    failure   version = seen, fence = mine                               → wait, strike or give up; lease cut
 
 An end, from any state, whoever holds the lease:
 
@@ -51,8 +51,8 @@ TOKEN_ATTRIBUTES = (
 
 LISTED_ATTRIBUTES = (
     "tenant", "connection", "status", "reason", "region", "host", "client_id", "customer_app", "version",
-    "token_expires_at", "refresh_at", "consented_at", "scopes", "label", "organizations", "metadata", "created_at",
-    "connected_at",
+    "token_expires_at", "refresh_at", "failures", "struck_at", "consented_at", "scopes", "label", "organizations",
+    "metadata", "created_at", "connected_at",
 )  # fmt: skip
 """What listing reads: nothing sealed."""
 
@@ -70,7 +70,7 @@ _DROPPED = (
     "due_shard",
     "lease_until",
     "attempt",
-    "strikes",
+    "failures",
     "struck_at",
     "outcome_unknown",
 )
@@ -205,7 +205,7 @@ class Connections:
     ) -> ConnectionState | ConditionFailed:
         """Store new tokens under the lease that they were fetched with."""
         given = _seen(held) | {"disconnected": Status.DISCONNECTED.value}
-        drop = ("lease_until", "attempt", "strikes", "struck_at", "outcome_unknown", *remove)
+        drop = ("lease_until", "attempt", "failures", "struck_at", "outcome_unknown", *remove)
         return self._update(held, ConditionalUpdate.of(*_UNCHANGED, _CONNECTED, given=given, set=change, remove=drop))
 
     def record_failure(

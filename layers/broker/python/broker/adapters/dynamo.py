@@ -26,6 +26,8 @@ class ConditionalUpdate:
 
     set      attribute → new value
     add      attribute → number to add
+    default  attribute → value to set where it has none
+    join     attribute → words to put into its set of words
     remove   attributes to drop
     when     clauses that must all hold; ``#name`` stands for an attribute, ``:word`` for a value of ``given``
     """
@@ -35,6 +37,8 @@ class ConditionalUpdate:
     given: Mapping[str, Any]
     add: Mapping[str, int]
     remove: tuple[str, ...]
+    default: Mapping[str, Any]
+    join: Mapping[str, frozenset[str]]
 
     @classmethod
     def of(
@@ -44,19 +48,31 @@ class ConditionalUpdate:
         set: Mapping[str, Any] | None = None,  # noqa: A002  # DynamoDB's own word
         add: Mapping[str, int] | None = None,
         remove: tuple[str, ...] = (),
+        default: Mapping[str, Any] | None = None,
+        join: Mapping[str, frozenset[str]] | None = None,
     ) -> "ConditionalUpdate":
         """Say what is to change, and when it may."""
-        return cls(set or {}, when, given or {}, add or {}, remove)
+        return cls(set or {}, when, given or {}, add or {}, remove, default or {}, join or {})
 
     def parameters(self) -> dict[str, Any]:
         """Write it as UpdateItem takes it; every name goes through a placeholder, for many are reserved words."""
         sets = [f"#{name} = :{name}" for name in self.set]
         sets += [f"#{name} = if_not_exists(#{name}, :zero) + :{name}" for name in self.add]
+        sets += [f"#{name} = if_not_exists(#{name}, :{name})" for name in self.default]
         update = ("SET " + ", ".join(sets)) if sets else ""
         if self.remove:
             update += " REMOVE " + ", ".join(f"#{name}" for name in self.remove)
+        if self.join:
+            update += " ADD " + ", ".join(f"#{name} :{name}" for name in self.join)
         condition = " AND ".join(f"({clause})" for clause in self.when)
-        values = {**self.set, **self.add, **self.given, **({"zero": 0} if self.add else {})}
+        values = {
+            **self.set,
+            **self.default,
+            **self.add,
+            **self.join,
+            **self.given,
+            **({"zero": 0} if self.add else {}),
+        }
         return {
             "UpdateExpression": update.strip(),
             **({"ConditionExpression": condition} if condition else {}),

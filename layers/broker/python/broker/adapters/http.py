@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import httpx
 
@@ -51,11 +51,26 @@ class HttpClient:
 
     def post(self, url: str, form: Form, *, timeout: Seconds) -> Answer:
         """Send a form once."""
-        return self._send(self._client.build_request("POST", url, data=dict(form)), timeout)
+        return self._try("POST", url, timeout, data=dict(form))
 
     def get(self, url: str, *, timeout: Seconds, headers: Mapping[str, str] | None = None) -> Answer:
         """Ask once."""
-        return self._send(self._client.build_request("GET", url, headers=headers), timeout)
+        return self._try("GET", url, timeout, headers=headers)
+
+    def _try(self, method: str, url: str, timeout: Seconds, **content: Any) -> Answer:
+        """Build a request and send it. An address that can't be built, as with a host name that is none, sends nothing.
+
+        Whatever else comes out of the libraries below, such as ``httpx.InvalidURL`` for an odd ``Location``, means that
+        the request may have been carried out: the callers know these three ends and no others.
+        """
+        try:
+            request = self._client.build_request(method, url, **content)
+        except Exception as error:  # noqa: BLE001  # nothing was sent
+            return NotSent(_cause(error))
+        try:
+            return self._send(request, timeout)
+        except Exception as error:  # noqa: BLE001  # it may have been sent
+            return NoReply(_cause(error))
 
     def _send(self, request: httpx.Request, timeout: Seconds) -> Answer:
         """Tell *not sent* from *sent, no answer*: after a token request the difference is a lost token.
@@ -76,8 +91,6 @@ class HttpClient:
                 response.close()
         except _NOT_SENT as error:
             return NotSent(_cause(error))
-        except httpx.HTTPError as error:
-            return NoReply(_cause(error))
 
     def _read(self, response: httpx.Response, until: float) -> bytes:
         """Read at most one byte more than the limit: a longer body is no JSON of NinjaOne's."""
@@ -95,6 +108,6 @@ def _lower(headers: httpx.Headers) -> Mapping[str, str]:
     return {name.lower(): value for name, value in headers.items()}
 
 
-def _cause(error: httpx.HTTPError) -> str:
+def _cause(error: Exception) -> str:
     """Name the class only: the text of a foreign exception may quote what was sent."""
     return type(error).__name__

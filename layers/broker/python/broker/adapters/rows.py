@@ -37,7 +37,7 @@ _KINDS: Mapping[str, str] = {
     **dict.fromkeys(("tenant", "connection", "status", "reason", "region", "host", "client_id", "scopes"), "S"),
     **dict.fromkeys(("attempt", "label", "organizations", "metadata"), "S"),
     **dict.fromkeys(("version", "fence", "epoch", "token_expires_at", "sent_at", "consented_at", "refresh_at"), "N"),
-    **dict.fromkeys(("due_shard", "lease_until", "tried_at", "strikes", "struck_at", "ended_at"), "N"),
+    **dict.fromkeys(("due_shard", "lease_until", "tried_at", "failures", "struck_at", "ended_at"), "N"),
     **dict.fromkeys(("active_until", "warned_at", "created_at", "connected_at"), "N"),
     **dict.fromkeys(SEALED, "B"),
     **dict.fromkeys(("customer_app", "outcome_unknown"), "BOOL"),
@@ -54,6 +54,8 @@ def value(thing: Any) -> dict[str, Any]:
         return {"N": str(thing)}
     if isinstance(thing, bytes):
         return {"B": thing}
+    if isinstance(thing, frozenset):
+        return {"SS": sorted(thing)}
     return {"S": str(thing)}
 
 
@@ -75,7 +77,7 @@ def _checked(row: Item) -> dict[str, Any]:
     return plain(row)
 
 
-_READ: Mapping[str, Callable[[Any], Any]] = {"S": str, "N": int, "B": bytes, "BOOL": bool}
+_READ: Mapping[str, Callable[[Any], Any]] = {"S": str, "N": int, "B": bytes, "BOOL": bool, "SS": frozenset}
 
 
 def key(tenant: TenantId, connection: str) -> Item:
@@ -109,7 +111,7 @@ def connection_state_item(row: ConnectionState) -> Item:
             "lease_until": row.lease_until,
             "attempt": row.attempt,
             "tried_at": row.tried_at,
-            "strikes": row.strikes or None,
+            "failures": row.failures or None,
             "struck_at": row.struck_at,
             "outcome_unknown": row.outcome_unknown or None,
             "ended_at": row.ended_at,
@@ -145,7 +147,7 @@ def connection_state(row: Item) -> ConnectionState:
         lease_until=held.get("lease_until"),
         attempt=held.get("attempt"),
         tried_at=held.get("tried_at"),
-        strikes=held.get("strikes", 0),
+        failures=held.get("failures", 0),
         struck_at=held.get("struck_at"),
         outcome_unknown=held.get("outcome_unknown", False),
         ended_at=held.get("ended_at"),

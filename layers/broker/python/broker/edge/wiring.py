@@ -18,6 +18,7 @@ from broker.edge.rate_limit import RateLimits
 
 # Flows and adapters are imported where they are first used: a function pays at its start for what its privilege needs.
 if TYPE_CHECKING:
+    from broker.adapters.breakers import BreakerStore
     from broker.adapters.client_secrets import ClientSecrets
     from broker.adapters.connections import Connections
     from broker.adapters.epoch import Epoch
@@ -124,7 +125,7 @@ class Broker:
     def list_connections(self) -> "ListConnections":
         from broker.flows.connections import ListConnections
 
-        return ListConnections(self._connections, self._breakers, self.ports.clock, self.log)
+        return ListConnections(self._connections, self._breakers, self.log)
 
     @cached_property
     def disconnect(self) -> "Disconnect":
@@ -145,33 +146,33 @@ class Broker:
         from broker.flows.refresh.connection import RefreshConnection
         from broker.flows.refresh.failure import RecordFailure
         from broker.flows.refresh.save import SaveTokens
-        from broker.policy import Timing
+        from broker.flows.refresh.timing import Timing
 
         timing = Timing(self.config.refresh_timeout)
-        keep = SaveTokens(
+        save = SaveTokens(
             self._connections, self._seal, self._rescue, timing=timing, adaptive=self.config.adaptive, **self._common
         )
-        settle = RecordFailure(
-            self._connections, self._rescue, keep, timing=timing, entropy=self.ports.entropy, log=self.log
+        failure = RecordFailure(
+            self._connections, self._rescue, save, timing=timing, entropy=self.ports.entropy, log=self.log
         )
-        renewal = RefreshConnection(
+        refresh = RefreshConnection(
             self._connections,
             self._seal,
             rescue=self._rescue,
-            credentials=self._client_secrets,
-            keep=keep,
-            settle=settle,
+            apps=self._client_apps,
+            save=save,
+            failure=failure,
             timing=timing,
             **self._common,
         )
         return RefreshConnections(
             self._connections,
-            self._seal,
-            renewal,
+            refresh,
             epoch=self._epoch,
             breakers=self._breakers,
             web=self._http,
             workers=self.ports.workers,
+            adaptive=self.config.adaptive,
             **self._common,
         )
 
@@ -204,10 +205,10 @@ class Broker:
         )
 
     @cached_property
-    def _breakers(self) -> Any:
-        from broker.adapters.breakers import Breakers
+    def _breakers(self) -> "BreakerStore":
+        from broker.adapters.breakers import BreakerStore
 
-        return Breakers(self._aws("dynamodb"), self.config.connections_table)
+        return BreakerStore(self._aws("dynamodb"), self.config.connections_table)
 
     @cached_property
     def _rescue(self) -> Any:

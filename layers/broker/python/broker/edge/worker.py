@@ -67,6 +67,6 @@ def read_batch(broker: Broker, body: str) -> RefreshBatch | None:
     """Read a refresh order. One that is none is logged and dropped: it would be no better the next time."""
     batch = parse_batch(body)
     if batch is None:
-        broker.log.event("order.unreadable", Level.ERROR)
-        broker.log.count("order_unreadable")
+        broker.log.event("batch.unreadable", Level.ERROR)
+        broker.log.count("batch_unreadable")
     return batch

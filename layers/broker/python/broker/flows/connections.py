@@ -2,19 +2,18 @@
 
 from dataclasses import dataclass
 
-from broker.adapters.breakers import Breakers, app_breaker
-from broker.adapters.clock import Clock, instant
+from broker.adapters.breakers import BreakerStore, app_breaker
 from broker.adapters.connections import Connections
 from broker.adapters.log import Level, Log
 from broker.errors import UnknownConnection
-from broker.model import Connection, ConnectionRef, TenantId
+from broker.model import Connection, ConnectionRef, ConnectionState, Status, TenantId
 
 
 @dataclass(frozen=True)
 class ListedConnection:
     """A connection as it may be shown.
 
-    paused   its client app is held by a circuit breaker: the operator has to act, not the customer
+    paused   NinjaOne refuses it, or the client app, and that may pass: there is nothing yet for the customer to do
     """
 
     connection: Connection
@@ -32,8 +31,8 @@ class Page:
 class ListConnections:
     """Looks at connections; nothing sealed is ever read."""
 
-    def __init__(self, connections: Connections, breakers: Breakers, clock: Clock, log: Log) -> None:
-        self._connections, self._brakes, self._clock, self._log = connections, breakers, clock, log
+    def __init__(self, connections: Connections, breakers: BreakerStore, log: Log) -> None:
+        self._connections, self._breakers, self._log = connections, breakers, log
 
     def one(self, ref: ConnectionRef) -> ListedConnection:
         """Look at one. Raises   UnknownConnection, Busy"""
@@ -51,14 +50,19 @@ class ListConnections:
         return Page(self._shown(found.connections), found.after)
 
     def _shown(self, found: list[Connection]) -> list[ListedConnection]:
-        """Look at the brake of each client app once."""
-        names = {_breaker(each) for each in found}
-        held = {name for name in names if self._is_held(name)}
-        return [ListedConnection(each, _breaker(each) in held) for each in found]
+        """Look at the breaker of each of the operator's client apps once."""
+        names = {_breaker(each) for each in found if not each.state.customer_app}
+        is_open = {name for name in names if self._breakers.read(name).is_open}
+        return [ListedConnection(each, _is_failing(each.state) or _breaker(each) in is_open) for each in found]
 
-    def _is_held(self, name: str) -> bool:
-        breaker = self._brakes.read(name)
-        return breaker is not None and breaker.until > instant(self._clock)
+
+PAUSED_AFTER = 2
+"""Failures in a row: a single one is made good within a minute or two."""
+
+
+def _is_failing(state: ConnectionState) -> bool:
+    """Say whether NinjaOne called the token dead without being believed yet, or grants nothing again and again."""
+    return state.status is Status.ACTIVE and (state.struck_at is not None or state.failures >= PAUSED_AFTER)
 
 
 def _breaker(of: Connection) -> str:

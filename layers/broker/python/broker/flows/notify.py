@@ -92,9 +92,10 @@ def _connection_event(change: Change, kind: str, row: Mapping[str, Any]) -> Even
 
 def _of_app(change: Change, host: str, client_id: str) -> Iterator[Event]:
     which = {"host": host, "client_id": client_id}
-    if not change.before:
+    was, is_now = "opened_at" in change.before, "opened_at" in change.after
+    if is_now and not was:
         yield _event(change, "paused", which | {"cause": change.after["cause"]})
-    elif not change.after:
+    elif was and not is_now:
         yield _event(change, "resumed", which)
 
 

@@ -1,5 +1,8 @@
 """Find what falls due, and order its refresh: the cost grows with what is due, never with what is stored."""
 
+from collections import Counter
+from dataclasses import dataclass, field
+
 from broker import policy
 from broker.adapters.clock import Clock, instant
 from broker.adapters.connections import Connections
@@ -7,70 +10,113 @@ from broker.adapters.log import Level, Log
 from broker.adapters.queues import BATCH_SIZE, Queue, Trigger
 from broker.adapters.rescue import RescueStore
 from broker.errors import AwsError
-from broker.model import ConnectionRef, Instant, Seconds
+from broker.model import ConnectionRef, Instant, Seconds, TenantId
 
 HORIZON = Seconds(60)
 """How far ahead a sweep looks: to the next one."""
 BEHIND = 200
-"""Orders that wait: about as many as the refreshers work in a minute. More would only repeat what those hold."""
+"""Batches that wait: about as many as the refreshers work in a minute. More would only repeat what those hold."""
 PAGES = 200
 """Pages of one shard in one sweep; what is left is still due a minute later."""
+PER_TENANT = 2 * BATCH_SIZE
+"""Connections of one tenant in one sweep, so that one customer's requests that hang can't fill all executions.
+
+Enough for about 12,000 connections of one tenant whose tokens live an hour.
+"""
 RESCUE_EVERY = Seconds(900)
 RESCUES = 100
+
+
+@dataclass
+class _Tick:
+    """One sweep under way.
+
+    rest      due connections that do not fill a batch: few of them make one batch, not one for each shard
+    ordered   how many were ordered or are in ``rest``
+    tenants   the same for each tenant
+    failure   what went wrong last, raised when everything else is done
+    """
+
+    now: Instant
+    rest: list[ConnectionRef] = field(default_factory=list)
+    ordered: int = 0
+    tenants: Counter[TenantId] = field(default_factory=Counter)
+    failure: AwsError | None = None
 
 
 class Sweep:
     """Runs every minute."""
 
-    def __init__(self, connections: Connections, orders: Queue, rescue: RescueStore, *, clock: Clock, log: Log) -> None:
-        self._connections, self._orders, self._rescue = connections, orders, rescue
+    def __init__(
+        self, connections: Connections, batches: Queue, rescue: RescueStore, *, clock: Clock, log: Log
+    ) -> None:
+        self._connections, self._batches, self._rescue = connections, batches, rescue
         self._clock, self._log = clock, log
 
     def __call__(self) -> None:
         """Order what is due until the next sweep; stop early when the queue is behind.
 
-        Raises   Busy: the next tick comes anyway
+        A shard that can't be read costs its own connections this minute; what was read of the others is ordered.
+        Raises   Busy, AwsRefused: something could not be done, and everything else was; the next tick comes anyway
         """
-        now = instant(self._clock)
-        rest: list[ConnectionRef] = []
-        first = now // HORIZON  # another shard each time: while the queue is behind, the last ones get nothing
-        ordered = sum(self._sweep((first + number) % policy.SHARDS, now, rest) for number in range(policy.SHARDS))
-        for start in range(0, len(rest), BATCH_SIZE):
-            self._orders.send_batch(Trigger.DUE, rest[start : start + BATCH_SIZE])
-        rescued = self._rescues(now)
-        self._log.count("ordered", ordered)
-        self._log.event("sweep.done", ordered=ordered, rescued=rescued)
+        tick = _Tick(instant(self._clock))
+        first = tick.now // HORIZON  # another shard each time: while the queue is behind, the last ones get nothing
+        for number in range(policy.SHARDS):
+            self._sweep((first + number) % policy.SHARDS, tick)
+        for start in range(0, len(tick.rest), BATCH_SIZE):
+            self._send(tick.rest[start : start + BATCH_SIZE], tick)
+        rescued = self._rescues(tick)
+        self._log.count("ordered", tick.ordered)
+        self._log.event("sweep.done", ordered=tick.ordered, rescued=rescued)
+        if tick.failure:
+            raise tick.failure
 
-    def _sweep(self, shard: int, now: Instant, rest: list[ConnectionRef]) -> int:
-        """Order one shard, soonest first. Rows with one instant were sealed together and stay in one order.
+    def _sweep(self, shard: int, tick: _Tick) -> None:
+        """Order one shard, soonest first. Rows with one instant were sealed together and stay in one batch."""
+        start = None
+        try:
+            for _ in range(PAGES):
+                if self._batches.waiting() >= BEHIND:
+                    self._log.event("sweep.behind", Level.WARNING, shard=shard, ordered=tick.ordered)
+                    break
+                found, start = self._connections.due(shard, Instant(tick.now + HORIZON), start, BATCH_SIZE)
+                self._order(found, tick)
+                if start is None:
+                    break
+        except AwsError as failure:
+            self._log.event("sweep.shard_failed", Level.ERROR, shard=shard)
+            tick.failure = failure
 
-        rest   gets what does not fill an order: few connections make one order, not one for each shard
-        """
-        ordered, start = 0, None
-        for _ in range(PAGES):
-            if self._orders.waiting() >= BEHIND:
-                self._log.event("sweep.behind", Level.WARNING, shard=shard, ordered=ordered)
-                break
-            found, start = self._connections.due(shard, Instant(now + HORIZON), start, BATCH_SIZE)
-            if len(found) == BATCH_SIZE:
-                self._orders.send_batch(Trigger.DUE, found)
-            else:
-                rest += found
-            ordered += len(found)
-            if start is None:
-                break
-        return ordered
+    def _order(self, found: list[ConnectionRef], tick: _Tick) -> None:
+        """Send a full page at once and keep a part of one; leave out what is beyond a tenant's share."""
+        wanted = [ref for ref in found if self._has_room(ref, tick)]
+        tick.ordered += len(wanted)
+        if len(wanted) == BATCH_SIZE:
+            self._send(wanted, tick)
+        else:
+            tick.rest += wanted
 
-    def _rescues(self, now: Instant) -> int:
+    def _has_room(self, ref: ConnectionRef, tick: _Tick) -> bool:
+        tick.tenants[ref.tenant] += 1
+        return tick.tenants[ref.tenant] <= PER_TENANT
+
+    def _send(self, refs: list[ConnectionRef], tick: _Tick) -> None:
+        try:
+            self._batches.send_batch(Trigger.DUE, refs)
+        except AwsError as failure:
+            tick.ordered -= len(refs)
+            tick.failure = failure
+
+    def _rescues(self, tick: _Tick) -> int:
         """Now and then, order what waits in the rescue store, so that nothing stays there unseen."""
-        if now % RESCUE_EVERY >= HORIZON:
+        if tick.now % RESCUE_EVERY >= HORIZON:
             return 0
         try:
             waiting = [ref for ref, _version in self._rescue.waiting(RESCUES)]
+            if waiting:
+                self._log.count("rescue_waiting", len(waiting))
+                self._batches.send_batch(Trigger.RESCUE, waiting)
         except AwsError:
             self._log.event("rescue.not_listed", Level.WARNING)
             return 0
-        if waiting:
-            self._log.count("rescue_waiting", len(waiting))
-            self._orders.send_batch(Trigger.RESCUE, waiting)
         return len(waiting)

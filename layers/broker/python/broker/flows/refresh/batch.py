@@ -1,122 +1,178 @@
-"""Work an order: refresh its connections side by side. The protocol and its proofs: docs/understand/refresh.md."""
+"""Refresh a batch of connections side by side. The protocol and its proofs: docs/understand/refresh.md."""
 
-from collections import deque
+import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 
-from broker.adapters.breakers import Breakers
+from broker.adapters.breakers import BreakerStore
 from broker.adapters.clock import Clock, Entropy, instant
 from broker.adapters.connections import Connections
 from broker.adapters.epoch import Epoch
 from broker.adapters.http import HttpClient
 from broker.adapters.log import Level, Log
-from broker.adapters.queues import RefreshBatch
-from broker.adapters.seal import Seal
+from broker.adapters.queues import RefreshBatch, Trigger
 from broker.adapters.workers import WorkerPool
-from broker.errors import AwsError, BrokerError
+from broker.errors import BrokerError
+from broker.flows.refresh.breakers import Breakers
 from broker.flows.refresh.connection import RefreshConnection
 from broker.flows.refresh.context import BatchContext
-from broker.model import ConnectionState, Purpose
+from broker.model import ConnectionState, Status
+from broker.ninjaone import Meaning
 
 WIDTH = 50
-"""Connections in flight at once: the work waits for NinjaOne, and a full order passes in four waves."""
+"""Connections in flight at once: the work waits for NinjaOne, and a full batch passes in four waves."""
+
+TENANT_WIDTH = 25
+"""Connections of one tenant on one host in flight at once, so that half of the workers stay free for everybody else."""
+
+TENANT_FAILURES = 10
+"""After so many failures in a row the rest of a tenant's connections stays due: requests that hang take 65 s each, and
+one customer's must not keep the executions from everybody else's."""
 
 
 class RefreshConnections:
-    """Works orders; nothing of an order is in flight any more when the call returns."""
+    """Works batches; nothing of a batch is in flight any more when the call returns."""
 
     def __init__(
         self,
         connections: Connections,
-        seal: Seal,
-        renewal: RefreshConnection,
+        refresh: RefreshConnection,
         *,
         epoch: Epoch,
-        breakers: Breakers,
+        breakers: BreakerStore,
         web: Callable[[], HttpClient],
         workers: WorkerPool,
+        adaptive: bool,
         clock: Clock,
         entropy: Entropy,
         log: Log,
     ) -> None:
-        self._connections, self._seal, self._renewal = connections, seal, renewal
-        self._epoch, self._brakes = epoch, breakers
-        self._web, self._crew = web, workers
+        self._connections, self._refresh = connections, refresh
+        self._epoch, self._breakers = epoch, breakers
+        self._web, self._workers, self._adaptive = web, workers, adaptive
         self._clock, self._entropy, self._log = clock, entropy, log
 
-    def __call__(self, order: RefreshBatch, left: Callable[[], float]) -> None:
-        """Refresh what is due of an order. What can't be done now stays due, and is ordered again.
+    def __call__(self, message: RefreshBatch, left: Callable[[], float]) -> None:
+        """Refresh what is due of a batch. What can't be done now stays due, and comes with a later batch.
 
         left     seconds until the platform kills this invocation
-        Raises   Busy, Misconfigured: nothing of the order was begun
+        Raises   Busy, Misconfigured: nothing of the batch was begun
         """
         try:
-            self._begin(order, left)
+            self._begin(message, left)
         except BrokerError:
-            self._log.count("put_off", len(order.refs))
+            self._log.count("put_off", len(message.refs))
             raise
 
-    def _begin(self, order: RefreshBatch, left: Callable[[], float]) -> None:
-        """Order   epoch, rows, brakes, data keys; then the workers"""
-        if order.faults:
-            self._log.event("order.faulty", Level.WARNING, faults=order.faults)
+    def _begin(self, message: RefreshBatch, left: Callable[[], float]) -> None:
+        """Order   epoch, rows, breakers, data keys; then the workers"""
+        if message.faults:
+            self._log.event("batch.faulty", Level.WARNING, faults=message.faults)
         epoch = self._epoch.active()
         if epoch is None:
             self._log.event("epoch.inactive", Level.ERROR)
             self._log.count("epoch_inactive")
             return
-        context = self._shift(order, epoch, left)
-        waiting = deque(self._wanted(order, context))
-        context.read_breakers(waiting)
-        self._prepare(waiting)
-        self._crew.run([lambda: self._work(waiting, context) for _ in range(min(WIDTH, len(waiting)))])
-        if context.renewed:
-            self._log.event("order.worked", why=context.trigger.value, renewed=" ".join(context.renewed))
-        self._hand_in(context)
+        batch = self._context(message, epoch, left)
+        rows = self._wanted(message, batch)
+        batch.breakers.read(rows)
+        if batch.trigger is Trigger.DUE:
+            batch.breakers.choose_passing(rows)
+        if rows:
+            self._refresh.unwrap_keys(rows)
+        self._work(sorted(rows, key=lambda row: _urgency(row, batch)), batch)
+        if batch.renewed:
+            self._log.event("batch.worked", trigger=batch.trigger.value, renewed=" ".join(batch.renewed))
 
-    def _wanted(self, order: RefreshBatch, context: BatchContext) -> list[ConnectionState]:
+    def _wanted(self, message: RefreshBatch, batch: BatchContext) -> list[ConnectionState]:
         """Read all rows, and leave out what there is nothing to do for."""
-        found, unread = self._connections.many(order.refs)
-        if len(found) < len(order.refs):
-            self._log.event("order.unknown", Level.WARNING, missing=len(order.refs) - len(found), unread=unread)
+        found, unread = self._connections.many(message.refs)
+        if len(found) < len(message.refs):
+            self._log.event("batch.unknown_rows", Level.WARNING, missing=len(message.refs) - len(found), unread=unread)
         if unread:
             self._log.count("rows_unread", unread)
-        self._renewal.count_ended(found, context)
-        return [row for row in found if self._renewal.is_wanted(row, context)]
+        self._count_ended(found, batch)
+        return [row for row in found if self._refresh.is_wanted(row, batch)]
 
-    def _prepare(self, rows: Sequence[ConnectionState]) -> None:
-        """Get the data keys before the workers need them, each once: rows that were sealed together share one."""
-        if rows:
-            self._seal.unwrap_keys((row.refresh for row in rows if row.refresh), Purpose.REFRESH)
-            for purpose in (Purpose.ACCESS, Purpose.REFRESH):
-                self._seal.data_key(purpose)
+    def _count_ended(self, rows: Sequence[ConnectionState], batch: BatchContext) -> None:
+        """Count the tokens of the operator's apps that ended before they were renewed, whatever held that up."""
+        if self._adaptive:  # then the tokens of idle connections end as they should
+            return
+        ended = sum(
+            row.status is Status.ACTIVE
+            and row.epoch == batch.epoch
+            and not row.customer_app
+            and row.access is not None
+            and row.token_expires_at <= batch.began
+            for row in rows
+        )
+        if ended:
+            self._log.count("tokens_ended", ended)
 
-    def _shift(self, order: RefreshBatch, epoch: int, left: Callable[[], float]) -> BatchContext:
+    def _context(self, message: RefreshBatch, epoch: int, left: Callable[[], float]) -> BatchContext:
         return BatchContext(
-            trigger=order.trigger,
-            min_ttl=order.min_ttl,
+            trigger=message.trigger,
+            min_ttl=message.min_ttl,
             epoch=epoch,
             began=instant(self._clock),
             jitter=self._entropy(1)[0] / 256,
             left=left,
-            breakers=self._brakes,
+            breakers=Breakers(self._breakers, self._clock, self._log),
             clock=self._clock,
-            log=self._log,
         )
 
-    def _work(self, waiting: deque[ConnectionState], context: BatchContext) -> None:
-        """Take connections until none is left, with an HTTP client of this worker's own."""
-        with self._web() as web:
-            while waiting:
-                try:
-                    seen = waiting.popleft()
-                except IndexError:  # another worker was faster
-                    return
-                self._renewal(seen, context, web)
+    def _work(self, rows: Sequence[ConnectionState], batch: BatchContext) -> None:
+        waiting = _Waiting(rows)
+        self._workers.run([lambda: self._take_all(waiting, batch) for _ in range(min(WIDTH, len(rows)))])
 
-    def _hand_in(self, context: BatchContext) -> None:
-        if not context.has_counts:
-            return
-        try:
-            context.store_counts()
-        except AwsError:
-            self._log.event("tally.lost", Level.WARNING)
+    def _take_all(self, waiting: "_Waiting", batch: BatchContext) -> None:
+        """Refresh connections until none is left, with an HTTP client of this worker's own."""
+        with self._web() as web:
+            while row := waiting.take():
+                waiting.put_back(row, self._refresh(row, batch, web))
+
+
+class _Waiting:
+    """The rows of a batch, handed to the workers so that no tenant has more than its share of them."""
+
+    def __init__(self, rows: Sequence[ConnectionState]) -> None:
+        self._rows = list(rows)
+        self._in_flight: Counter[tuple[str, str]] = Counter()
+        self._failures: Counter[tuple[str, str]] = Counter()
+        self._lock = threading.Lock()
+
+    def take(self) -> ConnectionState | None:
+        """Give the next row whose tenant may have one more in flight; None when there is none for now.
+
+        A worker that gets none can end: those that have that tenant's rows in flight come back for the others.
+        """
+        with self._lock:
+            row = next((row for row in self._rows if self._has_room(_share(row))), None)
+            if row:
+                self._rows.remove(row)
+                self._in_flight[_share(row)] += 1
+            return row
+
+    def put_back(self, row: ConnectionState, meaning: Meaning | None) -> None:
+        """Note what NinjaOne answered for a row; None: it was not asked."""
+        with self._lock:
+            self._in_flight[_share(row)] -= 1
+            if meaning is Meaning.GRANTED:
+                self._failures[_share(row)] = 0
+            elif meaning:
+                self._failures[_share(row)] += 1
+
+    def _has_room(self, share: tuple[str, str]) -> bool:
+        return self._in_flight[share] < TENANT_WIDTH and self._failures[share] < TENANT_FAILURES
+
+
+def _share(row: ConnectionState) -> tuple[str, str]:
+    return row.host.name, row.tenant
+
+
+def _urgency(row: ConnectionState, batch: BatchContext) -> tuple[bool, bool, int]:
+    """Put first what passes an open breaker, then tokens by their end; those that have ended already come last.
+
+    Where NinjaOne grants less than is needed, ended tokens first would let one after the other end as well.
+    """
+    return not batch.breakers.is_passing(row), row.token_expires_at <= batch.began, row.token_expires_at

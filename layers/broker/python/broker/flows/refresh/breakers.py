@@ -1,0 +1,147 @@
+"""The circuit breakers that one batch meets. The rules: docs/understand/refresh.md, When NinjaOne fails."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+
+from broker import policy
+from broker.adapters.breakers import (
+    Breaker,
+    BreakerStore,
+    app_breaker,
+    customer_apps_breaker,
+    host_breaker,
+    tenant_hash,
+)
+from broker.adapters.clock import Clock, instant
+from broker.adapters.log import Level, Log
+from broker.errors import AwsError
+from broker.model import ConnectionState, Instant, Status
+from broker.ninjaone import Outcome
+
+
+class Breakers:
+    """Read once for each batch, and then followed by what the batch itself sees and writes."""
+
+    def __init__(self, store: BreakerStore, clock: Clock, log: Log) -> None:
+        self._store, self._clock, self._log = store, clock, log
+        self._known: dict[str, Breaker] = {}
+        self._passing: set[tuple[str, str]] = set()
+
+    def read(self, rows: Iterable[ConnectionState]) -> None:
+        """Read the breakers of some rows, each once; one that can't be read is read when a row needs it."""
+        with suppress(AwsError):
+            for name in sorted({name for row in rows for name in _names(row)}):
+                self._find(name)
+
+    def choose_passing(self, rows: Iterable[ConnectionState]) -> None:
+        """Let one connection through each open breaker, if its minute is still free.
+
+        Tenants that are not failing come first, then connections whose last attempt was granted, then tokens that end
+        soonest. So everybody has a turn, and the first who is granted tokens closes the breaker for all.
+        """
+        candidates: dict[str, list[ConnectionState]] = {}
+        for row in rows:
+            with suppress(AwsError):  # a breaker that can't be read puts the row off, when it is its turn
+                for name in self._open(row)[:1]:
+                    candidates.setdefault(name, []).append(row)
+        for name, waiting in candidates.items():
+            self._pass(min(waiting, key=lambda row: self._rank(name, row)))
+
+    def lets_pass(self, row: ConnectionState) -> bool:
+        """Say whether NinjaOne may be asked for a connection now. Raises   Busy"""
+        return not self._open(row) or self.is_passing(row)
+
+    def is_passing(self, row: ConnectionState) -> bool:
+        """Say whether this is the connection that an open breaker lets pass."""
+        return (row.tenant, row.connection) in self._passing
+
+    def is_open(self, row: ConnectionState) -> bool:
+        """Say whether a breaker of this row is open. Raises   Busy"""
+        return bool(self._open(row))
+
+    def granted(self, row: ConnectionState) -> None:
+        """Note that NinjaOne granted tokens: nobody fails any more. Only a row that holds failures is written to."""
+        for name in _names(row):
+            known = self._known.get(name, Breaker())
+            if known.since is not None:
+                self._known[name] = Breaker()
+                with suppress(AwsError):  # the next grant tells
+                    self._close(name, known, row)
+
+    def failed(self, row: ConnectionState, outcome: Outcome) -> None:
+        """Note that NinjaOne granted nothing: a tenant is failing once a connection fails that was granted before.
+
+        Later failures of the same connection, and those of one that needs its customer, say nothing new.
+        """
+        if row.failures or row.status is Status.NEEDS_REAUTH:
+            return
+        name = _app(row) if outcome.is_about_app else host_breaker(row.host.name)
+        with suppress(AwsError):  # the next failure tells
+            self._fail(name, row, outcome.code)
+
+    def latest(self, row: ConnectionState) -> Breaker:
+        """Read the breaker of a row's host as it is now. Raises   Busy"""
+        return self._store.read(host_breaker(row.host.name))
+
+    def _pass(self, row: ConnectionState) -> None:
+        """Take the minute of each breaker that is open for this row."""
+        with suppress(AwsError):
+            if all(self._take(name, row) for name in self._open(row)):
+                self._passing.add((row.tenant, row.connection))
+
+    def _take(self, name: str, row: ConnectionState) -> bool:
+        gap = policy.FAILING_PASS_GAP if self._is_failing(name, row) else policy.PASS_GAP
+        return self._store.take_pass(name, self._now(), gap)
+
+    def _rank(self, name: str, row: ConnectionState) -> tuple[bool, bool, Instant]:
+        return self._is_failing(name, row), row.failures > 0, row.token_expires_at
+
+    def _is_failing(self, name: str, row: ConnectionState) -> bool:
+        return tenant_hash(row.tenant) in self._find(name).failing
+
+    def _close(self, name: str, known: Breaker, row: ConnectionState) -> None:
+        if self._store.add_grant(name, known, row.tenant, self._now()) and known.opened_at is not None:
+            self._log.event("breaker.closed", breaker=name, seconds=self._now() - known.opened_at)
+
+    def _fail(self, name: str, row: ConnectionState, cause: str) -> None:
+        known, now = self._find(name), self._now()
+        if tenant_hash(row.tenant) not in known.failing:
+            known = self._known[name] = self._store.add_failure(name, row.tenant, now, cause)
+        if _opens(known, now):
+            self._known[name], opened = self._store.open(name, known, now, cause)
+            if opened:
+                self._tell(name, known, cause)
+
+    def _tell(self, name: str, seen: Breaker, cause: str) -> None:
+        """Say that it opened. Customers' own apps are theirs to put right: that wakes nobody."""
+        own = name.startswith("customer-apps")
+        level = Level.WARNING if own else Level.ERROR
+        self._log.event("breaker.opened", level, breaker=name, cause=cause, tenants=len(seen.failing))
+        if not own:
+            self._log.count("breaker_opened")
+
+    def _open(self, row: ConnectionState) -> list[str]:
+        return [name for name in _names(row) if self._find(name).is_open]
+
+    def _find(self, name: str) -> Breaker:
+        if name not in self._known:
+            self._known[name] = self._store.read(name)
+        return self._known[name]
+
+    def _now(self) -> Instant:
+        return instant(self._clock)
+
+
+def _opens(breaker: Breaker, now: Instant) -> bool:
+    """Say whether this failure opens it: several tenants fail, and nothing was granted for a while."""
+    if breaker.is_open or breaker.since is None:
+        return False
+    return len(breaker.failing) >= policy.BREAKER_TENANTS and now - breaker.since >= policy.BREAKER_QUIET
+
+
+def _names(row: ConnectionState) -> tuple[str, str]:
+    return host_breaker(row.host.name), _app(row)
+
+
+def _app(row: ConnectionState) -> str:
+    return customer_apps_breaker(row.host.name) if row.customer_app else app_breaker(row.host.name, row.client_id)

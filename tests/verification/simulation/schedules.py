@@ -1,0 +1,120 @@
+"""What NinjaOne does to a fleet; run as a module it prints the tables of docs/understand/refresh.md."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from broker.model import Status
+from tests.verification.simulation.fleet import DEAD, Answer, Fate, Fleet, answers, hangs
+
+HOUR = 60
+ILL: Mapping[str, tuple[int, Answer]] = {
+    "one: 429, Retry-After 3600": (1, answers(429, retry_after="3600")),
+    "three: 429, Retry-After 900": (3, answers(429, retry_after="900")),
+    "three: invalid_scope": (3, answers(400, "invalid_scope")),
+    "six: 403 with HTML": (6, answers(403)),
+    "six: 502": (6, answers(502)),
+    "ten: invalid_token": (10, DEAD),
+    "ten: invalid_client": (10, answers(401, "invalid_client")),
+    "100: no answer in time": (100, hangs),
+}
+HEALTHY = (1, 5, 20, 200)
+WRONG = (5, 30, 90, 6 * HOUR)
+
+
+def healthy(count: int) -> dict[str, int]:
+    """Name so many tenants with one connection each."""
+    return {f"ok-{number}": 1 for number in range(count)}
+
+
+def neighbours(many: int, answer: Answer, beside: int, *, tenants: int = 1, minutes: int = 4 * HOUR) -> int:
+    """Let some tenants' connections be answered so; count the other tenants whose token ended."""
+    ill = {f"ill-{number}": many for number in range(tenants)}
+    fleet = Fleet({**ill, **healthy(beside)}, lambda tenant, _: answer if tenant.startswith("ill") else None)
+    return len([tenant for tenant in fleet.run(minutes).ended if tenant.startswith("ok")])
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What came of wrong verdicts.
+
+    left     connections in `needs_reauth` although NinjaOne takes their token, at twice the incident's length
+    told     connections that were ever told to connect again
+    back     minutes after the incident until all were active again
+    """
+
+    left: int
+    told: int
+    back: int
+
+
+def wrong_verdicts(minutes: int, tenants: Mapping[str, int], beside: int) -> Verdicts:
+    """Let NinjaOne call good tokens dead for some time."""
+    fate: Fate = lambda tenant, since: DEAD if tenant in tenants and 3600 <= since < 3600 + 60 * minutes else None  # noqa: E731
+    fleet = Fleet({**tenants, **healthy(beside)}, fate)
+    fleet.run(HOUR + minutes)
+    back, left = 0, 0
+    for after in range(1, max(minutes, 20) + 1):
+        fleet.run(1)
+        if dead := len(fleet.by_status()[Status.NEEDS_REAUTH]):
+            back = after
+        if after == minutes:
+            left = dead
+    return Verdicts(left, len(fleet.outcome.told), back)
+
+
+@dataclass(frozen=True)
+class Outage:
+    """What came of an outage.
+
+    most      requests in the busiest minute once the breaker was open
+    renewed   minutes after its end until every token was valid again
+    """
+
+    most: int
+    renewed: int
+
+
+def outage(minutes: int, tenants: Mapping[str, int], answer: Answer) -> Outage:
+    """Let NinjaOne serve nobody for some time."""
+    fate: Fate = lambda _, since: answer if 3600 <= since < 3600 + 60 * minutes else None  # noqa: E731
+    fleet = Fleet(tenants, fate)
+    fleet.run(HOUR + minutes)
+    most = max(fleet.outcome.requests[minute] for minute in range(HOUR + 5, HOUR + minutes))
+    renewed = 0
+    for after in range(1, 30):
+        fleet.run(1)
+        now = fleet.now()
+        if any(state.token_expires_at <= now for state in fleet.states()):
+            renewed = after
+    return Outage(most, renewed + 1)
+
+
+def lines() -> Iterator[str]:
+    """Write the tables, a row as soon as it is known."""
+    yield "| one tenant's connections are answered | " + " | ".join(f"{beside} healthy" for beside in HEALTHY) + " |"
+    yield "|---" * (len(HEALTHY) + 1) + "|"
+    for name, (many, answer) in ILL.items():
+        ended = [str(neighbours(many, answer, beside)) for beside in HEALTHY]
+        yield f"| {name} | " + " | ".join(ended) + " |"
+    yield ""
+    yield "| wrong verdicts | on | beside | left at twice its length | ever told | minutes until active |"
+    yield "|---|---|---|---|---|---|"
+    for minutes in WRONG:
+        for many in (1, 3, 8, 30):
+            for kind, tenants in (("one tenant", {"ill": many}), ("as many", {f"ill-{n}": 1 for n in range(many)})):
+                for beside in (0, 20):
+                    found = wrong_verdicts(minutes, tenants, beside)
+                    told = f"{found.left} | {found.told} | {found.back}"
+                    yield f"| {minutes} min | {many} of {kind} | {beside} healthy | {told} |"
+    yield ""
+    yield "| outage of an hour | answers | requests in the busiest minute | renewed after |"
+    yield "|---|---|---|---|"
+    for count, each in ((5, 1), (20, 1), (400, 10)):
+        for kind, answer in (("502", answers(502)), ("429", answers(429)), ("no answer", hangs)):
+            found_outage = outage(HOUR, {f"t-{number}": each for number in range(count)}, answer)
+            yield f"| {count} tenants of {each} | {kind} | {found_outage.most} | {found_outage.renewed} min |"
+
+
+if __name__ == "__main__":
+    for line in lines():
+        print(line, flush=True)
