@@ -105,6 +105,28 @@ def test_a_wait_that_the_broker_names_is_kept_when_patience_lasts(quick: list[fl
     assert quick == [10]
 
 
+def test_a_token_that_is_not_there_yet_is_asked_for_until_patience_ends(quick: list[float]) -> None:
+    api = Api(problem("no-token-yet", 503, retry_after=2))
+
+    with api.connect(patience=20) as connect, pytest.raises(errors.NoTokenYet):
+        connect.token("northwind", CON)
+
+    assert quick == [2] * 10
+
+
+def test_the_time_that_the_broker_held_the_caller_counts_as_waiting(
+    quick: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instants = iter([0.0, 8.0, 18.0, 28.0])
+    monkeypatch.setattr("ninjaone_connect.answers.time.monotonic", lambda: next(instants))
+    api = Api(problem("no-token-yet", 503, retry_after=2))
+
+    with api.connect(patience=20) as connect, pytest.raises(errors.NoTokenYet):
+        connect.token("northwind", CON)
+
+    assert quick == [2, 2]
+
+
 def test_a_wait_longer_than_patience_goes_to_the_caller(quick: list[float]) -> None:
     api = Api(problem("no-token-yet", 503, retry_after=10), TOKEN)
 

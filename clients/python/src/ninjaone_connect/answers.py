@@ -25,6 +25,7 @@ T = TypeVar("T")
 Reply = httpx.Response | httpx.RequestError
 
 TRIES = 4
+"""Tries of a call while the broker names no wait; where it does, only patience bounds them."""
 FIRST_WAIT = 0.2
 SKEW = 240
 """Seconds; AWS refuses signatures that are off by more than 300."""
@@ -45,31 +46,35 @@ class Attempts(Generic[T]):
     def __init__(self, call: Call[T], api_url: str, region: str, max_wait: float) -> None:
         """Begin.
 
-        max_wait   seconds that may be spent waiting between tries
+        max_wait   seconds that may be spent waiting between tries; where the broker names the waits, on the whole call
         """
         self._call, self._api_url, self._region = call, api_url, region
-        self._max_wait = max_wait
-        self._left = TRIES if call.repeatable else 1
+        self._max_wait, self._waited, self._began = max_wait, 0.0, time.monotonic()
+        self._repeatable, self._left = call.repeatable, TRIES
 
     def judge(self, reply: Reply) -> T | RetryAfter:
         """Read the answer, or say when to ask again. Raises   ConnectError"""
         try:
             return self._read(reply)
         except ConnectError as error:
-            wait = self._wait(error)
-            self._left -= 1
-            self._max_wait -= wait or 0
-            if wait is None or self._left < 1 or self._max_wait < 0:
+            wait = self._wait(error) if self._repeatable else None
+            if wait is None or self._waited + wait > self._max_wait:
                 raise
+            self._waited += wait
             return RetryAfter(wait)
 
     def _wait(self, error: ConnectError) -> float | None:
-        """Say how long to wait after a failure that may pass; None after any other."""
+        """Say how long to wait after a failure that may pass; None after any other, or when it is time to give up.
+
+        The broker holds a caller for seconds before it says when to ask again, so that time counts as waiting too.
+        """
         if isinstance(error, Retryable | TooManyRequests) and error.retry_after is not None:
-            return error.retry_after
-        if isinstance(error, Retryable | TooManyRequests | NotReached | NoAnswer):
+            self._waited = max(self._waited, int(time.monotonic() - self._began))
+            return max(error.retry_after, FIRST_WAIT)
+        self._left -= 1
+        if self._left > 0 and isinstance(error, Retryable | TooManyRequests | NotReached | NoAnswer):
             spread = random.uniform(0.5, 1.5)  # noqa: S311  # keeps callers apart; nothing secret
-            return FIRST_WAIT * float(2 ** (TRIES - self._left)) * spread
+            return FIRST_WAIT * float(2 ** (TRIES - 1 - self._left)) * spread
         return None
 
     def _read(self, reply: Reply) -> T:

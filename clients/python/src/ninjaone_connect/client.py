@@ -50,7 +50,7 @@ class Connect:
         *,
         region: str | None = None,
         credentials: CredentialSource | None = None,
-        max_wait: float = 10,
+        max_wait: float = 20,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._signer = Signer(api_url, region, credentials)
@@ -197,7 +197,7 @@ class AsyncConnect:
         *,
         region: str | None = None,
         credentials: CredentialSource | None = None,
-        max_wait: float = 10,
+        max_wait: float = 20,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._signer = Signer(api_url, region, credentials)
