@@ -14,7 +14,7 @@ from broker.adapters.dynamo import ConditionalUpdate
 from broker.adapters.epoch import Epoch
 from broker.errors import Busy
 from broker.flows import complete
-from broker.flows.refresh import connection, timing
+from broker.flows.refresh import connection, save, timing
 from broker.flows.refresh.connection import RefreshConnection
 from broker.flows.refresh.context import BatchContext
 from broker.flows.refresh.failure import RecordFailure
@@ -146,7 +146,9 @@ MUTANTS = (
         "quarantine", ((RecordFailure, "_ambiguous", _ambiguous),), Hunt("ordered again meanwhile", kinds=("late",))
     ),
     Mutant(
-        "save tokens whatever kind of error AWS gives", ((aws, "AwsError", Busy),), Hunt("refresh", kinds=("denied",))
+        "save tokens whatever kind of error AWS gives",
+        ((aws, "AwsError", Busy), (save, "AwsError", Busy)),
+        Hunt("refresh", kinds=("denied",)),
     ),
     Mutant("rescue", ((SaveTokens, "_spill", lambda *_: None),), Hunt("rescue")),
     Mutant("look in the rescue store first", ((RefreshConnection, "_is_doubtful", lambda *_: False),), Hunt("rescue")),
