@@ -169,7 +169,7 @@ def complete(stage: Stage) -> None:
         KeyConditionExpression="tenant = :tenant",
         ExpressionAttributeValues={":tenant": {"S": unproved.tenant}},
     )["Items"]
-    waiting = {"tenant": unproved.tenant, "connection": rows[0]["connection"]["S"]}
+    waiting = {"tenant_id": unproved.tenant, "connection_id": rows[0]["connection"]["S"]}
     answer = ask(stage, "complete", ONE.format(method="POST") + "/approve", waiting)
     assert gateway.json_body(answer)["status"] == "active", answer
 
@@ -221,7 +221,7 @@ def sweep(stage: Stage) -> None:
     stage.clock.advance(2900)
     stage.clock.advance(900 - stage.clock.now() % 900)
     bucket = stage.template.buckets[0].name
-    key = f"rescue/{made['tenant']}/{made['connection_id']}/1"
+    key = f"rescue/{made['tenant_id']}/{made['connection_id']}/1"
     stage.aws.client("s3").put_object(Bucket=bucket, Key=key, Body=b"{}")
     stage.take("RefreshQueue")
     stage.call("sweep", {})
@@ -263,7 +263,7 @@ def be_rescued(stage: Stage, made: Mapping[str, Any]) -> None:
     """Keep tokens in S3 while DynamoDB refuses to save, take them up again, and clear away what is older."""
     before = version(stage, made)
     s3, bucket = stage.aws.client("s3"), stage.template.buckets[0].name
-    prefix = f"rescue/{made['tenant']}/{made['connection_id']}/"
+    prefix = f"rescue/{made['tenant_id']}/{made['connection_id']}/"
 
     def waiting() -> list[str]:
         return [each["Key"] for each in s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])]
