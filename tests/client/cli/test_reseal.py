@@ -96,7 +96,7 @@ def test_a_second_run_finds_nothing_to_do(
 
 
 def test_what_is_rescued_moves_along(world: World, cli: Cli, connected: list[dict[str, str]], other_key: str) -> None:
-    key = f"rescue/{connected[0]['tenant']}/{connected[0]['connection_id']}/2"
+    key = f"rescue/{connected[0]['tenant_id']}/{connected[0]['connection_id']}/2"
     put_rescued(world, key)
 
     assert cli.local("reseal").json["resealed"] == 5
@@ -166,7 +166,7 @@ def test_what_does_not_open_is_named_and_the_rest_comes_under_the_new_key(
     world.aws("s3").delete_object(Bucket=bucket, Key="rescue/readme.txt")
     assert ended.code == 1
     assert ended.json == {"resealed": 3, "already": 2, "does not open": 2}
-    assert f"{first['tenant']} {first['connection_id']}: refresh, client\nrescue/readme.txt" in ended.err
+    assert f"{first['tenant_id']} {first['connection_id']}: refresh, client\nrescue/readme.txt" in ended.err
     world.aws("dynamodb").update_item(TableName=table, Key=key, UpdateExpression="REMOVE #r, #c",
                                       ExpressionAttributeNames={"#r": "refresh", "#c": "client"})  # fmt: skip
     assert keys_of(world) == {other_key}
