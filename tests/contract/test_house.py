@@ -39,7 +39,7 @@ def test_no_module_imports_a_test() -> None:
 CODE = ("layers/broker/python", "functions", "local", "emulator", "cli", "clients", "tools", "tests")
 
 OLD_NAMES = """
-Brake Brakes loosen loosened worn_off Fleet Shift Renewal Settle Rescued sunk
+Brake Brakes brake brakes loosen loosened worn_off Fleet tally Shift Renewal Settle Rescued sunk
 Opening Depart Departure Leaving Drawn Arrive Vend vend vended Hot hot_until Refusal once_more
 Crew Doors warmed Invitation SessionInHand ProviderSurprise Unforeseen UndoneQueue
 mend mended Pretended pretended Detour detour Ledger ledger mortal pump pumps Feed
@@ -135,7 +135,7 @@ def test_no_target_of_the_makefile_bears_its_old_name() -> None:
 
 
 WORDS = re.compile(
-    r"\b(pretend(s|ed|ing)?|mend(s|ed|ing)?|rings|rang|rung|ringing|undone|parked"
+    r"\b(brakes?|tall(y|ies)|sunk|pretend(s|ed|ing)?|mend(s|ed|ing)?|rings|rang|rung|ringing|undone|parked|whose turn"
     r"|mortals?|detours?|vend(s|ed|ing)?)\b",
     re.IGNORECASE,
 )

@@ -110,7 +110,7 @@ def test_a_limit_that_is_none_is_refused(limit: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "cursor", ["", "x", "con_x", f"{CONNECTION}#other", "#brakes", f"{CONNECTION}#profile#profile"]
+    "cursor", ["", "x", "con_x", f"{CONNECTION}#other", "#breakers", f"{CONNECTION}#profile#profile"]
 )
 def test_a_cursor_that_is_none_is_refused(cursor: str) -> None:
     with pytest.raises(InvalidRequest) as refused:

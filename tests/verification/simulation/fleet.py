@@ -82,7 +82,7 @@ class _Clock:
         """Wait no time: within a minute everything happens at once."""
 
 
-class Fleet(httpx.BaseTransport):
+class ManyConnections(httpx.BaseTransport):
     """Some tenants' connections, the broker that refreshes them, and NinjaOne.
 
     tenants   tenant → how many connections

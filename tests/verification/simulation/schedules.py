@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from broker.model import Status
-from tests.verification.simulation.fleet import DEAD, Answer, Fate, Fleet, answers, hangs
+from tests.verification.simulation.fleet import DEAD, Answer, Fate, ManyConnections, answers, hangs
 
 HOUR = 60
 ILL: Mapping[str, tuple[int, Answer]] = {
@@ -29,7 +29,7 @@ def healthy(count: int) -> dict[str, int]:
 def neighbours(many: int, answer: Answer, beside: int, *, tenants: int = 1, minutes: int = 4 * HOUR) -> int:
     """Let some tenants' connections be answered so; count the other tenants whose token ended."""
     ill = {f"ill-{number}": many for number in range(tenants)}
-    fleet = Fleet({**ill, **healthy(beside)}, lambda tenant, _: answer if tenant.startswith("ill") else None)
+    fleet = ManyConnections({**ill, **healthy(beside)}, lambda tenant, _: answer if tenant.startswith("ill") else None)
     return len([tenant for tenant in fleet.run(minutes).ended if tenant.startswith("ok")])
 
 
@@ -50,7 +50,7 @@ class Verdicts:
 def wrong_verdicts(minutes: int, tenants: Mapping[str, int], beside: int) -> Verdicts:
     """Let NinjaOne call good tokens dead for some time."""
     fate: Fate = lambda tenant, since: DEAD if tenant in tenants and 3600 <= since < 3600 + 60 * minutes else None  # noqa: E731
-    fleet = Fleet({**tenants, **healthy(beside)}, fate)
+    fleet = ManyConnections({**tenants, **healthy(beside)}, fate)
     fleet.run(HOUR + minutes)
     back, left = 0, 0
     for after in range(1, max(minutes, 20) + 1):
@@ -77,7 +77,7 @@ class Outage:
 def outage(minutes: int, tenants: Mapping[str, int], answer: Answer) -> Outage:
     """Let NinjaOne serve nobody for some time."""
     fate: Fate = lambda _, since: answer if 3600 <= since < 3600 + 60 * minutes else None  # noqa: E731
-    fleet = Fleet(tenants, fate)
+    fleet = ManyConnections(tenants, fate)
     fleet.run(HOUR + minutes)
     most = max(fleet.outcome.requests[minute] for minute in range(HOUR + 5, HOUR + minutes))
     renewed = 0
