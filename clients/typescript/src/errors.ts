@@ -80,6 +80,8 @@ export class ClientAppError extends Problem {}
 export class Retryable extends Problem {}
 /** The operator of the broker has to act. */
 export class ServerFault extends Problem {}
+/** Only the operator can put it right; waiting does not help. */
+export class OperatorError extends ServerFault {}
 
 
 /** The request breaks the contract; `faults` says where. */
@@ -145,9 +147,9 @@ export class NoTokenYet extends Retryable {}
 export class Busy extends Retryable {}
 
 /** A setting, a secret or a client app of the broker is missing or wrong. */
-export class Misconfigured extends ServerFault {}
+export class Misconfigured extends OperatorError {}
 /** AWS refuses a call of the broker for a reason that waiting does not change: a missing right, a disabled key. */
-export class AwsRefused extends ServerFault {}
+export class AwsRefused extends OperatorError {}
 /** NinjaOne answered in a way the broker does not know. */
 export class UnexpectedAnswer extends ServerFault {}
 /** A sealed value does not open. */

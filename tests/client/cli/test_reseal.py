@@ -36,7 +36,7 @@ def connected(world: World, cli: Cli, tmp_path: Path) -> list[dict[str, str]]:
     """Three connections, one of them with the customer's own app; refreshed once."""
     lines = [{"tenant_id": f"t{number}", "refresh_token": granted(world), "region": "eu"} for number in range(2)]
     customer_app = {
-        "tenant": "own",
+        "tenant_id": "own",
         "refresh_token": "x",
         "region": "eu",
         "client_id": "theirs",

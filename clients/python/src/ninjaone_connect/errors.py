@@ -12,8 +12,9 @@ ConnectError
 │   │   └── UnknownClient, WrongClientSecret, GrantNotTicked, InvalidScope, InsufficientScope, NoRefreshToken
 │   ├── Retryable           nobody: wait ``retry_after`` seconds
 │   │   └── ProviderDown, OutcomeUnknown, NoTokenYet, Busy
-│   └── ServerFault              the operator of the broker
-│       └── Misconfigured, AwsRefused, UnexpectedAnswer, SealBroken, InternalError
+│   └── ServerFault         the operator of the broker
+│       ├── OperatorError       only the operator can put it right: Misconfigured, AwsRefused
+│       └── UnexpectedAnswer, SealBroken, InternalError
 ├── NotSent             the request never left: AWS credentials, settings, network
 │   ├── NoCredentials       there are none
 │   ├── LoginExpired        the login they come from ran out
@@ -229,11 +230,15 @@ class Busy(Retryable):
     """AWS refuses for now, or another call is at work on the same thing."""
 
 
-class Misconfigured(ServerFault):
+class OperatorError(ServerFault):
+    """Only the operator can put it right; waiting does not help."""
+
+
+class Misconfigured(OperatorError):
     """A setting, a secret or a client app of the broker is missing or wrong."""
 
 
-class AwsRefused(ServerFault):
+class AwsRefused(OperatorError):
     """AWS refuses what the broker needs; waiting does not help, its operator has to change something."""
 
 
