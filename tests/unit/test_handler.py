@@ -77,7 +77,7 @@ def test_an_error_of_ours_is_answered_and_logged_once(broker: Broker, asked: dic
 
     assert answered["statusCode"] == 503
     assert answered["headers"]["content-type"] == "application/problem+json; charset=utf-8"
-    assert answered["headers"]["retry-after"] == "10"
+    assert answered["headers"]["retry-after"] == "2"
     (line,) = lines.named("things.refused")
     assert (line["error"], line["status"], line["level"]) == ("NoTokenYet", 503, "WARNING")
 
@@ -178,14 +178,14 @@ def test_a_message_that_fails_does_not_take_its_neighbours_along(broker: Broker,
     assert CANARY not in "".join(lines.text)
 
 
-def test_a_message_that_is_no_order_is_said_and_dropped(broker: Broker, lines: LogLines) -> None:
+def test_a_message_that_is_no_batch_is_said_and_dropped(broker: Broker, lines: LogLines) -> None:
     def refresh(broker: Broker, body: str, _context: Context) -> None:
         assert read_batch(broker, body) is None
 
     answered = invoke(queue(refresh, warm=idle).bind(broker), records("{}", "x"))
 
     assert answered == {"batchItemFailures": []}
-    assert len(lines.named("order.unreadable")) == 2
+    assert len(lines.named("batch.unreadable")) == 2
 
 
 def test_a_schedule_that_fails_fails_without_foreign_text(broker: Broker, lines: LogLines) -> None:

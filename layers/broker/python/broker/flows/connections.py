@@ -52,7 +52,7 @@ class ListConnections:
     def _shown(self, found: list[Connection]) -> list[ListedConnection]:
         """Look at the breaker of each of the operator's client apps once."""
         names = {_breaker(each) for each in found if not each.state.customer_app}
-        is_open = {name for name in names if self._breakers.read(name).is_open}
+        is_open = {name for name in names if self._breakers.is_open(name)}
         return [ListedConnection(each, _is_failing(each.state) or _breaker(each) in is_open) for each in found]
 
 
