@@ -1,7 +1,7 @@
 """Faults of AWS, and of the process itself."""
 
 from tests.verification.faults.host import Killed
-from tests.verification.faults.matrix import BUSY, DUE, FRESH, GONE, LATER, LOST, NOT_YET, RECONNECT, Observed, Row
+from tests.verification.faults.matrix import BUSY, DUE, FRESH, LATER, LOST, NOT_YET, RECONNECT, Observed, Row
 from tests.verification.faults.stage import EU, FOREVER, Stage
 
 KMS = ("kms.Decrypt", "kms.GenerateDataKey")
@@ -63,11 +63,11 @@ ROWS = (
         "Tries until its time is up, writes the sealed token to the log, and later says that it was lost.",
         refuse_both,
         Observed(
-            ended=GONE,
+            ended=NOT_YET,
             lost=LOST,
             heals=RECONNECT,
-            said=("aws.failed", "refresh.unsaved", "dead", "connection.needs_reauth"),
-            shown=3,
+            said=("aws.failed", "refresh.unsaved", "dead", "verdict.held", "connection.needs_reauth"),
+            shown=8,
         ),
         lasts=DUE,
     ),
@@ -75,7 +75,7 @@ ROWS = (
         "DynamoDB does not answer",
         "Can't read what it would refresh, so it asks NinjaOne for nothing.",
         refuse_dynamodb,
-        Observed(valid=BUSY, ended=BUSY, said=("aws.failed", "sweep.failed"), beside=LATER),
+        Observed(valid=BUSY, ended=BUSY, said=("aws.failed", "sweep.shard_failed", "sweep.failed"), beside=LATER),
     ),
     Row(
         "KMS does not answer",
@@ -99,6 +99,12 @@ ROWS = (
         "The process is killed after NinjaOne replaced the token",
         "Presents the old token when the lease is over; two dead verdicts later it says that the token was lost.",
         lambda stage: die(stage, "answered"),
-        Observed(ended=GONE, lost=LOST, heals=RECONNECT, said=("dead", "connection.needs_reauth"), shown=3),
+        Observed(
+            ended=NOT_YET,
+            lost=LOST,
+            heals=RECONNECT,
+            said=("dead", "verdict.held", "connection.needs_reauth"),
+            shown=8,
+        ),
     ),
 )
