@@ -83,7 +83,7 @@ class CustomerMustAct(BrokerError):
 class ClientAppError(BrokerError):
     """The turn of whoever registered the client app.
 
-    own   the customer registered it, so the operator need not be woken
+    customer_app   the customer registered it, so the operator need not be woken
     """
 
     def __init__(self, *, customer_app: bool) -> None:

@@ -156,7 +156,7 @@ class Tokens:
 
     refresh   absent when the answer to a refresh carried none: the one held stays good (RFC 6749 §6)
     expires_at   counted from before the request was sent
-    scope     empty when the answer did not say
+    scopes    empty when the answer did not say
     """
 
     access: Secret

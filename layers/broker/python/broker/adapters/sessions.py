@@ -1,6 +1,6 @@
 """Connect sessions at rest: every step is one conditional write, so each can be taken once.
 
-created ─ start ─▶ started ─ authorize ─▶ authorized ─ spend ─▶ exchanging ─ finish ─▶ completed | failed
+created ─ start ─▶ started ─ authorize ─▶ authorized ─ begin_exchange ─▶ exchanging ─ finish ─▶ completed | failed
              ▲        │ deny
              └────────┴─▶ denied          the browser that began may start again, with a new state
 

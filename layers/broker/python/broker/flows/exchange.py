@@ -39,7 +39,7 @@ class Exchange:
     ) -> tuple[Tokens, tuple[Organization, ...]]:
         """Send the code once, whatever comes of it: a code sent twice is revoked.
 
-        Raises   Declined, CodeRefused, ProviderDown, OutcomeUnknown, UnexpectedAnswer
+        Raises   ClientAppError, CodeRefused, ProviderDown, OutcomeUnknown, UnexpectedAnswer
         Source   RFC 6749 §4.1.2, §4.1.3, §5
         """
         if session.host is None:

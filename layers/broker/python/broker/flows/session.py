@@ -32,7 +32,7 @@ class SessionRequest:
 
     challenge   S256 of the verifier that the backend keeps in this user's session; empty with ``approval``
     place       None lets the person choose
-    own         the customer's own client app; ``client`` then may carry its credentials
+    customer_app   the customer's own client app; ``client`` then may carry its credentials
     """
 
     tenant: TenantId
