@@ -10,7 +10,7 @@ from typing import Any
 from broker.adapters import rows
 from broker.model import Instant
 
-_READ = ("status", "reason", "version", "consented_at", "warned_at", "until", "opened_at", "cause")
+_READ = ("status", "reason", "version", "consented_at", "warned_at", "opened_at", "cause")
 
 
 @dataclass(frozen=True)
