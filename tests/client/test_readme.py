@@ -24,7 +24,7 @@ def test_every_snippet_of_the_readme_runs(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The first call is a process of its own in an empty folder, told where the broker is as the README says."""
-    use, first, opening, completing, failing = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    use, listing, first, opening, completing, failing = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     with still_world() as world:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", world.credentials.access_key)
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", world.credentials.secret_key)
@@ -45,7 +45,9 @@ def test_every_snippet_of_the_readme_runs(
             httpx, "Client", lambda **given: real(**given | ({"base_url": here} if "auth" in given else {}))
         )
         exec(use, names)
+        exec(listing, names)
 
+    assert len(names["devices"]) == 9
     assert "Hafen Nord" in capsys.readouterr().out
     assert re.fullmatch(r".* has a token for \d+ seconds\n", called.stdout), called.stderr
 

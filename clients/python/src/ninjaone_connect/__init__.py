@@ -9,10 +9,12 @@ ninjaone.get("/v2/organizations")
 
 from ninjaone_connect.auth import NinjaOneAuth
 from ninjaone_connect.client import AsyncConnect, Connect
-from ninjaone_connect.errors import ConnectError, NeedsReauth, Problem
+from ninjaone_connect.errors import ConnectError, ListIncomplete, NeedsReauth, Problem
+from ninjaone_connect.lists import async_pages, pages
 from ninjaone_connect.model import Connection, ConnectSession, Disconnected, Organization, Token, Verifier, new_verifier
 
 __all__ = [
-    "AsyncConnect", "Connect", "ConnectError", "ConnectSession", "Connection", "Disconnected", "NeedsReauth",
-    "NinjaOneAuth", "Organization", "Problem", "Token", "Verifier", "new_verifier",
+    "AsyncConnect", "Connect", "ConnectError", "ConnectSession", "Connection", "Disconnected", "ListIncomplete",
+    "NeedsReauth", "NinjaOneAuth", "Organization", "Problem", "Token", "Verifier", "async_pages", "new_verifier",
+    "pages",
 ]  # fmt: skip

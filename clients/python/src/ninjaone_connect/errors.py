@@ -25,7 +25,8 @@ ConnectError
 │   ├── ClockSkew           this machine's clock is off
 │   ├── Forbidden           the signature or the identity behind it
 │   └── NotTheBroker        something else answered
-└── NoAnswer            the request was sent, and no usable answer came back: it may have been carried out
+├── NoAnswer            the request was sent, and no usable answer came back: it may have been carried out
+└── ListIncomplete      a list of NinjaOne's could not be read to its end: CursorExpired, CursorRepeats
 
 A message says what to do, and never holds a token or another library's text.
 """
@@ -299,6 +300,25 @@ class NotTheBroker(Rejected):
 
 class NoAnswer(ConnectError):
     """The request went out, and no answer came that counts: whether it was carried out is not known."""
+
+
+class ListIncomplete(ConnectError):
+    """A list of NinjaOne's could not be read to its end; what was read of it is not all.
+
+    status   of NinjaOne's answer, where there was one
+    """
+
+    def __init__(self, message: str, status: int | None) -> None:
+        self.status = status
+        super().__init__(message)
+
+
+class CursorExpired(ListIncomplete):
+    """NinjaOne took a cursor back before the list was at its end; begin it anew."""
+
+
+class CursorRepeats(ListIncomplete):
+    """NinjaOne gave the same page again, so the list would never end."""
 
 
 def _kinds(family: type[Problem]) -> dict[str, type[Problem]]:

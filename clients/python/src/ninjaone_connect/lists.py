@@ -1,0 +1,282 @@
+"""NinjaOne's lists, read to their end: all of it, or a ``ListIncomplete``; never a short list that looks whole.
+
+There are seven ways to the next page (the broker's docs/understand/ninjaone.md §12). None of them says reliably which
+page is the last, so the next one is asked for until it is empty. ``Walk`` holds one list and does no input or output.
+"""
+
+import asyncio
+import json
+import random
+import re
+import time
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any, Literal
+
+import httpx
+
+from ninjaone_connect.errors import CursorExpired, CursorRepeats, ListIncomplete
+
+Family = Literal["after", "anchor", "activities", "cursor", "cursor-name", "board", "whole"]
+Row = dict[str, Any]
+Params = Mapping[str, str | int | float | bool]
+
+PAGE_SIZE = 100
+MAX_WAIT = 60.0
+FIRST_WAIT = 0.5
+LONGEST_WAIT = 15.0
+MAY_PASS = {429, 502, 503}
+
+_PATHS: tuple[tuple[str, Family], ...] = (
+    (r"devices|organizations|locations", "after"),
+    (r"queries/[^/]+|backup/jobs", "cursor"),
+    (r"activities", "activities"),
+    (r"custom-fields", "cursor-name"),
+    (r"ticketing/trigger/board/[^/]+/run", "board"),
+    (r"ticketing/ticket/[^/]+/log-entry", "anchor"),
+    (r"alerts|users|groups|policies", "whole"),
+)
+
+
+@dataclass(frozen=True)
+class _Page:
+    """One page.
+
+    following   what asks for the next page; None on the last one
+    mark        differs from page to page; twice the same means that NinjaOne repeats itself
+    offset      of the cursor, where the family has one
+    """
+
+    rows: list[Row]
+    following: Params | None
+    mark: Hashable
+    offset: int | None = None
+
+
+def _by_last_id(name: str) -> Callable[[Any], _Page]:
+    def read(body: Any) -> _Page:
+        rows = _rows(body)
+        last = int(rows[-1]["id"]) if rows else 0
+        return _Page(rows, {name: last} if rows else None, last)
+
+    return read
+
+
+def _activities(body: Any) -> _Page:
+    rows = _rows(body["activities"])
+    return _Page(rows, {"olderThan": body["lastActivityId"]} if rows else None, body["lastActivityId"])
+
+
+def _cursor(body: Any) -> _Page:
+    """The cursor keeps its name while its offset moves; the last page may come without it."""
+    rows, cursor = _rows(body["results"]), body.get("cursor")
+    if cursor is None:
+        return _Page(rows, None, None)
+    offset = int(cursor["offset"])
+    return _Page(rows, {"cursor": cursor["name"]} if rows else None, (cursor["name"], offset), offset)
+
+
+def _cursor_name(body: Any) -> _Page:
+    """Nothing but the rows tells one page from another."""
+    rows, name = _rows(body["results"]), body["page"]
+    return _Page(rows, {"cursorName": name} if rows and name else None, json.dumps(rows))
+
+
+def _board(body: Any) -> _Page:
+    rows, last = _rows(body["data"]), body["metadata"]["lastCursorId"]
+    return _Page(rows, {"lastCursorId": last} if rows else None, last)
+
+
+def _whole(body: Any) -> _Page:
+    return _Page(_rows(body), None, None)
+
+
+_READERS: Mapping[Family, Callable[[Any], _Page]] = {
+    "after": _by_last_id("after"),
+    "anchor": _by_last_id("anchorId"),
+    "activities": _activities,
+    "cursor": _cursor,
+    "cursor-name": _cursor_name,
+    "board": _board,
+    "whole": _whole,
+}
+
+
+def pages(
+    ninjaone: httpx.Client,
+    path: str,
+    params: Params | None = None,
+    *,
+    family: Family | None = None,
+    page_size: int = PAGE_SIZE,
+    max_wait: float = MAX_WAIT,
+) -> Iterator[list[Row]]:
+    """Give a list page by page, to its end.
+
+    path       such as ``/v2/devices``
+    params     filters that NinjaOne is asked for, such as ``{"df": "org = 1"}``
+    family     how the list is continued; only needed for a path that this module does not know
+    page_size  rows to ask for; NinjaOne may give fewer
+    max_wait   seconds that the whole list may spend waiting before pages are asked for again: after 429, 502, 503 or
+               a lost connection, and GET only
+
+    Raises   ListIncomplete, CursorExpired, CursorRepeats, ConnectError; ValueError for a path of unknown family
+    """
+    walk = Walk(path, params, family, page_size=page_size, max_wait=max_wait)
+    while not walk.ended:
+        try:
+            reply: httpx.Response | httpx.TransportError = ninjaone.request(**walk.request())
+        except httpx.TransportError as error:
+            reply = error
+        found = walk.judge(reply)
+        if isinstance(found, float):
+            time.sleep(found)
+        elif found:
+            yield found
+
+
+async def async_pages(
+    ninjaone: httpx.AsyncClient,
+    path: str,
+    params: Params | None = None,
+    *,
+    family: Family | None = None,
+    page_size: int = PAGE_SIZE,
+    max_wait: float = MAX_WAIT,
+) -> AsyncIterator[list[Row]]:
+    """Give a list page by page, see ``pages``."""
+    walk = Walk(path, params, family, page_size=page_size, max_wait=max_wait)
+    while not walk.ended:
+        try:
+            reply: httpx.Response | httpx.TransportError = await ninjaone.request(**walk.request())
+        except httpx.TransportError as error:
+            reply = error
+        found = walk.judge(reply)
+        if isinstance(found, float):
+            await asyncio.sleep(found)
+        elif found:
+            yield found
+
+
+class Walk:
+    """One list on its way to its end."""
+
+    def __init__(
+        self, path: str, params: Params | None, family: Family | None, *, page_size: int, max_wait: float
+    ) -> None:
+        self._path, self._family = path, family or _family(path)
+        self._params: dict[str, Any] = dict(params or {})
+        if self._family != "whole":
+            self._params["pageSize"] = page_size
+        self._following: Params = {}
+        self._marks: set[Hashable] = set()
+        self._rows = 0
+        self._first_offset_counts_rows: bool | None = None
+        self._wait_left, self._next_wait, self._in_doubt = max_wait, FIRST_WAIT, False
+        self.ended = False
+
+    def request(self) -> dict[str, Any]:
+        """Say what to ask httpx for, to get the next page."""
+        asked = {**self._params, **self._following}
+        if self._family == "board":
+            return {"method": "POST", "url": self._path, "json": asked}
+        return {"method": "GET", "url": self._path, "params": asked}
+
+    def judge(self, reply: httpx.Response | httpx.TransportError) -> list[Row] | float:
+        """Read the page; or say how many seconds to wait before asking for it again. Raises   ListIncomplete"""
+        if isinstance(reply, httpx.TransportError):
+            return self._again(type(reply).__name__, None, None)
+        if reply.status_code in MAY_PASS:
+            return self._again(f"status {reply.status_code}", reply.status_code, _retry_after(reply))
+        if not reply.is_success:
+            raise self._refused(reply)
+        return self._take(self._read(reply))
+
+    def _again(self, what: str, status: int | None, named: float | None) -> float:
+        """Say how long to wait. What is no GET is never sent twice, nor a page of a cursor that can't be checked."""
+        lost = status != 429  # NinjaOne may have given the page and moved its cursor on
+        wait = max(named, FIRST_WAIT) if named is not None else self._next_wait * random.uniform(0.5, 1)  # noqa: S311
+        unchecked = lost and self._family == "cursor-name" and self._marks
+        if self._family == "board" or unchecked or wait > self._wait_left:
+            raise ListIncomplete(self._sentence(f"gave no page ({what}); ask for the list again later"), status)
+        self._wait_left -= wait
+        self._next_wait = min(self._next_wait * 2, LONGEST_WAIT)
+        self._in_doubt = self._in_doubt or lost
+        return wait
+
+    def _refused(self, reply: httpx.Response) -> ListIncomplete:
+        status, name = reply.status_code, _error_name(reply)
+        if self._family in {"cursor", "cursor-name"} and self._marks and status in {400, 404, 410}:
+            advice = "the cursor has ended. Read on without long breaks, or ask for larger pages"
+            return CursorExpired(self._sentence(f"refused the next page ({status} {name}): {advice}"), status)
+        return ListIncomplete(self._sentence(f"refused the page ({status} {name})"), status)
+
+    def _read(self, reply: httpx.Response) -> _Page:
+        try:
+            return _READERS[self._family](reply.json())
+        except (AttributeError, KeyError, TypeError, ValueError):
+            kind = reply.headers.get("content-type", "no content type")
+            what = f"answered {reply.status_code} with something that is no page of this list ({kind})"
+            raise ListIncomplete(self._sentence(what), reply.status_code) from None
+
+    def _take(self, page: _Page) -> list[Row]:
+        if page.rows and page.mark is not None and page.mark in self._marks:
+            raise CursorRepeats(self._sentence("gives the same page again and again"), None)
+        self._check_offset(page)
+        self._marks.add(page.mark)
+        self._rows += len(page.rows)
+        self._following, self.ended = page.following or {}, page.following is None
+        self._next_wait, self._in_doubt = FIRST_WAIT, False
+        return page.rows
+
+    def _check_offset(self, page: _Page) -> None:
+        """After a lost answer, see by the cursor's offset that no page was lost with it."""
+        if self._family != "cursor":
+            return
+        if not self._marks:  # does the offset count the rows up to the end of a page, or up to its beginning?
+            self._first_offset_counts_rows = {len(page.rows): True, 0: False}.get(page.offset or 0)
+        elif self._in_doubt and page.offset != self._expected_offset(page):
+            raise ListIncomplete(self._sentence("may have lost a page with an answer; ask for the list again"), None)
+
+    def _expected_offset(self, page: _Page) -> int:
+        if self._first_offset_counts_rows is None:
+            return -1
+        return self._rows + (len(page.rows) if self._first_offset_counts_rows else 0)
+
+    def _sentence(self, what: str) -> str:
+        return f"NinjaOne {what}. {self._rows} rows of {self._path} were read, and there may be more."
+
+
+def _family(path: str) -> Family:
+    name = path.removeprefix("/api").removeprefix("/v2/")
+    found = next((family for pattern, family in _PATHS if re.fullmatch(pattern, name)), None)
+    if found is None:
+        raise ValueError(f"It is not known how {path} is continued: name its family, such as family='after'.")
+    return found
+
+
+def _rows(value: Any) -> list[Row]:
+    if not isinstance(value, list):
+        raise TypeError
+    return value
+
+
+def _error_name(reply: httpx.Response) -> str:
+    """Read which error NinjaOne names; its texts stay behind."""
+    try:
+        body = reply.json()
+        return str(body.get("error") or body.get("resultCode") or "no name")[:60]
+    except (AttributeError, ValueError):
+        return "no JSON"
+
+
+def _retry_after(reply: httpx.Response) -> float | None:
+    """Read the seconds to wait. Source   RFC 9110 §10.2.3"""
+    text = reply.headers.get("retry-after", "")
+    if text.isdecimal():
+        return float(text)
+    try:
+        return max(parsedate_to_datetime(text).timestamp() - time.time(), 0.0)
+    except (TypeError, ValueError):
+        return None
