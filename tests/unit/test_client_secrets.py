@@ -7,13 +7,14 @@ from botocore.exceptions import ClientError
 
 from broker.adapters.aws import AwsClient
 from broker.adapters.client_secrets import ClientSecrets
+from broker.adapters.log import Level, Log
 from broker.config import Config
 from broker.errors import Busy, Misconfigured
 from broker.model import Client
 from broker.secret import Secret
 from local.aws.account import AwsAccount
 from tests.support.aws_faults import AwsFaults, unreachable
-from tests.support.broker_world import Clock
+from tests.support.broker_world import Clock, LogLines
 from tools.requirements import req
 
 
@@ -90,7 +91,7 @@ def test_secrets_that_were_never_stored_are_the_operators_turn(
 
 @pytest.mark.parametrize(
     "stored",
-    ["secret of mine", "[]", '"text"', "null", {"app-1": 7}, {"app-1": ""}, {"app-1": None}, {"a": {"b": "c"}}],
+    ["secret of mine", "[]", '"text"', "null", "7", " ", "{" + '"a":' * 5000],
 )
 def test_secrets_in_another_shape_are_refused_without_repeating_them(
     credentials: ClientSecrets, aws: AwsAccount, config: Config, stored: object
@@ -102,6 +103,73 @@ def test_secrets_in_another_shape_are_refused_without_repeating_them(
 
     assert "secret of mine" not in refused.value.detail
     assert refused.value.__cause__ is None
+
+
+@req("K02")
+@pytest.mark.parametrize("odd", [7, 1.5, "", " \n", None, {"b": "c"}, ["x"], True])
+def test_an_entry_that_is_no_secret_fails_its_own_app_and_no_other(
+    credentials: ClientSecrets, aws: AwsAccount, config: Config, odd: object
+) -> None:
+    store(aws, config, {"app-1": "one", "later": odd})
+
+    assert credentials.client("app-1").secret == Secret("one")
+    with pytest.raises(Misconfigured, match="client id later is no client secret"):
+        credentials.client("later")
+
+
+def test_what_was_read_before_counts_while_the_whole_can_t_be_read(
+    credentials: ClientSecrets, aws: AwsAccount, config: Config, clock: Clock, aws_faults: AwsFaults
+) -> None:
+    held = credentials.client("app-1")
+    store(aws, config, '{"app-1": "new",}')
+    clock.advance(300)
+    aws_faults.watch("secretsmanager.GetSecretValue")
+
+    kept = [credentials.client("app-1").secret for _ in range(50)]
+
+    assert kept == [Secret("one")] * 50
+    assert aws_faults.asked["secretsmanager.GetSecretValue"] == 1, "for a minute"
+    assert credentials.newer(held) is None
+    store(aws, config, {"app-1": "new"})
+    clock.advance(60)
+    assert credentials.client("app-1").secret == Secret("new")
+
+
+def test_a_whole_that_can_t_be_read_is_logged_for_the_operator(
+    aws: AwsAccount, config: Config, clock: Clock, lines: LogLines
+) -> None:
+    log = Log(lines.write, clock, "test", least=Level.DEBUG)
+    store(aws, config, "no JSON")
+    credentials = ClientSecrets(
+        AwsClient("secretsmanager", aws.client("secretsmanager"), log), config.client_secrets, clock
+    )
+
+    with pytest.raises(Misconfigured):
+        credentials.client("app-1")
+
+    assert [each["code"] for each in lines.named("aws.refused")] == ["MalformedClientSecrets"]
+
+
+@pytest.mark.parametrize("mark", ["\ufeff", "\n", "\r\n  "])
+@pytest.mark.parametrize("around", [("", "\n"), (" ", " "), ("\t", "\r\n"), ("\u00a0", "\u3000")])
+def test_marks_and_whitespace_that_a_file_brings_along_are_left_out(
+    credentials: ClientSecrets, aws: AwsAccount, config: Config, mark: str, around: tuple[str, str]
+) -> None:
+    store(aws, config, mark + json.dumps({"app-1": "one".join(around), " app-2\n": "two"}) + "\n")
+
+    assert credentials.client("app-1").secret == Secret("one")
+    assert credentials.client("app-2").secret == Secret("two")
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_file_that_was_stored_as_bytes_is_read(aws: AwsAccount, config: Config, clock: Clock, charset: str) -> None:
+    store(aws, config, "{}")
+    secrets = aws.client("secretsmanager")
+    secrets.put_secret_value(SecretId=config.client_secrets, SecretBinary='{"app-1": "öne"}'.encode(charset))
+
+    found = ClientSecrets(AwsClient("secretsmanager", secrets), config.client_secrets, clock)
+
+    assert found.client("app-1").secret == Secret("öne")
 
 
 @pytest.mark.parametrize("error", [None, unreachable()], ids=["throttled", "down"])

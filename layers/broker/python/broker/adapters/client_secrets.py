@@ -1,15 +1,19 @@
 """The operator's client secrets, from Secrets Manager: {"<client id>": "<client secret>"}.
 
 Kept in memory for minutes, so that a new secret needs no deploy; that one is missing is remembered for a minute.
+What is stored is written by hand, so one entry that is no secret fails its own app and no other, and a whole that
+can't be read any more leaves in force what was read before.
 """
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from broker.adapters.aws import AwsClient, ExpectedError
 from broker.adapters.clock import Clock
 from broker.errors import Misconfigured
 from broker.model import Client
+from broker.oauth import json_text
 from broker.secret import Secret
 
 CACHED = 300.0
@@ -26,7 +30,7 @@ class ClientSecrets:
 
     def __init__(self, secretsmanager: AwsClient, secret_id: str, clock: Clock) -> None:
         self._secretsmanager, self._secret_id, self._clock = secretsmanager, secret_id, clock
-        self._secrets: Mapping[str, Secret] = {}
+        self._secrets: Mapping[str, Secret | None] = {}
         self._until = 0.0
         self._absent: dict[str, tuple[float, str]] = {}
 
@@ -47,9 +51,13 @@ class ClientSecrets:
     def _secret(self, client_id: str) -> Secret:
         if self._until <= self._clock.now() or client_id not in self._secrets:
             self._read()
-        secret = self._secrets.get(client_id)
-        if secret is None:
+        if client_id not in self._secrets:
             raise Misconfigured("No client secret is stored for this client id; see README, Store the client secret.")
+        secret = self._secrets[client_id]
+        if secret is None:
+            raise Misconfigured(
+                f"What is stored for the client id {client_id} is no client secret. It must be a text, and not empty."
+            )
         return secret
 
     def newer(self, client: Client) -> Client | None:
@@ -63,15 +71,39 @@ class ClientSecrets:
             answer = self._secretsmanager.call("get_secret_value", expected=_MISSING, SecretId=self._secret_id)
         except ExpectedError:
             raise Misconfigured("The client secrets are not stored yet; see README, Store the client secret.") from None
-        self._secrets = _parse(answer.get("SecretString", ""))
+        self._keep(parsed(stored_text(answer)))
+
+    def _keep(self, fresh: Mapping[str, str | None] | None) -> None:
+        """Take what was read; what can't be read is the operator's to correct, and meanwhile the last one counts."""
+        if fresh is None:
+            self._secretsmanager.note("get_secret_value", "MalformedClientSecrets", refused=True)
+            if not self._secrets:
+                raise Misconfigured('The client secrets must be stored as JSON: {"<client id>": "<client secret>"}.')
+            self._until = self._clock.now() + ABSENT
+            return
+        self._secrets = {name: Secret(text) if text else None for name, text in fresh.items()}
         self._until = self._clock.now() + CACHED
 
 
-def _parse(text: str) -> Mapping[str, Secret]:
+def stored_text(answer: Mapping[str, Any]) -> str:
+    """Give what Secrets Manager holds: a text, or a file that was stored as bytes; a byte order mark goes."""
+    text = answer.get("SecretString")
+    if text is None:
+        text = json_text(bytes(answer.get("SecretBinary", b"")))
+    return str(text).removeprefix("\ufeff")
+
+
+def parsed(text: str) -> Mapping[str, str | None] | None:
+    """Read client ids and their secrets, without the whitespace that copying brings along.
+
+    Gives   None for an entry that is no secret, and for a whole that is no JSON object
+    """
     try:
-        held = json.loads(text)
-    except ValueError:
-        held = None
-    if not isinstance(held, dict) or not all(isinstance(secret, str) and secret for secret in held.values()):
-        raise Misconfigured('The client secrets must be stored as JSON: {"<client id>": "<client secret>"}.')
-    return {client_id: Secret(secret) for client_id, secret in held.items()}
+        stored = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(stored, dict):
+        return None
+    return {
+        name.strip(): (secret.strip() or None) if isinstance(secret, str) else None for name, secret in stored.items()
+    }
