@@ -1,9 +1,10 @@
-"""The only sockets to NinjaOne: verified TLS, and an end to every answer.
+"""The only sockets to NinjaOne: verified TLS, and an end to every connection attempt and every answer.
 
 A module of its own, for it is not needed before the first request: what it imports would make every start longer.
 """
 
 import math
+import socket  # noqa: TID251  # looks hosts up
 import ssl
 from pathlib import Path
 from time import monotonic
@@ -40,17 +41,58 @@ class _Bounded(httpx.HTTPTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request; headers and body together get the time to connect and one wait."""
         waits = request.extensions["timeout"]
-        self._sockets.until = monotonic() + waits["connect"] + waits["read"]
+        self._sockets.bound(waits["connect"], waits["connect"] + waits["read"])
         return super().handle_request(request)
 
 
 class _Sockets(httpcore.SyncBackend):
-    """Opens connections that are read until an instant."""
+    """Opens connections that stand by one instant and are read until another."""
 
-    until = math.inf
+    def __init__(self) -> None:
+        self._connected_by = self.until = math.inf
 
-    def connect_tcp(self, *where: Any, **how: Any) -> httpcore.NetworkStream:
-        return _Stream(super().connect_tcp(*where, **how), self)
+    def bound(self, connect: float, whole: float) -> None:
+        """Begin a request.
+
+        connect   seconds for all addresses of the host and TLS together
+        whole     seconds for everything
+        """
+        now = monotonic()
+        self._connected_by, self.until = now + connect, now + whole
+
+    def connect_tcp(
+        self, host: str, port: int, timeout: float | None = None, *rest: Any, **named: Any
+    ) -> httpcore.NetworkStream:
+        """Try each address of a host. An address that swallows packets must not use up the time of the others.
+
+        Raises   httpcore.ConnectTimeout, httpcore.ConnectError: what came of the last one
+        """
+        addresses = _addresses(host, port)
+        for number, address in enumerate(addresses):
+            share = self.connect_left / (len(addresses) - number)
+            try:
+                return _Stream(super().connect_tcp(address, port, min(share, timeout or share), *rest, **named), self)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                if number == len(addresses) - 1:
+                    raise
+        raise httpcore.ConnectError("the host has no address")
+
+    @property
+    def connect_left(self) -> float:
+        """Seconds left to connect. Raises   httpcore.ConnectTimeout: none"""
+        left = self._connected_by - monotonic()
+        if left <= 0:
+            raise httpcore.ConnectTimeout
+        return left
+
+
+def _addresses(host: str, port: int) -> list[str]:
+    """Look a host up. Raises   httpcore.ConnectError"""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        raise httpcore.ConnectError("the host name can't be looked up") from None
+    return list(dict.fromkeys(str(each[4][0]) for each in found))
 
 
 class _Stream(httpcore.NetworkStream):
@@ -71,8 +113,11 @@ class _Stream(httpcore.NetworkStream):
     def close(self) -> None:
         self._inner.close()
 
-    def start_tls(self, *arguments: Any, **named: Any) -> httpcore.NetworkStream:
-        return _Stream(self._inner.start_tls(*arguments, **named), self._sockets)
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        left = self._sockets.connect_left
+        return _Stream(self._inner.start_tls(ssl_context, server_hostname, min(left, timeout or left)), self._sockets)
 
     def get_extra_info(self, info: str) -> Any:
         return self._inner.get_extra_info(info)
