@@ -11,7 +11,7 @@ from broker.adapters.http import HttpClient
 from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.errors import BrokerError, ProviderDown, SessionSpent
-from broker.flows.exchange import Exchange
+from broker.flows.exchange import ORGANIZATIONS_LIMIT, Exchange
 from broker.model import Client, Organization, Stage
 from broker.secret import Secret
 from local.aws.account import AwsAccount
@@ -228,6 +228,22 @@ def test_of_what_the_look_shows_some_is_kept_and_long_names_are_cut(
 
     assert len(profile.organizations) == 20
     assert {len(each.name) for each in profile.organizations} == {80}
+
+
+@pytest.mark.parametrize("size", [4_000, 60_000, 200_000])
+def test_organizations_with_long_descriptions_are_read_as_far_as_the_answer_is(
+    journey: Journey, network: NinjaOneTransport, size: int
+) -> None:
+    """Cut off is not empty: an account that seemed to show none would be refused, or taken for any other."""
+    home = journey.home()
+    granted()(journey.ninjaone, network)
+    rows = [{"id": number, "description": "d" * size, "name": f"Branch {number}"} for number in range(1, 21)]
+    network.answer(200, json.dumps(rows).encode())
+
+    _, profile = journey.complete(home)
+
+    whole = min(20, ORGANIZATIONS_LIMIT // (size + 60))
+    assert [each.name for each in profile.organizations] == [f"Branch {number}" for number in range(1, whole + 1)]
 
 
 def test_a_name_that_no_table_takes_or_that_turns_text_around_costs_no_token(

@@ -255,9 +255,20 @@ def test_a_refresh_token_that_is_none_counts_as_left_out(refresh: object) -> Non
         (0, 3600),
         (-5, 3600),
         (None, 3600),
-        ("3600", 3600),
         (True, 3600),
-        (59.5, 3600),
+        ("600", 600),
+        (600.0, 600),
+        (599.5, 599),
+        (59.5, 60),
+        (" 900 ", 900),
+        ("899.99", 899),
+        (1e300, 86_400),
+        ("9" * 20, 86_400),
+        (float("inf"), 3600),
+        ("6e2", 3600),
+        ("ten", 3600),
+        ("\u0666\u0660\u0660", 3600),  # digits, but none of JSON's
+        ([600], 3600),
     ],
 )
 def test_a_lifetime_is_kept_between_a_minute_and_a_day(said: object, life: int) -> None:
@@ -270,13 +281,30 @@ def test_a_lifetime_is_kept_between_a_minute_and_a_day(said: object, life: int) 
 @pytest.mark.parametrize(
     ("said", "wait"),
     [
+        ("Wed, 21 Oct 2026 07:30:00 GMT", 120),
+        ("Wed, 21 Oct 2026 07:20:00 GMT", 0),
+        ("Thu, 22 Oct 2026 07:28:00 GMT", 3600),
+        ("Wed, 21 Oct 2026 07:30:00 -0000", None),
+        ("tomorrow", None),
+    ],
+)
+def test_a_wait_that_is_a_date_is_counted_from_the_answer_s_own(said: str, wait: int | None) -> None:
+    dated = Reply(429, {"date": "Wed, 21 Oct 2026 07:28:00 GMT", "retry-after": said}, b"")
+
+    assert classify(dated, SENT).retry_after == wait
+
+
+@pytest.mark.parametrize(
+    ("said", "wait"),
+    [
         ("30", 30),
         ("0", 0),
         ("9999", 3600),
         ("3600", 3600),
-        ("10000", None),
+        ("10000", 3600),
         ("-1", None),
-        ("1.5", None),
+        ("1.5", 1),
+        (" 30", 30),
         ("", None),
         ("²", None),
         ("\u0663", None),  # a digit, but none of HTTP's

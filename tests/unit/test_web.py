@@ -1,18 +1,22 @@
 """The one way to NinjaOne: one request, one attempt, and what became of it."""
 
+import gzip
 import socket
 import ssl
+import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from time import sleep
+from typing import Any
 
 import httpx
 import pytest
 
 from broker.adapters.http import CONNECT_TIMEOUT, USER_AGENT, HttpClient
 from broker.adapters.transport import system_transport
-from broker.model import Seconds
+from broker.model import Instant, Seconds
+from broker.ninjaone import classify
 from broker.oauth import BODY_LIMIT, Answer, NoReply, NotSent, Reply
 from tests.support.broker_world import Clock
 from tools.requirements import req
@@ -193,14 +197,153 @@ def test_a_body_is_read_to_one_byte_more_than_the_limit(there: There) -> None:
     assert body.closed
 
 
-@req("L04")
-def test_a_body_is_not_unpacked(there: There) -> None:
-    bomb = b"\x1f\x8b" + bytes(40)
+SAID = b'{"access_token": "at", "token_type": "Bearer"}'
 
-    answer = there.post(lambda _: httpx.Response(200, headers={"content-encoding": "gzip"}, stream=Chunks(bomb)))
+
+def raw_deflate(body: bytes) -> bytes:
+    packing = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packing.compress(body) + packing.flush()
+
+
+PACKED = {
+    "gzip": ("gzip", gzip.compress(SAID)),
+    "in capitals": ("GZIP", gzip.compress(SAID)),
+    "by its old name": ("x-gzip", gzip.compress(SAID)),
+    "not said": ("", gzip.compress(SAID)),
+    "two members": ("gzip", gzip.compress(SAID[:9]) + gzip.compress(SAID[9:])),
+    "without its trailer": ("gzip", gzip.compress(SAID)[:-8]),
+    "deflate": ("deflate", zlib.compress(SAID)),
+    "deflate without a header": ("deflate", raw_deflate(SAID)),
+    "twice": ("deflate, gzip", gzip.compress(zlib.compress(SAID))),
+    "identity": ("identity", SAID),
+    "said and not done": ("gzip", SAID),
+    "said otherwise": ("deflate", gzip.compress(SAID)),
+}
+
+
+@req("L04")
+@pytest.mark.parametrize("way", PACKED)
+def test_a_body_that_was_packed_though_nobody_asked_is_read(there: There, way: str) -> None:
+    """It may hold the only token there is."""
+    coding, body = PACKED[way]
+    headers = {"content-encoding": coding} if coding else {}
+
+    answer = there.post(lambda _: httpx.Response(200, headers=headers, stream=Chunks(body)))
 
     assert isinstance(answer, Reply)
-    assert answer.body == bomb
+    assert answer.body == SAID
+
+
+@req("L04")
+@pytest.mark.parametrize("coding", ["gzip", "deflate", ""])
+def test_what_unpacks_to_more_than_the_limit_is_cut_off_there(there: There, coding: str) -> None:
+    bomb = zlib.compress(bytes(10_000_000)) if coding == "deflate" else gzip.compress(bytes(10_000_000))
+
+    answer = there.post(lambda _: httpx.Response(200, headers={"content-encoding": coding}, stream=Chunks(bomb)))
+
+    assert isinstance(answer, Reply)
+    assert answer.body == bytes(BODY_LIMIT + 1)
+
+
+def test_a_refusal_that_was_packed_is_read_too(there: There) -> None:
+    refusal = gzip.compress(b'{"error": "invalid_token"}')
+    packed = lambda _: httpx.Response(400, headers={"content-encoding": "gzip"}, stream=Chunks(refusal))  # noqa: E731
+
+    assert classify(there.post(packed), Instant(0)).code == "invalid_token"
+
+
+@pytest.mark.parametrize("junk", [b"\x1f\x8b" + bytes(40), b"\x1f\x8b", b"x\x9c\xff", b""])
+def test_what_does_not_unpack_is_left_as_it_is(there: There, junk: bytes) -> None:
+    answer = there.post(lambda _: httpx.Response(200, headers={"content-encoding": "gzip"}, stream=Chunks(junk)))
+
+    assert isinstance(answer, Reply)
+    assert answer.body == junk
+
+
+def test_a_longer_answer_is_read_where_its_caller_says_so(clock: Clock) -> None:
+    body = Chunks(b"x" * 200_000)
+
+    with HttpClient(lambda: httpx.MockTransport(lambda _: httpx.Response(200, stream=body)), clock) as web:
+        answer = web.get(URL, timeout=Seconds(3), limit=100_000)
+
+    assert isinstance(answer, Reply)
+    assert len(answer.body) == 100_001
+
+
+@pytest.fixture
+def swallowing() -> Iterator[list[tuple[str, int]]]:
+    """Six addresses of one host that swallow packets: each has a listener whose queue is full."""
+    with ExitStack() as open_sockets:
+        first = open_sockets.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        port = first.getsockname()[1]
+        where = [(f"127.0.0.{number}", port) for number in range(1, 7)]
+        for address in where[1:]:
+            open_sockets.enter_context(socket.create_server(address, backlog=0))
+        for address in where:
+            for _ in range(3):
+                filling = open_sockets.enter_context(socket.socket())
+                filling.setblocking(False)  # the socket module's own signature
+                filling.connect_ex(address)
+        yield where
+
+
+def look_up(monkeypatch: pytest.MonkeyPatch, addresses: list[tuple[str, int]]) -> None:
+    real = socket.getaddrinfo
+
+    def found(host: str, *rest: Any, **named: Any) -> Any:
+        if host != "eu.ninjarmm.com":
+            return real(host, *rest, **named)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in addresses]
+
+    monkeypatch.setattr(socket, "getaddrinfo", found)
+
+
+@req("L04")
+def test_all_addresses_of_a_host_together_have_the_time_to_connect(
+    monkeypatch: pytest.MonkeyPatch, swallowing: list[tuple[str, int]]
+) -> None:
+    look_up(monkeypatch, swallowing)
+    waits: list[float] = []
+    real = socket.create_connection
+
+    def connect(where: tuple[str, int], wait: float, **named: Any) -> socket.socket:
+        waits.append(wait)
+        return real(where, wait, **named)
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+
+    with httpx.Client(transport=system_transport()()) as client, pytest.raises(httpx.ConnectTimeout):
+        client.get(f"http://eu.ninjarmm.com:{swallowing[0][1]}/", timeout=httpx.Timeout(9, connect=0.6))
+
+    assert len(waits) == 6
+    assert sum(waits) < 0.7
+
+
+def test_an_address_that_swallows_packets_leaves_time_for_the_next(
+    monkeypatch: pytest.MonkeyPatch, swallowing: list[tuple[str, int]]
+) -> None:
+    def speak(listener: socket.socket) -> None:
+        talker, _ = listener.accept()
+        with talker:
+            talker.recv(65_536)
+            talker.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+
+    port = swallowing[0][1]
+    with socket.create_server(("127.0.0.9", port)) as listener, ThreadPoolExecutor(1) as there:
+        there.submit(speak, listener)
+        look_up(monkeypatch, [*swallowing[:2], ("127.0.0.8", port), ("127.0.0.9", port)])
+        with httpx.Client(transport=system_transport()()) as client:
+            answer = client.get(f"http://eu.ninjarmm.com:{port}/", timeout=httpx.Timeout(9, connect=1))
+
+    assert answer.content == b"{}"
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "a" * 64 + ".invalid"])
+def test_a_host_that_can_t_be_looked_up_was_sent_nothing(clock: Clock, host: str) -> None:
+    with HttpClient(system_transport(), clock) as web:
+        answer = web.get(f"https://{host}/", timeout=Seconds(3))
+
+    assert isinstance(answer, NotSent)
 
 
 def test_a_body_that_trickles_has_no_reply_in_time(there: There, clock: Clock) -> None:

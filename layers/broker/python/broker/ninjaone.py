@@ -1,8 +1,10 @@
 """NinjaOne as it is: hosts, endpoints, scopes, and what its answers mean. Evidence: docs/understand/ninjaone.md."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from enum import StrEnum
 
 from broker import oauth
@@ -34,6 +36,8 @@ OFFLINE_ACCESS = "offline_access"
 
 DEFAULT_LIFETIME = Seconds(3600)
 SHORTEST_LIFETIME, LONGEST_LIFETIME = Seconds(60), Seconds(86_400)
+LONGEST_WAIT = Seconds(3600)
+"""The longest ``Retry-After`` that is believed."""
 
 _DEAD = frozenset({"invalid_grant", "invalid_token", "expired_token"})
 """NinjaOne says ``invalid_token`` where RFC 6749 §5.2 says ``invalid_grant``.
@@ -52,6 +56,7 @@ _UNKNOWN_CLIENT_RESULT = "Client app not exist"
 _SUBDOMAIN = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _TOKEN = re.compile(r"[\x21-\x7e]{1,8192}")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,64}")
+_DECIMAL = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,20})?")
 
 
 def regional_host(key: str) -> Host | None:
@@ -193,9 +198,22 @@ def _token(value: object) -> Secret | None:
 
 
 def _lifetime(value: object) -> Seconds:
-    if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
+    seconds = _whole_seconds(value)
+    if seconds is None or seconds <= 0:
         return DEFAULT_LIFETIME
-    return Seconds(max(SHORTEST_LIFETIME, min(value, LONGEST_LIFETIME)))
+    return Seconds(max(SHORTEST_LIFETIME, min(seconds, LONGEST_LIFETIME)))
+
+
+def _whole_seconds(value: object) -> int | None:
+    """Read seconds however a server writes them (600, 600.0, "600", "599.5"), rounded down; None where there are none.
+
+    A number that can be read must not count as absent: what takes its place may be longer than a token lives.
+    """
+    if isinstance(value, str):
+        value = float(value) if _DECIMAL.fullmatch(value.strip(" \t")) else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return math.floor(value)
 
 
 def _refusal(reply: oauth.Reply) -> Outcome:
@@ -215,8 +233,18 @@ def _refusal(reply: oauth.Reply) -> Outcome:
 
 
 def _retry_after(reply: oauth.Reply) -> Seconds | None:
-    """Read delta-seconds up to an hour; dates and nonsense count as absent. Source   RFC 9110 §10.2.3"""
+    """Read delta-seconds, or a date beside the answer's own, up to an hour. Source   RFC 9110 §10.2.3"""
     text = reply.headers.get("retry-after", "")
-    if not (text.isascii() and text.isdigit() and len(text) <= 4):
+    seconds = _whole_seconds(text)
+    if seconds is None:
+        seconds = _seconds_between(reply.headers.get("date", ""), text)
+    return None if seconds is None else Seconds(min(seconds, LONGEST_WAIT))
+
+
+def _seconds_between(answered: str, until: str) -> int | None:
+    """Count the seconds from one HTTP date to a later one, which this machine's clock has no part in."""
+    try:
+        away = (parsedate_to_datetime(until) - parsedate_to_datetime(answered)).total_seconds()
+    except (ValueError, TypeError, OverflowError):  # no dates, or one with a time zone and one without
         return None
-    return Seconds(min(int(text), 3600))
+    return max(0, math.ceil(away))

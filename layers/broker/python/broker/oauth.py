@@ -159,11 +159,19 @@ def _client_in_body(client: Client) -> Form:
 
 
 def json_object(body: bytes) -> Mapping[str, object] | None:
-    """Read a JSON object, or give None for anything else: HTML, cut-off text, arrays, too much of it."""
+    """Read a JSON object, or give None for anything else: HTML, cut-off text, arrays, too much of it.
+
+    Bytes that are no UTF-8 spoil the field they stand in and nothing else: the tokens beside it can't be had again.
+    """
     if len(body) > BODY_LIMIT:
         return None
     try:
-        value = json.loads(body)
+        value = json.loads(json_text(body))
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def json_text(body: bytes) -> str:
+    """Decode JSON in UTF-8, or as others send it: with a byte order mark, in UTF-16, with bytes of another charset."""
+    return body.decode(json.detect_encoding(body), "replace")

@@ -1,6 +1,8 @@
-"""Requests to NinjaOne: one attempt, bounded in time and size, no redirects. The sockets are in ``sockets``."""
+"""Requests to NinjaOne: one attempt, bounded in time and size, no redirects. The sockets are in ``transport``."""
 
+import zlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Any, Self
@@ -19,6 +21,9 @@ USER_AGENT = "ninjaone-connect/1 (OAuth connection broker)"
 
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
+_GZIP = b"\x1f\x8b"
+_PACKED = frozenset({"gzip", "x-gzip", "deflate"})
+_ANY_HEADER, _NO_HEADER = zlib.MAX_WBITS | 32, -zlib.MAX_WBITS
 
 _NO_COOKIES = DefaultCookiePolicy(allowed_domains=[])
 """One client asks for many customers: what an answer to one of them sets goes to nobody."""
@@ -53,11 +58,16 @@ class HttpClient:
         """Send a form once."""
         return self._try("POST", url, timeout, data=dict(form))
 
-    def get(self, url: str, *, timeout: Seconds, headers: Mapping[str, str] | None = None) -> Answer:
-        """Ask once."""
-        return self._try("GET", url, timeout, headers=headers)
+    def get(
+        self, url: str, *, timeout: Seconds, headers: Mapping[str, str] | None = None, limit: int = BODY_LIMIT
+    ) -> Answer:
+        """Ask once.
 
-    def _try(self, method: str, url: str, timeout: Seconds, **content: Any) -> Answer:
+        limit   bytes of the answer that are read; a body with one byte more was cut off
+        """
+        return self._try("GET", url, timeout, limit, headers=headers)
+
+    def _try(self, method: str, url: str, timeout: Seconds, limit: int = BODY_LIMIT, **content: Any) -> Answer:
         """Build a request and send it. An address that can't be built, as with a host name that is none, sends nothing.
 
         Whatever else comes out of the libraries below, such as ``httpx.InvalidURL`` for an odd ``Location``, means that
@@ -68,11 +78,11 @@ class HttpClient:
         except Exception as error:  # noqa: BLE001  # nothing was sent
             return NotSent(_cause(error))
         try:
-            return self._send(request, timeout)
+            return self._send(request, timeout, limit)
         except Exception as error:  # noqa: BLE001  # it may have been sent
             return NoReply(_cause(error))
 
-    def _send(self, request: httpx.Request, timeout: Seconds) -> Answer:
+    def _send(self, request: httpx.Request, timeout: Seconds, limit: int) -> Answer:
         """Tell *not sent* from *sent, no answer*: after a token request the difference is a lost token.
 
         timeout   seconds for the whole answer, after a connection within CONNECT_TIMEOUT
@@ -86,22 +96,54 @@ class HttpClient:
         try:
             response = self._client.send(request, stream=True)
             try:
-                return Reply(response.status_code, _lower(response.headers), self._read(response, until))
+                body = self._read(response, until, limit)
+                headers = _lower(response.headers)
+                return Reply(response.status_code, headers, unpacked(body, headers.get("content-encoding", ""), limit))
             finally:
                 response.close()
         except _NOT_SENT as error:
             return NotSent(_cause(error))
 
-    def _read(self, response: httpx.Response, until: float) -> bytes:
+    def _read(self, response: httpx.Response, until: float, limit: int) -> bytes:
         """Read at most one byte more than the limit: a longer body is no JSON of NinjaOne's."""
         body = b""
         for chunk in response.iter_raw():
             body += chunk
-            if len(body) > BODY_LIMIT:
-                return body[: BODY_LIMIT + 1]
+            if len(body) > limit:
+                return body[: limit + 1]
             if self._clock.now() > until:
                 raise httpx.ReadTimeout("the answer took too long")
         return body
+
+
+def unpacked(body: bytes, codings: str, limit: int) -> bytes:
+    """Undo ``Content-Encoding``. Though identity is asked for, a proxy may pack, and a body may hold the only token.
+
+    Gives    at most one byte more than the limit, whatever it unpacks to; what is not packed as it says, as it is
+    Source   RFC 9110 §8.4.1
+    """
+    for coding in reversed(codings.lower().split(",")):
+        if coding.strip() in _PACKED:
+            body = _inflated(body, limit + 1)
+    return _inflated(body, limit + 1) if body.startswith(_GZIP) else body  # said or not: no JSON begins like this
+
+
+def _inflated(body: bytes, most: int) -> bytes:
+    """Unpack gzip, zlib, or deflate without a header, as some servers send it."""
+    if body.lstrip()[:1] in (b"{", b"["):
+        return body
+    return _members(body, _ANY_HEADER, most) or _members(body, _NO_HEADER, most) or body
+
+
+def _members(body: bytes, kind: int, most: int) -> bytes:
+    """Unpack one member after the other, as far as they are sound. Source   RFC 1952 §2.2"""
+    out = b""
+    with suppress(zlib.error):
+        while body and len(out) < most:
+            unpacking = zlib.decompressobj(kind)
+            out += unpacking.decompress(body, most - len(out))
+            body = unpacking.unused_data
+    return out
 
 
 def _lower(headers: httpx.Headers) -> Mapping[str, str]:

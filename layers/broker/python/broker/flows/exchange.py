@@ -1,7 +1,9 @@
 """Trade an authorization code for tokens, once, and see what they open."""
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from itertools import islice
 
 from broker import ninjaone, oauth, policy
 from broker.adapters.clock import Clock, instant
@@ -26,6 +28,10 @@ from broker.ninjaone import OFFLINE_ACCESS, Meaning, Outcome
 from broker.secret import Secret
 
 ORGANIZATIONS_KEPT = 20
+ORGANIZATIONS_LIMIT = 1_048_576
+"""Bytes that are read of them: descriptions may be long, and an account is recognized by what is read."""
+
+_BEGIN, _SEPARATOR = re.compile(r"\s*\[\s*"), re.compile(r"\s*,\s*")
 
 
 class Exchange:
@@ -58,7 +64,7 @@ class Exchange:
         """See what the token opens. A refusal is no failure: the person's role may not list organizations."""
         url = f"{ninjaone.api_base_url(host)}/v2/organizations?pageSize={ORGANIZATIONS_KEPT}"
         bearer = {"Authorization": f"Bearer {tokens.access.reveal()}"}
-        answer = web.get(url, timeout=policy.ORGANIZATIONS_TIMEOUT, headers=bearer)
+        answer = web.get(url, timeout=policy.ORGANIZATIONS_TIMEOUT, headers=bearer, limit=ORGANIZATIONS_LIMIT)
         if not isinstance(answer, oauth.Reply) or answer.status != 200:
             return ()
         return _read_organizations(answer.body)
@@ -97,14 +103,21 @@ def _refusal(outcome: Outcome, client: Client) -> BrokerError:
 
 
 def _read_organizations(body: bytes) -> tuple[Organization, ...]:
-    """Read a bare array of objects; what is none is left out, and so is what no table or page can take of a name."""
-    try:
-        held = json.loads(body)
-    except (ValueError, RecursionError):
-        return ()
-    entries = held if isinstance(held, list) else []
+    """Read an array of objects; what is none is left out, and so is what no table or page can take of a name."""
+    objects = (each for each in _elements(oauth.json_text(body)) if isinstance(each, dict))
     return tuple(
         Organization(entry["id"], "".join(filter(str.isprintable, str(entry.get("name") or "")))[:80])
-        for entry in entries[:ORGANIZATIONS_KEPT]
-        if isinstance(entry, dict) and isinstance(entry.get("id"), int)
+        for entry in islice(objects, ORGANIZATIONS_KEPT)
+        if isinstance(entry.get("id"), int)
     )
+
+
+def _elements(text: str) -> Iterator[object]:
+    """Read an array element by element, up to where it ends or was cut off: a long answer is not an empty one."""
+    read, at = json.JSONDecoder().raw_decode, 0
+    while gap := (_SEPARATOR if at else _BEGIN).match(text, at):
+        try:
+            element, at = read(text, gap.end())
+        except (ValueError, RecursionError):
+            return
+        yield element
