@@ -251,7 +251,7 @@ def test_nobody_waits_past_the_end_of_a_token_that_is_still_valid(
 def failed(connections: Connections, state: ConnectionState, clock: Clock, *, again: int) -> None:
     """Let the row say that an attempt just failed, and when the next one comes."""
     now = int(clock.now())
-    connections.record_failure(state, {"tried_at": now, "refresh_at": now + again}, ())
+    connections.record_failure(state, {"tried_at": now, "failures": 1, "refresh_at": now + again}, ())
 
 
 @req("H07")
@@ -296,6 +296,22 @@ def test_an_attempt_in_flight_is_waited_for_whenever_the_row_is_due(
         broker.get_token(ref(state), min_ttl=TTL)
 
     assert sum(clock.slept) > 6
+
+
+def test_nobody_waits_for_an_attempt_that_ended_without_a_clear_answer(
+    broker: Broker, state: ConnectionState, connections: Connections, clock: Clock
+) -> None:
+    """Its lease stays until a late request has surely died; nothing comes before."""
+    clock.advance(3700)
+    now = int(clock.now())
+    connections.record_failure(
+        state, {"tried_at": now, "failures": 1, "refresh_at": now + 71, "lease_until": now + 60}, ()
+    )
+
+    with pytest.raises(NoTokenYet):
+        broker.get_token(ref(state), min_ttl=TTL)
+
+    assert clock.slept == []
 
 
 def test_a_row_that_becomes_held_while_one_waits_is_not_waited_for_any_more(

@@ -42,9 +42,8 @@ TOKEN_ATTRIBUTES = (
     "version",
     "token_expires_at",
     "sent_at",
-    "tried_at",
     "refresh_at",
-    "lease_until",
+    "failures",
     "access",
 )
 """What giving a token reads: never the refresh token, not even sealed."""

@@ -133,6 +133,5 @@ class GetToken:
 
 
 def _is_held(row: ConnectionState, until: float) -> bool:
-    """Say whether the last attempt failed, none is in flight, and the next one comes only after ``until``."""
-    failed = row.tried_at is not None and row.tried_at > row.sent_at and row.lease_until is None
-    return failed and row.refresh_at is not None and row.refresh_at > until
+    """Say whether attempts failed and the next one comes only after ``until``: callers do not shorten such a wait."""
+    return row.failures > 0 and row.refresh_at is not None and row.refresh_at > until
