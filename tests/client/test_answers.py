@@ -25,10 +25,10 @@ REPEATABLE: dict[str, Ask] = {
     "connection": lambda connect: connect.connection("northwind", CON),
     "connections": lambda connect: list(connect.connections("northwind")),
     "token": lambda connect: connect.token("northwind", CON),
+    "complete": lambda connect: connect.complete("northwind", "ses_x", **PROOF),
 }
 ONCE: dict[str, Ask] = {
     "open_session": lambda connect: connect.open_session("northwind", **WISH),
-    "complete": lambda connect: connect.complete("northwind", "ses_x", **PROOF),
     "approve": lambda connect: connect.approve("northwind", CON),
     "disconnect": lambda connect: connect.disconnect("northwind", CON),
 }
@@ -148,9 +148,9 @@ def test_what_does_not_pass_is_not_asked_again(slug: str) -> None:
     assert len(api.asked) == 1
 
 
-def test_after_an_unanswered_complete_the_message_asks_to_look() -> None:
+def test_after_an_unanswered_approval_the_message_asks_to_look() -> None:
     with Api(httpx.ReadTimeout("x")).connect() as connect, pytest.raises(errors.NoAnswer) as caught:
-        connect.complete("northwind", "ses_x", **PROOF)
+        connect.approve("northwind", CON)
 
     assert "Look whether it was carried out" in str(caught.value)
 

@@ -57,12 +57,20 @@ def test_calls_carry_one_token_until_shortly_before_it_ends(auth: NinjaOneAuth, 
     assert tokens.fetched == [{"min_ttl": 300}] * 2
 
 
-def test_a_token_too_short_to_keep_is_used_all_the_same(tokens: Tokens, auth: NinjaOneAuth) -> None:
-    tokens.lasts = 30
+@pytest.mark.parametrize(("lasts", "fetched"), [(30, 4), (12, 10), (9, 20)])
+def test_a_token_in_its_last_minute_is_shared_for_some_seconds_and_never_to_its_end(
+    tokens: Tokens, auth: NinjaOneAuth, lasts: int, fetched: int
+) -> None:
+    """Twenty requests, one a second, while the broker has no token that lasts longer."""
+    tokens.lasts = lasts
     client = ninjaone(auth, tokens)
 
-    assert [client.get("/v2/organizations").status_code for _ in range(2)] == [200, 200]
-    assert len(tokens.fetched) == 2
+    with time_machine.travel(1_800_000_000, tick=False) as clock:
+        for _ in range(20):
+            assert client.get("/v2/organizations").status_code == 200
+            clock.shift(1)
+
+    assert len(tokens.fetched) == fetched
 
 
 @pytest.mark.parametrize("round_", range(5))
@@ -404,8 +412,8 @@ def test_nothing_that_prints_shows_a_token(auth: NinjaOneAuth, tokens: Tokens) -
 
 @pytest.mark.slow
 def test_tokens_that_end_all_the_time_are_fetched_as_often_as_they_end_and_no_more() -> None:
-    """Sixteen threads for some seconds, with tokens of about a second: every call finds a token that is good."""
-    tokens, stop = Tokens(lasts=61), Event()
+    """Sixteen threads for some seconds, with tokens kept for a second: every call finds a token that is good."""
+    tokens, stop = Tokens(lasts=11), Event()
     client = ninjaone(NinjaOneAuth(connect(tokens.token), "northwind", CON), tokens)
     begun, failed = time.time(), []
 

@@ -22,6 +22,9 @@ from ninjaone_connect.model import Token
 
 MARGIN = 60
 """Seconds before its end at which a token is not used any more: clocks differ, and requests take their time."""
+SHARED, SKEW = 5, 10
+"""Seconds for which a token that ends within the margin is still shared, so that not every request asks anew; and
+seconds before its end at which even such a token is not used."""
 LONGEST_MIN_TTL = 3000
 REFETCH_INTERVAL = 60
 """Seconds; the broker does not ask NinjaOne for one connection more often."""
@@ -64,7 +67,7 @@ class Cache:
     def resolve(self, pending: PendingFetch, token: Token, refused: Token | None, asked_at: float) -> None:
         """Keep what was fetched, and tell those who wait."""
         with self._lock:
-            self._token, self._good_until = token, asked_at + token.expires_in - MARGIN
+            self._token, self._good_until = token, asked_at + _shared_for(token)
             self._pending = None
             if refused is not None and _same(token, refused):
                 self._refetched = (refused, asked_at)
@@ -183,6 +186,10 @@ def _may_resend(request: httpx.Request, response: httpx.Response) -> bool:
 
 def _same(one: Token, other: Token | None) -> bool:
     return other is not None and one.access_token == other.access_token
+
+
+def _shared_for(token: Token) -> int:
+    return max(token.expires_in - MARGIN, min(SHARED, token.expires_in - SKEW))
 
 
 def _longer_than(refused: Token | None, now: float) -> int:

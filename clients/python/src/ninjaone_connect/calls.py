@@ -45,8 +45,9 @@ def session(tenant_id: str, request: SessionRequest) -> Call[ConnectSession]:
 
 
 def complete(tenant_id: str, session_id: str, request: CompleteRequest) -> Call[Connection]:
-    """Not repeatable: NinjaOne's authorization code is good for one exchange (RFC 6749 §4.1.2)."""
-    return Call("POST", _path(tenant_id, "connect-sessions", session_id, "complete"), Connection.read, request)
+    """Repeatable although it is a POST: the code is exchanged once, and a repeated call goes on from there."""
+    path = _path(tenant_id, "connect-sessions", session_id, "complete")
+    return Call("POST", path, Connection.read, request, repeatable=True)
 
 
 def connections(tenant_id: str, cursor: str | None, limit: int) -> Call[Page]:

@@ -131,7 +131,7 @@ class Connect:
         binding_verifier: str,
         confirm_account_change: bool = False,
     ) -> Connection:
-        """Make the connection, once the person is back. Sent once only: the code is good for one exchange.
+        """Make the connection, once the person is back. Repeated after a lost answer: the broker says the same again.
 
         end_user_id             who is signed in now
         ticket                  out of the return address
