@@ -10,7 +10,8 @@
  *     │   └── ServerFault           the operator of the broker
  *     ├── NotSent               the request never left: credentials, settings, network
  *     ├── Rejected              API Gateway did not let the request in
- *     └── NoAnswer              the request went out, and no usable answer came back
+ *     ├── NoAnswer              the request went out, and no usable answer came back
+ *     └── ListIncomplete        a list of NinjaOne's could not be read to its end
  *
  * A message says what to do. It never holds a token or the text of another library.
  */
@@ -179,6 +180,21 @@ export class NotTheBroker extends Rejected {}
 
 /** The request went out and no usable answer came back: whether it was carried out is not known. */
 export class NoAnswer extends ConnectError {}
+
+/** A list of NinjaOne's could not be read to its end; what was read of it is not all. */
+export class ListIncomplete extends ConnectError {
+  /** The status of NinjaOne's answer, where there was one. */
+  readonly status: number | undefined;
+
+  constructor(message: string, status?: number) {
+    super(message);
+    this.status = status;
+  }
+}
+/** NinjaOne took a cursor back before the list was at its end; begin it anew. */
+export class CursorExpired extends ListIncomplete {}
+/** NinjaOne gave the same page again, so the list would never end. */
+export class CursorRepeats extends ListIncomplete {}
 
 type ProblemClass = new (status: number, body: ProblemDetails) => Problem;
 
