@@ -621,6 +621,36 @@ def test_scopes_that_are_left_out_or_reordered_are_not_withdrawn(
     assert refreshing.row(state).scopes == state.scopes
 
 
+def test_a_row_that_does_not_say_what_was_agreed_to_learns_it_from_the_first_grant(
+    refreshing: Refreshing, state: ConnectionState, connections: Connections
+) -> None:
+    """Rows of an import: the other system may have asked for less than this deployment does."""
+    refreshing.ninjaone.switches.update({"scope_unticked": "narrowed"})
+    refreshing.ninjaone.admin.tick_scope(APP, "management", ticked=False)
+    connections.record_failure(refreshing.row(state), {"scopes": "offline_access"}, ())
+
+    refreshing.when_due(state)
+
+    first = refreshing.row(state)
+    assert (first.status, first.reason) == (Status.ACTIVE, None)
+    assert "monitoring" in first.scopes
+    assert "management" not in first.scopes
+    refreshing.ninjaone.admin.tick_scope(APP, "monitoring", ticked=False)
+    refreshing.when_due(state)
+    assert refreshing.row(state).reason is Reason.SCOPE_WITHDRAWN, "from then on it is the measure"
+
+
+def test_a_grant_that_names_no_scopes_teaches_none(
+    refreshing: Refreshing, state: ConnectionState, connections: Connections
+) -> None:
+    refreshing.ninjaone.switches.update({"scope_echo": "omit"})
+    connections.record_failure(refreshing.row(state), {"scopes": "offline_access"}, ())
+
+    refreshing.when_due(state)
+
+    assert refreshing.row(state).scopes == frozenset({"offline_access"})
+
+
 def aged(refreshing: Refreshing, state: ConnectionState, connections: Connections, days: float) -> None:
     """Let the consent be so old, and the connection due."""
     now = int(refreshing.clock.now())

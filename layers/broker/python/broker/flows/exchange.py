@@ -26,6 +26,7 @@ from broker.errors import (
 from broker.model import Client, Host, Organization, Session, Tokens
 from broker.ninjaone import OFFLINE_ACCESS, Meaning, Outcome
 from broker.secret import Secret
+from broker.text import without_unsafe
 
 ORGANIZATIONS_KEPT = 20
 ORGANIZATIONS_LIMIT = 1_048_576
@@ -106,7 +107,7 @@ def _read_organizations(body: bytes) -> tuple[Organization, ...]:
     """Read an array of objects; what is none is left out, and so is what no table or page can take of a name."""
     objects = (each for each in _elements(oauth.json_text(body)) if isinstance(each, dict))
     return tuple(
-        Organization(entry["id"], "".join(filter(str.isprintable, str(entry.get("name") or "")))[:80])
+        Organization(entry["id"], without_unsafe(str(entry.get("name") or ""))[:80])
         for entry in islice(objects, ORGANIZATIONS_KEPT)
         if isinstance(entry.get("id"), int)
     )

@@ -23,7 +23,7 @@ from broker.errors import AwsError, Busy
 from broker.flows.refresh.context import BatchContext
 from broker.flows.refresh.timing import Timing
 from broker.model import ConnectionState, Instant, Reason, Status, Tokens
-from broker.ninjaone import OFFLINE_ACCESS
+from broker.ninjaone import OFFLINE_ACCESS, scope_text
 from broker.secret import Secret
 
 
@@ -114,6 +114,7 @@ class SaveTokens:
             **({"reason": Reason.SCOPE_WITHDRAWN.value, "ended_at": leased.ended_at or now} if withdrawn else {}),
             **({"active_until": active_until} if self._adaptive and active_until else {}),
             **({"warned_at": now} if warn else {}),
+            **({"scopes": scope_text(tokens.scopes)} if _says_first_scopes(leased, tokens) else {}),
         }
         return change, () if withdrawn else ("reason", "ended_at")
 
@@ -200,6 +201,11 @@ class SaveTokens:
             self._log.count("recovered")
         if row.warned_at != leased.warned_at:
             self._log.event("consent.ending", tenant=row.tenant, connection=row.connection)
+
+
+def _says_first_scopes(leased: ConnectionState, tokens: SealedTokens) -> bool:
+    """Say whether a row of an import, which does not say what was agreed to, learns it from this grant."""
+    return bool(tokens.scopes) and not leased.scopes - {OFFLINE_ACCESS}
 
 
 def _is_own_write(leased: ConnectionState, found: Mapping[str, Any], change: Mapping[str, Any]) -> bool:

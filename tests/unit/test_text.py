@@ -1,0 +1,40 @@
+"""Which characters of other people's texts are taken as they are, and which act on what stands around them."""
+
+import pytest
+
+from broker.text import escaped, first_unsafe, without_unsafe
+
+SOUND = [
+    "株式会社\u3000サンプル",
+    "Café\u00a0Noir",
+    "1\u202f000 clés",
+    "👩\u200d🚒 Fire",
+    "נורד\u200f לנד",
+    "نورد‌لند",
+    "a~!",
+    "",
+]
+UNSAFE = ["\x00", "\x1b", "\t", "\n", "\x7f", "\x85", "\u2028", "\u2029", "\u202e", "\u2066", "\ud800", "\u202a"]
+
+
+@pytest.mark.parametrize("text", SOUND)
+def test_names_of_every_script_are_taken_as_they_are(text: str) -> None:
+    assert first_unsafe(text) == ""
+    assert without_unsafe(text) == text
+    assert escaped(text) == text
+
+
+@pytest.mark.parametrize("character", UNSAFE)
+def test_what_acts_on_what_stands_around_it_is_found_left_out_and_escaped(character: str) -> None:
+    text = f"Acme{character}Head"
+
+    assert first_unsafe(text) == character
+    assert first_unsafe(text, allowed=character) == ""
+    assert without_unsafe(text) == "AcmeHead"
+    assert escaped(text) == f"Acme\\u{ord(character):04x}Head"
+
+
+@pytest.mark.parametrize("character", ["\u200b", "\ufeff", "\u2060", "\u00ad"])
+def test_what_can_t_be_seen_is_left_out_of_a_name_that_somebody_is_recognized_by(character: str) -> None:
+    assert without_unsafe(f"Ac{character}me") == "Acme"
+    assert first_unsafe(f"Ac{character}me") == ""
