@@ -131,7 +131,7 @@ def _chain_goes_back(world: "World", key: Ref, old: Item | None, new: Item) -> s
     if old is None or "refresh" not in old or "refresh" not in new:
         return None
     earlier = world.oracle.sealed(key, old["refresh"]["B"], int(old["version"]["N"]))
-    later = world.oracle.in_row(key)
+    later = world.oracle.in_row(key, new)
     if earlier is None or later is None or world.oracle.grant(earlier) != world.oracle.grant(later):
         return None
     went_back = world.oracle.number(later) < world.oracle.number(earlier)

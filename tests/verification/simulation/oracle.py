@@ -8,6 +8,7 @@ from broker.adapters.aws import AwsClient
 from broker.adapters.seal import Seal
 from broker.errors import BrokerError
 from broker.model import AssociatedData, ConnectionId, ConnectionRef, Purpose, TenantId
+from tests.verification.simulation.values import Item
 
 if TYPE_CHECKING:
     from tests.verification.simulation.world import World
@@ -85,9 +86,8 @@ class Oracle:
                 self._opened[host] = None
         return self._opened[host]
 
-    def in_row(self, ref: Ref) -> str | None:
-        """Give the refresh token that a connection's row holds."""
-        row = self.world.rows.items.get(ref)
+    def in_row(self, ref: Ref, row: Item | None) -> str | None:
+        """Give the refresh token that a connection's row holds, whichever table it is in."""
         if row is None or "refresh" not in row:
             return None
         return self.sealed(ref, row["refresh"]["B"], int(row["version"]["N"]))
@@ -110,8 +110,9 @@ class Oracle:
 
     def stored(self, ref: Ref) -> frozenset[str]:
         """Give every refresh token that a refresh could find: in the row, or in rescue after the row's version."""
-        row, held = self.world.rows.items.get(ref), self.in_row(ref)
+        row = self.world.rows.items.get(ref)
         if row is None:
             return frozenset()
+        held = self.in_row(ref, row)
         rescued = self.in_rescue(ref).get(int(row["version"]["N"]))
         return frozenset(token for token in (held, rescued) if token)

@@ -7,7 +7,9 @@ import sys
 import pytest
 
 from tests.verification.simulation.campaign import MUST, Totals, some
+from tests.verification.simulation.history import Ref
 from tests.verification.simulation.swarm import Run
+from tests.verification.simulation.values import Item
 from tools.requirements import req
 
 pytestmark = pytest.mark.filterwarnings("ignore:This metric doesn't meet")
@@ -44,6 +46,26 @@ def test_what_was_never_reached_is_named() -> None:
     empty = Totals()
 
     assert empty.unreached == list(MUST)
+
+
+def test_a_save_into_the_table_of_before_a_restore_is_held_to_that_table() -> None:
+    """A refresh that began before the restore may save after it; the restored table holds an older token."""
+    run = Run(3)
+    world, saved = run.world, list[tuple[Ref, Item]]()
+    world.rows.watchers.append(lambda key, old, new: saved.append((key, old)) if old and _is_save(old, new) else None)
+    run.run()
+    key, older = saved[0]
+    before = world.rows
+    world.restore({key: older})
+
+    before.write(key, {**before.items[key], "fence": {"N": "99"}})
+
+    assert "refresh" in before.items[key]
+    assert not world.history.violations
+
+
+def _is_save(old: Item, new: Item | None) -> bool:
+    return bool(new and "refresh" in old and "refresh" in new and old["version"] != new["version"])
 
 
 def test_a_log_that_breaks_the_protocol_is_refused() -> None:

@@ -205,7 +205,7 @@ class World:
 
     def _row_written(self, key: tuple[str, str], old: Item | None, new: Item | None) -> None:
         if new is not None and "refresh" in new:
-            self.history.row(key, self.oracle.in_row(key), old, new)
+            self.history.row(key, self.oracle.in_row(key, new), old, new)
         if old and new and any(old.get(name) != new.get(name) for name in ("consented_at", "status")):
             self.trace.end(key)
         invariants.check(self, "row", key, old, new)
