@@ -8,9 +8,11 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 
+from tests.verification.simulation import fleets
 from tests.verification.simulation.swarm import CALLS, Run
 
 REPLAYED = 50  # every so many seeds one is run twice, to see the same trace
+FLEETS = 25  # of every so many seeds one also plays hours of a whole fleet
 SWEPT = 10  # seeds after which the memory is tidied
 CHUNK = 25  # seeds that a process works before it reports
 
@@ -42,6 +44,8 @@ MUST: dict[str, tuple[str, ...]] = {
     "a tick missed": ("tick missed",),
     "nonsense ordered": ("said batch.unreadable",),
     "connected again": ("reconnected",),
+    "a fleet with an open breaker": ("a breaker open",),
+    "a fleet with connections condemned by mistake": ("condemned by mistake",),
     **{each: (each,) for each in KILLED},
 }
 
@@ -88,7 +92,16 @@ def one(seed: int) -> Totals:
         history.checks["I21"] += 1
         if Run(seed).run().world.scheduler.trace != run.world.scheduler.trace:
             found.append((seed, "I21: the same seed ran differently"))
-    return Totals(1, history.reached, history.checks, found, run.world.scheduler.steps)
+    total = Totals(1, history.reached, history.checks, found, run.world.scheduler.steps)
+    if seed % FLEETS == 1:
+        total.add(fleet(seed))
+    return total
+
+
+def fleet(seed: int) -> Totals:
+    """Play the fleet of a seed."""
+    played = fleets.draw(seed).run()
+    return Totals(0, played.reached, played.checks, [(seed, each) for each in played.violations])
 
 
 def some(seeds: range) -> Totals:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from broker.model import Status
-from tests.verification.simulation.fleet import DEAD, Answer, Fate, ManyConnections, answers, hangs
+from tests.verification.simulation.fleet import DEAD, Answer, ManyConnections, Member, answers, hangs
 
 HOUR = 60
 ILL: Mapping[str, tuple[int, Answer]] = {
@@ -29,7 +29,9 @@ def healthy(count: int) -> dict[str, int]:
 def neighbours(many: int, answer: Answer, beside: int, *, tenants: int = 1, minutes: int = 4 * HOUR) -> int:
     """Let some tenants' connections be answered so; count the other tenants whose token ended."""
     ill = {f"ill-{number}": many for number in range(tenants)}
-    fleet = ManyConnections({**ill, **healthy(beside)}, lambda tenant, _: answer if tenant.startswith("ill") else None)
+    fleet = ManyConnections(
+        {**ill, **healthy(beside)}, lambda asking, _: answer if asking.tenant.startswith("ill") else None
+    )
     return len([tenant for tenant in fleet.run(minutes).ended if tenant.startswith("ok")])
 
 
@@ -47,15 +49,22 @@ class Verdicts:
     back: int
 
 
-def wrong_verdicts(minutes: int, tenants: Mapping[str, int], beside: int) -> Verdicts:
-    """Let NinjaOne call good tokens dead for some time."""
-    fate: Fate = lambda tenant, since: DEAD if tenant in tenants and 3600 <= since < 3600 + 60 * minutes else None  # noqa: E731
-    fleet = ManyConnections({**tenants, **healthy(beside)}, fate)
+def wrong_verdicts(minutes: int, tenants: Mapping[str, int], beside: int, *, elsewhere: int = 0) -> Verdicts:
+    """Let NinjaOne call good tokens dead for some time.
+
+    beside      healthy tenants on the same host
+    elsewhere   healthy tenants on another host
+    """
+
+    def fate(asking: Member, since: float) -> Answer | None:
+        return DEAD if asking.tenant in tenants and 3600 <= since < 3600 + 60 * minutes else None
+
+    fleet = ManyConnections({**tenants, **healthy(beside)}, fate, us2=healthy(elsewhere))
     fleet.run(HOUR + minutes)
     back, left = 0, 0
     for after in range(1, max(minutes, 20) + 1):
         fleet.run(1)
-        if dead := len(fleet.by_status()[Status.NEEDS_REAUTH]):
+        if dead := fleet.count(Status.NEEDS_REAUTH):
             back = after
         if after == minutes:
             left = dead
@@ -76,15 +85,18 @@ class Outage:
 
 def outage(minutes: int, tenants: Mapping[str, int], answer: Answer) -> Outage:
     """Let NinjaOne serve nobody for some time."""
-    fate: Fate = lambda _, since: answer if 3600 <= since < 3600 + 60 * minutes else None  # noqa: E731
+
+    def fate(_: Member, since: float) -> Answer | None:
+        return answer if 3600 <= since < 3600 + 60 * minutes else None
+
     fleet = ManyConnections(tenants, fate)
     fleet.run(HOUR + minutes)
-    most = max(fleet.outcome.requests[minute] for minute in range(HOUR + 5, HOUR + minutes))
+    most = max(fleet.outcome.requests["eu", minute] for minute in range(HOUR + 5, HOUR + minutes))
     renewed = 0
     for after in range(1, 30):
         fleet.run(1)
         now = fleet.now()
-        if any(state.token_expires_at <= now for state in fleet.states()):
+        if any(state.token_expires_at <= now for _, state in fleet.states()):
             renewed = after
     return Outage(most, renewed + 1)
 
