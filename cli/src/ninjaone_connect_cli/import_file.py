@@ -1,9 +1,9 @@
-"""The lines of an import, read and checked whole before anything is done about them."""
+"""The records of an import, read and checked whole before anything is done about them."""
 
-import csv
-import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,10 @@ from broker.adapters.clock import new_connection_id
 from broker.config import Config
 from broker.model import ConnectionRef, Host, Instant, tenant_id
 from broker.secret import Secret
+from broker.text import escaped, first_unsafe
+from ninjaone_connect_cli.import_table import NO_HEADING, Record, UnreadableFile, records, squashed
 
+NEEDED = ("tenant_id", "refresh_token")
 FIELDS = (
     "tenant_id",
     "refresh_token",
@@ -27,6 +30,22 @@ FIELDS = (
     "consented_at",
 )
 LONGEST_TOKEN, LONGEST_LABEL = 8192, 80
+EARLIEST, LATEST = 10**9, 10**10
+"""Unix seconds that a consent can have; what is a thousand times as much is milliseconds."""
+
+EMPTY = frozenset({
+    "null", r"\n", "none", "nil", "undefined", "nan", "n/a", "#n/a", "-", "--", "–", "—", "''", '""',
+    "(null)", "<null>", "[null]", "(none)", "<none>", "(blank)", "(empty)", "#value!", "#ref!",
+})  # fmt: skip
+"""What databases, spreadsheets and scripts write for no value, in lower case."""
+NAMES = ("tenant_id", "key", "label")
+"""Fields in which ``NA`` may well be a name."""
+LINE_BREAKS = "\n\r\x85\u2028\u2029"
+
+_ADDRESS = re.compile(r"^[a-z]+://|[/?#:].*$|\.$", re.IGNORECASE)
+_BETWEEN = re.compile(r"[\s,;+]+")
+_NO_INSTANT = "consented_at must be Unix seconds, such as 1790000000, or a date like 2026-11-23T14:00:00Z"
+_NUMBER = re.compile(r"[0-9]{1,16}(?:\.[0-9]*)?")
 
 
 @dataclass(frozen=True)
@@ -59,91 +78,85 @@ def read(file: Path, config: Config) -> list[Entry]:
     """Read a file of entries. Raises   EntryError: with all that is wrong"""
     faults: list[str] = []
     entries: list[Entry] = []
-    for line, fields in _lines(file, faults):
-        try:
-            entries.append(_entry(line, fields, config))
-        except ValueError as fault:
-            faults.append(f"line {line}: {fault}")
+    try:
+        for record in records(file, [squashed(name) for name in NEEDED]):
+            try:
+                entries.append(_entry(record, config))
+            except ValueError as fault:
+                faults.append(f"line {record.line}: {fault}")
+    except UnreadableFile as unreadable:
+        names = f"; name the fields, with commas: {', '.join(FIELDS)}" if unreadable.fault == NO_HEADING else ""
+        faults.append(f"line {unreadable.line}: {unreadable.fault}{names}")
     faults += _repeated(entries)
     if faults:
         raise EntryError(faults)
     return entries
 
 
-def _lines(file: Path, faults: list[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Give each line's number and what it says; what can't be read at all is a fault, and is not shown."""
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        before = error.object[: error.start].count(b"\n")
-        faults.append(f"line {before + 1}: this is not UTF-8; save the file as UTF-8")
-        return
-    yield from _csv(lines, faults) if file.suffix.lower() == ".csv" else _json_lines(lines, faults)
-
-
-def _csv(lines: list[str], faults: list[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    reader = csv.DictReader(lines, strict=True)
-    try:
-        if not {"tenant_id", "refresh_token"} <= {*(reader.fieldnames or ())}:  # not shown: a token may stand in it
-            faults.append(f"line 1: this is no heading; name the fields, with commas: {', '.join(FIELDS)}")
-            return
-        yield from ((reader.line_num, row) for row in reader)
-    except csv.Error:
-        faults.append(f"line {reader.line_num}: this is no CSV")
-
-
-def _json_lines(lines: list[str], faults: list[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            try:
-                fields = json.loads(line)
-            except (ValueError, RecursionError):
-                fields = None
-            if isinstance(fields, dict):
-                yield number, fields
-            else:
-                faults.append(f"line {number}: this is no JSON object")
-
-
-def _entry(line: int, fields: Mapping[str, Any], config: Config) -> Entry:
-    """Read one line. Raises   ValueError: what to correct"""
-    if None in fields:  # what csv calls the values beyond the heading
-        raise ValueError("there are more values than the heading has names")
-    unknown = sorted(str(name) for name in fields if name not in FIELDS)
-    if unknown:
-        raise ValueError(f"{', '.join(unknown)}: there is no such field; the fields are {', '.join(FIELDS)}")
-    values = {name: _text(name, fields.get(name)) for name in FIELDS}
+def _entry(record: Record, config: Config) -> Entry:
+    """Read one record. Raises   ValueError: what to correct"""
+    if record.fault:
+        raise ValueError(record.fault)
+    values = _values(record.values)
     host = _host(values, config)
+    if values["client_secret"] and not values["client_id"]:
+        raise ValueError("client_secret is there and client_id is not: both are the customer's own app's, or neither")
     client_id = values["client_id"] or config.client_ids.get(host.region, "")
     if not client_id:
         raise ValueError(f"client_id is missing, and this deployment has no client app in {host.region}")
     return Entry(
-        line=line,
+        line=record.line,
         ref=_ref(values, host, client_id),
         refresh_token=_token(values["refresh_token"]),
         host=host,
         client_id=client_id,
         client_secret=Secret(values["client_secret"]) if values["client_secret"] else None,
-        scopes=_scopes(values["scopes"], config),
+        scopes=_scopes(values["scopes"]),
         label=values["label"][:LONGEST_LABEL],
         consented_at=_instant(values["consented_at"]),
     )
 
 
+def _values(given: Mapping[str | None, Any]) -> Mapping[str, str]:
+    """Give every field its text. Raises   ValueError: what to correct"""
+    if None in given:
+        raise ValueError("there are more values than the heading has names")
+    known = {squashed(name): name for name in FIELDS}
+    unknown = sorted(str(name) for name in given if squashed(str(name)) not in known)
+    if unknown:
+        raise ValueError(f"{escaped(', '.join(unknown))}: there is no such field; the fields are {', '.join(FIELDS)}")
+    values = dict.fromkeys(FIELDS, "")
+    for name, value in given.items():
+        field = known[squashed(str(name))]
+        values[field] = _text(field, value)
+    return values
+
+
 def _text(name: str, value: Any) -> str:
+    """Read one value; what other programs write where there is none counts as none. Raises   ValueError"""
+    if name == "scopes" and isinstance(value, list):
+        value = " ".join(map(str, value))
     if value is None:
         return ""
-    if not isinstance(value, str | int) or isinstance(value, bool):
+    if not isinstance(value, str | int | float) or isinstance(value, bool):
         raise ValueError(f"{name} must be text")  # noqa: TRY004  # a fault of the file, like the others
-    if any("\ud800" <= character <= "\udfff" for character in str(value)):
+    text = str(value).strip()
+    if any("\ud800" <= character <= "\udfff" for character in text):
         raise ValueError(f"{name} holds half a character (a lone surrogate)")
-    return str(value).strip()
+    if text.lower() in (EMPTY if name in NAMES else EMPTY | {"na"}):
+        return ""
+    unsafe = first_unsafe(text, allowed=LINE_BREAKS if name == "label" else "")
+    if unsafe:
+        raise ValueError(
+            f"column {name} holds U+{ord(unsafe):04X}, which acts on the text around it and does not show; take it out"
+        )
+    return text
 
 
 def _host(values: Mapping[str, str], config: Config) -> Host:
     if bool(values["region"]) == bool(values["host"]):
         raise ValueError("give region or host, one of them")
-    named = values["region"] or values["host"].lower()
+    named = (values["region"] or _ADDRESS.sub("", values["host"])).lower()
     host = ninjaone.regional_host(named) if values["region"] else ninjaone.find_host(named, config.branded_suffixes)
     if host is None:
         raise ValueError(
@@ -168,17 +181,34 @@ def _token(text: str) -> Secret:
     return Secret(text)
 
 
-def _scopes(text: str, config: Config) -> frozenset[str]:
-    scopes = ninjaone.scope_set(text) or config.scopes
+def _scopes(text: str) -> frozenset[str]:
+    """Read scopes. Where none are named, the row learns them from NinjaOne's first grant."""
+    scopes = frozenset(filter(None, _BETWEEN.split(text.lower())))
     if not scopes <= {*ninjaone.SCOPES, ninjaone.OFFLINE_ACCESS}:
         raise ValueError(f"scopes must be out of {', '.join(ninjaone.SCOPES)}")
     return scopes | {ninjaone.OFFLINE_ACCESS}
 
 
 def _instant(text: str) -> Instant | None:
-    if text and not (text.isdigit() and 10**9 <= int(text) < 10**10):
-        raise ValueError("consented_at must be Unix seconds, such as 1800000000")
-    return Instant(int(text)) if text else None
+    """Read Unix seconds or milliseconds, or a date with its time zone."""
+    if not text:
+        return None
+    seconds = float(text) if _NUMBER.fullmatch(text) else _date(text)
+    if seconds >= EARLIEST * 1000:
+        seconds /= 1000
+    if not EARLIEST <= seconds < LATEST:
+        raise ValueError(_NO_INSTANT)
+    return Instant(int(seconds))
+
+
+def _date(text: str) -> float:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise ValueError(_NO_INSTANT)
+    return moment.timestamp()
 
 
 def _repeated(entries: Iterable[Entry]) -> Iterator[str]:

@@ -1,28 +1,31 @@
 """Import: refresh tokens of another system become connections, each whole or not at all.
 
-A connection's id follows from its tenant and key, so that the same file can be imported again: what is there
-already is left as it is, and what was missed comes in. Nothing is asked of NinjaOne here: the rows are due at once.
+A connection's id follows from its tenant and key, so that the same file can be imported again: what works already is
+left as it is, what was missed comes in, and what NinjaOne has granted nothing yet is written anew, so that a corrected
+file corrects. Nothing is asked of NinjaOne here: the rows are due at once.
 """
 
 import json
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
 import click
 
-from broker import policy
+from broker import ninjaone, policy
 from broker.adapters.clock import SystemClock, instant
 from broker.adapters.seal import Seal
 from broker.errors import Busy, Misconfigured
-from broker.model import ConnectionState, Instant, Profile, Purpose, Status
+from broker.model import ConnectionState, Instant, Profile, Purpose, Reason, Status
 from ninjaone_connect_cli.at import At, here
 from ninjaone_connect_cli.deployment import Deployment
 from ninjaone_connect_cli.errors import CliError
 from ninjaone_connect_cli.import_file import Entry, EntryError, read
 from ninjaone_connect_cli.store import Store
 
+_MADE = (Status.ACTIVE, Status.NEEDS_REAUTH)
 COLUMNS = {"line": "line", "tenant_id": "tenant", "connection_id": "connection", "outcome": "outcome"}
 SHOWN = 20
 
@@ -31,11 +34,13 @@ SHOWN = 20
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Check everything and write nothing.")
 @click.option(
-    "--report", type=click.File("w"), help="Write what became of each line, as JSON lines, without any token."
+    "--report",
+    type=click.File("w", encoding="utf-8"),
+    help="Write what became of each line, as JSON lines, without any token.",
 )
 @here
 def import_tokens(at: At, file: Path, report: TextIO | None, *, dry_run: bool) -> None:
-    """Bring refresh tokens from another system: a CSV FILE with a heading, or JSON lines.
+    """Bring refresh tokens from another system: a CSV FILE with a heading, or JSON.
 
     \b
     tenant_id      your own name of the customer
@@ -44,8 +49,11 @@ def import_tokens(at: At, file: Path, report: TextIO | None, *, dry_run: bool) -
     key            what the other system calls this connection (only where a tenant has several)
     client_id      the NinjaOne client app; by default yours of that region
     client_secret  only where the app is the customer's own
-    scopes         by default what this deployment asks for
-    label, consented_at (Unix seconds)
+    scopes         by default what NinjaOne grants
+    label          what the customer calls it
+    consented_at   Unix seconds, or a date such as 2026-11-23T14:00:00Z
+
+    Importing again is safe: a corrected file corrects what does not work yet.
 
     The other system must not refresh these tokens any more: NinjaOne may end a grant whose old token is used again.
     """
@@ -107,16 +115,51 @@ class _Made:
 
     def look(self, entry: Entry) -> dict[str, Any]:
         """Say what would become of an entry."""
-        there = self._store.row(entry.ref) is not None
-        return _result(entry, "there already" if there else "would be imported")
+        there = self._store.row(entry.ref)
+        if there is None:
+            return _result(entry, "would be imported")
+        may_correct = there.state and (_has_withdrawn_scopes(there.state, entry) or _was_never_granted(there.state))
+        corrects = bool(may_correct and there.state and self._differs(there.state, entry))
+        return _result(entry, "would be corrected" if corrects else "there already")
 
     def put(self, entry: Entry) -> dict[str, Any]:
-        """Store an entry's connection, unless it is there."""
+        """Store an entry's connection; where it is there, correct what an earlier file made wrong."""
         try:
-            stored = self._store.make(*self._rows(entry))
+            outcome = "imported" if self._store.make(*self._rows(entry)) else self._correct(entry)
         except Busy:
-            return _result(entry, "failed")
-        return _result(entry, "imported" if stored else "there already")
+            outcome = "failed"
+        return _result(entry, outcome)
+
+    def _correct(self, entry: Entry) -> str:
+        """Write a row anew that NinjaOne granted nothing yet; let one go on whose scopes were said wrong.
+
+        Nothing can be lost: before the first grant, the file holds the only token there is. A refresh that is at work
+        has taken its lease, and keeps the row as it is.
+        """
+        row = self._store.row(entry.ref)
+        seen = row.state if row else None
+        if row is None or seen is None:
+            return "there already"
+        if _has_withdrawn_scopes(seen, entry):
+            change = {"scopes": ninjaone.scope_text(entry.scopes), **_due(entry)}
+            return "corrected" if self._store.change(row, change, same=("version", "fence")) else "there already"
+        if not _was_never_granted(seen):
+            return "there already"
+        state, profile = self._rows(entry)
+        differs = self._differs(seen, entry)
+        fresh = replace(state, fence=seen.fence + 1, outcome_unknown=seen.outcome_unknown)
+        return "corrected" if self._store.replace(row, fresh, profile) and differs else "there already"
+
+    def _differs(self, seen: ConnectionState, entry: Entry) -> bool:
+        """Say whether the file brings something new; after a failure its token or secret, which don't show, may be."""
+        profile = self._store.profile(entry.ref)
+        return (
+            seen.tried_at is not None
+            or (profile.label if profile else None) != entry.label
+            or (seen.host, seen.client_id, seen.customer_app)
+            != (entry.host, entry.client_id, bool(entry.client_secret))
+            or seen.scopes != entry.scopes
+        )
 
     def _rows(self, entry: Entry) -> tuple[ConnectionState, Profile]:
         now, ref = instant(SystemClock()), entry.ref
@@ -136,8 +179,7 @@ class _Made:
             consented_at=entry.consented_at or now,
             scopes=entry.scopes,
             refresh=self._seal.seal(self._seal.data_key(Purpose.REFRESH), entry.refresh_token, aad),
-            refresh_at=now,
-            due_shard=policy.shard(ref.connection),
+            **_due(entry),
         )
         profile = Profile(ref.tenant, ref.connection, entry.label, (), {}, now, now, self._client(entry))
         return state, profile
@@ -147,6 +189,22 @@ class _Made:
             return None
         aad = entry.ref.aad()
         return self._seal.seal(self._seal.data_key(Purpose.CLIENT), entry.client_secret, aad)
+
+
+def _due(entry: Entry) -> dict[str, Any]:
+    """Let a row be refreshed at once."""
+    return {"refresh_at": instant(SystemClock()), "due_shard": policy.shard(entry.ref.connection)}
+
+
+def _was_never_granted(seen: ConnectionState) -> bool:
+    """Say whether a row still holds what an import put there, and nobody is at work on it."""
+    is_leased = seen.lease_until is not None and seen.lease_until > instant(SystemClock())
+    return seen.version == 1 and seen.access is None and seen.status in _MADE and not is_leased
+
+
+def _has_withdrawn_scopes(seen: ConnectionState, entry: Entry) -> bool:
+    """Say whether a row lacks scopes that an earlier file claimed for it, and this one does not."""
+    return seen.reason is Reason.SCOPE_WITHDRAWN and seen.scopes != entry.scopes
 
 
 def _result(entry: Entry, outcome: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Bringing refresh tokens from another system: all of a file or none of it, once, and never shown."""
 
 import json
+import time
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,13 +11,15 @@ import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
+from broker.adapters import rows
 from broker.adapters.aws import AwsClient
 from broker.adapters.seal import Seal
 from broker.config import Config
-from broker.model import ConnectionRef, ConnectionState, Purpose, Status
+from broker.model import ConnectionRef, ConnectionState, Purpose, Reason, Status
 from broker.secret import Secret
 from local.world import World
 from ninjaone_connect_cli import store
+from ninjaone_connect_cli.import_file import EntryError, read
 from tests.support.cli import Cli, csv_of, granted, hot_rows, until
 
 
@@ -152,7 +155,7 @@ def test_one_token_for_two_connections_is_a_fault(world: World, cli: Cli, tmp_pa
     ("name", "content", "says"),
     [
         ("t.csv", b"acme,a-token-of-theirs,eu\nother,a-token-of-theirs-2,eu\n", "line 1: this is no heading"),
-        ("t.csv", b"tenant_id;refresh_token;region\nacme;a-token-of-theirs;eu\n", "line 1: this is no heading"),
+        ("t.csv", b"tenant_id:refresh_token:region\nacme:a-token-of-theirs:eu\n", "line 1: this is no heading"),
         ("t.csv", b"", "line 1: this is no heading"),
         ("t.csv", b"tenant_id,refresh_token\nacme,a-token-of-theirs,eu\n", "line 2: there are more values than"),
         ("t.csv", b"tenant_id,refresh_token,label\nacme,a-token-of-theirs,M\xfcller\n", "line 2: this is not UTF-8"),
@@ -286,3 +289,261 @@ def test_the_report_names_each_line_s_connection(world: World, cli: Cli, tmp_pat
         (3, "two", "imported"),
     ]
     assert {ConnectionRef(each["tenant_id"], each["connection_id"]) for each in told} == hot_rows(world).keys()
+
+
+# What other programs write --------------------------------------------------------------------------------------------
+
+
+def only(world: World) -> ConnectionState:
+    (row,) = hot_rows(world).values()
+    return row
+
+
+SPELLINGS = {
+    "semicolons": "tenant_id;refresh_token;region\nacme;x;eu\n",
+    "tabs": "tenant_id\trefresh_token\tregion\nacme\tx\teu\n",
+    "bars": "tenant_id|refresh_token|region\nacme|x|eu\n",
+    "sep": "sep=;\r\ntenant_id;refresh_token;region\r\nacme;x;eu\r\n",
+    "sep in quotation marks": '"sep=,"\ntenant_id,refresh_token,region\nacme,x,eu\n',
+    "PowerShell": '#TYPE System.Management.PSCustomObject\n"tenant_id","refresh_token","region"\n"acme","x","eu"\n',
+    "blank rows": "\n,,\ntenant_id,refresh_token,region\n,,\nacme,x,eu\n , ,\n\n",
+    "capitals": "TENANT_ID,Refresh_Token,REGION\nacme,x,EU\n",
+    "spaces and hyphens": " Tenant ID , refresh-token , Region \nacme, x ,eu\n",
+    "other case": "tenantId,refreshToken,region\nacme,x,eu\n",
+    "a comma at each end": "tenant_id,refresh_token,region,\nacme,x,eu,\n",
+    "fewer values": "tenant_id,refresh_token,region,label,scopes\nacme,x,eu\n",
+}
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_exports_are_read_as_programs_write_them(tmp_path: Path, config: Config, spelling: str, charset: str) -> None:
+    file = tmp_path / "t.csv"
+    file.write_bytes(SPELLINGS[spelling].encode(charset))
+
+    (entry,) = read(file, config)
+
+    assert (entry.ref.tenant, entry.refresh_token, entry.host.region) == ("acme", Secret("x"), "eu")
+
+
+JSONS = {
+    "lines": '{"tenant_id": "acme", "refresh_token": "x", "region": "eu"}\r\n\n',
+    "an array": '[\n {"tenantId": "acme", "refreshToken": "x", "region": "eu"}\n]\n',
+    "records that begin with a separator": '\x1e{"tenant_id": "acme", "refresh_token": "x", "region": "eu"}\n',
+    "null": '{"tenant_id": "acme", "refresh_token": "x", "region": "eu", "host": null, "client_id": "NULL"}',
+}
+
+
+@pytest.mark.parametrize("name", ["t.jsonl", "t.json", "t.ndjson", "t.txt", "tokens"])
+@pytest.mark.parametrize("spelling", JSONS)
+def test_json_is_read_as_programs_write_it(tmp_path: Path, config: Config, spelling: str, name: str) -> None:
+    file = tmp_path / name
+    file.write_text(JSONS[spelling], encoding="utf-8", newline="")
+
+    (entry,) = read(file, config)
+
+    assert (entry.ref.tenant, entry.refresh_token, entry.host.region) == ("acme", Secret("x"), "eu")
+
+
+@pytest.mark.parametrize("mark", ["NULL", r"\N", "null", "None", "N/A", "NA", "-", "nil", "(null)", "–", "", "  "])
+def test_a_mark_of_emptiness_is_no_client_app(tmp_path: Path, config: Config, mark: str) -> None:
+    names = "tenant_id,refresh_token,region,host,client_id,client_secret,scopes,label,consented_at,key"
+    file = tmp_path / "t.csv"
+    file.write_text(f"{names}\nacme,x,eu{f',{mark}' * 7}\n", encoding="utf-8")
+
+    (entry,) = read(file, config)
+
+    assert (entry.client_secret, entry.client_id) == (None, config.client_ids["eu"])
+    assert (entry.scopes, entry.consented_at) == (frozenset({"offline_access"}), None)
+
+
+@pytest.mark.parametrize("name", ["tenant_id", "refresh_token"])
+def test_a_mark_of_emptiness_is_no_tenant_and_no_token(tmp_path: Path, config: Config, name: str) -> None:
+    line = {"tenant_id": "acme", "refresh_token": "x", "region": "eu"} | {name: "-"}
+
+    with pytest.raises(EntryError) as refused:
+        read(csv_of(tmp_path, [line]), config)
+
+    assert refused.value.faults[0].startswith(f"line 2: {name} must be")
+
+
+def test_half_of_a_customer_s_own_app_is_a_fault(tmp_path: Path, config: Config) -> None:
+    line = {"tenant_id": "acme", "refresh_token": "x", "region": "eu", "client_id": "NULL", "client_secret": "s"}
+
+    with pytest.raises(EntryError) as refused:
+        read(csv_of(tmp_path, [line]), config)
+
+    assert refused.value.faults[0].startswith("line 2: client_secret is there and client_id is not")
+
+
+@pytest.mark.parametrize("inside", ["\n", "\r\n", "\x85", "\u2028", "\u2029", "\u3000", "\u00a0"])
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_a_line_break_inside_a_value_is_kept(tmp_path: Path, config: Config, inside: str, form: str) -> None:
+    label, file = f"Acme{inside}Head", tmp_path / f"t.{form}"
+    line = {"tenant_id": "acme", "refresh_token": "x", "region": "eu", "label": label}
+    raw = inside if ord(inside[0]) > 0x7F else json.dumps(inside)[1:-1]  # raw U+2028 is valid in JSON, a raw LF is not
+    csv_text = f'tenant_id,refresh_token,region,label\nacme,x,eu,"{label}"\nother,y,eu,b\n'
+    lines = json.dumps(line | {"label": "Acme@Head"}).replace("@", raw) + '\n{"tenant_id": "other"}\n'
+    file.write_bytes((csv_text if form == "csv" else lines.replace('{"tenant_id": "other"}', "")).encode())
+
+    first, *_ = read(file, config)
+
+    assert first.label == label
+
+
+def test_the_line_after_one_with_a_line_break_is_named_right(tmp_path: Path, config: Config) -> None:
+    file = tmp_path / "t.csv"
+    file.write_text('sep=,\ntenant_id,refresh_token,region,label\nacme,x,eu,"a\nb\nc"\nother,y,mars,\n')
+
+    with pytest.raises(EntryError) as refused:
+        read(file, config)
+
+    assert refused.value.faults[0].startswith("line 6: region is none")
+
+
+@pytest.mark.parametrize("unsafe", ["\x00", "\x1b[31m", "\t", "\x7f", "\u202e", "\u2066", "\x9b"])
+@pytest.mark.parametrize("name", ["label", "key", "client_id"])
+def test_what_acts_on_a_terminal_is_refused_with_row_and_column(
+    tmp_path: Path, config: Config, unsafe: str, name: str
+) -> None:
+    file = tmp_path / "t.jsonl"
+    line = {"tenant_id": "acme", "refresh_token": "x", "region": "eu", "client_secret": "s", name: f"a{unsafe}b"}
+    file.write_text("\n" + json.dumps({"client_id": "c"} | line))
+
+    with pytest.raises(EntryError) as refused:
+        read(file, config)
+
+    (fault,) = refused.value.faults
+    assert fault.startswith(f"line 2: column {name} holds U+{ord(unsafe[0]):04X}, which acts on the text around it")
+
+
+@pytest.mark.parametrize(
+    ("text", "instant"),
+    [
+        ("1790000000", 1_790_000_000),
+        ("1790000000.0", 1_790_000_000),
+        ("1790000000999", 1_790_000_000),
+        ("2026-09-21T14:13:20Z", 1_790_000_000),
+        ("2026-09-21T16:13:20+02:00", 1_790_000_000),
+    ],
+)
+def test_an_instant_is_read_as_programs_write_it(tmp_path: Path, config: Config, text: str, instant: int) -> None:
+    line = {"tenant_id": "acme", "refresh_token": "x", "region": "eu", "consented_at": text}
+
+    assert [entry.consented_at for entry in read(csv_of(tmp_path, [line]), config)] == [instant]
+
+
+@pytest.mark.parametrize("text", ["1.79E+09", "²", "17", "2026-09-21", "99999999999999999", "1,790,000"])
+def test_what_is_no_instant_is_a_fault(tmp_path: Path, config: Config, text: str) -> None:
+    line = {"tenant_id": "acme", "refresh_token": "x", "region": "eu", "consented_at": f'"{text}"'}
+
+    with pytest.raises(EntryError) as refused:
+        read(csv_of(tmp_path, [line]), config)
+
+    assert refused.value.faults[0].startswith("line 2: consented_at must be Unix seconds")
+
+
+@pytest.mark.parametrize("host", ["https://acme.rmmservice.eu/", "ACME.rmmservice.eu", "acme.rmmservice.eu:443/ws"])
+@pytest.mark.parametrize("scopes", ["monitoring;management", "monitoring+management", "Management Monitoring"])
+def test_hosts_and_scopes_are_read_as_people_write_them(tmp_path: Path, config: Config, host: str, scopes: str) -> None:
+    line = {"tenant_id": "a", "refresh_token": "x", "host": host, "client_id": "c", "client_secret": "s"}
+
+    (entry,) = read(csv_of(tmp_path, [line | {"scopes": scopes}]), config)
+
+    assert entry.host.name == "acme.rmmservice.eu"
+    assert entry.scopes == {"monitoring", "management", "offline_access"}
+
+
+def test_a_column_that_stands_twice_is_a_fault(tmp_path: Path, config: Config) -> None:
+    file = tmp_path / "t.csv"
+    file.write_text("tenant_id,Tenant ID,refresh_token\na,b,x\n")
+
+    with pytest.raises(EntryError) as refused:
+        read(file, config)
+
+    assert refused.value.faults == ["line 1: tenantid: the heading names this twice"]
+
+
+# A corrected file -----------------------------------------------------------------------------------------------------
+
+KEYED = {"tenant_id": "acme", "refresh_token": "x", "region": "eu", "key": "1"}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"client_id": "typo", "client_secret": "s"},
+        {"label": "Wrong", "client_id": "", "client_secret": ""},
+        {"scopes": "control", "client_id": "", "client_secret": ""},
+        {"region": "us2", "client_id": "", "client_secret": ""},
+    ],
+)
+def test_a_corrected_file_corrects_what_a_wrong_one_made(
+    world: World, cli: Cli, tmp_path: Path, wrong: dict[str, str]
+) -> None:
+    right = dict.fromkeys(wrong, "") | KEYED | {"refresh_token": granted(world)}
+    cli.local("import", str(csv_of(tmp_path, [right | wrong])))
+    looked = cli.local("import", str(csv_of(tmp_path, [right])), "--dry-run").json
+
+    corrected = cli.local("import", str(csv_of(tmp_path, [right]))).json
+    again = cli.local("import", str(csv_of(tmp_path, [right]))).json
+    world.run_event_sources()
+    until(lambda: only(world).version == 2)
+
+    assert [each[0]["outcome"] for each in (looked, corrected, again)] == [
+        "would be corrected", "corrected", "there already",
+    ]  # fmt: skip
+    row = only(world)
+    assert (row.status, row.host.region, row.customer_app) == (Status.ACTIVE, "eu", False)
+    assert {"monitoring", "management"} <= row.scopes
+
+
+def test_what_works_is_not_touched_by_a_file_that_says_otherwise(world: World, cli: Cli, tmp_path: Path) -> None:
+    line = KEYED | {"refresh_token": granted(world)}
+    cli.local("import", str(csv_of(tmp_path, [line])))
+    world.run_event_sources()
+    until(lambda: only(world).version == 2)
+    before = only(world)
+
+    again = cli.local("import", str(csv_of(tmp_path, [line | {"refresh_token": "another", "label": "Other"}]))).json
+
+    assert [each["outcome"] for each in again] == ["there already"]
+    assert only(world) == before
+
+
+def test_a_row_that_a_refresh_is_at_work_on_is_not_touched(world: World, cli: Cli, tmp_path: Path) -> None:
+    cli.local("import", str(csv_of(tmp_path, [KEYED])))
+    leased = rows.value(int(time.time()) + 60)
+    key = rows.key(only(world).tenant, only(world).connection)
+    table = world.settings("refresh")["CONNECTIONS_TABLE"]
+    world.aws("dynamodb").update_item(
+        TableName=table,
+        Key=key,
+        UpdateExpression="SET lease_until = :until",
+        ExpressionAttributeValues={":until": leased},
+    )
+    before = only(world)
+
+    again = cli.local("import", str(csv_of(tmp_path, [KEYED | {"refresh_token": "other"}]))).json
+
+    assert [each["outcome"] for each in again] == ["there already"]
+    assert only(world) == before
+
+
+def test_scopes_that_an_import_claimed_wrongly_are_corrected_by_the_next(
+    world: World, cli: Cli, tmp_path: Path
+) -> None:
+    line = KEYED | {"refresh_token": granted(world)}
+    cli.local("import", str(csv_of(tmp_path, [line | {"scopes": "monitoring control"}])))
+    world.run_event_sources()
+    until(lambda: only(world).version == 2)
+    told = only(world)
+
+    corrected = cli.local("import", str(csv_of(tmp_path, [line]))).json
+    world.run_event_sources()
+    until(lambda: only(world).version == 3)
+
+    assert told.reason is Reason.SCOPE_WITHDRAWN
+    assert [each["outcome"] for each in corrected] == ["corrected"]
+    assert (only(world).status, only(world).reason) == (Status.ACTIVE, None)
+    assert only(world).scopes == {"monitoring", "management", "offline_access"}
