@@ -1,17 +1,18 @@
 """POST /v1/tenants/{tenant}/connections/{connection}/token: a backend asks for an access token."""
 
 from broker.edge.api import Broker, Request, Response, answer, api, ref_of
-from broker.edge.token import min_ttl
+from broker.edge.token import token_request
 
 
 def token(broker: Broker, request: Request) -> Response:
     """Give an access token that lasts; never a refresh token.
 
-    Reads    body ``min_ttl``
+    Reads    body ``min_ttl``, ``refused_version``
     Shows    200 token · 400 faults · 404 unknown · 409 needs its customer · 503 not yet
     Source   RFC 6749 §5.1, RFC 6750 §4
     """
-    issued = broker.get_token(ref_of(request), min_ttl=min_ttl(request))
+    asked = token_request(request)
+    issued = broker.get_token(ref_of(request), min_ttl=asked.min_ttl, refused_version=asked.refused_version)
     return answer(
         {
             "access_token": issued.access.reveal(),
@@ -19,6 +20,7 @@ def token(broker: Broker, request: Request) -> Response:
             "expires_at": issued.expires_at,
             "expires_in": issued.expires_in,
             "api_base_url": issued.api_base_url,
+            "version": issued.version,
         }
     )
 

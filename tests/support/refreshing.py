@@ -26,10 +26,15 @@ class Refreshing:
     lines: LogLines
 
     def order(
-        self, *states: ConnectionState, why: Trigger = Trigger.DUE, min_ttl: int = 0, seconds: float = 180
+        self,
+        *states: ConnectionState,
+        why: Trigger = Trigger.DUE,
+        min_ttl: int = 0,
+        refused_version: int = 0,
+        seconds: float = 180,
     ) -> None:
         """Work an order within so many seconds."""
-        order = RefreshBatch(why, tuple(ref(state) for state in states), Seconds(min_ttl))
+        order = RefreshBatch(why, tuple(ref(state) for state in states), Seconds(min_ttl), refused_version)
         self.broker.refresh(order, self.clock.left(seconds))
 
     def wait_for(self, state: ConnectionState) -> None:

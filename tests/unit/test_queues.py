@@ -33,10 +33,10 @@ def written(**changes: object) -> str:
 
 
 def test_an_order_arrives_as_it_was_given(queue: Queue, aws: AwsAccount, config: Config) -> None:
-    queue.send_batch(Trigger.URGENT, [REF, OTHER], min_ttl=Seconds(300))
+    queue.send_batch(Trigger.URGENT, [REF, OTHER], min_ttl=Seconds(300), refused_version=7)
 
     assert [read_batch(body) for body in received(aws, config)] == [
-        RefreshBatch(Trigger.URGENT, (REF, OTHER), Seconds(300))
+        RefreshBatch(Trigger.URGENT, (REF, OTHER), Seconds(300), 7)
     ]
 
 

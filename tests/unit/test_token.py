@@ -63,7 +63,7 @@ def test_the_held_token_is_given_when_it_lasts(
 
     issued = broker.get_token(ref(state), min_ttl=TTL)
 
-    assert issued == IssuedToken(issued.access, Instant(START + 3600), Seconds(3500), "https://eu.ninjarmm.com")
+    assert issued == IssuedToken(issued.access, Instant(START + 3600), Seconds(3500), "https://eu.ninjarmm.com", 1)
     assert issued.access.reveal() == token(seal, state)
     assert network.requests == []
     assert orders(aws, config) == []
@@ -77,6 +77,49 @@ def test_a_token_that_lasts_exactly_long_enough_is_given_at_once(
 
     assert broker.get_token(ref(state), min_ttl=TTL).expires_in == 300
     assert clock.slept == []
+
+
+# A token that NinjaOne refused ----------------------------------------------------------------------------------------
+
+
+def test_a_refused_token_is_replaced_however_long_it_lasts(
+    broker: Broker, state: ConnectionState, aws: AwsAccount, config: Config, clock: Clock
+) -> None:
+    clock.advance(60)
+    order = RefreshBatch(Trigger.URGENT, (ref(state),), Seconds(6), 1)
+    clock.plan(3, lambda: broker.refresh(order, clock.left(180)))
+
+    issued = broker.get_token(ref(state), min_ttl=Seconds(0), refused_version=1)
+
+    assert (issued.version, issued.expires_in > 3500) == (2, True)
+    assert orders(aws, config) == [order]
+
+
+def test_a_token_that_was_replaced_already_is_given_at_once(
+    broker: Broker, state: ConnectionState, aws: AwsAccount, config: Config, clock: Clock
+) -> None:
+    clock.advance(60)
+
+    assert broker.get_token(ref(state), min_ttl=TTL, refused_version=7).version == 1
+    assert (orders(aws, config), clock.slept) == ([], [])
+
+
+def test_a_refused_token_is_given_again_where_ninjaone_was_asked_within_the_last_minute(
+    broker: Broker, state: ConnectionState, aws: AwsAccount, config: Config, clock: Clock
+) -> None:
+    clock.advance(59)
+
+    assert broker.get_token(ref(state), min_ttl=TTL, refused_version=1).version == 1
+    assert (orders(aws, config), clock.slept) == ([], [])
+
+
+def test_a_refused_token_that_is_not_replaced_in_time_is_given_again(
+    broker: Broker, state: ConnectionState, clock: Clock
+) -> None:
+    clock.advance(60)
+
+    assert broker.get_token(ref(state), min_ttl=TTL, refused_version=1).version == 1
+    assert 4 < sum(clock.slept) <= 8
 
 
 @req("H10")

@@ -8,7 +8,7 @@ import pytest
 from broker.edge.complete import complete_request, session_to_complete
 from broker.edge.connections import list_page
 from broker.edge.http import Request
-from broker.edge.token import min_ttl
+from broker.edge.token import token_request
 from broker.errors import InvalidRequest
 from broker.secret import Secret
 from tests.support.events import event, request
@@ -68,7 +68,12 @@ def test_a_fault_of_a_proof_is_named(changes: dict[str, object], named: list[str
 
 @pytest.mark.parametrize(("body", "seconds"), [(None, 300), ({}, 300), ({"min_ttl": 0}, 0), ({"min_ttl": 3000}, 3000)])
 def test_a_lifetime_is_five_minutes_unless_said(body: object, seconds: int) -> None:
-    assert min_ttl(request(body)) == seconds
+    assert token_request(request(body)).min_ttl == seconds
+
+
+@pytest.mark.parametrize(("body", "version"), [(None, 0), ({"refused_version": 0}, 0), ({"refused_version": 7}, 7)])
+def test_no_version_was_refused_unless_said(body: object, version: int) -> None:
+    assert token_request(request(body)).refused_version == version
 
 
 @pytest.mark.parametrize(
@@ -77,12 +82,15 @@ def test_a_lifetime_is_five_minutes_unless_said(body: object, seconds: int) -> N
         ({"min_ttl": 3001}, ["min_ttl"]),
         ({"min_ttl": -1}, ["min_ttl"]),
         ({"min_ttl": "5"}, ["min_ttl"]),
+        ({"refused_version": -1}, ["refused_version"]),
+        ({"refused_version": 2**53}, ["refused_version"]),
+        ({"refused_version": "2"}, ["refused_version"]),
         ({"ttl": 5}, ["ttl"]),
     ],
 )
 def test_a_lifetime_that_is_none_is_refused(body: object, named: list[str]) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        min_ttl(request(body))
+        token_request(request(body))
 
     assert fields(refused) == named
 

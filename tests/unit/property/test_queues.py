@@ -17,7 +17,7 @@ JSON = st.recursive(
 )
 ORDERS = st.fixed_dictionaries(
     {"why": st.sampled_from(list(Trigger)) | JSON, "connections": st.lists(st.lists(TEXTS, max_size=3) | JSON) | JSON},
-    optional={"min_ttl": JSON},
+    optional={"min_ttl": JSON, "refused_version": JSON},
 )
 
 

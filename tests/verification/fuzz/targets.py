@@ -22,7 +22,7 @@ from broker.edge.complete import complete_request
 from broker.edge.connections import list_page
 from broker.edge.http import BODY_LIMIT, Request
 from broker.edge.session import session_request
-from broker.edge.token import min_ttl
+from broker.edge.token import token_request
 from broker.errors import BrokerError, Fault, InvalidRequest, Misconfigured, SealBroken
 from broker.flows.exchange import ORGANIZATIONS_KEPT, _read_organizations
 from broker.model import (
@@ -175,7 +175,7 @@ def body(data: bytes) -> None:
     for read in (
         lambda: session_request(CONFIG, TENANT, found),
         lambda: complete_request(TENANT, found),
-        lambda: min_ttl(found),
+        lambda: token_request(found),
     ):
         assert all(fault.message for fault in faults_of(read))
 

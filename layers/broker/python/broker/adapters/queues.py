@@ -1,6 +1,7 @@
 """Orders between functions: ids only, never a secret.
 
-Shape of a refresh order    {"why": "due" | "urgent" | "rescue", "min_ttl": seconds, "connections": [[tenant, id], …]}
+Shape of a refresh order    {"why": "due" | "urgent" | "rescue", "min_ttl": seconds, "refused_version": number,
+                             "connections": [[tenant, id], …]}
 Shape of a completion       {"session": id}
 """
 
@@ -30,13 +31,15 @@ class Trigger(StrEnum):
 class RefreshBatch:
     """Connections to refresh.
 
-    min_ttl   an urgent caller needs a token that lasts so long
-    faults    how many entries named no connection
+    min_ttl           an urgent caller needs a token that lasts so long
+    refused_version   NinjaOne refused the access token of this version before its time; 0: of none
+    faults            how many entries named no connection
     """
 
     trigger: Trigger
     refs: tuple[ConnectionRef, ...]
     min_ttl: Seconds = NO_TTL
+    refused_version: int = 0
     faults: int = 0
 
 
@@ -46,10 +49,13 @@ class Queue:
     def __init__(self, sqs: AwsClient, url: str) -> None:
         self._sqs, self._url = sqs, url
 
-    def send_batch(self, why: Trigger, refs: Sequence[ConnectionRef], *, min_ttl: Seconds = NO_TTL) -> None:
+    def send_batch(
+        self, why: Trigger, refs: Sequence[ConnectionRef], *, min_ttl: Seconds = NO_TTL, refused_version: int = 0
+    ) -> None:
         """Order a refresh. Raises   Busy, AwsRefused"""
         listed = [[ref.tenant, ref.connection] for ref in refs]
-        self._send({"why": why.value, "min_ttl": min_ttl, "connections": listed})
+        refused = {"refused_version": refused_version} if refused_version else {}
+        self._send({"why": why.value, "min_ttl": min_ttl, **refused, "connections": listed})
 
     def send_completion(self, session: SessionId) -> None:
         """Order that a session be completed without the person. Raises   Busy, AwsRefused"""
@@ -70,14 +76,15 @@ class Queue:
 def read_batch(body: str) -> RefreshBatch | None:
     """Read a refresh order; None when it is none. Entries that name no connection are counted and left out."""
     held = _object(body)
-    entries, min_ttl = held.get("connections"), held.get("min_ttl", 0)
-    if held.get("why") not in tuple(Trigger) or not isinstance(entries, list) or not isinstance(min_ttl, int):
+    entries, min_ttl, refused = held.get("connections"), held.get("min_ttl", 0), held.get("refused_version", 0)
+    if held.get("why") not in tuple(Trigger) or not isinstance(entries, list):
+        return None
+    if not isinstance(min_ttl, int) or not isinstance(refused, int):
         return None
     refs = [_ref(entry) for entry in entries[: 10 * BATCH_SIZE]]
     known = tuple(dict.fromkeys(ref for ref in refs if ref))
-    return RefreshBatch(
-        Trigger(held["why"]), known, Seconds(min_ttl), faults=len(entries) - sum(ref is not None for ref in refs)
-    )
+    faults = len(entries) - sum(ref is not None for ref in refs)
+    return RefreshBatch(Trigger(held["why"]), known, Seconds(min_ttl), refused, faults=faults)
 
 
 def read_completion(body: str) -> SessionId | None:

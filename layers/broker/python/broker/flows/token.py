@@ -1,6 +1,6 @@
 """Give an access token. NinjaOne is never asked here, and no call fails while the stored token is valid.
 
-``min_ttl`` decides whether to wait for a newer token, never whether to fail. A caller who waits holds an execution, and
+``min_ttl`` and ``refused_version`` decide whether to wait for a newer token, never whether to fail. A caller who waits holds an execution, and
 in a small account what they wait for may not get one; so the wait is short (the setting ``TOKEN_WAIT``), and the answer
 then says to ask again soon.
 """
@@ -26,12 +26,13 @@ SKEW = Seconds(6)
 
 @dataclass(frozen=True)
 class IssuedToken:
-    """An access token, until when it is good, and where to use it."""
+    """An access token, until when it is good, where to use it, and which of the connection's tokens it is."""
 
     access: Secret
     expires_at: Instant
     expires_in: Seconds
     api_base_url: str
+    version: int
 
 
 class GetToken:
@@ -57,16 +58,19 @@ class GetToken:
         self._connections, self._seal, self._urgent, self._wait = connections, seal, urgent, wait
         self._is_known, self._clock, self._entropy, self._log = is_known, clock, entropy, log
 
-    def __call__(self, ref: ConnectionRef, *, min_ttl: Seconds) -> IssuedToken:
+    def __call__(self, ref: ConnectionRef, *, min_ttl: Seconds, refused_version: int = 0) -> IssuedToken:
         """Give the stored token if it lasts ``min_ttl``; otherwise ask for a refresh and give what is valid after it.
+
+        refused_version   NinjaOne refused the token of this version, however long it lasts; 0: it refused none
 
         Steps    a valid token is given before anything is said against the connection
         Raises   UnknownConnection, NotActive, NotApproved, NeedsReauth, NoTokenYet, Busy, AwsRefused, SealBroken
         """
         row, min_ttl = self._found(ref), max(min_ttl, SKEW)
         until = self._waits_until(row)
-        if self._left(row) < min_ttl and self._can_be_newer(row, until):
-            row = self._awaited(row, min_ttl, until)
+        is_refused = row.version == refused_version
+        if (is_refused or self._left(row) < min_ttl) and self._can_be_newer(row, until):
+            row = self._awaited(row, min_ttl, until, is_refused=is_refused)
         if self._left(row) >= SKEW and row.access is not None:
             return self._issued(row, row.access)
         if row.status is Status.NEEDS_REAUTH:
@@ -97,10 +101,11 @@ class GetToken:
             raise NotApproved
         return row
 
-    def _awaited(self, row: ConnectionState, min_ttl: Seconds, until: float) -> ConnectionState:
+    def _awaited(self, row: ConnectionState, min_ttl: Seconds, until: float, *, is_refused: bool) -> ConnectionState:
         """Ask for a refresh, and read the row until it is through, held, or ``until`` is near."""
         try:
-            self._urgent.send_batch(Trigger.URGENT, [row.ref], min_ttl=min_ttl)
+            refused_version = row.version if is_refused else 0
+            self._urgent.send_batch(Trigger.URGENT, [row.ref], min_ttl=min_ttl, refused_version=refused_version)
         except AwsError:
             self._log.event("refresh.not_ordered", Level.WARNING, tenant=row.tenant, connection=row.connection)
             return row
@@ -108,7 +113,8 @@ class GetToken:
         while self._clock.now() + wait < until:
             self._clock.sleep(wait)
             row = self._looked(row)
-            if row.version != before or self._left(row) >= min_ttl or not self._can_be_newer(row, until):
+            lasts = self._left(row) >= min_ttl and not is_refused
+            if row.version != before or lasts or not self._can_be_newer(row, until):
                 return row
             wait = min(2 * wait, LONGEST_LOOK)
         return row
@@ -129,7 +135,7 @@ class GetToken:
         left = self._left(row)
         self._log.observe("token_left", left, min)
         self._log.event("token.issued", tenant=row.tenant, connection=row.connection, left=left, version=row.version)
-        return IssuedToken(access, row.token_expires_at, left, ninjaone.api_base_url(row.host))
+        return IssuedToken(access, row.token_expires_at, left, ninjaone.api_base_url(row.host), row.version)
 
 
 def _is_held(row: ConnectionState, until: float) -> bool:

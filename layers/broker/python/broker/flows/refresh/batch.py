@@ -113,6 +113,7 @@ class RefreshConnections:
         return BatchContext(
             trigger=message.trigger,
             min_ttl=message.min_ttl,
+            refused_version=message.refused_version,
             epoch=epoch,
             began=instant(self._clock),
             jitter=self._entropy(1)[0] / 256,

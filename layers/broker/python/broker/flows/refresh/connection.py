@@ -294,6 +294,6 @@ def _is_cooling_down(seen: ConnectionState, now: Instant) -> bool:
 def _is_due(seen: ConnectionState, batch: BatchContext, now: Instant) -> bool:
     """Say whether it is time. After a failure ``refresh_at`` is a wait, which neither callers nor sweeps shorten."""
     if batch.trigger is Trigger.URGENT:
-        is_short = seen.token_expires_at - now < batch.min_ttl and now - seen.sent_at >= policy.ATTEMPT_GAP
-        return is_short and not seen.failures
+        is_wanted = seen.token_expires_at - now < batch.min_ttl or seen.version == batch.refused_version
+        return is_wanted and now - seen.sent_at >= policy.ATTEMPT_GAP and not seen.failures
     return seen.refresh_at is not None and seen.refresh_at <= now + (0 if seen.failures else AHEAD)

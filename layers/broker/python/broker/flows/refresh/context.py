@@ -13,7 +13,8 @@ from broker.model import ConnectionId, Instant, Seconds
 class BatchContext:
     """One batch being worked.
 
-    min_ttl   an urgent caller needs a token that lasts so long
+    min_ttl   an urgent caller needs a token that lasts so long,
+    refused_version   or one of another version than this, which NinjaOne refused
     epoch     the restore epoch whose rows may be presented
     began     one instant for all, and
     jitter    0 to 1, one for all: connections whose tokens are sealed together come due together
@@ -23,6 +24,7 @@ class BatchContext:
 
     trigger: Trigger
     min_ttl: Seconds
+    refused_version: int
     epoch: int
     began: Instant
     jitter: float
