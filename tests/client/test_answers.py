@@ -11,11 +11,11 @@ import pytest
 
 from ninjaone_connect import Connect, errors
 from tests.client import loop
-from tests.support.client_stage import API, CON, CONNECTION, Api, problem
+from tests.support.client_stage import API, CON, CONNECTION, NINJAONE, Api, problem
 
 OK = httpx.Response(200, json=CONNECTION)
 TOKEN = httpx.Response(
-    200, json={"access_token": "t", "expires_at": 1, "expires_in": 1, "api_base_url": "https://eu.ninjarmm.com"}
+    200, json={"access_token": "t", "expires_at": 1, "expires_in": 1, "api_base_url": NINJAONE, "version": 1}
 )
 PROOF: dict[str, Any] = {"end_user_id": "ana", "ticket": "secret-ticket", "binding_verifier": "secret-verifier"}
 WISH: dict[str, Any] = {"end_user_id": "ana", "tenant_name": "Northwind", "return_to": "main"}

@@ -1,7 +1,6 @@
 """``NinjaOneAuth``: one fetch however many wait, a newer token after a 401, and no loop."""
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -54,7 +53,7 @@ def test_calls_carry_one_token_until_shortly_before_it_ends(auth: NinjaOneAuth, 
         client.get("/v2/organizations")
 
     assert tokens.seen == {"secret-token-1": 2, "secret-token-2": 1}
-    assert tokens.fetched == [{"min_ttl": 300}] * 2
+    assert tokens.fetched == [{"min_ttl": 300, "refused_version": 0}] * 2
 
 
 @pytest.mark.parametrize(("lasts", "fetched"), [(30, 4), (12, 10), (9, 20)])
@@ -146,20 +145,14 @@ def test_after_a_401_a_newer_token_is_asked_for_once(auth: NinjaOneAuth, tokens:
     assert tokens.seen == {"secret-token-1": 2, "secret-token-2": 2}
 
 
-def test_the_newer_token_must_outlast_the_refused_one() -> None:
-    asked: list[int] = []
+def test_the_broker_is_told_which_token_was_refused(auth: NinjaOneAuth, tokens: Tokens) -> None:
+    client = ninjaone(auth, tokens)
+    client.get("/v2/organizations")
+    tokens.good = {"secret-token-2"}
 
-    def give(request: httpx.Request) -> httpx.Response:
-        asked.append(json.loads(request.content)["min_ttl"])
-        body = {"access_token": f"t{len(asked)}", "expires_in": 1200, "expires_at": 1_800_001_200}
-        return httpx.Response(200, json=body | {"api_base_url": NINJAONE})
+    client.get("/v2/organizations")
 
-    tokens = Tokens()
-    tokens.good = set()
-    with time_machine.travel(1_800_000_200, tick=False):
-        ninjaone(NinjaOneAuth(connect(give), "northwind", CON), tokens).get("/v2/organizations")
-
-    assert asked == [300, 1001]
+    assert [each["refused_version"] for each in tokens.fetched] == [0, 1]
 
 
 def test_threads_that_are_refused_together_ask_once_together(tokens: Tokens, auth: NinjaOneAuth) -> None:

@@ -84,8 +84,10 @@ class Tokens:
         """Give a token."""
         with self.lock:
             self.fetched.append(json.loads(request.content))
-            name = f"secret-token-{len(self.fetched) if self.fresh else 1}"
+            version = len(self.fetched) if self.fresh else 1
+            name = f"secret-token-{version}"
         body = {"access_token": name, "token_type": "Bearer", "expires_at": 0, "expires_in": self.lasts}
+        body["version"] = version
         return httpx.Response(200, json=body | {"api_base_url": NINJAONE})
 
     def ninjaone(self, request: httpx.Request) -> httpx.Response:

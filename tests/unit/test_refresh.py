@@ -238,6 +238,23 @@ def test_a_caller_whose_token_lasts_long_enough_gets_none(
     assert network.requests == []
 
 
+def test_a_token_that_ninjaone_refused_is_replaced_if_the_row_still_has_it(
+    refreshing: Refreshing, state: ConnectionState, clock: Clock, network: NinjaOneTransport
+) -> None:
+    clock.advance(59)
+    refreshing.order(state, why=Trigger.URGENT, refused_version=1)
+    clock.advance(1)
+    refreshing.order(state, why=Trigger.URGENT, refused_version=2)
+    assert network.requests == []
+
+    refreshing.order(state, why=Trigger.URGENT, refused_version=1)
+    assert refreshing.row(state).version == 2
+
+    clock.advance(60)
+    refreshing.order(state, why=Trigger.URGENT, refused_version=1)
+    assert (refreshing.row(state).version, len(network.requests)) == (2, 1)
+
+
 def test_callers_may_ask_as_often_as_they_like_and_ninjaone_is_asked_once_a_minute(
     refreshing: Refreshing, state: ConnectionState, clock: Clock, network: NinjaOneTransport
 ) -> None:

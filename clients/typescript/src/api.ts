@@ -290,6 +290,11 @@ export interface components {
              * @default 300
              */
             min_ttl?: number;
+            /**
+             * @description The `version` of a token that NinjaOne refused with 401 before its time. Another one is then asked for, unless NinjaOne was asked within the last minute. 0 means none.
+             * @default 0
+             */
+            refused_version?: number;
         };
         Token: {
             access_token: string;
@@ -299,6 +304,8 @@ export interface components {
             expires_in: number;
             /** Format: uri */
             api_base_url: string;
+            /** @description Which of the connection's tokens this is. */
+            version: number;
         };
         /** @description RFC 9457. What to branch on is `type`; what to show is `detail`. */
         Problem: {

@@ -40,7 +40,7 @@ export function newVerifier(): Verifier {
 
 const MAX_WAIT = 20;
 const PAGE_SIZE = 100;
-export const MIN_TTL = 300;
+const MIN_TTL = 300;
 
 /**
  * The broker's API. One object serves a whole process.
@@ -86,10 +86,14 @@ export class Connect {
     return this.#run({ method: "GET", path: path(tenant, "connections", connectionId), repeatable: true });
   }
 
-  /** Get an access token that lasts `minTtl` seconds where NinjaOne lets it. Rejects with `NeedsReauth` among others. */
-  token(tenant: string, connectionId: string, { minTtl = MIN_TTL } = {}): Promise<Token> {
+  /**
+   * Get an access token that lasts `minTtl` seconds where NinjaOne lets it. Rejects with `NeedsReauth` among others.
+   * `refusedVersion` is the `version` of a token that NinjaOne refused with 401; another one is then asked for.
+   */
+  token(tenant: string, connectionId: string, { minTtl = MIN_TTL, refusedVersion = 0 } = {}): Promise<Token> {
     const target = path(tenant, "connections", connectionId, "token");
-    return this.#run({ method: "POST", path: target, body: { min_ttl: minTtl }, repeatable: true });
+    const body = { min_ttl: minTtl, refused_version: refusedVersion };
+    return this.#run({ method: "POST", path: target, body, repeatable: true });
   }
 
   /** Let a connection be used that was made with binding approval. */

@@ -6,7 +6,7 @@
  *     … and there is none               the 401 goes to the caller, and for a minute no 401 asks again
  */
 
-import { type Connect, MIN_TTL, type Token } from "./connect.ts";
+import type { Connect, Token } from "./connect.ts";
 import { WrongHost } from "./errors.ts";
 
 /** Seconds before its end at which a token is not used any more: clocks differ, and requests take their time. */
@@ -15,7 +15,6 @@ const MARGIN = 60;
 const SHARED = 5;
 /** Seconds before its end at which even such a token is not used. */
 const SKEW = 10;
-const LONGEST_MIN_TTL = 3000;
 /** Milliseconds; the broker does not ask NinjaOne for one connection more often. */
 const ASKED_MS = 60_000;
 const MOST_REDIRECTS = 5;
@@ -23,13 +22,13 @@ const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
 /** The token in use, and the call for the next one that is under way. */
 class TokenCache {
-  #fetchToken: (minTtl: number) => Promise<Token>;
+  #fetchToken: (refusedVersion: number) => Promise<Token>;
   #token: Token | undefined;
   #goodUntil = 0;
   #pending: Promise<Token> | undefined;
   #refused = { token: "", until: 0 };
 
-  constructor(fetchToken: (minTtl: number) => Promise<Token>) {
+  constructor(fetchToken: (refusedVersion: number) => Promise<Token>) {
     this.#fetchToken = fetchToken;
   }
 
@@ -43,7 +42,7 @@ class TokenCache {
   }
 
   async #renew(refused: Token | undefined, askedAt: number): Promise<Token> {
-    const token = await this.#fetchToken(longerThan(refused, askedAt));
+    const token = await this.#fetchToken(refused?.version ?? 0);
     const lasts = Math.max(token.expires_in - MARGIN, Math.min(SHARED, token.expires_in - SKEW));
     this.#token = token;
     this.#goodUntil = askedAt + lasts * 1000;
@@ -52,12 +51,6 @@ class TokenCache {
     }
     return token;
   }
-}
-
-/** Say how many seconds to ask for: more than a token has left that NinjaOne refused, so that it is another one. */
-function longerThan(refused: Token | undefined, now: number): number {
-  if (!refused) return MIN_TTL;
-  return Math.min(Math.max(Math.floor(refused.expires_at - now / 1000) + 1, MIN_TTL), LONGEST_MIN_TTL);
 }
 
 /** What `ninjaOne` gives: `fetch` with a path such as `/v2/devices`, or with an address of the connection's own host. */
@@ -78,7 +71,7 @@ export interface NinjaOneOptions {
  * redirects included. A body that can't be sent twice (a stream) is not sent again after a 401.
  */
 export function ninjaOne(connect: Connect, tenant: string, connectionId: string, options: NinjaOneOptions = {}): NinjaOneFetch {
-  const cache = new TokenCache((minTtl) => connect.token(tenant, connectionId, { minTtl }));
+  const cache = new TokenCache((refusedVersion) => connect.token(tenant, connectionId, { refusedVersion }));
   const send = options.fetch ?? ((...request: Parameters<typeof fetch>) => fetch(...request));
 
   return async (target, init) => {

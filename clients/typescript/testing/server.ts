@@ -83,6 +83,6 @@ export function refused(status: number, slug: string, more: Record<string, unkno
 export function token(name: string, more: Record<string, unknown> = {}): Answer {
   const expires_at = Math.floor(Date.now() / 1000) + 3600;
   return {
-    body: { access_token: name, token_type: "Bearer", expires_at, expires_in: 3600, api_base_url: "https://eu.ninjarmm.com", ...more },
+    body: { access_token: name, token_type: "Bearer", expires_at, expires_in: 3600, api_base_url: "https://eu.ninjarmm.com", version: 1, ...more },
   };
 }

@@ -16,7 +16,7 @@ from typing import NoReturn
 
 import httpx
 
-from ninjaone_connect.client import MIN_TTL, AsyncConnect, Connect
+from ninjaone_connect.client import AsyncConnect, Connect
 from ninjaone_connect.errors import WrongHost
 from ninjaone_connect.model import Token
 
@@ -25,7 +25,6 @@ MARGIN = 60
 SHARED, SKEW = 5, 10
 """Seconds for which a token that ends within the margin is still shared, so that not every request asks anew; and
 seconds before its end at which even such a token is not used."""
-LONGEST_MIN_TTL = 3000
 REFETCH_INTERVAL = 60
 """Seconds; the broker does not ask NinjaOne for one connection more often."""
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -34,11 +33,11 @@ LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 class PendingFetch:
     """A fetch of a token that is under way: the caller that began it resolves it, the others wait for its result.
 
-    min_ttl   seconds that the token is asked to last
+    refused_version   the token is asked to be another one than this; 0 where none was refused
     """
 
-    def __init__(self, min_ttl: int) -> None:
-        self.min_ttl = min_ttl
+    def __init__(self, refused_version: int) -> None:
+        self.refused_version = refused_version
         self.future: Future[Token | None] = Future()
 
 
@@ -61,7 +60,7 @@ class Cache:
                 return self._token
             if self._pending is not None:
                 return self._pending, False
-            self._pending = PendingFetch(_longer_than(refused, now))
+            self._pending = PendingFetch(refused.version if refused else 0)
             return self._pending, True
 
     def resolve(self, pending: PendingFetch, token: Token, refused: Token | None, asked_at: float) -> None:
@@ -133,7 +132,7 @@ class NinjaOneAuth(httpx.Auth):
     def _fetch(self, connect: Connect, pending: PendingFetch, refused: Token | None) -> Token:
         asked_at = time.time()
         try:
-            token = connect.token(self._tenant_id, self._connection_id, min_ttl=pending.min_ttl)
+            token = connect.token(self._tenant_id, self._connection_id, refused_version=pending.refused_version)
         except BaseException as error:
             self._cache.fail(pending, error)
             raise
@@ -159,7 +158,7 @@ class NinjaOneAuth(httpx.Auth):
     async def _async_fetch(self, connect: AsyncConnect, pending: PendingFetch, refused: Token | None) -> Token:
         asked_at = time.time()
         try:
-            token = await connect.token(self._tenant_id, self._connection_id, min_ttl=pending.min_ttl)
+            token = await connect.token(self._tenant_id, self._connection_id, refused_version=pending.refused_version)
         except BaseException as error:
             self._cache.fail(pending, error)
             raise
@@ -190,13 +189,6 @@ def _same(one: Token, other: Token | None) -> bool:
 
 def _shared_for(token: Token) -> int:
     return max(token.expires_in - MARGIN, min(SHARED, token.expires_in - SKEW))
-
-
-def _longer_than(refused: Token | None, now: float) -> int:
-    """Say how long to ask a token to last: longer than one that NinjaOne refused, so that it is another."""
-    if refused is None:
-        return MIN_TTL
-    return min(max(int(refused.expires_at - now) + 1, MIN_TTL), LONGEST_MIN_TTL)
 
 
 def _mismatched(connect: str, client: str) -> NoReturn:

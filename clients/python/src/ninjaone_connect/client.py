@@ -162,9 +162,15 @@ class Connect:
         """Look at one connection."""
         return self._run(calls.connection(tenant_id, connection_id))
 
-    def token(self, tenant_id: str, connection_id: str, *, min_ttl: int = MIN_TTL) -> Token:
-        """Get an access token that lasts ``min_ttl`` seconds where NinjaOne lets it. Raises   NeedsReauth"""
-        return self._run(calls.token(tenant_id, connection_id, TokenRequest(min_ttl=min_ttl)))
+    def token(self, tenant_id: str, connection_id: str, *, min_ttl: int = MIN_TTL, refused_version: int = 0) -> Token:
+        """Get an access token that lasts ``min_ttl`` seconds where NinjaOne lets it.
+
+        refused_version   the ``version`` of a token that NinjaOne refused with 401; another one is then asked for
+
+        Raises   NeedsReauth, ConnectError
+        """
+        request = TokenRequest(min_ttl=min_ttl, refused_version=refused_version)
+        return self._run(calls.token(tenant_id, connection_id, request))
 
     def approve(self, tenant_id: str, connection_id: str) -> Connection:
         """Let a connection be used that was made with binding approval."""
@@ -286,9 +292,12 @@ class AsyncConnect:
         """Look at one connection."""
         return await self._run(calls.connection(tenant_id, connection_id))
 
-    async def token(self, tenant_id: str, connection_id: str, *, min_ttl: int = MIN_TTL) -> Token:
-        """Get an access token that lasts ``min_ttl`` seconds where NinjaOne lets it. Raises   NeedsReauth"""
-        return await self._run(calls.token(tenant_id, connection_id, TokenRequest(min_ttl=min_ttl)))
+    async def token(
+        self, tenant_id: str, connection_id: str, *, min_ttl: int = MIN_TTL, refused_version: int = 0
+    ) -> Token:
+        """Get an access token, see ``Connect.token``."""
+        request = TokenRequest(min_ttl=min_ttl, refused_version=refused_version)
+        return await self._run(calls.token(tenant_id, connection_id, request))
 
     async def approve(self, tenant_id: str, connection_id: str) -> Connection:
         """Let a connection be used that was made with binding approval."""

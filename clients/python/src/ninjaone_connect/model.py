@@ -52,6 +52,7 @@ class TokenRequest(TypedDict):
     """The body of ``token``."""
 
     min_ttl: int
+    refused_version: int
 
 
 @dataclass(frozen=True)
@@ -157,17 +158,19 @@ class Token:
     """An access token; it does not print.
 
     expires_in   seconds it lasted when the broker gave it
+    version      which of the connection's tokens it is
     """
 
     access_token: str = field(repr=False)
     expires_at: int
     expires_in: int
     api_base_url: str
+    version: int
 
     @classmethod
     def read(cls, body: Json) -> Self:
         """Read it out of an answer."""
-        return cls(body["access_token"], body["expires_at"], body["expires_in"], body["api_base_url"])
+        return cls(**{name: body[name] for name in cls.__dataclass_fields__})
 
 
 @dataclass(frozen=True)

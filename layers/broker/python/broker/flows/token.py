@@ -1,8 +1,8 @@
 """Give an access token. NinjaOne is never asked here, and no call fails while the stored token is valid.
 
-``min_ttl`` and ``refused_version`` decide whether to wait for a newer token, never whether to fail. A caller who waits holds an execution, and
-in a small account what they wait for may not get one; so the wait is short (the setting ``TOKEN_WAIT``), and the answer
-then says to ask again soon.
+``min_ttl`` and ``refused_version`` decide whether to wait for a newer token, never whether to fail. A caller who waits
+holds an execution, and in a small account what they wait for may not get one; so the wait is short (the setting
+``TOKEN_WAIT``), and the answer then says to ask again soon.
 """
 
 from collections.abc import Callable
