@@ -1,9 +1,11 @@
 """MiniStack as a process: the AWS of the rehearsal, on loopback, behind TLS, with roles enforced."""
 
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,18 +30,23 @@ def running(environment: Environment, authority: Authority) -> Iterator[None]:
     with told.open("w", encoding="utf-8") as log:
         process = subprocess.Popen(
             [interpreter(), ADJUSTED], env=_environment(environment, authority), stdout=log, stderr=subprocess.STDOUT,
-            cwd=environment.folder,
+            cwd=environment.folder, start_new_session=True,
         )  # fmt: skip
         try:
             _wait(environment, process, told)
             yield
         finally:
-            process.terminate()  # it ends its functions' processes itself
-            try:
-                process.wait(ENDS_WITHIN)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Let MiniStack end by itself, then kill what is left of its process group: functions must not outlive it."""
+    process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(ENDS_WITHIN)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def _environment(environment: Environment, authority: Authority) -> dict[str, str]:

@@ -36,6 +36,8 @@ LONG_SECONDS = 600
 """How long the tokens of one connection live: its schedule leaves it alone for the whole rehearsal."""
 ATTEMPT_GAP = 61
 """Seconds within which the broker asks NinjaOne once for a connection, and one more."""
+KEPT = ("ConnectionsTable", "RescueBucket", "SealKey", "ClientSecrets")
+"""What stays when the stack is deleted."""
 REFRESHES = 3
 PATIENCE = 280
 """Seconds within which that many scheduled refreshes must have been seen."""
@@ -152,13 +154,13 @@ def asks_for_more_life(at: Rehearsal) -> str:
     until("a minute", lambda: time.time() > known.connected_at + ATTEMPT_GAP, ATTEMPT_GAP + 5)
 
     def urgent() -> list[str]:
-        return [line for line in logged(at, "order.worked") if json.loads(line)["why"] == "urgent"]
+        return [line for line in logged(at, "batch.worked") if json.loads(line)["trigger"] == "urgent"]
 
     with at.ninjaone.token_seconds(LONG_SECONDS):
         at.backend.token(
             TENANT, known.connection_id, min_ttl=LONG_SECONDS - 10
         )  # on a busy machine it may be the one before
-        until("an urgent order worked", urgent, 60)
+        until("an urgent batch worked", urgent, 60)
     token = at.backend.token(TENANT, known.connection_id, min_ttl=0)
     must("it lasts longer", got=token.expires_at > known.token_expires_at, expected=True)
     return f"{token.expires_at - known.token_expires_at} s longer than the one before"
@@ -295,7 +297,7 @@ def reseals(at: Rehearsal) -> str:
     """`ninjaone-connect reseal` brings what the stack's own key sealed under the other, and each still opens."""
     counts = json.loads(cli(at, "reseal"))
     must("something was resealed", got=counts["resealed"] > 0, expected=True)
-    at.backend.token(TENANT, at.connections["operator"].connection_id, min_ttl=0)
+    at.backend.token(TENANT, at.connections["long"].connection_id, min_ttl=0)
     return ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
 
 
@@ -353,7 +355,7 @@ def updates(at: Rehearsal) -> str:
     )  # fmt: skip
     with people.browser() as visitor:
         must("the new name on the page", got="Renamed product" in visitor.open(session.connect_url).text, expected=True)
-    at.backend.token(TENANT, at.connections["operator"].connection_id, min_ttl=0)
+    at.backend.token(TENANT, at.connections["long"].connection_id, min_ttl=0)
     return "the page shows the new name, and a token is still given"
 
 
@@ -367,26 +369,56 @@ def changes_behind_aliases(at: Rehearsal) -> str:
     return f"version {version} of the token function gives a token"
 
 
+def ends_all(at: Rehearsal) -> str:
+    """`ninjaone-connect connections disconnect-all` ends every connection, and says which NinjaOne did not confirm."""
+    left = json.loads(cli(at, "connections", "disconnect-all", "--yes"))
+    must("connections whose revocation is not confirmed", got=left, expected=[])
+    alive = {each.status for each in at.backend.connections(TENANT)} - {"disconnected"}
+    must("what connections are afterwards", got=alive, expected=set())
+    with at.ninjaone.lock:
+        oracle = at.ninjaone.core.oracle
+        revoked = [each for each in oracle.grants() if oracle.revoked(each.id)]
+    must("grants revoked", got=len(revoked) >= len(at.connections), expected=True)
+    return f"{len(revoked)} grants are revoked at NinjaOne"
+
+
 def deletes(at: Rehearsal) -> str:
     """Deleting the stack takes it away; what holds customers' tokens stays."""
-    kept = [at.stack.resources[name] for name in ("ConnectionsTable", "RescueBucket", "SealKey")]
+    table, bucket, key, secret = (at.stack.resources[name] for name in KEPT)
     deploy.delete(at.account)
-    table, bucket, key = kept
     at.account.client("dynamodb").describe_table(TableName=table)
     at.account.client("s3").head_bucket(Bucket=bucket)
+    at.account.client("secretsmanager").describe_secret(SecretId=secret)
     state = at.account.client("kms").describe_key(KeyId=key)["KeyMetadata"]["KeyState"]
     must("the key", got=state, expected="Enabled")
     names = [each["FunctionName"] for each in at.account.client("lambda").list_functions()["Functions"]]
     must("functions left", got=[name for name in names if name.startswith(STACK)], expected=[])
-    return "table, bucket and key stay; functions and APIs are gone"
+    return "table, bucket, key and client secrets stay; functions and APIs are gone"
+
+
+def removes_the_rest(at: Rehearsal) -> str:
+    """What stays goes by the commands of docs/operate/remove.md."""
+    table, bucket, key, secret = (at.stack.resources[name] for name in KEPT)
+    dynamodb, s3 = at.account.client("dynamodb"), at.account.client("s3")
+    dynamodb.update_table(TableName=table, DeletionProtectionEnabled=False)
+    dynamodb.delete_table(TableName=table)
+    for version in s3.list_object_versions(Bucket=bucket).get("Versions", []):
+        s3.delete_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
+    s3.delete_bucket(Bucket=bucket)
+    at.account.client("secretsmanager").delete_secret(SecretId=secret, RecoveryWindowInDays=7)
+    at.account.client("kms").schedule_key_deletion(KeyId=key, PendingWindowInDays=30)
+    state = at.account.client("kms").describe_key(KeyId=key)["KeyMetadata"]["KeyState"]
+    must("the key", got=state, expected="PendingDeletion")
+    must("tables left", got=table in dynamodb.list_tables()["TableNames"], expected=False)
+    return "the table and the bucket are gone, the key waits for its deletion"
 
 
 def refreshes(at: Rehearsal) -> str:
     """Schedule, sweep, queue and refresh renew the tokens before they end, several times, unasked."""
 
     def renewed() -> dict[str, int]:
-        lines = (json.loads(each) for each in logged(at, "order.worked"))
-        known = Counter(each for line in lines if line["why"] == "due" for each in line.get("renewed", "").split())
+        lines = (json.loads(each) for each in logged(at, "batch.worked"))
+        known = Counter(each for line in lines if line["trigger"] == "due" for each in line.get("renewed", "").split())
         counts = {name: known[at.connections[name].connection_id] for name in ("operator", "customer", "imported")}
         return counts if counts["operator"] >= REFRESHES and min(counts.values()) else {}
 
@@ -425,5 +457,7 @@ STEPS: tuple[tuple[str, Callable[[Rehearsal], str]], ...] = (
     ("the stack changes over behind aliases", changes_behind_aliases),
     ("tokens are renewed by schedule, sweep, queue and refresh", refreshes),
     ("ninjaone-connect epoch hold and activate", holds_the_epoch),
+    ("ninjaone-connect connections disconnect-all", ends_all),
     ("the stack is deleted", deletes),
+    ("what was retained is removed", removes_the_rest),
 )
