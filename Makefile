@@ -49,8 +49,9 @@ mutation-test: .venv/.locked  ## whether the tests notice planted faults
 	$(BIN)/python -m tests.verification.mutants
 crash-test: .venv/.locked  ## kill the refreshing process at random and count what is lost (KILLS=n)
 	@$(BIN)/python -m tests.verification.kills
-faults: .venv/.locked     ## play every fault and write the tables of what happens
+faults: .venv/.locked     ## play every fault and every error of AWS, and write the tables of what happens
 	@$(BIN)/python -m tests.verification.faults
+	@$(BIN)/python -m tests.verification.aws_errors
 requirements: .venv/.locked  ## which test shows which requirement
 	$(BIN)/python -m tools.requirements
 least-privilege: .venv/.locked  ## take every part out of every role and see that it is missed

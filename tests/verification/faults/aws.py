@@ -1,10 +1,13 @@
 """Faults of AWS, and of the process itself."""
 
+from botocore.exceptions import ClientError
+
 from tests.verification.faults.host import Killed
 from tests.verification.faults.matrix import BUSY, DUE, FRESH, LATER, LOST, NOT_YET, RECONNECT, Observed, Row
 from tests.verification.faults.stage import EU, FOREVER, Stage
 
 KMS = ("kms.Decrypt", "kms.GenerateDataKey")
+ENABLED = "the operator enables the key"
 DYNAMODB = ("dynamodb.GetItem", "dynamodb.BatchGetItem", "dynamodb.Query", "dynamodb.UpdateItem")
 
 
@@ -26,6 +29,13 @@ def refuse_dynamodb(stage: Stage) -> None:
 def refuse_kms(stage: Stage) -> None:
     stage.refuse(*KMS)
     stage.refuse(*KMS, by="token")
+
+
+def disable_key(stage: Stage) -> None:
+    """Answer as KMS does for a key that somebody disabled."""
+    said = {"Error": {"Code": "DisabledException", "Message": "the key is disabled"}}
+    for function in ("refresh", "token"):
+        stage.refuse(*KMS, by=function, error=ClientError(said, "Decrypt"))  # type: ignore[arg-type]  # a part of one
 
 
 def refuse_kms_later(stage: Stage) -> None:
@@ -82,6 +92,19 @@ ROWS = (
         "Stops before it takes a lease: NinjaOne is not asked, the row is as it was.",
         refuse_kms,
         Observed(valid=BUSY, ended=NOT_YET, said=("aws.failed", "message.failed"), beside=LATER),
+    ),
+    Row(
+        "The KMS key is disabled",
+        "The same; but it says that the operator must act, and the alarm for refused calls fires.",
+        disable_key,
+        Observed(
+            valid="500 `aws-refused`",
+            ended=NOT_YET,
+            heals=ENABLED,
+            said=("aws.refused", "message.failed"),
+            beside=LATER,
+        ),
+        heals=ENABLED,
     ),
     Row(
         "KMS stops answering once NinjaOne was asked",

@@ -179,10 +179,18 @@ class Stage:
         """Let NinjaOne's European host fail at token requests; for good unless ``times`` says how often."""
         self.world.ninjaone.faults.plan(Fault(kind, times=times, host=EU, seconds=seconds))
 
-    def refuse(self, *calls: str, by: str = "refresh", only: tuple[str, ...] = (), times: int = FOREVER) -> None:
+    def refuse(
+        self,
+        *calls: str,
+        by: str = "refresh",
+        only: tuple[str, ...] = (),
+        times: int = FOREVER,
+        error: Exception | None = None,
+    ) -> None:
         """Let AWS refuse calls of a function, each named as ``dynamodb.UpdateItem``.
 
-        only   those whose body has these words
+        only    those whose body has these words
+        error   what AWS says; that it is asked too much, by default
         """
         self._refusing = True
         aws_faults = AwsFaults(self.world.broker_for(by).ports.aws)
@@ -191,7 +199,7 @@ class Stage:
             return self._refusing and all(word in json.dumps(body) for word in only)
 
         for call in calls:
-            aws_faults.refuse(call, times=times, only=met)
+            aws_faults.refuse(call, times=times, only=met, error=error)
 
     def heal(self) -> None:
         """End all that was planned here."""
