@@ -1,14 +1,17 @@
 """POST /connect/{session}/authorize: the person agrees to leave for NinjaOne."""
 
-from broker.edge.authorize import (
-    authorize_request,
-    host_problem,
-    is_same_origin,
-    read_form,
-    redirect_to_ninjaone,
+from broker.edge.authorize import authorize_request, host_problem, is_same_origin, read_form, redirect_to_ninjaone
+from broker.edge.browser import (
+    Broker,
+    Notice,
+    Request,
+    Response,
+    browser,
+    connect_page,
+    notice,
     session_cookie,
+    session_of,
 )
-from broker.edge.browser import Broker, Notice, Request, Response, browser, connect_page, notice, session_of
 
 
 def authorize(broker: Broker, request: Request) -> Response:
@@ -22,12 +25,12 @@ def authorize(broker: Broker, request: Request) -> Response:
         return notice(broker, Notice.WRONG_ORIGIN)
     sent = read_form(broker.config, request)
     if sent.host is None or sent.faults:
-        found = broker.start_authorization.count_failure(session, session_cookie(request, session))
-        return connect_page(broker, found, faults=sent.faults, typed=sent.typed)
+        found = broker.start_authorization.note_faulty_form(session, session_cookie(request, session))
+        return connect_page(broker, request, found, faults=sent.faults, typed=sent.typed)
     authorize_redirect = broker.start_authorization(authorize_request(request, session, sent))
     if authorize_redirect.is_doubtful:
         return host_problem(broker, request, authorize_redirect, typed=sent.typed)
-    return redirect_to_ninjaone(request, authorize_redirect)
+    return redirect_to_ninjaone(broker, request, authorize_redirect)
 
 
 handler = browser(authorize, warm=lambda broker: broker.start_authorization)

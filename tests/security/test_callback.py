@@ -182,12 +182,32 @@ def test_no_page_is_shown_at_an_address_with_a_code_in_it(world: World, flow: Fl
 
 
 @req("B04")
-def test_the_cookie_is_gone_when_the_way_is_over_however_it_ended(world: World, flow: Flow, other: Flow) -> None:
-    flow.home()
-    assert flow.browser.cookies == {k: v for k, v in flow.browser.cookies.items() if not k.startswith("__Host-")}
+@pytest.mark.parametrize("decision", ["Authorize", "Deny access"])
+def test_the_cookie_lives_on_for_as_long_as_a_code_does(flow: Flow, decision: str) -> None:
+    home = flow.browser.get(flow.back(decision=decision))
 
-    other.browser.get(other.back(decision="Deny access"))
-    assert not [name for name in other.browser.cookies if name.startswith("__Host-")]
+    assert "Max-Age=45" in home.headers["set-cookie"]
+
+
+@req("C03", "C04")
+def test_a_callback_whose_answer_was_lost_goes_home_with_the_same_ticket(world: World, flow: Flow) -> None:
+    callback = flow.back()
+    homes = [flow.browser.get(callback).location for _ in range(2)]
+
+    made = [flow.complete(query_of(home)["ticket"]) for home in homes]
+
+    assert homes[0] == homes[1]
+    assert [each.status_code for each in made] == [200, 200]
+    assert len({each.json()["connection_id"] for each in made}) == 1
+    assert spent(world)[-1:] == ["code.exchanged"]
+
+
+@req("C04", "B05")
+def test_a_callback_that_was_read_in_a_log_shows_nobody_the_ticket(flow: Flow, browser: OpenBrowser) -> None:
+    callback = flow.back()
+    flow.browser.get(callback)
+
+    assert ended(browser().get(callback).answer) == ELSEWHERE
 
 
 @req("B04")

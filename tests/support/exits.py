@@ -85,7 +85,9 @@ def cookie_faults(cookies: Iterable[str]) -> Iterator[str]:
         value, *attributes = [part.strip() for part in line.split(";")]
         if not re.fullmatch(r"__Host-flow_[0-9a-f]{8}=[A-Za-z0-9_-]{0,43}", value):
             yield "a cookie is not ours"
-        if set(attributes) - {"Max-Age=600", "Max-Age=0"} != {"Path=/", "Secure", "HttpOnly", "SameSite=Lax"}:
+        lives = [int(each.removeprefix("Max-Age=")) for each in attributes if re.fullmatch(r"Max-Age=[0-9]{1,4}", each)]
+        rest = [each for each in attributes if not each.startswith("Max-Age=")]
+        if sorted(rest) != ["HttpOnly", "Path=/", "SameSite=Lax", "Secure"] or len(lives) != 1 or lives[0] > 1845:
             yield f"a cookie has {attributes}"
 
 

@@ -91,11 +91,18 @@ def test_both_halves_of_a_client_app_are_named(config: Config) -> None:
 
 
 def test_the_browsers_own_cookie_of_this_session_goes_along(config: Config) -> None:
-    request = sent(cookies={cookie_name(SESSION): "held", "other": "x"}, region="eu")
+    request = sent(cookies={cookie_name(SESSION): "h" * 43, "other": "x"}, region="eu")
 
     asked = authorize_request(request, SESSION, read_form(config, request))
 
-    assert (asked.session, asked.host, asked.cookie, asked.check_host) == (SESSION, EU, Secret("held"), True)
+    assert (asked.session, asked.host, asked.cookie, asked.check_host) == (SESSION, EU, Secret("h" * 43), True)
+
+
+@pytest.mark.parametrize("held", ["", "short", "h" * 44, "h" * 42 + "=", "h" * 42 + "."])
+def test_a_cookie_of_another_form_counts_as_none(config: Config, held: str) -> None:
+    request = sent(cookies={cookie_name(SESSION): held}, region="eu")
+
+    assert authorize_request(request, SESSION, read_form(config, request)).cookie is None
 
 
 def test_a_departure_without_a_place_is_refused(config: Config) -> None:

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import pytest
 
+from broker import policy
 from broker.adapters.queues import read_completion
 from broker.adapters.seal import Seal, code_aad
 from broker.adapters.sessions import FAILURES, Sessions
@@ -109,7 +110,7 @@ def test_the_code_is_stored_sealed_for_45_seconds_and_the_ticket_as_a_digest(
     assert stored.code_expires_at == START + 45
     assert stored.authorized_at == START
     assert stored.ticket == sha256_hex(ticket(home).reveal())
-    assert stored.state == ""
+    assert stored.state == sha256_hex(away.state)
 
 
 def test_a_return_to_the_second_address_goes_there(journey: Journey, config: Config) -> None:
@@ -302,31 +303,104 @@ def test_five_faulty_answers_of_its_own_browser_end_a_session(away: Away) -> Non
 
 
 @req("C04")
-def test_an_answer_that_is_loaded_again_is_refused_and_changes_nothing(
+def test_an_answer_that_is_loaded_again_goes_home_with_the_same_ticket_and_changes_nothing(
     away: Away, held: Callable[[], Session], clock: Clock
 ) -> None:
+    first = away.back()
+    stored = held()
+    clock.advance(policy.CODE_LIFE - 1)
+
+    assert away.back() == first
+    assert held() == stored
+
+
+@req("C04")
+def test_when_the_code_has_run_out_its_answer_is_over(away: Away, held: Callable[[], Session], clock: Clock) -> None:
     away.back()
     stored = held()
-    clock.advance(1)
+    clock.advance(policy.CODE_LIFE)
 
-    with pytest.raises(SessionSpent):
+    with pytest.raises(SessionExpired):
         away.back()
     assert held() == stored
 
 
+@req("C03", "C05")
+def test_of_two_codes_for_one_state_the_first_is_kept(away: Away, held: Callable[[], Session], seal: Seal) -> None:
+    """ "Authorize" pressed twice may give two codes; and a stolen code can't take the place of one that came."""
+    first = away.back()
+
+    second = away.back(away.changed(code="another"))
+
+    stored = held()
+    assert second == first
+    assert stored.code is not None
+    assert seal.open(stored.code, Purpose.CODE, code_aad(stored, stored.ticket)).reveal() == away.code
+
+
+@req("B05", "D04")
+def test_another_browser_does_not_learn_the_ticket_from_the_answer(away: Away) -> None:
+    away.back()
+    stranger = replace(away.journey, cookies={away.session.session: Secret("x" * 43)})
+
+    with pytest.raises(BindingMismatch):
+        stranger.arrive(away.query)
+    with pytest.raises(BindingMismatch):
+        replace(away.journey, cookies={}).arrive(away.query)
+
+
 @req("C03")
-def test_of_fifty_answers_at_once_one_gets_on(away: Away, held: Callable[[], Session]) -> None:
-    def one(_: int) -> str | None:
-        try:
-            return away.back().location
-        except SessionSpent:
-            return None
-
+def test_fifty_answers_at_once_store_one_code_and_go_home_with_one_ticket(
+    away: Away, held: Callable[[], Session]
+) -> None:
     with ThreadPoolExecutor(10) as pool:
-        homes = [location for location in pool.map(one, range(50)) if location]
+        homes = {home.location for home in pool.map(lambda _: away.back(), range(50))}
 
-    assert len(homes) == 1
-    assert held().ticket == sha256_hex(parse_qs(urlsplit(homes[0]).query)["ticket"][0])
+    (home,) = homes
+    assert held().ticket == sha256_hex(parse_qs(urlsplit(home or "").query)["ticket"][0])
+
+
+@req("C03")
+def test_of_two_answers_at_once_the_later_finds_its_own_ticket(away: Away, aws_faults: AwsFaults) -> None:
+    """Between reading the session and redeeming its state, the same answer arrives."""
+    twin: list[ReturnTo] = []
+    aws_faults.before("dynamodb.UpdateItem", lambda: twin.append(away.back()))
+
+    assert [away.back()] == twin
+
+
+@pytest.mark.parametrize("error", ["access_denied", "invalid_scope"])
+def test_a_refusal_that_is_loaded_again_goes_home_with_the_same_word(away: Away, error: str) -> None:
+    query = away.changed(code=None, error=error)
+
+    assert away.back(query) == away.back(query)
+
+
+def test_of_two_refusals_at_once_both_go_home(away: Away, aws_faults: AwsFaults) -> None:
+    query = away.changed(code=None, error="access_denied")
+    twin: list[ReturnTo] = []
+    aws_faults.before("dynamodb.UpdateItem", lambda: twin.append(away.back(query)))
+
+    assert [away.back(query)] == twin
+
+
+def test_a_refusal_is_over_with_its_flow(away: Away, clock: Clock) -> None:
+    query = away.changed(code=None, error="access_denied")
+    away.back(query)
+    clock.advance(600)
+
+    with pytest.raises(SessionSpent):
+        away.back(query)
+
+
+@pytest.mark.parametrize("first", ["code", "error"])
+def test_a_state_that_was_redeemed_one_way_is_not_redeemed_the_other(away: Away, first: str) -> None:
+    denied = away.changed(code=None, error="access_denied")
+    one, other = (away.query, denied) if first == "code" else (denied, away.query)
+    away.back(one)
+
+    with pytest.raises(SessionSpent):
+        away.back(other)
 
 
 @req("C03")
@@ -378,6 +452,23 @@ def test_a_refusal_reaches_the_product_as_one_of_five_words(
 
 
 # Approval -------------------------------------------------------------------------------------------------------------
+
+
+def test_with_approval_an_answer_that_comes_again_orders_the_completion_again(
+    journey: Journey, aws_faults: AwsFaults, aws: AwsAccount, config: Config
+) -> None:
+    """It may be the first order that failed; of two, the second finds the session spent."""
+    session = journey.open(binding=Binding.APPROVAL, challenge="")
+    away = Away(journey, session, journey.agree(journey.leave(session)))
+    aws_faults.refuse("sqs.SendMessage", times=3)
+    with pytest.raises(Busy):
+        away.back()
+
+    home = away.back()
+
+    answer = aws.client("sqs").receive_message(QueueUrl=config.completion_queue)
+    assert home.result is AuthorizeResult.AGREED
+    assert [read_completion(message["Body"]) for message in answer["Messages"]] == [session.session]
 
 
 def test_with_approval_the_person_stays_and_the_completion_is_ordered(

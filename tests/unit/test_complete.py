@@ -226,7 +226,7 @@ def test_nothing_sealed_stays_in_the_session(journey: Journey, aws: AwsAccount, 
 
     key = {"session": {"S": home.session}}
     item = aws.client("dynamodb").get_item(TableName=config.sessions_table, Key=key)["Item"]
-    assert not {"code", "verifier", "client", "state"} & set(item)
+    assert not {"code", "verifier", "client"} & set(item)
     assert not [name for name, cell in item.items() if "B" in cell]
 
 

@@ -2,9 +2,9 @@
 
 Two people, V and X, each with a tenant, a sign-in at the product, a browser and a NinjaOne account of their own.
 V is honest and careless: opens every link X sends, and agrees at NinjaOne whenever asked. X may start sessions for
-the own tenant, keep what the own browser is shown, put any of it into a link for V, and read V's connect link,
-state and ticket once they are spent (logs, history). X cannot read V's cookies, nor the verifier that the product
-keeps in V's sign-in. NinjaOne is taken to ignore PKCE and to honour a code once.
+the own tenant, keep what the own browser is shown, put any of it into a link for V, and read V's connect link while
+it is bound to V's browser, and V's state and ticket once they are spent (logs, history). X cannot read V's cookies,
+nor the verifier that the product keeps in V's sign-in. NinjaOne is taken to ignore PKCE and to honour a code once.
 
 fixation   V agrees in a session that X began: V's fleet in X's tenant
 reverse    X agrees in a session that V began: X's fleet in V's tenant
@@ -37,7 +37,7 @@ class Checks(NamedTuple):
     waits           the code is kept until completion
     names_creator   a careless product names whoever began the session, not who is signed in
     shares          a careless product finds the verifier by session, not by sign-in
-    early_link      X reads V's connect link before V opens it
+    early_link      X reads V's connect link while it is bound to no browser: before V starts, or after V's flow ended
     early_address   X reads V's other addresses while their secrets are alive
     spent_codes     X reads V's code after it was sent
     remembers       the broker sends no code that it has sent before
@@ -67,9 +67,9 @@ class Code(NamedTuple):
 
 
 class Session(NamedTuple):
-    """One connect session. `stored`: its code; `ticket`: whose browser was given the ticket."""
+    """One connect session. `ended`: its flow ran out. `stored`: its code; `ticket`: whose browser was given it."""
 
-    status: Literal["created", "started", "stored", "done"] = "created"
+    status: Literal["created", "started", "ended", "stored", "done"] = "created"
     flow: int | None = None
     stored: Code | None = None
     ticket: Person | None = None
@@ -111,6 +111,8 @@ class Step(NamedTuple):
 
 def steps(checks: Checks, scene: Scene) -> Iterator[Step]:
     """List everything that may happen next."""
+    for owner in PEOPLE:
+        yield from _run_out(scene, owner)
     for browser in PEOPLE:
         for owner in PEOPLE:
             yield from _start(checks, scene, owner, browser)
@@ -123,13 +125,21 @@ def steps(checks: Checks, scene: Scene) -> Iterator[Step]:
 def _start(checks: Checks, scene: Scene, owner: Person, browser: Person) -> Iterator[Step]:
     """Press the button on the connect page. X's link reaches V; V's link reaches X when it leaks."""
     session = scene.session(owner)
-    knows = browser == "V" or owner == "X" or checks.early_link or session.status != "created"
+    unbound = session.status in {"created", "ended"}
+    knows = browser == "V" or owner == "X" or checks.early_link or not unbound
     again = session.flow is not None and scene.flows[session.flow].browser == browser
-    free = session.status == "created" or again or not checks.single_start
-    if knows and free and session.status in {"created", "started"}:
+    free = unbound or again or not checks.single_start
+    if knows and free and session.status in {"created", "started", "ended"}:
         started = Session("started", len(scene.flows))
         flows = (*scene.flows, Flow(owner, browser))
         yield Step(f"{browser} starts {owner}'s session", scene._replace(flows=flows).having(owner, started))
+
+
+def _run_out(scene: Scene, owner: Person) -> Iterator[Step]:
+    """Let a flow's ten minutes pass: its state is worthless, and the link is bound to no browser any more."""
+    session = scene.session(owner)
+    if session.status == "started":
+        yield Step(f"the flow of {owner}'s session runs out", scene.having(owner, session._replace(status="ended")))
 
 
 def _agree(checks: Checks, scene: Scene, number: int, person: Person) -> Iterator[Step]:

@@ -176,8 +176,9 @@ class People:
         ticket = parse_qs(urlsplit(gateway.location(answer)).query).get("ticket", [""])[0]
         if session in self.flows and ticket:
             flow = self.flows[session]
-            invariants.check(self.world, "returned", flow, person)
-            flow.finisher, flow.returned, flow.ticket = person, self.world.now(), ticket
+            invariants.check(self.world, "returned", flow, ticket)
+            if flow.finisher is None:
+                flow.finisher, flow.returned, flow.ticket = person, self.world.now(), ticket
             self.world.history.secret(ticket)
         return answer
 

@@ -292,6 +292,8 @@ class Session:
     failures: int = 0
     state: str = ""
     cookie: str = ""
+    flow: str = ""  # random; with the cookie it gives the state and the verifier again
+    choice: str = ""
     verifier: bytes | None = None
     flow_expires_at: Instant = field(default=Instant(0))
     code: bytes | None = None

@@ -7,6 +7,8 @@ from broker.model import ConnectionId, Instant, Reason, Seconds
 # Connect sessions
 SESSION_LIFE = Seconds(1800)
 FLOW_LIFE = Seconds(600)
+REPEAT_LIFE = Seconds(60)
+"""The same form of the same browser within so long is a repetition: API Gateway gives every answer within 30 s."""
 CODE_LIFE = Seconds(45)
 """NinjaOne's authorization codes live about 60 s (docs/understand/ninjaone.md §1)."""
 EXCHANGE_TIMEOUT = Seconds(12)

@@ -217,7 +217,6 @@ def session_item(row: Session) -> Item:
             "client_id": row.client_id or None,
             "client": row.client,
             "fixed_client": row.fixed_client or None,
-            "starts": row.starts,
             "failures": row.failures,
         }
     )
@@ -249,10 +248,12 @@ def session(row: Item) -> Session:
         client_id=held.get("client_id", ""),
         client=held.get("client"),
         fixed_client=held.get("fixed_client", False),
-        starts=held.get("starts", 0),
+        starts=sum(count for name, count in held.items() if name.startswith("starts_")),
         failures=held.get("failures", 0),
         state=held.get("state", ""),
         cookie=held.get("cookie", ""),
+        flow=held.get("flow", ""),
+        choice=held.get("choice", ""),
         verifier=held.get("verifier"),
         flow_expires_at=Instant(held.get("flow_expires_at", 0)),
         code=held.get("code"),

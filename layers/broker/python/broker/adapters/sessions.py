@@ -1,8 +1,10 @@
 """Connect sessions at rest: every step is one conditional write, so each can be taken once.
 
 created ─ start ─▶ started ─ authorize ─▶ authorized ─ begin_exchange ─▶ exchanging ─ finish ─▶ completed | failed
-             ▲        │ deny
-             └────────┴─▶ denied          the browser that began may start again, with a new state
+             ▲        │ deny                 │
+             └────────┴─▶ denied     code ran out: may be started again, as a denied session may
+
+A started session is bound to the browser that started it until the flow ends; then any browser may start it again.
 
 Expiry is checked in every condition: DynamoDB deletes expired items days later.
 """
@@ -15,20 +17,23 @@ from broker.adapters.aws import AwsClient
 from broker.adapters.dynamo import ConditionalUpdate, ConditionFailed, update
 from broker.errors import AwsError
 from broker.model import Host, Instant, Session, SessionId, Stage
+from broker.policy import DAY, REPEAT_LIFE
 
-STARTS = 5
-"""How often one session may leave for NinjaOne."""
+STARTS = 20
+"""How often one session may leave for NinjaOne in a day (UTC), repetitions included: each asks NinjaOne's host once."""
 FAILURES = 5
-"""How many faulty forms or callbacks of the session's own browser it survives."""
+"""How many faulty callbacks of the session's own browser it survives."""
 
 CODE_REMEMBERED = 3600
 """Seconds that a sent code is remembered; NinjaOne's live about a minute."""
 
 _LIVE = "#expires_at > :now"
-_STARTABLE = "#stage IN (:created, :started, :denied)"
-_SAME_BROWSER = "attribute_not_exists(#cookie) OR #cookie = :cookie_held"
-_STARTS_LEFT = "#starts < :most"
+_STARTABLE = "#stage IN (:created, :started, :denied) OR (#stage = :authorized AND #code_expires_at <= :now)"
+_SAME_BROWSER = "#stage <> :started OR #cookie = :cookie_held OR #flow_expires_at <= :now"
+_NOT_UNDER_WAY = "#stage <> :started OR attribute_not_exists(#choice) OR #choice <> :choice OR #started_at <= :repeated"
 _FAILURES_LEFT = "#failures < :most"
+_OWN_BROWSER = "#cookie = :cookie_held"
+_UNDER_WAY = "#stage = :started AND #cookie = :cookie AND #choice = :choice AND #started_at > :repeated"
 _HOST_OPEN = "attribute_not_exists(#fixed_host) OR #host = :host_wanted"
 _CLIENT_KNOWN = "attribute_exists(#client) OR #customer_app = :customer_app"
 _CLIENT_HELD = "attribute_exists(#client) AND #customer_app <> :customer_app"
@@ -41,14 +46,16 @@ _CODE_FRESH = "#stage = :authorized AND #code_expires_at > :now"
 class Start:
     """What a browser leaves for NinjaOne with; state and cookie as SHA-256, the rest sealed or public.
 
-    cookie_held   SHA-256 of the cookie that the browser brought, or of nothing
+    flow     random: with the cookie, it gives state and verifier again
+    choice   what the person chose, under the cookie's key
     client   the customer's own client app as entered just now, else None
     offered  the operator has a client app there
     """
 
     state: str
     cookie: str
-    cookie_held: str
+    flow: str
+    choice: str
     verifier: bytes
     flow_expires_at: Instant
     host: Host
@@ -79,15 +86,21 @@ class Sessions:
         return rows.session(answer["Item"]) if "Item" in answer else None
 
     def start(self, session: SessionId, start: Start, now: Instant) -> Session | ConditionFailed:
-        """Let one browser leave for NinjaOne; a new state makes the old one worthless."""
-        clauses = [_LIVE, _STARTABLE, _SAME_BROWSER, _STARTS_LEFT, _HOST_OPEN]
+        """Let one browser leave for NinjaOne; a new state makes the old one worthless.
+
+        Refused while a flow with the same choice, started by the same browser within the last minute, is under way.
+        """
+        today = _starts(now)
+        clauses = [_LIVE, _STARTABLE, _SAME_BROWSER, _NOT_UNDER_WAY, _starts_left(today), _HOST_OPEN]
         clauses.append(_CLIENT_OPEN if start.client else _CLIENT_KNOWN if start.offered else _CLIENT_HELD)
         given = {
             "now": now,
+            "repeated": now - REPEAT_LIFE,
             "created": Stage.CREATED.value,
             "denied": Stage.DENIED.value,
             "started": Stage.STARTED.value,
-            "cookie_held": start.cookie_held,
+            "authorized": Stage.AUTHORIZED.value,
+            "cookie_held": start.cookie,
             "most": STARTS,
             "host_wanted": start.host.name,
             "customer_app": start.client is not None,
@@ -96,6 +109,9 @@ class Sessions:
             "stage": Stage.STARTED.value,
             "state": start.state,
             "cookie": start.cookie,
+            "flow": start.flow,
+            "choice": start.choice,
+            "started_at": now,
             "verifier": start.verifier,
             "flow_expires_at": start.flow_expires_at,
             "region": start.host.region,
@@ -104,17 +120,44 @@ class Sessions:
             **({"client": start.client} if start.client else {}),
         }
         return self._write(
-            session, ConditionalUpdate.of(*clauses, given=given, set=change, add={"starts": 1}), mark="state"
+            session, ConditionalUpdate.of(*clauses, given=given, set=change, add={today: 1}), mark="state"
         )
 
-    def count_failure(self, session: SessionId, cookie_held: str, now: Instant) -> Session | ConditionFailed:
-        """Count a form or callback of the session's own browser that was wrong, while the session survives that.
+    def start_again(self, session: SessionId, start: Start, now: Instant) -> Session | ConditionFailed:
+        """Let the same browser leave once more with the flow that it started a moment ago by the same choice."""
+        today = _starts(now)
+        given = {
+            "now": now,
+            "repeated": now - REPEAT_LIFE,
+            "started": Stage.STARTED.value,
+            "cookie": start.cookie,
+            "choice": start.choice,
+            "most": STARTS,
+        }
+        write = ConditionalUpdate.of(_LIVE, _UNDER_WAY, _starts_left(today), given=given, add={today: 1})
+        return self._write(session, write)
 
-        cookie_held   as in ``Start``: nobody else may wear the session out
+    def note_faulty_form(self, session: SessionId, cookie_held: str, now: Instant) -> Session | ConditionFailed:
+        """Note a form that can't be used and give the session, if the browser with this cookie could start it."""
+        given = {
+            "now": now,
+            "created": Stage.CREATED.value,
+            "denied": Stage.DENIED.value,
+            "started": Stage.STARTED.value,
+            "authorized": Stage.AUTHORIZED.value,
+            "cookie_held": cookie_held,
+        }
+        write = ConditionalUpdate.of(_LIVE, _STARTABLE, _SAME_BROWSER, given=given, add={"faulty_forms": 1})
+        return self._write(session, write)
+
+    def count_failure(self, session: SessionId, cookie_held: str, now: Instant) -> Session | ConditionFailed:
+        """Count a callback of the session's own browser that was wrong, while the session survives that.
+
+        cookie_held   as in ``Start.cookie``: nobody else may wear the session out
         """
         given = {"now": now, "most": FAILURES, "cookie_held": cookie_held}
         return self._write(
-            session, ConditionalUpdate.of(_LIVE, _FAILURES_LEFT, _SAME_BROWSER, given=given, add={"failures": 1})
+            session, ConditionalUpdate.of(_LIVE, _FAILURES_LEFT, _OWN_BROWSER, given=given, add={"failures": 1})
         )
 
     def authorize(
@@ -127,7 +170,10 @@ class Sessions:
         ticket: str,
         now: Instant,
     ) -> Session | ConditionFailed:
-        """Redeem the state, once, and park the sealed code. Source   RFC 9700 §4.2.4"""
+        """Redeem the state, once, and store the sealed code; a callback that is repeated finds its own ticket.
+
+        Source   RFC 9700 §4.2.4
+        """
         change = {
             "stage": Stage.AUTHORIZED.value,
             "code": code,
@@ -136,17 +182,13 @@ class Sessions:
             "ticket": ticket,
         }
         given = {"now": now, "started": Stage.STARTED.value, "state_held": state}
-        return self._write(
-            session, ConditionalUpdate.of(_STATE_HELD, given=given, set=change, remove=("state",)), mark="ticket"
-        )
+        return self._write(session, ConditionalUpdate.of(_STATE_HELD, given=given, set=change), mark="ticket")
 
     def deny(self, session: SessionId, *, state: str, now: Instant) -> Session | ConditionFailed:
-        """Redeem the state of a person who came back without a code; their browser forgets its cookie too."""
+        """Redeem the state of a person who came back without a code; one who comes twice finds it redeemed so."""
         given = {"now": now, "started": Stage.STARTED.value, "state_held": state}
         change = {"stage": Stage.DENIED.value}
-        return self._write(
-            session, ConditionalUpdate.of(_STATE_HELD, given=given, set=change, remove=("state", "cookie"))
-        )
+        return self._write(session, ConditionalUpdate.of(_STATE_HELD, given=given, set=change), mark="stage")
 
     def begin_exchange(self, session: SessionId, attempt: str, now: Instant) -> Session | ConditionFailed:
         """Take the stored code out, once: whoever is told so here is the only one to send it.
@@ -189,6 +231,20 @@ class Sessions:
         if isinstance(found, ConditionFailed):
             return rows.session(found.found) if found.found and _is_own(found, write, mark) else found
         return rows.session(found)
+
+
+def starts_left(row: rows.Item, now: Instant) -> bool:
+    """Say whether a session may leave for NinjaOne once more today."""
+    return int(rows.plain(row).get(_starts(now), 0)) < STARTS
+
+
+def _starts(now: Instant) -> str:
+    """Name the attribute that counts the starts of a day (UTC)."""
+    return f"starts_{now // DAY}"
+
+
+def _starts_left(today: str) -> str:
+    return f"attribute_not_exists(#{today}) OR #{today} < :most"
 
 
 def _is_own(refusal: ConditionFailed, write: ConditionalUpdate, mark: str) -> bool:

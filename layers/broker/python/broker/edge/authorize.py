@@ -2,23 +2,19 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from broker import errors, ninjaone
 from broker.config import Config
 from broker.edge import pages
-from broker.edge.browser import COOKIE, brand, connect_page_view, cookie_name, page_response, redirect, with_cookie
-from broker.edge.http import Request, Response, cookie
+from broker.edge.browser import bind_browser, brand, connect_page_view, page_response, redirect, session_cookie
+from broker.edge.http import Request, Response
 from broker.edge.pages import HostProblem
 from broker.edge.wiring import Broker
 from broker.errors import Fault
 from broker.flows.authorize import AuthorizeRedirect, AuthorizeRequest, HostCheck
 from broker.model import Client, Host, SessionId
-from broker.policy import FLOW_LIFE
 from broker.secret import Secret
-
-MOST_FLOWS = 10
-"""Ways to NinjaOne that one browser may have begun; API Gateway takes 10 KB of headers in all."""
 
 _VISIBLE = re.compile(r"[\x21-\x7e]{1,256}")
 
@@ -69,11 +65,6 @@ def authorize_request(request: Request, session: SessionId, form: ConnectForm) -
     )
 
 
-def session_cookie(request: Request, session: SessionId) -> Secret | None:
-    """Read the cookie of a session that the browser brought, if it did."""
-    return request.cookies.get(cookie_name(session))
-
-
 def host_problem(
     broker: Broker, request: Request, authorize_redirect: AuthorizeRedirect, *, typed: Mapping[str, str]
 ) -> Response:
@@ -85,25 +76,16 @@ def host_problem(
     response = page_response(
         pages.host_problem(brand(broker.config), view, problem, session.host.name if session.host else "")
     )
-    return _bound(response, request, authorize_redirect)
+    return _bound(broker, request, response, authorize_redirect)
 
 
-def redirect_to_ninjaone(request: Request, authorize_redirect: AuthorizeRedirect) -> Response:
+def redirect_to_ninjaone(broker: Broker, request: Request, authorize_redirect: AuthorizeRedirect) -> Response:
     """Send the browser to NinjaOne. 303 turns the POST into a GET. Source   RFC 9110 §15.4.4, RFC 9700 §4.12"""
-    return _bound(redirect(authorize_redirect.location), request, authorize_redirect)
+    return _bound(broker, request, redirect(authorize_redirect.location), authorize_redirect)
 
 
-def _bound(response: Response, request: Request, authorize_redirect: AuthorizeRedirect) -> Response:
-    """Give the browser this session's cookie, and take away the oldest when it has many.
-
-    Source   RFC 6265 §5.4: of one path, browsers send the oldest first
-    """
-    own_cookie = cookie_name(authorize_redirect.session.session)
-    others = [name for name in request.cookies if COOKIE.fullmatch(name) and name != own_cookie]
-    old = tuple(cookie(name, Secret(""), life=0) for name in others[: max(0, len(others) - MOST_FLOWS + 1)])
-    return with_cookie(
-        replace(response, cookies=old), authorize_redirect.session.session, authorize_redirect.cookie, life=FLOW_LIFE
-    )
+def _bound(broker: Broker, request: Request, response: Response, authorize_redirect: AuthorizeRedirect) -> Response:
+    return bind_browser(broker, request, response, authorize_redirect.session, value=authorize_redirect.cookie)
 
 
 def _chosen(config: Config, sent: Mapping[str, str], faults: list[Fault]) -> Host | None:

@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from broker import errors, ninjaone
+from broker import errors, ninjaone, policy
+from broker.adapters.clock import instant, random_secret
 from broker.config import Config
 from broker.edge import pages
 from broker.edge.handler import Context, Entry, Warm, log_refusal, preload
@@ -17,7 +18,10 @@ from broker.errors import BrokerError, Fault
 from broker.model import Session, SessionId, session_id, sha256_hex
 from broker.secret import Secret
 
-__all__ = ["Broker", "Notice", "Request", "Response", "browser", "connect_page", "fallback", "notice", "session_of"]
+__all__ = [
+    "Broker", "Notice", "Request", "Response", "browser", "connect_page", "fallback", "notice", "session_cookie",
+    "session_of",
+]  # fmt: skip
 
 View = Callable[[Broker, Request], Response]
 
@@ -95,15 +99,15 @@ def fallback(broker: Broker, request: Request) -> Response:
 
 def connect_page(
     broker: Broker,
+    request: Request,
     session: Session,
     *,
     faults: tuple[Fault, ...] = (),
     typed: Mapping[str, str] | None = None,
 ) -> Response:
-    """Answer with the connect page."""
-    return page_response(
-        pages.connect_page(brand(broker.config), connect_page_view(broker.config, session, faults, typed or {}))
-    )
+    """Answer with the connect page, and with the cookie that binds this browser once the form is sent."""
+    view = connect_page_view(broker.config, session, faults, typed or {})
+    return bind_browser(broker, request, page_response(pages.connect_page(brand(broker.config), view)), session)
 
 
 def session_of(request: Request) -> SessionId:
@@ -157,6 +161,34 @@ def brand(config: Config) -> Brand:
 
 
 COOKIE = re.compile(r"__Host-flow_[0-9a-f]{8}")
+_VALUE = re.compile(r"[A-Za-z0-9_-]{43}")
+MOST_FLOWS = 10
+"""Flows for which one browser keeps a cookie; API Gateway takes 10 KB of headers in all."""
+
+
+def session_cookie(request: Request, session: SessionId) -> Secret | None:
+    """Read the cookie of a session that the browser brought, if it brought one of ours."""
+    value = request.cookies.get(cookie_name(session))
+    return value if value and _VALUE.fullmatch(value.reveal()) else None
+
+
+def bind_browser(
+    broker: Broker, request: Request, response: Response, session: Session, *, value: Secret | None = None
+) -> Response:
+    """Give the browser the cookie of a session, or let it keep the one that it has.
+
+    It comes with the connect page, not with the redirect to NinjaOne: a person who sends the form twice, or whose
+    answer is lost, is then the same browser to us. It lives until a code that this session may bring has run out.
+
+    value    None: the one that the browser brought, else a new one
+    Source   RFC 6265 §5.4: of one path, browsers send the oldest first
+    """
+    value = value or session_cookie(request, session.session) or random_secret(broker.ports.entropy)
+    others = [name for name in request.cookies if COOKIE.fullmatch(name) and name != cookie_name(session.session)]
+    old = tuple(cookie(name, Secret(""), life=0) for name in others[: max(0, len(others) - MOST_FLOWS + 1)])
+    left = max(0, session.expires_at - instant(broker.ports.clock))
+    life = min(left, policy.SESSION_LIFE) + policy.CODE_LIFE
+    return with_cookie(replace(response, cookies=old), session.session, value, life=life)
 
 
 def cookie_name(session: SessionId) -> str:

@@ -88,7 +88,9 @@ class Broker:
         from broker.flows.callback import HandleCallback
 
         completions = self._queue(self.config.completion_queue)
-        return HandleCallback(self.config, self._sessions, self._seal, completions, **self._common)
+        return HandleCallback(
+            self.config, self._sessions, self._seal, completions, clock=self.ports.clock, log=self.log
+        )
 
     @cached_property
     def complete(self) -> "Complete":

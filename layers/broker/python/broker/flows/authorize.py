@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from typing import NoReturn
 
 from broker import ninjaone, oauth, policy
 from broker.adapters.aws import retry
@@ -12,18 +13,11 @@ from broker.adapters.http import HttpClient
 from broker.adapters.log import Level, Log
 from broker.adapters.rows import session as read_session
 from broker.adapters.seal import Seal, session_aad
-from broker.adapters.sessions import STARTS, Sessions, Start
+from broker.adapters.sessions import Sessions, Start, starts_left
 from broker.config import Config
-from broker.errors import (
-    AnotherBrowser,
-    BrokerError,
-    Fault,
-    InvalidRequest,
-    SessionExpired,
-    SessionSpent,
-    TooManyRequests,
-    UnknownSession,
-)
+from broker.errors import AnotherBrowser, BrokerError, Fault, InvalidRequest, TooManyRequests, UnknownSession
+from broker.flows import binding
+from broker.flows.connect import unusable
 from broker.model import Client, Host, Instant, Purpose, Session, SessionId, Stage, sha256_hex
 from broker.secret import Secret
 
@@ -32,7 +26,7 @@ from broker.secret import Secret
 class AuthorizeRequest:
     """What the person sent: where to, with which client app, and whether to skip the host check.
 
-    cookie   the browser's cookie for this session, if it brought one
+    cookie   the browser's cookie for this session, if it brought one: the connect page set it
     """
 
     session: SessionId
@@ -44,11 +38,16 @@ class AuthorizeRequest:
 
 @dataclass(frozen=True)
 class FlowSecrets:
-    """What is fresh for every start."""
+    """What one flow is protected by; all of it follows from the browser's cookie and the flow's name."""
 
     state: Secret
     cookie: Secret
     verifier: Secret
+
+    @classmethod
+    def of(cls, cookie: Secret, session: SessionId, flow: str) -> "FlowSecrets":
+        """Derive the secrets of a flow."""
+        return cls(binding.state(cookie, session, flow), cookie, binding.verifier(cookie, session, flow))
 
 
 _PROBE = FlowSecrets(Secret("check"), Secret(""), Secret("check" * 9))
@@ -101,52 +100,54 @@ class StartAuthorization:
     def __call__(self, departure: AuthorizeRequest) -> AuthorizeRedirect:
         """Take one start of the session and give the address at NinjaOne.
 
+        A browser that sends the same form again within a minute gets the address of the flow that is under way: it may
+        have lost the first answer, and whichever of the two it follows has to work.
+
         Order    the keys, the one conditional write (again, if its answer is lost), the host check, the address
-        Raises   UnknownSession, SessionExpired, SessionSpent, AnotherBrowser, TooManyRequests, InvalidRequest, Busy
+        Raises   UnknownSession, SessionExpired, SessionSpent, AwaitingCompletion, AnotherBrowser, TooManyRequests,
+                 InvalidRequest, Busy
         Source   RFC 6749 §4.1.1, RFC 7636 §4, RFC 9700 §2.1
         """
-        drawn, now = self._draw(departure.session), instant(self._clock)
-        start = self._start(departure, drawn, now)
+        now, cookie = instant(self._clock), departure.cookie or random_secret(self._entropy)
+        flow = random_secret(self._entropy).reveal()
+        start = self._start(departure, FlowSecrets.of(cookie, departure.session, flow), flow, now)
         found = retry(lambda: self._sessions.start(departure.session, start, now), self._clock)
         if isinstance(found, ConditionFailed):
-            raise self._why(found, departure, now)
+            again = self._sessions.start_again(departure.session, start, now)
+            found = self._refused(found, departure, now) if isinstance(again, ConditionFailed) else again
+        drawn = FlowSecrets.of(cookie, departure.session, found.flow)
         location = self._location(found, departure.host, drawn)
         check = self._check(found, departure.host) if departure.check_host else HostCheck.KNOWN
         self._log.event("session.started", session=found.session, region=departure.host.region, check=check.value)
-        return AuthorizeRedirect(found, location, drawn.cookie, check)
+        return AuthorizeRedirect(found, location, cookie, check)
 
-    def count_failure(self, session: SessionId, cookie: Secret | None) -> Session:
-        """Count a form that can't be used, and give the session to show it again.
+    def note_faulty_form(self, session: SessionId, cookie: Secret | None) -> Session:
+        """Note that a form can't be used, and give the session to show the form again. It stays as usable as it was.
 
-        Raises   UnknownSession, SessionExpired, SessionSpent, AnotherBrowser, TooManyRequests
+        Raises   UnknownSession, SessionExpired, SessionSpent, AwaitingCompletion, AnotherBrowser
         """
         now = instant(self._clock)
-        found = self._sessions.count_failure(session, _digest(cookie), now)
+        found = self._sessions.note_faulty_form(session, _digest(cookie), now)
         if isinstance(found, ConditionFailed):
-            raise _unusable(found, now) or self._elsewhere(found, cookie) or TooManyRequests()
-        if found.stage not in {Stage.CREATED, Stage.STARTED, Stage.DENIED}:
-            raise SessionSpent
+            raise self._unusable(found, cookie, now) or UnknownSession
         return found
 
-    def _start(self, departure: AuthorizeRequest, drawn: FlowSecrets, now: Instant) -> Start:
-        client = departure.client
+    def _start(self, departure: AuthorizeRequest, drawn: FlowSecrets, flow: str, now: Instant) -> Start:
+        client, host = departure.client, departure.host
         spot = session_aad(departure.session)
+        chosen = (host.name, client.id if client else "", client.secret.reveal() if client else "")
         return Start(
             state=sha256_hex(drawn.state.reveal()),
-            cookie=sha256_hex(drawn.cookie.reveal()),
-            cookie_held=_digest(departure.cookie),
+            cookie=binding.digest(drawn.cookie),
+            flow=flow,
+            choice=binding.choice(drawn.cookie, *chosen),
             verifier=self._seal.seal(self._seal.data_key(Purpose.VERIFIER), drawn.verifier, spot),
             flow_expires_at=Instant(now + policy.FLOW_LIFE),
-            host=departure.host,
+            host=host,
             client_id=client.id if client else "",
             client=self._seal.seal(self._seal.data_key(Purpose.CLIENT), client.secret, spot) if client else None,
-            offered=departure.host.region in self._config.client_ids,
+            offered=host.region in self._config.client_ids,
         )
-
-    def _draw(self, session: SessionId) -> FlowSecrets:
-        """Draw what is fresh for every start; the state also names the session that it belongs to."""
-        state, cookie, verifier = (random_secret(self._entropy) for _ in range(3))
-        return FlowSecrets(Secret(f"{session}.{state.reveal()}"), cookie, verifier)
 
     def _location(self, session: Session, host: Host, drawn: FlowSecrets) -> str:
         return oauth.authorization_url(
@@ -170,39 +171,30 @@ class StartAuthorization:
             return HostCheck.UNREACHABLE
         return HostCheck.UNKNOWN if answer.status == 404 else HostCheck.KNOWN
 
-    def _why(self, refusal: ConditionFailed, departure: AuthorizeRequest, now: Instant) -> BrokerError:
+    def _refused(self, refusal: ConditionFailed, departure: AuthorizeRequest, now: Instant) -> NoReturn:
         """Say which clause of the write did not hold."""
-        unusable = _unusable(refusal, now) or self._elsewhere(refusal, departure.cookie)
-        if unusable or refusal.found is None:
-            return unusable or UnknownSession()
+        unusable_now = self._unusable(refusal, departure.cookie, now)
+        if unusable_now or refusal.found is None:
+            raise unusable_now or UnknownSession
         found = read_session(refusal.found)
-        if found.starts >= STARTS:
-            return TooManyRequests()
+        if not starts_left(refusal.found, now):
+            raise TooManyRequests
         if found.fixed_host and found.host and found.host.name != departure.host.name:
-            return InvalidRequest(Fault("region", "This link is for another region."))
+            raise InvalidRequest(Fault("region", "This link is for another region."))
         if not found.customer_app and departure.client is None:
-            return InvalidRequest(Fault("region", "Choose one of the regions offered."))
-        return InvalidRequest(Fault("client_id", "Enter the client id and secret of your client app."))
+            raise InvalidRequest(Fault("region", "Choose one of the regions offered."))
+        raise InvalidRequest(Fault("client_id", "Enter the client id and secret of your client app."))
 
-    def _elsewhere(self, refusal: ConditionFailed, cookie: Secret | None) -> AnotherBrowser | None:
-        """Say whether the session belongs to another browser than the one that brought this cookie."""
+    def _unusable(self, refusal: ConditionFailed, cookie: Secret | None, now: Instant) -> BrokerError | None:
+        """Say why the session can't be started by the browser that brought this cookie."""
         found = read_session(refusal.found) if refusal.found else None
-        if found is None or not found.cookie or found.cookie == _digest(cookie):
+        if found is None or unusable(found, now):
+            return unusable(found, now)
+        if found.stage is not Stage.STARTED or found.flow_expires_at <= now or found.cookie == _digest(cookie):
             return None
         self._log.event("session.refused", Level.WARNING, session=found.session, cause="another_browser")
         return AnotherBrowser()
 
 
 def _digest(cookie: Secret | None) -> str:
-    return sha256_hex(cookie.reveal() if cookie else "")
-
-
-def _unusable(refusal: ConditionFailed, now: Instant) -> BrokerError | None:
-    if refusal.found is None:
-        return UnknownSession()
-    found = read_session(refusal.found)
-    if found.expires_at <= now:
-        return SessionExpired()
-    if found.stage not in {Stage.CREATED, Stage.STARTED, Stage.DENIED}:
-        return SessionSpent()
-    return None
+    return binding.digest(cookie) if cookie else ""

@@ -1,4 +1,4 @@
-"""Receive a person from NinjaOne: check everything, redeem the state once, park the code, send them home."""
+"""Receive a person from NinjaOne: check everything, redeem the state once, store the code, send them home."""
 
 import hmac
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from broker import ninjaone, oauth, policy
 from broker.adapters.aws import retry
-from broker.adapters.clock import Clock, Entropy, instant, random_secret
+from broker.adapters.clock import Clock, instant
 from broker.adapters.dynamo import ConditionFailed
 from broker.adapters.log import Level, Log
 from broker.adapters.queues import Queue
@@ -17,6 +17,7 @@ from broker.adapters.seal import Seal, code_aad
 from broker.adapters.sessions import FAILURES, Sessions
 from broker.config import Config
 from broker.errors import BindingMismatch, Fault, InvalidRequest, SessionExpired, SessionSpent, UnknownSession
+from broker.flows import binding
 from broker.model import Binding, Instant, Purpose, Session, SessionId, Stage, session_id, sha256_hex
 from broker.secret import Secret
 
@@ -54,32 +55,56 @@ class HandleCallback:
         completions: Queue,
         *,
         clock: Clock,
-        entropy: Entropy,
         log: Log,
     ) -> None:
         self._config, self._sessions, self._seal, self._completions = config, sessions, seal, completions
-        self._clock, self._entropy, self._log = clock, entropy, log
+        self._clock, self._log = clock, log
 
     def __call__(self, region: str, raw_query: str, cookies: Mapping[str, Secret]) -> ReturnTo:
         """Take what NinjaOne sent the browser back with.
 
+        The same browser with the same state goes home again with the same ticket, for as long as the code lives: the
+        first answer may never have arrived. The code that came first is kept, so there is still one exchange.
+
         cookies   by session: what the browser brought; a stranger's browser brings none for this session
-        Order     form, cookie, session, expiry, cookie's value, region, issuer; then one conditional write
+        Order     form, cookie, session, expiry, cookie's value, region, issuer, state; then one conditional write
         Raises    InvalidRequest, UnknownSession, SessionExpired, SessionSpent, BindingMismatch, Busy
         Source    RFC 6749 §4.1.2, §10.12; RFC 9207 §2.4; RFC 9700 §4.4.2, §4.7.1
         """
         reply = self._read(raw_query)
-        session = self._checked(region, reply, cookies)
+        session, cookie = self._own(reply, cookies)
+        self._check_flow(session, region, reply)
+        ticket = binding.ticket(cookie, reply.state)
+        if session.stage is not Stage.STARTED:
+            self._check_repeated(session, reply, ticket)
+        elif isinstance(reply, oauth.Denied):
+            self._deny(session, reply)
+        else:
+            session = self._store(session, reply, ticket)
+        return self._denied(session, reply) if isinstance(reply, oauth.Denied) else self._agreed(session, ticket)
+
+    def _check_repeated(self, session: Session, reply: oauth.Authorized | oauth.Denied, ticket: Secret) -> None:
+        """Check that a redeemed state comes again with the answer it was redeemed by, and in time.
+
+        Raises   SessionSpent, SessionExpired
+        """
+        now = instant(self._clock)
         if isinstance(reply, oauth.Denied):
-            return self._denied(session, reply)
-        ticket = random_secret(self._entropy)
-        self._park(session, reply, ticket)
-        if session.binding is Binding.APPROVAL:
+            if session.stage is not Stage.DENIED or session.flow_expires_at <= now:
+                raise SessionSpent
+            return
+        if not hmac.compare_digest(session.ticket, sha256_hex(ticket.reveal())):
+            raise SessionSpent
+        if session.code_expires_at <= now:
+            raise SessionExpired if session.stage is Stage.AUTHORIZED else SessionSpent
+
+    def _agreed(self, session: Session, ticket: Secret) -> ReturnTo:
+        if session.binding is Binding.APPROVAL and session.stage is Stage.AUTHORIZED:
             self._order(session.session)
         return self._home(session, {"ticket": ticket.reveal()}, AuthorizeResult.AGREED)
 
     def _order(self, session: SessionId) -> None:
-        """Order the completion. The state is redeemed, so the person could not come here again.
+        """Order the completion. Ordered twice, it is done once.
 
         Raises   Busy, AwsRefused
         """
@@ -91,7 +116,8 @@ class HandleCallback:
         except oauth.Malformed as fault:
             raise InvalidRequest(Fault("query", str(fault))) from None
 
-    def _checked(self, region: str, reply: oauth.Authorized | oauth.Denied, cookies: Mapping[str, Secret]) -> Session:
+    def _own(self, reply: oauth.Authorized | oauth.Denied, cookies: Mapping[str, Secret]) -> tuple[Session, Secret]:
+        """Find the session of the state, and the cookie that shows this browser to be the one that started it."""
         named = session_id(reply.state.partition(".")[0])
         cookie = cookies.get(named) if named else None
         if named is None or cookie is None:
@@ -100,29 +126,26 @@ class HandleCallback:
         if session is None:
             raise UnknownSession
         now = instant(self._clock)
-        if session.expires_at <= now or session.flow_expires_at <= now:
+        if session.stage is Stage.STARTED and (session.expires_at <= now or session.flow_expires_at <= now):
             raise SessionExpired
-        if not hmac.compare_digest(session.cookie, sha256_hex(cookie.reveal())):
+        if not hmac.compare_digest(session.cookie, binding.digest(cookie)):
             self._log.event("callback.refused", Level.WARNING, session=named, cause="cookie")
             raise BindingMismatch
-        return self._same_way(session, region, reply, now)
+        return session, cookie
 
-    def _same_way(self, session: Session, region: str, reply: oauth.Authorized | oauth.Denied, now: Instant) -> Session:
+    def _check_flow(self, session: Session, region: str, reply: oauth.Authorized | oauth.Denied) -> None:
         """Check what only the session's own browser gets this far to break; each miss counts."""
-        if session.stage is not Stage.STARTED:
-            raise SessionSpent
         host = session.host
         issuer_fits = host is not None and reply.issuer in {None, ninjaone.issuer(host)}
         state_fits = hmac.compare_digest(session.state, sha256_hex(reply.state))
         if host is None or host.region != region or not issuer_fits or not state_fits:
-            self._sessions.count_failure(session.session, session.cookie, now)
+            self._sessions.count_failure(session.session, session.cookie, instant(self._clock))
             self._log.event("callback.refused", Level.WARNING, session=session.session, cause="another_way")
             raise BindingMismatch
         if session.failures >= FAILURES:
             raise SessionSpent
-        return session
 
-    def _park(self, session: Session, reply: oauth.Authorized, ticket: Secret) -> None:
+    def _store(self, session: Session, reply: oauth.Authorized, ticket: Secret) -> Session:
         """Keep the code, sealed, for the seconds until the backend completes."""
         now, ticket_held = instant(self._clock), sha256_hex(ticket.reveal())
         key = self._seal.data_key(Purpose.CODE)
@@ -135,17 +158,20 @@ class HandleCallback:
         if isinstance(found, ConditionFailed):
             raise SessionSpent
         self._log.event("session.authorized", session=session.session)
+        return found
+
+    def _deny(self, session: Session, reply: oauth.Denied) -> None:
+        """Redeem the state without a code. Raises   SessionSpent"""
+        denied = self._sessions.deny(session.session, state=session.state, now=instant(self._clock))
+        if isinstance(denied, ConditionFailed):
+            raise SessionSpent
+        self._log.event("session.denied", Level.WARNING, session=session.session, error=_said(reply))
 
     def _denied(self, session: Session, reply: oauth.Denied) -> ReturnTo:
         """Tell the product; the text is ours, whatever NinjaOne wrote."""
-        if isinstance(
-            self._sessions.deny(session.session, state=session.state, now=instant(self._clock)), ConditionFailed
-        ):
-            raise SessionSpent
-        error = reply.error if reply.error in _SAID else "server_error"
-        self._log.event("session.denied", Level.WARNING, session=session.session, error=error)
-        said = AuthorizeResult.DENIED if error == "access_denied" else AuthorizeResult.REFUSED
-        return self._home(session, {"error": error}, said)
+        error = _said(reply)
+        result = AuthorizeResult.DENIED if error == "access_denied" else AuthorizeResult.REFUSED
+        return self._home(session, {"error": error}, result)
 
     def _home(self, session: Session, more: Mapping[str, str], said: AuthorizeResult) -> ReturnTo:
         if session.binding is Binding.APPROVAL:
@@ -154,3 +180,7 @@ class HandleCallback:
         if base is None:
             raise SessionExpired  # the operator took the return address off the list meanwhile
         return ReturnTo(session.session, f"{base}?{urlencode({'connect_session': session.session, **more})}", said)
+
+
+def _said(reply: oauth.Denied) -> str:
+    return reply.error if reply.error in _SAID else "server_error"

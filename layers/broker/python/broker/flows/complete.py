@@ -105,6 +105,8 @@ class Complete:
         found = self._sessions.get(session)
         if found is None or found.binding is not Binding.APPROVAL or not self._config.approval_binding:
             raise BindingMismatch
+        if found.stage is Stage.COMPLETED:
+            return  # ordered again by a callback that came again
         try:
             self._make(found, confirm_account_change=False)
         except (SessionSpent, AwsError):  # done already; comes again

@@ -2,8 +2,8 @@
 
 from broker.adapters.clock import Clock, instant
 from broker.adapters.sessions import Sessions
-from broker.errors import AwaitingCompletion, SessionExpired, SessionSpent, UnknownSession
-from broker.model import Session, SessionId, Stage
+from broker.errors import AwaitingCompletion, BrokerError, SessionExpired, SessionSpent, UnknownSession
+from broker.model import Instant, Session, SessionId, Stage
 
 
 class FindSession:
@@ -18,12 +18,21 @@ class FindSession:
         Raises   UnknownSession, SessionExpired, AwaitingCompletion, SessionSpent
         """
         found = self._sessions.get(session) if session else None
-        if found is None:
-            raise UnknownSession
-        if found.expires_at <= instant(self._clock):
-            raise SessionExpired
-        if found.stage in {Stage.AUTHORIZED, Stage.EXCHANGING}:
-            raise AwaitingCompletion
-        if found.stage not in {Stage.CREATED, Stage.STARTED, Stage.DENIED}:
-            raise SessionSpent
+        refused = unusable(found, instant(self._clock))
+        if refused or found is None:
+            raise refused or UnknownSession
         return found
+
+
+def unusable(found: Session | None, now: Instant) -> BrokerError | None:
+    """Say why a session can't be started by anybody; None where it can.
+
+    A person whose code ran out before the product completed may start again, as long as the link lives.
+    """
+    if found is None:
+        return UnknownSession()
+    if found.expires_at <= now:
+        return SessionExpired()
+    if found.stage is Stage.EXCHANGING or (found.stage is Stage.AUTHORIZED and found.code_expires_at > now):
+        return AwaitingCompletion()
+    return SessionSpent() if found.stage in {Stage.COMPLETED, Stage.FAILED} else None
