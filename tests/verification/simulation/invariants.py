@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from broker import ninjaone, policy
 from broker.edge.pages import security_headers
 from broker.flows.refresh.timing import Timing
+from broker.model import Purpose
 from tests.verification.simulation import gateway, secrecy
 from tests.verification.simulation.gateway import Answer
 from tests.verification.simulation.history import Exchange, Ref
@@ -120,11 +121,22 @@ def generations_only_grow(world: "World", key: Ref, old: Item | None, new: Item 
     if not HOT.fullmatch(key[1]) or new is None or world.restoring:
         return None
     before, after = int((old or {}).get("version", {"N": "0"})["N"]), int(new["version"]["N"])
-    changed = old is not None and any(old.get(name) != new.get(name) for name in ("access", "refresh"))
+    changed = old is not None and any(_is_other(world, key, old, new, name) for name in ("access", "refresh"))
     forgotten = "refresh" not in new
     if after < before or (changed and after == before and not forgotten):
         return f"{key[1]} went from version {before} to {after}"
     return _chain_goes_back(world, key, old, new)
+
+
+def _is_other(world: "World", key: Ref, old: Item, new: Item, name: str) -> bool:
+    """Say whether a row holds another token than before; the same one may have come under another KMS key."""
+    if old.get(name) == new.get(name):
+        return False
+    if name not in old or name not in new:
+        return True
+    purpose = Purpose(name)
+    opened = [world.oracle.sealed(key, row[name]["B"], int(row["version"]["N"]), purpose) for row in (old, new)]
+    return opened[0] is None or opened[0] != opened[1]
 
 
 def _chain_goes_back(world: "World", key: Ref, old: Item | None, new: Item) -> str | None:

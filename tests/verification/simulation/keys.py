@@ -62,6 +62,23 @@ class KMS:
             raise error("InvalidCiphertextException", "Decrypt")
         return ok(KeyId=made.key, Plaintext=made.plaintext, EncryptionAlgorithm=EncryptionAlgorithm)
 
+    def re_encrypt(
+        self,
+        *,
+        CiphertextBlob: bytes,
+        DestinationKeyId: str,
+        SourceEncryptionContext: dict[str, str],
+        DestinationEncryptionContext: dict[str, str],
+    ) -> Answer:
+        made = self.made.get(bytes(CiphertextBlob))
+        if made is None or made.context != SourceEncryptionContext:
+            raise error("InvalidCiphertextException", "ReEncrypt")
+        self._usable(made.key, "ReEncrypt")
+        self._usable(DestinationKeyId, "ReEncrypt")
+        wrapped = self.entropy(WRAPPED)
+        self.made[wrapped] = Made(DestinationKeyId, dict(DestinationEncryptionContext), made.plaintext)
+        return ok(CiphertextBlob=wrapped, SourceKeyId=made.key, KeyId=DestinationKeyId)
+
     def _usable(self, key: str, operation: str) -> None:
         if key not in self.keys:
             raise error("NotFoundException", operation, f"Key {key!r} does not exist")

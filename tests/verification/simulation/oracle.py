@@ -109,8 +109,8 @@ class Oracle:
         return found
 
     def stored(self, ref: Ref) -> frozenset[str]:
-        """Give every refresh token that a refresh could find: in the row, or in rescue after the row's version."""
-        row = self.world.rows.items.get(ref)
+        """Give every refresh token that a refresh could find: in the row (or its backup), or in rescue after it."""
+        row = self.world.rows.items.get(ref) or self.world.deleted.get(ref)
         if row is None:
             return frozenset()
         held = self.in_row(ref, row)

@@ -70,14 +70,14 @@ class People:
 
     # The backend of the SaaS
 
-    def open(self, owner: Person, *, region: str = "eu", connection: str = "") -> Flow | None:
+    def open(self, owner: Person, *, region: str = "eu", connection: str = "", binding: str = "session") -> Flow | None:
         """Open a connect session for a signed-in person."""
         verifier = base64.urlsafe_b64encode(self.world.random.randbytes(32)).rstrip(b"=").decode()
         challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
         body = {
             "end_user_id": owner.name,
             "tenant_name": f"Tenant {owner.tenant}",
-            "binding_challenge": challenge,
+            **({"binding": binding} if binding == "approval" else {"binding_challenge": challenge}),
             "return_to": "main",
             "region": region,
             **({"connection_id": connection} if connection else {}),
@@ -125,6 +125,10 @@ class People:
         if gateway.status(answer) == 200:
             self.world.history.disconnected.setdefault(ref, self.world.now())
         return answer
+
+    def approve(self, ref: Ref) -> Answer | None:
+        """Approve a connection that somebody made by a link."""
+        return self._ask("complete", gateway.call("POST " + ONE + "/approve", {"tenant": ref[0], "connection": ref[1]}))
 
     def show(self, ref: Ref) -> Answer | None:
         """Look at a connection."""

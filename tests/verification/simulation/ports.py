@@ -95,6 +95,8 @@ class Client:
         world = self._world
         process = living(world)
         kind = world.meet(self._instance, self._service, operation)
+        if operation == "query" and _is_ill(world, parameters):
+            kind = "throttled"
         world.history.asked(process, self._service, operation, parameters, kind)
         if kind:
             return self._suffer(kind, operation, effect)
@@ -139,6 +141,12 @@ class Client:
             if failure.response["Error"]["Code"] == "ConditionalCheckFailedException":
                 self._world.history.reached[f"{self._instance.function} met its own write"] += 1
             raise
+
+
+def _is_ill(world: "World", parameters: dict[str, Any]) -> bool:
+    """Say whether a query asks the partition of the due index that is throttled."""
+    shard = parameters.get("ExpressionAttributeValues", {}).get(":shard", {})
+    return bool(world.ill_shard) and shard.get("N", shard.get("S")) == world.ill_shard
 
 
 class WorkerPool:

@@ -8,7 +8,7 @@ from typing import Any, get_args, get_type_hints
 from broker import policy
 from broker.model import ConnectionId
 from ninjaone_emulator import Switches
-from tests.verification.simulation import gateway, invariants, troubles
+from tests.verification.simulation import gateway, invariants, operators, troubles  # noqa: F401 (operators registers)
 from tests.verification.simulation.faults import AWS_FAULTS, HTTP_FAULTS, Outage, Swarm
 from tests.verification.simulation.history import Ref
 from tests.verification.simulation.people import Person

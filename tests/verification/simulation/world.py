@@ -118,8 +118,10 @@ class Context:
 class World:
     """Everything there is.
 
-    plan    decides what fails, and how long things take
-    skew    seconds by which clocks differ at most from the true time
+    plan        decides what fails, and how long things take
+    skew        seconds by which clocks differ at most from the true time
+    deleted     rows that somebody deleted by mistake; the backup has them
+    ill_shard   the partition of the due index that is throttled; empty for none
     """
 
     def __init__(
@@ -152,6 +154,8 @@ class World:
         self.start = START
         self.restoring = False
         self.inactive_since: float | None = None
+        self.deleted: dict[tuple[str, str], Item] = {}
+        self.ill_shard = ""
         self.restored_at: float | None = None
 
     def now(self) -> float:
@@ -224,9 +228,18 @@ class World:
         for ref in self.history.grant_of:
             self.trace.end(ref)
         self.history.disconnected.clear()
+        self.retire()
+
+    def retire(self) -> None:
+        """Deploy: what begins from now on begins in a new environment."""
         for pool in self.instances.values():
             for each in pool:
                 each.retired = True
+
+    @property
+    def epoch(self) -> int:
+        """The restore epoch that is active."""
+        return int(json.loads(self.parameters.parameters[self.config.epoch_parameter])["epoch"])
 
     def violate(self, what: str) -> None:
         """Note that something happened that must not, and end the run."""
