@@ -9,20 +9,20 @@ import httpx
 
 from ninjaone_connect import Connect, Connection, NeedsReauth, NinjaOneAuth
 
-NINJAONE = os.environ.get("NINJAONE", "https://{host}")
+EMULATOR = os.environ.get("NINJAONE")  # only to try it beside `make run`
+NINJAONE = EMULATOR or "https://{host}"
 
 
 def main(tenants: list[str]) -> None:
     with Connect(os.environ["BROKER"]) as connect:
         for tenant in tenants:
-            for connection in connect.connections(tenant):
-                if connection.status != "disconnected":
-                    list_devices(connect, connection)
+            for connection in connect.connections(tenant, status=("active", "paused", "needs_reauth")):
+                list_devices(connect, connection)
 
 
 def list_devices(connect: Connect, connection: Connection) -> None:
     """Print one line for each device; a connection that needs its customer is no reason to stop."""
-    auth = NinjaOneAuth(connect, connection.tenant_id, connection.connection_id)
+    auth = NinjaOneAuth(connect, connection.tenant_id, connection.connection_id, emulator=EMULATOR)
     with httpx.Client(auth=auth, base_url=NINJAONE.format(host=connection.host)) as ninjaone:
         try:
             for device in pages(ninjaone, "/v2/devices"):

@@ -13,9 +13,12 @@ from django.views.decorators.http import require_POST
 from ninjaone_connect import Connect, NeedsReauth, NinjaOneAuth, Problem, new_verifier
 
 TENANTS = {"ana": "northwind", "ben": "southgate"}  # who works for which of your customers
-RETURN_TO, NINJAONE = os.environ.get("RETURN_TO", "main"), os.environ.get("NINJAONE", "https://{host}")
+RETURN_TO, EMULATOR = os.environ.get("RETURN_TO", "main"), os.environ.get("NINJAONE")
+NINJAONE = EMULATOR or "https://{host}"  # an emulator only to try this beside `make run`
 connect = Connect(os.environ["BROKER"])
-auth = cache(lambda tenant, connection: NinjaOneAuth(connect, tenant, connection))  # keeps tokens between requests
+auth = cache(
+    lambda tenant, connection: NinjaOneAuth(connect, tenant, connection, emulator=EMULATOR)
+)  # keeps tokens between requests
 
 
 def signed_in(request: HttpRequest) -> tuple[str, str]:

@@ -12,9 +12,12 @@ from starlette.middleware.sessions import SessionMiddleware
 from ninjaone_connect import AsyncConnect, NeedsReauth, NinjaOneAuth, Problem, new_verifier
 
 TENANTS = {"ana": "northwind", "ben": "southgate"}  # who works for which of your customers
-RETURN_TO, NINJAONE = os.environ.get("RETURN_TO", "main"), os.environ.get("NINJAONE", "https://{host}")
+RETURN_TO, EMULATOR = os.environ.get("RETURN_TO", "main"), os.environ.get("NINJAONE")
+NINJAONE = EMULATOR or "https://{host}"  # an emulator only to try this beside `make run`
 connect = AsyncConnect(os.environ["BROKER"])
-auth = cache(lambda tenant, connection: NinjaOneAuth(connect, tenant, connection))  # keeps tokens between requests
+auth = cache(
+    lambda tenant, connection: NinjaOneAuth(connect, tenant, connection, emulator=EMULATOR)
+)  # keeps tokens between requests
 app = FastAPI()
 app.add_middleware(SessionMiddleware, secret_key=os.environ["SECRET"])
 

@@ -1,6 +1,8 @@
 """``NinjaOneAuth``: one fetch however many wait, a newer token after a 401, and no loop."""
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -260,10 +262,34 @@ def test_a_token_never_leaves_for_another_host(url: str, auth: NinjaOneAuth, tok
     assert "secret" not in str(caught.value)
 
 
-def test_on_this_machine_a_stand_in_may_have_the_token(auth: NinjaOneAuth, tokens: Tokens) -> None:
-    client = ninjaone(auth, tokens, "http://127.0.0.1:8002/eu.ninjarmm.com")
+EMULATOR = "http://127.0.0.1:8002/{host}"
 
-    assert client.get("/v2/organizations").status_code == 200
+
+def test_an_emulator_that_is_named_may_have_the_token(tokens: Tokens) -> None:
+    auth = NinjaOneAuth(connect(tokens.token), "northwind", CON, emulator=EMULATOR)
+
+    answer = ninjaone(auth, tokens, "http://127.0.0.1:8002/eu.ninjarmm.com").get("/v2/organizations")
+
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("emulator", [None, EMULATOR])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1/v2/x", "http://127.0.0.1:8003/v2/x", "http://localhost:8002/x", "https://127.0.0.1:8002/x",
+        "http://eu.ninjarmm.com/v2/x", "https://eu.ninjarmm.com:8443/v2/x", "http://[::1]:8002/x",
+    ],
+)  # fmt: skip
+def test_a_token_goes_by_https_alone_and_not_to_this_machine_by_itself(
+    tokens: Tokens, url: str, emulator: str | None
+) -> None:
+    auth = NinjaOneAuth(connect(tokens.token), "northwind", CON, emulator=emulator)
+
+    with pytest.raises(errors.WrongHost):
+        ninjaone(auth, tokens).get(url)
+
+    assert tokens.seen == {}
 
 
 def test_a_connection_that_needs_its_customer_says_so_to_every_caller(tokens: Tokens) -> None:
@@ -425,3 +451,127 @@ def test_tokens_that_end_all_the_time_are_fetched_as_often_as_they_end_and_no_mo
 
     assert not failed
     assert 2 <= len(tokens.fetched) <= time.time() - begun + 1
+
+
+# Loops that end, and processes that fork -----------------------------------------------------------------------------
+
+
+def test_each_event_loop_has_connections_of_its_own(tokens: Tokens) -> None:
+    aconnect = async_connect(tokens.token)
+
+    async def client() -> httpx.AsyncClient:
+        return aconnect._http
+
+    first, second = loop.run(client()), loop.run(client())
+
+    async def twice() -> bool:
+        return aconnect._http is aconnect._http
+
+    assert first is not second
+    assert loop.run(twice())
+
+
+def test_a_fetch_whose_event_loop_stopped_is_begun_again(tokens: Tokens) -> None:
+    first = [True]
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        if first:
+            first.clear()
+            await asyncio.sleep(3600)
+        return tokens.token(request)
+
+    auth = NinjaOneAuth(
+        AsyncConnect(API, credentials=KEYS, transport=httpx.MockTransport(answer), max_wait=0), "northwind", CON
+    )
+
+    async def call() -> int:
+        async with async_ninjaone(auth, tokens) as client:
+            return (await client.get("/v2/organizations")).status_code
+
+    stopped = asyncio.new_event_loop()
+    begun = stopped.create_task(call())
+    stopped.run_until_complete(asyncio.sleep(0.05))
+
+    assert loop.run(asyncio.wait_for(call(), 10)) == 200
+    begun.cancel()
+    stopped.run_until_complete(asyncio.gather(begun, return_exceptions=True))
+    stopped.close()
+
+
+async def until(event: Event) -> None:
+    while not event.is_set():  # noqa: ASYNC110  # another thread sets it
+        await asyncio.sleep(0.01)
+
+
+def test_who_waits_for_a_loop_that_stops_meanwhile_fetches_themselves(
+    tokens: Tokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ninjaone_connect.auth.LISTEN", 0.02)
+    asked, release, first = Event(), Event(), [True]
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        if first:
+            first.clear()
+            asked.set()
+            await asyncio.sleep(3600)
+        return tokens.token(request)
+
+    aconnect = AsyncConnect(API, credentials=KEYS, transport=httpx.MockTransport(answer), max_wait=0)
+    client = async_ninjaone(NinjaOneAuth(aconnect, "northwind", CON), tokens)
+    other = asyncio.new_event_loop()
+    begun = other.create_task(client.get("/v2/organizations"))
+    thread = Thread(target=lambda: other.run_until_complete(until(release)))
+    thread.start()
+    asked.wait()
+
+    async def waits() -> int:
+        waiting = asyncio.create_task(client.get("/v2/organizations"))
+        await asyncio.sleep(0.05)
+        release.set()
+        return (await asyncio.wait_for(waiting, 10)).status_code
+
+    assert loop.run(waits()) == 200
+    thread.join()
+    begun.cancel()
+    other.run_until_complete(asyncio.gather(begun, return_exceptions=True))
+    other.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_fork_during_a_fetch_goes_on_by_itself(tokens: Tokens) -> None:
+    """The child inherits a lock that is held and a fetch that nobody carries out there."""
+    fetching, go_on = Event(), Event()
+
+    def slowly(request: httpx.Request) -> httpx.Response:
+        if not fetching.is_set():
+            fetching.set()
+            go_on.wait()
+        return tokens.token(request)
+
+    made = connect(slowly)
+    auth = NinjaOneAuth(made, "northwind", CON)
+    client = ninjaone(auth, tokens)
+    thread = Thread(target=lambda: client.get("/v2/organizations"))
+    thread.start()
+    fetching.wait()
+    with auth._cache._lock, made._signer._lock:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            os._exit(0 if ninjaone(auth, tokens).get("/v2/organizations").status_code == 200 else 1)
+    go_on.set()
+    thread.join()
+
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_fork_does_not_speak_over_its_parent_s_connections(tokens: Tokens) -> None:
+    made = connect(tokens.token)
+    inherited = made._http
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if made._http is not inherited else 1)
+
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert made._http is inherited

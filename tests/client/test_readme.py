@@ -5,13 +5,14 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from ninjaone_connect import Connect, errors
+from ninjaone_connect import Connect, NinjaOneAuth, errors
 from tests.support.local_world import still_world
 from tests.support.person import agree
 
@@ -44,6 +45,7 @@ def test_every_snippet_of_the_readme_runs(
         monkeypatch.setattr(
             httpx, "Client", lambda **given: real(**given | ({"base_url": here} if "auth" in given else {}))
         )
+        monkeypatch.setattr("ninjaone_connect.NinjaOneAuth", partial(NinjaOneAuth, emulator=world.ninjaone_url))
         exec(use, names)
         exec(listing, names)
 

@@ -141,7 +141,7 @@ def ending(caller: Caller, made: str) -> None:
     )
     caller.walk(waits.connect_url)
     world.run_event_sources()
-    [pending] = connect.connections("waiting")
+    [pending] = connect.connections("waiting", status="any")
     caller.fails(lambda: connect.token("waiting", pending.connection_id))
     connect.approve("waiting", pending.connection_id)
     grant = world.ninjaone.oracle.grant_of(connect.token("waiting", pending.connection_id).access_token)

@@ -80,7 +80,7 @@ def connections() -> None:
 def list_connections(at: At, tenant: str) -> None:
     """List the connections of TENANT."""
     with at.deployment.api as api:
-        found = [_row(each) for each in api.connections(tenant)]
+        found = [_row(each) for each in api.connections(tenant, status="any")]
     at.screen.table(found, COLUMNS, empty=f"{tenant} has no connections.")
 
 

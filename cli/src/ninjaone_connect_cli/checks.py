@@ -117,7 +117,7 @@ def backend_api(deployment: Deployment) -> Iterator[Finding]:
     address = deployment.outputs["BackendApiUrl"]
     try:
         with deployment.api as api:
-            next(api.connections("doctor", page_size=1), None)
+            next(api.connections("doctor", status="any", page_size=1), None)
     except ConnectError as error:
         yield fail(
             "private API", str(error), "Your backend's role needs the output BackendPermission; so does this identity."

@@ -5,13 +5,16 @@ import time
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Generic, TypeVar
+from urllib.parse import urlsplit
 
 import httpx
 
+from ninjaone_connect import surroundings
 from ninjaone_connect.calls import Call
 from ninjaone_connect.errors import (
     ClockSkew,
     ConnectError,
+    Distrusted,
     Forbidden,
     NoAnswer,
     NotReached,
@@ -30,7 +33,10 @@ FIRST_WAIT = 0.2
 SKEW = 240
 """Seconds; AWS refuses signatures that are off by more than 300."""
 
-_UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
+_UNSENT = (
+    httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol,
+    httpx.LocalProtocolError,  # the request could not be written as HTTP
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,9 @@ class Attempts(Generic[T]):
 
     def _read(self, reply: Reply) -> T:
         if isinstance(reply, httpx.RequestError):
-            raise self._unanswered(type(reply).__name__, sent=not isinstance(reply, _UNSENT))
+            if isinstance(reply, _UNSENT):
+                raise self._unsent(reply)
+            raise self._unanswered(type(reply).__name__)
         body = _object(reply)
         if reply.headers.get("content-type", "").startswith("application/problem+json"):
             raise problem(reply.status_code, body)
@@ -90,10 +98,15 @@ class Attempts(Generic[T]):
         except (KeyError, TypeError):
             raise self._not_the_broker(reply.status_code) from None
 
-    def _unanswered(self, what: str, *, sent: bool) -> ConnectError:
-        """Tell apart what never left from what may have been carried out."""
-        if not sent:
-            return NotReached(f"{self._api_url} can't be reached ({what}). Nothing was sent; try again shortly.")
+    def _unsent(self, error: httpx.RequestError) -> ConnectError:
+        """Say of what never left why it did not."""
+        why = surroundings.why_unreached(error, urlsplit(self._api_url).hostname or "")
+        if surroundings.is_distrust(error):
+            return Distrusted(f"{self._api_url} was asked nothing: {why}.")
+        return NotReached(f"{self._api_url} can't be reached ({why}). Nothing was sent; try again shortly.")
+
+    def _unanswered(self, what: str) -> ConnectError:
+        """Say of what may have been carried out whether it is safe to ask again."""
         advice = "It is safe to ask again." if self._call.repeatable else "Look whether it was carried out."
         return NoAnswer(f"{self._api_url} gave no answer ({what}). {advice}")
 
@@ -105,7 +118,7 @@ class Attempts(Generic[T]):
         if status == 429:
             return TooManyRequests(status, {"detail": "Too many requests to the broker's API. Slow down."})
         if status >= 500:
-            return self._unanswered(f"status {status}", sent=True)
+            return self._unanswered(f"status {status}")
         return self._not_the_broker(status)
 
     def _forbidden(self, reply: httpx.Response) -> ConnectError:

@@ -8,6 +8,7 @@ The cache and a pending fetch are shared by all clients, threads and tasks that 
 """
 
 import asyncio
+import os
 import threading
 import time
 from collections.abc import AsyncGenerator, Generator
@@ -27,7 +28,8 @@ SHARED, SKEW = 5, 10
 seconds before its end at which even such a token is not used."""
 REFETCH_INTERVAL = 60
 """Seconds; the broker does not ask NinjaOne for one connection more often."""
-LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+LISTEN = 1.0
+"""Seconds after which who waits for a fetch looks whether its event loop still runs."""
 
 
 class PendingFetch:
@@ -39,12 +41,24 @@ class PendingFetch:
     def __init__(self, refused_version: int) -> None:
         self.refused_version = refused_version
         self.future: Future[Token | None] = Future()
+        self._loop = _running_loop()
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Say whether the event loop that it was begun in stopped, so that nobody goes on with it."""
+        return self._loop is not None and not self._loop.is_running()
+
+    def end(self, token: Token | None) -> None:
+        """Tell who waits; a fetch that was given up and went on after all tells nobody."""
+        if not self.future.done():
+            self.future.set_result(token)
 
 
 class Cache:
     """The current token, and the fetch of the next one. The lock is never held while anything is waited for."""
 
     def __init__(self) -> None:
+        self._process = os.getpid()
         self._lock = threading.Lock()
         self._token: Token | None = None
         self._good_until = 0.0
@@ -53,11 +67,16 @@ class Cache:
 
     def acquire(self, refused: Token | None, now: float) -> Token | tuple[PendingFetch, bool]:
         """Give the token to use; or the fetch to wait for, and whether the caller has to carry it out."""
+        if self._process != os.getpid():  # a fork: a thread of the parent may hold the lock, or fetch for ever
+            Cache.__init__(self)
         with self._lock:
             if refused is not None and self._was_refetched(refused, now):
                 return refused
             if self._token and now < self._good_until and not _same(self._token, refused):
                 return self._token
+            if self._pending is not None and self._pending.is_abandoned:
+                self._pending.end(None)
+                self._pending = None
             if self._pending is not None:
                 return self._pending, False
             self._pending = PendingFetch(refused.version if refused else 0)
@@ -67,19 +86,21 @@ class Cache:
         """Keep what was fetched, and tell those who wait."""
         with self._lock:
             self._token, self._good_until = token, asked_at + _shared_for(token)
-            self._pending = None
+            if self._pending is pending:
+                self._pending = None
             if refused is not None and _same(token, refused):
                 self._refetched = (refused, asked_at)
-        pending.future.set_result(token)
+        pending.end(token)
 
     def fail(self, pending: PendingFetch, error: BaseException) -> None:
         """Tell those who wait what went wrong; after an interruption one of them tries again."""
         with self._lock:
-            self._pending = None
-        if isinstance(error, Exception):
+            if self._pending is pending:
+                self._pending = None
+        if isinstance(error, Exception) and not pending.future.done():
             pending.future.set_exception(error)
         else:
-            pending.future.set_result(None)
+            pending.end(None)
 
     def _was_refetched(self, refused: Token, now: float) -> bool:
         return (
@@ -96,8 +117,16 @@ class NinjaOneAuth(httpx.Auth):
     A request whose body can't be sent twice (a stream) is not sent again after a 401.
     """
 
-    def __init__(self, connect: Connect | AsyncConnect, tenant_id: str, connection_id: str) -> None:
+    def __init__(
+        self, connect: Connect | AsyncConnect, tenant_id: str, connection_id: str, *, emulator: str | None = None
+    ) -> None:
+        """Authorize for one connection.
+
+        emulator   the address of an emulator that may be sent tokens too, such as ``http://127.0.0.1:8002/{host}``;
+                   without it they go to the connection's own host, by https, and nowhere else
+        """
         self._connect, self._tenant_id, self._connection_id = connect, tenant_id, connection_id
+        self._emulator = _origin(httpx.URL(emulator.partition("{")[0])) if emulator else None
         self._cache = Cache()
 
     def __repr__(self) -> str:
@@ -106,16 +135,16 @@ class NinjaOneAuth(httpx.Auth):
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Send with a token; after a 401 once more with a newer one. Raises   ConnectError"""
         token = self._token(None)
-        response = yield _bearing(request, token)
+        response = yield self._bearing(request, token)
         if _may_resend(request, response) and not _same(newer := self._token(token), token):
-            yield _bearing(request, newer)
+            yield self._bearing(request, newer)
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Send with a token; after a 401 once more with a newer one. Raises   ConnectError"""
         token = await self._async_token(None)
-        response = yield _bearing(request, token)
+        response = yield self._bearing(request, token)
         if _may_resend(request, response) and not _same(newer := await self._async_token(token), token):
-            yield _bearing(request, newer)
+            yield self._bearing(request, newer)
 
     def _token(self, refused: Token | None) -> Token:
         if not isinstance(self._connect, Connect):
@@ -151,7 +180,7 @@ class NinjaOneAuth(httpx.Auth):
             if is_mine:
                 token = await self._async_fetch(self._connect, pending, refused)
             else:  # whoever waits may be cancelled; the fetch is not
-                token = await asyncio.shield(asyncio.wrap_future(pending.future))
+                token = await _awaited(pending)
             if token is not None:
                 return token
 
@@ -165,18 +194,39 @@ class NinjaOneAuth(httpx.Auth):
         self._cache.resolve(pending, token, refused, asked_at)
         return token
 
+    def _bearing(self, request: httpx.Request, token: Token) -> httpx.Request:
+        """Put the token on a request, but never in the clear, and never on its way to a host not the connection's."""
+        api = httpx.URL(token.api_base_url)
+        is_ninjaone = api.scheme == "https" and _origin(request.url) == _origin(api)
+        if not is_ninjaone and _origin(request.url) != self._emulator:
+            raise WrongHost(
+                f"This connection's NinjaOne is {token.api_base_url}, and the request goes to {request.url.host}: "
+                "give the connection's api_base_url as base_url, or name an emulator with NinjaOneAuth(…, emulator=…)."
+            )
+        request.headers["Authorization"] = f"Bearer {token.access_token}"
+        return request
 
-def _bearing(request: httpx.Request, token: Token) -> httpx.Request:
-    """Put the token on a request, but never on its way to a host that is not the connection's."""
-    api = httpx.URL(token.api_base_url)
-    safe = request.url.host in LOOPBACK or (request.url.scheme, request.url.host) == (api.scheme, api.host)
-    if not safe:
-        raise WrongHost(
-            f"This connection's NinjaOne is {token.api_base_url}, and the request goes to {request.url.host}: "
-            "give the connection's api_base_url as base_url."
-        )
-    request.headers["Authorization"] = f"Bearer {token.access_token}"
-    return request
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    """Give scheme, host and port of an address. Source   RFC 6454 §4"""
+    return url.scheme, url.host, url.port or {"https": 443, "http": 80}.get(url.scheme)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+async def _awaited(pending: PendingFetch) -> Token | None:
+    """Wait for another's fetch, as long as its event loop runs; None says to look again."""
+    future = asyncio.wrap_future(pending.future)
+    while not future.done():
+        await asyncio.wait({future}, timeout=LISTEN)  # whoever waits may be cancelled; the fetch is not
+        if pending.is_abandoned:
+            return None
+    return future.result()
 
 
 def _may_resend(request: httpx.Request, response: httpx.Response) -> bool:

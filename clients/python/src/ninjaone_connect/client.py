@@ -1,14 +1,16 @@
 """The broker's API, for threads and for tasks. Both do the same; only waiting differs."""
 
 import asyncio
+import os
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
+from weakref import WeakKeyDictionary
 
 import httpx
 
-from ninjaone_connect import calls
+from ninjaone_connect import calls, surroundings
 from ninjaone_connect.answers import Attempts, Reply, RetryAfter
 from ninjaone_connect.calls import Call
 from ninjaone_connect.model import (
@@ -32,6 +34,8 @@ T = TypeVar("T")
 TIMEOUT = httpx.Timeout(35, connect=5)
 """API Gateway gives up after 30 seconds, and says so."""
 PAGE = 100
+USABLE = ("active", "paused")
+"""Statuses of connections that a token can be had for, or that will go on by themselves."""
 MIN_TTL = 300
 
 
@@ -55,7 +59,15 @@ class Connect:
     ) -> None:
         self._signer = Signer(api_url, region, credentials)
         self._max_wait = max_wait
-        self._http = httpx.Client(timeout=TIMEOUT, transport=transport)
+        self._options = surroundings.client_options(timeout=TIMEOUT, transport=transport)
+        self._client, self._process = httpx.Client(**self._options), os.getpid()
+
+    @property
+    def _http(self) -> httpx.Client:
+        """The HTTP client of this process: what a fork inherits are its parent's connections."""
+        if self._process != os.getpid():
+            self._client, self._process = httpx.Client(**self._options), os.getpid()
+        return self._client
 
     def __enter__(self) -> Self:
         return self
@@ -148,12 +160,17 @@ class Connect:
         )
         return self._run(calls.complete(tenant_id, session_id, request))
 
-    def connections(self, tenant_id: str, *, page_size: int = PAGE) -> Iterator[Connection]:
-        """Go through a tenant's connections, asking for pages as they are needed."""
+    def connections(
+        self, tenant_id: str, *, status: str | Collection[str] = USABLE, page_size: int = PAGE
+    ) -> Iterator[Connection]:
+        """Go through a tenant's connections, asking for pages as they are needed.
+
+        status   which of them: by default those that a token can be had for; a status, several, or ``any``
+        """
         cursor: str | None = None
         while True:
             page = self._run(calls.connections(tenant_id, cursor, page_size))
-            yield from page.connections
+            yield from (each for each in page.connections if _is_one_of(each, status))
             cursor = page.cursor
             if cursor is None:
                 return
@@ -195,7 +212,10 @@ class Connect:
 
 
 class AsyncConnect:
-    """The broker's API for asyncio. Its arguments and methods are those of ``Connect``."""
+    """The broker's API for asyncio. Its arguments and methods are those of ``Connect``.
+
+    One object serves any number of event loops, also one after the other, as ``asyncio.run`` makes them.
+    """
 
     def __init__(
         self,
@@ -208,7 +228,16 @@ class AsyncConnect:
     ) -> None:
         self._signer = Signer(api_url, region, credentials)
         self._max_wait = max_wait
-        self._http = httpx.AsyncClient(timeout=TIMEOUT, transport=transport)
+        self._options = surroundings.client_options(timeout=TIMEOUT, transport=transport)
+        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = WeakKeyDictionary()
+
+    @property
+    def _http(self) -> httpx.AsyncClient:
+        """The HTTP client of the running event loop: a connection serves only the loop that it was opened in."""
+        loop = asyncio.get_running_loop()
+        if loop not in self._clients:
+            self._clients[loop] = httpx.AsyncClient(**self._options)
+        return self._clients[loop]
 
     async def __aenter__(self) -> Self:
         return self
@@ -219,7 +248,7 @@ class AsyncConnect:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the HTTP connections."""
+        """Close the HTTP connections of the running event loop; those of loops that ended are gone with them."""
         await self._http.aclose()
 
     async def open_session(
@@ -277,13 +306,16 @@ class AsyncConnect:
         )
         return await self._run(calls.complete(tenant_id, session_id, request))
 
-    async def connections(self, tenant_id: str, *, page_size: int = PAGE) -> AsyncIterator[Connection]:
-        """Go through a tenant's connections, asking for pages as they are needed."""
+    async def connections(
+        self, tenant_id: str, *, status: str | Collection[str] = USABLE, page_size: int = PAGE
+    ) -> AsyncIterator[Connection]:
+        """Go through a tenant's connections, see ``Connect.connections``."""
         cursor: str | None = None
         while True:
             page = await self._run(calls.connections(tenant_id, cursor, page_size))
             for each in page.connections:
-                yield each
+                if _is_one_of(each, status):
+                    yield each
             cursor = page.cursor
             if cursor is None:
                 return
@@ -319,3 +351,7 @@ class AsyncConnect:
             return await self._http.send(request)
         except httpx.RequestError as error:
             return error
+
+
+def _is_one_of(found: Connection, status: str | Collection[str]) -> bool:
+    return status == "any" or found.status in ((status,) if isinstance(status, str) else status)

@@ -20,6 +20,8 @@ ConnectError
 │   ├── LoginExpired        the login they come from ran out
 │   ├── WrongRegion         the API is in another AWS region, or in an unknown one
 │   ├── WrongHost           an access token was about to go where it does not belong
+│   ├── BadSetting          a proxy, a certificate file or an AWS variable of the environment can't be used
+│   ├── Distrusted          the certificate shown for the address is not trusted here
 │   └── NotReached          nothing listens at the address
 ├── Rejected            API Gateway refused the request before the broker saw it
 │   ├── ClockSkew           this machine's clock is off
@@ -276,6 +278,14 @@ class WrongRegion(NotSent):
 
 class WrongHost(NotSent):
     """An access token was about to go to a host that is not the connection's."""
+
+
+class BadSetting(NotSent):
+    """A variable of the environment can't be used as it is; the message names it, and never shows a secret."""
+
+
+class Distrusted(NotSent):
+    """The certificate shown for the API's address is not trusted here; trying again does not change that."""
 
 
 class NotReached(NotSent):

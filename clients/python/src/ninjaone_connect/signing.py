@@ -16,6 +16,7 @@ from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import Session
 
+from ninjaone_connect import surroundings
 from ninjaone_connect.calls import Call
 from ninjaone_connect.errors import LoginExpired, NoCredentials, NotSent, WrongRegion
 
@@ -38,9 +39,12 @@ class Signer:
 
     def __init__(self, api_url: str, region: str | None, credentials: CredentialSource | None) -> None:
         self.api_url = _checked(api_url)
+        if credentials is None:
+            surroundings.check_aws()
         self._session = Session()
         self.region = self._region(region)
-        self._credentials, self._lock = credentials, threading.Lock()
+        self._given, self._credentials = credentials, credentials
+        self._lock, self._process = threading.Lock(), os.getpid()
 
     def sign(self, call: Call[Any]) -> httpx.Request:
         """Make the request of a call. Credentials may have to be fetched first, which takes the network."""
@@ -54,6 +58,7 @@ class Signer:
 
     def _region(self, named: str | None) -> str:
         """Find the region: the address of an API Gateway names it, a custom domain doesn't."""
+        surroundings.check_text("region", named or "")
         found = _ENDPOINT.fullmatch(urlsplit(self.api_url).hostname or "")
         if found and named and named != found[1]:
             raise WrongRegion(f"{self.api_url} is in {found[1]}: leave region out, or give region={found[1]!r}.")
@@ -64,6 +69,9 @@ class Signer:
         return str(region)
 
     def _frozen(self) -> ReadOnlyCredentials:
+        if self._process != os.getpid():  # a fork: another thread of the parent may hold these locks for ever
+            self._lock, self._session, self._credentials = threading.Lock(), Session(), self._given
+            self._process = os.getpid()
         with self._lock, _translated():
             self._credentials = self._credentials or self._session.get_credentials()
             if self._credentials is None:
@@ -71,13 +79,32 @@ class Signer:
                     "No AWS credentials were found: use a role, a profile (AWS_PROFILE), or AWS_ACCESS_KEY_ID "
                     "and AWS_SECRET_ACCESS_KEY. `aws sts get-caller-identity` shows whether the chain finds some."
                 )
-            return self._credentials.get_frozen_credentials()
+            frozen = self._credentials.get_frozen_credentials()
+        return _checked_credentials(frozen)
+
+
+def _checked_credentials(frozen: ReadOnlyCredentials) -> ReadOnlyCredentials:
+    """See that credentials can stand in a header: HTTP would refuse them, with the secret in its words."""
+    for name, value in (
+        ("The AWS access key id (AWS_ACCESS_KEY_ID)", frozen.access_key),
+        ("The AWS secret access key (AWS_SECRET_ACCESS_KEY)", frozen.secret_key),
+        ("The AWS session token (AWS_SESSION_TOKEN)", frozen.token),
+    ):
+        if value and not all("!" <= character <= "~" for character in value):
+            raise NoCredentials(f"{name} holds a space, a line break or another character that none has. Set it again.")
+    return frozen
 
 
 def _checked(api_url: str) -> str:
-    """Accept https anywhere, and http on loopback only."""
-    parts = urlsplit(api_url)
-    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in {"127.0.0.1", "localhost"}):
+    """Accept https anywhere, and http on loopback only. Raises   ValueError: what is wrong with it"""
+    if not all("!" <= character <= "~" for character in api_url):
+        raise ValueError("api_url holds a space, a line break or another character that no address has. Set it again.")
+    try:
+        parts, _ = urlsplit(api_url), httpx.URL(api_url)
+    except (ValueError, httpx.InvalidURL):
+        raise ValueError("api_url is no address. It must be the one that the output BackendApiUrl shows.") from None
+    is_local = parts.scheme == "http" and parts.hostname in {"127.0.0.1", "localhost"}
+    if not parts.hostname or not (parts.scheme == "https" or is_local):
         raise ValueError("api_url must be the https address that the stack's output BackendApiUrl shows.")
     return api_url.rstrip("/")
 

@@ -1,0 +1,170 @@
+"""What a process finds around it and did not make: proxies, authorities, AWS variables. Each fault names its variable.
+
+A proxy is used as httpx does (HTTPS_PROXY, ALL_PROXY, NO_PROXY); the authorities are those of the first of
+``BUNDLES`` that is set, so that a network that intercepts TLS needs no setting of its own here.
+"""
+
+import importlib.util
+import ipaddress
+import os
+import ssl
+import unicodedata
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from ninjaone_connect.errors import BadSetting
+
+BUNDLES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
+"""Variables that name authorities to trust, in the order in which they count. The first two are AWS's own."""
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+AWS = (
+    "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION",
+    "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_ROLE_ARN",
+    "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ENDPOINT_URL",
+)  # fmt: skip
+
+
+def check_aws(environment: Mapping[str, str] = os.environ) -> None:
+    """See that AWS's variables can be used as they are. Raises   BadSetting"""
+    for name in (*AWS, *BUNDLES):
+        check_text(name, environment.get(name, ""))
+    address = environment.get("AWS_ENDPOINT_URL", "")
+    if address and urlsplit(address).scheme not in {"http", "https"}:
+        raise BadSetting("AWS_ENDPOINT_URL must begin with https:// or http://. Correct it, or unset it.")
+
+
+def check_text(name: str, value: str) -> None:
+    """See that a text can be a setting. Raises   BadSetting: without the text, which may be a secret"""
+    if value != value.strip():
+        end = "a line break" if value.strip(" \t") != value.strip() else "a space"
+        raise BadSetting(
+            f"{name} begins or ends with {end}, as a file with Windows line ends or a copied line brings along. "
+            "Set it again without."
+        )
+    if any(unicodedata.category(each) == "Cc" for each in value):
+        raise BadSetting(f"{name} holds a control character or a line break. Set it again without.")
+
+
+def check_proxies(environment: Mapping[str, str] = os.environ) -> None:
+    """See that httpx can use the proxies that are named. Raises   BadSetting"""
+    for name in _both_cases(environment, PROXIES):
+        fault = _proxy_fault(environment[name])
+        if fault:
+            raise BadSetting(f"{name} {fault}. Correct it, or unset it.")
+    for name in _both_cases(environment, ("NO_PROXY",)):
+        for entry in map(str.strip, environment[name].split(",")):
+            if not _is_exception(entry):
+                raise BadSetting(
+                    f"{name} holds {entry!r}, which can't be used here: give host names, addresses or IPv4 networks, "
+                    "with commas between them."
+                )
+
+
+def _both_cases(environment: Mapping[str, str], names: tuple[str, ...]) -> Iterator[str]:
+    """Find the names that are set: both spellings are common."""
+    yield from (each for name in names for each in (name, name.lower()) if environment.get(each))
+
+
+def _proxy_fault(value: str) -> str:
+    """Say what is wrong with a proxy's address, without the address: a password may stand in it."""
+    if value != value.strip() or any(unicodedata.category(each) == "Cc" for each in value):
+        return "begins or ends with a line break or a space, or holds a control character"
+    address = value if "://" in value else f"http://{value}"
+    try:
+        url = httpx.URL(address)
+        host, scheme = url.host, url.scheme
+    except (httpx.InvalidURL, ValueError, UnicodeError):
+        return "is no address"
+    if scheme.startswith("socks"):
+        has_socks = scheme in {"socks5", "socks5h"} and importlib.util.find_spec("socksio") is not None
+        return "" if has_socks else f"begins with {scheme}://, and only http:// and https:// can be used here"
+    if scheme not in {"http", "https"}:
+        return "must begin with http:// or https://"
+    return "" if host else "names no host"
+
+
+def _is_exception(entry: str) -> bool:
+    """Say whether httpx takes an entry of NO_PROXY: it makes an address of each, and an IPv6 network is none."""
+    if "://" in entry:
+        address = entry
+    elif _is_ipv6(entry.partition("/")[0]):
+        address = f"all://[{entry}]"
+    else:
+        address = f"all://*{entry}"
+    try:
+        httpx.URL(address)
+    except (httpx.InvalidURL, ValueError):
+        return False
+    return not any(unicodedata.category(each) == "Cc" for each in entry)
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        return ipaddress.ip_address(text).version == 6
+    except ValueError:
+        return False
+
+
+def bundle(environment: Mapping[str, str] = os.environ) -> str | None:
+    """Give the file or folder of authorities that the environment names. Raises   BadSetting: it is not there"""
+    name = next((each for each in BUNDLES if environment.get(each)), None)
+    if name is None:
+        return None
+    if not Path(environment[name]).exists():
+        raise BadSetting(f"{name} names a file that is not there: {environment[name]!r}. Correct it, or unset it.")
+    return environment[name]
+
+
+def trust(environment: Mapping[str, str] = os.environ) -> ssl.SSLContext:
+    """Make the context that verifies TLS: by the environment's authorities, else by certifi's. Raises   BadSetting"""
+    path = bundle(environment)
+    if path is None:
+        return httpx.create_ssl_context(trust_env=False)
+    try:
+        is_folder = Path(path).is_dir()
+        return ssl.create_default_context(cafile=None if is_folder else path, capath=path if is_folder else None)
+    except (ssl.SSLError, OSError):
+        name = next(each for each in BUNDLES if environment.get(each))
+        raise BadSetting(f"{name} names a file without a certificate that can be read: {path!r}.") from None
+
+
+def client_options(**options: Any) -> dict[str, Any]:
+    """Give what an httpx client is made with here; one with a transport of its own uses nothing of the surroundings.
+
+    Raises   BadSetting
+    """
+    if options.get("transport") is None:
+        check_proxies()
+        options["verify"] = trust()
+    return options
+
+
+def why_unreached(error: BaseException, host: str, environment: Mapping[str, str] = os.environ) -> str:
+    """Say in words why no connection came to be; no text of another library, which may quote anything."""
+    causes = list(_causes(error))
+    if any(isinstance(each, ssl.SSLCertVerificationError) for each in causes):
+        named = next((each for each in BUNDLES if environment.get(each)), None)
+        trusted = f"by the authorities that {named} names" if named else "by the usual authorities"
+        return (
+            f"the certificate shown for {host} is not trusted {trusted}. Where your network intercepts TLS, "
+            "name its authority's file in AWS_CA_BUNDLE or SSL_CERT_FILE"
+        )
+    way = next(_both_cases(environment, ("HTTPS_PROXY", "ALL_PROXY")), "")
+    return type(error).__name__ + (f", asked through the proxy that {way} names" if way else "")
+
+
+def is_distrust(error: BaseException) -> bool:
+    """Say whether a connection came to nothing because of a certificate, which trying again does not change."""
+    return any(isinstance(each, ssl.SSLCertVerificationError) for each in _causes(error))
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__

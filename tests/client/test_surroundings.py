@@ -1,0 +1,188 @@
+"""Proxies, certificates and AWS variables that can't be used: one sentence names the variable, and nothing is sent."""
+
+import ssl
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from socket import create_server
+
+import httpx
+import pytest
+from botocore.credentials import Credentials
+
+from ninjaone_connect import AsyncConnect, Connect, errors, surroundings
+from tests.support.certificate import certified
+from tests.support.client_stage import API, CON, KEYS
+
+VARIABLES = (*surroundings.AWS, *surroundings.BUNDLES, *surroundings.PROXIES, "NO_PROXY")
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+PROXIES = {
+    "socks": ("ALL_PROXY", "socks5://127.0.0.1:1080"),
+    "an unknown scheme": ("HTTPS_PROXY", "sock://127.0.0.1"),
+    "lower case": ("https_proxy", "ftp://user:secret@127.0.0.1"),
+    "a line break": ("HTTPS_PROXY", "http://127.0.0.1:3128\r"),
+    "no port": ("HTTP_PROXY", "http://user:secret@proxy:port"),
+    "no host": ("HTTPS_PROXY", "http://"),
+    "an IPv6 network": ("NO_PROXY", "localhost,fd07::/64"),
+    "brackets": ("no_proxy", "[::1]"),
+}
+
+
+@pytest.mark.parametrize("kind", [Connect, AsyncConnect])
+@pytest.mark.parametrize("way", PROXIES)
+def test_a_proxy_that_can_t_be_used_is_named_and_its_password_is_not(
+    monkeypatch: pytest.MonkeyPatch, way: str, kind: type[Connect]
+) -> None:
+    name, value = PROXIES[way]
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(errors.BadSetting) as refused:
+        kind(API, credentials=KEYS)
+
+    assert str(refused.value).startswith(name)
+    assert "secret" not in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("value", ["http://proxy:3128", "proxy:3128", "https://user:p@proxy", "http://[::1]:3128/"])
+@pytest.mark.parametrize("around", ["", "localhost,127.0.0.1,::1,.corp.example,*.x,10.0.0.0/8,corp:8080", "*"])
+def test_proxies_that_can_be_used_are(monkeypatch: pytest.MonkeyPatch, value: str, around: str) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", value)
+    monkeypatch.setenv("NO_PROXY", around)
+
+    Connect(API, credentials=KEYS).close()
+
+
+@pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION"])
+@pytest.mark.parametrize("end", ["\r", "\n", "\r\n", " "])
+def test_an_aws_variable_that_ends_in_a_line_break_is_named_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, name: str, end: str
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-secret")
+    monkeypatch.setenv(name, "a-secret" + end)
+
+    with pytest.raises(errors.BadSetting) as refused:
+        Connect(API)
+
+    assert str(refused.value).startswith(f"{name} begins or ends with")
+    assert "a-secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "credentials", [("AK\n", "s", None), ("AK", "s\r", None), ("AK", "s", "t\r\n"), ("Aé", "s", None)]
+)
+def test_credentials_that_no_header_takes_are_never_counted_as_sent(
+    credentials: tuple[str, str, str | None],
+) -> None:
+    asked: list[httpx.Request] = []
+
+    def note(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(404)
+
+    transport = httpx.MockTransport(note)
+    with pytest.raises(errors.NotSent, match="holds a space, a line break"):
+        Connect(API, credentials=Credentials(*credentials), transport=transport).token("t", CON)
+
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    "url", [API + "\n", "\r" + API, "https://", "https://host:port", "https://a b.example", "https://[::1"]
+)
+def test_an_address_that_is_none_is_said_to_be_none(url: str) -> None:
+    with pytest.raises(ValueError, match="api_url"):
+        Connect(url, region="eu-west-1", credentials=KEYS)
+
+
+def test_a_request_that_can_t_be_written_was_not_sent() -> None:
+    asked: list[int] = []
+
+    def refuse(request: httpx.Request) -> httpx.Response:
+        asked.append(1)
+        raise httpx.LocalProtocolError("Illegal header value b'secret'", request=request)
+
+    connect = Connect(API, credentials=KEYS, transport=httpx.MockTransport(refuse))
+    with pytest.raises(errors.NotSent) as refused:
+        connect.open_session("t", end_user_id="a", tenant_name="T", return_to="main")
+
+    assert "secret" not in str(refused.value)
+
+
+# Certificates ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """A broker behind a certificate of its own making, as behind a proxy that intercepts TLS."""
+    certificate, key = certified(tmp_path)
+    secure = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    secure.load_cert_chain(certificate, key)
+    with create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as there:
+        listener.settimeout(20)
+
+        def answer() -> None:
+            with suppress(OSError):
+                while True:
+                    talker, _ = listener.accept()
+                    with suppress(OSError), talker, secure.wrap_socket(talker, server_side=True) as spoken:
+                        spoken.recv(65_536)
+                        body = b'{"connections": [], "cursor": null}'
+                        spoken.sendall(
+                            b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
+                            % (len(body), body)
+                        )
+
+        there.submit(answer)
+        yield f"https://127.0.0.1:{listener.getsockname()[1]}", certificate
+        listener.close()
+
+
+def listed(url: str) -> list[object]:
+    with Connect(url, region="eu-west-1", credentials=KEYS) as connect:
+        return list(connect.connections("t"))
+
+
+def test_a_certificate_that_is_not_trusted_is_said_once_and_nothing_is_sent(broker: tuple[str, Path]) -> None:
+    with pytest.raises(errors.Distrusted, match=r"certificate shown for 127\.0\.0\.1 is not trusted.*AWS_CA_BUNDLE"):
+        listed(broker[0])
+
+
+@pytest.mark.parametrize("name", ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
+def test_the_authorities_that_the_environment_names_are_trusted(
+    monkeypatch: pytest.MonkeyPatch, broker: tuple[str, Path], name: str
+) -> None:
+    monkeypatch.setenv(name, str(broker[1]))
+
+    assert listed(broker[0]) == []
+
+
+@pytest.mark.parametrize("name", surroundings.BUNDLES)
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_a_bundle_that_can_t_be_read_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, content: str | None
+) -> None:
+    file = tmp_path / "bundle.pem"
+    if content:
+        file.write_text(content)
+    monkeypatch.setenv(name, str(file))
+
+    with pytest.raises(errors.BadSetting, match=f"^{name} names a file"):
+        Connect(API, credentials=KEYS)
+
+
+def test_a_proxy_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+
+    with pytest.raises(errors.NotReached, match="asked through the proxy that HTTPS_PROXY names"):
+        Connect(API, credentials=KEYS, max_wait=0).token("t", CON)
