@@ -4,18 +4,18 @@ BIN = .venv/bin
 WORKERS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
 PYTEST = $(BIN)/pytest -n $(WORKERS) --dist worksteal -rs
 SAM = AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-eu-west-1} SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam
-PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all:
+INSTALL = tools/install.py
 LOCK = uv pip compile --quiet --generate-hashes --only-binary :all: --custom-compile-command 'make lock'
 ENV ?= dev
 
 help:                     ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 17
 
-run: free-ports .venv/.locked  ## the whole product on this machine (PORT=8000)
+run: free-ports .venv/.run  ## the whole product on this machine (PORT=8000)
 	@$(BIN)/python -m local
 free-ports:
 	@python=$$(requirements/interpreter) && "$$python" local/ports.py
-tour: .venv/.locked       ## the same journey without a browser, each step checked
+tour: .venv/.run       ## the same journey without a browser, each step checked
 	@$(BIN)/python -m local.tour
 
 test: .venv/.locked       ## the tests that answer within minutes
@@ -71,9 +71,9 @@ build: .venv/.locked .venv-sam/.locked  ## what is deployed, in .aws-sam/build
 	PATH="$${python313:+$${python313%/*}:}$$PATH" PYTHON='$(CURDIR)/$(BIN)/python' $(SAM) build
 rehearse: .venv/.locked .venv-sam/.locked .venv-rehearse/.locked  ## deploy and use it on a local AWS that others wrote (FAULTS=yes)
 	@$(BIN)/python -m tools.rehearse $(if $(FAULTS),--faults)
-deployed: .venv/.locked   ## ask a deployed stack what only AWS can show (STACK=name)
+deployed: .venv/.run   ## ask a deployed stack what only AWS can show (STACK=name)
 	@$(BIN)/python -m tools.deployed --stack $(STACK)
-whoami: .venv/.locked     ## the AWS account that a deployment goes to
+whoami: .venv/.run     ## the AWS account that a deployment goes to
 	@$(BIN)/python tools/whoami.py
 deploy: whoami build      ## to your AWS account, with questions (ENV=dev, GRADUAL=yes or now)
 	$(if $(GRADUAL),$(BIN)/python tools/gradual.py .aws-sam/build/template.yaml $(GRADUAL))
@@ -92,30 +92,31 @@ clean:                    ## forget everything that was made here
 	rm -rf .venv .venv-* .aws-sam .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-.venv/.locked: requirements/run.txt requirements/dev.txt
+# First what running needs, so that `make run` answers soon; then, for the tests and checks, what developing needs.
+.venv/.run: requirements/run.txt
 	@python=$$(requirements/interpreter) && "$$python" -m venv .venv
-	@echo 'Installing the locked packages into .venv (about a minute, once)'
-	@$(BIN)/python $(PIP_INSTALL) -r requirements/run.txt -r requirements/dev.txt
+	@$(BIN)/python $(INSTALL) 'Installing what runs here into .venv' --no-compile requirements/run.txt
 	@printf '../../../../%s\n' layers/broker/python clients/python/src cli/src emulator/src > \
 	    $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/broker.pth
 	@printf '#!/bin/sh\nexec "$${0%%/*}/python" -m ninjaone_connect_cli "$$@"\n' > $(BIN)/ninjaone-connect && chmod +x $(BIN)/ninjaone-connect
 	@touch $@
+.venv/.locked: .venv/.run requirements/dev.txt
+	@$(BIN)/python $(INSTALL) 'Installing what tests and checks need into .venv' requirements/dev.txt
+	@touch $@
 .venv-sam/.locked: requirements/sam.txt
 	@python=$$(requirements/interpreter) && "$$python" -m venv .venv-sam
-	@echo 'Installing the locked packages of the SAM CLI into .venv-sam (about a minute, once)'
-	@.venv-sam/bin/python $(PIP_INSTALL) -r requirements/sam.txt
+	@.venv-sam/bin/python $(INSTALL) 'Installing the SAM CLI into .venv-sam' requirements/sam.txt
 	@touch $@
 .venv-checkov/.locked: requirements/checkov.txt
 	@python=$$(requirements/interpreter) && "$$python" -m venv .venv-checkov
-	@echo 'Installing the locked packages of checkov into .venv-checkov (about a minute, once)'
-	@.venv-checkov/bin/python $(PIP_INSTALL) -r requirements/checkov.txt
+	@.venv-checkov/bin/python $(INSTALL) 'Installing checkov into .venv-checkov' requirements/checkov.txt
 	@touch $@
 # What a function finds on Lambda, on this machine's processor: the runtime's own packages, and the layer's in opt.
 .venv-runtime/.locked: requirements/runtime.txt layers/libraries/requirements.txt
 	@python=$$(requirements/interpreter 3.13 3.13 2>/dev/null || requirements/interpreter) && "$$python" -m venv --clear .venv-runtime
-	@echo 'Installing what Lambda brings into .venv-runtime (once)'
-	@.venv-runtime/bin/python $(PIP_INSTALL) -r requirements/runtime.txt
-	@.venv-runtime/bin/python $(PIP_INSTALL) -r layers/libraries/requirements.txt --target .venv-runtime/opt/python
+	@.venv-runtime/bin/python $(INSTALL) 'Installing what Lambda brings into .venv-runtime' requirements/runtime.txt
+	@.venv-runtime/bin/python $(INSTALL) 'Installing the layer into .venv-runtime/opt' \
+	    layers/libraries/requirements.txt --target .venv-runtime/opt/python
 	@touch $@
 # Node and npm: this machine's own where they are new enough, else those of a locked package.
 .venv-node/.locked: requirements/node.txt
@@ -123,7 +124,7 @@ clean:                    ## forget everything that was made here
 	@if [ "$$(node -p 'process.versions.node.split(".")[0] >= 20' 2>/dev/null)" = true ] && command -v npm >/dev/null; then \
 	    ln -s "$$(command -v node)" "$$(command -v npm)" .venv-node/bin/; \
 	else \
-	    echo 'Installing Node into .venv-node (once)'; .venv-node/bin/python $(PIP_INSTALL) -r requirements/node.txt; \
+	    .venv-node/bin/python $(INSTALL) 'Installing Node into .venv-node' requirements/node.txt; \
 	fi
 	@touch $@
 clients/typescript/node_modules/.package-lock.json: clients/typescript/package-lock.json .venv-node/.locked
@@ -133,8 +134,7 @@ clients/typescript/node_modules/.package-lock.json: clients/typescript/package-l
 # MiniStack runs the functions on its own interpreter: Lambda's Python 3.13 where there is one.
 .venv-rehearse/.locked: requirements/rehearse.txt
 	@python=$$(requirements/interpreter 3.13 3.13 2>/dev/null || requirements/interpreter) && "$$python" -m venv --clear .venv-rehearse
-	@echo 'Installing the locked packages of MiniStack into .venv-rehearse (once)'
-	@.venv-rehearse/bin/python $(PIP_INSTALL) -r requirements/rehearse.txt
+	@.venv-rehearse/bin/python $(INSTALL) 'Installing MiniStack into .venv-rehearse' requirements/rehearse.txt
 	@touch $@
 
 .PHONY: help run free-ports tour test test-all fault-matrix coverage check model simulate mutation-test crash-test faults requirements least-privilege \
