@@ -4,8 +4,10 @@ Cookies are shared by the ports of a host, as in browsers. Secure cookies travel
 allow on loopback only, where all of this runs. A ``__Host-`` cookie that breaks its rules is not kept.
 """
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
+from html import unescape
 from http.cookiejar import Cookie, CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Self
@@ -64,8 +66,8 @@ class Page:
 
     @property
     def location(self) -> str:
-        """Where the answer sends the browser, absolute; empty when it sends them nowhere."""
-        target = self.headers.get("location")
+        """Where the answer sends the browser by itself, absolute; empty when it sends them nowhere."""
+        target = self.headers.get("location") or refresh_target(self.answer.text)
         return urljoin(self.url, target) if target else ""
 
     @cached_property
@@ -198,6 +200,12 @@ class HostPrefix(DefaultCookiePolicy):
     def set_ok(self, cookie: Cookie, request: Request) -> bool:
         bound = cookie.secure and cookie.path_specified and cookie.path == "/" and not cookie.domain_specified
         return (bound or not cookie.name.startswith("__Host-")) and super().set_ok(cookie, request)
+
+
+def refresh_target(html: str) -> str:
+    """Read where a page goes on by itself. Source   HTML §4.2.5.3"""
+    found = re.search(r'<meta http-equiv="refresh" content="0; url=([^"]+)">', html)
+    return unescape(found[1]) if found else ""
 
 
 def origin(url: str) -> str:

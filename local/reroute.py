@@ -29,7 +29,7 @@ class Reroute:
         self._wildcard = re.compile(rf"https://\*\.(?:{ends})(?![a-z0-9.:@-])", re.IGNORECASE)
 
     def text(self, text: str) -> str:
-        """Rewrite every address of NinjaOne's in a header; a wildcard becomes the whole stand-in."""
+        """Rewrite every address of NinjaOne's in a header or a page; a wildcard becomes the whole stand-in."""
         return self._wildcard.sub(self._stand_in, self._address.sub(self._one, text))
 
     def _one(self, match: re.Match[str]) -> str:

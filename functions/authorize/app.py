@@ -1,6 +1,6 @@
 """POST /connect/{session}/authorize: the person agrees to leave for NinjaOne."""
 
-from broker.edge.authorize import authorize_request, host_problem, is_same_origin, read_form, redirect_to_ninjaone
+from broker.edge.authorize import authorize_request, host_problem, is_same_origin, leave_for_ninjaone, read_form
 from broker.edge.browser import (
     Broker,
     Notice,
@@ -18,7 +18,7 @@ def authorize(broker: Broker, request: Request) -> Response:
     """Bind this browser to the session and send it to NinjaOne.
 
     Reads    form ``region``, ``subdomain``, ``suffix``, ``client_id``, ``client_secret``, ``go_anyway``; the cookie
-    Shows    303 to NinjaOne · 400 the page again · 409 in another browser · 410 expired or used · 429 · 502
+    Shows    200 on to NinjaOne · 400 the page again · 409 in another browser · 410 expired or used · 429 · 502
     """
     session = session_of(request)
     if not is_same_origin(request):
@@ -30,7 +30,7 @@ def authorize(broker: Broker, request: Request) -> Response:
     authorize_redirect = broker.start_authorization(authorize_request(request, session, sent))
     if authorize_redirect.is_doubtful:
         return host_problem(broker, request, authorize_redirect, typed=sent.typed)
-    return redirect_to_ninjaone(broker, request, authorize_redirect)
+    return leave_for_ninjaone(broker, request, authorize_redirect)
 
 
 handler = browser(authorize, warm=lambda broker: broker.start_authorization)

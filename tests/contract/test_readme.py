@@ -23,6 +23,7 @@ from broker.edge.http import BODY_LIMIT
 from broker.edge.problems import slug
 from broker.edge.rate_limit import PRINCIPAL, TENANT
 from broker.errors import BrokerError
+from local.browser import refresh_target
 from local.world import World
 from tests.benchmarks.cost.counted import alarmed_metrics, written
 from tests.benchmarks.cost.model import Units, Watching, idle, month
@@ -80,7 +81,7 @@ class Caller:
             timeout=60,
         )
         cookie = left.headers["set-cookie"].partition(";")[0]
-        query = urlsplit(left.headers["location"]).query
+        query = urlsplit(refresh_target(left.text)).query
         agreed = self._world.ninjaone.consent("eu.ninjarmm.com", "ada@nordlicht.example", query)
         back = httpx.get(dict(agreed.headers)["Location"], headers={"cookie": cookie}, timeout=60)
         self.said["<ticket>"] = parse_qs(urlsplit(back.headers["location"]).query)["ticket"][0]

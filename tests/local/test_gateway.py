@@ -235,16 +235,20 @@ def test_addresses_of_ninjaone_are_rewritten_where_a_browser_follows_them(site: 
             "location": there,
             "content-security-policy": "form-action 'self' https://*.ninjarmm.com https://eu.ninjarmm.com",
             "x-other": there,
+            "content-type": "text/html",
         },
+        "body": f'<a href="{there}">eu.ninjarmm.com</a>',
     }
 
-    headers = http.get("/notes").headers
+    answer = http.get("/notes")
+    headers = answer.headers
 
     assert headers["location"] == "http://127.0.0.1:1/eu.ninjarmm.com/ws/oauth/authorize?" + there.partition("?")[2]
     assert headers["content-security-policy"] == (
         "form-action 'self' http://127.0.0.1:1 http://127.0.0.1:1/eu.ninjarmm.com"
     )
     assert headers["x-other"] == there
+    assert answer.text == f'<a href="{headers["location"]}">eu.ninjarmm.com</a>'
 
 
 @pytest.mark.parametrize("answer", [None, "text", {}, {"statusCode": "200"}, {"statusCode": 200, "body": {1: set()}}])

@@ -97,7 +97,7 @@ def test_the_state_of_one_tab_with_the_code_of_another_connects_nothing_foreign(
 
 def left_at(browser: Browser) -> Iterator[int]:
     """Find where a browser left for NinjaOne."""
-    return (index for index, page in enumerate(browser.pages) if page.url.endswith("/authorize") and page.status == 303)
+    return (index for index, page in enumerate(browser.pages) if page.url.endswith("/authorize") and page.location)
 
 
 @req("C05", "A05")

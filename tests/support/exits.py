@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import urlsplit
 
 from broker.config import Config
+from local.browser import refresh_target
 
 HEADERS = {
     "strict-transport-security": "max-age=63072000; includeSubDomains",
@@ -96,6 +97,8 @@ def faults(answer: Mapping[str, object], config: Config) -> list[str]:
     headers: Mapping[str, str] = answer.get("headers", {})  # type: ignore[assignment]  # the shape of payload 2.0
     cookies: list[str] = answer.get("cookies", [])  # type: ignore[assignment]  # the same
     found = [*header_faults(headers, has_body=bool(answer.get("body"))), *cookie_faults(cookies)]
+    if target := refresh_target(str(answer.get("body", ""))):
+        found += [f"refresh: {wrong}" for wrong in [location_fault(target, config)] if wrong]
     if "location" in headers:
         if answer["statusCode"] != 303:
             found.append(f"a redirect is a {answer['statusCode']}")

@@ -129,7 +129,7 @@ class Flow:
         if not self.session:
             self.open()
         left = self.leave(region)
-        assert left.status == 303, left.text
+        assert left.location, left.text
         return self.agree(email, decision)
 
     def home(self, **way: Any) -> Json:

@@ -38,7 +38,6 @@ OPERATORS_APP = ConnectPage(
     label="",
     scopes=("monitoring", "offline_access"),
     choices=CHOICES[2:3],
-    return_origin="https://app.acme-psa.example",
 )
 
 OWN_APP = ConnectPage(
@@ -51,7 +50,6 @@ OWN_APP = ConnectPage(
     own_app=True,
     needs_credentials=True,
     redirect_uris={key: f"{CONNECT}/callback/{key}" for key in (*(c.key for c in CHOICES), "branded")},
-    return_origin="https://app.acme-psa.example",
 )
 
 FAULTY = replace(

@@ -9,6 +9,7 @@ import httpx
 import pytest
 from botocore.credentials import Credentials
 
+from local.browser import refresh_target
 from ninjaone_connect_cli.deployment import Deployment
 from tests.support.exits import header_faults
 from tools.deployed.reach import OURS, TENANT, anybody, backend, query_of, slug
@@ -182,7 +183,7 @@ def test_a_way_with_an_invented_code_ends_where_ninjaone_refuses_it(
     """Each function of the way does its work under its role: sealing, redeeming, opening, asking NinjaOne."""
     form = {"region": opened["region"], "go_anyway": "yes"}
     left = anybody("POST", f"{opened['connect_url']}/authorize", data=form, headers=OURS)
-    asked = query_of(left.headers["location"])
+    asked = query_of(refresh_target(left.text))
     cookie = left.headers["set-cookie"].partition(";")[0]
     query = urlencode({"code": "an-invented-code", "state": asked["state"]})
     callback = f"{deployment.config.connect_url}/callback/{opened['region']}?{query}"
@@ -194,7 +195,7 @@ def test_a_way_with_an_invented_code_ends_where_ninjaone_refuses_it(
     refused = backend(deployment, "POST", path, proof)
     again = backend(deployment, "POST", path, proof)
 
-    assert (left.status_code, cookie.startswith("__Host-flow_")) == (303, True)
+    assert (left.status_code, cookie.startswith("__Host-flow_")) == (200, True)
     assert asked["redirect_uri"] == f"{deployment.config.connect_url}/callback/{opened['region']}"
     assert asked["code_challenge_method"] == "S256"
     assert without.headers["location"] == "/notice/refused-callback"

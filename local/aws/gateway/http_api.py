@@ -45,7 +45,7 @@ class Gateway:
     ) -> None:
         """Collect the routes that lead to the functions.
 
-        rewrite   changes addresses in the Location and Content-Security-Policy of an answer
+        rewrite   changes addresses in the Location, Content-Security-Policy and HTML of an answer
         """
         self._api, self._principals, self._rewrite = api, tuple(principals), rewrite
         self._cut_off = cut_off
@@ -77,6 +77,8 @@ class Gateway:
         for name in _REWRITTEN:
             if name in answer.headers:
                 answer.headers[name] = self._rewrite(answer.headers[name])
+        if answer.mimetype == "text/html":
+            answer.set_data(self._rewrite(answer.get_data(as_text=True)))
         return answer
 
     def _match(self, arrived: payload.HttpRequest) -> tuple[Route, Runtime, Mapping[str, str]]:

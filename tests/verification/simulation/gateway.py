@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
+from local.browser import refresh_target
+
 Answer = dict[str, Any]
 
 
@@ -74,8 +76,9 @@ def form(route: str, path: Mapping[str, str], fields: Mapping[str, str], cookies
 
 
 def location(answer: Answer | None) -> str:
-    """Read where an answer sends the browser; empty when it sends it nowhere."""
-    return str((answer or {}).get("headers", {}).get("location", ""))
+    """Read where an answer sends the browser by itself; empty when it sends it nowhere."""
+    held = answer or {}
+    return str(held.get("headers", {}).get("location", "")) or refresh_target(str(held.get("body", "")))
 
 
 def status(answer: Answer | None) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from broker import errors, ninjaone
 from broker.config import Config
 from broker.edge import pages
-from broker.edge.browser import bind_browser, brand, connect_page_view, page_response, redirect, session_cookie
+from broker.edge.browser import bind_browser, brand, connect_page_view, page_response, session_cookie
 from broker.edge.http import Request, Response
 from broker.edge.pages import HostProblem
 from broker.edge.wiring import Broker
@@ -79,9 +79,11 @@ def host_problem(
     return _bound(broker, request, response, authorize_redirect)
 
 
-def redirect_to_ninjaone(broker: Broker, request: Request, authorize_redirect: AuthorizeRedirect) -> Response:
-    """Send the browser to NinjaOne. 303 turns the POST into a GET. Source   RFC 9110 §15.4.4, RFC 9700 §4.12"""
-    return _bound(broker, request, redirect(authorize_redirect.location), authorize_redirect)
+def leave_for_ninjaone(broker: Broker, request: Request, authorize_redirect: AuthorizeRedirect) -> Response:
+    """Take the browser to NinjaOne, with a GET that carries nothing of the form. Source   RFC 9700 §4.12"""
+    host = authorize_redirect.session.host
+    page = pages.leave(brand(broker.config), authorize_redirect.location, host.name if host else "")
+    return _bound(broker, request, page_response(page), authorize_redirect)
 
 
 def _bound(broker: Broker, request: Request, response: Response, authorize_redirect: AuthorizeRedirect) -> Response:

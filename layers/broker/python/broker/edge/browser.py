@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from urllib.parse import urlsplit
 
 from broker import errors, ninjaone, policy
 from broker.adapters.clock import instant, random_secret
@@ -128,7 +127,6 @@ def connect_page_view(
 ) -> ConnectPage:
     choices = _choices(config, session)
     needs_credentials = session.customer_app and not session.fixed_client
-    return_url = urlsplit(config.return_urls.get(session.return_to, ""))
     return ConnectPage(
         session=session.session,
         tenant_name=session.tenant_name,
@@ -143,7 +141,6 @@ def connect_page_view(
         reconnect=session.connection is not None,
         faults=faults,
         typed={name: text for name, text in typed.items() if name != "client_secret"},
-        return_origin=f"{return_url.scheme}://{return_url.netloc}" if return_url.netloc else "",
     )
 
 

@@ -1,12 +1,12 @@
 """What a person sees: values in, one HTML page out, with the headers that go with it.
 
 Every text of a notice is chosen by an enum; every other value is escaped by the templates and cut to a
-length. There is no script, no file to fetch and one link (the support address).
+length. There is no script and no file to fetch.
 """
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cache
@@ -103,8 +103,6 @@ class ConnectPage:
     redirect_uris      region key → what to register at NinjaOne; needed for each choice with credentials
     faults             of the form that was sent
     typed              form field → what the person entered, never the secret
-    return_origin      scheme and host of the return URL: where NinjaOne remembers a consent, browsers get
-                       there without a stop, and Chromium checks every redirect of a form by ``form-action``
     """
 
     session: str
@@ -120,14 +118,6 @@ class ConnectPage:
     reconnect: bool = False
     faults: tuple[Fault, ...] = ()
     typed: Mapping[str, str] = field(default_factory=dict)
-    return_origin: str = ""
-
-    @property
-    def form_targets(self) -> tuple[str, ...]:
-        """Every origin that sending the form may lead to."""
-        hosts = [choice.host for choice in self.choices] + [f"*.{suffix}" for suffix in self.branded_suffixes]
-        returns = [self.return_origin] if self.return_origin else []
-        return (*(f"https://{host}" for host in hosts), *returns)
 
 
 @dataclass(frozen=True)
@@ -243,6 +233,18 @@ def host_problem(brand: Brand, view: ConnectPage, problem: HostProblem, host: st
     return _render_connect_page(brand, view, status=problem.value, problem=problem, host=host)
 
 
+def leave(brand: Brand, location: str, host: str) -> Page:
+    """Take the person on to NinjaOne, by a page of its own in place of a redirect.
+
+    Chromium holds every redirect that follows a form to the policy ``form-action`` of the form's page, up to wherever
+    the product sends the person in the end. A page that goes on by itself ends that chain, so no policy need name what
+    comes after it.
+
+    Source   CSP3 §6.4.1.1; HTML §4.2.5.3 (refresh)
+    """
+    return Page(200, _render("leave.html", brand, location=location, host=host), _page_headers(brand))
+
+
 def notice(brand: Brand, kind: Notice, *, status: int | None = None, reference: str = "") -> Page:
     """Say what happened and what to do now.
 
@@ -253,19 +255,16 @@ def notice(brand: Brand, kind: Notice, *, status: int | None = None, reference: 
     return Page(status or kind.status, html, _page_headers(brand))
 
 
-def security_headers(
-    form_targets: Iterable[str] = (), *, styles: str = "'none'", images: str = "'none'"
-) -> dict[str, str]:
+def security_headers(*, forms: bool = False, styles: str = "'none'", images: str = "'none'") -> dict[str, str]:
     """Close everything that the answer does not need; without arguments, for JSON and redirects.
 
-    form_targets   origins that a form on the page may lead to, besides our own
+    forms   the page has a form, which leads to our own origin
     """
-    targets = tuple(form_targets)
     policy = {
         "default-src": "'none'",
         "style-src": styles,
         "img-src": images,
-        "form-action": " ".join(["'self'", *targets]) if targets else "'none'",
+        "form-action": "'self'" if forms else "'none'",
         "base-uri": "'none'",
         "frame-ancestors": "'none'",
         "object-src": "'none'",
@@ -296,7 +295,7 @@ def _render_connect_page(
         host=host,
         scope_words=_scope_words,
     )
-    return Page(status, html, _page_headers(brand, view.form_targets))
+    return Page(status, html, _page_headers(brand, forms=True))
 
 
 def _scope_words(name: str) -> ScopeWords:
@@ -304,9 +303,9 @@ def _scope_words(name: str) -> ScopeWords:
     return SCOPES.get(name, ScopeWords(name, "", name))
 
 
-def _page_headers(brand: Brand, form_targets: Iterable[str] = ()) -> dict[str, str]:
+def _page_headers(brand: Brand, *, forms: bool = False) -> dict[str, str]:
     headers = security_headers(
-        form_targets, styles=_stylesheet_source(brand.accent), images="data:" if brand.logo else "'none'"
+        forms=forms, styles=_stylesheet_source(brand.accent), images="data:" if brand.logo else "'none'"
     )
     return headers | {"content-type": "text/html; charset=utf-8"}
 
