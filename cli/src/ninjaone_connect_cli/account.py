@@ -67,7 +67,7 @@ def firewall(deployment: Deployment) -> Iterator[Finding]:
         yield good("firewall", "none is meant to be in front of the public API")
         return
     origin = deployment.outputs["Firewall"].partition(" Origin=")[2].partition(" ")[0]
-    answer = httpx.get(f"https://{origin}/", timeout=10, trust_env=False)
+    answer = httpx.get(f"https://{origin}/", **deployment.asking)
     if answer.status_code == FORBIDDEN:
         yield good("firewall", "nobody comes around it")
     else:

@@ -1,31 +1,45 @@
 """The command line itself: which deployment, how to speak, and the commands."""
 
+import json
+import os
 import sys
+from collections.abc import Sequence
 from typing import NoReturn
 
 import click
-from botocore.exceptions import BotoCoreError, ClientError
 
-from broker.errors import AwsRefused, BrokerError
+from broker.errors import BrokerError
 from ninjaone_connect import ConnectError
-from ninjaone_connect_cli import __version__, calls, doctor, epoch, import_tokens, rescue, reseal, restore
+from ninjaone_connect_cli import __version__, aws_errors, calls, doctor, epoch, import_tokens, rescue, reseal, restore
 from ninjaone_connect_cli.at import At
-from ninjaone_connect_cli.screen import Screen
+from ninjaone_connect_cli.screen import Screen, never_fail_to_encode
+
+ANYWHERE = ("--json", "--local")
+"""Flags that may stand behind the command too."""
+INTERRUPTED = 130
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--stack", default="ninjaone-connect", envvar="NINJAONE_CONNECT_STACK", show_default=True,
               help="The name of the CloudFormation stack.")  # fmt: skip
 @click.option("--region", envvar="AWS_REGION", help="Its AWS region; by default that of your profile.")
 @click.option("--profile", envvar="AWS_PROFILE", help="The AWS profile to use.")
 @click.option("--local", is_flag=True, help="Act on what `make run` runs on this machine, instead of AWS.")
-@click.option("--json", "as_json", is_flag=True, help="Write JSON, for machines.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON, for machines; errors too.")
 @click.version_option(__version__)
 @click.pass_context
 def cli(
     context: click.Context, stack: str, region: str | None, profile: str | None, *, local: bool, as_json: bool
 ) -> None:
-    """Operate a NinjaOne Connect deployment. Begin with `doctor`."""
+    """Operate a NinjaOne Connect deployment. Begin with `doctor`.
+
+    --local and --json may stand anywhere in the command.
+
+    \b
+    ninjaone-connect doctor
+    ninjaone-connect --region eu-west-1 connections list northwind
+    ninjaone-connect connections list --status needs_reauth --json
+    """
     context.obj = At(Screen(as_json=as_json), None if local else (stack, region, profile))
 
 
@@ -36,26 +50,65 @@ for group in (doctor, calls, import_tokens, reseal, rescue, epoch, restore):
 
 def main() -> NoReturn:
     """Run a command; what goes wrong is one sentence, never a traceback with somebody's secret in it."""
+    never_fail_to_encode()
+    arguments = in_front(sys.argv[1:])
+    speak = _Speak(as_json="--json" in arguments)
     try:
-        cli(prog_name="ninjaone-connect", standalone_mode=False)
+        cli(args=arguments, prog_name="ninjaone-connect", standalone_mode=False)
+        sys.stdout.flush()
     except click.exceptions.Exit as end:
         sys.exit(end.exit_code)
-    except click.Abort:
-        _end("Stopped. What was done is done; the same command goes on from there.", 130)
+    except (click.Abort, KeyboardInterrupt):
+        speak.end("Stopped. What was done is done; the same command goes on from there.", INTERRUPTED)
+    except click.UsageError as misuse:
+        speak.misused(misuse)
     except click.ClickException as trouble:
-        trouble.show()
-        sys.exit(trouble.exit_code)
-    except AwsRefused as refused:
-        _end(f"AWS refused ({refused.code}): {refused.operation}.", 1)
-    except (BrokerError, ConnectError) as trouble:
-        _end(str(trouble), 1)
-    except ClientError as error:
-        _end(f"AWS refused ({error.response['Error']['Code']}): {error.operation_name}.", 1)
-    except BotoCoreError as error:
-        _end(f"AWS could not be reached ({type(error).__name__}).", 1)
+        speak.end(trouble.format_message(), trouble.exit_code)
+    except BrokenPipeError:
+        _leave_the_pipe()
+    except Exception as error:  # noqa: BLE001  # it is raised again where it is a bug
+        speak.failed(error)
     sys.exit(0)
 
 
-def _end(sentence: str, code: int) -> NoReturn:
-    click.echo(sentence, err=True)
-    sys.exit(code)
+def in_front(arguments: Sequence[str]) -> list[str]:
+    """Put the flags that may stand anywhere in front; what follows ``--`` is no flag."""
+    end = list(arguments).index("--") if "--" in arguments else len(arguments)
+    flags = [each for each in ANYWHERE if each in arguments[:end]]
+    return [*flags, *(each for each in arguments[:end] if each not in ANYWHERE), *arguments[end:]]
+
+
+class _Speak:
+    """How a command ends that did not do what was asked."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+
+    def end(self, sentence: str, code: int) -> NoReturn:
+        """Say why, on standard error."""
+        click.echo(json.dumps({"error": sentence, "exit_code": code}) if self._as_json else sentence, err=True)
+        sys.exit(code)
+
+    def failed(self, error: Exception) -> NoReturn:
+        """Say what an error is about; one that nobody foresaw is a bug, and is shown as one."""
+        if aws_errors.is_known(error):
+            self.end(aws_errors.said(error), 1)
+        if isinstance(error, BrokerError | ConnectError):
+            self.end(str(error), 1)
+        if isinstance(error, OSError):
+            about = f"{error.filename}: " if error.filename else ""
+            self.end(f"{about}{error.strerror or type(error).__name__}", 1)
+        raise error
+
+    def misused(self, misuse: click.UsageError) -> NoReturn:
+        """Say what was not understood, and for a person how it is used."""
+        if self._as_json:
+            self.end(misuse.format_message(), misuse.exit_code)
+        misuse.show()
+        sys.exit(misuse.exit_code)
+
+
+def _leave_the_pipe() -> NoReturn:
+    """End as a program does whose reader has gone, such as ``head``."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(0)

@@ -21,7 +21,7 @@ class At:
 
     @cached_property
     def deployment(self) -> Deployment:
-        """The deployment. Raises   Trouble"""
+        """The deployment. Raises   CliError"""
         return on_aws(*self._stack) if self._stack else on_this_machine(Path.cwd())
 
 

@@ -13,8 +13,9 @@ from broker.errors import BrokerError
 from broker.model import Instant, Seconds
 from broker.secret import Secret
 from ninjaone_connect import ConnectError
+from ninjaone_connect.surroundings import is_distrust, why_unreached
 from ninjaone_connect_cli import epoch
-from ninjaone_connect_cli.deployment import Deployment
+from ninjaone_connect_cli.deployment import CertificateDistrusted, Deployment
 from ninjaone_connect_cli.errors import CliError
 from ninjaone_connect_cli.finding import Check, Finding, fail, good, warn
 
@@ -59,8 +60,13 @@ def client_apps(deployment: Deployment) -> Iterator[Finding]:
 
 def _known(region: str, client_id: str, host: str, answer: oauth.Answer) -> Finding:
     check = f"client app {region}"
+    if isinstance(answer, oauth.NotSent) and answer.cause == CertificateDistrusted.__name__:
+        todo = "Where your network intercepts TLS, name its authority's file in AWS_CA_BUNDLE or SSL_CERT_FILE."
+        return warn(check, f"{host} could not be asked: its certificate is not trusted here", todo)
     if not isinstance(answer, oauth.Reply) or answer.status >= 500:
-        return warn(check, f"{host} could not be asked", "Try again; NinjaOne may be down.")
+        why = f"status {answer.status}" if isinstance(answer, oauth.Reply) else answer.cause
+        todo = "Try again; NinjaOne may be down, or this machine may not ask it (HTTPS_PROXY)."
+        return warn(check, f"{host} could not be asked ({why})", todo)
     if answer.status == 404:
         todo = "Compare region and client id: an app exists only on the host where it was registered."
         return fail(check, f"{host} knows no client app {client_id}", todo)
@@ -71,26 +77,27 @@ def connect_page(deployment: Deployment) -> Iterator[Finding]:
     """Whether the redirect URIs lead to this deployment, and whether the clocks agree."""
     regions = [*deployment.config.client_ids, "branded"]
     for region in regions:
-        yield _reached(f"{deployment.config.connect_url}/callback/{region}", region)
+        yield _reached(deployment, f"{deployment.config.connect_url}/callback/{region}", region)
     try:
-        answer = httpx.get(deployment.config.connect_url, timeout=TIMEOUT, trust_env=False)
+        answer = httpx.get(deployment.config.connect_url, **deployment.asking)
     except httpx.HTTPError:
         return  # said of each redirect URI already
     yield _clock(answer.headers.get("date", ""))
 
 
-def _reached(address: str, region: str) -> Finding:
+def _reached(deployment: Deployment, address: str, region: str) -> Finding:
     """Look at a redirect URI without what NinjaOne would bring: the answer leads to our own page that says so."""
     check = f"redirect URI {region}"
     try:
-        answer = httpx.get(address, timeout=TIMEOUT, trust_env=False)
+        answer = httpx.get(address, **deployment.asking)
     except httpx.HTTPError as error:
-        host = urlsplit(address).hostname
-        return fail(
-            check,
-            f"{address} can't be reached ({type(error).__name__})",
-            f"Does the DNS name {host} point at the stack?",
+        host = urlsplit(address).hostname or ""
+        todo = (
+            "Name your network's authority, or give ConnectDomain a certificate that is trusted."
+            if is_distrust(error)
+            else f"Does the DNS name {host} point at the stack?"
         )
+        return fail(check, f"{address} can't be reached: {why_unreached(error, host)}", todo)
     if answer.headers.get("location", "").endswith("/way-around"):
         todo = "Deploy with the digest of the secret that stacks/firewall.yaml was given as OriginVerify."
         return fail(check, f"{address} is refused, though it was asked through the firewall", todo)

@@ -3,7 +3,7 @@
 import json
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -22,13 +22,21 @@ from broker.adapters.http import HttpClient, Transport
 from broker.adapters.queues import Queue
 from broker.adapters.rescue import RescueStore
 from broker.adapters.seal import Seal
-from broker.adapters.transport import system_transport
 from broker.config import Config
 from broker.errors import Misconfigured
 from ninjaone_connect import Connect
+from ninjaone_connect.errors import BadSetting
+from ninjaone_connect.surroundings import (
+    bundle,
+    check_aws,
+    check_proxies,
+    check_text,
+    client_options,
+    is_distrust,
+    trust,
+)
+from ninjaone_connect_cli import aws_errors
 from ninjaone_connect_cli.errors import CliError
-
-_MAY_NOT_LOOK = "This identity may not look at the stack; see docs/operate/permissions.md."
 
 LOCAL = ".local.json"
 """What `make run` writes while it runs."""
@@ -47,6 +55,7 @@ class Deployment:
     aws         service name → client
     transport   the way to NinjaOne
     resources   logical id → physical id; empty on this machine
+    asking      how this machine asks the deployment's public addresses: arguments of ``httpx.get``
     """
 
     stack: str | None
@@ -57,6 +66,7 @@ class Deployment:
     transport: Transport
     credentials: Any
     resources: Mapping[str, str]
+    asking: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def api(self) -> Connect:
@@ -97,20 +107,36 @@ class Deployment:
 
 
 def on_aws(stack: str, region: str | None, profile: str | None) -> Deployment:
-    """Find a stack and everything in it. Raises   Trouble"""
+    """Find a stack and everything in it. Raises   CliError"""
+    session = _session(region, profile)
+    clients = _clients(session)
     try:
-        session = boto3.Session(profile_name=profile, region_name=region)
-        clients = _clients(session)
         outputs, resources = _described(clients("cloudformation"), stack)
         told = clients("lambda").get_function_configuration(FunctionName=resources[_TOLD_BY])
     except (ClientError, BotoCoreError) as error:
-        raise CliError(_what_to_do(error, stack, region)) from None
+        raise CliError(_what_to_do(error, stack, session.region_name)) from None
+    except ValueError:  # botocore's, of an address in the profile
+        raise CliError(aws_errors.SETTINGS.format(what="an address in it is none")) from None
     except KeyError:
         raise CliError(f"The stack {stack} is no NinjaOne Connect: name another with --stack.") from None
     return Deployment(
-        stack, session.region_name, _config(told["Environment"]["Variables"]), outputs, clients, system_transport(),
-        session.get_credentials(), resources,
+        stack, session.region_name, _config(told["Environment"]["Variables"]), outputs, clients, Outside,
+        session.get_credentials(), resources, {"timeout": 10, "verify": trust()},
     )  # fmt: skip
+
+
+def _session(region: str | None, profile: str | None) -> boto3.Session:
+    """Begin to speak to AWS. Raises   CliError: what of the surroundings can't be used"""
+    try:
+        check_aws()
+        check_proxies()
+        check_text("--region", region or "")
+        trust()
+        return boto3.Session(profile_name=profile, region_name=region)
+    except BadSetting as bad:
+        raise CliError(str(bad)) from None
+    except BotoCoreError as error:
+        raise CliError(aws_errors.said(error, region)) from None
 
 
 def _clients(session: boto3.Session) -> Callable[[str], Any]:
@@ -119,7 +145,7 @@ def _clients(session: boto3.Session) -> Callable[[str], Any]:
 
     def client(service: str) -> Any:
         if service not in made:
-            made[service] = session.client(service, config=settings)  # type: ignore[call-overload]  # any service
+            made[service] = session.client(service, config=settings, verify=bundle())  # type: ignore[call-overload]  # any service
         return made[service]
 
     return client
@@ -142,22 +168,11 @@ def _resources(cloudformation: Any, stack: str) -> Mapping[str, str]:
 
 
 def _what_to_do(error: Exception, stack: str, region: str | None) -> str:
-    """Say it without the library's own text, which may be long and is about AWS's words."""
-    code = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
-    sentences = {
-        "ValidationError": f"There is no stack {stack} in {region or 'this region'}: give --stack and --region.",
-        "NoRegionError": "Name the AWS region of the stack with --region.",
-        "NoCredentialsError": "No AWS credentials were found: log in, or name a profile with --profile.",
-        "ProfileNotFound": "There is no such AWS profile: `aws configure list-profiles` names them.",
-        "ExpiredToken": "The AWS login ran out: log in again (`aws sso login`).",
-        "UnauthorizedSSOTokenError": "The AWS login ran out: log in again (`aws sso login`).",
-        "SSOTokenLoadError": "The AWS login ran out: log in again (`aws sso login`).",
-        "AccessDenied": _MAY_NOT_LOOK,
-        "AccessDeniedException": _MAY_NOT_LOOK,
-    }
-    return sentences.get(
-        code, f"AWS does not answer as it should ({code}). Try again, or look at the AWS Health Dashboard."
-    )
+    """Say what keeps a stack from being found."""
+    code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
+    if code == "ValidationError":
+        return f"There is no stack {stack} in {region or 'this region'}: give --stack and --region."
+    return aws_errors.said(error, region)
 
 
 def _config(variables: Mapping[str, str]) -> Config:
@@ -171,7 +186,7 @@ def _config(variables: Mapping[str, str]) -> Config:
 
 
 def on_this_machine(folder: Path) -> Deployment:
-    """Find what `make run` runs, from anywhere inside the clone. Raises   Trouble"""
+    """Find what `make run` runs, from anywhere inside the clone. Raises   CliError"""
     for host in (folder, *folder.parents):
         if (host / LOCAL).is_file():
             return _local(_running(host / LOCAL))
@@ -203,7 +218,32 @@ def _local(values: Mapping[str, Any]) -> Deployment:
     return Deployment(
         None, values["region"], _config(values["settings"]), values["outputs"], client,
         lambda: Here(values["ninjaone"]), Credentials(values["access_key"], values["secret_key"]), {},
+        {"timeout": 10, "trust_env": False},
     )  # fmt: skip
+
+
+class CertificateDistrusted(httpx.ConnectError):
+    """A host showed a certificate that is not trusted here. The class tells: the broker's door passes on no text."""
+
+
+class Outside(httpx.BaseTransport):
+    """Asks NinjaOne as this machine asks anybody: through its proxy, and by the authorities it trusts."""
+
+    def __init__(self) -> None:
+        self._client = httpx.Client(**client_options())
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send it on. Raises   CertificateDistrusted"""
+        try:
+            return self._client.send(request, stream=True)
+        except httpx.ConnectError as error:
+            if is_distrust(error):
+                raise CertificateDistrusted("", request=request) from None
+            raise
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
 
 
 class Here(httpx.BaseTransport):

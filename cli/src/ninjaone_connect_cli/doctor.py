@@ -2,12 +2,12 @@
 
 import click
 
-from ninjaone_connect_cli import account, checks
+from ninjaone_connect_cli import account, aws_errors, checks
 from ninjaone_connect_cli.at import At, here
 from ninjaone_connect_cli.errors import CliError
 from ninjaone_connect_cli.finding import Check, Finding, State
 
-COLUMNS = {"state": "", "check": "check", "says": "what was found", "todo": "what to do"}
+COLUMNS = {"state": "", "check": "check", "says": "what was found"}
 
 
 @click.command()
@@ -24,6 +24,8 @@ def doctor(at: At) -> None:
             findings += _looked(at, check)
             step()
     at.screen.table([each.row() for each in findings], COLUMNS, empty="")
+    todo_lines = [f"{each.check}: {each.todo}" for each in findings if each.todo]
+    at.screen.lines(["", "What to do", *todo_lines] if todo_lines else [])
     bad = sum(each.state is State.FIX for each in findings)
     if bad:
         raise CliError(f"{bad} of {len(findings)} have to be put right.")
@@ -35,15 +37,9 @@ def _looked(at: At, check: Check) -> list[Finding]:
     try:
         return list(check.look(at.deployment))
     except Exception as error:  # noqa: BLE001  # whatever is wrong with one thing, the others are looked at
-        says = f"could not be looked at ({type(error).__name__})"
-        return [
-            Finding(
-                State.FIX,
-                check.name,
-                says,
-                "See whether this identity may; docs/operate/permissions.md.",
-            )
-        ]
+        known = aws_errors.is_known(error)
+        todo = aws_errors.said(error) if known else "See whether this identity may; docs/operate/permissions.md."
+        return [Finding(State.FIX, check.name, f"could not be looked at ({type(error).__name__})", todo)]
 
 
 COMMANDS = (doctor,)

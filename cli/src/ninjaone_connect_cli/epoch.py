@@ -71,7 +71,7 @@ def activate(at: At, number: int | None) -> None:
 
 
 def read(deployment: Deployment) -> Active:
-    """Read the parameter. Raises   Trouble"""
+    """Read the parameter. Raises   CliError"""
     parameter = deployment.config.epoch_parameter
     text = deployment.aws("ssm").get_parameter(Name=parameter)["Parameter"]["Value"]
     try:

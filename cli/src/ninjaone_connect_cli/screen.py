@@ -1,12 +1,19 @@
-"""What a person sees, and what a machine reads: tables and bars, or JSON. Only results go to standard output."""
+"""What a person sees, and what a machine reads: tables and bars, or JSON. Only results go to standard output.
 
+What a person copies (a link, a token, an id) is never cut or folded: where a window is too narrow, other columns are
+folded, then left out and named. No name that a customer chose acts on the terminal, and no encoding stops a command.
+"""
+
+import io
 import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -17,21 +24,33 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
 from rich.text import Text
+
+from broker.text import escaped
 
 Row = Mapping[str, Any]
 Step = Callable[[], None]
 
-_WIDE = 160
-"""Columns where nobody looks: a pipe must get whole ids."""
+GAP = 2
+NARROWEST = 12
+"""Columns of the screen below which a text is not folded: it would not be read."""
 
 _COLOURS = {
-    "active": "green", "ok": "green", "done": "green", "renewed": "green", "imported": "green",
+    "active": "green", "ok": "green", "done": "green", "renewed": "green", "imported": "green", "corrected": "green",
     "paused": "yellow", "pending_approval": "yellow", "look": "yellow", "waiting": "yellow",
     "needs_reauth": "red", "fix": "red", "failed": "red", "refused": "red",
     "disconnected": "dim", "skipped": "dim", "there already": "dim",
 }  # fmt: skip
+
+_FOLDED = frozenset({"label", "organizations", "says", "outcome", "scopes"})
+"""What is read and not copied, so that it may be broken between words."""
+
+
+def never_fail_to_encode() -> None:
+    r"""Let every character be written to standard output and error: as ``\u2013`` where the encoding lacks it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 class Screen:
@@ -39,35 +58,43 @@ class Screen:
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
-        self._out = Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False)
+        self.now: Callable[[], float] = time.time
+        """Unix seconds of the deployment that is looked at."""
+        self._out = Console(highlight=False)
         self._talk = Console(stderr=True, highlight=False, quiet=as_json)
 
     def table(self, rows: Sequence[Row], columns: Mapping[str, str], *, empty: str) -> None:
         """Show rows.
 
-        columns   key of a row → heading; a machine gets every key
+        columns   key of a row → heading, the most important first; a machine gets every key
         empty     what to say when there is none
         """
         if self.as_json:
             self._json(list(rows))
         elif not rows:
-            self._talk.print(empty)
+            self.say(empty)
         else:
-            self._out.print(_table(rows, columns))
+            self._table(rows, columns)
 
     def record(self, row: Row) -> None:
         """Show one thing, a line for each of its parts."""
         if self.as_json:
             self._json(row)
             return
-        grid = Table.grid(padding=(0, 2))
+        widest = max(map(cell_len, row), default=0)
         for name, value in row.items():
-            grid.add_row(Text(name.replace("_", " "), "dim"), _cell(name, value))
-        self._out.print(grid)
+            padded = name.replace("_", " ").ljust(widest + GAP)
+            self._line(Text.assemble((padded, "dim"), self._cell(name, value)))
+
+    def lines(self, texts: Iterable[str]) -> None:
+        """Show sentences and commands, each on a line of its own however long it is; a machine has them in the rows."""
+        if not self.as_json:
+            for text in texts:
+                self._line(Text(escaped(text)))
 
     def say(self, text: str) -> None:
         """Tell a person something; machines hear nothing of it."""
-        self._talk.print(text)
+        self._talk.print(Text(text), soft_wrap=True)
 
     @contextmanager
     def steps(self, what: str, total: int | None) -> Iterator[Step]:
@@ -91,30 +118,75 @@ class Screen:
     def _json(self, what: object) -> None:
         sys.stdout.write(json.dumps(what, indent=1, default=str) + "\n")
 
+    def _line(self, text: Text) -> None:
+        """Print one line whole: the terminal breaks it where it must, so that what is copied comes out in one piece."""
+        text.rstrip()
+        self._out.print(text, soft_wrap=True)
 
-def _table(rows: Iterable[Row], columns: Mapping[str, str]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for heading in columns.values():
-        table.add_column(heading, overflow="fold")
-    for row in rows:
-        table.add_row(*(_cell(key, row.get(key)) for key in columns))
-    return table
+    def _table(self, rows: Sequence[Row], columns: Mapping[str, str]) -> None:
+        cells = [{key: self._cell(key, row.get(key)) for key in columns} for row in rows]
+        widths = {
+            key: max(cell_len(heading), *(cell_len(line) for row in cells for line in row[key].plain.split("\n")))
+            for key, heading in columns.items()
+        }
+        shown = fitted(widths, self._out.width if sys.stdout.isatty() else None)
+        self._row({key: Text(heading, "bold") for key, heading in columns.items()}, shown)
+        for row in cells:
+            self._row(row, shown)
+        left_out = [heading for key, heading in columns.items() if key not in shown]
+        if left_out:
+            self.say(f"Not shown for want of room: {', '.join(left_out)}. Widen the window, or use --json.")
+
+    def _row(self, cells: Mapping[str, Text], widths: Mapping[str, int]) -> None:
+        folded = {key: list(cells[key].wrap(self._out, width)) for key, width in widths.items()}
+        for number in range(max(map(len, folded.values()))):
+            line = Text()
+            for key, width in widths.items():
+                part = folded[key][number] if number < len(folded[key]) else Text()
+                part.rstrip()
+                line.append_text(part).append(" " * (width - part.cell_len + GAP))
+            self._line(line)
+
+    def _cell(self, key: str, value: Any) -> Text:
+        """Write one value; an instant is said as people do, and words that say how something is get their colour."""
+        if value in (None, "", []):
+            return Text("-", "dim")
+        if key.endswith("_at") and isinstance(value, int | float):
+            return Text(moment(int(value), self.now()))
+        if isinstance(value, list | tuple):
+            return Text(escaped(", ".join(map(str, value))))
+        return Text(escaped(str(value)), _COLOURS.get(str(value), ""))
 
 
-def _cell(key: str, value: Any) -> Text:
-    """Write one value; an instant is said as people do, and words that say how something is get their colour."""
-    if value is None:
-        return Text("–", "dim")
-    if key.endswith("_at"):
-        return Text(moment(value))
-    if isinstance(value, list | tuple):
-        return Text(", ".join(map(str, value)))
-    return Text(str(value), _COLOURS.get(str(value), ""))
+def fitted(widths: Mapping[str, int], room: int | None) -> Mapping[str, int]:
+    """Say how wide each column is shown: texts are folded first, the widest most; then columns go, from the last.
+
+    room   columns of the screen; None where there is no end to them
+    """
+    shown = dict(widths)
+    while room is not None and (over := sum(shown.values()) + GAP * (len(shown) - 1) - room) > 0:
+        folding = [key for key in shown if key in _FOLDED and shown[key] > NARROWEST]
+        spare = sum(shown[key] - NARROWEST for key in folding)
+        if spare >= over:
+            widest = max(folding, key=lambda key: shown[key])
+            shown[widest] -= 1
+        elif len(shown) > 1:
+            shown.popitem()
+        else:
+            return shown
+    return shown
 
 
 def moment(instant: int, now: float | None = None) -> str:
-    """Write an instant as people say it: in 27 min, 3 d ago."""
-    away = instant - (time.time() if now is None else now)
+    """Write an instant in UTC, and as people say it: ``2026-11-30 01:05Z, in 27 min``."""
+    try:
+        absolute = f"{datetime.fromtimestamp(instant, UTC):%Y-%m-%d %H:%MZ}, "
+    except (ValueError, OverflowError, OSError):  # beyond what a calendar holds
+        absolute = ""
+    return absolute + _away(instant - (time.time() if now is None else now))
+
+
+def _away(away: float) -> str:
     for size, word in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if abs(away) >= 2 * size:
             return f"in {away / size:.0f} {word}" if away > 0 else f"{-away / size:.0f} {word} ago"

@@ -1,0 +1,160 @@
+"""Errors of AWS → one sentence that says what to do. All of the command line's come through here.
+
+AWS's own text stays behind: it may be long, and quote what was sent. What is told apart is what to do: log in, set a
+clock, correct a region, a profile, a proxy or a certificate, ask for a right, restore what was deleted, or wait.
+
+Source   AWS General Reference, "Common errors"; AWS Security Token Service, "Errors"; botocore.exceptions
+"""
+
+import os
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from time import time
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from broker.errors import AwsRefused
+from ninjaone_connect.surroundings import why_unreached
+
+SKEW = 240
+"""Seconds by which a clock may be off before AWS refuses signatures (at 300)."""
+
+LOG_IN = "The AWS login ran out: log in again (`aws sso login`, or `aws login`), then run the same command again."
+CLOCK = "AWS refuses the signature's time: set this machine's clock by NTP, then run the same command again."
+KEYS = (
+    "AWS does not know these credentials: the access key was deleted or turned off, or is of another account or "
+    "partition. Log in again, or name another profile with --profile."
+)
+SECRET_KEY = (
+    "AWS refuses the signature: the secret access key does not belong to its key id. Set both again, or log in again; "
+    "if they are right, look at this machine's clock."
+)
+REGION = "This is no AWS region that can be used: correct --region, AWS_REGION or the region of your profile."
+RIGHTS = "This identity may not do that ({what}): docs/operate/permissions.md says what each command needs."
+RESTORE = (
+    "The client secrets are marked for deletion, and so nothing can be refreshed. Restore them now: "
+    "aws secretsmanager restore-secret --secret-id <the output ClientSecrets>"
+)
+BUSY = "AWS is busy or out of order ({what}): nothing is wrong here. Try again in a minute."
+SETTINGS = "The AWS configuration can't be used ({what}): look at the profile in ~/.aws/config, and at --profile."
+NETWORK = (
+    "AWS can't be reached from here ({what}): look at this machine's network, its proxy (HTTPS_PROXY) and the region."
+)
+
+_CODES: Mapping[str, str] = {
+    **dict.fromkeys(
+        ("expiredtoken", "tokenrefreshrequired", "expiredtokenexception", "unauthorized", "invalidgrant",
+         "unauthorizedssotokenerror", "ssotokenloaderror", "ssoerror", "tokenretrievalerror", "loginerror",
+         "loginrefreshrequired", "logintokenloaderror", "logininsufficientpermissions", "invalididentitytoken",
+         "idprejectedclaim", "pendingauthorizationexpirederror"), LOG_IN),
+    **dict.fromkeys(("requestexpired", "requesttimetooskewed", "requestinthefuture"), CLOCK),
+    **dict.fromkeys(
+        ("invalidclienttokenid", "unrecognizedclient", "invalidaccesskeyid", "authfailure", "invalidtoken",
+         "missingauthenticationtoken", "missingauthenticationtokenexception", "notauthorizedexception",
+         "nocredentials", "invalidsecurity"), KEYS),
+    **dict.fromkeys(("signaturedoesnotmatch", "invalidsignature", "incompletesignature"), SECRET_KEY),
+    **dict.fromkeys(
+        ("invalidregion", "invalidregionerror", "noregionerror", "unknownregionerror", "endpointvariant",
+         "unknownendpointerror", "authorizationheadermalformed"), REGION),
+    **dict.fromkeys(
+        ("optinrequired", "subscriptionrequired", "accessdenied", "accessdeniedexception", "unauthorizedoperation",
+         "notauthorized", "authorizationerror", "forbidden", "403", "allaccessdisabled"), RIGHTS),
+    **dict.fromkeys(
+        ("nocredentialserror", "profilenotfound", "partialcredentialserror", "configparseerror", "confignotfound",
+         "invalidconfigerror", "credentialretrievalerror", "metadataretrievalerror", "unabletoparse",
+         "unsupportedsignatureversionerror", "infiniteloopconfigerror", "unknowncredentialerror", "noauthtokenerror",
+         "invaliddefaultsmode", "refreshwithmfaunsupportederror", "ssoprofilenotfound"), SETTINGS),
+    **dict.fromkeys(
+        ("endpointconnectionerror", "connecttimeouterror", "readtimeouterror", "connectionclosederror",
+         "httpclienterror", "connectionerror", "proxyconnectionerror", "endpointprovidererror",
+         "responsestreamingerror", "incompletereaderror"), NETWORK),
+    **dict.fromkeys(
+        ("throttling", "throttled", "throttledexception", "requestthrottled", "requestlimitexceeded", "slowdown",
+         "toomanyrequests", "provisionedthroughputexceeded", "serviceunavailable", "internalfailure",
+         "internalservererror", "internalerror", "internalserviceerror", "internalservice", "priorrequestnotcomplete",
+         "limitexceeded", "requesttimeout", "bandwidthlimitexceeded", "500", "502", "503", "504"), BUSY),
+}  # fmt: skip
+"""Codes of AWS and classes of botocore, as ``_bare`` writes them → what to do."""
+
+_OWN_SENTENCES: Mapping[str, str] = {
+    "NoCredentialsError": "No AWS credentials were found: log in, or name a profile with --profile.",
+    "PartialCredentialsError": (
+        "One half of the AWS credentials is missing: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY go together."
+    ),
+    "NoRegionError": "Name the AWS region of the stack with --region.",
+    "ProfileNotFound": "There is no such AWS profile: `aws configure list-profiles` names them.",
+}
+"""Where the general sentence would leave out what is plain."""
+
+
+def said(error: Exception, region: str | None = None) -> str:
+    """Say what to do about an error of AWS, of botocore, or of the door to AWS.
+
+    region   the one that was asked, where it is known
+    """
+    if isinstance(error, AwsRefused):
+        return _of_code(error.code, f"{error.operation}, {error.code}", error.operation)
+    if isinstance(error, ClientError):
+        return _of_answer(error)
+    name = type(error).__name__
+    if name in _OWN_SENTENCES:
+        return _OWN_SENTENCES[name]
+    if "SSL" in name or "certificate" in why_unreached(error, "AWS"):
+        return f"{NETWORK.format(what=_why_distrusted())}"
+    if name == "EndpointConnectionError" and region and region not in _regions():
+        return f"There is no AWS region {region}: correct --region, AWS_REGION or the region of your profile."
+    return _of_code(name, name)
+
+
+def is_known(error: Exception) -> bool:
+    """Say whether an error is one of AWS's, of which ``said`` speaks."""
+    return isinstance(error, AwsRefused | ClientError | BotoCoreError)
+
+
+def _of_answer(error: ClientError) -> str:
+    """Read an answer of AWS. A clock that is off is told as such, whatever the code: the answer bears AWS's time."""
+    code, operation = str(error.response.get("Error", {}).get("Code", "")), error.operation_name
+    headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    sentence = _of_code(code, f"{operation}, {code}", operation)
+    off = _clock_is_off(str(headers.get("date", ""))) if sentence in {SECRET_KEY, CLOCK, KEYS} else 0
+    if abs(off) > SKEW:
+        return f"This machine's clock is {abs(off):.0f} s {'ahead' if off > 0 else 'behind'}: set it by NTP."
+    return sentence
+
+
+def _of_code(code: str, what: str, operation: str = "") -> str:
+    bare = _bare(code)
+    if operation == "GetSecretValue" and bare == "invalidrequest":
+        return RESTORE
+    general = f"AWS refused: {what}. Look it up in the AWS documentation of that call, or see the AWS Health Dashboard."
+    return _CODES.get(bare, _CODES.get(code.lower(), general)).format(what=what)
+
+
+def _bare(code: str) -> str:
+    """Write the spellings of one error alike: ``ThrottlingException``, ``Throttling``, ``KMS.Throttling``."""
+    return code.rpartition(".")[2].removesuffix("Exception").removesuffix("Fault").lower()
+
+
+def _why_distrusted() -> str:
+    named = next((name for name in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE") if os.environ.get(name)), "")
+    if named:
+        return f"its certificate is not trusted by what {named} names"
+    return "its certificate is not trusted; where your network intercepts TLS, name its authority in AWS_CA_BUNDLE"
+
+
+def _regions() -> list[str]:
+    session = boto3.Session(region_name="us-east-1")
+    return [
+        region
+        for partition in session.get_available_partitions()
+        for region in session.get_available_regions("cloudformation", partition)
+    ]
+
+
+def _clock_is_off(date: str) -> float:
+    """Say by how many seconds this machine is ahead of AWS."""
+    try:
+        return time() - parsedate_to_datetime(date).timestamp()
+    except ValueError:
+        return 0.0

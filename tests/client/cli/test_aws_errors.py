@@ -1,0 +1,101 @@
+"""What a person is told about each error of AWS: log in, set the clock, correct the region, look at the network."""
+
+import time
+from email.utils import formatdate
+
+import pytest
+from botocore import exceptions
+from botocore.exceptions import BotoCoreError, ClientError
+
+from broker.errors import AwsRefused
+from ninjaone_connect_cli.aws_errors import BUSY, said
+
+NOW = 1_800_000_000
+
+
+def refused(code: str, operation: str = "DescribeStacks", *, behind: int = 0) -> ClientError:
+    headers = {"date": formatdate(time.time() + behind, usegmt=True)}
+    about = {"HTTPStatusCode": 400, "HTTPHeaders": headers, "RequestId": "r", "HostId": "", "RetryAttempts": 0}
+    return ClientError({"Error": {"Code": code, "Message": "a-secret"}, "ResponseMetadata": about}, operation)  # type: ignore[typeddict-item]  # as AWS has it
+
+
+TO_DO = {
+    "log in again": ["ExpiredToken", "ExpiredTokenException", "UnauthorizedException", "TokenRefreshRequired"],
+    "Log in again, or name another profile": [
+        "InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId", "AuthFailure", "InvalidToken",
+    ],
+    "secret access key": ["SignatureDoesNotMatch", "InvalidSignatureException", "IncompleteSignature"],
+    "clock by NTP": ["RequestExpired", "RequestTimeTooSkewed", "RequestInTheFuture"],
+    "no AWS region": ["InvalidRegion", "AuthorizationHeaderMalformed"],
+    "docs/operate/permissions.md": [
+        "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "OptInRequired", "NotAuthorized",
+    ],
+    "nothing is wrong here": [
+        "Throttling", "ThrottlingException", "TooManyRequestsException", "ServiceUnavailable", "InternalFailure",
+        "InternalServerError", "SlowDown", "ProvisionedThroughputExceededException", "RequestLimitExceeded",
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("todo", "code"), [(todo, code) for todo, codes in TO_DO.items() for code in codes])
+def test_each_refusal_says_what_to_do(todo: str, code: str) -> None:
+    sentence = said(refused(code))
+
+    assert todo in sentence
+    assert "a-secret" not in sentence
+    assert "\n" not in sentence
+
+
+CLASSES = [
+    (exceptions.UnauthorizedSSOTokenError(), "log in again"),
+    (exceptions.SSOTokenLoadError(error_msg="x"), "log in again"),
+    (exceptions.TokenRetrievalError(provider="sso", error_msg="x"), "log in again"),
+    (exceptions.NoCredentialsError(), "No AWS credentials were found"),
+    (exceptions.PartialCredentialsError(provider="env", cred_var="AWS_SECRET_ACCESS_KEY"), "go together"),
+    (exceptions.CredentialRetrievalError(provider="process", error_msg="a-secret"), "look at the profile"),
+    (exceptions.ConfigParseError(path="x"), "look at the profile"),
+    (exceptions.NoRegionError(), "--region"),
+    (exceptions.InvalidRegionError(region_name="eu west"), "no AWS region"),
+    (exceptions.ConnectTimeoutError(endpoint_url="https://x"), "network"),
+    (exceptions.EndpointConnectionError(endpoint_url="https://x"), "network"),
+    (exceptions.ReadTimeoutError(endpoint_url="https://x"), "network"),
+    (exceptions.ProxyConnectionError(proxy_url="http://user:a-secret@x", error="x"), "HTTPS_PROXY"),
+    (exceptions.SSLError(endpoint_url="https://x", error=OSError("a-secret")), "AWS_CA_BUNDLE"),
+]
+
+
+@pytest.mark.parametrize(("error", "says"), CLASSES)
+def test_each_class_of_botocore_says_what_to_do(error: BotoCoreError, says: str) -> None:
+    sentence = said(error, "eu-west-1")
+
+    assert says in sentence
+    assert "a-secret" not in sentence
+
+
+def test_a_region_that_does_not_exist_is_told_from_a_network_that_is_not_there() -> None:
+    error = exceptions.EndpointConnectionError(endpoint_url="https://cloudformation.eu-west-9.amazonaws.com/")
+
+    assert "There is no AWS region eu-west-9" in said(error, "eu-west-9")
+    assert "network" in said(error, "ap-southeast-7")
+
+
+@pytest.mark.parametrize("code", ["SignatureDoesNotMatch", "RequestExpired", "InvalidClientTokenId"])
+@pytest.mark.parametrize(("behind", "way"), [(900, "behind"), (-900, "ahead")])
+def test_a_clock_that_is_off_is_said_whatever_the_code(code: str, behind: int, way: str) -> None:
+    assert f"{way}: set it by NTP" in said(refused(code, behind=behind))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        refused("InvalidRequestException", "GetSecretValue"),
+        AwsRefused("secretsmanager", "GetSecretValue", "InvalidRequestException"),
+    ],
+)
+def test_a_secret_that_is_marked_for_deletion_is_to_be_restored(error: Exception) -> None:
+    assert "restore-secret" in said(error)
+
+
+def test_what_nobody_lists_is_told_by_its_name() -> None:
+    assert "DescribeStacks, SomethingNew" in said(refused("SomethingNew"))
+    assert "{" not in BUSY.format(what="x")
