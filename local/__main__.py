@@ -1,9 +1,11 @@
-"""Run the whole product on this machine: python -m local [--port N] [--provider URL] [--file F] [--verbose]."""
+"""Run the whole product on this machine: python -m local [options]; `--help` names them."""
 
 import argparse
 import os
 import signal
 import sys
+import webbrowser
+from collections.abc import Mapping
 from pathlib import Path
 from threading import Event
 
@@ -47,6 +49,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--file", type=Path, default=FILE, help="where to say how to reach all this, for `ninjaone-connect --local`"
     )
+    parser.add_argument(
+        "--no-browser", dest="browser", action="store_false", help="open no browser, also where there is a display"
+    )
     parser.add_argument("--verbose", action="store_true", help="write the functions' log lines to standard error")
     return parser.parse_args()
 
@@ -62,8 +67,15 @@ def _run(options: argparse.Namespace, over: Event) -> None:
         if other:
             sentence = f"the world whose product is {other} runs in this clone already, and `--local` stays with it"
             print(f"local: {sentence}", file=sys.stderr, flush=True)
-        print("ready", flush=True)
+        print(f"ready: open {world.product_url}, and end everything with Ctrl-C", flush=True)
+        if options.browser and sys.stdout.isatty() and has_display(sys.platform, os.environ):
+            webbrowser.open(world.product_url)
         over.wait()
+
+
+def has_display(platform: str, environment: Mapping[str, str]) -> bool:
+    """Say whether a browser that is opened here can be seen by whoever runs this."""
+    return platform in {"darwin", "win32"} or any(environment.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
 def _say(part: str, url: str) -> None:

@@ -18,6 +18,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local import world as worlds
+from local.__main__ import has_display
 from local.browser import Browser
 from local.cloudformation.template import TemplateFault
 from local.product.backend import Backend
@@ -196,7 +197,7 @@ class Command:
         printed = []
         for line in self.process.stdout:
             printed.append(line.rstrip("\n"))
-            if line == "ready\n":
+            if line.startswith("ready"):
                 break
         return printed
 
@@ -242,10 +243,27 @@ def test_the_command_says_where_everything_is_and_ends_cleanly(number: signal.Si
         f"api http://127.0.0.1:{port + 1}",
         f"ninjaone http://127.0.0.1:{port + 2}",
         f"product http://127.0.0.1:{port + 3}",
-        "ready",
+        f"ready: open http://127.0.0.1:{port + 3}, and end everything with Ctrl-C",
     ]
     assert answers == [404, 404, 200, 302]
     assert ended == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("platform", "environment", "expected"),
+    [
+        ("linux", {}, False),
+        ("linux", {"DISPLAY": ""}, False),
+        ("linux", {"DISPLAY": ":0"}, True),
+        ("linux", {"WAYLAND_DISPLAY": "wayland-0"}, True),
+        ("darwin", {}, True),
+        ("win32", {}, True),
+    ],
+)
+def test_a_browser_is_opened_where_somebody_can_see_it(
+    platform: str, environment: dict[str, str], *, expected: bool
+) -> None:
+    assert has_display(platform, environment) is expected
 
 
 def test_a_taken_port_is_said_in_one_sentence() -> None:
