@@ -29,7 +29,9 @@ def made(kind: type[BrokerError]) -> BrokerError:
     if kind is theirs.NeedsReauth:
         facts = {"reason": "revoked", "connection": "con_x"}
     if kind is theirs.InvalidRequest:
-        return theirs.InvalidRequest(theirs.Fault("label", "Give 1 to 80 printable characters."))
+        return theirs.InvalidRequest(
+            theirs.Fault("label", "Give 1 to 80 characters, without control characters or changes of direction.")
+        )
     return kind(**facts)
 
 

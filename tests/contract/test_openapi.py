@@ -117,7 +117,9 @@ def below(kind: type[BrokerError]) -> Iterator[type[BrokerError]]:
 
 def made(kind: type[BrokerError]) -> BrokerError:
     if kind is errors.InvalidRequest:
-        return errors.InvalidRequest(errors.Fault("label", "Give 1 to 80 printable characters."))
+        return errors.InvalidRequest(
+            errors.Fault("label", "Give 1 to 80 characters, without control characters or changes of direction.")
+        )
     if kind is errors.NeedsReauth:
         return errors.NeedsReauth("revoked", "con_mfrggzdfmztwq2lknnwg23tpoa")
     facts: dict[str, Any] = {"customer_app": True} if issubclass(kind, errors.ClientAppError) else {}

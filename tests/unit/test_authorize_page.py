@@ -38,6 +38,39 @@ def test_a_branded_host_is_chosen_by_its_parts(config: Config) -> None:
     assert found.typed == {"region": "branded", "subdomain": "Acme", "suffix": "rmmservice.eu"}
 
 
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        "acme ",
+        "\u3000acme\u3000",
+        "\ufeffacme",
+        "https://acme.rmmservice.eu/",
+        " HTTPS://ACME.rmmservice.EU/#/systemDashboard/overview ",
+        "acme.rmmservice.eu",
+        "acme.rmmservice.eu.",
+        "https://acme.rmmservice.eu:443/ws?x=1",
+    ],
+)
+def test_the_label_is_taken_out_of_what_people_paste(config: Config, pasted: str) -> None:
+    suffix = "rmmservice.com" if "." in pasted else "rmmservice.eu"  # an address brings its own
+
+    found = read(config, region="branded", subdomain=pasted, suffix=suffix)
+
+    assert (found.host, found.faults) == (Host("branded", "acme.rmmservice.eu"), ())
+
+
+def test_the_host_of_a_region_is_named_as_one(config: Config) -> None:
+    [fault] = read(config, region="branded", subdomain="https://eu.ninjarmm.com/", suffix="rmmservice.eu").faults
+
+    assert (fault.field, "eu.ninjarmm.com is the host of a region" in fault.message) == ("subdomain", True)
+
+
+def test_what_came_along_with_a_copied_secret_is_left_out(config: Config) -> None:
+    found = read(config, region="eu", client_id="\u200bapp-1\r\n", client_secret="\ufeffs-1\u00a0")
+
+    assert found.client == Client("app-1", Secret("s-1"), customer_app=True)
+
+
 def test_a_client_app_is_entered_with_its_secret(config: Config) -> None:
     found = read(config, region="eu", client_id=" app-1 ", client_secret=" s-1 ")
 
@@ -71,7 +104,11 @@ def test_the_person_may_go_anyway(config: Config) -> None:
         ({"region": "branded", "subdomain": "acme@evil", "suffix": "rmmservice.eu"}, "subdomain"),
         ({"region": "branded", "subdomain": "a.b", "suffix": "rmmservice.eu"}, "subdomain"),
         ({"region": "branded", "subdomain": "acme\u3002evil", "suffix": "rmmservice.eu"}, "subdomain"),
-        ({"region": "branded", "subdomain": "acme:443", "suffix": "rmmservice.eu"}, "subdomain"),
+        ({"region": "branded", "subdomain": "acme:8443", "suffix": "rmmservice.eu"}, "subdomain"),
+        ({"region": "branded", "subdomain": "https://x@acme.rmmservice.eu/", "suffix": "rmmservice.eu"}, "subdomain"),
+        ({"region": "branded", "subdomain": "https://acme.rmmservice.eu@evil.example/"}, "subdomain"),
+        ({"region": "branded", "subdomain": "https://evil.example/acme.rmmservice.eu"}, "subdomain"),
+        ({"region": "branded", "subdomain": "//acme.rmmservice.eu", "suffix": "rmmservice.eu"}, "subdomain"),
         ({"region": "eu", "client_id": "app-1"}, "client_secret"),
         ({"region": "eu", "client_secret": "s-1"}, "client_id"),
         ({"region": "eu", "client_id": "a b", "client_secret": "s-1"}, "client_id"),

@@ -5,8 +5,9 @@ from dataclasses import fields
 
 import pytest
 
-from broker.config import Config
+from broker.config import _NAME, Config
 from broker.errors import Misconfigured
+from broker.text import is_unsafe
 from local.cloudformation.template import Template
 
 ABSENT = None
@@ -127,6 +128,7 @@ def test_what_may_be_empty_may_be_empty(environment: dict[str, str]) -> None:
         ("LOGO", "data:image/svg+xml;base64,AA=="),
         ("ACCENT", "#0B5fff"),
         ("PRODUCT_NAME", "Ä" * 80),
+        ("PRODUCT_NAME", "株式会社\u3000サンプル 👩\u200d💻"),
         ("CLIENT_IDS", "fed=x"),
         ("REFRESH_TIMEOUT", "900"),
         ("TOKEN_WAIT", "1"),
@@ -184,6 +186,8 @@ def test_a_good_value_is_taken(environment: dict[str, str], name: str, value: st
         ("BRANDED_SUFFIXES", "*.rmmservice.eu"),
         ("PRODUCT_NAME", "x" * 81),
         ("PRODUCT_NAME", "two\nlines"),
+        ("PRODUCT_NAME", "a\u202eb"),
+        ("PRODUCT_NAME", "a\u2066b"),
         ("SUPPORT", "not an address"),
         ("SUPPORT", "http://example.com"),
         ("SUPPORT", "javascript:alert(1)"),
@@ -217,3 +221,8 @@ def test_a_missing_setting_is_named(environment: dict[str, str], name: str) -> N
 def test_settings_can_not_change_after_they_were_read(config: Config) -> None:
     with pytest.raises(AttributeError):
         config.connect_url = "https://evil.example"  # type: ignore[misc]  # frozen: mypy says so too
+
+
+def test_the_product_s_name_may_hold_what_any_name_may() -> None:
+    assert all(bool(_NAME.fullmatch(chr(code))) is not is_unsafe(chr(code)) for code in range(0xD800))
+    assert all(bool(_NAME.fullmatch(chr(code))) is not is_unsafe(chr(code)) for code in range(0xE000, 0x11000))

@@ -124,6 +124,25 @@ def test_without_apps_of_the_operators_the_customers_is_meant(bare: Config) -> N
     assert faults(bare, client="operator") == ["client"]
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "株式会社\u3000サンプル",
+        "Société\u00a0Générale",
+        "12\u202f000 Endpoints",
+        "Team 👩\u200d💻",
+        "شركة\u200f المثال",
+        "ТОВ «Приклад»",
+        "हिन्दी कंपनी",
+        "บริษัท ตัวอย่าง",
+    ],
+)
+def test_names_of_every_script_are_taken(config: Config, name: str) -> None:
+    found = read(config, tenant_name=name, label=name, end_user_id=name)
+
+    assert (found.tenant_name, found.label, found.end_user_id) == (name, name, name)
+
+
 # Faults ---------------------------------------------------------------------------------------------------------------
 
 
@@ -138,6 +157,10 @@ def test_without_apps_of_the_operators_the_customers_is_meant(bare: Config) -> N
         ({"tenant_name": None}, "tenant_name"),
         ({"tenant_name": "x" * 81}, "tenant_name"),
         ({"tenant_name": "\u202egnp"}, "tenant_name"),
+        ({"tenant_name": "a\u2066b"}, "tenant_name"),
+        ({"tenant_name": "a\u0085b"}, "tenant_name"),
+        ({"label": "a\u2028b"}, "label"),
+        ({"label": "a\x7fb"}, "label"),
         ({"tenant_name": ["Acme"]}, "tenant_name"),
         ({"return_to": None}, "return_to"),
         ({"return_to": "x" * 65}, "return_to"),

@@ -81,6 +81,12 @@ def find_host(name: str, suffixes: tuple[str, ...]) -> Host | None:
     return branded_host(subdomain, suffix, suffixes)
 
 
+def pasted_host(text: str, suffixes: tuple[str, ...]) -> Host | None:
+    """Find the host in what a person typed or pasted: a whole host name, or an address with whatever follows it."""
+    address = text.strip().lower().removeprefix("https://").removeprefix("http://")
+    return find_host(re.split("[/?#]", address)[0].removesuffix(":443").removesuffix("."), suffixes)
+
+
 def authorize_endpoint(host: Host) -> str:
     """Source   docs/understand/ninjaone.md §1"""
     return f"https://{host.name}/ws/oauth/authorize"

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import unquote_plus, urlencode
 
 from broker.model import Client
 from broker.secret import Secret
@@ -122,14 +122,18 @@ def authorization_reply(raw_query: str) -> Authorized | Denied:
 
 
 def _single_valued(raw_query: str) -> dict[str, str]:
-    try:
-        pairs = parse_qsl(raw_query, keep_blank_values=True, errors="strict", max_num_fields=32)
-    except ValueError:
-        raise Malformed("the query can't be read") from None
-    known = [name for name, _ in pairs if name in {"state", "code", "error", "iss"}]
-    if len(known) != len(set(known)):
+    """Read the parameters that this library knows, each at most once; others are ignored, whatever they hold.
+
+    Source   RFC 6749 §4.1.2: the client must ignore unrecognized response parameters
+    """
+    pairs = [(unquote_plus(name), value) for name, _, value in (part.partition("=") for part in raw_query.split("&"))]
+    known = [(name, value) for name, value in pairs if name in {"state", "code", "error", "iss"}]
+    if len(known) != len({name for name, _ in known}):
         raise Malformed("a parameter is repeated")
-    return dict(pairs)
+    try:
+        return {name: unquote_plus(value, errors="strict") for name, value in known}
+    except UnicodeDecodeError:
+        raise Malformed("the query can't be read") from None
 
 
 def code_grant(client: Client, *, code: Secret, redirect_uri: str, verifier: Secret) -> Form:

@@ -15,6 +15,7 @@ from broker.errors import Fault
 from broker.flows.authorize import AuthorizeRedirect, AuthorizeRequest, HostCheck
 from broker.model import Client, Host, SessionId
 from broker.secret import Secret
+from broker.text import without_unsafe
 
 _VISIBLE = re.compile(r"[\x21-\x7e]{1,256}")
 
@@ -97,14 +98,19 @@ def _chosen(config: Config, sent: Mapping[str, str], faults: list[Fault]) -> Hos
         if host is None:
             faults.append(Fault("region", "Choose the region of your NinjaOne account."))
         return host
-    host = ninjaone.branded_host(sent.get("subdomain", "").lower(), sent.get("suffix", ""), config.branded_suffixes)
+    typed = _pasted(sent, "subdomain").lower()
+    whole = ninjaone.pasted_host(typed, config.branded_suffixes)
+    if whole and whole.region != ninjaone.BRANDED:
+        faults.append(Fault("subdomain", f"{whole.name} is the host of a region: choose the region above."))
+        return None
+    host = whole or ninjaone.branded_host(typed, sent.get("suffix", ""), config.branded_suffixes)
     if host is None:
         faults.append(Fault("subdomain", "Enter the first part of your NinjaOne address: letters, digits, hyphens."))
     return host
 
 
 def _entered(sent: Mapping[str, str], faults: list[Fault]) -> Client | None:
-    client_id, secret = sent.get("client_id", "").strip(), sent.get("client_secret", "").strip()
+    client_id, secret = _pasted(sent, "client_id"), _pasted(sent, "client_secret")
     if not client_id and not secret:
         return None
     if not _VISIBLE.fullmatch(client_id):
@@ -112,3 +118,8 @@ def _entered(sent: Mapping[str, str], faults: list[Fault]) -> Client | None:
     if not _VISIBLE.fullmatch(secret):
         faults.append(Fault("client_secret", "Enter the client secret as NinjaOne showed it once."))
     return None if faults else Client(client_id, Secret(secret), customer_app=True)
+
+
+def _pasted(sent: Mapping[str, str], name: str) -> str:
+    """Read a field without what comes along when a person copies: spaces, line breaks, characters that show nothing."""
+    return without_unsafe(sent.get(name, "")).strip()

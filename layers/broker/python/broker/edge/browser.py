@@ -141,6 +141,7 @@ def connect_page_view(
         reconnect=session.connection is not None,
         faults=faults,
         typed={name: text for name, text in typed.items() if name != "client_secret"},
+        life=_in_words(session.expires_at - session.created_at),
     )
 
 
@@ -151,6 +152,11 @@ def _choices(config: Config, session: Session) -> tuple[Choice, ...]:
         return (Choice(host.region, ninjaone.REGION_NAMES.get(host.region, host.name), host.name),)
     keys = ninjaone.REGIONS if session.customer_app else config.client_ids
     return tuple(Choice(key, ninjaone.REGION_NAMES[key], ninjaone.REGIONS[key]) for key in keys)
+
+
+def _in_words(seconds: int) -> str:
+    days, minutes = seconds // policy.DAY, seconds // 60
+    return f"{days} days" if days > 1 else f"{minutes} minutes" if minutes < 120 else f"{minutes // 60} hours"
 
 
 def brand(config: Config) -> Brand:

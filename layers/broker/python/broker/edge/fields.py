@@ -7,6 +7,7 @@ from typing import Any
 
 from broker.edge.http import Request
 from broker.errors import Fault, InvalidRequest
+from broker.text import first_unsafe
 
 
 class Fields:
@@ -33,12 +34,12 @@ class Fields:
         return self._values.get(name) is not None
 
     def text(self, name: str, *, longest: int, needed: bool = False) -> str:
-        """Read a text; printable, of at least one character."""
+        """Read a text of at least one character, none of which acts on what stands around it."""
         value = self._values.get(name)
         if value is None and not needed:
             return ""
-        if not isinstance(value, str) or not 1 <= len(value) <= longest or not value.isprintable():
-            self.fault(name, f"Give 1 to {longest} printable characters.")
+        if not isinstance(value, str) or not 1 <= len(value) <= longest or first_unsafe(value):
+            self.fault(name, f"Give 1 to {longest} characters, without control characters or changes of direction.")
             return ""
         return value
 

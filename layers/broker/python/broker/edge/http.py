@@ -54,8 +54,9 @@ class Request:
         )
 
     def query(self, name: str) -> str | None:
-        """Read a query parameter that may be given once; None when absent or repeated."""
-        found = [value for key, value in self._pairs(self.raw_query) if key == name]
+        """Read a query parameter that may be given once; None when absent or repeated. Others may be many."""
+        pairs = parse_qsl(self.raw_query, keep_blank_values=True)
+        found = [value for key, value in pairs if key == name]
         return found[0] if len(found) == 1 else None
 
     def form(self) -> Mapping[str, str]:
@@ -63,16 +64,9 @@ class Request:
         kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
         if self.body is None or kind != "application/x-www-form-urlencoded":
             return {}
-        pairs = self._pairs(self.body.decode("utf-8", "replace"))
+        pairs = _form_fields(self.body.decode("utf-8", "replace"))
         names = [name for name, _ in pairs]
         return {name: value for name, value in pairs if names.count(name) == 1}
-
-    @staticmethod
-    def _pairs(text: str) -> list[tuple[str, str]]:
-        try:
-            return parse_qsl(text, keep_blank_values=True, max_num_fields=64)
-        except ValueError:
-            return []
 
 
 @dataclass(frozen=True)
@@ -101,6 +95,13 @@ def cookie(name: str, value: Secret, *, life: int) -> str:
     ``SameSite=Strict`` would not come back with it. Source   RFC 6265bis §4.1.3.2, §5.6.7
     """
     return f"{name}={value.reveal()}; Max-Age={life}; Path=/; Secure; HttpOnly; SameSite=Lax"
+
+
+def _form_fields(text: str) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(text, keep_blank_values=True, max_num_fields=64)
+    except ValueError:
+        return []
 
 
 def _cookies(lines: list[str]) -> Mapping[str, Secret]:

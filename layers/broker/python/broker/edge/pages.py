@@ -103,6 +103,7 @@ class ConnectPage:
     redirect_uris      region key → what to register at NinjaOne; needed for each choice with credentials
     faults             of the form that was sent
     typed              form field → what the person entered, never the secret
+    life               for how long the link works from when it was made, in words
     """
 
     session: str
@@ -118,6 +119,7 @@ class ConnectPage:
     reconnect: bool = False
     faults: tuple[Fault, ...] = ()
     typed: Mapping[str, str] = field(default_factory=dict)
+    life: str = "30 minutes"
 
 
 @dataclass(frozen=True)
