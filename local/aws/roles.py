@@ -45,6 +45,7 @@ class Role:
     def enforce_on(self, client: Any) -> Any:
         """Make a client of boto3 act under this role."""
         client.meta.events.register("before-parameter-build", self._judge_call(client))
+        client.meta.events.register("after-call.s3.GetObject", self._judge_absence(client))
         return client
 
     def demand(self, action: str, resource: str) -> None:
@@ -59,9 +60,22 @@ class Role:
     def _judge_call(self, client: Any) -> Any:
         service = client.meta.service_model.service_name
 
-        def judge(params: dict[str, Any], model: Any, **_: Any) -> None:
+        def judge(params: dict[str, Any], model: Any, context: dict[str, Any], **_: Any) -> None:
+            context["asked"] = params
             for request in requests_of(service, model.name, params, self._template):
                 denied = self._denied(request)
+                if denied:
+                    raise _error(client, model.name, denied)
+
+        return judge
+
+    def _judge_absence(self, client: Any) -> Any:
+        """Say that an object is not there to those alone who may list its bucket, as S3 does; others get a 403."""
+
+        def judge(parsed: dict[str, Any], model: Any, context: dict[str, Any], **_: Any) -> None:
+            if parsed.get("Error", {}).get("Code") == "NoSuchKey":
+                bucket = context["asked"]["Bucket"]
+                denied = self._denied(Request("s3:ListBucket", f"arn:aws:s3:::{bucket}", {}))
                 if denied:
                     raise _error(client, model.name, denied)
 

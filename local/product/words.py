@@ -19,6 +19,7 @@ TO_DO = {
     ),
     "binding-mismatch": "A connection is finished by the person who began it. " + AGAIN,
     "code-refused": "Coming back from NinjaOne took too long, or the page was loaded twice. " + AGAIN,
+    "consent-lost": "Something went wrong on our side after you agreed at NinjaOne. " + AGAIN,
     "grant-not-ticked": (
         "In NinjaOne, open the client app under Administration, Apps, API: its platform must be Web, with "
         "Authorization code and Refresh token ticked."

@@ -24,7 +24,7 @@ UNKNOWN = "con_" + "a" * 26
 
 NOT_HERE = {
     "busy", "internal-error", "misconfigured", "aws-refused", "seal-broken", "too-many-requests",
-    "unexpected-answer", "invalid-scope", "insufficient-scope",
+    "unexpected-answer", "invalid-scope", "insufficient-scope", "consent-lost", "session-spent",
 }  # fmt: skip
 """Problems for which AWS has to break, or NinjaOne to change; tests/unit shows each."""
 GATEWAYS_OWN = {429, 500, 503}
@@ -170,7 +170,7 @@ def completing(caller: Caller) -> None:
     caller.world.clock.advance(50)
     caller.fails(lambda: caller.complete(late))
     once = refused(caller, "spurious_dead_token")
-    caller.fails(lambda: caller.complete(once))  # it was spent
+    caller.fails(lambda: caller.complete(once))  # the same again
 
 
 def refused(caller: Caller, fault: str, **changes: Any) -> dict[str, Any]:

@@ -158,7 +158,8 @@ ALWAYS = {"InvalidRequest", "TooManyRequests", "InternalError"}
 """Every call to the backend API may meet these: raised at the edge."""
 
 MAKING = {
-    "AccessDenied", "AccountMismatch", "BindingMismatch", "CodeRefused", "GrantNotTicked", "InsufficientScope",
+    "AccessDenied", "AccountMismatch", "BindingMismatch", "CodeRefused", "ConsentLost", "GrantNotTicked",
+    "InsufficientScope",
     "InvalidScope", "NoRefreshToken", "NotActive", "NotAuthorized", "OutcomeUnknown", "ProviderDown",
     "UnexpectedAnswer", "SessionExpired", "SessionSpent", "UnknownClient", "WrongClientSecret", "Misconfigured",
     "SealBroken",

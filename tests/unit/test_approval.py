@@ -171,18 +171,26 @@ def test_an_order_that_comes_twice_makes_one_connection(
 
 
 @pytest.mark.parametrize("call", ["kms.GenerateDataKey", "dynamodb.GetItem", "ssm.GetParameter"])
-def test_an_order_that_failed_before_the_code_was_sent_is_done_by_its_repeat(
-    journey: Journey, broker: Broker, network: NinjaOneTransport, aws_faults: AwsFaults, call: str
+def test_an_order_is_tried_on_while_its_code_lives(
+    journey: Journey, broker: Broker, network: NinjaOneTransport, aws_faults: AwsFaults, clock: Clock, call: str
 ) -> None:
-    session = arrived(journey)
-    aws_faults.refuse(call)
-    with pytest.raises(Busy):
-        broker.complete.unattended(session)
-    before = len(network.tokens_asked)
+    session, until = arrived(journey), clock.now() + 30
+    aws_faults.refuse(call, times=99, only=lambda _: clock.now() < until)
 
     broker.complete.unattended(session)
 
-    assert (before, len(network.tokens_asked)) == (0, 1)
+    assert len(network.tokens_asked) == 1
+
+
+def test_an_order_whose_code_died_meanwhile_is_counted(
+    journey: Journey, broker: Broker, network: NinjaOneTransport, aws_faults: AwsFaults
+) -> None:
+    session = arrived(journey)
+    aws_faults.refuse("kms.GenerateDataKey", times=999)
+
+    with pytest.raises(SessionExpired):
+        broker.complete.unattended(session)
+    assert network.requests == []
 
 
 def test_an_order_that_comes_late_makes_nothing(

@@ -269,12 +269,10 @@ def test_completing_again_takes_the_whole_proof_again(journey: Journey) -> None:
 def test_a_code_that_another_call_took_is_not_sent(
     journey: Journey, aws_faults: AwsFaults, network: NinjaOneTransport
 ) -> None:
-    home = journey.home()
-    aws_faults.before("dynamodb.UpdateItem", lambda: journey.complete(home))
+    home, others = journey.home(), []
+    aws_faults.before("dynamodb.UpdateItem", lambda: others.append(journey.complete(home)))
 
-    with pytest.raises(SessionSpent):
-        journey.complete(home)
-
+    assert journey.complete(home) == others[0]
     assert len(network.tokens_asked) == 1
 
 
@@ -388,22 +386,22 @@ def test_a_store_that_refuses_for_a_moment_is_asked_again(
     state, _ = journey.connect()
 
     assert connections.state(ref(state)) == state
-    assert clock.slept == [0.1, 0.5][:refusals]
+    assert clock.slept == [0.1, 0.2][:refusals]
 
 
 def test_a_store_that_refuses_to_the_end_makes_no_half_of_a_connection(
-    journey: Journey, aws_faults: AwsFaults, stored: Any, lines: LogLines, network: NinjaOneTransport
+    journey: Journey, aws_faults: AwsFaults, stored: Any, network: NinjaOneTransport, clock: Clock
 ) -> None:
     home = journey.home()
-    aws_faults.refuse("dynamodb.TransactWriteItems", times=3)
+    aws_faults.refuse("dynamodb.TransactWriteItems", times=999)
 
-    with pytest.raises(Busy, match="Let the person start again"):
+    with pytest.raises(Busy):
         journey.complete(home)
 
     assert stored() == []
-    assert [line["level"] for line in lines.named("connection.not_kept")] == ["ERROR"]
-    with pytest.raises(SessionSpent):
-        journey.complete(home)
+    assert START + 20 < clock.now() < START + policy.COMPLETE_TIMEOUT
+    aws_faults.end()
+    assert journey.complete(home)
     assert len(network.tokens_asked) == 1
 
 
@@ -447,18 +445,6 @@ def test_a_step_by_a_repeated_request_is_taken_once_and_looks_like_no_attack(
     assert state.connection
     assert len(network.tokens_asked) == 1
     assert "code.injected" not in lines.names
-
-
-def test_two_that_spend_one_code_at_once_send_it_once(
-    journey: Journey, aws_faults: AwsFaults, network: NinjaOneTransport
-) -> None:
-    home = journey.home()
-    aws_faults.before("dynamodb.UpdateItem", lambda: journey.complete(home))
-
-    with pytest.raises(SessionSpent):
-        journey.complete(home)
-
-    assert len(network.tokens_asked) == 1
 
 
 def _code(query: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from broker import errors
+from broker import errors, policy
 from broker.adapters.http import HttpClient
 from broker.config import Config
 from broker.edge.wiring import Broker
@@ -115,8 +115,9 @@ def test_a_refusal_has_its_own_error_costs_one_request_and_makes_nothing(
     assert row["stage"] == {"S": Stage.FAILED.value}
     assert not {"code", "verifier", "client"} & set(row)
     assert len(lines.named("code.sent")) == 1
-    with pytest.raises(SessionSpent):
+    with pytest.raises(expected) as again:
         journey.complete(home)
+    assert type(again.value) is expected
     assert len(network.requests) == 1
 
 
@@ -150,15 +151,16 @@ def test_a_wait_that_ninjaone_names_is_passed_on(journey: Journey, network: Ninj
 
 
 def test_an_exchange_that_nobody_could_note_as_failed_is_spent_all_the_same(
-    journey: Journey, network: NinjaOneTransport, aws_faults: AwsFaults
+    journey: Journey, network: NinjaOneTransport, aws_faults: AwsFaults, clock: Clock
 ) -> None:
     home = journey.home()
     network.answer(400, {"error": "invalid_token"})
-    aws_faults.refuse("dynamodb.UpdateItem", only=lambda body: "failed" in json.dumps(body))
+    aws_faults.refuse("dynamodb.UpdateItem", times=2, only=lambda body: "failed" in json.dumps(body))
 
     with pytest.raises(errors.CodeRefused):
         journey.complete(home)
-    with pytest.raises(SessionSpent):
+    clock.advance(policy.COMPLETE_TIMEOUT + 11)
+    with pytest.raises(errors.ConsentLost):
         journey.complete(home)
     assert len(network.requests) == 1
 

@@ -124,6 +124,8 @@ export class NeedsReauth extends CustomerMustAct {}
 export class AccessDenied extends CustomerMustAct {}
 /** NinjaOne did not accept the authorization code, which lives about a minute. */
 export class CodeRefused extends CustomerMustAct {}
+/** What NinjaOne gave for the authorization code could not be kept: let the person start again. */
+export class ConsentLost extends CustomerMustAct {}
 
 /** There is no such client app on that NinjaOne host. */
 export class UnknownClient extends ClientAppError {}
@@ -219,6 +221,7 @@ export const PROBLEMS: Readonly<Record<string, ProblemClass>> = {
   "needs-reauth": NeedsReauth,
   "access-denied": AccessDenied,
   "code-refused": CodeRefused,
+  "consent-lost": ConsentLost,
   "unknown-client": UnknownClient,
   "wrong-client-secret": WrongClientSecret,
   "grant-not-ticked": GrantNotTicked,

@@ -144,7 +144,10 @@ def test_an_expired_lease_proves_its_holder_dead() -> None:
 
 @pytest.mark.parametrize("name", API_FUNCTIONS)
 def test_a_function_behind_an_api_ends_before_the_api_gives_up(name: str) -> None:
-    assert FUNCTIONS[name]["Timeout"] < GATEWAY
+    """All but the one that may hold the only copy of a consent; whoever waits for that is answered in time."""
+    longest = policy.COMPLETE_WAIT if name == "CompleteFunction" else FUNCTIONS[name]["Timeout"]
+
+    assert longest < GATEWAY
 
 
 def test_what_a_function_waits_for_fits_into_its_time() -> None:

@@ -18,6 +18,7 @@ STACK = deploy()
 STARS = {
     "<ConnectionsTable.Arn>/stream/*": "a stream's name holds the instant at which it was made",
     "<RescueBucket.Arn>/rescue/*": "objects of one prefix",
+    "<RescueBucket.Arn>/consents/*": "objects of one prefix",
 }
 """Resources with a star, each with its reason."""
 
@@ -102,8 +103,8 @@ def test_a_key_is_used_only_for_named_purposes() -> None:
         ("Session", "kms:GenerateDataKey"): {"client"},
         ("Authorize", "kms:GenerateDataKey"): {"client", "verifier"},
         ("Callback", "kms:GenerateDataKey"): {"code"},
-        ("Complete", "kms:Decrypt"): {"code", "verifier", "client"},
-        ("Complete", "kms:GenerateDataKey"): {"access", "refresh", "client"},
+        ("Complete", "kms:Decrypt"): {"code", "exchanged", "verifier", "client"},
+        ("Complete", "kms:GenerateDataKey"): {"access", "exchanged", "refresh", "client"},
         ("Token", "kms:Decrypt"): {"access"},
         ("Disconnect", "kms:Decrypt"): {"refresh", "client"},
         ("Refresh", "kms:Decrypt"): {"refresh", "client"},

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from tests.verification.roles.stage import Stage
 
-PURPOSES = ("access", "refresh", "client", "code", "verifier")
+PURPOSES = ("access", "refresh", "client", "code", "exchanged", "verifier")
 POLLS = {"receive from", "delete from", "count"}
 
 MAY: Mapping[str, set[str]] = {
@@ -29,13 +29,19 @@ MAY: Mapping[str, set[str]] = {
         "put connections",
         "update connections",
         "open code",
+        "open exchanged",
         "open verifier",
         "open client",
         "seal access",
+        "seal exchanged",
         "seal refresh",
         "seal client",
         "read the client secrets",
         "read the epoch",
+        "put a rescued consent",
+        "get a rescued consent",
+        "list the rescue store",
+        "list the whole bucket",
         *(f"{verb} CompletionQueue" for verb in POLLS),
     },
     "token": {"get connections: status", "get connections: access", "open access", "send to UrgentQueue"},
@@ -172,6 +178,10 @@ def _bucket(stage: Stage) -> Iterator[tuple[str, Call]]:
     yield "get from the rescue store", ("s3", "get_object", inside)
     yield "delete from the rescue store", ("s3", "delete_object", inside)
     yield "list the rescue store", ("s3", "list_objects_v2", bucket | {"Prefix": "rescue/"})
+    consent = bucket | {"Key": "consents/nothing"}
+    yield "put a rescued consent", ("s3", "put_object", consent | {"Body": b""})
+    yield "get a rescued consent", ("s3", "get_object", consent)
+    yield "delete a rescued consent", ("s3", "delete_object", consent)
     yield "list the whole bucket", ("s3", "list_objects_v2", bucket)
     yield "put elsewhere", ("s3", "put_object", outside | {"Body": b""})
     yield "get elsewhere", ("s3", "get_object", outside)

@@ -70,12 +70,19 @@ class Way:
         return ticket
 
     def complete(self, ticket: str) -> dict[str, Any]:
+        answer = self._asked(ticket)
+        assert status(answer) == 200, answer
+        return gateway.json_body(answer)
+
+    def completed(self, ticket: str) -> int:
+        return status(self._asked(ticket))
+
+    def _asked(self, ticket: str) -> Answer:
         route = "POST /v1/tenants/{tenant}/connect-sessions/{session}/complete"
         proof = {"end_user_id": "u-1", "ticket": ticket, "binding_verifier": VERIFIER}
         path = {"tenant": self.tenant, "session": self.session}
-        answer = self.stage.call("complete", gateway.call(route, path, proof))
-        assert status(answer) == 200, answer
-        return gateway.json_body(answer)
+        answer: Answer = self.stage.call("complete", gateway.call(route, path, proof))
+        return answer
 
     def connect(self, **opening: Any) -> dict[str, Any]:
         return self.open(**opening).complete(self.home())
@@ -153,12 +160,15 @@ def callback(stage: Stage) -> None:
 
 
 def complete(stage: Stage) -> None:
-    """Make connections with the operator's app and with the customer's; again; unattended, then approved."""
+    """Make connections with the operator's app and with the customer's; again; with writes refused; unattended, then
+    approved."""
     first = way(stage)
     made = first.connect()
     again = Way(stage, first.tenant).connect(connection_id=made["connection_id"], region="eu")
     assert again["connection_id"] == made["connection_id"]
     way(stage).connect(**OWN_APP)
+    consent_rescued(stage)
+    consent_lost(stage)
     stage.poll("complete")
     stage.take("CompletionQueue")
     unproved = way(stage).open(**APPROVAL)
@@ -172,6 +182,25 @@ def complete(stage: Stage) -> None:
     waiting = {"tenant_id": unproved.tenant, "connection_id": rows[0]["connection"]["S"]}
     answer = ask(stage, "complete", ONE.format(method="POST") + "/approve", waiting)
     assert gateway.json_body(answer)["status"] == "active", answer
+
+
+def consent_rescued(stage: Stage) -> None:
+    """Keep a consent in S3 while DynamoDB refuses it, and go on from there."""
+    person = way(stage).open(**OWN_APP)
+    ticket = person.home()
+    with refusing_from_the_answer_on(stage, "complete"):
+        assert person.completed(ticket) == 503
+    assert person.completed(ticket) == 200
+
+
+def consent_lost(stage: Stage) -> None:
+    """Find that nothing was kept anywhere, and say so when nobody can have it any more."""
+    person = way(stage).open()
+    ticket = person.home()
+    with refusing_from_the_answer_on(stage, "complete"), stage.refusing("complete", "s3", "PutObject"):
+        assert person.completed(ticket) == 503
+    stage.clock.advance(140)
+    assert person.completed(ticket) == 409
 
 
 def token(stage: Stage) -> None:
@@ -269,7 +298,7 @@ def be_rescued(stage: Stage, made: Mapping[str, Any]) -> None:
         return [each["Key"] for each in s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])]
 
     stage.clock.advance(2900)
-    with refusing_saves(stage):
+    with refusing_from_the_answer_on(stage, "refresh"):
         stage.work("refresh", order(made))
     assert waiting() == [f"{prefix}{before}"]
     stage.clock.advance(600)
@@ -281,9 +310,9 @@ def be_rescued(stage: Stage, made: Mapping[str, Any]) -> None:
     assert waiting() == []
 
 
-def refusing_saves(stage: Stage) -> Any:
+def refusing_from_the_answer_on(stage: Stage, folder: str) -> Any:
     """Let DynamoDB refuse from the answer of NinjaOne on."""
-    refusal = stage.refusing("refresh", "dynamodb", "UpdateItem")
+    refusal = stage.refusing(folder, "dynamodb", "UpdateItem")
     stage.network.meanwhile.append(refusal.__enter__)
     return refusal_ended(refusal)
 

@@ -11,8 +11,9 @@ from tests.verification.roles.stage import Stage, stage
 from tools.requirements import req
 
 FUNCTIONS = sorted(CHAPTERS)
-WILD = {"/stream/*", "/rescue/*"}
-"""Ends of resources with a star: a stream's label is not known before, an object's name is its connection's."""
+WILD = {"/stream/*", "/rescue/*", "/consents/*"}
+"""Ends of resources with a star: a stream's label is not known before, an object's name is its connection's or
+session's."""
 
 
 @pytest.fixture(scope="module")

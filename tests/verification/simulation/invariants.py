@@ -1,4 +1,4 @@
-"""What must hold in every run, whatever happens: I1 to I23, each a small function beside its definition.
+"""What must hold in every run, whatever happens: I1 to I24, each a small function beside its definition.
 
 `check` is called with an event of the world; the invariants registered for it look at the facts and answer
 with a sentence when they are broken. P is NinjaOne; live(c) what it would accept; D(c) what is stored.
@@ -402,12 +402,12 @@ def no_expired_flow_returns(world: "World", flow: "Flow", _ticket: str) -> str |
     return f"{flow.session} came back after its end" if late else None
 
 
-@invariant("I20", "completed")
-def no_expired_code_completes(world: "World", flow: "Flow", _person: "Person", asked: float) -> str | None:
+@invariant("I20", "send")
+def no_expired_code_is_sent(world: "World", exchange: Exchange) -> str | None:
     """A stored code that ended is never used."""
-    late = asked > flow.returned + policy.CODE_LIFE + _margin(world) and flow.accepted == 0
-    flow.accepted += 1
-    return f"{flow.session} was completed after its code ended" if late else None
+    flow = world.people.flow_of_grant.get(world.oracle.grant(exchange.presented)) if exchange.is_code else None
+    late = flow is not None and flow.returned and world.now() > flow.returned + policy.CODE_LIFE + _margin(world)
+    return f"a code was sent after its end by {exchange.process.name}" if late else None
 
 
 def _margin(world: "World") -> float:
@@ -436,6 +436,30 @@ def the_figures_add_up(world: "World") -> str | None:
             sums[name] += int(figures.get(name, [0])[0])
     parts = sum(sums[name] for name in OUTCOMES)
     return None if parts == sums["attempts"] else f"{sums['attempts']} attempts, {parts} outcomes"
+
+
+@invariant("I24", "told")
+def all_who_complete_a_session_hear_the_same(_world: "World", flow: "Flow") -> str | None:
+    """Who was told that a session made a connection, or none, is told so again."""
+    made = {each for each in flow.told if each.startswith("con_")}
+    return f"{flow.session} was told {sorted(flow.told)}" if made and len(flow.told) > 1 else None
+
+
+@invariant("I24", "told")
+def a_consent_is_lost_to_a_kill_or_to_every_store(world: "World", flow: "Flow") -> str | None:
+    """A person has to agree again only where the process died with the answer, or no store took it."""
+    if not any(each.endswith("consent-lost") for each in flow.told):
+        return None
+    sent = [each for each in world.history.exchanges if each.is_code and world.people.flow_of(each) is flow]
+    excused = all(_is_consent_excused(world, each) for each in sent)
+    return None if excused else f"the consent of {flow.session} is said to be lost"
+
+
+def _is_consent_excused(world: "World", sent: Exchange) -> bool:
+    """Say whether a code's answer died with its process, could go into no store, or was a no that nobody could note."""
+    refused = world.history.refused[sent.process]
+    unnoted = not (sent.delivered and sent.created) and bool(refused & SAVED)
+    return sent.process.dead or refused >= SAVED or unnoted
 
 
 @invariant("model", "final")

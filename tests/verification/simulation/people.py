@@ -8,12 +8,15 @@ from urllib.parse import parse_qs, urlsplit
 
 from tests.verification.simulation import gateway, invariants
 from tests.verification.simulation.gateway import Answer
-from tests.verification.simulation.history import Ref
+from tests.verification.simulation.history import Exchange, Ref
 
 if TYPE_CHECKING:
     from tests.verification.simulation.world import World
 
 RETURN_URL = "https://product.example/connected"
+PASSING = {429, 500, 503}
+REPEATS = (1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 80.0)
+"""Seconds after which a backend completes again while it hears nothing for certain."""
 
 SESSIONS = "POST /v1/tenants/{tenant}/connect-sessions"
 COMPLETE = SESSIONS + "/{session}/complete"
@@ -50,7 +53,7 @@ class Flow:
     returned: float = 0.0
     grant: str = ""
     ticket: str = ""
-    accepted: int = 0
+    told: set[str] = field(default_factory=set)
 
 
 class People:
@@ -107,7 +110,32 @@ class People:
         if gateway.status(answer) == 200:
             flow = self.flows[session]
             invariants.check(self.world, "completed", flow, person, asked)
+        self._tell(self.flows.get(session), answer)
         return answer
+
+    def finish(self, person: Person, session: str, ticket: str) -> Answer | None:
+        """Complete, and again while the answer is lost or says to."""
+        answer = self.complete(person, session, ticket)
+        for wait in REPEATS:
+            if answer is not None and gateway.status(answer) not in PASSING:
+                return answer
+            self.world.scheduler.wait(wait)
+            answer = self.complete(person, session, ticket)
+        return answer
+
+    def flow_of(self, exchange: Exchange) -> Flow | None:
+        """Find the flow whose code or token a request carries."""
+        return self.flow_of_grant.get(self.world.oracle.grant(exchange.presented))
+
+    def _tell(self, flow: Flow | None, answer: Answer | None) -> None:
+        """Note what the backend heard for certain: not that it has to wait, prove somebody, or has nothing there."""
+        if flow is None or answer is None or gateway.status(answer) in {400, 403, 404, *PASSING}:
+            return
+        said = gateway.json_body(answer)
+        if not said.get("type", "").endswith("not-authorized"):
+            flow.told.add(said.get("connection_id") or said["type"])
+            self.world.history.reached["consent lost"] += said.get("type", "").endswith("consent-lost")
+            invariants.check(self.world, "told", flow)
 
     def token(self, ref: Ref, min_ttl: int) -> Answer | None:
         """Ask for an access token."""
@@ -197,7 +225,7 @@ class People:
         answer = self.come_back(person, back) if back else None
         if answer is None or not flow.ticket:
             return None
-        done = self.complete(person, flow.session, flow.ticket)
+        done = self.finish(person, flow.session, flow.ticket)
         if gateway.status(done) != 200:
             return None
         return person.tenant, gateway.json_body(done)["connection_id"]

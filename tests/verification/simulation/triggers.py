@@ -5,7 +5,7 @@ from typing import Any
 from tests.verification.simulation.queues import Message
 from tests.verification.simulation.world import QUEUES, Invocation, World
 
-VISIBILITY = {"refresh": 1080.0, "urgent": 1080.0, "completion": 30.0}  # seconds
+VISIBILITY = {"refresh": 1080.0, "urgent": 1080.0, "completion": 140.0}  # seconds
 FED = {"refresh": "refresh", "urgent": "refresh", "completion": "complete"}
 RECEIVES = {"refresh": 5, "urgent": 3, "completion": 5}  # after that a message goes to the dead letters
 TICK = 60.0

@@ -7,7 +7,7 @@ ConnectError
 │   │   └── SessionExpired, NotAuthorized, BindingMismatch, AnotherBrowser, AccountMismatch, NotActive, NotApproved,
 │   │       NotPending, OriginUnverified, TooManyRequests
 │   ├── CustomerMustAct     the customer: connect again
-│   │   └── NeedsReauth, AccessDenied, CodeRefused
+│   │   └── NeedsReauth, AccessDenied, CodeRefused, ConsentLost
 │   ├── ClientAppError      whoever registered the client app at NinjaOne
 │   │   └── UnknownClient, WrongClientSecret, GrantNotTicked, InvalidScope, InsufficientScope, NoRefreshToken
 │   ├── Retryable           nobody: wait ``retry_after`` seconds
@@ -191,6 +191,10 @@ class AccessDenied(CustomerMustAct):
 
 class CodeRefused(CustomerMustAct):
     """NinjaOne did not take the authorization code: it lives about a minute."""
+
+
+class ConsentLost(CustomerMustAct):
+    """What NinjaOne gave for the authorization code could not be kept: let the person start again."""
 
 
 class UnknownClient(ClientAppError):

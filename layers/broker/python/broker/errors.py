@@ -21,7 +21,8 @@ BrokerError
 ├── CustomerMustAct         the customer: connect again
 │   ├── NeedsReauth         NinjaOne takes the refresh token no more; says why
 │   ├── AccessDenied        the person chose "Deny access"
-│   └── CodeRefused         NinjaOne did not take the authorization code
+│   ├── CodeRefused         NinjaOne did not take the authorization code
+│   └── ConsentLost         what NinjaOne gave for the code could not be kept
 ├── ClientAppError          whoever registered the client app at NinjaOne: the customer for their own, else the operator
 │   ├── UnknownClient       no such client app on that host
 │   ├── WrongClientSecret   the client secret is not the app's
@@ -247,6 +248,14 @@ class CodeRefused(CustomerMustAct):
     """NinjaOne did not take the authorization code."""
 
     detail = "NinjaOne did not accept the authorization code: it lives about a minute. Let the person start again."
+
+
+class ConsentLost(CustomerMustAct):
+    """The function was killed between sending the code and its first durable write: no client can close that window."""
+
+    detail = (
+        "The authorization code was sent, and what NinjaOne gave for it could not be kept. Let the person start again."
+    )
 
 
 class UnknownClient(ClientAppError):

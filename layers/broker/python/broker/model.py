@@ -53,6 +53,7 @@ class Purpose(StrEnum):
     REFRESH = "refresh"
     CLIENT = "client"
     CODE = "code"
+    EXCHANGED = "exchanged"
     VERIFIER = "verifier"
 
 
@@ -122,6 +123,7 @@ class Stage(StrEnum):
     AUTHORIZED = "authorized"
     DENIED = "denied"
     EXCHANGING = "exchanging"
+    EXCHANGED = "exchanged"
     COMPLETED = "completed"
     FAILED = "failed"
 
@@ -265,6 +267,10 @@ class Session:
     """A connect session: one person's way from the SaaS to NinjaOne and back.
 
     State, cookie, ticket and the end user's id are held as SHA-256 only. A sealed value is bound to this session.
+
+    exchanging_until   after this, whoever took the code is dead; 0 before the code was taken
+    exchanged          what the code was exchanged for, sealed, until the connection is stored
+    failure            the error that the session ended with, by its class's name
     """
 
     session: SessionId
@@ -300,6 +306,9 @@ class Session:
     code_expires_at: Instant = field(default=Instant(0))
     authorized_at: Instant = field(default=Instant(0))
     ticket: str = ""
+    exchanging_until: Instant = field(default=Instant(0))
+    exchanged: bytes | None = None
+    failure: str = ""
 
     def redirect_uri(self, region: str) -> str:
         """The redirect URI to register at NinjaOne, to the letter: a different one for each region.

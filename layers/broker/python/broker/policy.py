@@ -14,6 +14,14 @@ CODE_LIFE = Seconds(45)
 EXCHANGE_TIMEOUT = Seconds(12)
 """API Gateway cuts an answer off at 30 s; the exchange and the look at the organizations must fit."""
 ORGANIZATIONS_TIMEOUT = Seconds(3)
+COMPLETE_TIMEOUT = Seconds(120)
+"""The timeout of the function, which goes on when API Gateway stops waiting: it may hold the only copy of a consent."""
+COMPLETE_SLACK = Seconds(5)
+"""What is left of it for the answer and the log lines."""
+COMPLETE_WAIT = Seconds(20)
+"""How long a call waits for another that is completing the same session; the answer still passes API Gateway."""
+CONSENT_KEPT = Seconds(3600)
+"""How long a consent that was exchanged waits in its session for ``complete`` to be called again."""
 HOST_CHECK_TIMEOUT = Seconds(5)
 
 # Refreshing

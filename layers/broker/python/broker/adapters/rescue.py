@@ -1,8 +1,10 @@
-"""Tokens that DynamoDB refused, sealed, in S3: one object for each connection and version.
+"""Tokens that DynamoDB refused, sealed, in S3: one object for each connection and version, or connect session.
 
-Shape of an object, JSON
+Shape of a connection's object, JSON
 access, refresh   sealed for version + 1, base64
 expires_at, scopes, sent_at
+
+A connect session's object is the sealed value that its row would have held.
 """
 
 import base64
@@ -13,9 +15,9 @@ from typing import Any
 
 from broker.adapters.aws import AwsClient, ExpectedError
 from broker.errors import AwsError, SealBroken
-from broker.model import ConnectionId, ConnectionRef, Instant, TenantId, connection_id, tenant_id
+from broker.model import ConnectionId, ConnectionRef, Instant, SessionId, TenantId, connection_id, tenant_id
 
-PREFIX = "rescue/"
+PREFIX, CONSENTS = "rescue/", "consents/"
 _ABSENT = ("NoSuchKey", "404")
 
 
@@ -74,6 +76,17 @@ class RescueStore:
         found = [_parse(each["Key"]) for each in answer.get("Contents", ())]
         for older in [named[1] for named in found if named and named[1] < version]:
             self.delete(ref, older)
+
+    def put_consent(self, session: SessionId, exchanged: bytes) -> None:
+        """Keep what a code was exchanged for. Raises   Busy, AwsRefused"""
+        self._call("put_object", Key=CONSENTS + session, Body=exchanged)
+
+    def consent(self, session: SessionId) -> bytes | None:
+        """Find what a code was exchanged for, or None when there surely is nothing. Raises   Busy, AwsRefused"""
+        try:
+            return self._s3.get_object(expected=_ABSENT, Bucket=self._bucket, Key=CONSENTS + session)
+        except ExpectedError:
+            return None
 
     def waiting(self, limit: int) -> Iterator[tuple[ConnectionRef, int]]:
         """List some of what waits to be adopted. Raises   Busy"""

@@ -260,6 +260,9 @@ def session(row: Item) -> Session:
         code_expires_at=Instant(held.get("code_expires_at", 0)),
         authorized_at=Instant(held.get("authorized_at", 0)),
         ticket=held.get("ticket", ""),
+        exchanging_until=Instant(held.get("exchanging_until", 0)),
+        exchanged=held.get("exchanged"),
+        failure=held.get("failure", ""),
     )
 
 

@@ -1,7 +1,7 @@
 """Connect sessions at rest: every step is one conditional write, so each can be taken once.
 
-created ─ start ─▶ started ─ authorize ─▶ authorized ─ begin_exchange ─▶ exchanging ─ finish ─▶ completed | failed
-             ▲        │ deny                 │
+created ─ start ─▶ started ─ authorize ─▶ authorized ─ begin_exchange ─▶ exchanging ─ keep ─▶ exchanged ─ finish ─▶
+             ▲        │ deny                 │                               └──────── fail ──────┴─▶ failed   completed
              └────────┴─▶ denied     code ran out: may be started again, as a denied session may
 
 A started session is bound to the browser that started it until the flow ends; then any browser may start it again.
@@ -15,9 +15,9 @@ from typing import Any
 from broker.adapters import rows
 from broker.adapters.aws import AwsClient
 from broker.adapters.dynamo import ConditionalUpdate, ConditionFailed, update
-from broker.errors import AwsError
+from broker.errors import Busy
 from broker.model import Host, Instant, Session, SessionId, Stage
-from broker.policy import DAY, REPEAT_LIFE
+from broker.policy import CONSENT_KEPT, DAY, REPEAT_LIFE
 
 STARTS = 20
 """How often one session may leave for NinjaOne in a day (UTC), repetitions included: each asks NinjaOne's host once."""
@@ -190,15 +190,23 @@ class Sessions:
         change = {"stage": Stage.DENIED.value}
         return self._write(session, ConditionalUpdate.of(_STATE_HELD, given=given, set=change), mark="stage")
 
-    def begin_exchange(self, session: SessionId, attempt: str, now: Instant) -> Session | ConditionFailed:
+    def begin_exchange(
+        self, session: Session, attempt: str, *, now: Instant, until: Instant
+    ) -> Session | ConditionFailed:
         """Take the stored code out, once: whoever is told so here is the only one to send it.
 
         attempt   random, and new for each who tries
+        until     after this, whoever took the code is dead
         """
         given = {"now": now, "authorized": Stage.AUTHORIZED.value}
-        change = {"stage": Stage.EXCHANGING.value, "attempt": attempt}
+        change = {
+            "stage": Stage.EXCHANGING.value,
+            "attempt": attempt,
+            "exchanging_until": until,
+            "expires_at": max(session.expires_at, now + CONSENT_KEPT),
+        }
         return self._write(
-            session,
+            session.session,
             ConditionalUpdate.of(_CODE_FRESH, given=given, set=change, remove=("code", "verifier")),
             mark="attempt",
         )
@@ -211,16 +219,36 @@ class Sessions:
         found = update(self._dynamodb, self._table, key, write)
         return not isinstance(found, ConditionFailed) or _is_own(found, write, "sent_by")
 
-    def fail(self, session: SessionId) -> None:
-        """Note that the exchange came to nothing; should the note be lost, the session is spent all the same."""
+    def keep(self, session: SessionId, exchanged: bytes) -> Session:
+        """Keep what the code was exchanged for, sealed, until the connection is stored. Give the session as it then is.
+
+        Found kept already, or even completed, it stays as it is. Raises   Busy, AwsRefused
+        """
         given = {"exchanging": Stage.EXCHANGING.value}
-        change = {"stage": Stage.FAILED.value}
-        try:
-            self._write(
-                session, ConditionalUpdate.of("#stage = :exchanging", given=given, set=change, remove=("client",))
-            )
-        except AwsError:
-            return
+        change = {"stage": Stage.EXCHANGED.value, "exchanged": exchanged}
+        return self._step(session, ConditionalUpdate.of("#stage = :exchanging", given=given, set=change))
+
+    def fail(self, session: SessionId, stage: Stage, failure: str) -> Session:
+        """End a session that comes to nothing, so that whoever asks again hears why. Give it as it then is.
+
+        stage     the one that it must still be in
+        failure   see ``Session.failure``
+        Raises    Busy, AwsRefused
+        """
+        change = {"stage": Stage.FAILED.value, "failure": failure}
+        remove = ("client", "exchanged")
+        write = ConditionalUpdate.of(
+            "#stage = :stage_seen", given={"stage_seen": stage.value}, set=change, remove=remove
+        )
+        return self._step(session, write)
+
+    def _step(self, session: SessionId, write: ConditionalUpdate) -> Session:
+        """Take a step that only one state allows, and give the row whether it was taken here, before, or not at all."""
+        found = update(self._dynamodb, self._table, _key(session), write)
+        row = found.found if isinstance(found, ConditionFailed) else found
+        if row is None:
+            raise Busy  # deleted this very moment: whoever looks again finds nothing
+        return rows.session(row)
 
     def _write(self, session: SessionId, write: ConditionalUpdate, *, mark: str = "") -> Session | ConditionFailed:
         """Take a step. Who finds it taken under their own mark took it: the answer was lost, and botocore asked again.
@@ -254,10 +282,10 @@ def _is_own(refusal: ConditionFailed, write: ConditionalUpdate, mark: str) -> bo
 def finish(table: str, session: SessionId, connection: str) -> dict[str, Any]:
     """Write the part of a transaction that ends a session with its connection."""
     write = ConditionalUpdate.of(
-        "#stage = :exchanging",
-        given={"exchanging": Stage.EXCHANGING.value},
+        "#stage = :exchanged",
+        given={"exchanged": Stage.EXCHANGED.value},
         set={"stage": Stage.COMPLETED.value, "connection": connection},
-        remove=("client",),
+        remove=("client", "exchanged"),
     )
     return {"Update": {"TableName": table, "Key": _key(session), **write.parameters()}}
 

@@ -96,17 +96,25 @@ class Broker:
     def complete(self) -> "Complete":
         from broker.flows.complete import Complete
         from broker.flows.exchange import Exchange
+        from broker.flows.redeem import RedeemCode
+        from broker.flows.store_connection import StoreConnection
 
+        sessions, connections, seal = self._sessions, self._connections, self._seal
         exchange = Exchange(self._http, self.ports.clock, self.log)
+        redeem = RedeemCode(sessions, seal, self._rescue, exchange, **self._common)
+        store = StoreConnection(
+            sessions, connections, seal, epoch=self._epoch, exchange=exchange, redeem=redeem, **self._common
+        )
         return Complete(
             self.config,
-            self._sessions,
-            self._connections,
-            self._seal,
-            credentials=self._client_secrets,
-            epoch=self._epoch,
-            exchange=exchange,
-            **self._common,
+            sessions,
+            connections,
+            seal,
+            client_secrets=self._client_secrets,
+            redeem=redeem,
+            store=store,
+            clock=self.ports.clock,
+            log=self.log,
         )
 
     @cached_property

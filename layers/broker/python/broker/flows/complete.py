@@ -1,37 +1,39 @@
-"""Complete a connect session: prove the person, exchange the code once, check, seal, keep."""
+"""Complete a connect session: prove the person, redeem the code once, and store the connection.
+
+Every call goes on from where the session stands, so a call that was killed, cut off or refused is repeated by calling
+again, and all who call hear the same.
+"""
 
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from broker import oauth, policy
+from broker import errors, oauth, policy
+from broker.adapters.aws import retry, while_left
 from broker.adapters.client_secrets import ClientSecrets
-from broker.adapters.clock import Clock, Entropy, instant, new_connection_id, random_secret
+from broker.adapters.clock import Clock, instant
 from broker.adapters.connections import Connections
 from broker.adapters.dynamo import ConditionFailed
-from broker.adapters.epoch import Epoch
-from broker.adapters.log import Level, Log
+from broker.adapters.log import Log
 from broker.adapters.rows import connection_state as read_hot
-from broker.adapters.seal import DataKey, Seal, code_aad, session_aad
+from broker.adapters.seal import Seal, code_aad, session_aad
 from broker.adapters.sessions import Sessions
 from broker.config import Config
 from broker.errors import (
     AccessDenied,
-    AccountMismatch,
     AwsError,
     BindingMismatch,
     BrokerError,
-    Busy,
+    ClientAppError,
     Misconfigured,
-    NotActive,
     NotAuthorized,
     NotPending,
     SessionExpired,
     SessionSpent,
     UnknownConnection,
 )
-from broker.flows.consent import Consent, new_profile, new_state
-from broker.flows.exchange import Exchange
+from broker.flows.redeem import RedeemCode
+from broker.flows.store_connection import StoreConnection
 from broker.model import (
     Binding,
     Client,
@@ -39,6 +41,7 @@ from broker.model import (
     ConnectionRef,
     ConnectionState,
     Host,
+    Instant,
     Purpose,
     Session,
     SessionId,
@@ -49,8 +52,15 @@ from broker.model import (
 )
 from broker.secret import Secret
 
-STORE_WAITS = (0.1, 0.5, 1.0)
-"""Seconds between attempts to store; a person is waiting, and the session's stage tells what came of them."""
+_FAILURES: Mapping[str, type[BrokerError]] = {
+    kind.__name__: kind
+    for kind in (
+        errors.AccountMismatch, errors.CodeRefused, errors.ConsentLost, errors.GrantNotTicked, errors.InsufficientScope,
+        errors.InvalidScope, errors.NoRefreshToken, errors.NotActive, errors.OutcomeUnknown, errors.ProviderDown,
+        errors.UnexpectedAnswer, errors.UnknownClient, errors.WrongClientSecret,
+    )
+}  # fmt: skip
+"""What a session can end with; everything else is ``SessionSpent``."""
 
 
 @dataclass(frozen=True)
@@ -73,43 +83,40 @@ class Complete:
         connections: Connections,
         seal: Seal,
         *,
-        credentials: ClientSecrets,
-        epoch: Epoch,
-        exchange: Exchange,
+        client_secrets: ClientSecrets,
+        redeem: RedeemCode,
+        store: StoreConnection,
         clock: Clock,
-        entropy: Entropy,
         log: Log,
     ) -> None:
         self._config, self._sessions, self._connections = config, sessions, connections
-        self._seal, self._credentials, self._epoch, self._exchange = seal, credentials, epoch, exchange
-        self._clock, self._entropy, self._log = clock, entropy, log
+        self._seal, self._client_secrets, self._redeem, self._store = seal, client_secrets, redeem, store
+        self._clock, self._log = clock, log
 
     def __call__(self, session: SessionId, proof: CompleteRequest, *, confirm_account_change: bool) -> Connection:
         """Complete for the person whose login the backend has just checked.
 
-        Called again after it succeeded, with the same proof, it gives the connection again.
+        Called again with the same proof, it goes on from there, and in the end gives the connection again.
 
-        Raises   BindingMismatch: nothing was asked of NinjaOne; and what ``_make`` raises
+        Raises   BindingMismatch: nothing was asked of NinjaOne; and what ``_advance`` raises
         Source   draft-ietf-oauth-security-topics-update: the initiating session is checked before the token request
         """
         found = self._sessions.get(session)
         if found is None or not _proved(found, proof):
             self._log.event("session.unproved", session=session, tenant=proof.tenant)
             raise BindingMismatch
-        if found.stage is Stage.COMPLETED and found.connection:
-            return self._made(ConnectionRef(found.tenant, found.connection))
-        return self._make(found, confirm_account_change=confirm_account_change)
+        return self._advance(found, self._until(), confirmed=confirm_account_change)
 
     def unattended(self, session: SessionId) -> None:
-        """Complete a session whose connection then waits for its approval, where the operator allows that."""
-        found = self._sessions.get(session)
-        if found is None or found.binding is not Binding.APPROVAL or not self._config.approval_binding:
-            raise BindingMismatch
-        if found.stage is Stage.COMPLETED:
-            return  # ordered again by a callback that came again
+        """Complete a session whose connection then waits for its approval, where the operator allows that.
+
+        Whatever passes is tried on here, for the code is dead before the message would come again.
+        """
+        until = self._until()
+        patience = while_left(lambda: until - self._clock.now() - policy.COMPLETE_TIMEOUT / 2)
         try:
-            self._make(found, confirm_account_change=False)
-        except (SessionSpent, AwsError):  # done already; comes again
+            retry(lambda: self._attend(session, until), self._clock, patience)
+        except AwsError:  # comes again
             raise
         except BrokerError:  # nobody waits for an answer who could be told
             self._log.count("completions_failed")
@@ -132,134 +139,69 @@ class Complete:
         if isinstance(done, ConditionFailed) and not _is_approved(seen, done):
             raise NotPending
         self._log.event("connection.approved", tenant=ref.tenant, connection=ref.connection)
-        return self._made(ref)
+        return self._store.made(ref)
 
-    def _make(self, session: Session, *, confirm_account_change: bool) -> Connection:
-        """Everything that may fail is fetched before the code is spent.
+    def _attend(self, session: SessionId, until: float) -> None:
+        """Go on with a session that nobody waits for; what ended before was counted then."""
+        found = self._sessions.get(session)
+        if found is None or found.binding is not Binding.APPROVAL or not self._config.approval_binding:
+            raise BindingMismatch
+        if found.stage not in {Stage.COMPLETED, Stage.FAILED}:
+            self._advance(found, until, confirmed=False)
 
-        Order   old row, client secret, epoch, data keys; spend; exchange; look; keep
+    def _until(self) -> float:
+        """Say when the time for this call is up."""
+        return self._clock.now() + policy.COMPLETE_TIMEOUT - policy.COMPLETE_SLACK
+
+    def _advance(self, session: Session, until: float, *, confirmed: bool) -> Connection:
+        """Go on from where the session stands, whoever brought it there.
+
+        Raises   what the session ended with, the same for everybody who asks; Busy, AwsRefused: call again
         """
-        self._check_stage(session)
-        old = self._replaced(session)
-        host, client, code, verifier = self._opened(session)
-        epoch = self._active_epoch()
-        purposes = (Purpose.ACCESS, Purpose.REFRESH, *([Purpose.CLIENT] if client.customer_app else []))
-        keys = {purpose: self._seal.data_key(purpose) for purpose in purposes}
-        attempt = random_secret(self._entropy).reveal()
-        if isinstance(self._sessions.begin_exchange(session.session, attempt, instant(self._clock)), ConditionFailed):
-            raise SessionSpent
-        try:
-            self._check_code(session, code)
-            consent = Consent(session, host, client, old, *self._exchange(session, client, code, verifier))
-            self._check_account(consent, confirmed=confirm_account_change)
-        except BrokerError:
-            self._sessions.fail(session.session)
-            raise
-        made = self._sealed(consent, epoch, keys)
-        self._keep(made, replaces=old.state if old else None, session=session.session)
-        state = made.state
-        self._log.event("connection.made", tenant=state.tenant, connection=state.connection, region=state.host.region)
-        return made
+        if session.stage is Stage.AUTHORIZED:
+            session = self._redeemed(session, until)
+        elif session.stage is Stage.EXCHANGING:
+            session = self._redeem.wait(session, until=until)
+        if session.stage is Stage.EXCHANGED:
+            return self._store(session, until=until, confirmed=confirmed)
+        if session.stage is Stage.COMPLETED and session.connection:
+            return self._store.made(ConnectionRef(session.tenant, session.connection))
+        raise _ended(session, instant(self._clock))
 
-    def _check_code(self, session: Session, code: Secret) -> None:
-        """Refuse a code that was sent before: sent twice, NinjaOne may end what it gave for it (RFC 6749 §4.1.2)."""
-        if not self._sessions.is_first_use(sha256_hex(code.reveal()), session.session, instant(self._clock)):
-            self._log.event("code.injected", Level.ERROR, session=session.session)
-            raise SessionSpent
-
-    def _sealed(self, consent: Consent, epoch: int, keys: Mapping[Purpose, DataKey]) -> Connection:
-        """Make the rows and seal what was granted. No input or output."""
-        now, jitter = instant(self._clock), self._entropy(1)[0] / 256
-        connection = consent.session.connection or new_connection_id(self._entropy)
-        state = new_state(consent, connection, epoch=epoch, now=now, jitter=jitter)
-        spot = state.aad
-        refresh = consent.tokens.refresh
-        state = replace(
-            state,
-            access=self._seal.seal(keys[Purpose.ACCESS], consent.tokens.access, spot),
-            refresh=self._seal.seal(keys[Purpose.REFRESH], refresh, spot) if refresh else None,
-        )
-        profile = new_profile(consent, connection, now)
-        if consent.client.customer_app:
-            secret = self._seal.seal(keys[Purpose.CLIENT], consent.client.secret, state.ref.aad())
-            profile = replace(profile, client=secret)
-        return Connection(state, profile)
-
-    def _keep(self, made: Connection, *, replaces: ConnectionState | None, session: SessionId) -> None:
-        """Store at last; an acknowledgement that was lost shows in the session."""
-        for wait in STORE_WAITS:
-            try:
-                self._connections.put(made, replaces=replaces, session=session)
-                return
-            except AwsError:
-                self._clock.sleep(wait)
-        stored = self._sessions.get(session)
-        if stored is None or stored.stage is not Stage.COMPLETED:
-            self._log.event("connection.not_kept", Level.ERROR, session=session, tenant=made.state.tenant)
-            raise Busy("The tokens could not be stored. Let the person start again.")
-
-    def _check_stage(self, session: Session) -> None:
-        now = instant(self._clock)
-        if session.stage is Stage.DENIED:
-            raise AccessDenied
-        if session.stage in {Stage.CREATED, Stage.STARTED}:
-            raise NotAuthorized if session.expires_at > now else SessionExpired
-        if session.stage is not Stage.AUTHORIZED:
-            raise SessionSpent
-        if session.code_expires_at <= now:
+    def _redeemed(self, session: Session, until: float) -> Session:
+        """Redeem the code. Whatever may fail is looked at before, while the code is still good for another call."""
+        if session.code_expires_at <= instant(self._clock):
             raise SessionExpired
+        self._store.check(session)
+        client, code, verifier = self._opened(session)
+        return self._redeem(session, client, code, verifier, until=until)
 
-    def _replaced(self, session: Session) -> Connection | None:
-        """Find what a reconnect replaces."""
-        if session.connection is None:
-            return None
-        found = self._made(ConnectionRef(session.tenant, session.connection))
-        if found.state.status is Status.DISCONNECTED:
-            raise NotActive
-        return found
-
-    def _opened(self, session: Session) -> tuple[Host, Client, Secret, Secret]:
+    def _opened(self, session: Session) -> tuple[Client, Secret, Secret]:
         if session.code is None or session.verifier is None or session.host is None:
             raise SessionSpent
         code = self._seal.open(session.code, Purpose.CODE, code_aad(session, session.ticket))
         verifier = self._seal.open(session.verifier, Purpose.VERIFIER, session_aad(session.session))
-        return session.host, self._client(session, session.host), code, verifier
+        return self._client(session, session.host), code, verifier
 
     def _client(self, session: Session, host: Host) -> Client:
-        if not session.customer_app:
-            return self._credentials.client(self._operators(host))
-        if session.client is None:
-            raise SessionSpent
-        spot = session_aad(session.session)
-        return Client(session.client_id, self._seal.open(session.client, Purpose.CLIENT, spot), customer_app=True)
-
-    def _operators(self, host: Host) -> str:
+        if session.customer_app:
+            return self._store.customer_app(session)
         client_id = self._config.client_ids.get(host.region)
         if client_id is None:
             raise Misconfigured("The parameter ClientIds names no client app for this region.")
-        return client_id
+        return self._client_secrets.client(client_id)
 
-    def _active_epoch(self) -> int:
-        epoch = self._epoch.active()
-        if epoch is None:
-            raise Misconfigured("The connections table was restored and is not activated; see README, Restore.")
-        return epoch
 
-    def _check_account(self, consent: Consent, *, confirmed: bool) -> None:
-        """Compare by id and name: ids alone start at 1 in every NinjaOne account. One that shows none is no match."""
-        if consent.replaces is None or confirmed:
-            return
-        state, profile = consent.replaces.state, consent.replaces.profile
-        known, found = set(profile.organizations), set(consent.organizations)
-        if consent.host.name != state.host.name or (known and not known & found):
-            self._log.event("session.other_account", session=consent.session.session, connection=state.connection)
-            raise AccountMismatch
-
-    def _made(self, ref: ConnectionRef) -> Connection:
-        found = self._connections.get(ref)
-        if found is None:
-            raise UnknownConnection
-        return found
+def _ended(session: Session, now: Instant) -> BrokerError:
+    """Say why a session makes no connection, or none yet."""
+    if session.stage is Stage.DENIED:
+        return AccessDenied()
+    if session.stage in {Stage.CREATED, Stage.STARTED}:
+        return NotAuthorized() if session.expires_at > now else SessionExpired()
+    if session.stage is Stage.AUTHORIZED:
+        return SessionExpired()
+    kind = _FAILURES.get(session.failure, SessionSpent)
+    return kind(customer_app=session.customer_app) if issubclass(kind, ClientAppError) else kind()
 
 
 def _is_approved(seen: ConnectionState, refusal: ConditionFailed) -> bool:

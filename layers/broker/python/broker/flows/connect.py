@@ -33,6 +33,7 @@ def unusable(found: Session | None, now: Instant) -> BrokerError | None:
         return UnknownSession()
     if found.expires_at <= now:
         return SessionExpired()
-    if found.stage is Stage.EXCHANGING or (found.stage is Stage.AUTHORIZED and found.code_expires_at > now):
+    is_agreed = found.stage is Stage.AUTHORIZED and found.code_expires_at > now
+    if is_agreed or found.stage in {Stage.EXCHANGING, Stage.EXCHANGED}:
         return AwaitingCompletion()
     return SessionSpent() if found.stage in {Stage.COMPLETED, Stage.FAILED} else None

@@ -41,9 +41,7 @@ class Exchange:
     def __init__(self, web: Callable[[], HttpClient], clock: Clock, log: Log) -> None:
         self._web, self._clock, self._log = web, clock, log
 
-    def __call__(
-        self, session: Session, client: Client, code: Secret, verifier: Secret
-    ) -> tuple[Tokens, tuple[Organization, ...]]:
+    def __call__(self, session: Session, client: Client, code: Secret, verifier: Secret) -> Tokens:
         """Send the code once, whatever comes of it: a code sent twice is revoked.
 
         Raises   ClientAppError, CodeRefused, ProviderDown, OutcomeUnknown, UnexpectedAnswer
@@ -58,14 +56,14 @@ class Exchange:
             answer = web.post(ninjaone.token_endpoint(session.host), form, timeout=policy.EXCHANGE_TIMEOUT)
             outcome = ninjaone.classify(answer, sent_at)
             self._log.event("code.sent", session=session.session, meaning=outcome.meaning.value, code=outcome.code)
-            tokens = _tokens(outcome, client, session.scopes)
-            return tokens, self._organizations(web, session.host, tokens)
+            return _tokens(outcome, client, session.scopes)
 
-    def _organizations(self, web: HttpClient, host: Host, tokens: Tokens) -> tuple[Organization, ...]:
+    def organizations(self, host: Host, access: Secret) -> tuple[Organization, ...]:
         """See what the token opens. A refusal is no failure: the person's role may not list organizations."""
         url = f"{ninjaone.api_base_url(host)}/v2/organizations?pageSize={ORGANIZATIONS_KEPT}"
-        bearer = {"Authorization": f"Bearer {tokens.access.reveal()}"}
-        answer = web.get(url, timeout=policy.ORGANIZATIONS_TIMEOUT, headers=bearer, limit=ORGANIZATIONS_LIMIT)
+        bearer = {"Authorization": f"Bearer {access.reveal()}"}
+        with self._web() as web:
+            answer = web.get(url, timeout=policy.ORGANIZATIONS_TIMEOUT, headers=bearer, limit=ORGANIZATIONS_LIMIT)
         if not isinstance(answer, oauth.Reply) or answer.status != 200:
             return ()
         return _read_organizations(answer.body)

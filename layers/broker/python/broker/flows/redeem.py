@@ -1,0 +1,173 @@
+"""Redeem an authorization code: send it once, and make what it brings durable before anything else is done.
+
+From NinjaOne's answer until the first write this process holds the only copy, so that write is retried until the time
+is nearly up, and then the rescue store gets it. Whoever completes the same session meanwhile waits for the outcome.
+
+Shape of what a session keeps, JSON, sealed   client_id, access, refresh, expires_at, scopes
+"""
+
+import json
+from contextlib import suppress
+
+from broker import policy
+from broker.adapters.aws import retry, while_left
+from broker.adapters.clock import Clock, Entropy, instant, random_secret
+from broker.adapters.dynamo import ConditionFailed
+from broker.adapters.log import Level, Log
+from broker.adapters.rescue import RescueStore
+from broker.adapters.seal import Seal, code_aad
+from broker.adapters.sessions import Sessions
+from broker.errors import AwsError, BrokerError, Busy, ConsentLost, SealBroken, SessionSpent
+from broker.flows.exchange import Exchange
+from broker.model import Client, Instant, Purpose, Seconds, Session, Stage, Tokens, sha256_hex
+from broker.policy import AWS_CALL
+from broker.secret import Secret
+
+SKEW = Seconds(10)
+"""A call is taken for dead so long after its function's timeout, for clocks differ."""
+FIRST_LOOK, LONGEST_LOOK = 0.5, 2.0
+"""Seconds between looks at a session that another call is completing."""
+
+
+class RedeemCode:
+    """Turns a session's code into tokens that the session keeps."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        seal: Seal,
+        rescue: RescueStore,
+        exchange: Exchange,
+        *,
+        clock: Clock,
+        entropy: Entropy,
+        log: Log,
+    ) -> None:
+        self._sessions, self._seal, self._rescue, self._exchange = sessions, seal, rescue, exchange
+        self._clock, self._entropy, self._log = clock, entropy, log
+
+    def __call__(self, session: Session, client: Client, code: Secret, verifier: Secret, *, until: float) -> Session:
+        """Send the code, unless another call does, and give the session with what came of it.
+
+        until    when the time for this call is up
+        Order    data key; remember the code; take it; exchange; keep
+        Raises   SessionSpent; Busy, AwsRefused: not sent, or sent and kept; and what ``Exchange`` raises
+        """
+        key = self._seal.data_key(Purpose.EXCHANGED)
+        self._check_code(session, code)
+        if not self._take(session, until):
+            return self.wait(session, until=until)
+        try:
+            tokens = self._exchange(session, client, code, verifier)
+        except BrokerError as error:
+            self._fail(session, error)
+            raise
+        exchanged = self._seal.seal(key, _written(client.id, tokens), code_aad(session, session.ticket))
+        return self._keep(session, exchanged, until)
+
+    def wait(self, session: Session, *, until: float) -> Session:
+        """Look at the session until the call that took its code is through, or surely dead.
+
+        Raises   Busy: it is still at work, or nobody can tell
+        """
+        until, pause = min(until, self._clock.now() + policy.COMPLETE_WAIT), FIRST_LOOK
+        while True:
+            with suppress(AwsError):
+                found = self._look(session)
+                if found.stage is not Stage.EXCHANGING:
+                    return found
+            if self._clock.now() + pause > until:
+                raise Busy("Another call is completing this session. Ask again.")
+            self._clock.sleep(pause)
+            pause = min(2 * pause, LONGEST_LOOK)
+
+    def opened(self, session: Session) -> tuple[str, Tokens]:
+        """Open what the session keeps: the client id that it was granted to, and the tokens.
+
+        Raises   SealBroken, Busy, AwsRefused
+        """
+        sealed = self._seal.open(session.exchanged or b"", Purpose.EXCHANGED, code_aad(session, session.ticket))
+        return _read(sealed)
+
+    def _check_code(self, session: Session, code: Secret) -> None:
+        """Refuse a code that was sent before: sent twice, NinjaOne may end what it gave for it (RFC 6749 §4.1.2)."""
+        if not self._sessions.is_first_use(sha256_hex(code.reveal()), session.session, instant(self._clock)):
+            self._log.event("code.injected", Level.ERROR, session=session.session)
+            raise SessionSpent
+
+    def _take(self, session: Session, until: float) -> bool:
+        """Take the code out of the session. An answer may be lost: then the code is gone, so this is tried on."""
+        attempt, now = random_secret(self._entropy).reveal(), instant(self._clock)
+        dead = Instant(int(until) + policy.COMPLETE_SLACK + SKEW)
+        take = lambda: self._sessions.begin_exchange(session, attempt, now=now, until=dead)  # noqa: E731
+        taken = retry(take, self._clock, while_left(lambda: now + policy.CODE_LIFE - self._clock.now()))
+        return not isinstance(taken, ConditionFailed)
+
+    def _keep(self, session: Session, exchanged: bytes, until: float) -> Session:
+        """Keep it in the session, or where the table refuses to the end in the rescue store."""
+        keep = lambda: self._sessions.keep(session.session, exchanged)  # noqa: E731
+        try:
+            return retry(keep, self._clock, while_left(lambda: until - self._clock.now() - 2 * AWS_CALL))
+        except AwsError:
+            self._spill(session, exchanged, until)
+            raise
+
+    def _spill(self, session: Session, exchanged: bytes, until: float) -> None:
+        spill = lambda: self._rescue.put_consent(session.session, exchanged)  # noqa: E731
+        try:
+            retry(spill, self._clock, while_left(lambda: until - self._clock.now() - AWS_CALL))
+        except AwsError:
+            self._log.event("consent.unsaved", Level.ERROR, session=session.session, tenant=session.tenant)
+            self._log.count("consents_unsaved")
+        else:
+            self._log.event("consent.spilled", Level.ERROR, session=session.session, tenant=session.tenant)
+
+    def _look(self, session: Session) -> Session:
+        """Read the session, and adopt what was spilled for it. Past the end of its call, what is nowhere is lost.
+
+        Raises   Busy, AwsRefused
+        """
+        now = self._clock.now()
+        found = self._sessions.get(session.session)
+        if found is None:
+            raise SessionSpent
+        if found.stage is not Stage.EXCHANGING:
+            return found
+        spilled = self._rescue.consent(session.session)
+        if spilled is not None:
+            self._log.event("consent.rescued", Level.WARNING, session=session.session, tenant=session.tenant)
+            return self._sessions.keep(session.session, spilled)
+        if now <= found.exchanging_until:
+            return found
+        self._log.event("consent.lost", Level.ERROR, session=session.session, tenant=session.tenant)
+        return self._sessions.fail(session.session, Stage.EXCHANGING, ConsentLost.__name__)
+
+    def _fail(self, session: Session, error: BrokerError) -> None:
+        """Note why the code brought nothing; should the note be lost, others hear later that it is lost."""
+        with suppress(AwsError):
+            retry(lambda: self._sessions.fail(session.session, Stage.EXCHANGING, type(error).__name__), self._clock)
+
+
+def _written(client_id: str, tokens: Tokens) -> Secret:
+    kept = {
+        "client_id": client_id,
+        "access": tokens.access.reveal(),
+        "refresh": tokens.refresh.reveal() if tokens.refresh else "",
+        "expires_at": tokens.expires_at,
+        "scopes": sorted(tokens.scopes),
+    }
+    return Secret(json.dumps(kept))
+
+
+def _read(sealed: Secret) -> tuple[str, Tokens]:
+    """Raises   SealBroken: a later release wrote it otherwise"""
+    try:
+        kept = json.loads(sealed.reveal())
+        return kept["client_id"], Tokens(
+            access=Secret(kept["access"]),
+            refresh=Secret(kept["refresh"]),
+            expires_at=Instant(kept["expires_at"]),
+            scopes=frozenset(kept["scopes"]),
+        )
+    except (ValueError, KeyError, TypeError):
+        raise SealBroken from None

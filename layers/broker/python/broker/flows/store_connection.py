@@ -1,0 +1,164 @@
+"""Store the connection of a consent that its session keeps, and end the session with it."""
+
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+
+from broker import policy
+from broker.adapters.aws import retry, while_left
+from broker.adapters.clock import Clock, Entropy, instant, new_connection_id
+from broker.adapters.connections import Connections
+from broker.adapters.epoch import Epoch
+from broker.adapters.log import Log
+from broker.adapters.seal import Seal, session_aad
+from broker.adapters.sessions import Sessions
+from broker.errors import (
+    AccountMismatch,
+    AwsError,
+    BrokerError,
+    Misconfigured,
+    NotActive,
+    SessionSpent,
+    UnknownConnection,
+)
+from broker.flows.consent import Consent, new_profile, new_state
+from broker.flows.exchange import Exchange
+from broker.flows.redeem import RedeemCode
+from broker.model import Client, Connection, ConnectionRef, Purpose, Session, Stage, Status
+from broker.secret import Secret
+
+SUPERSEDED = "This connection was connected again in a later session meanwhile, and that one is kept."
+
+
+class StoreConnection:
+    """Makes connections out of consents."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        connections: Connections,
+        seal: Seal,
+        *,
+        epoch: Epoch,
+        exchange: Exchange,
+        redeem: RedeemCode,
+        clock: Clock,
+        entropy: Entropy,
+        log: Log,
+    ) -> None:
+        self._sessions, self._connections, self._seal, self._epoch = sessions, connections, seal, epoch
+        self._exchange, self._redeem = exchange, redeem
+        self._clock, self._entropy, self._log = clock, entropy, log
+
+    def __call__(self, session: Session, *, until: float, confirmed: bool) -> Connection:
+        """Look which account was connected, and store the connection; try until the time is up.
+
+        Only a consent that may never be stored is dropped. Any other stays in its session, so that ``complete`` can be
+        called again: while the table refuses, for instance, or waits to be activated.
+
+        until       when the time for this call is up
+        confirmed   a reconnect may bring another NinjaOne account
+        Raises      AccountMismatch, NotActive, SessionSpent; UnknownConnection, Misconfigured, Busy, AwsRefused
+        """
+        if session.host is None:
+            raise SessionSpent
+        client_id, tokens = self._redeem.opened(session)
+        organizations = self._exchange.organizations(session.host, tokens.access)
+        client = self.customer_app(session) if session.customer_app else Client(client_id, Secret(""))
+        consent = Consent(session, session.host, client, None, tokens, organizations)
+        make = partial(self._make, consent, confirmed=confirmed)
+        try:
+            made = retry(make, self._clock, while_left(lambda: until - self._clock.now() - policy.AWS_CALL))
+        except (AccountMismatch, NotActive, SessionSpent) as error:
+            self._drop(session, error)
+            raise
+        state = made.state
+        self._log.event("connection.made", tenant=state.tenant, connection=state.connection, region=state.host.region)
+        return made
+
+    def check(self, session: Session) -> None:
+        """Look, before the code is spent, whether its connection could be stored at all.
+
+        Raises   UnknownConnection, NotActive, Misconfigured, Busy, AwsRefused
+        """
+        self._replaced(session)
+        self._active_epoch()
+
+    def made(self, ref: ConnectionRef) -> Connection:
+        """Read a connection that was stored. Raises   UnknownConnection, Busy, AwsRefused"""
+        found = self._connections.get(ref)
+        if found is None:
+            raise UnknownConnection
+        return found
+
+    def customer_app(self, session: Session) -> Client:
+        """Open the client app that the customer entered. Raises   SessionSpent, SealBroken, Busy, AwsRefused"""
+        if session.client is None:
+            raise SessionSpent
+        secret = self._seal.open(session.client, Purpose.CLIENT, session_aad(session.session))
+        return Client(session.client_id, secret, customer_app=True)
+
+    def _make(self, consent: Consent, *, confirmed: bool) -> Connection:
+        """Try once. What another call stored, or this one without hearing of it, shows in the session."""
+        session = consent.session
+        old = self._replaced(session)
+        consent = replace(consent, replaces=old)
+        self._check_account(consent, confirmed=confirmed)
+        made = self._sealed(consent, self._active_epoch())
+        try:
+            self._connections.put(made, replaces=old.state if old else None, session=session.session)
+        except AwsError:
+            stored = self._sessions.get(session.session)
+            if stored is None or stored.stage is not Stage.COMPLETED or not stored.connection:
+                raise
+            return self.made(ConnectionRef(stored.tenant, stored.connection))
+        return made
+
+    def _sealed(self, consent: Consent, epoch: int) -> Connection:
+        """Make the rows, and seal what was granted."""
+        now, jitter = instant(self._clock), self._entropy(1)[0] / 256
+        connection = consent.session.connection or new_connection_id(self._entropy)
+        state = new_state(consent, connection, epoch=epoch, now=now, jitter=jitter)
+        refresh = consent.tokens.refresh
+        state = replace(
+            state,
+            access=self._seal.seal(self._seal.data_key(Purpose.ACCESS), consent.tokens.access, state.aad),
+            refresh=self._seal.seal(self._seal.data_key(Purpose.REFRESH), refresh, state.aad) if refresh else None,
+        )
+        profile = new_profile(consent, connection, now)
+        if consent.client.customer_app:
+            secret = self._seal.seal(self._seal.data_key(Purpose.CLIENT), consent.client.secret, state.ref.aad())
+            profile = replace(profile, client=secret)
+        return Connection(state, profile)
+
+    def _replaced(self, session: Session) -> Connection | None:
+        """Find what a reconnect replaces: never what was ended, nor what a later consent brought."""
+        if session.connection is None:
+            return None
+        found = self.made(ConnectionRef(session.tenant, session.connection))
+        if found.state.status is Status.DISCONNECTED:
+            raise NotActive
+        if found.state.consented_at > session.authorized_at:
+            raise SessionSpent(SUPERSEDED)
+        return found
+
+    def _active_epoch(self) -> int:
+        epoch = self._epoch.active()
+        if epoch is None:
+            raise Misconfigured("The connections table was restored and is not activated; see README, Restore.")
+        return epoch
+
+    def _check_account(self, consent: Consent, *, confirmed: bool) -> None:
+        """Compare by id and name: ids alone start at 1 in every NinjaOne account. One that shows none is no match."""
+        if consent.replaces is None or confirmed:
+            return
+        state, profile = consent.replaces.state, consent.replaces.profile
+        known, found = set(profile.organizations), set(consent.organizations)
+        if consent.host.name != state.host.name or (known and not known & found):
+            self._log.event("session.other_account", session=consent.session.session, connection=state.connection)
+            raise AccountMismatch
+
+    def _drop(self, session: Session, error: BrokerError) -> None:
+        """Let whoever asks again hear the same, and forget the tokens."""
+        with suppress(AwsError):
+            retry(lambda: self._sessions.fail(session.session, Stage.EXCHANGED, type(error).__name__), self._clock)
