@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from ninjaone_connect import Connect, errors
+from ninjaone_connect import Connect, calls, errors
 from tests.client import loop
 from tests.support.client_stage import API, CON, CONNECTION, NINJAONE, Api, problem
 
@@ -277,3 +277,17 @@ def test_what_is_asked_for_is_sent_as_it_is() -> None:
         connect.open_session("northwind", **WISH)
 
     assert json.loads(api.asked[0].content) == WISH
+
+
+@pytest.mark.parametrize("name", [".", "..", ""])
+def test_a_name_that_would_lead_to_another_path_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="must not be empty"):
+        calls.connection(name, CON)
+    with pytest.raises(ValueError, match="must not be empty"):
+        calls.disconnect("acme", name)
+
+
+def test_a_call_does_not_print_what_it_sends() -> None:
+    request = {"client_credentials": {"client_id": "a", "client_secret": "a-secret"}, "ticket": "a-secret"}
+
+    assert "a-secret" not in repr(calls.session("acme", request))  # type: ignore[arg-type]  # as much as matters

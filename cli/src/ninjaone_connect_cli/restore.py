@@ -139,6 +139,8 @@ class _Copying:
         live = self._live.row(ref)
         if live and live.is_later:
             return "kept: a later release wrote it"
+        if live and live.is_unreadable and live.was_ended:
+            return "kept: it was disconnected"
         if live and live.is_unreadable and not self._replace_broken:
             return "can't be read (--replace-broken)"
         if live and live.state and not self._is_broken(live.state):

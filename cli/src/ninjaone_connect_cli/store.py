@@ -12,7 +12,7 @@ from broker.adapters import rows
 from broker.adapters.aws import AwsClient, ExpectedError
 from broker.adapters.dynamo import ConditionalUpdate, ConditionFailed, update
 from broker.errors import Busy
-from broker.model import ConnectionId, ConnectionRef, ConnectionState, Profile, TenantId, connection_id
+from broker.model import ConnectionId, ConnectionRef, ConnectionState, Profile, Status, TenantId, connection_id
 
 TRIES = 6
 CANCELLED = ("TransactionCanceledException",)
@@ -62,6 +62,12 @@ class Row:
     def is_unreadable(self) -> bool:
         """Say whether it is a hot row that a later release wrote, or that was damaged."""
         return bool(connection_id(self.key)) and self.state is None
+
+    @property
+    def was_ended(self) -> bool:
+        """Say whether its connection was ended on purpose, as far as the row shows it, readable or not."""
+        status = self.item.get("status", {}).get("S")
+        return status == Status.DISCONNECTED or (status not in {*Status} and not self.sealed)
 
     @property
     def fence(self) -> int:

@@ -185,6 +185,19 @@ def test_a_row_that_cannot_be_read_stops_nobody_and_comes_back_when_that_is_aske
     assert cli.local("restore", "activate", "--yes").json == {"activated": 2, "changed meanwhile": 0}
 
 
+def test_what_was_disconnected_and_then_damaged_is_never_revived(
+    world: World, cli: Cli, fleet: list[ConnectionRef], backup: str
+) -> None:
+    for number, ref in enumerate(fleet[:2]):
+        cli.local("connections", "disconnect", ref.tenant, ref.connection, "--yes")
+        damaged(world, ref, version={"S": "many"}, **({"status": {"S": "gone"}} if number else {}))
+
+    copied = cli.local("restore", "copy", backup, "--replace-broken")
+
+    assert copied.json == {"kept: it was disconnected": 2, "kept as it is": CUSTOMERS - 2}
+    assert cli.local("restore", "activate", "--yes").json == {"activated": 0, "changed meanwhile": 0}
+
+
 def test_a_profile_that_is_gone_comes_back_to_its_connection(
     world: World, cli: Cli, fleet: list[ConnectionRef], backup: str
 ) -> None:

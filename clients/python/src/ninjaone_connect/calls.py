@@ -4,7 +4,7 @@ A function of this module bears the operation's name in the OpenAPI document.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -35,7 +35,7 @@ class Call(Generic[T]):
     method: str
     path: str
     read: Callable[[Json], T]
-    body: Json | None = None
+    body: Json | None = field(default=None, repr=False)  # it may hold a client secret, a ticket, a verifier
     repeatable: bool = False
 
 
@@ -74,4 +74,7 @@ def disconnect(tenant_id: str, connection_id: str) -> Call[Disconnected]:
 
 
 def _path(*names: str) -> str:
+    """Write a path. Raises   ValueError: a name that would lead to another path (RFC 3986 §5.2.4)"""
+    if {".", "..", ""} & {*names}:
+        raise ValueError("tenant_id and the other ids must not be empty, `.` or `..`.")
     return "/v1/tenants/" + "/".join(quote(name, safe="") for name in names)

@@ -21,7 +21,8 @@ TenantId = NewType("TenantId", str)
 SessionId = NewType("SessionId", str)
 ConnectionId = NewType("ConnectionId", str)
 
-_TENANT = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_TENANT = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,64}")
+"""A path segment ``.`` or ``..`` names another path wherever an address is tidied up. Source   RFC 3986 §5.2.4"""
 _SESSION = re.compile(r"ses_[a-z2-7]{26}")
 _CONNECTION = re.compile(r"con_[a-z2-7]{26}")
 
