@@ -75,9 +75,11 @@ deployed: .venv/.run   ## ask a deployed stack what only AWS can show (STACK=nam
 	@$(BIN)/python -m tools.deployed --stack $(STACK)
 whoami: .venv/.run     ## the AWS account that a deployment goes to
 	@$(BIN)/python tools/whoami.py
-deploy: whoami build      ## to your AWS account, with questions (ENV=dev, GRADUAL=yes or now)
+asked: .venv/.run
+	@$(BIN)/ninjaone-connect init --keep --env $(ENV)
+deploy: whoami asked build  ## to your AWS account; asks what it needs the first time (ENV=dev, GRADUAL=yes or now)
 	$(if $(GRADUAL),$(BIN)/python tools/gradual.py .aws-sam/build/template.yaml $(GRADUAL))
-	SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam deploy --guided --config-env $(ENV)
+	SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam deploy --config-env $(ENV)
 
 lock: requirements/*.in layers/libraries/requirements.in  ## resolve the requirement files again (needs uv)
 	$(LOCK) --python-version 3.13 --python-platform aarch64-manylinux_2_28 layers/libraries/requirements.in -o layers/libraries/requirements.txt
@@ -138,4 +140,4 @@ clients/typescript/node_modules/.package-lock.json: clients/typescript/package-l
 	@touch $@
 
 .PHONY: help run free-ports tour test test-all fault-matrix coverage check model simulate mutation-test crash-test faults requirements least-privilege \
-	fuzz sbom bench cost build rehearse deployed whoami deploy lock clean
+	fuzz sbom bench cost build rehearse deployed whoami asked deploy lock clean

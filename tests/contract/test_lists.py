@@ -145,3 +145,12 @@ def test_the_product_says_what_to_do_about_problems_that_exist() -> None:
     own = {"ninjaone-api", "400", "404", "405", "unknown-session", "awaiting-completion"}
 
     assert TO_DO.keys() - own <= documented
+
+
+def test_the_console_s_groups_name_every_parameter_once_and_the_two_needed_ones_first() -> None:
+    groups = source()["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    named = [name for group in groups for name in group["Parameters"]]
+    rules = source()["Parameters"]
+
+    assert sorted(named) == sorted(rules)
+    assert groups[0]["Parameters"] == [name for name, rule in rules.items() if "Default" not in rule]

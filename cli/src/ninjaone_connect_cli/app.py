@@ -10,7 +10,18 @@ import click
 
 from broker.errors import BrokerError
 from ninjaone_connect import ConnectError
-from ninjaone_connect_cli import __version__, aws_errors, calls, doctor, epoch, import_tokens, rescue, reseal, restore
+from ninjaone_connect_cli import (
+    __version__,
+    aws_errors,
+    calls,
+    doctor,
+    epoch,
+    import_tokens,
+    init,
+    rescue,
+    reseal,
+    restore,
+)
 from ninjaone_connect_cli.at import At
 from ninjaone_connect_cli.screen import Screen, never_fail_to_encode
 
@@ -43,7 +54,7 @@ def cli(
     context.obj = At(Screen(as_json=as_json), None if local else (stack, region, profile))
 
 
-for group in (doctor, calls, import_tokens, reseal, rescue, epoch, restore):
+for group in (init, doctor, calls, import_tokens, reseal, rescue, epoch, restore):
     for command in group.COMMANDS:
         cli.add_command(command)
 

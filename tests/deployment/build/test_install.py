@@ -6,7 +6,7 @@ import sys
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
-from tests.deployment.build.test_locks import ROOT, pins
+from tests.support.locks import ROOT, pins
 
 LOADED = """
 import json, sys

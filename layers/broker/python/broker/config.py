@@ -117,7 +117,7 @@ class Config:
             branded_suffixes=reader.take(
                 "BRANDED_SUFFIXES", _listed(_SUFFIXES, "domain suffixes such as rmmservice.eu")
             ),
-            product_name=reader.take("PRODUCT_NAME", _matching(_NAME, "1 to 80 printable characters")),
+            product_name=reader.take("PRODUCT_NAME", _product_name),
             support=reader.take("SUPPORT", _matching(_SUPPORT, "a mail address or an https address, or empty")),
             accent=reader.take("ACCENT", _matching(_COLOUR, "a colour such as #0b5fff")),
             logo=reader.take("LOGO", _matching(_LOGO, "a data:image/… address in base64, or empty")),
@@ -197,7 +197,16 @@ _return_urls = _pairs(
     _RETURN_URLS,
     "pairs key=https address, separated by commas, each key once, no slash at an address's end, no query",
 )
+_product_name = _matching(_NAME, "1 to 80 printable characters")
 _scope_text = _matching(_SCOPES, "one or more out of " + ", ".join(ninjaone.SCOPES) + ", separated by spaces")
+
+
+ASKED: Mapping[str, Callable[[str], object]] = {
+    "ProductName": _product_name,
+    "ReturnUrls": _return_urls,
+    "ClientIds": _client_ids,
+}
+"""Parameters of the template that a command asks for: each raises ValueError with what the value must be."""
 
 
 def _scopes(value: str) -> frozenset[str]:
