@@ -20,9 +20,10 @@ tour: .venv/.run       ## the same journey without a browser, each step checked
 
 test: .venv/.locked       ## the tests that answer within minutes
 	$(PYTEST) -m 'not slow'
-test-all: .venv/.locked clients/typescript/node_modules/.package-lock.json  ## the rest: builds, pairs of faults, kills, the simulated stores against moto at length
+test-all: .venv/.locked clients/typescript/node_modules/.package-lock.json  ## the rest: builds, pairs of faults, kills, the simulated stores against moto at length, some mutants
 	$(PYTEST) -m slow
 	DIFFERENTIAL_EXAMPLES=25 $(PYTEST) tests/verification/simulation/test_stores.py
+	$(BIN)/python -m tests.verification.mutants edge/api edge/rate_limit adapters/queues
 fault-matrix: .venv/.locked  ## every single fault and every pair of faults under every kind of rotation
 	$(PYTEST) tests/verification/simulation/test_anomalies.py
 coverage: .venv/.locked   ## the unit tests again, refusing an untested branch in the flows and the pure modules
@@ -45,8 +46,8 @@ model: .venv/.locked      ## every interleaving of the refresh protocol
 	$(BIN)/python -m tests.verification.model
 simulate: .venv/.locked   ## faults from many seeds (SEEDS=n), or one again (SEED=n)
 	$(BIN)/python -m tests.verification.simulation
-mutation-test: .venv/.locked  ## whether the tests notice planted faults
-	$(BIN)/python -m tests.verification.mutants
+mutation-test: .venv/.locked  ## whether the tests notice each line of the broker that is changed (SAMPLE='modules')
+	$(BIN)/python -m tests.verification.mutants $(SAMPLE)
 crash-test: .venv/.locked  ## kill the refreshing process at random and count what is lost (KILLS=n)
 	@$(BIN)/python -m tests.verification.kills
 faults: .venv/.locked     ## play every fault and every error of AWS, and write the tables of what happens

@@ -83,6 +83,8 @@ def test_a_queue_that_does_not_answer_is_busy(queue: Queue, aws_faults: AwsFault
         written(min_ttl="300"),
         written(min_ttl=None),
         written(min_ttl=1.5),
+        written(refused_version="7"),
+        written(refused_version=None),
     ],
 )
 def test_what_is_no_order_is_none(body: str) -> None:

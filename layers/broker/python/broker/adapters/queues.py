@@ -54,8 +54,8 @@ class Queue:
     ) -> None:
         """Order a refresh. Raises   Busy, AwsRefused"""
         listed = [[ref.tenant, ref.connection] for ref in refs]
-        refused = {"refused_version": refused_version} if refused_version else {}
-        self._send({"why": why.value, "min_ttl": min_ttl, **refused, "connections": listed})
+        order = {"why": why.value, "min_ttl": min_ttl, "refused_version": refused_version, "connections": listed}
+        self._send(order)
 
     def send_completion(self, session: SessionId) -> None:
         """Order that a session be completed without the person. Raises   Busy, AwsRefused"""

@@ -2,9 +2,13 @@
 
 import pytest
 
+from broker.edge.api import answer, api
 from broker.edge.rate_limit import CALLERS, PRINCIPAL, TENANT, Rate, RateLimits
+from broker.edge.wiring import Broker
 from broker.errors import TooManyRequests
 from tests.support.broker_world import Clock
+from tests.support.events import CALLER, event
+from tests.support.invoke import invoke
 from tools.requirements import req
 
 
@@ -44,27 +48,48 @@ def test_a_bucket_fills_again_with_time_and_no_further_than_full(limits: RateLim
 
 
 @req("H11")
-def test_a_refusal_says_how_long_to_wait(limits: RateLimits) -> None:
-    taken(limits, "a", Rate(per_second=0.1, burst=1), 1)
+@pytest.mark.parametrize(("per_second", "after", "wait"), [(0.1, 0, 10), (0.1, 4, 6), (100, 0, 1)])
+def test_a_refusal_says_how_long_to_wait(
+    limits: RateLimits, clock: Clock, per_second: float, after: float, wait: int
+) -> None:
+    rate = Rate(per_second=per_second, burst=1)
+    taken(limits, "a", rate, 1)
+    clock.advance(after)
 
     with pytest.raises(TooManyRequests) as refusal:
-        limits.acquire("a", Rate(per_second=0.1, burst=1))
+        limits.acquire("a", rate)
 
-    assert refusal.value.retry_after == 10
+    assert refusal.value.retry_after == wait
 
 
 @req("H11")
-def test_a_clock_that_goes_back_fills_nothing(limits: RateLimits, clock: Clock) -> None:
-    taken(limits, "a", TENANT, TENANT.burst)
+def test_a_clock_that_goes_back_takes_and_fills_nothing(limits: RateLimits, clock: Clock) -> None:
+    taken(limits, "a", TENANT, TENANT.burst - 1)
 
     clock.advance(-3600)
 
-    assert taken(limits, "a", TENANT, 1) == 1
+    assert taken(limits, "a", TENANT, 2) == 1
 
 
 @req("O01")
 def test_a_crowd_of_names_costs_no_memory_without_end(limits: RateLimits) -> None:
-    for number in range(CALLERS + 5):
+    for number in range(CALLERS):
         limits.acquire(f"tenant {number}", TENANT)
+    remembered = len(limits._buckets)  # what is held is the claim
 
-    assert len(limits._buckets) <= CALLERS  # what is held is the claim
+    limits.acquire("tenant more", TENANT)
+
+    assert (remembered, len(limits._buckets)) == (CALLERS, 1)
+
+
+@req("H11", "O01")
+@pytest.mark.parametrize(("name", "rate"), [(f"principal {CALLER}", PRINCIPAL), ("tenant acme", TENANT)])
+def test_a_request_beyond_either_limit_is_refused(broker: Broker, name: str, rate: Rate) -> None:
+    route = "GET /v1/tenants/{tenant}/things"
+    things = api({route: lambda *_: answer({})}, warm=lambda _: None).bind(broker)
+    statuses = [invoke(things, event(route, tenant="acme"))["statusCode"]]
+
+    taken(broker.limits, name, rate, rate.burst - 1)
+    statuses.append(invoke(things, event(route, tenant="acme"))["statusCode"])
+
+    assert statuses == [200, 429]

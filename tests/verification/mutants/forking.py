@@ -1,0 +1,252 @@
+"""Run the tests against each mutant: once to see which test runs which line, then a forked process for each mutant.
+
+The process that is forked has imported pytest, the broker and all tests, has collected them, and runs one thread.
+"""
+
+import gc
+import os
+import pickle
+import resource
+import select
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import accumulate
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+import coverage
+import pytest
+from _pytest.runner import runtestprotocol
+
+from tests.verification.mutants.planting import Functions, functions, plant
+from tests.verification.mutants.sites import ROOT, Mutant
+
+BUDGET = 20.0
+"""Seconds of tests that one mutant gets, by how long they took without it. The fastest come first."""
+DEAR = 3.0
+"""Seconds above which a test is not used: what only such a test notices deserves a test of its own."""
+MEMORY = 2**30
+"""Bytes that a mutant may take beyond what there was: a loop without an end may also be one that collects."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a mutant.
+
+    killer    the test, the seed or the limit that noticed it; empty for a survivor
+    reached   how many tests run its lines
+    """
+
+    mutant: Mutant
+    killer: str
+    reached: int
+    seconds: float
+
+
+Reach = dict[str, dict[int, set[str]]]
+"""file → line → the tests that run it."""
+
+
+class Hunter:
+    """A plugin of pytest that runs collected tests as often as it takes."""
+
+    def __init__(
+        self,
+        hunted: Sequence[Mutant],
+        *,
+        seeds: Callable[[], Iterator[str]],
+        jobs: int,
+        tell: Callable[[Verdict], None],
+    ) -> None:
+        self._hunted, self._seeds, self._jobs, self._tell = hunted, seeds, jobs, tell
+        self._took: dict[str, float] = {}
+        self._reach: Reach = defaultdict(lambda: defaultdict(set))
+        self._items: dict[str, pytest.Item] = {}
+        self._functions: Functions = {}
+        self.verdicts: list[Verdict] = []
+
+    def pytest_configure(self) -> None:
+        """Let hypothesis try the same few examples for every mutant, and remember none of them."""
+        from hypothesis import settings  # pytest wants to be the first who imports it
+
+        settings.register_profile(
+            "mutants", settings.get_profile("project"), max_examples=15, derandomize=True, database=None
+        )
+        settings.load_profile("mutants")
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Take the place of pytest's own loop."""
+        if session.testsfailed:
+            raise session.Interrupted("the tests can't be collected")
+        self._items = {item.nodeid: item for item in session.items}
+        self._warm_up(session.items)
+        self._survey(session.items)
+        self._hunt()
+        return True
+
+    def _survey(self, items: Sequence[pytest.Item]) -> None:
+        """Run every test once, shared among forked processes by module, and note which lines it runs."""
+        modules: dict[Any, list[pytest.Item]] = defaultdict(list)
+        for item in items:
+            modules[item.path].append(item)
+        shares: list[list[pytest.Item]] = [[] for _ in range(self._jobs)]
+        for tests in sorted(modules.values(), key=len, reverse=True):
+            min(shares, key=len).extend(tests)
+        forks = [_Fork(partial(_surveyed, share)) for share in shares if share]
+        for fork in forks:
+            took, reach, failed = fork.result()
+            if failed:
+                raise pytest.UsageError(f"these tests fail without any mutant: {', '.join(failed)}")
+            self._took |= took
+            for file, lines in reach.items():
+                for line, tests in lines.items():
+                    self._reach[file][line] |= tests
+
+    def _warm_up(self, items: Sequence[pytest.Item]) -> None:
+        """Run one test of each module here, so that no forked process has to import what tests import late."""
+        chosen = list({item.path: item for item in reversed(items)}.values())
+        for item, after in zip(chosen, [*chosen[1:], chosen[0]], strict=True):  # the session's own fixtures stay
+            _run(item, after)
+        if found := next(self._seeds(), ""):
+            raise pytest.UsageError(f"without any mutant the simulation reports {found}")
+        assert threading.active_count() == 1, "a process with threads can't be forked soundly"
+
+    def _hunt(self) -> None:
+        print(f"{len(self._took)} tests took {sum(self._took.values()):.0f} s", flush=True)
+        self._functions = functions()
+        gc.freeze()  # a forked process then leaves the pages alone that it shares with this one
+        waiting, running = list(reversed(self._hunted)), list[tuple[_Fork, Mutant, int, float]]()
+        while waiting or running:
+            while waiting and len(running) < self._jobs:
+                mutant = waiting.pop()
+                tests = self._tests(mutant)
+                fork = _Fork(partial(self._noticed, mutant, tests))
+                running.append((fork, mutant, len(tests), time.monotonic()))
+            ready, _, _ = select.select([each[0].pipe for each in running], [], [])
+            for each in [each for each in running if each[0].pipe in ready]:
+                running.remove(each)
+                fork, mutant, reached, began = each
+                verdict = Verdict(mutant, fork.verdict(), reached, time.monotonic() - began)
+                self.verdicts.append(verdict)
+                self._tell(verdict)
+
+    def _tests(self, mutant: Mutant) -> list[str]:
+        lines = self._reach[str(ROOT / mutant.file)]
+        first, last = mutant.lines
+        found = set[str]().union(*(lines.get(line, set()) for line in range(first, last + 1)))
+        return sorted((each for each in found if self._took[each] < DEAR), key=lambda each: (self._took[each], each))
+
+    def _noticed(self, mutant: Mutant, tests: Sequence[str]) -> str:
+        """Say what noticed a mutant, in a process of its own."""
+        plant(mutant, self._functions)
+        _limit_memory()
+        chosen = [self._items[name] for name, spent in zip(tests, self._spent(tests), strict=True) if spent < BUDGET]
+        for item, after in zip(chosen, [*chosen[1:], None], strict=True):
+            _limit(10 * self._took[item.nodeid] + 5)
+            if _run(item, after):
+                return item.nodeid
+        _limit(600)
+        return next(self._seeds(), "")
+
+    def _spent(self, tests: Sequence[str]) -> Iterator[float]:
+        return accumulate(self._took[name] for name in tests)
+
+
+def _surveyed(items: Sequence[pytest.Item]) -> tuple[dict[str, float], dict[str, dict[int, set[str]]], list[str]]:
+    meter = coverage.Coverage(data_file=None, config_file=False, source=[str(ROOT)])
+    took, failed = {}, []
+    signal.signal(signal.SIGPROF, _too_dear)
+    meter.start()
+    for item, after in zip(items, [*items[1:], None], strict=True):
+        meter.switch_context(item.nodeid)
+        began = time.process_time()
+        signal.setitimer(signal.ITIMER_PROF, DEAR)
+        has_failed = _run(item, after)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        took[item.nodeid] = time.process_time() - began
+        if has_failed and took[item.nodeid] < DEAR:
+            failed.append(item.nodeid)
+    meter.stop()
+    data = meter.get_data()
+    reach = {
+        file: {line: set(tests) - {""} for line, tests in data.contexts_by_lineno(file).items()}
+        for file in data.measured_files()
+    }
+    return took, reach, failed
+
+
+class _TooDear(BaseException):
+    """Ends a test that takes longer than it is worth here."""
+
+
+def _too_dear(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise _TooDear
+
+
+def _run(item: pytest.Item, after: pytest.Item | None) -> bool:
+    """Run one test; say whether it failed."""
+    return any(report.failed for report in runtestprotocol(item, nextitem=after, log=False))
+
+
+def _limit(seconds: float) -> None:
+    """End this process once it has computed, or waited ten times, so long: a mutated loop may have no end."""
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    signal.setitimer(signal.ITIMER_REAL, 60 + 10 * seconds)
+
+
+def _limit_memory() -> None:
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MEMORY, resource.RLIM_INFINITY))
+
+
+class _Fork:
+    """Something done in a forked process."""
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        self.pipe, write = os.pipe()
+        sys.stdout.flush()
+        self._pid = os.fork()
+        if self._pid == 0:
+            os.close(self.pipe)
+            _work(work, write)
+        os.close(write)
+
+    def result(self) -> Any:
+        """Wait for what it gives. Raises   EOFError: it was ended"""
+        with os.fdopen(self.pipe, "rb") as pipe:
+            content = pipe.read()
+        os.waitpid(self._pid, 0)
+        error, found = pickle.loads(content)
+        if error:
+            raise RuntimeError(error)
+        return found
+
+    def verdict(self) -> str:
+        """Wait for who noticed a mutant. A process that was ended gave nothing back: its limit did."""
+        try:
+            found: str = self.result()
+        except EOFError:
+            return "the limit of time or memory"
+        return found
+
+
+def _work(work: Callable[[], Any], write: int) -> NoReturn:
+    """Work, hand the result over, and end without what the parent planned for its own end."""
+    silent = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silent, 1)
+    os.dup2(silent, 2)
+    try:
+        content = pickle.dumps(("", work()))
+    except BaseException:  # noqa: BLE001  # whatever it is, the parent raises it
+        content = pickle.dumps((traceback.format_exc(), None))
+    with os.fdopen(write, "wb") as pipe:
+        pipe.write(content)
+    os._exit(0)

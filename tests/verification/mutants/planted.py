@@ -1,0 +1,31 @@
+"""Mutants written by hand, where no rule of `sites.py` reaches: a file, a piece of its text, what takes its place."""
+
+import ast
+from collections.abc import Iterator
+from functools import partial
+
+from tests.verification.mutants.sites import ROOT, Mutant
+
+PLANTED = (
+    ("edge/api.py", 'broker.limits.acquire(f"principal {request.caller}", PRINCIPAL)', "pass"),
+    ("edge/api.py", "broker.limits.acquire(f\"tenant {named['tenant']}\", TENANT)", "pass"),
+    ("adapters/http.py", "follow_redirects=False", "follow_redirects=True"),
+    ("adapters/http.py", "trust_env=False", "trust_env=True"),
+    ("adapters/transport.py", "context.minimum_version = ssl.TLSVersion.TLSv1_2", "pass"),
+    ("adapters/transport.py", "retries=0, trust_env=False", "retries=0, trust_env=True"),
+    (
+        "flows/authorize.py",
+        "probe = self._location(session, host, _PROBE)",
+        "probe = self._location(session, host, self._draw(session.session))",
+    ),
+)
+
+
+def planted() -> Iterator[Mutant]:
+    """Make them all. Raises   LookupError: the text is there no more, or more than once"""
+    for file, was, now in PLANTED:
+        source = (ROOT / file).read_text()
+        if source.count(was) != 1:
+            raise LookupError(f"{file} holds {was!r} {source.count(was)} times, not once")
+        line = source[: source.index(was)].count("\n") + 1
+        yield Mutant(file, "", "planted", (line, line), was, now, partial(ast.parse, source.replace(was, now)))
