@@ -40,7 +40,7 @@ class AwsAccount:
 
         now   the clock by which messages are delayed, hidden and kept
         """
-        self._template, self._now = template, now
+        self._template, self.now = template, now
         self._opened = ExitStack()
         self._clients: dict[tuple[str, str], Any] = {}
         self._lock = RLock()
@@ -49,8 +49,8 @@ class AwsAccount:
         with ExitStack() as opening:
             opening.enter_context(mock_aws())
             opening.enter_context(_one_call_at_a_time(self._lock))
-            opening.enter_context(_queues_by(self._now))
-            opening.enter_context(_one_record_for_one_write(self._now))
+            opening.enter_context(_queues_by(self.now))
+            opening.enter_context(_one_record_for_one_write(self.now))
             opening.enter_context(patch.object(moto.kms.models, "generate_private_key", _no_private_key))
             self._make()
             self._opened = opening.pop_all()

@@ -22,7 +22,10 @@ class At:
     @cached_property
     def deployment(self) -> Deployment:
         """The deployment. Raises   CliError"""
-        return on_aws(*self._stack) if self._stack else on_this_machine(Path.cwd())
+        with self.screen.waiting("Looking for the deployment"):
+            found = on_aws(*self._stack) if self._stack else on_this_machine(Path.cwd())
+        self.screen.now = found.now
+        return found
 
 
 here = click.make_pass_decorator(At)

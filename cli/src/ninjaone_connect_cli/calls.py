@@ -1,27 +1,35 @@
 """The backend API from the command line: sessions, connections, tokens."""
 
+import time
 from collections.abc import Callable
 from typing import Any, cast
 
 import click
 
-from broker.model import Status, connection_id
+from broker import ninjaone, policy
+from broker.errors import BrokerError
+from broker.flows.client_apps import revoke
+from broker.model import ConnectionRef, Purpose, Status, connection_id
 from ninjaone_connect import Connect, ConnectError, Connection, new_verifier
 from ninjaone_connect.model import Region
 from ninjaone_connect_cli.at import At, here
 from ninjaone_connect_cli.errors import CliError
+from ninjaone_connect_cli.fleet import Fleet
 from ninjaone_connect_cli.store import Row, Store
 
 COLUMNS = {
     "connection_id": "connection",
     "status": "status",
     "reason": "reason",
-    "region": "region",
-    "label": "label",
-    "organizations": "organizations",
-    "refresh_at": "next refresh",
     "consent_ends_at": "consent ends",
+    "label": "label",
+    "region": "region",
+    "refresh_at": "next refresh",
+    "organizations": "organizations",
 }
+STATUSES = [*(each.value for each in Status), "paused"]
+REVOKE_WAITS = (1.0, 3.0)
+"""Seconds before each further try of a revocation."""
 
 ENDED_COLUMNS = {"tenant_id": "tenant", "connection_id": "connection", "outcome": "outcome"}
 REVOKED, NOT_CONFIRMED = "revoked", "ended, NinjaOne did not confirm the revocation"
@@ -75,13 +83,51 @@ def connections() -> None:
 
 
 @connections.command("list")
-@click.argument("tenant")
+@click.argument("tenant", required=False)
+@click.option(
+    "--status", "statuses", multiple=True, type=click.Choice(STATUSES), help="Only these; may be given twice."
+)
+@click.option("--region", "regions", multiple=True, type=click.Choice([*ninjaone.REGIONS, ninjaone.BRANDED]),
+              help="Only these; may be given twice.")  # fmt: skip
+@click.option("--ends-within", type=click.IntRange(0, 366), metavar="DAYS",
+              help="Only those whose customers have to agree again within so many days.")  # fmt: skip
 @here
-def list_connections(at: At, tenant: str) -> None:
-    """List the connections of TENANT."""
-    with at.deployment.api as api:
-        found = [_row(each) for each in api.connections(tenant, status="any")]
-    at.screen.table(found, COLUMNS, empty=f"{tenant} has no connections.")
+def list_connections(
+    at: At, tenant: str | None, *, statuses: tuple[str, ...], regions: tuple[str, ...], ends_within: int | None
+) -> None:
+    """List the connections of TENANT; without one, those of all tenants.
+
+    Without a tenant the whole table is read (a Scan), which an operator may do and the backend API may not.
+
+    \b
+    ninjaone-connect connections list northwind
+    ninjaone-connect connections list --status needs_reauth --status paused
+    ninjaone-connect connections list --ends-within 7 --json
+    """
+    deployment = at.deployment
+    if tenant:
+        with deployment.api as api:
+            found = [_row(each) for each in api.connections(tenant, status="any")]
+    else:
+        at.screen.say("Reading the whole table (a Scan).")
+        with at.screen.waiting("Reading the table"):
+            found = list(Fleet.read(deployment).rows())
+    before = deployment.now() + (ends_within or 0) * policy.DAY
+    chosen = [
+        each
+        for each in found
+        if (not statuses or each["status"] in statuses)
+        and (not regions or each["region"] in regions)
+        and (ends_within is None or _ends_before(each, before))
+    ]
+    columns = COLUMNS if tenant else {"tenant_id": "tenant", **COLUMNS}
+    of_whom = tenant or "This deployment"
+    at.screen.table(chosen, columns, empty=f"{of_whom} has no {'such ' if found else ''}connections.")
+
+
+def _ends_before(row: dict[str, Any], instant: float) -> bool:
+    ends_at = row["consent_ends_at"]
+    return row["status"] in {"active", "paused"} and ends_at is not None and ends_at <= instant
 
 
 @connections.command("show")
@@ -107,22 +153,60 @@ def disconnect(at: At, tenant: str, connection: str) -> None:
 
 
 @connections.command("disconnect-all")
-@click.confirmation_option(prompt="Every customer of this deployment would have to connect again. Disconnect them all?")
+@click.argument("tenant", required=False)
+@click.option("--yes", is_flag=True, help="Ask nothing.")
 @here
-def disconnect_all(at: At) -> None:
-    """End every connection of every tenant, before the deployment is taken away.
+def disconnect_all(at: At, tenant: str | None, *, yes: bool) -> None:
+    """End every connection of TENANT, as when a customer leaves; without one, of every tenant.
 
-    Shows those that NinjaOne did not confirm as revoked, and those that could not be ended. The same command goes on
-    where it was stopped; what it showed before is not shown again.
+    A revocation that NinjaOne does not confirm is tried again, and listed if that fails too; so is what could not be
+    ended. The same command goes on where it was stopped; what it showed before is not shown again.
+
+    \b
+    ninjaone-connect connections disconnect-all northwind
     """
+    of_whom = f"Every connection of {tenant}" if tenant else "Every customer of this deployment"
+    if not yes:
+        click.confirm(f"{of_whom} would have to be connected again. Disconnect them all?", abort=True)
     store = Store(at.deployment.aws("dynamodb"), at.deployment.config.connections_table)
-    found = [row for row in store.items() if connection_id(row.key) and not _has_ended(row)]
+    rows = store.of_tenant(tenant) if tenant else store.items()
+    found = [row for row in rows if connection_id(row.key) and not _has_ended(row)]
     with at.deployment.api as api, at.screen.steps("Disconnecting", len(found)) as step:
         outcomes = [_ended(api, row, step) for row in found]
+    outcomes = _revoked_again(at, found, outcomes)
     left = [each for each in outcomes if each["outcome"] != REVOKED]
     at.screen.table(left, ENDED_COLUMNS, empty=f"{len(found)} connections ended, and NinjaOne revoked each.")
     if any(each["outcome"] != NOT_CONFIRMED for each in left):
         raise CliError("Not all of them could be ended: run this again, or see docs/operate/remove.md.")
+
+
+def _revoked_again(at: At, found: list[Row], outcomes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Try each revocation again that NinjaOne did not confirm, with the token that the row held before."""
+    again = [row for row, each in zip(found, outcomes, strict=True) if each["outcome"] == NOT_CONFIRMED]
+    revoked: set[ConnectionRef] = set()
+    for wait in REVOKE_WAITS:
+        again = [row for row in again if row.ref not in revoked]
+        if again:
+            time.sleep(wait)
+        revoked |= {row.ref for row in again if _is_revoked(at, row)}
+    return [
+        {**each, "outcome": REVOKED} if (row.ref in revoked) else each
+        for row, each in zip(found, outcomes, strict=True)
+    ]
+
+
+def _is_revoked(at: At, row: Row) -> bool:
+    """Ask NinjaOne once; an identity that may not open tokens leaves it at the first try."""
+    deployment, state = at.deployment, row.state
+    if state is None or state.refresh is None or state.customer_app:  # that secret is forgotten with its connection
+        return False
+    try:
+        refresh = deployment.seal.open(state.refresh, Purpose.REFRESH, state.aad)
+        client = deployment.client_secrets.client(state.client_id)
+    except BrokerError:
+        return False
+    with deployment.web as web:
+        return revoke(web, state.host, client, refresh)
 
 
 def _has_ended(row: Row) -> bool:
@@ -159,6 +243,7 @@ def token(at: At, tenant: str, connection: str, min_ttl: int) -> None:
 
 def _row(found: Connection) -> dict[str, Any]:
     return {
+        "tenant_id": found.tenant_id,
         "connection_id": found.connection_id,
         "status": found.status,
         "reason": found.reason,

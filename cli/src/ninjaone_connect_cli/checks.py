@@ -1,5 +1,6 @@
 """The doctor's checks of what is there on AWS and on this machine, one function for each thing."""
 
+import json
 import time
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
@@ -9,12 +10,14 @@ import httpx
 from botocore.exceptions import ClientError
 
 from broker import ninjaone, oauth, policy
-from broker.errors import BrokerError
-from broker.model import Instant, Seconds
+from broker.adapters.client_secrets import parsed, stored_text
+from broker.errors import AwsRefused, BrokerError
+from broker.model import Client, Instant, Seconds
+from broker.ninjaone import Meaning
 from broker.secret import Secret
 from ninjaone_connect import ConnectError
 from ninjaone_connect.surroundings import is_distrust, why_unreached
-from ninjaone_connect_cli import epoch
+from ninjaone_connect_cli import aws_errors, epoch, fleet
 from ninjaone_connect_cli.deployment import CertificateDistrusted, Deployment
 from ninjaone_connect_cli.errors import CliError
 from ninjaone_connect_cli.finding import Check, Finding, fail, good, warn
@@ -26,17 +29,64 @@ TIMEOUT = 10
 
 
 def client_secrets(deployment: Deployment) -> Iterator[Finding]:
-    """Whether a secret is stored for each client app."""
+    """Whether a secret is stored for each client app, and whether NinjaOne takes it, as far as it tells."""
     known = deployment.client_secrets
     if not deployment.config.client_ids:
         yield good("client secrets", "every customer brings a client app of their own")
     for region, client_id in deployment.config.client_ids.items():
+        check = f"client secret {region}"
         try:
-            known.client(client_id)
-            yield good(f"client secret {region}", f"stored for {client_id}")
+            yield _tried(deployment, check, region, known.client(client_id))
+        except AwsRefused as error:
+            yield fail(check, f"AWS refused ({error.code})", aws_errors.said(error))
         except BrokerError as error:
             todo = deployment.outputs.get("StoreClientSecrets", "Store it: README, Store the client secret.")
-            yield fail(f"client secret {region}", str(error), todo)
+            yield fail(check, str(error), todo)
+
+
+NO_TOKEN = Secret("ninjaone-connect-doctor-asks-whether-the-client-secret-is-right")
+"""What a secret is tried with: no refresh token of anybody's, so that a right secret is answered with a refusal too."""
+
+
+def _tried(deployment: Deployment, check: str, region: str, client: Client) -> Finding:
+    """Ask NinjaOne to refresh with a token that is none. Source   docs/understand/ninjaone.md §9 U4"""
+    host = ninjaone.regional_host(region)
+    if host is None:
+        return warn(check, f"stored for {client.id}; there is no region {region}", "Correct the parameter ClientIds.")
+    with deployment.web as web:
+        answer = web.post(
+            ninjaone.token_endpoint(host), oauth.refresh_grant(client, NO_TOKEN), timeout=Seconds(TIMEOUT)
+        )
+    outcome = ninjaone.classify(answer, Instant(int(deployment.now())))
+    if outcome.code == "invalid_client":
+        todo = deployment.outputs.get("StoreClientSecrets", "Store the right one: README, Store the client secret.")
+        return fail(check, f"wrong: NinjaOne refuses it for {client.id}", todo)
+    if outcome.meaning in {Meaning.DEAD, Meaning.CONFIG}:
+        return good(check, f"accepted for {client.id}, as far as NinjaOne tells (asked with a token that is none)")
+    return warn(check, f"stored for {client.id}; {host.name} could not be asked ({outcome.code})", "Try again later.")
+
+
+def stored_secrets(deployment: Deployment) -> Iterator[Finding]:
+    """Whether what is stored says what somebody meant: entries that are none, and what copying brings along."""
+    answer = deployment.aws("secretsmanager").get_secret_value(SecretId=deployment.config.client_secrets)
+    text = stored_text(answer)
+    entries = parsed(text)
+    if entries is None:
+        yield fail("stored secrets", "they are no JSON object", 'Store {"<client id>": "<client secret>"} again.')
+        return
+    odd = sorted(name for name, secret in entries.items() if secret is None)
+    if odd:
+        yield fail("stored secrets", f"no secret stands behind {', '.join(odd)}", "Store a text, or leave it out.")
+    loose = sorted(name.strip() for name, secret in json.loads(text).items() if _has_edges(name) or _has_edges(secret))
+    if loose or str(answer.get("SecretString", "")).startswith("\ufeff"):
+        says = f"there is whitespace or a mark around {', '.join(loose) or 'the whole'}; it is left out"
+        yield warn("stored secrets", says, "Store them again without, so that nobody copies it on.")
+    if not odd and not loose:
+        yield good("stored secrets", f"{len(entries)} entries can be read")
+
+
+def _has_edges(value: object) -> bool:
+    return isinstance(value, str) and value != value.strip()
 
 
 def client_apps(deployment: Deployment) -> Iterator[Finding]:
@@ -82,7 +132,8 @@ def connect_page(deployment: Deployment) -> Iterator[Finding]:
         answer = httpx.get(deployment.config.connect_url, **deployment.asking)
     except httpx.HTTPError:
         return  # said of each redirect URI already
-    yield _clock(answer.headers.get("date", ""))
+    if deployment.stack:  # what runs on this machine has a clock of its own, which can be moved
+        yield _clock(answer.headers.get("date", ""))
 
 
 def _reached(deployment: Deployment, address: str, region: str) -> Finding:
@@ -155,7 +206,7 @@ def rescued(deployment: Deployment) -> Iterator[Finding]:
 
 def overdue(deployment: Deployment) -> Iterator[Finding]:
     """Whether connections are refreshed in time."""
-    before = Instant(int(time.time()) - OVERDUE)
+    before = Instant(int(deployment.now()) - OVERDUE)
     count = sum(_overdue(deployment, shard, before) for shard in range(policy.SHARDS))
     if count:
         yield fail(
@@ -205,6 +256,7 @@ def seal_key(deployment: Deployment) -> Iterator[Finding]:
 
 CHECKS = (
     Check("client secrets", client_secrets),
+    Check("stored secrets", stored_secrets),
     Check("client apps", client_apps),
     Check("connect page", connect_page),
     Check("private API", backend_api),
@@ -212,5 +264,6 @@ CHECKS = (
     Check("queues", queues),
     Check("rescue store", rescued),
     Check("refreshing", overdue),
+    Check("connections", fleet.look),
     Check("epoch", active_epoch),
 )

@@ -94,6 +94,17 @@ class Store:
         for page in pages:
             yield from (row for row in map(Row, page["Items"]) if not row.tenant.startswith("#"))
 
+    def of_tenant(self, tenant: str) -> Iterator[Row]:
+        """Go through the rows of one tenant's connections."""
+        pages = self._dynamodb.get_paginator("query").paginate(
+            TableName=self._table,
+            ConsistentRead=True,
+            KeyConditionExpression="tenant = :tenant",
+            ExpressionAttributeValues={":tenant": {"S": tenant}},
+        )
+        for page in pages:
+            yield from map(Row, page["Items"])
+
     def connections(self) -> Iterator[ConnectionState]:
         """Go through all hot rows."""
         yield from (row.state for row in self.items() if row.state)

@@ -1,0 +1,175 @@
+"""All connections of a deployment, read by one Scan: the backend API shows one tenant's at a time."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from broker import ninjaone, policy
+from broker.adapters import rows
+from broker.adapters.aws import AwsClient
+from broker.adapters.breakers import CONTROL_ROWS, Breaker, BreakerStore, app_breaker
+from broker.flows.connections import PAUSED_AFTER
+from broker.model import ConnectionRef, ConnectionState, Instant, Profile, Status
+from ninjaone_connect_cli.deployment import Deployment
+from ninjaone_connect_cli.finding import Finding, fail, good, warn
+from ninjaone_connect_cli.store import Store
+
+WEEK = 7 * policy.DAY
+NAMED = 5
+"""Connections that a finding names; `connections list` names them all."""
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Everything that is connected.
+
+    unread    rows that can't be read
+    breakers  the open ones, by name
+    """
+
+    states: Mapping[ConnectionRef, ConnectionState]
+    profiles: Mapping[ConnectionRef, Profile]
+    unread: int
+    breakers: Mapping[str, Breaker]
+    now: Instant
+
+    @classmethod
+    def read(cls, deployment: Deployment) -> "Fleet":
+        """Read the whole table."""
+        states: dict[ConnectionRef, ConnectionState] = {}
+        profiles: dict[ConnectionRef, Profile] = {}
+        unread = 0
+        for row in Store(deployment.aws("dynamodb"), deployment.config.connections_table).items():
+            state = row.state
+            if state:
+                states[row.ref] = state
+            elif row.is_unreadable:
+                unread += 1
+            elif row.key.endswith(rows.PROFILE):
+                profiles |= _profile(row.item)
+        return cls(states, profiles, unread, open_breakers(deployment), Instant(int(deployment.now())))
+
+    def status(self, state: ConnectionState) -> str:
+        """Say how a connection is, in the words of the backend API."""
+        is_held = not state.customer_app and app_breaker(state.host.name, state.client_id) in self.breakers
+        is_failing = state.struck_at is not None or state.failures >= PAUSED_AFTER
+        return "paused" if state.status is Status.ACTIVE and (is_held or is_failing) else state.status.value
+
+    def ends_at(self, state: ConnectionState) -> Instant | None:
+        """Estimate when a connection's consent ends."""
+        return policy.consent_ends_at(state.consented_at, self.now)
+
+    def ending(self) -> list[ConnectionState]:
+        """Find the connections whose customers have to agree again within a week, the first one first."""
+        found = [each for each in self.states.values() if each.status is Status.ACTIVE and self.ends_at(each)]
+        soon = [each for each in found if (self.ends_at(each) or 0) - self.now <= WEEK]
+        return sorted(soon, key=lambda each: each.consented_at)
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Write each connection as the command line shows it."""
+        for ref, state in sorted(self.states.items(), key=lambda each: (each[0].tenant, each[0].connection)):
+            profile = self.profiles.get(ref)
+            yield {
+                "tenant_id": state.tenant,
+                "connection_id": state.connection,
+                "status": self.status(state),
+                "reason": state.reason.value if state.reason else None,
+                "region": state.host.region,
+                "host": state.host.name,
+                "client_id": state.client_id,
+                "label": profile.label if profile else None,
+                "organizations": [each.name for each in profile.organizations] if profile else [],
+                "scopes": ninjaone.scope_text(state.scopes).split(),
+                "version": state.version,
+                "connected_at": profile.connected_at if profile else None,
+                "token_expires_at": state.token_expires_at,
+                "refresh_at": state.refresh_at,
+                "consent_ends_at": self.ends_at(state),
+            }
+
+
+def _profile(item: rows.Item) -> dict[ConnectionRef, Profile]:
+    try:
+        profile = rows.profile(item)
+    except rows.UNREADABLE:
+        return {}
+    return {ConnectionRef(profile.tenant, profile.connection): profile}
+
+
+def open_breakers(deployment: Deployment) -> dict[str, Breaker]:
+    """Find the circuit breakers that are open."""
+    dynamodb, table = deployment.aws("dynamodb"), deployment.config.connections_table
+    answer = dynamodb.query(
+        TableName=table,
+        KeyConditionExpression="tenant = :control",
+        ExpressionAttributeValues={":control": {"S": CONTROL_ROWS}},
+    )
+    store = BreakerStore(AwsClient("dynamodb", dynamodb), table)
+    names = [str(item["connection"]["S"]) for item in answer["Items"]]
+    found = {name: store.read(name) for name in names}
+    return {name: breaker for name, breaker in found.items() if breaker.is_open}
+
+
+# What the doctor says of it -------------------------------------------------------------------------------------------
+
+
+def look(deployment: Deployment) -> Iterator[Finding]:
+    """Whether every connection works, and which will need their customers soon."""
+    fleet = Fleet.read(deployment)
+    counts = Counter(fleet.status(state) for state in fleet.states.values())
+    if fleet.unread:
+        yield fail("connections", f"{fleet.unread} rows can't be read", "Runbook: A row can't be read.")
+    yield good("connections", ", ".join(f"{counts[each]} {each}" for each in sorted(counts)) or "there are none yet")
+    yield from _held(fleet)
+    yield from _ended_tokens(fleet)
+    yield from _of_customers(fleet, counts)
+
+
+def _held(fleet: Fleet) -> Iterator[Finding]:
+    for name, breaker in sorted(fleet.breakers.items()):
+        since = (fleet.now - (breaker.opened_at or fleet.now)) // 60
+        yield warn(
+            "circuit breaker",
+            f"{name} is held since {since} min, after {breaker.cause or 'failures'}",
+            "Runbook: A circuit breaker holds refreshes.",
+        )
+    if not fleet.breakers:
+        yield good("circuit breakers", "none is open")
+
+
+def _ended_tokens(fleet: Fleet) -> Iterator[Finding]:
+    """Find connections whose callers are told 503: their token ended, and no newer one came."""
+    ended = [
+        each
+        for each in fleet.states.values()
+        if each.status is Status.ACTIVE and each.access is not None and each.token_expires_at <= fleet.now
+    ]
+    if ended:
+        yield fail(
+            "tokens",
+            f"{len(ended)} active connections hold a token that has ended; their callers get 503 ({_named(ended)})",
+            "Runbook: Tokens have expired.",
+        )
+    else:
+        yield good("tokens", "each active connection holds one that works, or waits for its first")
+
+
+def _of_customers(fleet: Fleet, counts: Mapping[str, int]) -> Iterator[Finding]:
+    if counts.get("paused"):
+        paused = [each for each in fleet.states.values() if fleet.status(each) == "paused"]
+        todo = "Wait; they are asked for again by themselves. Runbook: Refreshes are put off."
+        yield warn("paused", f"NinjaOne refuses {len(paused)} for now ({_named(paused)})", todo)
+    waiting = [each for each in fleet.states.values() if each.status is Status.NEEDS_REAUTH]
+    if waiting:
+        todo = "Send their customers a link: ninjaone-connect session open TENANT --name NAME --reconnect CONNECTION"
+        yield warn("customers", f"{len(waiting)} wait for their customer ({_named(waiting)})", todo)
+    ending = fleet.ending()
+    if ending:
+        todo = "Let their customers reconnect early; it loses nothing. `connections list --ends-within 7` names all."
+        yield warn("consent", f"{len(ending)} end within seven days ({_named(ending)})", todo)
+
+
+def _named(found: list[ConnectionState]) -> str:
+    more = [f"and {len(found) - NAMED} more"] if len(found) > NAMED else []
+    return ", ".join([*(f"{each.tenant}/{each.connection}" for each in found[:NAMED]), *more])

@@ -1,0 +1,243 @@
+"""What an operator sees of everything: the doctor's verdicts of secrets and connections, the list of all tenants."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from broker.adapters import rows
+from broker.adapters.http import HttpClient
+from broker.model import ConnectionRef
+from broker.oauth import Reply
+from local.world import World
+from tests.support.cli import Cli, csv_of, granted, hot_rows, until
+
+DAY = 86_400
+
+
+@pytest.fixture
+def fleet(world: World, cli: Cli, tmp_path: Path) -> list[ConnectionRef]:
+    """Three connections of two tenants, with tokens that NinjaOne takes."""
+    lines = [
+        {"tenant_id": tenant, "refresh_token": granted(world), "region": "eu", "label": label, "key": label}
+        for tenant, label in (("contoso", "One"), ("contoso", "Two"), ("northwind", "Main"))
+    ]
+    made = cli.local("import", str(csv_of(tmp_path, lines))).json
+    world.run_event_sources()
+    until(lambda: all(row.version == 2 for row in hot_rows(world).values()))
+    return [ConnectionRef(each["tenant_id"], each["connection_id"]) for each in made]
+
+
+def write(world: World, ref: ConnectionRef, **attributes: Any) -> None:
+    """Write into a row by hand."""
+    for name, thing in attributes.items():
+        world.aws("dynamodb").update_item(
+            TableName=world.settings("refresh")["CONNECTIONS_TABLE"],
+            Key=rows.key(ref.tenant, ref.connection),
+            UpdateExpression="SET #name = :thing",
+            ExpressionAttributeNames={"#name": name},
+            ExpressionAttributeValues={":thing": rows.value(thing)},
+        )
+
+
+def findings(cli: Cli, check: str) -> list[dict[str, str]]:
+    return [each for each in cli.local("doctor").json if each["check"].startswith(check)]
+
+
+@contextmanager
+def stored(world: World, change: Any) -> Iterator[None]:
+    """Store other client secrets for a while."""
+    name = world.settings("refresh")["CLIENT_SECRETS"]
+    held = world.aws("secretsmanager").get_secret_value(SecretId=name)["SecretString"]
+    world.account.put_secret(name, change(json.loads(held)))
+    try:
+        yield
+    finally:
+        world.account.put_secret(name, held)
+
+
+# The list of all ------------------------------------------------------------------------------------------------------
+
+
+def test_without_a_tenant_all_are_listed_and_it_says_how(cli: Cli, fleet: list[ConnectionRef]) -> None:
+    seen, read = cli("--local", "connections", "list"), cli("connections", "list", "--local", "--json")
+
+    assert {ConnectionRef(each["tenant_id"], each["connection_id"]) for each in read.json} == {*fleet}
+    assert [each["tenant_id"] for each in read.json] == ["contoso", "contoso", "northwind"]
+    assert read.err == ""
+    assert "a Scan" in seen.err
+    assert all(ref.connection in seen.out for ref in fleet)
+
+
+def test_a_tenant_s_list_and_the_list_of_all_say_the_same(cli: Cli, fleet: list[ConnectionRef]) -> None:
+    of_one = cli.local("connections", "list", "northwind").json
+    of_all = [each for each in cli.local("connections", "list").json if each["tenant_id"] == "northwind"]
+
+    assert of_one == of_all
+
+
+@pytest.mark.parametrize("tenant", [[], ["contoso"]])
+def test_the_list_is_narrowed_by_status_region_and_end_of_consent(
+    world: World, cli: Cli, fleet: list[ConnectionRef], tenant: list[str]
+) -> None:
+    waits, ending, works = fleet[0], fleet[1], fleet[2]
+    write(world, waits, status="needs_reauth", reason="revoked", ended_at=int(time.time()))
+    write(world, ending, consented_at=int(time.time()) - 27 * DAY)
+
+    def listed(*options: str) -> set[str]:
+        return {each["connection_id"] for each in cli.local("connections", "list", *tenant, *options).json}
+
+    everything = {waits.connection, ending.connection} | (set() if tenant else {works.connection})
+    assert listed("--status", "needs_reauth") == {waits.connection}
+    assert listed("--status", "needs_reauth", "--status", "active") == everything
+    assert listed("--region", "us2") == set()
+    assert listed("--region", "eu") == everything
+    assert listed("--ends-within", "7") == {ending.connection}
+    assert listed("--ends-within", "1") == set()
+
+
+# Secrets --------------------------------------------------------------------------------------------------------------
+
+
+def test_the_doctor_tries_each_secret_and_says_as_far_as_ninjaone_tells(world: World, cli: Cli) -> None:
+    (right,) = findings(cli, "client secret eu")
+    with stored(world, lambda held: json.dumps(dict.fromkeys(held, "wrong"))):
+        (wrong,) = findings(cli, "client secret eu")
+
+    assert (right["state"], "as far as NinjaOne tells" in right["says"]) == ("ok", True)
+    assert (wrong["state"], wrong["says"].startswith("wrong: NinjaOne refuses it")) == ("fix", True)
+    assert wrong["todo"].startswith("aws secretsmanager put-secret-value")
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [((503, b""), "look"), ((429, b""), "look"), ((400, b'{"error": "unauthorized_client"}'), "ok")],
+)
+def test_only_invalid_client_says_that_a_secret_is_wrong(
+    world: World, cli: Cli, monkeypatch: pytest.MonkeyPatch, answer: tuple[int, bytes], state: str
+) -> None:
+    monkeypatch.setattr(HttpClient, "post", lambda *_, **__: Reply(answer[0], {}, answer[1]))
+
+    assert {each["state"] for each in findings(cli, "client secret ")} == {state}
+
+
+def test_the_doctor_sees_whitespace_and_odd_entries_in_what_is_stored(world: World, cli: Cli) -> None:
+    (sound,) = findings(cli, "stored secrets")
+    with stored(world, lambda held: json.dumps({name: f" {secret}\n" for name, secret in held.items()} | {"later": 7})):
+        loose = findings(cli, "stored secrets")
+        tried = findings(cli, "client secret eu")
+    with stored(world, lambda _: "no JSON"):
+        (broken,) = findings(cli, "stored secrets")
+
+    assert sound["state"] == "ok"
+    assert [(each["state"], "whitespace" in each["says"]) for each in loose] == [("fix", False), ("look", True)]
+    assert "later" in loose[0]["says"]
+    assert tried[0]["state"] == "ok", "it is left out"
+    assert broken["state"] == "fix"
+
+
+# Connections ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_doctor_is_content_with_a_fleet_that_works(cli: Cli, fleet: list[ConnectionRef]) -> None:
+    assert [each["says"] for each in findings(cli, "connections")] == ["3 active"]
+    assert [each["state"] for each in findings(cli, "tokens")] == ["ok"]
+    assert [each["state"] for each in findings(cli, "circuit breakers")] == ["ok"]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "check", "state"),
+    [
+        ({"token_expires_at": 1_000_000_000}, "tokens", "fix"),
+        ({"struck_at": 1_700_000_000}, "paused", "look"),
+        ({"failures": 2}, "paused", "look"),
+        ({"status": "needs_reauth", "reason": "revoked", "ended_at": 1_700_000_000}, "customers", "look"),
+        ({"consented_at": int(time.time()) - 24 * DAY}, "consent", "look"),
+    ],
+)
+def test_the_doctor_names_what_does_not_work_or_will_not(
+    world: World, cli: Cli, fleet: list[ConnectionRef], attributes: dict[str, Any], check: str, state: str
+) -> None:
+    write(world, fleet[1], **attributes)
+
+    (finding,) = findings(cli, check)
+
+    assert finding["state"] == state
+    assert f"contoso/{fleet[1].connection}" in finding["says"]
+    assert finding["todo"]
+
+
+def test_the_doctor_shows_an_open_breaker(world: World, cli: Cli, fleet: list[ConnectionRef]) -> None:
+    client_id = next(iter(hot_rows(world).values())).client_id
+    now = int(time.time())
+    breaker = ConnectionRef("#breakers", f"app eu.ninjarmm.com {client_id}")  # type: ignore[arg-type]  # a control row
+    write(world, breaker, since=now - 600, opened_at=now - 600, passed_at=now, cause="throttled")
+
+    (held,), (paused,) = findings(cli, "circuit breaker"), findings(cli, "paused")
+
+    assert "held since 10 min, after throttled" in held["says"]
+    assert "refuses 3 for now" in paused["says"]
+
+
+def test_a_row_that_cannot_be_read_is_told(world: World, cli: Cli, fleet: list[ConnectionRef]) -> None:
+    write(world, fleet[0], status="frozen")
+
+    first, second = findings(cli, "connections")
+
+    assert (first["state"], first["says"]) == ("fix", "1 rows can't be read")
+    assert second["says"] == "2 active"
+
+
+def test_what_runs_on_this_machine_is_looked_at_by_its_own_clock(
+    world: World, cli: Cli, fleet: list[ConnectionRef]
+) -> None:
+    before = world.clock.offset
+    world.clock.advance(26 * DAY)
+    try:
+        (ending,) = findings(cli, "consent")
+        clock = findings(cli, "clock")
+        shown = cli("--local", "connections", "show", "contoso", fleet[0].connection).out
+    finally:
+        world.clock.offset = before
+
+    assert "3 end within seven days" in ending["says"]
+    assert clock == []
+    assert "in 4 d" in shown
+
+
+# Off-boarding ---------------------------------------------------------------------------------------------------------
+
+
+def test_all_connections_of_one_tenant_end_and_no_other(world: World, cli: Cli, fleet: list[ConnectionRef]) -> None:
+    refused = cli("--local", "connections", "disconnect-all", "contoso", typed="n\n")
+    ended = cli.local("connections", "disconnect-all", "contoso", "--yes")
+
+    assert (refused.code, "Every connection of contoso" in refused.out) == (130, True)
+    assert (ended.code, ended.json) == (0, [])
+    assert {ref.tenant: row.status for ref, row in hot_rows(world).items()} == {
+        "contoso": "disconnected", "northwind": "active",
+    }  # fmt: skip
+
+
+def test_a_revocation_that_failed_is_tried_again(
+    world: World, cli: Cli, fleet: list[ConnectionRef], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    switches, waits = world.ninjaone.switches, []
+    before = switches.revoke
+    switches.update({"revoke": "404"})
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        switches.update({"revoke": before})
+
+    monkeypatch.setattr("ninjaone_connect_cli.calls.time.sleep", sleep)
+    try:
+        ended = cli.local("connections", "disconnect-all", "contoso", "--yes")
+    finally:
+        switches.update({"revoke": before})
+
+    assert (ended.code, ended.json, waits) == (0, [], [1.0])
