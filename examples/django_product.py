@@ -44,7 +44,7 @@ def begin(request: HttpRequest) -> HttpResponse:
 
 def come_back(request: HttpRequest) -> HttpResponse:
     (user, tenant), query = signed_in(request), request.GET
-    verifier = request.session.pop(query.get("connect_session", ""), None)
+    verifier = request.session.get(query.get("connect_session", ""))
     if "error" in query or verifier is None:
         return HttpResponse(query.get("error", "This connection was not begun here."), status=400)
     made = connect.complete(

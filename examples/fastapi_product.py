@@ -45,7 +45,7 @@ async def begin(request: Request, connection: str | None = None) -> RedirectResp
 
 @app.get("/ninjaone/return")
 async def come_back(request: Request, connect_session: str, ticket: str = "", error: str = "") -> RedirectResponse:
-    (user, tenant), verifier = signed_in(request), request.session.pop(connect_session, None)
+    (user, tenant), verifier = signed_in(request), request.session.get(connect_session)
     if error or verifier is None:
         raise HTTPException(400, error or "This connection was not begun here.")
     made = await connect.complete(tenant, connect_session, end_user_id=user, ticket=ticket, binding_verifier=verifier)

@@ -45,7 +45,7 @@ def begin() -> Response:
 @app.get("/ninjaone/return")
 def come_back() -> Response:
     (user, tenant), query = signed_in(), request.args
-    verifier = session.pop(query.get("connect_session", ""), None)
+    verifier = session.get(query.get("connect_session", ""))
     if "error" in query or verifier is None:
         abort(400, query.get("error", "This connection was not begun here."))
     made = connect.complete(

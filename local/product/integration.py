@@ -109,15 +109,19 @@ def remember(connect_session: str, verifier: str) -> None:
 
 @pages.get("/ninjaone/return")
 def came_back() -> Response | str:
-    """Complete at once: NinjaOne's code lives about a minute, and this URL holds a ticket."""
+    """Complete at once: NinjaOne's code lives about a minute, and this URL holds a ticket.
+
+    The verifier is kept: whose answer was lost comes again, and is shown the connection that was made.
+    """
     connect_session = request.args.get("connect_session", "")
+    if not connect_session:
+        return redirect(url_for("ninjaone.integrations"), 303)
     begun = session.get("begun", {})
     verifier, switch = begun.get(connect_session, (None, False))
     if "error" in request.args:
         raise Problem(200, DENIED)
     if verifier is None:
         raise Problem(403, NOT_BEGUN_HERE)
-    session["begun"] = {key: kept for key, kept in begun.items() if key != connect_session}
     fields = {
         "end_user_id": user().id,
         "ticket": request.args.get("ticket", ""),

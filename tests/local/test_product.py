@@ -142,6 +142,13 @@ def test_a_return_that_was_not_begun_in_this_browser_is_refused(product: Product
     assert product.script.asked == []
 
 
+def test_a_return_without_a_session_shows_what_is_connected(product: Product, ana: Browser) -> None:
+    """Where the button of the broker's pages leads."""
+    ana.get(f"{product.url}/ninjaone/return")
+
+    assert ana.page.location == f"{product.url}/integrations"
+
+
 def test_a_form_of_another_site_is_refused(product: Product, ana: Browser) -> None:
     page = ana.post(f"{product.url}/ninjaone/connect", {"client": "operator", "form_token": "guessed"})
 

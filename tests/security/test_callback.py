@@ -255,3 +255,24 @@ def test_looking_ahead_spends_nothing(
     assert cookie not in looked.text
     assert stage(world, flow) == "started"
     assert ended(flow.browser.get(callback).answer) == (303, "/ninjaone/return")
+
+
+@req("C08", "G10")
+def test_the_page_after_a_refused_callback_has_its_reference_and_a_way_on(world: World, flow: Flow) -> None:
+    callback = flow.back()
+    refused = httpx.get(callback, trust_env=False)
+
+    page = httpx.get(world.connect_url + refused.headers["location"], trust_env=False)
+
+    reference = query_of(refused.headers["location"])["reference"]
+    assert f"Reference for support: <code>{reference}</code>" in page.text
+    assert f'href="{world.product_url}/ninjaone/return">Go to' in page.text
+    assert [line for line in world.log_lines if reference in line and "callback.refused" in line]
+
+
+@req("C08")
+@pytest.mark.parametrize("told", ["call-0800", "K7QF-2M6P-X", "k7qf-2m6p", "K7QF", "<b>", "AAAA-AAAA%0a"])
+def test_nobody_puts_words_of_their_own_on_a_notice(world: World, told: str) -> None:
+    page = httpx.get(f"{world.connect_url}/notice/used?reference={told}", trust_env=False)
+
+    assert "Reference" not in page.text

@@ -461,8 +461,9 @@ def test_an_unreachable_host_may_be_tried_anyway() -> None:
 
 @pytest.mark.parametrize("kind", Notice)
 def test_a_notice_says_what_happened_and_where_to_go(kind: Notice) -> None:
-    page = pages.notice(BRANDED, kind)
+    page = pages.notice(BRANDED, kind, back="https://yellow.example/return")
 
+    assert next(link["href"] for link in Reading(page).all("a")) == "https://yellow.example/return"
     assert page.status == kind.status
     assert BRANDED.product in Reading(page).words.partition("Questions?")[0]
     assert "Reference" not in page.html

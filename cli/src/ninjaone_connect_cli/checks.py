@@ -149,7 +149,7 @@ def _reached(deployment: Deployment, address: str, region: str) -> Finding:
             else f"Does the DNS name {host} point at the stack?"
         )
         return fail(check, f"{address} can't be reached: {why_unreached(error, host)}", todo)
-    if answer.headers.get("location", "").endswith("/way-around"):
+    if answer.headers.get("location", "").partition("?")[0].endswith("/way-around"):
         todo = "Deploy with the digest of the secret that stacks/firewall.yaml was given as OriginVerify."
         return fail(check, f"{address} is refused, though it was asked through the firewall", todo)
     if answer.status_code in {303, 400} and "content-security-policy" in answer.headers:

@@ -231,7 +231,12 @@ def test_who_comes_around_the_firewall(
             httpx.Response(303, headers={"location": "/notice/refused-callback", "content-security-policy": "x"}),
             State.OK,
         ),
-        (httpx.Response(303, headers={"location": "/notice/way-around", "content-security-policy": "x"}), State.FIX),
+        (
+            httpx.Response(
+                303, headers={"location": "/notice/way-around?reference=K7QF-2M6P", "content-security-policy": "x"}
+            ),
+            State.FIX,
+        ),
         (httpx.Response(429, headers={"content-security-policy": "x"}), State.FIX),
     ],
 )

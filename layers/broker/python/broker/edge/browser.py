@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 from broker import errors, ninjaone, policy
 from broker.adapters.clock import instant, random_secret
@@ -21,6 +22,9 @@ __all__ = [
     "Broker", "Notice", "Request", "Response", "browser", "connect_page", "fallback", "notice", "session_cookie",
     "session_of",
 ]  # fmt: skip
+
+_REFERENCE = re.compile(r"[A-Z2-7]{4}-[A-Z2-7]{4}")
+"""As ``Request.reference`` makes it: nobody can put words of their own on a page of ours."""
 
 View = Callable[[Broker, Request], Response]
 
@@ -53,7 +57,7 @@ def browser(view: View, *, warm: Warm, clean: bool = False) -> Entry[dict[str, o
 
     def work(broker: Broker, event: Event, _context: Context) -> dict[str, object]:
         request = Request.from_event(event)
-        broker.log.about(session=session_named(request))
+        broker.log.about(session=session_named(request), reference=request.reference)
         _verify_origin(broker.config, request)
         return view(broker, request).to_event()
 
@@ -61,7 +65,7 @@ def browser(view: View, *, warm: Warm, clean: bool = False) -> Entry[dict[str, o
         kind = next(_NOTICES[each] for each in type(error).__mro__ if each in _NOTICES)
         request = Request.from_event(event)
         log_refusal(broker.log, name, error, level=error_response(error).level, status=kind.status)
-        answer = redirect_to_notice(kind) if clean else notice(broker, kind, reference=request.request_id)
+        answer = (redirect_to_notice if clean else partial(notice, broker))(kind, reference=request.reference)
         return (_without_cookie(answer, request) if isinstance(error, _OVER) else answer).to_event()
 
     return preload(Entry(name, work, failed), warm)
@@ -76,12 +80,13 @@ def _verify_origin(config: Config, request: Request) -> None:
 
 def notice(broker: Broker, kind: Notice, *, reference: str = "") -> Response:
     """Answer with a page that says what happened and what to do."""
-    return page_response(pages.notice(brand(broker.config), kind, reference=reference))
+    back = "" if kind is Notice.AWAITING_APPROVAL else next(iter(broker.config.return_urls.values()), "")
+    return page_response(pages.notice(brand(broker.config), kind, reference=reference, back=back))
 
 
-def redirect_to_notice(kind: Notice) -> Response:
+def redirect_to_notice(kind: Notice, *, reference: str = "") -> Response:
     """Send the browser to the page that says it, away from an address with a code in it. Source   RFC 9700 §4.3.1"""
-    return redirect(f"/notice/{kind.slug}")
+    return redirect(f"/notice/{kind.slug}" + (f"?reference={reference}" if reference else ""))
 
 
 def fallback(broker: Broker, request: Request) -> Response:
@@ -93,7 +98,9 @@ def fallback(broker: Broker, request: Request) -> Response:
         answer = notice(broker, Notice.METHOD)
         return replace(answer, headers={**answer.headers, "allow": "GET"})
     notices = {f"/notice/{kind.slug}": kind for kind in Notice}
-    return notice(broker, notices.get(request.raw_path, Notice.NOT_FOUND))
+    told = request.query("reference") or ""
+    kind = notices.get(request.raw_path, Notice.NOT_FOUND)
+    return notice(broker, kind, reference=told if _REFERENCE.fullmatch(told) else "")
 
 
 def connect_page(

@@ -83,7 +83,7 @@ SCOPES: Mapping[str, ScopeWords] = {
     ),
     "offline_access": ScopeWords(
         "Keep this access while you are away",
-        "Until you or NinjaOne end it, nobody has to sign in again.",
+        "Nobody has to sign in again for about thirty days, we estimate: then NinjaOne asks for your consent again.",
         "Offline access",
     ),
 }
@@ -247,13 +247,14 @@ def leave(brand: Brand, location: str, host: str) -> Page:
     return Page(200, _render("leave.html", brand, location=location, host=host), _page_headers(brand))
 
 
-def notice(brand: Brand, kind: Notice, *, status: int | None = None, reference: str = "") -> Page:
+def notice(brand: Brand, kind: Notice, *, status: int | None = None, reference: str = "", back: str = "") -> Page:
     """Say what happened and what to do now.
 
-    reference   the request id, for the person to quote; never text from a request
+    reference   names the request, for the person to read out; never text from a request
+    back        where a button leads: the product's return address, without a session
     """
     heading, text = (words.format(product=brand.product) for words in (kind.heading, kind.text))
-    html = _render("notice.html", brand, heading=heading, text=text, reference=reference)
+    html = _render("notice.html", brand, heading=heading, text=text, reference=reference, back=back)
     return Page(status or kind.status, html, _page_headers(brand))
 
 
