@@ -20,7 +20,7 @@ tour: .venv/.run       ## the same journey without a browser, each step checked
 
 test: .venv/.locked       ## the tests that answer within minutes
 	$(PYTEST) -m 'not slow'
-test-all: .venv/.locked clients/typescript/node_modules/.package-lock.json  ## the rest: builds, pairs of faults, kills, the simulated stores against moto at length, some mutants
+test-all: .venv/.locked .venv-checkov/.locked clients/typescript/node_modules/.package-lock.json rehearse  ## the rest: rehearsal, builds, pairs of faults, kills, the simulated stores against moto at length, some mutants
 	$(PYTEST) -m slow
 	DIFFERENTIAL_EXAMPLES=25 $(PYTEST) tests/verification/simulation/test_stores.py
 	$(BIN)/python -m tests.verification.mutants edge/api edge/rate_limit adapters/queues
@@ -72,6 +72,8 @@ build: .venv/.locked .venv-sam/.locked  ## what is deployed, in .aws-sam/build
 	PATH="$${python313:+$${python313%/*}:}$$PATH" PYTHON='$(CURDIR)/$(BIN)/python' $(SAM) build
 rehearse: .venv/.locked .venv-sam/.locked .venv-rehearse/.locked  ## deploy and use it on a local AWS that others wrote (FAULTS=yes)
 	@$(BIN)/python -m tools.rehearse $(if $(FAULTS),--faults)
+publish: .venv/.run .venv-sam/.locked build  ## put template and code into a bucket for each region, for one-click stacks (BUCKET=name REGIONS="…")
+	@$(BIN)/python -m tools.publish --bucket $(BUCKET) --region $(or $(REGIONS),eu-west-1)
 deployed: .venv/.run   ## ask a deployed stack what only AWS can show (STACK=name)
 	@$(BIN)/python -m tools.deployed --stack $(STACK)
 whoami: .venv/.run     ## the AWS account that a deployment goes to
@@ -88,7 +90,6 @@ lock: requirements/*.in layers/libraries/requirements.in  ## resolve the require
 	$(LOCK) --python-version 3.11 --universal requirements/dev.in -o requirements/dev.txt
 	$(LOCK) --python-version 3.11 --universal requirements/sam.in -o requirements/sam.txt
 	$(LOCK) --python-version 3.11 --universal requirements/checkov.in -o requirements/checkov.txt
-	$(LOCK) --python-version 3.11 --universal requirements/runtime.in -o requirements/runtime.txt
 	$(LOCK) --python-version 3.11 --universal requirements/rehearse.in -o requirements/rehearse.txt
 	$(LOCK) --python-version 3.11 --universal requirements/node.in -o requirements/node.txt
 clean:                    ## forget everything that was made here
@@ -114,13 +115,6 @@ clean:                    ## forget everything that was made here
 	@python=$$(requirements/interpreter) && "$$python" -m venv .venv-checkov
 	@.venv-checkov/bin/python $(INSTALL) 'Installing checkov into .venv-checkov' requirements/checkov.txt
 	@touch $@
-# What a function finds on Lambda, on this machine's processor: the runtime's own packages, and the layer's in opt.
-.venv-runtime/.locked: requirements/runtime.txt layers/libraries/requirements.txt
-	@python=$$(requirements/interpreter 3.13 3.13 2>/dev/null || requirements/interpreter) && "$$python" -m venv --clear .venv-runtime
-	@.venv-runtime/bin/python $(INSTALL) 'Installing what Lambda brings into .venv-runtime' requirements/runtime.txt
-	@.venv-runtime/bin/python $(INSTALL) 'Installing the layer into .venv-runtime/opt' \
-	    layers/libraries/requirements.txt --target .venv-runtime/opt/python
-	@touch $@
 # Node and npm: this machine's own where they are new enough, else those of a locked package.
 .venv-node/.locked: requirements/node.txt
 	@python=$$(requirements/interpreter) && "$$python" -m venv --clear .venv-node
@@ -141,4 +135,4 @@ clients/typescript/node_modules/.package-lock.json: clients/typescript/package-l
 	@touch $@
 
 .PHONY: help run free-ports tour test test-all fault-matrix coverage check model simulate mutation-test crash-test faults requirements least-privilege \
-	fuzz sbom bench cost build rehearse deployed whoami asked deploy lock clean
+	fuzz sbom bench cost build rehearse publish deployed whoami asked deploy lock clean

@@ -15,8 +15,9 @@ from pathlib import Path
 from tools.rehearse import authority, cloud, deploy, environment, faults, ninjaone
 from tools.rehearse.authority import Authority
 from tools.rehearse.environment import Environment
+from tools.rehearse.faults import Fault
 from tools.rehearse.report import Report
-from tools.rehearse.steps import STEPS, Rehearsal
+from tools.rehearse.steps import STEPS, Rehearsal, logged
 
 NAMES = ["localhost", "*.execute-api.localhost", "*.ninjarmm.com", "*.rmmservice.eu"]
 LOOKED_AT = 10
@@ -48,26 +49,37 @@ def _world(here: Environment, trusted: Authority) -> Iterator[Rehearsal]:
         yield Rehearsal(here, cloud.Account(here), simulated)
 
 
-def _walk(report: Report, rehearsal: Rehearsal) -> str:
-    """Take the steps up to the first that shows something else; give its claim, empty when there is none."""
+def _walk(report: Report, rehearsal: Rehearsal) -> tuple[str, str]:
+    """Take the steps up to the first that shows something else; give its claim and error, empty when there is none."""
     for claim, show in STEPS[: report.of]:
         try:
             report.step(claim, partial(show, rehearsal))
-        except Exception:  # noqa: BLE001  # whatever it was has been printed
-            return claim
-    return ""
+        except Exception as error:  # noqa: BLE001  # whatever it was has been printed
+            return claim, str(error)
+    return "", ""
 
 
 def _find(here: Environment, trusted: Authority, template: Path) -> int:
-    found = 0
+    """Plant one fault after the other, each in a stack of its own. Exit 0 only if each was found by its sign."""
+    found, report = 0, Report(LOOKED_AT)
     for fault in faults.FAULTS:
-        report = Report(LOOKED_AT)
-        report.say(f"\nPlanted: {fault.__doc__}")
-        with _world(here, trusted) as rehearsal:
-            rehearsal.template = faults.plant(fault, template)
-            found += bool(_walk(report, rehearsal))
+        report.say(f"\nPlanted: {fault.plant.__doc__}")
+        found += _finds(fault, here, trusted, template)
     report.say(f"rehearse: {found} of {len(faults.FAULTS)} planted faults found")
     return 0 if found == len(faults.FAULTS) else 1
+
+
+def _finds(fault: Fault, here: Environment, trusted: Authority, template: Path) -> bool:
+    with _world(here, trusted) as rehearsal:
+        rehearsal.template = faults.plant(fault, template)
+        step, error = _walk(Report(LOOKED_AT), rehearsal)
+        log = "\n".join(logged(rehearsal))
+    log += (here.folder / cloud.LOG).read_text(encoding="utf-8")
+    if fault.is_found(step, error + log):
+        return True
+    (here.folder / "faulty.log").write_text(log, encoding="utf-8")
+    Report.say(f"not found: {fault.sign} was to be seen at: {fault.step}. The log is {here.folder}/faulty.log")
+    return False
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """MiniStack as a process: the AWS of the rehearsal, on loopback, behind TLS, with roles enforced."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -20,13 +21,15 @@ from tools.rehearse.environment import REGION, Environment, interpreter
 ADJUSTED = Path(__file__).with_name("adjustments.py")
 ROOT_KEY, ROOT_SECRET = "rehearsal-root", "rehearsal-secret"
 """Whoever deploys; MiniStack takes the configured key for the account's root."""
+LOG = "ministack.log"
+"""What MiniStack itself wrote, in the folder of the rehearsal; functions write into their log group."""
 STARTS_WITHIN, ENDS_WITHIN = 60, 15
 
 
 @contextmanager
 def running(environment: Environment, authority: Authority) -> Iterator[None]:
     """Run MiniStack until the `with` block ends. Raises   RuntimeError when it does not start"""
-    told = environment.folder / "ministack.log"
+    told = environment.folder / LOG
     with told.open("w", encoding="utf-8") as log:
         process = subprocess.Popen(
             [interpreter(), ADJUSTED], env=_environment(environment, authority), stdout=log, stderr=subprocess.STDOUT,
@@ -37,6 +40,7 @@ def running(environment: Environment, authority: Authority) -> Iterator[None]:
             yield
         finally:
             _end(process)
+            shutil.rmtree(environment.folder / "tmp", ignore_errors=True)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -84,6 +88,27 @@ def _wait(environment: Environment, process: subprocess.Popen[bytes], told: Path
     raise RuntimeError(f"MiniStack did not start:\n{told.read_text(encoding='utf-8')[-2000:]}")
 
 
+def memory_of_functions(environment: Environment) -> dict[str, int]:
+    """Say how much memory the processes of each function that runs have ever had, in megabytes; by its name."""
+    most: dict[str, int] = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it is somebody else's, or has ended
+            told = dict(
+                each.split("=", 1)
+                for each in (process / "environ").read_text(errors="replace").split("\0")
+                if "=" in each
+            )
+            if told.get("AWS_ENDPOINT_URL") == environment.endpoint and (name := told.get("AWS_LAMBDA_FUNCTION_NAME")):
+                most[name] = max(most.get(name, 0), _highest(process))
+    return most
+
+
+def _highest(process: Path) -> int:
+    """Read the most memory that a process ever had. Source   proc(5), VmHWM"""
+    (line,) = (line for line in (process / "status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) // 1024
+
+
 class Account:
     """Clients of its services, as root."""
 
@@ -92,8 +117,12 @@ class Account:
         self._session = boto3.Session(ROOT_KEY, ROOT_SECRET, region_name=REGION)
         self.client = cache(self._client)
 
-    def _client(self, service: str) -> Any:
+    def _client(self, service: str, region: str = REGION) -> Any:
         retried = Config(retries={"mode": "standard"}, s3={"addressing_style": "path"})
         return self._session.client(  # type: ignore[call-overload]  # any service
-            service, endpoint_url=self._environment.endpoint, verify=str(self._environment.roots), config=retried
+            service,
+            region,
+            endpoint_url=self._environment.endpoint,
+            verify=str(self._environment.roots),
+            config=retried,
         )

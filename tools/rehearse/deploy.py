@@ -13,6 +13,7 @@ from tools.rehearse.cloud import ROOT_KEY, ROOT_SECRET, Account
 from tools.rehearse.environment import REGION, ROOT, STACK, Environment, interpreter_version, processor
 
 SAM = ROOT / ".venv-sam" / "bin" / "sam"
+WAITING = {"Delay": 2, "MaxAttempts": 60}
 CAPABILITIES = ("CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND")
 
 
@@ -65,20 +66,27 @@ def behind_aliases(template: Path) -> Path:
     return beside
 
 
-def delete(account: Account) -> None:
-    """Take the stack away. Not by `sam delete`, which reads no address of a nested template but Amazon's."""
+def create(account: Account, name: str, url: str, parameters: Mapping[str, str]) -> Stack:
+    """Make a stack of a published template, as the form of CloudFormation's console does."""
     cloudformation = account.client("cloudformation")
-    cloudformation.delete_stack(StackName=STACK)
-    cloudformation.get_waiter("stack_delete_complete").wait(
-        StackName=STACK, WaiterConfig={"Delay": 2, "MaxAttempts": 60}
-    )
+    given = [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
+    cloudformation.create_stack(StackName=name, TemplateURL=url, Parameters=given, Capabilities=list(CAPABILITIES))
+    cloudformation.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig=WAITING)
+    return read(account, name)
 
 
-def read(account: Account) -> Stack:
-    """Read the stack as it is."""
+def delete(account: Account, name: str = STACK) -> None:
+    """Take a stack away. Not by `sam delete`, which reads no address of a nested template but Amazon's."""
     cloudformation = account.client("cloudformation")
-    (found,) = cloudformation.describe_stacks(StackName=STACK)["Stacks"]
-    pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=STACK)
+    cloudformation.delete_stack(StackName=name)
+    cloudformation.get_waiter("stack_delete_complete").wait(StackName=name, WaiterConfig=WAITING)
+
+
+def read(account: Account, name: str = STACK) -> Stack:
+    """Read a stack as it is."""
+    cloudformation = account.client("cloudformation")
+    (found,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
+    pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=name)
     resources = [each for page in pages for each in page["StackResourceSummaries"]]
     return Stack(
         {each["OutputKey"]: each["OutputValue"] for each in found["Outputs"]},

@@ -17,6 +17,8 @@ from tools.rehearse.deploy import Stack
 from tools.rehearse.environment import REGION
 
 RETURN_URL = "https://app.rehearsal.example/ninjaone/return"
+ATTEMPTS = 3
+"""How often a person sends the connect page's form off; the broker lets nobody do it more than five times."""
 TENANT, USER = "northwind", "ana"
 ADA = "ada@nordlicht.example"
 """An administrator of Nordlicht Systemhaus, on eu."""
@@ -92,7 +94,7 @@ def walk(
     with browser() as visitor:
         visitor.open(session.connect_url)
         fields = {"region": "eu"} | ({"client_id": app.client_id, "client_secret": app.client_secret} if app else {})
-        visitor.submit("Continue to NinjaOne", **fields)
+        _continue(visitor, fields)
         if visitor.arrive().heading == "Sign in":
             visitor.submit("Sign in", email=email, password="any")
             visitor.arrive()
@@ -100,6 +102,13 @@ def walk(
         back = visitor.follow().location
     query = parse_qs(urlsplit(back).query)
     return Home(query.get("connect_session", [""])[0], query.get("ticket", [""])[0], verifier.verifier)
+
+
+def _continue(visitor: Visitor, fields: dict[str, str]) -> None:
+    """Send the form off, again when the page says that it is not possible right now, as it does on a busy machine."""
+    for _ in range(ATTEMPTS):
+        if visitor.submit("Continue to NinjaOne", **fields).status < 500:
+            return
 
 
 def complete(connect: Connect, home: Home) -> Connection:

@@ -6,8 +6,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -15,9 +16,11 @@ import httpx
 import jsonschema
 from botocore.credentials import Credentials
 
+from local.cloudformation.intrinsics import load
 from ninjaone_connect import Connect, ConnectError, Connection, new_verifier
 from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS, seed
-from tools.rehearse import deploy, people
+from tools import publish
+from tools.rehearse import cloud, deploy, people
 from tools.rehearse.cloud import ROOT_KEY, ROOT_SECRET, Account
 from tools.rehearse.deploy import Stack
 from tools.rehearse.environment import REGION, ROOT, STACK, Environment
@@ -31,11 +34,12 @@ PARAMETERS = {
     "ClientIds": f"eu={OPERATOR_APPS['eu'].client_id}",
     "ApprovalBinding": "allowed",
 }
-SCHEMAS = ROOT / "events" / "schemas"
+SCHEMAS, EVENTS_PAGE = ROOT / "events" / "schemas", ROOT / "docs" / "reference" / "events.md"
 LONG_SECONDS = 600
 """How long the tokens of one connection live: its schedule leaves it alone for the whole rehearsal."""
 ATTEMPT_GAP = 61
 """Seconds within which the broker asks NinjaOne once for a connection, and one more."""
+PUBLISHER, PUBLISHED_IN = "publisher", (REGION, "us-east-1")
 KEPT = ("ConnectionsTable", "RescueBucket", "SealKey", "ClientSecrets")
 """What stays when the stack is deleted."""
 REFRESHES = 3
@@ -226,13 +230,16 @@ def tells_the_bus(at: Rehearsal) -> str:
 
 
 def listens(at: Rehearsal) -> str:
-    """An operator's own rule on the bus brings the events to a queue of theirs."""
+    """The rule that docs/reference/events.md gives to copy, and one kind of event more, brings events to a queue."""
     queues, events = at.account.client("sqs"), at.account.client("events")
     at.heard = queues.create_queue(QueueName="heard")["QueueUrl"]
     arn = queues.get_queue_attributes(QueueUrl=at.heard, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    events.put_rule(Name="heard", EventPattern=json.dumps({"source": ["ninjaone-connect"]}))
+    (written,) = re.findall(r"```yaml\n(.*?)```", EVENTS_PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    pattern = load(written)["ConnectionEvents"]["Properties"]["EventPattern"]
+    pattern["detail-type"].append("connection.pending_approval")
+    events.put_rule(Name="heard", EventPattern=json.dumps(pattern))
     events.put_targets(Rule="heard", Targets=[{"Id": "queue", "Arn": arn}])
-    return "a rule on the default bus"
+    return f"a rule for {len(pattern['detail-type'])} kinds of event on the default bus"
 
 
 def _received(at: Rehearsal) -> list[dict[str, Any]]:
@@ -313,29 +320,53 @@ def holds_the_epoch(at: Rehearsal) -> str:
 
 def cli(at: Rehearsal, *arguments: str) -> str:
     """Run `ninjaone-connect` against the stack. Raises   Missed, with what it said"""
+    program: list[str | Path] = [
+        ROOT / ".venv" / "bin" / "ninjaone-connect",
+        "--stack",
+        STACK,
+        "--region",
+        REGION,
+        "--json",
+    ]
+    return run(at, program + list(arguments), may_fail=arguments == ("doctor",))
+
+
+def run(at: Rehearsal, command: Sequence[str | Path], *, may_fail: bool = False) -> str:
+    """Run a program of this repository as whoever deploys; give its output. Raises   Missed, with what it said"""
     ran = subprocess.run(
-        [ROOT / ".venv" / "bin" / "ninjaone-connect", "--stack", STACK, "--region", REGION, "--json", *arguments],
-        env=at.environment.clients(ROOT_KEY, ROOT_SECRET), capture_output=True, text=True, timeout=120, check=False,
+        command, cwd=ROOT, env=at.environment.clients(ROOT_KEY, ROOT_SECRET), capture_output=True, text=True,
+        timeout=PATIENCE, check=False,
     )  # fmt: skip
-    if ran.returncode and arguments != ("doctor",):
-        raise Missed(f"ninjaone-connect {arguments[0]}: {ran.stderr.strip()[-500:]}")
+    if ran.returncode and not may_fail:
+        raise Missed(f"{' '.join(map(str, command[-3:]))}: {ran.stderr.strip()[-500:]}")
     return ran.stdout
+
+
+def has_memory_to_spare(at: Rehearsal) -> str:
+    """No function's process ever had more than half of the memory that the template gives it."""
+    if not Path("/proc").is_dir():
+        return "not shown here: this system has no /proc"
+    most = cloud.memory_of_functions(at.environment)
+    allowed = {
+        each["FunctionName"]: each["MemorySize"] for each in at.account.client("lambda").list_functions()["Functions"]
+    }
+    must("functions over half", got=[name for name in most if most[name] > allowed[name] / 2], expected=[])
+    must("more than half of the functions were found", got=len(most) > len(allowed) / 2, expected=True)
+    return f"{max(most.values())} MB at most, of {len(most)} functions"
 
 
 def smoke(at: Rehearsal) -> str:
     """`make deployed` shows all but what is named as different here."""
-    ran = subprocess.run(
-        [sys.executable, "-m", "tools.deployed", "--stack", STACK, "--region", REGION],
-        cwd=ROOT, env=at.environment.clients(ROOT_KEY, ROOT_SECRET), capture_output=True, text=True, timeout=240,
-        check=False,
+    printed = run(
+        at, [sys.executable, "-m", "tools.deployed", "--stack", STACK, "--region", REGION], may_fail=True
     )  # fmt: skip
-    (at.environment.folder / "deployed.log").write_text(ran.stdout + ran.stderr, encoding="utf-8")
-    failed = re.findall(r"^(?:FAILED|ERROR) [^ ]*::(test_\S+)", ran.stdout, re.MULTILINE)
+    (at.environment.folder / "deployed.log").write_text(printed, encoding="utf-8")
+    failed = re.findall(r"^(?:FAILED|ERROR) [^ ]*::(test_\S+)", printed, re.MULTILINE)
     unknown = [each for each in failed if not each.startswith(tuple(TESTS_THAT_DIFFER))]
     passed = [known for known in TESTS_THAT_DIFFER if not any(each.startswith(known) for each in failed)]
     must("tests that fail and are not known to", got=unknown, expected=[])
     must("tests that are known to fail and pass", got=passed, expected=[])
-    return ran.stdout.splitlines()[-1]
+    return printed.splitlines()[-1]
 
 
 # Changing and deleting ------------------------------------------------------------------------------------------------
@@ -367,6 +398,29 @@ def changes_behind_aliases(at: Rehearsal) -> str:
     version = at.account.client("lambda").get_alias(FunctionName=name, Name="live")["FunctionVersion"]
     at.backend.token(TENANT, at.connections["long"].connection_id, min_ttl=0)
     return f"version {version} of the token function gives a token"
+
+
+def publishes(at: Rehearsal) -> str:
+    """`make publish` fills a bucket for each region, and the template at the printed address makes a stack."""
+    for region in PUBLISHED_IN:
+        name = publish.bucket_of(PUBLISHER, region)
+        where = {"CreateBucketConfiguration": {"LocationConstraint": region}} if region != "us-east-1" else {}
+        at.account.client("s3", region).create_bucket(Bucket=name, **where)
+    arguments = ["--built", str(at.template), "--bucket", PUBLISHER, "--region", *PUBLISHED_IN]
+    printed = run(at, [sys.executable, "-m", "tools.publish", *arguments])
+    links = dict(re.findall(r"^  (https\S+template.yaml)\n  (https\S+)$", printed, re.MULTILINE))
+    must("addresses printed", got=len(links), expected=len(PUBLISHED_IN))
+    (url,) = (each for each in links if f".{REGION}." in each)
+    opened = parse_qs(urlsplit(links[url]).fragment.partition("?")[2])
+    must("the template that the link opens", got=opened["templateURL"], expected=[url])
+    made = deploy.create(
+        at.account, "published", url, {name: PARAMETERS[name] for name in ("ProductName", "ReturnUrls")}
+    )
+    with people.browser() as visitor:
+        shown = visitor.open(f"{made.connect_url}/connect/ses_{'a' * 26}")
+    must("a page of the new stack", got="Rehearsed product" in shown.text, expected=True)
+    deploy.delete(at.account, "published")
+    return f"{len(links)} regions, and a stack of {len(made.resources)} resources from the address of one"
 
 
 def ends_all(at: Rehearsal) -> str:
@@ -426,13 +480,16 @@ def refreshes(at: Rehearsal) -> str:
     return ", ".join(f"{name} {count} times" for name, count in found.items())
 
 
-def logged(at: Rehearsal, message: str) -> list[str]:
-    """Read the lines that functions wrote with this message."""
+def logged(at: Rehearsal, message: str = "") -> list[str]:
+    """Read the lines that functions wrote, with this message or all."""
+    if "FunctionLog" not in at.stack.resources:
+        return []
+    chosen = {"filterPattern": f'"{message}"'} if message else {}
     pages = at.account.client("logs").get_paginator("filter_log_events").paginate(
-        logGroupName=at.stack.resources["FunctionLog"], filterPattern=f'"{message}"'
+        logGroupName=at.stack.resources["FunctionLog"], **chosen
     )  # fmt: skip
     lines = (each["message"] for page in pages for each in page["events"])
-    return [line for line in lines if f'"message":"{message}"' in line]
+    return [line for line in lines if not message or f'"message":"{message}"' in line]
 
 
 STEPS: tuple[tuple[str, Callable[[Rehearsal], str]], ...] = (
@@ -452,9 +509,11 @@ STEPS: tuple[tuple[str, Callable[[Rehearsal], str]], ...] = (
     ("ninjaone-connect connections, token, rescue, epoch", commands),
     ("a token that must last longer is refreshed at once", asks_for_more_life),
     ("make deployed", smoke),
+    ("functions have memory to spare", has_memory_to_spare),
     ("the stack is updated", updates),
     ("ninjaone-connect reseal", reseals),
     ("the stack changes over behind aliases", changes_behind_aliases),
+    ("make publish, and a stack of what it published", publishes),
     ("tokens are renewed by schedule, sweep, queue and refresh", refreshes),
     ("ninjaone-connect epoch hold and activate", holds_the_epoch),
     ("ninjaone-connect connections disconnect-all", ends_all),
