@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from local.cloudformation.template import Template
-from tests.deployment.runtime.platform import BUILT, ROOT, Folders, lay_out
+from tests.deployment.template.stack import ROOT
 
+BUILT = ROOT / ".aws-sam/build"
 SOURCES = ("template.yaml", "stacks", "functions", "layers")
 
 
@@ -25,13 +25,6 @@ def built() -> Path:
     """Build as for a deployment, in one test process at a time."""
     with (ROOT / "Makefile").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        wanted = [".venv-runtime/.locked", *([] if is_built() else ["build"])]
-        subprocess.run(["make", "--silent", *wanted], cwd=ROOT, check=True, capture_output=True)
+        if not is_built():
+            subprocess.run(["make", "--silent", "build"], cwd=ROOT, check=True, capture_output=True)
     return BUILT
-
-
-@pytest.fixture(scope="session")
-def folders(built: Path, template: Template, tmp_path_factory: pytest.TempPathFactory) -> Folders:
-    """Lay out what was built."""
-    assert built.is_dir()
-    return lay_out(tmp_path_factory.mktemp("lambda"), template.functions)

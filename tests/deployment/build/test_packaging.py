@@ -15,8 +15,7 @@ from local.aws.http_endpoint import application
 from local.cloudformation.intrinsics import load
 from local.cloudformation.template import Template
 from ninjaone_emulator.wsgi_server import serve
-from tests.deployment.runtime.platform import ROOT
-from tests.deployment.template.stack import resolved
+from tests.deployment.template.stack import ROOT, resolved
 from tools.expand import expanded
 from tools.package import archive
 
