@@ -16,6 +16,8 @@ from urllib.parse import parse_qsl
 import httpx
 
 from broker import policy
+from broker.adapters.aws import AwsClient
+from broker.adapters.breakers import BreakerStore, app_breaker, host_breaker
 from broker.adapters.clock import Clock, new_connection_id
 from broker.adapters.queues import read_batch
 from broker.adapters.rows import connection_state, connection_state_item
@@ -255,6 +257,12 @@ class ManyConnections(httpx.BaseTransport):
     def token(self, ref: ConnectionRef, min_ttl: Seconds) -> IssuedToken:
         """Ask for a token as a backend does; whoever waits here waits by a clock of their own."""
         return Broker(self.config, self._ports(_CallersClock(self._clock.now()))).get_token(ref, min_ttl=min_ttl)
+
+    def is_open(self, region: str) -> bool:
+        """Say whether a breaker holds the connections of a region."""
+        host = HOSTS[region].name
+        store = BreakerStore(AwsClient("dynamodb", self.services["dynamodb"]), self.rows.name)
+        return any(store.is_open(name) for name in (host_breaker(host), app_breaker(host, f"client-{region}")))
 
     def state(self, ref: ConnectionRef) -> ConnectionState:
         """Read one connection."""

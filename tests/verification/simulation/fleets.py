@@ -10,8 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from broker.adapters.aws import AwsClient
-from broker.adapters.breakers import BreakerStore, app_breaker, host_breaker
 from broker.errors import BrokerError
 from broker.flows.token import SKEW
 from broker.model import ConnectionId, ConnectionRef, ConnectionState, Seconds, Status, TenantId
@@ -102,7 +100,6 @@ class Fleet:
     ) -> None:
         self._random, self._incidents, self._minutes = Random(seed), incidents, minutes
         self._many = ManyConnections(tenants, self._fate, us2=us2, seed=seed)
-        self._stores = BreakerStore(AwsClient("dynamodb", self._many.services["dynamodb"]), self._many.rows.name)
         self._refs = [(TenantId(tenant), ConnectionId(connection)) for tenant, connection in self._many.members]
         self._failed_at: dict[Member, float] = {}
         self._dead: Counter[Member] = Counter()
@@ -114,7 +111,7 @@ class Fleet:
     def run(self) -> "Fleet":
         """Let it all happen, and then as long again without incidents, up to six hours more."""
         for _ in range(self._minutes + min(self._minutes, 360)):
-            open_before = self._open("eu")
+            open_before = self._many.is_open("eu")
             self._many.run(1)
             self._note_failures()
             self._check_breaker(open_before)
@@ -176,11 +173,6 @@ class Fleet:
                 f"F2: {member.token} is taken since {self._alive[member] // MINUTE} min, and condemned"
             )
 
-    def _open(self, region: str) -> bool:
-        host = f"{region}.ninjarmm.com"
-        names = host_breaker(host), app_breaker(host, f"client-{region}")
-        return any(self._stores.is_open(name) for name in names)
-
     def _check_breaker(self, open_before: bool) -> None:
         """While a breaker is open, NinjaOne gets at most one request a minute for that host and app."""
         self.checks["F3"] += 1
@@ -188,7 +180,7 @@ class Fleet:
         requests = self._many.outcome.requests["eu", minute]
         if open_before:
             self.reached["a breaker open"] += 1
-        if open_before and self._open("eu") and requests > 1:
+        if open_before and self._many.is_open("eu") and requests > 1:
             self.violations.append(f"F3: {requests} requests in minute {minute} with an open breaker")
 
     def _read_a_token(self) -> None:

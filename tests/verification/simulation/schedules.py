@@ -9,8 +9,11 @@ from tests.verification.simulation.fleet import DEAD, Answer, ManyConnections, M
 HOUR = 60
 ILL: Mapping[str, tuple[int, Answer]] = {
     "one: 429, Retry-After 3600": (1, answers(429, retry_after="3600")),
+    "two: 429, Retry-After 1800": (2, answers(429, retry_after="1800")),
     "three: 429, Retry-After 900": (3, answers(429, retry_after="900")),
+    "two: invalid_scope": (2, answers(400, "invalid_scope")),
     "three: invalid_scope": (3, answers(400, "invalid_scope")),
+    "three: 403 with HTML": (3, answers(403)),
     "six: 403 with HTML": (6, answers(403)),
     "six: 502": (6, answers(502)),
     "ten: invalid_token": (10, DEAD),
@@ -48,6 +51,11 @@ class Verdicts:
     told: int
     back: int
 
+    @property
+    def cells(self) -> str:
+        """Write them as cells of a table."""
+        return f"{self.left} | {self.told} | {self.back}"
+
 
 def wrong_verdicts(minutes: int, tenants: Mapping[str, int], beside: int, *, elsewhere: int = 0) -> Verdicts:
     """Let NinjaOne call good tokens dead for some time.
@@ -75,10 +83,12 @@ def wrong_verdicts(minutes: int, tenants: Mapping[str, int], beside: int, *, els
 class Outage:
     """What came of an outage.
 
-    most      requests in the busiest minute once the breaker was open
+    opened    minutes until the breaker was open
+    most      requests in the busiest minute while it was
     renewed   minutes after its end until every token was valid again
     """
 
+    opened: int
     most: int
     renewed: int
 
@@ -89,26 +99,31 @@ def outage(minutes: int, tenants: Mapping[str, int], answer: Answer) -> Outage:
     def fate(_: Member, since: float) -> Answer | None:
         return answer if 3600 <= since < 3600 + 60 * minutes else None
 
-    fleet = ManyConnections(tenants, fate)
-    fleet.run(HOUR + minutes)
-    most = max(fleet.outcome.requests["eu", minute] for minute in range(HOUR + 5, HOUR + minutes))
+    fleet, most, opened = ManyConnections(tenants, fate), 0, 0
+    fleet.run(HOUR)
+    for minute in range(HOUR, HOUR + minutes):
+        was_open = fleet.is_open("eu")
+        fleet.run(1)
+        if was_open and fleet.is_open("eu"):
+            most = max(most, fleet.outcome.requests["eu", minute + 1])
+        opened += not fleet.is_open("eu")
     renewed = 0
     for after in range(1, 30):
         fleet.run(1)
         now = fleet.now()
         if any(state.token_expires_at <= now for _, state in fleet.states()):
             renewed = after
-    return Outage(most, renewed + 1)
+    return Outage(opened + 1, most, renewed + 1)
 
 
-def lines() -> Iterator[str]:
-    """Write the tables, a row as soon as it is known."""
+def _neighbours() -> Iterator[str]:
     yield "| one tenant's connections are answered | " + " | ".join(f"{beside} healthy" for beside in HEALTHY) + " |"
     yield "|---" * (len(HEALTHY) + 1) + "|"
     for name, (many, answer) in ILL.items():
-        ended = [str(neighbours(many, answer, beside)) for beside in HEALTHY]
-        yield f"| {name} | " + " | ".join(ended) + " |"
-    yield ""
+        yield f"| {name} | " + " | ".join(str(neighbours(many, answer, beside)) for beside in HEALTHY) + " |"
+
+
+def _verdicts() -> Iterator[str]:
     yield "| wrong verdicts | on | beside | left at twice its length | ever told | minutes until active |"
     yield "|---|---|---|---|---|---|"
     for minutes in WRONG:
@@ -116,17 +131,32 @@ def lines() -> Iterator[str]:
             for kind, tenants in (("one tenant", {"ill": many}), ("as many", {f"ill-{n}": 1 for n in range(many)})):
                 for beside in (0, 20):
                     found = wrong_verdicts(minutes, tenants, beside)
-                    told = f"{found.left} | {found.told} | {found.back}"
-                    yield f"| {minutes} min | {many} of {kind} | {beside} healthy | {told} |"
-    yield ""
-    yield "| outage of an hour | answers | requests in the busiest minute | renewed after |"
-    yield "|---|---|---|---|"
+                    yield f"| {minutes} min | {many} of {kind} | {beside} healthy | {found.cells} |"
+    for minutes, kind, tenants in (
+        (30, "8 of as many", {f"ill-{n}": 1 for n in range(8)}),
+        (90, "3 of one", {"ill": 3}),
+    ):
+        found = wrong_verdicts(minutes, tenants, 0, elsewhere=4_000)
+        yield f"| {minutes} min | {kind} | 4,000 on another host | {found.cells} |"
+
+
+def _outages() -> Iterator[str]:
+    yield "| outage of an hour | answers | breaker open after | requests in the busiest minute then | renewed after |"
+    yield "|---|---|---|---|---|"
     for count, each in ((5, 1), (20, 1), (400, 10)):
         for kind, answer in (("502", answers(502)), ("429", answers(429)), ("no answer", hangs)):
-            found_outage = outage(HOUR, {f"t-{number}": each for number in range(count)}, answer)
-            yield f"| {count} tenants of {each} | {kind} | {found_outage.most} | {found_outage.renewed} min |"
+            found = outage(HOUR, {f"t-{number}": each for number in range(count)}, answer)
+            cells = f"{found.opened} min | {found.most} | {found.renewed} min"
+            yield f"| {count} tenants of {each} | {kind} | {cells} |"
+
+
+def main() -> None:
+    """Print the tables, each row as soon as it is known."""
+    for table in (_neighbours, _verdicts, _outages):
+        for line in table():
+            print(line, flush=True)
+        print()
 
 
 if __name__ == "__main__":
-    for line in lines():
-        print(line, flush=True)
+    main()
