@@ -21,6 +21,7 @@ from ninjaone_connect_cli import (
     rescue,
     reseal,
     restore,
+    watch,
 )
 from ninjaone_connect_cli.at import At
 from ninjaone_connect_cli.screen import Screen, never_fail_to_encode
@@ -54,7 +55,7 @@ def cli(
     context.obj = At(Screen(as_json=as_json), None if local else (stack, region, profile))
 
 
-for group in (init, doctor, calls, import_tokens, reseal, rescue, epoch, restore):
+for group in (init, doctor, calls, import_tokens, reseal, rescue, epoch, restore, watch):
     for command in group.COMMANDS:
         cli.add_command(command)
 

@@ -1,0 +1,116 @@
+"""Watch a deployment: connections by status, what is due and what failed, open breakers, and the next refreshes."""
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import click
+
+from broker.adapters.aws import AwsClient
+from broker.adapters.breakers import Breaker, BreakerStore, app_breaker, customer_apps_breaker, host_breaker
+from broker.model import ConnectionState, Status
+from ninjaone_connect_cli.at import At, here
+from ninjaone_connect_cli.screen import Row
+from ninjaone_connect_cli.store import Store
+
+NEXT = 10
+COLUMNS = {"connection_id": "connection", "tenant_id": "tenant", "refresh_at": "refresh", "failures": "failures"}
+
+
+@click.command()
+@click.option("--every", type=click.IntRange(2, 3600), default=10, show_default=True, help="Seconds between two looks.")
+@click.option("--once", is_flag=True, help="Look once; so does --json, and an output that is no terminal.")
+@here
+def watch(at: At, every: int, *, once: bool) -> None:
+    """Show the fleet until Ctrl-C: states, what is due, failures, breakers, next refreshes.
+
+    Each look reads the whole table (a Scan): about one read unit for 8 KB, so mind --every with very many connections.
+
+    \b
+    ninjaone-connect watch
+    ninjaone-connect watch --every 60
+    ninjaone-connect --json watch
+    """
+    once = once or at.screen.as_json or not sys.stdout.isatty()
+    while True:
+        fleet = Fleet.of(at, at.screen.now())
+        if not once:
+            click.clear()
+        fleet.show(at)
+        if once:
+            return
+        at.screen.say(f"Every {every} s; Ctrl-C ends it.")
+        time.sleep(every)
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """What one look found.
+
+    now   Unix seconds of the deployment
+    """
+
+    states: Sequence[ConnectionState]
+    breakers: Sequence[tuple[str, Breaker]]
+    now: float
+
+    @classmethod
+    def of(cls, at: At, now: float) -> "Fleet":
+        """Read the table."""
+        deployment = at.deployment
+        dynamodb, table = deployment.aws("dynamodb"), deployment.config.connections_table
+        with at.screen.waiting("Reading the connections"):
+            states = list(Store(dynamodb, table).connections())
+            store = BreakerStore(AwsClient("dynamodb", dynamodb), table)
+            found = [(name, store.read(name)) for name in sorted(set(_breakers(states)))]
+        return cls(states, [(name, breaker) for name, breaker in found if breaker.is_open], now)
+
+    def counts(self) -> Row:
+        """Count what an operator looks at first."""
+        live = [state for state in self.states if state.status is Status.ACTIVE]
+        by_status = Counter(state.status.value for state in self.states)
+        return {
+            **{status.value: by_status[status.value] for status in Status},
+            "due": sum(state.refresh_at is not None and state.refresh_at <= self.now for state in live),
+            "failing": sum(state.failures > 0 for state in live),
+            "tokens_ended": sum(state.token_expires_at <= self.now for state in live),
+        }
+
+    def next(self) -> list[Row]:
+        """Give the refreshes that come next."""
+        waiting = [state for state in self.states if state.refresh_at is not None]
+        return [
+            {
+                "connection_id": state.connection,
+                "tenant_id": state.tenant,
+                "refresh_at": state.refresh_at,
+                "failures": state.failures,
+            }
+            for state in sorted(waiting, key=lambda state: state.refresh_at or 0)[:NEXT]
+        ]
+
+    def show(self, at: At) -> None:
+        """Show it: for a machine as one object."""
+        open_now = [
+            {"breaker": name, "cause": breaker.cause, "opened_at": breaker.opened_at} for name, breaker in self.breakers
+        ]
+        if at.screen.as_json:
+            at.screen.record({**self.counts(), "breakers": open_now, "next": self.next()})
+            return
+        at.screen.record(self.counts())
+        columns = {"breaker": "open breaker", "cause": "cause", "opened_at": "since"}
+        at.screen.table(open_now, columns, empty="No breaker is open.")
+        at.screen.table(self.next(), COLUMNS, empty="No refresh is planned.")
+
+
+def _breakers(states: Sequence[ConnectionState]) -> Iterator[str]:
+    """Name the breakers that hold connections like these."""
+    for state in states:
+        host = state.host.name
+        yield host_breaker(host)
+        yield customer_apps_breaker(host) if state.customer_app else app_breaker(host, state.client_id)
+
+
+COMMANDS = (watch,)
