@@ -1,6 +1,7 @@
 """The door to AWS: what each error means, what is logged of it, and how a call is tried again."""
 
 import json
+from itertools import islice
 
 import pytest
 from botocore.exceptions import (
@@ -151,6 +152,7 @@ def test_a_code_that_the_caller_expects_is_an_answer_and_not_logged(log: Log, li
 
     assert expected.value.code == "ConditionalCheckFailedException"
     assert expected.value.response["Item"] == {"a": 1}
+    assert expected.value.__suppress_context__
     assert lines.text == []
 
 
@@ -218,3 +220,8 @@ def test_attempts_go_on_while_there_is_time_ever_more_slowly(clock: Clock) -> No
     assert clock.slept == [0.1, 0.2, 0.4, 0.8, 1.6, 3.0, 3.0, 3.0]
     assert calls.made == 9
     assert 0 < left() < 3
+
+
+@pytest.mark.parametrize(("left", "waits"), [(0.09, []), (0.1, [0.1]), (0.19, [0.1]), (0.2, [0.1, 0.2])])
+def test_a_wait_that_just_fits_is_waited(left: float, waits: list[float]) -> None:
+    assert list(islice(while_left(lambda: left), 2)) == waits

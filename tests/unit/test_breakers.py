@@ -71,6 +71,17 @@ def test_a_breaker_has_the_name_of_what_it_holds() -> None:
     assert app_of_breaker(customer_apps_breaker(NAME)) is None
 
 
+def test_another_tenant_is_another_than_ones_own() -> None:
+    mine, both = (
+        Breaker(failing=frozenset(map(tenant_hash, each)), grants=tuple((tenant_hash(one), NOW) for one in each))
+        for each in ([ACME], [ACME, GLOBEX])
+    )
+
+    assert [each.others_failing(ACME) for each in (Breaker(), mine, both)] == [False, False, True]
+    assert [each.others_granted(ACME, NOW) for each in (Breaker(), mine, both)] == [False, False, True]
+    assert not both.others_granted(ACME, Instant(NOW + 1))
+
+
 def test_a_row_holds_who_fails_since_when_and_why(breakers: BreakerStore) -> None:
     breakers.add_failure(HOST, ACME, NOW, "status_502")
     found = breakers.add_failure(HOST, GLOBEX, Instant(NOW + 9), "throttled")

@@ -151,8 +151,9 @@ def malformed(away: Away) -> dict[str, str]:
 def test_a_malformed_answer_is_refused_and_spends_nothing(away: Away, held: Callable[[], Session], name: str) -> None:
     before = held()
 
-    with pytest.raises(InvalidRequest):
+    with pytest.raises(InvalidRequest) as refused:
         away.back(malformed(away)[name])
+    assert refused.value.__suppress_context__  # the cause quotes what came
 
     assert held() == before
     assert away.back().location

@@ -85,8 +85,9 @@ def test_secrets_that_were_never_stored_are_the_operators_turn(
     missing = ClientError({"Error": {"Code": "ResourceNotFoundException", "Message": ""}}, "GetSecretValue")
     aws_faults.refuse("secretsmanager.GetSecretValue", error=missing)
 
-    with pytest.raises(Misconfigured, match="not stored yet"):
+    with pytest.raises(Misconfigured, match="not stored yet") as refused:
         credentials.client("app-1")
+    assert refused.value.__suppress_context__
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,24 @@ def test_a_write_that_only_removes_needs_no_values(write: Any) -> None:
     assert "client" not in rows.plain(found)
 
 
+@pytest.mark.parametrize(
+    ("change", "values"),
+    [
+        (ConditionalUpdate.of("attribute_exists(#a)", remove=("a",)), None),
+        (ConditionalUpdate.of(set={"a": 1}), {":a"}),
+        (ConditionalUpdate.of("#a < :b", given={"b": 1}, add={"a": 2}), {":a", ":b", ":zero"}),
+        (ConditionalUpdate.of(default={"a": 1}, join={"b": frozenset({"c"})}), {":a", ":b"}),
+    ],
+)
+def test_no_value_is_given_that_is_not_used(change: ConditionalUpdate, values: set[str] | None) -> None:
+    """DynamoDB refuses a value that no expression names, and an empty map of values; moto takes both."""
+    parameters = change.parameters()
+    given = parameters.get("ExpressionAttributeValues")
+
+    assert (set(given) if given is not None else None) == values
+    assert ("ConditionExpression" in parameters) == bool(change.when)
+
+
 @pytest.mark.parametrize("error", [throttled(), unreachable()], ids=["throttled", "down"])
 def test_a_write_that_was_never_done_is_busy(write: Any, aws_faults: AwsFaults, error: Exception) -> None:
     aws_faults.refuse("dynamodb.UpdateItem", error=error)

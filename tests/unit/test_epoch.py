@@ -57,8 +57,9 @@ def test_a_parameter_that_is_no_epoch_is_the_operators_turn(
 ) -> None:
     activate(aws, config, value)
 
-    with pytest.raises(Misconfigured, match="must hold"):
+    with pytest.raises(Misconfigured, match="must hold") as refused:
         epoch.active()
+    assert refused.value.__suppress_context__
 
 
 @pytest.mark.parametrize("error", [None, unreachable()], ids=["throttled", "down"])

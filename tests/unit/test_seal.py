@@ -204,8 +204,9 @@ def test_a_value_that_is_no_text_is_broken(seal: Seal) -> None:
     whole = seal.seal(key, Secret(""), HERE)
     foreign = AESGCM(key.key).encrypt(bytes(12), b"\xff", HERE.bytes(Purpose.ACCESS))
 
-    with pytest.raises(SealBroken):
+    with pytest.raises(SealBroken) as broken_seal:
         seal.open(whole[: 3 + len(key.wrapped)] + bytes(12) + foreign, Purpose.ACCESS, HERE)
+    assert broken_seal.value.__suppress_context__  # the cause quotes what was sealed
 
 
 # KMS ------------------------------------------------------------------------------------------------------------------
@@ -317,8 +318,9 @@ def test_a_data_key_that_kms_does_not_know_is_broken(
     clock.advance(300)
     aws_faults.refuse("kms.Decrypt", error=broken(code))
 
-    with pytest.raises(SealBroken):
+    with pytest.raises(SealBroken) as refused:
         seal.open(sealed, Purpose.ACCESS, HERE)
+    assert refused.value.__suppress_context__
 
 
 def test_many_values_under_one_data_key_ask_kms_once(

@@ -418,3 +418,21 @@ def test_the_real_transport_verifies_tls_tries_once_and_heeds_no_proxy(monkeypat
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
     assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+
+
+def test_a_client_sends_through_its_own_transport_whatever_the_environment_names(
+    there: There, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+
+    assert isinstance(there.post(lambda _: httpx.Response(200, stream=Chunks(b"{}"))), Reply)
+
+
+def test_a_context_that_would_take_older_versions_of_tls_is_told_not_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    lenient = ssl.create_default_context()
+    lenient.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+    monkeypatch.setattr("broker.adapters.transport._trusting_authorities", lambda: lenient)
+
+    system_transport()
+
+    assert lenient.minimum_version is ssl.TLSVersion.TLSv1_2

@@ -81,7 +81,7 @@ class ClientSecrets:
                 raise Misconfigured('The client secrets must be stored as JSON: {"<client id>": "<client secret>"}.')
             self._until = self._clock.now() + ABSENT
             return
-        self._secrets = {name: Secret(text) if text else None for name, text in fresh.items()}
+        self._secrets = {name: None if text is None else Secret(text) for name, text in fresh.items()}
         self._until = self._clock.now() + CACHED
 
 
