@@ -72,6 +72,7 @@ def connect_pages() -> dict[str, Page]:
     long_uris = {key: f"{_API_GATEWAY}/callback/{key}" for key in OWN_APP.redirect_uris}
     return {
         "operators-app": pages.connect_page(PLAIN, OPERATORS_APP),
+        "approval": pages.connect_page(PLAIN, replace(OPERATORS_APP, approval=True)),
         "regions": pages.connect_page(PLAIN, replace(OPERATORS_APP, choices=CHOICES)),
         "own-app": pages.connect_page(PLAIN, OWN_APP),
         "own-app-chosen": pages.connect_page(BRANDED, replace(OWN_APP, chosen="eu", redirect_uris=long_uris)),

@@ -478,3 +478,15 @@ def test_a_notice_may_be_given_another_status_and_a_reference() -> None:
 
     assert page.status == 404
     assert "Reference for support: a1b2" in Reading(page).words
+
+
+@req("A14")
+def test_the_link_for_somebody_else_does_not_tell_its_reader_to_close_the_page() -> None:
+    own, others = (
+        Reading(pages.connect_page(PLAIN, replace(OPERATORS_APP, approval=each))).words for each in (False, True)
+    )
+
+    assert "If somebody else sent you this link, close the page." in own
+    assert "close the page" not in others
+    assert "You need no account at Acme PSA." in others
+    assert "until somebody at Contoso Managed Services approves it" in others

@@ -15,7 +15,7 @@ from broker.edge.pages import Brand, Choice, ConnectPage, Notice, Page
 from broker.edge.problems import error_response
 from broker.edge.wiring import Broker
 from broker.errors import BrokerError, Fault
-from broker.model import Session, SessionId, session_id, sha256_hex
+from broker.model import Binding, Session, SessionId, session_id, sha256_hex
 from broker.secret import Secret
 
 __all__ = [
@@ -148,6 +148,7 @@ def connect_page_view(
         reconnect=session.connection is not None,
         faults=faults,
         typed={name: text for name, text in typed.items() if name != "client_secret"},
+        approval=session.binding is Binding.APPROVAL,
         life=_in_words(session.expires_at - session.created_at),
     )
 

@@ -103,6 +103,7 @@ class ConnectPage:
     redirect_uris      region key → what to register at NinjaOne; needed for each choice with credentials
     faults             of the form that was sent
     typed              form field → what the person entered, never the secret
+    approval           the link is for somebody else: whom it belongs to approves the connection afterwards
     life               for how long the link works from when it was made, in words
     """
 
@@ -120,6 +121,7 @@ class ConnectPage:
     faults: tuple[Fault, ...] = ()
     typed: Mapping[str, str] = field(default_factory=dict)
     life: str = "30 minutes"
+    approval: bool = False
 
 
 @dataclass(frozen=True)
