@@ -12,7 +12,7 @@ from local.iam import Statement
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- privileges: written by `python -m local.privilege_table` -->", "<!-- end of privileges -->"
 PAGE = ROOT / "docs/understand/architecture.md"
-PARAMETERS = {"ProductName": "Product", "ReturnUrls": "main=https://app.example/return"}
+PARAMETERS = {"ProductName": "Product", "ReturnUrls": "main=https://app.example/return", "Proxy": "on"}
 HEADER = ("function", "called by", "connections", "sessions", "may seal", "may open", "and")
 
 _VERBS = {

@@ -187,6 +187,7 @@ class World:
             "ReturnUrls": f"{product.RETURN_KEY}={self.product_url}/ninjaone/return{self._example()}",
             "ClientIds": ",".join(f"{region}={app.client_id}" for region, app in apps.items()),
             "ApprovalBinding": "allowed",
+            "Proxy": "on" if math.isinf(self._executions) else "off",
         } | self._parameters
 
     def _example(self) -> str:

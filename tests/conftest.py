@@ -32,6 +32,7 @@ PARAMETERS = {
     "ReturnUrls": "main=https://app.example/return,second=https://second.example/back",
     "ClientIds": ",".join(f"{region}={OPERATOR_APPS[region].client_id}" for region in ("eu", "app", "us2")),
     "ApprovalBinding": "allowed",
+    "Proxy": "on",
 }
 
 

@@ -101,8 +101,9 @@ class Document:
     def operation(self, method: str, path: str) -> Operation:
         """Find what a request asks for."""
         for operation in self.operations():
-            pattern = re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(operation.path))
-            if operation.method == method.lower() and re.fullmatch(pattern, path):
+            pattern = re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(operation.path).replace(r"\{path\}", ".+"))
+            is_any = operation.route.startswith("ANY ")
+            if (is_any or operation.method == method.lower()) and re.fullmatch(pattern, path):
                 return operation
         raise LookupError(f"{method} {path} is not documented")
 

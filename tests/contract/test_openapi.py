@@ -24,7 +24,7 @@ from tools.requirements import req
 ROOT = Path(__file__).parents[2]
 BROKER = ROOT / "layers/broker/python/broker"
 API, CONNECT = document("api"), document("connect")
-NEEDED = {"ProductName": "Example Product", "ReturnUrls": "main=https://app.example/return"}
+NEEDED = {"ProductName": "Example Product", "ReturnUrls": "main=https://app.example/return", "Proxy": "on"}
 FUNCTIONS = {
     route.key: name
     for name, function in read(ROOT / "template.yaml", NEEDED).functions.items()

@@ -11,7 +11,7 @@ from tools.requirements.__main__ import ON_A_STACK, Record, report, result, rows
 
 ROOT = Path(__file__).parents[2]
 CHAPTERS = {"A": 16, "B": 7, "C": 14, "D": 8, "E": 3, "F": 15, "G": 11, "H": 13, "I": 6, "J": 10, "K": 5, "L": 7,
-            "M": 6, "N": 5, "O": 4, "P": 3}  # fmt: skip
+            "M": 6, "N": 5, "O": 4, "P": 3, "Q": 5}  # fmt: skip
 """The last number of each; G10b stands beside G10."""
 
 

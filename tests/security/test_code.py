@@ -27,6 +27,7 @@ REVEALS = {
     "broker/flows/complete.py": "compares digests",
     "broker/flows/authorize.py": "takes digests; puts the state into the address of NinjaOne",
     "broker/flows/exchange.py": "looks at the organizations with the access token",
+    "broker/flows/proxy.py": "calls NinjaOne with the access token",
     "functions/token/app.py": "gives the access token",
 }
 """Who may look at a secret, and what for."""

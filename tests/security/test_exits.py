@@ -112,13 +112,20 @@ ROUTES = {
     "session": "POST /v1/tenants/{tenant}/connect-sessions",
     "complete": "POST /v1/tenants/{tenant}/connect-sessions/{session}/complete",
     "token": "POST /v1/tenants/{tenant}/connections/{connection}/token",
+    "proxy": "ANY /v1/tenants/{tenant}/connections/{connection}/ninjaone/{path+}",
     "connections": "GET /v1/tenants/{tenant}/connections/{connection}",
     "disconnect": "DELETE /v1/tenants/{tenant}/connections/{connection}",
     "connect": "GET /connect/{session}",
     "authorize": "POST /connect/{session}/authorize",
     "callback": "GET /callback/{region}",
 }
-PATH = {"tenant": "acme", "session": "ses_" + "a" * 26, "connection": "con_" + "a" * 26, "region": "eu"}
+PATH = {
+    "tenant": "acme",
+    "session": "ses_" + "a" * 26,
+    "connection": "con_" + "a" * 26,
+    "region": "eu",
+    "path": "v2/devices",
+}
 
 
 def event(folder: str) -> dict[str, Any]:
@@ -174,6 +181,7 @@ def test_a_bug_is_answered_in_general_words_and_never_as_a_success(shared: Stage
         "callback": "handle_callback",
         "complete": "complete",
         "token": "get_token",
+        "proxy": "proxy",
         "connections": "list_connections",
         "disconnect": "disconnect",
     }[folder]

@@ -46,6 +46,7 @@ def routes(tenant: str, connection: str, session: str) -> list[tuple[str, str, J
     return [
         ("GET", f"{base}/connections/{connection}", None),
         ("POST", f"{base}/connections/{connection}/token", {}),
+        ("GET", f"{base}/connections/{connection}/ninjaone/v2/organizations", None),
         ("POST", f"{base}/connections/{connection}/approve", {}),
         ("DELETE", f"{base}/connections/{connection}", None),
         ("POST", f"{base}/connect-sessions/{session}/complete", proof),
@@ -56,6 +57,7 @@ ROUTES = [
     "GET /v1/tenants/{tenant}/connections",
     "GET /v1/tenants/{tenant}/connections/{connection}",
     "POST /v1/tenants/{tenant}/connections/{connection}/token",
+    "ANY /v1/tenants/{tenant}/connections/{connection}/ninjaone/{path+}",
     "POST /v1/tenants/{tenant}/connections/{connection}/approve",
     "DELETE /v1/tenants/{tenant}/connections/{connection}",
     "POST /v1/tenants/{tenant}/connect-sessions",

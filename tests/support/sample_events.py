@@ -11,6 +11,7 @@ ANSWERS = {
     "complete-approve": 404,
     "complete-unattended": ["059f36b4-87a3-44ab-83d2-661975830a7d"],
     "token": 404,
+    "proxy": 404,
     "connections": 200,
     "connections-one": 404,
     "disconnect": 404,

@@ -19,6 +19,7 @@ OPENS = {
     "callback": set(),
     "complete": {"code", "verifier", "client"},
     "token": {"access"},
+    "proxy": {"access"},
     "connections": set(),
     "disconnect": {"refresh", "client"},
     "sweep": set(),

@@ -20,7 +20,7 @@ from tests.verification.simulation.world import environment
 
 ROOT = Path(__file__).parents[3]
 BUILT = ROOT / ".aws-sam/build"
-WAITED_FOR = ("session", "connect", "authorize", "callback", "complete", "token", "connections", "disconnect")
+WAITED_FOR = ("session", "connect", "authorize", "callback", "complete", "token", "proxy", "connections", "disconnect")
 BEHIND = ("sweep", "refresh", "notify")
 NEEDED = {
     "connect": "dynamodb",
@@ -28,6 +28,7 @@ NEEDED = {
     "authorize": "dynamodb kms httpx",
     "callback": "dynamodb kms sqs",
     "token": "dynamodb kms sqs",
+    "proxy": "dynamodb kms sqs",
 }
 """What a function can't do without: AWS clients, and the HTTP client."""
 

@@ -40,11 +40,11 @@ class Stack:
 
 
 def deploy(**parameters: str) -> Stack:
-    """Expand and resolve template.yaml under some parameters, the others at their defaults.
+    """Expand and resolve template.yaml under some parameters, the others at their defaults; but ``Proxy`` is on.
 
     Raises   TemplateFault: something refers to what is not there
     """
-    return _deployed(tuple(sorted(parameters.items())))
+    return _deployed(tuple(sorted(({"Proxy": "on"} | parameters).items())))
 
 
 def alarms(**parameters: str) -> Stack:

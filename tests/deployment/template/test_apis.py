@@ -22,6 +22,7 @@ SIGNED = {
     "POST /v1/tenants/{tenant}/connect-sessions/{session}/complete": "CompleteFunction",
     "POST /v1/tenants/{tenant}/connections/{connection}/approve": "CompleteFunction",
     "POST /v1/tenants/{tenant}/connections/{connection}/token": "TokenFunction",
+    "ANY /v1/tenants/{tenant}/connections/{connection}/ninjaone/{path+}": "ProxyFunction",
     "GET /v1/tenants/{tenant}/connections": "ConnectionsFunction",
     "GET /v1/tenants/{tenant}/connections/{connection}": "ConnectionsFunction",
     "DELETE /v1/tenants/{tenant}/connections/{connection}": "DisconnectFunction",
@@ -110,3 +111,14 @@ def test_every_route_is_throttled(api: str) -> None:
     settings = STACK.the(f"{api}ApiGatewayDefaultStage")["DefaultRouteSettings"]
 
     assert 0 < settings["ThrottlingRateLimit"] <= settings["ThrottlingBurstLimit"] <= 500
+
+
+@req("O01")
+def test_calls_to_ninjaone_have_a_throttle_of_their_own() -> None:
+    settings = STACK.the("BackendApiApiGatewayDefaultStage")["RouteSettings"]
+
+    assert settings.keys() == {"ANY /v1/tenants/{tenant}/connections/{connection}/ninjaone/{path+}"}
+    (limits,) = settings.values()
+    whole = STACK.the("BackendApiApiGatewayDefaultStage")["DefaultRouteSettings"]
+    assert limits["ThrottlingRateLimit"] < whole["ThrottlingRateLimit"]
+    assert "RouteSettings" not in deploy(Proxy="off").the("BackendApiApiGatewayDefaultStage")

@@ -21,6 +21,7 @@ BOUNDARY = "arn:aws:iam::123456789012:policy/boundary"
 DIGEST = "0123456789abcdef" * 4
 
 CHOICES: Mapping[str, Mapping[str, str]] = {
+    "HasProxy": {"Proxy": "on", "ReserveRefreshes": "yes"},
     "HasConnectDomain": {"ConnectDomain": "connect.example.com", "OriginVerify": DIGEST},
     "HasRegionalDomain": {"ConnectDomain": "connect.example.com", "CertificateArn": CERTIFICATE},
     "HasBackendDomain": {"BackendDomain": "tokens.example.com", "CertificateArn": CERTIFICATE},
@@ -41,6 +42,7 @@ ALSO_SERVED = [
     {"Tracing": "Active"},
     {"RefreshPolicy": "adaptive"},
     {"ApprovalBinding": "allowed"},
+    {"Proxy": "off"},
 ]
 
 
@@ -150,6 +152,22 @@ def test_a_firewall_without_a_domain_is_refused_before_anything_is_made() -> Non
     assert (rule["RuleCondition"], rule["Assertions"][0]["Assert"]) == (has("OriginVerify"), has("ConnectDomain"))
 
 
+def test_a_proxy_that_could_take_executions_from_refreshing_is_refused_before_anything_is_made() -> None:
+    rule = source()["Rules"]["ProxyLeavesRoom"]
+
+    assert rule["RuleCondition"] == {"Fn::Equals": [{"Ref": "Proxy"}, "on"]}
+    assert rule["Assertions"][0]["Assert"] == {"Fn::Equals": [{"Ref": "ReserveRefreshes"}, "yes"]}
+    assert "allows 10" in rule["Assertions"][0]["AssertDescription"]
+
+
+def test_without_a_proxy_there_is_no_function_no_route_and_no_role_for_it() -> None:
+    assert source()["Parameters"]["Proxy"]["Default"] == "off"
+    bare = deploy(Proxy="off")
+
+    assert not [name for name in bare.resources if "Proxy" in name]
+    assert not [path for path in body(bare, "BackendApi")["paths"] if "ninjaone" in path]
+
+
 def has(parameter: str) -> dict[str, Any]:
     return {"Fn::Not": [{"Fn::Equals": [{"Ref": parameter}, ""]}]}
 
@@ -169,13 +187,13 @@ def test_behind_a_firewall_the_domain_is_cloudfront_s_and_every_function_knows_i
 @pytest.mark.parametrize("at_once", [str(each) for each in source()["Parameters"]["UrgentRefreshes"]["AllowedValues"]])
 def test_nothing_is_reserved_in_a_new_account_unless_it_is_asked_for(at_once: str) -> None:
     """A new account has 10 concurrent executions in all, and refuses to have any of them reserved."""
-    bare, chosen = deploy(), deploy(ReserveRefreshes="yes", UrgentRefreshes=at_once)
+    bare, chosen = deploy(Proxy="off"), deploy(ReserveRefreshes="yes", UrgentRefreshes=at_once)
     feeds = [int(chosen.the(name)["ScalingConfig"]["MaximumConcurrency"]) for name in ("RefreshFeed", "UrgentFeed")]
 
     assert not [name for name, each in bare.of("AWS::Lambda::Function").items() if reserved(each)]
     kept = {name: int(each["ReservedConcurrentExecutions"]) for name, each in chosen.of("AWS::Lambda::Function").items()
             if reserved(each)}  # fmt: skip
-    assert kept == {"RefreshFunction": sum(feeds), "SweepFunction": 1}
+    assert kept == {"RefreshFunction": sum(feeds), "SweepFunction": 1, "ProxyFunction": 20}
     assert feeds == [5, int(at_once)]
 
 

@@ -106,6 +106,7 @@ def test_a_key_is_used_only_for_named_purposes() -> None:
         ("Complete", "kms:Decrypt"): {"code", "exchanged", "verifier", "client"},
         ("Complete", "kms:GenerateDataKey"): {"access", "exchanged", "refresh", "client"},
         ("Token", "kms:Decrypt"): {"access"},
+        ("Proxy", "kms:Decrypt"): {"access"},
         ("Disconnect", "kms:Decrypt"): {"refresh", "client"},
         ("Refresh", "kms:Decrypt"): {"refresh", "client"},
         ("Refresh", "kms:GenerateDataKey"): {"access", "refresh"},

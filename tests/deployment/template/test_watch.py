@@ -30,6 +30,11 @@ UNWATCHED = {
     "unavailable": "opens a breaker when several tenants meet it, and tokens that end are watched",
     "throttled": "opens a breaker when several tenants meet it, and tokens that end are watched",
     "config": "what is about the operator's app is watched",
+    "proxied_2xx": "goes well",
+    "proxied_3xx": "NinjaOne's own answers, which are the caller's to handle",
+    "proxied_4xx": "NinjaOne's own answers, which are the caller's to handle",
+    "proxied_5xx": "NinjaOne's own answers, which are the caller's to handle",
+    "proxied_unanswered": "the caller gets a problem that says what to do; trouble of the broker's own has alarms",
     "batch_unreadable": "only another writer to the queue can cause it; the line says so",
 }
 """Figures that no alarm looks at, each with its reason."""

@@ -45,6 +45,7 @@ MAY: Mapping[str, set[str]] = {
         *(f"{verb} CompletionQueue" for verb in POLLS),
     },
     "token": {"get connections: status", "get connections: access", "open access", "send to UrgentQueue"},
+    "proxy": {"get connections: status", "get connections: access", "open access", "send to UrgentQueue"},
     "connections": {"get connections: status", "query connections: status"},
     "disconnect": {
         "get connections",

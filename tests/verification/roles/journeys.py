@@ -19,6 +19,7 @@ OWN = dict(zip(("client_id", "client_secret"), CUSTOMER_APPS["eu"], strict=True)
 OWN_APP = {"client": "customer", "region": "eu", "client_credentials": OWN}
 APPROVAL = {"binding": "approval", "binding_challenge": None}
 TOKEN = "POST /v1/tenants/{tenant}/connections/{connection}/token"
+PROXY = "ANY /v1/tenants/{tenant}/connections/{connection}/ninjaone/{path+}"
 ONE = "{method} /v1/tenants/{{tenant}}/connections/{{connection}}"
 
 
@@ -214,6 +215,20 @@ def token(stage: Stage) -> None:
     assert json.loads(asked)["why"] == "urgent"
 
 
+def proxy(stage: Stage) -> None:
+    """Call NinjaOne; order a refresh of a token that NinjaOne refuses."""
+    made = way(stage).connect()
+    path = {"tenant": made["tenant_id"], "connection": made["connection_id"], "path": "v2/organizations"}
+    assert status(stage.call("proxy", gateway.event(PROXY, path))) == 200
+    stage.take("UrgentQueue")
+    stage.clock.advance(3540)
+    assert status(stage.call("proxy", gateway.event(PROXY, path))) == 200
+    stage.clock.advance(40)
+    assert status(stage.call("proxy", gateway.event(PROXY, path))) == 200
+    [asked] = stage.take("UrgentQueue")
+    assert json.loads(asked)["why"] == "urgent"
+
+
 def connections(stage: Stage) -> None:
     """Show one connection, whole, and list them; see that the breaker of an app is open."""
     made = way(stage).connect(label="Main", metadata={"a": "b"})
@@ -347,6 +362,7 @@ CHAPTERS: Mapping[str, Chapter] = {
     "callback": callback,
     "complete": complete,
     "token": token,
+    "proxy": proxy,
     "connections": connections,
     "disconnect": disconnect,
     "sweep": sweep,

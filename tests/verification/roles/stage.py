@@ -29,6 +29,7 @@ PARAMETERS = {
     "ReturnUrls": "main=https://app.example/return",
     "ClientIds": f"eu={OPERATOR_APPS['eu'].client_id}",
     "ApprovalBinding": "allowed",
+    "Proxy": "on",
 }
 
 Answer = dict[str, Any]
@@ -54,7 +55,11 @@ class Stage:
             folder: Role(function, read_template, self.policy_usage) for folder, function in functions.items()
         }
         self._entries = entries_of(read_template)
-        self._environment = {**functions["session"].environment, "CONNECT_URL": CONNECT_URL}
+        self._environment = {
+            **functions["session"].environment,
+            **functions["proxy"].environment,
+            "CONNECT_URL": CONNECT_URL,
+        }
         self._numbers = count(1)
         secrets = {OPERATOR_APPS["eu"].client_id: OPERATOR_APPS["eu"].client_secret}
         aws.put_secret(read_template.secrets[0].arn, json.dumps(secrets))

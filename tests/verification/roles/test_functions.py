@@ -51,7 +51,8 @@ def test_who_may_open_what() -> None:
     opens = {folder: {name[5:] for name in may if name.startswith("open ")} for folder, may in MAY.items()}
 
     assert {folder for folder, purposes in opens.items() if "refresh" in purposes} == {"refresh", "disconnect"}
-    assert opens["token"] == {"access"}
+    assert opens["token"] == opens["proxy"] == {"access"}
+    assert MAY["token"] == MAY["proxy"]
     assert [opens[folder] for folder in ("session", "connect", "authorize", "callback", "connections", "sweep")] == [
         set()
     ] * 6

@@ -29,11 +29,16 @@ def event(
     method, _, shape = route.partition(" ")
     raw = shape
     for name, held in path.items():
-        raw = raw.replace("{" + name + "}", held)
+        raw = raw.replace("{" + name + "}", held).replace("{" + name + "+}", held)
     context: dict[str, Any] = {
         "requestId": "request",
         "domainName": "api.example" if caller else "connect.example",
-        "http": {"method": method, "path": raw, "sourceIp": "192.0.2.1", "protocol": "HTTP/1.1"},
+        "http": {
+            "method": "GET" if method == "ANY" else method,
+            "path": raw,
+            "sourceIp": "192.0.2.1",
+            "protocol": "HTTP/1.1",
+        },
         "routeKey": route,
         "stage": "$default",
     }

@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
-from broker import ninjaone
+from broker import call_policy, ninjaone
+from broker.call_policy import CallRule
 from broker.errors import Misconfigured
 from broker.model import Seconds
 
@@ -56,6 +57,7 @@ class Config:
     scopes        the most that a connect session may ask for; ``offline_access`` always joins
     refresh_timeout   seconds the refresh function may run; every bound of the refresh follows from it
     token_wait    seconds that a caller for a token may wait for a refresh; each who waits holds an execution
+    call_rules    which calls of NinjaOne may be passed on; only the function that does it is told
     """
 
     service: str
@@ -85,6 +87,7 @@ class Config:
     adaptive: bool
     refresh_timeout: Seconds
     token_wait: Seconds
+    call_rules: tuple[CallRule, ...]
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Config":
@@ -125,6 +128,7 @@ class Config:
             adaptive=reader.take("REFRESH_POLICY", _one_of("always", "adaptive")) == "adaptive",
             refresh_timeout=reader.take("REFRESH_TIMEOUT", _seconds(150, 900)),
             token_wait=reader.take("TOKEN_WAIT", _seconds(1, 20)),
+            call_rules=reader.take("PROXY_POLICY", _call_rules) if "PROXY_POLICY" in env else (),
         )
         reader.finish()
         return config
@@ -211,6 +215,11 @@ ASKED: Mapping[str, Callable[[str], object]] = {
 
 def _scopes(value: str) -> frozenset[str]:
     return ninjaone.scope_set(_scope_text(value))
+
+
+def _call_rules(value: str) -> tuple[CallRule, ...]:
+    wanted = "rules such as * GET /v2/*, separated by semicolons"
+    return call_policy.read(_matching(call_policy.PATTERN, wanted)(value))
 
 
 def _seconds(least: int, most: int) -> Callable[[str], Seconds]:

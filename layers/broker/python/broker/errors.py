@@ -17,6 +17,8 @@ BrokerError
 │   ├── NotApproved         the connection waits for its approval
 │   ├── NotPending          there is nothing to approve
 │   ├── OriginUnverified    the request went around the firewall
+│   ├── CallRefused         the operator's policy does not allow this call of NinjaOne
+│   ├── TooLarge            a body, or an answer of NinjaOne's, is larger than can be passed on
 │   └── TooManyRequests     slow down; says for how long
 ├── CustomerMustAct         the customer: connect again
 │   ├── NeedsReauth         NinjaOne takes the refresh token no more; says why
@@ -33,6 +35,8 @@ BrokerError
 ├── Retryable               nobody: wait
 │   ├── ProviderDown        NinjaOne can't be reached, or says to come back
 │   ├── OutcomeUnknown      the request went out and no answer that counts came back
+│   ├── CallUnanswered      NinjaOne gave no answer to a call that was passed on
+│   ├── NotJson             NinjaOne answered with a page in place of JSON
 │   ├── NoTokenYet          the held access token ended, and its refresh is not through
 │   └── Busy                AWS refuses for now, or another call is at work on the same thing
 ├── AwsError                either way in which a call to AWS ends badly: Busy, or AwsRefused below
@@ -217,6 +221,26 @@ class OriginUnverified(CallerError):
     detail = "This address answers only what came through the operator's CloudFront distribution."
 
 
+class CallRefused(CallerError):
+    """The operator's policy does not allow this call of NinjaOne.
+
+    allowed   the rules that hold for this caller, as the operator wrote them
+    """
+
+    detail = "No rule of the operator's parameter ProxyPolicy allows this call to this caller."
+
+    def __init__(self, *allowed: str) -> None:
+        super().__init__(f"{type(self).detail} Allowed are: {'; '.join(allowed)}." if allowed else None)
+
+
+class TooLarge(CallerError):
+    """A body, or an answer of NinjaOne's, is larger than can be passed on."""
+
+    detail = (
+        "More than 4 MB can't be passed on. Ask for smaller pages, or for an access token, and call NinjaOne directly."
+    )
+
+
 class TooManyRequests(CallerError):
     """Slow down."""
 
@@ -311,6 +335,28 @@ class OutcomeUnknown(Retryable):
     """The request went out and no answer that counts came back."""
 
     detail = "NinjaOne did not give an answer that can be used. Nothing was stored; let the person start again."
+
+
+class CallUnanswered(Retryable):
+    """NinjaOne gave no answer to a call that was passed on."""
+
+    detail = (
+        "NinjaOne gave no answer in time. What only reads may be asked for again; after anything else, look first "
+        "whether NinjaOne carried it out."
+    )
+
+
+class NotJson(Retryable):
+    """NinjaOne, or what stands before it, answered with a page in place of JSON.
+
+    status   of that answer
+    """
+
+    def __init__(self, status: int = 200) -> None:
+        super().__init__(
+            f"NinjaOne answered {status} with a page in place of JSON. What only reads may be asked for again; after "
+            "anything else, look first whether NinjaOne carried it out."
+        )
 
 
 class NoTokenYet(Retryable):

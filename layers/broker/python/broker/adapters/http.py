@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Any, Self
@@ -27,6 +28,16 @@ _ANY_HEADER, _NO_HEADER = zlib.MAX_WBITS | 32, -zlib.MAX_WBITS
 
 _NO_COOKIES = DefaultCookiePolicy(allowed_domains=[])
 """One client asks for many customers: what an answer to one of them sets goes to nobody."""
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """A request to NinjaOne that somebody else wrote."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
 
 
 class HttpClient:
@@ -67,7 +78,21 @@ class HttpClient:
         """
         return self._try("GET", url, timeout, limit, headers=headers)
 
-    def _try(self, method: str, url: str, timeout: Seconds, limit: int = BODY_LIMIT, **content: Any) -> Answer:
+    def send(self, request: Outgoing, *, timeout: Seconds, limit: int) -> Answer:
+        """Send any request once. Its answer is read as it is; only a packing that it names is undone."""
+        content = {"headers": request.headers, "content": request.body or None}
+        return self._try(request.method, request.url, timeout, limit, unpack=unpacked_as_named, **content)
+
+    def _try(
+        self,
+        method: str,
+        url: str,
+        timeout: Seconds,
+        limit: int = BODY_LIMIT,
+        *,
+        unpack: Callable[[bytes, str, int], bytes] | None = None,
+        **content: Any,
+    ) -> Answer:
         """Build a request and send it. An address that can't be built, as with a host name that is none, sends nothing.
 
         Whatever else comes out of the libraries below, such as ``httpx.InvalidURL`` for an odd ``Location``, means that
@@ -78,9 +103,13 @@ class HttpClient:
         except Exception as error:  # noqa: BLE001  # nothing was sent
             return NotSent(_cause(error))
         try:
-            return self._send(request, timeout, limit)
+            answer = self._send(request, timeout, limit)
         except Exception as error:  # noqa: BLE001  # it may have been sent
             return NoReply(_cause(error))
+        if isinstance(answer, NotSent | NoReply):
+            return answer
+        body = (unpack or unpacked)(answer.body, answer.headers.get("content-encoding", ""), limit)
+        return replace(answer, body=body)
 
     def _send(self, request: httpx.Request, timeout: Seconds, limit: int) -> Answer:
         """Tell *not sent* from *sent, no answer*: after a token request the difference is a lost token.
@@ -97,8 +126,7 @@ class HttpClient:
             response = self._client.send(request, stream=True)
             try:
                 body = self._read(response, until, limit)
-                headers = _lower(response.headers)
-                return Reply(response.status_code, headers, unpacked(body, headers.get("content-encoding", ""), limit))
+                return Reply(response.status_code, _lower(response.headers), body)
             finally:
                 response.close()
         except _NOT_SENT as error:
@@ -106,14 +134,14 @@ class HttpClient:
 
     def _read(self, response: httpx.Response, until: float, limit: int) -> bytes:
         """Read at most one byte more than the limit: a longer body is no JSON of NinjaOne's."""
-        body = b""
+        body = bytearray()
         for chunk in response.iter_raw():
             body += chunk
             if len(body) > limit:
-                return body[: limit + 1]
+                return bytes(body[: limit + 1])
             if self._clock.now() > until:
                 raise httpx.ReadTimeout("the answer took too long")
-        return body
+        return bytes(body)
 
 
 def unpacked(body: bytes, codings: str, limit: int) -> bytes:
@@ -122,10 +150,16 @@ def unpacked(body: bytes, codings: str, limit: int) -> bytes:
     Gives    at most one byte more than the limit, whatever it unpacks to; what is not packed as it says, as it is
     Source   RFC 9110 §8.4.1
     """
+    body = unpacked_as_named(body, codings, limit)
+    return _inflated(body, limit + 1) if body.startswith(_GZIP) else body  # said or not: no JSON begins like this
+
+
+def unpacked_as_named(body: bytes, codings: str, limit: int) -> bytes:
+    """Undo the codings that are named. A body may be a packed file, which stays as it is. Source   RFC 9110 §8.4.1"""
     for coding in reversed(codings.lower().split(",")):
         if coding.strip() in _PACKED:
             body = _inflated(body, limit + 1)
-    return _inflated(body, limit + 1) if body.startswith(_GZIP) else body  # said or not: no JSON begins like this
+    return body
 
 
 def _inflated(body: bytes, most: int) -> bytes:

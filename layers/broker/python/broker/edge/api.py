@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from broker import ninjaone, policy
 from broker.adapters.clock import instant
 from broker.edge.handler import Context, Entry, Warm, log_refusal, preload
-from broker.edge.http import Event, Request, Response
+from broker.edge.http import BODY_LIMIT, Event, Request, Response
 from broker.edge.pages import security_headers
 from broker.edge.problems import error_response, problem
 from broker.edge.rate_limit import PRINCIPAL, TENANT
@@ -30,19 +30,22 @@ if TYPE_CHECKING:
     from broker.flows.connections import ListedConnection
 
 __all__ = [
-    "Broker", "Request", "Response", "answer", "api", "connection", "or_messages", "ref_of", "session_of", "shown",
-    "tenant_of",
+    "Broker", "Request", "Response", "answer", "api", "connection", "or_messages", "passed_on", "ref_of", "session_of",
+    "shown", "tenant_of",
 ]  # fmt: skip
 
 View = Callable[[Broker, Request], Response]
 
 
-def api(views: Mapping[str, View], *, warm: Warm) -> Entry[dict[str, Any]]:
-    """Make a Lambda entry of the views of one privilege, by route key."""
+def api(views: Mapping[str, View], *, warm: Warm, body_limit: int = BODY_LIMIT) -> Entry[dict[str, Any]]:
+    """Make a Lambda entry of the views of one privilege, by route key.
+
+    body_limit   bytes of a request body that are read
+    """
     name = next(iter(views.values())).__name__
 
     def work(broker: Broker, event: Event, _context: Context) -> dict[str, Any]:
-        request = Request.from_event(event)
+        request = Request.from_event(event, body_limit=body_limit)
         named = _named(request)
         broker.log.about(principal=request.caller, **named)
         broker.limits.acquire(f"principal {request.caller}", PRINCIPAL)
@@ -74,6 +77,11 @@ def or_messages(entry: Entry[dict[str, Any]], view: Message) -> Entry[dict[str, 
 def answer(body: Mapping[str, Any], *, status: int = 200) -> Response:
     """Answer with JSON."""
     return _respond(status, json.dumps(body), {"content-type": "application/json; charset=utf-8"})
+
+
+def passed_on(status: int, body: bytes, headers: Mapping[str, str]) -> Response:
+    """Answer with what NinjaOne answered; this header tells it from an answer of the broker's own."""
+    return Response(status, body, {**security_headers(), **headers, "x-ninjaone-connect": "passed"})
 
 
 def tenant_of(request: Request) -> TenantId:

@@ -36,7 +36,7 @@ class Request:
     request_id: str
 
     @classmethod
-    def from_event(cls, event: Event) -> "Request":
+    def from_event(cls, event: Event, *, body_limit: int = BODY_LIMIT) -> "Request":
         """Read an event; what is missing is empty."""
         context = event.get("requestContext") or {}
         iam = (context.get("authorizer") or {}).get("iam") or {}
@@ -49,7 +49,7 @@ class Request:
             raw_query=str(event.get("rawQueryString") or ""),
             headers={str(name).lower(): str(value) for name, value in (event.get("headers") or {}).items()},
             cookies=_cookies(event.get("cookies") or []),
-            body=_body(event),
+            body=_body(event, body_limit),
             caller=str(iam.get("userArn") or ""),
             request_id=str(context.get("requestId") or ""),
         )
@@ -78,21 +78,22 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """What goes back."""
+    """What goes back; bytes travel in base64."""
 
     status: int
-    body: str
+    body: str | bytes
     headers: Mapping[str, str] = field(default_factory=dict)
     cookies: tuple[str, ...] = ()
 
     def to_event(self) -> dict[str, Any]:
         """Write it as API Gateway takes it."""
+        is_packed = isinstance(self.body, bytes)
         return {
             "statusCode": self.status,
             "headers": dict(self.headers),
             "cookies": list(self.cookies),
-            "body": self.body,
-            "isBase64Encoded": False,
+            "body": base64.b64encode(self.body).decode("ascii") if isinstance(self.body, bytes) else self.body,
+            "isBase64Encoded": is_packed,
         }
 
 
@@ -118,12 +119,12 @@ def _cookies(lines: list[str]) -> Mapping[str, Secret]:
     return {name: Secret(value) for name, value in pairs if times[name] == 1}
 
 
-def _body(event: Event) -> bytes | None:
+def _body(event: Event, limit: int) -> bytes | None:
     text = str(event.get("body") or "")
-    if len(text) > 2 * BODY_LIMIT:
+    if len(text) > 2 * limit:
         return None
     try:
         body = base64.b64decode(text, validate=True) if event.get("isBase64Encoded") else text.encode()
     except ValueError:
         return None
-    return body if len(body) <= BODY_LIMIT else None
+    return body if len(body) <= limit else None

@@ -36,9 +36,13 @@ _TURNS: dict[type[BrokerError], ErrorResponse] = {
     errors.NotPending: ErrorResponse(409, Level.INFO),
     errors.OriginUnverified: ErrorResponse(403, Level.INFO),
     errors.TooManyRequests: ErrorResponse(429, Level.WARNING),
+    errors.CallRefused: ErrorResponse(403, Level.WARNING),
+    errors.TooLarge: ErrorResponse(413, Level.INFO),
     errors.CustomerMustAct: ErrorResponse(409, Level.WARNING),
     errors.ClientAppError: ErrorResponse(502, Level.ERROR),
     errors.Retryable: ErrorResponse(503, Level.WARNING),
+    errors.CallUnanswered: ErrorResponse(504, Level.WARNING),
+    errors.NotJson: ErrorResponse(502, Level.WARNING),
     errors.ServerFault: ErrorResponse(500, Level.ERROR),
     errors.UnexpectedAnswer: ErrorResponse(502, Level.ERROR),
 }

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from broker.flows.connections import ListConnections
     from broker.flows.disconnect import Disconnect
     from broker.flows.notify import Notify
+    from broker.flows.proxy import Proxy
     from broker.flows.refresh.batch import RefreshConnections
     from broker.flows.session import OpenSession
     from broker.flows.sweep import Sweep
@@ -130,6 +131,13 @@ class Broker:
             is_known=self._is_known,
             **self._common,
         )
+
+    @cached_property
+    def proxy(self) -> "Proxy":
+        from broker.flows.proxy import Proxy
+
+        rules = self.config.call_rules
+        return Proxy(self.get_token, self._http, rules, clock=self.ports.clock, log=self.log)
 
     @cached_property
     def list_connections(self) -> "ListConnections":

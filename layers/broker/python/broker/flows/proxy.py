@@ -1,0 +1,148 @@
+"""Call NinjaOne for a caller, with a token that the caller never sees.
+
+A call is sent once. Two things are sent again: what NinjaOne answered with 401, once, with another token, because then
+nothing was done; and a GET without an answer, once, while there is time. A 429 and a 5xx are the caller's to handle.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from broker.adapters.clock import Clock
+from broker.adapters.http import CONNECT_TIMEOUT, HttpClient, Outgoing
+from broker.adapters.log import Log
+from broker.call_policy import CallRule
+from broker.errors import BrokerError, CallRefused, CallUnanswered, NotJson, ProviderDown, TooLarge
+from broker.flows.token import GetToken, IssuedToken
+from broker.model import ConnectionRef, Seconds
+from broker.oauth import Answer, NotSent, Reply
+
+WHOLE = Seconds(25)
+"""Seconds for everything: API Gateway gives up after 30."""
+LEAST = Seconds(2)
+"""Seconds an answer gets; with less left, nothing is sent again."""
+MIN_TTL = Seconds(30)
+"""A token lasts longer than its call."""
+LIMIT = 4 * 1024 * 1024
+"""Bytes of a body in either direction: Lambda takes events of 6 MB, in which bytes stand in base64."""
+
+_READS = {"GET", "HEAD"}
+_COUNTERS = {
+    0: "proxied_unanswered",
+    1: "proxied_unanswered",
+    2: "proxied_2xx",
+    3: "proxied_3xx",
+    4: "proxied_4xx",
+    5: "proxied_5xx",
+}
+
+
+@dataclass(frozen=True)
+class ProxiedCall:
+    """A call that a backend wants passed on.
+
+    rule_path       decoded, beginning with ``/v2/``: what rules are held against
+    target          the same path, encoded, as it is sent
+    secure_values   the query asks NinjaOne to show secrets
+    """
+
+    caller: str
+    method: str
+    rule_path: str
+    target: str
+    query: str
+    secure_values: bool
+    headers: Mapping[str, str]
+    body: bytes
+
+
+ProxiedAnswer = Reply
+
+
+class Proxy:
+    """Passes calls on. Its privilege is that of ``GetToken``, and no more."""
+
+    def __init__(
+        self, get_token: GetToken, web: Callable[[], HttpClient], rules: tuple[CallRule, ...], *, clock: Clock, log: Log
+    ) -> None:
+        self._get_token, self._web, self._rules = get_token, web, rules
+        self._clock, self._log = clock, log
+
+    def __call__(self, ref: ConnectionRef, call: ProxiedCall) -> ProxiedAnswer:
+        """Pass a call on, and write one line about it.
+
+        Raises   CallRefused, TooLarge, CallUnanswered, NotJson, ProviderDown, and what GetToken raises
+        """
+        began = self._clock.now()
+        try:
+            self._check(call)
+            answer = self._answered(ref, call, began + WHOLE)
+        except BrokerError as error:
+            self._audit(call, began, error=type(error).__name__)
+            raise
+        self._audit(call, began, status=answer.status, size=len(answer.body))
+        return answer
+
+    def _check(self, call: ProxiedCall) -> None:
+        """Raises   CallRefused: it names the rules that hold for the caller"""
+        rules = [rule for rule in self._rules if rule.is_for(call.caller)]
+        if not any(rule.allows(call.method, call.rule_path, secure_values=call.secure_values) for rule in rules):
+            raise CallRefused(*map(str, rules))
+
+    def _answered(self, ref: ConnectionRef, call: ProxiedCall, until: float) -> Reply:
+        issued = self._get_token(ref, min_ttl=MIN_TTL)
+        with self._web() as web:
+            answer = self._sent(call, issued, web, until)
+            if isinstance(answer, Reply) and answer.status == 401 and self._left(until) >= LEAST:
+                newer = self._get_token(ref, min_ttl=MIN_TTL, refused_version=issued.version)
+                if newer.version != issued.version and self._left(until) >= LEAST:
+                    answer = self._sent(call, newer, web, until)
+        return _usable(answer, call)
+
+    def _sent(self, call: ProxiedCall, issued: IssuedToken, web: HttpClient, until: float) -> Answer:
+        """Send a call; a GET that got no answer once more, while there is time."""
+        request = _outgoing(call, issued)
+        answer = web.send(request, timeout=self._left(until), limit=LIMIT)
+        if call.method in _READS and not isinstance(answer, Reply) and self._left(until) >= LEAST:
+            answer = web.send(request, timeout=self._left(until), limit=LIMIT)
+        return answer
+
+    def _left(self, until: float) -> Seconds:
+        """Say how long an answer may take, once there is a connection."""
+        return Seconds(int(until - self._clock.now() - CONNECT_TIMEOUT))
+
+    def _audit(self, call: ProxiedCall, began: float, *, status: int = 0, size: int = 0, error: str = "") -> None:
+        """Write who called what, and how it ended. The query may hold names and filters of a customer's: left out."""
+        self._log.count(_COUNTERS[min(status // 100, 5)])
+        self._log.event(
+            "proxy.called",
+            method=call.method,
+            path=call.target,
+            status=status,
+            milliseconds=round(1000 * (self._clock.now() - began)),
+            bytes=size,
+            error=error or None,
+        )
+
+
+def _outgoing(call: ProxiedCall, issued: IssuedToken) -> Outgoing:
+    url = issued.api_base_url + call.target + (f"?{call.query}" if call.query else "")
+    bearer = {"authorization": f"Bearer {issued.access.reveal()}"}  # RFC 6750 §2.1
+    return Outgoing(call.method, url, {**call.headers, **bearer}, call.body)
+
+
+def _usable(answer: Answer, call: ProxiedCall) -> Reply:
+    """Tell what can be passed on from what would mislead. Raises   ProviderDown, CallUnanswered, TooLarge, NotJson"""
+    if isinstance(answer, NotSent):
+        raise ProviderDown
+    if not isinstance(answer, Reply):
+        raise CallUnanswered
+    if len(answer.body) > LIMIT:
+        raise TooLarge
+    says_itself = answer.status == 429 or answer.status >= 500
+    if _is_page(answer) and not says_itself and "text/html" not in call.headers.get("accept", ""):
+        raise NotJson(answer.status)
+    return answer
+
+
+def _is_page(answer: Reply) -> bool:
+    return answer.headers.get("content-type", "").lower().startswith("text/html")
