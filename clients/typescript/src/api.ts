@@ -138,6 +138,36 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/tenants/{tenant}/connections/{connection}/ninjaone/{path}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Your own name of the customer.
+                 * @example northwind
+                 */
+                tenant: components["parameters"]["tenant"];
+                /** @example con_mfrggzdfmztwq2lknnwg23tpoa */
+                connection: components["parameters"]["connection"];
+                /** @description A path of NinjaOne's, slashes included: it begins with `v2/` or `api/v2/`, has no empty and no dot segments, and none of `? # % ; \` once it is decoded. */
+                path: string;
+            };
+            cookie?: never;
+        };
+        /**
+         * Call NinjaOne without seeing a token.
+         * @description Only where the operator chose `Proxy=on`. POST, PUT, PATCH, DELETE and HEAD are the same: what may be called is for the operator's parameter `ProxyPolicy` to say, by caller, method and path. The query passes as it is, and so do content type, `Accept`, `Range` and the conditions of RFC 9110 §13. Bodies have at most 4 MB, and everything at most 25 seconds. What NinjaOne answers, whatever its status, has the header `x-ninjaone-connect: passed`; an answer without it is the broker's or API Gateway's own.
+         */
+        get: operations["proxy"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/tenants/{tenant}/connections/{connection}/approve": {
         parameters: {
             query?: never;
@@ -735,6 +765,109 @@ export interface operations {
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                     "application/json": components["schemas"]["GatewayMessage"];
+                };
+            };
+        };
+    };
+    proxy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Your own name of the customer.
+                 * @example northwind
+                 */
+                tenant: components["parameters"]["tenant"];
+                /** @example con_mfrggzdfmztwq2lknnwg23tpoa */
+                connection: components["parameters"]["connection"];
+                /** @description A path of NinjaOne's, slashes included: it begins with `v2/` or `api/v2/`, has no empty and no dot segments, and none of `? # % ; \` once it is decoded. */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What NinjaOne answers, with its status; the header says that it is NinjaOne's. */
+            200: {
+                headers: {
+                    "x-ninjaone-connect": "passed";
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            400: components["responses"]["Invalid"];
+            /** @description The caller may not make this call. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/json": components["schemas"]["GatewayMessage"];
+                };
+            };
+            404: components["responses"]["UnknownConnection"];
+            /** @description Not now, or not this way. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body, or NinjaOne's answer, is too large to be passed on. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["TooManyRequests"];
+            /** @description The operator must act. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/json": components["schemas"]["GatewayMessage"];
+                };
+            };
+            /** @description NinjaOne answered with a page in place of JSON. */
+            502: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Try again after a while. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/json": components["schemas"]["GatewayMessage"];
+                };
+            };
+            /** @description NinjaOne gave no answer; what is no GET may have been carried out. */
+            504: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };

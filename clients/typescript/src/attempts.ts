@@ -81,12 +81,13 @@ export class Attempts {
       response = await this.#fetch(request, { signal: AbortSignal.timeout(TIMEOUT_MS) });
       text = await response.text();
     } catch (error) {
-      throw this.#unanswered(codeOf(error));
+      throw this.unanswered(error);
     }
-    return this.#read(response, text);
+    return this.read(response, text);
   }
 
-  #read(response: Response, text: string): unknown {
+  /** Read an answer, or throw what it says. */
+  read(response: Response, text: string): unknown {
     const body = jsonObject(text);
     if (response.headers.get("content-type")?.startsWith("application/problem+json")) {
       throw problem(response.status, body ?? {});
@@ -94,6 +95,11 @@ export class Attempts {
     if (!response.ok) throw this.#ofGateway(response);
     if (body === undefined) throw this.#notTheBroker(response.status);
     return body;
+  }
+
+  /** Say what it means that there is no answer. */
+  unanswered(error: unknown): ConnectError {
+    return this.#unanswered(codeOf(error));
   }
 
   /** Tell apart what never left from what may have been carried out. */

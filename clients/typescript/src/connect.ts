@@ -4,6 +4,8 @@ import { createHash, randomBytes } from "node:crypto";
 
 import type { components } from "./api.ts";
 import { Attempts, type Call } from "./attempts.ts";
+import type { NinjaOneFetch } from "./ninjaone.ts";
+import { throughBroker } from "./proxy.ts";
 import { type CredentialSource, Signer } from "./signing.ts";
 
 type Schemas = components["schemas"];
@@ -94,6 +96,15 @@ export class Connect {
     const target = path(tenant, "connections", connectionId, "token");
     const body = { min_ttl: minTtl, refused_version: refusedVersion };
     return this.#run({ method: "POST", path: target, body, repeatable: true });
+  }
+
+  /**
+   * Make a `fetch` that calls NinjaOne through the broker: `ninjaOne("/v2/devices")`. The access token stays in AWS; the
+   * operator decides which calls pass, and bodies are bounded to 4 MB. NinjaOne's answers come as they are; it rejects with
+   * what the broker says itself, such as `CallRefused`, `TooLarge` or `NeedsReauth`.
+   */
+  ninjaOne(tenant: string, connectionId: string): NinjaOneFetch {
+    return throughBroker(this.#signer, path(tenant, "connections", connectionId, "ninjaone"), this.#fetch);
   }
 
   /** Let a connection be used that was made with binding approval. */

@@ -115,6 +115,10 @@ export class NotApproved extends CallerError {}
 export class NotPending extends CallerError {}
 /** The request went around the operator's firewall; only people's browsers meet this. */
 export class OriginUnverified extends CallerError {}
+/** The operator's parameter ProxyPolicy does not allow this call of NinjaOne; the message names what it allows. */
+export class CallRefused extends CallerError {}
+/** More than 4 MB can't go through the broker: ask for smaller pages, or call NinjaOne with a token. */
+export class TooLarge extends CallerError {}
 /** Slow down; `retryAfter` says for how long. */
 export class TooManyRequests extends CallerError {}
 
@@ -144,6 +148,10 @@ export class NoRefreshToken extends ClientAppError {}
 export class ProviderDown extends Retryable {}
 /** NinjaOne gave no usable answer. Nothing was stored; let the person start again. */
 export class OutcomeUnknown extends Retryable {}
+/** NinjaOne gave no answer to a call through the broker; what is no GET may have been carried out. */
+export class CallUnanswered extends Retryable {}
+/** NinjaOne answered a call through the broker with a page in place of JSON. */
+export class NotJson extends Retryable {}
 /** The access token ended, and its refresh is not through yet. */
 export class NoTokenYet extends Retryable {}
 /** AWS refuses for now, or another call is at work on the same thing. */
@@ -217,6 +225,8 @@ export const PROBLEMS: Readonly<Record<string, ProblemClass>> = {
   "not-approved": NotApproved,
   "not-pending": NotPending,
   "origin-unverified": OriginUnverified,
+  "call-refused": CallRefused,
+  "too-large": TooLarge,
   "too-many-requests": TooManyRequests,
   "needs-reauth": NeedsReauth,
   "access-denied": AccessDenied,
@@ -230,6 +240,8 @@ export const PROBLEMS: Readonly<Record<string, ProblemClass>> = {
   "no-refresh-token": NoRefreshToken,
   "provider-down": ProviderDown,
   "outcome-unknown": OutcomeUnknown,
+  "call-unanswered": CallUnanswered,
+  "not-json": NotJson,
   "no-token-yet": NoTokenYet,
   "busy": Busy,
   "misconfigured": Misconfigured,

@@ -7,7 +7,7 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { ConnectError, CursorExpired, CursorRepeats, ListIncomplete } from "./errors.ts";
+import { ConnectError, CursorExpired, CursorRepeats, ListIncomplete, NoAnswer, NotJson, Retryable, TooManyRequests } from "./errors.ts";
 import type { NinjaOneFetch } from "./ninjaone.ts";
 
 export type Family = "after" | "anchor" | "activities" | "cursor" | "cursor-name" | "board" | "whole";
@@ -37,7 +37,9 @@ interface Page {
 }
 
 /** What came of asking for a page: an answer with its text, or why there is none. */
-type Answer = { readonly response: Response; readonly text: string } | { readonly lost: string };
+type Answer =
+  | { readonly response: Response; readonly text: string }
+  | { readonly lost: string; readonly status?: number; readonly retryAfter?: number | undefined };
 
 const PAGE_SIZE = 100;
 const MAX_WAIT = 60;
@@ -133,7 +135,12 @@ async function ask(send: NinjaOneFetch, target: string, init: RequestInit): Prom
     const response = await send(target, { ...init, signal: AbortSignal.timeout(TIMEOUT_MS) });
     return { response, text: await response.text() };
   } catch (error) {
-    if (error instanceof ConnectError || !(error instanceof Error)) throw error;
+    if (error instanceof NotJson || !(error instanceof Error)) throw error;
+    if (error instanceof Retryable || error instanceof TooManyRequests) {
+      return { lost: error.name, status: error.status, retryAfter: error.retryAfter };
+    }
+    if (error instanceof NoAnswer) return { lost: error.name };
+    if (error instanceof ConnectError) throw error;
     if (error instanceof TypeError || error.name === "TimeoutError") return { lost: "lost connection" };
     throw error;
   }
@@ -174,21 +181,21 @@ class Walk {
 
   /** Read the page; or say how many seconds to wait before asking for it again. Throws `ListIncomplete`. */
   judge(answer: Answer): readonly Row[] | number {
-    if ("lost" in answer) return this.#again(answer.lost);
+    if ("lost" in answer) return this.#again(answer.lost, answer.status, answer.retryAfter);
     const { response, text } = answer;
-    if (MAY_PASS.has(response.status)) return this.#again(`status ${response.status}`, response);
+    const { status } = response;
+    if (MAY_PASS.has(status)) return this.#again(`status ${status}`, status, retryAfter(response.headers.get("retry-after")));
     if (!response.ok) throw this.#refused(response.status, errorName(text));
     return this.#take(this.#read(response, text));
   }
 
   /** Say how long to wait. What is no GET is never sent twice, nor a page of a cursor that can't be checked. */
-  #again(what: string, response?: Response): number {
-    const lost = response?.status !== 429; // NinjaOne may have given the page and moved its cursor on
-    const named = retryAfter(response?.headers.get("retry-after"));
+  #again(what: string, status?: number, named?: number): number {
+    const lost = status !== 429; // NinjaOne may have given the page and moved its cursor on
     const wait = named === undefined ? this.#nextWait * (0.5 + Math.random() / 2) : Math.max(named, FIRST_WAIT);
     const unchecked = lost && this.#family === "cursor-name" && this.#marks.size > 0;
     if (this.#family === "board" || unchecked || wait > this.#waitLeft) {
-      throw new ListIncomplete(this.#sentence(`gave no page (${what}); ask for the list again later`), response?.status);
+      throw new ListIncomplete(this.#sentence(`gave no page (${what}); ask for the list again later`), status);
     }
     this.#waitLeft -= wait;
     this.#nextWait = Math.min(this.#nextWait * 2, LONGEST_WAIT);
@@ -266,7 +273,7 @@ function errorName(text: string): string {
 }
 
 /** Read the seconds to wait. Source: RFC 9110 §10.2.3. */
-function retryAfter(text: string | null | undefined): number | undefined {
+function retryAfter(text: string | null): number | undefined {
   if (!text) return undefined;
   if (/^\d+$/.test(text)) return Number(text);
   const date = Date.parse(text);

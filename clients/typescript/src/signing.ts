@@ -32,20 +32,27 @@ export class Signer {
 
   /** Make a signed request. Getting the credentials may take the network. Throws `NoCredentials`. */
   async sign(method: string, path: string, body?: string): Promise<Request> {
-    const { accessKeyId, secretAccessKey, sessionToken } = await this.#current();
     const headers = { accept: "application/json", ...(body === undefined ? {} : { "content-type": "application/json" }) };
-    const signed = await new AwsV4Signer({
+    return this.signed(new Request(this.apiUrl + path, { method, headers, redirect: "manual", ...(body === undefined ? {} : { body }) }));
+  }
+
+  /** Sign a request with its body, which is read whole. Throws `NoCredentials`. */
+  async signed(request: Request): Promise<Request> {
+    const { accessKeyId, secretAccessKey, sessionToken } = await this.#current();
+    const { method, headers } = request;
+    const body = request.body === null ? {} : { body: await request.arrayBuffer() };
+    const { url, headers: signed } = await new AwsV4Signer({
       method,
-      url: this.apiUrl + path,
+      url: request.url,
       headers,
-      ...(body === undefined ? {} : { body }),
+      ...body,
       accessKeyId,
       secretAccessKey,
       ...(sessionToken ? { sessionToken } : {}),
       service: SERVICE,
       region: this.region,
     }).sign();
-    return new Request(signed.url, { method, headers: signed.headers, redirect: "manual", ...(body === undefined ? {} : { body }) });
+    return new Request(url, { method, headers: signed, redirect: "manual", ...body });
   }
 
   async #current(): Promise<Credentials> {

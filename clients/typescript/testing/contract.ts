@@ -12,6 +12,7 @@ interface Row {
   readonly operation: string;
   readonly status: number;
   readonly content_type: string;
+  readonly headers: Record<string, string>;
   readonly body: unknown;
 }
 
@@ -25,11 +26,12 @@ const CALLS: Record<string, (connect: Connect) => Promise<object>> = {
   connection: (connect) => connect.connection("t", "con_1"),
   disconnect: (connect) => connect.disconnect("t", "con_1"),
   token: (connect) => connect.token("t", "con_1"),
+  proxy: async (connect) => ({ status: (await connect.ninjaOne("t", "con_1")("/v2/devices")).status }),
   approve: (connect) => connect.approve("t", "con_1"),
 };
 
 async function outcome(row: Row): Promise<object> {
-  const headers = { "content-type": row.content_type, date: new Date().toUTCString() };
+  const headers = { ...row.headers, "content-type": row.content_type, date: new Date().toUTCString() };
   const answer = async () => new Response(JSON.stringify(row.body), { status: row.status, headers });
   const credentials = { accessKeyId: "AKIAIOSFODNN7EXAMPLE", secretAccessKey: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY" };
   const connect = new Connect("https://broker.example", { region: "eu-west-1", credentials, maxWait: 0, fetch: answer });

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from botocore.credentials import Credentials
 
 from ninjaone_connect import Connect, ConnectError
 from tests.client.typescript.conftest import run
-from tests.contract.documents import PROBLEM, document
+from tests.contract.documents import PROBLEM, Answer, document
 
 pytestmark = pytest.mark.slow
 
@@ -26,6 +26,7 @@ CALLS: dict[str, Callable[[Connect], Any]] = {
     "connection": lambda connect: connect.connection("t", "con_1"),
     "disconnect": lambda connect: connect.disconnect("t", "con_1"),
     "token": lambda connect: connect.token("t", "con_1"),
+    "proxy": lambda connect: connect.ninjaone("t", "con_1").get("/v2/devices"),
     "approve": lambda connect: connect.approve("t", "con_1"),
 }
 
@@ -33,7 +34,13 @@ CALLS: dict[str, Callable[[Connect], Any]] = {
 def rows() -> list[dict[str, Any]]:
     """Every answer that the API document shows, as (operation, status, content type, body)."""
     return [
-        {"operation": answer.operation.name, "status": answer.status, "content_type": kind, "body": body}
+        {
+            "operation": answer.operation.name,
+            "status": answer.status,
+            "content_type": kind,
+            "headers": {name: said["schema"]["const"] for name, said in fixed(answer)},
+            "body": body,
+        }
         for operation in document("api").operations()
         for answer in operation.answers
         for kind, content in answer.contents.items()
@@ -41,11 +48,19 @@ def rows() -> list[dict[str, Any]]:
     ]
 
 
+def fixed(answer: Answer) -> Iterator[tuple[str, Any]]:
+    """Give the headers of an answer that have one value only."""
+    headers = answer.said.get("headers", {}).items()
+    return ((name, said) for name, said in headers if "const" in said.get("schema", {}))
+
+
 def in_python(row: dict[str, Any]) -> dict[str, Any]:
     def answer(_request: httpx.Request) -> httpx.Response:
         now = format_datetime(datetime.now(UTC), usegmt=True)
         return httpx.Response(
-            row["status"], headers={"content-type": row["content_type"], "date": now}, content=json.dumps(row["body"])
+            row["status"],
+            headers=row["headers"] | {"content-type": row["content_type"], "date": now},
+            content=json.dumps(row["body"]),
         )
 
     transport = httpx.MockTransport(answer)

@@ -5,7 +5,7 @@ A function of this module bears the operation's name in the OpenAPI document.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, Never, TypeVar
 from urllib.parse import quote, urlencode
 
 from ninjaone_connect.model import (
@@ -71,6 +71,15 @@ def approve(tenant_id: str, connection_id: str) -> Call[Connection]:
 
 def disconnect(tenant_id: str, connection_id: str) -> Call[Disconnected]:
     return Call("DELETE", _path(tenant_id, "connections", connection_id), Disconnected.read)
+
+
+def proxy(tenant_id: str, connection_id: str) -> Call[Never]:
+    """Below its path stand NinjaOne's own. Nothing is read: an answer of NinjaOne's goes to the caller as it is."""
+    return Call("GET", _path(tenant_id, "connections", connection_id, "ninjaone"), _nothing)
+
+
+def _nothing(_: Json) -> Never:
+    raise KeyError
 
 
 def _path(*names: str) -> str:

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 import httpx
 
-from ninjaone_connect import calls, surroundings
+from ninjaone_connect import calls, proxy, surroundings
 from ninjaone_connect.answers import Attempts, Reply, RetryAfter
 from ninjaone_connect.calls import Call
 from ninjaone_connect.model import (
@@ -189,6 +189,16 @@ class Connect:
         request = TokenRequest(min_ttl=min_ttl, refused_version=refused_version)
         return self._run(calls.token(tenant_id, connection_id, request))
 
+    def ninjaone(self, tenant_id: str, connection_id: str) -> httpx.Client:
+        """Make an httpx client that calls NinjaOne through the broker: ``client.get("/v2/devices")``.
+
+        The access token stays in AWS. The operator decides which calls pass, and bodies are bounded to 4 MB. NinjaOne's
+        answers come as they are; what the broker says itself is raised. Keep the client, and close it when it is done.
+
+        Raises   CallRefused, TooLarge, CallUnanswered, NotJson, NeedsReauth, ConnectError: at its calls
+        """
+        return proxy.client(self._signer, calls.proxy(tenant_id, connection_id), self._options)
+
     def approve(self, tenant_id: str, connection_id: str) -> Connection:
         """Let a connection be used that was made with binding approval."""
         return self._run(calls.approve(tenant_id, connection_id))
@@ -330,6 +340,10 @@ class AsyncConnect:
         """Get an access token, see ``Connect.token``."""
         request = TokenRequest(min_ttl=min_ttl, refused_version=refused_version)
         return await self._run(calls.token(tenant_id, connection_id, request))
+
+    def ninjaone(self, tenant_id: str, connection_id: str) -> httpx.AsyncClient:
+        """Make an httpx client that calls NinjaOne through the broker, see ``Connect.ninjaone``."""
+        return proxy.async_client(self._signer, calls.proxy(tenant_id, connection_id), self._options)
 
     async def approve(self, tenant_id: str, connection_id: str) -> Connection:
         """Let a connection be used that was made with binding approval."""

@@ -5,13 +5,13 @@ ConnectError
 │   ├── CallerError         the caller: ask differently
 │   │   ├── InvalidRequest, ReturnNotListed, UnknownSession, UnknownConnection, SessionSpent, AwaitingCompletion,
 │   │   └── SessionExpired, NotAuthorized, BindingMismatch, AnotherBrowser, AccountMismatch, NotActive, NotApproved,
-│   │       NotPending, OriginUnverified, TooManyRequests
+│   │       NotPending, OriginUnverified, CallRefused, TooLarge, TooManyRequests
 │   ├── CustomerMustAct     the customer: connect again
 │   │   └── NeedsReauth, AccessDenied, CodeRefused, ConsentLost
 │   ├── ClientAppError      whoever registered the client app at NinjaOne
 │   │   └── UnknownClient, WrongClientSecret, GrantNotTicked, InvalidScope, InsufficientScope, NoRefreshToken
 │   ├── Retryable           nobody: wait ``retry_after`` seconds
-│   │   └── ProviderDown, OutcomeUnknown, NoTokenYet, Busy
+│   │   └── ProviderDown, OutcomeUnknown, CallUnanswered, NotJson, NoTokenYet, Busy
 │   └── ServerFault         the operator of the broker
 │       ├── OperatorError       only the operator can put it right: Misconfigured, AwsRefused
 │       └── UnexpectedAnswer, SealBroken, InternalError
@@ -168,6 +168,14 @@ class OriginUnverified(CallerError):
     """The request went around the operator's firewall: only people's browsers meet this."""
 
 
+class CallRefused(CallerError):
+    """The operator's parameter ProxyPolicy does not allow this call of NinjaOne; the message names what it allows."""
+
+
+class TooLarge(CallerError):
+    """More than 4 MB can't go through the broker: ask for smaller pages, or call NinjaOne with a token."""
+
+
 class TooManyRequests(CallerError):
     """Slow down; ``retry_after`` says for how long."""
 
@@ -227,6 +235,14 @@ class ProviderDown(Retryable):
 
 class OutcomeUnknown(Retryable):
     """NinjaOne gave no answer that counts. Nothing was stored; let the person start again."""
+
+
+class CallUnanswered(Retryable):
+    """NinjaOne gave no answer to a call through the broker; what is no GET may have been carried out."""
+
+
+class NotJson(Retryable):
+    """NinjaOne answered a call through the broker with a page in place of JSON."""
 
 
 class NoTokenYet(Retryable):

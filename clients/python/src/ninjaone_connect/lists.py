@@ -16,11 +16,22 @@ from typing import Any, Literal
 
 import httpx
 
-from ninjaone_connect.errors import CursorExpired, CursorRepeats, ListIncomplete
+from ninjaone_connect.errors import (
+    CursorExpired,
+    CursorRepeats,
+    ListIncomplete,
+    NoAnswer,
+    NotJson,
+    Problem,
+    Retryable,
+    TooManyRequests,
+)
 
 Family = Literal["after", "anchor", "activities", "cursor", "cursor-name", "board", "whole"]
 Row = dict[str, Any]
 Params = Mapping[str, str | int | float | bool]
+Reply = httpx.Response | httpx.TransportError | Problem | NoAnswer
+"""NinjaOne's answer, none, or why the broker gave none."""
 
 PAGE_SIZE = 100
 MAX_WAIT = 60.0
@@ -126,8 +137,8 @@ def pages(
     walk = Walk(path, params, family, page_size=page_size, max_wait=max_wait)
     while not walk.ended:
         try:
-            reply: httpx.Response | httpx.TransportError = ninjaone.request(**walk.request())
-        except httpx.TransportError as error:
+            reply: Reply = ninjaone.request(**walk.request())
+        except (httpx.TransportError, Retryable, TooManyRequests, NoAnswer) as error:
             reply = error
         found = walk.judge(reply)
         if isinstance(found, float):
@@ -149,8 +160,8 @@ async def async_pages(
     walk = Walk(path, params, family, page_size=page_size, max_wait=max_wait)
     while not walk.ended:
         try:
-            reply: httpx.Response | httpx.TransportError = await ninjaone.request(**walk.request())
-        except httpx.TransportError as error:
+            reply: Reply = await ninjaone.request(**walk.request())
+        except (httpx.TransportError, Retryable, TooManyRequests, NoAnswer) as error:
             reply = error
         found = walk.judge(reply)
         if isinstance(found, float):
@@ -183,9 +194,16 @@ class Walk:
             return {"method": "POST", "url": self._path, "json": asked}
         return {"method": "GET", "url": self._path, "params": asked}
 
-    def judge(self, reply: httpx.Response | httpx.TransportError) -> list[Row] | float:
-        """Read the page; or say how many seconds to wait before asking for it again. Raises   ListIncomplete"""
-        if isinstance(reply, httpx.TransportError):
+    def judge(self, reply: Reply) -> list[Row] | float:
+        """Read the page, or say how many seconds to wait before asking for it again.
+
+        Raises   ListIncomplete, NotJson
+        """
+        if isinstance(reply, NotJson):
+            raise reply
+        if isinstance(reply, Problem):
+            return self._again(reply.type.rpartition(":")[2], reply.status, reply.retry_after)
+        if isinstance(reply, httpx.TransportError | NoAnswer):
             return self._again(type(reply).__name__, None, None)
         if reply.status_code in MAY_PASS:
             return self._again(f"status {reply.status_code}", reply.status_code, _retry_after(reply))
@@ -203,7 +221,7 @@ class Walk:
         self._wait_left -= wait
         self._next_wait = min(self._next_wait * 2, LONGEST_WAIT)
         self._in_doubt = self._in_doubt or lost
-        return wait
+        return float(wait)
 
     def _refused(self, reply: httpx.Response) -> ListIncomplete:
         status, name = reply.status_code, _error_name(reply)

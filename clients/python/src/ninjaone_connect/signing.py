@@ -51,10 +51,15 @@ class Signer:
         content = b"" if call.body is None else json.dumps(call.body).encode()
         headers = {"accept": "application/json"} | ({"content-type": "application/json"} if content else {})
         request = httpx.Request(call.method, self.api_url + call.path, headers=headers, content=content)
-        signed = AWSRequest(request.method, str(request.url), headers, content)
+        self.add_to(request)
+        return request
+
+    def add_to(self, request: httpx.Request) -> None:
+        """Sign a request whose body is whole. Raises   NoCredentials, LoginExpired"""
+        kind = {"content-type": request.headers["content-type"]} if "content-type" in request.headers else {}
+        signed = AWSRequest(request.method, str(request.url), kind, request.content)
         SigV4Auth(self._frozen(), SERVICE, self.region).add_auth(signed)
         request.headers.update(dict(signed.headers))
-        return request
 
     def _region(self, named: str | None) -> str:
         """Find the region: the address of an API Gateway names it, a custom domain doesn't."""

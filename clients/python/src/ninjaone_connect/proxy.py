@@ -1,0 +1,66 @@
+"""NinjaOne through the broker: an httpx client whose requests are signed for AWS, and which never holds a token.
+
+What NinjaOne answers is marked by the broker; everything else is the broker's or API Gateway's own, and is raised.
+"""
+
+from collections.abc import Generator, Mapping
+from typing import Any, Never
+
+import httpx
+
+from ninjaone_connect.answers import Attempts
+from ninjaone_connect.calls import Call
+from ninjaone_connect.errors import WrongHost
+from ninjaone_connect.signing import Signer
+
+MARK = "x-ninjaone-connect"
+
+
+def client(signer: Signer, call: Call[Never], options: Mapping[str, Any]) -> httpx.Client:
+    """Make a client whose paths are NinjaOne's, below the path of a call."""
+    hooks = {"response": [_Judge(signer, call).sync]}
+    return httpx.Client(base_url=signer.api_url + call.path, auth=_Signature(signer), event_hooks=hooks, **options)
+
+
+def async_client(signer: Signer, call: Call[Never], options: Mapping[str, Any]) -> httpx.AsyncClient:
+    """Make the same for asyncio."""
+    hooks = {"response": [_Judge(signer, call).asynchronous]}
+    return httpx.AsyncClient(base_url=signer.api_url + call.path, auth=_Signature(signer), event_hooks=hooks, **options)
+
+
+class _Signature(httpx.Auth):
+    """Signs each request, with its body, for the broker's API and for no other host."""
+
+    requires_request_body = True
+
+    def __init__(self, signer: Signer) -> None:
+        self._signer = signer
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Sign. Raises   WrongHost, NoCredentials, LoginExpired"""
+        home = httpx.URL(self._signer.api_url)
+        if (request.url.scheme, request.url.netloc) != (home.scheme, home.netloc):
+            raise WrongHost(f"This client calls {self._signer.api_url}: give paths such as /v2/devices.")
+        self._signer.add_to(request)
+        yield request
+
+
+class _Judge:
+    """Lets NinjaOne's answers pass, and raises all others."""
+
+    def __init__(self, signer: Signer, call: Call[Never]) -> None:
+        self._signer, self._call = signer, call
+
+    def sync(self, response: httpx.Response) -> None:
+        if response.headers.get(MARK) != "passed":
+            response.read()
+            self._raise(response)
+
+    async def asynchronous(self, response: httpx.Response) -> None:
+        if response.headers.get(MARK) != "passed":
+            await response.aread()
+            self._raise(response)
+
+    def _raise(self, response: httpx.Response) -> None:
+        """Raises   ConnectError"""
+        Attempts(self._call, self._signer.api_url, self._signer.region, 0).judge(response)

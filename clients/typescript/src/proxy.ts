@@ -1,0 +1,39 @@
+/**
+ * NinjaOne through the broker: a `fetch` whose requests are signed for AWS, and which never holds a token.
+ *
+ * What NinjaOne answers is marked by the broker; everything else is the broker's or API Gateway's own, and is thrown.
+ */
+
+import { Attempts } from "./attempts.ts";
+import { NotTheBroker, WrongHost } from "./errors.ts";
+import type { NinjaOneFetch } from "./ninjaone.ts";
+import type { Signer } from "./signing.ts";
+
+const MARK = "x-ninjaone-connect";
+/** API Gateway gives up after 30 seconds, and says so. */
+const TIMEOUT_MS = 35_000;
+
+/** Make a `fetch` for paths such as `/v2/devices`, which stand below `base` at the broker. */
+export function throughBroker(signer: Signer, base: string, fetcher: typeof fetch): NinjaOneFetch {
+  return async (target, init = {}) => {
+    const path = pathOf(target);
+    const method = (init.method ?? "GET").toUpperCase();
+    const attempts = new Attempts({ method, path, repeatable: method === "GET" }, signer, fetcher, 0);
+    const request = await signer.signed(new Request(signer.apiUrl + base + path, { ...init, method, redirect: "manual" }));
+    let response: Response;
+    try {
+      response = await fetcher(request, { signal: init.signal ?? AbortSignal.timeout(TIMEOUT_MS) });
+    } catch (error) {
+      if (init.signal?.aborted) throw error;
+      throw attempts.unanswered(error);
+    }
+    if (response.headers.get(MARK) === "passed") return response;
+    attempts.read(response, await response.text());
+    throw new NotTheBroker(`${signer.apiUrl} answered ${response.status}, but not as the broker does.`);
+  };
+}
+
+function pathOf(target: string | URL | Request): string {
+  if (typeof target === "string" && /^\/(?!\/)/.test(target)) return target;
+  throw new WrongHost("Through the broker, give a path such as /v2/devices: it adds the connection's NinjaOne host itself.");
+}
