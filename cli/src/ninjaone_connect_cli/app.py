@@ -14,10 +14,13 @@ from ninjaone_connect_cli import (
     __version__,
     aws_errors,
     calls,
+    completion,
     doctor,
     epoch,
+    explain,
     import_tokens,
     init,
+    issuance,
     rescue,
     reseal,
     restore,
@@ -55,7 +58,10 @@ def cli(
     context.obj = At(Screen(as_json=as_json), None if local else (stack, region, profile))
 
 
-for group in (init, doctor, calls, import_tokens, reseal, rescue, epoch, restore, watch):
+GROUPS = (
+    init, doctor, watch, calls, explain, issuance, import_tokens, reseal, rescue, epoch, restore, completion,
+)  # fmt: skip
+for group in GROUPS:
     for command in group.COMMANDS:
         cli.add_command(command)
 

@@ -14,7 +14,7 @@ from ninjaone_connect import Connect, ConnectError, Connection, new_verifier
 from ninjaone_connect.model import Region
 from ninjaone_connect_cli.at import At, here
 from ninjaone_connect_cli.errors import CliError
-from ninjaone_connect_cli.fleet import Fleet
+from ninjaone_connect_cli.inventory import Inventory
 from ninjaone_connect_cli.store import Row, Store
 
 COLUMNS = {
@@ -111,7 +111,7 @@ def list_connections(
     else:
         at.screen.say("Reading the whole table (a Scan).")
         with at.screen.waiting("Reading the table"):
-            found = list(Fleet.read(deployment).rows())
+            found = list(Inventory.read(deployment).rows())
     before = deployment.now() + (ends_within or 0) * policy.DAY
     chosen = [
         each

@@ -17,7 +17,7 @@ from broker.ninjaone import Meaning
 from broker.secret import Secret
 from ninjaone_connect import ConnectError
 from ninjaone_connect.surroundings import is_distrust, why_unreached
-from ninjaone_connect_cli import aws_errors, epoch, fleet
+from ninjaone_connect_cli import aws_errors, epoch, inventory
 from ninjaone_connect_cli.deployment import CertificateDistrusted, Deployment
 from ninjaone_connect_cli.errors import CliError
 from ninjaone_connect_cli.finding import Check, Finding, fail, good, warn
@@ -264,6 +264,6 @@ CHECKS = (
     Check("queues", queues),
     Check("rescue store", rescued),
     Check("refreshing", overdue),
-    Check("connections", fleet.look),
+    Check("connections", inventory.look),
     Check("epoch", active_epoch),
 )

@@ -35,7 +35,7 @@ def watch(at: At, every: int, *, once: bool) -> None:
     """
     once = once or at.screen.as_json or not sys.stdout.isatty()
     while True:
-        fleet = Fleet.of(at, at.screen.now())
+        fleet = Snapshot.of(at, at.screen.now())
         if not once:
             click.clear()
         fleet.show(at)
@@ -46,7 +46,7 @@ def watch(at: At, every: int, *, once: bool) -> None:
 
 
 @dataclass(frozen=True)
-class Fleet:
+class Snapshot:
     """What one look found.
 
     now   Unix seconds of the deployment
@@ -57,7 +57,7 @@ class Fleet:
     now: float
 
     @classmethod
-    def of(cls, at: At, now: float) -> "Fleet":
+    def of(cls, at: At, now: float) -> "Snapshot":
         """Read the table."""
         deployment = at.deployment
         dynamodb, table = deployment.aws("dynamodb"), deployment.config.connections_table

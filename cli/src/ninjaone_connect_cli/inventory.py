@@ -21,7 +21,7 @@ NAMED = 5
 
 
 @dataclass(frozen=True)
-class Fleet:
+class Inventory:
     """Everything that is connected.
 
     unread    rows that can't be read
@@ -35,7 +35,7 @@ class Fleet:
     now: Instant
 
     @classmethod
-    def read(cls, deployment: Deployment) -> "Fleet":
+    def read(cls, deployment: Deployment) -> "Inventory":
         """Read the whole table."""
         states: dict[ConnectionRef, ConnectionState] = {}
         profiles: dict[ConnectionRef, Profile] = {}
@@ -116,34 +116,34 @@ def open_breakers(deployment: Deployment) -> dict[str, Breaker]:
 
 def look(deployment: Deployment) -> Iterator[Finding]:
     """Whether every connection works, and which will need their customers soon."""
-    fleet = Fleet.read(deployment)
-    counts = Counter(fleet.status(state) for state in fleet.states.values())
-    if fleet.unread:
-        yield fail("connections", f"{fleet.unread} rows can't be read", "Runbook: A row can't be read.")
+    inventory = Inventory.read(deployment)
+    counts = Counter(inventory.status(state) for state in inventory.states.values())
+    if inventory.unread:
+        yield fail("connections", f"{inventory.unread} rows can't be read", "Runbook: A row can't be read.")
     yield good("connections", ", ".join(f"{counts[each]} {each}" for each in sorted(counts)) or "there are none yet")
-    yield from _held(fleet)
-    yield from _ended_tokens(fleet)
-    yield from _of_customers(fleet, counts)
+    yield from _held(inventory)
+    yield from _ended_tokens(inventory)
+    yield from _of_customers(inventory, counts)
 
 
-def _held(fleet: Fleet) -> Iterator[Finding]:
-    for name, breaker in sorted(fleet.breakers.items()):
-        since = (fleet.now - (breaker.opened_at or fleet.now)) // 60
+def _held(inventory: Inventory) -> Iterator[Finding]:
+    for name, breaker in sorted(inventory.breakers.items()):
+        since = (inventory.now - (breaker.opened_at or inventory.now)) // 60
         yield warn(
             "circuit breaker",
             f"{name} is held since {since} min, after {breaker.cause or 'failures'}",
             "Runbook: A circuit breaker holds refreshes.",
         )
-    if not fleet.breakers:
+    if not inventory.breakers:
         yield good("circuit breakers", "none is open")
 
 
-def _ended_tokens(fleet: Fleet) -> Iterator[Finding]:
+def _ended_tokens(inventory: Inventory) -> Iterator[Finding]:
     """Find connections whose callers are told 503: their token ended, and no newer one came."""
     ended = [
         each
-        for each in fleet.states.values()
-        if each.status is Status.ACTIVE and each.access is not None and each.token_expires_at <= fleet.now
+        for each in inventory.states.values()
+        if each.status is Status.ACTIVE and each.access is not None and each.token_expires_at <= inventory.now
     ]
     if ended:
         yield fail(
@@ -155,16 +155,16 @@ def _ended_tokens(fleet: Fleet) -> Iterator[Finding]:
         yield good("tokens", "each active connection holds one that works, or waits for its first")
 
 
-def _of_customers(fleet: Fleet, counts: Mapping[str, int]) -> Iterator[Finding]:
+def _of_customers(inventory: Inventory, counts: Mapping[str, int]) -> Iterator[Finding]:
     if counts.get("paused"):
-        paused = [each for each in fleet.states.values() if fleet.status(each) == "paused"]
+        paused = [each for each in inventory.states.values() if inventory.status(each) == "paused"]
         todo = "Wait; they are asked for again by themselves. Runbook: Refreshes are put off."
         yield warn("paused", f"NinjaOne refuses {len(paused)} for now ({_named(paused)})", todo)
-    waiting = [each for each in fleet.states.values() if each.status is Status.NEEDS_REAUTH]
+    waiting = [each for each in inventory.states.values() if each.status is Status.NEEDS_REAUTH]
     if waiting:
         todo = "Send their customers a link: ninjaone-connect session open TENANT --name NAME --reconnect CONNECTION"
         yield warn("customers", f"{len(waiting)} wait for their customer ({_named(waiting)})", todo)
-    ending = fleet.ending()
+    ending = inventory.ending()
     if ending:
         todo = "Let their customers reconnect early; it loses nothing. `connections list --ends-within 7` names all."
         yield warn("consent", f"{len(ending)} end within seven days ({_named(ending)})", todo)

@@ -1,0 +1,80 @@
+"""Explain: what a reference was about, from the logs. They hold no secret, and only known fields of them are shown."""
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from ninjaone_connect_cli.at import At, here
+from ninjaone_connect_cli.errors import CliError
+
+REFERENCE = re.compile(r"[A-Za-z0-9=_-]{6,64}")
+MOST = 200
+FIELDS = (
+    "tenant", "connection", "session", "host", "code", "meaning", "cause", "reason", "status", "problem", "error",
+    "aws_service", "operation", "aws_request_id", "version", "left", "kind",
+)  # fmt: skip
+"""What is shown of a line besides its time, level, function and event, where it is there."""
+COLUMNS = {"logged_at": "when", "level": "level", "event": "event", "function": "function", "about": "about"}
+
+
+@click.command()
+@click.argument("reference")
+@click.option("--days", type=click.IntRange(1, 90), default=7, show_default=True, help="How far back to look.")
+@here
+def explain(at: At, reference: str, *, days: int) -> None:
+    """Say what REFERENCE was about: the reference on a page, a problem's request_id, a connection, a session.
+
+    Reads the functions' logs; no token, code or secret ever stands there.
+
+    \b
+    ninjaone-connect explain 3f0c9a52-7c1e-4d5b-9a51-0a4d2c6b7f10
+    ninjaone-connect explain con_abcdefghijklmnopqrstuvwx27 --days 30
+    """
+    if not REFERENCE.fullmatch(reference):
+        raise click.UsageError("A reference is 6 to 64 letters, digits, hyphens or underscores; copy all of it.")
+    deployment = at.deployment
+    if deployment.stack is None:
+        raise CliError("What `make run` runs writes its log to its own terminal: look for the reference there.")
+    with at.screen.waiting("Reading the logs"):
+        found = list(_lines(deployment.aws("logs"), deployment.resources["FunctionLog"], reference, days))
+    at.screen.table(
+        found, COLUMNS, empty=f"Nothing in the last {days} days names {reference}; --days looks further back."
+    )
+    if len(found) == MOST:
+        at.screen.say(f"Only the first {MOST} lines are shown.")
+
+
+def _lines(logs: Any, group: str, reference: str, days: int) -> Iterator[dict[str, Any]]:
+    """Find the lines that name a reference, the oldest first."""
+    pages = logs.get_paginator("filter_log_events").paginate(
+        logGroupName=group,
+        filterPattern=f'"{reference}"',
+        startTime=int((time.time() - days * 86_400) * 1000),
+        PaginationConfig={"MaxItems": MOST},
+    )
+    for page in pages:
+        yield from (_line(event) for event in page["events"])
+
+
+def _line(event: dict[str, Any]) -> dict[str, Any]:
+    try:
+        said = json.loads(event["message"])
+    except ValueError:
+        said = {}
+    said = said if isinstance(said, dict) else {}
+    about = {name: said[name] for name in FIELDS if isinstance(said.get(name), str | int)}
+    return {
+        "logged_at": event["timestamp"] // 1000,
+        "level": str(said.get("level", "")),
+        "event": str(said.get("message", said.get("type", "a line of Lambda's own"))),
+        "function": str(said.get("function", "")),
+        "about": ", ".join(f"{name} {value}" for name, value in about.items()),
+        **about,
+    }
+
+
+COMMANDS = (explain,)

@@ -1,0 +1,125 @@
+"""Stop giving tokens, of one tenant or of all, within seconds; and give them again.
+
+The switch is one inline policy on the role of the function that gives tokens. An explicit Deny wins over every Allow:
+no code, cache or deployment passes it, and a connection that is made meanwhile is covered too. IAM applies a change
+within seconds. Refreshing goes on, so that nothing is lost by a stop.
+
+Source   IAM User Guide, "Policy evaluation logic"; DynamoDB Developer Guide, "Using IAM policy conditions"
+"""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import click
+from botocore.exceptions import ClientError
+
+from broker.model import tenant_id
+from ninjaone_connect_cli.at import At, here
+from ninjaone_connect_cli.deployment import Deployment
+from ninjaone_connect_cli.errors import CliError
+
+POLICY = "NinjaOneConnectStopped"
+ROLE = "TokenFunctionRole"
+ALL = "*"
+"""Stands for all tenants; no tenant can be called so."""
+
+
+@click.group()
+def issuance() -> None:
+    """Stop giving tokens after a leak, and give them again."""
+
+
+@issuance.command()
+@click.argument("tenant", required=False)
+@click.option("--all", "everybody", is_flag=True, help="Of all tenants.")
+@click.confirmation_option(prompt="Their backends will get no token until `issuance resume`. Stop?")
+@here
+def stop(at: At, tenant: str | None, *, everybody: bool) -> None:
+    """Give no more tokens of TENANT, or of --all, from a few seconds on.
+
+    What was given before works at NinjaOne until it ends, within an hour; `connections disconnect-all` revokes it.
+
+    \b
+    ninjaone-connect issuance stop northwind
+    ninjaone-connect issuance stop --all
+    """
+    stopped = stopped_tenants(at.deployment) | {_named(tenant, everybody=everybody)}
+    _write(at.deployment, stopped)
+    _show(at, stopped)
+
+
+@issuance.command()
+@click.argument("tenant", required=False)
+@click.option("--all", "everybody", is_flag=True, help="End every stop.")
+@here
+def resume(at: At, tenant: str | None, *, everybody: bool) -> None:
+    """Give tokens of TENANT again; with --all, of everybody."""
+    whom, stopped = _named(tenant, everybody=everybody), stopped_tenants(at.deployment)
+    if whom != ALL and ALL in stopped:
+        raise CliError("All tenants are stopped: `issuance resume --all` first, then stop those that must stay so.")
+    left = set() if whom == ALL else stopped - {whom}
+    _write(at.deployment, left)
+    _show(at, left)
+
+
+@issuance.command()
+@here
+def show(at: At) -> None:
+    """Show whose tokens are not given."""
+    _show(at, stopped_tenants(at.deployment))
+
+
+def _named(tenant: str | None, *, everybody: bool) -> str:
+    if bool(tenant) == everybody:
+        raise click.UsageError("Name one tenant, or give --all.")
+    if tenant and tenant_id(tenant) is None:
+        raise click.UsageError("A tenant is 1 to 64 letters, digits, dots, hyphens or underscores.")
+    return tenant or ALL
+
+
+def _show(at: At, stopped: Iterable[str]) -> None:
+    rows = [{"tenant_id": "all" if each == ALL else each, "tokens": "stopped"} for each in sorted(stopped)]
+    at.screen.table(rows, {"tenant_id": "tenant", "tokens": "tokens"}, empty="Tokens are given to everybody.")
+
+
+def stopped_tenants(deployment: Deployment) -> set[str]:
+    """Read whose tokens are not given. Raises   CliError: on this machine"""
+    role = _role(deployment)
+    try:
+        answer = deployment.aws("iam").get_role_policy(RoleName=role, PolicyName=POLICY)
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "NoSuchEntity":
+            return set()
+        raise
+    (statement,) = answer["PolicyDocument"]["Statement"]
+    return {*statement.get("Condition", {}).get("ForAnyValue:StringEquals", {}).get("dynamodb:LeadingKeys", [ALL])}
+
+
+def _write(deployment: Deployment, stopped: set[str]) -> None:
+    role, iam = _role(deployment), deployment.aws("iam")
+    if stopped:
+        iam.put_role_policy(RoleName=role, PolicyName=POLICY, PolicyDocument=json.dumps(policy(stopped)))
+        return
+    try:
+        iam.delete_role_policy(RoleName=role, PolicyName=POLICY)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "NoSuchEntity":
+            raise
+
+
+def policy(stopped: set[str]) -> dict[str, Any]:
+    """Write the policy that keeps a function from reading tenants' tokens."""
+    deny: dict[str, Any] = {"Sid": "Stopped", "Effect": "Deny", "Action": "dynamodb:*", "Resource": "*"}
+    if ALL not in stopped:
+        deny["Condition"] = {"ForAnyValue:StringEquals": {"dynamodb:LeadingKeys": sorted(stopped)}}
+    return {"Version": "2012-10-17", "Statement": [deny]}
+
+
+def _role(deployment: Deployment) -> str:
+    if deployment.stack is None:
+        raise CliError("This acts on a role of AWS, and what `make run` runs has none: try it on a stack.")
+    return deployment.resources[ROLE]
+
+
+COMMANDS = (issuance,)

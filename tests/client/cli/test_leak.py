@@ -1,0 +1,175 @@
+"""After a leak: tokens stop within seconds, for one tenant or all, and a reference is explained out of the logs."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import click
+import pytest
+
+from local.cloudformation.template import Template
+from local.iam import Allowed, Condition, Statement, decide
+from ninjaone_connect_cli import deployment, issuance
+from ninjaone_connect_cli.app import cli as command
+from ninjaone_connect_cli.at import At
+from ninjaone_connect_cli.errors import CliError
+from ninjaone_connect_cli.screen import Screen
+from tests.support.cli import Cli
+
+TABLE = "arn:aws:dynamodb:eu-west-1:123456789012:table/connections"
+ALLOWED = Statement("ReadAccessToken", "Allow", ("dynamodb:GetItem",), (TABLE,))
+
+
+class Iam:
+    """A role's inline policies, as IAM keeps them."""
+
+    def __init__(self) -> None:
+        self.policies: dict[tuple[str, str], Any] = {}
+
+    def put_role_policy(self, **given: str) -> None:
+        self.policies[given["RoleName"], given["PolicyName"]] = json.loads(given["PolicyDocument"])
+
+    def get_role_policy(self, **given: str) -> Any:
+        return {"PolicyDocument": self.policies[self._key(given)]}
+
+    def delete_role_policy(self, **given: str) -> None:
+        del self.policies[self._key(given)]
+
+    def _key(self, given: Mapping[str, str]) -> tuple[str, str]:
+        from botocore.exceptions import ClientError
+
+        key = given["RoleName"], given["PolicyName"]
+        if key not in self.policies:
+            raise ClientError({"Error": {"Code": "NoSuchEntity"}}, "GetRolePolicy")
+        return key
+
+
+class Logs:
+    """A log group."""
+
+    def __init__(self, *lines: object) -> None:
+        self.lines, self.asked = lines, dict[str, Any]()
+
+    def get_paginator(self, _name: str) -> "Logs":
+        return self
+
+    def paginate(self, **given: Any) -> list[dict[str, Any]]:
+        self.asked = given
+        texts = [each if isinstance(each, str) else json.dumps(each) for each in self.lines]
+        return [{"events": [{"timestamp": 1_800_000_000_000, "message": text} for text in texts]}]
+
+
+def run(clients: Mapping[str, Any], *arguments: str, stack: str | None = "mine") -> None:
+    """Run a command on a stack whose AWS answers so."""
+    at = At(Screen(as_json=True), None)
+    at.deployment = deployment.Deployment(
+        stack, "eu-west-1", None, {}, clients.__getitem__, None, None,  # type: ignore[arg-type]  # not asked for
+        {"TokenFunctionRole": "mine-TokenFunctionRole-X", "FunctionLog": "mine-log"},
+    )  # fmt: skip
+    (first, *rest) = arguments
+    command.commands[first].main(rest, standalone_mode=False, obj=at)
+
+
+def may_read(iam: Iam, tenant: str) -> bool:
+    """Judge as IAM does whether the function may read a tenant's token."""
+    denied = [
+        Statement(
+            each["Sid"], each["Effect"], (each["Action"],), (each["Resource"],),
+            tuple(Condition(operator, key, tuple(values)) for operator, keys in each.get("Condition", {}).items()
+                  for key, values in keys.items()),
+        )
+        for document in iam.policies.values() for each in document["Statement"]
+    ]  # fmt: skip
+    context = {"dynamodb:leadingkeys": (tenant,)}
+    return isinstance(decide([ALLOWED, *denied], "dynamodb:GetItem", TABLE, context), Allowed)
+
+
+def test_tokens_of_one_tenant_stop_and_are_given_again() -> None:
+    iam = Iam()
+
+    run({"iam": iam}, "issuance", "stop", "northwind", "--yes")
+    run({"iam": iam}, "issuance", "stop", "contoso", "--yes")
+    first = [may_read(iam, each) for each in ("northwind", "contoso", "other", "northwind2")]
+    run({"iam": iam}, "issuance", "resume", "northwind")
+    second = [may_read(iam, each) for each in ("northwind", "contoso")]
+    run({"iam": iam}, "issuance", "resume", "contoso")
+
+    assert first == [False, False, True, True]
+    assert second == [True, False]
+    assert iam.policies == {}
+
+
+def test_tokens_of_all_stop_and_are_given_again(capsys: pytest.CaptureFixture[str]) -> None:
+    iam = Iam()
+
+    run({"iam": iam}, "issuance", "stop", "--all", "--yes")
+    stopped = may_read(iam, "northwind")
+    run({"iam": iam}, "issuance", "resume", "--all")
+    run({"iam": iam}, "issuance", "resume", "--all")
+    capsys.readouterr()
+    run({"iam": iam}, "issuance", "show")
+
+    assert (stopped, may_read(iam, "northwind")) == (False, True)
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_one_tenant_can_t_be_let_go_on_while_all_are_stopped() -> None:
+    iam = Iam()
+    run({"iam": iam}, "issuance", "stop", "--all", "--yes")
+
+    with pytest.raises(CliError, match="resume --all"):
+        run({"iam": iam}, "issuance", "resume", "northwind")
+
+    assert not may_read(iam, "northwind")
+
+
+@pytest.mark.parametrize("arguments", [[], ["northwind", "--all"], ["*"], [".."], ["a b"]])
+def test_whom_to_stop_has_to_be_plain(arguments: list[str]) -> None:
+    with pytest.raises(click.UsageError):
+        run({"iam": Iam()}, "issuance", "stop", *arguments, "--yes")
+
+
+def test_the_role_is_the_one_of_the_function_that_gives_tokens(template: Template) -> None:
+    assert issuance.ROLE == "TokenFunctionRole"
+    assert "token" in template.functions
+
+
+LINE = {
+    "level": "ERROR", "message": "aws.refused", "function": "token", "request_id": "ref-12345", "tenant": "northwind",
+    "code": "AccessDenied", "refresh_token": "a-secret", "note": {"deep": "a-secret"},
+}  # fmt: skip
+
+
+def test_a_reference_is_explained_without_what_nobody_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    logs = Logs(LINE, "REPORT RequestId: ref-12345 Duration: 3 ms", "[1]")
+
+    run({"logs": logs}, "explain", "ref-12345", "--days", "2")
+
+    first, second, _ = json.loads(capsys.readouterr().out)
+    assert (first["event"], first["about"]) == ("aws.refused", "tenant northwind, code AccessDenied")
+    assert "a-secret" not in json.dumps(first)
+    assert second["event"] == "a line of Lambda's own"
+    assert (logs.asked["logGroupName"], logs.asked["filterPattern"]) == ("mine-log", '"ref-12345"')
+
+
+@pytest.mark.parametrize("reference", ['a" || "b12', "short", "x" * 65, "a b c d e f", "ref\n12345"])
+def test_what_is_no_reference_is_never_put_into_a_pattern(reference: str) -> None:
+    logs = Logs()
+    with pytest.raises(click.UsageError):
+        run({"logs": logs}, "explain", reference)
+
+    assert logs.asked == {}
+
+
+@pytest.mark.parametrize("arguments", [["explain", "ref-12345"], ["issuance", "show"]])
+def test_what_only_aws_has_is_said_to_be_so(arguments: list[str]) -> None:
+    with pytest.raises(CliError, match="make run"):
+        run({}, *arguments, stack=None)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_is_taught_to_complete(cli: Cli, shell: str) -> None:
+    ended = cli("completion", shell)
+
+    assert ended.code == 0
+    assert "_NINJAONE_CONNECT_COMPLETE" in ended.out
