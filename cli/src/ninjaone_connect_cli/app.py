@@ -27,6 +27,7 @@ from ninjaone_connect_cli import (
     watch,
 )
 from ninjaone_connect_cli.at import At
+from ninjaone_connect_cli.group import Commands
 from ninjaone_connect_cli.screen import Screen, never_fail_to_encode
 
 ANYWHERE = ("--json", "--local")
@@ -34,7 +35,7 @@ ANYWHERE = ("--json", "--local")
 INTERRUPTED = 130
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--stack", default="ninjaone-connect", envvar="NINJAONE_CONNECT_STACK", show_default=True,
               help="The name of the CloudFormation stack.")  # fmt: skip
 @click.option("--region", envvar="AWS_REGION", help="Its AWS region; by default that of your profile.")

@@ -14,6 +14,7 @@ from ninjaone_connect import Connect, ConnectError, Connection, new_verifier
 from ninjaone_connect.model import Region
 from ninjaone_connect_cli.at import At, here
 from ninjaone_connect_cli.errors import CliError
+from ninjaone_connect_cli.group import Commands
 from ninjaone_connect_cli.inventory import Inventory
 from ninjaone_connect_cli.store import Row, Store
 
@@ -35,7 +36,7 @@ ENDED_COLUMNS = {"tenant_id": "tenant", "connection_id": "connection", "outcome"
 REVOKED, NOT_CONFIRMED = "revoked", "ended, NinjaOne did not confirm the revocation"
 
 
-@click.group()
+@click.group(cls=Commands)
 def session() -> None:
     """Open connect sessions by hand."""
 
@@ -54,6 +55,10 @@ def open_session(
     """Open a connect session for TENANT and show the link.
 
     The person who follows it comes back to your product, which has to complete it with the verifier shown here.
+
+    \b
+    ninjaone-connect session open northwind --name "Northwind IT" --region eu
+    ninjaone-connect session open northwind --name "Northwind IT" --reconnect con_abcdefghijklmnopqrstuvwx27
     """
     verifier = new_verifier()
     with at.deployment.api as api:
@@ -77,7 +82,7 @@ def open_session(
     )
 
 
-@click.group()
+@click.group(cls=Commands)
 def connections() -> None:
     """Look at connections, and end them."""
 
@@ -135,7 +140,11 @@ def _ends_before(row: dict[str, Any], instant: float) -> bool:
 @click.argument("connection")
 @here
 def show_connection(at: At, tenant: str, connection: str) -> None:
-    """Show one connection."""
+    """Show one connection.
+
+    \b
+    ninjaone-connect connections show northwind con_abcdefghijklmnopqrstuvwx27
+    """
     with at.deployment.api as api:
         at.screen.record(_row(api.connection(tenant, connection)))
 
@@ -146,7 +155,11 @@ def show_connection(at: At, tenant: str, connection: str) -> None:
 @click.confirmation_option(prompt="The customer would have to connect again. Disconnect?")
 @here
 def disconnect(at: At, tenant: str, connection: str) -> None:
-    """End a connection: forget its tokens here, revoke them at NinjaOne."""
+    """End a connection: forget its tokens here, revoke them at NinjaOne.
+
+    \b
+    ninjaone-connect connections disconnect northwind con_abcdefghijklmnopqrstuvwx27
+    """
     with at.deployment.api as api:
         ended = api.disconnect(tenant, connection)
     at.screen.record({"connection_id": connection, "status": "disconnected", "revoked": ended.revoked})
@@ -229,7 +242,12 @@ def _ended(api: Connect, row: Row, step: Callable[[], None]) -> dict[str, Any]:
 @click.option("--min-ttl", type=click.IntRange(0, 3000), default=300, show_default=True, help="Seconds it must last.")
 @here
 def token(at: At, tenant: str, connection: str, min_ttl: int) -> None:
-    """Show an access token, for trying NinjaOne's API by hand. It is a secret: mind who looks."""
+    """Show an access token, for trying NinjaOne's API by hand. It is a secret: mind who looks.
+
+    \b
+    ninjaone-connect token northwind con_abcdefghijklmnopqrstuvwx27
+    ninjaone-connect token northwind con_abcdefghijklmnopqrstuvwx27 --json
+    """
     with at.deployment.api as api:
         given = api.token(tenant, connection, min_ttl=min_ttl)
     at.screen.record(

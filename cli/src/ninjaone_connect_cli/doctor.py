@@ -16,6 +16,10 @@ def doctor(at: At) -> None:
     """Say whether everything is in place, and what to do where it is not.
 
     Nothing is changed, and no secret is shown. Ends with 1 when something has to be put right.
+
+    \b
+    ninjaone-connect doctor
+    ninjaone-connect --stack ninjaone-connect-dev --region eu-west-1 doctor
     """
     todo = (account.CHECKS if at.deployment.stack else ()) + checks.CHECKS
     findings: list[Finding] = []

@@ -9,6 +9,7 @@ import click
 from ninjaone_connect_cli.at import At, here
 from ninjaone_connect_cli.deployment import Deployment
 from ninjaone_connect_cli.errors import CliError
+from ninjaone_connect_cli.group import Commands
 from ninjaone_connect_cli.store import Store
 
 SETTLED = 245
@@ -23,7 +24,7 @@ class Active:
     table: str
 
 
-@click.group()
+@click.group(cls=Commands)
 def epoch() -> None:
     """Show or change which rows may be presented to NinjaOne. It matters after a restore."""
 
@@ -32,7 +33,11 @@ def epoch() -> None:
 @click.option("--count", is_flag=True, help="Count the connections of each epoch; reads the whole table.")
 @here
 def show(at: At, *, count: bool) -> None:
-    """Show the active epoch, and whether it is this deployment's table."""
+    """Show the active epoch, and whether it is this deployment's table.
+
+    \b
+    ninjaone-connect epoch show --count
+    """
     active, table = read(at.deployment), at.deployment.config.connections_table
     shown: dict[str, object] = {
         "epoch": active.epoch,
@@ -53,6 +58,9 @@ def hold(at: At) -> None:
     """Begin a new epoch: every row there is now is kept from NinjaOne, until `restore activate`.
 
     For a table that was restored under its own name. New connections are made under the new epoch.
+
+    \b
+    ninjaone-connect epoch hold
     """
     active = read(at.deployment)
     write(at.deployment, Active(active.epoch + 1, at.deployment.config.connections_table))
@@ -64,7 +72,11 @@ def hold(at: At) -> None:
 @click.confirmation_option(prompt="The functions will present this table's tokens to NinjaOne. Go on?")
 @here
 def activate(at: At, number: int | None) -> None:
-    """Let the rows of this deployment's table be presented to NinjaOne."""
+    """Let the rows of this deployment's table be presented to NinjaOne.
+
+    \b
+    ninjaone-connect epoch activate
+    """
     active = Active(number or read(at.deployment).epoch, at.deployment.config.connections_table)
     write(at.deployment, active)
     at.screen.record({"epoch": active.epoch, "table": active.table, "in_force": f"in {SETTLED} s at the latest"})

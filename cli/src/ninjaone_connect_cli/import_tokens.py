@@ -56,6 +56,10 @@ def import_tokens(at: At, file: Path, report: TextIO | None, *, dry_run: bool) -
     Importing again is safe: a corrected file corrects what does not work yet.
 
     The other system must not refresh these tokens any more: NinjaOne may end a grant whose old token is used again.
+
+    \b
+    ninjaone-connect import tokens.csv --dry-run
+    ninjaone-connect import tokens.csv --report report.jsonl
     """
     entries = _checked(at.deployment, file)
     if report:

@@ -18,6 +18,7 @@ from broker.model import tenant_id
 from ninjaone_connect_cli.at import At, here
 from ninjaone_connect_cli.deployment import Deployment
 from ninjaone_connect_cli.errors import CliError
+from ninjaone_connect_cli.group import Commands
 
 POLICY = "NinjaOneConnectStopped"
 ROLE = "TokenFunctionRole"
@@ -25,7 +26,7 @@ ALL = "*"
 """Stands for all tenants; no tenant can be called so."""
 
 
-@click.group()
+@click.group(cls=Commands)
 def issuance() -> None:
     """Stop giving tokens after a leak, and give them again."""
 
@@ -54,7 +55,11 @@ def stop(at: At, tenant: str | None, *, everybody: bool) -> None:
 @click.option("--all", "everybody", is_flag=True, help="End every stop.")
 @here
 def resume(at: At, tenant: str | None, *, everybody: bool) -> None:
-    """Give tokens of TENANT again; with --all, of everybody."""
+    """Give tokens of TENANT again; with --all, of everybody.
+
+    \b
+    ninjaone-connect issuance resume northwind
+    """
     whom, stopped = _named(tenant, everybody=everybody), stopped_tenants(at.deployment)
     if whom != ALL and ALL in stopped:
         raise CliError("All tenants are stopped: `issuance resume --all` first, then stop those that must stay so.")
@@ -66,7 +71,11 @@ def resume(at: At, tenant: str | None, *, everybody: bool) -> None:
 @issuance.command()
 @here
 def show(at: At) -> None:
-    """Show whose tokens are not given."""
+    """Show whose tokens are not given.
+
+    \b
+    ninjaone-connect issuance show
+    """
     _show(at, stopped_tenants(at.deployment))
 
 

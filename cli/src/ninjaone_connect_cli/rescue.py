@@ -10,6 +10,7 @@ from broker.model import ConnectionRef
 from ninjaone_connect_cli.at import At, here
 from ninjaone_connect_cli.deployment import Deployment
 from ninjaone_connect_cli.errors import CliError
+from ninjaone_connect_cli.group import Commands
 
 COLUMNS = {"tenant_id": "tenant", "connection_id": "connection", "version": "after version", "outcome": "outcome"}
 MOST = 1000
@@ -17,7 +18,7 @@ PATIENCE, LOOK = 300, 2
 """Seconds to wait for the refresh function, and between looks."""
 
 
-@click.group()
+@click.group(cls=Commands)
 def rescue() -> None:
     """Handle tokens that DynamoDB refused."""
 
@@ -25,7 +26,11 @@ def rescue() -> None:
 @rescue.command("list")
 @here
 def list_rescued(at: At) -> None:
-    """List what waits in the rescue store."""
+    """List what waits in the rescue store.
+
+    \b
+    ninjaone-connect rescue list
+    """
     at.screen.table(_waiting(at.deployment), COLUMNS, empty="Nothing waits: every token is in its row.")
 
 
@@ -33,7 +38,11 @@ def list_rescued(at: At) -> None:
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until they are in their rows.")
 @here
 def adopt(at: At, *, wait: bool) -> None:
-    """Have the refresh function put everything that waits into its row now."""
+    """Have the refresh function put everything that waits into its row now.
+
+    \b
+    ninjaone-connect rescue adopt
+    """
     found = _waiting(at.deployment)
     refs = list(dict.fromkeys(ConnectionRef(each["tenant_id"], each["connection_id"]) for each in found))
     for start in range(0, len(refs), BATCH_SIZE):

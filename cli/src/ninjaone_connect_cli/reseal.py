@@ -38,6 +38,9 @@ def reseal(at: At) -> None:
     """Seal everything under the KMS key that the deployment uses now (parameter OtherSealKey, or its own).
 
     Safe while the service runs, and safe to stop: the same command goes on where it is not done yet.
+
+    \b
+    ninjaone-connect reseal
     """
     resealing, counts = Reseal(at.deployment), Counter({"resealed": 0})
     for number in range(1, PASSES + 1):

@@ -28,6 +28,7 @@ from ninjaone_connect_cli import epoch
 from ninjaone_connect_cli.at import At, here
 from ninjaone_connect_cli.deployment import Deployment
 from ninjaone_connect_cli.errors import CliError
+from ninjaone_connect_cli.group import Commands
 from ninjaone_connect_cli.store import Store
 
 INERT = 0
@@ -40,7 +41,7 @@ WAIT_FOR_TABLE = 3600 * 8
 PROBED = {"tenant_id": "tenant", "connection_id": "connection", "outcome": "outcome", "reason": "reason"}
 
 
-@click.group()
+@click.group(cls=Commands)
 def restore() -> None:
     """Bring connections back from a backup, a few at first."""
 
@@ -51,7 +52,11 @@ def restore() -> None:
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until the table is there.")
 @here
 def begin(at: At, moment: datetime, *, wait: bool) -> None:
-    """Restore the live table as it was at an instant, as a new table. The live one is not touched."""
+    """Restore the live table as it was at an instant, as a new table. The live one is not touched.
+
+    \b
+    ninjaone-connect restore begin --at 2026-11-23T14:00:00Z
+    """
     if moment.replace(tzinfo=UTC).timestamp() < instant(SystemClock()) - FARTHEST:
         raise CliError("That is too far back: what was disconnected since is forgotten by now, and would come back.")
     source = at.deployment.config.connections_table
@@ -73,7 +78,11 @@ def begin(at: At, moment: datetime, *, wait: bool) -> None:
 @click.option("--replace-broken", is_flag=True, help="Also replace live rows whose refresh token does not open.")
 @here
 def copy(at: At, table: str, *, dry_run: bool, replace_broken: bool) -> None:
-    """Copy from the restored TABLE what the live one lacks. Nothing copied is presented yet."""
+    """Copy from the restored TABLE what the live one lacks. Nothing copied is presented yet.
+
+    \b
+    ninjaone-connect restore copy ninjaone-connect-Connections-20261123T140000 --dry-run
+    """
     if table == at.deployment.config.connections_table:
         raise CliError("That is the live table. Name the restored one.")
     restored = Store(at.deployment.aws("dynamodb"), table)
@@ -90,7 +99,11 @@ def copy(at: At, table: str, *, dry_run: bool, replace_broken: bool) -> None:
 @click.option("--count", type=click.IntRange(1, 50), default=3, show_default=True, help="How many to try.")
 @here
 def probe(at: At, count: int) -> None:
-    """Activate a few of what was copied, have them refreshed, and say how it went."""
+    """Activate a few of what was copied, have them refreshed, and say how it went.
+
+    \b
+    ninjaone-connect restore probe --count 3
+    """
     raising = _Raising(at.deployment)
     active = (row for row in raising.inert() if row.status is Status.ACTIVE)
     chosen = [row for row in itertools.islice(active, count) if raising.one(row)]
@@ -111,7 +124,11 @@ def probe(at: At, count: int) -> None:
 @click.confirmation_option(prompt="Every connection that was copied will be refreshed. Go on?")
 @here
 def activate(at: At) -> None:
-    """Activate the rest. Safe to stop: the same command goes on."""
+    """Activate the rest. Safe to stop: the same command goes on.
+
+    \b
+    ninjaone-connect restore activate
+    """
     raising = _Raising(at.deployment)
     waiting = list(raising.inert())
     with at.screen.steps("Activating", len(waiting)) as step:
