@@ -1,10 +1,13 @@
 """Binding by approval: made without proof of the person, of no use before its approval."""
 
+from typing import Any
+
 import pytest
 
 from broker import policy
 from broker.adapters.connections import Connections
 from broker.adapters.sessions import Sessions
+from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.errors import (
     BindingMismatch,
@@ -27,6 +30,7 @@ from broker.model import (
     Status,
     TenantId,
 )
+from local.aws.account import AwsAccount
 from tests.support.aws_faults import AwsFaults
 from tests.support.broker_world import START, Clock, LogLines, NinjaOneTransport
 from tests.support.journey import TENANT, Journey, ref
@@ -91,7 +95,7 @@ def test_an_approval_counts_once(pending: ConnectionState, broker: Broker) -> No
 def test_an_approval_that_botocore_asked_for_twice_is_known_as_done(
     pending: ConnectionState, broker: Broker, aws_faults: AwsFaults, lines: LogLines
 ) -> None:
-    aws_faults.retry_after_success("dynamodb.UpdateItem")
+    aws_faults.retry_after_success("dynamodb.TransactWriteItems")
 
     approved = broker.complete.approve(ref(pending)).state
 
@@ -102,10 +106,36 @@ def test_an_approval_that_botocore_asked_for_twice_is_known_as_done(
 def test_an_approval_of_what_is_ended_meanwhile_is_none(
     pending: ConnectionState, broker: Broker, aws_faults: AwsFaults
 ) -> None:
-    aws_faults.before("dynamodb.UpdateItem", lambda: broker.disconnect(ref(pending)))
+    aws_faults.before("dynamodb.TransactWriteItems", lambda: broker.disconnect(ref(pending)))
 
     with pytest.raises(NotPending):
         broker.complete.approve(ref(pending))
+
+
+def test_an_approved_connection_stays_and_one_that_nobody_approves_does_not(
+    pending: ConnectionState, broker: Broker, aws: AwsAccount, config: Config, clock: Clock
+) -> None:
+    def rows() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = aws.client("dynamodb").scan(TableName=config.connections_table)["Items"]
+        return found
+
+    assert [each["forget_at"] for each in rows()] == [{"N": str(START + policy.APPROVAL_LIFE)}] * 2
+
+    clock.advance(policy.APPROVAL_LIFE - 1)
+    broker.complete.approve(ref(pending))
+
+    assert not [each for each in rows() if "forget_at" in each]
+
+
+def test_an_approval_that_comes_too_late_is_none(
+    pending: ConnectionState, broker: Broker, connections: Connections, clock: Clock
+) -> None:
+    """DynamoDB deletes what outlived its time some days later."""
+    clock.advance(policy.APPROVAL_LIFE)
+
+    with pytest.raises(NotPending):
+        broker.complete.approve(ref(pending))
+    assert connections.state(ref(pending)) == pending
 
 
 def test_a_connection_that_was_proved_needs_no_approval(journey: Journey, broker: Broker) -> None:

@@ -339,26 +339,13 @@ def test_a_store_that_refuses_ends_nothing_and_revokes_nothing(
     network: NinjaOneTransport,
 ) -> None:
     """Revoked there and still held here would be a connection that lies about itself."""
-    aws_faults.refuse("dynamodb.UpdateItem", times=2)
+    aws_faults.refuse("dynamodb.TransactWriteItems", times=2)
 
     with pytest.raises(Busy):
         broker.disconnect(ref(made[0]))
 
     assert connections.state(ref(made[0])) == made[0]
     assert network.requests == []
-
-
-@req("I06")
-def test_a_client_secret_that_can_not_be_dropped_now_does_not_keep_the_token_alive(
-    journey: Journey, broker: Broker, aws_faults: AwsFaults, lines: LogLines
-) -> None:
-    state, _ = journey.connect(customer_app=True, client=OWN)
-    aws_faults.refuse("dynamodb.UpdateItem", only=lambda body: "REMOVE #client" in body["UpdateExpression"])
-
-    _, revoked = broker.disconnect(ref(state))
-
-    assert revoked
-    assert len(lines.named("client.not_forgotten")) == 1
 
 
 @req("I06")
@@ -372,8 +359,8 @@ def test_an_end_whose_acknowledgement_was_lost_is_known_as_done(
     never: int,
 ) -> None:
     state, _ = journey.connect(customer_app=True, client=OWN)
-    aws_faults.refuse("dynamodb.UpdateItem", times=never)
-    aws_faults.lose_reply("dynamodb.UpdateItem", times=1 - never)
+    aws_faults.refuse("dynamodb.TransactWriteItems", times=never)
+    aws_faults.lose_reply("dynamodb.TransactWriteItems", times=1 - never)
 
     whole, revoked = broker.disconnect(ref(state))
     ended = whole.state
@@ -388,9 +375,9 @@ def test_an_end_that_overtook_a_lease_and_was_not_acknowledged_is_known_as_done(
     broker: Broker, made: tuple[ConnectionState, Profile], connections: Connections, aws_faults: AwsFaults
 ) -> None:
     until, ended = Instant(START + 250), Instant(START - 10)
-    aws_faults.lose_reply("dynamodb.UpdateItem", only=lambda body: ":disconnected" in str(body))
+    aws_faults.lose_reply("dynamodb.TransactWriteItems")
     aws_faults.before(
-        "dynamodb.UpdateItem",
+        "dynamodb.TransactWriteItems",
         lambda: connections.lease(made[0], attempt="x", now=Instant(START), until=until, ended=ended),
     )
 
@@ -398,20 +385,41 @@ def test_an_end_that_overtook_a_lease_and_was_not_acknowledged_is_known_as_done(
 
 
 @req("I06")
-def test_an_end_that_was_never_acknowledged_is_finished_by_the_next_call(
-    journey: Journey, broker: Broker, connections: Connections, aws_faults: AwsFaults, clock: Clock
+@pytest.mark.parametrize("damage", ["SET organizations = :wrong", "REMOVE label"])
+def test_a_connection_ends_whatever_is_wrong_with_its_profile(
+    journey: Journey, broker: Broker, connections: Connections, aws: AwsAccount, config: Config, damage: str
+) -> None:
+    state, _ = journey.connect()
+    key = {"tenant": {"S": state.tenant}, "connection": {"S": f"{state.connection}#profile"}}
+    table = {"TableName": config.connections_table, "Key": key}
+    if damage.startswith("SET"):
+        aws.client("dynamodb").update_item(
+            **table, UpdateExpression=damage, ExpressionAttributeValues={":wrong": {"N": "7"}}
+        )
+    else:
+        aws.client("dynamodb").delete_item(**table)
+
+    _, revoked = broker.disconnect(ref(state))
+
+    assert revoked
+    assert "forget_at" in aws.client("dynamodb").get_item(**table)["Item"]
+
+
+def test_a_profile_that_was_left_without_its_connection_is_let_go(
+    journey: Journey, broker: Broker, aws: AwsAccount, config: Config
 ) -> None:
     state, _ = journey.connect(customer_app=True, client=OWN)
-    aws_faults.lose_reply("dynamodb.UpdateItem", times=2)
-    with pytest.raises(Busy):
-        broker.disconnect(ref(state))
-    assert not is_forgotten(connections, state)
+    key = {"tenant": {"S": state.tenant}}
+    dynamodb, table = aws.client("dynamodb"), config.connections_table
+    dynamodb.delete_item(TableName=table, Key=key | {"connection": {"S": state.connection}})
 
-    clock.advance(60)
-    with pytest.raises(NotActive):
-        broker.disconnect(ref(state))
+    for _ in range(2):
+        with pytest.raises(UnknownConnection):
+            broker.disconnect(ref(state))
 
-    assert is_forgotten(connections, state)
+    (left,) = dynamodb.scan(TableName=table)["Items"]
+    assert left["forget_at"] == {"N": str(START + policy.ENDED_KEPT)}
+    assert "client" not in left
 
 
 def test_asking_again_keeps_an_ended_connection_no_longer(
@@ -442,7 +450,7 @@ def test_an_end_that_botocore_asked_for_twice_is_known_as_done(
     lines: LogLines,
 ) -> None:
     """No error tells of it: the answer was lost, and botocore asked again by itself."""
-    aws_faults.retry_after_success("dynamodb.UpdateItem")
+    aws_faults.retry_after_success("dynamodb.TransactWriteItems")
 
     whole, revoked = broker.disconnect(ref(made[0]))
     ended = whole.state
@@ -466,7 +474,7 @@ def test_a_token_that_came_meanwhile_is_the_one_that_is_revoked(
         newer.append(refreshing.held(made[0]))
 
     refreshing.wait_for(made[0])
-    aws_faults.before("dynamodb.UpdateItem", renewed)
+    aws_faults.before("dynamodb.TransactWriteItems", renewed)
 
     whole, revoked = broker.disconnect(ref(made[0]))
     ended = whole.state
@@ -486,9 +494,9 @@ def test_an_end_that_newer_tokens_overtake_again_and_again_is_not_said_to_be_don
 
     def each_time() -> None:
         renewed()
-        aws_faults.before("dynamodb.GetItem", lambda: aws_faults.before("dynamodb.UpdateItem", each_time))
+        aws_faults.before("dynamodb.GetItem", lambda: aws_faults.before("dynamodb.TransactWriteItems", each_time))
 
-    aws_faults.before("dynamodb.UpdateItem", each_time)
+    aws_faults.before("dynamodb.TransactWriteItems", each_time)
 
     with pytest.raises(Busy):
         broker.disconnect(ref(made[0]))
@@ -515,7 +523,7 @@ def test_a_connection_that_another_call_ends_first_is_not_ended_twice(
     key = {"tenant": {"S": TENANT}, "connection": {"S": made[0].connection}}
     table = config.connections_table
     aws_faults.before(
-        "dynamodb.UpdateItem",
+        "dynamodb.TransactWriteItems",
         lambda: (
             aws.client("dynamodb").delete_item(TableName=table, Key=key)
             if is_gone
@@ -540,7 +548,7 @@ def test_a_connection_that_was_made_anew_meanwhile_stays(
     clock.advance(1)
     home = journey.home(connection=made[0].connection)
     anew = list[Any]()
-    aws_faults.before("dynamodb.UpdateItem", lambda: anew.append(journey.complete(home)))
+    aws_faults.before("dynamodb.TransactWriteItems", lambda: anew.append(journey.complete(home)))
 
     with pytest.raises(Busy):
         broker.disconnect(ref(made[0]))

@@ -109,7 +109,7 @@ class Account:
     def keep(self, state: ConnectionState, replaces: ConnectionState | None = None) -> ConnectionState:
         """Store a connection as completing a session does."""
         session = next(self._sessions)
-        row = {"session": {"S": session}, "stage": {"S": "exchanging"}}
+        row = {"session": {"S": session}, "stage": {"S": "exchanged"}}
         self.aws.client("dynamodb").put_item(TableName=self._session_table, Item=row)
         self.connections.put(Connection(state, PROFILE), replaces=replaces, session=SessionId(session))
         return state
@@ -220,7 +220,7 @@ def test_a_connection_that_waits_for_approval_is_not_called_connected_before(acc
     pending = account.keep(replace(HOT, status=Status.PENDING_APPROVAL))
     assert account.names() == ["pending_approval"]
 
-    account.connections.approve(pending, {"status": Status.ACTIVE.value})
+    account.connections.approve(pending, {"status": Status.ACTIVE.value}, NOW)
     [event] = account.told()
 
     assert (event["detail-type"], event["detail"]["reconnected"]) == ("connection.connected", False)
@@ -252,7 +252,6 @@ def test_a_disconnected_connection_is_told_and_its_later_deletion_is_not(account
     made = account.keep(replace(HOT, status=status, reason=Reason.REVOKED))
     account.told()
     account.connections.disconnect(made, NOW, "mark")
-    account.connections.forget_client(REF, NOW)
     assert account.names() == ["disconnected"]
 
     delete(account)

@@ -519,7 +519,7 @@ def test_an_own_app_without_its_sealed_secret_is_an_alarm(
 ) -> None:
     state, _ = journey.connect(customer_app=True, client=OWN)
     if lost == "secret":
-        connections.forget_client(ref(state), state.sent_at)
+        connections.forget_profile(ref(state), state.sent_at)
     else:
         key = rows.key(state.tenant, f"{state.connection}#profile")
         aws.client("dynamodb").delete_item(TableName=config.connections_table, Key=key)

@@ -500,9 +500,15 @@ def test_tokens_that_nobody_wants_any_more_are_given_back(
     assert refreshing.ninjaone.oracle.live_refresh_token(grant.id) is None
 
 
+@pytest.mark.parametrize("revoke_ends", ["grant", "token", "person"])
+@pytest.mark.parametrize("second_consent", [True, False])
 def test_a_refresh_in_flight_does_not_overwrite_a_new_consent(
-    refreshing: Refreshing, state: ConnectionState, journey: Journey, network: NinjaOneTransport, clock: Clock
-) -> None:
+    refreshing: Refreshing, state: ConnectionState, journey: Journey, network: NinjaOneTransport, *,
+    revoke_ends: str, second_consent: bool,
+) -> None:  # fmt: skip
+    """Whatever a revocation ends, and whether or not the second consent ends the first."""
+    switches = {"revoke_ends": revoke_ends, "second_consent_kills_first": second_consent}
+    refreshing.ninjaone.switches.update(switches)
     refreshing.wait_for(state)
     home = journey.home(connection=state.connection)
     anew = list[ConnectionState]()

@@ -139,6 +139,14 @@ class Switches:
     revoke: Literal["200", "404", "405"] = field(
         default="200", metadata=about("§1, §9 U8", "What the revocation endpoint answers.")
     )
+    revoke_ends: Literal["grant", "token", "person"] = field(
+        default="grant",
+        metadata=about(
+            "§9 U8, U24",
+            "What the revocation of a refresh token ends: its grant; that token alone; or all that the same person "
+            "granted to the app, newer consents included.",
+        ),
+    )
     branded_separate: bool = field(
         default=False,
         metadata=about(

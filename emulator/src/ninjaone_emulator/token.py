@@ -198,9 +198,20 @@ def _fields(state: State, grant: Grant, scope: tuple[str, ...], shown: RefreshTo
 
 
 def _revoke(state: State, app: ClientApp, value: str) -> None:
-    """A refresh token takes its whole grant with it, an access token only itself."""
+    """A refresh token takes along what the switch says, an access token only itself."""
     refresh, access = state.refresh_tokens.get(value), state.access_tokens.get(value)
     if refresh and refresh.grant.app is app:
-        state.revoke(refresh.grant, "revoked by the client")
+        for grant in _ended_with(state, refresh):
+            state.revoke(grant, "revoked by the client")
     if access and access.grant.app is app:
         access.revoked = True
+
+
+def _ended_with(state: State, token: RefreshToken) -> list[Grant]:
+    if state.switches.revoke_ends == "grant":
+        return [token.grant]
+    if state.switches.revoke_ends == "person":
+        mine = token.grant
+        return [each for each in state.grants.values() if each.app is mine.app and each.person is mine.person]
+    token.superseded_at = state.now() if token.superseded_at is None else token.superseded_at
+    return []

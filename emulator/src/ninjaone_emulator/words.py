@@ -18,6 +18,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "dead_code_error": "Error for a dead code",
         "wrong_secret": "Answer to a wrong client secret",
         "revoke": "Answer of the revocation endpoint",
+        "revoke_ends": "What a revoked refresh token takes along",
     },
     "Signing in and consent": {
         "code_seconds": "Life of a code, in seconds",
@@ -75,6 +76,9 @@ VALUES: Mapping[str, str] = {
     "grants_survive": "consents stay",
     "grants_die": "consents end",
     "now_and_then": "on some pages",
+    "grant": "its consent",
+    "token": "nothing else",
+    "person": "every consent of that person for the app",
     "true": "yes",
     "false": "no",
 }

@@ -110,6 +110,15 @@ def _complete_unattended(stage: Stage) -> Call:
     return _messages(stage, "complete", _unattended(stage)[1])
 
 
+def _complete_again(stage: Stage) -> Call:
+    """Leave a consent in the rescue store, as a call does that the table refuses to the end."""
+    person = way(stage).open()
+    ticket = person.home()
+    with failing(stage, "complete", ("dynamodb.UpdateItem", THROTTLED), once_answered=True):
+        assert person.completed(ticket) == 503
+    return _completing(person, ticket)
+
+
 def _approve(stage: Stage) -> Call:
     person, body = _unattended(stage)
     stage.work("complete", body)
@@ -185,6 +194,14 @@ SCENES = (
     ),
     Scene("A backend completes", "complete", _complete),
     Scene("A message of the completion queue is worked", "complete", _complete_unattended),
+    Scene(
+        "DynamoDB takes no consent, so S3 must",
+        "complete",
+        _complete,
+        only=("s3.PutObject",),
+        before=("dynamodb.UpdateItem",),
+    ),
+    Scene("A consent that S3 holds is taken up", "complete", _complete_again, only=("s3.GetObject",)),
     Scene("A backend approves", "complete", _approve),
     Scene("A backend asks for a token", "token", _token),
     Scene(

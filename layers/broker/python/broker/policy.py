@@ -47,6 +47,10 @@ PROBE_FIRST, PROBE_LONGEST = Seconds(120), Seconds(24 * 3600)
 PROBE_FOR = Seconds(30 * 24 * 3600)
 ENDED_KEPT = Seconds(30 * 24 * 3600)
 """How long a disconnected connection can still be seen; then DynamoDB deletes its rows."""
+APPROVAL_LIFE = Seconds(30 * 24 * 3600)
+"""How long a connection waits for its approval. Its consent lives no longer (docs/understand/ninjaone.md §3)."""
+FORGOTTEN_KEPT = Seconds(180 * 24 * 3600)
+"""How long a connection can be reconnected under its id after its dead tokens were dropped; then its rows go."""
 BREAKER_TENANTS, BREAKER_QUIET = 2, Seconds(45)
 """A breaker opens when so many tenants fail and nothing was granted between the first failure and one so much later."""
 PASS_GAP, FAILING_PASS_GAP = Seconds(50), Seconds(100)

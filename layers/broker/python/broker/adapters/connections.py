@@ -9,6 +9,8 @@ A refresh, as conditions on one row; ``seen`` is what the read found, which may 
 An end, from any state, whoever holds the lease:
 
     disconnect   version = seen, consent = seen, not disconnected   → version + 1, fence + 1, ended_by; tokens gone
+
+Whatever is not in use has an end: ``forget_at``, written into both rows in one transaction, so that neither stays.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,9 +18,10 @@ from typing import Any
 
 from broker import policy
 from broker.adapters import listing, rows
-from broker.adapters.aws import AwsClient
+from broker.adapters.aws import AwsClient, ExpectedError
 from broker.adapters.dynamo import ConditionalUpdate, ConditionFailed, update
 from broker.adapters.sessions import finish
+from broker.errors import Busy
 from broker.model import (
     Connection,
     ConnectionId,
@@ -61,6 +64,9 @@ BATCH_TRIES = 5
 
 _UNCHANGED = ("#version = :version_seen", "#fence = :fence_seen")
 _NO_LEASE = "attribute_not_exists(#lease_until) OR #lease_until < :ended"
+_WAITS = "attribute_not_exists(#forget_at) OR #forget_at > :now"
+_CANCELED = "TransactionCanceledException"
+_CONDITION_FAILED = "ConditionalCheckFailed"
 _CONNECTED = "#status <> :disconnected"
 _DROPPED = (
     "access",
@@ -169,16 +175,25 @@ class Connections:
         ]
         return found, answer.get("LastEvaluatedKey")
 
-    def put(self, made: Connection, *, replaces: ConnectionState | None, session: SessionId) -> None:
+    def put(
+        self,
+        made: Connection,
+        *,
+        replaces: ConnectionState | None,
+        session: SessionId,
+        forget_at: Instant | None = None,
+    ) -> None:
         """Store a connection whole and end its session, in one transaction.
 
-        replaces   the row a reconnect was decided on; None for a new connection
+        replaces    the row a reconnect was decided on; None for a new connection
+        forget_at   when it goes by itself, unless it is approved
         Raises   Busy: nothing of it was stored, or the acknowledgement was lost
         """
         condition = _replacing(replaces) if replaces else _NEW
+        ends = rows.item({"forget_at": forget_at})
         puts = [
-            {"Put": {"TableName": self._table, "Item": rows.connection_state_item(made.state), **condition}},
-            {"Put": {"TableName": self._table, "Item": rows.profile_item(made.profile)}},
+            {"Put": {"TableName": self._table, "Item": rows.connection_state_item(made.state) | ends, **condition}},
+            {"Put": {"TableName": self._table, "Item": rows.profile_item(made.profile) | ends}},
         ]
         ended = finish(self._sessions_table, session, made.state.connection)
         self._dynamodb.call("transact_write_items", TransactItems=[*puts, ended])
@@ -213,16 +228,30 @@ class Connections:
         """Note what came of an attempt that brought no tokens."""
         return self._update(held, ConditionalUpdate.of(*_UNCHANGED, given=_seen(held), set=change, remove=remove))
 
-    def approve(self, seen: ConnectionState, change: Mapping[str, Any]) -> ConnectionState | ConditionFailed:
-        """Let a connection that waits for approval be used."""
-        given = _seen(seen) | {"pending": Status.PENDING_APPROVAL.value}
-        return self._update(seen, ConditionalUpdate.of(*_UNCHANGED, "#status = :pending", given=given, set=change))
+    def approve(self, seen: ConnectionState, change: Mapping[str, Any], now: Instant) -> bool:
+        """Let a connection that waits for approval be used, and stay. Raises   Busy, AwsRefused"""
+        given = _seen(seen) | {"pending": Status.PENDING_APPROVAL.value, "now": now}
+        clauses = (*_UNCHANGED, "#status = :pending", _WAITS)
+        write = ConditionalUpdate.of(*clauses, given=given, set=change, remove=("forget_at",))
+        profile = ConditionalUpdate.of("attribute_exists(#tenant)", remove=("forget_at",))
+        return self._update_both(seen.ref, write, profile)
+
+    def forget(self, held: ConnectionState, forget_at: Instant) -> bool:
+        """Drop the tokens of a connection that nobody made good, and let its rows go in their time.
+
+        Raises   Busy, AwsRefused
+        """
+        write = ConditionalUpdate.of(
+            *_UNCHANGED, given=_seen(held), set={"forget_at": forget_at}, remove=tuple(_DROPPED)
+        )
+        return self._update_both(held.ref, write, _forgetting(forget_at))
 
     def disconnect(self, seen: ConnectionState, now: Instant, mark: str) -> ConnectionState | ConditionFailed:
         """Forget the tokens that were seen. The version moves, so that a refresh in flight can't bring them back.
 
         mark   random, and new for each who tries: who finds the row ended under it ended it, and the answer was lost
         """
+        forget_at = Instant(now + policy.ENDED_KEPT)
         ended = {"status": Status.DISCONNECTED.value, "ended_at": now, "ended_by": mark}
         write = ConditionalUpdate.of(
             _CONNECTED,
@@ -233,20 +262,23 @@ class Connections:
                 "consent_seen": seen.consented_at,
                 "version_seen": seen.version,
             },
-            set=ended | {"forget_at": now + policy.ENDED_KEPT},
+            set=ended | {"forget_at": forget_at},
             add={"version": 1, "fence": 1},
             remove=(*_DROPPED, "reason"),
         )
-        done = self._update(seen, write)
-        if isinstance(done, ConditionFailed) and done.found and done.found.get("ended_by") == {"S": mark}:
-            return rows.connection_state(done.found)
-        return done
+        self._update_both(seen.ref, write, _forgetting(forget_at))
+        found = self._get(seen.ref, seen.connection)
+        is_mine = found is not None and found.get("ended_by") == {"S": mark}
+        return rows.connection_state(found) if found and is_mine else ConditionFailed(found)
 
-    def forget_client(self, ref: ConnectionRef, ended_at: Instant) -> None:
-        """Drop the sealed client secret of a connection that is no more; the rest of it goes in its time."""
-        forget = {"forget_at": ended_at + policy.ENDED_KEPT}
-        write = ConditionalUpdate.of("attribute_exists(#tenant)", set=forget, remove=("client",))
-        update(self._dynamodb, self._table, rows.key(ref.tenant, ref.connection + rows.PROFILE), write)
+    def forget_profile(self, ref: ConnectionRef, now: Instant) -> None:
+        """Let a profile go whose connection is no more, and its sealed client secret at once."""
+        key = rows.key(ref.tenant, ref.connection + rows.PROFILE)
+        ends = Instant(now + policy.ENDED_KEPT)
+        write = ConditionalUpdate.of(
+            "attribute_exists(#tenant)", "attribute_not_exists(#forget_at)", set={"forget_at": ends}, remove=("client",)
+        )
+        update(self._dynamodb, self._table, key, write)
 
     def _get(self, ref: ConnectionRef, name: str, only: tuple[str, ...] = ()) -> rows.Item | None:
         projection = {
@@ -263,6 +295,21 @@ class Connections:
         found: rows.Item | None = answer.get("Item")
         return found
 
+    def _update_both(self, ref: ConnectionRef, state: ConditionalUpdate, profile: ConditionalUpdate) -> bool:
+        """Change both rows or neither; False where a condition does not hold. Raises   Busy, AwsRefused"""
+        writes = {ref.connection: state, ref.connection + rows.PROFILE: profile}
+        parts = [
+            {"Update": {"TableName": self._table, "Key": rows.key(ref.tenant, name), **write.parameters()}}
+            for name, write in writes.items()
+        ]
+        try:
+            self._dynamodb.call("transact_write_items", expected=(_CANCELED,), TransactItems=parts)
+        except ExpectedError as canceled:
+            if any(each.get("Code") == _CONDITION_FAILED for each in canceled.response.get("CancellationReasons", ())):
+                return False
+            raise Busy from None
+        return True
+
     def _update(self, row: ConnectionState, write: ConditionalUpdate) -> ConnectionState | ConditionFailed:
         found = update(self._dynamodb, self._table, rows.key(row.tenant, row.connection), write)
         return found if isinstance(found, ConditionFailed) else rows.connection_state(found)
@@ -272,6 +319,11 @@ _NEW = {
     "ConditionExpression": "attribute_not_exists(#tenant)",
     "ExpressionAttributeNames": {"#tenant": "tenant"},
 }
+
+
+def _forgetting(forget_at: Instant) -> ConditionalUpdate:
+    """A profile row that is missing is made, and holds nothing but its end: a connection without one must end too."""
+    return ConditionalUpdate.of(set={"forget_at": forget_at}, remove=("client",))
 
 
 def _seen(row: ConnectionState) -> dict[str, Any]:

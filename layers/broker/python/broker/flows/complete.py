@@ -13,9 +13,7 @@ from broker.adapters.aws import retry, while_left
 from broker.adapters.client_secrets import ClientSecrets
 from broker.adapters.clock import Clock, instant
 from broker.adapters.connections import Connections
-from broker.adapters.dynamo import ConditionFailed
 from broker.adapters.log import Log
-from broker.adapters.rows import connection_state as read_hot
 from broker.adapters.seal import Seal, code_aad, session_aad
 from broker.adapters.sessions import Sessions
 from broker.config import Config
@@ -135,11 +133,18 @@ class Complete:
             "refresh_at": policy.refresh_at(now, seen.token_expires_at, 0.0),
             "due_shard": policy.shard(ref.connection),
         }
-        done = self._connections.approve(seen, {"status": Status.ACTIVE.value, **due})
-        if isinstance(done, ConditionFailed) and not _is_approved(seen, done):
+        if seen.status is not Status.PENDING_APPROVAL:
+            raise NotPending
+        approve = lambda: self._connections.approve(seen, {"status": Status.ACTIVE.value, **due}, now)  # noqa: E731
+        if not retry(approve, self._clock) and not self._is_approved(seen):
             raise NotPending
         self._log.event("connection.approved", tenant=ref.tenant, connection=ref.connection)
         return self._store.made(ref)
+
+    def _is_approved(self, seen: ConnectionState) -> bool:
+        """Say whether what waited a moment ago is approved by now: perhaps by this call, whose answer was lost."""
+        now = self._connections.state(seen.ref)
+        return now is not None and (now.status, now.consented_at) == (Status.ACTIVE, seen.consented_at)
 
     def _attend(self, session: SessionId, until: float) -> None:
         """Go on with a session that nobody waits for; what ended before was counted then."""
@@ -202,14 +207,6 @@ def _ended(session: Session, now: Instant) -> BrokerError:
         return SessionExpired()
     kind = _FAILURES.get(session.failure, SessionSpent)
     return kind(customer_app=session.customer_app) if issubclass(kind, ClientAppError) else kind()
-
-
-def _is_approved(seen: ConnectionState, refusal: ConditionFailed) -> bool:
-    """Say whether what waited a moment ago is approved by now: perhaps by this call, whose answer was lost."""
-    if refusal.found is None or seen.status is not Status.PENDING_APPROVAL:
-        return False
-    now = read_hot(refusal.found)
-    return (now.status, now.consented_at) == (Status.ACTIVE, seen.consented_at)
 
 
 def _proved(session: Session, proof: CompleteRequest) -> bool:

@@ -1,6 +1,7 @@
 """End a connection, here and at NinjaOne."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from broker.adapters.aws import retry
@@ -8,11 +9,12 @@ from broker.adapters.clock import Clock, Entropy, instant
 from broker.adapters.connections import Connections
 from broker.adapters.http import HttpClient
 from broker.adapters.log import Level, Log
+from broker.adapters.rows import UNREADABLE
 from broker.adapters.rows import connection_state as read_hot
 from broker.adapters.seal import Seal
-from broker.errors import AwsError, BrokerError, Busy, NotActive, UnknownConnection
+from broker.errors import BrokerError, Busy, NotActive, UnknownConnection
 from broker.flows.client_apps import ClientApps, revoke
-from broker.model import Client, Connection, ConnectionRef, ConnectionState, Purpose, Status
+from broker.model import Client, Connection, ConnectionRef, ConnectionState, Instant, Profile, Purpose, Status
 from broker.secret import Secret
 
 TRIES = 3
@@ -50,7 +52,6 @@ class Disconnect:
             if ended is None:
                 continue
             revoked = revocation is not None and self._revoke(found.state, *revocation)
-            self._forget_client(ended)
             self._log.event(
                 "connection.disconnected", tenant=ref.tenant, connection=ref.connection, revoked=int(revoked)
             )
@@ -58,14 +59,24 @@ class Disconnect:
         raise Busy
 
     def _found(self, ref: ConnectionRef) -> Connection:
-        """Raises   UnknownConnection, NotActive, Busy, AwsRefused"""
-        found = self._connections.get(ref)
-        if found is None:
+        """Find what is to end: the state row is enough. A profile that was left without one is let go.
+
+        Raises   UnknownConnection, NotActive, Busy, AwsRefused
+        """
+        state = self._connections.state(ref)
+        if state is None:
+            self._connections.forget_profile(ref, instant(self._clock))
             raise UnknownConnection
-        if found.state.status is Status.DISCONNECTED:  # perhaps by a call that nobody heard the end of
-            self._forget_client(found.state)
+        if state.status is Status.DISCONNECTED:
             raise NotActive
-        return found
+        return Connection(state, self._profile(ref))
+
+    def _profile(self, ref: ConnectionRef) -> Profile:
+        """Read the profile, or give an empty one for a connection whose profile is missing or unreadable."""
+        found = None
+        with suppress(*UNREADABLE):
+            found = self._connections.profile(ref)
+        return found or Profile(ref.tenant, ref.connection, "", (), {}, created_at=Instant(0), connected_at=Instant(0))
 
     def _end(self, seen: ConnectionState) -> ConnectionState | None:
         """Forget the tokens; None when there are newer ones by now.
@@ -80,14 +91,6 @@ class Disconnect:
         if found and found.status is not Status.DISCONNECTED and found.consented_at == seen.consented_at:
             return None
         raise Busy
-
-    def _forget_client(self, ended: ConnectionState) -> None:
-        """Drop the customer's client secret; should that fail, it is of no use without the tokens."""
-        ref = ended.ref
-        try:
-            self._connections.forget_client(ref, ended.ended_at or instant(self._clock))
-        except AwsError:
-            self._log.event("client.not_forgotten", Level.WARNING, tenant=ref.tenant, connection=ref.connection)
 
     def _revocation(self, found: Connection) -> tuple[Client, Secret] | None:
         """Get what a revocation takes; a connection must end even when that can't be had."""

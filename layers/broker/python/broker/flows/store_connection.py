@@ -24,7 +24,7 @@ from broker.errors import (
 from broker.flows.consent import Consent, new_profile, new_state
 from broker.flows.exchange import Exchange
 from broker.flows.redeem import RedeemCode
-from broker.model import Client, Connection, ConnectionRef, Purpose, Session, Stage, Status
+from broker.model import Client, Connection, ConnectionRef, Instant, Purpose, Session, Stage, Status
 from broker.secret import Secret
 
 SUPERSEDED = "This connection was connected again in a later session meanwhile, and that one is kept."
@@ -105,8 +105,11 @@ class StoreConnection:
         consent = replace(consent, replaces=old)
         self._check_account(consent, confirmed=confirmed)
         made = self._sealed(consent, self._active_epoch())
+        pending = made.state.status is Status.PENDING_APPROVAL
+        forget_at = Instant(instant(self._clock) + policy.APPROVAL_LIFE) if pending else None
+        replaced = old.state if old else None
         try:
-            self._connections.put(made, replaces=old.state if old else None, session=session.session)
+            self._connections.put(made, replaces=replaced, session=session.session, forget_at=forget_at)
         except AwsError:
             stored = self._sessions.get(session.session)
             if stored is None or stored.stage is not Stage.COMPLETED or not stored.connection:

@@ -115,8 +115,7 @@ class RecordFailure:
         now = batch.now()
         ended_at = leased.ended_at if leased.reason is not Reason.SCOPE_WITHDRAWN else None  # it was good until now
         if leased.status is Status.NEEDS_REAUTH and ended_at and now - ended_at >= policy.PROBE_FOR:
-            self._write(leased, {}, (*_LEASE, "access", "refresh", "refresh_at", "due_shard"))
-            self._log.event("connection.forgotten", tenant=leased.tenant, connection=leased.connection)
+            self._forget(leased, now)
             return
         reason = _known_reason(leased) or policy.reason_for(
             outcome_unknown=leased.outcome_unknown, consented_at=leased.consented_at, now=now
@@ -132,6 +131,14 @@ class RecordFailure:
         self._write(leased, change, _LEASE)
         if leased.status is not Status.NEEDS_REAUTH:
             self._tell(leased, reason)
+
+    def _forget(self, leased: ConnectionState, now: Instant) -> None:
+        try:
+            self._connections.forget(leased, Instant(now + policy.FORGOTTEN_KEPT))
+        except AwsError:
+            self._log.event("lease.left", Level.WARNING, connection=leased.connection)
+        else:
+            self._log.event("connection.forgotten", tenant=leased.tenant, connection=leased.connection)
 
     def _tell(self, leased: ConnectionState, reason: Reason) -> None:
         self._log.event(
