@@ -49,7 +49,7 @@ export interface paths {
         put?: never;
         /**
          * Make the connection, when the person is back at your return address.
-         * @description Call it at once: NinjaOne's authorization code lives about a minute. Call it once: the code is good for one exchange. Called again with the same proof after it succeeded, it gives the connection again.
+         * @description Call it at once: NinjaOne's authorization code lives about a minute. Call it again with the same proof when an answer is lost or says to: the code is exchanged once, every call goes on from there, and all hear the same.
          */
         post: operations["complete"];
         delete?: never;
