@@ -61,7 +61,7 @@ def open_session(
     ninjaone-connect session open northwind --name "Northwind IT" --reconnect con_abcdefghijklmnopqrstuvwx27
     """
     verifier = new_verifier()
-    with at.deployment.api as api:
+    with at.deployment.api as api, at.screen.waiting("Asking the deployment"):
         opened = api.open_session(
             tenant,
             end_user_id=user,
@@ -111,7 +111,7 @@ def list_connections(
     """
     deployment = at.deployment
     if tenant:
-        with deployment.api as api:
+        with deployment.api as api, at.screen.waiting("Asking the deployment"):
             found = [_row(each) for each in api.connections(tenant, status="any")]
     else:
         at.screen.say("Reading the whole table (a Scan).")
@@ -145,7 +145,7 @@ def show_connection(at: At, tenant: str, connection: str) -> None:
     \b
     ninjaone-connect connections show northwind con_abcdefghijklmnopqrstuvwx27
     """
-    with at.deployment.api as api:
+    with at.deployment.api as api, at.screen.waiting("Asking the deployment"):
         at.screen.record(_row(api.connection(tenant, connection)))
 
 
@@ -160,7 +160,7 @@ def disconnect(at: At, tenant: str, connection: str) -> None:
     \b
     ninjaone-connect connections disconnect northwind con_abcdefghijklmnopqrstuvwx27
     """
-    with at.deployment.api as api:
+    with at.deployment.api as api, at.screen.waiting("Asking the deployment"):
         ended = api.disconnect(tenant, connection)
     at.screen.record({"connection_id": connection, "status": "disconnected", "revoked": ended.revoked})
 
@@ -248,7 +248,7 @@ def token(at: At, tenant: str, connection: str, min_ttl: int) -> None:
     ninjaone-connect token northwind con_abcdefghijklmnopqrstuvwx27
     ninjaone-connect token northwind con_abcdefghijklmnopqrstuvwx27 --json
     """
-    with at.deployment.api as api:
+    with at.deployment.api as api, at.screen.waiting("Asking the deployment"):
         given = api.token(tenant, connection, min_ttl=min_ttl)
     at.screen.record(
         {

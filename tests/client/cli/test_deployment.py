@@ -305,3 +305,36 @@ def test_a_check_that_may_not_look_says_so_and_the_others_go_on(aws: Account, fo
 
     assert finding.state is State.FIX
     assert finding.says == "could not be looked at (ClientError)"
+
+
+@pytest.mark.parametrize(
+    ("changes", "arguments", "says"),
+    [
+        ({"AWS_SECRET_ACCESS_KEY": "a-secret\r"}, [], "AWS_SECRET_ACCESS_KEY begins or ends with a line break"),
+        ({"AWS_REGION": "eu-west-1\r\n"}, [], "AWS_REGION begins or ends with a line break"),
+        ({"HTTPS_PROXY": "socks5://user:a-secret@127.0.0.1:1080"}, [], "HTTPS_PROXY begins with socks5://"),
+        ({"NO_PROXY": "fd07::/64"}, [], "NO_PROXY holds 'fd07::/64'"),
+        ({"AWS_CA_BUNDLE": "/no/such/bundle.pem"}, [], "AWS_CA_BUNDLE names a file that is not there"),
+        ({"AWS_ENDPOINT_URL": "localhost:4566"}, [], "AWS_ENDPOINT_URL must begin with https://"),
+        ({}, ["--region", "eu west 1"], "This is no AWS region"),
+        ({"HTTPS_PROXY": "http://127.0.0.1:9"}, [], "HTTPS_PROXY"),
+    ],
+)
+def test_surroundings_that_can_t_be_used_are_one_sentence_that_names_them(
+    tmp_path: Path, changes: dict[str, str], arguments: list[str], says: str
+) -> None:
+    login = {
+        "AWS_CONFIG_FILE": "/dev/null",
+        "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+        "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
+        "AWS_SECRET_ACCESS_KEY": "a-secret",
+        "AWS_REGION": "eu-west-1",
+    }
+    cli = Cli(tmp_path, bare_environment() | login | changes)
+
+    ended = cli(*arguments, "connections", "list", "northwind")
+
+    assert (ended.code, ended.out) == (1, "")
+    assert says in ended.err
+    assert "a-secret" not in ended.err
+    assert len(ended.err.strip().splitlines()) == 1
