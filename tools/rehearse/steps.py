@@ -135,7 +135,7 @@ def another_account(at: Rehearsal) -> str:
     with at.ninjaone.token_seconds(LONG_SECONDS):
         walked = people.walk(at.backend, email=people.RHONE, label="Rhône")
         at.connections["long"] = people.complete(at.backend, walked)
-    listed = {each.connection_id for each in at.backend.connections(TENANT)}
+    listed = {each.connection_id for each in at.backend.connections(TENANT, status="any")}
     must("connections that are listed", got=len(listed), expected=len(at.connections))
     return f"{len(listed)} connections are listed"
 
@@ -188,7 +188,7 @@ def approves(at: Rehearsal) -> str:
     people.walk(at.backend, approval=True, label="approval")
 
     def waiting() -> Connection | None:
-        found = at.backend.connections(TENANT)
+        found = at.backend.connections(TENANT, status="any")
         return next((each for each in found if each.status == "pending_approval"), None)
 
     pending = until("a connection that waits", waiting, 45)
@@ -281,7 +281,7 @@ def imports(at: Rehearsal) -> str:
         outcome = cli(at, "import", str(file))
     finally:
         file.unlink()
-    made = [each for each in at.backend.connections(TENANT) if each.connection_id in outcome]
+    made = [each for each in at.backend.connections(TENANT, status="any") if each.connection_id in outcome]
     must("connections made", got=len(made), expected=1)
     at.connections["imported"] = made[0]
     return f"one more connection, of client app {made[0].client_id[:6]}…"
@@ -427,7 +427,7 @@ def ends_all(at: Rehearsal) -> str:
     """`ninjaone-connect connections disconnect-all` ends every connection, and says which NinjaOne did not confirm."""
     left = json.loads(cli(at, "connections", "disconnect-all", "--yes"))
     must("connections whose revocation is not confirmed", got=left, expected=[])
-    alive = {each.status for each in at.backend.connections(TENANT)} - {"disconnected"}
+    alive = {each.status for each in at.backend.connections(TENANT, status="any")} - {"disconnected"}
     must("what connections are afterwards", got=alive, expected=set())
     with at.ninjaone.lock:
         oracle = at.ninjaone.core.oracle
