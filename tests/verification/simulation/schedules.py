@@ -52,9 +52,10 @@ class Verdicts:
     back: int
 
     @property
-    def cells(self) -> str:
-        """Write them as cells of a table."""
-        return f"{self.left} | {self.told} | {self.back}"
+    def cell(self) -> str:
+        """Write it as a cell of a table: how many were told, and what came of them."""
+        back = f", {self.back} min" if self.back else ""
+        return f"{self.told}{back}" + (f", {self.left} left" if self.left else "")
 
 
 def wrong_verdicts(minutes: int, tenants: Mapping[str, int], beside: int, *, elsewhere: int = 0) -> Verdicts:
@@ -124,20 +125,19 @@ def _neighbours() -> Iterator[str]:
 
 
 def _verdicts() -> Iterator[str]:
-    yield "| wrong verdicts | on | beside | left at twice its length | ever told | minutes until active |"
+    yield "| wrong verdicts for | on | of one tenant | of as many | of one, beside 20 healthy | of as many, beside 20 |"
     yield "|---|---|---|---|---|---|"
     for minutes in WRONG:
         for many in (1, 3, 8, 30):
-            for kind, tenants in (("one tenant", {"ill": many}), ("as many", {f"ill-{n}": 1 for n in range(many)})):
-                for beside in (0, 20):
-                    found = wrong_verdicts(minutes, tenants, beside)
-                    yield f"| {minutes} min | {many} of {kind} | {beside} healthy | {found.cells} |"
-    for minutes, kind, tenants in (
-        (30, "8 of as many", {f"ill-{n}": 1 for n in range(8)}),
-        (90, "3 of one", {"ill": 3}),
-    ):
-        found = wrong_verdicts(minutes, tenants, 0, elsewhere=4_000)
-        yield f"| {minutes} min | {kind} | 4,000 on another host | {found.cells} |"
+            kinds = ({"ill": many}, {f"ill-{number}": 1 for number in range(many)})
+            cells = [wrong_verdicts(minutes, tenants, beside).cell for beside in (0, 20) for tenants in kinds]
+            yield f"| {minutes} min | {many} | " + " | ".join(cells) + " |"
+    yield ""
+    yield "| wrong verdicts for | on | beside 4,000 healthy on another host |"
+    yield "|---|---|---|"
+    as_many = {f"ill-{number}": 1 for number in range(8)}
+    for minutes, kind, tenants in ((30, "8 of as many tenants", as_many), (90, "3 of one tenant", {"ill": 3})):
+        yield f"| {minutes} min | {kind} | {wrong_verdicts(minutes, tenants, 0, elsewhere=4_000).cell} |"
 
 
 def _outages() -> Iterator[str]:
