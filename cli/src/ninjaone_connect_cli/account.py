@@ -48,17 +48,16 @@ def alarms(deployment: Deployment) -> Iterator[Finding]:
 
 def listeners(deployment: Deployment) -> Iterator[Finding]:
     """Whether somebody hears the alarms."""
-    topic = deployment.outputs["AlarmTopic"]
-    found = deployment.aws("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
-    pending = [each for each in found if each["SubscriptionArn"] == "PendingConfirmation"]
-    if pending:
-        yield warn("alarm mail", "an address has not agreed yet", "Follow the link in the mail that AWS sent.")
-    elif not found:
-        yield warn(
-            "alarm mail", "nobody hears the alarms", "Deploy with AlarmEmail, or subscribe to the output AlarmTopic."
-        )
-    else:
-        yield good("alarm mail", f"{len(found)} subscriptions")
+    sns = deployment.aws("sns")
+    for check, output in (("alarm mail", "AlarmTopic"), ("paging", "PagingTopic")):
+        found = sns.list_subscriptions_by_topic(TopicArn=deployment.outputs[output])["Subscriptions"]
+        pending = [each for each in found if each["SubscriptionArn"] == "PendingConfirmation"]
+        if pending:
+            yield warn(check, "an address has not agreed yet", "Follow the link in the mail that AWS sent.")
+        elif not found:
+            yield warn(check, "nobody hears these alarms", f"Deploy with AlarmEmail, or subscribe to {output}.")
+        else:
+            yield good(check, f"{len(found)} subscriptions")
 
 
 def firewall(deployment: Deployment) -> Iterator[Finding]:

@@ -219,7 +219,8 @@ def test_alarms_reach_a_topic_always_and_a_mailbox_where_one_is_given() -> None:
     assert chosen.the("AlarmSubscription") == {
         "TopicArn": "<AlarmTopic>", "Protocol": "email", "Endpoint": "on-call@example.com",
     }  # fmt: skip
-    assert bare.outputs["AlarmTopic"] == "<AlarmTopic>"
+    assert chosen.the("PagingSubscription")["TopicArn"] == "<PagingTopic>"
+    assert (bare.outputs["AlarmTopic"], bare.outputs["PagingTopic"]) == ("<AlarmTopic>", "<PagingTopic>")
 
 
 def test_another_key_seals_and_the_own_one_still_opens() -> None:

@@ -92,6 +92,6 @@ def test_every_output_is_one_of_the_next_things_a_person_needs() -> None:
         ninjaone.BRANDED,
     }
     assert {name for name in outputs if not name.startswith("RedirectUri")} == {
-        "BackendApiUrl", "BackendPermission", "StoreClientSecrets", "Doctor", "Errors", "AlarmTopic", "Dashboard",
-        "Firewall",
+        "BackendApiUrl", "BackendPermission", "StoreClientSecrets", "Doctor", "Errors", "AlarmTopic", "PagingTopic",
+        "Dashboard", "Firewall",
     }  # fmt: skip
