@@ -117,7 +117,19 @@ def operators_app(tour: Tour) -> None:
     tour.says("NinjaOne's host, the scope and the version are shown", ana.page, *facts)
     used = ana.submit("Use the token")
     tour.says("the product uses the token: NinjaOne lists the organizations", used, *ORGANIZATIONS)
+    through_the_broker(tour, shown(ana))
     disconnect(tour, ana)
+
+
+def through_the_broker(tour: Tour, connection: str) -> None:
+    """Call NinjaOne without asking for a token."""
+    call = partial(tour.backend.through, "northwind", connection)
+    names = tuple(each["name"] for each in call("/v2/organizations"))
+    tour.equal("a call through the broker lists them too, and no token leaves it", names, ORGANIZATIONS)
+    tour.refused(
+        "the operator's policy lets nothing but reading pass", "call-refused", partial(call, "/v2/x", "DELETE")
+    )
+    tour.refused("a path that leads out of the API is refused", "invalid-request", partial(call, "/v2/%2e%2e/ws/oauth"))
 
 
 def look(tour: Tour, ana: Browser) -> None:

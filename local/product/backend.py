@@ -56,6 +56,10 @@ class Backend:
     def token(self, tenant: str, connection: str, **fields: int) -> Json:
         return self._call("POST", f"/v1/tenants/{tenant}/connections/{connection}/token", fields)
 
+    def through(self, tenant: str, connection: str, path: str, method: str = "GET") -> Any:
+        """Call NinjaOne through the broker, where the token stays."""
+        return self._call(method, f"/v1/tenants/{tenant}/connections/{connection}/ninjaone{path}")
+
     def approve(self, tenant: str, connection: str) -> Json:
         return self._call("POST", f"/v1/tenants/{tenant}/connections/{connection}/approve", {})
 

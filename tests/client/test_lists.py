@@ -13,15 +13,7 @@ from ninjaone_connect.errors import CursorExpired, CursorRepeats, ListIncomplete
 from ninjaone_emulator.faults import Fault
 from ninjaone_emulator.testing import EU, Client, make_ninjaone
 from tests.client import loop
-
-ROWS = 65
-DEVICES, REPORT, FIELDS = "/v2/devices", "/v2/queries/software", "/v2/custom-fields"
-BOARD, TICKET = "/v2/ticketing/trigger/board/1/run", "/v2/ticketing/ticket/1001/log-entry"
-PATHS = [
-    *("/v2/organizations", DEVICES, "/api/v2/devices", "/v2/locations", REPORT, "/v2/queries/operating-systems"),
-    *("/v2/backup/jobs", "/v2/activities", FIELDS, BOARD, TICKET, "/v2/alerts", "/v2/users", "/v2/groups"),
-    "/v2/policies",
-]
+from tests.support.lists import BOARD, DEVICES, FIELDS, PATHS, REPORT, ROWS, TICKET, WHOLE
 
 
 class Account:
@@ -70,9 +62,6 @@ def account(monkeypatch: pytest.MonkeyPatch) -> NewAccount:
 
 def ids(rows: list[dict[str, Any]]) -> list[int]:
     return sorted(row["id"] if "id" in row else row["deviceId"] for row in rows)
-
-
-WHOLE = list(range(1, ROWS + 1))
 
 
 @pytest.mark.parametrize("path", PATHS)

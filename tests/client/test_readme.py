@@ -25,7 +25,7 @@ def test_every_snippet_of_the_readme_runs(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The first call is a process of its own in an empty folder, told where the broker is as the README says."""
-    use, listing, first, opening, completing, failing = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    use, listing, through, first, opening, completing, failing = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     with still_world() as world:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", world.credentials.access_key)
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", world.credentials.secret_key)
@@ -43,13 +43,16 @@ def test_every_snippet_of_the_readme_runs(
 
         real, here = httpx.Client, f"{world.ninjaone_url}/{names['connection'].host}"
         monkeypatch.setattr(
-            httpx, "Client", lambda **given: real(**given | ({"base_url": here} if "auth" in given else {}))
+            httpx,
+            "Client",
+            lambda **given: real(**given | ({"base_url": here} if isinstance(given.get("auth"), NinjaOneAuth) else {})),
         )
         monkeypatch.setattr("ninjaone_connect.NinjaOneAuth", partial(NinjaOneAuth, emulator=world.ninjaone_url))
         exec(use, names)
         exec(listing, names)
+        exec(through, names)
 
-    assert len(names["devices"]) == 9
+    assert (len(names["devices"]), len(names["organizations"])) == (9, 3)
     assert "Hafen Nord" in capsys.readouterr().out
     assert re.fullmatch(r".* has a token for \d+ seconds\n", called.stdout), called.stderr
 

@@ -11,8 +11,8 @@ from ninjaone_emulator.faults import Fault
 from ninjaone_emulator.http_app import create_app
 from ninjaone_emulator.testing import EU, Client, make_ninjaone
 from ninjaone_emulator.wsgi_server import serve
-from tests.client.test_lists import BOARD, DEVICES, FIELDS, PATHS, REPORT, TICKET, WHOLE
 from tests.client.typescript.conftest import run
+from tests.support.lists import BOARD, DEVICES, FIELDS, PATHS, REPORT, TICKET, WHOLE
 
 pytestmark = pytest.mark.slow
 

@@ -79,7 +79,7 @@ class HttpClient:
         return self._try("GET", url, timeout, limit, headers=headers)
 
     def send(self, request: Outgoing, *, timeout: Seconds, limit: int) -> Answer:
-        """Send any request once. Its answer is read as it is; only a packing that it names is undone."""
+        """Send any request once. Its answer is read as it is, and unpacked only where it says so."""
         content = {"headers": request.headers, "content": request.body or None}
         return self._try(request.method, request.url, timeout, limit, unpack=unpacked_as_named, **content)
 
