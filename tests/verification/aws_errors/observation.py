@@ -94,11 +94,14 @@ def _http(answer: dict[str, Any]) -> str:
 
 def _named(answer: dict[str, Any]) -> str:
     """Name a problem by its slug, and a page by its heading."""
-    if answer["headers"]["content-type"].startswith("text/html"):
+    content = answer["headers"]["content-type"]
+    if content.startswith("text/html"):
         heading = HEADING.search(answer["body"])
         return f" “{heading[1].strip()}”" if heading else ""
+    if not content.startswith("application/problem+json"):
+        return ""
     slug = str(gateway.json_body(answer).get("type", "")).rpartition("/")[2].rpartition(":")[2]
-    return f" `{slug}`" if slug else ""
+    return f" `{slug}`"
 
 
 def _said(lines: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:

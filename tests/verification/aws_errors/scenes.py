@@ -12,6 +12,7 @@ from tests.verification.roles.journeys import (
     ONE,
     OWN,
     OWN_APP,
+    PROXY,
     TOKEN,
     VERIFIER,
     Way,
@@ -137,6 +138,13 @@ def _token(stage: Stage, **asked: Any) -> Call:
     return _of_connection(stage, "token", TOKEN, made, asked or None)
 
 
+def _pass_on(stage: Stage, after: int = 0) -> Call:
+    made = way(stage).connect()
+    stage.clock.advance(after)
+    path = {"tenant": made["tenant_id"], "connection": made["connection_id"], "path": "v2/organizations"}
+    return _calling(stage, "proxy", gateway.event(PROXY, path))
+
+
 def _show(stage: Stage) -> Call:
     return _of_connection(stage, "connections", ONE.format(method="GET"), way(stage).connect())
 
@@ -208,6 +216,13 @@ SCENES = (
         "A backend asks for a token that lasts longer than the stored one",
         "token",
         lambda stage: _token(stage, min_ttl=3000),
+        only=("sqs.SendMessage",),
+    ),
+    Scene("A backend calls NinjaOne through the broker", "proxy", _pass_on),
+    Scene(
+        "A backend calls NinjaOne through the broker, and the stored token has ended",
+        "proxy",
+        lambda stage: _pass_on(stage, 3580),
         only=("sqs.SendMessage",),
     ),
     Scene("A backend looks at a connection", "connections", _show),
