@@ -7,6 +7,7 @@ SAM = AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-eu-west-1} SAM_CLI_TELEMETRY=0 .
 INSTALL = tools/install.py
 LOCK = uv pip compile --quiet --generate-hashes --only-binary :all: --custom-compile-command 'make lock'
 ENV ?= dev
+DIST ?= dist
 
 help:                     ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 17
@@ -72,6 +73,11 @@ build: .venv/.locked .venv-sam/.locked  ## what is deployed, in .aws-sam/build
 	PATH="$${python313:+$${python313%/*}:}$$PATH" PYTHON='$(CURDIR)/$(BIN)/python' $(SAM) build
 rehearse: .venv/.locked .venv-sam/.locked .venv-rehearse/.locked  ## deploy and use it on a local AWS that others wrote (FAULTS=yes)
 	@$(BIN)/python -m tools.rehearse $(if $(FAULTS),--faults)
+packages: .venv/.locked clients/typescript/node_modules/.package-lock.json  ## both clients as they would be published, in DIST (dist)
+	@mkdir -p $(DIST)
+	@cd clients/python && $(CURDIR)/$(BIN)/python -m hatchling build --target wheel --directory $(abspath $(DIST))
+	@cd clients/typescript && PATH="$(CURDIR)/.venv-node/bin:$$PATH" npm run --silent build && \
+	    PATH="$(CURDIR)/.venv-node/bin:$$PATH" npm pack --silent --pack-destination $(abspath $(DIST))
 publish: .venv/.run .venv-sam/.locked build  ## put template and code into a bucket for each region, for one-click stacks (BUCKET=name REGIONS="…")
 	@$(BIN)/python -m tools.publish --bucket $(BUCKET) --region $(or $(REGIONS),eu-west-1)
 deployed: .venv/.run   ## ask a deployed stack what only AWS can show (STACK=name)
@@ -135,4 +141,4 @@ clients/typescript/node_modules/.package-lock.json: clients/typescript/package-l
 	@touch $@
 
 .PHONY: help run free-ports tour test test-all fault-matrix coverage check model simulate mutation-test crash-test faults requirements least-privilege \
-	fuzz sbom bench cost build rehearse publish deployed whoami asked deploy lock clean
+	fuzz sbom bench cost build rehearse packages publish deployed whoami asked deploy lock clean
