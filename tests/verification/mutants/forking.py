@@ -29,7 +29,7 @@ from _pytest.runner import runtestprotocol
 from tests.verification.mutants.planting import Functions, functions, plant
 from tests.verification.mutants.sites import ROOT, Mutant
 
-BUDGET = 30.0
+BUDGET = 12.0
 """Seconds of tests that one mutant gets, by how long they took without it: first those that bear the module's name."""
 DEAR = 3.0
 """Seconds above which a test is not used: what only such a test notices deserves a test of its own."""
@@ -113,7 +113,8 @@ class Hunter:
     def _warm_up(self, items: Sequence[pytest.Item]) -> None:
         """Run one test of each module here, so that no forked process has to import what tests import late."""
         chosen = list({item.path: item for item in reversed(items)}.values())
-        for item, after in zip(chosen, [*chosen[1:], chosen[0]], strict=True):  # the session's own fixtures stay
+        first = chosen[0] if len(chosen) > 1 else None
+        for item, after in zip(chosen, [*chosen[1:], first], strict=True):  # the session's own fixtures stay
             _run(item, after)
         if found := next(self._seeds(), ""):
             raise pytest.UsageError(f"without any mutant the simulation reports {found}")
@@ -155,7 +156,7 @@ class Hunter:
         plant(mutant, self._functions)
         _limit_memory()
         chosen = [self._items[name] for name, spent in zip(tests, self._spent(tests), strict=True) if spent < BUDGET]
-        for item, after in zip(chosen, [*chosen[1:], None], strict=True):
+        for item, after in zip(chosen, [*chosen[1:], None], strict=False):
             _limit(10 * self._took[item.nodeid] + 5)
             if _run(item, after):
                 return item.nodeid
