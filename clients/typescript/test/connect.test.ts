@@ -120,6 +120,18 @@ test("answers of API Gateway itself", async () => {
   await assert.rejects(client(down.url, { maxWait: 0.1 }).connection("t", "c"), api.NoAnswer);
 });
 
+test("no name leads to another path", async () => {
+  const { url, asked } = await listen({ body: {} });
+  const connect = client(url);
+  for (const name of ["", ".", ".."]) {
+    assert.throws(() => connect.connection(name, "con_1"), TypeError);
+    assert.throws(() => connect.token("t", name), TypeError);
+    assert.throws(() => connect.ninjaOne(name, "con_1"), TypeError);
+    await assert.rejects(connect.connections(name).next(), TypeError);
+  }
+  assert.equal(asked.length, 0);
+});
+
 test("a verifier and its challenge fit, and no two are alike", () => {
   const [one, other] = [api.newVerifier(), api.newVerifier()];
   assert.match(one.verifier, /^[A-Za-z0-9_-]{43}$/);
