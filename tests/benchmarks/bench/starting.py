@@ -28,7 +28,7 @@ NEEDED = {
     "authorize": "dynamodb kms httpx",
     "callback": "dynamodb kms sqs",
     "token": "dynamodb kms sqs",
-    "proxy": "dynamodb kms sqs",
+    "proxy": "dynamodb kms sqs httpx",
 }
 """What a function can't do without: AWS clients, and the HTTP client."""
 
