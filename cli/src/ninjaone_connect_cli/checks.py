@@ -132,8 +132,10 @@ def connect_page(deployment: Deployment) -> Iterator[Finding]:
         answer = httpx.get(deployment.config.connect_url, **deployment.asking)
     except httpx.HTTPError:
         return  # said of each redirect URI already
-    if deployment.stack:  # what runs on this machine has a clock of its own, which can be moved
+    if deployment.stack:
         yield _clock(answer.headers.get("date", ""))
+    else:
+        yield good("clock", "what runs on this machine has a clock of its own, and is looked at by it")
 
 
 def _reached(deployment: Deployment, address: str, region: str) -> Finding:
