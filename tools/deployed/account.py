@@ -17,7 +17,7 @@ OPENS = {
     "connect": set(),
     "authorize": set(),
     "callback": set(),
-    "complete": {"code", "verifier", "client"},
+    "complete": {"code", "exchanged", "verifier", "client"},
     "token": {"access"},
     "proxy": {"access"},
     "connections": set(),
@@ -27,7 +27,7 @@ OPENS = {
     "notify": set[str](),
 }
 """What each function may open; written by hand, as in tests/verification/roles."""
-PURPOSES = ("access", "refresh", "client", "code", "verifier")
+PURPOSES = ("access", "refresh", "client", "code", "exchanged", "verifier")
 TOLD = {"requestTime", "requestId", "routeKey", "status", "responseLatency", "identity.sourceIp", "identity.userArn"}
 """What an access log may hold."""
 
