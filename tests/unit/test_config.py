@@ -12,6 +12,9 @@ from local.cloudformation.template import Template
 
 ABSENT = None
 
+OPTIONAL = {"CONNECT_URL", "PROXY_POLICY", "POWERTOOLS_SERVICE_NAME", "AWS_LAMBDA_LOG_LEVEL"}
+"""What only some functions are told, or Lambda itself says."""
+
 
 def read(environment: Mapping[str, str], **changes: str | None) -> Config:
     changed = {**environment, **changes}
@@ -46,11 +49,9 @@ def test_the_template_gives_exactly_what_is_read(template: Template, environment
     Config.from_env(asked)
 
     for function in template.functions.values():
-        given = {name for name in function.environment if name != "CONNECT_URL"}
+        given = {name for name in function.environment if name not in OPTIONAL}
         assert given <= asked.names, function.folder
-        assert asked.names - given <= {"CONNECT_URL", "POWERTOOLS_SERVICE_NAME", "AWS_LAMBDA_LOG_LEVEL"}, (
-            function.folder
-        )
+        assert asked.names - given <= OPTIONAL, function.folder
 
 
 def test_only_the_function_that_opens_sessions_is_told_where_the_connect_page_is(template: Template) -> None:
@@ -61,7 +62,7 @@ def test_only_the_function_that_opens_sessions_is_told_where_the_connect_page_is
 
 def test_every_function_has_the_same_settings(template: Template) -> None:
     found = {
-        tuple(sorted((name, value) for name, value in each.environment.items() if name != "CONNECT_URL"))
+        tuple(sorted((name, value) for name, value in each.environment.items() if name not in OPTIONAL))
         for each in template.functions.values()
     }
 
@@ -70,7 +71,9 @@ def test_every_function_has_the_same_settings(template: Template) -> None:
 
 def test_every_fault_is_named_at_once() -> None:
     with pytest.raises(Misconfigured) as refused:
-        Config.from_env({"CONNECT_URL": "ftp://x", "ACCENT": "red", "REFRESH_TIMEOUT": "1", "RETURN_URLS": ""})
+        Config.from_env(
+            {"CONNECT_URL": "ftp://x", "ACCENT": "red", "REFRESH_TIMEOUT": "1", "RETURN_URLS": "", "PROXY_POLICY": "x"}
+        )
 
     named = {part.split()[0] for part in refused.value.detail.removeprefix("Settings to correct: ").split("; ")}
     assert named == {each.name.upper() for each in fields(Config)} - {"SERVICE", "VERBOSE", "ADAPTIVE"} | {

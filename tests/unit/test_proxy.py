@@ -45,7 +45,7 @@ def state(journey: Journey, network: NinjaOneTransport) -> ConnectionState:
 
 
 def allowing(rules: str, config: Config, ports: Ports) -> Broker:
-    return Broker(replace(config, call_rules=call_policy.read(rules)), ports)
+    return Broker(replace(config, proxy_policy=call_policy.read(rules)), ports)
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ class Config:
     scopes        the most that a connect session may ask for; ``offline_access`` always joins
     refresh_timeout   seconds the refresh function may run; every bound of the refresh follows from it
     token_wait    seconds that a caller for a token may wait for a refresh; each who waits holds an execution
-    call_rules    which calls of NinjaOne may be passed on; only the function that does it is told
+    proxy_policy  which calls of NinjaOne may be passed on; only the function that does it is told
     """
 
     service: str
@@ -87,7 +87,7 @@ class Config:
     adaptive: bool
     refresh_timeout: Seconds
     token_wait: Seconds
-    call_rules: tuple[CallRule, ...]
+    proxy_policy: tuple[CallRule, ...]
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Config":
@@ -128,7 +128,7 @@ class Config:
             adaptive=reader.take("REFRESH_POLICY", _one_of("always", "adaptive")) == "adaptive",
             refresh_timeout=reader.take("REFRESH_TIMEOUT", _seconds(150, 900)),
             token_wait=reader.take("TOKEN_WAIT", _seconds(1, 20)),
-            call_rules=reader.take("PROXY_POLICY", _call_rules) if "PROXY_POLICY" in env else (),
+            proxy_policy=reader.take("PROXY_POLICY", _call_rules) if "PROXY_POLICY" in env else (),
         )
         reader.finish()
         return config

@@ -136,7 +136,7 @@ class Broker:
     def proxy(self) -> "Proxy":
         from broker.flows.proxy import Proxy
 
-        rules = self.config.call_rules
+        rules = self.config.proxy_policy
         return Proxy(self.get_token, self._http, rules, clock=self.ports.clock, log=self.log)
 
     @cached_property
