@@ -56,7 +56,7 @@ class Incident:
     hits: Callable[[Member], bool]
 
 
-def draw(seed: int) -> "Fleet":
+def draw(seed: int) -> "DrawnFleet":
     """Draw a deployment and what happens to it: two small ones for a large one."""
     random = Random(f"fleet {seed}")
     size = random.choice([1, 2, 3, 5, 8, 20, 60])
@@ -64,7 +64,7 @@ def draw(seed: int) -> "Fleet":
     elsewhere = {f"e{number}": 1 for number in range(random.choice([0, 0, 5]))}
     hours = random.choice([3, 5, 9])
     incidents = [_incident(random, list(tenants), hours * 3600) for _ in range(random.choice([1, 1, 2, 4]))]
-    return Fleet(seed, tenants, elsewhere, incidents, hours * 60)
+    return DrawnFleet(seed, tenants, elsewhere, incidents, hours * 60)
 
 
 def _incident(random: Random, tenants: list[str], seconds: int) -> Incident:
@@ -88,7 +88,7 @@ def _whom(random: Random, tenants: list[str]) -> Callable[[Member], bool]:
     )
 
 
-class Fleet:
+class DrawnFleet:
     """One seed: runs minute by minute, and notes what must not happen.
 
     violations   sentences, empty when all is well
@@ -108,7 +108,7 @@ class Fleet:
         self.reached: Counter[str] = Counter()
         self.checks: Counter[str] = Counter()
 
-    def run(self) -> "Fleet":
+    def run(self) -> "DrawnFleet":
         """Let it all happen, and then as long again without incidents, up to six hours more."""
         for _ in range(self._minutes + min(self._minutes, 360)):
             open_before = self._many.is_open("eu")

@@ -98,9 +98,9 @@ def fallback(broker: Broker, request: Request) -> Response:
         answer = notice(broker, Notice.METHOD)
         return replace(answer, headers={**answer.headers, "allow": "GET"})
     notices = {f"/notice/{kind.slug}": kind for kind in Notice}
-    told = request.query("reference") or ""
+    reference = request.query("reference") or ""
     kind = notices.get(request.raw_path, Notice.NOT_FOUND)
-    return notice(broker, kind, reference=told if _REFERENCE.fullmatch(told) else "")
+    return notice(broker, kind, reference=reference if _REFERENCE.fullmatch(reference) else "")
 
 
 def connect_page(
