@@ -19,12 +19,15 @@ free-ports:
 tour: .venv/.run       ## the same journey without a browser, each step checked
 	@$(BIN)/python -m local.tour
 
+# Modules that are small and have unit tests of their own: their mutants take a minute on two cores.
+MUTANTS_OF = edge/api edge/rate_limit $(addprefix adapters/,aws client_secrets dynamo epoch queues rescue)
+
 test: .venv/.locked       ## the tests that answer within minutes
 	$(PYTEST) -m 'not slow'
 test-all: .venv/.locked .venv-checkov/.locked clients/typescript/node_modules/.package-lock.json rehearse  ## the rest: rehearsal, builds, pairs of faults, kills, the simulated stores against moto at length, some mutants
 	$(PYTEST) -m slow
 	DIFFERENTIAL_EXAMPLES=25 $(PYTEST) tests/verification/simulation/test_stores.py
-	$(BIN)/python -m tests.verification.mutants edge/api edge/rate_limit adapters/queues
+	$(BIN)/python -m tests.verification.mutants $(MUTANTS_OF)
 fault-matrix: .venv/.locked  ## every single fault and every pair of faults under every kind of rotation
 	$(PYTEST) tests/verification/simulation/test_anomalies.py
 coverage: .venv/.locked   ## the unit tests again, refusing an untested branch in the flows and the pure modules

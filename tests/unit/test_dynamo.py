@@ -36,6 +36,13 @@ def test_a_write_sets_adds_and_removes_and_gives_the_item_as_it_then_is(write: A
     }  # fmt: skip
 
 
+def test_a_default_stays_as_it_was_first_set_and_words_are_joined(write: Any) -> None:
+    for number, word in enumerate(("a", "b")):
+        found = write(ConditionalUpdate.of(default={"since": number}, join={"failing": frozenset({word})}))
+
+    assert rows.plain(found) == {"tenant": "acme", "connection": "row", "since": 0, "failing": {"a", "b"}}
+
+
 def test_a_write_whose_condition_fails_gives_the_item_as_it_stands(write: Any) -> None:
     write(ConditionalUpdate.of(set={"status": "active", "version": 1}))
 

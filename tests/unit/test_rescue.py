@@ -10,7 +10,7 @@ from broker.adapters.aws import AwsClient
 from broker.adapters.rescue import RescueStore, SealedTokens
 from broker.config import Config
 from broker.errors import AwsRefused, Busy, SealBroken
-from broker.model import ConnectionId, ConnectionRef, Instant, TenantId
+from broker.model import ConnectionId, ConnectionRef, Instant, SessionId, TenantId
 from local.aws.account import AwsAccount
 from tests.support.aws_faults import AwsFaults, unreachable
 
@@ -37,6 +37,14 @@ def test_rescued_tokens_are_found_as_they_were_kept(rescue: RescueStore) -> None
     rescue.put(REF, 7, TOKENS)
 
     assert rescue.get(REF, 7) == TOKENS
+
+
+def test_a_consent_is_found_under_its_session_alone(rescue: RescueStore) -> None:
+    rescue.put_consent(SessionId("ses_a"), b"sealed")
+    rescue.put_consent(SessionId("ses_b"), b"other")
+
+    assert rescue.consent(SessionId("ses_a")) == b"sealed"
+    assert rescue.consent(SessionId("ses_c")) is None
 
 
 def test_another_version_tenant_or_connection_finds_nothing(rescue: RescueStore) -> None:

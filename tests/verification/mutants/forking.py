@@ -31,7 +31,7 @@ from tests.verification.mutants.sites import ROOT, Mutant
 
 BUDGET = 12.0
 """Seconds of tests that one mutant gets, by how long they took without it: first those that bear the module's name."""
-DEAR = 3.0
+DEAR = 4.0
 """Seconds above which a test is not used: what only such a test notices deserves a test of its own."""
 MEMORY = 2**30
 """Bytes that a mutant may take beyond what there was: a loop without an end may also be one that collects."""
@@ -170,16 +170,23 @@ class Hunter:
 def _surveyed(items: Sequence[pytest.Item]) -> tuple[dict[str, float], dict[str, dict[int, set[str]]], list[str]]:
     meter = coverage.Coverage(data_file=None, config_file=False, source=[str(ROOT)])
     took, failed = {}, []
-    signal.signal(signal.SIGPROF, _too_dear)
+    dear: list[bool] = []
+
+    def too_dear(_number: int, _frame: FrameType | None) -> NoReturn:
+        dear.append(True)
+        raise _TooDear
+
+    signal.signal(signal.SIGPROF, too_dear)
     meter.start()
     for item, after in zip(items, [*items[1:], None], strict=True):
         meter.switch_context(item.nodeid)
         began = time.process_time()
+        dear.clear()
         signal.setitimer(signal.ITIMER_PROF, DEAR)
         has_failed = _run(item, after)
         signal.setitimer(signal.ITIMER_PROF, 0)
-        took[item.nodeid] = time.process_time() - began
-        if has_failed and took[item.nodeid] < DEAR:
+        took[item.nodeid] = DEAR if dear else time.process_time() - began
+        if has_failed and not dear:
             failed.append(item.nodeid)
     meter.stop()
     data = meter.get_data()
@@ -192,10 +199,6 @@ def _surveyed(items: Sequence[pytest.Item]) -> tuple[dict[str, float], dict[str,
 
 class _TooDear(BaseException):
     """Ends a test that takes longer than it is worth here."""
-
-
-def _too_dear(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise _TooDear
 
 
 def _run(item: pytest.Item, after: pytest.Item | None) -> bool:
