@@ -40,7 +40,7 @@ CONNECTION_WRITES: dict[str, Callable[[Connections], object]] = {
     "lease": lambda to: to.lease(ROW, attempt="a", now=NOW, until=Instant(NOW + 250), ended=Instant(NOW - 10)),
     "save": lambda to: to.save(ROW, {"version": ROW.version + 1}, ()),
     "failure": lambda to: to.record_failure(ROW, {"failures": 9}, ()),
-    "approve": lambda to: to.approve(PENDING, {"status": "active"}, NOW),
+    "approve": lambda to: to.approve(PENDING, {"status": "active", "failures": 9}, NOW),
     "forget": lambda to: to.forget(ROW, NOW),
     "disconnect": lambda to: to.disconnect(ROW, NOW, "mark"),
     "reconnect": lambda to: to.put(Connection(PENDING, PROFILE), replaces=ROW, session=SESSION.session),

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from broker.adapters.http import CONNECT_TIMEOUT, USER_AGENT, HttpClient
+from broker.adapters.http import CONNECT_TIMEOUT, USER_AGENT, HttpClient, unpacked
 from broker.adapters.transport import system_transport
 from broker.model import Instant, Seconds
 from broker.ninjaone import classify
@@ -436,3 +436,44 @@ def test_a_context_that_would_take_older_versions_of_tls_is_told_not_to(monkeypa
     system_transport()
 
     assert lenient.minimum_version is ssl.TLSVersion.TLSv1_2
+
+
+@pytest.mark.parametrize(
+    ("body", "coding", "kept"),
+    [
+        (b"{}", "deflate", b"{}"),  # which can be unpacked as well, into one odd byte
+        (zlib.compress(b"file"), "identity", zlib.compress(b"file")),
+        (gzip.compress(b"x" * 20), "", b"x" * 11),
+        (gzip.compress(b"x" * 11) + gzip.compress(b"y" * 5), "gzip", b"x" * 11),
+        (gzip.compress(b"x" * 6) + gzip.compress(b"y" * 9), "gzip", b"x" * 6 + b"y" * 5),
+    ],
+)
+def test_a_body_is_unpacked_as_it_says_and_to_one_byte_more_than_its_limit(
+    body: bytes, coding: str, kept: bytes
+) -> None:
+    assert unpacked(body, coding, 10) == kept
+
+
+@req("L04")
+def test_what_follows_a_body_of_just_the_limit_is_seen(there: There) -> None:
+    answer = there.post(lambda _: httpx.Response(200, stream=Chunks(b"x" * BODY_LIMIT, b"y")))
+
+    assert isinstance(answer, Reply)
+    assert len(answer.body) == BODY_LIMIT + 1
+
+
+@pytest.mark.parametrize(("seconds", "kind"), [(35, Reply), (35.5, NoReply)])
+def test_an_answer_has_the_time_to_connect_and_one_wait(
+    there: There, clock: Clock, seconds: float, kind: type[Answer]
+) -> None:
+    body = Chunks(b"x", b"y", clock=clock, seconds=seconds)
+
+    assert isinstance(there.post(lambda _: httpx.Response(200, stream=body)), kind)
+
+
+@pytest.mark.parametrize(("host", "kind"), [("eu.ninjarmm.com", Reply), ("eu.ninjarmm.com.example", NotSent)])
+def test_nothing_is_sent_to_a_host_that_is_not_known(clock: Clock, host: str, kind: type[Answer]) -> None:
+    answers = httpx.MockTransport(lambda _: httpx.Response(200, stream=Chunks(b"{}")))
+
+    with HttpClient(lambda: answers, clock, is_known=lambda name: name == "eu.ninjarmm.com") as web:
+        assert isinstance(web.post(f"https://{host}/ws/oauth/token", FORM, timeout=Seconds(65)), kind)
