@@ -48,7 +48,9 @@ def main() -> int:
         return 1
     print(f"\n{time.monotonic() - began:.0f} s")
     missed, known = ([], 0) if asked.modules else _missed()
-    return _judge(hunter.verdicts, missed, known)
+    for test in hunter.failed:
+        print(f"fails without any mutant: {test}")
+    return max(_judge(hunter.verdicts, missed, known), bool(hunter.failed))
 
 
 def _missed() -> tuple[list[str], int]:

@@ -56,7 +56,10 @@ Reach = dict[str, dict[int, set[str]]]
 
 
 class Hunter:
-    """A plugin of pytest that runs collected tests as often as it takes."""
+    """A plugin of pytest that runs collected tests as often as it takes.
+
+    failed   tests that fail without any mutant, which say nothing about one
+    """
 
     def __init__(
         self,
@@ -72,6 +75,7 @@ class Hunter:
         self._items: dict[str, pytest.Item] = {}
         self._functions: Functions = {}
         self.verdicts: list[Verdict] = []
+        self.failed: list[str] = []
 
     def pytest_configure(self) -> None:
         """Let hypothesis try the same few examples for every mutant, and remember none of them."""
@@ -103,8 +107,7 @@ class Hunter:
         forks = [_Fork(partial(_surveyed, share)) for share in shares if share]
         for fork in forks:
             took, reach, failed = fork.result()
-            if failed:
-                raise pytest.UsageError(f"these tests fail without any mutant: {', '.join(failed)}")
+            self.failed += failed
             self._took |= took
             for file, lines in reach.items():
                 for line, tests in lines.items():
@@ -143,7 +146,8 @@ class Hunter:
         lines = self._reach[str(ROOT / mutant.file)]
         first, last = mutant.lines
         found = set[str]().union(*(lines.get(line, set()) for line in range(first, last + 1)))
-        return sorted((each for each in found if self._took[each] < DEAR), key=partial(self._rank, mutant))
+        usable = (each for each in found - set(self.failed) if self._took[each] < DEAR)
+        return sorted(usable, key=partial(self._rank, mutant))
 
     def _rank(self, mutant: Mutant, test: str) -> tuple[bool, float, str]:
         """Put tests of the mutant's own module or package first, and the fastest of them."""
