@@ -11,6 +11,8 @@ from ninjaone_connect_cli.finding import Check, Finding, fail, good, warn
 NAMESPACE = "NinjaOneConnect"
 """What the functions' figures are called; the module that writes them would bring its libraries along."""
 _PITR = "aws dynamodb update-continuous-backups --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true"
+PRODUCTION = "ninjaone-connect"
+"""The stack that `make deploy ENV=prod` makes; those of other environments add their name to it."""
 FORBIDDEN = 403
 SMALL_ACCOUNT = 100
 """Concurrent executions of an account below which AWS refuses to reserve any."""
@@ -55,9 +57,38 @@ def listeners(deployment: Deployment) -> Iterator[Finding]:
         if pending:
             yield warn(check, "an address has not agreed yet", "Follow the link in the mail that AWS sent.")
         elif not found:
-            yield warn(check, "nobody hears these alarms", f"Deploy with AlarmEmail, or subscribe to {output}.")
+            yield warn(
+                check, "nobody hears these alarms", f"Deploy with AlarmEmail, or: {_subscribe(deployment, output)}"
+            )
         else:
             yield good(check, f"{len(found)} subscriptions")
+
+
+def _subscribe(deployment: Deployment, output: str) -> str:
+    """Give the command that lets a mail address hear a topic."""
+    return (
+        f"aws sns subscribe --region {deployment.region} --topic-arn {deployment.outputs[output]} "
+        "--protocol email --notification-endpoint ADDRESS"
+    )
+
+
+def protection(deployment: Deployment) -> Iterator[Finding]:
+    """Whether CloudFormation refuses to delete or replace what connections depend on, in a stack for production."""
+    stack = deployment.stack or ""
+    if stack.startswith(f"{PRODUCTION}-"):
+        yield good("protection", "none is needed: by its name this stack is not for production")
+        return
+    cloudformation = deployment.aws("cloudformation")
+    where = f"--region {deployment.region} --stack-name {stack}"
+    (described,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
+    if not described.get("EnableTerminationProtection"):
+        todo = f"aws cloudformation update-termination-protection {where} --enable-termination-protection"
+        yield warn("protection", "the stack can be deleted by mistake", todo)
+    if not cloudformation.get_stack_policy(StackName=stack).get("StackPolicyBody"):
+        todo = f"In a clone: aws cloudformation set-stack-policy {where} --stack-policy-body file://stacks/policy.json"
+        yield warn("protection", "a change could replace what connections depend on", todo)
+        return
+    yield good("protection", "it has a stack policy")
 
 
 def firewall(deployment: Deployment) -> Iterator[Finding]:
@@ -122,4 +153,5 @@ CHECKS = (
     Check("firewall", firewall),
     Check("dead letters", dead_letters),
     Check("table", table_settings),
+    Check("protection", protection),
 )

@@ -120,7 +120,7 @@ def _known(region: str, client_id: str, host: str, answer: oauth.Answer) -> Find
     if answer.status == 404:
         todo = "Compare region and client id: an app exists only on the host where it was registered."
         return fail(check, f"{host} knows no client app {client_id}", todo)
-    return good(check, f"{host} knows it")
+    return good(check, f"{host} knows it; whether it has the redirect URI, NinjaOne says only after a sign-in")
 
 
 def connect_page(deployment: Deployment) -> Iterator[Finding]:
@@ -148,7 +148,7 @@ def _reached(deployment: Deployment, address: str, region: str) -> Finding:
         todo = (
             "Name your network's authority, or give ConnectDomain a certificate that is trusted."
             if is_distrust(error)
-            else f"Does the DNS name {host} point at the stack?"
+            else f"Does the DNS name {host} point at {deployment.outputs.get('ConnectDomainTarget', 'the stack')}?"
         )
         return fail(check, f"{address} can't be reached: {why_unreached(error, host)}", todo)
     if answer.headers.get("location", "").partition("?")[0].endswith("/way-around"):
@@ -267,5 +267,6 @@ CHECKS = (
     Check("rescue store", rescued),
     Check("refreshing", overdue),
     Check("connections", inventory.look),
+    Check("first connection", inventory.first),
     Check("epoch", active_epoch),
 )

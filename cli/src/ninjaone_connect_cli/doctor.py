@@ -1,5 +1,7 @@
 """Doctor: look at everything a deployment hangs on, and say what to do about what is not in place."""
 
+from collections.abc import Iterable
+
 import click
 
 from ninjaone_connect_cli import account, aws_errors, checks
@@ -9,24 +11,55 @@ from ninjaone_connect_cli.finding import Check, Finding, State
 
 COLUMNS = {"state": "", "check": "check", "says": "what was found"}
 
+ORDER = (
+    "KMS key", "epoch", "table", "queues", "schedule",  # without these nothing works
+    "connect page", "firewall",  # every redirect URI begins with this address
+    "client apps", "client secrets", "stored secrets",
+    "private API",
+    "alarm mail", "protection",  # before there is something to lose
+    "first connection",
+    "concurrency",  # last, because AWS can take a day
+    "alarms", "dead letters", "rescue store", "refreshing", "connections",
+)  # fmt: skip
+"""The names of all checks, in the order in which what they find is best put right."""
+EVERYDAY = frozenset({"queues", "schedule", "alarms", "dead letters", "rescue store", "refreshing", "connections"})
+"""Checks whose warnings come and go while it runs; they are nothing that a deployment leaves to do."""
+
 
 @click.command()
+@click.option("--next", "only_next", is_flag=True, help="After a deployment: only the next thing left to do.")
 @here
-def doctor(at: At) -> None:
+def doctor(at: At, *, only_next: bool) -> None:
     """Say whether everything is in place, and what to do where it is not.
 
-    Nothing is changed, and no secret is shown. Ends with 1 when something has to be put right.
+    Nothing is changed, and no secret is shown. Ends with 1 when something has to be put right; with --next, as long as
+    something is left to do.
 
     \b
     ninjaone-connect doctor
+    ninjaone-connect doctor --next
     ninjaone-connect --stack ninjaone-connect-dev --region eu-west-1 doctor
     """
+    found = _found(at)
+    if only_next:
+        _show_next(at, left_to_do(found))
+    else:
+        _show(at, [finding for _, finding in found])
+
+
+def _found(at: At) -> list[tuple[str, Finding]]:
+    """Run every check; give what it found under the check's name."""
     todo = (account.CHECKS if at.deployment.stack else ()) + checks.CHECKS
-    findings: list[Finding] = []
+    found: list[tuple[str, Finding]] = []
     with at.screen.steps("Looking", len(todo)) as step:
         for check in todo:
-            findings += _looked(at, check)
+            found += [(check.name, finding) for finding in _looked(at, check)]
             step()
+    return found
+
+
+def _show(at: At, findings: list[Finding]) -> None:
+    """Show all findings. Raises   CliError: something has to be put right"""
     at.screen.table([each.row() for each in findings], COLUMNS, empty="")
     todo_lines = [f"{each.check}: {each.todo}" for each in findings if each.todo]
     at.screen.lines(["", "What to do", *todo_lines] if todo_lines else [])
@@ -34,6 +67,28 @@ def doctor(at: At) -> None:
     if bad:
         raise CliError(f"{bad} of {len(findings)} have to be put right.")
     at.screen.say("Everything is in place.")
+
+
+def left_to_do(found: Iterable[tuple[str, Finding]]) -> list[Finding]:
+    """Give what is left to do, the next thing first."""
+    left = [
+        (name, finding)
+        for name, finding in found
+        if finding.state is State.FIX or (finding.state is State.LOOK and name not in EVERYDAY)
+    ]
+    return [finding for _, finding in sorted(left, key=lambda each: ORDER.index(each[0]))]
+
+
+def _show_next(at: At, left: list[Finding]) -> None:
+    """Show the next thing to do, and only name those after it. Raises   CliError: something is left"""
+    if at.screen.as_json:
+        at.screen.table([each.row() for each in left], COLUMNS, empty="")
+    if not left:
+        at.screen.say("Nothing is left to do.")
+        return
+    following = ", ".join(each.check for each in left[1:])
+    at.screen.lines([f"{left[0].check}: {left[0].says}", left[0].todo, *([f"Then: {following}"] if following else [])])
+    raise CliError("One thing is left to do." if len(left) == 1 else f"{len(left)} things are left to do.")
 
 
 def _looked(at: At, check: Check) -> list[Finding]:

@@ -126,6 +126,20 @@ def look(deployment: Deployment) -> Iterator[Finding]:
     yield from _of_customers(inventory, counts)
 
 
+def first(deployment: Deployment) -> Iterator[Finding]:
+    """Whether anybody has connected: it shows that redirect URIs and the backend's permission are right."""
+    store = Store(deployment.aws("dynamodb"), deployment.config.connections_table)
+    if next(store.connections(), None):
+        yield good("first connection", "somebody has connected")
+        return
+    permission = deployment.outputs.get("BackendPermission", "the output BackendPermission")
+    todo = (
+        f"Allow your backend's role execute-api:Invoke on {permission}, and connect an account of your own from your "
+        "product (docs/connect), or by hand: ninjaone-connect session open TENANT --name NAME"
+    )
+    yield warn("first connection", "nobody has connected yet", todo)
+
+
 def _held(inventory: Inventory) -> Iterator[Finding]:
     for name, breaker in sorted(inventory.breakers.items()):
         since = (inventory.now - (breaker.opened_at or inventory.now)) // 60

@@ -127,7 +127,7 @@ def test_the_doctor_finds_a_whole_deployment_in_place(cli: Cli) -> None:
     ended = cli.local("doctor")
 
     assert ended.code == 0
-    assert {each["state"] for each in ended.json} == {"ok"}
+    assert [each["check"] for each in ended.json if each["state"] != "ok"] == ["first connection"]
     assert {"client secret eu", "client app eu", "redirect URI eu", "private API", "clock", "epoch"} <= {
         each["check"] for each in ended.json
     }
@@ -208,6 +208,31 @@ def test_the_doctor_names_connections_that_are_overdue(world: World, cli: Cli, c
     )
 
     assert "1 connections are overdue" in found(cli, "refreshing")["says"]
+
+
+def test_next_names_one_thing_at_a_time_until_somebody_has_connected(
+    world: World, cli: Cli, request: pytest.FixtureRequest
+) -> None:
+    secret = world.settings("refresh")["CLIENT_SECRETS"]
+    held = world.aws("secretsmanager").get_secret_value(SecretId=secret)["SecretString"]
+    eu = world.settings("refresh")["CLIENT_IDS"].partition("eu=")[2].partition(",")[0]
+    world.account.put_secret(secret, json.dumps(json.loads(held) | {eu: "another"}))
+    try:
+        several = cli("--local", "doctor", "--next")
+        listed = cli.local("doctor", "--next")
+    finally:
+        world.account.put_secret(secret, held)
+    one = cli("--local", "doctor", "--next")
+    request.getfixturevalue("connected")
+    none = cli("--local", "doctor", "--next")
+
+    assert (several.code, several.err.strip()) == (1, "2 things are left to do.")
+    assert [line.partition(": ")[0] for line in several.out.splitlines()[::2]] == ["client secret eu", "Then"]
+    assert several.out.splitlines()[-1] == "Then: first connection"
+    assert [each["check"] for each in listed.json] == ["client secret eu", "first connection"]
+    assert (one.code, one.err.strip()) == (1, "One thing is left to do.")
+    assert "execute-api:Invoke" in one.out
+    assert (none.code, none.out, none.err.strip()) == (0, "", "Nothing is left to do.")
 
 
 # The rescue store ----------------------------------------------------------------------------------------------------

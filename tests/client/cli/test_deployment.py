@@ -15,10 +15,10 @@ from botocore.stub import Stubber
 from broker.adapters import log
 from broker.config import Config
 from local.cloudformation.template import Template
-from ninjaone_connect_cli import account, checks, deployment
+from ninjaone_connect_cli import account, checks, deployment, doctor
 from ninjaone_connect_cli.deployment import Deployment, on_aws
 from ninjaone_connect_cli.errors import CliError
-from ninjaone_connect_cli.finding import State
+from ninjaone_connect_cli.finding import State, fail, good, warn
 from tests.support.cli import Cli, bare_environment
 
 
@@ -311,6 +311,54 @@ def test_a_check_that_may_not_look_says_so_and_the_others_go_on(aws: Account, fo
 
     assert finding.state is State.FIX
     assert finding.says == "could not be looked at (ClientError)"
+
+
+def test_a_stack_for_production_is_to_be_protected_against_being_deleted_or_replaced(
+    aws: Account, found: Deployment
+) -> None:
+    stack = {"StackName": "mine", "CreationTime": datetime.now(UTC), "StackStatus": "CREATE_COMPLETE"}
+    for protected, policy in ((False, {}), (True, {"StackPolicyBody": "{}"})):
+        described = stack | {"EnableTerminationProtection": protected}
+        aws.answers("cloudformation", "describe_stacks", {"Stacks": [described]})
+        aws.answers("cloudformation", "get_stack_policy", policy)
+
+    unprotected, whole = list(account.protection(found)), list(account.protection(found))
+
+    assert [each.todo.partition(" --region")[0] for each in unprotected] == [
+        "aws cloudformation update-termination-protection",
+        "In a clone: aws cloudformation set-stack-policy",
+    ]
+    assert states(whole) == [State.OK]
+
+
+def test_a_stack_that_is_not_for_production_needs_no_protection(found: Deployment) -> None:
+    assert states(account.protection(replace(found, stack="ninjaone-connect-dev"))) == [State.OK]
+
+
+# What is left to do after a deployment -------------------------------------------------------------------------------
+
+
+def test_every_check_has_its_place_in_the_order() -> None:
+    names = [check.name for check in (*account.CHECKS, *checks.CHECKS)]
+
+    assert sorted(names) == sorted(doctor.ORDER)
+    assert set(names) >= doctor.EVERYDAY
+
+
+def test_what_is_left_comes_in_order_and_everyday_warnings_are_left_out() -> None:
+    found = [
+        ("concurrency", warn("concurrency", "10", "Ask AWS.")),
+        ("alarms", warn("alarms", "1 are muted", "Enable them.")),
+        ("alarms", fail("alarm", "a runbook", "Read it.")),
+        ("alarm mail", warn("paging", "nobody hears these", "Subscribe.")),
+        ("private API", good("private API", "takes it")),
+        ("client secrets", fail("client secret eu", "none is stored", "Store it.")),
+        ("KMS key", fail("KMS key", "Disabled", "Enable it.")),
+    ]
+
+    left = doctor.left_to_do(found)
+
+    assert [each.check for each in left] == ["KMS key", "client secret eu", "paging", "concurrency", "alarm"]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,9 @@ COMMANDS = dict(every(cli, "ninjaone-connect"))
 @pytest.mark.parametrize("path", COMMANDS)
 @pytest.mark.parametrize("columns", [60, 80, 120])
 def test_no_help_is_cut_off(path: str, columns: int) -> None:
-    shown = COMMANDS[path].get_help(click.Context(COMMANDS[path], info_name=path, terminal_width=columns))
+    shown = COMMANDS[path].get_help(
+        click.Context(COMMANDS[path], info_name=path, terminal_width=columns, **cli.context_settings)
+    )
 
     assert "..." not in shown.replace("[ARGS]...", "")
 
@@ -32,6 +34,6 @@ def test_each_help_shows_how_the_command_is_called(path: str) -> None:
 
 
 def test_a_group_names_its_commands_in_whole_sentences() -> None:
-    shown = " ".join(cli.get_help(click.Context(cli, terminal_width=80)).split())
+    shown = " ".join(cli.get_help(click.Context(cli, terminal_width=80, **cli.context_settings)).split())
 
     assert "Say whether everything is in place, and what to do where it is not." in shown
