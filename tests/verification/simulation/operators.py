@@ -11,6 +11,7 @@ from broker.adapters.seal import Seal
 from broker.config import Config
 from broker.model import ConnectionRef, ConnectionState, Host, Instant, Profile, Purpose, Status, TenantId
 from broker.secret import Secret
+from ninjaone_connect_cli.errors import CliError
 from ninjaone_connect_cli.reseal import Reseal
 from ninjaone_connect_cli.store import Row
 from tests.verification.simulation import gateway
@@ -82,7 +83,11 @@ def reseal(run: "Run", _number: int) -> None:
         if row is None or key[0].startswith("#"):
             continue
         world.scheduler.wait(world.plan.delay(2.0))  # it was read a moment ago
-        world.history.reached[f"reseal {resealing.one(Row(row))}"] += 1
+        try:
+            world.history.reached[f"reseal {resealing.one(Row(row))}"] += 1
+        except CliError:  # the key is disabled for now; the operator runs the command again another day
+            world.history.reached["reseal stopped"] += 1
+            return
 
 
 @trouble("imported")
