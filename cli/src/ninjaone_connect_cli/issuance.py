@@ -1,6 +1,7 @@
 """Stop giving tokens, of one tenant or of all, within seconds; and give them again.
 
-The switch is one inline policy on the role of the function that gives tokens. An explicit Deny wins over every Allow:
+The switch is one inline policy on the roles of the functions that use tokens for callers: ``token``, which gives them,
+and ``proxy``, where a stack has it, which gives what NinjaOne answers to them. An explicit Deny wins over every Allow:
 no code, cache or deployment passes it, and a connection that is made meanwhile is covered too. IAM applies a change
 within seconds. Refreshing goes on, so that nothing is lost by a stop.
 
@@ -8,7 +9,7 @@ Source   IAM User Guide, "Policy evaluation logic"; DynamoDB Developer Guide, "U
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -21,7 +22,8 @@ from ninjaone_connect_cli.errors import CliError
 from ninjaone_connect_cli.group import Commands
 
 POLICY = "NinjaOneConnectStopped"
-ROLE = "TokenFunctionRole"
+ROLES = ("TokenFunctionRole", "ProxyFunctionRole")
+"""The second one is only there where the parameter Proxy is on."""
 ALL = "*"
 """Stands for all tenants; no tenant can be called so."""
 
@@ -47,7 +49,7 @@ def stop(at: At, tenant: str | None, *, everybody: bool) -> None:
     """
     stopped = stopped_tenants(at.deployment) | {_named(tenant, everybody=everybody)}
     _write(at.deployment, stopped)
-    _show(at, stopped)
+    _show(at)
 
 
 @issuance.command()
@@ -65,7 +67,7 @@ def resume(at: At, tenant: str | None, *, everybody: bool) -> None:
         raise CliError("All tenants are stopped: `issuance resume --all` first, then stop those that must stay so.")
     left = set() if whom == ALL else stopped - {whom}
     _write(at.deployment, left)
-    _show(at, left)
+    _show(at)
 
 
 @issuance.command()
@@ -76,7 +78,7 @@ def show(at: At) -> None:
     \b
     ninjaone-connect issuance show
     """
-    _show(at, stopped_tenants(at.deployment))
+    _show(at)
 
 
 def _named(tenant: str | None, *, everybody: bool) -> str:
@@ -87,16 +89,33 @@ def _named(tenant: str | None, *, everybody: bool) -> str:
     return tenant or ALL
 
 
-def _show(at: At, stopped: Iterable[str]) -> None:
-    rows = [{"tenant_id": "all" if each == ALL else each, "tokens": "stopped"} for each in sorted(stopped)]
+def _show(at: At) -> None:
+    stops = _stops(at.deployment)
+    rows = [
+        {"tenant_id": "all" if each == ALL else each, "tokens": _how(each, stops)}
+        for each in sorted(set[str]().union(*stops.values()))
+    ]
     at.screen.table(rows, {"tenant_id": "tenant", "tokens": "tokens"}, empty="Tokens are given to everybody.")
 
 
+def _how(tenant: str, stops: Mapping[str, set[str]]) -> str:
+    still = [role for role, stopped in stops.items() if not stopped & {tenant, ALL}]
+    return f"stopped, but not for {', '.join(still)}: stop again" if still else "stopped"
+
+
 def stopped_tenants(deployment: Deployment) -> set[str]:
-    """Read whose tokens are not given. Raises   CliError: on this machine"""
-    role = _role(deployment)
+    """Read who is stopped, be it for one function only. Raises   CliError: on this machine"""
+    return set[str]().union(*_stops(deployment).values())
+
+
+def _stops(deployment: Deployment) -> Mapping[str, set[str]]:
+    """Read who is stopped, by role: a function that was added after a stop is not in it."""
+    return {role: _stopped_for(deployment.aws("iam"), role) for role in _roles(deployment)}
+
+
+def _stopped_for(iam: Any, role: str) -> set[str]:
     try:
-        answer = deployment.aws("iam").get_role_policy(RoleName=role, PolicyName=POLICY)
+        answer = iam.get_role_policy(RoleName=role, PolicyName=POLICY)
     except ClientError as error:
         if error.response["Error"]["Code"] == "NoSuchEntity":
             return set()
@@ -106,7 +125,11 @@ def stopped_tenants(deployment: Deployment) -> set[str]:
 
 
 def _write(deployment: Deployment, stopped: set[str]) -> None:
-    role, iam = _role(deployment), deployment.aws("iam")
+    for role in _roles(deployment):
+        _write_for(deployment.aws("iam"), role, stopped)
+
+
+def _write_for(iam: Any, role: str, stopped: set[str]) -> None:
     if stopped:
         iam.put_role_policy(RoleName=role, PolicyName=POLICY, PolicyDocument=json.dumps(policy(stopped)))
         return
@@ -125,10 +148,10 @@ def policy(stopped: set[str]) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": [deny]}
 
 
-def _role(deployment: Deployment) -> str:
+def _roles(deployment: Deployment) -> list[str]:
     if deployment.stack is None:
         raise CliError("This acts on a role of AWS, and what `make run` runs has none: try it on a stack.")
-    return deployment.resources[ROLE]
+    return [deployment.resources[role] for role in ROLES if role in deployment.resources]
 
 
 COMMANDS = (issuance,)

@@ -59,26 +59,32 @@ class Logs:
         return [{"events": [{"timestamp": 1_800_000_000_000, "message": text} for text in texts]}]
 
 
-def run(clients: Mapping[str, Any], *arguments: str, stack: str | None = "mine") -> None:
+TOKEN = {"TokenFunctionRole": "mine-TokenFunctionRole-X"}
+BOTH = {**TOKEN, "ProxyFunctionRole": "mine-ProxyFunctionRole-Y"}
+
+
+def run(
+    clients: Mapping[str, Any], *arguments: str, stack: str | None = "mine", roles: Mapping[str, str] = TOKEN
+) -> None:
     """Run a command on a stack whose AWS answers so."""
     at = At(Screen(as_json=True), None)
     at.deployment = deployment.Deployment(
         stack, "eu-west-1", None, {}, clients.__getitem__, None, None,  # type: ignore[arg-type]  # not asked for
-        {"TokenFunctionRole": "mine-TokenFunctionRole-X", "FunctionLog": "mine-log"},
+        {**roles, "FunctionLog": "mine-log"},
     )  # fmt: skip
     (first, *rest) = arguments
     command.commands[first].main(rest, standalone_mode=False, obj=at)
 
 
-def may_read(iam: Iam, tenant: str) -> bool:
-    """Judge as IAM does whether the function may read a tenant's token."""
+def may_read(iam: Iam, tenant: str, role: str = "mine-TokenFunctionRole-X") -> bool:
+    """Judge as IAM does whether the function of a role may read a tenant's token."""
     denied = [
         Statement(
             each["Sid"], each["Effect"], (each["Action"],), (each["Resource"],),
             tuple(Condition(operator, key, tuple(values)) for operator, keys in each.get("Condition", {}).items()
                   for key, values in keys.items()),
         )
-        for document in iam.policies.values() for each in document["Statement"]
+        for (holder, _), document in iam.policies.items() if holder == role for each in document["Statement"]
     ]  # fmt: skip
     context = {"dynamodb:leadingkeys": (tenant,)}
     return isinstance(decide([ALLOWED, *denied], "dynamodb:GetItem", TABLE, context), Allowed)
@@ -129,9 +135,44 @@ def test_whom_to_stop_has_to_be_plain(arguments: list[str]) -> None:
         run({"iam": Iam()}, "issuance", "stop", *arguments, "--yes")
 
 
-def test_the_role_is_the_one_of_the_function_that_gives_tokens(template: Template) -> None:
-    assert issuance.ROLE == "TokenFunctionRole"
-    assert "token" in template.functions
+@pytest.mark.parametrize("whom", ["northwind", "--all"])
+def test_the_function_that_calls_ninjaone_for_callers_is_stopped_too(whom: str) -> None:
+    iam = Iam()
+
+    run({"iam": iam}, "issuance", "stop", whom, "--yes", roles=BOTH)
+    stopped = [may_read(iam, "northwind", role) for role in BOTH.values()]
+    run({"iam": iam}, "issuance", "resume", whom, roles=BOTH)
+
+    assert stopped == [False, False]
+    assert [may_read(iam, "northwind", role) for role in BOTH.values()] == [True, True]
+    assert iam.policies == {}
+
+
+def test_a_stop_that_a_function_was_added_to_is_shown_as_such_and_made_whole(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    iam = Iam()
+    run({"iam": iam}, "issuance", "stop", "northwind", "--yes")
+    capsys.readouterr()
+
+    run({"iam": iam}, "issuance", "show", roles=BOTH)
+    (shown,) = json.loads(capsys.readouterr().out)
+    run({"iam": iam}, "issuance", "stop", "contoso", "--yes", roles=BOTH)
+
+    assert shown["tokens"] == "stopped, but not for mine-ProxyFunctionRole-Y: stop again"
+    assert {each["tokens"] for each in json.loads(capsys.readouterr().out)} == {"stopped"}
+    assert not may_read(iam, "northwind", BOTH["ProxyFunctionRole"])
+
+
+def test_the_roles_are_those_of_the_functions_that_open_access_tokens(template: Template) -> None:
+    opening = {
+        f"{function.logical_id}Role"
+        for function in template.functions.values()
+        for statement in function.statements
+        if statement.sid == "OpenAccessToken"
+    }
+
+    assert opening == {*issuance.ROLES}
 
 
 LINE = {
