@@ -321,7 +321,7 @@ def test_anything_else_is_no_number(held: object) -> None:
     assert [fault.field for fault in fields.faults] == ["n"]
 
 
-@pytest.mark.parametrize("held", [0, 5, 10])
+@pytest.mark.parametrize("held", [0, 5, 10, 5.0, 1e1])
 def test_a_number_is_taken_within_its_bounds(held: int) -> None:
     fields = Fields(request({"n": held}), frozenset({"n"}))
 

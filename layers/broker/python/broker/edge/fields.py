@@ -60,6 +60,8 @@ class Fields:
 
     def number(self, name: str, *, default: int, most: int) -> int:
         value = self._values.get(name, default)
+        if isinstance(value, float) and value.is_integer():  # JSON has one kind of number: 300.0 is 300
+            value = int(value)
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
             self.fault(name, f"Give a whole number from 0 to {most}.")
             return default
