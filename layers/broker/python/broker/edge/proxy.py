@@ -14,6 +14,7 @@ from broker.edge.api import passed_on
 from broker.edge.http import Request, Response
 from broker.errors import Fault, InvalidRequest, TooLarge
 from broker.flows.proxy import LIMIT, ProxiedAnswer, ProxiedCall
+from broker.text import first_unsafe
 
 __all__ = ["LIMIT", "passed", "proxied_call"]
 
@@ -72,7 +73,7 @@ def _path(decoded: str) -> tuple[str, str]:
 
 def _is_plain(segment: str) -> bool:
     """Say whether a segment can be read in one way only."""
-    return segment not in {"", ".", ".."} and segment.isprintable() and not _ODD.search(segment)
+    return segment not in {"", ".", ".."} and not first_unsafe(segment) and not _ODD.search(segment)
 
 
 def _query(raw: str) -> str:
