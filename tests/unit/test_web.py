@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from broker.adapters.http import CONNECT_TIMEOUT, USER_AGENT, HttpClient, unpacked
+from broker.adapters.http import CONNECT_TIMEOUT, USER_AGENT, HttpClient, Outgoing, unpacked
 from broker.adapters.transport import system_transport
 from broker.model import Instant, Seconds
 from broker.ninjaone import classify
@@ -243,6 +243,44 @@ def test_what_unpacks_to_more_than_the_limit_is_cut_off_there(there: There, codi
 
     assert isinstance(answer, Reply)
     assert answer.body == bytes(BODY_LIMIT + 1)
+
+
+class BrokenOff(Chunks):
+    """A body after which the connection breaks, as where ``Content-Length`` says more than there is."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from super().__iter__()
+        raise httpx.RemoteProtocolError("peer closed connection without sending complete message body")
+
+
+@req("L04")
+@pytest.mark.parametrize("way", PACKED)
+def test_an_answer_that_breaks_off_behind_its_object_counts(there: There, way: str) -> None:
+    """It may hold the only token there is."""
+    coding, body = PACKED[way]
+    headers = {"content-encoding": coding} if coding else {}
+
+    answer = there.post(lambda _: httpx.Response(200, headers=headers, stream=BrokenOff(body)))
+
+    assert isinstance(answer, Reply)
+    assert answer.body == SAID
+
+
+@pytest.mark.parametrize("body", [b"", SAID[:-1], b"[]", b"<html>", gzip.compress(SAID)[:20]])
+def test_an_answer_that_breaks_off_within_its_object_is_none(there: There, body: bytes) -> None:
+    answer = there.post(lambda _: httpx.Response(400, stream=BrokenOff(body)))
+
+    assert answer == NoReply("RemoteProtocolError")
+
+
+def test_a_call_that_is_passed_on_gets_a_whole_body_or_none(clock: Clock) -> None:
+    broken_off = httpx.MockTransport(lambda _: httpx.Response(200, stream=BrokenOff(SAID)))
+
+    with HttpClient(lambda: broken_off, clock) as web:
+        sent = web.send(Outgoing("POST", URL, {}, b""), timeout=Seconds(3), limit=100)
+        got = web.get(URL, timeout=Seconds(3))
+
+    assert (sent, got) == (NoReply("RemoteProtocolError"), NoReply("RemoteProtocolError"))
 
 
 def test_a_refusal_that_was_packed_is_read_too(there: There) -> None:

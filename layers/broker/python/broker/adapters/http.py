@@ -12,7 +12,7 @@ import httpx
 
 from broker.adapters.clock import Clock
 from broker.model import Seconds
-from broker.oauth import BODY_LIMIT, Answer, Form, NoReply, NotSent, Reply
+from broker.oauth import BODY_LIMIT, Answer, Form, NoReply, NotSent, Reply, json_object
 
 Transport = Callable[[], httpx.BaseTransport]
 """Make a transport of its own for one client: a pool shared by many threads is slow (httpcore scans it)."""
@@ -66,8 +66,8 @@ class HttpClient:
         self._client.close()
 
     def post(self, url: str, form: Form, *, timeout: Seconds) -> Answer:
-        """Send a form once."""
-        return self._try("POST", url, timeout, data=dict(form))
+        """Send a form once. An answer that breaks off behind its JSON object counts: it may hold the only token."""
+        return self._try("POST", url, timeout, enough=_is_object, data=dict(form))
 
     def get(
         self, url: str, *, timeout: Seconds, headers: Mapping[str, str] | None = None, limit: int = BODY_LIMIT
@@ -91,6 +91,7 @@ class HttpClient:
         limit: int = BODY_LIMIT,
         *,
         unpack: Callable[[bytes, str, int], bytes] | None = None,
+        enough: Callable[[bytes, str], bool] = lambda _body, _codings: False,
         **content: Any,
     ) -> Answer:
         """Build a request and send it. An address that can't be built, as with a host name that is none, sends nothing.
@@ -103,7 +104,7 @@ class HttpClient:
         except Exception as error:  # noqa: BLE001  # nothing was sent
             return NotSent(_cause(error))
         try:
-            answer = self._send(request, timeout, limit)
+            answer = self._send(request, timeout, limit, enough)
         except Exception as error:  # noqa: BLE001  # it may have been sent
             return NoReply(_cause(error))
         if isinstance(answer, NotSent | NoReply):
@@ -111,10 +112,13 @@ class HttpClient:
         body = (unpack or unpacked)(answer.body, answer.headers.get("content-encoding", ""), limit)
         return replace(answer, body=body)
 
-    def _send(self, request: httpx.Request, timeout: Seconds, limit: int) -> Answer:
+    def _send(
+        self, request: httpx.Request, timeout: Seconds, limit: int, enough: Callable[[bytes, str], bool]
+    ) -> Answer:
         """Tell *not sent* from *sent, no answer*: after a token request the difference is a lost token.
 
         timeout   seconds for the whole answer, after a connection within CONNECT_TIMEOUT
+        enough    says of a body that broke off, and of its codings, whether all that matters came
         """
         if request.url.scheme != "https":
             return NotSent("not_https")
@@ -125,23 +129,31 @@ class HttpClient:
         try:
             response = self._client.send(request, stream=True)
             try:
-                body = self._read(response, until, limit)
+                body = self._read(response, until, limit, enough)
                 return Reply(response.status_code, _lower(response.headers), body)
             finally:
                 response.close()
         except _NOT_SENT as error:
             return NotSent(_cause(error))
 
-    def _read(self, response: httpx.Response, until: float, limit: int) -> bytes:
+    def _read(self, response: httpx.Response, until: float, limit: int, enough: Callable[[bytes, str], bool]) -> bytes:
         """Read at most one byte more than the limit: a longer body is no JSON of NinjaOne's."""
         body = bytearray()
-        for chunk in response.iter_raw():
-            body += chunk
-            if len(body) > limit:
-                return bytes(body[: limit + 1])
-            if self._clock.now() > until:
-                raise httpx.ReadTimeout("the answer took too long")
+        try:
+            for chunk in response.iter_raw():
+                body += chunk
+                if len(body) > limit:
+                    return bytes(body[: limit + 1])
+                if self._clock.now() > until:
+                    raise httpx.ReadTimeout("the answer took too long")
+        except httpx.TransportError:  # such as a Content-Length that is longer than the body
+            if not enough(bytes(body), response.headers.get("content-encoding", "")):
+                raise
         return bytes(body)
+
+
+def _is_object(body: bytes, codings: str) -> bool:
+    return json_object(unpacked(body, codings, BODY_LIMIT)) is not None
 
 
 def unpacked(body: bytes, codings: str, limit: int) -> bytes:
