@@ -136,7 +136,6 @@ def malformed(away: Away) -> dict[str, str]:
         "line break in the code": away.changed(code="a\r\nset-cookie: b"),
         "code too long": away.changed(code="c" * 2049),
         "state too long": away.changed(state=f"{away.session.session}." + "s" * 200),
-        "script as error": away.changed(code=None, error="<script>alert(1)</script>\n"),
     }
 
 
@@ -145,7 +144,7 @@ def malformed(away: Away) -> dict[str, str]:
     "name",
     [
         "empty", "no state", "neither", "both", "state twice", "code twice", "iss twice", "error twice", "empty code",
-        "line break in the code", "code too long", "state too long", "script as error",
+        "line break in the code", "code too long", "state too long",
     ],
 )  # fmt: skip
 def test_a_malformed_answer_is_refused_and_spends_nothing(away: Away, held: Callable[[], Session], name: str) -> None:
@@ -433,6 +432,7 @@ def test_of_a_denial_and_an_agreement_at_once_one_gets_on(away: Away, aws_faults
         ("server_error", "server_error", AuthorizeResult.REFUSED),
         ("temporarily_unavailable", "temporarily_unavailable", AuthorizeResult.REFUSED),
         ("<img src=x onerror=alert(1)>", "server_error", AuthorizeResult.REFUSED),
+        ("<script>alert(1)</script>\r\n", "server_error", AuthorizeResult.REFUSED),
         ("ACCESS_DENIED", "server_error", AuthorizeResult.REFUSED),
         ("access_denied&ticket=x", "server_error", AuthorizeResult.REFUSED),
     ],
@@ -544,7 +544,6 @@ def test_no_refusal_says_what_came_in(away: Away, lines: LogLines) -> None:
         f"state={canary}&code={canary}",
         f"state={away.state}&code={canary}%00",
         f"state={away.session.session}.{canary}&code={canary}",
-        f"state={away.state}&error={canary}%0D%0A",
     ):
         with pytest.raises(BrokerError) as refused:
             away.back(query)

@@ -104,6 +104,56 @@ def test_each_region_is_found_by_its_key_and_by_its_host(key: str) -> None:
     assert key in ninjaone.REGION_NAMES
 
 
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        "acme.rmmservice.eu",
+        " Acme.RMMservice.eu. ",
+        "HTTPS://ACME.RMMSERVICE.EU:443/ws/#/login?x=1",
+        "https://somebody:word@acme.rmmservice.eu/",
+        "acme.rmmservice.eu:8443",
+        "//acme.rmmservice.eu/",
+        "https:/acme.rmmservice.eu",
+        "http:\\\\acme.rmmservice.eu\\",
+        "www.acme.rmmservice.eu",
+        "<https://acme.rmmservice.eu>",
+        '"acme.rmmservice.eu",',
+        "acme.rmmservice.eu (login)",
+        "\uff41\uff43\uff4d\uff45.rmmservice.eu",
+        "acme\u3002rmmservice\uff61eu",
+        "acme\uff0ermmservice.eu",
+    ],
+)
+def test_a_host_is_found_in_what_a_person_pastes(pasted: str) -> None:
+    assert ninjaone.pasted_host(pasted, SUFFIXES) == Host("branded", "acme.rmmservice.eu")
+
+
+@req("A09")
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        "https://acme.rmmservice.eu@evil.example/",
+        "https://evil.example/acme.rmmservice.eu",
+        "https://evil.example?acme.rmmservice.eu",
+        "https://evil.example#@acme.rmmservice.eu",
+        "https://evil.example\\@acme.rmmservice.eu",
+        "acme.rmmservice.eu.evil.example",
+        "https://https://acme.rmmservice.eu",
+        "a.b.rmmservice.eu",
+        "acme.rmmservice.eu:https",
+        "javascript:acme.rmmservice.eu",
+        "\u0430cme.rmmservice.eu",  # a Cyrillic letter that looks like a
+        "somebody@acme.rmmservice.eu",
+        "",
+        "@",
+        ":443",
+        "https://",
+    ],
+)
+def test_a_pasted_address_of_another_host_is_none(pasted: str) -> None:
+    assert ninjaone.pasted_host(pasted, SUFFIXES) is None
+
+
 @pytest.mark.parametrize("subdomain", ["acme", "a", "a-b", "1", "a" * 63])
 def test_a_branded_host_is_one_label_before_an_allowed_suffix(subdomain: str) -> None:
     host = Host("branded", f"{subdomain}.rmmservice.eu")
@@ -154,7 +204,9 @@ OUTCOMES = [
     (reply(200, {**GRANTED, "access_token": "a\r\nb"}), Meaning.AMBIGUOUS, "body_incomplete"),
     (reply(200, {**GRANTED, "access_token": "a" * 8193}), Meaning.AMBIGUOUS, "body_incomplete"),
     (reply(200, {**GRANTED, "token_type": "mac"}), Meaning.AMBIGUOUS, "body_incomplete"),
-    (reply(200, {**GRANTED, "token_type": None}), Meaning.AMBIGUOUS, "body_incomplete"),
+    (reply(200, {**GRANTED, "token_type": None}), Meaning.GRANTED, "granted"),
+    (reply(200, {**GRANTED, "token_type": "bearer "}), Meaning.GRANTED, "granted"),
+    (reply(200, {**GRANTED, "token_type": 7}), Meaning.AMBIGUOUS, "body_incomplete"),
     (reply(200, {"error": "invalid_grant"}), Meaning.AMBIGUOUS, "body_incomplete"),
     (reply(201, GRANTED), Meaning.AMBIGUOUS, "status_201"),
     (reply(204), Meaning.AMBIGUOUS, "status_204"),
@@ -236,6 +288,15 @@ def test_of_the_scopes_said_those_count_that_can_be_scopes() -> None:
     assert tokens.scopes == {"monitoring", "control"}
 
 
+@pytest.mark.parametrize("said", [["monitoring", "control"], "monitoring,control", "control, monitoring"])
+def test_scopes_are_read_with_commas_and_as_a_list(said: object) -> None:
+    """Taken for one scope of another name, they would look like rights that were taken away."""
+    tokens = classify(reply(200, {**GRANTED, "scope": said}), SENT).tokens
+
+    assert tokens is not None
+    assert tokens.scopes == {"monitoring", "control"}
+
+
 @pytest.mark.parametrize("refresh", ["", "a b", None, 7, "a\n", "ä"])
 def test_a_refresh_token_that_is_none_counts_as_left_out(refresh: object) -> None:
     tokens = classify(reply(200, {**GRANTED, "refresh_token": refresh}), SENT).tokens
@@ -252,8 +313,10 @@ def test_a_refresh_token_that_is_none_counts_as_left_out(refresh: object) -> Non
         (1, 60),
         (86_400, 86_400),
         (10**12, 86_400),
-        (0, 3600),
-        (-5, 3600),
+        (0, 60),
+        (-5, 60),
+        ("0", 60),
+        ("-1", 60),
         (None, 3600),
         (True, 3600),
         ("600", 600),
@@ -265,9 +328,15 @@ def test_a_refresh_token_that_is_none_counts_as_left_out(refresh: object) -> Non
         (1e300, 86_400),
         ("9" * 20, 86_400),
         (float("inf"), 3600),
-        ("6e2", 3600),
+        ("6e2", 600),
+        ("+600", 600),
+        ("600.", 600),
+        ("\u00a0600\n", 600),
+        ("\u0666\u0660\u0660", 600),
+        ("\uff16\uff10\uff10", 600),
         ("ten", 3600),
-        ("\u0666\u0660\u0660", 3600),  # digits, but none of JSON's
+        ("nan", 3600),
+        ("", 3600),
         ([600], 3600),
     ],
 )
@@ -307,7 +376,13 @@ def test_a_wait_that_is_a_date_is_counted_from_the_answer_s_own(said: str, wait:
         (" 30", 30),
         ("", None),
         ("²", None),
-        ("\u0663", None),  # a digit, but none of HTTP's
+        ("\u0663", 3),
+        ("1e1", 10),
+        ("+5", 5),
+        ("30, 30", 30),
+        ("30, 40", 40),
+        ("-1, 40", 40),
+        ("nan", None),
         ("Wed, 21 Oct 2026 07:28:00 GMT", None),
     ],
 )

@@ -42,7 +42,6 @@ NAMES = ("tenant_id", "key", "label")
 """Fields in which ``NA`` may well be a name."""
 LINE_BREAKS = "\n\r\x85\u2028\u2029"
 
-_ADDRESS = re.compile(r"^[a-z]+://|[/?#:].*$|\.$", re.IGNORECASE)
 _BETWEEN = re.compile(r"[\s,;+]+")
 _NO_INSTANT = "consented_at must be Unix seconds, such as 1790000000, or a date like 2026-11-23T14:00:00Z"
 _NUMBER = re.compile(r"[0-9]{1,16}(?:\.[0-9]*)?")
@@ -156,8 +155,8 @@ def _text(name: str, value: Any) -> str:
 def _host(values: Mapping[str, str], config: Config) -> Host:
     if bool(values["region"]) == bool(values["host"]):
         raise ValueError("give region or host, one of them")
-    named = (values["region"] or _ADDRESS.sub("", values["host"])).lower()
-    host = ninjaone.regional_host(named) if values["region"] else ninjaone.find_host(named, config.branded_suffixes)
+    by_region = ninjaone.regional_host(values["region"].lower())
+    host = by_region if values["region"] else ninjaone.pasted_host(values["host"], config.branded_suffixes)
     if host is None:
         raise ValueError(
             f"{'region' if values['region'] else 'host'} is none of NinjaOne's; "

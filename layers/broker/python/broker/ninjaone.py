@@ -2,6 +2,7 @@
 
 import math
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -56,7 +57,11 @@ _UNKNOWN_CLIENT_RESULT = "Client app not exist"
 _SUBDOMAIN = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _TOKEN = re.compile(r"[\x21-\x7e]{1,8192}")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,64}")
-_DECIMAL = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,20})?")
+_BETWEEN_SCOPES = re.compile(r"[\s,]+")
+_SCHEME = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?[/\\]+")
+_AFTER_HOST = re.compile(r"[/\\?#\s]")
+_AROUND = " \t\r\n<>()[]\"'`.,;"
+"""What stands around an address in a sentence, a mail or a table, and is no part of it."""
 
 
 def regional_host(key: str) -> Host | None:
@@ -83,8 +88,22 @@ def find_host(name: str, suffixes: tuple[str, ...]) -> Host | None:
 
 def pasted_host(text: str, suffixes: tuple[str, ...]) -> Host | None:
     """Find the host in what a person typed or pasted: a whole host name, or an address with whatever follows it."""
-    address = text.strip().lower().removeprefix("https://").removeprefix("http://")
-    return find_host(re.split("[/?#]", address)[0].removesuffix(":443").removesuffix("."), suffixes)
+    return find_host(pasted_name(text), suffixes)
+
+
+def pasted_name(text: str) -> str:
+    """Take the host's name, or its first label, out of what a person pasted; what remains may still be none.
+
+    Letters of full width, as Japanese keyboards type them, count as those that they look like.
+    Source   RFC 3986 §3.2 (user information, host, port); Unicode Technical Standard 46, §2.3 (full stops)
+    """
+    address = unicodedata.normalize("NFKC", text).replace("\u3002", ".").strip(_AROUND).lower()
+    scheme = _SCHEME.match(address)
+    host = _AFTER_HOST.split(address[scheme.end() :] if scheme else address, maxsplit=1)[0]
+    if scheme:  # without one, what has an @ is a mail address
+        host = host.rpartition("@")[2]
+    name, colon, port = host.rpartition(":")
+    return (name if colon and port.isdecimal() else host).strip(_AROUND).removeprefix("www.")
 
 
 def authorize_endpoint(host: Host) -> str:
@@ -186,17 +205,25 @@ def _success(reply: oauth.Reply, sent_at: Instant) -> Outcome:
 
 
 def _tokens(body: Mapping[str, object], sent_at: Instant) -> Tokens | None:
-    """Source   RFC 6749 §3.3, §5.1; ``expires_in`` may be absent (docs/understand/ninjaone.md §9 U22)"""
-    access, kind = _token(body.get("access_token")), body.get("token_type")
-    if access is None or not isinstance(kind, str) or kind.lower() != "bearer":
+    """Read tokens. A ``token_type`` that is left out counts as bearer: the tokens beside it can't be had again.
+
+    Source   RFC 6749 §3.3, §5.1; ``expires_in`` may be absent (docs/understand/ninjaone.md §9 U22)
+    """
+    access, kind = _token(body.get("access_token")), body.get("token_type") or "bearer"
+    if access is None or not isinstance(kind, str) or kind.strip().lower() != "bearer":
         return None
-    scope = body.get("scope")
     return Tokens(
         access=access,
         refresh=_token(body.get("refresh_token")),
         expires_at=Instant(sent_at + _lifetime(body.get("expires_in"))),
-        scopes=frozenset(filter(_SCOPE.fullmatch, scope_set(scope))) if isinstance(scope, str) else frozenset(),
+        scopes=_granted_scopes(body.get("scope")),
     )
+
+
+def _granted_scopes(said: object) -> frozenset[str]:
+    """Read the scopes of an answer, also from a list or with commas; others would look like rights taken away."""
+    text = " ".join(map(str, said)) if isinstance(said, list) else said
+    return frozenset(filter(_SCOPE.fullmatch, _BETWEEN_SCOPES.split(text))) if isinstance(text, str) else frozenset()
 
 
 def _token(value: object) -> Secret | None:
@@ -205,21 +232,28 @@ def _token(value: object) -> Secret | None:
 
 def _lifetime(value: object) -> Seconds:
     seconds = _whole_seconds(value)
-    if seconds is None or seconds <= 0:
+    if seconds is None:
         return DEFAULT_LIFETIME
     return Seconds(max(SHORTEST_LIFETIME, min(seconds, LONGEST_LIFETIME)))
 
 
 def _whole_seconds(value: object) -> int | None:
-    """Read seconds however a server writes them (600, 600.0, "600", "599.5"), rounded down; None where there are none.
+    """Read seconds however a server writes them (600, 600.0, "599.5", "6e2"), rounded down; None where there are none.
 
     A number that can be read must not count as absent: what takes its place may be longer than a token lives.
     """
     if isinstance(value, str):
-        value = float(value) if _DECIMAL.fullmatch(value.strip(" \t")) else None
+        value = _number(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return math.floor(value)
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _refusal(reply: oauth.Reply) -> Outcome:
@@ -239,11 +273,13 @@ def _refusal(reply: oauth.Reply) -> Outcome:
 
 
 def _retry_after(reply: oauth.Reply) -> Seconds | None:
-    """Read delta-seconds, or a date beside the answer's own, up to an hour. Source   RFC 9110 §10.2.3"""
+    """Read delta-seconds, or a date beside the answer's own, up to an hour; of a header given twice the longer wait.
+
+    Source   RFC 9110 §5.3, §10.2.3
+    """
     text = reply.headers.get("retry-after", "")
-    seconds = _whole_seconds(text)
-    if seconds is None:
-        seconds = _seconds_between(reply.headers.get("date", ""), text)
+    named = [seconds for seconds in map(_whole_seconds, text.split(",")) if seconds is not None and seconds >= 0]
+    seconds = max(named) if named else _seconds_between(reply.headers.get("date", ""), text)
     return None if seconds is None else Seconds(min(seconds, LONGEST_WAIT))
 
 

@@ -16,6 +16,9 @@ Form = Mapping[str, str]
 BODY_LIMIT = 65_536
 """Bytes of a token answer that are read; NinjaOne's are under 1 KB."""
 
+_PADDING = " \t\r\n\0\ufeff\u00a0"
+"""What may stand around a JSON value without being part of it."""
+
 _CODE = re.compile(r"[\x21-\x7e]{1,2048}")
 _STATE = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _ERROR = re.compile(r"[\x20-\x21\x23-\x5b\x5d-\x7e]{1,64}")
@@ -60,7 +63,7 @@ class Authorized:
 class Denied:
     """The person or the server said no. Source   RFC 6749 §4.1.2.1
 
-    error   the code as sent; compare it, never show it
+    error   the code as sent, empty where it is none; compare it, never show it
     """
 
     state: str
@@ -102,8 +105,8 @@ def authorization_reply(raw_query: str) -> Authorized | Denied:
     """Read what the person brings back in the redirect.
 
     raw_query   undecoded, since API Gateway joins repeated parameters with commas
-    Raises   Malformed: a repeated or missing parameter, both or neither of code and error, or a bad character
-    Source   RFC 6749 §3.1, §4.1.2, §4.1.2.1
+    Raises   Malformed: a repeated or missing parameter, both or neither of code and error, or a bad character in a code
+    Source   RFC 6749 §3.1 (a parameter without a value counts as left out), §4.1.2, §4.1.2.1
     """
     query = _single_valued(raw_query)
     state, code, error = query.get("state", ""), query.get("code"), query.get("error")
@@ -116,9 +119,7 @@ def authorization_reply(raw_query: str) -> Authorized | Denied:
         if not _CODE.fullmatch(code):
             raise Malformed("code is malformed")
         return Authorized(state, Secret(code), issuer)
-    if not _ERROR.fullmatch(error or ""):
-        raise Malformed("error is malformed")
-    return Denied(state, error or "", issuer)
+    return Denied(state, error if error and _ERROR.fullmatch(error) else "", issuer)
 
 
 def _single_valued(raw_query: str) -> dict[str, str]:
@@ -127,13 +128,14 @@ def _single_valued(raw_query: str) -> dict[str, str]:
     Source   RFC 6749 §4.1.2: the client must ignore unrecognized response parameters
     """
     pairs = [(unquote_plus(name), value) for name, _, value in (part.partition("=") for part in raw_query.split("&"))]
-    known = [(name, value) for name, value in pairs if name in {"state", "code", "error", "iss"}]
+    known = [
+        (name, value)
+        for name, value in pairs
+        if name in {"state", "iss"} or (name in {"code", "error"} and value)  # an empty issuer is not the right one
+    ]
     if len(known) != len({name for name, _ in known}):
         raise Malformed("a parameter is repeated")
-    try:
-        return {name: unquote_plus(value, errors="strict") for name, value in known}
-    except UnicodeDecodeError:
-        raise Malformed("the query can't be read") from None
+    return {name: unquote_plus(value) for name, value in known}
 
 
 def code_grant(client: Client, *, code: Secret, redirect_uri: str, verifier: Secret) -> Form:
@@ -165,15 +167,24 @@ def _client_in_body(client: Client) -> Form:
 def json_object(body: bytes) -> Mapping[str, object] | None:
     """Read a JSON object, or give None for anything else: HTML, cut-off text, arrays, too much of it.
 
-    Bytes that are no UTF-8 spoil the field they stand in and nothing else: the tokens beside it can't be had again.
+    Bytes that are no UTF-8, control characters and a number of thousands of digits spoil the field they stand in and
+    nothing else: the tokens beside it can't be had again.
     """
     if len(body) > BODY_LIMIT:
         return None
     try:
-        value = json.loads(json_text(body))
+        value = json.loads(json_text(body).strip(_PADDING), strict=False, parse_int=_integer)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def _integer(digits: str) -> int | float:
+    """Read an integer; Python reads no more than some thousand digits as one."""
+    try:
+        return int(digits)
+    except ValueError:
+        return float(digits)
 
 
 def json_text(body: bytes) -> str:

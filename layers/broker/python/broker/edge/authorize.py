@@ -98,8 +98,8 @@ def _chosen(config: Config, sent: Mapping[str, str], faults: list[Fault]) -> Hos
         if host is None:
             faults.append(Fault("region", "Choose the region of your NinjaOne account."))
         return host
-    typed = _pasted(sent, "subdomain").lower()
-    whole = ninjaone.pasted_host(typed, config.branded_suffixes)
+    typed = ninjaone.pasted_name(_pasted(sent, "subdomain"))
+    whole = ninjaone.find_host(typed, config.branded_suffixes)
     if whole and whole.region != ninjaone.BRANDED:
         faults.append(Fault("subdomain", f"{whole.name} is the host of a region: choose the region above."))
         return None
