@@ -266,7 +266,7 @@ def test_an_answer_that_breaks_off_behind_its_object_counts(there: There, way: s
     assert answer.body == SAID
 
 
-@pytest.mark.parametrize("body", [b"", SAID[:-1], b"[]", b"<html>", gzip.compress(SAID)[:20]])
+@pytest.mark.parametrize("body", [b"", SAID[:-1], b"[]", b"<html>", gzip.compress(SAID)[:20]], ids=range(5))
 def test_an_answer_that_breaks_off_within_its_object_is_none(there: There, body: bytes) -> None:
     answer = there.post(lambda _: httpx.Response(400, stream=BrokenOff(body)))
 
@@ -485,6 +485,7 @@ def test_a_context_that_would_take_older_versions_of_tls_is_told_not_to(monkeypa
         (gzip.compress(b"x" * 11) + gzip.compress(b"y" * 5), "gzip", b"x" * 11),
         (gzip.compress(b"x" * 6) + gzip.compress(b"y" * 9), "gzip", b"x" * 6 + b"y" * 5),
     ],
+    ids=["a number", "a file", "not said", "two members, one kept", "two members, both kept"],
 )
 def test_a_body_is_unpacked_as_it_says_and_to_one_byte_more_than_its_limit(
     body: bytes, coding: str, kept: bytes
