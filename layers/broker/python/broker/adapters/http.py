@@ -80,8 +80,15 @@ class HttpClient:
 
     def send(self, request: Outgoing, *, timeout: Seconds, limit: int) -> Answer:
         """Send any request once. Its answer is read as it is, and unpacked only where it says so."""
-        content = {"headers": request.headers, "content": request.body or None}
-        return self._try(request.method, request.url, timeout, limit, unpack=unpacked_as_named, **content)
+        return self._try(
+            request.method,
+            request.url,
+            timeout,
+            limit,
+            unpack=unpacked_as_named,
+            headers=request.headers,
+            content=request.body or None,
+        )
 
     def _try(
         self,
