@@ -37,20 +37,6 @@ def test_every_link_of_a_page_leads_somewhere(name: str) -> None:
         assert not anchor or anchor in anchors(target), f"{name} links a heading that is not there: {link}"
 
 
-def test_every_make_command_of_the_pages_is_there() -> None:
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    told = {
-        (name, target)
-        for name in PAGES
-        for target in re.findall(
-            r"(?:`|^\s*\$ (?:.*&& )?)make ([a-z-]+)", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE
-        )
-    }
-
-    assert told
-    assert {(name, target) for name, target in told if target not in targets} == set()
-
-
 def test_every_page_of_the_docs_is_in_the_index_of_its_folder() -> None:
     for folder in ("connect", "operate", "understand", "reference"):
         index = (ROOT / "docs" / folder / "README.md").read_text(encoding="utf-8")

@@ -33,15 +33,7 @@ from tests.support.local_world import still_world
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 GUIDE = (ROOT / "docs/connect/calls.md").read_text()
-COMMANDS = re.findall(r"^\$ (.+?)(?:\s+#.*)?$", README, re.MULTILINE)
 CALLS = re.findall(r"```http\n(.*?)```", GUIDE, re.DOTALL)
-
-
-def test_the_readme_promises_targets_of_the_makefile() -> None:
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-
-    assert COMMANDS
-    assert [each for each in COMMANDS if each.split()[0] != "make" or each.split()[1] not in targets] == []
 
 
 class Caller:
