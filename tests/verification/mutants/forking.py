@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
-from types import FrameType
 from typing import Any, NoReturn
 
 import coverage
@@ -174,35 +173,23 @@ class Hunter:
 def _surveyed(items: Sequence[pytest.Item]) -> tuple[dict[str, float], dict[str, dict[int, set[str]]], list[str]]:
     meter = coverage.Coverage(data_file=None, config_file=False, source=[str(ROOT)])
     took, failed = {}, []
-    dear: list[bool] = []
-
-    def too_dear(_number: int, _frame: FrameType | None) -> NoReturn:
-        dear.append(True)
-        raise _TooDear
-
-    signal.signal(signal.SIGPROF, too_dear)
-    meter.start()
+    signal.signal(signal.SIGPROF, lambda *_: meter.stop())  # a dear test is not used, but others need what it leaves
     for item, after in zip(items, [*items[1:], None], strict=True):
+        meter.start()
         meter.switch_context(item.nodeid)
         began = time.process_time()
-        dear.clear()
         signal.setitimer(signal.ITIMER_PROF, DEAR)
-        has_failed = _run(item, after)
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        took[item.nodeid] = DEAR if dear else time.process_time() - began
-        if has_failed and not dear:
+        if _run(item, after):
             failed.append(item.nodeid)
-    meter.stop()
+        left, _ = signal.setitimer(signal.ITIMER_PROF, 0)
+        meter.stop()
+        took[item.nodeid] = time.process_time() - began if left else DEAR
     data = meter.get_data()
     reach = {
         file: {line: set(tests) - {""} for line, tests in data.contexts_by_lineno(file).items()}
         for file in data.measured_files()
     }
     return took, reach, failed
-
-
-class _TooDear(BaseException):
-    """Ends a test that takes longer than it is worth here."""
 
 
 def _run(item: pytest.Item, after: pytest.Item | None) -> bool:
