@@ -24,6 +24,8 @@ def kinds(family: type[Any]) -> Iterator[type[Any]]:
 def made(kind: type[BrokerError]) -> BrokerError:
     """An error of the broker's, with the facts that its class asks for."""
     facts: dict[str, Any] = {}
+    if kind is theirs.ConnectionPaused:
+        facts = {"held_by": "host", "cause": "status_503", "until": None, "retry_after": 61}
     if issubclass(kind, theirs.ClientAppError):
         facts = {"customer_app": True}
     if kind is theirs.NeedsReauth:
@@ -65,6 +67,15 @@ def test_a_connection_that_needs_its_customer_says_which_and_why() -> None:
     assert isinstance(heard, ours.NeedsReauth)
     assert (heard.reason, heard.connection_id) == ("consent_ended", "con_x")
     assert "reconnect" in str(heard)
+
+
+def test_a_connection_that_is_paused_says_what_holds_it_and_until_when() -> None:
+    paused = theirs.ConnectionPaused("Wait.", held_by="connection", cause="throttled", until=1_800_000_000)
+
+    heard = ours.problem(503, json.loads(problems.problem(paused, "r")))
+
+    assert isinstance(heard, ours.ConnectionPaused)
+    assert (heard.held_by, heard.cause, heard.until) == ("connection", "throttled", 1_800_000_000)
 
 
 def test_every_fault_is_named_in_the_message() -> None:

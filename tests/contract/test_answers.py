@@ -25,7 +25,7 @@ UNKNOWN = "con_" + "a" * 26
 
 NOT_HERE = {
     "busy", "internal-error", "misconfigured", "aws-refused", "seal-broken", "too-many-requests",
-    "unexpected-answer", "invalid-scope", "insufficient-scope", "consent-lost", "session-spent",
+    "unexpected-answer", "invalid-scope", "connection-paused", "insufficient-scope", "consent-lost", "session-spent",
 }  # fmt: skip
 """Problems for which AWS has to break, or NinjaOne to change; tests/unit shows each."""
 NOT_FROM = {("proxy", "provider-down")}

@@ -44,6 +44,7 @@ STATE = ConnectionState(
     attempt="an-attempt",
     tried_at=Instant(1_800_000_000),
     failures=1,
+    cause="invalid_client",
     struck_at=Instant(1_800_000_001),
     outcome_unknown=True,
     ended_at=Instant(1_800_000_002),

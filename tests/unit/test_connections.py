@@ -65,7 +65,7 @@ def test_a_connection_is_shown_without_anything_sealed(broker: Broker, made: tup
         None,
         None,
     )
-    assert not shown.paused
+    assert shown.pause is None
 
 
 @req("H02", "H08")
@@ -92,9 +92,12 @@ def test_a_connection_is_paused_while_the_breaker_of_its_client_app_is_open(
         seen = breakers.add_failure(each, TenantId("another"), Instant(START), "invalid_client")
         breakers.open(each, seen, Instant(START), "invalid_client")
 
-    assert broker.list_connections.one(ref(state)).paused
+    pause = broker.list_connections.one(ref(state)).pause
+    assert pause
+    assert (pause.held_by, pause.cause, pause.until) == ("client_app", "invalid_client", None)
+    assert "invalid_client" in pause.detail
     breakers.add_grant(name, seen, TenantId("another"), Instant(START))
-    assert not broker.list_connections.one(ref(state)).paused
+    assert broker.list_connections.one(ref(state)).pause is None
 
 
 @pytest.mark.parametrize(
@@ -112,7 +115,42 @@ def test_a_connection_is_paused_while_ninjaone_refuses_it_and_that_may_pass(
 ) -> None:  # fmt: skip
     connections.record_failure(made[0], change, ())
 
-    assert broker.list_connections.one(ref(made[0])).paused is paused
+    assert (broker.list_connections.one(ref(made[0])).pause is not None) is paused
+
+
+def test_a_connection_that_fails_says_why_and_when_it_is_tried_again(
+    broker: Broker, made: tuple[ConnectionState, Profile], connections: Connections, breakers: BreakerStore
+) -> None:
+    state = made[0]
+    connections.record_failure(state, {"failures": 2, "cause": "throttled", "refresh_at": 1_800_000_000}, ())
+
+    pause = broker.list_connections.one(ref(state)).pause
+    assert pause
+    assert (pause.held_by, pause.cause, pause.until) == ("connection", "throttled", 1_800_000_000)
+    assert pause.detail == (
+        "NinjaOne did not renew the tokens of this connection (throttled). "
+        "It is asked again at 08:00:00 on 15 January 2027 UTC."
+    )
+    name = host_breaker(state.host.name)
+    seen = breakers.add_failure(name, TenantId("another"), Instant(START), "status_503")
+    breakers.open(name, seen, Instant(START), "status_503")
+
+    pause = broker.list_connections.one(ref(state)).pause
+    assert pause
+    assert (pause.held_by, pause.cause) == ("host", "status_503")
+    assert state.host.name in pause.detail
+
+
+@pytest.mark.parametrize("customer_app", [True, False])
+def test_a_refused_app_of_a_customer_s_own_is_called_that(
+    broker: Broker, made: tuple[ConnectionState, Profile], connections: Connections, *, customer_app: bool
+) -> None:
+    change = {"failures": 2, "cause": "invalid_client", "customer_app": customer_app}
+    connections.record_failure(made[0], change, ())
+
+    pause = broker.list_connections.one(ref(made[0])).pause
+    assert pause
+    assert ("the customer's own client app" in pause.detail) is customer_app
 
 
 def test_a_list_has_every_connection_of_a_tenant_once_and_no_other(journey: Journey, broker: Broker) -> None:

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from broker.adapters import rows
 from broker.adapters.connections import LISTED_ATTRIBUTES, TOKEN_ATTRIBUTES
 from broker.model import ConnectionId, ConnectionState, Host, Instant, Reason, Session, Status, TenantId
@@ -54,6 +56,7 @@ LARGEST = ConnectionState(
     attempt="a" * 16,
     tried_at=Instant(1_899_999_999),
     failures=2,
+    cause="unsupported_grant_type",
     struck_at=Instant(1_899_999_999),
     outcome_unknown=True,
     ended_at=Instant(1_899_999_999),
@@ -70,12 +73,17 @@ USUAL = replace(
     scopes=frozenset({"monitoring", "management", "offline_access"}),
     reason=None,
     ended_at=None,
+    cause="",
 )
 """A connection in use, in the middle of its refresh, with all that such a row may hold."""
 
+WAITING = replace(USUAL, cause=LARGEST.cause, lease_until=None, attempt=None)
+"""The same between two attempts that NinjaOne refused."""
 
-def test_a_usual_hot_row_costs_one_write_unit() -> None:
-    assert size(rows.connection_state_item(USUAL)) <= 1024
+
+@pytest.mark.parametrize("row", [USUAL, WAITING], ids=["in use", "waiting"])
+def test_a_usual_hot_row_costs_one_write_unit(row: ConnectionState) -> None:
+    assert size(rows.connection_state_item(row)) <= 1024
 
 
 def test_the_largest_hot_row_costs_two_write_units_at_most() -> None:

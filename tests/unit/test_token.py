@@ -4,12 +4,14 @@ from dataclasses import replace
 
 import pytest
 
+from broker.adapters.aws import AwsClient
+from broker.adapters.breakers import BreakerStore, app_breaker, host_breaker
 from broker.adapters.connections import Connections
 from broker.adapters.queues import RefreshBatch, Trigger, read_batch
 from broker.adapters.seal import Seal
 from broker.config import Config
 from broker.edge.wiring import Broker
-from broker.errors import Busy, NeedsReauth, NotActive, NoTokenYet, SealBroken, UnknownConnection
+from broker.errors import Busy, ConnectionPaused, NeedsReauth, NotActive, NoTokenYet, SealBroken, UnknownConnection
 from broker.flows.token import IssuedToken
 from broker.model import ConnectionId, ConnectionRef, ConnectionState, Host, Instant, Purpose, Seconds, TenantId
 from local.aws.account import AwsAccount
@@ -27,6 +29,11 @@ def state(journey: Journey, network: NinjaOneTransport) -> ConnectionState:
     made, _ = journey.connect()
     network.requests.clear()
     return made
+
+
+@pytest.fixture
+def breakers(aws: AwsAccount, config: Config) -> BreakerStore:
+    return BreakerStore(AwsClient("dynamodb", aws.client("dynamodb")), config.connections_table)
 
 
 def orders(aws: AwsAccount, config: Config) -> list[RefreshBatch | None]:
@@ -294,7 +301,9 @@ def test_nobody_waits_past_the_end_of_a_token_that_is_still_valid(
 def failed(connections: Connections, state: ConnectionState, clock: Clock, *, again: int) -> None:
     """Let the row say that an attempt just failed, and when the next one comes."""
     now = int(clock.now())
-    connections.record_failure(state, {"tried_at": now, "failures": 1, "refresh_at": now + again}, ())
+    connections.record_failure(
+        state, {"tried_at": now, "failures": 1, "cause": "throttled", "refresh_at": now + again}, ()
+    )
 
 
 @req("H07")
@@ -307,8 +316,11 @@ def test_nobody_waits_for_a_row_that_is_held(
     failed(connections, state, clock, again=60)
 
     if given is None:
-        with pytest.raises(NoTokenYet):
+        with pytest.raises(ConnectionPaused) as paused:
             broker.get_token(ref(state), min_ttl=TTL)
+        assert (paused.value.held_by, paused.value.cause) == ("connection", "throttled")
+        assert paused.value.until == int(clock.now()) + 60
+        assert paused.value.retry_after in {61, 62}
     else:
         assert broker.get_token(ref(state), min_ttl=TTL).expires_in == given
 
@@ -351,10 +363,26 @@ def test_nobody_waits_for_an_attempt_that_ended_without_a_clear_answer(
         state, {"tried_at": now, "failures": 1, "refresh_at": now + 71, "lease_until": now + 60}, ()
     )
 
-    with pytest.raises(NoTokenYet):
+    with pytest.raises(ConnectionPaused):
         broker.get_token(ref(state), min_ttl=TTL)
 
     assert clock.slept == []
+
+
+@pytest.mark.parametrize("held_by", ["host", "client_app"])
+def test_a_connection_behind_an_open_breaker_says_so(
+    broker: Broker, state: ConnectionState, breakers: BreakerStore, clock: Clock, held_by: str
+) -> None:
+    names = {"host": host_breaker(state.host.name), "client_app": app_breaker(state.host.name, state.client_id)}
+    seen = breakers.add_failure(names[held_by], TenantId("another"), Instant(START), "status_503")
+    breakers.open(names[held_by], seen, Instant(START), "status_503")
+    clock.advance(3700)
+
+    with pytest.raises(ConnectionPaused) as paused:
+        broker.get_token(ref(state), min_ttl=TTL)
+
+    assert (paused.value.held_by, paused.value.cause, paused.value.until) == (held_by, "status_503", None)
+    assert paused.value.retry_after in {61, 62}
 
 
 def test_a_row_that_becomes_held_while_one_waits_is_not_waited_for_any_more(

@@ -200,6 +200,7 @@ def _inert(row: ConnectionState, fence: int) -> ConnectionState:
         lease_until=None,
         attempt=None,
         failures=0,
+        cause="",
         struck_at=None,
     )
 

@@ -272,6 +272,8 @@ export interface components {
              * @enum {unknown}
              */
             reason: "revoked" | "lost_in_rotation" | "consent_ended" | "scope_withdrawn" | null;
+            /** @description What holds a connection whose `status` is `paused`; null otherwise. */
+            paused: components["schemas"]["Pause"] | null;
             /** @enum {unknown} */
             region: "app" | "us2" | "eu" | "ca" | "oc" | "jp" | "fed" | "branded";
             host: string;
@@ -304,6 +306,19 @@ export interface components {
             consent_ends_at: number | null;
             /** @description How many generations of tokens there were. */
             version: number;
+        };
+        Pause: {
+            /**
+             * @description Its own last failure, or the circuit breaker of its client app or of its NinjaOne host.
+             * @enum {unknown}
+             */
+            held_by: "connection" | "client_app" | "host";
+            /** @description Of that failure, by name; `invalid_client` is a refused client app. */
+            cause: string;
+            /** @description When NinjaOne is asked again for this connection; null while one connection a minute is tried. */
+            until: number | null;
+            /** @description The same as a sentence for people. */
+            detail: string;
         };
         Connections: {
             connections: components["schemas"]["Connection"][];

@@ -40,6 +40,9 @@ export interface ProblemDetails {
   readonly retry_after?: unknown;
   readonly faults?: unknown;
   readonly reason?: unknown;
+  readonly held_by?: unknown;
+  readonly cause?: unknown;
+  readonly until?: unknown;
 }
 
 /** The broker answered with problem details. A `type` newer than this package is of this very class. */
@@ -154,6 +157,23 @@ export class CallUnanswered extends Retryable {}
 export class NotJson extends Retryable {}
 /** The access token ended, and its refresh is not through yet. */
 export class NoTokenYet extends Retryable {}
+/**
+ * The access token ended, and NinjaOne is not asked for another before `until`; `heldBy` and `cause` say what holds the
+ * connection: its own last failure, or the circuit breaker of its client app or host.
+ */
+export class ConnectionPaused extends Retryable {
+  readonly heldBy: string;
+  readonly cause: string;
+  /** Unix seconds; undefined while the broker tries one connection a minute. */
+  readonly until: number | undefined;
+
+  constructor(status: number, body: ProblemDetails) {
+    super(status, body);
+    this.heldBy = text(body.held_by);
+    this.cause = text(body.cause);
+    this.until = typeof body.until === "number" ? body.until : undefined;
+  }
+}
 /** AWS refuses for now, or another call is at work on the same thing. */
 export class Busy extends Retryable {}
 
@@ -243,6 +263,7 @@ export const PROBLEMS: Readonly<Record<string, ProblemClass>> = {
   "call-unanswered": CallUnanswered,
   "not-json": NotJson,
   "no-token-yet": NoTokenYet,
+  "connection-paused": ConnectionPaused,
   "busy": Busy,
   "misconfigured": Misconfigured,
   "aws-refused": AwsRefused,

@@ -131,7 +131,7 @@ def readable(owner: str) -> set[str]:
 
 
 def test_giving_tokens_reads_the_access_token_and_no_other_sealed_value() -> None:
-    assert readable("Token") == set(connections.TOKEN_ATTRIBUTES)
+    assert readable("Token") == {*connections.TOKEN_ATTRIBUTES, "opened_at"}
     assert readable("Token") & set(rows.SEALED) == {"access"}
 
 

@@ -59,6 +59,7 @@ HOT = st.builds(
     attempt=st.none() | WORDS,
     tried_at=st.none() | INSTANTS,
     failures=st.integers(0, 9),
+    cause=st.text(max_size=20),
     struck_at=st.none() | INSTANTS,
     outcome_unknown=st.booleans(),
     ended_at=st.none() | INSTANTS,

@@ -20,6 +20,7 @@ BY_ITSELF = "by itself"
 RECONNECT = "the customer connects again; the id stays"
 LOST = "the connection: `needs_reauth`, `lost_in_rotation`"
 NOT_YET = "503 `no-token-yet`, Retry-After 1 or 2"
+PAUSED = "503 `connection-paused`, Retry-After to the next try"
 BUSY = "503 `busy`, Retry-After 5"
 GONE = "409 `needs-reauth`"
 
@@ -132,6 +133,8 @@ def tell(answer: Answer, held: str) -> str:
     """Say what a caller got."""
     if answer.status == 200:
         return HELD if answer.token == held else FRESH
+    if answer.slug == "connection-paused":
+        return PAUSED  # by the rules of waiting, which draw at random
     waits = f", Retry-After {_drawn(answer.retry_after)}" if answer.retry_after else ""
     return f"{answer.status} `{answer.slug}`{waits}"
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from tests.verification.faults.matrix import FRESH, LOST, NOT_YET, RECONNECT, Observed, Row
+from tests.verification.faults.matrix import FRESH, LOST, NOT_YET, PAUSED, RECONNECT, Observed, Row
 from tests.verification.faults.stage import EU
 
 LOST_ON_THE_WAY = Observed(
@@ -47,7 +47,7 @@ ROWS = (
         "NinjaOne answers 429 with `Retry-After: 600`",
         "Leaves this connection alone for as long as it says; it holds no other.",
         lambda stage: stage.plan("429_retry_after", seconds=600),
-        Observed(ended=NOT_YET, said=("throttled",)),
+        Observed(ended=PAUSED, said=("throttled",)),
         beside="oc",
     ),
     Row(

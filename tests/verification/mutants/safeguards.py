@@ -80,7 +80,7 @@ def _overlooked(wanted: Callable[..., bool]) -> Callable[..., bool]:
 
 def _save(self: Connections, held: Any, change: Any, remove: tuple[str, ...]) -> Any:
     """Store tokens whatever became of the row since it was leased."""
-    drop = ("lease_until", "attempt", "failures", "struck_at", "outcome_unknown", *remove)
+    drop = ("lease_until", "attempt", "failures", "cause", "struck_at", "outcome_unknown", *remove)
     return self._update(held, ConditionalUpdate.of("attribute_exists(#tenant)", set=change, remove=drop))
 
 

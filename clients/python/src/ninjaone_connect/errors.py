@@ -11,7 +11,8 @@ ConnectError
 │   ├── ClientAppError      whoever registered the client app at NinjaOne
 │   │   └── UnknownClient, WrongClientSecret, GrantNotTicked, InvalidScope, InsufficientScope, NoRefreshToken
 │   ├── Retryable           nobody: wait ``retry_after`` seconds
-│   │   └── ProviderDown, OutcomeUnknown, CallUnanswered, NotJson, NoTokenYet, Busy
+│   │   └── ProviderDown, OutcomeUnknown, CallUnanswered, NotJson, NoTokenYet, ConnectionPaused,
+│   │       Busy
 │   └── ServerFault         the operator of the broker
 │       ├── OperatorError       only the operator can put it right: Misconfigured, AwsRefused
 │       └── UnexpectedAnswer, SealBroken, InternalError
@@ -247,6 +248,20 @@ class NotJson(Retryable):
 
 class NoTokenYet(Retryable):
     """The held access token ended, and its refresh is not through."""
+
+
+class ConnectionPaused(Retryable):
+    """The held access token ended, and NinjaOne is not asked for another before ``until``.
+
+    held_by   connection (its own last failure), client_app or host (a circuit breaker)
+    cause     of that failure, by name; ``invalid_client`` is a refused client app
+    until     Unix seconds; None while the broker tries one connection a minute
+    """
+
+    def __init__(self, status: int, body: Mapping[str, Any]) -> None:
+        super().__init__(status, body)
+        self.held_by, self.cause = str(body.get("held_by", "")), str(body.get("cause", ""))
+        self.until: int | None = body.get("until")
 
 
 class Busy(Retryable):

@@ -93,12 +93,34 @@ class Organization:
 
 
 @dataclass(frozen=True)
+class Pause:
+    """What holds a connection that is paused.
+
+    held_by   connection (its own last failure), client_app or host (a circuit breaker)
+    cause     of that failure, by name; ``invalid_client`` is a refused client app
+    until     when NinjaOne is asked again (Unix seconds); None while the broker tries one connection a minute
+    detail    the same as a sentence for people
+    """
+
+    held_by: str
+    cause: str
+    until: int | None
+    detail: str
+
+    @classmethod
+    def read(cls, body: Json) -> Self:
+        """Read it out of an answer."""
+        return cls(**{name: body[name] for name in cls.__dataclass_fields__})
+
+
+@dataclass(frozen=True)
 class Connection:
     """A customer's NinjaOne account, connected.
 
     connection_id    ``con_…``; a reconnect keeps it
     status           active, needs_reauth, paused, disconnected or pending_approval
     reason           why it needs its customer, else None
+    paused           what holds it while it is paused, else None
     api_base_url     what NinjaOne's paths (``/v2/…``) are appended to
     token_expires_at  when the stored access token ends
     refresh_at       when it is refreshed next, or None
@@ -110,6 +132,7 @@ class Connection:
     tenant_id: str
     status: str
     reason: str | None
+    paused: Pause | None
     region: str
     host: str
     api_base_url: str
@@ -130,6 +153,7 @@ class Connection:
     def read(cls, body: Json) -> Self:
         """Read it out of an answer."""
         special: dict[str, Any] = {
+            "paused": Pause.read(body["paused"]) if body.get("paused") else None,
             "scopes": tuple(body["scopes"]),
             "organizations": tuple(Organization(each["id"], each["name"]) for each in body["organizations"]),
         }

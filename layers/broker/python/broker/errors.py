@@ -38,6 +38,7 @@ BrokerError
 │   ├── CallUnanswered      NinjaOne gave no answer to a call that was passed on
 │   ├── NotJson             NinjaOne answered with a page in place of JSON
 │   ├── NoTokenYet          the held access token ended, and its refresh is not through
+│   ├── ConnectionPaused    … and NinjaOne is not asked for another before a time that it says
 │   └── Busy                AWS refuses for now, or another call is at work on the same thing
 ├── AwsError                either way in which a call to AWS ends badly: Busy, or AwsRefused below
 └── ServerFault             the operator
@@ -364,6 +365,30 @@ class NoTokenYet(Retryable):
 
     detail = "The access token ended and its refresh is not through yet. Ask again in a second or two."
     retry_after = 2
+
+
+class ConnectionPaused(Retryable):
+    """The stored access token ended, and NinjaOne is not asked for another before ``until``.
+
+    held_by   what holds the connection: the value of a ``flows.pause.HeldBy``
+    cause     why, by its name in ``ninjaone.Outcome.code``
+    until     Unix seconds; None while a breaker lets one connection a minute pass
+    """
+
+    detail = "The access token ended, and NinjaOne is not asked for another right now."
+    retry_after = 60
+
+    def __init__(
+        self,
+        detail: str | None = None,
+        *,
+        held_by: str = "connection",
+        cause: str = "",
+        until: int | None = None,
+        retry_after: int | None = None,
+    ) -> None:
+        self.held_by, self.cause, self.until = held_by, cause, until
+        super().__init__(detail, retry_after=retry_after)
 
 
 class Busy(Retryable, AwsError):

@@ -180,7 +180,8 @@ class Organization:
 class ConnectionState:
     """The row that refreshing and giving tokens touch: within 1,024 bytes, which one write unit pays for.
 
-    Only the longest names of all, in a row that needs its customer too, go beyond: such a row is written once a day.
+    Only the longest names of all go beyond, in a row that needs its customer too, which is written once a day, or in
+    one that NinjaOne refused and is being asked for again.
 
     Shape
     tenant, connection   the key
@@ -189,6 +190,7 @@ class ConnectionState:
     lease_until, attempt   the write-ahead intent of the refresh that may be in flight
     failures    attempts in a row that brought no tokens; while there are any, ``refresh_at`` is a wait that binds
                 everybody, callers too
+    cause       of the last of them, by its name in ``ninjaone.Outcome.code``
     struck_at   when NinjaOne first called the tokens of this version dead
     sent_at     when the held tokens were asked for; of a new connection, when they were stored
     tried_at    when the last refresh took its lease
@@ -224,6 +226,7 @@ class ConnectionState:
     attempt: str | None = None
     tried_at: Instant | None = None
     failures: int = 0
+    cause: str = ""
     struck_at: Instant | None = None
     outcome_unknown: bool = False
     ended_at: Instant | None = None

@@ -171,7 +171,12 @@ class Outcome:
     @property
     def is_about_app(self) -> bool:
         """Say whether NinjaOne refused the client app or its secret, whatever was presented with it."""
-        return self.code in _ABOUT_APP
+        return is_about_app(self.code)
+
+
+def is_about_app(code: str) -> bool:
+    """Say whether a cause is a refusal of the client app or of its secret."""
+    return code in _ABOUT_APP
 
 
 def classify(answer: oauth.Answer, sent_at: Instant) -> Outcome:

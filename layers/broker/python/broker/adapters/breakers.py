@@ -66,17 +66,20 @@ class BreakerStore:
         answer = self._dynamodb.call("get_item", TableName=self._table, Key=key, ConsistentRead=True)
         return _breaker(answer.get("Item", {}))
 
-    def is_open(self, name: str) -> bool:
-        """Say whether one is open, reading nothing else: the role of a listing names each attribute. Raises   Busy"""
+    def opening(self, name: str) -> Breaker:
+        """Read since when one is open and why, and nothing else: the roles that show it name each attribute.
+
+        Raises   Busy
+        """
         answer = self._dynamodb.call(
             "get_item",
             TableName=self._table,
             Key=rows.key(CONTROL_ROWS, name),
             ConsistentRead=True,
-            ProjectionExpression="#opened_at",
-            ExpressionAttributeNames={"#opened_at": "opened_at"},
+            ProjectionExpression="#opened_at, #cause",
+            ExpressionAttributeNames={"#opened_at": "opened_at", "#cause": "cause"},
         )
-        return _breaker(answer.get("Item", {})).is_open
+        return _breaker(answer.get("Item", {}))
 
     def add_failure(self, name: str, tenant: TenantId, now: Instant, cause: str) -> Breaker:
         """Remember a failing tenant, unless so many are remembered that one more changes nothing. Raises   Busy"""

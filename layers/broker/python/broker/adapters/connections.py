@@ -42,19 +42,21 @@ TOKEN_ATTRIBUTES = (
     "host",
     "region",
     "client_id",
+    "customer_app",
     "version",
     "token_expires_at",
     "sent_at",
     "refresh_at",
     "failures",
+    "cause",
     "access",
 )
 """What giving a token reads: never the refresh token, not even sealed."""
 
 LISTED_ATTRIBUTES = (
     "tenant", "connection", "status", "reason", "region", "host", "client_id", "customer_app", "version",
-    "token_expires_at", "refresh_at", "failures", "struck_at", "consented_at", "scopes", "label", "organizations",
-    "metadata", "created_at", "connected_at",
+    "token_expires_at", "refresh_at", "failures", "cause", "struck_at", "consented_at", "scopes", "label",
+    "organizations", "metadata", "created_at", "connected_at",
 )  # fmt: skip
 """What listing reads: nothing sealed."""
 
@@ -76,6 +78,7 @@ _DROPPED = (
     "lease_until",
     "attempt",
     "failures",
+    "cause",
     "struck_at",
     "outcome_unknown",
 )
@@ -219,7 +222,7 @@ class Connections:
     ) -> ConnectionState | ConditionFailed:
         """Store new tokens under the lease that they were fetched with."""
         given = _seen(held) | {"disconnected": Status.DISCONNECTED.value}
-        drop = ("lease_until", "attempt", "failures", "struck_at", "outcome_unknown", *remove)
+        drop = ("lease_until", "attempt", "failures", "cause", "struck_at", "outcome_unknown", *remove)
         return self._update(held, ConditionalUpdate.of(*_UNCHANGED, _CONNECTED, given=given, set=change, remove=drop))
 
     def record_failure(

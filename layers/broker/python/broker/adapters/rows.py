@@ -35,7 +35,7 @@ SEALED = ("access", "refresh", "client")
 
 _KINDS: Mapping[str, str] = {
     **dict.fromkeys(("tenant", "connection", "status", "reason", "region", "host", "client_id", "scopes"), "S"),
-    **dict.fromkeys(("attempt", "label", "organizations", "metadata"), "S"),
+    **dict.fromkeys(("attempt", "cause", "label", "organizations", "metadata"), "S"),
     **dict.fromkeys(("version", "fence", "epoch", "token_expires_at", "sent_at", "consented_at", "refresh_at"), "N"),
     **dict.fromkeys(("due_shard", "lease_until", "tried_at", "failures", "struck_at", "ended_at"), "N"),
     **dict.fromkeys(("active_until", "warned_at", "created_at", "connected_at"), "N"),
@@ -112,6 +112,7 @@ def connection_state_item(row: ConnectionState) -> Item:
             "attempt": row.attempt,
             "tried_at": row.tried_at,
             "failures": row.failures or None,
+            "cause": row.cause or None,
             "struck_at": row.struck_at,
             "outcome_unknown": row.outcome_unknown or None,
             "ended_at": row.ended_at,
@@ -148,6 +149,7 @@ def connection_state(row: Item) -> ConnectionState:
         attempt=held.get("attempt"),
         tried_at=held.get("tried_at"),
         failures=held.get("failures", 0),
+        cause=held.get("cause", ""),
         struck_at=held.get("struck_at"),
         outcome_unknown=held.get("outcome_unknown", False),
         ended_at=held.get("ended_at"),

@@ -28,6 +28,7 @@ from broker.model import (
 
 if TYPE_CHECKING:
     from broker.flows.connections import ListedConnection
+    from broker.flows.pause import Pause
 
 __all__ = [
     "Broker", "Request", "Response", "answer", "api", "connection", "or_messages", "passed_on", "ref_of", "session_of",
@@ -108,7 +109,7 @@ def ref_of(request: Request) -> ConnectionRef:
     return ConnectionRef(tenant_of(request), ConnectionId(found))
 
 
-def connection(broker: Broker, whole: Connection, *, paused: bool = False) -> dict[str, Any]:
+def connection(broker: Broker, whole: Connection, *, pause: "Pause | None" = None) -> dict[str, Any]:
     """Show a connection: nothing sealed, nothing of the person's.
 
     Shape   see the OpenAPI document's ``Connection``; times are Unix seconds
@@ -117,8 +118,9 @@ def connection(broker: Broker, whole: Connection, *, paused: bool = False) -> di
     return {
         "connection_id": state.connection,
         "tenant_id": state.tenant,
-        "status": "paused" if paused and state.status.value == "active" else state.status.value,
+        "status": "paused" if pause else state.status.value,
         "reason": state.reason.value if state.reason else None,
+        "paused": pause and {name: getattr(pause, name) for name in ("held_by", "cause", "until", "detail")},
         "region": state.host.region,
         "host": state.host.name,
         "api_base_url": ninjaone.api_base_url(state.host),
@@ -139,7 +141,7 @@ def connection(broker: Broker, whole: Connection, *, paused: bool = False) -> di
 
 def shown(broker: Broker, found: "ListedConnection") -> dict[str, Any]:
     """Show a connection that was looked at."""
-    return connection(broker, found.connection, paused=found.paused)
+    return connection(broker, found.connection, pause=found.pause)
 
 
 def _named(request: Request) -> Mapping[str, str | None]:

@@ -78,6 +78,8 @@ def problem(error: BrokerError, request_id: str) -> str:
             "connection_id": error.connection,
             "how": "open a connect session with this connection_id",
         }
+    if isinstance(error, errors.ConnectionPaused):
+        body |= {"held_by": error.held_by, "cause": error.cause, "until": error.until}
     if error.retry_after is not None:
         body["retry_after"] = error.retry_after
     return json.dumps(body)

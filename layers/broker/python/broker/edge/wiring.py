@@ -127,6 +127,7 @@ class Broker:
             self._connections,
             self._seal,
             urgent,
+            self._breakers,
             wait=self.config.token_wait,
             is_known=self._is_known,
             **self._common,

@@ -1,11 +1,14 @@
 """List connections, and look at one."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
-from broker.adapters.breakers import BreakerStore, app_breaker
+from broker.adapters.breakers import Breaker, BreakerStore, app_breaker
 from broker.adapters.connections import Connections
 from broker.adapters.log import Level, Log
 from broker.errors import UnknownConnection
+from broker.flows.pause import Pause, pause_of
 from broker.model import Connection, ConnectionRef, ConnectionState, Status, TenantId
 
 
@@ -13,11 +16,11 @@ from broker.model import Connection, ConnectionRef, ConnectionState, Status, Ten
 class ListedConnection:
     """A connection as it may be shown.
 
-    paused   NinjaOne refuses it, or the client app, and that may pass: there is nothing yet for the customer to do
+    pause   NinjaOne refuses it, or the client app, and that may pass: there is nothing yet for the customer to do
     """
 
     connection: Connection
-    paused: bool = False
+    pause: Pause | None = None
 
 
 @dataclass(frozen=True)
@@ -50,20 +53,25 @@ class ListConnections:
         return Page(self._shown(found.connections), found.after)
 
     def _shown(self, found: list[Connection]) -> list[ListedConnection]:
-        """Look at the breaker of each of the operator's client apps once."""
-        names = {_breaker(each) for each in found if not each.state.customer_app}
-        is_open = {name for name in names if self._breakers.is_open(name)}
-        return [ListedConnection(each, _is_failing(each.state) or _breaker(each) in is_open) for each in found]
+        """Look at each breaker once; that of a host only where a connection fails by itself too."""
+        opening = cache(self._breakers.opening)
+        return [ListedConnection(each, _pause(each.state, opening)) for each in found]
 
 
 PAUSED_AFTER = 2
 """Failures in a row: a single one is made good within a minute or two."""
 
 
+def _pause(state: ConnectionState, opening: Callable[[str], Breaker]) -> Pause | None:
+    """Say what holds a connection that NinjaOne refuses again and again, or whose client app nobody is granted with."""
+    if _is_failing(state):
+        return pause_of(state, opening)
+    if state.customer_app:
+        return None
+    app = app_breaker(state.host.name, state.client_id)
+    return pause_of(state, lambda name: opening(name) if name == app else Breaker()) if opening(app).is_open else None
+
+
 def _is_failing(state: ConnectionState) -> bool:
     """Say whether NinjaOne called the token dead without being believed yet, or grants nothing again and again."""
     return state.status is Status.ACTIVE and (state.struck_at is not None or state.failures >= PAUSED_AFTER)
-
-
-def _breaker(of: Connection) -> str:
-    return app_breaker(of.state.host.name, of.state.client_id)

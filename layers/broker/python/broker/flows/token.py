@@ -9,17 +9,31 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from broker import ninjaone, policy
+from broker.adapters.breakers import BreakerStore
 from broker.adapters.clock import Clock, Entropy, instant
 from broker.adapters.connections import Connections
 from broker.adapters.log import Level, Log
 from broker.adapters.queues import Queue, Trigger
 from broker.adapters.seal import Seal
-from broker.errors import AwsError, NeedsReauth, NotActive, NotApproved, NoTokenYet, SealBroken, UnknownConnection
+from broker.errors import (
+    AwsError,
+    BrokerError,
+    ConnectionPaused,
+    NeedsReauth,
+    NotActive,
+    NotApproved,
+    NoTokenYet,
+    SealBroken,
+    UnknownConnection,
+)
+from broker.flows.pause import Pause, pause_of
 from broker.model import ConnectionRef, ConnectionState, Instant, Purpose, Seconds, Status
 from broker.secret import Secret
 
 FIRST_LOOK, LONGEST_LOOK = 0.25, 1.0
 """Seconds between looks at the row while a caller waits."""
+BREAKER_WAIT = Seconds(60)
+"""An open breaker lets one connection a minute pass."""
 SKEW = Seconds(6)
 """A token with less time left is not given: clocks differ, and the answer takes time to arrive."""
 
@@ -43,6 +57,7 @@ class GetToken:
         connections: Connections,
         seal: Seal,
         urgent: Queue,
+        breakers: BreakerStore,
         *,
         wait: Seconds,
         is_known: Callable[[str], bool],
@@ -56,6 +71,7 @@ class GetToken:
         is_known   says whether a host is NinjaOne's
         """
         self._connections, self._seal, self._urgent, self._wait = connections, seal, urgent, wait
+        self._breakers = breakers
         self._is_known, self._clock, self._entropy, self._log = is_known, clock, entropy, log
 
     def __call__(self, ref: ConnectionRef, *, min_ttl: Seconds, refused_version: int = 0) -> IssuedToken:
@@ -64,7 +80,8 @@ class GetToken:
         refused_version   NinjaOne refused the token of this version, however long it lasts; 0: it refused none
 
         Steps    a valid token is given before anything is said against the connection
-        Raises   UnknownConnection, NotActive, NotApproved, NeedsReauth, NoTokenYet, Busy, AwsRefused, SealBroken
+        Raises   UnknownConnection, NotActive, NotApproved, NeedsReauth, ConnectionPaused, NoTokenYet, Busy, AwsRefused,
+                 SealBroken
         """
         row, min_ttl = self._found(ref), max(min_ttl, SKEW)
         until = self._waits_until(row)
@@ -75,7 +92,31 @@ class GetToken:
             return self._issued(row, row.access)
         if row.status is Status.NEEDS_REAUTH:
             raise NeedsReauth(row.reason.value if row.reason else "revoked", row.connection)
-        raise NoTokenYet(retry_after=1 + self._entropy(1)[0] % 2)  # callers who were refused together come back apart
+        raise self._not_yet(row)
+
+    def _not_yet(self, row: ConnectionState) -> BrokerError:
+        """Say how long it is of no use to ask again; callers who were refused together come back apart."""
+        spread = 1 + self._entropy(1)[0] % 2
+        pause = self._pause(row)
+        if pause is None:
+            return NoTokenYet(retry_after=spread)
+        left = BREAKER_WAIT if pause.until is None else pause.until - instant(self._clock)
+        return ConnectionPaused(
+            f"The access token ended. {pause.detail}",
+            held_by=pause.held_by,
+            cause=pause.cause,
+            until=pause.until,
+            retry_after=left + spread,
+        )
+
+    def _pause(self, row: ConnectionState) -> Pause | None:
+        """Find what holds the connection for longer than a caller would ask on; what can't be read holds nothing."""
+        try:
+            pause = pause_of(row, self._breakers.opening)
+        except AwsError:
+            return None
+        is_over = pause and pause.until is not None and pause.until <= self._clock.now() + self._wait
+        return None if is_over else pause
 
     def _waits_until(self, row: ConnectionState) -> float:
         """Say how long to wait at most: while the stored token can still be given, never past that."""

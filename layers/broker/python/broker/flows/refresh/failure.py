@@ -162,7 +162,7 @@ class RecordFailure:
             retry_after=outcome.retry_after,
             longest=policy.RETRY_REFUSED_APP if outcome.is_about_app else policy.RETRY_LONGEST,
         )
-        return {"failures": failures, "refresh_at": now + wait}
+        return {"failures": failures, "cause": outcome.code, "refresh_at": now + wait}
 
     def _write(self, leased: ConnectionState, change: Mapping[str, Any], remove: tuple[str, ...]) -> None:
         try:
