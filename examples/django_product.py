@@ -16,9 +16,7 @@ TENANTS = {"ana": "northwind", "ben": "southgate"}  # who works for which of you
 RETURN_TO, EMULATOR = os.environ.get("RETURN_TO", "main"), os.environ.get("NINJAONE")
 NINJAONE = EMULATOR or "https://{host}"  # an emulator only to try this beside `make run`
 connect = Connect(os.environ["BROKER"])
-auth = cache(
-    lambda tenant, connection: NinjaOneAuth(connect, tenant, connection, emulator=EMULATOR)
-)  # keeps tokens between requests
+auth = cache(lambda tenant, connection: NinjaOneAuth(connect, tenant, connection, emulator=EMULATOR))  # keeps tokens
 
 
 def signed_in(request: HttpRequest) -> tuple[str, str]:
@@ -31,20 +29,18 @@ def signed_in(request: HttpRequest) -> tuple[str, str]:
 def begin(request: HttpRequest) -> HttpResponse:
     (user, tenant), mine = signed_in(request), new_verifier()
     opened = connect.open_session(
-        tenant,
-        end_user_id=user,
-        tenant_name=tenant.title(),
-        return_to=RETURN_TO,
-        binding_challenge=mine.challenge,
+        tenant, end_user_id=user, tenant_name=tenant.title(), return_to=RETURN_TO, binding_challenge=mine.challenge,
         connection_id=request.GET.get("connection"),  # to reconnect that one
-    )
+    )  # fmt: skip
     request.session[opened.session_id] = mine.verifier
     return HttpResponseRedirect(opened.connect_url)
 
 
 def come_back(request: HttpRequest) -> HttpResponse:
     (user, tenant), query = signed_in(request), request.GET
-    verifier = request.session.get(query.get("connect_session", ""))
+    if "connect_session" not in query:  # the button of a page that could not say which
+        return HttpResponseRedirect("/")
+    verifier = request.session.get(query["connect_session"])
     if "error" in query or verifier is None:
         return HttpResponse(query.get("error", "This connection was not begun here."), status=400)
     made = connect.complete(

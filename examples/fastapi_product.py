@@ -44,7 +44,9 @@ async def begin(request: Request, connection: str | None = None) -> RedirectResp
 
 
 @app.get("/ninjaone/return")
-async def come_back(request: Request, connect_session: str, ticket: str = "", error: str = "") -> RedirectResponse:
+async def come_back(request: Request, connect_session: str = "", ticket: str = "", error: str = "") -> RedirectResponse:
+    if not connect_session:  # the button of a page that could not say which
+        return RedirectResponse("/", 303)
     (user, tenant), verifier = signed_in(request), request.session.get(connect_session)
     if error or verifier is None:
         raise HTTPException(400, error or "This connection was not begun here.")

@@ -45,7 +45,9 @@ def begin() -> Response:
 @app.get("/ninjaone/return")
 def come_back() -> Response:
     (user, tenant), query = signed_in(), request.args
-    verifier = session.get(query.get("connect_session", ""))
+    if "connect_session" not in query:  # the button of a page that could not say which
+        return redirect("/", 303)
+    verifier = session.get(query["connect_session"])
     if "error" in query or verifier is None:
         abort(400, query.get("error", "This connection was not begun here."))
     made = connect.complete(

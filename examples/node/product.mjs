@@ -56,6 +56,7 @@ async function begin({ user, begun }, tenant, query) {
 
 async function comeBack({ user, begun }, tenant, query) {
   const id = query.get("connect_session");
+  if (!id) return { to: "/" }; // the button of a page that could not say which
   const verifier = begun.get(id);
   begun.delete(id);
   if (query.has("error") || !verifier) throw { status: 400, detail: query.get("error") ?? "Not begun here." };

@@ -119,6 +119,13 @@ def test_the_operators_app_is_meant_where_there_is_one_unless_the_body_says_othe
     assert read(config, **changes).customer_app is customer_app
 
 
+@pytest.mark.parametrize(
+    "pasted", ["https://acme.rmmservice.eu/#/home", " ACME.rmmservice.eu\n", "acme.rmmservice.eu:443"]
+)
+def test_a_host_is_taken_as_it_is_pasted(config: Config, pasted: str) -> None:
+    assert read(config, host=pasted).host == Host("branded", "acme.rmmservice.eu")
+
+
 def test_without_apps_of_the_operators_the_customers_is_meant(bare: Config) -> None:
     assert read(bare).customer_app
     assert faults(bare, client="operator") == ["client"]
@@ -184,10 +191,8 @@ def test_names_of_every_script_are_taken(config: Config, name: str) -> None:
         ({"region": ["eu"]}, "region"),
         ({"region": "eu.ninjarmm.com@evil"}, "region"),
         ({"host": "eu.ninjarmm.com@evil.example"}, "host"),
-        ({"host": "https://eu.ninjarmm.com"}, "host"),
-        ({"host": "eu.ninjarmm.com:443"}, "host"),
+        ({"host": "https://eu.ninjarmm.com.evil.example/"}, "host"),
         ({"host": "acme.evil.example"}, "host"),
-        ({"host": "acme.rmmservice.eu\r\nx: y"}, "host"),
         ({"host": 7}, "host"),
         ({"region": "eu", "host": "eu.ninjarmm.com"}, "host"),
         ({"scopes": []}, "scopes"),
@@ -200,6 +205,10 @@ def test_names_of_every_script_are_taken(config: Config, name: str) -> None:
         ({"metadata": []}, "metadata"),
         ({"metadata": {"a": 1}}, "metadata"),
         ({"metadata": {"": "x"}}, "metadata"),
+        ({"metadata": {"note": "a\u202eb"}}, "metadata"),
+        ({"metadata": {"note": "a\nb"}}, "metadata"),
+        ({"metadata": {"no\x00te": "x"}}, "metadata"),
+        ({"metadata": {"note": "\ud800"}}, "metadata"),
         ({"metadata": {"n" * 41: "x"}}, "metadata"),
         ({"metadata": {"a": "x" * 201}}, "metadata"),
         ({"metadata": {str(number): "x" for number in range(11)}}, "metadata"),

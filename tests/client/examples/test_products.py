@@ -88,6 +88,7 @@ def test_a_product_keeps_strangers_out(serve: Serve, name: str) -> None:
         assert decide(ben, "Authorize").status == 400
 
         assert connect(shop, ana, decision="Deny access").status == 400
+        assert ana.get(f"{shop.url}/ninjaone/return").location in {"/", f"{shop.url}/"}
 
 
 @pytest.mark.parametrize("name", ["fastapi", "flask", "django"])

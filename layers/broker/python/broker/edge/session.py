@@ -10,6 +10,7 @@ from broker.edge.http import Request
 from broker.flows.session import SessionRequest
 from broker.model import Binding, Client, ConnectionId, Host, TenantId, connection_id
 from broker.secret import Secret
+from broker.text import first_unsafe
 
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 _VISIBLE = re.compile(r"[\x21-\x7e]{1,256}")
@@ -76,9 +77,9 @@ def _host(config: Config, body: Fields) -> Host | None:
             body.fault("region", "Give one of " + ", ".join(ninjaone.REGIONS) + ".")
         return host
     if body.has("host"):
-        host = ninjaone.find_host(str(body.raw("host")), config.branded_suffixes)
+        host = ninjaone.pasted_host(str(body.raw("host")), config.branded_suffixes)
         if host is None:
-            body.fault("host", "Give a NinjaOne host name with an allowed suffix, without https:// and port.")
+            body.fault("host", "Give a NinjaOne host name, or its address, with an allowed suffix.")
         return host
     return None
 
@@ -129,9 +130,14 @@ def _metadata(body: Fields) -> Mapping[str, str]:
         isinstance(value, dict)
         and len(value) <= 10
         and all(1 <= len(name) <= 40 and isinstance(text, str) and len(text) <= 200 for name, text in value.items())
+        and not any(first_unsafe(name) or first_unsafe(text) for name, text in value.items())
     )
     if not fits:
-        body.fault("metadata", "Give at most 10 texts of up to 200 characters under names of up to 40.")
+        body.fault(
+            "metadata",
+            "Give at most 10 texts of up to 200 characters under names of up to 40, "
+            "without control characters or changes of direction.",
+        )
         return {}
     return dict(value)
 
