@@ -1,7 +1,9 @@
 """The emulator as a package of its own: built, installed where nothing else is, and asked for a token."""
 
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import venv
@@ -75,3 +77,16 @@ def test_the_installed_command_gives_a_token_and_shows_its_pages(address: str) -
     listed = httpx.get(f"{address}/{EU}/v2/organizations", headers=bearer, trust_env=False)
     assert len(listed.json()) == 3
     assert "nothing here is real" in httpx.get(f"{address}/control", trust_env=False).text
+
+
+@pytest.mark.skipif(not shutil.which("curl") or not shutil.which("jq"), reason="the page's commands need curl and jq")
+def test_the_commands_of_the_readme_list_the_organizations(address: str) -> None:
+    page = (PACKAGE / "README.md").read_text()
+    (block,) = re.findall(r"```console\n(.*?)```", page, re.DOTALL)
+    typed = re.findall(r"^\$ ((?:export|H=|TOKEN=|curl) ?.*(?:\n    .*)*)", block, re.MULTILINE)
+    script = "\n".join(typed).replace("http://127.0.0.1:8002", address)
+
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
+
+    assert len(typed) == 4
+    assert len(json.loads(done.stdout)) == 3

@@ -1,6 +1,7 @@
 """The TypeScript client: its own tests, its types, its package, and a journey beside the local world."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from local.browser import Browser
 from local.world import World
 from tests.client.typescript.conftest import CLIENT, run
+from tests.support.product_user import connected
 
 pytestmark = pytest.mark.slow
 
@@ -81,6 +83,22 @@ def test_a_journey_beside_the_local_world(compiled: Path) -> None:
     assert ended["listed"] == [ended["connection_id"]]
     assert [each["name"] for each in ended["organizations"]] == ["Bäckerei Krüger", "Hafen Nord", "Kanzlei Voß"]
     assert ended["revoked"] is True
+
+
+def test_the_first_call_of_the_readme_lists_what_is_connected(compiled: Path) -> None:
+    (first,) = re.findall(r"```js\n(// first.mjs\n.*?)```", (CLIENT / "README.md").read_text(), re.DOTALL)
+    (compiled / "first.mjs").write_text(first.replace('"ninjaone-connect"', '"./src/index.js"'))
+    with World(background=False) as world:
+        more = {
+            "BROKER": world.api_url,
+            "NINJAONE": f"{world.ninjaone_url}/{{host}}",
+            "AWS_ACCESS_KEY_ID": world.credentials.access_key,
+            "AWS_SECRET_ACCESS_KEY": world.credentials.secret_key,
+        }
+        connected(world)
+        said = run("node", str(compiled / "first.mjs"), more=more)
+
+    assert said == "Main account has 3 organizations\n"
 
 
 def agree(world: World, connect_url: str) -> dict[str, str]:
