@@ -111,6 +111,14 @@ def test_a_grant_forgets_the_failures_and_remembers_the_last_two_tenants(breaker
     assert not found.others_granted(HOOLI, Instant(NOW + 3))
 
 
+def test_a_tenant_that_is_granted_twice_leaves_the_other_one_remembered(breakers: BreakerStore) -> None:
+    for at, tenant in enumerate((ACME, GLOBEX, GLOBEX)):
+        seen = breakers.add_failure(HOST, TenantId("ill"), NOW, "dead")
+        breakers.add_grant(HOST, seen, tenant, Instant(NOW + at))
+
+    assert breakers.read(HOST).grants == ((tenant_hash(GLOBEX), Instant(NOW + 2)), (tenant_hash(ACME), NOW))
+
+
 def test_a_breaker_is_opened_once_and_not_after_a_grant(breakers: BreakerStore) -> None:
     seen = breakers.add_failure(HOST, ACME, NOW, "status_502")
     assert breakers.open(HOST, seen, Instant(NOW + 60), "throttled")[1]
