@@ -78,6 +78,7 @@ SESSION = Session(
     end_user="0" * 64,
     challenge="c" * 43,
     connection=CONNECTION,
+    account="Bäckerei Krüger, Hafen Nord",
     host=Host("eu", "eu.ninjarmm.com"),
     fixed_host=True,
     client_id="a-client-app",

@@ -285,6 +285,14 @@ def test_the_connect_page_says_who_asks_for_whom_and_that_it_must_be_expected() 
     assert "You should be signed in to Acme PSA" in words
 
 
+def test_a_reconnect_names_the_account_that_it_expects() -> None:
+    words = Reading(
+        pages.connect_page(PLAIN, replace(OWN_APP, reconnect=True, account="Hafen <Nord> and 2 more"))
+    ).words
+
+    assert "the same NinjaOne account as before: the one with Hafen <Nord> and 2 more." in words
+
+
 def test_a_reconnect_says_so() -> None:
     words = Reading(pages.connect_page(PLAIN, replace(OWN_APP, reconnect=True))).words
 

@@ -6,11 +6,14 @@ from typing import Any
 import pytest
 
 from broker.adapters.connections import RECONNECT_STEP, Connections
+from broker.adapters.rows import profile_item
 from broker.adapters.seal import Seal
+from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.errors import AccountMismatch, NotActive, SessionSpent, UnknownConnection
 from broker.model import Client, ConnectionId, ConnectionState, Host, Organization, Profile, Purpose, Status, TenantId
 from broker.secret import Secret
+from local.aws.account import AwsAccount
 from ninjaone_emulator import NinjaOne, state
 from ninjaone_emulator.seed import CUSTOMER_APPS
 from tests.support.aws_faults import AwsFaults
@@ -50,6 +53,27 @@ def test_the_same_account_keeps_id_label_metadata_and_birthday(
     assert profile.connected_at == state.consented_at == clock.now()
     assert (state.version, state.fence) == (1 + RECONNECT_STEP, RECONNECT_STEP)
     assert state.refresh != old[0].refresh
+
+
+def test_a_session_for_a_reconnect_names_the_connection_and_the_account_that_it_expects(
+    journey: Journey, old: tuple[ConnectionState, Profile]
+) -> None:
+    opened = journey.open(connection=old[0].connection)
+    names = [each.name for each in old[1].organizations]
+
+    assert names
+    assert (opened.label, opened.account) == ("Head office", ", ".join(names[:3]))
+    assert journey.open(connection=old[0].connection, label="Branch").label == "Branch"
+    assert journey.open().account == ""
+
+
+def test_an_account_with_many_organizations_is_named_by_three(
+    journey: Journey, old: tuple[ConnectionState, Profile], connections: Connections, aws: AwsAccount, config: Config
+) -> None:
+    many = replace(old[1], organizations=tuple(Organization(number, f"Site {number}") for number in range(1, 6)))
+    aws.client("dynamodb").put_item(TableName=config.connections_table, Item=profile_item(many))
+
+    assert journey.open(connection=old[0].connection).account == "Site 1, Site 2, Site 3 and 2 more"
 
 
 def test_what_the_new_session_says_takes_the_place_of_the_old(

@@ -95,6 +95,7 @@ OPENED = st.builds(
     end_user=TEXTS,
     challenge=TEXTS,
     connection=st.none() | CONNECTIONS,
+    account=TEXTS,
     host=st.none() | PLACES,
     fixed_host=st.booleans(),
     client_id=st.just("") | WORDS,

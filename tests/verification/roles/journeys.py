@@ -128,8 +128,9 @@ def order(*made: Mapping[str, Any], why: str = "due", min_ttl: int = 0) -> str:
 
 
 def session(stage: Stage) -> None:
-    """Open sessions, one with a client secret to seal."""
+    """Open sessions, one with a client secret to seal, and one of a reconnect."""
     way(stage).open()
+    way(stage).open(connection_id="con_" + "a" * 26)
     way(stage).open(**OWN_APP)
 
 

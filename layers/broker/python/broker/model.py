@@ -273,6 +273,7 @@ class Session:
     State, cookie, ticket and the end user's id are held as SHA-256 only. A sealed value is bound to this session.
 
     exchanging_until   after this, whoever took the code is dead; 0 before the code was taken
+    account            names of the NinjaOne account that a reconnect expects
     exchanged          what the code was exchanged for, sealed, until the connection is stored
     failure            the error that the session ended with, by its class's name
     """
@@ -293,6 +294,7 @@ class Session:
     end_user: str = ""
     challenge: str = ""
     connection: ConnectionId | None = None  # a reconnect keeps this id
+    account: str = ""
     host: Host | None = None  # chosen by the backend, or by the person once started
     fixed_host: bool = False
     client_id: str = ""

@@ -14,6 +14,7 @@ Whatever is not in use has an end: ``forget_at``, written into both rows in one 
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from broker import policy
@@ -59,6 +60,9 @@ LISTED_ATTRIBUTES = (
     "organizations", "metadata", "created_at", "connected_at",
 )  # fmt: skip
 """What listing reads: nothing sealed."""
+
+NAMED_ATTRIBUTES = ("tenant", "connection", "label", "organizations")
+"""What a reconnect is announced with."""
 
 BATCH = 100
 """Items that one BatchGetItem takes."""
@@ -139,6 +143,13 @@ class Connections:
         found = self._get(ref, ref.connection, LISTED_ATTRIBUTES)
         profile = self._get(ref, ref.connection + rows.PROFILE, LISTED_ATTRIBUTES)
         return Connection(rows.connection_state(found), rows.profile(profile)) if found and profile else None
+
+    def names(self, ref: ConnectionRef) -> Profile | None:
+        """Read what a connection and its NinjaOne account are called, and nothing else; a damaged row names nothing."""
+        found = self._get(ref, ref.connection + rows.PROFILE, NAMED_ATTRIBUTES)
+        with suppress(*rows.UNREADABLE):
+            return rows.profile(found) if found else None
+        return None
 
     def page(self, tenant: TenantId, *, limit: int, after: str | None) -> listing.Listed:
         """Read a tenant's connections in the order of their ids."""

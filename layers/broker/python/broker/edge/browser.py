@@ -146,6 +146,7 @@ def connect_page_view(
         needs_credentials=needs_credentials,
         redirect_uris={key: session.redirect_uri(key) for key in (*ninjaone.REGIONS, ninjaone.BRANDED)},
         reconnect=session.connection is not None,
+        account=session.account,
         faults=faults,
         typed={name: text for name, text in typed.items() if name != "client_secret"},
         approval=session.binding is Binding.APPROVAL,

@@ -101,6 +101,7 @@ class ConnectPage:
     own_app            the client app is the customer's
     needs_credentials  …and its id and secret are to be entered here
     redirect_uris      region key → what to register at NinjaOne; needed for each choice with credentials
+    account            names of the NinjaOne account that a reconnect expects
     faults             of the form that was sent
     typed              form field → what the person entered, never the secret
     approval           the link is for somebody else: whom it belongs to approves the connection afterwards
@@ -118,6 +119,7 @@ class ConnectPage:
     needs_credentials: bool = False
     redirect_uris: Mapping[str, str] = field(default_factory=dict)
     reconnect: bool = False
+    account: str = ""
     faults: tuple[Fault, ...] = ()
     typed: Mapping[str, str] = field(default_factory=dict)
     life: str = "30 minutes"

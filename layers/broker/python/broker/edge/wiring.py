@@ -70,7 +70,7 @@ class Broker:
     def open_session(self) -> "OpenSession":
         from broker.flows.session import OpenSession
 
-        return OpenSession(self.config, self._sessions, self._seal, **self._common)
+        return OpenSession(self.config, self._sessions, self._connections, self._seal, **self._common)
 
     @cached_property
     def find_session(self) -> "FindSession":

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from broker import policy
 from broker.adapters.clock import Clock, Entropy, instant, new_session_id
+from broker.adapters.connections import Connections
 from broker.adapters.log import Log
 from broker.adapters.seal import Seal, session_aad
 from broker.adapters.sessions import Sessions
@@ -14,8 +15,10 @@ from broker.model import (
     Binding,
     Client,
     ConnectionId,
+    ConnectionRef,
     Host,
     Instant,
+    Profile,
     Purpose,
     Session,
     SessionId,
@@ -54,9 +57,17 @@ class OpenSession:
     """Opens connect sessions."""
 
     def __init__(
-        self, config: Config, sessions: Sessions, seal: Seal, *, clock: Clock, entropy: Entropy, log: Log
+        self,
+        config: Config,
+        sessions: Sessions,
+        connections: Connections,
+        seal: Seal,
+        *,
+        clock: Clock,
+        entropy: Entropy,
+        log: Log,
     ) -> None:
-        self._config, self._sessions, self._seal = config, sessions, seal
+        self._config, self._sessions, self._connections, self._seal = config, sessions, connections, seal
         self._clock, self._entropy, self._log = clock, entropy, log
 
     def __call__(self, asked: SessionRequest) -> Session:
@@ -73,6 +84,7 @@ class OpenSession:
         return session
 
     def _session(self, session: SessionId, asked: SessionRequest, now: Instant) -> Session:
+        old = self._connections.names(ConnectionRef(asked.tenant, asked.connection)) if asked.connection else None
         return Session(
             session=session,
             tenant=asked.tenant,
@@ -82,7 +94,7 @@ class OpenSession:
             binding=asked.binding,
             return_to=asked.return_to,
             scopes=asked.scopes | {OFFLINE_ACCESS},
-            label=asked.label,
+            label=asked.label or (old.label if old else ""),
             metadata=asked.metadata,
             created_at=now,
             expires_at=Instant(now + policy.SESSION_LIFE),
@@ -90,6 +102,7 @@ class OpenSession:
             end_user=sha256_hex(asked.end_user_id),
             challenge=asked.challenge,
             connection=asked.connection,
+            account=_account(old) if old else "",
             host=asked.host,
             fixed_host=asked.host is not None,
             client_id=asked.client.id if asked.client else "",
@@ -101,3 +114,14 @@ class OpenSession:
         if asked.client is None:
             return None
         return self._seal.seal(self._seal.data_key(Purpose.CLIENT), asked.client.secret, session_aad(session))
+
+
+def _account(profile: Profile) -> str:
+    """Name an account by its first organizations: people know those, and NinjaOne gives it no name of its own."""
+    names = [each.name for each in profile.organizations]
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+NAMED = 3
+"""Organizations that name an account."""
