@@ -24,7 +24,7 @@ MUTANTS_OF = edge/api edge/rate_limit $(addprefix adapters/,aws client_secrets d
 
 test: .venv/.locked       ## the tests that answer within minutes
 	$(PYTEST) -m 'not slow'
-test-all: .venv/.locked .venv-checkov/.locked clients/typescript/node_modules/.package-lock.json rehearse  ## the rest: rehearsal, builds, pairs of faults, kills, the simulated stores against moto at length, some mutants
+test-all: .venv/.locked .venv-checkov/.locked examples/express/node_modules/.package-lock.json rehearse  ## the rest: rehearsal, builds, pairs of faults, kills, the simulated stores against moto at length, some mutants
 	$(PYTEST) -m slow
 	DIFFERENTIAL_EXAMPLES=25 $(PYTEST) tests/verification/simulation/test_stores.py
 	$(BIN)/python -m tests.verification.mutants $(MUTANTS_OF)
@@ -136,6 +136,13 @@ clean:                    ## forget everything that was made here
 clients/typescript/node_modules/.package-lock.json: clients/typescript/package-lock.json .venv-node/.locked
 	@echo 'Installing the locked packages of the TypeScript client (once)'
 	@cd clients/typescript && PATH="$(CURDIR)/.venv-node/bin:$$PATH" npm ci --silent --ignore-scripts
+	@touch $@
+# The example takes a copy of the client, so it is installed again whenever the client changes.
+examples/express/node_modules/.package-lock.json: examples/express/package-lock.json clients/typescript/node_modules/.package-lock.json \
+    $(wildcard clients/typescript/src/*.ts)
+	@echo 'Installing the locked packages of the Express example'
+	@cd clients/typescript && PATH="$(CURDIR)/.venv-node/bin:$$PATH" npm run --silent build
+	@cd examples/express && PATH="$(CURDIR)/.venv-node/bin:$$PATH" npm ci --silent --ignore-scripts
 	@touch $@
 # MiniStack runs the functions on its own interpreter: Lambda's Python 3.13 where there is one.
 .venv-rehearse/.locked: requirements/rehearse.txt

@@ -1,9 +1,11 @@
 """Decisions are numbered and give their reasons; dependabot looks at every place where versions are locked."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
@@ -33,6 +35,15 @@ def test_dependabot_looks_at_every_lock_file() -> None:
     assert locked
     assert locked <= {(each["package-ecosystem"], each["directory"]) for each in updates}
     assert ("github-actions", "/") in {(each["package-ecosystem"], each["directory"]) for each in updates}
+
+
+@pytest.mark.parametrize("folder", ["clients/typescript", "examples/express"])
+def test_npm_locks_hold_a_hash_for_each_package_and_no_host(folder: str) -> None:
+    packages = json.loads((ROOT / folder / "package-lock.json").read_text(encoding="utf-8"))["packages"]
+    others = {name: each for name, each in packages.items() if name and name != "node_modules/ninjaone-connect"}
+
+    assert len(others) > 20
+    assert [name for name, each in others.items() if "resolved" in each or "integrity" not in each] == []
 
 
 def test_issue_forms_ask_each_question_once() -> None:

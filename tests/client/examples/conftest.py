@@ -23,6 +23,7 @@ COMMANDS = {
     "flask": [sys.executable, str(EXAMPLES / "sites/flask_site.py")],
     "django": [sys.executable, str(EXAMPLES / "sites/django_site.py")],
     "node": ["node", str(EXAMPLES / "node/product.mjs")],
+    "express": [str(ROOT / ".venv-node/bin/node"), str(EXAMPLES / "express/site.js")],
 }
 
 

@@ -1,5 +1,6 @@
 """The example products: connect, come back, use, reconnect, disconnect, each as a person's browser meets it."""
 
+import json
 import shutil
 from collections.abc import Callable
 
@@ -14,7 +15,9 @@ ORGANIZATIONS = ["Bäckerei Krüger", "Hafen Nord", "Kanzlei Voß"]
 Serve = Callable[[str], Shop]
 
 needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="there is no node on this machine")
-products = pytest.mark.parametrize("name", ["fastapi", "flask", "django", pytest.param("node", marks=needs_node)])
+products = pytest.mark.parametrize(
+    "name", ["fastapi", "flask", "django", "express", pytest.param("node", marks=needs_node)]
+)
 
 
 def connect(shop: Shop, person: Browser, path: str = "/ninjaone/connect", decision: str = "Authorize") -> Page:
@@ -43,9 +46,16 @@ def revoke(world: World) -> None:
     for grant in world.ninjaone.oracle.grants():
         world.ninjaone.admin.revoke_grant(grant.id)
     world.clock.advance(3700)
-    for _ in range(3):
+    for _ in range(20):  # nobody else is granted there, so the verdict is believed after half an hour
         world.run_event_sources()
-        world.clock.advance(90)
+        world.clock.advance(120)
+
+
+def asked(world: World) -> dict[str, set[str]]:
+    """Which functions gave a token or used one, by the lines they wrote, and for which path of NinjaOne's."""
+    lines = [json.loads(line) for line in world.log_lines]
+    users = {line["function"] for line in lines if line.get("message") == "token.issued"}
+    return {name: {line["path"] for line in lines if line.get("message") == f"{name}.called"} for name in users}
 
 
 @pytest.mark.slow
@@ -89,6 +99,18 @@ def test_a_product_keeps_strangers_out(serve: Serve, name: str) -> None:
 
         assert connect(shop, ana, decision="Deny access").status == 400
         assert ana.get(f"{shop.url}/ninjaone/return").location in {"/", f"{shop.url}/"}
+
+
+@pytest.mark.slow
+def test_the_express_product_lists_all_devices_without_a_token(serve: Serve) -> None:
+    shop = serve("express")
+    with Browser() as ana:
+        ana.post(f"{shop.url}/sign-in/ana", {})
+        made = connect(shop, ana)
+        devices = ana.get(f"{made.url}/devices").answer.json()
+
+    assert len(devices) == len({each["id"] for each in devices}) > 5
+    assert asked(shop.world) == {"proxy": {"/v2/organizations", "/v2/devices"}}
 
 
 @pytest.mark.parametrize("name", ["fastapi", "flask", "django"])

@@ -62,7 +62,7 @@ def test_the_local_world_sends_people_back_to_an_example_on_the_next_port() -> N
 
 def test_every_file_that_the_readme_names_is_there() -> None:
     named = re.findall(
-        r"`([\w/]+\.(?:py|mjs|env))`|(?:python|node) ([\w/]+\.\w+)", (EXAMPLES / "README.md").read_text()
+        r"`([\w/\[\]]+\.(?:py|m?js|ts|env))`|(?:python|node) ([\w/]+\.\w+)", (EXAMPLES / "README.md").read_text()
     )
 
     assert named
