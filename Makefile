@@ -65,7 +65,7 @@ fuzz: .venv/.locked       ## arbitrary bytes for every parser (MINUTES=n)
 	@$(BIN)/python -m tests.verification.fuzz --minutes $${MINUTES:-5}
 sbom: .venv/.locked       ## what is shipped, as CycloneDX
 	@$(BIN)/python -m tools.sbom
-bench: build              ## how long things take
+bench: build clients/typescript/node_modules/.package-lock.json  ## how long things take
 	$(BIN)/python -m tests.benchmarks.bench
 cost: .venv/.locked       ## what a month costs
 	$(BIN)/python -m tests.benchmarks.cost

@@ -150,7 +150,7 @@ def prose() -> Iterator[tuple[Path, int, str]]:
         yield from ((path, line, text) for line, text in said(path))
     for folder in (*CODE, "docs", "stacks", "openapi", ".github", "examples"):
         for path in sorted((ROOT / folder).rglob("*")):
-            if path.suffix in WRITTEN and path.is_file():
+            if path.suffix in WRITTEN and path.is_file() and "node_modules" not in path.parts:
                 yield from lines(path)
     for path in (*ROOT.glob("*.md"), ROOT / "template.yaml", ROOT / "Makefile"):
         yield from lines(path)

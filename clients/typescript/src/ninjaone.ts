@@ -21,7 +21,7 @@ const MOST_REDIRECTS = 5;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
 /** The token in use, and the call for the next one that is under way. */
-class TokenCache {
+export class TokenCache {
   #fetchToken: (refusedVersion: number) => Promise<Token>;
   #token: Token | undefined;
   #goodUntil = 0;

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
-from tests.benchmarks.bench import grouping, refreshing, schedule, starting, vending
+from tests.benchmarks.bench import grouping, node, proxying, refreshing, schedule, starting, vending
 from tests.benchmarks.bench.broker import ports
 from tests.benchmarks.bench.cloud import cloud
 from tests.benchmarks.bench.lines import Line
@@ -33,10 +33,12 @@ def _measured(folder: Path) -> Iterator[Line]:
     with cloud(folder, delay=LATENCY) as made:
         at = ports(made)
         yield from vending.lines(made, at)
+        yield from proxying.lines(made, at)
         yield from refreshing.lines(made, at)
         shares = [ours(made, at).price / naive(made).price for _ in range(ROUNDS)]
         yield Line("price of a refresh ÷ the naive design's", median(shares), 0.17)
     yield from starting.lines(folder)
+    yield from node.lines()
 
 
 if __name__ == "__main__":

@@ -57,9 +57,11 @@ def ports(cloud: Cloud) -> Ports:
     )
 
 
-def broker(at: Ports) -> Broker:
+def broker(at: Ports, **settings: str) -> Broker:
     """A fresh execution environment: no data key, secret or epoch is held; lines are those that Lambda asks for."""
-    return Broker(Config.from_env(environment(CLIENT_IDS="eu=" + "c" * 27, AWS_LAMBDA_LOG_LEVEL="INFO")), at)
+    return Broker(
+        Config.from_env(environment(CLIENT_IDS="eu=" + "c" * 27, AWS_LAMBDA_LOG_LEVEL="INFO", **settings)), at
+    )
 
 
 def seed(cloud: Cloud, *, stored: int, due: int) -> None:

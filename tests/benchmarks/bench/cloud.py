@@ -90,8 +90,14 @@ class Aws:
         return {"MessageId": "1", "MD5OfMessageBody": said}
 
 
+LATE = 0.05  # seconds
+DEVICES = json.dumps(
+    [{"id": number, "systemName": f"PC-{number:04}", "offline": False} for number in range(20)]
+).encode()
+
+
 class NinjaOne:
-    """The token endpoint, as slow as told; ``/down`` and ``/up`` switch it."""
+    """The token endpoint, as slow as told; ``/down`` and ``/up`` switch it. Below ``/v2`` there are devices."""
 
     def __init__(self, delay: float) -> None:
         self.delay, self.is_down = delay, False
@@ -102,6 +108,9 @@ class NinjaOne:
         if path in {b"/down", b"/up"}:
             self.is_down = path == b"/down"
             return 200, b"{}"
+        if path.startswith(b"/v2/"):
+            await asyncio.sleep(LATE * path.startswith(b"/v2/late/"))
+            return 200, DEVICES
         await asyncio.sleep(self.delay)
         if self.is_down:
             return 503, b"<html>"
