@@ -25,6 +25,7 @@ from broker.edge.rate_limit import PRINCIPAL, TENANT
 from broker.errors import BrokerError
 from local.browser import refresh_target
 from local.world import World
+from ninjaone_connect_cli.init import COSTS
 from tests.benchmarks.cost.counted import alarmed_metrics, written
 from tests.benchmarks.cost.model import Units, Watching, idle, month
 from tests.deployment.template.stack import deploy
@@ -124,7 +125,7 @@ def test_the_readme_s_costs_are_what_the_model_says() -> None:
     table = re.findall(r"^\| ([\d,]+|none) \| (\d+) \|$", README, re.MULTILINE)
     said = {int(count.replace(",", "").replace("none", "0")): int(dollars) for count, dollars in table}
 
-    assert said.keys() == {0, 50, 500, 5_000}
+    assert said == {0: 19, **COSTS}, "`init` says the same"
     for count, dollars in said.items():
         least = month(count, "always", writes, anyway=idle(Watching(alarmed_metrics(), len(written()))))
         assert least - 0.5 <= dollars <= 2 * least, count
