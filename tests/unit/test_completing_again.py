@@ -136,8 +136,9 @@ def test_a_consent_that_can_be_kept_nowhere_is_said_to_be_lost_once_nobody_can_h
             journey.complete(home)
 
 
+@pytest.mark.parametrize(("error", "heard"), [(denied, AwsRefused), (throttled, Busy)])
 def test_a_rescue_store_that_does_not_answer_is_no_proof_that_a_consent_is_lost(
-    journey: Journey, clock: Clock, aws_faults: AwsFaults
+    journey: Journey, clock: Clock, aws_faults: AwsFaults, error: Callable[[], Exception], heard: type[Exception]
 ) -> None:
     home = journey.home()
     aws_faults.refuse("dynamodb.UpdateItem", times=999, only=saving)
@@ -145,9 +146,9 @@ def test_a_rescue_store_that_does_not_answer_is_no_proof_that_a_consent_is_lost(
         journey.complete(home)
     aws_faults.end()
     clock.advance(DEAD)
-    aws_faults.refuse("s3.GetObject", times=999, error=denied())
+    aws_faults.refuse("s3.GetObject", times=999, error=error())
 
-    with pytest.raises(Busy):
+    with pytest.raises(heard):
         journey.complete(home)
 
     aws_faults.end()

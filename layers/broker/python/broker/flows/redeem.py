@@ -68,16 +68,22 @@ class RedeemCode:
     def wait(self, session: Session, *, until: float) -> Session:
         """Look at the session until the call that took its code is through, or surely dead.
 
-        Raises   Busy: it is still at work, or nobody can tell
+        An error of AWS does not end the waiting, for the next look may be answered; the last look's error is raised.
+
+        Raises   Busy: it is still at work, or nobody can tell; AwsRefused
         """
         until, pause = min(until, self._clock.now() + policy.COMPLETE_WAIT), FIRST_LOOK
         while True:
-            with suppress(AwsError):
+            unclear: AwsError = Busy("Another call is completing this session. Ask again.")
+            try:
                 found = self._look(session)
+            except AwsError as error:
+                unclear = error
+            else:
                 if found.stage is not Stage.EXCHANGING:
                     return found
             if self._clock.now() + pause > until:
-                raise Busy("Another call is completing this session. Ask again.")
+                raise unclear
             self._clock.sleep(pause)
             pause = min(2 * pause, LONGEST_LOOK)
 
