@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
+from urllib.parse import parse_qsl
 
 import httpx
 import pytest
@@ -14,8 +15,9 @@ from botocore.exceptions import ClientError
 from broker.adapters import rows
 from broker.adapters.queues import Trigger
 from broker.config import Config
+from broker.edge.browser import cookie_name
 from broker.edge.wiring import Broker
-from broker.errors import BrokerError
+from broker.errors import BrokerError, Busy
 from broker.model import Binding, ConnectionRef, ConnectionState, TenantId
 from local.aws.account import AwsAccount
 from local.cloudformation.template import Template
@@ -225,6 +227,21 @@ def test_a_token_that_nothing_takes_fires(
 
     watched.refresh(*refs)
 
+    assert watched.fires("TokenUnsaved")
+
+
+def test_a_consent_that_nothing_takes_fires(watched: Watched, journey: Journey, aws_faults: AwsFaults) -> None:
+    home = journey.home()
+    aws_faults.refuse("dynamodb.UpdateItem", times=ALWAYS, only=lambda body: ":exchanged" in json.dumps(body))
+    before = watched.fires("TokenUnsaved")
+    aws_faults.refuse("s3.PutObject", times=ALWAYS)
+
+    with pytest.raises(Busy):
+        journey.complete(home)
+    watched.broker.log.flush()
+    watched.figures.read(watched.lines)
+
+    assert not before
     assert watched.fires("TokenUnsaved")
 
 
@@ -472,6 +489,30 @@ def test_answers_that_fail_for_minutes_fire_and_a_single_one_does_not(
 
     assert not alone
     assert watched.fires("ApisFailing")
+
+
+def test_people_who_come_back_and_are_turned_away_fire(
+    watched: Watched, clock: Clock, aws_faults: AwsFaults, journey: Journey
+) -> None:
+    """They are redirected to a page, which API Gateway takes for success."""
+    session = journey.open()
+    query = journey.agree(journey.leave(session))
+    brought = f"{cookie_name(session.session)}={journey.cookies[session.session].reveal()}"
+    state = dict(parse_qsl(query))
+    event = sample("callback") | {"rawQueryString": query, "queryStringParameters": state, "cookies": [brought]}
+    aws_faults.refuse("dynamodb.GetItem", times=12)
+
+    for _ in range(12):
+        assert "/notice/try-again-later" in watched.call("callback", event)["headers"]["location"]
+        clock.advance(50)
+    during = watched.fires("ApisFailing")
+    clock.advance(15 * MINUTE)
+    for _ in range(12):
+        assert "/notice/expired" in watched.call("callback", event)["headers"]["location"]
+        clock.advance(50)
+
+    assert during
+    assert not watched.fires("ApisFailing")
 
 
 def test_a_host_that_answers_no_more_fires_for_a_fleet_of_two(

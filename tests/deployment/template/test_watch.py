@@ -35,7 +35,6 @@ UNWATCHED = {
     "proxied_4xx": "NinjaOne's own answers, which are the caller's to handle",
     "proxied_5xx": "NinjaOne's own answers, which are the caller's to handle",
     "proxied_unanswered": "the caller gets a problem that says what to do; trouble of the broker's own has alarms",
-    "consents_unsaved": "the person is asked to start again, and what keeps AWS from storing anything is watched",
     "batch_unreadable": "only another writer to the queue can cause it; the line says so",
 }
 """Figures that no alarm looks at, each with its reason."""

@@ -32,14 +32,17 @@ def shared() -> Iterator[Stage]:
 def test_an_error_comes_to_what_the_tables_say(shared: Stage, scene: Scene) -> None:
     seen = play_all(scene, shared)
 
-    assert [fault for failure, each in seen.items() for fault in wrong(failure, each)] == []
+    assert [fault for failure, each in seen.items() for fault in wrong(scene, failure, each)] == []
     assert rows(seen) == committed()[scene.title], "read the change, then run: make faults"
 
 
-def wrong(failure: Failure, seen: Seen) -> list[str]:
+def wrong(scene: Scene, failure: Failure, seen: Seen) -> list[str]:
     """Name what breaks a rule that holds for every error, whatever the tables say."""
     (call, kind), observed = failure, seen.observed
     refused, expected = kind in REFUSALS, failure in ANSWERS
+    alone = not scene.before  # else the error that is answered is the other one
+    later = observed.answer.startswith("503") or "/try-again-later" in observed.answer
+    turned_away = observed.answer.startswith("5") or "/notice/" in observed.answer
     rules = {
         "it is not logged as what it is": bool(logged(call, kind, seen)) is not expected,
         "its message is logged": MESSAGE not in json.dumps(seen.lines),
@@ -49,6 +52,8 @@ def wrong(failure: Failure, seen: Seen) -> list[str]:
         is (refused and not expected),
         "nothing says that it happened": bool(observed.said),
         "a passing error is called for good": refused or not observed.answer.startswith(("500", "4")),
+        "an error that stays is said to pass": not (refused and alone and later),
+        "whoever calls is turned away for an hour, and no alarm fires": not turned_away or bool(observed.alarms),
     }
     return [f"{call}, {kind}: {rule}" for rule, holds in rules.items() if not holds]
 

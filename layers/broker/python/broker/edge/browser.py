@@ -65,6 +65,8 @@ def browser(view: View, *, warm: Warm, clean: bool = False) -> Entry[dict[str, o
         kind = next(_NOTICES[each] for each in type(error).__mro__ if each in _NOTICES)
         request = Request.from_event(event)
         log_refusal(broker.log, name, error, level=error_response(error).level, status=kind.status)
+        if clean and kind.status >= 500:
+            broker.log.count("redirected_errors")  # API Gateway sees a 303 where others answer 5xx
         answer = (redirect_to_notice if clean else partial(notice, broker))(kind, reference=request.reference)
         return (_without_cookie(answer, request) if isinstance(error, _OVER) else answer).to_event()
 
