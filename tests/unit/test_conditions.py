@@ -9,7 +9,7 @@ import pytest
 
 from broker.adapters import rows
 from broker.adapters.connections import RECONNECT_STEP, Connections
-from broker.adapters.sessions import FAILURES, STARTS, Sessions, Start
+from broker.adapters.sessions import FAILURES, STARTS, Sessions, Start, starts_left
 from broker.config import Config
 from broker.errors import AwsError
 from broker.model import Connection, Host, Instant, Stage, Status
@@ -215,3 +215,8 @@ def test_a_code_belongs_to_the_session_that_sent_it_first(sessions: Sessions, se
     assert sessions.is_first_use("code", OPEN.session, NOW)
 
     assert sessions.is_first_use("code", sender, NOW) == is_first
+
+
+@pytest.mark.parametrize(("starts", "left"), [({}, True), ({TODAY: STARTS - 1}, True), ({TODAY: STARTS}, False)])
+def test_a_session_that_may_not_start_again_today_is_known_by_its_row(starts: Mapping[str, int], left: bool) -> None:
+    assert starts_left(rows.item(starts), NOW) == left
