@@ -13,7 +13,7 @@ from broker.adapters.clock import new_connection_id
 from broker.config import Config
 from broker.model import ConnectionRef, Host, Instant, tenant_id
 from broker.secret import Secret
-from broker.text import escaped, first_unsafe
+from broker.text import escaped, first_unsafe, without_unsafe
 from ninjaone_connect_cli.import_table import NO_HEADING, Record, UnreadableFile, records, squashed
 
 NEEDED = ("tenant_id", "refresh_token")
@@ -31,20 +31,28 @@ FIELDS = (
 )
 LONGEST_TOKEN, LONGEST_LABEL = 8192, 80
 EARLIEST, LATEST = 10**9, 10**10
-"""Unix seconds that a consent can have; what is a thousand times as much is milliseconds."""
+"""Unix seconds that a consent can have; what is a thousand times as much, or a million, is of a smaller unit."""
 
 EMPTY = frozenset({
-    "null", r"\n", "none", "nil", "undefined", "nan", "n/a", "#n/a", "-", "--", "–", "—", "''", '""',
-    "(null)", "<null>", "[null]", "(none)", "<none>", "(blank)", "(empty)", "#value!", "#ref!",
+    "null", r"\n", "none", "nil", "undefined", "nan", "n/a", "#n/a", "<na>", "blank", "#value!", "#ref!",
 })  # fmt: skip
-"""What databases, spreadsheets and scripts write for no value, in lower case."""
+"""What databases, spreadsheets and scripts write for no value, in lower case and without brackets or quotes."""
+EMPTY_UNLESS_NAME = frozenset({
+    "na", "n.a.", "nat", "-nan", "1.#qnan", "1.#ind", "-1.#ind", "n/d", "n/v", "#n/d", "#nv", "#div/0!", "dbnull",
+    "system.dbnull", "nullptr", "void", "unset", "not set", "missing", "empty", "not available", "not applicable",
+})  # fmt: skip
 NAMES = ("tenant_id", "key", "label")
-"""Fields in which ``NA`` may well be a name."""
+"""Fields in which ``NA`` or ``Void`` may well be a name."""
 LINE_BREAKS = "\n\r\x85\u2028\u2029"
 
-_BETWEEN = re.compile(r"[\s,;+]+")
+_BETWEEN = re.compile(r"[\s,;+|/\[\]{}()\"']+")
+_AROUND = " <>()[]{}'\"`%$"
+_NO_MORE_THAN_MARKS = re.compile(r"[-\u2010-\u2015\u2212.?_]*")
+_SPREADSHEET_FAULT = re.compile(r"#[^\W\d]{2,8}[!?]")
+_VISIBLE = re.compile(r"[!-~]{1,8192}")
+_UTC = re.compile(r"\s*(?:UTC|GMT)$", re.IGNORECASE)
 _NO_INSTANT = "consented_at must be Unix seconds, such as 1790000000, or a date like 2026-11-23T14:00:00Z"
-_NUMBER = re.compile(r"[0-9]{1,16}(?:\.[0-9]*)?")
+_NUMBER = re.compile(r"[0-9]{1,19}(?:\.[0-9]*)?")
 
 
 @dataclass(frozen=True)
@@ -106,10 +114,10 @@ def _entry(record: Record, config: Config) -> Entry:
     return Entry(
         line=record.line,
         ref=_ref(values, host, client_id),
-        refresh_token=_token(values["refresh_token"]),
+        refresh_token=Secret(_credential("refresh_token", values)),
         host=host,
-        client_id=client_id,
-        client_secret=Secret(values["client_secret"]) if values["client_secret"] else None,
+        client_id=_credential("client_id", {"client_id": client_id}),
+        client_secret=Secret(_credential("client_secret", values)) if values["client_secret"] else None,
         scopes=_scopes(values["scopes"]),
         label=values["label"][:LONGEST_LABEL],
         consented_at=_instant(values["consented_at"]),
@@ -137,12 +145,14 @@ def _text(name: str, value: Any) -> str:
         value = " ".join(map(str, value))
     if value is None:
         return ""
+    if isinstance(value, float) and value.is_integer():  # as pandas writes the whole numbers of a column with gaps
+        value = int(value)
     if not isinstance(value, str | int | float) or isinstance(value, bool):
         raise ValueError(f"{name} must be text")  # noqa: TRY004  # a fault of the file, like the others
     text = str(value).strip()
     if any("\ud800" <= character <= "\udfff" for character in text):
         raise ValueError(f"{name} holds half a character (a lone surrogate)")
-    if text.lower() in (EMPTY if name in NAMES else EMPTY | {"na"}):
+    if _is_none(name, text.lower()):
         return ""
     unsafe = first_unsafe(text, allowed=LINE_BREAKS if name == "label" else "")
     if unsafe:
@@ -152,11 +162,20 @@ def _text(name: str, value: Any) -> str:
     return text
 
 
+def _is_none(name: str, text: str) -> bool:
+    """Say whether a text in lower case stands for no value."""
+    bare = without_unsafe(text).strip(_AROUND)
+    if _NO_MORE_THAN_MARKS.fullmatch(bare) or {text, bare} & EMPTY:
+        return True
+    return name not in NAMES and bool(bare in EMPTY_UNLESS_NAME or _SPREADSHEET_FAULT.fullmatch(bare))
+
+
 def _host(values: Mapping[str, str], config: Config) -> Host:
     if bool(values["region"]) == bool(values["host"]):
         raise ValueError("give region or host, one of them")
-    by_region = ninjaone.regional_host(values["region"].lower())
-    host = by_region if values["region"] else ninjaone.pasted_host(values["host"], config.branded_suffixes)
+    named = values["region"] or values["host"]
+    host = values["region"] and ninjaone.regional_host(named.lower())
+    host = host or ninjaone.pasted_host(named, config.branded_suffixes)
     if host is None:
         raise ValueError(
             f"{'region' if values['region'] else 'host'} is none of NinjaOne's; "
@@ -174,10 +193,14 @@ def _ref(values: Mapping[str, str], host: Host, client_id: str) -> ConnectionRef
     return ConnectionRef(tenant, new_connection_id(lambda size: sha256(named.encode()).digest()[:size]))
 
 
-def _token(text: str) -> Secret:
-    if not text or len(text) > LONGEST_TOKEN or not all("!" <= character <= "~" for character in text):
-        raise ValueError("refresh_token must be 1 to 8192 visible ASCII characters")
-    return Secret(text)
+def _credential(name: str, values: Mapping[str, str]) -> str:
+    """Read what NinjaOne gave. Raises   ValueError: without the text, which is a secret"""
+    text = values[name]
+    if not _VISIBLE.fullmatch(text):
+        raise ValueError(f"{name} must be 1 to {LONGEST_TOKEN} visible ASCII characters")
+    if text[0] in "'\"`" or text[-1] in "'\"`":
+        raise ValueError(f"{name} begins or ends with a quotation mark, which is no part of it; take it out")
+    return text
 
 
 def _scopes(text: str) -> frozenset[str]:
@@ -193,7 +216,7 @@ def _instant(text: str) -> Instant | None:
     if not text:
         return None
     seconds = float(text) if _NUMBER.fullmatch(text) else _date(text)
-    if seconds >= EARLIEST * 1000:
+    while seconds >= EARLIEST * 1000:  # milliseconds, microseconds, nanoseconds
         seconds /= 1000
     if not EARLIEST <= seconds < LATEST:
         raise ValueError(_NO_INSTANT)
@@ -202,7 +225,7 @@ def _instant(text: str) -> Instant | None:
 
 def _date(text: str) -> float:
     try:
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(_UTC.sub("+00:00", text))
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None:

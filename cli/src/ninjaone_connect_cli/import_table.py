@@ -12,14 +12,27 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 DELIMITERS = (",", ";", "\t", "|")
 CSV_SUFFIXES = (".csv", ".tsv", ".tab")
 NO_HEADING = "this is no heading"
-_DIRECTIVE = re.compile(r"sep=(.)", re.IGNORECASE)
+_DIRECTIVE = re.compile(r"sep=(.)[\s\",;|]*", re.IGNORECASE)
 _NO_WORD = re.compile(r"[\W_]+")
+_AS_TEXT = re.compile(r'="(.*)"', re.DOTALL)
+"""How spreadsheets write what must stay a text."""
+_LINE_END = re.compile(r"\r\n?")
+_BETWEEN_OBJECTS = re.compile(r"[\s,\ufeff\x1e]*")
+"""RFC 7464 begins each record with U+001E."""
+_ARCHIVES = (b"PK\x03\x04", b"\x1f\x8b")
+_TAIL = "\0\x1a"
+"""What old programs and torn disks leave at the end of a file."""
+_SYNONYMS = {
+    "tenant": "tenantid", "refresh": "refreshtoken", "scope": "scopes", "hostname": "host", "secret": "clientsecret",
+    "consented": "consentedat",
+}  # fmt: skip
 
 
 class UnreadableFile(Exception):
@@ -64,17 +77,20 @@ def records(file: Path, needed: Sequence[str]) -> Iterator[Record]:
 
 def decoded(data: bytes) -> str:
     """Decode a file. Raises   UnreadableFile"""
+    if data.startswith(_ARCHIVES):
+        raise UnreadableFile(1, "this is a workbook or an archive; save the table in it as CSV (UTF-8)")
     encoding = json.detect_encoding(data)  # by a byte order mark, or by where the zero bytes are
     try:
-        return data.decode(encoding if encoding != "utf-8-sig" else "utf-8").removeprefix("\ufeff")
+        return data.decode(encoding if encoding != "utf-8-sig" else "utf-8").removeprefix("\ufeff").rstrip(_TAIL)
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise UnreadableFile(line, "this is not UTF-8; save the file as UTF-8") from None
 
 
 def squashed(name: str) -> str:
-    """Write a column's name so that ``Tenant ID``, ``tenant-id`` and ``tenantId`` are alike."""
-    return _NO_WORD.sub("", name).lower()
+    """Write a column's name so that ``Tenant ID``, ``tenant-id``, ``tenantId`` and ``Tenant`` are alike."""
+    bare = _NO_WORD.sub("", name).lower()
+    return _SYNONYMS.get(bare, bare)
 
 
 def _csv(text: str, needed: Sequence[str]) -> Iterator[Record]:
@@ -83,7 +99,7 @@ def _csv(text: str, needed: Sequence[str]) -> Iterator[Record]:
     twice = sorted(name for name, times in Counter(map(squashed, heading)).items() if name and times > 1)
     if twice:
         raise UnreadableFile(skipped, f"{', '.join(twice)}: the heading names this twice")
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=True)
     at = skipped + 1
     try:
         for row in reader:
@@ -96,9 +112,14 @@ def _csv(text: str, needed: Sequence[str]) -> Iterator[Record]:
 
 def _named(heading: Sequence[str], row: Sequence[str]) -> Mapping[str | None, str]:
     """Give values their names; what has none and is empty, as behind a comma at the end, is nobody's."""
-    values: dict[str | None, str] = dict(zip(heading, row, strict=False))
-    beyond = [value for value in (*row[len(heading) :], values.pop("", "")) if value.strip()]
-    return values | ({None: beyond[0]} if beyond else {})
+    named = list(zip_longest(heading, (_as_text(value) for value in row), fillvalue=""))
+    beyond = [value for name, value in named if not name and value.strip()]
+    return {name: value for name, value in named if name} | ({None: beyond[0]} if beyond else {})
+
+
+def _as_text(value: str) -> str:
+    found = _AS_TEXT.fullmatch(value.strip())
+    return found[1].replace('""', '"') if found else value
 
 
 def _heading(lines: io.StringIO, needed: Sequence[str]) -> tuple[str, int, list[str]]:
@@ -108,7 +129,7 @@ def _heading(lines: io.StringIO, needed: Sequence[str]) -> tuple[str, int, list[
         directive = _DIRECTIVE.fullmatch(line.strip('\r\n \ufeff"'))
         if directive:
             said = directive[1]
-        elif line.strip(" \t\r\n,;|") and not line.upper().startswith(("#TYPE", '"#TYPE')):
+        elif line.strip(' \t\r\n,;|"\u00a0\ufeff') and not line.upper().startswith(("#TYPE", '"#TYPE')):
             for delimiter in (said, *DELIMITERS) if said else DELIMITERS:
                 names = _names(line, delimiter)
                 if {*needed} <= {squashed(name) for name in names}:
@@ -118,29 +139,61 @@ def _heading(lines: io.StringIO, needed: Sequence[str]) -> tuple[str, int, list[
 
 
 def _names(line: str, delimiter: str) -> list[str]:
-    row = next(csv.reader([line.rstrip("\r\n")], delimiter=delimiter), [])
+    row = next(csv.reader([line.rstrip("\r\n")], delimiter=delimiter, skipinitialspace=True), [])
     return [name.strip(" \t\ufeff") for name in row]
 
 
 def _json_lines(text: str) -> Iterator[Record]:
-    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
-        if line.strip(" \t\r\ufeff\x1e"):  # RFC 7464 begins each record with U+001E
-            yield _object(number, _loaded(line.strip(" \t\r\ufeff\x1e")))
+    """Read objects that follow each other: one in a line, or written over several lines, with or without commas."""
+    text = _LINE_END.sub("\n", text)
+    try:
+        found = list(_values(text))
+    except (ValueError, RecursionError):  # then each line is judged by itself
+        lines = ((number, line.strip(" \t\ufeff\x1e")) for number, line in enumerate(text.split("\n"), 1))
+        found = [(number, _loaded(line)) for number, line in lines if line]
+    yield from (_object(number, value) for number, value in found)
+
+
+def _values(text: str) -> Iterator[tuple[int, Any]]:
+    """Read JSON values one after the other, each with the line that it begins in. Raises   ValueError"""
+    at, read = 0, json.JSONDecoder(object_pairs_hook=_named_once).raw_decode
+    while (start := _after(text, at)) < len(text):
+        value, at = read(text, start)
+        yield text.count("\n", 0, start) + 1, value
+
+
+def _after(text: str, at: int) -> int:
+    gap = _BETWEEN_OBJECTS.match(text, at)
+    return gap.end() if gap else at
 
 
 def _json_array(text: str) -> Iterator[Record]:
-    stored = _loaded(text.strip())
-    if not isinstance(stored, list):
-        raise UnreadableFile(1, "this is no JSON object, and no array of them")
+    try:
+        stored = json.loads(text, object_pairs_hook=_named_once)
+    except json.JSONDecodeError as error:
+        raise UnreadableFile(error.lineno, "here the JSON breaks; is there a comma too many, or a comment?") from None
+    except (ValueError, RecursionError):
+        raise UnreadableFile(1, "this is no JSON object, and no array of them, or one names a field twice") from None
     yield from (_object(number, each) for number, each in enumerate(stored, 1))
 
 
 def _loaded(text: str) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_named_once)
     except (ValueError, RecursionError):
         return None
 
 
+def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object. Raises   ValueError: which value counts is anybody's guess"""
+    if len({squashed(name) for name, _ in pairs}) < len(pairs):
+        raise ValueError
+    return dict(pairs)
+
+
 def _object(number: int, value: Any) -> Record:
-    return Record(number, value) if isinstance(value, dict) else Record(number, {}, "this is no JSON object")
+    return (
+        Record(number, value)
+        if isinstance(value, dict)
+        else Record(number, {}, "this is no JSON object, or it names a field twice")
+    )

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -299,6 +300,12 @@ def only(world: World) -> ConnectionState:
     return row
 
 
+def json_of(folder: Path, line: Mapping[str, str]) -> Path:
+    file = folder / "t.jsonl"
+    file.write_text(json.dumps(line))
+    return file
+
+
 SPELLINGS = {
     "semicolons": "tenant_id;refresh_token;region\nacme;x;eu\n",
     "tabs": "tenant_id\trefresh_token\tregion\nacme\tx\teu\n",
@@ -311,6 +318,17 @@ SPELLINGS = {
     "spaces and hyphens": " Tenant ID , refresh-token , Region \nacme, x ,eu\n",
     "other case": "tenantId,refreshToken,region\nacme,x,eu\n",
     "a comma at each end": "tenant_id,refresh_token,region,\nacme,x,eu,\n",
+    "sep with commas behind it": '"sep=;",,\ntenant_id;refresh_token;region\nacme;x;eu\n',
+    "sep with semicolons behind it": "SEP=;;;\ntenant_id;refresh_token;region\nacme;x;eu\n",
+    "old line ends": "tenant_id,refresh_token,region\racme,x,eu\r",
+    "spaces before quotation marks": 'tenant_id, "refresh_token", "region"\nacme, "x", "eu"\n',
+    "texts of a spreadsheet": 'tenant_id,refresh_token,region\n="acme",="x",="eu"\n',
+    "spaces that show nothing": "Tenant\u00a0ID,Refresh\u200bToken,\ufeffRegion\nacme,x,eu\n",
+    "shorter headings": "Tenant,Refresh Token,Region\nacme,x,eu\n",
+    "a row of quotation marks": '"","",""\ntenant_id,refresh_token,region\n"","",""\nacme,x,eu\n',
+    "an end as of DOS": "tenant_id,refresh_token,region\nacme,x,eu\n\x1a",
+    "a torn end": "tenant_id,refresh_token,region\nacme,x,eu\n\0\0\0\0",
+    "a host as region": "tenant_id,refresh_token,region\nacme,x,https://EU.ninjarmm.com/\n",
     "fewer values": "tenant_id,refresh_token,region,label,scopes\nacme,x,eu\n",
 }
 
@@ -330,6 +348,9 @@ JSONS = {
     "lines": '{"tenant_id": "acme", "refresh_token": "x", "region": "eu"}\r\n\n',
     "an array": '[\n {"tenantId": "acme", "refreshToken": "x", "region": "eu"}\n]\n',
     "records that begin with a separator": '\x1e{"tenant_id": "acme", "refresh_token": "x", "region": "eu"}\n',
+    "indented": '{\n  "tenant_id": "acme",\n  "refresh_token": "x",\n  "region": "eu"\n}\n',
+    "a comma at the end": '{"tenant_id": "acme", "refresh_token": "x", "region": "eu"},\n',
+    "old line ends": '{"tenant_id": "acme", "refresh_token": "x", "region": "eu"}\r\r',
     "null": '{"tenant_id": "acme", "refresh_token": "x", "region": "eu", "host": null, "client_id": "NULL"}',
 }
 
@@ -345,7 +366,15 @@ def test_json_is_read_as_programs_write_it(tmp_path: Path, config: Config, spell
     assert (entry.ref.tenant, entry.refresh_token, entry.host.region) == ("acme", Secret("x"), "eu")
 
 
-@pytest.mark.parametrize("mark", ["NULL", r"\N", "null", "None", "N/A", "NA", "-", "nil", "(null)", "–", "", "  "])
+MARKS = [
+    "NULL", r"\N", "null", "None", "N/A", "NA", "-", "nil", "(null)", "–", "", "  ", "---", "\u2015", "\u2212", "<NA>",
+    "NaT", "NaN", "-nan", "1.#QNAN", "#N/A", "#NV", "#N/D", "#REF!", "#BEZUG!", "#NAME?", "#DIV/0!", "$null", "%NULL%",
+    "DBNull", "N.A.", "{null}", "[NULL]", "<nil>", "'NULL'", "[]", "{}", "`", "?", "...", "_", "(not set)", "void",
+    "\u200b", "\ufeff", "\u00a0", '""""""',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("mark", MARKS)
 def test_a_mark_of_emptiness_is_no_client_app(tmp_path: Path, config: Config, mark: str) -> None:
     names = "tenant_id,refresh_token,region,host,client_id,client_secret,scopes,label,consented_at,key"
     file = tmp_path / "t.csv"
@@ -355,6 +384,104 @@ def test_a_mark_of_emptiness_is_no_client_app(tmp_path: Path, config: Config, ma
 
     assert (entry.client_secret, entry.client_id) == (None, config.client_ids["eu"])
     assert (entry.scopes, entry.consented_at) == (frozenset({"offline_access"}), None)
+
+
+def test_objects_over_several_lines_are_named_by_the_line_they_begin_in(tmp_path: Path, config: Config) -> None:
+    file = tmp_path / "t.jsonl"
+    good = {"tenant_id": "acme", "refresh_token": "x", "region": "eu"}
+    file.write_text(json.dumps(good, indent=2) + "\n" + json.dumps(good | {"region": "mars"}, indent=2))
+
+    with pytest.raises(EntryError) as refused:
+        read(file, config)
+
+    assert [fault.partition(":")[0] for fault in refused.value.faults] == ["line 6"]
+
+
+@pytest.mark.parametrize("tenant", ["NA", "Void", "Missing", "None-such", "nan-1", "NV"])
+def test_a_word_that_may_be_a_name_is_one(tmp_path: Path, config: Config, tenant: str) -> None:
+    line = {"tenant_id": tenant, "refresh_token": "x", "region": "eu", "label": tenant}
+
+    (entry,) = read(csv_of(tmp_path, [line]), config)
+
+    assert (entry.ref.tenant, entry.label) == (tenant, tenant)
+
+
+@pytest.mark.parametrize(("number", "tenant"), [("12345", "12345"), ("12345.0", "12345"), ("1e3", "1000")])
+def test_a_whole_number_is_a_name_without_a_fraction(tmp_path: Path, config: Config, number: str, tenant: str) -> None:
+    file = tmp_path / "t.jsonl"
+    file.write_text(f'{{"tenant_id": {number}, "refresh_token": "x", "region": "eu"}}')
+
+    (entry,) = read(file, config)
+
+    assert entry.ref.tenant == tenant
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1790000000", "1790000000.0", "1790000000000", "1790000000000000", "1790000000000000000",
+        "2026-09-21T14:13:20Z", "2026-09-21 14:13:20 UTC", "2026-09-21 14:13:20+00", "2026-09-21T16:13:20.5+0200",
+    ],
+)  # fmt: skip
+def test_an_instant_is_read_in_the_units_that_programs_use(tmp_path: Path, config: Config, text: str) -> None:
+    line = {"tenant_id": "acme", "refresh_token": "x", "region": "eu", "consented_at": text}
+
+    (entry,) = read(csv_of(tmp_path, [line]), config)
+
+    assert entry.consented_at == 1_790_000_000
+
+
+@pytest.mark.parametrize(
+    "text", ["monitoring;control", "Monitoring | control", '["monitoring","control"]', "{monitoring,control}"]
+)
+def test_scopes_are_read_with_what_programs_write_between_them(tmp_path: Path, config: Config, text: str) -> None:
+    line = {"tenant_id": "acme", "refresh_token": "x", "region": "eu", "scopes": text}
+
+    (entry,) = read(json_of(tmp_path, line), config)
+
+    assert entry.scopes == {"monitoring", "control", "offline_access"}
+
+
+@pytest.mark.parametrize("name", ["refresh_token", "client_id", "client_secret"])
+@pytest.mark.parametrize("text", ['"s3cret"', "'s3cret'", 's3cret"', "`s3cret", "s3 cret", "s3crét", "s3cr\u200bet"])
+def test_a_credential_in_quotation_marks_is_a_fault_that_does_not_show_it(
+    tmp_path: Path, config: Config, name: str, text: str
+) -> None:
+    good = {"tenant_id": "acme", "refresh_token": "x", "region": "eu", "client_id": "a", "client_secret": "b"}
+
+    with pytest.raises(EntryError) as refused:
+        read(json_of(tmp_path, good | {name: text}), config)
+
+    assert refused.value.faults[0].startswith(f"line 1: {name} ")
+    assert "s3cr" not in refused.value.faults[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "fault"),
+    [
+        (
+            "t.csv",
+            "tenant,Tenant ID,refresh_token,region\na,b,x,eu\n",
+            "line 1: tenantid: the heading names this twice",
+        ),
+        ("t.csv", "tenant_id,refresh_token,region,,\na,x,eu,left,\n", "line 2: there are more values than"),
+        ("t.csv", "PK\x03\x04 workbook", "line 1: this is a workbook or an archive"),
+        ("t.json", '[\n{"tenant_id": "a"},\n]', "line 3: here the JSON breaks"),
+        ("t.jsonl", '{"tenant_id": "a", "tenantId": "b"}', "line 1: this is no JSON object, or it names a field twice"),
+        ("t.jsonl", '{"label": "a", "label": "b"}', "line 1: this is no JSON object, or it names a field twice"),
+        ("t.jsonl", '{"tenant_id": "a"\n// later', "line 1: this is no JSON object"),
+    ],
+)
+def test_what_may_be_meant_in_two_ways_is_a_fault(
+    tmp_path: Path, config: Config, name: str, content: str, fault: str
+) -> None:
+    file = tmp_path / name
+    file.write_text(content, encoding="utf-8")
+
+    with pytest.raises(EntryError) as refused:
+        read(file, config)
+
+    assert refused.value.faults[0].startswith(fault)
 
 
 @pytest.mark.parametrize("name", ["tenant_id", "refresh_token"])
