@@ -32,6 +32,16 @@ PROXIES = {
     "a line break": ("HTTPS_PROXY", "http://127.0.0.1:3128\r"),
     "no port": ("HTTP_PROXY", "http://user:secret@proxy:port"),
     "no host": ("HTTPS_PROXY", "http://"),
+    "a port beyond all": ("HTTPS_PROXY", "http://user:secret@proxy:99999"),
+    "port 0": ("HTTPS_PROXY", "http://proxy:0"),
+    "quotation marks": ("HTTPS_PROXY", '"http://user:secret@proxy:3128"'),
+    "a scheme of one slash": ("HTTPS_PROXY", "http:/proxy:3128"),
+    "a scheme without its colon": ("HTTPS_PROXY", "http//proxy:3128"),
+    "a space in the host": ("HTTPS_PROXY", "http://user:secret@pro xy:3128"),
+    "two hosts": ("HTTPS_PROXY", "http://one,two:3128"),
+    "a slash in the password": ("HTTPS_PROXY", "http://user:se/secret@proxy:3128"),
+    "none": ("HTTPS_PROXY", "none"),
+    "older socks": ("ALL_PROXY", "socks4://127.0.0.1:1080"),
     "an IPv6 network": ("NO_PROXY", "localhost,fd07::/64"),
     "brackets": ("no_proxy", "[::1]"),
 }
@@ -53,7 +63,12 @@ def test_a_proxy_that_can_t_be_used_is_named_and_its_password_is_not(
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("value", ["http://proxy:3128", "proxy:3128", "https://user:p@proxy", "http://[::1]:3128/"])
+@pytest.mark.parametrize("value", [
+        "http://proxy:3128", "proxy:3128", "https://user:p@proxy", "http://[::1]:3128/", "http://user:pa ss@proxy:3128",
+        "HTTP://PROXY:3128", "10.0.0.1", "http://user:p@ss@proxy", "http://proxy.corp.example:3128/path",
+        "http://prôxy.example:3128", "http://corp_proxy:3128", "http://[fe80::1%25eth0]:3128",
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("around", ["", "localhost,127.0.0.1,::1,.corp.example,*.x,10.0.0.0/8,corp:8080", "*"])
 def test_proxies_that_can_be_used_are(monkeypatch: pytest.MonkeyPatch, value: str, around: str) -> None:
     monkeypatch.setenv("HTTPS_PROXY", value)
@@ -76,6 +91,49 @@ def test_an_aws_variable_that_ends_in_a_line_break_is_named_and_not_shown(
 
     assert str(refused.value).startswith(f"{name} begins or ends with")
     assert "a-secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AWS_REGION", "EU-WEST-1"),
+        ("AWS_REGION", "Europe (Ireland)"),
+        ("AWS_REGION", "eu-west-1a"),
+        ("AWS_DEFAULT_REGION", "eu_west_1"),
+        ("AWS_REGION", '"eu-west-1"'),
+        ("AWS_SECRET_ACCESS_KEY", "'a-secret'"),
+        ("AWS_PROFILE", "\u200bprod"),
+        ("AWS_PROFILE", "prod\ufeff"),
+        ("AWS_ENDPOINT_URL", "localhost:4566"),
+        ("AWS_ENDPOINT_URL", "http://"),
+        ("AWS_ENDPOINT_URL", "http://host:port"),
+    ],
+)
+def test_an_aws_variable_that_can_t_be_used_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(errors.BadSetting, match=f"^{name} ") as refused:
+        Connect(API)
+
+    assert "a-secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "region",
+    [
+        "eu-west-1",
+        "us-gov-east-1",
+        "cn-northwest-1",
+        "us-iso-east-1",
+        "ap-southeast-5",
+        "mx-central-1",
+        "eusc-de-east-1",
+    ],
+)
+def test_every_kind_of_aws_region_can_be_set(monkeypatch: pytest.MonkeyPatch, region: str) -> None:
+    monkeypatch.setenv("AWS_REGION", region)
+
+    surroundings.check_aws()
 
 
 @pytest.mark.parametrize(
@@ -186,3 +244,36 @@ def test_a_proxy_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) 
 
     with pytest.raises(errors.NotReached, match="asked through the proxy that HTTPS_PROXY names"):
         Connect(API, credentials=KEYS, max_wait=0).token("t", CON)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "no certificate",
+        "-----BEGIN CERTIFICATE-----\nMIIB\n",
+        "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+    ],
+)
+def test_a_bundle_without_a_certificate_is_named(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "bundle.pem"
+    file.write_text(content)
+
+    with pytest.raises(errors.BadSetting, match="AWS_CA_BUNDLE names a file without a certificate"):
+        surroundings.trust({"AWS_CA_BUNDLE": str(file)})
+
+
+def test_a_folder_that_openssl_finds_nothing_in_is_named(tmp_path: Path) -> None:
+    """Otherwise nobody would be trusted, and the network would be blamed."""
+    certificate, _ = certified(tmp_path)
+
+    with pytest.raises(errors.BadSetting, match="SSL_CERT_DIR names a folder without a certificate"):
+        surroundings.trust({"SSL_CERT_DIR": str(tmp_path)})
+
+    certificate.rename(tmp_path / "0a1b2c3d.0")
+    surroundings.trust({"SSL_CERT_DIR": str(tmp_path)})
+
+
+def test_a_path_that_is_none_is_not_there() -> None:
+    with pytest.raises(errors.BadSetting, match="AWS_CA_BUNDLE names a file that is not there"):
+        surroundings.trust({"AWS_CA_BUNDLE": "/etc/ssl/\0certs"})

@@ -7,12 +7,12 @@ A proxy is used as httpx does (HTTPS_PROXY, ALL_PROXY, NO_PROXY); the authoritie
 import importlib.util
 import ipaddress
 import os
+import re
 import ssl
 import unicodedata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -27,14 +27,32 @@ AWS = (
     "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ENDPOINT_URL",
 )  # fmt: skip
 
+_REGION = re.compile(r"(?:[a-z]{2,4}(?:-[a-z]+)+-[0-9]{1,2})?")
+_HOST = re.compile(r"[^\s%,;|<>\"'`()]+(?:%25[\w.-]+)?")
+_NO_HOSTS = frozenset({"none", "null", "direct", "off", "false", "http", "https"})
+"""What people write for *no proxy*, and what is left of an address whose ``://`` lost a character."""
+_HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")
+"""How OpenSSL names certificates in a folder. Source   openssl-rehash(1)"""
+
 
 def check_aws(environment: Mapping[str, str] = os.environ) -> None:
     """See that AWS's variables can be used as they are. Raises   BadSetting"""
     for name in (*AWS, *BUNDLES):
         check_text(name, environment.get(name, ""))
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        if not _REGION.fullmatch(environment.get(name, "")):
+            raise BadSetting(f"{name} must be an AWS region such as eu-west-1. Correct it, or unset it.")
     address = environment.get("AWS_ENDPOINT_URL", "")
-    if address and urlsplit(address).scheme not in {"http", "https"}:
+    if address and not _is_web_address(address):
         raise BadSetting("AWS_ENDPOINT_URL must begin with https:// or http://. Correct it, or unset it.")
+
+
+def _is_web_address(text: str) -> bool:
+    try:
+        url = httpx.URL(text)
+    except (httpx.InvalidURL, ValueError):
+        return False
+    return url.scheme in {"http", "https"} and bool(url.host)
 
 
 def check_text(name: str, value: str) -> None:
@@ -45,8 +63,10 @@ def check_text(name: str, value: str) -> None:
             f"{name} begins or ends with {end}, as a file with Windows line ends or a copied line brings along. "
             "Set it again without."
         )
-    if any(unicodedata.category(each) == "Cc" for each in value):
-        raise BadSetting(f"{name} holds a control character or a line break. Set it again without.")
+    if any(unicodedata.category(each) in {"Cc", "Cf"} for each in value):
+        raise BadSetting(f"{name} holds a line break or another character that does not show. Set it again without.")
+    if value[:1] in {'"', "'"}:
+        raise BadSetting(f"{name} stands in quotation marks, which some programs take as a part of it. Set it without.")
 
 
 def check_proxies(environment: Mapping[str, str] = os.environ) -> None:
@@ -73,18 +93,22 @@ def _proxy_fault(value: str) -> str:
     """Say what is wrong with a proxy's address, without the address: a password may stand in it."""
     if value != value.strip() or any(unicodedata.category(each) == "Cc" for each in value):
         return "begins or ends with a line break or a space, or holds a control character"
+    if value[0] in "\"'":
+        return "stands in quotation marks"
     address = value if "://" in value else f"http://{value}"
     try:
         url = httpx.URL(address)
-        host, scheme = url.host, url.scheme
+        host, scheme, port = url.host, url.scheme, url.port
     except (httpx.InvalidURL, ValueError, UnicodeError):
         return "is no address"
+    if port not in {None, *range(1, 65_536)} or not _HOST.fullmatch(host) or host in _NO_HOSTS:
+        return "is no address" if host else "names no host"
     if scheme.startswith("socks"):
         has_socks = scheme in {"socks5", "socks5h"} and importlib.util.find_spec("socksio") is not None
         return "" if has_socks else f"begins with {scheme}://, and only http:// and https:// can be used here"
     if scheme not in {"http", "https"}:
         return "must begin with http:// or https://"
-    return "" if host else "names no host"
+    return ""
 
 
 def _is_exception(entry: str) -> bool:
@@ -114,9 +138,16 @@ def bundle(environment: Mapping[str, str] = os.environ) -> str | None:
     name = next((each for each in BUNDLES if environment.get(each)), None)
     if name is None:
         return None
-    if not Path(environment[name]).exists():
+    if not _is_there(environment[name]):
         raise BadSetting(f"{name} names a file that is not there: {environment[name]!r}. Correct it, or unset it.")
     return environment[name]
+
+
+def _is_there(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):  # above it stands a folder that may not be read, or it is no path
+        return False
 
 
 def trust(environment: Mapping[str, str] = os.environ) -> ssl.SSLContext:
@@ -125,11 +156,21 @@ def trust(environment: Mapping[str, str] = os.environ) -> ssl.SSLContext:
     if path is None:
         return httpx.create_ssl_context(trust_env=False)
     try:
-        is_folder = Path(path).is_dir()
-        return ssl.create_default_context(cafile=None if is_folder else path, capath=path if is_folder else None)
-    except (ssl.SSLError, OSError):
+        return ssl.create_default_context(**_authorities(Path(path)))
+    except (ssl.SSLError, OSError, ValueError):
         name = next(each for each in BUNDLES if environment.get(each))
-        raise BadSetting(f"{name} names a file without a certificate that can be read: {path!r}.") from None
+        kind = "folder" if Path(path).is_dir() else "file"
+        hint = " `openssl rehash` gives certificates the names by which they are found." if kind == "folder" else ""
+        raise BadSetting(f"{name} names a {kind} without a certificate that can be read: {path!r}.{hint}") from None
+
+
+def _authorities(path: Path) -> dict[str, Path]:
+    """Say how OpenSSL is given a file or a folder. Raises   ValueError: it would find nothing, and trust nobody"""
+    if not path.is_dir():
+        return {"cafile": path}
+    if not any(_HASHED.fullmatch(each.name) for each in path.iterdir()):
+        raise ValueError
+    return {"capath": path}
 
 
 def client_options(**options: Any) -> dict[str, Any]:
