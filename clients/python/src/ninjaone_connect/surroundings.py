@@ -156,7 +156,8 @@ def trust(environment: Mapping[str, str] = os.environ) -> ssl.SSLContext:
     if path is None:
         return httpx.create_ssl_context(trust_env=False)
     try:
-        return ssl.create_default_context(**_authorities(Path(path)))
+        cafile, capath = _authorities(Path(path))
+        return ssl.create_default_context(cafile=cafile, capath=capath)
     except (ssl.SSLError, OSError, ValueError):
         name = next(each for each in BUNDLES if environment.get(each))
         kind = "folder" if Path(path).is_dir() else "file"
@@ -164,13 +165,13 @@ def trust(environment: Mapping[str, str] = os.environ) -> ssl.SSLContext:
         raise BadSetting(f"{name} names a {kind} without a certificate that can be read: {path!r}.{hint}") from None
 
 
-def _authorities(path: Path) -> dict[str, Path]:
-    """Say how OpenSSL is given a file or a folder. Raises   ValueError: it would find nothing, and trust nobody"""
+def _authorities(path: Path) -> tuple[Path | None, Path | None]:
+    """Say what OpenSSL is given: a file or a folder. Raises   ValueError: it would find nothing, and trust nobody"""
     if not path.is_dir():
-        return {"cafile": path}
+        return path, None
     if not any(_HASHED.fullmatch(each.name) for each in path.iterdir()):
         raise ValueError
-    return {"capath": path}
+    return None, path
 
 
 def client_options(**options: Any) -> dict[str, Any]:
