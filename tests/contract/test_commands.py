@@ -1,4 +1,4 @@
-"""Every command that the pages tell people to type is one that its program takes, or is named here with the reason.
+"""Every command that people are told to type is one that its program takes, or is named here with the reason.
 
 Nothing is run here; where a test runs a command, it is named beside it.
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.deployment.template.stack import deploy
 from tests.support.commands import ROOT, Wrong, judge_aws, judge_make, judge_ours, of_blocks, of_sentences, words
 
 PAGES = subprocess.run(
@@ -35,6 +36,9 @@ EXCUSED = {
     "npm install": "tests/client/typescript/test_packages.py builds the package and installs it",
     "node first.mjs": "tests/client/typescript/test_typescript.py runs the first call",
     ". ./local.env": EXAMPLES,
+    ". ../local.env": EXAMPLES,
+    "npm ci": EXAMPLES,
+    "npm start": EXAMPLES,
     "python sites/flask_site.py": EXAMPLES,
     "python devices.py": EXAMPLES,
     "python -m tools.deployed": "`make rehearse` runs it against a stack",
@@ -44,6 +48,7 @@ EXCUSED = {
     "git pull": SHELL,
     "source": SHELL,
     "cd examples": SHELL,
+    "cd examples/express": SHELL,
     "open http://127.0.0.1:8002/control": SHELL,
 }
 """How commands begin that nothing here judges → where they are run, or why they are not."""
@@ -112,6 +117,16 @@ def test_every_command_of_the_pages_is_taken_by_its_program() -> None:
             wrong.append(f"{page}: {line}: {why}")
 
     assert wrong == []
+
+
+@pytest.mark.usefixtures("folder")
+def test_every_command_of_the_stack_s_outputs_is_taken_by_its_program() -> None:
+    said = [str(each) for each in deploy().outputs.values()]
+    commands = [each for each in said if each.startswith(("aws ", "ninjaone-connect "))]
+
+    assert len(commands) == 5
+    for command in commands:
+        judge(command, is_whole=True)
 
 
 def test_every_excuse_is_needed() -> None:
