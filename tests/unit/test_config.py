@@ -12,7 +12,7 @@ from local.cloudformation.template import Template
 
 ABSENT = None
 
-OPTIONAL = {"CONNECT_URL", "PROXY_POLICY", "POWERTOOLS_SERVICE_NAME", "AWS_LAMBDA_LOG_LEVEL"}
+OPTIONAL = {"CONNECT_URL", "PROXY_POLICY", "PROXY_POLICY_PARAMETER", "POWERTOOLS_SERVICE_NAME", "AWS_LAMBDA_LOG_LEVEL"}
 """What only some functions are told, or Lambda itself says."""
 
 
@@ -73,6 +73,7 @@ def test_every_fault_is_named_at_once() -> None:
     with pytest.raises(Misconfigured) as refused:
         Config.from_env(
             {"CONNECT_URL": "ftp://x", "ACCENT": "red", "REFRESH_TIMEOUT": "1", "RETURN_URLS": "", "PROXY_POLICY": "x"}
+            | {"PROXY_POLICY_PARAMETER": "no slash"}
         )
 
     named = {part.split()[0] for part in refused.value.detail.removeprefix("Settings to correct: ").split("; ")}

@@ -22,6 +22,11 @@ DIGEST = "0123456789abcdef" * 4
 
 CHOICES: Mapping[str, Mapping[str, str]] = {
     "HasProxy": {"Proxy": "on", "ReserveRefreshes": "yes"},
+    "HasProxyPolicyParameter": {
+        "Proxy": "on",
+        "ReserveRefreshes": "yes",
+        "ProxyPolicyParameter": "/connect/proxy-policy",
+    },
     "HasConnectDomain": {"ConnectDomain": "connect.example.com", "OriginVerify": DIGEST},
     "HasRegionalDomain": {"ConnectDomain": "connect.example.com", "CertificateArn": CERTIFICATE},
     "HasBackendDomain": {"BackendDomain": "tokens.example.com", "CertificateArn": CERTIFICATE},
@@ -240,6 +245,17 @@ def test_another_key_seals_and_the_own_one_still_opens() -> None:
     assert {str(each["Resource"]) for each in said if each["Action"] == "kms:Decrypt"} == {
         str(["<SealKey.Arn>", OTHER_KEY])
     }
+
+
+def test_the_function_that_passes_calls_on_may_read_its_rules_and_no_other_parameter() -> None:
+    def read(**chosen: str) -> list[str]:
+        (policy,) = deploy(**chosen).the("ProxyFunctionRole")["Policies"]
+        statements = policy["PolicyDocument"]["Statement"]
+        return [each["Resource"] for each in statements if each["Action"] == "ssm:GetParameter"]
+
+    assert read(**CHOICES["HasProxy"]) == []
+    (resource,) = read(**CHOICES["HasProxyPolicyParameter"])
+    assert resource.endswith(":parameter/connect/proxy-policy")
 
 
 @req("H01")

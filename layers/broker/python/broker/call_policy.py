@@ -21,6 +21,7 @@ SECURE_VALUES = "showSecureValues"
 
 _ANY_METHOD = "|".join(METHODS)
 _RULE = rf"[!-:<-~]{{1,200}} ({_ANY_METHOD})(,({_ANY_METHOD}))* /v2/[A-Za-z0-9._~*/-]{{1,120}}( {SECURE_VALUES})?"
+WANTED = "rules such as * GET /v2/*, separated by semicolons"
 PATTERN = re.compile(rf"{_RULE}( *; *{_RULE})*")
 
 

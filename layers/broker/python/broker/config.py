@@ -37,6 +37,7 @@ _LOGO = re.compile(r"(data:image/(png|svg\+xml|webp);base64,[A-Za-z0-9+/=]+)?")
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _SCOPES = re.compile("({0})( ({0}))*".format("|".join(ninjaone.SCOPES)))
 _DIGESTS = re.compile(r"([0-9a-f]{64}(,[0-9a-f]{64})?)?")
+_SSM_NAME = re.compile(r"(/[A-Za-z0-9_.-]{1,100}){0,8}")
 _WEB_ADDRESS = re.compile(_ADDRESS)
 _TIMEOUT = re.compile(r"[0-9]{1,3}", re.ASCII)
 _SERVICE = "ninjaone-connect"
@@ -58,6 +59,7 @@ class Config:
     refresh_timeout   seconds the refresh function may run; every bound of the refresh follows from it
     token_wait    seconds that a caller for a token may wait for a refresh; each who waits holds an execution
     proxy_policy  which calls of NinjaOne may be passed on; only the function that does it is told
+    proxy_policy_parameter   the SSM parameter that holds such rules in place of ``proxy_policy``; empty: none
     """
 
     service: str
@@ -88,6 +90,7 @@ class Config:
     refresh_timeout: Seconds
     token_wait: Seconds
     proxy_policy: tuple[CallRule, ...]
+    proxy_policy_parameter: str
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Config":
@@ -129,6 +132,13 @@ class Config:
             refresh_timeout=reader.take("REFRESH_TIMEOUT", _seconds(150, 900)),
             token_wait=reader.take("TOKEN_WAIT", _seconds(1, 20)),
             proxy_policy=reader.take("PROXY_POLICY", _call_rules) if "PROXY_POLICY" in env else (),
+            proxy_policy_parameter=(
+                reader.take(
+                    "PROXY_POLICY_PARAMETER", _matching(_SSM_NAME, "a name such as /connect/proxy-policy, or empty")
+                )
+                if "PROXY_POLICY_PARAMETER" in env
+                else ""
+            ),
         )
         reader.finish()
         return config
@@ -218,8 +228,7 @@ def _scopes(value: str) -> frozenset[str]:
 
 
 def _call_rules(value: str) -> tuple[CallRule, ...]:
-    wanted = "rules such as * GET /v2/*, separated by semicolons"
-    return call_policy.read(_matching(call_policy.PATTERN, wanted)(value))
+    return call_policy.read(_matching(call_policy.PATTERN, call_policy.WANTED)(value))
 
 
 def _seconds(least: int, most: int) -> Callable[[str], Seconds]:

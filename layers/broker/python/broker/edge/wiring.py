@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from broker.adapters.queues import Queue
     from broker.adapters.seal import Seal
     from broker.adapters.sessions import Sessions
+    from broker.call_policy import CallRule
     from broker.flows.authorize import StartAuthorization
     from broker.flows.callback import HandleCallback
     from broker.flows.client_apps import ClientApps
@@ -137,8 +138,7 @@ class Broker:
     def proxy(self) -> "Proxy":
         from broker.flows.proxy import Proxy
 
-        rules = self.config.proxy_policy
-        return Proxy(self.get_token, self._http, rules, clock=self.ports.clock, log=self.log)
+        return Proxy(self.get_token, self._http, self._proxy_rules, clock=self.ports.clock, log=self.log)
 
     @cached_property
     def list_connections(self) -> "ListConnections":
@@ -201,6 +201,14 @@ class Broker:
         from broker.flows.notify import Notify
 
         return Notify(Bus(self._aws("events"), self.config.event_bus), self.log)
+
+    @cached_property
+    def _proxy_rules(self) -> "Callable[[], tuple[CallRule, ...]]":
+        if not self.config.proxy_policy_parameter:
+            return lambda: self.config.proxy_policy
+        from broker.adapters.stored_policy import StoredPolicy
+
+        return StoredPolicy(self._aws("ssm"), self.config.proxy_policy_parameter, self.ports.clock)
 
     @cached_property
     def _common(self) -> dict[str, Any]:

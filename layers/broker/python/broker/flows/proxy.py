@@ -62,7 +62,13 @@ class Proxy:
     """Passes calls on. Its privilege is that of ``GetToken``, and no more."""
 
     def __init__(
-        self, get_token: GetToken, web: Callable[[], HttpClient], rules: tuple[CallRule, ...], *, clock: Clock, log: Log
+        self,
+        get_token: GetToken,
+        web: Callable[[], HttpClient],
+        rules: Callable[[], tuple[CallRule, ...]],
+        *,
+        clock: Clock,
+        log: Log,
     ) -> None:
         self._get_token, self._web, self._rules = get_token, web, rules
         self._clock, self._log = clock, log
@@ -70,7 +76,8 @@ class Proxy:
     def __call__(self, ref: ConnectionRef, call: ProxiedCall) -> ProxiedAnswer:
         """Pass a call on, and write one line about it.
 
-        Raises   CallRefused, TooLarge, CallUnanswered, NotJson, ProviderDown, and what GetToken raises
+        Raises   CallRefused, TooLarge, CallUnanswered, NotJson, ProviderDown, what GetToken raises, and what reading
+                 the rules raises
         """
         began = self._clock.now()
         try:
@@ -84,7 +91,7 @@ class Proxy:
 
     def _check(self, call: ProxiedCall) -> None:
         """Raises   CallRefused: it names the rules that hold for the caller"""
-        rules = [rule for rule in self._rules if rule.is_for(call.caller)]
+        rules = [rule for rule in self._rules() if rule.is_for(call.caller)]
         if not any(rule.allows(call.method, call.rule_path, secure_values=call.secure_values) for rule in rules):
             raise CallRefused(*map(str, rules))
 
