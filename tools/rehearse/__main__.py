@@ -27,6 +27,11 @@ LOOKED_AT = 10
 def main() -> int:
     """Exit 0 only if every step showed what it must, or every planted fault was found."""
     here = environment.prepare()
+    with environment.claim(here.folder):
+        return _run(here)
+
+
+def _run(here: Environment) -> int:
     trusted = authority.create(here.folder, NAMES)
     os.environ |= here.names  # this process reads them as every other does
     runpy.run_path(str(environment.NAMES / "sitecustomize.py"))

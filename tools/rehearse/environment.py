@@ -1,9 +1,13 @@
 """Where a rehearsal runs: its folder, its ports, and the environment of the processes that it starts."""
 
+import fcntl
 import os
 import platform
 import socket
 import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -72,6 +76,20 @@ def prepare() -> Environment:
     folder.mkdir(parents=True, exist_ok=True)
     with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
         return Environment(folder, first.getsockname()[1], second.getsockname()[1])
+
+
+@contextmanager
+def claim(folder: Path) -> Iterator[None]:
+    """Keep a rehearsal's folder to this run until the `with` block or the process ends.
+
+    Raises   SystemExit: another rehearsal of this clone has it, and the two would write over each other's files
+    """
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.exit("Another rehearsal runs in this clone: wait until it has ended, or use another clone.")
+        yield
 
 
 def interpreter() -> Path:
