@@ -299,7 +299,7 @@ def entries_of(template: Template) -> dict[str, Handler[Any]]:
     Raises   TemplateFault
     """
     folders = {path.parent.name for path in (ROOT / "functions").glob("*/app.py")}
-    for folder in folders ^ template.functions.keys():
+    for folder in (folders - template.left_out) ^ template.functions.keys():
         where = "no folder" if folder in template.functions else "only a folder"
         raise TemplateFault(f"functions/{folder} has {where}: the template and functions/ must agree")
     found: dict[str, Handler[Any]] = {}

@@ -39,9 +39,13 @@ Thing = TypeVar("Thing")
 
 @dataclass(frozen=True)
 class Template:
-    """One template under one set of parameters; `functions` is by folder, `outputs` by name."""
+    """One template under one set of parameters; `functions` is by folder, `outputs` by name.
+
+    left_out   folders of functions that a condition leaves out
+    """
 
     functions: Mapping[str, Function]
+    left_out: frozenset[str]
     event_source_mappings: tuple[EventSourceMapping, ...]
     apis: tuple[Api, ...]
     tables: tuple[Table, ...]
@@ -120,6 +124,11 @@ class _Stack:
         self._resources: Mapping[str, Any] = {
             logical_id: resource for logical_id, resource in document["Resources"].items() if self._exists(resource)
         }
+        self._left_out = frozenset(
+            resource["Properties"]["CodeUri"].rstrip("/").rpartition("/")[2]
+            for resource in document["Resources"].values()
+            if resource["Type"] == FUNCTION and not self._exists(resource)
+        )
 
     def template(self) -> Template:
         made: dict[str, dict[str, Any]] = {kind: {} for kind in (*readers.READERS, FUNCTION)}
@@ -132,6 +141,7 @@ class _Stack:
         _check_functions(folders)
         return Template(
             functions={function.folder: function for function in folders},
+            left_out=self._left_out,
             event_source_mappings=tuple(made["AWS::Lambda::EventSourceMapping"].values()),
             apis=tuple(made["AWS::Serverless::HttpApi"].values()),
             tables=tuple(made["AWS::DynamoDB::Table"].values()),

@@ -54,7 +54,7 @@ def test_an_attacker_who_finishes_the_victims_link_connects_nothing_to_her(
 
     assert slug(refused) == "binding-mismatch"
     assert (late.status, late.heading) == (409, "Go back to Tidewater to finish")
-    assert shut.status == 410
+    assert shut.status == 409
     assert victim.tokens() == before
     assert victim.backend.get(f"/v1/tenants/{tenant}/connections").json()["connections"] == []
 

@@ -91,7 +91,7 @@ def test_without_a_reservation_a_flood_holds_refreshing_up_and_costs_no_connecti
 
 @pytest.mark.parametrize("reserved", ["yes", "no"])
 def test_what_is_reserved_is_what_this_test_says(reserved: str) -> None:
-    with still_world(parameters={"ReserveRefreshes": reserved}) as world:
+    with still_world(parameters={"ReserveRefreshes": reserved, "Proxy": "off"}) as world:
         kept = sum(each.concurrency or 0 for each in world.template.functions.values())
 
     assert kept == (RESERVED if reserved == "yes" else 0)
