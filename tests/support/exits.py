@@ -23,7 +23,7 @@ REGIONAL = ("app", "us2", "eu", "ca", "oc", "jp", "fed")
 
 _SOURCE = re.compile(r"'none'|'self'|data:|'sha256-[A-Za-z0-9+/=]{44}'|https?://[A-Za-z0-9.*:/-]+")
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_CLEAN = re.compile(r"/notice/[a-z-]{1,32}(\?reference=[A-Z2-7]{4}-[A-Z2-7]{4})?")
+_CLEAN = re.compile(r"/notice/[a-z-]{1,32}(\?reference=[A-Z2-7]{4}-[A-Z2-7]{4}(&return_to=[a-z0-9_-]{1,64})?)?")
 
 
 def policy(header: str) -> dict[str, list[str]]:

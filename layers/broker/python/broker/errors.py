@@ -67,10 +67,12 @@ class BrokerError(Exception):
     """A failure whose text may be shown and logged.
 
     retry_after   seconds to wait before it is worth asking again
+    return_to     the key of the return address of the session that it is about; empty where none is known
     """
 
     detail = "Something went wrong."
     retry_after: int | None = None
+    return_to = ""
 
     def __init__(self, detail: str | None = None, *, retry_after: int | None = None) -> None:
         self.detail = detail or type(self).detail

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from urllib.parse import urlencode
 
 from broker import errors, ninjaone, policy
 from broker.adapters.clock import instant, random_secret
@@ -67,7 +68,9 @@ def browser(view: View, *, warm: Warm, clean: bool = False) -> Entry[dict[str, o
         log_refusal(broker.log, name, error, level=error_response(error).level, status=kind.status)
         if clean and kind.status >= 500:
             broker.log.count("redirected_errors")  # API Gateway sees a 303 where others answer 5xx
-        answer = (redirect_to_notice if clean else partial(notice, broker))(kind, reference=request.reference)
+        answer = (redirect_to_notice if clean else partial(notice, broker))(
+            kind, reference=request.reference, return_to=error.return_to
+        )
         return (_without_cookie(answer, request) if isinstance(error, _OVER) else answer).to_event()
 
     return preload(Entry(name, work, failed), warm)
@@ -80,15 +83,21 @@ def _verify_origin(config: Config, request: Request) -> None:
         raise errors.OriginUnverified
 
 
-def notice(broker: Broker, kind: Notice, *, reference: str = "") -> Response:
-    """Answer with a page that says what happened and what to do."""
-    back = "" if kind is Notice.AWAITING_APPROVAL else next(iter(broker.config.return_urls.values()), "")
+def notice(broker: Broker, kind: Notice, *, reference: str = "", return_to: str = "") -> Response:
+    """Answer with a page that says what happened and what to do.
+
+    return_to   the key of the return address that its button leads to; one that is not listed means the first
+    """
+    urls = broker.config.return_urls
+    back = "" if kind is Notice.AWAITING_APPROVAL else urls.get(return_to) or next(iter(urls.values()), "")
     return page_response(pages.notice(brand(broker.config), kind, reference=reference, back=back))
 
 
-def redirect_to_notice(kind: Notice, *, reference: str = "") -> Response:
+def redirect_to_notice(kind: Notice, *, reference: str = "", return_to: str = "") -> Response:
     """Send the browser to the page that says it, away from an address with a code in it. Source   RFC 9700 §4.3.1"""
-    return redirect(f"/notice/{kind.slug}" + (f"?reference={reference}" if reference else ""))
+    given = {"reference": reference, "return_to": return_to}
+    query = urlencode({name: text for name, text in given.items() if text})
+    return redirect(f"/notice/{kind.slug}" + (f"?{query}" if query else ""))
 
 
 def fallback(broker: Broker, request: Request) -> Response:
@@ -102,7 +111,12 @@ def fallback(broker: Broker, request: Request) -> Response:
     notices = {f"/notice/{kind.slug}": kind for kind in Notice}
     reference = request.query("reference") or ""
     kind = notices.get(request.raw_path, Notice.NOT_FOUND)
-    return notice(broker, kind, reference=reference if _REFERENCE.fullmatch(reference) else "")
+    return notice(
+        broker,
+        kind,
+        reference=reference if _REFERENCE.fullmatch(reference) else "",
+        return_to=request.query("return_to") or "",
+    )
 
 
 def connect_page(

@@ -193,7 +193,9 @@ class StartAuthorization:
         if found.stage is not Stage.STARTED or found.flow_expires_at <= now or found.cookie == _digest(cookie):
             return None
         self._log.event("session.refused", Level.WARNING, session=found.session, cause="another_browser")
-        return AnotherBrowser()
+        error = AnotherBrowser()
+        error.return_to = found.return_to
+        return error
 
 
 def _digest(cookie: Secret | None) -> str:

@@ -16,7 +16,15 @@ from broker.adapters.queues import Queue
 from broker.adapters.seal import Seal, code_aad
 from broker.adapters.sessions import FAILURES, Sessions
 from broker.config import Config
-from broker.errors import BindingMismatch, Fault, InvalidRequest, SessionExpired, SessionSpent, UnknownSession
+from broker.errors import (
+    BindingMismatch,
+    BrokerError,
+    Fault,
+    InvalidRequest,
+    SessionExpired,
+    SessionSpent,
+    UnknownSession,
+)
 from broker.flows import binding
 from broker.model import Binding, Instant, Purpose, Session, SessionId, Stage, session_id, sha256_hex
 from broker.secret import Secret
@@ -73,6 +81,15 @@ class HandleCallback:
         """
         reply = self._read(raw_query)
         session, cookie = self._own(reply, cookies)
+        try:
+            return self._redeem(session, cookie, region, reply)
+        except BrokerError as error:
+            error.return_to = session.return_to
+            raise
+
+    def _redeem(
+        self, session: Session, cookie: Secret, region: str, reply: oauth.Authorized | oauth.Denied
+    ) -> ReturnTo:
         self._check_flow(session, region, reply)
         ticket = binding.ticket(cookie, reply.state)
         if session.stage is not Stage.STARTED:

@@ -31,6 +31,13 @@ def unusable(found: Session | None, now: Instant) -> BrokerError | None:
     """
     if found is None:
         return UnknownSession()
+    error = _unusable(found, now)
+    if error:
+        error.return_to = found.return_to
+    return error
+
+
+def _unusable(found: Session, now: Instant) -> BrokerError | None:
     if found.expires_at <= now:
         return SessionExpired()
     is_agreed = found.stage is Stage.AUTHORIZED and found.code_expires_at > now

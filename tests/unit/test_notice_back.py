@@ -1,0 +1,74 @@
+"""The button of a notice leads back to the product that opened the session, where that is known."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from broker.edge.browser import cookie_name
+from broker.edge.wiring import Broker
+from functions.authorize.app import handler as authorize
+from functions.callback.app import handler as callback
+from functions.connect.app import handler as connect
+from tests.support.broker_world import Clock
+from tests.support.events import event
+from tests.support.invoke import invoke
+from tests.support.journey import Journey
+
+FIRST, SECOND = "https://app.example/return", "https://second.example/back"
+
+
+def notice(broker: Broker, query: str) -> str:
+    asked = event("GET /notice/{notice}", notice="refused-callback", query=query) | {"routeKey": "$default"}
+    return str(invoke(connect.bind(broker), asked)["body"])
+
+
+def leads_to(page: str, address: str) -> bool:
+    return f'class="button" href="{address}"' in page
+
+
+def test_a_link_that_ran_out_leads_to_its_own_return_address(broker: Broker, journey: Journey, clock: Clock) -> None:
+    opened = journey.open(return_to="second")
+    clock.advance(1801)
+
+    answered = invoke(connect.bind(broker), event("GET /connect/{session}", session=opened.session))
+
+    assert answered["statusCode"] == 410
+    assert leads_to(answered["body"], SECOND)
+
+
+def test_a_link_in_use_elsewhere_leads_to_its_own_return_address(broker: Broker, journey: Journey) -> None:
+    opened = journey.open(return_to="second")
+    journey.leave(opened)
+    asked = event(
+        "POST /connect/{session}/authorize",
+        session=opened.session,
+        form={"region": "eu"},
+        headers={"sec-fetch-site": "same-origin"},
+    )
+
+    answered = invoke(authorize.bind(broker), asked)
+
+    assert answered["statusCode"] == 409
+    assert leads_to(answered["body"], SECOND)
+
+
+def test_a_callback_that_can_t_be_used_leads_there_by_the_key_alone(broker: Broker, journey: Journey) -> None:
+    opened = journey.open(return_to="second")
+    leaving = journey.leave(opened)
+    cookies = {cookie_name(opened.session): leaving.cookie.reveal()}
+    asked: dict[str, Any] = event("GET /callback/{region}", region="app", query=journey.agree(leaving), cookies=cookies)
+
+    location = urlsplit(invoke(callback.bind(broker), asked)["headers"]["location"])
+
+    assert location.path == "/notice/refused-callback"
+    assert location.query.endswith("&return_to=second")
+    assert leads_to(notice(broker, location.query), SECOND)
+
+
+@pytest.mark.parametrize("told", ["", "return_to=", "return_to=third", "return_to=https://evil.example"])
+def test_a_key_that_is_not_listed_leads_to_the_first(broker: Broker, told: str) -> None:
+    page = notice(broker, told)
+
+    assert leads_to(page, FIRST)
+    assert "evil" not in page
