@@ -73,7 +73,9 @@ def connect() -> Response | str:
     """Open a connect session and go there, or show the link when somebody else is to open it."""
     session_request = asked_for()
     if request.form.get("binding") == "approval":
-        opened = outside().backend.open_session(user().tenant.id, {**session_request, "binding": "approval"})
+        opened = outside().backend.open_session(
+            user().tenant.id, {**session_request, "binding": "approval", "link_days": 7}
+        )
         return render_template("link.html", url=opened["connect_url"], expires_at=opened["expires_at"])
     verifier = secrets.token_urlsafe(32)
     opened = outside().backend.open_session(user().tenant.id, {**session_request, "binding_challenge": s256(verifier)})

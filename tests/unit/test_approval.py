@@ -17,6 +17,7 @@ from broker.errors import (
     NotApproved,
     NotPending,
     SessionExpired,
+    SessionSpent,
     UnknownConnection,
 )
 from broker.model import (
@@ -48,6 +49,28 @@ def pending(journey: Journey, broker: Broker, lines: LogLines, connections: Conn
     found = connections.state(ConnectionRef(TENANT, line["connection"]))
     assert found is not None
     return found
+
+
+def test_a_link_that_waits_for_days_makes_one_connection_and_then_no_more(
+    journey: Journey, broker: Broker, clock: Clock, lines: LogLines
+) -> None:
+    opened = journey.open(binding=Binding.APPROVAL, challenge="", life=Seconds(7 * policy.DAY))
+    clock.advance(6 * policy.DAY)
+
+    journey.arrive(journey.agree(journey.leave(opened)))
+    broker.complete.unattended(opened.session)
+
+    assert len(lines.named("connection.made")) == 1
+    with pytest.raises(SessionSpent):
+        broker.find_session(opened.session)
+
+
+def test_a_link_that_waits_for_days_ends(journey: Journey, broker: Broker, clock: Clock) -> None:
+    opened = journey.open(binding=Binding.APPROVAL, challenge="", life=Seconds(7 * policy.DAY))
+    clock.advance(7 * policy.DAY)
+
+    with pytest.raises(SessionExpired):
+        broker.find_session(opened.session)
 
 
 def test_a_connection_waits_for_its_approval_and_is_not_refreshed(pending: ConnectionState) -> None:

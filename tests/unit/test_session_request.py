@@ -126,6 +126,28 @@ def test_a_host_is_taken_as_it_is_pasted(config: Config, pasted: str) -> None:
     assert read(config, host=pasted).host == Host("branded", "acme.rmmservice.eu")
 
 
+@pytest.mark.parametrize(("days", "life"), [(None, 1800), (1, 86_400), (7, 604_800)])
+def test_a_link_for_somebody_else_may_wait_for_days(environment: dict[str, str], days: int | None, life: int) -> None:
+    config = Config.from_env({**environment, "APPROVAL_LINK_LIFE": "7"})
+
+    assert read(config, binding="approval", binding_challenge=None, link_days=days).life == life
+
+
+@pytest.mark.parametrize("days", [0, 8, -1, 1.5, True, "7"])
+def test_it_waits_no_longer_than_the_operator_allows(config: Config, days: object) -> None:
+    assert faults(config, binding="approval", binding_challenge=None, link_days=days) == ["link_days"]
+
+
+def test_the_operator_may_allow_less(environment: dict[str, str]) -> None:
+    strict = Config.from_env({**environment, "APPROVAL_LINK_LIFE": "2"})
+
+    assert faults(strict, binding="approval", binding_challenge=None, link_days=3) == ["link_days"]
+
+
+def test_a_link_for_the_signed_in_person_lives_half_an_hour(config: Config) -> None:
+    assert faults(config, link_days=1) == ["link_days"]
+
+
 def test_without_apps_of_the_operators_the_customers_is_meant(bare: Config) -> None:
     assert read(bare).customer_app
     assert faults(bare, client="operator") == ["client"]

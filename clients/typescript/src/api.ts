@@ -232,6 +232,8 @@ export interface components {
             };
             /** @description The connection to reconnect. */
             connection_id?: string;
+            /** @description With binding `approval`, for how many days the link works, so that it can be sent to somebody else: at most the operator's parameter ApprovalLinkLife. Without it, half an hour. */
+            link_days?: number;
             /**
              * @description Whose NinjaOne client app is used; by default the operator's where there is one.
              * @enum {unknown}

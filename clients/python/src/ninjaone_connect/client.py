@@ -96,6 +96,7 @@ class Connect:
         label: str | None = None,
         metadata: Mapping[str, str] | None = None,
         connection_id: str | None = None,
+        link_days: int | None = None,
         client: ClientChoice | None = None,
         client_credentials: ClientCredentials | None = None,
     ) -> ConnectSession:
@@ -111,6 +112,7 @@ class Connect:
         label              what your customer calls the connection; by default their first organization's name
         metadata           up to 10 texts of yours that come back with the connection
         connection_id      the connection to reconnect; it keeps its id
+        link_days          with binding ``approval``: how many days the link works; by default half an hour
         client             whose NinjaOne client app; by default the operator's where there is one
         client_credentials the customer's client app; without it the person enters one
 
@@ -128,6 +130,7 @@ class Connect:
             label=label,
             metadata=metadata,
             connection_id=connection_id,
+            link_days=link_days,
             client=client,
             client_credentials=client_credentials,
         )
@@ -276,6 +279,7 @@ class AsyncConnect:
         label: str | None = None,
         metadata: Mapping[str, str] | None = None,
         connection_id: str | None = None,
+        link_days: int | None = None,
         client: ClientChoice | None = None,
         client_credentials: ClientCredentials | None = None,
     ) -> ConnectSession:
@@ -292,6 +296,7 @@ class AsyncConnect:
             label=label,
             metadata=metadata,
             connection_id=connection_id,
+            link_days=link_days,
             client=client,
             client_credentials=client_credentials,
         )

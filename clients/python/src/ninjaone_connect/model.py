@@ -35,6 +35,7 @@ class SessionRequest(TypedDict):
     label: str | None
     metadata: Mapping[str, str] | None
     connection_id: str | None
+    link_days: int | None
     client: ClientChoice | None
     client_credentials: ClientCredentials | None
 

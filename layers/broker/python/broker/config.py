@@ -45,6 +45,10 @@ _SERVICE = "ninjaone-connect"
 T = TypeVar("T")
 
 
+MOST_LINK_DAYS = 7
+"""For how long a link at most may wait for somebody else."""
+
+
 @dataclass(frozen=True)
 class Config:
     """The settings of every function; template.yaml's Globals names the same ones, and a test compares them.
@@ -57,6 +61,7 @@ class Config:
     return_urls   return key → where a person is sent back to
     scopes        the most that a connect session may ask for; ``offline_access`` always joins
     refresh_timeout   seconds the refresh function may run; every bound of the refresh follows from it
+    approval_link_days   for how many days a link may work that is approved afterwards
     token_wait    seconds that a caller for a token may wait for a refresh; each who waits holds an execution
     proxy_policy  which calls of NinjaOne may be passed on; only the function that does it is told
     proxy_policy_parameter   the SSM parameter that holds such rules in place of ``proxy_policy``; empty: none
@@ -86,6 +91,7 @@ class Config:
     accent: str
     logo: str
     approval_binding: bool
+    approval_link_days: int
     adaptive: bool
     refresh_timeout: Seconds
     token_wait: Seconds
@@ -128,6 +134,7 @@ class Config:
             accent=reader.take("ACCENT", _matching(_COLOUR, "a colour such as #0b5fff")),
             logo=reader.take("LOGO", _matching(_LOGO, "a data:image/… address in base64, or empty")),
             approval_binding=reader.take("APPROVAL_BINDING", _one_of("allowed", "refused")) == "allowed",
+            approval_link_days=reader.take("APPROVAL_LINK_LIFE", _link_days) if "APPROVAL_LINK_LIFE" in env else 1,
             adaptive=reader.take("REFRESH_POLICY", _one_of("always", "adaptive")) == "adaptive",
             refresh_timeout=reader.take("REFRESH_TIMEOUT", _seconds(150, 900)),
             token_wait=reader.take("TOKEN_WAIT", _seconds(1, 20)),
@@ -229,6 +236,12 @@ def _scopes(value: str) -> frozenset[str]:
 
 def _call_rules(value: str) -> tuple[CallRule, ...]:
     return call_policy.read(_matching(call_policy.PATTERN, call_policy.WANTED)(value))
+
+
+def _link_days(value: str) -> int:
+    if not re.fullmatch(f"[1-{MOST_LINK_DAYS}]", value):
+        raise ValueError(f"a number of days from 1 to {MOST_LINK_DAYS}")
+    return int(value)
 
 
 def _seconds(least: int, most: int) -> Callable[[str], Seconds]:

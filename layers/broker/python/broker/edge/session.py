@@ -3,12 +3,12 @@
 import re
 from collections.abc import Mapping
 
-from broker import ninjaone
+from broker import ninjaone, policy
 from broker.config import Config
 from broker.edge.fields import Fields
 from broker.edge.http import Request
 from broker.flows.session import SessionRequest
-from broker.model import Binding, Client, ConnectionId, Host, TenantId, connection_id
+from broker.model import Binding, Client, ConnectionId, Host, Seconds, TenantId, connection_id
 from broker.secret import Secret
 from broker.text import first_unsafe
 
@@ -17,7 +17,7 @@ _VISIBLE = re.compile(r"[\x21-\x7e]{1,256}")
 _FIELDS = frozenset(
     {
         "end_user_id", "binding", "binding_challenge", "return_to", "tenant_name", "region", "host", "scopes",
-        "label", "metadata", "connection_id", "client", "client_credentials",
+        "label", "metadata", "connection_id", "link_days", "client", "client_credentials",
     }
 )  # fmt: skip
 
@@ -44,6 +44,7 @@ def session_request(config: Config, tenant: TenantId, request: Request) -> Sessi
         label=body.text("label", longest=80),
         metadata=_metadata(body),
         connection=_connection(body),
+        life=_life(config, body, binding),
     )
     body.check()
     return found
@@ -58,6 +59,20 @@ def _binding(config: Config, body: Fields) -> Binding:
     if binding is Binding.APPROVAL and not config.approval_binding:
         body.fault("binding", "The operator's parameter ApprovalBinding does not allow approval.")
     return binding
+
+
+def _life(config: Config, body: Fields, binding: Binding) -> Seconds:
+    """Read for how long the link works: half an hour, or days where somebody else is to open it."""
+    if not body.has("link_days"):
+        return policy.SESSION_LIFE
+    days, most = body.raw("link_days"), config.approval_link_days
+    if binding is not Binding.APPROVAL:
+        body.fault("link_days", "Leave it out, or give binding approval: only such a link may wait for days.")
+    elif not isinstance(days, int) or isinstance(days, bool) or not 1 <= days <= most:
+        body.fault("link_days", f"Give a whole number from 1 to {most}, the operator's parameter ApprovalLinkLife.")
+    else:
+        return Seconds(days * policy.DAY)
+    return policy.SESSION_LIFE
 
 
 def _challenge(body: Fields, binding: Binding) -> str:

@@ -20,6 +20,7 @@ from broker.model import (
     Instant,
     Profile,
     Purpose,
+    Seconds,
     Session,
     SessionId,
     Stage,
@@ -35,6 +36,7 @@ class SessionRequest:
 
     challenge   S256 of the verifier that the backend keeps in this user's session; empty with ``approval``
     place       None lets the person choose
+    life        seconds that the link works
     customer_app   the customer's own client app; ``client`` then may carry its credentials
     """
 
@@ -51,6 +53,7 @@ class SessionRequest:
     label: str
     metadata: Mapping[str, str]
     connection: ConnectionId | None
+    life: Seconds = policy.SESSION_LIFE
 
 
 class OpenSession:
@@ -71,7 +74,7 @@ class OpenSession:
         self._clock, self._entropy, self._log = clock, entropy, log
 
     def __call__(self, asked: SessionRequest) -> Session:
-        """Keep a new session; it lives half an hour and makes one connection.
+        """Keep a new session; it makes one connection.
 
         Raises   ReturnNotListed, Busy
         """
@@ -97,7 +100,7 @@ class OpenSession:
             label=asked.label or (old.label if old else ""),
             metadata=asked.metadata,
             created_at=now,
-            expires_at=Instant(now + policy.SESSION_LIFE),
+            expires_at=Instant(now + asked.life),
             customer_app=asked.customer_app,
             end_user=sha256_hex(asked.end_user_id),
             challenge=asked.challenge,
