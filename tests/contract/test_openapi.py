@@ -122,6 +122,12 @@ def made(kind: type[BrokerError]) -> BrokerError:
         )
     if kind is errors.NeedsReauth:
         return errors.NeedsReauth("revoked", "con_mfrggzdfmztwq2lknnwg23tpoa")
+    if kind is errors.ConnectionPaused:
+        detail = (
+            "The access token ended. NinjaOne did not renew the tokens of this connection (throttled). "
+            "It is asked again at 10:04:00 on 1 December 2026 UTC."
+        )
+        return errors.ConnectionPaused(detail, cause="throttled", until=1_796_119_440, retry_after=121)
     facts: dict[str, Any] = {"customer_app": True} if issubclass(kind, errors.ClientAppError) else {}
     return kind(**facts)
 

@@ -375,6 +375,15 @@ export interface components {
              * @enum {unknown}
              */
             reason?: "revoked" | "lost_in_rotation" | "consent_ended" | "scope_withdrawn";
+            /**
+             * @description Of connection-paused.
+             * @enum {unknown}
+             */
+            held_by?: "connection" | "client_app" | "host";
+            /** @description Of connection-paused. */
+            cause?: string;
+            /** @description Of connection-paused; null while one connection a minute is tried. */
+            until?: number | null;
             /** @description Of needs-reauth. */
             reconnect?: {
                 connection_id: string;

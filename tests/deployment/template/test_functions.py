@@ -109,7 +109,7 @@ def test_the_variables_fit_into_4_kb_when_every_parameter_is_as_long_as_it_may_b
     for key, value in variables(name).items():
         said = written.get(key)
         parameter = str(said["Ref"]) if isinstance(said, dict) and "Ref" in said else ""
-        text = longest(parameter) if parameter in source()["Parameters"] else physical(value)
+        text = longest(parameter) if parameter in source()["Parameters"] else physical(str(value))
         total += len(key) + len(text.encode())
 
     assert total <= 4096
