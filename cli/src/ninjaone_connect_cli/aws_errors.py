@@ -36,6 +36,14 @@ RESTORE = (
     "The client secrets are marked for deletion, and so nothing can be refreshed. Restore them now: "
     "aws secretsmanager restore-secret --secret-id <the output ClientSecrets>"
 )
+KMS_KEY = (
+    "The KMS key can't be used ({what}): it is turned off, or marked for deletion. `aws kms describe-key` shows which; "
+    "then `aws kms enable-key` or `aws kms cancel-key-deletion`."
+)
+ACCOUNT = (
+    "AWS has closed, suspended or not yet verified this account ({what}): log in to the AWS console as its owner; it "
+    "says what is open, or ask AWS Support."
+)
 BUSY = "AWS is busy or out of order ({what}): nothing is wrong here. Try again in a minute."
 SETTINGS = "The AWS configuration can't be used ({what}): look at the profile in ~/.aws/config, and at --profile."
 NETWORK = (
@@ -47,7 +55,13 @@ _CODES: Mapping[str, str] = {
         ("expiredtoken", "tokenrefreshrequired", "expiredtokenexception", "unauthorized", "invalidgrant",
          "unauthorizedssotokenerror", "ssotokenloaderror", "ssoerror", "tokenretrievalerror", "loginerror",
          "loginrefreshrequired", "logintokenloaderror", "logininsufficientpermissions", "invalididentitytoken",
-         "idprejectedclaim", "pendingauthorizationexpirederror"), LOG_IN),
+         "idprejectedclaim", "pendingauthorizationexpirederror", "loginauthorizationcodeerror", "expiredtradeintoken",
+         "credentialsexpired"), LOG_IN),
+    **dict.fromkeys(
+        ("kmsinvalidstate", "disabled", "kmsdisabled", "keyunavailable", "invalidkeyusage", "decryptionfailure"),
+        KMS_KEY),
+    **dict.fromkeys(
+        ("accountproblem", "notsignedup", "blocked", "pendingverification", "accountsuspended"), ACCOUNT),
     **dict.fromkeys(("requestexpired", "requesttimetooskewed", "requestinthefuture"), CLOCK),
     **dict.fromkeys(
         ("invalidclienttokenid", "unrecognizedclient", "invalidaccesskeyid", "authfailure", "invalidtoken",
@@ -56,15 +70,21 @@ _CODES: Mapping[str, str] = {
     **dict.fromkeys(("signaturedoesnotmatch", "invalidsignature", "incompletesignature"), SECRET_KEY),
     **dict.fromkeys(
         ("invalidregion", "invalidregionerror", "noregionerror", "unknownregionerror", "endpointvariant",
-         "unknownendpointerror", "authorizationheadermalformed"), REGION),
+         "unknownendpointerror", "authorizationheadermalformed", "permanentredirect", "illegallocationconstraint",
+         "regiondisabled", "servicenotinregionerror", "endpointvarianterror", "unknownfipsendpointerror"), REGION),
     **dict.fromkeys(
         ("optinrequired", "subscriptionrequired", "accessdenied", "accessdeniedexception", "unauthorizedoperation",
-         "notauthorized", "authorizationerror", "forbidden", "403", "allaccessdisabled"), RIGHTS),
+         "notauthorized", "authorizationerror", "forbidden", "403", "allaccessdisabled", "kmsaccessdenied",
+         "insufficientprivileges", "accessdeniedbyservicecontrol"), RIGHTS),
     **dict.fromkeys(
         ("nocredentialserror", "profilenotfound", "partialcredentialserror", "configparseerror", "confignotfound",
          "invalidconfigerror", "credentialretrievalerror", "metadataretrievalerror", "unabletoparse",
          "unsupportedsignatureversionerror", "infiniteloopconfigerror", "unknowncredentialerror", "noauthtokenerror",
-         "invaliddefaultsmode", "refreshwithmfaunsupportederror", "ssoprofilenotfound"), SETTINGS),
+         "invaliddefaultsmode", "refreshwithmfaunsupportederror", "ssoprofilenotfound", "missingdependency",
+         "invalidimdsendpointerror", "invalidimdsendpointmodeerror", "invalidretryconfigurationerror",
+         "invalidmaxretryattemptserror", "invalidretrymodeerror", "invalidproxiesconfigerror",
+         "invalidstsregionalendpointsconfigerror", "invalidendpointconfigurationerror", "invalidchecksumconfigerror",
+         "unknowntokenprovidererror"), SETTINGS),
     **dict.fromkeys(
         ("endpointconnectionerror", "connecttimeouterror", "readtimeouterror", "connectionclosederror",
          "httpclienterror", "connectionerror", "proxyconnectionerror", "endpointprovidererror",
@@ -73,7 +93,9 @@ _CODES: Mapping[str, str] = {
         ("throttling", "throttled", "throttledexception", "requestthrottled", "requestlimitexceeded", "slowdown",
          "toomanyrequests", "provisionedthroughputexceeded", "serviceunavailable", "internalfailure",
          "internalservererror", "internalerror", "internalserviceerror", "internalservice", "priorrequestnotcomplete",
-         "limitexceeded", "requesttimeout", "bandwidthlimitexceeded", "500", "502", "503", "504"), BUSY),
+         "limitexceeded", "requesttimeout", "bandwidthlimitexceeded", "kmsinternal", "dependencytimeout",
+         "transactioninprogress", "internalserver", "ec2throttled", "kmsthrottling", "replicatedwriteconflict",
+         "overlimit", "idpcommunicationerror", "500", "502", "503", "504"), BUSY),
 }  # fmt: skip
 """Codes of AWS and classes of botocore, as ``_bare`` writes them → what to do."""
 

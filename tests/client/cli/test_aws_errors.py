@@ -26,13 +26,24 @@ TO_DO = {
     ],
     "secret access key": ["SignatureDoesNotMatch", "InvalidSignatureException", "IncompleteSignature"],
     "clock by NTP": ["RequestExpired", "RequestTimeTooSkewed", "RequestInTheFuture"],
-    "no AWS region": ["InvalidRegion", "AuthorizationHeaderMalformed"],
+    "no AWS region": [
+        "InvalidRegion", "AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraintException",
+        "RegionDisabledException",
+    ],
+    "`aws kms enable-key`": [
+        "KMSInvalidStateException", "DisabledException", "KMS.DisabledException", "KeyUnavailableException",
+        "DecryptionFailure",
+    ],
+    "AWS Support": ["AccountProblem", "NotSignedUp", "Blocked", "PendingVerification", "AccountSuspendedException"],
     "docs/operate/permissions.md": [
         "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "OptInRequired", "NotAuthorized",
+        "KMSAccessDeniedException",
     ],
     "nothing is wrong here": [
         "Throttling", "ThrottlingException", "TooManyRequestsException", "ServiceUnavailable", "InternalFailure",
         "InternalServerError", "SlowDown", "ProvisionedThroughputExceededException", "RequestLimitExceeded",
+        "InternalServerException", "KMSInternalException", "DependencyTimeoutException", "EC2ThrottledException",
+        "TransactionInProgressException", "KMS.ThrottlingException",
     ],
 }  # fmt: skip
 
@@ -55,6 +66,9 @@ CLASSES = [
     (exceptions.CredentialRetrievalError(provider="process", error_msg="a-secret"), "look at the profile"),
     (exceptions.ConfigParseError(path="x"), "look at the profile"),
     (exceptions.NoRegionError(), "--region"),
+    (exceptions.InvalidRetryModeError(provided_retry_mode="x", valid_modes="y"), "look at the profile"),
+    (exceptions.InvalidMaxRetryAttemptsError(provided_max_attempts="x", min_value=1), "look at the profile"),
+    (exceptions.MissingDependencyException(msg="a-secret"), "look at the profile"),
     (exceptions.InvalidRegionError(region_name="eu west"), "no AWS region"),
     (exceptions.ConnectTimeoutError(endpoint_url="https://x"), "network"),
     (exceptions.EndpointConnectionError(endpoint_url="https://x"), "network"),
