@@ -163,7 +163,7 @@ export class NoTokenYet extends Retryable {}
  */
 export class ConnectionPaused extends Retryable {
   readonly heldBy: string;
-  readonly cause: string;
+  override readonly cause: string;
   /** Unix seconds; undefined while the broker tries one connection a minute. */
   readonly until: number | undefined;
 
