@@ -15,6 +15,7 @@ export type CompleteRequest = Schemas["CompleteRequest"];
 export type Connection = Schemas["Connection"];
 export type Disconnected = Schemas["Disconnected"];
 export type Token = Schemas["Token"];
+export type Status = Connection["status"];
 type Page = Schemas["Connections"];
 
 export interface ConnectOptions {
@@ -42,6 +43,8 @@ export function newVerifier(): Verifier {
 
 const MAX_WAIT = 20;
 const PAGE_SIZE = 100;
+/** The statuses of connections that a token can be had for. */
+const USABLE: readonly Status[] = ["active", "paused"];
 const MIN_TTL = 300;
 
 /**
@@ -72,13 +75,20 @@ export class Connect {
     return this.#run({ method: "POST", path: target, body: request, repeatable: true });
   }
 
-  /** Go through a tenant's connections, asking for pages as they are needed. */
-  async *connections(tenant: string, { pageSize = PAGE_SIZE } = {}): AsyncGenerator<Connection, void, undefined> {
+  /**
+   * Go through a tenant's connections, asking for pages as they are needed. By default those that a token can be had for;
+   * `status` names another, several, or `"any"`.
+   */
+  async *connections(
+    tenant: string,
+    { pageSize = PAGE_SIZE, status = USABLE }: { pageSize?: number; status?: Status | "any" | readonly Status[] } = {},
+  ): AsyncGenerator<Connection, void, undefined> {
+    const wanted: readonly string[] = typeof status === "string" ? [status] : status;
     let cursor: string | null | undefined;
     do {
       const query = new URLSearchParams({ limit: String(pageSize), ...(cursor ? { cursor } : {}) });
       const page: Page = await this.#run({ method: "GET", path: `${path(tenant, "connections")}?${query}`, repeatable: true });
-      yield* page.connections;
+      yield* page.connections.filter((each) => status === "any" || wanted.includes(each.status));
       cursor = page.cursor;
     } while (cursor);
   }

@@ -38,13 +38,29 @@ test("without usable credentials nothing is sent, and the provider's text is not
   assert.equal(asked.length, 0);
 });
 
+test("the connections that a token can be had for come by default, others where their status is named", async () => {
+  const statuses = ["active", "paused", "needs_reauth", "disconnected", "pending_approval"];
+  const all = { connections: statuses.map((status) => ({ connection_id: status, status })), cursor: null };
+  const { url } = await listen(...Array.from({ length: 4 }, () => ({ body: all })));
+  const broker = client(url);
+  const found = async (status?: "any" | "paused" | readonly ("needs_reauth" | "disconnected")[]) => {
+    const ids = [];
+    for await (const each of broker.connections("t", status ? { status } : {})) ids.push(each.connection_id);
+    return ids;
+  };
+  assert.deepEqual(await found(), ["active", "paused"]);
+  assert.deepEqual(await found("any"), statuses);
+  assert.deepEqual(await found("paused"), ["paused"]);
+  assert.deepEqual(await found(["needs_reauth", "disconnected"]), ["needs_reauth", "disconnected"]);
+});
+
 test("every connection comes, page after page", async () => {
   const { url, asked } = await listen(
     { body: { connections: [{ connection_id: "con_1" }], cursor: "next one" } },
     { body: { connections: [{ connection_id: "con_2" }], cursor: null } },
   );
   const found = [];
-  for await (const each of client(url).connections("t", { pageSize: 1 })) found.push(each.connection_id);
+  for await (const each of client(url).connections("t", { pageSize: 1, status: "any" })) found.push(each.connection_id);
   assert.deepEqual(found, ["con_1", "con_2"]);
   assert.deepEqual(asked.map((each) => each.url), [
     "/v1/tenants/t/connections?limit=1",
