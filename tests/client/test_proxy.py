@@ -94,6 +94,16 @@ def test_nothing_is_signed_for_another_host(url: str) -> None:
     assert broker.asked == []
 
 
+@pytest.mark.parametrize("path", ["/v2/../../con_2/ninjaone/v2/x", "/../../con_2/ninjaone/v2/x", "/..", "/v2/../.."])
+def test_a_path_with_dot_segments_is_not_signed_for_another_connection(path: str) -> None:
+    broker = Broker(passed([]))
+
+    with broker.client() as ninjaone, pytest.raises(errors.WrongHost, match="leads out of this connection"):
+        ninjaone.get(path)
+
+    assert broker.asked == []
+
+
 def test_pages_go_through_the_broker_and_wait_for_what_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     waited: list[float] = []
     monkeypatch.setattr(time, "sleep", waited.append)

@@ -19,6 +19,7 @@ export function throughBroker(signer: Signer, base: string, fetcher: typeof fetc
     const path = pathOf(target);
     const method = (init.method ?? "GET").toUpperCase();
     const attempts = new Attempts({ method, path, repeatable: method === "GET" }, signer, fetcher, 0);
+    checkBelow(signer.apiUrl + base, path);
     const request = await signer.signed(new Request(signer.apiUrl + base + path, { ...init, method, redirect: "manual" }));
     let response: Response;
     try {
@@ -31,6 +32,13 @@ export function throughBroker(signer: Signer, base: string, fetcher: typeof fetc
     attempts.read(response, await response.text());
     throw new NotTheBroker(`${signer.apiUrl} answered ${response.status}, but not as the broker does.`);
   };
+}
+
+/** Refuse dot segments that lead out of the connection: the request would be signed for another one. Source: RFC 3986 §5.2.4. */
+function checkBelow(home: string, path: string): void {
+  if (!new URL(home + path).pathname.startsWith(`${new URL(home).pathname}/`)) {
+    throw new WrongHost("The path leads out of this connection: give one such as /v2/devices, without dot segments.");
+  }
 }
 
 function pathOf(target: string | URL | Request): string {

@@ -54,6 +54,16 @@ test("only paths are taken, so nothing is signed for another host", async () => 
   assert.equal(asked.length, 0);
 });
 
+test("a path with dot segments is not signed for another connection", async () => {
+  const { url, asked } = await listen(passed([]));
+  const send = client(url).ninjaOne("t", "c");
+  for (const target of ["/v2/../../d/ninjaone/v2/x", "/../../d/ninjaone/v2/x", "/v2/%2e%2e/%2E./x", "/..", "/..\\..\\d"]) {
+    await assert.rejects(send(target), api.WrongHost);
+  }
+  assert.equal(asked.length, 0);
+  assert.equal((await send("/v2/../v2/devices?x=/../..")).status, 200);
+});
+
 test("lists go through the broker, and wait for what passes", async () => {
   const soon = { retry_after: 0.01 };
   const { url, asked } = await listen(

@@ -19,13 +19,17 @@ MARK = "x-ninjaone-connect"
 def client(signer: Signer, call: Call[Never], options: Mapping[str, Any]) -> httpx.Client:
     """Make a client whose paths are NinjaOne's, below the path of a call."""
     hooks = {"response": [_Judge(signer, call).sync]}
-    return httpx.Client(base_url=signer.api_url + call.path, auth=_Signature(signer), event_hooks=hooks, **options)
+    return httpx.Client(
+        base_url=signer.api_url + call.path, auth=_Signature(signer, call.path), event_hooks=hooks, **options
+    )
 
 
 def async_client(signer: Signer, call: Call[Never], options: Mapping[str, Any]) -> httpx.AsyncClient:
     """Make the same for asyncio."""
     hooks = {"response": [_Judge(signer, call).asynchronous]}
-    return httpx.AsyncClient(base_url=signer.api_url + call.path, auth=_Signature(signer), event_hooks=hooks, **options)
+    return httpx.AsyncClient(
+        base_url=signer.api_url + call.path, auth=_Signature(signer, call.path), event_hooks=hooks, **options
+    )
 
 
 class _Signature(httpx.Auth):
@@ -33,14 +37,18 @@ class _Signature(httpx.Auth):
 
     requires_request_body = True
 
-    def __init__(self, signer: Signer) -> None:
-        self._signer = signer
+    def __init__(self, signer: Signer, path: str) -> None:
+        self._signer, self._below = signer, httpx.URL(signer.api_url + path).raw_path + b"/"
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Sign. Raises   WrongHost, NoCredentials, LoginExpired"""
         home = httpx.URL(self._signer.api_url)
         if (request.url.scheme, request.url.netloc) != (home.scheme, home.netloc):
             raise WrongHost(f"This client calls {self._signer.api_url}: give paths such as /v2/devices.")
+        if not request.url.raw_path.startswith(self._below):  # dot segments, which would lead to another connection
+            raise WrongHost(
+                "The path leads out of this connection: give one such as /v2/devices, without dot segments."
+            )
         self._signer.add_to(request)
         yield request
 
