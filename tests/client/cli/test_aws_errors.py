@@ -67,7 +67,7 @@ CLASSES = [
     (exceptions.ConfigParseError(path="x"), "look at the profile"),
     (exceptions.NoRegionError(), "--region"),
     (exceptions.InvalidRetryModeError(provided_retry_mode="x", valid_modes="y"), "look at the profile"),
-    (exceptions.InvalidMaxRetryAttemptsError(provided_max_attempts="x", min_value=1), "look at the profile"),
+    (exceptions.InvalidMaxRetryAttemptsError(provided_max_attempts=0, min_value=1), "look at the profile"),
     (exceptions.MissingDependencyException(msg="a-secret"), "look at the profile"),
     (exceptions.InvalidRegionError(region_name="eu west"), "no AWS region"),
     (exceptions.ConnectTimeoutError(endpoint_url="https://x"), "network"),
