@@ -14,7 +14,23 @@ SOUND = [
     "a~!",
     "",
 ]
-UNSAFE = ["\x00", "\x1b", "\t", "\n", "\x7f", "\x85", "\u2028", "\u2029", "\u202e", "\u2066", "\ud800", "\u202a"]
+UNSAFE = [
+    "\x00",
+    "\x1b",
+    "\t",
+    "\n",
+    "\x7f",
+    "\x85",
+    "\u2028",
+    "\u2029",
+    "\u202e",
+    "\u2066",
+    "\ud800",
+    "\u202a",
+    "\u206a",
+    "\u206f",
+    "\ufff9",
+]
 
 
 @pytest.mark.parametrize("text", SOUND)
@@ -34,7 +50,7 @@ def test_what_acts_on_what_stands_around_it_is_found_left_out_and_escaped(charac
     assert escaped(text) == f"Acme\\u{ord(character):04x}Head"
 
 
-@pytest.mark.parametrize("character", ["\u200b", "\ufeff", "\u2060", "\u00ad"])
+@pytest.mark.parametrize("character", ["\u200b", "\ufeff", "\u2060", "\u00ad", "\u034f", "\u3164", "\u2800"])
 def test_what_can_t_be_seen_is_left_out_of_a_name_that_somebody_is_recognized_by(character: str) -> None:
     assert without_unsafe(f"Ac{character}me") == "Acme"
     assert first_unsafe(f"Ac{character}me") == ""

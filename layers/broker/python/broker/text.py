@@ -11,13 +11,15 @@ import unicodedata
 
 _CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_INVISIBLE = frozenset("\u00ad\u180e\u200b\u2060\u2061\u2062\u2063\u2064\ufeff")
+_FORMATTING = frozenset("\u206a\u206b\u206c\u206d\u206e\u206f\ufff9\ufffa\ufffb")
+"""Deprecated: they change how letters and digits behind them are shaped, or hide a text under another one."""
+_INVISIBLE = frozenset("\u034f\u115f\u1160\u2800\u3164\uffa0\u00ad\u180e\u200b\u2060\u2061\u2062\u2063\u2064\ufeff")
 """They show nothing at all: two names that differ in them alone look the same."""
 
 
 def is_unsafe(character: str) -> bool:
     """Say whether a character acts on what stands around it."""
-    return character in _TURNING or unicodedata.category(character) in _CATEGORIES
+    return character in _TURNING or character in _FORMATTING or unicodedata.category(character) in _CATEGORIES
 
 
 def first_unsafe(text: str, allowed: str = "") -> str:
