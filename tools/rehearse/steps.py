@@ -18,6 +18,7 @@ from botocore.credentials import Credentials
 
 from local.cloudformation.intrinsics import load
 from ninjaone_connect import Connect, ConnectError, Connection, new_verifier
+from ninjaone_connect.errors import CallRefused
 from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS, seed
 from tools import publish
 from tools.rehearse import cloud, deploy, people
@@ -35,6 +36,8 @@ PARAMETERS = {
     "ApprovalBinding": "allowed",
 }
 SCHEMAS, EVENTS_PAGE = ROOT / "events" / "schemas", ROOT / "docs" / "reference" / "events.md"
+PROXY = {"Proxy": "on", "ReserveRefreshes": "yes"}
+"""What lets a backend call NinjaOne through the stack; switched on by the update."""
 LONG_SECONDS = 600
 """How long the tokens of one connection live: its schedule leaves it alone for the whole rehearsal."""
 ATTEMPT_GAP = 61
@@ -373,10 +376,10 @@ def smoke(at: Rehearsal) -> str:
 
 
 def updates(at: Rehearsal) -> str:
-    """An update of the stack with another name and another KMS key counts, and the connections live on."""
+    """An update with another name, another KMS key and the proxy counts, and the connections live on."""
     before = at.stack.outputs["BackendApiUrl"]
     key = at.account.client("kms").create_key()["KeyMetadata"]["Arn"]
-    at.parameters = PARAMETERS | {"ProductName": "Renamed product", "OtherSealKey": key}
+    at.parameters = PARAMETERS | {"ProductName": "Renamed product", "OtherSealKey": key} | PROXY
     deploy.deploy(at.environment, at.template, at.parameters)
     at.stack = deploy.read(at.account)
     must("the address of the API", got=at.stack.outputs["BackendApiUrl"], expected=before)
@@ -388,6 +391,18 @@ def updates(at: Rehearsal) -> str:
         must("the new name on the page", got="Renamed product" in visitor.open(session.connect_url).text, expected=True)
     at.backend.token(TENANT, at.connections["long"].connection_id, min_ttl=0)
     return "the page shows the new name, and a token is still given"
+
+
+def calls_through(at: Rehearsal) -> str:
+    """The backend calls NinjaOne through the stack without a token in its hands, and the policy's limits hold."""
+    with at.backend.ninjaone(TENANT, at.connections["long"].connection_id) as ninjaone:
+        answer = ninjaone.get("/v2/organizations")
+        must("status", got=answer.status_code, expected=200)
+        try:
+            ninjaone.delete("/v2/organizations")
+        except CallRefused as error:
+            return f"{len(answer.json())} organizations listed through it; DELETE is refused ({type(error).__name__})"
+    raise Missed("the default ProxyPolicy let a DELETE pass")
 
 
 def changes_behind_aliases(at: Rehearsal) -> str:
@@ -511,6 +526,7 @@ STEPS: tuple[tuple[str, Callable[[Rehearsal], str]], ...] = (
     ("make deployed", smoke),
     ("functions have memory to spare", has_memory_to_spare),
     ("the stack is updated", updates),
+    ("the backend calls NinjaOne through the stack", calls_through),
     ("ninjaone-connect reseal", reseals),
     ("the stack changes over behind aliases", changes_behind_aliases),
     ("make publish, and a stack of what it published", publishes),
