@@ -148,7 +148,7 @@ class StoreConnection:
     def _active_epoch(self) -> int:
         epoch = self._epoch.active()
         if epoch is None:
-            raise Misconfigured("The connections table was restored and is not activated; see README, Restore.")
+            raise Misconfigured("The connections table was restored and is not activated; see docs/operate/restore.md.")
         return epoch
 
     def _check_account(self, consent: Consent, *, confirmed: bool) -> None:
