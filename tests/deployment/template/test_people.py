@@ -49,6 +49,7 @@ ROUTES = [
     ("POST", "/v1/tenants/{}/connections/con_1/token"),
     ("POST", "/v1/tenants/{}/connections/con_1/approve"),
     ("DELETE", "/v1/tenants/{}/connections/con_1"),
+    ("GET", "/v1/tenants/{}/connections/con_1/ninjaone/v2/devices"),
 ]
 
 
@@ -70,8 +71,10 @@ def test_a_backend_of_one_tenant_calls_for_no_other(method: str, path: str) -> N
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
-def test_support_looks_and_takes_no_token(method: str, path: str) -> None:
-    assert calls(policy("Support"), method, path.format("acme")) is (method == "GET")
+def test_support_looks_and_takes_no_token_and_none_of_ninjaone_s_data(method: str, path: str) -> None:
+    looks = method == "GET" and "/ninjaone/" not in path
+
+    assert calls(policy("Support"), method, path.format("acme")) is looks
 
 
 @pytest.mark.parametrize("who", ["OneTenant", "Support"])
