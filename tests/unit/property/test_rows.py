@@ -101,7 +101,6 @@ OPENED = st.builds(
     client_id=st.just("") | WORDS,
     client=st.none() | BLOBS,
     fixed_client=st.booleans(),
-    starts=NUMBERS,
     failures=NUMBERS,
 )
 """A session as it is when it is opened; the steps after that write attribute by attribute."""
