@@ -66,6 +66,14 @@ def _open(stage: Stage) -> Call:
     return _calling(stage, "session", gateway.call(route, {"tenant": stage.tenant()}, body))
 
 
+def _open_again(stage: Stage) -> Call:
+    made = way(stage).connect()
+    body = {"end_user_id": "u-1", "tenant_name": "Acme", "return_to": "main", "binding_challenge": CHALLENGE}
+    body |= {"connection_id": made["connection_id"]}
+    route = "POST /v1/tenants/{tenant}/connect-sessions"
+    return _calling(stage, "session", gateway.call(route, {"tenant": made["tenant_id"]}, body))
+
+
 def _show_page(stage: Stage) -> Call:
     event = gateway.event("GET /connect/{session}", {"session": way(stage).open().session})
     return _calling(stage, "connect", event)
@@ -191,6 +199,7 @@ def _notify(stage: Stage) -> Call:
 
 SCENES = (
     Scene("A backend opens a session, with the customer's client app", "session", _open),
+    Scene("A backend opens a session to reconnect", "session", _open_again, only=("dynamodb.GetItem",)),
     Scene("A person opens the link", "connect", _show_page),
     Scene("A person goes to NinjaOne, with a client app of their own", "authorize", _leave),
     Scene("A person comes back", "callback", _come_back),
