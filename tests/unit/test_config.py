@@ -12,7 +12,14 @@ from local.cloudformation.template import Template
 
 ABSENT = None
 
-OPTIONAL = {"CONNECT_URL", "PROXY_POLICY", "PROXY_POLICY_PARAMETER", "POWERTOOLS_SERVICE_NAME", "AWS_LAMBDA_LOG_LEVEL"}
+OPTIONAL = {
+    "CONNECT_URL",
+    "APPROVAL_LINK_LIFE",
+    "PROXY_POLICY",
+    "PROXY_POLICY_PARAMETER",
+    "POWERTOOLS_SERVICE_NAME",
+    "AWS_LAMBDA_LOG_LEVEL",
+}
 """What only some functions are told, or Lambda itself says."""
 
 
@@ -73,12 +80,14 @@ def test_every_fault_is_named_at_once() -> None:
     with pytest.raises(Misconfigured) as refused:
         Config.from_env(
             {"CONNECT_URL": "ftp://x", "ACCENT": "red", "REFRESH_TIMEOUT": "1", "RETURN_URLS": "", "PROXY_POLICY": "x"}
-            | {"PROXY_POLICY_PARAMETER": "no slash"}
+            | {"PROXY_POLICY_PARAMETER": "no slash", "APPROVAL_LINK_LIFE": "8"}
         )
 
     named = {part.split()[0] for part in refused.value.detail.removeprefix("Settings to correct: ").split("; ")}
-    assert named == {each.name.upper() for each in fields(Config)} - {"SERVICE", "VERBOSE", "ADAPTIVE"} | {
-        "REFRESH_POLICY"
+    otherwise = {"SERVICE", "VERBOSE", "ADAPTIVE", "APPROVAL_LINK_DAYS"}
+    assert named == {each.name.upper() for each in fields(Config)} - otherwise | {
+        "REFRESH_POLICY",
+        "APPROVAL_LINK_LIFE",
     }
 
 

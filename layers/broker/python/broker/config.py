@@ -28,7 +28,9 @@ _SUFFIX = r"[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63}){1,3}"
 
 # template.yaml's parameters hold the same patterns, so that CloudFormation refuses what every function would refuse at
 # its start. They are written as Java and Python both read them.
-_NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]{1,80}")  # the characters that text.py calls unsafe
+_NAME = re.compile(
+    r"[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u206f\ufff9-\ufffb]{1,80}"
+)  # the characters that text.py calls unsafe
 _RETURN_URLS = re.compile(rf"(?!(.*, *)?({_KEY})=.*, *\2=)" + _list_of(f"{_KEY}={_ADDRESS}"))
 _CLIENT_IDS = re.compile(rf"((?!(.*, *)?({_REGION})=.*, *\3=){_list_of(_CLIENT)})?")
 _SUFFIXES = re.compile(rf"({_list_of(_SUFFIX)})?")
