@@ -48,9 +48,13 @@ def gradual(template: Mapping[str, Any], stamp: str, mode: str) -> dict[str, Any
 
 
 def _by_tenths() -> dict[str, Any]:
-    """Name the alarms by their text: a reference would close a circle, for they watch what is deployed after them."""
+    """Name the alarms by their text: a reference would close a circle, for they watch what is deployed after them.
+
+    A function that a condition leaves out has no group either, which SAM does only when it is told.
+    """
     names = [{"Fn::Sub": f"${{AWS::StackName}}-{name}"} for name in TAKEN_BACK_BY]
-    return {"DeploymentPreference": {"Type": "Canary10Percent5Minutes", "Alarms": names}}
+    preference = {"Type": "Canary10Percent5Minutes", "Alarms": names, "PassthroughCondition": True}
+    return {"DeploymentPreference": preference}
 
 
 def main(path: Path, mode: str) -> int:

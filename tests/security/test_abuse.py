@@ -35,7 +35,7 @@ def test_what_a_browser_says_of_itself_is_logged_nowhere(world: World, flow: Flo
     before = len(world.log_lines)
     headers = {"User-Agent": "forged-agent", "X-Forwarded-For": "forged-address", "Referer": "https://forged.example"}
 
-    flow.open(metadata={"forged-key": "forged value\nsecond line"})
+    flow.open(metadata={"forged-key": "forged value"})
     for path in ("/connect/forged", "/forged", f"/callback/forged?state=forged&code=forged&{flow.session}"):
         httpx.get(world.connect_url + path, headers=headers, trust_env=False)
 

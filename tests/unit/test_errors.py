@@ -96,10 +96,10 @@ def test_every_error_has_a_status_and_a_level_by_its_family(kind: type[BrokerErr
     assert (
         found.status
         in {
-            CallerError: {400, 403, 404, 409, 410, 429},
+            CallerError: {400, 403, 404, 409, 410, 413, 429},
             CustomerMustAct: {409},
             ClientAppError: {502},
-            Retryable: {503},
+            Retryable: {502, 503, 504},
             ServerFault: {500, 502},
         }[family]
     )
