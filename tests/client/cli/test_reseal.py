@@ -166,7 +166,10 @@ def test_what_does_not_open_is_named_and_the_rest_comes_under_the_new_key(
     world.aws("s3").delete_object(Bucket=bucket, Key="rescue/readme.txt")
     assert ended.code == 1
     assert ended.json == {"resealed": 3, "already": 2, "does not open": 2}
-    assert f"{first['tenant_id']} {first['connection_id']}: refresh, client\nrescue/readme.txt" in ended.err
+    assert (
+        f"{first['tenant_id']} {first['connection_id']}: refresh, client\nrescue/readme.txt"
+        in json.loads(ended.err)["error"]
+    )
     world.aws("dynamodb").update_item(TableName=table, Key=key, UpdateExpression="REMOVE #r, #c",
                                       ExpressionAttributeNames={"#r": "refresh", "#c": "client"})  # fmt: skip
     assert keys_of(world) == {other_key}
