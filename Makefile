@@ -33,7 +33,8 @@ fault-matrix: .venv/.locked  ## every single fault and every pair of faults unde
 coverage: .venv/.locked   ## the unit tests again, refusing an untested branch in the flows and the pure modules
 	$(PYTEST) tests/unit tests/unit/property --cov --cov-report=
 	$(BIN)/coverage report --fail-under=100 --include='*/broker/flows/*,*/broker/*.py'
-# cfn-lint also reads what SAM makes of the templates: conditions are decided by then (W2001), GRADUAL brings versions (W2530).
+# cfn-lint also reads what SAM makes of the templates: conditions are decided by then (W2001), GRADUAL brings versions
+# (W2530), and SAM puts the condition of a route around its path and again around its method (W1028).
 check: .venv/.locked .venv-sam/.locked .venv-checkov/.locked  ## formatting, lint, types, floors, template
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
@@ -41,7 +42,7 @@ check: .venv/.locked .venv-sam/.locked .venv-checkov/.locked  ## formatting, lin
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/cfn-lint template.yaml stacks/*.yaml
 	$(BIN)/python -m tools.expand .aws-sam/expanded
-	$(BIN)/cfn-lint --ignore-checks W2001 W2530 -- .aws-sam/expanded/*.json
+	$(BIN)/cfn-lint --ignore-checks W1028 W2001 W2530 -- .aws-sam/expanded/*.json
 	$(SAM) validate
 	$(SAM) validate --lint
 	.venv-checkov/bin/checkov --config-file .checkov.yaml

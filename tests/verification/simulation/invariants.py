@@ -327,7 +327,8 @@ def a_connection_that_is_told_to_wait_waits(world: "World", exchange: Exchange) 
         return None
     margin, grant = 2 * world.skew + 2, world.oracle.grant(exchange.presented)
     for told in world.history.told_to_wait:
-        stored = told.sent > (world.restored_at or 0)  # a backup holds older rows
+        put_back = world.put_back.get(world.history.ref_of.get(grant, ("", "")), 0.0)
+        stored = told.sent > max(world.restored_at or 0, put_back)  # a backup holds older rows
         storable = stored and not world.history.refused[told.process] and told.process.ended is not None
         begun_after = storable and exchange.process.began > (told.process.ended or 0)
         mine = world.oracle.grant(told.presented) == grant

@@ -48,6 +48,7 @@ def delete_a_row(run: "Run", _number: int) -> None:
         world.trace.end(ref)
         due: Item = {"refresh_at": {"N": str(int(world.now()))}, "outcome_unknown": {"BOOL": True}}
         table.write(ref, {**row, **due})
+        world.put_back[ref] = world.now()
 
 
 def _busy_row(run: "Run") -> Ref | None:

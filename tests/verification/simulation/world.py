@@ -121,6 +121,7 @@ class World:
     plan        decides what fails, and how long things take
     skew        seconds by which clocks differ at most from the true time
     deleted     rows that somebody deleted by mistake; the backup has them
+    put_back    when such a row came back
     ill_shard   the partition of the due index that is throttled; empty for none
     """
 
@@ -155,6 +156,7 @@ class World:
         self.restoring = False
         self.inactive_since: float | None = None
         self.deleted: dict[tuple[str, str], Item] = {}
+        self.put_back: dict[tuple[str, str], float] = {}
         self.ill_shard = ""
         self.restored_at: float | None = None
 

@@ -94,7 +94,9 @@ class Breakers:
         return self._store.take_pass(name, self._now(), gap)
 
     def _rank(self, name: str, row: ConnectionState) -> tuple[bool, bool, Instant]:
-        return self._is_failing(name, row), row.failures > 0, row.token_expires_at
+        """Put first who is not failing, and of those the token that ends soonest; of those that failed, take turns."""
+        turn = (row.tried_at or Instant(0)) if row.failures else row.token_expires_at
+        return self._is_failing(name, row), row.failures > 0, turn
 
     def _is_failing(self, name: str, row: ConnectionState) -> bool:
         return tenant_hash(row.tenant) in self._find(name).failing
