@@ -302,6 +302,24 @@ def test_tenants_that_do_not_fail_pass_first_then_who_was_granted_last_then_whos
     assert order == [each.connection for each in (sooner, later, failed, failing)] + [failing.connection]
 
 
+def test_tenants_that_fail_take_turns(
+    refreshing: Refreshing, four: list[ConnectionState], fates: Fates, breakers: BreakerStore
+) -> None:
+    """Otherwise whose token ended first would take every pass, for as long as it fails."""
+    first, second = four[:2]
+    refreshing.wait_for(first)
+    open_breaker(breakers, HOST, refreshing.clock.now(), first.tenant, second.tenant)
+    fates.give(BUSY, first, second)
+
+    for _ in range(6):
+        refreshing.clock.advance(100)
+        refreshing.order(first, second)
+
+    asked = [connection for _, connection in fates.asked]
+    assert asked[2:] == asked[:2] * 2
+    assert {*asked} == {first.connection, second.connection}
+
+
 def any_asked(fates: Fates, state: ConnectionState) -> bool:
     return any(connection == state.connection for _, connection in fates.asked)
 
