@@ -12,7 +12,7 @@ from zlib import crc32
 from broker.adapters import rows
 from broker.adapters.aws import AwsClient
 from broker.adapters.dynamo import ConditionalUpdate, ConditionFailed, update
-from broker.model import Instant, Seconds, TenantId
+from broker.model import ConnectionState, Instant, Seconds, TenantId
 
 CONTROL_ROWS = TenantId("#breakers")
 """A partition that no tenant can name."""
@@ -174,6 +174,12 @@ def app_breaker(host: str, client_id: str) -> str:
 def customer_apps_breaker(host: str) -> str:
     """Name the breaker of all client apps on a host that customers registered themselves."""
     return f"customer-apps {host}"
+
+
+def app_breaker_of(state: ConnectionState) -> str:
+    """Name the breaker that a connection shares with others of its client app."""
+    host = state.host.name
+    return customer_apps_breaker(host) if state.customer_app else app_breaker(host, state.client_id)
 
 
 def app_of_breaker(name: str) -> tuple[str, str] | None:

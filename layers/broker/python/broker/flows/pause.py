@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from broker.adapters.breakers import Breaker, app_breaker, customer_apps_breaker, host_breaker
+from broker.adapters.breakers import Breaker, app_breaker_of, host_breaker
 from broker.model import ConnectionState, Instant, Status
 from broker.ninjaone import is_about_app
 
@@ -44,7 +44,7 @@ def pause_of(state: ConnectionState, opening: Callable[[str], Breaker]) -> Pause
     held_by_host = opening(host_breaker(state.host.name))
     if held_by_host.is_open:
         return _held(HeldBy.HOST, held_by_host.cause, f"NinjaOne's host {state.host.name} renews no tokens for now")
-    app = opening(_app(state))
+    app = opening(app_breaker_of(state))
     if app.is_open:
         return _held(HeldBy.CLIENT_APP, app.cause, f"NinjaOne refuses the client app on {state.host.name}")
     return _own(state) if state.failures else None
@@ -63,8 +63,3 @@ def _own(state: ConnectionState) -> Pause:
     due = state.refresh_at
     again = f" It is asked again at {datetime.fromtimestamp(due, UTC):%H:%M:%S on %-d %B %Y} UTC." if due else ""
     return Pause(HeldBy.CONNECTION, state.cause, due, f"{what}{cause}.{again}")
-
-
-def _app(state: ConnectionState) -> str:
-    host = state.host.name
-    return customer_apps_breaker(host) if state.customer_app else app_breaker(host, state.client_id)

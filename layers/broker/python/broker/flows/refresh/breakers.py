@@ -7,8 +7,7 @@ from broker import policy
 from broker.adapters.breakers import (
     Breaker,
     BreakerStore,
-    app_breaker,
-    customer_apps_breaker,
+    app_breaker_of,
     host_breaker,
     tenant_hash,
 )
@@ -75,7 +74,7 @@ class Breakers:
         """
         if row.failures or row.status is Status.NEEDS_REAUTH:
             return
-        name = _app(row) if outcome.is_about_app else host_breaker(row.host.name)
+        name = app_breaker_of(row) if outcome.is_about_app else host_breaker(row.host.name)
         with suppress(AwsError):  # the next failure tells
             self._fail(name, row, outcome.code)
 
@@ -142,8 +141,4 @@ def _opens(breaker: Breaker, now: Instant) -> bool:
 
 
 def _names(row: ConnectionState) -> tuple[str, str]:
-    return host_breaker(row.host.name), _app(row)
-
-
-def _app(row: ConnectionState) -> str:
-    return customer_apps_breaker(row.host.name) if row.customer_app else app_breaker(row.host.name, row.client_id)
+    return host_breaker(row.host.name), app_breaker_of(row)
