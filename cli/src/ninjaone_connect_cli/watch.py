@@ -3,15 +3,15 @@
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import click
 
-from broker.adapters.aws import AwsClient
-from broker.adapters.breakers import Breaker, BreakerStore, app_breaker, customer_apps_breaker, host_breaker
+from broker.adapters.breakers import Breaker
 from broker.model import ConnectionState, Status
 from ninjaone_connect_cli.at import At, here
+from ninjaone_connect_cli.inventory import open_breakers
 from ninjaone_connect_cli.screen import Row
 from ninjaone_connect_cli.store import Store
 
@@ -60,12 +60,9 @@ class Snapshot:
     def of(cls, at: At, now: float) -> "Snapshot":
         """Read the table."""
         deployment = at.deployment
-        dynamodb, table = deployment.aws("dynamodb"), deployment.config.connections_table
         with at.screen.waiting("Reading the connections"):
-            states = list(Store(dynamodb, table).connections())
-            store = BreakerStore(AwsClient("dynamodb", dynamodb), table)
-            found = [(name, store.read(name)) for name in sorted(set(_breakers(states)))]
-        return cls(states, [(name, breaker) for name, breaker in found if breaker.is_open], now)
+            store = Store(deployment.aws("dynamodb"), deployment.config.connections_table)
+            return cls(list(store.connections()), sorted(open_breakers(deployment).items()), now)
 
     def counts(self) -> Row:
         """Count what an operator looks at first."""
@@ -103,14 +100,6 @@ class Snapshot:
         columns = {"breaker": "open breaker", "cause": "cause", "opened_at": "since"}
         at.screen.table(open_now, columns, empty="No breaker is open.")
         at.screen.table(self.next(), COLUMNS, empty="No refresh is planned.")
-
-
-def _breakers(states: Sequence[ConnectionState]) -> Iterator[str]:
-    """Name the breakers that hold connections like these."""
-    for state in states:
-        host = state.host.name
-        yield host_breaker(host)
-        yield customer_apps_breaker(host) if state.customer_app else app_breaker(host, state.client_id)
 
 
 COMMANDS = (watch,)
