@@ -14,6 +14,7 @@ from broker.adapters.seal import Seal
 from broker.adapters.sessions import Sessions
 from broker.config import Config
 from broker.edge.wiring import Broker, Ports
+from broker.model import ConnectionState
 from local.aws.account import AwsAccount
 from local.cloudformation.template import Template, read
 from ninjaone_emulator import NinjaOne, seed
@@ -162,4 +163,12 @@ def fates(refreshing: Refreshing, network: NinjaOneTransport, monkeypatch: pytes
     """A NinjaOne that serves everybody, until a test gives some another fate."""
     made = Fates(refreshing, network)
     monkeypatch.setattr(network, "handle_request", made.handle)
+    return made
+
+
+@pytest.fixture
+def state(journey: Journey, network: NinjaOneTransport) -> ConnectionState:
+    """A connection that was just made; what NinjaOne was asked for that is forgotten."""
+    made, _ = journey.connect()
+    network.requests.clear()
     return made

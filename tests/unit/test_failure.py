@@ -20,7 +20,7 @@ from ninjaone_emulator.faults import Fault
 from ninjaone_emulator.seed import OPERATOR_APPS
 from tests.support.aws_faults import AwsFaults
 from tests.support.broker_world import Clock, NinjaOneTransport
-from tests.support.journey import Journey, ref
+from tests.support.journey import ref
 from tests.support.refreshing import Refreshing
 from tools.requirements import req
 
@@ -30,13 +30,6 @@ DAY = 86_400
 HTML = b"<html>Rate limit</html>"
 
 Trap = Callable[[NinjaOne, NinjaOneTransport], object]
-
-
-@pytest.fixture
-def state(journey: Journey, network: NinjaOneTransport) -> ConnectionState:
-    made, _ = journey.connect()
-    network.requests.clear()
-    return made
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from ninjaone_emulator import NinjaOne
 from ninjaone_emulator.faults import Fault
 from tests.support.broker_world import Clock, LogLines, NinjaOneTransport
 from tests.support.events import CALLER, event
-from tests.support.journey import Journey, ref
+from tests.support.journey import ref
 from tools.requirements import req
 
 ROUTE = "ANY /v1/tenants/{tenant}/connections/{connection}/ninjaone/{path+}"
@@ -35,13 +35,6 @@ def call(path: str = "v2/organizations", method: str = "GET", **changes: Any) ->
     made["requestContext"]["http"]["method"] = method
     made["pathParameters"] = {"path": path}
     return proxied_call(Request.from_event(made, body_limit=LIMIT))
-
-
-@pytest.fixture
-def state(journey: Journey, network: NinjaOneTransport) -> ConnectionState:
-    made, _ = journey.connect()
-    network.requests.clear()
-    return made
 
 
 def allowing(rules: str, config: Config, ports: Ports) -> Broker:

@@ -30,13 +30,6 @@ NEW_SECRET = "a new secret"
 
 
 @pytest.fixture
-def state(journey: Journey, network: NinjaOneTransport) -> ConnectionState:
-    made, _ = journey.connect()
-    network.requests.clear()
-    return made
-
-
-@pytest.fixture
 def neighbour(journey: Journey, network: NinjaOneTransport) -> ConnectionState:
     made, _ = journey.connect()
     network.requests.clear()

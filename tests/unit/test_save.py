@@ -34,13 +34,6 @@ OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_se
 
 
 @pytest.fixture
-def state(journey: Journey, network: NinjaOneTransport) -> ConnectionState:
-    made, _ = journey.connect()
-    network.requests.clear()
-    return made
-
-
-@pytest.fixture
 def rescue(aws: AwsAccount, config: Config) -> RescueStore:
     return RescueStore(AwsClient("s3", aws.client("s3")), config.rescue_bucket)
 

@@ -15,17 +15,10 @@ from local.aws.account import AwsAccount
 from tests.support.aws_faults import AwsFaults
 from tests.support.broker_world import Clock, NinjaOneTransport
 from tests.support.events import CALLER, event
-from tests.support.journey import Journey, ref
+from tests.support.journey import ref
 
 NAME = "/connect/proxy-policy"
 LONG = "; ".join(f"{CALLER} GET /v2/organization/{number}/*" for number in range(40)) + "; * GET /v2/organizations"
-
-
-@pytest.fixture
-def state(journey: Journey, network: NinjaOneTransport) -> ConnectionState:
-    made, _ = journey.connect()
-    network.requests.clear()
-    return made
 
 
 @pytest.fixture

@@ -25,13 +25,6 @@ TTL = Seconds(300)
 
 
 @pytest.fixture
-def state(journey: Journey, network: NinjaOneTransport) -> ConnectionState:
-    made, _ = journey.connect()
-    network.requests.clear()
-    return made
-
-
-@pytest.fixture
 def breakers(aws: AwsAccount, config: Config) -> BreakerStore:
     return BreakerStore(AwsClient("dynamodb", aws.client("dynamodb")), config.connections_table)
 
