@@ -490,11 +490,11 @@ def test_a_fetch_whose_event_loop_stopped_is_begun_again(tokens: Tokens) -> None
 
     stopped = asyncio.new_event_loop()
     begun = stopped.create_task(call())
-    stopped.run_until_complete(asyncio.sleep(0.05))
+    loop.run_on(stopped, asyncio.sleep(0.05))
 
     assert loop.run(asyncio.wait_for(call(), 10)) == 200
     begun.cancel()
-    stopped.run_until_complete(asyncio.gather(begun, return_exceptions=True))
+    loop.run_on(stopped, asyncio.wait([begun]))
     stopped.close()
 
 
@@ -520,7 +520,7 @@ def test_who_waits_for_a_loop_that_stops_meanwhile_fetches_themselves(
     client = async_ninjaone(NinjaOneAuth(aconnect, "northwind", CON), tokens)
     other = asyncio.new_event_loop()
     begun = other.create_task(client.get("/v2/organizations"))
-    thread = Thread(target=lambda: other.run_until_complete(until(release)))
+    thread = Thread(target=loop.run_on, args=(other, until(release)))
     thread.start()
     asked.wait()
 
@@ -533,7 +533,7 @@ def test_who_waits_for_a_loop_that_stops_meanwhile_fetches_themselves(
     assert loop.run(waits()) == 200
     thread.join()
     begun.cancel()
-    other.run_until_complete(asyncio.gather(begun, return_exceptions=True))
+    loop.run_on(other, asyncio.wait([begun]))
     other.close()
 
 
