@@ -9,6 +9,7 @@ from broker.adapters.aws import AwsClient
 from broker.adapters.clock import new_connection_id
 from broker.adapters.seal import Seal
 from broker.config import Config
+from broker.errors import BrokerError
 from broker.model import ConnectionRef, ConnectionState, Host, Instant, Profile, Purpose, Status, TenantId
 from broker.secret import Secret
 from ninjaone_connect_cli.errors import CliError
@@ -100,10 +101,13 @@ def import_a_token(run: "Run", number: int) -> None:
     if not token:
         return
     ref = ConnectionRef(TenantId(person.tenant), new_connection_id(world.random.randbytes))
-    now = Instant(int(world.now()))
-    flow = Flow(f"import {number}", person, world.now(), grant=grant)
-    world.people.flow_of_grant[grant] = flow
-    for row in _imported(world, ref, Secret(token), now):
+    try:
+        made = _imported(world, ref, Secret(token), Instant(int(world.now())))
+    except BrokerError:  # the key is disabled for now; the command says so and has written nothing
+        world.history.reached["import stopped"] += 1
+        return
+    world.people.flow_of_grant[grant] = Flow(f"import {number}", person, world.now(), grant=grant)
+    for row in made:
         world.rows.write((row["tenant"]["S"], row["connection"]["S"]), row)
     run.refs.append((ref.tenant, ref.connection))
     world.history.reached["imported"] += 1
