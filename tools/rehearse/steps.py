@@ -21,7 +21,7 @@ from ninjaone_connect import Connect, ConnectError, Connection, new_verifier
 from ninjaone_connect.errors import CallRefused
 from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS, seed
 from tools import publish
-from tools.rehearse import cloud, deploy, people
+from tools.rehearse import cloud, deploy, people, policies
 from tools.rehearse.cloud import ROOT_KEY, ROOT_SECRET, Account
 from tools.rehearse.deploy import Stack
 from tools.rehearse.environment import REGION, ROOT, STACK, Environment
@@ -372,6 +372,16 @@ def smoke(at: Rehearsal) -> str:
     return printed.splitlines()[-1]
 
 
+# Comparing what runs on a developer's machine -------------------------------------------------------------------------
+
+
+def decides_alike(_at: Rehearsal) -> str:
+    """`local.iam` decides as MiniStack's evaluator of policies: real roles, and many made-up ones."""
+    count, differences = policies.differences(PARAMETERS | PROXY)
+    must("policies judged differently", got=differences[:3], expected=[])
+    return f"{count} requests under policies"
+
+
 # Changing and deleting ------------------------------------------------------------------------------------------------
 
 
@@ -525,6 +535,7 @@ STEPS: tuple[tuple[str, Callable[[Rehearsal], str]], ...] = (
     ("a token that must last longer is refreshed at once", asks_for_more_life),
     ("make deployed", smoke),
     ("functions have memory to spare", has_memory_to_spare),
+    ("IAM decides as make run has it decide", decides_alike),
     ("the stack is updated", updates),
     ("the backend calls NinjaOne through the stack", calls_through),
     ("ninjaone-connect reseal", reseals),
