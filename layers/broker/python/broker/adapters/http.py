@@ -41,7 +41,7 @@ class Outgoing:
 
 
 class HttpClient:
-    """A client for one invocation and one thread; close it when the work is done."""
+    """A client for one thread; close it when the work is done, which ends its connections."""
 
     def __init__(self, transport: Transport, clock: Clock, *, is_known: Callable[[str], bool] = lambda _: True) -> None:
         """Make a client.
@@ -63,6 +63,10 @@ class HttpClient:
     def __exit__(
         self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End its connections."""
         self._client.close()
 
     def post(self, url: str, form: Form, *, timeout: Seconds) -> Answer:

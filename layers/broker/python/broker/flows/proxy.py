@@ -2,6 +2,9 @@
 
 A call is sent once. Two things are sent again: what NinjaOne answered with 401, once, with another token, because then
 nothing was done; and a GET without an answer, once, while there is time. A 429 and a 5xx are the caller's to handle.
+
+Only a GET goes over a connection that an earlier call left open. The other end may have closed it meanwhile, and of a
+request that was sent on it and got no answer nobody can tell whether it was carried out: a GET is then sent again.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,6 +12,7 @@ from dataclasses import dataclass
 
 from broker.adapters.clock import Clock
 from broker.adapters.http import CONNECT_TIMEOUT, HttpClient, Outgoing
+from broker.adapters.kept_clients import KeptClients
 from broker.adapters.log import Log
 from broker.call_policy import CallRule
 from broker.errors import BrokerError, CallRefused, CallUnanswered, NotJson, ProviderDown, TooLarge
@@ -71,6 +75,7 @@ class Proxy:
         log: Log,
     ) -> None:
         self._get_token, self._web, self._rules = get_token, web, rules
+        self._kept = KeptClients(web, clock)
         self._clock, self._log = clock, log
 
     def __call__(self, ref: ConnectionRef, call: ProxiedCall) -> ProxiedAnswer:
@@ -97,7 +102,7 @@ class Proxy:
 
     def _answered(self, ref: ConnectionRef, call: ProxiedCall, until: float) -> Reply:
         issued = self._get_token(ref, min_ttl=MIN_TTL)
-        with self._web() as web:
+        with self._kept.client(ref) if call.method == "GET" else self._web() as web:
             answer = self._sent(call, issued, web, until)
             if isinstance(answer, Reply) and answer.status == 401 and self._left(until) >= LEAST:
                 newer = self._get_token(ref, min_ttl=MIN_TTL, refused_version=issued.version)
