@@ -7,12 +7,13 @@ import pytest
 
 from broker import policy
 from broker.adapters.aws import AwsClient
-from broker.adapters.breakers import BreakerStore, app_breaker, host_breaker
+from broker.adapters.breakers import BreakerStore, app_breaker, customer_apps_breaker, host_breaker
 from broker.adapters.connections import Connections
 from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.errors import Busy, NotActive, UnknownConnection
 from broker.model import Client, ConnectionId, ConnectionRef, ConnectionState, Instant, Profile, Status, TenantId
+from broker.ninjaone import _ABOUT_APP
 from broker.secret import Secret
 from local.aws.account import AwsAccount
 from ninjaone_emulator import NinjaOne
@@ -150,7 +151,42 @@ def test_a_refused_app_of_a_customer_s_own_is_called_that(
 
     pause = broker.list_connections.one(ref(made[0])).pause
     assert pause
+    assert pause.held_by == ("customer_app" if customer_app else "connection")
     assert ("the customer's own client app" in pause.detail) is customer_app
+
+
+@pytest.mark.parametrize("cause", sorted(_ABOUT_APP))
+def test_each_refusal_of_a_customer_s_app_says_what_the_customer_has_to_do(
+    broker: Broker, made: tuple[ConnectionState, Profile], connections: Connections, cause: str
+) -> None:
+    change = {"failures": 2, "cause": cause, "customer_app": True, "refresh_at": 1_800_000_000}
+    connections.record_failure(made[0], change, ())
+
+    pause = broker.list_connections.one(ref(made[0])).pause
+    assert pause
+    assert (pause.held_by, pause.cause, pause.until) == ("customer_app", cause, 1_800_000_000)
+    assert "Let the customer" in pause.detail
+
+
+def test_behind_an_open_breaker_a_refused_app_of_a_customer_s_own_is_still_called_that(
+    broker: Broker, made: tuple[ConnectionState, Profile], connections: Connections, breakers: BreakerStore
+) -> None:
+    change = {"failures": 2, "customer_app": True, "refresh_at": 1_800_000_000}
+    refused = connections.record_failure(made[0], change | {"cause": "invalid_client"}, ())
+    assert isinstance(refused, ConnectionState)
+    name = customer_apps_breaker(made[0].host.name)
+    seen = breakers.add_failure(name, TenantId("another"), Instant(START), "invalid_client")
+    breakers.open(name, seen, Instant(START), "invalid_client")
+
+    pause = broker.list_connections.one(ref(made[0])).pause
+    assert pause
+    assert (pause.held_by, pause.until) == ("customer_app", None)  # one connection a minute is tried
+
+    connections.record_failure(refused, change | {"cause": "throttled"}, ())
+    pause = broker.list_connections.one(ref(made[0])).pause
+    assert pause
+    assert (pause.held_by, pause.cause) == ("client_app", "invalid_client")
+    assert "client apps that customers registered" in pause.detail
 
 
 def test_a_list_has_every_connection_of_a_tenant_once_and_no_other(journey: Journey, broker: Broker) -> None:

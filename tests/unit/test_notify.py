@@ -19,6 +19,7 @@ from broker.adapters.connections import RECONNECT_STEP, Connections
 from broker.adapters.workers import Threads
 from broker.config import Config
 from broker.edge.wiring import Broker, Ports
+from broker.flows.pause import REFUSED_APP
 from broker.model import (
     Connection,
     ConnectionId,
@@ -33,6 +34,7 @@ from broker.model import (
     Status,
     TenantId,
 )
+from broker.ninjaone import _ABOUT_APP
 from functions.notify.app import handler
 from local.aws.account import AwsAccount
 from local.cloudformation.template import read
@@ -224,6 +226,55 @@ def test_a_connection_that_waits_for_approval_is_not_called_connected_before(acc
     [event] = account.told()
 
     assert (event["detail-type"], event["detail"]["reconnected"]) == ("connection.connected", False)
+
+
+@pytest.mark.parametrize("cause", sorted(REFUSED_APP))
+def test_a_customer_s_own_app_that_ninjaone_refuses_is_told_with_what_to_do(account: Account, cause: str) -> None:
+    refused = account.settle(account.keep(HOT), failures=1, cause=cause)
+    assert account.names() == ["connected"]  # one refusal may be NinjaOne's mistake
+
+    refused = account.settle(refused, failures=2)
+    account.settle(refused, failures=3)
+    [event] = account.told()
+
+    assert event["detail-type"] == "connection.client_app_refused"
+    assert event["detail"] | {"id": "", "sequence": "", "at": 0} == {
+        "id": "", "sequence": "", "at": 0, "tenant_id": "northwind", "connection_id": REF.connection, "version": 1,
+        "host": HOST, "client_id": APP, "cause": cause, "todo": REFUSED_APP[cause][1],
+    }  # fmt: skip
+
+
+def test_a_customer_s_own_app_that_is_refused_once_more_later_is_told_again(account: Account) -> None:
+    refused = account.settle(account.keep(HOT), failures=2, cause="invalid_client")
+    saved = account.connections.save(refused, {"version": 2}, ())
+    assert isinstance(saved, ConnectionState)
+    account.settle(saved, failures=2, cause="invalid_client")
+
+    assert account.names() == ["connected", "client_app_refused", "client_app_refused"]
+
+
+@pytest.mark.parametrize(
+    ("state", "change"),
+    [
+        (replace(HOT, customer_app=False), {"cause": "invalid_client"}),
+        (HOT, {"cause": "throttled"}),
+        (replace(HOT, status=Status.NEEDS_REAUTH, reason=Reason.REVOKED), {"cause": "invalid_client"}),
+    ],
+)
+def test_other_failures_are_no_refusal_of_a_customer_s_own_app(
+    account: Account, state: ConnectionState, change: dict[str, str]
+) -> None:
+    kept = account.keep(state)
+    account.told()
+    account.settle(kept, failures=2, **change)
+
+    assert account.names() == []
+
+
+def test_what_to_do_is_known_for_each_refusal_of_an_app() -> None:
+    known = SCHEMAS["connection.client_app_refused"]["properties"]["detail"]["properties"]["cause"]["enum"]
+
+    assert set(known) == set(REFUSED_APP) == set(_ABOUT_APP)
 
 
 def test_the_coming_end_of_consent_is_told_at_each_warning(account: Account) -> None:
@@ -424,9 +475,9 @@ def test_nothing_sealed_and_nothing_of_a_person_leaves(account: Account) -> None
 
 
 def test_every_event_has_a_schema_with_an_example_of_its_own() -> None:
-    kinds = "connected pending_approval needs_reauth recovered consent_ending disconnected paused resumed"
+    of_connections = "connected pending_approval needs_reauth recovered client_app_refused consent_ending disconnected"
 
-    assert set(SCHEMAS) == {f"connection.{kind}" for kind in kinds.split()}
+    assert set(SCHEMAS) == {f"connection.{kind}" for kind in (*of_connections.split(), "paused", "resumed")}
     for name, schema in SCHEMAS.items():
         Draft202012Validator.check_schema(schema)
         [example] = schema["examples"]

@@ -9,12 +9,13 @@ from broker import ninjaone, policy
 from broker.adapters import rows
 from broker.adapters.aws import AwsClient
 from broker.adapters.breakers import CONTROL_ROWS, Breaker, BreakerStore, app_breaker
-from broker.flows.connections import PAUSED_AFTER
+from broker.flows.pause import REFUSED_APP, HeldBy, Pause, pause_of
 from broker.model import ConnectionRef, ConnectionState, Instant, Profile, Status
 from ninjaone_connect_cli.deployment import Deployment
 from ninjaone_connect_cli.finding import Finding, fail, good, warn
 from ninjaone_connect_cli.store import Store
 
+NONE = Breaker()
 WEEK = 7 * policy.DAY
 NAMED = 5
 """Connections that a finding names; `connections list` names them all."""
@@ -53,8 +54,12 @@ class Inventory:
     def status(self, state: ConnectionState) -> str:
         """Say how a connection is, in the words of the backend API."""
         is_held = not state.customer_app and app_breaker(state.host.name, state.client_id) in self.breakers
-        is_failing = state.struck_at is not None or state.failures >= PAUSED_AFTER
+        is_failing = state.struck_at is not None or state.failures >= policy.PAUSED_AFTER
         return "paused" if state.status is Status.ACTIVE and (is_held or is_failing) else state.status.value
+
+    def pause(self, state: ConnectionState) -> Pause | None:
+        """Say what holds a connection that is paused; None for any other."""
+        return pause_of(state, lambda name: self.breakers.get(name, NONE)) if self.status(state) == "paused" else None
 
     def ends_at(self, state: ConnectionState) -> Instant | None:
         """Estimate when a connection's consent ends."""
@@ -69,12 +74,13 @@ class Inventory:
     def rows(self) -> Iterator[dict[str, Any]]:
         """Write each connection as the command line shows it."""
         for ref, state in sorted(self.states.items(), key=lambda each: (each[0].tenant, each[0].connection)):
-            profile = self.profiles.get(ref)
+            profile, pause = self.profiles.get(ref), self.pause(state)
             yield {
                 "tenant_id": state.tenant,
                 "connection_id": state.connection,
                 "status": self.status(state),
-                "reason": state.reason.value if state.reason else None,
+                "reason": state.reason.value if state.reason else pause and pause.cause,
+                "paused": pause and pause.detail,
                 "region": state.host.region,
                 "host": state.host.name,
                 "client_id": state.client_id,
@@ -123,7 +129,7 @@ def look(deployment: Deployment) -> Iterator[Finding]:
     yield good("connections", ", ".join(f"{counts[each]} {each}" for each in sorted(counts)) or "there are none yet")
     yield from _held(inventory)
     yield from _ended_tokens(inventory)
-    yield from _of_customers(inventory, counts)
+    yield from _of_customers(inventory)
 
 
 def first(deployment: Deployment) -> Iterator[Finding]:
@@ -169,9 +175,11 @@ def _ended_tokens(inventory: Inventory) -> Iterator[Finding]:
         yield good("tokens", "each active connection holds one that works, or waits for its first")
 
 
-def _of_customers(inventory: Inventory, counts: Mapping[str, int]) -> Iterator[Finding]:
-    if counts.get("paused"):
-        paused = [each for each in inventory.states.values() if inventory.status(each) == "paused"]
+def _of_customers(inventory: Inventory) -> Iterator[Finding]:
+    pauses = {each: pause for each in inventory.states.values() if (pause := inventory.pause(each))}
+    yield from _refused_apps(pauses)
+    paused = [each for each, pause in pauses.items() if pause.held_by is not HeldBy.CUSTOMER_APP]
+    if paused:
         todo = "Wait; they are asked for again by themselves. Runbook: Refreshes are put off."
         yield warn("paused", f"NinjaOne refuses {len(paused)} for now ({_named(paused)})", todo)
     waiting = [each for each in inventory.states.values() if each.status is Status.NEEDS_REAUTH]
@@ -182,6 +190,16 @@ def _of_customers(inventory: Inventory, counts: Mapping[str, int]) -> Iterator[F
     if ending:
         todo = "Let their customers reconnect early; it loses nothing. `connections list --ends-within 7` names all."
         yield warn("consent", f"{len(ending)} end within seven days ({_named(ending)})", todo)
+
+
+def _refused_apps(pauses: Mapping[ConnectionState, Pause]) -> Iterator[Finding]:
+    """Find the connections whose customers have to put their own client app right, one finding for each cause."""
+    for cause, (what, todo) in REFUSED_APP.items():
+        refused = [
+            each for each, pause in pauses.items() if pause.held_by is HeldBy.CUSTOMER_APP and pause.cause == cause
+        ]
+        if refused:
+            yield warn("customers' apps", f"{len(refused)} are paused ({_named(refused)}): {what} ({cause})", todo)
 
 
 def _named(found: list[ConnectionState]) -> str:

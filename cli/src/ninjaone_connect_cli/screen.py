@@ -42,7 +42,7 @@ _COLOURS = {
     "disconnected": "dim", "skipped": "dim", "there already": "dim",
 }  # fmt: skip
 
-_FOLDED = frozenset({"label", "organizations", "says", "outcome", "scopes", "about", "event"})
+_FOLDED = frozenset({"label", "organizations", "paused", "says", "outcome", "scopes", "about", "event"})
 """What is read and not copied, so that it may be broken between words."""
 
 

@@ -311,11 +311,11 @@ export interface components {
         };
         Pause: {
             /**
-             * @description Its own last failure, or the circuit breaker of its client app or of its NinjaOne host.
+             * @description Its own last failure; NinjaOne's refusal of the client app that the customer registered (`customer_app`); or the circuit breaker of its client app or of its NinjaOne host.
              * @enum {unknown}
              */
-            held_by: "connection" | "client_app" | "host";
-            /** @description Of that failure, by name; `invalid_client` is a refused client app. */
+            held_by: "connection" | "customer_app" | "client_app" | "host";
+            /** @description Of that failure, by name. With `customer_app`: `invalid_client` is a secret that NinjaOne refuses, `unauthorized_client` a grant type that is not ticked, `unknown_client` an app that is not there any more. */
             cause: string;
             /** @description When NinjaOne is asked again for this connection; null while one connection a minute is tried. */
             until: number | null;
@@ -379,7 +379,7 @@ export interface components {
              * @description Of connection-paused.
              * @enum {unknown}
              */
-            held_by?: "connection" | "client_app" | "host";
+            held_by?: "connection" | "customer_app" | "client_app" | "host";
             /** @description Of connection-paused. */
             cause?: string;
             /** @description Of connection-paused; null while one connection a minute is tried. */

@@ -159,7 +159,8 @@ export class NotJson extends Retryable {}
 export class NoTokenYet extends Retryable {}
 /**
  * The access token ended, and NinjaOne is not asked for another before `until`; `heldBy` and `cause` say what holds the
- * connection: its own last failure, or the circuit breaker of its client app or host.
+ * connection: its own last failure, NinjaOne's refusal of the client app that the customer registered (`customer_app`), or
+ * the circuit breaker of its client app or host.
  */
 export class ConnectionPaused extends Retryable {
   readonly heldBy: string;

@@ -11,6 +11,7 @@ import pytest
 
 from broker.adapters import rows
 from broker.adapters.http import HttpClient
+from broker.flows.pause import REFUSED_APP
 from broker.model import ConnectionRef
 from broker.oauth import Reply
 from local.world import World
@@ -153,7 +154,7 @@ def test_the_doctor_is_content_with_a_fleet_that_works(cli: Cli, fleet: list[Con
     ("attributes", "check", "state"),
     [
         ({"token_expires_at": 1_000_000_000}, "tokens", "fix"),
-        ({"struck_at": 1_700_000_000}, "paused", "look"),
+        ({"struck_at": 1_700_000_000, "failures": 1}, "paused", "look"),
         ({"failures": 2}, "paused", "look"),
         ({"status": "needs_reauth", "reason": "revoked", "ended_at": 1_700_000_000}, "customers", "look"),
         ({"consented_at": int(time.time()) - 24 * DAY}, "consent", "look"),
@@ -169,6 +170,23 @@ def test_the_doctor_names_what_does_not_work_or_will_not(
     assert finding["state"] == state
     assert f"contoso/{fleet[1].connection}" in finding["says"]
     assert finding["todo"]
+
+
+def test_a_customer_s_own_app_that_is_refused_is_said_with_what_to_do(
+    world: World, cli: Cli, fleet: list[ConnectionRef]
+) -> None:
+    write(world, fleet[1], customer_app=True, failures=2, cause="invalid_client", refresh_at=1_800_000_000)
+
+    (finding,) = findings(cli, "customers' apps")
+    assert (finding["state"], finding["todo"]) == ("look", REFUSED_APP["invalid_client"][1])
+    assert f"contoso/{fleet[1].connection}" in finding["says"]
+
+    assert findings(cli, "paused") == []  # here waiting does not help
+    (listed,) = cli.local("connections", "list", "--status", "paused").json
+    shown = cli.local("connections", "show", "contoso", fleet[1].connection).json
+    assert listed["reason"] == shown["reason"] == "invalid_client"
+    assert listed["paused"] == shown["paused"]
+    assert "the customer's own client app" in shown["paused"]
 
 
 def test_the_doctor_shows_an_open_breaker(world: World, cli: Cli, fleet: list[ConnectionRef]) -> None:

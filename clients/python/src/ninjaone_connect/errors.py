@@ -253,8 +253,9 @@ class NoTokenYet(Retryable):
 class ConnectionPaused(Retryable):
     """The held access token ended, and NinjaOne is not asked for another before ``until``.
 
-    held_by   connection (its own last failure), client_app or host (a circuit breaker)
-    cause     of that failure, by name; ``invalid_client`` is a refused client app
+    held_by   connection (its own last failure), customer_app (NinjaOne refuses the app that the customer registered),
+              client_app or host (a circuit breaker)
+    cause     of that failure, by name; with customer_app, ``invalid_client`` is a refused secret
     until     Unix seconds; None while the broker tries one connection a minute
     """
 

@@ -97,8 +97,9 @@ class Organization:
 class Pause:
     """What holds a connection that is paused.
 
-    held_by   connection (its own last failure), client_app or host (a circuit breaker)
-    cause     of that failure, by name; ``invalid_client`` is a refused client app
+    held_by   connection (its own last failure), customer_app (NinjaOne refuses the app that the customer registered),
+              client_app or host (a circuit breaker)
+    cause     of that failure, by name; with customer_app, ``invalid_client`` is a refused secret
     until     when NinjaOne is asked again (Unix seconds); None while the broker tries one connection a minute
     detail    the same as a sentence for people
     """

@@ -41,6 +41,8 @@ RETRY_REFUSED_APP = Seconds(120)
 """Where NinjaOne refuses the client app: connections go on within three minutes of the secret being put right."""
 RETRY_AFTER_LONGEST = Seconds(900)
 """``Retry-After`` is heeded up to here: told an hour, tokens would end although NinjaOne serves again long before."""
+PAUSED_AFTER = 2
+"""Failures in a row until a connection is called paused: a single one is made good within a minute or two."""
 STRIKE_GAP = Seconds(60)
 BELIEVED_ALONE, BELIEVED_ANYWAY = Seconds(1800), Seconds(24 * 3600)
 PROBE_FIRST, PROBE_LONGEST = Seconds(120), Seconds(24 * 3600)

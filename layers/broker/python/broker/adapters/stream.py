@@ -10,7 +10,10 @@ from typing import Any
 from broker.adapters import rows
 from broker.model import Instant
 
-_READ = ("status", "reason", "version", "consented_at", "warned_at", "opened_at", "cause")
+_READ = (
+    "status", "reason", "version", "consented_at", "warned_at", "opened_at", "cause", "failures", "customer_app",
+    "host", "client_id",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

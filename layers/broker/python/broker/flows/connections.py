@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
+from broker import policy
 from broker.adapters.breakers import Breaker, BreakerStore, app_breaker
 from broker.adapters.connections import Connections
 from broker.adapters.log import Level, Log
@@ -58,10 +59,6 @@ class ListConnections:
         return [ListedConnection(each, _pause(each.state, opening)) for each in found]
 
 
-PAUSED_AFTER = 2
-"""Failures in a row: a single one is made good within a minute or two."""
-
-
 def _pause(state: ConnectionState, opening: Callable[[str], Breaker]) -> Pause | None:
     """Say what holds a connection that NinjaOne refuses again and again, or whose client app nobody is granted with."""
     if _is_failing(state):
@@ -74,4 +71,4 @@ def _pause(state: ConnectionState, opening: Callable[[str], Breaker]) -> Pause |
 
 def _is_failing(state: ConnectionState) -> bool:
     """Say whether NinjaOne called the token dead without being believed yet, or grants nothing again and again."""
-    return state.status is Status.ACTIVE and (state.struck_at is not None or state.failures >= PAUSED_AFTER)
+    return state.status is Status.ACTIVE and (state.struck_at is not None or state.failures >= policy.PAUSED_AFTER)

@@ -4,6 +4,8 @@ connected         made, made anew by a reconnect, or approved
 pending_approval  made, and not to be used before its approval
 needs_reauth      NinjaOne takes its tokens no more; says why
 recovered         … and takes them again, without the customer
+client_app_refused  NinjaOne refuses the client app that the customer registered, for example because the customer
+                  changed its secret; says what to do
 consent_ending    the estimated end of the customer's consent comes near
 disconnected      ended, and its tokens forgotten
 paused, resumed   of a client app on one host, not of one connection: refreshes wait for whoever registered it
@@ -18,6 +20,7 @@ from broker.adapters.breakers import CONTROL_ROWS, app_of_breaker
 from broker.adapters.bus import MOST, Bus, Detail, Event
 from broker.adapters.log import Level, Log
 from broker.adapters.stream import Change
+from broker.flows.pause import REFUSED_APP, is_customer_app_refused
 from broker.model import Status, connection_id
 
 _BECAME: Mapping[str, str] = {
@@ -73,6 +76,8 @@ def _of_connection(change: Change) -> Iterator[Event]:
         if kind == "connected" and before.get("status") == Status.NEEDS_REAUTH and not reconnected:
             kind = "recovered"
         yield _connection_event(change, kind, after)
+    if is_customer_app_refused(after) and not is_customer_app_refused(before):
+        yield _connection_event(change, "client_app_refused", after)
     if after.get("warned_at", 0) > before.get("warned_at", 0):
         yield _connection_event(change, "consent_ending", after)
 
@@ -85,6 +90,9 @@ def _connection_event(change: Change, kind: str, row: Mapping[str, Any]) -> Even
         more = {"reason": row["reason"]}
     elif kind == "consent_ending":
         more = {"consent_ends_at": row["consented_at"] + policy.CONSENT_LIFE}
+    elif kind == "client_app_refused":
+        which = {name: row[name] for name in ("host", "client_id", "cause")}
+        more = {**which, "todo": REFUSED_APP[row["cause"]][1]}
     return _event(
         change, kind, {"tenant_id": change.tenant, "connection_id": change.row, "version": row["version"], **more}
     )

@@ -1,28 +1,52 @@
 """What holds a connection whose tokens are not renewed for now, and until when."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
 
+from broker import policy
 from broker.adapters.breakers import Breaker, app_breaker_of, host_breaker
 from broker.model import ConnectionState, Instant, Status
-from broker.ninjaone import is_about_app
+from broker.ninjaone import UNKNOWN_CLIENT, is_about_app
 
 
 class HeldBy(StrEnum):
     """What has to change before NinjaOne is asked for everybody again."""
 
     CONNECTION = "connection"
+    CUSTOMER_APP = "customer_app"
     CLIENT_APP = "client_app"
     HOST = "host"
+
+
+REFUSED_APP: Mapping[str, tuple[str, str]] = {
+    "invalid_client": (
+        "NinjaOne refuses the secret of the customer's own client app, which was probably changed there",
+        "Let the customer reconnect with the new secret.",
+    ),
+    "unauthorized_client": (
+        "NinjaOne does not let the customer's own client app renew tokens",
+        "Let the customer tick Authorization code and Refresh token in the client app's allowed grant types.",
+    ),
+    UNKNOWN_CLIENT: (
+        "NinjaOne does not know the customer's own client app any more",
+        "Let the customer reconnect with another client app.",
+    ),
+}
+"""Why NinjaOne refuses a client app that its customer registered → what that means, and what to do.
+
+Source   docs/understand/ninjaone.md §9 U4
+"""
 
 
 @dataclass(frozen=True)
 class Pause:
     """Why a connection waits.
 
-    held_by   its own last failure, or the circuit breaker of its client app or host
+    held_by   its own last failure; a refusal of the customer's own client app; or the circuit breaker of the
+              operator's client app, of all customers' own apps on the host, or of the host
     cause     of that failure, or of the one that opened the breaker, by its name in ``ninjaone.Outcome.code``
     until     when this connection is tried again; None while a breaker lets one connection a minute pass
     detail    the same as a sentence for people
@@ -45,9 +69,21 @@ def pause_of(state: ConnectionState, opening: Callable[[str], Breaker]) -> Pause
     if held_by_host.is_open:
         return _held(HeldBy.HOST, held_by_host.cause, f"NinjaOne's host {state.host.name} renews no tokens for now")
     app = opening(app_breaker_of(state))
+    if state.customer_app and is_about_app(state.cause):
+        return _refused_app(state, None if app.is_open else state.refresh_at)
     if app.is_open:
-        return _held(HeldBy.CLIENT_APP, app.cause, f"NinjaOne refuses the client app on {state.host.name}")
+        which = "client apps that customers registered" if state.customer_app else "the client app"
+        return _held(HeldBy.CLIENT_APP, app.cause, f"NinjaOne refuses {which} on {state.host.name}")
     return _own(state) if state.failures else None
+
+
+def is_customer_app_refused(row: Mapping[str, Any]) -> bool:
+    """Say whether an active connection is paused because NinjaOne refuses its customer's own client app.
+
+    row   attributes as they are stored: status, customer_app, cause, failures
+    """
+    is_paused = row.get("status") == Status.ACTIVE and row.get("failures", 0) >= policy.PAUSED_AFTER
+    return is_paused and row.get("customer_app", False) and is_about_app(row.get("cause", ""))
 
 
 def _held(held_by: HeldBy, cause: str, what: str) -> Pause:
@@ -55,11 +91,16 @@ def _held(held_by: HeldBy, cause: str, what: str) -> Pause:
     return Pause(held_by, cause, None, f"{what} ({cause}). {rule}")
 
 
+def _refused_app(state: ConnectionState, until: Instant | None) -> Pause:
+    what, todo = REFUSED_APP[state.cause]
+    return Pause(HeldBy.CUSTOMER_APP, state.cause, until, f"{what} ({state.cause}). {todo}{_again(until)}")
+
+
 def _own(state: ConnectionState) -> Pause:
-    what = "NinjaOne did not renew the tokens of this connection"
-    if state.customer_app and is_about_app(state.cause):
-        what = "NinjaOne refuses the customer's own client app: its id or secret may have been changed there"
     cause = f" ({state.cause})" if state.cause else ""
-    due = state.refresh_at
-    again = f" It is asked again at {datetime.fromtimestamp(due, UTC):%H:%M:%S on %-d %B %Y} UTC." if due else ""
-    return Pause(HeldBy.CONNECTION, state.cause, due, f"{what}{cause}.{again}")
+    what = f"NinjaOne did not renew the tokens of this connection{cause}."
+    return Pause(HeldBy.CONNECTION, state.cause, state.refresh_at, what + _again(state.refresh_at))
+
+
+def _again(due: Instant | None) -> str:
+    return f" It is asked again at {datetime.fromtimestamp(due, UTC):%H:%M:%S on %-d %B %Y} UTC." if due else ""
