@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from inspect import getdoc
 
+from tools.rehearse import gateways
 from tools.rehearse.adjustments import ADJUSTMENTS
 
 NOT_SHOWN = (
@@ -65,7 +66,13 @@ class Report:
     def end(self, version: str) -> bool:
         """Print what could not be shown, and the verdict."""
         adjusted = [(each.__name__, getdoc(each) or "") for each in ADJUSTMENTS]
-        known = [*adjusted, *TESTS_THAT_DIFFER.items(), *CHECKS_THAT_DIFFER.items(), *NOT_SHOWN]
+        known = [
+            *adjusted,
+            *TESTS_THAT_DIFFER.items(),
+            *CHECKS_THAT_DIFFER.items(),
+            *gateways.KNOWN.items(),
+            *NOT_SHOWN,
+        ]
         if version != "3.13":
             known.append(("Python 3.13", f"functions ran on Python {version}"))
         self.say("\nWhere this is not AWS, and what was not shown:")

@@ -21,7 +21,7 @@ from ninjaone_connect import Connect, ConnectError, Connection, new_verifier
 from ninjaone_connect.errors import CallRefused
 from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS, seed
 from tools import publish
-from tools.rehearse import cloud, deploy, people, policies
+from tools.rehearse import cloud, deploy, gateways, people, policies
 from tools.rehearse.cloud import ROOT_KEY, ROOT_SECRET, Account
 from tools.rehearse.deploy import Stack
 from tools.rehearse.environment import REGION, ROOT, STACK, Environment
@@ -382,6 +382,15 @@ def decides_alike(_at: Rehearsal) -> str:
     return f"{count} requests under policies"
 
 
+def answers_alike(at: Rehearsal) -> str:
+    """The gateway of `make run` makes the same events and answers as MiniStack's, but for what is known."""
+    count, differences = gateways.differences(at.environment, at.account)
+    unknown = {name: seen for name, seen in differences.items() if name not in gateways.KNOWN}
+    must("requests answered differently", got=unknown, expected={})
+    must("requests that are known to differ and do not", got=gateways.KNOWN.keys() - differences, expected=set())
+    return f"{count} requests, {len(differences)} of them known to differ"
+
+
 # Changing and deleting ------------------------------------------------------------------------------------------------
 
 
@@ -535,7 +544,8 @@ STEPS: tuple[tuple[str, Callable[[Rehearsal], str]], ...] = (
     ("a token that must last longer is refreshed at once", asks_for_more_life),
     ("make deployed", smoke),
     ("functions have memory to spare", has_memory_to_spare),
-    ("IAM decides as make run has it decide", decides_alike),
+    ("policies are judged as make run judges them", decides_alike),
+    ("requests become events as make run makes them", answers_alike),
     ("the stack is updated", updates),
     ("the backend calls NinjaOne through the stack", calls_through),
     ("ninjaone-connect reseal", reseals),
