@@ -12,12 +12,12 @@ from pathlib import Path
 
 import boto3
 import click
-from botocore.exceptions import BotoCoreError, ClientError
 
 from broker import ninjaone
 from broker.config import ASKED
 from ninjaone_connect_cli.at import At, here
 from ninjaone_connect_cli.errors import CliError
+from ninjaone_connect_cli.identity import identity
 
 FILE = Path("samconfig.toml")
 STACKS = {"dev": "ninjaone-connect-dev", "prod": "ninjaone-connect"}
@@ -213,12 +213,11 @@ def _other_lines(file: Path, env: str) -> str:
 
 
 def _account(region: str) -> str:
-    """Say which account that will be, as far as the login tells."""
+    """Say which account that will be, or what to do before there is one."""
     try:
-        who = boto3.Session().client("sts", region_name=region).get_caller_identity()
-    except (BotoCoreError, ClientError):
-        return "You are not logged in to AWS yet: `aws configure sso`, or `aws configure`."
-    return f"You are logged in to the AWS account {who['Account']}, as {who['Arn']}."
+        return f"You are logged in to {identity(region)}."
+    except CliError as why:
+        return f"Before you deploy: {why}"
 
 
 COMMANDS = (init,)

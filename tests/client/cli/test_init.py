@@ -35,6 +35,7 @@ def test_two_answers_are_enough_and_the_rest_by_enter(cli: Cli) -> None:
     )
     assert f"about ${COSTS[500]} a month" in ended.err
     assert "`make deploy` deploys ninjaone-connect-dev to eu-central-1" in ended.err
+    assert "Before you deploy: No AWS credentials were found" in ended.err
 
 
 @pytest.mark.parametrize(

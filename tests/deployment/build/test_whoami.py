@@ -45,7 +45,7 @@ def test_somebody_without_a_login_is_told_how_to_log_in(tmp_path: Path) -> None:
 
     assert told.returncode == 1
     first, second = told.stderr.splitlines()
-    assert first == "No AWS credentials were found."
+    assert first.startswith("No AWS credentials were found")
     assert "aws configure" in second
 
 
@@ -54,7 +54,7 @@ def test_a_profile_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "said"), [("ExpiredToken", "ran out"), ("InvalidClientTokenId", "does not know"), ("Else", "(Else)")]
+    ("code", "said"), [("ExpiredToken", "ran out"), ("InvalidClientTokenId", "does not know"), ("Else", "GetCallerIdentity, Else")]
 )
 def test_a_login_that_aws_refuses_is_one_sentence(tmp_path: Path, code: str, said: str) -> None:
     told = ask_sts(tmp_path, 403, REFUSED.format(code))
