@@ -206,7 +206,7 @@ def _record(made: Record, table: Table) -> Record:
     change = {**made["dynamodb"], "StreamViewType": table.stream}
     change["ApproximateCreationDateTime"] = change["ApproximateCreationDateTime"].timestamp()
     for image in change.keys() & {"Keys", "NewImage", "OldImage"}:
-        change[image] = {name: _as_json(value) for name, value in change[image].items()}
+        change[image] = {name: as_json(value) for name, value in change[image].items()}
     return {
         **made,
         "eventVersion": "1.1",
@@ -216,12 +216,12 @@ def _record(made: Record, table: Table) -> Record:
     }
 
 
-def _as_json(value: Any) -> Any:
+def as_json(value: Any) -> Any:
     """Write binary values in base64, at any depth."""
     if isinstance(value, dict):
-        return {key: _as_json(inner) for key, inner in value.items()}
+        return {key: as_json(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_as_json(inner) for inner in value]
+        return [as_json(inner) for inner in value]
     return b64encode(value).decode() if isinstance(value, bytes) else value
 
 

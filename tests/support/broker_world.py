@@ -8,10 +8,12 @@ from urllib.parse import parse_qsl
 
 import httpx
 
-from local.aws.account import AwsAccount
+from local.aws.account import AwsAccount, Record
+from local.aws.roles import Role
 from local.cloudformation.resources import Table
 from local.cloudformation.template import Template
 from ninjaone_emulator import NinjaOne, Reply
+from tests.support.tables_in_memory import TablesInMemory
 
 START = 1_800_000_000
 """A whole quarter of an hour."""
@@ -152,18 +154,18 @@ class NinjaOneTransport(httpx.BaseTransport):
 
 
 class SharedAws(AwsAccount):
-    """AWS in memory that several tests use one after the other."""
+    """AWS in memory that several tests use one after the other; its DynamoDB is the simulation's."""
 
     def __init__(self, template: Template) -> None:
         self._clock = Clock()
         self._made = template
+        self._tables = TablesInMemory(template.tables, self._time)
         super().__init__(template, self._time)
 
     def begin(self, clock: Clock) -> None:
         """Forget what the test before left, and go by the clock of the next one."""
         self._clock = clock
-        for table in self._made.tables:
-            self._empty(table)
+        self._tables.empty()
         for queue in self._backend("sqs").queues.values():
             vars(queue).update(_messages=[], _pending_messages=set())  # a purge is allowed once a minute
         for bucket in self._made.buckets:
@@ -173,10 +175,19 @@ class SharedAws(AwsAccount):
             text = {"Name": parameter.name, "Value": parameter.value, "Type": "String"}
             self.client("ssm").put_parameter(**text, Overwrite=True)
 
+    def client(self, service: str, role: Role | None = None) -> Any:
+        """Give the client of a service; that of DynamoDB asks the tables in memory."""
+        made = super().client(service, role)
+        if service == "dynamodb":
+            self._tables.serve(made)
+        return made
+
+    def changes(self, table: Table, start: int) -> list[Record]:
+        """List a stream's records from the `start`th on."""
+        return self._tables.records[table.name][start:]
+
+    def _make_table(self, table: Table) -> None:
+        """The tables are there already."""
+
     def _time(self) -> float:
         return self._clock.now()
-
-    def _empty(self, table: Table) -> None:
-        dynamodb, keys = self.client("dynamodb"), [key for key in (table.hash_key, table.range_key) if key]
-        for item in dynamodb.scan(TableName=table.name)["Items"]:
-            dynamodb.delete_item(TableName=table.name, Key={key: item[key] for key in keys})
