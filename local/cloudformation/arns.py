@@ -9,8 +9,6 @@ from local.cloudformation.intrinsics import TemplateFault
 ACCOUNT = "123456789012"
 REGION = "eu-west-1"
 STACK = "local"
-ALIAS = "live"
-"""The name under which every function is called, if the template publishes any."""
 
 PSEUDO = {
     "AWS::AccountId": ACCOUNT,
@@ -75,8 +73,7 @@ def _api(name: str) -> dict[str, str]:
 
 
 def _function(name: str) -> dict[str, str]:
-    function = arn("lambda", f"function:{name}")
-    return {"": name, "Arn": function, ".Alias": f"{function}:{ALIAS}"}
+    return {"": name, "Arn": arn("lambda", f"function:{name}")}
 
 
 _ATTRIBUTES: Mapping[str, Callable[[str], Mapping[str, str]]] = {

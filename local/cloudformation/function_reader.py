@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from local.cloudformation.arns import ALIAS
 from local.cloudformation.ignored import PROPERTIES
 from local.cloudformation.intrinsics import TemplateFault
 from local.cloudformation.properties import Properties
@@ -31,8 +30,6 @@ def function(logical_id: str, properties: Properties, attribute_of: AttributeOf,
         raise TemplateFault(f"{properties.where}: CodeUri is not functions/NAME")
     with properties.inner("Environment") as environment:
         variables = environment.take("Variables", {})
-    if properties.text("AutoPublishAlias", ALIAS) != ALIAS:
-        raise TemplateFault(f"{properties.where}: an alias is called {ALIAS} here")
     limit = properties.number("ReservedConcurrentExecutions", -1)
     sources = [_source(properties, name, event, signs) for name, event in properties.take("Events", {}).items()]
     return Function(

@@ -10,8 +10,6 @@ _LOG = "log lines go to the local world's own list"
 _REST = "nothing is kept after the world ends"
 _EDGE = "the local gateway listens on loopback alone"
 _CLOUDFORMATION = "only CloudFormation acts on it"
-_RELEASE = "one machine runs one release"
-_SECRET = "the operator's own values are put in before any is read"
 _PLATFORM = "the function runs in this process"
 
 SECTIONS: Mapping[str, str] = {
@@ -85,8 +83,6 @@ PROPERTIES: Mapping[str, Mapping[str, str]] = {
     "AWS::Serverless::Function": {
         "FunctionName": "read as its physical name",
         "Architectures": _PLATFORM,
-        "AutoPublishAliasAllProperties": _RELEASE,
-        "DeploymentPreference": _RELEASE,
         "Description": "words for people",
         "EventInvokeConfig": "only the schedule calls asynchronously, and its next tick is the retry",
         "Layers": "their packages are in the local environment",
@@ -104,12 +100,6 @@ PROPERTIES: Mapping[str, Mapping[str, str]] = {
         "DisableExecuteApiEndpoint": _EDGE,
         "Domain": _EDGE,
         "FailOnWarnings": _CLOUDFORMATION,
-    },
-    "GenerateSecretString": {
-        "ExcludeCharacters": _SECRET,
-        "ExcludePunctuation": _SECRET,
-        "GenerateStringKey": _SECRET,
-        "PasswordLength": _SECRET,
     },
     "HttpApi": {
         "TimeoutInMillis": "30 s for every route, the longest there is",

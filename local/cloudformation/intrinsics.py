@@ -10,7 +10,7 @@ NO_VALUE = object()
 """What `AWS::NoValue` resolves to: the property, or the list's element, is not there."""
 
 Named = Callable[[str, str], Any]
-"""Give a resource's attribute by logical id and attribute name; no name is `Ref`, `.Alias` is `Ref X.Alias`."""
+"""Give a resource's attribute by logical id and attribute name; no name is `Ref`."""
 
 
 class TemplateFault(Exception):
@@ -116,9 +116,8 @@ class Scope:
         raise TemplateFault(f"{name} is no condition")
 
     def _ref(self, name: str) -> Any:
-        """Give a parameter or a resource; `Function.Alias` is something that SAM makes beside it."""
-        logical_id, dot, made = name.partition(".")
-        return self._known[name] if name in self._known else self._resource(logical_id, dot + made)
+        """Give a parameter or a resource."""
+        return self._known[name] if name in self._known else self._resource(name, "")
 
     def _get_att(self, argument: list[str]) -> Any:
         return self._resource(argument[0], ".".join(argument[1:]))

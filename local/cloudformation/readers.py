@@ -5,7 +5,6 @@ from typing import Any
 
 from local.cloudformation.arns import ACCOUNT
 from local.cloudformation.function_reader import event_source_mapping, statements
-from local.cloudformation.ignored import PROPERTIES
 from local.cloudformation.intrinsics import TemplateFault
 from local.cloudformation.properties import Properties
 from local.cloudformation.resources import Api, Bucket, Index, Key, Parameter, Queue, Secret, Table
@@ -103,11 +102,9 @@ def _leaves_it_to_iam(statement: Mapping[str, Any]) -> bool:
 
 def secret(logical_id: str, properties: Properties, attribute_of: AttributeOf) -> Secret:
     """Read an AWS::SecretsManager::Secret."""
-    with properties.inner("GenerateSecretString", PROPERTIES["GenerateSecretString"]) as generated:
-        template = generated.text("SecretStringTemplate")
     arn = attribute_of(logical_id, "")
     name = arn.rpartition(":")[2][: -len("-123456")]
-    return Secret(logical_id, name, arn, properties.text("SecretString", template))
+    return Secret(logical_id, name, arn, properties.text("SecretString"))
 
 
 def parameter(logical_id: str, properties: Properties, attribute_of: AttributeOf) -> Parameter:

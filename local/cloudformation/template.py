@@ -57,9 +57,8 @@ class Template:
     outputs: Mapping[str, Any]
 
     def function(self, name: str) -> Function:
-        """Find a function by its name, its ARN or its alias's; `functions` has them by folder."""
-        unaliased = name.removesuffix(f":{arns.ALIAS}")
-        return _the(self.functions.values(), unaliased, lambda function: (function.name, function.arn))
+        """Find a function by its name or its ARN; `functions` has them by folder."""
+        return _the(self.functions.values(), name, lambda function: (function.name, function.arn))
 
     def table(self, name: str) -> Table:
         """Find a table by its name, its ARN or its stream's."""

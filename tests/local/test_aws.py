@@ -1,9 +1,7 @@
 """AWS in memory: made from the template, atomic, by the world's clock, under roles."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,33 +9,13 @@ from botocore.exceptions import ClientError
 
 from local.aws.account import AwsAccount
 from local.aws.roles import PolicyUsage, Role
-from local.cloudformation.template import Template, read
+from local.clock import StillClock
+from local.cloudformation.template import Template
 from local.iam import Condition, Statement, UnsupportedPolicy
 
-NOTE = {"owner": {"S": "ann"}, "note": {"S": "1"}}
-
-
-class Clock:
-    seconds = 1_800_000_000.0
-
-    def now(self) -> float:
-        return self.seconds
-
-
-@pytest.fixture(scope="module")
-def stack() -> Template:
-    return read(Path(__file__).parent / "stack.yaml", {})
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def aws(stack: Template, clock: Clock) -> Iterator[AwsAccount]:
-    with AwsAccount(stack, clock.now) as made:
-        yield made
+HIDDEN = 1081
+"""Seconds after which a message that was received can be received again."""
+KEY = {"tenant": {"S": "ann"}, "connection": {"S": "1"}}
 
 
 def test_a_table_is_made_with_index_lifetime_encryption_and_stream(aws: AwsAccount, stack: Template) -> None:
@@ -49,20 +27,18 @@ def test_a_table_is_made_with_index_lifetime_encryption_and_stream(aws: AwsAccou
     assert table["GlobalSecondaryIndexes"][0]["Projection"] == {"ProjectionType": "KEYS_ONLY"}
     assert table["SSEDescription"]["Status"] == "ENABLED"
     assert table["StreamSpecification"]["StreamViewType"] == "NEW_AND_OLD_IMAGES"
-    assert lifetime == {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires_at"}
+    assert lifetime == {"TimeToLiveStatus": "ENABLED", "AttributeName": "forget_at"}
 
 
 def test_everything_has_the_name_that_the_template_resolves_to(aws: AwsAccount, stack: Template) -> None:
-    environment = stack.functions["read"].environment
+    environment = stack.functions["token"].environment
 
-    data_key = aws.client("kms").generate_data_key(KeyId=environment["KEY"], KeySpec="AES_256")
-    message = aws.client("sqs").send_message(QueueUrl=environment["QUEUE"], MessageBody="x")
-    secret = aws.client("secretsmanager").get_secret_value(SecretId=stack.secrets[0].arn)
-    parameter = aws.client("ssm").get_parameter(Name="/local/epoch")
+    data_key = aws.client("kms").generate_data_key(KeyId=environment["SEAL_KEY"], KeySpec="AES_256")
+    message = aws.client("sqs").send_message(QueueUrl=environment["REFRESH_QUEUE"], MessageBody="x")
+    parameter = aws.client("ssm").get_parameter(Name="local-Epoch")
 
-    assert data_key["KeyId"] == environment["KEY"]
+    assert data_key["KeyId"] == environment["SEAL_KEY"]
     assert message["MessageId"]
-    assert (secret["ARN"], secret["SecretString"]) == (stack.secrets[0].arn, "{}")
     assert parameter["Parameter"]["Value"] == stack.parameters[0].value
     assert aws.client("s3").head_bucket(Bucket=stack.buckets[0].name)
 
@@ -79,10 +55,10 @@ def test_a_key_opens_only_under_the_context_it_sealed_under(aws: AwsAccount, sta
 
 
 def test_a_secret_can_be_given_another_value(aws: AwsAccount, stack: Template) -> None:
-    aws.put_secret(stack.secrets[0].arn, '{"id": "secret"}')
+    aws.put_secret(stack.secrets[0].arn, '{"id": "refresh"}')
 
     found = aws.client("secretsmanager").get_secret_value(SecretId=stack.secrets[0].arn)
-    assert found["SecretString"] == '{"id": "secret"}'
+    assert found["SecretString"] == '{"id": "refresh"}'
 
 
 def test_of_many_conditional_writes_one_wins(aws: AwsAccount, stack: Template) -> None:
@@ -93,9 +69,9 @@ def test_of_many_conditional_writes_one_wins(aws: AwsAccount, stack: Template) -
         try:
             dynamodb.put_item(
                 TableName=name,
-                Item={"owner": {"S": "lease"}, "note": {"S": key}},
+                Item={"tenant": {"S": "lease"}, "connection": {"S": key}},
                 ConditionExpression="attribute_not_exists(#o)",
-                ExpressionAttributeNames={"#o": "owner"},
+                ExpressionAttributeNames={"#o": "tenant"},
             )
         except dynamodb.exceptions.ConditionalCheckFailedException:
             return False
@@ -106,26 +82,28 @@ def test_of_many_conditional_writes_one_wins(aws: AwsAccount, stack: Template) -
             assert sum(pool.map(take, [str(round_)] * 6)) == 1
 
 
-def test_a_message_is_hidden_until_the_worlds_clock_says_so(aws: AwsAccount, stack: Template, clock: Clock) -> None:
-    sqs, url = aws.client("sqs"), stack.queue("local-Orders").url
+def test_a_message_is_hidden_until_the_worlds_clock_says_so(
+    aws: AwsAccount, stack: Template, clock: StillClock
+) -> None:
+    sqs, url = aws.client("sqs"), stack.queue("local-UrgentQueue").url
     sqs.send_message(QueueUrl=url, MessageBody="x", DelaySeconds=10)
 
     assert "Messages" not in sqs.receive_message(QueueUrl=url)
-    clock.seconds += 11
+    clock.advance(11)
     assert len(sqs.receive_message(QueueUrl=url)["Messages"]) == 1
     assert "Messages" not in sqs.receive_message(QueueUrl=url)
-    clock.seconds += 61
+    clock.advance(HIDDEN)
     assert len(sqs.receive_message(QueueUrl=url)["Messages"]) == 1
 
 
-def test_what_was_received_too_often_becomes_a_dead_letter(aws: AwsAccount, stack: Template, clock: Clock) -> None:
-    sqs, url = aws.client("sqs"), stack.queue("local-Orders").url
+def test_what_was_received_too_often_becomes_a_dead_letter(aws: AwsAccount, stack: Template, clock: StillClock) -> None:
+    sqs, url = aws.client("sqs"), stack.queue("local-UrgentQueue").url
     sqs.send_message(QueueUrl=url, MessageBody="x")
-    for _ in range(3):
+    for _ in range(4):
         sqs.receive_message(QueueUrl=url)
-        clock.seconds += 61
+        clock.advance(HIDDEN)
 
-    dead = sqs.receive_message(QueueUrl=stack.queue("local-Failed").url)
+    dead = sqs.receive_message(QueueUrl=stack.queue("local-DeadLetterQueue").url)
 
     assert [message["Body"] for message in dead["Messages"]] == ["x"]
 
@@ -133,31 +111,31 @@ def test_what_was_received_too_often_becomes_a_dead_letter(aws: AwsAccount, stac
 def test_what_outlived_its_time_is_deleted_only_when_asked(aws: AwsAccount, stack: Template) -> None:
     dynamodb, name = aws.client("dynamodb"), stack.tables[0].name
     for note, expires in (("old", "100"), ("new", "300"), ("kept", "")):
-        life = {"expires_at": {"N": expires}} if expires else {}
-        dynamodb.put_item(TableName=name, Item={"owner": {"S": "ann"}, "note": {"S": note}, **life})
+        life = {"forget_at": {"N": expires}} if expires else {}
+        dynamodb.put_item(TableName=name, Item={"tenant": {"S": "ann"}, "connection": {"S": note}, **life})
 
     gone = aws.expire(200)
 
-    left = {item["note"]["S"] for item in dynamodb.scan(TableName=name)["Items"]}
+    left = {item["connection"]["S"] for item in dynamodb.scan(TableName=name)["Items"]}
     assert (gone, left) == (1, {"new", "kept"})
 
 
 def test_a_stream_tells_each_change_in_order_with_both_images(aws: AwsAccount, stack: Template) -> None:
     dynamodb, table = aws.client("dynamodb"), stack.tables[0]
-    dynamodb.put_item(TableName=table.name, Item={**NOTE, "sealed": {"B": b"\xff"}})
+    dynamodb.put_item(TableName=table.name, Item={**KEY, "sealed": {"B": b"\xff"}})
     dynamodb.update_item(
         TableName=table.name,
-        Key=NOTE,
-        UpdateExpression="SET title = :t",
+        Key=KEY,
+        UpdateExpression="SET label = :t",
         ExpressionAttributeValues={":t": {"S": "x"}},
     )
-    dynamodb.transact_write_items(TransactItems=[{"Delete": {"TableName": table.name, "Key": NOTE}}])
+    dynamodb.transact_write_items(TransactItems=[{"Delete": {"TableName": table.name, "Key": KEY}}])
 
     made, changed, gone = aws.changes(table, 0)
 
     assert [each["eventName"] for each in (made, changed, gone)] == ["INSERT", "MODIFY", "REMOVE"]
-    assert changed["dynamodb"]["OldImage"].get("title") is None
-    assert changed["dynamodb"]["NewImage"]["title"] == {"S": "x"}
+    assert changed["dynamodb"]["OldImage"].get("label") is None
+    assert changed["dynamodb"]["NewImage"]["label"] == {"S": "x"}
     assert made["dynamodb"]["NewImage"]["sealed"] == {"B": "/w=="}
     assert made["eventSourceARN"] == table.stream_arn
     assert aws.changes(table, 2) == [gone]
@@ -165,24 +143,24 @@ def test_a_stream_tells_each_change_in_order_with_both_images(aws: AwsAccount, s
 
 def test_an_update_that_makes_a_row_is_one_change(aws: AwsAccount, stack: Template) -> None:
     dynamodb, table = aws.client("dynamodb"), stack.tables[0]
-    title = {"UpdateExpression": "SET title = :t", "ExpressionAttributeValues": {":t": {"S": "x"}}}
-    dynamodb.update_item(TableName=table.name, Key=NOTE, **title)
+    title = {"UpdateExpression": "SET label = :t", "ExpressionAttributeValues": {":t": {"S": "x"}}}
+    dynamodb.update_item(TableName=table.name, Key=KEY, **title)
 
     [made] = aws.changes(table, 0)
 
     assert made["eventName"] == "INSERT"
-    assert made["dynamodb"]["NewImage"]["title"] == {"S": "x"}
+    assert made["dynamodb"]["NewImage"]["label"] == {"S": "x"}
 
 
-def test_the_account_is_empty_again_in_the_next_world(stack: Template, clock: Clock) -> None:
+def test_the_account_is_empty_again_in_the_next_world(stack: Template, clock: StillClock) -> None:
     for _ in range(2):
         with AwsAccount(stack, clock.now) as aws:
             dynamodb = aws.client("dynamodb")
             assert dynamodb.scan(TableName=stack.tables[0].name)["Count"] == 0
-            dynamodb.put_item(TableName=stack.tables[0].name, Item=NOTE)
+            dynamodb.put_item(TableName=stack.tables[0].name, Item=KEY)
 
 
-def test_a_call_that_outlives_the_world_reaches_nothing(stack: Template, clock: Clock) -> None:
+def test_a_call_that_outlives_the_world_reaches_nothing(stack: Template, clock: StillClock) -> None:
     with AwsAccount(stack, clock.now) as aws:
         dynamodb = aws.client("dynamodb")
 
@@ -200,25 +178,25 @@ def usage() -> PolicyUsage:
 
 @pytest.fixture
 def reader(stack: Template, usage: PolicyUsage) -> Role:
-    return Role(stack.functions["read"], stack, usage)
+    return Role(stack.functions["token"], stack, usage)
 
 
 def test_a_client_under_a_role_does_what_the_role_allows(aws: AwsAccount, stack: Template, reader: Role) -> None:
     name = stack.tables[0].name
-    aws.client("dynamodb").put_item(TableName=name, Item={**NOTE, "title": {"S": "x"}, "secret": {"S": "y"}})
+    aws.client("dynamodb").put_item(TableName=name, Item={**KEY, "access": {"S": "x"}, "refresh": {"S": "y"}})
 
-    got = aws.client("dynamodb", reader).get_item(TableName=name, Key=NOTE, ProjectionExpression="title")
+    got = aws.client("dynamodb", reader).get_item(TableName=name, Key=KEY, ProjectionExpression="access")
 
-    assert got["Item"] == {"title": {"S": "x"}}
+    assert got["Item"] == {"access": {"S": "x"}}
 
 
 @pytest.mark.parametrize(
     "more",
     [
         pytest.param({}, id="whole item"),
-        pytest.param({"ProjectionExpression": "secret"}, id="secret attribute"),
+        pytest.param({"ProjectionExpression": "refresh"}, id="secret attribute"),
         pytest.param(
-            {"ProjectionExpression": "#s", "ExpressionAttributeNames": {"#s": "secret"}},
+            {"ProjectionExpression": "#s", "ExpressionAttributeNames": {"#s": "refresh"}},
             id="under another name",
         ),
     ],
@@ -229,15 +207,15 @@ def test_a_client_under_a_role_is_denied_the_rest(
     dynamodb = aws.client("dynamodb", reader)
 
     with pytest.raises(ClientError) as denied:
-        dynamodb.get_item(TableName=stack.tables[0].name, Key=NOTE, **more)
+        dynamodb.get_item(TableName=stack.tables[0].name, Key=KEY, **more)
 
     assert denied.value.response["Error"]["Code"] == "AccessDeniedException"
-    assert "local-ReadFunction is not authorized to perform: dynamodb:GetItem" in str(denied.value)
+    assert "local-TokenFunction is not authorized to perform: dynamodb:GetItem" in str(denied.value)
 
 
 def test_a_denied_write_is_not_done(aws: AwsAccount, stack: Template, reader: Role) -> None:
     with pytest.raises(ClientError, match="no identity-based policy allows the dynamodb:PutItem action"):
-        aws.client("dynamodb", reader).put_item(TableName=stack.tables[0].name, Item=NOTE)
+        aws.client("dynamodb", reader).put_item(TableName=stack.tables[0].name, Item=KEY)
 
     assert aws.client("dynamodb").scan(TableName=stack.tables[0].name)["Count"] == 0
 
@@ -247,7 +225,7 @@ def test_a_denied_write_is_not_done(aws: AwsAccount, stack: Template, reader: Ro
     [
         ("s3", "get_object", {"Bucket": "b", "Key": "k"}, "AccessDenied"),
         ("sqs", "send_message", {"QueueUrl": "https://sqs/1/q", "MessageBody": "x"}, "AccessDenied"),
-        ("ssm", "get_parameter", {"Name": "/local/epoch"}, "AccessDeniedException"),
+        ("ssm", "get_parameter", {"Name": "local-Epoch"}, "AccessDeniedException"),
     ],
 )
 def test_each_service_names_a_refusal_its_own_way(
@@ -260,11 +238,11 @@ def test_each_service_names_a_refusal_its_own_way(
 
 
 def test_a_purpose_is_held_by_the_encryption_context(aws: AwsAccount, stack: Template, usage: PolicyUsage) -> None:
-    kms = aws.client("kms", Role(stack.functions["write"], stack, usage))
+    kms = aws.client("kms", Role(stack.functions["session"], stack, usage))
     ask = {"KeyId": stack.keys[0].arn, "KeySpec": "AES_256"}
 
-    assert kms.generate_data_key(**ask, EncryptionContext={"purpose": "title"})
-    for context in ({"purpose": "body"}, {}, {"other": "title"}):
+    assert kms.generate_data_key(**ask, EncryptionContext={"purpose": "client"})
+    for context in ({"purpose": "body"}, {}, {"other": "client"}):
         with pytest.raises(ClientError, match="kms:GenerateDataKey"):
             kms.generate_data_key(**ask, EncryptionContext=context)
 
@@ -273,16 +251,16 @@ def test_the_ledger_tells_what_was_needed_and_what_was_refused(
     aws: AwsAccount, stack: Template, reader: Role, usage: PolicyUsage
 ) -> None:
     dynamodb, name = aws.client("dynamodb", reader), stack.tables[0].name
-    dynamodb.get_item(TableName=name, Key=NOTE, ProjectionExpression="title")
+    dynamodb.get_item(TableName=name, Key=KEY, ProjectionExpression="access")
     with pytest.raises(ClientError):
-        dynamodb.delete_item(TableName=name, Key=NOTE)
+        dynamodb.delete_item(TableName=name, Key=KEY)
 
-    assert set(usage.used) == {("read", "ReadWithoutSecret", "dynamodb:GetItem")}
-    assert set(usage.refused) == {("read", "dynamodb:DeleteItem", stack.tables[0].arn)}
+    assert set(usage.used) == {("token", "ReadAccessToken", "dynamodb:GetItem")}
+    assert set(usage.refused) == {("token", "dynamodb:DeleteItem", stack.tables[0].arn)}
 
 
 def test_a_role_that_cannot_be_judged_is_refused_at_the_start(stack: Template, usage: PolicyUsage) -> None:
     odd = Statement("Odd", "Allow", ("s3:*",), ("*",), (Condition("IpAddress", "aws:SourceIp", ("::1",)),))
 
     with pytest.raises(UnsupportedPolicy, match="Odd"):
-        Role(replace(stack.functions["read"], statements=(odd,)), stack, usage)
+        Role(replace(stack.functions["token"], statements=(odd,)), stack, usage)

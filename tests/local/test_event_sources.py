@@ -2,9 +2,8 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,11 +12,14 @@ from local.aws.account import AwsAccount
 from local.aws.event_sources import EventSourceThread, QueueSource, ScheduleSource, StreamSource
 from local.aws.lambda_runtime import Runtime
 from local.aws.roles import PolicyUsage, Role
-from local.clock import Clock
+from local.clock import StillClock
 from local.cloudformation.resources import EventSourceMapping
-from local.cloudformation.template import Template, read
+from local.cloudformation.template import Template
 
 Answer = Callable[[dict[str, Any]], Any]
+QUEUE, DEAD_LETTERS = "local-UrgentQueue", "local-DeadLetterQueue"
+HIDDEN = 1081
+"""Seconds after which a message that was received can be received again."""
 
 
 class Worker:
@@ -41,24 +43,9 @@ class Worker:
         return [event["Records"] for event in self.events]
 
 
-@pytest.fixture(scope="module")
-def stack() -> Template:
-    return read(Path(__file__).parent / "stack.yaml", {})
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def aws(stack: Template, clock: Clock) -> Iterator[AwsAccount]:
-    with AwsAccount(stack, clock.now) as made:
-        yield made
-
-
-def mapping_of(stack: Template, name: str) -> EventSourceMapping:
-    return next(mapping for mapping in stack.event_source_mappings if mapping.logical_id == name)
+def mapping_of(stack: Template, name: str, **changes: Any) -> EventSourceMapping:
+    found = next(mapping for mapping in stack.event_source_mappings if mapping.logical_id == name)
+    return replace(found, **changes)
 
 
 # Queues ----------------------------------------------------------------------------------------------------
@@ -66,23 +53,23 @@ def mapping_of(stack: Template, name: str) -> EventSourceMapping:
 
 @pytest.fixture
 def worker(stack: Template) -> Worker:
-    return Worker(stack, "work")
+    return Worker(stack, "refresh")
 
 
 @pytest.fixture
 def source(stack: Template, aws: AwsAccount, worker: Worker) -> QueueSource:
-    return queue_source(stack, aws, worker, mapping_of(stack, "WorkMapping"))
+    return queue_source(stack, aws, worker, mapping_of(stack, "UrgentFeed", batch_size=2))
 
 
 def queue_source(stack: Template, aws: AwsAccount, worker: Worker, mapping: EventSourceMapping) -> QueueSource:
-    role = Role(stack.functions["work"], stack, PolicyUsage())
+    role = Role(stack.functions["refresh"], stack, PolicyUsage())
     queue = stack.queue(mapping.source)
     return QueueSource(mapping, worker.runtime, queue=queue, aws=aws, role=role)
 
 
 def send(stack: Template, aws: AwsAccount, *bodies: str) -> None:
     for body in bodies:
-        aws.client("sqs").send_message(QueueUrl=stack.queue("local-Orders").url, MessageBody=body)
+        aws.client("sqs").send_message(QueueUrl=stack.queue(QUEUE).url, MessageBody=body)
 
 
 def bodies(aws: AwsAccount, stack: Template, queue: str) -> list[str]:
@@ -100,7 +87,7 @@ def failing(*names: str) -> Answer:
 
 
 def test_messages_come_in_batches_and_are_gone_when_worked(
-    stack: Template, aws: AwsAccount, worker: Worker, source: QueueSource, clock: Clock
+    stack: Template, aws: AwsAccount, worker: Worker, source: QueueSource, clock: StillClock
 ) -> None:
     send(stack, aws, "a", "b", "c")
 
@@ -109,8 +96,8 @@ def test_messages_come_in_batches_and_are_gone_when_worked(
     assert worked == [True, True, False]
     assert [len(batch) for batch in worker.records] == [2, 1]
     assert sorted(record["body"] for batch in worker.records for record in batch) == ["a", "b", "c"]
-    clock.advance(3600)
-    assert bodies(aws, stack, "local-Orders") == []
+    clock.advance(HIDDEN)
+    assert bodies(aws, stack, QUEUE) == []
 
 
 def test_a_message_is_told_as_lambda_tells_it(
@@ -120,20 +107,20 @@ def test_a_message_is_told_as_lambda_tells_it(
     source.work()
 
     ((record,),) = worker.records
-    assert (record["eventSource"], record["eventSourceARN"]) == ("aws:sqs", stack.queue("local-Orders").arn)
+    assert (record["eventSource"], record["eventSourceARN"]) == ("aws:sqs", stack.queue(QUEUE).arn)
     assert record["attributes"]["ApproximateReceiveCount"] == "1"
     assert record["messageId"]
 
 
 def test_only_what_failed_comes_again_after_its_time(
-    stack: Template, aws: AwsAccount, worker: Worker, source: QueueSource, clock: Clock
+    stack: Template, aws: AwsAccount, worker: Worker, source: QueueSource, clock: StillClock
 ) -> None:
     send(stack, aws, "good", "bad")
     worker.answer = failing("bad")
     source.work()
 
     assert not source.work()
-    clock.advance(61)
+    clock.advance(HIDDEN)
     source.work()
 
     assert [record["body"] for record in worker.records[1]] == ["bad"]
@@ -141,51 +128,51 @@ def test_only_what_failed_comes_again_after_its_time(
 
 
 def test_a_function_that_raises_fails_its_whole_batch(
-    stack: Template, aws: AwsAccount, worker: Worker, source: QueueSource, clock: Clock
+    stack: Template, aws: AwsAccount, worker: Worker, source: QueueSource, clock: StillClock
 ) -> None:
     send(stack, aws, "a", "b")
     worker.answer = lambda _event: 1 / 0
     source.work()
-    clock.advance(61)
+    clock.advance(HIDDEN)
 
-    assert worker.failures == [("work", "Failed: ZeroDivisionError")]
-    assert sorted(bodies(aws, stack, "local-Orders")) == ["a", "b"]
+    assert worker.failures == [("refresh", "Failed: ZeroDivisionError")]
+    assert sorted(bodies(aws, stack, QUEUE)) == ["a", "b"]
 
 
 def test_a_failure_report_that_names_a_stranger_fails_the_whole_batch(
-    stack: Template, aws: AwsAccount, worker: Worker, source: QueueSource, clock: Clock
+    stack: Template, aws: AwsAccount, worker: Worker, source: QueueSource, clock: StillClock
 ) -> None:
     send(stack, aws, "a", "b")
     worker.answer = lambda _event: {"batchItemFailures": [{"itemIdentifier": "somebody else's"}]}
     source.work()
-    clock.advance(61)
+    clock.advance(HIDDEN)
 
-    assert sorted(bodies(aws, stack, "local-Orders")) == ["a", "b"]
+    assert sorted(bodies(aws, stack, QUEUE)) == ["a", "b"]
 
 
 def test_without_failure_reports_an_answer_means_success(
-    stack: Template, aws: AwsAccount, worker: Worker, clock: Clock
+    stack: Template, aws: AwsAccount, worker: Worker, clock: StillClock
 ) -> None:
-    source = queue_source(stack, aws, worker, replace(mapping_of(stack, "WorkMapping"), reports_failures=False))
+    source = queue_source(stack, aws, worker, mapping_of(stack, "UrgentFeed", batch_size=2, reports_failures=False))
     send(stack, aws, "bad")
     worker.answer = failing("bad")
     source.work()
-    clock.advance(61)
+    clock.advance(HIDDEN)
 
-    assert bodies(aws, stack, "local-Orders") == []
+    assert bodies(aws, stack, QUEUE) == []
 
 
 def test_what_failed_too_often_becomes_a_dead_letter(
-    stack: Template, aws: AwsAccount, worker: Worker, source: QueueSource, clock: Clock
+    stack: Template, aws: AwsAccount, worker: Worker, source: QueueSource, clock: StillClock
 ) -> None:
     send(stack, aws, "bad")
     worker.answer = failing("bad")
-    for _ in range(3):
+    for _ in range(4):
         source.work()
-        clock.advance(61)
+        clock.advance(HIDDEN)
 
-    assert len(worker.events) == 2
-    assert bodies(aws, stack, "local-Failed") == ["bad"]
+    assert len(worker.events) == 3
+    assert bodies(aws, stack, DEAD_LETTERS) == ["bad"]
 
 
 # The stream ------------------------------------------------------------------------------------------------
@@ -195,7 +182,7 @@ class Hearing:
     """The stream's source with the function that hears it."""
 
     def __init__(self, stack: Template, aws: AwsAccount, mapping: EventSourceMapping) -> None:
-        self.worker = Worker(stack, "hear")
+        self.worker = Worker(stack, "notify")
         self.given_up: list[dict[str, Any]] = []
         self.source = StreamSource(
             mapping,
@@ -207,17 +194,17 @@ class Hearing:
 
     @property
     def heard(self) -> list[list[str]]:
-        return [[record["dynamodb"]["Keys"]["note"]["S"] for record in batch] for batch in self.worker.records]
+        return [[record["dynamodb"]["Keys"]["connection"]["S"] for record in batch] for batch in self.worker.records]
 
 
 @pytest.fixture
 def hearing(stack: Template, aws: AwsAccount) -> Hearing:
-    return Hearing(stack, aws, mapping_of(stack, "HearMapping"))
+    return Hearing(stack, aws, mapping_of(stack, "NotifyFeed", batch_size=3, retries=2))
 
 
 def write(stack: Template, aws: AwsAccount, *notes: str) -> None:
     for note in notes:
-        item = {"owner": {"S": "ann"}, "note": {"S": note}}
+        item = {"tenant": {"S": "ann"}, "connection": {"S": note}}
         aws.client("dynamodb").put_item(TableName=stack.tables[0].name, Item=item)
 
 
@@ -226,7 +213,7 @@ def deaf_to(note: str) -> Answer:
         numbers = [
             record["dynamodb"]["SequenceNumber"]
             for record in event["Records"]
-            if record["dynamodb"]["Keys"]["note"]["S"] == note
+            if record["dynamodb"]["Keys"]["connection"]["S"] == note
         ]
         return {"batchItemFailures": [{"itemIdentifier": number} for number in numbers]}
 
@@ -279,16 +266,16 @@ def test_a_function_that_raises_is_called_again_with_all(stack: Template, aws: A
     hearing.worker.answer = lambda _event: None
     hearing.source.work()
 
-    assert hearing.worker.failures == [("hear", "Failed: ZeroDivisionError")]
+    assert hearing.worker.failures == [("notify", "Failed: ZeroDivisionError")]
     assert hearing.heard == [["1", "2"], ["1", "2"]]
 
 
 # The schedule, and all at once -----------------------------------------------------------------------------
 
 
-def test_a_schedule_ticks_by_the_worlds_clock_and_once_after_a_jump(stack: Template, clock: Clock) -> None:
-    worker = Worker(stack, "work")
-    (schedule,) = stack.functions["work"].schedules
+def test_a_schedule_ticks_by_the_worlds_clock_and_once_after_a_jump(stack: Template, clock: StillClock) -> None:
+    worker = Worker(stack, "sweep")
+    (schedule,) = stack.functions["sweep"].schedules
     source = ScheduleSource(schedule, worker.runtime, now=clock.now)
 
     assert not source.work()
@@ -297,16 +284,16 @@ def test_a_schedule_ticks_by_the_worlds_clock_and_once_after_a_jump(stack: Templ
     assert worker.events[0]["source"] == "aws.scheduler"
 
 
-def test_a_failing_tick_is_told_and_the_next_one_comes(stack: Template, clock: Clock) -> None:
-    worker = Worker(stack, "work")
+def test_a_failing_tick_is_told_and_the_next_one_comes(stack: Template, clock: StillClock) -> None:
+    worker = Worker(stack, "sweep")
     worker.answer = lambda _event: 1 / 0
-    (schedule,) = stack.functions["work"].schedules
+    (schedule,) = stack.functions["sweep"].schedules
     source = ScheduleSource(schedule, worker.runtime, now=clock.now)
     for _ in range(2):
         clock.advance(60)
         source.work()
 
-    assert worker.failures == [("work", "Failed: ZeroDivisionError")] * 2
+    assert worker.failures == [("sweep", "Failed: ZeroDivisionError")] * 2
 
 
 def test_in_threads_every_message_is_worked_once(

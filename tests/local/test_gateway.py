@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -23,7 +22,6 @@ from local.aws.gateway.sigv4 import DEMO, Principal
 from local.aws.lambda_runtime import Runtime
 from local.cloudformation.arns import arn
 from local.cloudformation.resources import Api, Function, Route
-from local.cloudformation.template import read
 from local.reroute import Reroute
 from ninjaone_emulator.wsgi_server import serve
 
@@ -49,11 +47,6 @@ class Site:
     def _handle(self, event: dict[str, Any], _context: object) -> Any:
         self.events.append(event)
         return self.answer(event)
-
-
-@pytest.fixture(scope="module")
-def function() -> Function:
-    return read(Path(__file__).parent / "stack.yaml", {}).functions["write"]
 
 
 @pytest.fixture

@@ -1,16 +1,15 @@
 """Policies that cannot be judged, and what each AWS call asks IAM for. Decisions are compared in `make rehearse`."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from local.aws.actions import Request, requests_of
-from local.cloudformation.template import Template, read
+from local.cloudformation.template import Template
 from local.iam import Condition, Statement, UnsupportedPolicy, check, decide
 
-TABLE = "arn:aws:dynamodb:eu-west-1:123456789012:table/local-Notes"
+TABLE = "arn:aws:dynamodb:eu-west-1:123456789012:table/local-ConnectionsTable"
 READ = "dynamodb:GetItem"
 
 
@@ -40,11 +39,6 @@ def test_what_cannot_be_judged_is_refused_as_a_whole(statement: Statement, sente
 # What calls ask for ---------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def stack() -> Template:
-    return read(Path(__file__).parent / "stack.yaml", {})
-
-
 @pytest.fixture
 def asked(stack: Template) -> Any:
     def ask(service: str, operation: str, **params: Any) -> list[Request]:
@@ -53,33 +47,33 @@ def asked(stack: Template) -> Any:
     return ask
 
 
-NOTE: Mapping[str, Any] = {"owner": {"S": "ann"}, "note": {"S": "1"}}
+KEY: Mapping[str, Any] = {"tenant": {"S": "ann"}, "connection": {"S": "1"}}
 
 
 def test_a_read_names_its_attributes_and_its_partition_key(asked: Any) -> None:
     got = asked(
         "dynamodb",
         "GetItem",
-        TableName="local-Notes",
-        Key=NOTE,
+        TableName="local-ConnectionsTable",
+        Key=KEY,
         ProjectionExpression="title, #b.c, d[0].e",
         ExpressionAttributeNames={"#b": "body"},
     )
 
     assert {(r.action, r.resource) for r in got} == {(READ, TABLE)}
-    assert got[0].context["dynamodb:attributes"] == ("body", "d", "note", "owner", "title")
+    assert got[0].context["dynamodb:attributes"] == ("body", "connection", "d", "tenant", "title")
     assert got[0].context["dynamodb:leadingkeys"] == ("ann",)
 
 
 def test_an_omitted_select_is_asked_for_as_absent_and_as_its_default(asked: Any) -> None:
-    whole = asked("dynamodb", "GetItem", TableName="local-Notes", Key=NOTE)
-    some = asked("dynamodb", "GetItem", TableName="local-Notes", Key=NOTE, ProjectionExpression="title")
+    whole = asked("dynamodb", "GetItem", TableName="local-ConnectionsTable", Key=KEY)
+    some = asked("dynamodb", "GetItem", TableName="local-ConnectionsTable", Key=KEY, ProjectionExpression="title")
     counted = asked(
         "dynamodb",
         "Query",
-        TableName="local-Notes",
+        TableName="local-ConnectionsTable",
         Select="COUNT",
-        KeyConditionExpression="owner = :o",
+        KeyConditionExpression="tenant = :o",
         ExpressionAttributeValues={":o": {"S": "ann"}},
     )
 
@@ -94,48 +88,38 @@ def test_an_index_is_a_resource_of_its_own_with_its_own_leading_key(asked: Any) 
         "Query",
         TableName=TABLE,
         IndexName="due",
-        KeyConditionExpression="#s = :s AND due_at BETWEEN :from AND :to",
-        ExpressionAttributeNames={"#s": "shard"},
+        KeyConditionExpression="#s = :s AND refresh_at BETWEEN :from AND :to",
+        ExpressionAttributeNames={"#s": "due_shard"},
         ExpressionAttributeValues={":s": {"N": "7"}, ":from": {"N": "0"}, ":to": {"N": "9"}},
     )
 
     assert got[0].resource == TABLE + "/index/due"
     assert got[0].context["dynamodb:leadingkeys"] == ("7",)
-    assert got[0].context["dynamodb:attributes"] == ("due_at", "shard")
+    assert got[0].context["dynamodb:attributes"] == ("due_shard", "refresh_at")
 
 
 def test_an_update_names_what_it_sets_removes_and_compares(asked: Any) -> None:
     got = asked(
         "dynamodb",
         "UpdateItem",
-        TableName="local-Notes",
-        Key=NOTE,
+        TableName="local-ConnectionsTable",
+        Key=KEY,
         ReturnValues="UPDATED_NEW",
         UpdateExpression="SET title = if_not_exists(title, :t), #l = list_append(links, :l) REMOVE old ADD n :n",
-        ConditionExpression="attribute_exists(owner) AND (version = :v OR NOT begins_with(#l, :x)) "
+        ConditionExpression="attribute_exists(tenant) AND (version = :v OR NOT begins_with(#l, :x)) "
         "AND size(body) < :n AND kind IN (:a, :b)",
         ExpressionAttributeNames={"#l": "links2"},
     )
 
-    assert got[0].context["dynamodb:attributes"] == (
-        "body",
-        "kind",
-        "links",
-        "links2",
-        "n",
-        "note",
-        "old",
-        "owner",
-        "title",
-        "version",
-    )
+    expected = "body connection kind links links2 n old tenant title version"
+    assert got[0].context["dynamodb:attributes"] == tuple(expected.split())
     assert [r.context["dynamodb:returnvalues"] for r in got] == [("UPDATED_NEW",)]
 
 
 def test_a_put_names_every_attribute_of_the_item(asked: Any) -> None:
-    got = asked("dynamodb", "PutItem", TableName="local-Notes", Item={**NOTE, "secret": {"S": "x"}})
+    got = asked("dynamodb", "PutItem", TableName="local-ConnectionsTable", Item={**KEY, "secret": {"S": "x"}})
 
-    assert got[0].context["dynamodb:attributes"] == ("note", "owner", "secret")
+    assert got[0].context["dynamodb:attributes"] == ("connection", "secret", "tenant")
     assert [r.context.get("dynamodb:returnvalues") for r in got] == [None, ("NONE",)]
 
 
@@ -144,11 +128,11 @@ def test_a_transaction_is_asked_for_as_its_parts(asked: Any) -> None:
         "dynamodb",
         "TransactWriteItems",
         TransactItems=[
-            {"Put": {"TableName": "local-Notes", "Item": NOTE}},
+            {"Put": {"TableName": "local-ConnectionsTable", "Item": KEY}},
             {
                 "ConditionCheck": {
-                    "TableName": "local-Notes",
-                    "Key": NOTE,
+                    "TableName": "local-ConnectionsTable",
+                    "Key": KEY,
                     "ConditionExpression": "attribute_exists(x)",
                 }
             },
@@ -160,14 +144,14 @@ def test_a_transaction_is_asked_for_as_its_parts(asked: Any) -> None:
 
 
 def test_a_batch_of_reads_is_asked_for_key_by_key(asked: Any) -> None:
-    other = {"owner": {"S": "bob"}, "note": {"S": "2"}}
-    wanted = {"Keys": [NOTE, other], "ProjectionExpression": "title"}
+    other = {"tenant": {"S": "bob"}, "connection": {"S": "2"}}
+    wanted = {"Keys": [KEY, other], "ProjectionExpression": "title"}
 
-    got = asked("dynamodb", "BatchGetItem", RequestItems={"local-Notes": wanted})
+    got = asked("dynamodb", "BatchGetItem", RequestItems={"local-ConnectionsTable": wanted})
 
     assert {(r.action, r.resource) for r in got} == {("dynamodb:BatchGetItem", TABLE)}
     assert {r.context["dynamodb:leadingkeys"] for r in got} == {("ann",), ("bob",)}
-    assert {r.context["dynamodb:attributes"] for r in got} == {("note", "owner", "title")}
+    assert {r.context["dynamodb:attributes"] for r in got} == {("connection", "tenant", "title")}
     assert {r.context.get("dynamodb:select") for r in got} == {None, ("SPECIFIC_ATTRIBUTES",)}
 
 
@@ -195,16 +179,16 @@ OTHERS: list[Any] = [
     (
         "sqs",
         "SendMessageBatch",
-        {"QueueUrl": "https://sqs/1/local-Orders"},
+        {"QueueUrl": "https://sqs/1/local-RefreshQueue"},
         "sqs:SendMessage",
-        "arn:aws:sqs:eu-west-1:123456789012:local-Orders",
+        "arn:aws:sqs:eu-west-1:123456789012:local-RefreshQueue",
     ),
     (
         "ssm",
         "GetParameter",
-        {"Name": "/local/epoch"},
+        {"Name": "local-Epoch"},
         "ssm:GetParameter",
-        "arn:aws:ssm:eu-west-1:123456789012:parameter/local/epoch",
+        "arn:aws:ssm:eu-west-1:123456789012:parameter/local-Epoch",
     ),
     (
         "events",
@@ -226,7 +210,7 @@ def test_a_call_asks_for_its_action_on_its_resource(
 
 
 def test_a_secret_is_asked_for_by_its_arn(asked: Any, stack: Template) -> None:
-    (got,) = asked("secretsmanager", "GetSecretValue", SecretId="local/secrets")
+    (got,) = asked("secretsmanager", "GetSecretValue", SecretId="local-ClientSecrets")
 
     assert got.resource == stack.secrets[0].arn
 
@@ -235,7 +219,7 @@ def test_a_secret_is_asked_for_by_its_arn(asked: Any, stack: Template) -> None:
     ("service", "operation", "params"),
     [
         ("dynamodb", "PutResourcePolicy", {}),
-        ("dynamodb", "GetItem", {"TableName": "local-Notes", "Key": NOTE, "AttributesToGet": ["title"]}),
+        ("dynamodb", "GetItem", {"TableName": "local-ConnectionsTable", "Key": KEY, "AttributesToGet": ["title"]}),
         ("iam", "CreateUser", {}),
     ],
 )

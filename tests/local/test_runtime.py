@@ -2,19 +2,12 @@
 
 import threading
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from local.aws.lambda_runtime import Context, Entry, Failed, GaveUp, Runtime, Throttled
 from local.cloudformation.resources import Function
-from local.cloudformation.template import read
-
-
-@pytest.fixture(scope="module")
-def function() -> Function:
-    return read(Path(__file__).parent / "stack.yaml", {}).functions["write"]
 
 
 def runtime(function: Function, entry: Entry, **changes: Any) -> Runtime:
@@ -33,7 +26,7 @@ def test_the_context_counts_down_from_the_functions_timeout(function: Function) 
     runtime(function, lambda _, context: seen.append(context)).invoke({})
 
     assert 0 < seen[0].get_remaining_time_in_millis() <= function.timeout * 1000
-    assert (seen[0].function_name, seen[0].memory_limit_in_mb) == (function.name, "128")
+    assert (seen[0].function_name, seen[0].memory_limit_in_mb) == (function.name, str(function.memory))
 
 
 def test_every_call_has_a_request_id_of_its_own(function: Function) -> None:
@@ -56,7 +49,7 @@ def test_each_failure_is_told(function: Function) -> None:
     with pytest.raises(Failed):
         Runtime(function, lambda: lambda *_: {1}, lambda *what: told.append(what)).invoke({})
 
-    assert told == [("write", "Failed: TypeError")]
+    assert told == [(function.folder, "Failed: TypeError")]
 
 
 def test_an_answer_that_is_no_json_is_a_failure(function: Function) -> None:
