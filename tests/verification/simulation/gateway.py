@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from local.browser import refresh_target
 
 Answer = dict[str, Any]
+BACKEND = "arn:aws:sts::000000000000:assumed-role/backend/simulated"
 
 
 def event(
@@ -16,6 +17,7 @@ def event(
     path: Mapping[str, str],
     *,
     caller: str = "",
+    method: str = "",
     query: str = "",
     headers: Mapping[str, str] | None = None,
     cookies: Mapping[str, str] | None = None,
@@ -25,8 +27,9 @@ def event(
 
     route   as the template names it: "POST /v1/tenants/{tenant}/connect-sessions"
     caller  ARN of who signed the request; empty on the public API
+    method  what is sent where the route takes any
     """
-    method, _, shape = route.partition(" ")
+    named, _, shape = route.partition(" ")
     raw = shape
     for name, held in path.items():
         raw = raw.replace("{" + name + "}", held).replace("{" + name + "+}", held)
@@ -34,7 +37,7 @@ def event(
         "requestId": "request",
         "domainName": "api.example" if caller else "connect.example",
         "http": {
-            "method": "GET" if method == "ANY" else method,
+            "method": method or named,
             "path": raw,
             "sourceIp": "192.0.2.1",
             "protocol": "HTTP/1.1",
@@ -58,12 +61,15 @@ def event(
     }
 
 
-def call(route: str, path: Mapping[str, str], body: Mapping[str, Any] | None = None, query: str = "") -> Answer:
+def call(
+    route: str, path: Mapping[str, str], body: Mapping[str, Any] | None = None, *, method: str = "", query: str = ""
+) -> Answer:
     """Write a backend's signed request."""
     return event(
         route,
         path,
-        caller="arn:aws:sts::000000000000:assumed-role/backend/simulated",
+        caller=BACKEND,
+        method=method,
         headers={"content-type": "application/json"},
         body=json.dumps(body) if body is not None else "",
         query=query,
@@ -89,6 +95,12 @@ def location(answer: Answer | None) -> str:
 def status(answer: Answer | None) -> int:
     """Read an answer's status; what the gateway says for a function that died."""
     return int(answer["statusCode"]) if answer else 503
+
+
+def body(answer: Answer | None) -> bytes:
+    """Read the bytes of an answer."""
+    held = str((answer or {}).get("body", ""))
+    return base64.b64decode(held) if (answer or {}).get("isBase64Encoded") else held.encode()
 
 
 def json_body(answer: Answer | None) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from tests.verification.simulation.values import Item
 
 if TYPE_CHECKING:
     from tests.verification.simulation.oracle import Oracle
+    from tests.verification.simulation.people import Person
 
 Endpoint = Literal["authorize", "token", "revoke", "api", "page"]
 Ref = tuple[str, str]
@@ -100,6 +101,11 @@ class Exchange:
         return self.endpoint == "token" and self.form.get("grant_type") == "authorization_code"
 
     @property
+    def bearer(self) -> str:
+        """The access token it carries."""
+        return self.headers.get("authorization", "").removeprefix("Bearer ")
+
+    @property
     def presented(self) -> str:
         return self.form.get("refresh_token") or self.form.get("code") or ""
 
@@ -129,6 +135,8 @@ class History:
     wanted     connection → the longest life that a caller asked for
     disconnected   connection → when its end was first acknowledged
     consented  grant → the person who agreed at NinjaOne
+    refused_tokens   connections of which NinjaOne refused an access token before its time
+    audited    process → what it wrote about calls that it passed on
     texts      everything that was written anywhere a secret must not be: (sink, text)
     """
 
@@ -147,8 +155,10 @@ class History:
         self.texts: list[tuple[str, str]] = []
         self.secrets: set[str] = set()
         self.disconnected: dict[Ref, float] = {}
-        self.consented: dict[str, object] = {}
+        self.consented: dict[str, Person] = {}
+        self.refused_tokens: set[Ref] = set()
         self.figures: list[dict[str, Any]] = []
+        self.audited: defaultdict[Process, list[dict[str, Any]]] = defaultdict(list)
         self.violations: list[str] = []
         self.checks: Counter[str] = Counter()
 
@@ -174,7 +184,7 @@ class History:
         if process.name.startswith("refresh") and kind.startswith("killed"):
             self.reached[f"refresh: {call} {kind}"] += 1
 
-    def written(self, line: str) -> None:
+    def written(self, process: Process, line: str) -> None:
         """Note a line of standard output: a log line, or figures."""
         self.texts.append(("log", line))
         if line.startswith('{"_aws"'):
@@ -182,6 +192,8 @@ class History:
         else:
             said = line.partition('"message":"')[2].partition('"')[0]
             self.reached[f"said {said}"] += 1
+            if said == "proxy.called":
+                self.audited[process].append(json.loads(line))
 
     def sent(self, exchange: Exchange, kind: str) -> None:
         """Note a request to NinjaOne before anything becomes of it."""

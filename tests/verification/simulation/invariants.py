@@ -1,4 +1,4 @@
-"""What must hold in every run, whatever happens: I1 to I24, each a small function beside its definition.
+"""What must hold in every run, whatever happens: I1 to I27, each a small function beside its definition.
 
 `check` is called with an event of the world; the invariants registered for it look at the facts and answer
 with a sentence when they are broken. P is NinjaOne; live(c) what it would accept; D(c) what is stored.
@@ -259,7 +259,10 @@ def a_moved_or_changed_seal_does_not_open(world: "World") -> str | None:
 
 @invariant("I12", "send")
 def only_ninjaone_is_called(_world: "World", exchange: Exchange) -> str | None:
-    """Every request goes to a known host by https, from a client of its own invocation; no redirect is followed."""
+    """Every request goes to a known host by https, from a client of its own invocation; no redirect is followed.
+
+    A client that reads for a connection through the proxy may be lent to the next that reads for the same one.
+    """
     good = exchange.host in HOSTS and exchange.scheme == "https" and not exchange.stale
     return None if good else f"{exchange.process.name} called {exchange.scheme}://{exchange.host}"
 
@@ -298,6 +301,8 @@ def what_is_fresh_is_left_alone(world: "World", exchange: Exchange) -> str | Non
         return None
     life = int(row["token_expires_at"]["N"]) - int(row["sent_at"]["N"])
     left = int(row["token_expires_at"]["N"]) - world.now()
+    if ref in world.history.refused_tokens:
+        return None  # NinjaOne refused one before its time, and a caller said so
     got = [each for each in world.history.by_grant[grant] if each.delivered][-1:]
     ordered = sum(each.sent - each.process.began for each in got)
     wanted = max(life * 0.5 + ordered + 60, world.history.wanted[ref]) + 2 * world.skew + 2
@@ -364,6 +369,83 @@ def a_disconnected_connection_vends_nothing(
     return f"{ref[1]} given out after its end" if after and gateway.status(answer) == 200 else None
 
 
+# Calls that are passed on
+
+
+@invariant("I8", "proxied")
+def a_tenant_gets_its_own_data(world: "World", ref: Ref, _asked: float, answer: Answer | None) -> str | None:
+    """What NinjaOne answers to tenant t is about an account that somebody connected in a flow that t opened."""
+    flows = world.people.flow_of_grant.items()
+    mine = {world.history.consented[grant].name for grant, flow in flows if flow.owner.tenant == ref[0]}
+    told = set(re.findall(rb"First of (\w+)", gateway.body(answer))) if is_passed(answer) else set()
+    foreign = {each.decode() for each in told} - mine
+    return f"{ref} was told of {sorted(foreign)}" if foreign else None
+
+
+@invariant("I25", "proxied")
+def a_caller_of_the_proxy_sees_no_token(world: "World", ref: Ref, _asked: float, answer: Answer | None) -> str | None:
+    """No secret of any connection's, in any encoding, in a status, header or body."""
+    text = gateway.body(answer).decode("latin-1") + str({**(answer or {}), "body": ""})
+    world.history.texts.append(("answer of the proxy", text))
+    seen = any(trace in text for secret in secrecy.secrets(world) for trace in secrecy.encodings(secret))
+    return f"a caller saw a secret beside {ref[1]}" if seen else None
+
+
+@invariant("I26", "send")
+def a_call_is_sent_again_only_where_it_may_be(world: "World", exchange: Exchange) -> str | None:
+    """The same token twice: a GET that got no answer. Another token: once, after a 401."""
+    if not exchange.process.name.startswith("proxy"):
+        return None
+    sent = [each for each in world.history.exchanges if each.process is exchange.process]
+    tokens = list(dict.fromkeys(each.bearer for each in sent))
+    if len(sent) == 1:
+        return None
+    before = sent[-2]
+    if exchange.bearer != before.bearer:
+        world.history.reached["a 401 answered with another token"] += 1
+        is_due = before.answered and before.status == 401 and len(tokens) == 2
+        return None if is_due else f"{exchange.process.name} took another token after {before.status}"
+    world.history.reached["a GET passed on again"] += 1
+    times = sum(each.bearer == exchange.bearer for each in sent)
+    may = exchange.method == "GET" and not before.answered and before.kind != "redirect" and times == 2
+    return None if may else f"{exchange.process.name} sent {exchange.method} again after {before.kind or before.status}"
+
+
+@invariant("I27", "answered")
+def each_call_writes_one_line(
+    world: "World", function: str, invocation: "Invocation", answer: Answer | None
+) -> str | None:
+    """Who, which connection, what, and how it ended, once; none only where the process died."""
+    lines = world.history.audited[invocation]
+    if function != "proxy" or not invocation.finished:
+        return None
+    path = invocation.event["pathParameters"]
+    said = {
+        "principal": gateway.BACKEND,
+        "tenant": path["tenant"],
+        "connection": path["connection"],
+        "method": invocation.event["requestContext"]["http"]["method"],
+        "path": f"/{path['path']}",
+        "status": gateway.status(answer) if is_passed(answer) else 0,
+    }
+    found = [{name: line.get(name) for name in said} for line in lines]
+    return None if found == [said] else f"{invocation.name} wrote {found}"
+
+
+@invariant("I17", "proxied")
+def nothing_is_passed_on_for_what_was_disconnected(
+    world: "World", ref: Ref, asked: float, answer: Answer | None
+) -> str | None:
+    """After an acknowledged disconnect no call is passed on."""
+    after = asked >= world.history.disconnected.get(ref, float("inf"))
+    return f"{ref[1]} was used after its end" if after and is_passed(answer) else None
+
+
+def is_passed(answer: Answer | None) -> bool:
+    """Say whether an answer is NinjaOne's own."""
+    return answer is not None and answer["headers"].get("x-ninjaone-connect") == "passed"
+
+
 # Pages and answers
 
 
@@ -383,7 +465,7 @@ def redirects_lead_where_they_may(
 @invariant("I19", "answered")
 def failure_is_closed(world: "World", function: str, invocation: "Invocation", answer: Answer) -> str | None:
     """No 2xx on a private route whose authorizing read of DynamoDB did not succeed."""
-    if function not in {"token", "complete", "disconnect"} or gateway.status(answer) >= 300:
+    if function not in {"token", "complete", "disconnect", "proxy"} or gateway.status(answer) >= 300:
         return None
     read = ("dynamodb", "get_item") in world.history.answered[invocation]
     return None if read else f"{function} answered {gateway.status(answer)} without having read the row"

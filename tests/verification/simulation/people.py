@@ -22,6 +22,7 @@ SESSIONS = "POST /v1/tenants/{tenant}/connect-sessions"
 COMPLETE = SESSIONS + "/{session}/complete"
 TOKEN = "POST /v1/tenants/{tenant}/connections/{connection}/token"
 ONE = "/v1/tenants/{tenant}/connections/{connection}"
+PROXY = f"ANY {ONE}/ninjaone/{{path+}}"
 
 
 @dataclass(eq=False)
@@ -144,6 +145,14 @@ class People:
         path = {"tenant": ref[0], "connection": ref[1]}
         answer = self._ask("token", gateway.call(TOKEN, path, {"min_ttl": min_ttl}))
         invariants.check(self.world, "given", ref, asked, answer)
+        return answer
+
+    def passed_on(self, ref: Ref, method: str = "GET", path: str = "v2/organizations") -> Answer | None:
+        """Call NinjaOne through the broker."""
+        asked = self.world.now()
+        named = {"tenant": ref[0], "connection": ref[1], "path": path}
+        answer = self._ask("proxy", gateway.call(PROXY, named, {} if method == "POST" else None, method=method))
+        invariants.check(self.world, "proxied", ref, asked, answer)
         return answer
 
     def disconnect(self, ref: Ref) -> Answer | None:

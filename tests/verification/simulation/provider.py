@@ -7,6 +7,7 @@ from urllib.parse import parse_qs
 import httpx
 from greenlet import getcurrent
 
+from broker.adapters.kept_clients import IDLE
 from ninjaone_emulator.faults import Fault
 from tests.verification.simulation import invariants
 from tests.verification.simulation.history import Exchange
@@ -19,15 +20,20 @@ if TYPE_CHECKING:
 TRAVEL = 0.2  # seconds one way takes at most
 T_INFLIGHT = 59.0  # seconds after which no request that was sent is carried out any more
 REPLICA_LAG = 50.0  # seconds for which a replica of NinjaOne's may not know a new token
+CLOCK_MOVES = 10.0  # seconds by which a clock may be set meanwhile
 STATUS = re.compile(r"^(\d{3}|html_|spurious|truncated)")
 
 
 class Transport(httpx.BaseTransport):
-    """One client's way to NinjaOne. It belongs to the invocation that first used it."""
+    """One client's way to NinjaOne. It belongs to the invocation that first used it, and to the proxy's next reads.
+
+    used   when it was last used
+    """
 
     def __init__(self, world: "World", instance: "Instance") -> None:
         self.world, self.instance = world, instance
         self.owner: Process | None = None
+        self.used = 0.0
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -35,7 +41,8 @@ class Transport(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         world, process = self.world, living(self.world)
         self.owner = self.owner or process
-        exchange = Exchange.of(request, process, world.scheduler.now, stale=self.owner is not process)
+        exchange = Exchange.of(request, process, world.scheduler.now, stale=not self._may_use(request, process))
+        self.used = world.now()
         kind = self._bounded(world.meet(self.instance, "ninjaone", operation(request)), exchange)
         world.history.sent(exchange, kind)
         invariants.check(world, "send", exchange)
@@ -48,6 +55,14 @@ class Transport(httpx.BaseTransport):
                 world.history.ended(exchange, world.now())
                 if exchange.is_refresh:
                     world.trace.ended(exchange)
+
+    def _may_use(self, request: httpx.Request, process: Process) -> bool:
+        """Say whether this client is the process's own, or may be lent to it: to read for the same connection, soon."""
+        if process is self.owner:
+            return True
+        self.world.history.reached["a kept connection used"] += 1
+        is_same = (found := _passed_on(process)) is not None and found == _passed_on(self.owner)
+        return is_same and request.method == "GET" and self.world.now() - self.used < IDLE + CLOCK_MOVES
 
     def _bounded(self, kind: str, exchange: Exchange) -> str:
         """Let a replica lag behind for less than a minute, once for each grant: two strikes outlast it."""
@@ -126,6 +141,12 @@ class Transport(httpx.BaseTransport):
         world.history.executed(exchange, before, reply, world.now())
         invariants.check(world, "execute", exchange)
         return httpx.Response(reply.status, headers=list(reply.headers), stream=httpx.ByteStream(reply.body))
+
+
+def _passed_on(process: Process | None) -> tuple[str, str] | None:
+    """Name the connection for which an invocation passes a call on; None when it does anything else."""
+    path = getattr(process, "event", {}).get("pathParameters", {})
+    return (path["tenant"], path["connection"]) if "path" in path else None
 
 
 def operation(request: httpx.Request) -> str:

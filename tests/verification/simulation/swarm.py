@@ -205,5 +205,19 @@ class Run:
         self.refs.append(ref)
         while world.now() < self.end - 600:
             world.scheduler.wait(world.plan.delay(2 * self.knobs.calls))
+            if world.random.random() < 0.4:
+                self._use(ref)
+                continue
             answer = world.people.token(ref, world.random.choice([0, 300, 300, 1200, 3000]))
             world.history.reached[f"token {gateway.status(answer)}"] += 1
+
+    def _use(self, ref: Ref) -> None:
+        """Call NinjaOne through the broker a few times: to read a list, and perhaps to write."""
+        world = self.world
+        calls = world.random.choice([("GET",), ("GET", "GET"), ("GET", "POST", "GET")])
+        for method in calls:
+            path = "v2/organizations" if method == "GET" else "v2/ticketing/ticket"
+            answer = world.people.passed_on(ref, method, path)
+            origin = "passed" if invariants.is_passed(answer) else "own"
+            world.history.reached[f"proxy {method} {origin} {gateway.status(answer)}"] += 1
+            world.scheduler.wait(world.plan.delay(2.0))

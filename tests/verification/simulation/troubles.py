@@ -58,6 +58,32 @@ def revoke_at_ninjaone(run: "Run", _number: int) -> None:
             world.history.reached["revoked at NinjaOne"] += 1
 
 
+@trouble("access token refused")
+def refuse_access_token(run: "Run", _number: int) -> None:
+    """NinjaOne refuses an access token before its time, and a backend calls with it, through the broker."""
+    world = run.world
+    if not run.refs:
+        return
+    ref = world.random.choice(run.refs)
+    world.history.refused_tokens.add(ref)
+    for token in world.ninjaone.state.access_tokens.values():
+        if token.grant.id == world.history.grant_of.get(ref):
+            token.revoked = True
+    for method in ("GET", "POST"):
+        world.people.passed_on(ref, method)
+        world.scheduler.wait(world.plan.delay(120.0))
+
+
+@trouble("calls of many tenants")
+def call_for_many(run: "Run", _number: int) -> None:
+    """Tenants call NinjaOne one right after the other, and one of them with the id of another's connection."""
+    world = run.world
+    for tenant, connection in run.refs:
+        world.people.passed_on((tenant, connection))
+        answer = world.people.passed_on((f"{tenant}x", connection))
+        world.history.reached["another tenant refused"] += gateway.status(answer) == 404
+
+
 @trouble("user disabled")
 def disable_user(run: "Run", _number: int) -> None:
     """The person who consented is disabled for some hours; their tokens are dead meanwhile."""

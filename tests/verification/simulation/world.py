@@ -66,6 +66,7 @@ def environment(**changes: str) -> dict[str, str]:
         "REFRESH_POLICY": "always",
         "REFRESH_TIMEOUT": "180",
         "TOKEN_WAIT": "8",
+        "PROXY_POLICY": "* GET,POST /v2/*",
         **changes,
     }
 
@@ -352,7 +353,7 @@ class World:
 
     def _write(self, line: str) -> None:
         living(self)
-        self.history.written(line)
+        self.history.written(self.scheduler.process, line)
 
 
 SKEWS = {"ahead": 5.0, "behind": -5.0}
