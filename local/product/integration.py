@@ -183,6 +183,13 @@ def use(connection: str) -> str:
     return page(found, listed=listed, usable_until=token["expires_at"])
 
 
+@pages.post("/connections/<connection>/call")
+def call(connection: str) -> str:
+    """Call NinjaOne through the broker: no token comes to this product."""
+    listed = outside().backend.through(user().tenant.id, connection, "/v2/organizations")
+    return page(outside().backend.connection(user().tenant.id, connection), listed=listed)
+
+
 def organizations(token: Json) -> list[Json]:
     url = outside().ninjaone(token["api_base_url"] + "/v2/organizations")
     try:

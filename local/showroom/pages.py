@@ -25,6 +25,7 @@ SLOT, EDGE = 92, 52
 SHAPES = {
     "connected": "M-8 0a8 8 0 1 0 16 0a8 8 0 1 0-16 0z",
     "refreshed": "M-6 0a6 6 0 1 0 12 0a6 6 0 1 0-12 0z",
+    "called": "M-8-2h9v-4l7 6l-7 6v-4h-9z",
     "rescued": "M-8-3h5v-5h6v5h5v6h-5v5h-6v-5h-5z",
     "failed": "M-7-4l3-3l4 4l4-4l3 3l-4 4l4 4l-3 3l-4-4l-4 4l-3-3l4-4z",
     "killed": "M2-10l-8 12h5l-2 8l9-12h-5z",

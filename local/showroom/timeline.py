@@ -51,14 +51,19 @@ def _died(said: Mapping[str, Any]) -> tuple[str, str] | None:
     return ("killed", "between NinjaOne’s answer and the save") if said["function"] == "refresh" else None
 
 
+def _called(said: Mapping[str, Any]) -> tuple[str, str]:
+    return "called", f"{said['method']} {said['path']}: {said['status'] or said['error']}"
+
+
 READERS: Mapping[str, Reader] = {
     "refresh.answered": _answered,
     "refresh.done": lambda said: ("refreshed", f"version {said['version']}"),
     "refresh.rescued": lambda said: ("rescued", f"version {said['version']}"),
     "refresh.spilled": lambda _: ("rescued", "put aside, outside the table"),
     "function.failed": _died,
+    "proxy.called": _called,
 }
-"""Log lines that tell how a refresh went, and what they say."""
+"""Log lines that tell how a refresh went, or a call through the broker, and what they say."""
 
 
 class RunningWorld(Protocol):

@@ -23,6 +23,7 @@ from ninjaone_emulator.seed import OPERATOR_APPS
 from ninjaone_emulator.wsgi_server import serve
 from tests.support.local_world import still_world
 from tests.support.product_user import connected
+from tools.requirements import req
 
 BELIEVED = ["10 minutes"] * 7
 """Alone on a host, a verdict is believed 30 minutes after the first, which a lease may put off by some minutes."""
@@ -105,6 +106,20 @@ def test_what_is_switched_on_is_shown_until_the_connection_has_recovered(ana: Gu
     ana.press("All is well", "1 day")
     assert ana.happened()[-2:] == ["refreshed version 2", "recovered"]
     assert ana.status() == "Active"
+
+
+@req("Q05")
+def test_calls_through_the_broker_are_shown_as_it_wrote_them_down(ana: Guest) -> None:
+    page = ana.browser.open(ana.world.product_url)
+    ana.browser.open(next(link for link in page.links if "/connections/con_" in link))
+    listed = ana.browser.submit("Call through the broker")
+    assert listed.status == 200
+    assert "Bäckerei Krüger" in listed.text
+    assert "this product held no token" in listed.text
+
+    ana.look()
+    assert ana.happened() == ["issued", "called GET /v2/organizations: 200"]
+    assert ana.drawn() == ["issued", "called"]
 
 
 def test_the_picture_says_what_the_table_beside_it_says(ana: Guest) -> None:
