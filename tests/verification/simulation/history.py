@@ -135,7 +135,7 @@ class History:
     wanted     connection → the longest life that a caller asked for
     disconnected   connection → when its end was first acknowledged
     consented  grant → the person who agreed at NinjaOne
-    refused_tokens   connections of which NinjaOne refused an access token before its time
+    refused_tokens   access tokens with which NinjaOne refused a call
     audited    process → what it wrote about calls that it passed on
     texts      everything that was written anywhere a secret must not be: (sink, text)
     """
@@ -156,7 +156,7 @@ class History:
         self.secrets: set[str] = set()
         self.disconnected: dict[Ref, float] = {}
         self.consented: dict[str, Person] = {}
-        self.refused_tokens: set[Ref] = set()
+        self.refused_tokens: set[str] = set()
         self.figures: list[dict[str, Any]] = []
         self.audited: defaultdict[Process, list[dict[str, Any]]] = defaultdict(list)
         self.violations: list[str] = []
@@ -218,6 +218,8 @@ class History:
     def executed(self, exchange: Exchange, before: tuple[int, bool], reply: Reply, now: float) -> None:
         """Note what NinjaOne did for a request."""
         exchange.executed, exchange.status = now, reply.status
+        if exchange.endpoint == "api" and reply.status == 401:
+            self.refused_tokens.add(exchange.bearer)
         exchange.is_dead = reply.status in {400, 401} and _error(reply.body) in DEAD
         if not exchange.is_refresh:
             return

@@ -301,12 +301,17 @@ def what_is_fresh_is_left_alone(world: "World", exchange: Exchange) -> str | Non
         return None
     life = int(row["token_expires_at"]["N"]) - int(row["sent_at"]["N"])
     left = int(row["token_expires_at"]["N"]) - world.now()
-    if ref in world.history.refused_tokens:
-        return None  # NinjaOne refused one before its time, and a caller said so
+    if _access(world, ref, row) in world.history.refused_tokens:
+        return None  # before its time, and a caller said so
     got = [each for each in world.history.by_grant[grant] if each.delivered][-1:]
     ordered = sum(each.sent - each.process.began for each in got)
     wanted = max(life * 0.5 + ordered + 60, world.history.wanted[ref]) + 2 * world.skew + 2
     return f"{ref[1]} was refreshed with {left:.0f} s of {life} left" if left > wanted else None
+
+
+def _access(world: "World", ref: Ref, row: Item) -> str | None:
+    """Open the access token of a row."""
+    return world.oracle.sealed(ref, row["access"]["B"], int(row["version"]["N"]), Purpose.ACCESS)
 
 
 @invariant("I15", "send")

@@ -65,7 +65,6 @@ def refuse_access_token(run: "Run", _number: int) -> None:
     if not run.refs:
         return
     ref = world.random.choice(run.refs)
-    world.history.refused_tokens.add(ref)
     for token in world.ninjaone.state.access_tokens.values():
         if token.grant.id == world.history.grant_of.get(ref):
             token.revoked = True
