@@ -24,6 +24,11 @@ PageAt = Callable[[int, str], Page]
 Picture = Callable[[Page, str], None]
 
 
+def later(*values: object) -> pytest.ParameterSet:
+    """Leave a case to `make test-all`: a screen of another size or colour, where another case shows the same page."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Where there is no browser, skip in one line that says how to get it; fail where REQUIRE_BROWSER=1."""
     if not CHROMIUM.exists() and item.get_closest_marker("browser"):

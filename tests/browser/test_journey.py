@@ -7,12 +7,12 @@ from playwright.sync_api import expect
 
 from local.world import World
 from ninjaone_emulator.seed import CUSTOMER_APPS
-from tests.browser.conftest import PageAt, Picture
+from tests.browser.conftest import PageAt, Picture, later
 from tests.support.chromium import ADA, PATIENCE, agree, barriers, fits, no_complaints, sign_in
 
 pytestmark = pytest.mark.browser
 
-LOOKS = [(390, "light"), (390, "dark"), (1280, "light"), (1280, "dark")]
+LOOKS = [(390, "light"), later(390, "dark"), later(1280, "light"), later(1280, "dark")]
 
 
 @pytest.fixture

@@ -14,12 +14,12 @@ from ninjaone_emulator import NinjaOne
 from ninjaone_emulator.http_app import create_app
 from ninjaone_emulator.testing import ADA, EU, Client, make_ninjaone
 from ninjaone_emulator.wsgi_server import Server, serve
-from tests.browser.conftest import PageAt, Picture
+from tests.browser.conftest import PageAt, Picture, later
 
 pytestmark = pytest.mark.browser
 
 AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
-SCREENS = [(320, "dark"), (1280, "light")]
+SCREENS = [(320, "dark"), later(1280, "light")]
 
 
 def _say_back(_: object, start_response: StartResponse) -> list[bytes]:

@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Route
 
 from broker.edge import pages
-from tests.browser.conftest import PageAt, Picture
+from tests.browser.conftest import PageAt, Picture, later
 from tests.support.sample_pages import (
     CHOICES,
     CONNECT,
@@ -29,9 +29,10 @@ pytestmark = pytest.mark.browser
 
 AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
 EVERY_PAGE = connect_pages() | notices()
-SIZES = [(320, "dark"), (390, "light"), (1280, "light"), (1280, "dark")]
-LOOKS = [(name, *size) for name in [*connect_pages(), "broken"] for size in SIZES]
-LOOKS += [(name, 320, "dark") for name in notices() if name != "broken"]  # notices differ in their words only
+PAGES = [*connect_pages(), "broken"]
+LOOKS = [(name, *size) for name in PAGES for size in [(320, "dark"), (1280, "light")]]
+LOOKS += [later(name, *size) for name in PAGES for size in [(390, "light"), (1280, "dark")]]
+LOOKS += [later(name, 320, "dark") for name in notices() if name != "broken"]  # notices differ in their words only
 PLACE = f"{CONNECT}/connect/{SESSION}"
 
 
