@@ -28,7 +28,7 @@ from ninjaone_connect_cli import (
 )
 from ninjaone_connect_cli.at import At
 from ninjaone_connect_cli.group import Commands
-from ninjaone_connect_cli.screen import Screen, never_fail_to_encode
+from ninjaone_connect_cli.screen import Screen, never_fail_to_encode, open_missing_streams
 
 ANYWHERE = ("--json", "--local")
 """Flags that may stand behind the command too."""
@@ -69,6 +69,7 @@ for group in GROUPS:
 
 def main() -> NoReturn:
     """Run a command; what goes wrong is one sentence, never a traceback with somebody's secret in it."""
+    open_missing_streams()
     never_fail_to_encode()
     arguments = in_front(sys.argv[1:])
     speak = _Speak(as_json="--json" in arguments)

@@ -6,6 +6,7 @@ folded, then left out and named. No name that a customer chose acts on the termi
 
 import io
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -46,11 +47,28 @@ _FOLDED = frozenset({"label", "organizations", "paused", "says", "outcome", "sco
 """What is read and not copied, so that it may be broken between words."""
 
 
+def open_missing_streams() -> None:
+    """Put the null device where a standard stream was closed, as under ``>&-`` and some schedulers.
+
+    Otherwise the next file that is opened takes its descriptor, and gets what was meant for the stream.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115  # for the whole process
+
+
 def never_fail_to_encode() -> None:
     r"""Let every character be written to standard output and error: as ``\u2013`` where the encoding lacks it."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def _console(*, stderr: bool = False, quiet: bool = False) -> Console:
+    """Make a console as wide as COLUMNS says on a dumb terminal too, for which rich says 80 without a height."""
+    said = os.environ.get("COLUMNS", "")
+    columns = int(said) if said.isascii() and said.isdigit() else 0
+    return Console(highlight=False, stderr=stderr, quiet=quiet, width=columns or None, height=25 if columns else None)
 
 
 class Screen:
@@ -60,8 +78,8 @@ class Screen:
         self.as_json = as_json
         self.now: Callable[[], float] = time.time
         """Unix seconds of the deployment that is looked at."""
-        self._out = Console(highlight=False)
-        self._talk = Console(stderr=True, highlight=False, quiet=as_json)
+        self._out = _console()
+        self._talk = _console(stderr=True, quiet=as_json)
 
     def table(self, rows: Sequence[Row], columns: Mapping[str, str], *, empty: str) -> None:
         """Show rows.

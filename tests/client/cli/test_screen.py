@@ -167,3 +167,16 @@ def test_a_reader_that_goes_away_is_no_failure(tmp_path: Path) -> None:
 
     assert ended.stderr == ""
     assert ended.returncode in {0, 1}
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(("command", "code"), [("--version", 0), ("init", 130), ("--local doctor", 1)])
+def test_a_closed_stream_is_no_failure(tmp_path: Path, command: str, code: int, closed: str) -> None:
+    """As under a scheduler that gives its jobs no terminal."""
+    ended = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m ninjaone_connect_cli {command} {closed}"],
+        cwd=tmp_path, env=bare_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert "Traceback" not in ended.stderr
+    assert ended.returncode == code
