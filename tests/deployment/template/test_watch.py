@@ -177,6 +177,13 @@ def test_the_command_that_makes_the_dashboard_gives_it_every_parameter() -> None
         name: f"<{name}.QueueName>" if name.endswith("Queue") else f"<{name}>" for name in given if name != "Service"
     }
     assert given["Service"] == "local"
+    assert " ProxyFunction=off " in deploy(Proxy="off").outputs["Dashboard"]
+
+
+def test_the_dashboard_shows_every_class_of_answer_that_the_proxy_counts() -> None:
+    shown = {metric[1] for widget in widgets() for metric in widget["properties"].get("metrics", ())}
+
+    assert shown >= {name for name in written() if name.startswith("proxied_")} | {"Throttles", "Duration"}
 
 
 def test_the_dashboard_names_nothing_that_it_was_not_given() -> None:
