@@ -1,6 +1,14 @@
-"""POST /connect/{session}/authorize: the person agrees to leave for NinjaOne."""
+"""POST /connect/{session}/authorize and …/secret: the person leaves for NinjaOne, or enters their app's new secret."""
 
-from broker.edge.authorize import authorize_request, host_problem, is_same_origin, leave_for_ninjaone, read_form
+from broker.edge.authorize import (
+    authorize_request,
+    host_problem,
+    is_same_origin,
+    leave_for_ninjaone,
+    read_form,
+    read_secret,
+    secret_page,
+)
 from broker.edge.browser import (
     Broker,
     Notice,
@@ -23,6 +31,8 @@ def authorize(broker: Broker, request: Request) -> Response:
     session = session_of(request)
     if not is_same_origin(request):
         return notice(broker, Notice.WRONG_ORIGIN)
+    if request.route == "POST /connect/{session}/secret":
+        return enter_secret(broker, request)
     sent = read_form(broker.config, request)
     if sent.host is None or sent.faults:
         found = broker.start_authorization.note_faulty_form(session, session_cookie(request, session))
@@ -31,6 +41,20 @@ def authorize(broker: Broker, request: Request) -> Response:
     if authorize_redirect.is_doubtful:
         return host_problem(broker, request, authorize_redirect, typed=sent.typed)
     return leave_for_ninjaone(broker, request, authorize_redirect)
+
+
+def enter_secret(broker: Broker, request: Request) -> Response:
+    """Keep the new secret of the customer's own client app until the product completes.
+
+    Reads    form ``client_secret``; the cookie
+    Shows    200 back to the product · 400 the page again · 409 in another browser · 410 expired or used · 429
+    """
+    session, (secret, faults) = session_of(request), read_secret(request)
+    cookie = session_cookie(request, session)
+    if secret is None:
+        found = broker.enter_secret.note_faulty_form(session, cookie)
+        return connect_page(broker, request, found, faults=faults)
+    return secret_page(broker, request, broker.enter_secret(session, secret, cookie))
 
 
 handler = browser(authorize, warm=lambda broker: broker.start_authorization)

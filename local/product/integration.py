@@ -83,9 +83,23 @@ def connect() -> Response | str:
     return redirect(opened["connect_url"], 303)
 
 
+@pages.post("/connections/<connection>/secret")
+def new_secret(connection: str) -> Response:
+    """Let the person enter the new secret of their own client app; they come back as from connecting."""
+    verifier = secrets.token_urlsafe(32)
+    asked = {**person(), "purpose": "client_secret", "connection_id": connection, "binding_challenge": s256(verifier)}
+    opened = outside().backend.open_session(user().tenant.id, asked)
+    remember(opened["session_id"], verifier)
+    return redirect(opened["connect_url"], 303)
+
+
+def person() -> Json:
+    return {"end_user_id": user().id, "tenant_name": user().tenant.name, "return_to": RETURN_KEY}
+
+
 def asked_for() -> Json:
     """Say what the form asks of the broker; a reconnect asks for what the connection has."""
-    session_request: Json = {"end_user_id": user().id, "tenant_name": user().tenant.name, "return_to": RETURN_KEY}
+    session_request = person()
     if kept := request.form.get("connection"):
         old = outside().backend.connection(user().tenant.id, kept)
         host = {"host": old["host"]} if old["region"] == "branded" else {"region": old["region"]}

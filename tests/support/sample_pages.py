@@ -4,7 +4,7 @@ import base64
 from dataclasses import replace
 
 from broker.edge import pages
-from broker.edge.pages import Brand, Choice, ConnectPage, HostProblem, Notice, Page
+from broker.edge.pages import Brand, Choice, ConnectPage, HostProblem, Notice, Page, SecretPage
 from broker.errors import Fault
 
 CONNECT = "https://connect.acme-psa.example"
@@ -64,6 +64,16 @@ FAULTY = replace(
 
 HARSH = replace(OWN_APP, tenant_name="W" * 80, label="مرحبا " * 13, reconnect=True, chosen="eu")
 
+NEW_SECRET = SecretPage(
+    session=SESSION,
+    tenant_name="Contoso Managed Services",
+    label="Main account",
+    account="Contoso, Fabrikam and 3 more",
+    region="Europe",
+    host="eu.ninjarmm.com",
+    client_id="Xr6YAvcfxC",
+)
+
 _API_GATEWAY = "https://abc1234567.execute-api.eu-west-1.amazonaws.com"
 
 
@@ -83,6 +93,10 @@ def connect_pages() -> dict[str, Page]:
         ),
         "unknown-operators-client": pages.host_problem(
             PLAIN, OPERATORS_APP, HostProblem.UNKNOWN_CLIENT, "eu.ninjarmm.com"
+        ),
+        "new-secret": pages.secret_page(PLAIN, NEW_SECRET),
+        "wrong-secret": pages.secret_page(
+            BRANDED, replace(NEW_SECRET, faults=(Fault("client_secret", "NinjaOne refuses this secret."),))
         ),
         "unreachable": pages.host_problem(
             BRANDED, replace(OPERATORS_APP, chosen="eu"), HostProblem.UNREACHABLE, "eu.ninjarmm.com"

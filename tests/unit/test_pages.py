@@ -21,6 +21,7 @@ from tests.support.sample_pages import (
     CHOICES,
     CONNECT,
     FAULTY,
+    NEW_SECRET,
     OPERATORS_APP,
     OWN_APP,
     PLAIN,
@@ -31,7 +32,8 @@ from tools.requirements import req
 
 VOID = {"meta", "input", "img"}
 LEAVE = pages.leave(PLAIN, "https://eu.ninjarmm.com/ws/oauth/authorize?response_type=code&state=a", "eu.ninjarmm.com")
-EVERY_PAGE = connect_pages() | notices() | {"leave": LEAVE}
+BACK = pages.back(PLAIN, "https://app.example/return?connect_session=ses_a&ticket=b")
+EVERY_PAGE = connect_pages() | notices() | {"leave": LEAVE, "back": BACK}
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -227,6 +229,21 @@ def test_each_accent_has_a_stylesheet_and_a_hash_of_its_own() -> None:
 @req("F01", "E02")
 def test_a_form_leads_to_our_own_origin_alone() -> None:
     assert all(policy(page)["form-action"] == ["'self'"] for page in connect_pages().values())
+
+
+def test_the_page_for_a_new_secret_names_the_connection_and_asks_for_the_secret_alone() -> None:
+    page = Reading(pages.secret_page(PLAIN, NEW_SECRET))
+
+    for said in ("Main account", "Contoso, Fabrikam and 3 more", "Europe: eu.ninjarmm.com", "Xr6YAvcfxC", "30 minutes"):
+        assert said in page.words
+    assert [(each["name"], each["type"], "value" in each) for each in page.all("input")] == [
+        ("client_secret", "password", False)
+    ]
+    assert policy(pages.secret_page(PLAIN, NEW_SECRET))["form-action"] == ["'self'"]
+
+
+def test_the_page_that_goes_back_to_the_product_goes_by_itself() -> None:
+    assert refresh_target(BACK.html) == "https://app.example/return?connect_session=ses_a&ticket=b"
 
 
 @req("E02", "F01")

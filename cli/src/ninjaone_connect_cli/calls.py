@@ -47,11 +47,14 @@ def session() -> None:
 @click.option("--return-to", help="The key of the address people come back to; by default the first one.")
 @click.option("--user", default="operator", show_default=True, help="Your own name of the person who will connect.")
 @click.option("--reconnect", metavar="CONNECTION", help="A connection that gets new tokens and keeps its id.")
+@click.option("--new-secret", metavar="CONNECTION",
+              help="A connection whose customer changed their own client app's secret: asks for it.")  # fmt: skip
 @click.option("--region", help="The NinjaOne region, when you know it.")
 @here
-def open_session(
-    at: At, tenant: str, *, name: str, return_to: str | None, user: str, reconnect: str | None, region: str | None
-) -> None:
+def open_session(  # one for each option
+    at: At, tenant: str, *, name: str, return_to: str | None, user: str, reconnect: str | None, new_secret: str | None,
+    region: str | None,
+) -> None:  # fmt: skip
     """Open a connect session for TENANT and show the link.
 
     The person who follows it comes back to your product, which has to complete it with the verifier shown here.
@@ -59,7 +62,10 @@ def open_session(
     \b
     ninjaone-connect session open northwind --name "Northwind IT" --region eu
     ninjaone-connect session open northwind --name "Northwind IT" --reconnect con_abcdefghijklmnopqrstuvwx27
+    ninjaone-connect session open northwind --name "Northwind IT" --new-secret con_abcdefghijklmnopqrstuvwx27
     """
+    if reconnect and new_secret:
+        raise CliError("Give --reconnect or --new-secret, not both: a reconnect asks for the secret too.")
     verifier = new_verifier()
     with at.deployment.api as api, at.screen.waiting("Asking the deployment"):
         opened = api.open_session(
@@ -68,7 +74,8 @@ def open_session(
             tenant_name=name,
             return_to=return_to or next(iter(at.deployment.config.return_urls)),
             binding_challenge=verifier.challenge,
-            connection_id=reconnect,
+            connection_id=reconnect or new_secret,
+            purpose="client_secret" if new_secret else None,
             region=cast("Region | None", region),
         )
     at.screen.record(

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from broker import ninjaone, oauth, policy
 from broker.adapters.client_secrets import parsed, stored_text
 from broker.errors import AwsRefused, BrokerError
+from broker.flows.enter_secret import check_secret
 from broker.model import Client, Instant, Seconds
 from broker.ninjaone import Meaning
 from broker.secret import Secret
@@ -44,20 +45,13 @@ def client_secrets(deployment: Deployment) -> Iterator[Finding]:
             yield fail(check, str(error), todo)
 
 
-NO_TOKEN = Secret("ninjaone-connect-doctor-asks-whether-the-client-secret-is-right")
-"""What a secret is tried with: no refresh token of anybody's, so that a right secret is answered with a refusal too."""
-
-
 def _tried(deployment: Deployment, check: str, region: str, client: Client) -> Finding:
     """Ask NinjaOne to refresh with a token that is none. Source   docs/understand/ninjaone.md §9 U4"""
     host = ninjaone.regional_host(region)
     if host is None:
         return warn(check, f"stored for {client.id}; there is no region {region}", "Correct the parameter ClientIds.")
     with deployment.web as web:
-        answer = web.post(
-            ninjaone.token_endpoint(host), oauth.refresh_grant(client, NO_TOKEN), timeout=Seconds(TIMEOUT)
-        )
-    outcome = ninjaone.classify(answer, Instant(int(deployment.now())))
+        outcome = check_secret(web, host, client, now=Instant(int(deployment.now())), timeout=Seconds(TIMEOUT))
     if outcome.code == "invalid_client":
         todo = deployment.outputs.get("StoreClientSecrets", "Store the right one: README, Store the client secret.")
         return fail(check, f"wrong: NinjaOne refuses it for {client.id}", todo)

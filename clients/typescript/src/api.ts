@@ -21,7 +21,7 @@ export interface paths {
         put?: never;
         /**
          * Open a connect session for a signed-in user, and get the link to send them to.
-         * @description The session lives half an hour and makes one connection. With `connection_id` it reconnects that one, which keeps its id and serves its old tokens until the new ones are in.
+         * @description The session lives half an hour and makes one connection. With `connection_id` it reconnects that one, which keeps its id and serves its old tokens until the new ones are in. With `purpose` `client_secret` the person enters the new secret of the client app that they registered, and nothing else; completing the session stores it.
          */
         post: operations["session"];
         delete?: never;
@@ -49,7 +49,7 @@ export interface paths {
         put?: never;
         /**
          * Make the connection, when the person is back at your return address.
-         * @description Call it at once: NinjaOne's authorization code lives about a minute. Call it again with the same proof when an answer is lost or says to: the code is exchanged once, every call goes on from there, and all hear the same.
+         * @description Call it at once: NinjaOne's authorization code lives about a minute, a new client secret waits for ten. Call it again with the same proof when an answer is lost or says to: the code is exchanged once, every call goes on from there, and all hear the same.
          */
         post: operations["complete"];
         delete?: never;
@@ -230,7 +230,13 @@ export interface components {
             metadata?: {
                 [key: string]: string;
             };
-            /** @description The connection to reconnect. */
+            /**
+             * @description What the session is for: a consent at NinjaOne, or the new secret of the client app that the customer registered for the connection in `connection_id`. The latter needs binding `session`, and says nothing else of the connection.
+             * @default connect
+             * @enum {unknown}
+             */
+            purpose?: "connect" | "client_secret";
+            /** @description The connection to reconnect, or whose client app has a new secret. */
             connection_id?: string;
             /** @description With binding `approval`, for how many days the link works, so that it can be sent to somebody else: at most the operator's parameter ApprovalLinkLife. Without it, half an hour. */
             link_days?: number;
@@ -514,6 +520,16 @@ export interface operations {
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                     "application/json": components["schemas"]["GatewayMessage"];
+                };
+            };
+            404: components["responses"]["UnknownConnection"];
+            /** @description The connection takes no client secret; only an active one does. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             429: components["responses"]["TooManyRequests"];

@@ -15,6 +15,7 @@ PUBLIC = {
     "GET /connect/{session}": "ConnectFunction",
     "ANY $default": "ConnectFunction",
     "POST /connect/{session}/authorize": "AuthorizeFunction",
+    "POST /connect/{session}/secret": "AuthorizeFunction",
     "GET /callback/{region}": "CallbackFunction",
 }
 SIGNED = {

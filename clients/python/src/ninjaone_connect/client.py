@@ -23,6 +23,7 @@ from ninjaone_connect.model import (
     Disconnected,
     Region,
     Scope,
+    SessionPurpose,
     SessionRequest,
     Token,
     TokenRequest,
@@ -99,6 +100,7 @@ class Connect:
         link_days: int | None = None,
         client: ClientChoice | None = None,
         client_credentials: ClientCredentials | None = None,
+        purpose: SessionPurpose | None = None,
     ) -> ConnectSession:
         """Open a connect session for a signed-in person; send them to its ``connect_url``.
 
@@ -111,12 +113,14 @@ class Connect:
         scopes             some of the operator's parameter Scopes; by default all of them
         label              what your customer calls the connection; by default their first organization's name
         metadata           up to 10 texts of yours that come back with the connection
-        connection_id      the connection to reconnect; it keeps its id
+        connection_id      the connection to reconnect, which keeps its id; or the one whose client app has a new secret
         link_days          with binding ``approval``: how many days the link works; by default half an hour
         client             whose NinjaOne client app; by default the operator's where there is one
         client_credentials the customer's client app; without it the person enters one
+        purpose            ``client_secret``: the person enters the new secret of the client app that they registered,
+                           for ``connection_id``, and nothing else; by default ``connect``, a consent
 
-        Raises   InvalidRequest, ReturnNotListed, ConnectError
+        Raises   InvalidRequest, ReturnNotListed, ConnectError; for a client secret also NeedsReauth, UnknownConnection
         """
         request = SessionRequest(
             end_user_id=end_user_id,
@@ -133,6 +137,7 @@ class Connect:
             link_days=link_days,
             client=client,
             client_credentials=client_credentials,
+            purpose=purpose,
         )
         return self._run(calls.session(tenant_id, request))
 
@@ -282,6 +287,7 @@ class AsyncConnect:
         link_days: int | None = None,
         client: ClientChoice | None = None,
         client_credentials: ClientCredentials | None = None,
+        purpose: SessionPurpose | None = None,
     ) -> ConnectSession:
         """Open a connect session, see ``Connect.open_session``."""
         request = SessionRequest(
@@ -299,6 +305,7 @@ class AsyncConnect:
             link_days=link_days,
             client=client,
             client_credentials=client_credentials,
+            purpose=purpose,
         )
         return await self._run(calls.session(tenant_id, request))
 

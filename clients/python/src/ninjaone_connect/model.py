@@ -11,6 +11,7 @@ Json = Mapping[str, Any]
 Region = Literal["app", "us2", "eu", "ca", "oc", "jp", "fed"]
 Scope = Literal["monitoring", "management", "control"]
 Binding = Literal["session", "approval"]
+SessionPurpose = Literal["connect", "client_secret"]
 ClientChoice = Literal["operator", "customer"]
 
 
@@ -38,6 +39,7 @@ class SessionRequest(TypedDict):
     link_days: int | None
     client: ClientChoice | None
     client_credentials: ClientCredentials | None
+    purpose: SessionPurpose | None
 
 
 class CompleteRequest(TypedDict):

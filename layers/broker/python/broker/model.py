@@ -129,6 +129,13 @@ class Stage(StrEnum):
     FAILED = "failed"
 
 
+class SessionPurpose(StrEnum):
+    """What a connect session is for: a consent, or the new secret of a customer's own client app."""
+
+    CONNECT = "connect"
+    CLIENT_SECRET = "client_secret"
+
+
 class Binding(StrEnum):
     """What proves that the person who ends a connect session is the one who began it."""
 
@@ -272,6 +279,7 @@ class Session:
 
     State, cookie, ticket and the end user's id are held as SHA-256 only. A sealed value is bound to this session.
 
+    code, code_expires_at   of a session for a client secret there is no code: until then it waits to be completed
     exchanging_until   after this, whoever took the code is dead; 0 before the code was taken
     account            names of the NinjaOne account that a reconnect expects
     exchanged          what the code was exchanged for, sealed, until the connection is stored
@@ -293,6 +301,7 @@ class Session:
     customer_app: bool
     end_user: str = ""
     challenge: str = ""
+    purpose: SessionPurpose = SessionPurpose.CONNECT
     connection: ConnectionId | None = None  # a reconnect keeps this id
     account: str = ""
     host: Host | None = None  # chosen by the backend, or by the person once started

@@ -11,6 +11,9 @@ REPEAT_LIFE = Seconds(60)
 """The same form of the same browser within so long is a repetition: API Gateway gives every answer within 30 s."""
 CODE_LIFE = Seconds(45)
 """NinjaOne's authorization codes live about 60 s (docs/understand/ninjaone.md §1)."""
+SECRET_KEPT = Seconds(600)
+"""How long a client secret that was entered waits in its session for ``complete``."""
+SECRET_CHECK_TIMEOUT = Seconds(5)
 EXCHANGE_TIMEOUT = Seconds(12)
 """API Gateway cuts an answer off at 30 s; the exchange and the look at the organizations must fit."""
 ORGANIZATIONS_TIMEOUT = Seconds(3)

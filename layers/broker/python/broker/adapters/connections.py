@@ -10,6 +10,11 @@ An end, from any state, whoever holds the lease:
 
     disconnect   version = seen, consent = seen, not disconnected   → version + 1, fence + 1, ended_by; tokens gone
 
+A new client secret, which never meets a refresh that presents the old one: a lease that is given back at once, so that
+whoever opened the old secret before gets none:
+
+    secret       version = seen, fence = seen, no lease or one that ended   → fence + 1, due now; the profile's client
+
 Whatever is not in use has an end: ``forget_at``, written into both rows in one transaction, so that neither stays.
 """
 
@@ -31,6 +36,7 @@ from broker.model import (
     Instant,
     Profile,
     SessionId,
+    Stage,
     Status,
     TenantId,
 )
@@ -63,6 +69,9 @@ LISTED_ATTRIBUTES = (
 
 NAMED_ATTRIBUTES = ("tenant", "connection", "label", "organizations")
 """What a reconnect is announced with."""
+
+APP_ATTRIBUTES = ("tenant", "connection", "status", "reason", "host", "region", "client_id", "customer_app")
+"""What a session for a new client secret is opened with."""
 
 BATCH = 100
 """Items that one BatchGetItem takes."""
@@ -151,6 +160,11 @@ class Connections:
             return rows.profile(found) if found else None
         return None
 
+    def client_app(self, ref: ConnectionRef) -> ConnectionState | None:
+        """Read which client app a connection uses and how it is, and nothing else."""
+        found = self._get(ref, ref.connection, APP_ATTRIBUTES)
+        return rows.connection_state(found) if found else None
+
     def page(self, tenant: TenantId, *, limit: int, after: str | None) -> listing.Listed:
         """Read a tenant's connections in the order of their ids."""
         start = {"ExclusiveStartKey": rows.key(tenant, after)} if after else {}
@@ -227,6 +241,26 @@ class Connections:
         }
         return self._update(seen, ConditionalUpdate.of(*_UNCHANGED, _NO_LEASE, given=_seen(seen) | {"ended": ended},
                                            set=change, add={"fence": 1}))  # fmt: skip
+
+    def store_secret(
+        self, seen: ConnectionState, client: bytes, *, session: SessionId, now: Instant, ended: Instant
+    ) -> bool:
+        """Put a new secret of the customer's own app in place of the old one, end its session, and have it tried now.
+
+        False where the row changed since it was seen, a refresh is at work, or the session has ended.
+
+        client   sealed
+        ended    a lease that ran out before this instant proves its holder dead
+        Raises   Busy, AwsRefused
+        """
+        due = {"refresh_at": now, "due_shard": policy.shard(seen.connection)} if seen.refresh else {}
+        state = ConditionalUpdate.of(
+            *_UNCHANGED, _NO_LEASE, given=_seen(seen) | {"ended": ended}, set=due, add={"fence": 1},
+            remove=("failures", "cause", "tried_at"),
+        )  # fmt: skip
+        profile = ConditionalUpdate.of("attribute_exists(#client)", set={"client": client})
+        ends = finish(self._sessions_table, session, seen.connection, after=Stage.AUTHORIZED)
+        return self._update_both(seen.ref, state, profile, ends)
 
     def save(
         self, held: ConnectionState, change: Mapping[str, Any], remove: tuple[str, ...]
@@ -309,15 +343,21 @@ class Connections:
         found: rows.Item | None = answer.get("Item")
         return found
 
-    def _update_both(self, ref: ConnectionRef, state: ConditionalUpdate, profile: ConditionalUpdate) -> bool:
-        """Change both rows or neither; False where a condition does not hold. Raises   Busy, AwsRefused"""
+    def _update_both(
+        self, ref: ConnectionRef, state: ConditionalUpdate, profile: ConditionalUpdate, *more: rows.Item
+    ) -> bool:
+        """Change both rows or neither; False where a condition does not hold.
+
+        more     what else belongs to the transaction
+        Raises   Busy, AwsRefused
+        """
         writes = {ref.connection: state, ref.connection + rows.PROFILE: profile}
         parts = [
             {"Update": {"TableName": self._table, "Key": rows.key(ref.tenant, name), **write.parameters()}}
             for name, write in writes.items()
         ]
         try:
-            self._dynamodb.call("transact_write_items", expected=(_CANCELED,), TransactItems=parts)
+            self._dynamodb.call("transact_write_items", expected=(_CANCELED,), TransactItems=[*parts, *more])
         except ExpectedError as canceled:
             if any(each.get("Code") == _CONDITION_FAILED for each in canceled.response.get("CancellationReasons", ())):
                 return False

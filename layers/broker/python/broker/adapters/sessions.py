@@ -4,6 +4,12 @@ created ─ start ─▶ started ─ authorize ─▶ authorized ─ begin_excha
              ▲        │ deny                 │                               └──────── fail ──────┴─▶ failed   completed
              └────────┴─▶ denied     code ran out: may be started again, as a denied session may
 
+A session for a client secret goes another way, and is bound to the browser that entered one:
+
+created ─ enter_secret ─▶ authorized ─ (Connections.store_secret) ─▶ completed
+                            ▲    │ the same browser enters another
+                            └────┘
+
 A started session is bound to the browser that started it until the flow ends; then any browser may start it again.
 
 Expiry is checked in every condition: DynamoDB deletes expired items days later.
@@ -16,7 +22,7 @@ from broker.adapters import rows
 from broker.adapters.aws import AwsClient
 from broker.adapters.dynamo import ConditionalUpdate, ConditionFailed, update
 from broker.errors import Busy
-from broker.model import Host, Instant, Session, SessionId, Stage
+from broker.model import Host, Instant, Session, SessionId, SessionPurpose, Stage
 from broker.policy import CONSENT_KEPT, DAY, REPEAT_LIFE
 
 STARTS = 20
@@ -28,6 +34,9 @@ CODE_REMEMBERED = 3600
 """Seconds that a sent code is remembered; NinjaOne's live about a minute."""
 
 _LIVE = "#expires_at > :now"
+_FOR_CONSENT = "attribute_not_exists(#purpose)"
+_FOR_SECRET = "#purpose = :client_secret"
+_ENTERABLE = "#stage = :created OR (#stage = :authorized AND #cookie = :cookie_held)"
 _STARTABLE = "#stage IN (:created, :started, :denied) OR (#stage = :authorized AND #code_expires_at <= :now)"
 _SAME_BROWSER = "#stage <> :started OR #cookie = :cookie_held OR #flow_expires_at <= :now"
 _NOT_UNDER_WAY = "#stage <> :started OR attribute_not_exists(#choice) OR #choice <> :choice OR #started_at <= :repeated"
@@ -91,7 +100,7 @@ class Sessions:
         Refused while a flow with the same choice, started by the same browser within the last minute, is under way.
         """
         today = _starts(now)
-        clauses = [_LIVE, _STARTABLE, _SAME_BROWSER, _NOT_UNDER_WAY, _starts_left(today), _HOST_OPEN]
+        clauses = [_LIVE, _FOR_CONSENT, _STARTABLE, _SAME_BROWSER, _NOT_UNDER_WAY, _starts_left(today), _HOST_OPEN]
         clauses.append(_CLIENT_OPEN if start.client else _CLIENT_KNOWN if start.offered else _CLIENT_HELD)
         given = {
             "now": now,
@@ -136,6 +145,36 @@ class Sessions:
         }
         write = ConditionalUpdate.of(_LIVE, _UNDER_WAY, _starts_left(today), given=given, add={today: 1})
         return self._write(session, write)
+
+    def try_secret(self, session: SessionId, cookie_held: str, now: Instant) -> Session | ConditionFailed:
+        """Count an attempt to enter a client secret, and give the session that it is for.
+
+        cookie_held   as in ``Start.cookie``
+        """
+        today = _starts(now)
+        write = ConditionalUpdate.of(
+            _LIVE, _FOR_SECRET, _ENTERABLE, _starts_left(today), given=_entering(cookie_held, now) | {"most": STARTS},
+            add={today: 1},
+        )  # fmt: skip
+        return self._write(session, write)
+
+    def enter_secret(
+        self, session: SessionId, *, client: bytes, cookie_held: str, ticket: str, expires_at: Instant, now: Instant
+    ) -> Session | ConditionFailed:
+        """Keep a client secret, sealed, until the product completes; the browser that entered it may replace it.
+
+        expires_at   until when it waits
+        """
+        change = {
+            "stage": Stage.AUTHORIZED.value,
+            "client": client,
+            "cookie": cookie_held,
+            "ticket": ticket,
+            "code_expires_at": expires_at,
+            "authorized_at": now,
+        }
+        given = _entering(cookie_held, now)
+        return self._write(session, ConditionalUpdate.of(_LIVE, _FOR_SECRET, _ENTERABLE, given=given, set=change))
 
     def note_faulty_form(self, session: SessionId, cookie_held: str, now: Instant) -> Session | ConditionFailed:
         """Note a form that can't be used and give the session, if the browser with this cookie could start it."""
@@ -261,6 +300,16 @@ class Sessions:
         return rows.session(found)
 
 
+def _entering(cookie_held: str, now: Instant) -> dict[str, Any]:
+    return {
+        "now": now,
+        "client_secret": SessionPurpose.CLIENT_SECRET.value,
+        "created": Stage.CREATED.value,
+        "authorized": Stage.AUTHORIZED.value,
+        "cookie_held": cookie_held,
+    }
+
+
 def starts_left(row: rows.Item, now: Instant) -> bool:
     """Say whether a session may leave for NinjaOne once more today."""
     return int(rows.plain(row).get(_starts(now), 0)) < STARTS
@@ -279,11 +328,14 @@ def _is_own(refusal: ConditionFailed, write: ConditionalUpdate, mark: str) -> bo
     return bool(refusal.found and mark and refusal.found.get(mark) == {"S": write.set[mark]})
 
 
-def finish(table: str, session: SessionId, connection: str) -> dict[str, Any]:
-    """Write the part of a transaction that ends a session with its connection."""
+def finish(table: str, session: SessionId, connection: str, *, after: Stage = Stage.EXCHANGED) -> dict[str, Any]:
+    """Write the part of a transaction that ends a session with its connection.
+
+    after   the stage that it must be in
+    """
     write = ConditionalUpdate.of(
-        "#stage = :exchanged",
-        given={"exchanged": Stage.EXCHANGED.value},
+        "#stage = :stage_seen",
+        given={"stage_seen": after.value},
         set={"stage": Stage.COMPLETED.value, "connection": connection},
         remove=("client", "exchanged"),
     )

@@ -7,17 +7,19 @@ from dataclasses import dataclass
 from broker import errors, ninjaone
 from broker.config import Config
 from broker.edge import pages
-from broker.edge.browser import bind_browser, brand, connect_page_view, page_response, session_cookie
+from broker.edge.browser import bind_browser, brand, connect_page, connect_page_view, page_response, session_cookie
 from broker.edge.http import Request, Response
 from broker.edge.pages import HostProblem
 from broker.edge.wiring import Broker
 from broker.errors import Fault
 from broker.flows.authorize import AuthorizeRedirect, AuthorizeRequest, HostCheck
+from broker.flows.enter_secret import EnteredSecret
 from broker.model import Client, Host, SessionId
 from broker.secret import Secret
 from broker.text import without_unsafe
 
 _VISIBLE = re.compile(r"[\x21-\x7e]{1,256}")
+_SECRET_WANTED = "Enter the client secret as NinjaOne showed it once."
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,14 @@ def read_form(config: Config, request: Request) -> ConnectForm:
     client = _entered(sent, faults)
     typed = {name: sent[name][:200] for name in ("region", "subdomain", "suffix", "client_id") if name in sent}
     return ConnectForm(host, client, sent.get("go_anyway") == "yes", tuple(faults), typed)
+
+
+def read_secret(request: Request) -> tuple[Secret | None, tuple[Fault, ...]]:
+    """Read the form that asks for a client secret alone."""
+    secret = _pasted(request.form(), "client_secret")
+    if not _VISIBLE.fullmatch(secret):
+        return None, (Fault("client_secret", _SECRET_WANTED),)
+    return Secret(secret), ()
 
 
 def is_same_origin(request: Request) -> bool:
@@ -87,6 +97,14 @@ def leave_for_ninjaone(broker: Broker, request: Request, authorize_redirect: Aut
     return _bound(broker, request, page_response(page), authorize_redirect)
 
 
+def secret_page(broker: Broker, request: Request, entered: EnteredSecret) -> Response:
+    """Answer an entry: on to the product, or the page again with what NinjaOne said against it."""
+    if entered.fault:
+        return connect_page(broker, request, entered.session, faults=(entered.fault,))
+    page = page_response(pages.back(brand(broker.config), entered.location))
+    return bind_browser(broker, request, page, entered.session, value=entered.cookie)
+
+
 def _bound(broker: Broker, request: Request, response: Response, authorize_redirect: AuthorizeRedirect) -> Response:
     return bind_browser(broker, request, response, authorize_redirect.session, value=authorize_redirect.cookie)
 
@@ -116,7 +134,7 @@ def _entered(sent: Mapping[str, str], faults: list[Fault]) -> Client | None:
     if not _VISIBLE.fullmatch(client_id):
         faults.append(Fault("client_id", "Enter the client id as NinjaOne shows it."))
     if not _VISIBLE.fullmatch(secret):
-        faults.append(Fault("client_secret", "Enter the client secret as NinjaOne showed it once."))
+        faults.append(Fault("client_secret", _SECRET_WANTED))
     return None if faults else Client(client_id, Secret(secret), customer_app=True)
 
 

@@ -12,11 +12,11 @@ from broker.config import Config
 from broker.edge import pages
 from broker.edge.handler import Context, Entry, Warm, log_refusal, preload
 from broker.edge.http import Event, Request, Response, cookie
-from broker.edge.pages import Brand, Choice, ConnectPage, Notice, Page
+from broker.edge.pages import Brand, Choice, ConnectPage, Notice, Page, SecretPage
 from broker.edge.problems import error_response
 from broker.edge.wiring import Broker
 from broker.errors import BrokerError, Fault
-from broker.model import Binding, Session, SessionId, session_id, sha256_hex
+from broker.model import Binding, Session, SessionId, SessionPurpose, session_id, sha256_hex
 from broker.secret import Secret
 
 __all__ = [
@@ -127,9 +127,12 @@ def connect_page(
     faults: tuple[Fault, ...] = (),
     typed: Mapping[str, str] | None = None,
 ) -> Response:
-    """Answer with the connect page, and with the cookie that binds this browser once the form is sent."""
-    view = connect_page_view(broker.config, session, faults, typed or {})
-    return bind_browser(broker, request, page_response(pages.connect_page(brand(broker.config), view)), session)
+    """Answer with the page of the session's purpose, and the cookie that binds this browser once the form is sent."""
+    if session.purpose is SessionPurpose.CLIENT_SECRET:
+        page = pages.secret_page(brand(broker.config), _secret_page_view(session, faults))
+    else:
+        page = pages.connect_page(brand(broker.config), connect_page_view(broker.config, session, faults, typed or {}))
+    return bind_browser(broker, request, page_response(page), session)
 
 
 def session_of(request: Request) -> SessionId:
@@ -167,6 +170,21 @@ def connect_page_view(
         typed={name: text for name, text in typed.items() if name != "client_secret"},
         approval=session.binding is Binding.APPROVAL,
         life=_in_words(session.expires_at - session.created_at),
+    )
+
+
+def _secret_page_view(session: Session, faults: tuple[Fault, ...]) -> SecretPage:
+    host = session.host
+    return SecretPage(
+        session=session.session,
+        tenant_name=session.tenant_name,
+        label=session.label,
+        account=session.account,
+        region=ninjaone.REGION_NAMES.get(host.region, "") if host else "",
+        host=host.name if host else "",
+        client_id=session.client_id,
+        life=_in_words(session.expires_at - session.created_at),
+        faults=faults,
     )
 
 

@@ -127,6 +127,27 @@ class ConnectPage:
 
 
 @dataclass(frozen=True)
+class SecretPage:
+    """What the page for the new secret of a customer's own client app shows; the old secret is never shown.
+
+    account   names of the NinjaOne account that is connected
+    region    its name; empty for a host of the customer's own
+    life      for how long the link works from when it was made, in words
+    faults    of the form that was sent, or what NinjaOne said against the secret
+    """
+
+    session: str
+    tenant_name: str
+    label: str
+    account: str
+    region: str
+    host: str
+    client_id: str
+    life: str = "30 minutes"
+    faults: tuple[Fault, ...] = ()
+
+
+@dataclass(frozen=True)
 class Page:
     """A whole answer to a browser."""
 
@@ -158,7 +179,7 @@ class Notice(Enum):
     USED = (
         410,
         "This link was already used",
-        "Each link makes one connection. Go back to {product} to see it, or to start again.",
+        "Each link works once. Go back to {product} to see what came of it, or to start again.",
     )
     ELSEWHERE_OPEN = (
         409,
@@ -229,6 +250,18 @@ class Notice(Enum):
 def connect_page(brand: Brand, view: ConnectPage) -> Page:
     """Ask the person to agree to a connection: who asks, for what, at which host."""
     return _render_connect_page(brand, view, status=400 if view.faults else 200)
+
+
+def secret_page(brand: Brand, view: SecretPage) -> Page:
+    """Ask the person for the new secret of the client app that they registered."""
+    messages = {fault.field: fault.message for fault in view.faults}
+    html = _render("secret.html", brand, view=view, messages=messages)
+    return Page(400 if view.faults else 200, html, _page_headers(brand, forms=True))
+
+
+def back(brand: Brand, location: str) -> Page:
+    """Take the person back to the product, by a page of its own for the reason that ``leave`` gives."""
+    return Page(200, _render("back.html", brand, location=location), _page_headers(brand))
 
 
 def host_problem(brand: Brand, view: ConnectPage, problem: HostProblem, host: str) -> Page:

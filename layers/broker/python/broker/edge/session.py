@@ -8,7 +8,7 @@ from broker.config import Config
 from broker.edge.fields import Fields
 from broker.edge.http import Request
 from broker.flows.session import SessionRequest
-from broker.model import Binding, Client, ConnectionId, Host, Seconds, TenantId, connection_id
+from broker.model import Binding, Client, ConnectionId, Host, Seconds, SessionPurpose, TenantId, connection_id
 from broker.secret import Secret
 from broker.text import first_unsafe
 
@@ -17,15 +17,20 @@ _VISIBLE = re.compile(r"[\x21-\x7e]{1,256}")
 _FIELDS = frozenset(
     {
         "end_user_id", "binding", "binding_challenge", "return_to", "tenant_name", "region", "host", "scopes",
-        "label", "metadata", "connection_id", "link_days", "client", "client_credentials",
+        "label", "metadata", "connection_id", "link_days", "client", "client_credentials", "purpose",
     }
 )  # fmt: skip
+_OF_CONSENTS = ("region", "host", "scopes", "label", "metadata", "link_days", "client", "client_credentials")
+"""What a session for a client secret has no use for: the connection says it all."""
 
 
 def session_request(config: Config, tenant: TenantId, request: Request) -> SessionRequest:
     """Read the body of a new connect session. Raises   InvalidRequest"""
     body = Fields(request, _FIELDS)
     binding = _binding(config, body)
+    purpose = _purpose(body, binding)
+    if purpose is SessionPurpose.CLIENT_SECRET:
+        return _for_secret(tenant, body, binding)
     host = _host(config, body)
     customer_app, client = _client(config, body, host)
     if binding is Binding.APPROVAL and body.has("connection_id"):
@@ -48,6 +53,45 @@ def session_request(config: Config, tenant: TenantId, request: Request) -> Sessi
     )
     body.check()
     return found
+
+
+def _for_secret(tenant: TenantId, body: Fields, binding: Binding) -> SessionRequest:
+    """Read the rest of a request for a client secret. Raises   InvalidRequest"""
+    found = SessionRequest(
+        tenant=tenant,
+        tenant_name=body.text("tenant_name", longest=80, needed=True),
+        end_user_id=body.text("end_user_id", longest=256, needed=True),
+        binding=binding,
+        challenge=_challenge(body, binding),
+        return_to=body.text("return_to", longest=64, needed=True),
+        scopes=frozenset(),
+        host=None,
+        customer_app=True,
+        client=None,
+        label="",
+        metadata={},
+        connection=_connection(body),
+        purpose=SessionPurpose.CLIENT_SECRET,
+    )
+    body.check()
+    return found
+
+
+def _purpose(body: Fields, binding: Binding) -> SessionPurpose:
+    word = body.raw("purpose") or SessionPurpose.CONNECT.value
+    if word not in tuple(SessionPurpose):
+        body.fault("purpose", "Give connect or client_secret.")
+        return SessionPurpose.CONNECT
+    purpose = SessionPurpose(word)
+    if purpose is SessionPurpose.CLIENT_SECRET:
+        if binding is Binding.APPROVAL:
+            body.fault("binding", "A new client secret replaces the old one, so it needs binding session.")
+        if not body.has("connection_id"):
+            body.fault("connection_id", "Give the connection whose client app has the new secret.")
+        for name in _OF_CONSENTS:
+            if body.has(name):
+                body.fault(name, "Leave it out with purpose client_secret: the connection says it.")
+    return purpose
 
 
 def _binding(config: Config, body: Fields) -> Binding:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from broker.flows.connect import FindSession
     from broker.flows.connections import ListConnections
     from broker.flows.disconnect import Disconnect
+    from broker.flows.enter_secret import EnterSecret
     from broker.flows.notify import Notify
     from broker.flows.proxy import Proxy
     from broker.flows.refresh.batch import RefreshConnections
@@ -86,6 +87,12 @@ class Broker:
         return StartAuthorization(self.config, self._sessions, self._seal, web=self._http, **self._common)
 
     @cached_property
+    def enter_secret(self) -> "EnterSecret":
+        from broker.flows.enter_secret import EnterSecret
+
+        return EnterSecret(self.config, self._sessions, self._seal, web=self._http, **self._common)
+
+    @cached_property
     def handle_callback(self) -> "HandleCallback":
         from broker.flows.callback import HandleCallback
 
@@ -100,6 +107,7 @@ class Broker:
         from broker.flows.exchange import Exchange
         from broker.flows.redeem import RedeemCode
         from broker.flows.store_connection import StoreConnection
+        from broker.flows.store_secret import StoreSecret
 
         sessions, connections, seal = self._sessions, self._connections, self._seal
         exchange = Exchange(self._http, self.ports.clock, self.log)
@@ -115,6 +123,9 @@ class Broker:
             client_secrets=self._client_secrets,
             redeem=redeem,
             store=store,
+            store_secret=StoreSecret(
+                sessions, connections, seal, self._queue(self.config.urgent_queue), clock=self.ports.clock, log=self.log
+            ),
             clock=self.ports.clock,
             log=self.log,
         )

@@ -18,7 +18,7 @@ from broker.config import Config
 from broker.errors import AnotherBrowser, BrokerError, Fault, InvalidRequest, TooManyRequests, UnknownSession
 from broker.flows import binding
 from broker.flows.connect import unusable
-from broker.model import Client, Host, Instant, Purpose, Session, SessionId, Stage, sha256_hex
+from broker.model import Client, Host, Instant, Purpose, Session, SessionId, SessionPurpose, Stage, sha256_hex
 from broker.secret import Secret
 
 
@@ -177,6 +177,8 @@ class StartAuthorization:
         if unusable_now or refusal.found is None:
             raise unusable_now or UnknownSession
         found = read_session(refusal.found)
+        if found.purpose is not SessionPurpose.CONNECT:
+            raise InvalidRequest(Fault("session", "This link takes a client secret, and leads to no consent."))
         if not starts_left(refusal.found, now):
             raise TooManyRequests
         if found.fixed_host and found.host and found.host.name != departure.host.name:

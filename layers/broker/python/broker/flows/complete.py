@@ -32,10 +32,12 @@ from broker.errors import (
 )
 from broker.flows.redeem import RedeemCode
 from broker.flows.store_connection import StoreConnection
+from broker.flows.store_secret import StoreSecret
 from broker.model import (
     Binding,
     Client,
     Connection,
+    ConnectionId,
     ConnectionRef,
     ConnectionState,
     Host,
@@ -43,6 +45,7 @@ from broker.model import (
     Purpose,
     Session,
     SessionId,
+    SessionPurpose,
     Stage,
     Status,
     TenantId,
@@ -84,11 +87,13 @@ class Complete:
         client_secrets: ClientSecrets,
         redeem: RedeemCode,
         store: StoreConnection,
+        store_secret: StoreSecret,
         clock: Clock,
         log: Log,
     ) -> None:
         self._config, self._sessions, self._connections = config, sessions, connections
         self._seal, self._client_secrets, self._redeem, self._store = seal, client_secrets, redeem, store
+        self._store_secret = store_secret
         self._clock, self._log = clock, log
 
     def __call__(self, session: SessionId, proof: CompleteRequest, *, confirm_account_change: bool) -> Connection:
@@ -163,6 +168,9 @@ class Complete:
 
         Raises   what the session ended with, the same for everybody who asks; Busy, AwsRefused: call again
         """
+        if session.purpose is SessionPurpose.CLIENT_SECRET and session.stage is Stage.AUTHORIZED:
+            self._store_secret(session, until=until)
+            return self._store.made(ConnectionRef(session.tenant, session.connection or ConnectionId("")))
         if session.stage is Stage.AUTHORIZED:
             session = self._redeemed(session, until)
         elif session.stage is Stage.EXCHANGING:

@@ -3,7 +3,7 @@
 from broker.adapters.clock import Clock, instant
 from broker.adapters.sessions import Sessions
 from broker.errors import AwaitingCompletion, BrokerError, SessionExpired, SessionSpent, UnknownSession
-from broker.model import Instant, Session, SessionId, Stage
+from broker.model import Instant, Session, SessionId, SessionPurpose, Stage
 
 
 class FindSession:
@@ -41,6 +41,8 @@ def _unusable(found: Session, now: Instant) -> BrokerError | None:
     if found.expires_at <= now:
         return SessionExpired()
     is_agreed = found.stage is Stage.AUTHORIZED and found.code_expires_at > now
+    if found.purpose is SessionPurpose.CLIENT_SECRET and is_agreed:
+        return None  # the browser that entered the secret may enter another, until the product completes
     if is_agreed or found.stage in {Stage.EXCHANGING, Stage.EXCHANGED}:
         return AwaitingCompletion()
     return SessionSpent() if found.stage in {Stage.COMPLETED, Stage.FAILED} else None

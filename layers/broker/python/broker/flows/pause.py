@@ -24,7 +24,7 @@ class HeldBy(StrEnum):
 REFUSED_APP: Mapping[str, tuple[str, str]] = {
     "invalid_client": (
         "NinjaOne refuses the secret of the customer's own client app, which was probably changed there",
-        "Let the customer reconnect with the new secret.",
+        "Let the customer enter the new secret: open a connect session with purpose client_secret.",
     ),
     "unauthorized_client": (
         "NinjaOne does not let the customer's own client app renew tokens",

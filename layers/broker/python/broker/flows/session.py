@@ -1,7 +1,7 @@
 """Open a connect session for a tenant's user."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from broker import policy
 from broker.adapters.clock import Clock, Entropy, instant, new_session_id
@@ -10,7 +10,15 @@ from broker.adapters.log import Log
 from broker.adapters.seal import Seal, session_aad
 from broker.adapters.sessions import Sessions
 from broker.config import Config
-from broker.errors import ReturnNotListed
+from broker.errors import (
+    Fault,
+    InvalidRequest,
+    NeedsReauth,
+    NotActive,
+    NotApproved,
+    ReturnNotListed,
+    UnknownConnection,
+)
 from broker.model import (
     Binding,
     Client,
@@ -23,11 +31,15 @@ from broker.model import (
     Seconds,
     Session,
     SessionId,
+    SessionPurpose,
     Stage,
+    Status,
     TenantId,
     sha256_hex,
 )
 from broker.ninjaone import OFFLINE_ACCESS
+
+OPERATORS_APP = "This connection uses the operator's client app, whose secret the operator stores. Leave purpose out."
 
 
 @dataclass(frozen=True)
@@ -38,6 +50,7 @@ class SessionRequest:
     place       None lets the person choose
     life        seconds that the link works
     customer_app   the customer's own client app; ``client`` then may carry its credentials
+    client_id   of the app whose new secret is asked for; found by the connection
     """
 
     tenant: TenantId
@@ -54,6 +67,8 @@ class SessionRequest:
     metadata: Mapping[str, str]
     connection: ConnectionId | None
     life: Seconds = policy.SESSION_LIFE
+    purpose: SessionPurpose = SessionPurpose.CONNECT
+    client_id: str = ""
 
 
 class OpenSession:
@@ -74,17 +89,36 @@ class OpenSession:
         self._clock, self._entropy, self._log = clock, entropy, log
 
     def __call__(self, asked: SessionRequest) -> Session:
-        """Keep a new session; it makes one connection.
+        """Keep a new session; it makes one connection, or takes one client secret.
 
-        Raises   ReturnNotListed, Busy
+        Raises   ReturnNotListed, Busy; for a client secret UnknownConnection, NotActive, NotApproved, NeedsReauth,
+                 InvalidRequest
         """
         if asked.return_to not in self._config.return_urls:
             raise ReturnNotListed
+        if asked.purpose is SessionPurpose.CLIENT_SECRET:
+            asked = self._for_secret(asked)
         now = instant(self._clock)
         session = self._session(new_session_id(self._entropy), asked, now)
         self._sessions.put(session)
         self._log.event("session.opened", session=session.session, tenant=session.tenant, binding=session.binding.value)
         return session
+
+    def _for_secret(self, asked: SessionRequest) -> SessionRequest:
+        """Name the customer's own client app that a connection uses; only of an active one a new secret is of use."""
+        ref = ConnectionRef(asked.tenant, asked.connection or ConnectionId(""))
+        found = self._connections.client_app(ref)
+        if found is None:
+            raise UnknownConnection
+        if found.status is Status.DISCONNECTED:
+            raise NotActive
+        if found.status is Status.PENDING_APPROVAL:
+            raise NotApproved
+        if found.status is Status.NEEDS_REAUTH:
+            raise NeedsReauth(found.reason.value if found.reason else "revoked", found.connection)
+        if not found.customer_app:
+            raise InvalidRequest(Fault("connection_id", OPERATORS_APP))
+        return replace(asked, host=found.host, customer_app=True, client_id=found.client_id)
 
     def _session(self, session: SessionId, asked: SessionRequest, now: Instant) -> Session:
         old = self._connections.names(ConnectionRef(asked.tenant, asked.connection)) if asked.connection else None
@@ -108,7 +142,8 @@ class OpenSession:
             account=_account(old) if old else "",
             host=asked.host,
             fixed_host=asked.host is not None,
-            client_id=asked.client.id if asked.client else "",
+            purpose=asked.purpose,
+            client_id=asked.client.id if asked.client else asked.client_id,
             client=self._sealed(session, asked),
             fixed_client=asked.client is not None,
         )

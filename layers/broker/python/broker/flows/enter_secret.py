@@ -1,0 +1,161 @@
+"""Take the new secret of a customer's own client app from the person, and try it as far as NinjaOne tells."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NoReturn
+from urllib.parse import urlencode
+
+from broker import ninjaone, oauth, policy
+from broker.adapters.clock import Clock, Entropy, instant, random_secret
+from broker.adapters.dynamo import ConditionFailed
+from broker.adapters.http import HttpClient
+from broker.adapters.log import Level, Log
+from broker.adapters.rows import session as read_session
+from broker.adapters.seal import Seal, code_aad
+from broker.adapters.sessions import Sessions, starts_left
+from broker.config import Config
+from broker.errors import (
+    AnotherBrowser,
+    Fault,
+    InvalidRequest,
+    SessionExpired,
+    SessionSpent,
+    TooManyRequests,
+    UnknownSession,
+)
+from broker.flows import binding
+from broker.flows.connect import unusable
+from broker.model import (
+    Client,
+    Host,
+    Instant,
+    Purpose,
+    Seconds,
+    Session,
+    SessionId,
+    SessionPurpose,
+    Stage,
+    sha256_hex,
+)
+from broker.ninjaone import UNKNOWN_CLIENT, Outcome
+from broker.secret import Secret
+
+NO_TOKEN = Secret("ninjaone-connect-asks-whether-the-client-secret-is-right")
+"""What a secret is tried with: no refresh token of anybody's, so that a right secret is answered with a refusal too."""
+
+_WRONG: Mapping[str, str] = {
+    "invalid_client": "NinjaOne refuses this secret. Copy it again, or let NinjaOne make a new one.",
+    UNKNOWN_CLIENT: "NinjaOne does not know this client app any more. Reconnect with another client app.",
+}
+
+
+@dataclass(frozen=True)
+class EnteredSecret:
+    """What came of an entry.
+
+    cookie     to set in the browser, whichever it is
+    location   the product's return address with the ticket
+    fault      why the secret is of no use; nothing was kept then
+    """
+
+    session: Session
+    cookie: Secret
+    location: str
+    fault: Fault | None = None
+
+
+class EnterSecret:
+    """Keeps a secret in its session, sealed, until the product shows who the person is."""
+
+    def __init__(
+        self,
+        config: Config,
+        sessions: Sessions,
+        seal: Seal,
+        *,
+        web: Callable[[], HttpClient],
+        clock: Clock,
+        entropy: Entropy,
+        log: Log,
+    ) -> None:
+        self._config, self._sessions, self._seal, self._web = config, sessions, seal, web
+        self._clock, self._entropy, self._log = clock, entropy, log
+
+    def __call__(self, session: SessionId, secret: Secret, cookie: Secret | None) -> EnteredSecret:
+        """Try a secret and keep it. The same browser may enter another until the product completes.
+
+        cookie   the browser's for this session, if it brought one: the page set it
+        Order    count the attempt; ask NinjaOne; seal; keep
+        Raises   UnknownSession, SessionExpired, SessionSpent, AnotherBrowser, TooManyRequests, InvalidRequest, Busy
+        """
+        cookie = cookie or random_secret(self._entropy)
+        found = self._tried(session, cookie)
+        refusal = self._refusal(found, secret)
+        if refusal:
+            return EnteredSecret(found, cookie, "", Fault("client_secret", refusal))
+        ticket = binding.ticket(cookie, f"{session}.{SessionPurpose.CLIENT_SECRET}")
+        self._keep(found, secret, cookie, sha256_hex(ticket.reveal()))
+        base = self._config.return_urls.get(found.return_to)
+        if base is None:
+            raise SessionExpired  # the operator took the return address off the list meanwhile
+        query = urlencode({"connect_session": session, "ticket": ticket.reveal()})
+        return EnteredSecret(found, cookie, f"{base}?{query}")
+
+    def note_faulty_form(self, session: SessionId, cookie: Secret | None) -> Session:
+        """Count a form without a secret that can be one, and give the session to show the form again."""
+        return self._tried(session, cookie or random_secret(self._entropy))
+
+    def _tried(self, session: SessionId, cookie: Secret) -> Session:
+        now = instant(self._clock)
+        found = self._sessions.try_secret(session, binding.digest(cookie), now)
+        return self._refused(found, now) if isinstance(found, ConditionFailed) else found
+
+    def _refusal(self, session: Session, secret: Secret) -> str | None:
+        """Ask NinjaOne. What says nothing of the secret, such as no answer, lets it pass: the next refresh tells."""
+        if session.host is None:
+            raise SessionSpent
+        client = Client(session.client_id, secret, customer_app=True)
+        with self._web() as web:
+            outcome = check_secret(
+                web, session.host, client, now=instant(self._clock), timeout=policy.SECRET_CHECK_TIMEOUT
+            )
+        refusal = _WRONG.get(outcome.code)
+        level = Level.WARNING if refusal else Level.INFO
+        self._log.event("secret.checked", level, session=session.session, tenant=session.tenant, code=outcome.code)
+        return refusal
+
+    def _keep(self, session: Session, secret: Secret, cookie: Secret, ticket: str) -> None:
+        now = instant(self._clock)
+        kept = self._sessions.enter_secret(
+            session.session,
+            client=self._seal.seal(self._seal.data_key(Purpose.CLIENT), secret, code_aad(session, ticket)),
+            cookie_held=binding.digest(cookie),
+            ticket=ticket,
+            expires_at=Instant(now + policy.SECRET_KEPT),
+            now=now,
+        )
+        if isinstance(kept, ConditionFailed):
+            self._refused(kept, now)
+        self._log.event("session.secret_entered", session=session.session, tenant=session.tenant)
+
+    def _refused(self, refusal: ConditionFailed, now: Instant) -> NoReturn:
+        """Say which clause of the write did not hold."""
+        found = read_session(refusal.found) if refusal.found else None
+        error = unusable(found, now)
+        if error or refusal.found is None or found is None:
+            raise error or UnknownSession
+        if found.purpose is not SessionPurpose.CLIENT_SECRET:
+            raise InvalidRequest(Fault("session", "This link takes no client secret alone."))
+        if found.stage is Stage.AUTHORIZED and starts_left(refusal.found, now):
+            self._log.event("session.refused", Level.WARNING, session=found.session, cause="another_browser")
+            raise AnotherBrowser
+        raise TooManyRequests
+
+
+def check_secret(web: HttpClient, host: Host, client: Client, *, now: Instant, timeout: Seconds) -> Outcome:
+    """Ask NinjaOne to refresh with a token that is none: of all answers only ``invalid_client`` says "wrong".
+
+    Source   docs/understand/ninjaone.md §9 U4
+    """
+    form = oauth.refresh_grant(client, NO_TOKEN)
+    return ninjaone.classify(web.post(ninjaone.token_endpoint(host), form, timeout=timeout), now)

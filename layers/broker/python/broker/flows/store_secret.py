@@ -1,0 +1,91 @@
+"""Store the new secret of a customer's own client app, which its connect session keeps, and have it tried at once."""
+
+from broker import policy
+from broker.adapters.clock import Clock, instant
+from broker.adapters.connections import Connections
+from broker.adapters.log import Level, Log
+from broker.adapters.queues import Queue, Trigger
+from broker.adapters.seal import Seal, code_aad
+from broker.adapters.sessions import Sessions
+from broker.errors import AwsError, Busy, NotActive, SessionExpired, SessionSpent, UnknownConnection
+from broker.model import ConnectionRef, ConnectionState, Instant, Purpose, Seconds, Session, Stage, Status
+
+SUPERSEDED = "This connection was connected again meanwhile, and the client app of that consent is kept."
+FIRST_LOOK, LONGEST_LOOK = 0.5, 2.0
+"""Seconds between attempts while a refresh is at work."""
+SKEW = Seconds(10)
+"""Clocks differ by less: a lease has surely ended so long after its end."""
+
+
+class StoreSecret:
+    """Puts a new client secret in place of the old one."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        connections: Connections,
+        seal: Seal,
+        urgent: Queue,
+        *,
+        clock: Clock,
+        log: Log,
+    ) -> None:
+        self._sessions, self._connections, self._seal, self._urgent = sessions, connections, seal, urgent
+        self._clock, self._log = clock, log
+
+    def __call__(self, session: Session, *, until: float) -> None:
+        """Store it once no refresh is at work, so that no refusal of the old secret holds up the new one.
+
+        until    when the time for this call is up
+        Raises   SessionExpired, UnknownConnection, NotActive, SessionSpent; SealBroken, Busy, AwsRefused: call again
+        """
+        if session.connection is None:
+            raise SessionSpent
+        if session.code_expires_at <= instant(self._clock):
+            raise SessionExpired
+        ref = ConnectionRef(session.tenant, session.connection)
+        place = code_aad(session, session.ticket)
+        secret = self._seal.open(session.client or b"", Purpose.CLIENT, place)
+        client = self._seal.seal(self._seal.data_key(Purpose.CLIENT), secret, ref.aad())
+        self._store(session, ref, client, min(until, self._clock.now() + policy.COMPLETE_WAIT))
+        self._log.event("secret.replaced", tenant=ref.tenant, connection=ref.connection, session=session.session)
+        self._order(ref)
+
+    def _store(self, session: Session, ref: ConnectionRef, client: bytes, until: float) -> None:
+        """Try until it is stored: by this call, or by one whose answer was lost."""
+        pause = FIRST_LOOK
+        while not self._stored(session, self._found(session, ref), client) and not self._is_completed(session):
+            if self._clock.now() + pause > until:
+                raise Busy("This connection is being refreshed right now. Ask again.")
+            self._clock.sleep(pause)
+            pause = min(2 * pause, LONGEST_LOOK)
+
+    def _found(self, session: Session, ref: ConnectionRef) -> ConnectionState:
+        """Find the connection as the session knows it: with the same client app, and no later consent."""
+        found = self._connections.state(ref)
+        if found is None:
+            raise UnknownConnection
+        if found.status is Status.DISCONNECTED:
+            raise NotActive
+        host = session.host.name if session.host else ""
+        is_same_app = found.customer_app and (found.client_id, found.host.name) == (session.client_id, host)
+        if not is_same_app or found.consented_at > session.authorized_at:
+            raise SessionSpent(SUPERSEDED)
+        return found
+
+    def _stored(self, session: Session, seen: ConnectionState, client: bytes) -> bool:
+        now = instant(self._clock)
+        return self._connections.store_secret(seen, client, session=session.session, now=now, ended=Instant(now - SKEW))
+
+    def _is_completed(self, session: Session) -> bool:
+        found = self._sessions.get(session.session)
+        if found is None or found.stage not in {Stage.AUTHORIZED, Stage.COMPLETED}:
+            raise SessionSpent
+        return found.stage is Stage.COMPLETED
+
+    def _order(self, ref: ConnectionRef) -> None:
+        """Have it tried at once, also behind an open breaker whose minute is free; the next sweep would find it too."""
+        try:
+            self._urgent.send_batch(Trigger.DUE, [ref])
+        except AwsError:
+            self._log.event("refresh.not_ordered", Level.WARNING, tenant=ref.tenant, connection=ref.connection)

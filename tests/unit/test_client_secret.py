@@ -1,0 +1,480 @@
+"""A customer changed the secret of their own client app: they enter the new one, and the connection goes on."""
+
+from dataclasses import replace
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from broker import policy
+from broker.adapters.connections import Connections
+from broker.adapters.queues import RefreshBatch, Trigger, read_batch
+from broker.adapters.rows import session_item
+from broker.adapters.seal import Seal
+from broker.adapters.sessions import STARTS, Sessions
+from broker.config import Config
+from broker.edge.wiring import Broker
+from broker.errors import (
+    AnotherBrowser,
+    BindingMismatch,
+    Busy,
+    InvalidRequest,
+    NeedsReauth,
+    NotActive,
+    NotApproved,
+    NotAuthorized,
+    SealBroken,
+    SessionExpired,
+    SessionSpent,
+    TooManyRequests,
+    UnknownConnection,
+    UnknownSession,
+)
+from broker.flows.complete import CompleteRequest
+from broker.flows.enter_secret import NO_TOKEN, EnteredSecret
+from broker.flows.store_secret import SUPERSEDED
+from broker.model import (
+    Client,
+    ConnectionId,
+    ConnectionState,
+    Instant,
+    Purpose,
+    Session,
+    SessionId,
+    SessionPurpose,
+    Stage,
+    TenantId,
+)
+from broker.secret import Secret
+from local.aws.account import AwsAccount
+from ninjaone_emulator import NinjaOne
+from ninjaone_emulator.seed import CUSTOMER_APPS
+from tests.support.aws_faults import AwsFaults
+from tests.support.broker_world import Clock, LogLines, NinjaOneTransport
+from tests.support.journey import VERIFIER, Journey, ref
+from tools.requirements import req
+
+APP = CUSTOMER_APPS["eu"]
+OWN = Client(APP.client_id, Secret(APP.client_secret), customer_app=True)
+
+
+@pytest.fixture
+def state(journey: Journey) -> ConnectionState:
+    """A connection with the customer's own client app."""
+    return journey.connect(customer_app=True, client=OWN)[0]
+
+
+@pytest.fixture
+def new(ninjaone: NinjaOne, state: ConnectionState) -> Secret:
+    """The customer has NinjaOne make a new secret; the old one is worth nothing from then on."""
+    return Secret(ninjaone.admin.rotate_secret(APP.client_id))
+
+
+def opened(journey: Journey, state: ConnectionState, **changes: Any) -> Session:
+    purpose = {"purpose": SessionPurpose.CLIENT_SECRET, "scopes": frozenset(), "connection": state.connection}
+    return journey.open(**purpose | changes)
+
+
+def enter(journey: Journey, session: Session, secret: Secret) -> EnteredSecret:
+    """Send the page's form; the browser keeps its cookie."""
+    entered = journey.broker.enter_secret(session.session, secret, journey.cookies.get(session.session))
+    journey.cookies[session.session] = entered.cookie
+    return entered
+
+
+def proof_of(journey: Journey, entered: EnteredSecret, **changes: Any) -> CompleteRequest:
+    ticket = parse_qs(urlsplit(entered.location).query)["ticket"][0]
+    proof = {"tenant": journey.tenant, "end_user_id": journey.end_user, "ticket": Secret(ticket), "verifier": VERIFIER}
+    return CompleteRequest(**proof | changes)
+
+
+def complete(journey: Journey, entered: EnteredSecret, **changes: Any) -> ConnectionState:
+    session = entered.session.session
+    return journey.broker.complete(session, proof_of(journey, entered, **changes), confirm_account_change=False).state
+
+
+def refresh(broker: Broker, state: ConnectionState, clock: Clock) -> None:
+    broker.refresh(RefreshBatch(Trigger.DUE, (ref(state),)), clock.left(180))
+
+
+def held_secret(connections: Connections, seal: Seal, state: ConnectionState) -> str:
+    profile = connections.profile(ref(state))
+    assert profile
+    return seal.open(profile.client or b"", Purpose.CLIENT, ref(state).aad()).reveal()
+
+
+def now_of(connections: Connections, state: ConnectionState) -> ConnectionState:
+    found = connections.state(ref(state))
+    assert found
+    return found
+
+
+# The whole way --------------------------------------------------------------------------------------------------------
+
+
+@req("D01")
+def test_a_connection_whose_secret_was_changed_goes_on_with_the_new_one_and_no_consent(
+    journey: Journey, broker: Broker, connections: Connections, state: ConnectionState, new: Secret, clock: Clock,
+    aws: AwsAccount, config: Config, lines: LogLines,
+) -> None:  # fmt: skip
+    for wait in (3000, 125):
+        clock.advance(wait)
+        refresh(broker, state, clock)
+    refused = now_of(connections, state)
+    assert (refused.failures, refused.cause) == (2, "invalid_client")
+
+    made = complete(journey, enter(journey, opened(journey, state), new))
+
+    assert (made.failures, made.cause, made.refresh_at) == (0, "", int(clock.now()))
+    assert (made.version, made.consented_at, made.refresh) == (
+        state.version, state.consented_at, state.refresh,
+    )  # fmt: skip
+    [order] = orders(aws, config)
+    assert order == RefreshBatch(Trigger.DUE, (ref(state),))
+    clock.advance(1)
+    broker.refresh(order, clock.left(180))
+    renewed = now_of(connections, state)
+    assert (renewed.version, renewed.failures) == (state.version + 1, 0)
+    assert [line["connection"] for line in lines.named("secret.replaced")] == [state.connection]
+
+
+def orders(aws: AwsAccount, config: Config) -> list[RefreshBatch | None]:
+    answer = aws.client("sqs").receive_message(QueueUrl=config.urgent_queue, MaxNumberOfMessages=10)
+    return [read_batch(each["Body"]) for each in answer.get("Messages", [])]
+
+
+def test_the_session_knows_the_app_and_names_the_connection(journey: Journey, state: ConnectionState) -> None:
+    session = opened(journey, state)
+
+    assert (session.purpose, session.host, session.client_id) == (
+        SessionPurpose.CLIENT_SECRET, state.host, APP.client_id,
+    )  # fmt: skip
+    assert session.account
+    assert session.client is None
+
+
+@req("G01", "J04")
+def test_the_secret_is_nowhere_but_sealed(
+    journey: Journey, sessions: Sessions, connections: Connections, seal: Seal, state: ConnectionState, new: Secret,
+    lines: LogLines, network: NinjaOneTransport,
+) -> None:  # fmt: skip
+    entered = enter(journey, opened(journey, state), new)
+    kept = sessions.get(entered.session.session)
+    assert kept
+    assert new.reveal().encode() not in repr(session_item(kept)).encode()
+
+    complete(journey, entered)
+
+    done = sessions.get(entered.session.session)
+    assert done
+    assert (done.stage, done.client) == (Stage.COMPLETED, None)
+    assert held_secret(connections, seal, state) == new.reveal()
+    assert new.reveal() not in "".join(lines.text) + entered.location + repr(entered)
+    assert [form["refresh_token"] for form in network.tokens_asked[-1:]] == [NO_TOKEN.reveal()]
+
+
+# Entering -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_wrong_secret_is_said_at_once_and_can_be_corrected(
+    journey: Journey, sessions: Sessions, state: ConnectionState, new: Secret
+) -> None:
+    session = opened(journey, state)
+    wrong = enter(journey, session, Secret("wrong"))
+
+    assert wrong.fault
+    assert (wrong.fault.field, wrong.location) == ("client_secret", "")
+    kept = sessions.get(session.session)
+    assert kept
+    assert (kept.stage, kept.client) == (Stage.CREATED, None)
+    assert complete(journey, enter(journey, session, new)).failures == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(400, {"error": "invalid_token"}), (401, {"error": "unauthorized_client"}), (503, {}), (429, {}), (200, {})],
+)
+def test_whatever_says_nothing_of_the_secret_lets_it_pass(
+    journey: Journey, state: ConnectionState, new: Secret, network: NinjaOneTransport, status: int, body: dict[str, str]
+) -> None:
+    network.answer(status, body)
+
+    assert enter(journey, opened(journey, state), new).fault is None
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(401, {"error": "invalid_client"}), (404, {"resultCode": "Client app not exist"})]
+)
+def test_a_refused_secret_and_an_app_that_is_gone_are_told(
+    journey: Journey, state: ConnectionState, new: Secret, network: NinjaOneTransport, status: int, body: dict[str, str]
+) -> None:
+    network.answer(status, body)
+
+    assert enter(journey, opened(journey, state), new).fault
+
+
+def test_the_same_browser_may_enter_again_and_comes_home_with_the_same_ticket(
+    journey: Journey,
+    connections: Connections,
+    seal: Seal,
+    state: ConnectionState,
+    new: Secret,
+    network: NinjaOneTransport,
+) -> None:
+    session = opened(journey, state)
+    network.answer(503)
+    first = enter(journey, session, Secret("mistyped"))
+    second = enter(journey, session, new)
+
+    assert first.location == second.location
+    complete(journey, second)
+    assert held_secret(connections, seal, state) == new.reveal()
+
+
+def test_another_browser_takes_no_part_once_a_secret_was_entered(
+    journey: Journey, state: ConnectionState, new: Secret
+) -> None:
+    session = opened(journey, state)
+    enter(journey, session, new)
+
+    with pytest.raises(AnotherBrowser):
+        journey.broker.enter_secret(session.session, Secret("planted"), Secret("o" * 43))
+    with pytest.raises(AnotherBrowser):
+        journey.broker.enter_secret(session.session, Secret("planted"), None)
+
+
+def test_attempts_are_counted_and_end(journey: Journey, state: ConnectionState, new: Secret) -> None:
+    session = opened(journey, state)
+    for _ in range(STARTS):
+        enter(journey, session, Secret("guess"))
+
+    with pytest.raises(TooManyRequests):
+        enter(journey, session, new)
+
+
+def test_a_link_is_over_when_its_time_is_up_or_it_was_used(
+    journey: Journey, state: ConnectionState, new: Secret, clock: Clock
+) -> None:
+    used, late = opened(journey, state), opened(journey, state)
+    complete(journey, enter(journey, used, new))
+    with pytest.raises(SessionSpent):
+        enter(journey, used, new)
+
+    clock.advance(policy.SESSION_LIFE)
+    with pytest.raises(SessionExpired):
+        enter(journey, late, new)
+    with pytest.raises(UnknownSession):
+        journey.broker.enter_secret(SessionId("ses_" + "a" * 26), new, None)
+
+
+def test_a_session_is_good_for_its_own_purpose_alone(journey: Journey, state: ConnectionState, new: Secret) -> None:
+    with pytest.raises(InvalidRequest):
+        journey.leave(opened(journey, state), client=OWN)
+    with pytest.raises(InvalidRequest):
+        enter(journey, journey.open(customer_app=True, connection=state.connection), new)
+
+
+# Opening --------------------------------------------------------------------------------------------------------------
+
+
+def test_only_an_active_connection_with_an_app_of_the_customer_s_own_takes_a_secret(
+    journey: Journey, connections: Connections, state: ConnectionState
+) -> None:
+    with pytest.raises(InvalidRequest, match="faults"):
+        opened(journey, journey.connect()[0])
+    with pytest.raises(UnknownConnection):
+        opened(journey, replace(state, connection=ConnectionId("con_" + "a" * 26)))
+    with pytest.raises(UnknownConnection):
+        opened(Journey(journey.broker, journey.ninjaone, tenant=TenantId("globex")), state)
+
+    dead = connections.record_failure(state, {"status": "needs_reauth", "reason": "consent_ended"}, ())
+    assert isinstance(dead, ConnectionState)
+    with pytest.raises(NeedsReauth) as refused:
+        opened(journey, state)
+    assert (refused.value.reason, refused.value.connection) == ("consent_ended", state.connection)
+    pending = connections.record_failure(dead, {"status": "pending_approval"}, ())
+    assert isinstance(pending, ConnectionState)
+    with pytest.raises(NotApproved):
+        opened(journey, state)
+    connections.disconnect(pending, Instant(1), "mark")
+    with pytest.raises(NotActive):
+        opened(journey, state)
+
+
+# Completing -----------------------------------------------------------------------------------------------------------
+
+
+@req("A10")
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"tenant": TenantId("globex")},
+        {"end_user_id": "user-18"},
+        {"verifier": Secret("w" * 43)},
+        {"ticket": Secret("t" * 43)},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_without_proof_of_the_person_nothing_is_stored(
+    journey: Journey, connections: Connections, seal: Seal, state: ConnectionState, new: Secret, change: dict[str, Any]
+) -> None:
+    entered = enter(journey, opened(journey, state), new)
+
+    with pytest.raises(BindingMismatch):
+        complete(journey, entered, **change)
+
+    assert held_secret(connections, seal, state) == APP.client_secret
+
+
+def test_before_a_secret_was_entered_there_is_nothing_to_complete(
+    journey: Journey, sessions: Sessions, state: ConnectionState
+) -> None:
+    session = opened(journey, state)
+    entered = EnteredSecret(session, Secret(""), f"https://app.example/?ticket={'t' * 43}")
+
+    with pytest.raises(NotAuthorized):
+        complete(journey, entered)
+
+
+def test_an_entry_waits_for_ten_minutes_and_no_longer(
+    journey: Journey, connections: Connections, seal: Seal, state: ConnectionState, new: Secret, clock: Clock
+) -> None:
+    entered = enter(journey, opened(journey, state), new)
+    clock.advance(policy.SECRET_KEPT)
+
+    with pytest.raises(SessionExpired):
+        complete(journey, entered)
+    assert held_secret(connections, seal, state) == APP.client_secret
+
+
+def test_completed_again_it_is_stored_once(
+    journey: Journey, connections: Connections, state: ConnectionState, new: Secret, lines: LogLines
+) -> None:
+    entered = enter(journey, opened(journey, state), new)
+    first, second = complete(journey, entered), complete(journey, entered)
+
+    assert first == second
+    assert first.fence == state.fence + 1
+    assert len(lines.named("secret.replaced")) == 1
+
+
+@pytest.mark.parametrize("is_applied", [True, False])
+def test_a_write_whose_answer_is_lost_is_made_once(
+    journey: Journey, connections: Connections, seal: Seal, state: ConnectionState, new: Secret,
+    aws_faults: AwsFaults, *, is_applied: bool,
+) -> None:  # fmt: skip
+    entered = enter(journey, opened(journey, state), new)
+    (aws_faults.lose_reply if is_applied else aws_faults.refuse)("dynamodb.TransactWriteItems")
+
+    with pytest.raises(Busy):
+        complete(journey, entered)
+    complete(journey, entered)
+
+    assert held_secret(connections, seal, state) == new.reveal()
+    assert now_of(connections, state).fence == state.fence + 1
+
+
+def test_a_session_that_was_rewritten_for_another_connection_opens_nothing(
+    journey: Journey, aws: AwsAccount, config: Config, state: ConnectionState, new: Secret, sessions: Sessions
+) -> None:
+    """Whoever may write the table, and is a customer too, gets nobody else's secret into their own connection."""
+    other = journey.connect(customer_app=True, client=replace(OWN, secret=new))[0]
+    entered = enter(journey, opened(journey, state), new)
+    kept = sessions.get(entered.session.session)
+    assert kept
+    item = session_item(replace(kept, connection=other.connection))
+    row = aws.client("dynamodb").get_item(
+        TableName=config.sessions_table, Key={"session": item["session"]}, ConsistentRead=True
+    )["Item"]
+    aws.client("dynamodb").put_item(TableName=config.sessions_table, Item=row | {"connection": item["connection"]})
+
+    with pytest.raises(SealBroken):
+        complete(journey, entered)
+
+
+# Beside others --------------------------------------------------------------------------------------------------------
+
+
+def test_a_refresh_that_is_at_work_is_waited_for(
+    journey: Journey, connections: Connections, seal: Seal, state: ConnectionState, new: Secret, clock: Clock
+) -> None:
+    entered = enter(journey, opened(journey, state), new)
+    now = int(clock.now())
+    leased = connections.lease(state, attempt="a", now=Instant(now), until=Instant(now + 250), ended=Instant(now - 10))
+    assert isinstance(leased, ConnectionState)
+
+    def refused() -> None:
+        change = {"failures": 1, "cause": "invalid_client", "refresh_at": now + 120}
+        connections.record_failure(leased, change, ("lease_until", "attempt"))
+
+    clock.plan(3, refused)
+    made = complete(journey, entered)
+
+    assert (made.failures, made.cause) == (0, "")  # the refusal of the old secret holds up nothing
+    assert made.fence == leased.fence + 1
+
+
+def test_a_refresh_that_stays_at_work_lets_the_entry_come_again(
+    journey: Journey, connections: Connections, seal: Seal, state: ConnectionState, new: Secret, clock: Clock
+) -> None:
+    entered = enter(journey, opened(journey, state), new)
+    now = int(clock.now())
+    connections.lease(state, attempt="a", now=Instant(now), until=Instant(now + 60), ended=Instant(now - 10))
+
+    with pytest.raises(Busy):
+        complete(journey, entered)
+    assert clock.now() - now <= policy.COMPLETE_WAIT
+    assert held_secret(connections, seal, state) == APP.client_secret
+
+    clock.advance(71)
+    made = complete(journey, entered)
+    assert (made.attempt, made.lease_until) == ("a", now + 60)  # what that attempt left is looked into by the next
+    assert held_secret(connections, seal, state) == new.reveal()
+
+
+def test_who_opened_the_old_secret_before_gets_no_lease(
+    journey: Journey, connections: Connections, state: ConnectionState, new: Secret, clock: Clock
+) -> None:
+    seen = now_of(connections, state)
+    complete(journey, enter(journey, opened(journey, state), new))
+    now = Instant(int(clock.now()))
+
+    assert not isinstance(
+        connections.lease(seen, attempt="a", now=now, until=Instant(now + 250), ended=now), ConnectionState
+    )
+
+
+def test_a_later_consent_keeps_its_own_client_app(
+    journey: Journey, connections: Connections, seal: Seal, state: ConnectionState, new: Secret, clock: Clock
+) -> None:
+    entered = enter(journey, opened(journey, state), new)
+    clock.advance(5)
+    again = journey.connect(customer_app=True, client=replace(OWN, secret=new), connection=state.connection)[0]
+
+    with pytest.raises(SessionSpent, match=SUPERSEDED.split(",")[0]):
+        complete(journey, entered)
+    assert now_of(connections, state).version == again.version
+
+
+def test_a_connection_that_was_disconnected_meanwhile_takes_no_secret(
+    journey: Journey, connections: Connections, state: ConnectionState, new: Secret
+) -> None:
+    entered = enter(journey, opened(journey, state), new)
+    journey.broker.disconnect(ref(state))
+
+    with pytest.raises(NotActive):
+        complete(journey, entered)
+    profile = connections.profile(ref(state))
+    assert profile
+    assert profile.client is None
+
+
+def test_a_queue_that_refuses_leaves_it_to_the_next_sweep(
+    journey: Journey, connections: Connections, state: ConnectionState, new: Secret, aws_faults: AwsFaults,
+    clock: Clock, lines: LogLines,
+) -> None:  # fmt: skip
+    entered = enter(journey, opened(journey, state), new)
+    aws_faults.refuse("sqs.SendMessage")
+
+    assert complete(journey, entered).refresh_at == int(clock.now())
+    assert len(lines.named("refresh.not_ordered")) == 1
