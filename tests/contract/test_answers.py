@@ -22,6 +22,7 @@ from tests.support.local_world import still_world
 ADA, RHONE = "ada@nordlicht.example", "ada@rhone.example"
 NOBODY = Principal("AKIANOBODY", "not-a-secret-either", "nobody", ())
 UNKNOWN = "con_" + "a" * 26
+NEW_SECRET = {"purpose": "client_secret"}
 
 NOT_HERE = {
     "busy", "internal-error", "misconfigured", "aws-refused", "seal-broken", "too-many-requests",
@@ -64,13 +65,11 @@ class Caller:
         url, credentials = self.world.api_url, principal.credentials
         return Connect(url, region="eu-west-1", credentials=credentials, transport=transport, max_wait=0)
 
-    def opened(self, **changes: Any) -> tuple[str, str, str]:
+    def opened(self, tenant: str = "northwind", **changes: Any) -> tuple[str, str, str]:
         """Open a session; give its id, its link and the verifier."""
         mine = new_verifier()
         session_request: Any = {"end_user_id": "ana", "tenant_name": "Northwind", "return_to": "main"}
-        made = self.connect.open_session(
-            "northwind", **session_request | {"binding_challenge": mine.challenge} | changes
-        )
+        made = self.connect.open_session(tenant, **session_request | {"binding_challenge": mine.challenge} | changes)
         return made.session_id, made.connect_url, mine.verifier
 
     def agreed(self, email: str = ADA, decision: str = "Authorize", **changes: Any) -> dict[str, Any]:
@@ -114,6 +113,7 @@ def opening(caller: Caller) -> None:
     caller.fails(lambda: caller.opened(region="mars"))
     caller.fails(lambda: caller.opened(return_to="elsewhere"))
     caller.fails(lambda: caller.nobody.open_session("northwind", end_user_id="a", tenant_name="b", return_to="main"))
+    caller.fails(lambda: caller.opened(**NEW_SECRET, connection_id=UNKNOWN))
 
 
 def using(caller: Caller) -> None:
@@ -156,6 +156,7 @@ def ending(caller: Caller, made: str) -> None:
     reconnect = caller.agreed(connection_id=made)
     connect.disconnect("northwind", made)
     caller.fails(lambda: connect.disconnect("northwind", made))
+    caller.fails(lambda: caller.opened(**NEW_SECRET, connection_id=made))
     caller.fails(lambda: connect.token("northwind", made))
     caller.fails(lambda: caller.calls("northwind", made))
     caller.fails(lambda: caller.complete(reconnect))
@@ -166,6 +167,7 @@ def ending(caller: Caller, made: str) -> None:
     world.run_event_sources()
     [pending] = connect.connections("waiting", status="any")
     caller.fails(lambda: connect.token("waiting", pending.connection_id))
+    caller.fails(lambda: caller.opened("waiting", **NEW_SECRET, connection_id=pending.connection_id))
     caller.fails(lambda: caller.calls("waiting", pending.connection_id))
     connect.approve("waiting", pending.connection_id)
     grant = world.ninjaone.oracle.grant_of(connect.token("waiting", pending.connection_id).access_token)
@@ -177,6 +179,28 @@ def ending(caller: Caller, made: str) -> None:
         world.clock.advance(policy.BELIEVED_ALONE)
     caller.fails(lambda: connect.token("waiting", pending.connection_id))
     caller.fails(lambda: caller.calls("waiting", pending.connection_id))
+    caller.fails(lambda: caller.opened("waiting", **NEW_SECRET, connection_id=pending.connection_id))
+
+
+def entering(caller: Caller) -> None:
+    """A customer changed the secret of their own client app, and enters the new one."""
+    app = CUSTOMER_APPS["eu"]
+    own = {"client_id": app.client_id, "client_secret": app.client_secret}
+    made = caller.complete(caller.agreed(region="eu", client_credentials=own))
+    secret = caller.world.ninjaone.admin.rotate_secret(app.client_id)
+    session, link, verifier = caller.opened(**NEW_SECRET, connection_id=made)
+    with Browser() as ana, Browser() as ben:
+        ana.open(link)
+        ana.submit("Store the new secret", client_secret="mistyped")
+        home = ana.submit("Store the new secret", client_secret=secret).location
+        ben.open(link)
+        ben.submit("Store the new secret", client_secret=secret)
+        ticket = parse_qs(urlsplit(home).query)["ticket"][0]
+        proof = {"session_id": session, "end_user_id": "ana", "ticket": ticket, "binding_verifier": verifier}
+        assert caller.complete(proof) == made
+        ana.post(f"{link}/secret", {"client_secret": secret})
+        for person in (ana, ben):
+            caller.looked_at(person)
 
 
 def completing(caller: Caller) -> None:
@@ -260,7 +284,8 @@ def around(seen: set[tuple[str, int, str]]) -> None:
     parameters = {"OriginVerify": sha256(b"x").hexdigest()}
     with still_world(parameters=parameters) as world, Browser() as stranger:
         link = f"{world.connect_url}/connect/ses_{'a' * 26}"
-        for found in (stranger.get(link), stranger.post(f"{link}/authorize", {"region": "eu"})):
+        posted = [stranger.post(f"{link}/{what}", {"region": "eu"}) for what in ("authorize", "secret")]
+        for found in (stranger.get(link), *posted):
             seen.add(document("connect").check(found.answer))
         through = {"X-Origin-Verify": "x"}
         assert [stranger.get(link, held).answer.status_code for held in ({}, through)] == [403, 410]
@@ -270,7 +295,7 @@ def around(seen: set[tuple[str, int, str]]) -> None:
 def test_answers_are_as_documented_and_every_documented_one_is_given() -> None:
     seen: set[tuple[str, int, str]] = set()
     with still_world(principals=(DEMO, NOBODY)) as world:
-        for part in (opening, using, completing, looking, declined):
+        for part in (opening, using, completing, looking, entering, declined):
             part(Caller(world, seen))
     around(seen)
 

@@ -5,6 +5,7 @@ ANSWERS = {
     "connect": 410,  # nobody opened that session
     "connect-elsewhere": 404,
     "authorize": 410,
+    "authorize-secret": 410,
     "callback": 303,  # to a page that says why not
     "callback-denied": 303,
     "complete": 403,

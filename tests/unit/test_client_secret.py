@@ -84,7 +84,12 @@ def enter(journey: Journey, session: Session, secret: Secret) -> EnteredSecret:
 
 def proof_of(journey: Journey, entered: EnteredSecret, **changes: Any) -> CompleteRequest:
     ticket = parse_qs(urlsplit(entered.location).query)["ticket"][0]
-    proof = {"tenant": journey.tenant, "end_user_id": journey.end_user, "ticket": Secret(ticket), "verifier": VERIFIER}
+    proof: dict[str, Any] = {
+        "tenant": journey.tenant,
+        "end_user_id": journey.end_user,
+        "ticket": Secret(ticket),
+        "verifier": VERIFIER,
+    }
     return CompleteRequest(**proof | changes)
 
 
