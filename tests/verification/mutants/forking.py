@@ -13,24 +13,25 @@ import sys
 import threading
 import time
 import traceback
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, NoReturn
 
-import coverage
 import pytest
 from _pytest.runner import runtestprotocol
 
 from tests.verification.mutants.planting import Functions, functions, plant
-from tests.verification.mutants.sites import ROOT, Mutant
+from tests.verification.mutants.reaching import Place, probe
+from tests.verification.mutants.sites import Mutant
 
-BUDGET = 12.0
+BUDGET = 10.0
 """Seconds of tests that one mutant gets, by how long they took without it: first those that bear the module's name."""
-DEAR = 4.0
+DEAR = 3.0
 """Seconds above which a test is not used: what only such a test notices deserves a test of its own."""
 MEMORY = 2**30
 """Bytes that a mutant may take beyond what there was: a loop without an end may also be one that collects."""
@@ -50,8 +51,8 @@ class Verdict:
     seconds: float
 
 
-Reach = dict[str, dict[int, set[str]]]
-"""file → line → the tests that run it."""
+Reach = dict[Place, set[str]]
+"""Which tests run a statement."""
 
 
 class Hunter:
@@ -70,9 +71,10 @@ class Hunter:
     ) -> None:
         self._hunted, self._seeds, self._jobs, self._tell = hunted, seeds, jobs, tell
         self._took: dict[str, float] = {}
-        self._reach: Reach = defaultdict(lambda: defaultdict(set))
+        self._reach: Reach = defaultdict(set)
         self._items: dict[str, pytest.Item] = {}
         self._functions: Functions = {}
+        self._kills: dict[str, Counter[str]] = defaultdict(Counter)
         self.verdicts: list[Verdict] = []
         self.failed: list[str] = []
 
@@ -91,29 +93,32 @@ class Hunter:
             raise session.Interrupted("the tests can't be collected")
         self._items = {item.nodeid: item for item in session.items}
         self._warm_up(session.items)
+        self._functions = functions()
+        gc.freeze()  # a forked process then leaves the pages alone that it shares with this one
         self._survey(session.items)
         self._hunt()
         return True
 
     def _survey(self, items: Sequence[pytest.Item]) -> None:
-        """Run every test once, shared among forked processes by module, and note which lines it runs."""
+        """Run every test once, shared among forked processes by module, and note which statements it runs."""
         modules: dict[Any, list[pytest.Item]] = defaultdict(list)
         for item in items:
             modules[item.path].append(item)
         shares: list[list[pytest.Item]] = [[] for _ in range(self._jobs)]
         for tests in sorted(modules.values(), key=len, reverse=True):
             min(shares, key=len).extend(tests)
-        forks = [_Fork(partial(_surveyed, share)) for share in shares if share]
+        forks = [_Fork(partial(_surveyed, share, self._functions)) for share in shares if share]
         for fork in forks:
             took, reach, failed = fork.result()
             self.failed += failed
             self._took |= took
-            for file, lines in reach.items():
-                for line, tests in lines.items():
-                    self._reach[file][line] |= tests
+            for place, reaching in reach.items():
+                self._reach[place] |= reaching
 
     def _warm_up(self, items: Sequence[pytest.Item]) -> None:
         """Run one test of each module here, so that no forked process has to import what tests import late."""
+        for file in {mutant.file for mutant in self._hunted}:
+            import_module(f"broker.{file.removesuffix('.py').replace('/', '.')}")
         chosen = list({item.path: item for item in reversed(items)}.values())
         first = chosen[0] if len(chosen) > 1 else None
         for item, after in zip(chosen, [*chosen[1:], first], strict=True):  # the session's own fixtures stay
@@ -124,8 +129,6 @@ class Hunter:
 
     def _hunt(self) -> None:
         print(f"{len(self._took)} tests took {sum(self._took.values()):.0f} s", flush=True)
-        self._functions = functions()
-        gc.freeze()  # a forked process then leaves the pages alone that it shares with this one
         waiting, running = list(reversed(self._hunted)), list[tuple[_Fork, Mutant, int, float]]()
         while waiting or running:
             while waiting and len(running) < self._jobs:
@@ -138,27 +141,41 @@ class Hunter:
                 running.remove(each)
                 fork, mutant, reached, began = each
                 verdict = Verdict(mutant, fork.verdict(), reached, time.monotonic() - began)
+                self._kills[mutant.file][verdict.killer] += 1
                 self.verdicts.append(verdict)
                 self._tell(verdict)
 
     def _tests(self, mutant: Mutant) -> list[str]:
-        lines = self._reach[str(ROOT / mutant.file)]
+        """Choose tests that run a mutant's lines: those of its own module or package first, and the fastest of them."""
         first, last = mutant.lines
-        found = set[str]().union(*(lines.get(line, set()) for line in range(first, last + 1)))
+        found = set[str]().union(*(self._reach.get((mutant.file, line), ()) for line in range(first, last + 1)))
         usable = (each for each in found - set(self.failed) if self._took[each] < DEAR)
-        return sorted(usable, key=partial(self._rank, mutant))
+        ranked = sorted(usable, key=lambda each: (not self._is_own(each, mutant), self._took[each], each))
+        spent = accumulate(self._took[each] for each in ranked)
+        return [each for each, so_far in zip(ranked, spent, strict=True) if so_far < BUDGET]
 
-    def _rank(self, mutant: Mutant, test: str) -> tuple[bool, float, str]:
-        """Put tests of the mutant's own module or package first, and the fastest of them."""
-        *_, package, module = Path(mutant.file).with_suffix("").parts
-        is_own = self._items[test].path.stem in {f"test_{module}", f"test_{package}"}
-        return not is_own, self._took[test], test
+    def _in_turn(self, tests: Sequence[str], mutant: Mutant) -> list[str]:
+        """Begin where mutants of this file were noticed most; keep a module together, for it makes its AWS once."""
+        modules: dict[Path, list[str]] = defaultdict(list)
+        for test in tests:
+            modules[self._items[test].path].append(test)
+        kills = self._kills[mutant.file]
+
+        def best(some: Sequence[str]) -> tuple[int, bool]:
+            return sum(kills[each] for each in some), self._is_own(some[0], mutant)
+
+        ranked = sorted(modules.values(), key=best, reverse=True)
+        return [each for some in ranked for each in sorted(some, key=kills.__getitem__, reverse=True)]
+
+    def _is_own(self, test: str, mutant: Mutant) -> bool:
+        package_and_module = Path(mutant.file).with_suffix("").parts[-2:]
+        return self._items[test].path.stem in {f"test_{name}" for name in package_and_module}
 
     def _noticed(self, mutant: Mutant, tests: Sequence[str]) -> str:
         """Say what noticed a mutant, in a process of its own."""
         plant(mutant, self._functions)
         _limit_memory()
-        chosen = [self._items[name] for name, spent in zip(tests, self._spent(tests), strict=True) if spent < BUDGET]
+        chosen = [self._items[name] for name in self._in_turn(tests, mutant)]
         for item, after in zip(chosen, [*chosen[1:], None], strict=False):
             _limit(10 * self._took[item.nodeid] + 5)
             if _run(item, after):
@@ -166,29 +183,18 @@ class Hunter:
         _limit(600)
         return next(self._seeds(), "")
 
-    def _spent(self, tests: Sequence[str]) -> Iterator[float]:
-        return accumulate(self._took[name] for name in tests)
 
-
-def _surveyed(items: Sequence[pytest.Item]) -> tuple[dict[str, float], dict[str, dict[int, set[str]]], list[str]]:
-    meter = coverage.Coverage(data_file=None, config_file=False, source=[str(ROOT)])
+def _surveyed(items: Sequence[pytest.Item], where: Functions) -> tuple[dict[str, float], Reach, list[str]]:
+    reached, reach = probe(where), Reach()
     took, failed = {}, []
-    signal.signal(signal.SIGPROF, lambda *_: meter.stop())  # a dear test is not used, but others need what it leaves
     for item, after in zip(items, [*items[1:], None], strict=True):
-        meter.start()
-        meter.switch_context(item.nodeid)
+        reached.clear()
         began = time.process_time()
-        signal.setitimer(signal.ITIMER_PROF, DEAR)
         if _run(item, after):
             failed.append(item.nodeid)
-        left, _ = signal.setitimer(signal.ITIMER_PROF, 0)
-        meter.stop()
-        took[item.nodeid] = time.process_time() - began if left else DEAR
-    data = meter.get_data()
-    reach = {
-        file: {line: set(tests) - {""} for line, tests in data.contexts_by_lineno(file).items()}
-        for file in data.measured_files()
-    }
+        took[item.nodeid] = time.process_time() - began
+        for place in reached:
+            reach.setdefault(place, set()).add(item.nodeid)
     return took, reach, failed
 
 

@@ -3,6 +3,7 @@
 Other modules and live objects hold the functions themselves, so whoever imported one by name meets the mutant as well.
 """
 
+import ast
 import gc
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,16 +26,20 @@ def functions() -> Functions:
 
 def plant(mutant: Mutant, where: Functions) -> None:
     """Change the code of the functions that differ. Raises   LookupError: none does, so nothing was mutated"""
-    code = compile(mutant.module(), str(ROOT / mutant.file), "exec")
-    made = {(each.co_qualname, each.co_firstlineno): each for each in _codes(code)}
+    if not put(mutant.file, mutant.module(), where):
+        raise LookupError(str(mutant))
+
+
+def put(file: str, module: ast.Module, where: Functions) -> int:
+    """Give the functions of a file the code that they have in a changed module; say how many of them it changed."""
+    made = {(each.co_qualname, each.co_firstlineno): each for each in _codes(compile(module, str(ROOT / file), "exec"))}
     changed = 0
-    for function in where[mutant.file]:
+    for function in where[file]:
         new = made[function.__code__.co_qualname, function.__code__.co_firstlineno]
         if new != function.__code__:
             function.__code__ = new
             changed += 1
-    if not changed:
-        raise LookupError(str(mutant))
+    return changed
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:

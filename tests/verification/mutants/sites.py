@@ -18,6 +18,8 @@ import broker
 
 ROOT = Path(broker.__file__).parent
 
+OTHERS = ("call_policy.py", "policy.py", "edge/proxy.py", "edge/rate_limit.py")
+
 Edit = Callable[[ast.expr | ast.stmt], ast.expr | ast.stmt]
 Span = tuple[int, int]
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -79,8 +81,8 @@ class Mutant:
 
 
 def files() -> list[str]:
-    """List the use cases, what they reach the world by, and what one caller may ask."""
-    found = [*ROOT.glob("flows/**/*.py"), *ROOT.glob("adapters/*.py"), ROOT / "edge" / "rate_limit.py"]
+    """List the use cases, what they reach the world by, decisions about time, and what one caller may ask."""
+    found = [*ROOT.glob("flows/**/*.py"), *ROOT.glob("adapters/*.py"), *(ROOT / name for name in OTHERS)]
     return sorted(str(path.relative_to(ROOT)) for path in found if path.name != "__init__.py")
 
 

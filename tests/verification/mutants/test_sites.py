@@ -5,12 +5,14 @@ import re
 import textwrap
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from broker.adapters.queues import read_completion
 from tests.verification.mutants.explained import made, reasons, stale
 from tests.verification.mutants.planting import functions, plant
+from tests.verification.mutants.reaching import probed
 from tests.verification.mutants.sites import Mutant, files, made_of, mutants, parsed
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -142,6 +144,29 @@ def test_each_place_is_changed_in_each_of_its_ways() -> None:
         "return f'attribute_exists(#a_{day}) AND #b_{day} <= :most'",
         *(RETURN.format(**AS_IT_IS | changed) for changed in returns),
     }
+
+
+BRANCHES = """
+def work(found):
+    try:
+        if found:
+            return [each for each in found]
+        else:
+            found.absent()
+    except AttributeError:
+        return None
+"""
+
+
+@pytest.mark.parametrize(("found", "lines"), [([1], {3, 4, 5}), ([], {3, 4, 7, 9})])
+def test_a_test_reaches_the_statements_that_it_runs(found: list[int], lines: set[int]) -> None:
+    reached: set[tuple[str, int]] = set()
+    names: dict[str, Any] = {"__reached__": reached.add}
+    exec(compile(probed("work.py", ast.parse(BRANCHES)), "work.py", "exec"), names)
+
+    names["work"](found)
+
+    assert reached == {("work.py", line) for line in lines}
 
 
 def test_a_planted_mutant_is_met_by_whoever_imported_the_function() -> None:
