@@ -457,22 +457,26 @@ def test_a_wait_never_ends_before_a_minute(breakers: BreakerStore) -> None:
 
 
 @pytest.mark.parametrize(
-    ("failures", "token_left", "retry_after", "waits"),
+    ("failures", "token_left", "retry_after", "jitter", "waits"),
     [
-        (1, -1, None, 60),
-        (2, -1, None, 60),
-        (3, -1, None, 120),
-        (5, -1, None, 300),
-        (9, -1, None, 300),
-        (9, 1600, None, 200),
-        (9, 1600, 30, 60),
-        (1, 1600, 300, 300),
-        (1, 100, 3600, 900),
+        (1, -1, None, 0, 60),
+        (2, -1, None, 0, 60),
+        (3, -1, None, 0, 120),
+        (3, -1, None, 1, 240),
+        (5, -1, None, 0, 300),
+        (5, 0, None, 0, 300),
+        (9, -1, None, 0, 300),
+        (10**12, -1, None, 0, 300),
+        (9, 1600, None, 0, 200),
+        (9, 1600, 30, 0, 60),
+        (1, 1600, 300, 0, 300),
+        (1, 1600, 300, 1, 316),
+        (1, 100, 3600, 0, 900),
     ],
 )
 def test_a_wait_doubles_within_the_tokens_life_and_follows_what_ninjaone_names(
-    failures: int, token_left: int, retry_after: int | None, waits: int
+    failures: int, token_left: int, retry_after: int | None, jitter: float, waits: int
 ) -> None:
     named = None if retry_after is None else Seconds(retry_after)
 
-    assert policy.retry_wait(failures, token_left, retry_after=named, jitter=0.0) == waits
+    assert policy.retry_wait(failures, token_left, retry_after=named, jitter=jitter) == waits

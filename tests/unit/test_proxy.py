@@ -79,6 +79,11 @@ def test_a_rule_allows_callers_methods_and_paths(rule: str, method: str, path: s
     assert any(each.allows(method, path, secure_values=False) for each in found) is allowed
 
 
+@pytest.mark.parametrize("rule", ["GET,DELETE /v2/*", "PUT /v2/device/*/x showSecureValues"])
+def test_a_rule_is_shown_as_it_was_written(rule: str) -> None:
+    assert [str(each) for each in call_policy.read(f"* {rule}")] == [rule]
+
+
 @pytest.mark.parametrize(
     "query", ["showSecureValues=true", "x=1&SHOWSECUREVALUES=1", "show%53ecureValues=true&a", "x;showsecurevalues"]
 )
@@ -135,6 +140,7 @@ def test_a_path_that_can_be_read_in_two_ways_is_refused(path: str) -> None:
         ("v2/a@b:c", "/v2/a%40b%3Ac"),
         ("v2/...", "/v2/..."),
         ("v2/evil.example", "/v2/evil.example"),
+        ("v2/" + "a" * 1997, "/v2/" + "a" * 1997),
     ],
 )
 def test_the_rule_and_the_address_are_of_one_path(path: str, target: str) -> None:
