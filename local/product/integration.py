@@ -146,6 +146,9 @@ def came_back() -> Response | str:
     }
     made = outside().backend.complete(user().tenant.id, connect_session, fields)
     flash("NinjaOne is connected.")
+    if made["probably_same_as"]:
+        other = outside().backend.connection(user().tenant.id, made["probably_same_as"])
+        flash(f"This is probably the same NinjaOne account as {other['label']}. You may disconnect one of the two.")
     return redirect(url_for("ninjaone.connection", connection=made["connection_id"]), 303)
 
 

@@ -49,6 +49,7 @@ FOUND = {
     "token_expires_at": 1,
     "refresh_at": 1,
     "consent_ends_at": None,
+    "probably_same_as": None,
     "version": 1,
 }
 TEMPLATES = Path(local.product.__file__).parent / "templates"

@@ -35,6 +35,7 @@ CONNECTION: dict[str, Any] = {
     "token_expires_at": 1_800_003_600,
     "refresh_at": 1_800_001_900,
     "consent_ends_at": None,
+    "probably_same_as": None,
     "version": 1,
 }
 

@@ -189,6 +189,13 @@ def test_a_new_connection_is_told_once_and_its_refreshes_are_not(account: Accoun
     assert account.names() == []
 
 
+def test_an_account_that_is_probably_connected_twice_is_told_with_its_connection(account: Account) -> None:
+    account.keep(replace(HOT, same_as=ConnectionId("con_" + "b" * 26)))
+
+    [event] = account.told()
+    assert event["detail"]["probably_same_as"] == "con_" + "b" * 26
+
+
 def test_a_connection_that_needs_its_customer_says_why_and_recovery_is_told(account: Account) -> None:
     dead = account.settle(account.keep(HOT), status=Status.NEEDS_REAUTH.value, reason=Reason.REVOKED.value)
     probed = account.settle(dead, struck_at=NOW)

@@ -62,6 +62,7 @@ LARGEST = ConnectionState(
     ended_at=Instant(1_899_999_999),
     active_until=Instant(1_899_999_999),
     warned_at=Instant(1_899_999_999),
+    same_as=ConnectionId("con_abcdefghijklmnopqrstuvwx27"),
 )
 
 
@@ -74,6 +75,7 @@ USUAL = replace(
     reason=None,
     ended_at=None,
     cause="",
+    same_as=None,
 )
 """A connection in use, in the middle of its refresh, with all that such a row may hold."""
 

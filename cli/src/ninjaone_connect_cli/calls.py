@@ -284,6 +284,7 @@ def _row(found: Connection) -> dict[str, Any]:
         "token_expires_at": found.token_expires_at,
         "refresh_at": found.refresh_at,
         "consent_ends_at": found.consent_ends_at,
+        "probably_same_as": found.probably_same_as,
     }
 
 

@@ -92,6 +92,7 @@ class Inventory:
                 "token_expires_at": state.token_expires_at,
                 "refresh_at": state.refresh_at,
                 "consent_ends_at": self.ends_at(state),
+                "probably_same_as": state.same_as,
             }
 
 

@@ -312,6 +312,8 @@ export interface components {
             refresh_at: number | null;
             /** @description An estimate. */
             consent_ends_at: number | null;
+            /** @description Another connection of this tenant that was active and showed the same host and organizations when this one was made: probably the customer connected one NinjaOne account twice. Nothing is held up by it; null otherwise. */
+            probably_same_as: string | null;
             /** @description How many generations of tokens there were. */
             version: number;
         };

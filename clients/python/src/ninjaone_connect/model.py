@@ -129,6 +129,7 @@ class Connection:
     token_expires_at  when the stored access token ends
     refresh_at       when it is refreshed next, or None
     consent_ends_at  an estimate, or None
+    probably_same_as  another connection that showed the same account when this one was made, or None
     version          how many generations of tokens there were
     """
 
@@ -151,6 +152,7 @@ class Connection:
     token_expires_at: int
     refresh_at: int | None
     consent_ends_at: int | None
+    probably_same_as: str | None
     version: int
 
     @classmethod
@@ -158,6 +160,7 @@ class Connection:
         """Read it out of an answer."""
         special: dict[str, Any] = {
             "paused": Pause.read(body["paused"]) if body.get("paused") else None,
+            "probably_same_as": body.get("probably_same_as"),
             "scopes": tuple(body["scopes"]),
             "organizations": tuple(Organization(each["id"], each["name"]) for each in body["organizations"]),
         }

@@ -187,8 +187,8 @@ class Organization:
 class ConnectionState:
     """The row that refreshing and giving tokens touch: within 1,024 bytes, which one write unit pays for.
 
-    Only the longest names of all go beyond, in a row that needs its customer too, which is written once a day, or in
-    one that NinjaOne refused and is being asked for again.
+    Only the longest names of all go beyond, in a row that needs its customer too, which is written once a day, in one
+    that NinjaOne refused and is being asked for again, or in one whose account is connected twice.
 
     Shape
     tenant, connection   the key
@@ -209,6 +209,7 @@ class ConnectionState:
     ended_at    since when the connection needs its customer
     active_until   until then refreshed ahead of expiry under the adaptive policy
     warned_at   when the coming end of consent was last announced
+    same_as     the active connection of this tenant that showed the same account when this one was made, if any
     """
 
     tenant: TenantId
@@ -239,6 +240,7 @@ class ConnectionState:
     ended_at: Instant | None = None
     active_until: Instant | None = None
     warned_at: Instant | None = None
+    same_as: ConnectionId | None = None
 
     @property
     def ref(self) -> ConnectionRef:

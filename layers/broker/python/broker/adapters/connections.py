@@ -63,12 +63,17 @@ TOKEN_ATTRIBUTES = (
 LISTED_ATTRIBUTES = (
     "tenant", "connection", "status", "reason", "region", "host", "client_id", "customer_app", "version",
     "token_expires_at", "refresh_at", "failures", "cause", "struck_at", "consented_at", "scopes", "label",
-    "organizations", "metadata", "created_at", "connected_at",
+    "organizations", "metadata", "created_at", "connected_at", "same_as",
 )  # fmt: skip
 """What listing reads: nothing sealed."""
 
 NAMED_ATTRIBUTES = ("tenant", "connection", "label", "organizations")
 """What a reconnect is announced with."""
+
+ACCOUNT_ATTRIBUTES = ("tenant", "connection", "status", "host", "region", "label", "organizations")
+"""What tells whether two connections are of the same account."""
+ACCOUNTS = 200
+"""Connections of a tenant that are looked at for that."""
 
 APP_ATTRIBUTES = ("tenant", "connection", "status", "reason", "host", "region", "client_id", "customer_app")
 """What a session for a new client secret is opened with."""
@@ -167,13 +172,20 @@ class Connections:
 
     def page(self, tenant: TenantId, *, limit: int, after: str | None) -> listing.Listed:
         """Read a tenant's connections in the order of their ids."""
+        return self._listed(tenant, LISTED_ATTRIBUTES, limit=limit, after=after)
+
+    def accounts(self, tenant: TenantId) -> list[Connection]:
+        """Read what tells the first connections of a tenant apart, in one call. Raises   Busy, AwsRefused"""
+        return self._listed(tenant, ACCOUNT_ATTRIBUTES, limit=ACCOUNTS, after=None).connections
+
+    def _listed(self, tenant: TenantId, only: tuple[str, ...], *, limit: int, after: str | None) -> listing.Listed:
         start = {"ExclusiveStartKey": rows.key(tenant, after)} if after else {}
         answer = self._dynamodb.call(
             "query",
             TableName=self._table,
             KeyConditionExpression="#tenant = :tenant",
-            ProjectionExpression=", ".join(f"#{name}" for name in LISTED_ATTRIBUTES),
-            ExpressionAttributeNames={f"#{name}": name for name in LISTED_ATTRIBUTES},
+            ProjectionExpression=", ".join(f"#{name}" for name in only),
+            ExpressionAttributeNames={f"#{name}": name for name in only},
             ExpressionAttributeValues={":tenant": {"S": tenant}},
             Limit=2 * limit,
             ConsistentRead=True,

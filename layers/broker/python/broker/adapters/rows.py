@@ -36,7 +36,7 @@ SEALED = ("access", "refresh", "client")
 
 _KINDS: Mapping[str, str] = {
     **dict.fromkeys(("tenant", "connection", "status", "reason", "region", "host", "client_id", "scopes"), "S"),
-    **dict.fromkeys(("attempt", "cause", "label", "organizations", "metadata"), "S"),
+    **dict.fromkeys(("attempt", "cause", "same_as", "label", "organizations", "metadata"), "S"),
     **dict.fromkeys(("version", "fence", "epoch", "token_expires_at", "sent_at", "consented_at", "refresh_at"), "N"),
     **dict.fromkeys(("due_shard", "lease_until", "tried_at", "failures", "struck_at", "ended_at"), "N"),
     **dict.fromkeys(("active_until", "warned_at", "created_at", "connected_at"), "N"),
@@ -119,6 +119,7 @@ def connection_state_item(row: ConnectionState) -> Item:
             "ended_at": row.ended_at,
             "active_until": row.active_until,
             "warned_at": row.warned_at,
+            "same_as": row.same_as,
             "schema": SCHEMA,
         }
     )
@@ -156,6 +157,7 @@ def connection_state(row: Item) -> ConnectionState:
         ended_at=held.get("ended_at"),
         active_until=held.get("active_until"),
         warned_at=held.get("warned_at"),
+        same_as=held.get("same_as"),
     )
 
 

@@ -12,7 +12,7 @@ from broker.model import Instant
 
 _READ = (
     "status", "reason", "version", "consented_at", "warned_at", "opened_at", "cause", "failures", "customer_app",
-    "host", "client_id",
+    "host", "client_id", "same_as",
 )  # fmt: skip
 
 

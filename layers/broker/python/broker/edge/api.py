@@ -135,6 +135,7 @@ def connection(broker: Broker, whole: Connection, *, pause: "Pause | None" = Non
         "token_expires_at": state.token_expires_at,
         "refresh_at": state.refresh_at,
         "consent_ends_at": policy.consent_ends_at(state.consented_at, now),
+        "probably_same_as": state.same_as,
         "version": state.version,
     }
 

@@ -24,7 +24,8 @@ from broker.model import (
 class Consent:
     """What a person agreed to, and what it replaces.
 
-    old   the connection that a reconnect replaces
+    replaces   the connection that a reconnect replaces
+    same_as    the active connection that shows the same account, if there is one
     """
 
     session: Session
@@ -33,6 +34,7 @@ class Consent:
     replaces: Connection | None
     tokens: Tokens
     organizations: tuple[Organization, ...]
+    same_as: ConnectionId | None = None
 
 
 def new_state(
@@ -58,6 +60,7 @@ def new_state(
         scopes=consent.tokens.scopes or session.scopes,
         refresh_at=None if pending else policy.refresh_at(now, expires_at, jitter, anew=True),
         due_shard=None if pending else policy.shard(connection),
+        same_as=consent.same_as,
     )
 
 

@@ -85,7 +85,8 @@ def _of_connection(change: Change) -> Iterator[Event]:
 def _connection_event(change: Change, kind: str, row: Mapping[str, Any]) -> Event:
     more: Detail = {}
     if kind == "connected":
-        more = {"reconnected": row["version"] > 1}
+        twice = {"probably_same_as": row["same_as"]} if "same_as" in row else {}
+        more = {"reconnected": row["version"] > 1, **twice}
     elif kind == "needs_reauth":
         more = {"reason": row["reason"]}
     elif kind == "consent_ending":

@@ -9,7 +9,7 @@ from broker.adapters.aws import retry, while_left
 from broker.adapters.clock import Clock, Entropy, instant, new_connection_id
 from broker.adapters.connections import Connections
 from broker.adapters.epoch import Epoch
-from broker.adapters.log import Log
+from broker.adapters.log import Level, Log
 from broker.adapters.seal import Seal, session_aad
 from broker.adapters.sessions import Sessions
 from broker.errors import (
@@ -24,7 +24,19 @@ from broker.errors import (
 from broker.flows.consent import Consent, new_profile, new_state
 from broker.flows.exchange import Exchange
 from broker.flows.redeem import RedeemCode
-from broker.model import Client, Connection, ConnectionRef, Instant, Purpose, Session, Stage, Status
+from broker.model import (
+    Client,
+    Connection,
+    ConnectionId,
+    ConnectionRef,
+    Host,
+    Instant,
+    Organization,
+    Purpose,
+    Session,
+    Stage,
+    Status,
+)
 from broker.secret import Secret
 
 SUPERSEDED = "This connection was connected again in a later session meanwhile, and that one is kept."
@@ -65,7 +77,8 @@ class StoreConnection:
         client_id, tokens = self._redeem.opened(session)
         organizations = self._exchange.organizations(session.host, tokens.access)
         client = self.customer_app(session) if session.customer_app else Client(client_id, Secret(""))
-        consent = Consent(session, session.host, client, None, tokens, organizations)
+        same_as = self._same_account(session, session.host, organizations)
+        consent = Consent(session, session.host, client, None, tokens, organizations, same_as)
         make = partial(self._make, consent, confirmed=confirmed)
         try:
             made = retry(make, self._clock, while_left(lambda: until - self._clock.now() - policy.AWS_CALL))
@@ -97,6 +110,30 @@ class StoreConnection:
             raise SessionSpent
         secret = self._seal.open(session.client, Purpose.CLIENT, session_aad(session.session))
         return Client(session.client_id, secret, customer_app=True)
+
+    def _same_account(
+        self, session: Session, host: Host, organizations: tuple[Organization, ...]
+    ) -> ConnectionId | None:
+        """Find another active connection of the tenant with the same host and organizations: probably the same account.
+
+        NinjaOne gives an account no name of its own, so this is a guess, and it holds nothing up: where it can't be
+        looked at, nothing is said.
+        """
+        if not organizations:
+            return None
+        try:
+            others = self._connections.accounts(session.tenant)
+        except AwsError:
+            self._log.event("account.not_compared", Level.WARNING, session=session.session, tenant=session.tenant)
+            self._log.count("accounts_not_compared")
+            return None
+        for other in others:
+            state, seen = other.state, set(other.profile.organizations)
+            is_same = state.host.name == host.name and seen == set(organizations)
+            if is_same and state.status is Status.ACTIVE and state.connection != session.connection:
+                self._log.event("account.twice", tenant=state.tenant, connection=state.connection)
+                return state.connection
+        return None
 
     def _make(self, consent: Consent, *, confirmed: bool) -> Connection:
         """Try once. What another call stored, or this one without hearing of it, shows in the session."""
