@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
@@ -18,6 +17,7 @@ from ninjaone_emulator.faults import Fault
 from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS
 from tests.contract.documents import document
 from tests.support.local_world import still_world
+from tests.support.person import decide, query_of
 
 ADA, RHONE = "ada@nordlicht.example", "ada@rhone.example"
 NOBODY = Principal("AKIANOBODY", "not-a-secret-either", "nobody", ())
@@ -81,14 +81,10 @@ class Caller:
     def walk(self, link: str, email: str = ADA, decision: str = "Authorize") -> dict[str, str]:
         with Browser() as person:
             person.open(link)
-            person.submit("Continue to NinjaOne", region="eu")
-            person.arrive()
-            person.submit("Sign in", email=email, password="any")
-            person.arrive()
-            person.submit(decision)
+            decide(person, email=email, decision=decision)
             home = person.follow().location
             self.looked_at(person)
-        return {name: values[0] for name, values in parse_qs(urlsplit(home).query).items()}
+        return query_of(home)
 
     def looked_at(self, person: Browser) -> None:
         """Hold what the person saw of the broker against the document of the public API."""

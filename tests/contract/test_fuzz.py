@@ -5,8 +5,6 @@ from typing import Any
 
 import pytest
 import schemathesis
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
 from hypothesis import HealthCheck, settings
 from requests import PreparedRequest
 from requests.auth import AuthBase
@@ -21,6 +19,7 @@ from schemathesis.checks import (
 from local.world import World
 from tests.contract.documents import FOLDER
 from tests.support.local_world import still_world
+from tests.support.signing import signed
 from tools.requirements import req
 
 CHECKS = [
@@ -47,12 +46,13 @@ class Signature(AuthBase):
     """Signs as a backend does, whatever the request looks like."""
 
     def __init__(self, world: World) -> None:
-        self._signer = SigV4Auth(world.credentials, "execute-api", "eu-west-1")
+        self._credentials = world.credentials
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        signed = AWSRequest(request.method, request.url, {}, request.body or b"")
-        self._signer.add_auth(signed)
-        request.headers.update(dict(signed.headers))
+        body = request.body or b""
+        assert isinstance(body, bytes | str)
+        content = body if isinstance(body, bytes) else body.encode()
+        request.headers.update(signed(self._credentials, request.method or "", request.url or "", content))
         return request
 
 

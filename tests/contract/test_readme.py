@@ -14,8 +14,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
 
 from broker import policy
 from broker.adapters.sessions import STARTS
@@ -30,6 +28,7 @@ from tests.benchmarks.cost.counted import alarmed_metrics, written
 from tests.benchmarks.cost.model import Units, Watching, idle, month
 from tests.deployment.template.stack import deploy
 from tests.support.local_world import still_world
+from tests.support.signing import signed
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -87,11 +86,9 @@ class Caller:
             self.said["con_…"] = got["connection_id"]
 
     def _send(self, method: str, path: str, body: bytes) -> httpx.Response:
-        signed = AWSRequest(method, self._world.api_url + path, data=body, headers={"content-type": "application/json"})
-        SigV4Auth(self._world.credentials, "execute-api", "eu-west-1").add_auth(signed)
-        return httpx.request(
-            method, self._world.api_url + path, content=body, headers=dict(signed.headers.items()), timeout=60
-        )
+        url, kind = self._world.api_url + path, {"content-type": "application/json"}
+        headers = signed(self._world.credentials, method, url, body, kind)
+        return httpx.request(method, url, content=body, headers=headers, timeout=60)
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="the README's curl needs curl")

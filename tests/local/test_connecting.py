@@ -3,14 +3,11 @@
 from collections.abc import Iterator
 
 import pytest
-from botocore.credentials import Credentials
 
 from local.browser import Browser, Page
-from local.product.backend import Backend, Problem
 from local.world import World
 from tests.support.local_world import still_world
-
-NORDLICHT, RHONE = "ada@nordlicht.example", "ada@rhone.example"  # two NinjaOne accounts on the same host
+from tests.support.person import ADA, RHONE, decide
 
 
 @pytest.fixture
@@ -28,14 +25,10 @@ def ana(world: World) -> Iterator[Browser]:
         yield browser
 
 
-def agree(browser: Browser, email: str = NORDLICHT) -> Page:
+def agree(browser: Browser, email: str = ADA) -> Page:
     """From the connect page through NinjaOne to wherever that ends."""
     browser.arrive()
-    browser.submit("Continue to NinjaOne", region="eu")
-    if browser.arrive().heading == "Sign in":
-        browser.submit("Sign in", email=email, password="any")
-        browser.arrive()
-    browser.submit("Authorize")
+    decide(browser, email=email)
     return browser.arrive()
 
 
@@ -87,6 +80,7 @@ def test_the_page_s_script_sees_a_refresh(world: World, ana: Browser) -> None:
     assert after["token_expires_at"] > before["token_expires_at"]
     assert after["now"] >= before["now"] + 3300
     assert after["status"] == "active"
+    assert (list(world.failures), dict(world.policy_usage.refused)) == ([], {})
 
 
 def test_an_access_that_was_revoked_is_told_and_a_reconnect_keeps_the_id(world: World, ana: Browser) -> None:
@@ -157,13 +151,3 @@ def test_what_ninjaone_s_api_refuses_is_told_in_words(world: World, ana: Browser
     assert (page.status, page.heading) == (502, "NinjaOne answered 401")
     assert "What to do" in page.text
     assert "Active" in ana.get(address).text
-
-
-def test_an_identity_that_aws_does_not_know_is_refused_before_any_function_runs(world: World) -> None:
-    stranger = Backend(world.api_url, Credentials("AKIDUNKNOWN", "guess"))
-
-    with pytest.raises(Problem) as refused:
-        stranger.connections("northwind")
-
-    assert (refused.value.status, refused.value.detail) == (403, "Forbidden")
-    assert list(world.log_lines) == []

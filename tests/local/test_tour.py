@@ -29,6 +29,9 @@ def test_the_tour_checks_every_step_and_prints_no_secret(capsys: pytest.CaptureF
     assert printed.splitlines()[-1] == f"{len(numbers)} steps, every one checked"
     assert {secret for secret in issued(world) if secret in printed} == set()
     assert len(issued(world)) > 20
+    assert (list(world.failures), dict(world.policy_usage.refused)) == ([], {})
+    used = {folder for folder, _sid, _action in world.policy_usage.used}
+    assert world.template.functions.keys() - used <= {"sweep", "notify"}  # these two run beside, when their time comes
 
 
 def test_a_step_that_misses_says_what_was_expected_and_what_was_seen(capsys: pytest.CaptureFixture[str]) -> None:

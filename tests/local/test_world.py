@@ -1,4 +1,4 @@
-"""The whole world: one journey through every part, roles held throughout, and what stops it from starting."""
+"""The whole world: its clock, its roles, its keys, its command, and what stops it from starting."""
 
 import json
 import os
@@ -24,7 +24,6 @@ from local.cloudformation.template import TemplateFault
 from local.product.backend import Backend
 from local.world import World
 from ninjaone_emulator.wsgi_server import serve
-from tests.support.product_user import connected
 
 ROOT = Path(__file__).parents[2]
 TENANT = "northwind"
@@ -38,44 +37,6 @@ def world() -> Iterator[World]:
 
 def backend(world: World) -> Backend:
     return Backend(world.api_url, world.credentials)
-
-
-def test_a_journey_goes_through_every_part_and_every_call_is_allowed(world: World) -> None:
-    connection = connected(world)
-    token = backend(world).token(TENANT, connection)
-
-    assert world.ninjaone.oracle.accepts("eu.ninjarmm.com", token["access_token"])
-    assert (list(world.failures), dict(world.policy_usage.refused)) == ([], {})
-    assert {folder for folder, _sid, _action in world.policy_usage.used} >= {
-        "session",
-        "connect",
-        "authorize",
-        "callback",
-        "complete",
-        "token",
-        "connections",
-    }
-
-
-def test_moving_the_clock_lets_the_sweep_refresh_what_falls_due(world: World) -> None:
-    connection = connected(world)
-    world.clock.advance(3300)
-
-    world.run_event_sources()
-
-    assert backend(world).connection(TENANT, connection)["version"] == 2
-    assert (list(world.failures), dict(world.policy_usage.refused)) == ([], {})
-
-
-def test_by_itself_the_world_refreshes_a_token_that_has_run_out() -> None:
-    with World() as world:
-        connection = connected(world)
-        world.clock.advance(3700)
-
-        token = backend(world).token(TENANT, connection)
-
-        assert world.ninjaone.oracle.accepts("eu.ninjarmm.com", token["access_token"])
-        assert (list(world.failures), dict(world.policy_usage.refused)) == ([], {})
 
 
 def test_broker_and_ninjaone_share_one_clock(world: World) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from local.browser import Browser, refresh_target
 from local.world import World
-from tests.support.http_flow import Backend, Flow, query_of, row_of
+from tests.support.http_flow import Backend, Flow, row_of
+from tests.support.person import query_of
 from tools.requirements import req
 
 OpenBrowser = Callable[[], Browser]

@@ -8,7 +8,8 @@ import pytest
 
 from local.browser import Browser
 from local.world import World
-from tests.support.http_flow import RHONE, Backend, Flow, query_of, row_of, slug
+from tests.support.http_flow import Backend, Flow, row_of, slug
+from tests.support.person import RHONE, query_of
 from tools.requirements import req
 
 OpenBrowser = Callable[[], Browser]

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from local.browser import Browser
 from local.world import World
-from tests.support.http_flow import ADA, RHONE, Backend, Flow, query_of, slug
+from tests.support.http_flow import Backend, Flow, slug
+from tests.support.person import ADA, RHONE, query_of
 from tools.requirements import req
 
 OpenBrowser = Callable[[], Browser]

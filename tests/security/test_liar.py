@@ -14,8 +14,9 @@ from werkzeug.wrappers import Request, Response
 from local.browser import Browser
 from local.world import World
 from ninjaone_emulator.wsgi_server import serve
-from tests.support.http_flow import Answers, Backend, Flow, query_of, slug
+from tests.support.http_flow import Answers, Backend, Flow, slug
 from tests.support.local_world import still_world
+from tests.support.person import query_of
 from tools.requirements import req
 
 OWN = {"client_id": "an-app-of-theirs", "client_secret": "a-secret-that-must-not-travel"}

@@ -11,7 +11,8 @@ import pytest
 
 from local.world import World
 from tests.support.exits import header_faults
-from tests.support.http_flow import Answers, Backend, Flow, query_of, row_of, slug
+from tests.support.http_flow import Answers, Backend, Flow, row_of, slug
+from tests.support.person import query_of
 from tools.requirements import req
 
 OURS = {"Sec-Fetch-Site": "same-origin"}

@@ -8,8 +8,9 @@ import pytest
 
 from local.browser import Browser
 from local.world import World
-from tests.support.http_flow import Backend, Flow, query_of, row_of, s256, slug
+from tests.support.http_flow import Backend, Flow, row_of, s256, slug
 from tests.support.local_world import still_world
+from tests.support.person import query_of
 from tools.requirements import req
 
 OpenBrowser = Callable[[], Browser]

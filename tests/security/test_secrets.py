@@ -18,8 +18,9 @@ from local.world import World
 from ninjaone_emulator.faults import KINDS, Fault
 from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS
 from tests.security.traces import betrayed
-from tests.support.http_flow import ADA, CONTINUE, Backend, Flow, query_of
+from tests.support.http_flow import Backend, Flow
 from tests.support.local_world import still_world
+from tests.support.person import decide, query_of
 from tools.requirements import req
 
 CUSTOMER = dict(zip(("client_id", "client_secret"), CUSTOMER_APPS["eu"], strict=True))
@@ -293,11 +294,7 @@ def test_the_product_gives_no_token_to_a_browser(world: World, browser: Callable
     person.arrive()
     person.submit("Connect NinjaOne")
     person.arrive()
-    person.submit(CONTINUE, region="eu")
-    person.arrive()
-    person.submit("Sign in", email=ADA, password="any")
-    person.arrive()
-    person.submit("Authorize")
+    decide(person)
     person.arrive()
     person.open(world.product_url)
     known.collect(world)

@@ -10,7 +10,8 @@ import pytest
 from local.browser import Browser
 from local.world import World
 from tests.security.conftest import SCOPED
-from tests.support.http_flow import Answers, Backend, Flow, Json, query_of, slug
+from tests.support.http_flow import Answers, Backend, Flow, Json, slug
+from tests.support.person import query_of
 from tools.requirements import req
 
 MINE, THEIRS = "acme", "rival"

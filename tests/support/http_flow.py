@@ -7,20 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import httpx
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
 
 from local.aws.gateway.sigv4 import DEMO, Principal
 from local.browser import Browser, Page
 from local.world import World
+from tests.support.person import ADA, query_of
+from tests.support.signing import signed
 
-ADA = "ada@nordlicht.example"
-"""An administrator at NinjaOne, on eu."""
-RHONE = "ada@rhone.example"
-"""An administrator of another account on the same host."""
 CONTINUE = "Continue to NinjaOne"
 
 Json = dict[str, Any]
@@ -49,7 +44,7 @@ class Backend:
 
     def __init__(self, world: World, answers: Answers, principal: Principal = DEMO) -> None:
         self._url, self.answers = world.api_url, answers
-        self._signer = SigV4Auth(principal.credentials, "execute-api", "eu-west-1")
+        self._credentials = principal.credentials
         self._http = httpx.Client(timeout=60, trust_env=False, verify=False)  # plain http, on loopback
 
     def call(
@@ -58,11 +53,8 @@ class Backend:
         """Send one signed request; a body of bytes goes as it is."""
         content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         said = {"Content-Type": "application/json", **(headers or {})}
-        signed = AWSRequest(method, self._url + path, said, content)
-        self._signer.add_auth(signed)
-        return self.answers.note(
-            self._http.request(method, self._url + path, content=content, headers=dict(signed.headers))
-        )
+        told = signed(self._credentials, method, self._url + path, content, said)
+        return self.answers.note(self._http.request(method, self._url + path, content=content, headers=told))
 
     def post(self, path: str, body: object = None) -> httpx.Response:
         return self.call("POST", path, {} if body is None else body)
@@ -158,11 +150,6 @@ class Flow:
     def tokens(self) -> int:
         """Count the access tokens that NinjaOne ever gave in this world."""
         return sum(len(grant.access_tokens) for grant in self.world.ninjaone.oracle.grants())
-
-
-def query_of(url: str) -> dict[str, str]:
-    """Read an address's query."""
-    return {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
 
 
 def slug(answer: httpx.Response) -> str:

@@ -3,6 +3,7 @@
 from local.browser import Browser
 from local.tour import shown
 from local.world import World
+from tests.support.person import decide
 
 
 def connected(world: World) -> str:
@@ -13,10 +14,6 @@ def connected(world: World) -> str:
         ana.arrive()
         ana.submit("Connect NinjaOne", label="Main account")
         ana.arrive()
-        ana.submit("Continue to NinjaOne", region="eu")
-        ana.arrive()
-        ana.submit("Sign in", email="ada@nordlicht.example", password="any")
-        ana.arrive()
-        ana.submit("Authorize")
+        decide(ana)
         ana.arrive()
         return shown(ana)

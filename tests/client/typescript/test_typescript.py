@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from local.browser import Browser
 from local.world import World
 from tests.client.typescript.conftest import CLIENT, run
+from tests.support.person import agree
 from tests.support.product_user import connected
 
 pytestmark = pytest.mark.slow
@@ -74,7 +74,7 @@ def test_a_journey_beside_the_local_world(compiled: Path) -> None:
         }
         common = ("node", str(script), world.api_url, f"{world.ninjaone_url}/{{host}}")
         opened = json.loads(run(*common, "open", more=keys))
-        query = agree(world, opened["connect_url"])
+        query = agree(opened["connect_url"])
         kept = {"session_id": opened["session_id"], "verifier": opened["verifier"], "ticket": query["ticket"]}
         ended = json.loads(run(*common, "finish", json.dumps(kept), more=keys))
 
@@ -98,18 +98,3 @@ def test_the_first_call_of_the_readme_lists_what_is_connected(compiled: Path) ->
         said = run("node", str(compiled / "first.mjs"), more=more)
 
     assert said == "Main account has 3 organizations\n"
-
-
-def agree(world: World, connect_url: str) -> dict[str, str]:
-    """Go the person's way through NinjaOne; gives what comes back to the product."""
-    person = Browser()
-    person.get(connect_url)
-    person.submit("Continue to NinjaOne", region="eu")
-    person.arrive()
-    person.submit("Sign in", email="ada@nordlicht.example", password="any")
-    person.arrive()
-    person.submit("Authorize")
-    page = person.page
-    while "127.0.0.1:9/" not in (page.location or ""):
-        page = person.follow()
-    return dict(pair.split("=", 1) for pair in (page.location or "").partition("?")[2].split("&"))
