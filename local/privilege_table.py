@@ -45,8 +45,8 @@ def _row(function: Function, template: Template) -> tuple[str, ...]:
         "; ".join(_triggers(function, template)),
         _listed(_on_table(function.statements, connections)),
         _listed(_on_table(function.statements, sessions)),
-        _listed(_purposes(function.statements, "kms:GenerateDataKey")),
-        _listed(_purposes(function.statements, "kms:Decrypt")),
+        _listed(purposes(function.statements, "kms:GenerateDataKey")),
+        _listed(purposes(function.statements, "kms:Decrypt")),
         _listed(_more(function.statements)),
     )
 
@@ -94,7 +94,8 @@ def _limits(statement: Statement) -> str:
     return ""
 
 
-def _purposes(statements: Iterable[Statement], action: str) -> Iterator[str]:
+def purposes(statements: Iterable[Statement], action: str) -> Iterator[str]:
+    """Give the purposes for which statements allow an action of KMS."""
     for statement in statements:
         if action in statement.actions:
             limits = [each.values for each in statement.conditions if each.key == "kms:EncryptionContext:purpose"]

@@ -2,31 +2,25 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from local.cloudformation.template import read
+from local.privilege_table import PARAMETERS, purposes
 from ninjaone_connect_cli.deployment import Deployment
 from tools.deployed.reach import anybody
 from tools.requirements import req
 
+TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 APIS = {"ConnectApi": "connect", "BackendApi": "backend"}
 OPENS = {
-    "session": set(),
-    "connect": set(),
-    "authorize": set(),
-    "callback": set(),
-    "complete": {"code", "exchanged", "verifier", "client"},
-    "token": {"access"},
-    "proxy": {"access"},
-    "connections": set(),
-    "disconnect": {"refresh", "client"},
-    "sweep": set(),
-    "refresh": {"refresh", "client"},
-    "notify": set[str](),
+    folder: set(purposes(function.statements, "kms:Decrypt"))
+    for folder, function in read(TEMPLATE, PARAMETERS).functions.items()
 }
-"""What each function may open; written by hand, as in tests/verification/roles."""
+"""What each function may open, as the template says it. That it says what was reviewed, the tests show."""
 PURPOSES = ("access", "refresh", "client", "code", "exchanged", "verifier")
 TOLD = {"requestTime", "requestId", "routeKey", "status", "responseLatency", "identity.sourceIp", "identity.userArn"}
 """What an access log may hold."""
