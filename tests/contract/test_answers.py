@@ -191,7 +191,7 @@ def entering(caller: Caller) -> None:
         home = ana.submit("Store the new secret", client_secret=secret).location
         ben.open(link)
         ben.submit("Store the new secret", client_secret=secret)
-        ticket = parse_qs(urlsplit(home).query)["ticket"][0]
+        ticket = query_of(home)["ticket"]
         proof = {"session_id": session, "end_user_id": "ana", "ticket": ticket, "binding_verifier": verifier}
         assert caller.complete(proof) == made
         ana.post(f"{link}/secret", {"client_secret": secret})
