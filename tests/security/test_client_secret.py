@@ -10,7 +10,8 @@ import pytest
 from local.browser import Browser
 from local.world import World
 from ninjaone_emulator.seed import CUSTOMER_APPS
-from tests.support.http_flow import Backend, Flow, query_of, row_of, slug
+from tests.support.http_flow import Backend, Flow, row_of, slug
+from tests.support.person import query_of
 from tools.requirements import req
 
 APP = CUSTOMER_APPS["eu"]
