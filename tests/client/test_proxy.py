@@ -67,6 +67,7 @@ def test_what_ninjaone_answers_comes_as_it_is(status: int) -> None:
         (httpx.Response(503, json={"message": "Service Unavailable"}), errors.NoAnswer),
         (httpx.Response(403, json={"message": "Forbidden"}), errors.Forbidden),
         (httpx.Response(404, json={"message": "Not Found"}), errors.NotTheBroker),
+        (httpx.Response(404, text="nginx"), errors.NotTheBroker),
         (httpx.Response(200, json=[]), errors.NotTheBroker),
         (httpx.Response(200, json={}), errors.NotTheBroker),
     ],
@@ -132,3 +133,8 @@ def test_pages_do_not_wait_for_what_does_not_pass(slug: str) -> None:
     with pytest.raises(errors.Problem):
         list(pages(broker.client(), "/v2/devices"))
     assert len(broker.asked) == 1
+
+
+def test_a_broker_whose_operator_did_not_switch_the_proxy_on_is_told_as_such() -> None:
+    with pytest.raises(errors.NotTheBroker, match="Proxy=on"):
+        Broker(httpx.Response(404, json={"message": "Not Found"})).client().get("/v2/devices")

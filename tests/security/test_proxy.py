@@ -58,10 +58,14 @@ def test_a_call_reaches_ninjaone_and_its_caller_never_sees_a_token(world: World,
 
 TRICKS = [
     "/v2/../ws/oauth/token", "/v2/%2e%2e/ws/oauth/token", "/v2/%2E%2E%2Fws/oauth/token", "/v2/..%2fws", "/v2/.",
-    "/v2/%252e%252e/ws", "/v2/a%25b", "/v2/a%23b", "/v2/a%3Bb", "/v2/a;b", "/v2/a%5Cb",
-    "/v2/a%0d%0aHost:x", "/v2/a%00", "/v2//organizations", "/v2/organizations/", "//evil.example/v2/x", "/https://evil.example/v2/x",
+    "/v2/%252e%252e/ws", "/v2/a%25b", "/v2/a%23b", "/v2/a%3Bb", "/v2/a;b", "/v2/a%5Cb", "/v2/a%0d%0aHost:x",
+    "/v2/a%00", "/v2//organizations", "/v2/organizations/", "//evil.example/v2/x", "/https://evil.example/v2/x",
     "/V2/organizations", "/api/v1/organizations", "/ws/oauth/token", "/v2", "/", "/api/v2", "/v2/%E2%80%A8",
-    "/v2%2F..%2Fws/oauth/token", "/..%2f..%2f..%2ftoken", "/@evil.example/v2/x",
+    "/v2/%EF%BC%8E%EF%BC%8E/ws", "/v2/a%EF%BC%8F..%EF%BC%8Fws", "/v2/%E2%80%A5/ws", "/v2/..%20/ws",
+    "/v2/.%E2%80%8B./ws", "/v2/%c0%ae%c0%ae/ws", "/v2/a%c0%afws", "/v2/%e0%80%ae./ws", "/v2/%ff",
+    "/v2/%u002e%u002e/ws", "/v2/organizations%09", "/v2/organizations///", "/v2/...%2f%2e%2e", "/v2%00/organizations",
+    "/v2%20/organizations", "/%EF%BD%962/organizations", "/v2%2F..%2Fws/oauth/token", "/..%2f..%2f..%2ftoken",
+    "/@evil.example/v2/x",
 ]  # fmt: skip
 
 
@@ -95,6 +99,9 @@ def test_an_encoded_slash_is_judged_as_the_slash_that_ninjaone_would_read(world:
         {"X-Method-Override": "DELETE"},
         {"X-Forwarded-Host": "evil.example", "Forwarded": "host=evil.example"},
         {"Authorization-Bearer": "Bearer mine", "X-Original-URL": "/ws/oauth/token", "X-Rewrite-URL": "/ws"},
+        {"Connection": "authorization, x-amz-date", "Proxy-Authorization": "Basic eDp5", "TE": "trailers"},
+        {"Expect": "", "Upgrade": "h2c", "HTTP2-Settings": "x", "Trailer": "authorization", "Max-Forwards": "0"},
+        {"Accept-Encoding": "br, gzip", "Via": "1.1 x", "X-HTTP-Method": "DELETE", "Content-Encoding": "gzip"},
     ],
 )
 def test_no_header_changes_where_a_call_goes_or_what_it_does(
@@ -108,12 +115,36 @@ def test_no_header_changes_where_a_call_goes_or_what_it_does(
 
 @req("Q02")
 @pytest.mark.parametrize(
-    "query", ["_method=DELETE", "showSecureValues=true", "SHOWSECUREVALUES=1", "show%53ecureValues=1"]
-)
+    "query",
+    [
+        "_method=DELETE", "showSecureValues=true", "SHOWSECUREVALUES=1", "show%53ecureValues=1", "a=1;_method=DELETE",
+        "showSecureValues=false&showSecureValues=true", "%C5%BFhowSecureValues=1", "X-HTTP-Method-Override=DELETE",
+    ],
+)  # fmt: skip
 def test_no_query_does_what_the_policy_does_not_allow(query: str, mine: Json, backend: Backend) -> None:
     answer = backend.get(below(mine, f"/v2/organizations?{query}"))
 
     assert slug(answer) in {"invalid-request", "call-refused"}
+
+
+@req("Q02")
+def test_no_form_does_what_the_policy_does_not_allow(mine: Json, backend: Backend) -> None:
+    path = below(mine, "/v2/ticketing/trigger/board/1/run")
+
+    for kind, body in {
+        "application/x-www-form-urlencoded": b"_method=DELETE",
+        "multipart/form-data; boundary=b": b'--b\r\nContent-Disposition: form-data; name="_method"\r\n\r\nPUT\r\n--b--',
+    }.items():
+        assert slug(backend.call("POST", path, body, headers={"Content-Type": kind})) == "invalid-request"
+
+
+@req("Q03")
+def test_what_ninjaone_answers_to_head_and_range_comes_without_a_body_that_is_not_there(
+    mine: Json, backend: Backend
+) -> None:
+    answer = backend.call("HEAD", below(mine, "/v2/organizations"), headers={"Range": "bytes=0-1"})
+
+    assert (answer.headers["x-ninjaone-connect"], answer.content) == ("passed", b"")
 
 
 @req("Q04")

@@ -10,6 +10,9 @@ import type { NinjaOneFetch } from "./ninjaone.ts";
 import type { Signer } from "./signing.ts";
 
 const MARK = "x-ninjaone-connect";
+const NO_ROUTE =
+  "The broker's API has no route for calls to NinjaOne. Its operator has to deploy with Proxy=on; or the path holds a `?` that " +
+  "was encoded.";
 /** API Gateway gives up after 30 seconds, and says so. */
 const TIMEOUT_MS = 35_000;
 
@@ -29,7 +32,9 @@ export function throughBroker(signer: Signer, base: string, fetcher: typeof fetc
       throw attempts.unanswered(error);
     }
     if (response.headers.get(MARK) === "passed") return response;
-    attempts.read(response, await response.text());
+    const text = await response.text();
+    if (response.status === 404 && response.headers.get("content-type") === "application/json") throw new NotTheBroker(NO_ROUTE);
+    attempts.read(response, text);
     throw new NotTheBroker(`${signer.apiUrl} answered ${response.status}, but not as the broker does.`);
   };
 }

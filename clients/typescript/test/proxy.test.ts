@@ -45,6 +45,11 @@ test("what the broker answers itself is thrown, and nothing is sent twice", asyn
   await assert.rejects(client(await closed()).ninjaOne("t", "c")("/v2/devices"), api.NotReached);
 });
 
+test("a broker whose operator did not switch the proxy on is told as such", async () => {
+  const { url } = await listen({ status: 404, headers: { "content-type": "application/json" }, body: { message: "Not Found" } });
+  await assert.rejects(client(url).ninjaOne("t", "c")("/v2/devices"), /Proxy=on/);
+});
+
 test("only paths are taken, so nothing is signed for another host", async () => {
   const { url, asked } = await listen(passed([]));
   const send = client(url).ninjaOne("t", "c");

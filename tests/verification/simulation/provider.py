@@ -42,7 +42,6 @@ class Transport(httpx.BaseTransport):
         world, process = self.world, living(self.world)
         self.owner = self.owner or process
         exchange = Exchange.of(request, process, world.scheduler.now, stale=not self._may_use(request, process))
-        self.used = world.now()
         kind = self._bounded(world.meet(self.instance, "ninjaone", operation(request)), exchange)
         world.history.sent(exchange, kind)
         invariants.check(world, "send", exchange)
@@ -51,6 +50,7 @@ class Transport(httpx.BaseTransport):
         try:
             return self._carried(exchange, kind, request.extensions.get("timeout", {}))
         finally:
+            self.used = world.now()
             if not process.dead:
                 world.history.ended(exchange, world.now())
                 if exchange.is_refresh:

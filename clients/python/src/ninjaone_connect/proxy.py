@@ -10,7 +10,7 @@ import httpx
 
 from ninjaone_connect.answers import Attempts
 from ninjaone_connect.calls import Call
-from ninjaone_connect.errors import WrongHost
+from ninjaone_connect.errors import NotTheBroker, WrongHost
 from ninjaone_connect.signing import Signer
 
 MARK = "x-ninjaone-connect"
@@ -71,4 +71,9 @@ class _Judge:
 
     def _raise(self, response: httpx.Response) -> None:
         """Raises   ConnectError"""
+        if response.status_code == 404 and response.headers.get("content-type") == "application/json":
+            raise NotTheBroker(
+                "The broker's API has no route for calls to NinjaOne. Its operator has to deploy with Proxy=on; or the "
+                "path holds a `?` that was encoded."
+            )
         Attempts(self._call, self._signer.api_url, self._signer.region, 0).judge(response)

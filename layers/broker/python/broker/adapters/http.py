@@ -89,7 +89,7 @@ class HttpClient:
             request.url,
             timeout,
             limit,
-            unpack=unpacked_as_named,
+            unpack=_as_named,
             headers=request.headers,
             content=request.body or None,
         )
@@ -101,7 +101,7 @@ class HttpClient:
         timeout: Seconds,
         limit: int = BODY_LIMIT,
         *,
-        unpack: Callable[[bytes, str, int], bytes] | None = None,
+        unpack: Callable[[Reply, int], Reply] | None = None,
         enough: Callable[[bytes, str], bool] = lambda _body, _codings: False,
         **content: Any,
     ) -> Answer:
@@ -120,8 +120,7 @@ class HttpClient:
             return NoReply(_cause(error))
         if isinstance(answer, NotSent | NoReply):
             return answer
-        body = (unpack or unpacked)(answer.body, answer.headers.get("content-encoding", ""), limit)
-        return replace(answer, body=body)
+        return (unpack or _whole)(answer, limit)
 
     def _send(
         self, request: httpx.Request, timeout: Seconds, limit: int, enough: Callable[[bytes, str], bool]
@@ -161,6 +160,20 @@ class HttpClient:
             if not enough(bytes(body), response.headers.get("content-encoding", "")):
                 raise
         return bytes(body)
+
+
+def _whole(answer: Reply, limit: int) -> Reply:
+    return replace(answer, body=unpacked(answer.body, answer.headers.get("content-encoding", ""), limit))
+
+
+def _as_named(answer: Reply, limit: int) -> Reply:
+    """Undo the codings that are named, and their header; where that can't be done, leave both to whoever reads it."""
+    codings = answer.headers.get("content-encoding", "")
+    is_cut = len(answer.body) > limit or answer.status == 206  # Partial Content
+    if is_cut or not {coding.strip() for coding in codings.lower().split(",")} <= {"", "identity", *_PACKED}:
+        return answer
+    headers = {name: value for name, value in answer.headers.items() if name != "content-encoding"}
+    return replace(answer, body=unpacked_as_named(answer.body, codings, limit), headers=headers)
 
 
 def _is_object(body: bytes, codings: str) -> bool:

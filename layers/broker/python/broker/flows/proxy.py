@@ -30,6 +30,7 @@ LIMIT = 4 * 1024 * 1024
 """Bytes of a body in either direction: Lambda takes events of 6 MB, in which bytes stand in base64."""
 
 _READS = {"GET", "HEAD"}
+_PAGES = {"text/html", "application/xhtml+xml"}
 _COUNTERS = {
     0: "proxied_unanswered",
     1: "proxied_unanswered",
@@ -146,7 +147,7 @@ def _usable(answer: Answer, call: ProxiedCall) -> Reply:
     """Tell what can be passed on from what would mislead. Raises   ProviderDown, CallUnanswered, TooLarge, NotJson"""
     if isinstance(answer, NotSent):
         raise ProviderDown
-    if not isinstance(answer, Reply):
+    if not isinstance(answer, Reply) or not 200 <= answer.status <= 599:  # API Gateway can pass no other on
         raise CallUnanswered
     if len(answer.body) > LIMIT:
         raise TooLarge
@@ -157,4 +158,7 @@ def _usable(answer: Answer, call: ProxiedCall) -> Reply:
 
 
 def _is_page(answer: Reply) -> bool:
-    return answer.headers.get("content-type", "").lower().startswith("text/html")
+    """Say whether an answer is a page, also one that is called JSON or nothing at all; a file is no page."""
+    kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+    looks_so = answer.body[:100].lstrip().lower().startswith((b"<!doctype html", b"<html"))
+    return kind in _PAGES or (looks_so and kind in {"", "application/json"})
