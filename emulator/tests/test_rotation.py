@@ -1,5 +1,7 @@
 """What a refresh does to a grant, in every rotation and lifetime mode, and what ends it."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -138,23 +140,29 @@ def test_a_refresh_may_ask_for_less_and_never_for_more() -> None:
     assert client.refresh(narrow["refresh_token"]).json()["scope"] == SCOPE
 
 
+BOX = b'{"error":"unauthorized_client","error_description":"Invalid grant type"}'
+SCOPE_GONE = b'{"error":"invalid_scope","error_description":"Invalid scope management for client"}'
+
+
 @pytest.mark.parametrize(
-    ("switch", "body"),
+    ("switch", "value", "box", "body"),
     [
-        (
-            "invalid_scope",
-            b'{"error":"invalid_scope","error_description":"Invalid scope management for client"}',
-        ),
-        ("dead_token", DEAD),
+        ("scope_unticked", "invalid_scope", "management", SCOPE_GONE),
+        ("scope_unticked", "dead_token", "management", DEAD),
+        ("grant_type_unticked", "unauthorized_client", "refresh_token", BOX),
+        ("grant_type_unticked", "dead_token", "refresh_token", DEAD),
     ],
 )
-def test_an_unticked_scope_can_refuse_the_refresh_without_spending_the_token(switch: str, body: bytes) -> None:
-    client = Client(make_ninjaone(scope_unticked=switch))
-    held = client.connect()["refresh_token"]
-    client.core.admin.tick_scope(client.fields["client_id"], "management", ticked=False)
+def test_what_is_unticked_stops_refreshing_without_spending_the_token(
+    switch: str, value: str, box: str, body: bytes
+) -> None:
+    client = Client(make_ninjaone(**{switch: value}))
+    held, admin = client.connect()["refresh_token"], client.core.admin
+    tick = admin.tick_scope if switch == "scope_unticked" else admin.tick_grant_type
+    tick(client.fields["client_id"], box, ticked=False)
 
     assert client.refresh(held).body == body
-    client.core.admin.tick_scope(client.fields["client_id"], "management", ticked=True)
+    tick(client.fields["client_id"], box, ticked=True)
     assert client.refresh(held).status == 200
 
 
@@ -164,23 +172,6 @@ def test_an_unticked_scope_can_narrow_the_token() -> None:
     client.core.admin.tick_scope(client.fields["client_id"], "management", ticked=False)
 
     assert client.refresh(held).json()["scope"] == "monitoring offline_access"
-
-
-@pytest.mark.parametrize(
-    ("switch", "body"),
-    [
-        ("unauthorized_client", b'{"error":"unauthorized_client","error_description":"Invalid grant type"}'),
-        ("dead_token", DEAD),
-    ],
-)
-def test_an_unticked_box_stops_refreshing_without_spending_the_token(switch: str, body: bytes) -> None:
-    client = Client(make_ninjaone(grant_type_unticked=switch))
-    held = client.connect()["refresh_token"]
-    client.core.admin.tick_grant_type(client.fields["client_id"], "refresh_token", ticked=False)
-
-    assert client.refresh(held).body == body
-    client.core.admin.tick_grant_type(client.fields["client_id"], "refresh_token", ticked=True)
-    assert client.refresh(held).status == 200
 
 
 @pytest.mark.parametrize(
@@ -204,16 +195,49 @@ def test_a_deleted_app_refreshes_nothing(switch: str, status: int, begins: bytes
     assert client.organizations(first["access_token"]).status == 401
 
 
-@pytest.mark.parametrize(("switch", "alive"), [("dead_token", False), ("still_works", True)])
-def test_a_disabled_person_takes_their_tokens_along_or_not(switch: str, alive: bool) -> None:
-    client = Client(make_ninjaone(user_disabled=switch))
-    first = client.connect()
+def disable(client: Client) -> None:
     client.core.admin.enable_user(ADA, enabled=False)
 
-    reply = client.refresh(first["refresh_token"])
 
-    assert (reply.status == 200) is alive
-    assert client.core.oracle.accepts(EU, first["access_token"]) is alive
+def change_password(client: Client) -> None:
+    client.core.admin.change_password(ADA)
+
+
+def rotate_secret(client: Client) -> None:
+    held = client.fields["client_secret"]
+    new = client.core.admin.rotate_secret(client.fields["client_id"])
+    assert client.refresh("x", client_secret=held).json() == {"error": "invalid_client"}
+    client.fields["client_secret"] = new
+
+
+def consent_again(client: Client) -> None:
+    Client(client.core).connect()
+
+
+@pytest.mark.parametrize(
+    ("switch", "act", "surviving", "ending"),
+    [
+        ("user_disabled", disable, "still_works", "dead_token"),
+        ("password_changed", change_password, "grants_survive", "grants_die"),
+        ("secret_rotated", rotate_secret, "grants_survive", "grants_die"),
+        ("second_consent_kills_first", consent_again, False, True),
+    ],
+)
+def test_what_people_do_ends_their_grants_or_not(
+    switch: str, act: Callable[[Client], None], surviving: object, ending: object
+) -> None:
+    for value, alive in ((surviving, True), (ending, False)):
+        client = Client(make_ninjaone(**{switch: value}))
+        first = client.connect()
+        other = Client(client.core, email="bob@nordlicht.example")
+        held = other.connect()["refresh_token"]
+
+        act(client)
+
+        assert client.core.oracle.accepts(EU, first["access_token"]) is alive
+        assert (client.refresh(first["refresh_token"]).status == 200) is alive
+        if act is not rotate_secret:  # which concerns everybody
+            assert other.refresh(held).status == 200
 
 
 def test_a_person_enabled_again_has_their_tokens_back() -> None:
@@ -227,27 +251,6 @@ def test_a_person_enabled_again_has_their_tokens_back() -> None:
     assert client.refresh(held).status == 200
 
 
-@pytest.mark.parametrize(("switch", "alive"), [("grants_survive", True), ("grants_die", False)])
-def test_a_rotated_secret_ends_the_old_one_and_perhaps_the_grants(switch: str, alive: bool) -> None:
-    client = Client(make_ninjaone(secret_rotated=switch))
-    held = client.connect()["refresh_token"]
-
-    new = client.core.admin.rotate_secret(client.fields["client_id"])
-
-    assert client.refresh(held).json() == {"error": "invalid_client"}
-    assert (client.refresh(held, client_secret=new).status == 200) is alive
-
-
-@pytest.mark.parametrize(("switch", "alive"), [("grants_survive", True), ("grants_die", False)])
-def test_a_changed_password_ends_grants_or_not(switch: str, alive: bool) -> None:
-    client = Client(make_ninjaone(password_changed=switch))
-    held = client.connect()["refresh_token"]
-
-    client.core.admin.change_password(ADA)
-
-    assert (client.refresh(held).status == 200) is alive
-
-
 def test_a_grant_revoked_by_an_administrator_is_dead() -> None:
     client = Client(make_ninjaone())
     first = client.connect()
@@ -258,18 +261,6 @@ def test_a_grant_revoked_by_an_administrator_is_dead() -> None:
     assert client.refresh(first["refresh_token"]).body == DEAD
     assert client.core.oracle.why_dead(first["refresh_token"]) == "revoked: revoked by an administrator"
     assert [each.name for each in client.core.events].count("family.revoked") == 1
-
-
-@pytest.mark.parametrize(("switch", "alive"), [(True, False), (False, True)])
-def test_a_second_consent_may_end_the_first_of_the_same_person(switch: bool, alive: bool) -> None:
-    core = make_ninjaone(second_consent_kills_first=switch)
-    first = Client(core).connect()["refresh_token"]
-    other = Client(core, email="bob@nordlicht.example").connect()["refresh_token"]
-
-    Client(core).connect()
-
-    assert (Client(core).refresh(first).status == 200) is alive
-    assert Client(core).refresh(other).status == 200
 
 
 @pytest.mark.parametrize(("switch", "alive"), [(True, False), (False, True)])
