@@ -163,6 +163,43 @@ def test_a_breaker_opens_when_a_second_tenant_fails_and_a_while_passed_without_a
 
 
 @req("O03")
+def test_two_tenants_are_enough_and_only_who_opens_a_breaker_says_so(
+    journey: Journey, refreshing: Refreshing, four: list[ConnectionState], fates: Fates, clock: Clock,
+    connections: Connections, breakers: BreakerStore, aws_faults: AwsFaults,
+) -> None:  # fmt: skip
+    """A third connection fails while another batch opens the breaker."""
+    third, _ = Journey(journey.broker, journey.ninjaone, tenant=four[0].tenant).connect()
+    fates.watch(third)
+    due(connections, [third])
+    fates.give(BUSY, third, *four[:2])
+    refreshing.wait_for(third)
+    refreshing.order(four[0])
+    clock.advance(45)
+    refreshing.order(four[0])
+    assert not breakers.read(HOST).is_open
+
+    aws_faults.before("dynamodb.UpdateItem", lambda: refreshing.order(four[1]))
+    refreshing.order(third)
+
+    assert breakers.read(HOST).is_open
+    assert len(refreshing.lines.named("breaker.opened")) == 1
+
+
+def test_a_tenant_that_fails_is_noted_once(
+    journey: Journey, refreshing: Refreshing, fates: Fates, connections: Connections, aws_faults: AwsFaults
+) -> None:
+    both = due(connections, [journey.connect()[0] for _ in range(2)])
+    fates.watch(*both)
+    fates.give(BUSY, *both)
+    refreshing.wait_for(both[0])
+    aws_faults.watch("dynamodb.UpdateItem")
+
+    refreshing.order(*both)
+
+    assert aws_faults.asked["dynamodb.UpdateItem"] == 2 * len(both) + 1, "leases, failures, and one breaker"
+
+
+@req("O03")
 def test_one_tenant_opens_no_breaker_whatever_it_is_told(
     journey: Journey, refreshing: Refreshing, fates: Fates, connections: Connections, breakers: BreakerStore
 ) -> None:
@@ -189,6 +226,7 @@ def test_a_grant_between_two_failures_keeps_a_breaker_closed(
 
     assert breakers.read(HOST).since == clock.now()
     assert not breakers.read(HOST).is_open
+    assert refreshing.figures()["unforeseen"] == 0
 
 
 def test_only_the_first_failure_of_a_connection_counts(
@@ -250,6 +288,21 @@ def test_a_refusal_of_a_customers_own_app_wakes_nobody(
 
     assert breakers.read(customer_apps_breaker(NAME)).failing == {tenant_hash(own.tenant)}
     assert refreshing.figures()["app_refused"] == 0
+
+
+def test_an_open_breaker_of_customers_own_apps_wakes_nobody(
+    journey: Journey, refreshing: Refreshing, fates: Fates, connections: Connections, breakers: BreakerStore
+) -> None:
+    first, second = due(connections, tenants(journey, fates, 2, customer_app=True, client=OWN))
+    fates.give(says(401, "invalid_client"), first, second)
+    refreshing.when_due(first)
+    refreshing.clock.advance(45)
+
+    refreshing.order(second)
+
+    assert breakers.read(customer_apps_breaker(NAME)).is_open
+    assert [line["level"] for line in refreshing.lines.named("breaker.opened")] == ["WARNING"]
+    assert refreshing.figures()["breaker_opened"] == 0
 
 
 @pytest.mark.parametrize("answer", [says(400, "invalid_scope"), says(403), says(400, "invalid_request")])
@@ -349,17 +402,19 @@ def test_callers_never_take_a_pass(
     assert fates.asked == []
 
 
+@pytest.mark.parametrize(("before", "after"), [(0, 1), (3, 3)])
 def test_who_fails_in_passing_waits_no_longer_than_before(
-    refreshing: Refreshing, four: list[ConnectionState], fates: Fates, connections: Connections, breakers: BreakerStore
-) -> None:
-    connections.record_failure(four[0], {"failures": 3}, ())
+    refreshing: Refreshing, four: list[ConnectionState], fates: Fates, connections: Connections, breakers: BreakerStore,
+    before: int, after: int,
+) -> None:  # fmt: skip
+    connections.record_failure(four[0], {"failures": before}, ())
     refreshing.wait_for(four[0])
     open_breaker(breakers, HOST, refreshing.clock.now() - 600)
     fates.give(BUSY, four[0])
 
     refreshing.order(four[0])
 
-    assert (len(fates.asked), refreshing.row(four[0]).failures) == (1, 3)
+    assert (len(fates.asked), refreshing.row(four[0]).failures) == (1, after)
 
 
 @req("O03")
@@ -373,7 +428,7 @@ def test_the_first_who_is_granted_closes_the_breaker_for_all(
 
     assert not breakers.read(HOST).is_open
     assert {row.version for row in fates.rows(four)} == {2}, "the passing one went first, and the others after it"
-    assert len(refreshing.lines.named("breaker.closed")) == 1
+    assert [line["seconds"] for line in refreshing.lines.named("breaker.closed")] == [60]
 
 
 def test_another_app_and_another_host_go_on(
@@ -441,11 +496,13 @@ def test_a_healthy_refresh_writes_to_no_breaker(
     refreshing: Refreshing, four: list[ConnectionState], aws_faults: AwsFaults
 ) -> None:
     refreshing.wait_for(four[0])
-    aws_faults.watch("dynamodb.UpdateItem")
+    for call in ("dynamodb.UpdateItem", "dynamodb.GetItem"):
+        aws_faults.watch(call)
 
     refreshing.order(*four)
 
     assert aws_faults.asked["dynamodb.UpdateItem"] == 2 * len(four), "the lease and the save"
+    assert aws_faults.asked["dynamodb.GetItem"] == 2, "the breakers of the host and of the app"
 
 
 def test_a_wait_never_ends_before_a_minute(breakers: BreakerStore) -> None:

@@ -135,11 +135,25 @@ def test_what_may_have_been_carried_out_is_not_asked_again_before_a_late_request
     assert (row.status, row.failures, row.outcome_unknown, row.version) == (Status.ACTIVE, 1, True, 1)
     assert row.lease_until == now + 60
     assert row.attempt
+    assert due_in(refreshing, state) == 60 + 10 + 1, "the first second in which the lease has surely ended"
     assert refreshing.figures()["ambiguous"] == 1
     asked = len(network.requests)
     clock.advance(70)
     refreshing.order(state)
     assert len(network.requests) == asked
+
+
+@pytest.mark.parametrize("trap", [fails(httpx.ReadTimeout), says(404, HTML)])
+def test_a_wait_after_many_failures_is_at_most_an_eighth_of_what_is_left_of_the_token(
+    refreshing: Refreshing, state: ConnectionState, connections: Connections, network: NinjaOneTransport, trap: Trap
+) -> None:
+    connections.record_failure(state, {"failures": 8}, ())
+    trap(refreshing.ninjaone, network)
+
+    refreshing.when_due(state)
+
+    left = state.token_expires_at - refreshing.clock.now()
+    assert 71 < due_in(refreshing, state) == int(left / 8)
 
 
 def test_a_request_that_was_lost_on_its_way_is_made_good(
@@ -307,6 +321,7 @@ def test_a_token_is_dead_after_two_verdicts_with_another_tenant_served_between(
     assert (figures["dead_verdict"], figures["needs_reauth"], figures["lost_in_rotation"]) == (2, 1, 0)
     (line,) = refreshing.lines.named("connection.needs_reauth")
     assert (line["tenant"], line["connection"], line["reason"]) == (state.tenant, state.connection, "revoked")
+    assert refreshing.lines.named("verdict.held") == []
 
 
 @req("I05")
@@ -349,7 +364,7 @@ def test_a_grant_before_the_first_verdict_proves_nothing(
     for _ in range(2):
         refreshing.when_due(state)
 
-    assert refreshing.row(state).status is Status.ACTIVE
+    assert (refreshing.row(state).status, refreshing.row(state).failures) == (Status.ACTIVE, 2)
 
 
 def test_a_breaker_that_can_not_be_read_confirms_no_verdict(
@@ -472,8 +487,10 @@ def dead(refreshing: Refreshing, state: ConnectionState, breakers: BreakerStore,
 
 
 def test_a_dead_connection_is_tried_after_two_minutes_then_after_twice_as_long_and_daily_at_last(
-    refreshing: Refreshing, dead: ConnectionState, network: NinjaOneTransport
+    refreshing: Refreshing, dead: ConnectionState, network: NinjaOneTransport, connections: Connections
 ) -> None:
+    a_month_ago = int(refreshing.clock.now()) - 30 * DAY  # which a probe that fails again does not call the reason
+    connections.record_failure(refreshing.row(dead), {"consented_at": a_month_ago}, ())
     asked, row = len(network.requests), refreshing.row(dead)
     waits = []
     for _ in range(13):
@@ -497,8 +514,36 @@ def test_a_connection_that_lives_after_all_recovers_by_itself(refreshing: Refres
     row = refreshing.row(dead)
     assert (row.status, row.reason, row.ended_at, row.failures) == (Status.ACTIVE, None, None, 0)
     assert (row.version, refreshing.is_live(dead)) == (2, True)
+    refreshing.when_due(dead)
     assert refreshing.figures()["recovered"] == 1
     assert len(refreshing.lines.named("connection.recovered")) == 1
+
+
+def test_what_was_believed_before_needs_no_second_verdict(
+    refreshing: Refreshing, state: ConnectionState, connections: Connections
+) -> None:
+    since = int(refreshing.clock.now())
+    connections.record_failure(state, {"status": "needs_reauth", "reason": "revoked", "ended_at": since}, ())
+    refreshing.revoke(state)
+
+    refreshing.when_due(state)
+
+    row, dead_for = refreshing.row(state), refreshing.clock.now() - since
+    assert (row.status, row.reason, row.ended_at, row.failures) == (Status.NEEDS_REAUTH, Reason.REVOKED, since, 1)
+    assert due_in(refreshing, state) == 120 + dead_for
+
+
+@pytest.mark.parametrize(("dead_for", "is_kept"), [(30 * DAY - 1, True), (30 * DAY, False)])
+def test_dead_tokens_are_forgotten_on_the_thirtieth_day(
+    refreshing: Refreshing, dead: ConnectionState, connections: Connections, *, dead_for: int, is_kept: bool
+) -> None:
+    refreshing.wait_for(dead)
+    since = int(refreshing.clock.now()) - dead_for
+    connections.record_failure(refreshing.row(dead), {"ended_at": since}, ())
+
+    refreshing.order(dead)
+
+    assert (refreshing.row(dead).refresh is not None) is is_kept
 
 
 def test_after_thirty_days_the_dead_tokens_are_forgotten(

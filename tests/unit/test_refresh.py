@@ -126,14 +126,21 @@ def test_the_customers_own_app_refreshes_with_its_own_secret(
 
 
 def test_what_came_due_together_comes_due_together_again(
-    refreshing: Refreshing, state: ConnectionState, neighbour: ConnectionState, connections: Connections
+    refreshing: Refreshing,
+    state: ConnectionState,
+    neighbour: ConnectionState,
+    connections: Connections,
+    network: NinjaOneTransport,
 ) -> None:
     for each in (state, neighbour):
         connections.record_failure(each, {"refresh_at": START + 2000}, ())
+    network.meanwhile.append(lambda: refreshing.clock.advance(30))
 
     refreshing.when_due(state, neighbour)
 
-    assert refreshing.row(state).refresh_at == refreshing.row(neighbour).refresh_at
+    first, second = refreshing.row(state), refreshing.row(neighbour)
+    assert first.refresh_at == second.refresh_at
+    assert abs(first.sent_at - second.sent_at) == 30
 
 
 def test_many_connections_are_refreshed_side_by_side_each_once(

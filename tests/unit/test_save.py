@@ -325,6 +325,22 @@ def test_an_adoption_into_a_connection_that_ended_meanwhile_does_nothing(
 
     row = refreshing.row(state)
     assert (row.status, row.refresh) == (Status.DISCONNECTED, None)
+    assert rescue.get(ref(state), 1) is not None
+    figures = refreshing.figures()
+    assert (figures["rescued"], figures["unforeseen"]) == (0, 0)
+
+
+def test_rescued_tokens_are_due_by_what_is_left_of_their_life(
+    refreshing: Refreshing, state: ConnectionState, rescue: RescueStore, seal: Seal, clock: Clock
+) -> None:
+    rescue.put(ref(state), 1, rescued(refreshing, state, seal))
+    clock.advance(1800)
+
+    refreshing.order(state, why=Trigger.RESCUE)
+
+    due = refreshing.row(state).refresh_at
+    assert due is not None
+    assert 0 < due - clock.now() <= 0.6 * 1800
 
 
 def put_and_end(
@@ -512,6 +528,7 @@ def test_a_refresh_in_flight_does_not_overwrite_a_new_consent(
     assert refreshing.row(state) == anew[0]
     assert refreshing.is_live(state)
     assert network.requests[-1].url.path != "/ws/oauth/revoke", "a revocation may end the new consent, too"
+    assert refreshing.figures()["lease_broken"] == 0
 
 
 def test_a_row_that_was_deleted_by_mistake_has_its_tokens_spilled_and_not_revoked(
@@ -533,19 +550,27 @@ def test_a_row_that_was_deleted_by_mistake_has_its_tokens_spilled_and_not_revoke
     assert rescue.get(ref(state), 1) is not None
 
 
-def test_a_save_whose_acknowledgement_was_lost_is_known_though_the_tokens_were_sealed_anew_since(
-    refreshing: Refreshing, state: ConnectionState, connections: Connections, aws_faults: AwsFaults, clock: Clock
+@pytest.mark.parametrize("change", [{"access": b"sealed anew"}, {"fence": 2}])
+def test_a_save_whose_acknowledgement_was_lost_is_known_though_the_row_was_changed_since(
+    refreshing: Refreshing,
+    state: ConnectionState,
+    connections: Connections,
+    aws_faults: AwsFaults,
+    clock: Clock,
+    change: dict[str, Any],
 ) -> None:
-    """The operator reseals all rows with another key while a refresh repeats its save."""
+    """While a refresh repeats its save, the operator reseals all rows with another key, or another takes the lease."""
     refreshing.wait_for(state)
     is_save = lambda body: "#version = :version" in body.get("UpdateExpression", "")  # noqa: E731
     aws_faults.lose_reply("dynamodb.UpdateItem", only=is_save)
-    clock.plan(0.05, lambda: connections.record_failure(refreshing.row(state), {"access": b"sealed anew"}, ()))
+    clock.plan(0.05, lambda: connections.record_failure(refreshing.row(state), change, ()))
 
     refreshing.order(state)
 
-    assert (refreshing.row(state).version, refreshing.row(state).access) == (2, b"sealed anew")
-    assert refreshing.figures()["lease_broken"] == 0
+    row = refreshing.row(state)
+    assert (row.version, {name: getattr(row, name) for name in change}) == (2, change)
+    figures = refreshing.figures()
+    assert (figures["lease_broken"], figures["spilled"]) == (0, 0)
 
 
 def test_a_lease_that_was_broken_loses_nothing_and_is_an_alarm(
@@ -620,6 +645,17 @@ def test_scopes_that_are_left_out_or_reordered_are_not_withdrawn(
     assert refreshing.row(state).scopes == state.scopes
 
 
+def test_scopes_without_the_one_for_refresh_tokens_are_not_withdrawn(
+    refreshing: Refreshing, state: ConnectionState, network: NinjaOneTransport
+) -> None:
+    granted = {"scope": "monitoring management", "token_type": "Bearer", "expires_in": 3600}
+    network.answer(200, {"access_token": "a", "refresh_token": "r", **granted})
+
+    refreshing.when_due(state)
+
+    assert (refreshing.row(state).version, refreshing.row(state).status) == (2, Status.ACTIVE)
+
+
 def test_a_row_that_does_not_say_what_was_agreed_to_learns_it_from_the_first_grant(
     refreshing: Refreshing, state: ConnectionState, connections: Connections
 ) -> None:
@@ -675,6 +711,32 @@ def test_the_end_of_consent_is_announced_on_day_21_then_daily_from_day_25_and_no
     assert refreshing.row(state).version == 11
 
 
+# When it comes due again ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("late", [None, policy.LATE, policy.LATE + 1])
+def test_only_what_comes_late_is_spread_widely(
+    refreshing: Refreshing,
+    state: ConnectionState,
+    connections: Connections,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    late: int | None,
+) -> None:
+    monkeypatch.setattr(refreshing.broker.refresh, "_entropy", lambda count: b"\xff" * count)
+    clock.advance(2500)
+    now = Instant(int(clock.now()))
+    if late is None:
+        connections.record_failure(state, {}, ("refresh_at",))
+    else:
+        connections.record_failure(state, {"refresh_at": now - late}, ())
+
+    refreshing.order(state, why=Trigger.URGENT, min_ttl=3600)
+
+    anew = late is not None and late > policy.LATE
+    assert refreshing.row(state).refresh_at == policy.refresh_at(now, Instant(now + 3600), 255 / 256, anew=anew)
+
+
 # The adaptive policy --------------------------------------------------------------------------------------------------
 
 
@@ -689,8 +751,22 @@ def test_an_idle_connection_is_kept_alive_twice_a_day(adaptive: Refreshing, stat
 
     row, now = adaptive.row(state), adaptive.clock.now()
     assert row.refresh_at is not None
-    assert now + 0.8 * policy.KEEP_ALIVE <= row.refresh_at <= now + policy.KEEP_ALIVE
+    assert now + 0.8 * policy.KEEP_ALIVE <= row.refresh_at < now + policy.KEEP_ALIVE
     assert row.active_until is None
+
+
+@pytest.mark.parametrize(("left", "is_idle"), [(0, True), (1, False)])
+def test_a_connection_is_idle_from_the_second_on_in_which_its_use_is_over(
+    adaptive: Refreshing, state: ConnectionState, connections: Connections, clock: Clock, *, left: int, is_idle: bool
+) -> None:
+    adaptive.wait_for(state)
+    connections.record_failure(state, {"active_until": int(clock.now()) + left}, ())
+
+    adaptive.order(state)
+
+    due = adaptive.row(state).refresh_at
+    assert due is not None
+    assert (due - clock.now() > 3600) is is_idle
 
 
 def test_a_connection_in_use_is_refreshed_ahead_for_as_long_as_it_is_hot(

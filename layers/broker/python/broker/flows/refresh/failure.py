@@ -114,7 +114,7 @@ class RecordFailure:
         """Ask the customer to connect again. The tokens stay sealed and are tried on: NinjaOne's mistakes heal."""
         now = batch.now()
         ended_at = leased.ended_at if leased.reason is not Reason.SCOPE_WITHDRAWN else None  # it was good until now
-        if leased.status is Status.NEEDS_REAUTH and ended_at and now - ended_at >= policy.PROBE_FOR:
+        if ended_at and now - ended_at >= policy.PROBE_FOR:
             self._forget(leased, now)
             return
         reason = _known_reason(leased) or policy.reason_for(
@@ -124,7 +124,6 @@ class RecordFailure:
             "status": Status.NEEDS_REAUTH.value,
             "reason": reason.value,
             "ended_at": ended_at or now,
-            "struck_at": leased.struck_at or now,
             "failures": leased.failures + 1,
             "refresh_at": now + policy.probe_wait(ended_at or now, now),
         }
