@@ -14,7 +14,7 @@ PURPOSES = ("access", "refresh", "client", "code", "exchanged", "verifier")
 POLLS = {"receive from", "delete from", "count"}
 
 MAY: Mapping[str, set[str]] = {
-    "session": {"put sessions", "seal client"},
+    "session": {"put sessions", "get connections: status", "seal client"},
     "connect": {"get sessions"},
     "authorize": {"update sessions", "seal client", "seal verifier"},
     "callback": {"get sessions", "update sessions", "seal code", "send to CompletionQueue"},
@@ -26,6 +26,7 @@ MAY: Mapping[str, set[str]] = {
         "get connections: access",
         "get connections: refresh",
         "get connections: client",
+        "query connections: status",
         "put connections",
         "update connections",
         "open code",
@@ -42,6 +43,7 @@ MAY: Mapping[str, set[str]] = {
         "get a rescued consent",
         "list the rescue store",
         "list the whole bucket",
+        "send to UrgentQueue",
         *(f"{verb} CompletionQueue" for verb in POLLS),
     },
     "token": {"get connections: status", "get connections: access", "open access", "send to UrgentQueue"},

@@ -53,6 +53,16 @@ class Way:
         self._keep(answer)
         return gateway.location(answer)
 
+    def enter(self, made: Mapping[str, Any]) -> str:
+        """Open a link for the new secret of a connection's own app, enter it, and give the ticket."""
+        self.open(purpose="client_secret", connection_id=made["connection_id"], scopes=None)
+        form = {"client_secret": OWN["client_secret"]}
+        event = gateway.form("POST /connect/{session}/secret", {"session": self.session}, form, self.cookies)
+        answer = self.stage.call("authorize", event)
+        assert gateway.location(answer), answer
+        self._keep(answer)
+        return parse_qs(urlsplit(gateway.location(answer)).query)["ticket"][0]
+
     def agree(self, location: str, decision: str = "authorize") -> str:
         there = urlsplit(location)
         reply = self.stage.ninjaone.consent(there.hostname or "", ADA, there.query, decision=decision)
@@ -128,7 +138,9 @@ def order(*made: Mapping[str, Any], why: str = "due", min_ttl: int = 0) -> str:
 
 
 def session(stage: Stage) -> None:
-    """Open sessions, one with a client secret to seal, and one of a reconnect."""
+    """Open sessions, one with a client secret to seal, one of a reconnect, and one for a new client secret."""
+    made = way(stage).connect(**OWN_APP)
+    Way(stage, made["tenant_id"]).open(purpose="client_secret", connection_id=made["connection_id"], scopes=None)
     way(stage).open()
     way(stage).open(connection_id="con_" + "a" * 26)
     way(stage).open(**OWN_APP)
@@ -142,7 +154,9 @@ def connect(stage: Stage) -> None:
 
 
 def authorize(stage: Stage) -> None:
-    """Send people to NinjaOne, also with a client app that they entered; count a faulty form."""
+    """Send people to NinjaOne, also with a client app that they entered; count a faulty form; take a new secret."""
+    made = way(stage).connect(**OWN_APP)
+    Way(stage, made["tenant_id"]).enter(made)
     way(stage).open().leave()
     way(stage).open(client="customer").leave(**OWN)
     faulty = way(stage).open()
@@ -162,13 +176,15 @@ def callback(stage: Stage) -> None:
 
 
 def complete(stage: Stage) -> None:
-    """Make connections with the operator's app and with the customer's; again; with writes refused; unattended, then
-    approved."""
+    """Make connections with the operator's app and with the customer's; again; twice; with a new client secret; with
+    writes refused; unattended, then approved."""
     first = way(stage)
     made = first.connect()
     again = Way(stage, first.tenant).connect(connection_id=made["connection_id"], region="eu")
     assert again["connection_id"] == made["connection_id"]
-    way(stage).connect(**OWN_APP)
+    twice = Way(stage, first.tenant).connect()
+    assert twice["probably_same_as"] == made["connection_id"]
+    secret_entered(stage)
     consent_rescued(stage)
     consent_lost(stage)
     stage.poll("complete")
@@ -184,6 +200,16 @@ def complete(stage: Stage) -> None:
     waiting = {"tenant_id": unproved.tenant, "connection_id": rows[0]["connection"]["S"]}
     answer = ask(stage, "complete", ONE.format(method="POST") + "/approve", waiting)
     assert gateway.json_body(answer)["status"] == "active", answer
+
+
+def secret_entered(stage: Stage) -> None:
+    """Store the new secret of the customer's own app, and have it tried."""
+    made = way(stage).connect(**OWN_APP)
+    stage.take("UrgentQueue")
+    person = Way(stage, made["tenant_id"])
+    assert person.complete(person.enter(made))["connection_id"] == made["connection_id"]
+    [asked] = stage.take("UrgentQueue")
+    assert json.loads(asked)["connections"] == [[made["tenant_id"], made["connection_id"]]]
 
 
 def consent_rescued(stage: Stage) -> None:
