@@ -252,6 +252,27 @@ def test_a_connection_that_needs_its_customer_leads_with_reconnect(
     assert ("Next renewal" in page.text) == (status == "active")
 
 
+def test_a_refused_secret_leads_to_the_link_that_asks_for_the_new_one(product: Product, ana: Browser) -> None:
+    refused = {"held_by": "customer_app", "cause": "invalid_client", "until": None, "detail": "NinjaOne refuses it."}
+    opened = {"session_id": "ses_n", "connect_url": f"{product.broker_url}/connect/ses_n", "expires_at": 1}
+    product.script.answers += [(200, FOUND | {"status": "paused", "paused": refused}), (201, opened)]
+    ana.get(f"{product.url}/connections/{CONNECTION}")
+
+    assert ana.submit("Enter the new secret").location == opened["connect_url"]
+
+    _, _, asked = product.script.asked[-1]
+    assert (asked["purpose"], asked["connection_id"]) == ("client_secret", CONNECTION)
+    assert asked.keys() == {
+        "end_user_id", "tenant_name", "return_to", "binding_challenge", "purpose", "connection_id",
+    }  # fmt: skip
+
+    other = "con_" + "b" * 26
+    product.script.answers += [(200, FOUND | {"probably_same_as": other}), (200, FOUND | {"label": "Branch"})]
+    ana.get(f"{product.url}/ninjaone/return?connect_session=ses_n&ticket=t")
+    product.script.answers.append((200, FOUND))
+    assert "probably the same NinjaOne account as Branch" in ana.follow().text
+
+
 def test_regions_stand_in_one_order_everywhere() -> None:
     order = [*REGIONS, BRANDED]
     named = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True).get_template("status.html")

@@ -483,3 +483,25 @@ def test_a_queue_that_refuses_leaves_it_to_the_next_sweep(
 
     assert complete(journey, entered).refresh_at == int(clock.now())
     assert len(lines.named("refresh.not_ordered")) == 1
+
+
+def test_a_write_compares_row_profile_and_session(
+    journey: Journey, broker: Broker, connections: Connections, state: ConnectionState, clock: Clock
+) -> None:
+    session = enter(journey, opened(journey, state), Secret(APP.client_secret)).session.session
+    now = Instant(int(clock.now()))
+
+    def stored(seen: ConnectionState, session: SessionId = session) -> bool:
+        return connections.store_secret(seen, b"sealed", session=session, now=now, ended=now)
+
+    leased = connections.lease(state, attempt="a", now=now, until=now, ended=now)
+    assert isinstance(leased, ConnectionState)
+    assert not stored(state)  # the fence moved
+    saved = connections.save(leased, {"version": state.version + 1}, ())
+    assert isinstance(saved, ConnectionState)
+    assert not stored(leased)  # the version moved
+    assert not stored(saved, opened(journey, state).session)  # nothing was entered there
+    operators = journey.connect()[0]
+    assert not stored(operators)  # its profile has no secret to replace
+    assert stored(saved)
+    assert not stored(now_of(connections, state))  # the session is over

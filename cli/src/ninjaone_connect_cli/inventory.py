@@ -193,6 +193,9 @@ def _of_customers(inventory: Inventory) -> Iterator[Finding]:
         yield warn("consent", f"{len(ending)} end within seven days ({_named(ending)})", todo)
 
 
+SECRET_LINK = "Send their customers a link: ninjaone-connect session open TENANT --name NAME --new-secret CONNECTION"
+
+
 def _refused_apps(pauses: Mapping[ConnectionState, Pause]) -> Iterator[Finding]:
     """Find the connections whose customers have to put their own client app right, one finding for each cause."""
     for cause, (what, todo) in REFUSED_APP.items():
@@ -200,7 +203,8 @@ def _refused_apps(pauses: Mapping[ConnectionState, Pause]) -> Iterator[Finding]:
             each for each, pause in pauses.items() if pause.held_by is HeldBy.CUSTOMER_APP and pause.cause == cause
         ]
         if refused:
-            yield warn("customers' apps", f"{len(refused)} are paused ({_named(refused)}): {what} ({cause})", todo)
+            says = f"{len(refused)} are paused ({_named(refused)}): {what} ({cause})"
+            yield warn("customers' apps", says, SECRET_LINK if cause == "invalid_client" else todo)
 
 
 def _named(found: list[ConnectionState]) -> str:

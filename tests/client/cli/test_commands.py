@@ -54,6 +54,19 @@ def test_a_session_opened_by_hand_leads_to_the_connect_page(world: World, cli: C
     assert len(opened["binding_verifier"]) == 43
 
 
+def test_a_link_for_a_new_client_secret_needs_an_app_of_the_customer_s_own(
+    cli: Cli, connected: tuple[str, str]
+) -> None:
+    tenant, connection = connected
+    opening = ("session", "open", tenant, "--name", "Northwind", "--new-secret", connection)
+
+    refused, both = cli.local(*opening), cli.local(*opening, "--reconnect", connection)
+
+    assert (refused.code, both.code) == (1, 1)
+    assert "the operator's client app" in refused.out + refused.err
+    assert "not both" in both.out + both.err
+
+
 def test_a_connection_is_ended_after_a_question(world: World, cli: Cli, connected: tuple[str, str]) -> None:
     refused = cli("--local", "connections", "disconnect", *connected, typed="n\n")
     before = {row.status for row in hot_rows(world).values()}

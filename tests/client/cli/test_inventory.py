@@ -11,10 +11,10 @@ import pytest
 
 from broker.adapters import rows
 from broker.adapters.http import HttpClient
-from broker.flows.pause import REFUSED_APP
 from broker.model import ConnectionRef
 from broker.oauth import Reply
 from local.world import World
+from ninjaone_connect_cli.inventory import SECRET_LINK
 from tests.support.cli import Cli, csv_of, granted, hot_rows, until
 
 DAY = 86_400
@@ -178,7 +178,7 @@ def test_a_customer_s_own_app_that_is_refused_is_said_with_what_to_do(
     write(world, fleet[1], customer_app=True, failures=2, cause="invalid_client", refresh_at=1_800_000_000)
 
     (finding,) = findings(cli, "customers' apps")
-    assert (finding["state"], finding["todo"]) == ("look", REFUSED_APP["invalid_client"][1])
+    assert (finding["state"], finding["todo"]) == ("look", SECRET_LINK)
     assert f"contoso/{fleet[1].connection}" in finding["says"]
 
     assert findings(cli, "paused") == []  # here waiting does not help
