@@ -23,6 +23,8 @@ from ninjaone_connect_cli import store
 from ninjaone_connect_cli.import_file import EntryError, read
 from tests.support.cli import Cli, csv_of, granted, hot_rows, until
 
+PLAIN = {"tenant_id": "acme", "refresh_token": "x", "region": "eu"}
+
 
 def test_imported_tokens_are_refreshed_and_used_like_any_other(world: World, cli: Cli, tmp_path: Path) -> None:
     lines = [
@@ -92,7 +94,7 @@ def test_an_import_that_stopped_half_way_goes_on_where_it_was(world: World, cli:
 
 
 def test_a_dry_run_says_everything_and_writes_nothing(world: World, cli: Cli, tmp_path: Path) -> None:
-    file = csv_of(tmp_path, [{"tenant_id": "acme", "refresh_token": "x", "region": "eu"}])
+    file = csv_of(tmp_path, [PLAIN])
 
     ended = cli.local("import", str(file), "--dry-run")
 
@@ -132,7 +134,7 @@ def test_a_faulty_line_is_named_and_nothing_is_imported(
 
 
 def test_two_lines_for_one_connection_are_a_fault_until_each_has_a_key(world: World, cli: Cli, tmp_path: Path) -> None:
-    line = {"tenant_id": "acme", "refresh_token": "x", "region": "eu"}
+    line = PLAIN
     twice = cli.local("import", str(csv_of(tmp_path, [line, line])))
     other = line | {"refresh_token": "y"}
     keyed = cli.local("import", str(csv_of(tmp_path, [line | {"key": "1"}, other | {"key": "2"}])))
@@ -247,7 +249,7 @@ def test_a_report_that_cannot_be_written_is_known_before_anything_is_stored(
 
 
 def test_a_client_app_without_a_stored_secret_stops_everything(world: World, cli: Cli, tmp_path: Path) -> None:
-    line = {"tenant_id": "acme", "refresh_token": "x", "region": "eu", "client_id": "nobody-stored-me"}
+    line = PLAIN | {"client_id": "nobody-stored-me"}
 
     ended = cli.local("import", str(csv_of(tmp_path, [line])))
 
@@ -298,6 +300,13 @@ def test_the_report_names_each_line_s_connection(world: World, cli: Cli, tmp_pat
 def only(world: World) -> ConnectionState:
     (row,) = hot_rows(world).values()
     return row
+
+
+def faults(file: Path, config: Config) -> list[str]:
+    """Read a file that is refused; give why."""
+    with pytest.raises(EntryError) as refused:
+        read(file, config)
+    return list(refused.value.faults)
 
 
 def json_of(folder: Path, line: Mapping[str, str]) -> Path:
@@ -386,17 +395,6 @@ def test_a_mark_of_emptiness_is_no_client_app(tmp_path: Path, config: Config, ma
     assert (entry.scopes, entry.consented_at) == (frozenset({"offline_access"}), None)
 
 
-def test_objects_over_several_lines_are_named_by_the_line_they_begin_in(tmp_path: Path, config: Config) -> None:
-    file = tmp_path / "t.jsonl"
-    good = {"tenant_id": "acme", "refresh_token": "x", "region": "eu"}
-    file.write_text(json.dumps(good, indent=2) + "\n" + json.dumps(good | {"region": "mars"}, indent=2))
-
-    with pytest.raises(EntryError) as refused:
-        read(file, config)
-
-    assert [fault.partition(":")[0] for fault in refused.value.faults] == ["line 6"]
-
-
 @pytest.mark.parametrize("tenant", ["NA", "Void", "Missing", "None-such", "nan-1", "NV"])
 def test_a_word_that_may_be_a_name_is_one(tmp_path: Path, config: Config, tenant: str) -> None:
     line = {"tenant_id": tenant, "refresh_token": "x", "region": "eu", "label": tenant}
@@ -420,11 +418,12 @@ def test_a_whole_number_is_a_name_without_a_fraction(tmp_path: Path, config: Con
     "text",
     [
         "1790000000", "1790000000.0", "1790000000000", "1790000000000000", "1790000000000000000",
-        "2026-09-21T14:13:20Z", "2026-09-21 14:13:20 UTC", "2026-09-21 14:13:20+00", "2026-09-21T16:13:20.5+0200",
+        "1790000000999", "2026-09-21T14:13:20Z",
+        "2026-09-21T16:13:20+02:00", "2026-09-21 14:13:20 UTC", "2026-09-21 14:13:20+00", "2026-09-21T16:13:20.5+0200",
     ],
 )  # fmt: skip
 def test_an_instant_is_read_in_the_units_that_programs_use(tmp_path: Path, config: Config, text: str) -> None:
-    line = {"tenant_id": "acme", "refresh_token": "x", "region": "eu", "consented_at": text}
+    line = PLAIN | {"consented_at": text}
 
     (entry,) = read(csv_of(tmp_path, [line]), config)
 
@@ -435,7 +434,7 @@ def test_an_instant_is_read_in_the_units_that_programs_use(tmp_path: Path, confi
     "text", ["monitoring;control", "Monitoring | control", '["monitoring","control"]', "{monitoring,control}"]
 )
 def test_scopes_are_read_with_what_programs_write_between_them(tmp_path: Path, config: Config, text: str) -> None:
-    line = {"tenant_id": "acme", "refresh_token": "x", "region": "eu", "scopes": text}
+    line = PLAIN | {"scopes": text}
 
     (entry,) = read(json_of(tmp_path, line), config)
 
@@ -447,13 +446,12 @@ def test_scopes_are_read_with_what_programs_write_between_them(tmp_path: Path, c
 def test_a_credential_in_quotation_marks_is_a_fault_that_does_not_show_it(
     tmp_path: Path, config: Config, name: str, text: str
 ) -> None:
-    good = {"tenant_id": "acme", "refresh_token": "x", "region": "eu", "client_id": "a", "client_secret": "b"}
+    good = PLAIN | {"client_id": "a", "client_secret": "b"}
 
-    with pytest.raises(EntryError) as refused:
-        read(json_of(tmp_path, good | {name: text}), config)
+    [fault, *_] = faults(json_of(tmp_path, good | {name: text}), config)
 
-    assert refused.value.faults[0].startswith(f"line 1: {name} ")
-    assert "s3cr" not in refused.value.faults[0]
+    assert fault.startswith(f"line 1: {name} ")
+    assert "s3cr" not in fault
 
 
 @pytest.mark.parametrize(
@@ -470,6 +468,16 @@ def test_a_credential_in_quotation_marks_is_a_fault_that_does_not_show_it(
         ("t.jsonl", '{"tenant_id": "a", "tenantId": "b"}', "line 1: this is no JSON object, or it names a field twice"),
         ("t.jsonl", '{"label": "a", "label": "b"}', "line 1: this is no JSON object, or it names a field twice"),
         ("t.jsonl", '{"tenant_id": "a"\n// later', "line 1: this is no JSON object"),
+        (
+            "t.csv",
+            'sep=,\ntenant_id,refresh_token,region,label\nacme,x,eu,"a\nb\nc"\nother,y,mars,\n',
+            "line 6: region is none",
+        ),
+        (
+            "t.jsonl",
+            json.dumps(PLAIN, indent=2) + "\n" + json.dumps(PLAIN | {"region": "mars"}, indent=2),
+            "line 6: region is none",
+        ),
     ],
 )
 def test_what_may_be_meant_in_two_ways_is_a_fault(
@@ -478,36 +486,32 @@ def test_what_may_be_meant_in_two_ways_is_a_fault(
     file = tmp_path / name
     file.write_text(content, encoding="utf-8")
 
-    with pytest.raises(EntryError) as refused:
-        read(file, config)
-
-    assert refused.value.faults[0].startswith(fault)
+    assert faults(file, config)[0].startswith(fault)
 
 
-@pytest.mark.parametrize("name", ["tenant_id", "refresh_token"])
-def test_a_mark_of_emptiness_is_no_tenant_and_no_token(tmp_path: Path, config: Config, name: str) -> None:
-    line = {"tenant_id": "acme", "refresh_token": "x", "region": "eu"} | {name: "-"}
+WRONG = [
+    *(("consented_at", text, "must be Unix seconds") for text in ("1.79E+09", "²", "17", "2026-09-21", "9" * 17)),
+    ("consented_at", "1,790,000", "must be Unix seconds"),
+    ("tenant_id", "-", "must be"),
+    ("refresh_token", "-", "must be"),
+    ("client_secret", "s", "is there and client_id is not"),
+]
 
-    with pytest.raises(EntryError) as refused:
-        read(csv_of(tmp_path, [line]), config)
 
-    assert refused.value.faults[0].startswith(f"line 2: {name} must be")
+@pytest.mark.parametrize(("name", "text", "fault"), WRONG)
+def test_a_value_that_can_t_be_meant_is_a_fault(
+    tmp_path: Path, config: Config, name: str, text: str, fault: str
+) -> None:
+    line = PLAIN | {"client_id": "NULL"} | {name: f'"{text}"' if "," in text else text}
 
-
-def test_half_of_a_customer_s_own_app_is_a_fault(tmp_path: Path, config: Config) -> None:
-    line = {"tenant_id": "acme", "refresh_token": "x", "region": "eu", "client_id": "NULL", "client_secret": "s"}
-
-    with pytest.raises(EntryError) as refused:
-        read(csv_of(tmp_path, [line]), config)
-
-    assert refused.value.faults[0].startswith("line 2: client_secret is there and client_id is not")
+    assert faults(csv_of(tmp_path, [line]), config)[0].startswith(f"line 2: {name} {fault}")
 
 
 @pytest.mark.parametrize("inside", ["\n", "\r\n", "\x85", "\u2028", "\u2029", "\u3000", "\u00a0"])
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
 def test_a_line_break_inside_a_value_is_kept(tmp_path: Path, config: Config, inside: str, form: str) -> None:
     label, file = f"Acme{inside}Head", tmp_path / f"t.{form}"
-    line = {"tenant_id": "acme", "refresh_token": "x", "region": "eu", "label": label}
+    line = PLAIN | {"label": label}
     raw = inside if ord(inside[0]) > 0x7F else json.dumps(inside)[1:-1]  # raw U+2028 is valid in JSON, a raw LF is not
     csv_text = f'tenant_id,refresh_token,region,label\nacme,x,eu,"{label}"\nother,y,eu,b\n'
     lines = json.dumps(line | {"label": "Acme@Head"}).replace("@", raw) + '\n{"tenant_id": "other"}\n'
@@ -518,56 +522,17 @@ def test_a_line_break_inside_a_value_is_kept(tmp_path: Path, config: Config, ins
     assert first.label == label
 
 
-def test_the_line_after_one_with_a_line_break_is_named_right(tmp_path: Path, config: Config) -> None:
-    file = tmp_path / "t.csv"
-    file.write_text('sep=,\ntenant_id,refresh_token,region,label\nacme,x,eu,"a\nb\nc"\nother,y,mars,\n')
-
-    with pytest.raises(EntryError) as refused:
-        read(file, config)
-
-    assert refused.value.faults[0].startswith("line 6: region is none")
-
-
 @pytest.mark.parametrize("unsafe", ["\x00", "\x1b[31m", "\t", "\x7f", "\u202e", "\u2066", "\x9b"])
 @pytest.mark.parametrize("name", ["label", "key", "client_id"])
 def test_what_acts_on_a_terminal_is_refused_with_row_and_column(
     tmp_path: Path, config: Config, unsafe: str, name: str
 ) -> None:
     file = tmp_path / "t.jsonl"
-    line = {"tenant_id": "acme", "refresh_token": "x", "region": "eu", "client_secret": "s", name: f"a{unsafe}b"}
+    line = PLAIN | {"client_secret": "s", name: f"a{unsafe}b"}
     file.write_text("\n" + json.dumps({"client_id": "c"} | line))
 
-    with pytest.raises(EntryError) as refused:
-        read(file, config)
-
-    (fault,) = refused.value.faults
+    (fault,) = faults(file, config)
     assert fault.startswith(f"line 2: column {name} holds U+{ord(unsafe[0]):04X}, which acts on the text around it")
-
-
-@pytest.mark.parametrize(
-    ("text", "instant"),
-    [
-        ("1790000000", 1_790_000_000),
-        ("1790000000.0", 1_790_000_000),
-        ("1790000000999", 1_790_000_000),
-        ("2026-09-21T14:13:20Z", 1_790_000_000),
-        ("2026-09-21T16:13:20+02:00", 1_790_000_000),
-    ],
-)
-def test_an_instant_is_read_as_programs_write_it(tmp_path: Path, config: Config, text: str, instant: int) -> None:
-    line = {"tenant_id": "acme", "refresh_token": "x", "region": "eu", "consented_at": text}
-
-    assert [entry.consented_at for entry in read(csv_of(tmp_path, [line]), config)] == [instant]
-
-
-@pytest.mark.parametrize("text", ["1.79E+09", "²", "17", "2026-09-21", "99999999999999999", "1,790,000"])
-def test_what_is_no_instant_is_a_fault(tmp_path: Path, config: Config, text: str) -> None:
-    line = {"tenant_id": "acme", "refresh_token": "x", "region": "eu", "consented_at": f'"{text}"'}
-
-    with pytest.raises(EntryError) as refused:
-        read(csv_of(tmp_path, [line]), config)
-
-    assert refused.value.faults[0].startswith("line 2: consented_at must be Unix seconds")
 
 
 @pytest.mark.parametrize("host", ["https://acme.rmmservice.eu/", "ACME.rmmservice.eu", "acme.rmmservice.eu:443/ws"])
@@ -581,19 +546,9 @@ def test_hosts_and_scopes_are_read_as_people_write_them(tmp_path: Path, config: 
     assert entry.scopes == {"monitoring", "management", "offline_access"}
 
 
-def test_a_column_that_stands_twice_is_a_fault(tmp_path: Path, config: Config) -> None:
-    file = tmp_path / "t.csv"
-    file.write_text("tenant_id,Tenant ID,refresh_token\na,b,x\n")
-
-    with pytest.raises(EntryError) as refused:
-        read(file, config)
-
-    assert refused.value.faults == ["line 1: tenantid: the heading names this twice"]
-
-
 # A corrected file -----------------------------------------------------------------------------------------------------
 
-KEYED = {"tenant_id": "acme", "refresh_token": "x", "region": "eu", "key": "1"}
+KEYED = PLAIN | {"key": "1"}
 
 
 @pytest.mark.parametrize(
