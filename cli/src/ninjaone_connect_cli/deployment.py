@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -41,6 +42,8 @@ from ninjaone_connect_cli.errors import CliError
 
 LOCAL = ".local.json"
 """What `make run` writes while it runs."""
+HERE: Mapping[str, Any] = {"trust_env": False, "verify": False}
+"""Arguments of httpx for what runs here: plain http on loopback, past any proxy, and no certificates to read."""
 _WRITTEN = {"aws", "region", "access_key", "secret_key", "ninjaone", "settings", "outputs"}
 """What it says there."""
 _TOLD_BY = "SessionFunction"
@@ -112,7 +115,7 @@ class Deployment:
 def on_aws(stack: str, region: str | None, profile: str | None) -> Deployment:
     """Find a stack and everything in it. Raises   CliError"""
     session = _session(region, profile)
-    clients = _clients(session)
+    clients = _clients(session, verify=bundle())
     try:
         outputs, resources = _described(clients("cloudformation"), stack)
         told = clients("lambda").get_function_configuration(FunctionName=resources[_TOLD_BY])
@@ -142,13 +145,17 @@ def _session(region: str | None, profile: str | None) -> boto3.Session:
         raise CliError(aws_errors.said(error, region)) from None
 
 
-def _clients(session: boto3.Session) -> Callable[[str], Any]:
+def _clients(session: boto3.Session, **options: Any) -> Callable[[str], Any]:
+    """Make each service's client once.
+
+    options   further arguments of ``session.client``
+    """
     settings = ClientConfig(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "max_attempts": 5})
     made: dict[str, Any] = {}
 
     def client(service: str) -> Any:
         if service not in made:
-            made[service] = session.client(service, config=settings, verify=bundle())  # type: ignore[call-overload]  # any service
+            made[service] = session.client(service, config=settings, **options)  # type: ignore[call-overload]  # any service
         return made[service]
 
     return client
@@ -213,22 +220,24 @@ def _running(file: Path) -> Mapping[str, Any]:
 
 
 def _local(values: Mapping[str, Any]) -> Deployment:
-    session = boto3.Session(values["access_key"], values["secret_key"], region_name=values["region"])
-
-    def client(service: str) -> Any:
-        return session.client(service, endpoint_url=values["aws"])  # type: ignore[call-overload]  # any service
-
+    session = _session_here(values["access_key"], values["secret_key"], values["region"])
     return Deployment(
-        None, values["region"], _config(values["settings"]), values["outputs"], client,
-        lambda: Here(values["ninjaone"]), Credentials(values["access_key"], values["secret_key"]), {},
-        {"timeout": 10, "trust_env": False}, _clock(values["aws"]),
+        None, values["region"], _config(values["settings"]), values["outputs"],
+        _clients(session, endpoint_url=values["aws"]), lambda: Here(values["ninjaone"]),
+        Credentials(values["access_key"], values["secret_key"]), {}, {"timeout": 10, **HERE}, _clock(values["aws"]),
     )  # fmt: skip
+
+
+@cache
+def _session_here(access_key: str, secret_key: str, region: str) -> boto3.Session:
+    """Begin once for all commands of a process: a session reads the services' models, which takes long."""
+    return boto3.Session(access_key, secret_key, region_name=region)
 
 
 def _clock(aws: str) -> Callable[[], float]:
     """Follow the clock of what runs here, which its showroom moves."""
     try:
-        ahead = float(httpx.get(f"{aws}/_local/clock", timeout=5, trust_env=False).text) - time.time()
+        ahead = float(httpx.get(f"{aws}/_local/clock", timeout=5, **HERE).text) - time.time()
     except (httpx.HTTPError, ValueError):
         ahead = 0.0
     return lambda: time.time() + ahead
@@ -262,7 +271,7 @@ class Here(httpx.BaseTransport):
     """Carries what is meant for NinjaOne to what stands in for it on this machine."""
 
     def __init__(self, address: str) -> None:
-        self._address, self._inner = address, httpx.HTTPTransport(trust_env=False)
+        self._address, self._inner = address, httpx.HTTPTransport(**HERE)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send it on."""

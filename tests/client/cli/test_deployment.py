@@ -49,7 +49,7 @@ class Account:
 @pytest.fixture
 def aws() -> Iterator[Account]:
     account = Account()
-    with patch.object(deployment, "_clients", lambda _session: account.client):
+    with patch.object(deployment, "_clients", lambda _session, **_options: account.client):
         yield account
 
 
