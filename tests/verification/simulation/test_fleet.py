@@ -9,8 +9,11 @@ from tools.requirements import req
 pytestmark = pytest.mark.filterwarnings("ignore:This metric doesn't meet")
 
 
+QUICK = list(ILL)[:2]
+
+
 @req("O03", "O04")
-@pytest.mark.parametrize("name", ILL)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in ILL])
 def test_no_neighbours_token_ends_whatever_one_tenant_is_answered(name: str) -> None:
     many, answer = ILL[name]
 
@@ -41,7 +44,14 @@ def test_who_was_told_wrongly_is_active_again_within_as_long_as_the_verdicts_las
 
 
 @req("O03")
-@pytest.mark.parametrize("answer", [answers(502), answers(429), hangs], ids=["502", "429", "no answer"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(answers(502), id="502"),
+        pytest.param(answers(429), id="429", marks=pytest.mark.slow),
+        pytest.param(hangs, id="no answer", marks=pytest.mark.slow),
+    ],
+)
 def test_in_an_outage_ninjaone_is_asked_once_a_minute_and_after_it_everybody_is_renewed(answer: object) -> None:
     found = outage(60, {f"tenant-{number}": 2 for number in range(20)}, answer)  # type: ignore[arg-type]  # parametrized
 
