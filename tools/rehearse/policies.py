@@ -14,7 +14,7 @@ from local.iam import Allowed, Condition, Context, Denied, Statement, decide
 from tools.rehearse.environment import ROOT, interpreter
 
 EVALUATOR = Path(__file__).with_name("evaluator.py")
-MADE_UP, SEED = 20_000, 13
+MADE_UP, SEED = 8_000, 13
 
 _COMPARISONS = ("StringEquals", "StringNotEquals", "StringLike", "StringNotLike", "Bool", "ArnEquals", "ArnLike",
                 "ArnNotEquals", "ArnNotLike")  # fmt: skip
