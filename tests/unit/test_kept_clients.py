@@ -189,7 +189,7 @@ class Calls:
 
     def send(self, method: str = "GET", ref: ConnectionRef = ONE) -> Reply:
         """Have one call passed on."""
-        return self._proxy(ref, ProxiedCall("caller", method, "/v2/x", "/v2/x", "", False, {}, b""))
+        return self._proxy(ref, ProxiedCall("caller", method, "/v2/x", "/v2/x", "", False, method == "GET", {}, b""))
 
     def close(self) -> None:
         for web, _ in self._proxy._kept._kept.values():

@@ -451,15 +451,21 @@ def test_a_401_that_no_newer_token_answers_is_passed_on(
     assert len(network.requests) == 1
 
 
-@pytest.mark.parametrize(("method", "times"), [("GET", 2), ("HEAD", 2), ("POST", 1), ("DELETE", 1)])
-def test_only_what_reads_is_sent_again_after_no_answer(
-    method: str, times: int, proxying: Broker, state: ConnectionState, network: NinjaOneTransport
+@pytest.mark.parametrize(
+    ("method", "query", "times"),
+    [
+        ("GET", "", 2), ("HEAD", "", 2), ("POST", "", 1), ("DELETE", "", 1), ("GET", "pageSize=9&after=3", 2),
+        ("GET", "pageSize=9&cursor=c", 1), ("GET", "%63ursor=c", 1), ("GET", "Cursor=c", 1),
+    ],
+)  # fmt: skip
+def test_only_what_reads_and_moves_no_cursor_is_sent_again_after_no_answer(
+    method: str, query: str, times: int, proxying: Broker, state: ConnectionState, network: NinjaOneTransport
 ) -> None:
     for _ in range(times):
         network.fail(httpx.ReadError)
 
     with pytest.raises(CallUnanswered):
-        proxying.proxy(ref(state), call(method=method))
+        proxying.proxy(ref(state), call(method=method, query=query))
     assert len(network.requests) == times
 
 

@@ -59,6 +59,7 @@ def proxied_call(request: Request) -> ProxiedCall:
         target=quote(prefix + path),
         query=request.raw_query,
         secure_values=any(map(_asks_for_secrets, fields)),
+        repeatable=request.method in {"GET", "HEAD"} and not any(field.startswith("cursor") for field in fields),
         headers=headers,
         body=request.body,
     )

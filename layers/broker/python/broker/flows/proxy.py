@@ -2,9 +2,11 @@
 
 A call is sent once. Two things are sent again: what NinjaOne answered with 401, once, with another token, because then
 nothing was done; and a GET without an answer, once, while there is time. A 429 and a 5xx are the caller's to handle.
+A GET with a cursor is not sent again: NinjaOne moves the cursor on with each page that it gives, so the caller would
+get the page behind the one that was lost, and could not know (docs/understand/ninjaone.md §12).
 
-Only a GET goes over a connection that an earlier call left open. The other end may have closed it meanwhile, and of a
-request that was sent on it and got no answer nobody can tell whether it was carried out: a GET is then sent again.
+Only what may be sent again goes over a connection that an earlier call left open. The other end may have closed it
+meanwhile, and of a request that was sent on it and got no answer nobody can tell whether it was carried out.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,7 +31,6 @@ MIN_TTL = Seconds(30)
 LIMIT = 4 * 1024 * 1024
 """Bytes of a body in either direction: Lambda takes events of 6 MB, in which bytes stand in base64."""
 
-_READS = {"GET", "HEAD"}
 _PAGES = {"text/html", "application/xhtml+xml"}
 _COUNTERS = {
     0: "proxied_unanswered",
@@ -48,6 +49,7 @@ class ProxiedCall:
     rule_path       decoded, beginning with ``/v2/``: what rules are held against
     target          the same path, encoded, as it is sent
     secure_values   the query asks NinjaOne to show secrets
+    repeatable      it only reads, and NinjaOne would answer it again as it did before
     """
 
     caller: str
@@ -56,6 +58,7 @@ class ProxiedCall:
     target: str
     query: str
     secure_values: bool
+    repeatable: bool
     headers: Mapping[str, str]
     body: bytes
 
@@ -103,7 +106,7 @@ class Proxy:
 
     def _answered(self, ref: ConnectionRef, call: ProxiedCall, until: float) -> Reply:
         issued = self._get_token(ref, min_ttl=MIN_TTL)
-        with self._kept.client(ref) if call.method == "GET" else self._web() as web:
+        with self._kept.client(ref) if call.repeatable else self._web() as web:
             answer = self._sent(call, issued, web, until)
             if isinstance(answer, Reply) and answer.status == 401 and self._left(until) >= LEAST:
                 newer = self._get_token(ref, min_ttl=MIN_TTL, refused_version=issued.version)
@@ -112,10 +115,10 @@ class Proxy:
         return _usable(answer, call)
 
     def _sent(self, call: ProxiedCall, issued: IssuedToken, web: HttpClient, until: float) -> Answer:
-        """Send a call; a GET that got no answer once more, while there is time."""
+        """Send a call; one that may be repeated, and got no answer, once more while there is time."""
         request = _outgoing(call, issued)
         answer = web.send(request, timeout=self._left(until), limit=LIMIT)
-        if call.method in _READS and not isinstance(answer, Reply) and self._left(until) >= LEAST:
+        if call.repeatable and not isinstance(answer, Reply) and self._left(until) >= LEAST:
             answer = web.send(request, timeout=self._left(until), limit=LIMIT)
         return answer
 
