@@ -22,6 +22,40 @@ FIREWALL = {
     "OriginSecret": "ninjaone-connect-origin-1",
 }
 """Parameters of stacks/firewall.yaml."""
+CERTIFICATE = "arn:aws:acm:eu-west-1:123456789012:certificate/0f0f"
+OTHER_KEY = "arn:aws:kms:eu-west-1:210987654321:key/1a1a"
+BOUNDARY = "arn:aws:iam::123456789012:policy/boundary"
+DIGEST = "0123456789abcdef" * 4
+
+CHOICES: Mapping[str, Mapping[str, str]] = {
+    "HasProxy": {"Proxy": "on", "ReserveRefreshes": "yes"},
+    "HasProxyPolicyParameter": {
+        "Proxy": "on",
+        "ReserveRefreshes": "yes",
+        "ProxyPolicyParameter": "/connect/proxy-policy",
+    },
+    "HasConnectDomain": {"ConnectDomain": "connect.example.com", "OriginVerify": DIGEST},
+    "HasRegionalDomain": {"ConnectDomain": "connect.example.com", "CertificateArn": CERTIFICATE},
+    "HasBackendDomain": {"BackendDomain": "tokens.example.com", "CertificateArn": CERTIFICATE},
+    "HasOtherSealKey": {"OtherSealKey": OTHER_KEY},
+    "HasBackendPrincipals": {
+        "BackendPrincipals": "arn:aws:iam::210987654321:role/backend,arn:aws:iam::210987654321:role/jobs"
+    },
+    "HasPermissionsBoundary": {"PermissionsBoundary": BOUNDARY},
+    "HasAlarmEmail": {"AlarmEmail": "on-call@example.com"},
+    "HasSnapshots": {"SnapStart": "PublishedVersions"},
+    "ManyAreUrgent": {"UrgentRefreshes": "20", "ReserveRefreshes": "yes"},
+    "ReservesRefreshes": {"ReserveRefreshes": "yes"},
+}
+"""Each condition, and the parameters that make it true."""
+EVERYTHING = {name: value for choice in CHOICES.values() for name, value in choice.items()}
+ALSO_CHOSEN: Mapping[str, Mapping[str, str]] = {
+    "Tracing": {"Tracing": "Active"},
+    "RefreshPolicy": {"RefreshPolicy": "adaptive"},
+    "ApprovalBinding": {"ApprovalBinding": "allowed"},
+    "NoProxy": {"Proxy": "off"},
+}
+"""What else an operator can choose."""
 KINDS: Mapping[str, Sequence[str]] = {
     "functions": ("Lambda::", "Scheduler::", "Logs::"),
     "stores": ("DynamoDB::", "SQS::", "S3::", "KMS::", "SecretsManager::", "SSM::"),
@@ -35,7 +69,26 @@ def listings() -> dict[str, str]:
     """Make every listing by name."""
     made = {name: listing(deploy(), kinds) for name, kinds in KINDS.items()}
     firewall = listing(resolved(source("stacks/firewall.yaml"), FIREWALL), ("",))
-    return made | {"firewall": firewall, "roles": "".join(f"{line}\n" for line in roles(deploy()))}
+    return made | {
+        "firewall": firewall,
+        "roles": "".join(f"{line}\n" for line in roles(deploy())),
+        "choices": choices(),
+    }
+
+
+def choices() -> str:
+    """List what each choice of an operator adds to what is deployed without it, and what it takes away."""
+    bare, told = _everything(deploy()), list[str]()
+    for name, chosen in {**CHOICES, **ALSO_CHOSEN}.items():
+        made = _everything(deploy(**chosen))
+        told += [f"{name} - {line}" for line in sorted(bare - made)]
+        told += [f"{name} + {line}" for line in sorted(made - bare)]
+    return "".join(f"{line}\n" for line in told)
+
+
+def _everything(stack: Stack) -> set[str]:
+    outputs = {f"Output {name} = {value}" for name, value in stack.outputs.items()}
+    return {*listing(stack, ("",)).splitlines(), *roles(stack), *outputs}
 
 
 def listing(stack: Stack, kinds: Sequence[str]) -> str:
@@ -46,13 +99,22 @@ def listing(stack: Stack, kinds: Sequence[str]) -> str:
         kind = resource["Type"].removeprefix("AWS::")
         if kind.startswith(tuple(kinds)):
             having[kind] += 1
-            attributes = {each: said for each, said in resource.items() if each not in {"Type", "Properties"}}
-            for line in _flat("", attributes | resource.get("Properties", {})):
+            attributes = {
+                each: said for each, said in resource.items() if each not in {"Type", "Condition", "Properties"}
+            }
+            properties = {each: said for each, said in resource.get("Properties", {}).items() if each != "Policies"}
+            for line in _flat("", attributes | properties):
                 found[kind, line].append(_plain(name))
     return "".join(
         f"{kind} {line}  ({'every' if len(names) == having[kind] > 1 else ', '.join(sorted(names))})\n"
         for (kind, line), names in sorted(found.items())
     )
+
+
+def _listed_of(resource: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a resource's attributes and properties; what a role may do is listed apart."""
+    attributes = {name: said for name, said in resource.items() if name not in {"Type", "Condition", "Properties"}}
+    return attributes | {name: said for name, said in resource.get("Properties", {}).items() if name != "Policies"}
 
 
 def _flat(path: str, value: Any) -> Iterator[str]:

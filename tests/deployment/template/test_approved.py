@@ -6,6 +6,7 @@ from tests.deployment.template.approved import FOLDER, listings
 from tools.requirements import req
 
 REQUIREMENTS = {
+    "choices": ("F13", "G05", "H01", "M03"),
     "firewall": ("G04", "J01", "M03", "O01"),
     "functions": ("G11",),
     "roles": ("I01", "J05", "K02", "M01"),

@@ -1,4 +1,7 @@
-"""Every optional part of the template, with it and without it; nothing refers to what is not there."""
+"""Every optional part of the template; nothing refers to what is not there.
+
+What each choice adds and takes away is in approved/choices.txt.
+"""
 
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
@@ -8,58 +11,29 @@ from typing import Any
 import pytest
 
 from local.cloudformation.intrinsics import TemplateFault
+from tests.deployment.template.approved import CHOICES, EVERYTHING
 from tests.deployment.template.stack import ROOT, Stack, deploy, resolved, source
 from tools.expand import expanded
 from tools.gradual import MODES, gradual
 from tools.requirements import req
-
-CERTIFICATE = "arn:aws:acm:eu-west-1:123456789012:certificate/0f0f"
-OTHER_KEY = "arn:aws:kms:eu-west-1:210987654321:key/1a1a"
-
-BOUNDARY = "arn:aws:iam::123456789012:policy/boundary"
-
-DIGEST = "0123456789abcdef" * 4
-
-CHOICES: Mapping[str, Mapping[str, str]] = {
-    "HasProxy": {"Proxy": "on", "ReserveRefreshes": "yes"},
-    "HasProxyPolicyParameter": {
-        "Proxy": "on",
-        "ReserveRefreshes": "yes",
-        "ProxyPolicyParameter": "/connect/proxy-policy",
-    },
-    "HasConnectDomain": {"ConnectDomain": "connect.example.com", "OriginVerify": DIGEST},
-    "HasRegionalDomain": {"ConnectDomain": "connect.example.com", "CertificateArn": CERTIFICATE},
-    "HasBackendDomain": {"BackendDomain": "tokens.example.com", "CertificateArn": CERTIFICATE},
-    "HasOtherSealKey": {"OtherSealKey": OTHER_KEY},
-    "HasBackendPrincipals": {
-        "BackendPrincipals": "arn:aws:iam::210987654321:role/backend,arn:aws:iam::210987654321:role/jobs"
-    },
-    "HasPermissionsBoundary": {"PermissionsBoundary": BOUNDARY},
-    "HasAlarmEmail": {"AlarmEmail": "on-call@example.com"},
-    "HasSnapshots": {"SnapStart": "PublishedVersions"},
-    "ManyAreUrgent": {"UrgentRefreshes": "20", "ReserveRefreshes": "yes"},
-    "ReservesRefreshes": {"ReserveRefreshes": "yes"},
-}
-"""Each condition, and the parameters that make it true."""
-
-EVERYTHING = {name: value for choice in CHOICES.values() for name, value in choice.items()}
-ALSO_SERVED = [
-    {"Tracing": "Active"},
-    {"RefreshPolicy": "adaptive"},
-    {"ApprovalBinding": "allowed"},
-    {"Proxy": "off"},
-]
 
 
 def test_every_condition_is_tried_here() -> None:
     assert source()["Conditions"].keys() == CHOICES.keys()
 
 
-@pytest.mark.parametrize("chosen", [{}, EVERYTHING, *CHOICES.values(), *ALSO_SERVED], ids="-".join)
-def test_nothing_refers_to_what_is_not_there(chosen: Mapping[str, str]) -> None:
-    stack = deploy(**chosen)
+def test_all_choices_go_together_and_nothing_refers_to_what_is_not_there() -> None:
+    """Each by itself is in approved/choices.txt, which could not be written otherwise."""
+    assert len(deploy(**EVERYTHING).resources) > len(deploy().resources)
 
-    assert len(stack.resources) > 60
+
+def test_a_proxy_is_made_only_where_it_is_asked_for() -> None:
+    assert source()["Parameters"]["Proxy"]["Default"] == "off"
+
+
+@req("G05")
+def test_no_library_can_hand_answers_to_x_ray() -> None:
+    assert "aws-xray-sdk" not in (ROOT / "layers/libraries/requirements.txt").read_text()
 
 
 def test_a_reference_to_what_a_condition_leaves_out_is_noticed() -> None:
@@ -99,36 +73,7 @@ def referred(part: Any) -> Iterator[str]:
                 yield from referred(inner)
 
 
-# What each choice changes --------------------------------------------------------------------------------------------
-
-
-def body(stack: Stack, api: str) -> Any:
-    return stack.the(api)["Body"]
-
-
-def endpoint_disabled(stack: Stack, api: str) -> bool:
-    (server,) = body(stack, api)["servers"]
-    said: bool = server["x-amazon-apigateway-endpoint-configuration"]["disableExecuteApiEndpoint"]
-    return said
-
-
-@req("M03", "F13")
-@pytest.mark.parametrize(("api", "other"), [("Connect", "Backend"), ("Backend", "Connect")])
-def test_a_domain_of_one_s_own_is_the_only_way_to_its_api(api: str, other: str) -> None:
-    bare, chosen = deploy(), deploy(**CHOICES[{"Connect": "HasRegionalDomain", "Backend": "HasBackendDomain"}[api]])
-
-    assert not endpoint_disabled(bare, f"{api}Api")
-    assert f"{api}DomainName" not in bare.resources
-    assert endpoint_disabled(chosen, f"{api}Api")
-    assert not endpoint_disabled(chosen, f"{other}Api")
-    assert chosen.the(f"{api}DomainMapping") == {
-        "DomainName": f"<{api}DomainName>",
-        "ApiId": f"<{api}Api>",
-        "Stage": f"<{api}ApiApiGatewayDefaultStage>",
-    }
-    (settings,) = chosen.the(f"{api}DomainName")["DomainNameConfigurations"]
-    assert settings == {"CertificateArn": CERTIFICATE, "EndpointType": "REGIONAL", "SecurityPolicy": "TLS_1_2"}
-    assert chosen.outputs[f"{api}DomainTarget"] == f"<{api}DomainName.RegionalDomainName>"
+# Where choices hang together ------------------------------------------------------------------------------------------
 
 
 def test_the_redirect_uris_and_the_function_that_opens_sessions_agree_on_the_address() -> None:
@@ -165,27 +110,8 @@ def test_a_proxy_that_could_take_executions_from_refreshing_is_refused_before_an
     assert "allows 10" in rule["Assertions"][0]["AssertDescription"]
 
 
-def test_without_a_proxy_there_is_no_function_no_route_and_no_role_for_it() -> None:
-    assert source()["Parameters"]["Proxy"]["Default"] == "off"
-    bare = deploy(Proxy="off")
-
-    assert not [name for name in bare.resources if "Proxy" in name]
-    assert not [path for path in body(bare, "BackendApi")["paths"] if "ninjaone" in path]
-
-
 def has(parameter: str) -> dict[str, Any]:
     return {"Fn::Not": [{"Fn::Equals": [{"Ref": parameter}, ""]}]}
-
-
-@req("M03")
-def test_behind_a_firewall_the_domain_is_cloudfront_s_and_every_function_knows_its_digest() -> None:
-    stack = deploy(**CHOICES["HasConnectDomain"])
-
-    assert not endpoint_disabled(stack, "ConnectApi"), "it is where CloudFront asks"
-    assert "ConnectDomainName" not in stack.resources
-    assert {
-        each["Environment"]["Variables"]["ORIGIN_VERIFY"] for each in stack.of("AWS::Lambda::Function").values()
-    } == {DIGEST}
 
 
 @req("M04")
@@ -204,81 +130,6 @@ def test_nothing_is_reserved_in_a_new_account_unless_it_is_asked_for(at_once: st
 
 def reserved(function: Mapping[str, Any]) -> bool:
     return "ReservedConcurrentExecutions" in function
-
-
-@req("G05")
-def test_tracing_is_off_unless_it_is_asked_for_and_then_sees_only_names_and_durations() -> None:
-    bare, chosen = deploy(), deploy(Tracing="Active")
-
-    assert not [name for name, each in bare.of("AWS::Lambda::Function").items() if "TracingConfig" in each]
-    assert not [arn for role in bare.of("AWS::IAM::Role").values() for arn in role.get("ManagedPolicyArns", [])
-                if "ray" in arn.lower()]  # fmt: skip
-    assert {each["TracingConfig"]["Mode"] for each in chosen.of("AWS::Lambda::Function").values()} == {"Active"}
-    assert "aws-xray-sdk" not in (ROOT / "layers/libraries/requirements.txt").read_text(), "it would copy answers"
-
-
-def test_alarms_reach_a_topic_always_and_a_mailbox_where_one_is_given() -> None:
-    bare, chosen = deploy(), deploy(AlarmEmail="on-call@example.com")
-
-    assert not bare.of("AWS::SNS::Subscription")
-    assert chosen.the("AlarmSubscription") == {
-        "TopicArn": "<AlarmTopic>", "Protocol": "email", "Endpoint": "on-call@example.com",
-    }  # fmt: skip
-    assert chosen.the("PagingSubscription")["TopicArn"] == "<PagingTopic>"
-    assert (bare.outputs["AlarmTopic"], bare.outputs["PagingTopic"]) == ("<AlarmTopic>", "<PagingTopic>")
-
-
-def test_another_key_seals_and_the_own_one_still_opens() -> None:
-    stack = deploy(OtherSealKey=OTHER_KEY)
-    said = [
-        statement
-        for role in stack.of("AWS::IAM::Role").values()
-        for policy in role.get("Policies", [])
-        for statement in policy["PolicyDocument"]["Statement"]
-        if str(statement["Action"]).startswith("kms:")
-    ]
-
-    assert {each["Environment"]["Variables"]["SEAL_KEY"] for each in stack.of("AWS::Lambda::Function").values()} == {
-        OTHER_KEY
-    }
-    assert {str(each["Resource"]) for each in said if each["Action"] == "kms:GenerateDataKey"} == {OTHER_KEY}
-    assert {str(each["Resource"]) for each in said if each["Action"] == "kms:Decrypt"} == {
-        str(["<SealKey.Arn>", OTHER_KEY])
-    }
-
-
-def test_the_function_that_passes_calls_on_may_read_its_rules_and_no_other_parameter() -> None:
-    def read(**chosen: str) -> list[str]:
-        (policy,) = deploy(**chosen).the("ProxyFunctionRole")["Policies"]
-        statements = policy["PolicyDocument"]["Statement"]
-        return [each["Resource"] for each in statements if each["Action"] == "ssm:GetParameter"]
-
-    assert read(**CHOICES["HasProxy"]) == []
-    (resource,) = read(**CHOICES["HasProxyPolicyParameter"])
-    assert resource.endswith(":parameter/connect/proxy-policy")
-
-
-@req("H01")
-def test_a_backend_of_another_account_has_a_role_to_assume_only_where_one_is_named() -> None:
-    """An HTTP API takes no resource policy: a caller of another account can only come through a role of this one."""
-    bare, chosen = deploy(), deploy(**CHOICES["HasBackendPrincipals"])
-    role = chosen.the("BackendRole")
-    (trusts,) = role["AssumeRolePolicyDocument"]["Statement"]
-    (policy,) = role["Policies"]
-    (allows,) = policy["PolicyDocument"]["Statement"]
-
-    assert "BackendRole" not in bare.resources
-    assert "BackendRole" not in bare.outputs
-    assert trusts["Principal"] == {"AWS": CHOICES["HasBackendPrincipals"]["BackendPrincipals"].split(",")}
-    assert (allows["Action"], allows["Resource"]) == ("execute-api:Invoke", chosen.outputs["BackendPermission"])
-    assert chosen.outputs["BackendRole"] == "<BackendRole.Arn>"
-
-
-def test_every_role_is_bounded_where_the_account_demands_it() -> None:
-    both = {**CHOICES["HasBackendPrincipals"], **CHOICES["HasPermissionsBoundary"]}
-
-    assert {role["PermissionsBoundary"] for role in deploy(**both).of("AWS::IAM::Role").values()} == {BOUNDARY}
-    assert not [role for role in deploy().of("AWS::IAM::Role").values() if "PermissionsBoundary" in role]
 
 
 # Twice in one account ------------------------------------------------------------------------------------------------
