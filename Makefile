@@ -77,6 +77,7 @@ build: .venv/.locked .venv-sam/.locked  ## what is deployed, in .aws-sam/build
 	PATH="$${python313:+$${python313%/*}:}$$PATH" PYTHON='$(CURDIR)/$(BIN)/python' $(SAM) build
 rehearse: .venv/.locked .venv-sam/.locked .venv-rehearse/.locked  ## deploy and use it on a local AWS that others wrote (FAULTS=yes)
 	@$(BIN)/python -m tools.rehearse $(if $(FAULTS),--faults)
+express: examples/express/node_modules/.package-lock.json  ## what the Express product needs before it starts (examples/README.md)
 packages: .venv/.locked clients/typescript/node_modules/.package-lock.json  ## both clients as they would be published, in DIST (dist)
 	@mkdir -p $(DIST)
 	@cd clients/python && $(CURDIR)/$(BIN)/python -m hatchling build --target wheel --directory $(abspath $(DIST))
@@ -152,4 +153,4 @@ examples/express/node_modules/.package-lock.json: examples/express/package-lock.
 	@touch $@
 
 .PHONY: help run free-ports tour test test-all fault-matrix coverage check model simulate mutation-test crash-test faults requirements least-privilege \
-	fuzz sbom bench cost build rehearse packages publish deployed whoami asked deploy lock clean
+	fuzz sbom bench cost build rehearse express packages publish deployed whoami asked deploy lock clean

@@ -37,7 +37,6 @@ EXCUSED = {
     "node first.mjs": "tests/client/typescript/test_typescript.py runs the first call",
     ". ./local.env": EXAMPLES,
     ". ../local.env": EXAMPLES,
-    "npm ci": EXAMPLES,
     "npm start": EXAMPLES,
     "python sites/flask_site.py": EXAMPLES,
     "python devices.py": EXAMPLES,
