@@ -235,6 +235,19 @@ def test_an_order_is_tried_on_while_its_code_lives(
     assert len(network.tokens_asked) == 1
 
 
+def test_an_order_that_aws_does_not_let_begin_comes_again(
+    journey: Journey, broker: Broker, network: NinjaOneTransport, aws_faults: AwsFaults, clock: Clock
+) -> None:
+    """It is given up while there is time for all of it, should the last attempt succeed."""
+    session, began = arrived(journey), clock.now()
+    aws_faults.refuse("dynamodb.GetItem", times=999)
+
+    with pytest.raises(Busy):
+        broker.complete.unattended(session)
+    assert clock.now() - began <= policy.COMPLETE_TIMEOUT / 2
+    assert network.requests == []
+
+
 def test_an_order_whose_code_died_meanwhile_is_counted(
     journey: Journey, broker: Broker, network: NinjaOneTransport, aws_faults: AwsFaults
 ) -> None:

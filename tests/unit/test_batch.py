@@ -8,9 +8,10 @@ import pytest
 
 from broker.adapters.clock import instant
 from broker.adapters.queues import RefreshBatch, Trigger
-from broker.flows.refresh.batch import TENANT_FAILURES, TENANT_WIDTH, _urgency, _Waiting
+from broker.flows.refresh.batch import TENANT_FAILURES, TENANT_WIDTH, WIDTH, _urgency, _Waiting
 from broker.model import ConnectionId, ConnectionState, Host, Instant, Status, TenantId
 from broker.ninjaone import Meaning
+from tests.support.broker_world import InlineWorkers
 from tests.support.full_rows import STATE
 from tests.support.refreshing import Refreshing
 
@@ -85,6 +86,19 @@ def test_tokens_of_the_operators_apps_that_ended_are_counted(
     refreshing.broker.refresh._count_ended([row], batch)
 
     assert refreshing.figures()["tokens_ended"] == counted
+
+
+@pytest.mark.parametrize(("count", "workers"), [(1, 1), (WIDTH, WIDTH), (WIDTH + 9, WIDTH)])
+def test_a_batch_has_as_many_workers_as_rows_up_to_a_bound(
+    refreshing: Refreshing, monkeypatch: pytest.MonkeyPatch, count: int, workers: int
+) -> None:
+    ran = list[int]()
+    monkeypatch.setattr(InlineWorkers, "run", lambda _self, some: ran.append(len(some)))
+    batch = refreshing.broker.refresh._context(RefreshBatch(Trigger.DUE, ()), 1, lambda: 180.0)
+
+    refreshing.broker.refresh._work(rows(count), batch)
+
+    assert ran == [workers]
 
 
 def test_what_passes_comes_first_then_what_ends_soonest_and_what_has_ended_last(refreshing: Refreshing) -> None:

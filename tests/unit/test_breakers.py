@@ -496,13 +496,14 @@ def test_a_healthy_refresh_writes_to_no_breaker(
     refreshing: Refreshing, four: list[ConnectionState], aws_faults: AwsFaults
 ) -> None:
     refreshing.wait_for(four[0])
-    for call in ("dynamodb.UpdateItem", "dynamodb.GetItem"):
+    for call in ("dynamodb.UpdateItem", "dynamodb.GetItem", "s3.GetObject"):
         aws_faults.watch(call)
 
     refreshing.order(*four)
 
     assert aws_faults.asked["dynamodb.UpdateItem"] == 2 * len(four), "the lease and the save"
     assert aws_faults.asked["dynamodb.GetItem"] == 2, "the breakers of the host and of the app"
+    assert aws_faults.asked["s3.GetObject"] == 0, "nothing is in doubt"
 
 
 def test_a_wait_never_ends_before_a_minute(breakers: BreakerStore) -> None:

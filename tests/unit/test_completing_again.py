@@ -6,6 +6,7 @@ Whoever calls again goes on from where the session stands, and all who call hear
 import base64
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -14,12 +15,22 @@ from botocore.exceptions import ClientError
 
 from broker import policy
 from broker.adapters.connections import Connections
+from broker.adapters.seal import Seal, code_aad
 from broker.adapters.sessions import Sessions
 from broker.config import Config
 from broker.edge.wiring import Broker
-from broker.errors import AwsRefused, Busy, CodeRefused, ConsentLost, SealBroken, SessionSpent
+from broker.errors import (
+    AwsRefused,
+    BrokerError,
+    Busy,
+    CodeRefused,
+    ConsentLost,
+    GrantNotTicked,
+    SealBroken,
+    SessionSpent,
+)
 from broker.flows.callback import ReturnTo
-from broker.model import Binding, Client, ConnectionState, Profile, Seconds, Session, Stage, Status
+from broker.model import Binding, Client, ConnectionState, Profile, Purpose, Seconds, Session, Stage, Status
 from broker.secret import Secret
 from local.aws.account import AwsAccount
 from ninjaone_emulator import NinjaOne
@@ -122,12 +133,13 @@ def test_a_consent_that_the_table_refuses_to_the_end_waits_in_the_rescue_store(
 def test_a_consent_that_can_be_kept_nowhere_is_said_to_be_lost_once_nobody_can_have_it(
     journey: Journey, clock: Clock, aws_faults: AwsFaults, lines: LogLines
 ) -> None:
-    home = journey.home()
+    home, began = journey.home(), clock.now()
     aws_faults.refuse("dynamodb.UpdateItem", times=999, only=saving)
     aws_faults.refuse("s3.PutObject", times=999)
 
     with pytest.raises(Busy):
         journey.complete(home)
+    assert clock.now() - began <= policy.COMPLETE_TIMEOUT - policy.COMPLETE_SLACK - policy.AWS_CALL
     assert [line["level"] for line in lines.named("consent.unsaved")] == ["ERROR"]
 
     clock.advance(DEAD)
@@ -177,6 +189,24 @@ def test_a_consent_waits_while_the_restored_table_waits_to_be_activated(
     assert journey.complete(home)
 
 
+@pytest.mark.parametrize(("seconds", "is_made"), [(40, True), (999, False)])
+def test_taking_the_code_is_tried_on_while_it_lives(
+    journey: Journey, clock: Clock, aws_faults: AwsFaults, network: NinjaOneTransport, *, seconds: int, is_made: bool
+) -> None:
+    home, began = journey.home(), clock.now()
+    refused = lambda body: clock.now() < began + seconds and '"exchanging"' in json.dumps(body)  # noqa: E731
+    aws_faults.refuse("dynamodb.UpdateItem", times=999, only=refused)
+
+    if is_made:
+        assert journey.complete(home)
+    else:
+        with pytest.raises(Busy):
+            journey.complete(home)
+
+    assert clock.now() - began <= policy.CODE_LIFE
+    assert len(network.tokens_asked) == is_made
+
+
 # Kills ----------------------------------------------------------------------------------------------------------------
 
 
@@ -200,6 +230,59 @@ def test_a_kill_before_the_first_durable_write_is_said_to_all_who_ask(
             journey.complete(home)
     assert len(network.tokens_asked) == 1
     assert len(lines.named("consent.lost")) == 1
+
+
+@pytest.fixture
+def exchanging(journey: Journey, aws_faults: AwsFaults, sessions: Sessions) -> Session:
+    """A session whose code was taken by a call that was killed."""
+    home = journey.home()
+    aws_faults.refuse("dynamodb.UpdateItem", only=saving, error=killed())
+    once(home, journey)
+    return session(sessions, home)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "pauses"), [(3.5, [0.5, 1, 2]), (3.4, [0.5, 1]), (99, [0.5, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2])]
+)
+def test_a_call_waits_for_another_as_long_as_both_its_own_time_and_the_gateway_allow(
+    journey: Journey, exchanging: Session, clock: Clock, seconds: float, pauses: list[float]
+) -> None:
+    with pytest.raises(Busy):
+        journey.broker.complete._redeem.wait(exchanging, until=clock.now() + seconds)
+
+    assert clock.slept == pauses
+
+
+def test_a_call_is_dead_once_its_time_is_over_and_not_before(
+    journey: Journey, exchanging: Session, clock: Clock
+) -> None:
+    clock.advance(exchanging.exchanging_until - clock.now())
+    with pytest.raises(Busy):
+        journey.broker.complete._redeem.wait(exchanging, until=clock.now())
+
+    clock.advance(1)
+    assert journey.broker.complete._redeem.wait(exchanging, until=clock.now()).failure == "ConsentLost"
+
+
+def test_a_session_that_was_deleted_meanwhile_is_spent(
+    journey: Journey, exchanging: Session, clock: Clock, aws: AwsAccount, config: Config
+) -> None:
+    key = {"session": {"S": exchanging.session}}
+    aws.client("dynamodb").delete_item(TableName=config.sessions_table, Key=key)
+
+    with pytest.raises(SessionSpent):
+        journey.broker.complete._redeem.wait(exchanging, until=clock.now())
+
+
+@pytest.mark.parametrize("kept", [None, "", "[]", "{}"])
+def test_what_a_session_keeps_in_no_known_form_is_an_alarm(
+    journey: Journey, exchanging: Session, seal: Seal, kept: str | None
+) -> None:
+    place = code_aad(exchanging, exchanging.ticket)
+    sealed = None if kept is None else seal.seal(seal.data_key(Purpose.EXCHANGED), Secret(kept), place)
+
+    with pytest.raises(SealBroken):
+        journey.broker.complete._redeem.opened(replace(exchanging, exchanged=sealed))
 
 
 def test_a_call_that_waits_hears_that_the_other_died(journey: Journey, clock: Clock, aws_faults: AwsFaults) -> None:
@@ -317,15 +400,17 @@ def test_two_calls_that_store_one_connection_make_one(
     assert len(network.tokens_asked) == 1
 
 
+@pytest.mark.parametrize(("error", "heard"), [("invalid_grant", CodeRefused), ("unauthorized_client", GrantNotTicked)])
 def test_a_refusal_that_the_first_heard_is_what_the_second_hears(
-    journey: Journey, clock: Clock, network: NinjaOneTransport, aws_faults: AwsFaults
-) -> None:
+    journey: Journey, clock: Clock, network: NinjaOneTransport, aws_faults: AwsFaults, error: str,
+    heard: type[BrokerError],
+) -> None:  # fmt: skip
     home = journey.home()
-    network.answer(400, {"error": "invalid_grant"})
-    aws_faults.refuse("dynamodb.UpdateItem", only=lambda body: "CodeRefused" in json.dumps(body))
+    network.answer(400, {"error": error})
+    aws_faults.refuse("dynamodb.UpdateItem", only=lambda body: heard.__name__ in json.dumps(body))
 
     for _ in range(2):
-        with pytest.raises(CodeRefused):
+        with pytest.raises(heard):
             journey.complete(home)
     assert len(network.tokens_asked) == 1
 
@@ -337,6 +422,34 @@ def test_a_session_that_ended_in_a_way_that_this_release_does_not_know_is_spent(
     sessions.fail(home.session, Stage.AUTHORIZED, "SomethingNewer")
 
     with pytest.raises(SessionSpent):
+        journey.complete(home)
+
+
+def test_a_session_whose_host_is_lost_before_its_connection_is_stored_is_spent(
+    journey: Journey, aws: AwsAccount, config: Config, aws_faults: AwsFaults
+) -> None:
+    home = journey.home()
+    aws_faults.refuse("dynamodb.TransactWriteItems", error=killed())
+    once(home, journey)
+    key = {"session": {"S": home.session}}
+    aws.client("dynamodb").update_item(
+        TableName=config.sessions_table, Key=key, UpdateExpression="REMOVE host, #region",
+        ExpressionAttributeNames={"#region": "region"},
+    )  # fmt: skip
+
+    with pytest.raises(SessionSpent):
+        journey.complete(home)
+
+
+def test_a_session_that_is_deleted_while_the_table_refuses_makes_no_connection(
+    journey: Journey, aws: AwsAccount, config: Config, aws_faults: AwsFaults
+) -> None:
+    home = journey.home()
+    key = {"session": {"S": home.session}}
+    delete = lambda: aws.client("dynamodb").delete_item(TableName=config.sessions_table, Key=key)  # noqa: E731
+    aws_faults.before("dynamodb.TransactWriteItems", delete)
+
+    with pytest.raises(Busy):
         journey.complete(home)
 
 

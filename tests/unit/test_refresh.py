@@ -173,6 +173,8 @@ def test_one_line_of_an_order_names_all_that_it_renewed(
     (line,) = refreshing.lines.named("batch.worked")
     assert (line["level"], line["trigger"]) == ("INFO", "due")
     assert line["renewed"].split() == [state.connection, neighbour.connection]
+    assert not {"batch.unknown_rows", "batch.faulty"} & {*refreshing.lines.names}
+    assert not {"rows_unread", "tokens_ended"} & {*refreshing.figures()}
 
 
 def test_an_order_that_renewed_nothing_says_nothing_of_it(refreshing: Refreshing, state: ConnectionState) -> None:
@@ -185,14 +187,16 @@ def test_an_order_that_renewed_nothing_says_nothing_of_it(refreshing: Refreshing
 
 
 def test_the_row_decides_whether_it_is_due_never_the_order(
-    refreshing: Refreshing, state: ConnectionState, network: NinjaOneTransport, clock: Clock
+    refreshing: Refreshing, state: ConnectionState, network: NinjaOneTransport, clock: Clock, aws_faults: AwsFaults
 ) -> None:
     clock.advance(1700)
+    aws_faults.watch("kms.GenerateDataKey")
 
     refreshing.order(state)
 
     assert network.requests == []
     assert refreshing.row(state) == state
+    assert aws_faults.asked["kms.GenerateDataKey"] == 0, "nothing to do needs no keys"
 
 
 def test_a_connection_may_be_refreshed_a_minute_before_its_time(
@@ -638,6 +642,7 @@ def test_a_lease_on_a_row_that_is_gone_asks_nothing(
     refreshing.order(state)
 
     assert network.requests == []
+    assert refreshing.figures()["unforeseen"] == 0
 
 
 @pytest.mark.parametrize("times", [1, 2])
@@ -681,20 +686,22 @@ def test_a_refresh_is_begun_only_with_time_for_all_of_it(
     assert refreshing.figures()["put_off"] == (not refreshed)
 
 
+@pytest.mark.parametrize(("lease_takes", "refreshed"), [(16, True), (17, False)])
 def test_a_lease_that_took_too_long_to_get_is_given_back_unused(
-    refreshing: Refreshing, state: ConnectionState, network: NinjaOneTransport, clock: Clock, aws_faults: AwsFaults
-) -> None:
+    refreshing: Refreshing, state: ConnectionState, network: NinjaOneTransport, clock: Clock, aws_faults: AwsFaults, *,
+    lease_takes: int, refreshed: bool,
+) -> None:  # fmt: skip
     refreshing.wait_for(state)
-    aws_faults.before("dynamodb.UpdateItem", lambda: clock.advance(20))
+    aws_faults.before("dynamodb.UpdateItem", lambda: clock.advance(lease_takes))
 
     refreshing.order(state, seconds=150)
 
     row = refreshing.row(state)
-    assert network.requests == []
+    assert len(network.requests) == refreshed
     assert is_free(row)
     assert row.refresh_at is not None
-    assert row.refresh_at <= clock.now() + 16
-    assert refreshing.figures()["put_off"] == 1
+    assert (row.refresh_at <= clock.now() + 16) is not refreshed
+    assert refreshing.figures()["put_off"] == (not refreshed)
 
 
 # The client secret ----------------------------------------------------------------------------------------------------
@@ -710,12 +717,14 @@ def rotate(refreshing: Refreshing, aws: AwsAccount, config: Config, *, stored: b
 
 @req("K03", "K04")
 def test_a_secret_that_was_rotated_in_flight_is_read_anew_and_tried_once_more(
-    refreshing: Refreshing, state: ConnectionState, aws: AwsAccount, config: Config, network: NinjaOneTransport
-) -> None:
+    refreshing: Refreshing, state: ConnectionState, aws: AwsAccount, config: Config, network: NinjaOneTransport,
+    clock: Clock,
+) -> None:  # fmt: skip
+    """There is just enough time for it."""
     refreshing.wait_for(state)
-    network.meanwhile.append(lambda: rotate(refreshing, aws, config))
+    network.meanwhile += [lambda: rotate(refreshing, aws, config), lambda: clock.advance(16)]
 
-    refreshing.order(state)
+    refreshing.order(state, seconds=150)
 
     assert [form["client_secret"] for form in network.tokens_asked] == [
         OPERATOR_APPS["eu"].client_secret,
@@ -753,6 +762,18 @@ def test_a_secret_that_stays_wrong_is_not_tried_again_and_never_strikes(
     assert (row.status, row.struck_at, row.version) == (Status.ACTIVE, None, 1)
     assert is_free(row)
     assert refreshing.figures()["app_refused"] == 1
+    assert bool(refreshing.lines.named("secret.changed")) == (why_not == "no time")
+
+
+def test_only_a_secret_that_is_refused_is_read_past_the_cache(
+    refreshing: Refreshing, state: ConnectionState, network: NinjaOneTransport, aws_faults: AwsFaults
+) -> None:
+    network.answer(404, b"<html>")
+    aws_faults.watch("secretsmanager.GetSecretValue")
+
+    refreshing.when_due(state)
+
+    assert aws_faults.asked["secretsmanager.GetSecretValue"] == 1
 
 
 def test_the_customers_own_secret_is_not_looked_up_with_the_operators(

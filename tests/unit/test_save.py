@@ -243,6 +243,29 @@ def test_a_rescue_store_that_can_not_be_read_keeps_the_token_from_being_presente
     assert (refreshing.row(state).version, refreshing.row(state).outcome_unknown) == (2, False)
 
 
+@pytest.mark.parametrize("why", ["refused", "adopted"])
+def test_a_rescue_store_that_says_another_thing_under_the_lease_keeps_the_token_from_being_presented(
+    refreshing: Refreshing, state: ConnectionState, aws_faults: AwsFaults, network: NinjaOneTransport,
+    rescue: RescueStore, seal: Seal, why: str,
+) -> None:  # fmt: skip
+    """It is looked at before the lease and under it; in between, it fails or another attempt adopts what it held."""
+    in_doubt(refreshing, state)
+    if why == "refused":
+        aws_faults.before("dynamodb.UpdateItem", lambda: aws_faults.refuse("s3.GetObject"))
+    else:
+        rescue.put(ref(state), 1, rescued(refreshing, state, seal))
+        aws_faults.before("dynamodb.UpdateItem", lambda: rescue.delete(ref(state), 1))
+
+    before = refreshing.row(state).refresh_at
+    refreshing.order(state)
+
+    assert len(network.requests) == 1
+    assert is_free(refreshing.row(state))
+    assert refreshing.row(state).refresh_at == (before if why == "refused" else refreshing.clock.now())
+    figures = refreshing.figures()
+    assert (figures["put_off"], figures["unforeseen"]) == (1, 0)
+
+
 def test_a_rescued_object_of_foreign_make_keeps_the_token_from_being_presented(
     refreshing: Refreshing, state: ConnectionState, aws: AwsAccount, config: Config, network: NinjaOneTransport
 ) -> None:
@@ -495,10 +518,12 @@ def test_a_refresh_in_flight_does_not_bring_a_disconnected_connection_back(
 
 
 @req("I06")
+@pytest.mark.parametrize("rotation", ["reuse_kills_family", "static_omit_field"])
 def test_tokens_that_nobody_wants_any_more_are_given_back(
-    refreshing: Refreshing, state: ConnectionState, connections: Connections, network: NinjaOneTransport
+    refreshing: Refreshing, state: ConnectionState, connections: Connections, network: NinjaOneTransport, rotation: str
 ) -> None:
     """The disconnection could not revoke what it did not know."""
+    refreshing.ninjaone.switches.update({"rotation": rotation})
     network.meanwhile.append(lambda: connections.disconnect(refreshing.row(state), state.sent_at, "mark"))
     refreshing.wait_for(state)
 
@@ -506,6 +531,7 @@ def test_tokens_that_nobody_wants_any_more_are_given_back(
 
     (grant,) = refreshing.ninjaone.oracle.grants()
     assert [each.url.path for each in network.requests] == ["/ws/oauth/token", "/ws/oauth/revoke"]
+    assert network.sent("/ws/oauth/revoke")[0]["token"] == refreshing.ninjaone.oracle.chain(grant.id)[-1]
     assert refreshing.ninjaone.oracle.live_refresh_token(grant.id) is None
 
 

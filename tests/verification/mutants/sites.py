@@ -38,9 +38,9 @@ class Site:
     """A node that can be changed in one way.
 
     kind     decision (always true, always false), operand (left out of `and` or `or`), boundary (`<` for `<=`), bound
-             (an argument left out of `min` or `max`), allowance (nothing added or taken off), raise (nothing raised),
-             cause (`from None` left out), clause (one of a conditional write's holds always, as an alternative never),
-             condition (alternatives hold always)
+             (an argument left out of `min` or `max`), allowance (nothing added or taken off), raise (nothing raised;
+             that `from None` stays, ruff's B904 sees to), clause (one of a conditional write's holds always, as an
+             alternative never), condition (alternatives hold always)
     where    the function
     parents  what the node is in, innermost last
     """
@@ -147,7 +147,6 @@ def _edits(node: ast.AST, parent: ast.AST, constants: dict[str, ast.expr]) -> It
         yield "allowance", _without_right
     elif isinstance(node, ast.Raise):
         yield "raise", _pass
-        yield from [("cause", _without_cause)] if node.cause else []
     yield from _writes(node, parent, constants)
 
 
@@ -252,11 +251,6 @@ def _without_right(node: ast.AST) -> ast.expr:
 
 def _pass(_node: ast.AST) -> ast.stmt:
     return ast.Pass()
-
-
-def _without_cause(node: ast.AST) -> ast.stmt:
-    assert isinstance(node, ast.Raise)
-    return ast.Raise(node.exc, None)
 
 
 def _text(node: ast.AST) -> str:

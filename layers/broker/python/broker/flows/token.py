@@ -154,8 +154,7 @@ class GetToken:
         while self._clock.now() + wait < until:
             self._clock.sleep(wait)
             row = self._looked(row)
-            lasts = self._left(row) >= min_ttl and not is_refused
-            if row.version != before or lasts or not self._can_be_newer(row, until):
+            if row.version != before or not self._can_be_newer(row, until):
                 return row
             wait = min(2 * wait, LONGEST_LOOK)
         return row

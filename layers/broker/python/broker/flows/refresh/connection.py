@@ -282,8 +282,8 @@ def _own_lease(found: ConnectionState | ConditionFailed, attempt: str) -> Connec
     """Give the row under the lease, also when it was this very attempt that had taken it."""
     if isinstance(found, ConnectionState):
         return found
-    is_mine = found.found is not None and found.found.get("attempt") == {"S": attempt}
-    return read_state(found.found) if is_mine and found.found else None
+    row = found.found or {}
+    return read_state(row) if row.get("attempt") == {"S": attempt} else None
 
 
 def _is_cooling_down(seen: ConnectionState, now: Instant) -> bool:
