@@ -61,8 +61,8 @@ KINDS: Mapping[str, Sequence[str]] = {
     "stores": ("DynamoDB::", "SQS::", "S3::", "KMS::", "SecretsManager::", "SSM::"),
 }
 """Listing → the kinds of resource of template.yaml that are in it."""
-_WORDS = {"Description", "Code", "Content", "Metadata", "DependsOn", "Tags"}
-"""Properties that are words for people, or where a build puts something."""
+_WORDS = {"Description", "Code", "Content", "Metadata", "DependsOn", "Tags", "info", "parameters", "responses"}
+"""Properties that are words for people, where a build puts something, or what SAM adds to a route by itself."""
 
 
 def listings() -> dict[str, str]:
