@@ -77,6 +77,7 @@ LIMITS = {
         f"5 s to connect, {Timing(180).read} s for the answer, once; "
         f"again after {Timing(180).quarantine} s at the earliest"
     ),
+    "NinjaOne, token (client secret)": f"{policy.SECRET_CHECK_TIMEOUT} s, once, with a refresh token that is none",
     "NinjaOne, authorize": f"{policy.HOST_CHECK_TIMEOUT} s, once",
     "NinjaOne, organizations": f"{policy.ORGANIZATIONS_TIMEOUT} s, once",
     "NinjaOne, revoke": f"{client_apps.REVOKE_TIMEOUT} s, once",
