@@ -1,4 +1,4 @@
-"""The real template, and AWS in memory made from it, for the tests of what `make run` consists of."""
+"""The real template, AWS in memory made from it, and the whole world, for the tests of what `make run` consists of."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +9,8 @@ from local.aws.account import AwsAccount
 from local.clock import StillClock
 from local.cloudformation.resources import Function
 from local.cloudformation.template import Template, read
+from local.world import World
+from tests.support.local_world import still_world
 from tools.expand import NEEDED
 
 
@@ -31,4 +33,10 @@ def clock() -> StillClock:
 @pytest.fixture
 def aws(stack: Template, clock: StillClock) -> Iterator[AwsAccount]:
     with AwsAccount(stack, clock.now) as made:
+        yield made
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with still_world() as made:
         yield made

@@ -6,14 +6,7 @@ import pytest
 
 from local.browser import Browser, Page
 from local.world import World
-from tests.support.local_world import still_world
 from tests.support.person import ADA, RHONE, decide
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    with still_world() as world:
-        yield world
 
 
 @pytest.fixture

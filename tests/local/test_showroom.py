@@ -21,7 +21,6 @@ from local.showroom.pages import span
 from local.world import World
 from ninjaone_emulator.seed import OPERATOR_APPS
 from ninjaone_emulator.wsgi_server import serve
-from tests.support.local_world import still_world
 from tests.support.product_user import connected
 from tools.requirements import req
 
@@ -75,12 +74,6 @@ class Guest:
             for name, kind in FIGURES.items():
                 found[kind] += getattr(figures, name)
         return {kind: count for kind, count in found.items() if count}
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    with still_world() as made:
-        yield made
 
 
 @pytest.fixture

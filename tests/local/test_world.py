@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,12 +26,6 @@ from ninjaone_emulator.wsgi_server import serve
 
 ROOT = Path(__file__).parents[2]
 TENANT = "northwind"
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    with World(background=False) as made:
-        yield made
 
 
 def backend(world: World) -> Backend:
