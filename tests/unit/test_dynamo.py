@@ -64,6 +64,13 @@ def test_every_clause_of_a_condition_must_hold(write: Any) -> None:
     assert isinstance(either, ConditionFailed)
 
 
+def test_a_write_names_what_it_uses_and_nothing_else() -> None:
+    """DynamoDB refuses names that no expression uses; moto does not."""
+    write = ConditionalUpdate.of("(#a = :one) OR #b IN (:one, :two)", given={"one": 1, "two": 2}, set={"c": 3})
+
+    assert write.parameters()["ExpressionAttributeNames"] == {"#a": "a", "#b": "b", "#c": "c"}
+
+
 def test_a_condition_on_an_item_that_is_not_there_finds_nothing(write: Any) -> None:
     found = write(ConditionalUpdate.of("attribute_exists(#tenant)", remove=("client",)))
 

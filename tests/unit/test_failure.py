@@ -5,6 +5,8 @@ from collections.abc import Callable
 import httpx
 import pytest
 
+from broker import policy
+from broker.adapters import rows
 from broker.adapters.aws import AwsClient
 from broker.adapters.breakers import BreakerStore, host_breaker
 from broker.adapters.connections import Connections
@@ -535,8 +537,9 @@ def test_what_was_believed_before_needs_no_second_verdict(
 
 @pytest.mark.parametrize(("dead_for", "is_kept"), [(30 * DAY - 1, True), (30 * DAY, False)])
 def test_dead_tokens_are_forgotten_on_the_thirtieth_day(
-    refreshing: Refreshing, dead: ConnectionState, connections: Connections, *, dead_for: int, is_kept: bool
-) -> None:
+    refreshing: Refreshing, dead: ConnectionState, connections: Connections, aws: AwsAccount, config: Config, *,
+    dead_for: int, is_kept: bool,
+) -> None:  # fmt: skip
     refreshing.wait_for(dead)
     since = int(refreshing.clock.now()) - dead_for
     connections.record_failure(refreshing.row(dead), {"ended_at": since}, ())
@@ -544,6 +547,10 @@ def test_dead_tokens_are_forgotten_on_the_thirtieth_day(
     refreshing.order(dead)
 
     assert (refreshing.row(dead).refresh is not None) is is_kept
+    key = rows.key(dead.tenant, dead.connection)
+    row = aws.client("dynamodb").get_item(TableName=config.connections_table, Key=key)["Item"]
+    forget_at = int(refreshing.clock.now()) + policy.FORGOTTEN_KEPT
+    assert row.get("forget_at") == (None if is_kept else {"N": str(forget_at)})
 
 
 def test_after_thirty_days_the_dead_tokens_are_forgotten(

@@ -34,9 +34,9 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--seeds", type=int, default=SEEDS)
     asked = parser.parse_args()
-    modules = [f"{name}.py" for name in asked.modules] or [*files(), "edge/api.py"]
+    modules = [f"{name}.py" for name in asked.modules]
     hunted = [*planted(), *(mutant for name in files() for mutant in mutants(name))]
-    hunted = [mutant for mutant in hunted if mutant.file in modules]
+    hunted = [mutant for mutant in hunted if not modules or mutant.file in modules]
     began = time.monotonic()
     hunter = Hunter(hunted, seeds=lambda: _seeds(asked.seeds), jobs=asked.jobs, tell=_tell)
     tests = asked.tests or _tests(asked.modules)

@@ -18,6 +18,18 @@ PLANTED = (
         "probe = self._location(session, host, _PROBE)",
         "probe = self._location(session, host, self._draw(session.session))",
     ),
+    (
+        "flows/refresh/breakers.py",
+        "return self._is_failing(name, row), row.failures > 0, turn",
+        "return row.failures > 0, turn",
+    ),
+    (
+        "flows/refresh/save.py",
+        '(found.get("version"), found.get("fence")) == (value(leased.version + 1), value(leased.fence))',
+        'found.get("version") == value(leased.version + 1)',
+    ),
+    ("edge/browser.py", "life = min(left, policy.SESSION_LIFE) + policy.CODE_LIFE", "life = left + policy.CODE_LIFE"),
+    ("edge/browser.py", "policy.SESSION_LIFE) + policy.CODE_LIFE", "policy.SESSION_LIFE)"),
 )
 
 

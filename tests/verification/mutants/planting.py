@@ -19,8 +19,10 @@ def functions() -> Functions:
     """Find all functions of the broker that this process holds, by the file that they are from."""
     found: dict[str, list[FunctionType]] = defaultdict(list)
     for each in gc.get_objects():
-        if isinstance(each, FunctionType) and each.__code__.co_filename.startswith(str(ROOT)):
-            found[str(Path(each.__code__.co_filename).relative_to(ROOT))].append(each)
+        if isinstance(each, FunctionType):
+            path = Path(each.__code__.co_filename)
+            if path.suffix == ".py" and path.is_relative_to(ROOT):  # templates of pages are code as well
+                found[str(path.relative_to(ROOT))].append(each)
     return found
 
 
@@ -32,12 +34,15 @@ def plant(mutant: Mutant, where: Functions) -> None:
 
 def put(file: str, module: ast.Module, where: Functions) -> int:
     """Give the functions of a file the code that they have in a changed module; say how many of them it changed."""
-    made = {(each.co_qualname, each.co_firstlineno): each for each in _codes(compile(module, str(ROOT / file), "exec"))}
+    made: dict[tuple[str, int], list[CodeType]] = defaultdict(list)
+    for code in _codes(compile(module, str(ROOT / file), "exec")):
+        made[code.co_qualname, code.co_firstlineno].append(code)  # several lambdas may stand on one line
     changed = 0
     for function in where[file]:
-        new = made[function.__code__.co_qualname, function.__code__.co_firstlineno]
-        if new != function.__code__:
-            function.__code__ = new
+        old = function.__code__
+        found = made[old.co_qualname, old.co_firstlineno]
+        if old not in found:
+            function.__code__ = next(new for new in found if new.co_freevars == old.co_freevars)
             changed += 1
     return changed
 
