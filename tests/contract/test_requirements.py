@@ -21,6 +21,8 @@ def marks(*paths: Path) -> Iterator[tuple[str, ...]]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
                 yield from (_ids(each) for each in node.decorator_list if isinstance(each, ast.Call))
+            if isinstance(node, ast.keyword) and node.arg == "marks" and isinstance(node.value, ast.Call):
+                yield _ids(node.value)
 
 
 def _ids(call: ast.Call) -> tuple[str, ...]:

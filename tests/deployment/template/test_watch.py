@@ -36,7 +36,7 @@ UNWATCHED = {
     "proxied_5xx": "NinjaOne's own answers, which are the caller's to handle",
     "proxied_unanswered": "the caller gets a problem that says what to do; trouble of the broker's own has alarms",
     "batch_unreadable": "only another writer to the queue can cause it; the line says so",
-    "accounts_not_compared": "the connection is made all the same, and only the hint that it may be a second one is missing",
+    "accounts_not_compared": "the connection is made all the same; only the hint that it is a second one is missing",
 }
 """Figures that no alarm looks at, each with its reason."""
 
