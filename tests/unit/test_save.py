@@ -333,6 +333,7 @@ def test_an_adoption_that_the_store_refuses_leaves_the_tokens_where_they_are(
     assert refreshing.figures()["put_off"] == 1
 
 
+@pytest.mark.parametrize("under_the_lease", [False, True])
 def test_an_adoption_into_a_connection_that_ended_meanwhile_does_nothing(
     refreshing: Refreshing,
     state: ConnectionState,
@@ -340,9 +341,18 @@ def test_an_adoption_into_a_connection_that_ended_meanwhile_does_nothing(
     seal: Seal,
     aws_faults: AwsFaults,
     broker: Broker,
+    *,
+    under_the_lease: bool,
 ) -> None:
     rescue.put(ref(state), 1, rescued(refreshing, state, seal))
-    aws_faults.before("s3.GetObject", lambda: broker.disconnect(ref(state)))
+
+    def end() -> None:
+        aws_faults.before("s3.GetObject", lambda: broker.disconnect(ref(state)))
+
+    if under_the_lease:
+        aws_faults.before("dynamodb.UpdateItem", end)
+    else:
+        end()
 
     refreshing.order(state, why=Trigger.RESCUE)
 
@@ -735,6 +745,29 @@ def test_the_end_of_consent_is_announced_on_day_21_then_daily_from_day_25_and_no
 
     assert announced == [21, 25, 26, 34.5]
     assert refreshing.row(state).version == 11
+
+
+@pytest.mark.parametrize("narrowed", [False, True])
+def test_a_save_sets_nothing_that_it_removes(
+    refreshing: Refreshing, state: ConnectionState, aws_faults: AwsFaults, *, narrowed: bool
+) -> None:
+    """DynamoDB refuses such a write; moto does not."""
+    seen = list[str]()
+
+    def note(body: dict[str, Any]) -> bool:
+        seen.append(body["UpdateExpression"])
+        return False
+
+    if narrowed:
+        refreshing.ninjaone.switches.update({"scope_unticked": "narrowed"})
+        refreshing.ninjaone.admin.tick_scope(APP, "management", ticked=False)
+    aws_faults.refuse("dynamodb.UpdateItem", only=note)
+
+    refreshing.when_due(state)
+
+    sets, _, removes = seen[-1].partition(" REMOVE ")
+    assert removes
+    assert not {each.partition(" = ")[0] for each in sets.removeprefix("SET ").split(", ")} & {*removes.split(", ")}
 
 
 # When it comes due again ----------------------------------------------------------------------------------------------
