@@ -41,7 +41,7 @@ def client_secrets(deployment: Deployment) -> Iterator[Finding]:
         except AwsRefused as error:
             yield fail(check, f"AWS refused ({error.code})", aws_errors.said(error))
         except BrokerError as error:
-            todo = deployment.outputs.get("StoreClientSecrets", "Store it: README, Store the client secret.")
+            todo = deployment.outputs.get("StoreClientSecrets", "Store it: docs/operate/your-app.md, step 4.")
             yield fail(check, str(error), todo)
 
 
@@ -53,7 +53,7 @@ def _tried(deployment: Deployment, check: str, region: str, client: Client) -> F
     with deployment.web as web:
         outcome = check_secret(web, host, client, now=Instant(int(deployment.now())), timeout=Seconds(TIMEOUT))
     if outcome.code == "invalid_client":
-        todo = deployment.outputs.get("StoreClientSecrets", "Store the right one: README, Store the client secret.")
+        todo = deployment.outputs.get("StoreClientSecrets", "Store the right one: docs/operate/your-app.md, step 4.")
         return fail(check, f"wrong: NinjaOne refuses it for {client.id}", todo)
     if outcome.meaning in {Meaning.DEAD, Meaning.CONFIG}:
         return good(check, f"accepted for {client.id}, as far as NinjaOne tells (asked with a token that is none)")

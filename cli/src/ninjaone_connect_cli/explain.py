@@ -38,7 +38,10 @@ def explain(at: At, reference: str, *, days: int) -> None:
         raise click.UsageError("A reference is 6 to 64 letters, digits, hyphens or underscores; copy all of it.")
     deployment = at.deployment
     if deployment.stack is None:
-        raise CliError("What `make run` runs writes its log to its own terminal: look for the reference there.")
+        raise CliError(
+            "What `make run` runs keeps no log: start it with `.venv/bin/python -m local --verbose`, and look for the "
+            "reference on its terminal."
+        )
     with at.screen.waiting("Reading the logs"):
         found = list(_lines(deployment.aws("logs"), deployment.resources["FunctionLog"], reference, days))
     at.screen.table(

@@ -103,7 +103,7 @@ class Ask:
         if answers["ConnectDomain"]:
             question = "The ARN of that domain's ACM certificate, in the stack's region"
             answers["CertificateArn"] = self._text(question, "CertificateArn")
-        answers["ReturnUrls"] = f"main={answers['ReturnUrls']}"
+        answers["ReturnUrls"] = _pair("main", answers["ReturnUrls"])
         return {name: answer for name, answer in answers.items() if answer}
 
     def region(self) -> str:
@@ -137,7 +137,7 @@ class Ask:
             region: self._text(f"  Its client id on {host} (empty: none)", region, default="")
             for region, host in ninjaone.REGIONS.items()
         }
-        return ",".join(f"{region}={client}" for region, client in asked.items() if client)
+        return ",".join(_pair(region, client) for region, client in asked.items() if client)
 
     def _text(self, question: str, name: str, *, default: str | None = None) -> str:
         return self._asked(question, lambda value: CHECKS[name](value) if value else None, default=default)
@@ -166,8 +166,13 @@ def _matching(pattern: str, wanted: str) -> Check:
 
 
 def _as_pair(parameter: str, key: str) -> Check:
-    """Check a value as the pair ``key=value`` of a parameter that lists such pairs."""
-    return lambda value: ASKED[parameter](f"{key}={value}")
+    """Check a value as the pair ``key=value`` of a parameter that lists such pairs; it may be the pair already."""
+    return lambda value: ASKED[parameter](_pair(key, value))
+
+
+def _pair(key: str, value: str) -> str:
+    """Write a value as a pair, unless it was given as one, as the docs and the file show it."""
+    return f"{key}={value.removeprefix(f'{key}=')}"
 
 
 CHECKS: Mapping[str, Check] = {

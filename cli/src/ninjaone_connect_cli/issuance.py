@@ -36,9 +36,9 @@ def issuance() -> None:
 @issuance.command()
 @click.argument("tenant", required=False)
 @click.option("--all", "everybody", is_flag=True, help="Of all tenants.")
-@click.confirmation_option(prompt="Their backends will get no token until `issuance resume`. Stop?")
+@click.option("--yes", is_flag=True, help="Stop without asking.")
 @here
-def stop(at: At, tenant: str | None, *, everybody: bool) -> None:
+def stop(at: At, tenant: str | None, *, everybody: bool, yes: bool) -> None:
     """Give no more tokens of TENANT, or of --all, from a few seconds on.
 
     What was given before works at NinjaOne until it ends, within an hour; `connections disconnect-all` revokes it.
@@ -48,6 +48,8 @@ def stop(at: At, tenant: str | None, *, everybody: bool) -> None:
     ninjaone-connect issuance stop --all
     """
     stopped = stopped_tenants(at.deployment) | {_named(tenant, everybody=everybody)}
+    if not yes:
+        click.confirm("Their backends will get no token until `issuance resume`. Stop?", abort=True, err=True)
     _write(at.deployment, stopped)
     _show(at)
 

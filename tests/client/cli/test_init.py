@@ -38,6 +38,14 @@ def test_two_answers_are_enough_and_the_rest_by_enter(cli: Cli) -> None:
     assert "Before you deploy: No AWS credentials were found" in ended.err
 
 
+def test_an_address_may_be_given_as_the_pair_that_the_docs_show(cli: Cli) -> None:
+    ended = cli("init", typed=ANSWERS.replace("https://app", "main=https://app"))
+
+    assert ended.code == 0, ended.err
+    overrides = written(cli)["dev"]["deploy"]["parameters"]["parameter_overrides"]
+    assert 'ReturnUrls="main=https://app.example.com/ninjaone/return"' in str(overrides)
+
+
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [

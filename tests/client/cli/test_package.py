@@ -6,9 +6,11 @@ import sys
 import tomllib
 import zipfile
 from collections import Counter
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from ninjaone_connect_cli import __version__
 from tests.support.cli import ROOT, bare_environment
@@ -83,3 +85,43 @@ def test_the_documented_installation_names_every_package() -> None:
     (line,) = re.findall(r"^\$ pip install (.*?)\s+#", (ROOT / "docs/operate/deploy.md").read_text(), re.MULTILINE)
 
     assert line.split() == [f"./{package}" for package in PACKAGES]
+
+
+def test_the_command_needs_nothing_that_its_packages_do_not_name() -> None:
+    code = (
+        "import sys; before = {*sys.modules}; import ninjaone_connect_cli.app; "
+        "from importlib.metadata import packages_distributions as d; found = d(); "
+        "print(*{n for m in {m.partition('.')[0] for m in {*sys.modules} - before} for n in found.get(m, ())})"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], env=bare_environment(), capture_output=True, text=True, check=True
+    )
+
+    assert {_plain(name) for name in ended.stdout.split()} <= _needed(*map(_named, PACKAGES))
+
+
+def _named(package: str) -> list[str]:
+    project = tomllib.loads((ROOT / package / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return [_plain(each) for each in project["dependencies"]]
+
+
+def _needed(*named: list[str]) -> set[str]:
+    """Give what a fresh environment would hold: the named distributions, and what these need in turn."""
+    found, left = set[str](), [name for names in named for name in names if not name.startswith("ninjaone-connect")]
+    while left:
+        name = left.pop()
+        if name not in found:
+            found.add(name)
+            left += [_plain(each) for each in requires(name) or () if _applies(Requirement(each))]
+    return found
+
+
+def _applies(requirement: Requirement) -> bool:
+    return requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+
+
+def _plain(requirement: str) -> str:
+    """Give a requirement's name alone, as package indexes compare names."""
+    name = re.match(r"[A-Za-z0-9._-]+", requirement)
+    assert name
+    return re.sub(r"[-_.]+", "-", name[0]).lower()

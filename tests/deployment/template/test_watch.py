@@ -80,6 +80,14 @@ def test_an_alarm_and_its_end_go_to_the_topic_and_name_the_paragraph_to_read(nam
     assert alarm["AlarmDescription"].removeprefix(POINTER) in runbooks()
 
 
+@pytest.mark.parametrize("name", ALARMS)
+def test_an_alarm_s_name_leads_to_its_runbook(name: str) -> None:
+    heading = ALARMS[name]["AlarmDescription"].removeprefix(POINTER)
+    (row,) = [line for line in GUIDE.splitlines() if line.startswith("|") and f"`{name}`" in line]
+
+    assert f"[{heading}](#" in row
+
+
 def runbooks() -> list[str]:
     """List the runbook's headings."""
     return re.findall(r"^## (.+)$", GUIDE, re.MULTILINE)

@@ -52,7 +52,7 @@ class ClientSecrets:
         if self._until <= self._clock.now() or client_id not in self._secrets:
             self._read()
         if client_id not in self._secrets:
-            raise Misconfigured("No client secret is stored for this client id; see README, Store the client secret.")
+            raise Misconfigured("No client secret is stored for this client id: docs/operate/your-app.md, step 4.")
         secret = self._secrets[client_id]
         if secret is None:
             raise Misconfigured(
@@ -70,7 +70,7 @@ class ClientSecrets:
         try:
             answer = self._secretsmanager.call("get_secret_value", expected=_MISSING, SecretId=self._secret_id)
         except ExpectedError:
-            raise Misconfigured("The client secrets are not stored yet; see README, Store the client secret.") from None
+            raise Misconfigured("The client secrets are not stored yet: docs/operate/your-app.md, step 4.") from None
         self._keep(parsed(stored_text(answer)))
 
     def _keep(self, fresh: Mapping[str, str | None] | None) -> None:
