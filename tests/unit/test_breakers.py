@@ -23,7 +23,7 @@ from local.aws.account import AwsAccount
 from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS
 from tests.support.aws_faults import AwsFaults
 from tests.support.broker_world import START, Clock
-from tests.support.fates import DEAD, Fates, says, tenants
+from tests.support.fates import DEAD, Fates, Says, says, tenants
 from tests.support.journey import Journey
 from tests.support.refreshing import Refreshing
 from tools.requirements import req
@@ -167,22 +167,20 @@ def test_two_tenants_are_enough_and_only_who_opens_a_breaker_says_so(
     journey: Journey, refreshing: Refreshing, four: list[ConnectionState], fates: Fates, clock: Clock,
     connections: Connections, breakers: BreakerStore, aws_faults: AwsFaults,
 ) -> None:  # fmt: skip
-    """A third connection fails while another batch opens the breaker."""
-    third, _ = Journey(journey.broker, journey.ninjaone, tenant=four[0].tenant).connect()
-    fates.watch(third)
-    due(connections, [third])
-    fates.give(BUSY, third, *four[:2])
-    refreshing.wait_for(third)
-    refreshing.order(four[0])
+    """A second connection of one fails while another batch, with a second one of the other, opens the breaker."""
+    more = [Journey(journey.broker, journey.ninjaone, tenant=each.tenant).connect()[0] for each in four[:2]]
+    fates.watch(*due(connections, more))
+    fates.give(BUSY, *more, *four[:2])
+    refreshing.wait_for(more[0])
+    refreshing.order(*four[:2])
     clock.advance(45)
-    refreshing.order(four[0])
     assert not breakers.read(HOST).is_open
 
-    aws_faults.before("dynamodb.UpdateItem", lambda: refreshing.order(four[1]))
-    refreshing.order(third)
+    aws_faults.before("dynamodb.UpdateItem", lambda: refreshing.order(more[1]))
+    refreshing.order(more[0])
 
     assert breakers.read(HOST).is_open
-    assert len(refreshing.lines.named("breaker.opened")) == 1
+    assert [line["tenants"] for line in refreshing.lines.named("breaker.opened")] == [2]
 
 
 def test_a_tenant_that_fails_is_noted_once(
@@ -240,11 +238,13 @@ def test_only_the_first_failure_of_a_connection_counts(
     assert not breakers.read(HOST).is_open
 
 
+@pytest.mark.parametrize("answer", [DEAD, BUSY])
 def test_what_needs_its_customer_is_no_failing_tenant(
-    refreshing: Refreshing, four: list[ConnectionState], fates: Fates, connections: Connections, breakers: BreakerStore
-) -> None:
+    refreshing: Refreshing, four: list[ConnectionState], fates: Fates, connections: Connections, breakers: BreakerStore,
+    answer: Says,
+) -> None:  # fmt: skip
     connections.record_failure(four[0], {"status": "needs_reauth", "reason": "revoked", "ended_at": START}, ())
-    fates.give(DEAD, four[0])
+    fates.give(answer, four[0])
 
     refreshing.when_due(four[0])
 
