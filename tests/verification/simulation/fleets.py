@@ -28,7 +28,7 @@ from tests.verification.simulation.world import START
 AFTERMATH = 20 * MINUTE
 """Seconds after a failure in which its own consequences are left alone: the longest wait of a row, and a little."""
 RECOVERY = 10 * MINUTE
-"""Seconds after which a condemned connection is active again, besides as long as it had been dead."""
+"""Seconds after which a condemned connection is active again, besides as long as NinjaOne had not taken its token."""
 
 ANSWERS: dict[str, Answer] = {
     "429": answers(429),
@@ -102,8 +102,7 @@ class DrawnFleet:
         self._many = ManyConnections(tenants, self._fate, us2=us2, seed=seed)
         self._refs = [(TenantId(tenant), ConnectionId(connection)) for tenant, connection in self._many.members]
         self._failed_at: dict[Member, float] = {}
-        self._dead: Counter[Member] = Counter()
-        self._alive: Counter[Member] = Counter()
+        self._condemned_at: dict[Member, float] = {}
         self.violations: list[str] = []
         self.reached: Counter[str] = Counter()
         self.checks: Counter[str] = Counter()
@@ -136,11 +135,6 @@ class DrawnFleet:
             answer = self._fate(member, since)
             if answer is not None:
                 self._failed_at[member] = since
-            if answer is DEAD:
-                self._dead[member] = self._dead[member] + MINUTE if not self._alive[member] else MINUTE
-                self._alive[member] = 0
-            else:
-                self._alive[member] += MINUTE
 
     def _check(self, member: Member, state: ConnectionState) -> None:
         self._neighbour(member, state)
@@ -161,17 +155,19 @@ class DrawnFleet:
         return {member.tenant for member, at in self._failed_at.items() if at >= recent and of(member)}
 
     def _healed(self, member: Member, state: ConnectionState) -> None:
-        """What was condemned and is taken again is active again within ten minutes plus as long as it had been dead."""
+        """What was condemned and is taken again is active again within ten minutes plus as long as it was not taken."""
         self.checks["F2"] += 1
         if state.status is not Status.NEEDS_REAUTH:
+            self._condemned_at.pop(member, None)
             return
         self.reached["condemned by mistake"] += 1
+        condemned = self._condemned_at.setdefault(member, self._since())
         if self._failing(lambda each: each.region == member.region and each != member):
             return  # a breaker may be open, or its pass be needed by others
-        if self._alive[member] > self._dead[member] + RECOVERY:
-            self.violations.append(
-                f"F2: {member.token} is taken since {self._alive[member] // MINUTE} min, and condemned"
-            )
+        refused = max(condemned, self._failed_at.get(member, 0.0))
+        taken = self._since() - refused
+        if taken > refused - condemned + RECOVERY:
+            self.violations.append(f"F2: {member.token} is taken since {taken // MINUTE:.0f} min, and condemned")
 
     def _check_breaker(self, open_before: bool) -> None:
         """While a breaker is open, NinjaOne gets at most one request a minute for that host and app."""
