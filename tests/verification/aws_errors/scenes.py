@@ -150,7 +150,7 @@ def _pass_on(stage: Stage, after: int = 0) -> Call:
     made = way(stage).connect()
     stage.clock.advance(after)
     path = {"tenant": made["tenant_id"], "connection": made["connection_id"], "path": "v2/organizations"}
-    return _calling(stage, "proxy", gateway.event(PROXY, path))
+    return _calling(stage, "proxy", gateway.event(PROXY, path, method="GET"))
 
 
 def _show(stage: Stage) -> Call:

@@ -246,12 +246,12 @@ def proxy(stage: Stage) -> None:
     """Call NinjaOne; order a refresh of a token that NinjaOne refuses."""
     made = way(stage).connect()
     path = {"tenant": made["tenant_id"], "connection": made["connection_id"], "path": "v2/organizations"}
-    assert status(stage.call("proxy", gateway.event(PROXY, path))) == 200
+    assert status(stage.call("proxy", gateway.event(PROXY, path, method="GET"))) == 200
     stage.take("UrgentQueue")
     stage.clock.advance(3540)
-    assert status(stage.call("proxy", gateway.event(PROXY, path))) == 200
+    assert status(stage.call("proxy", gateway.event(PROXY, path, method="GET"))) == 200
     stage.clock.advance(40)
-    assert status(stage.call("proxy", gateway.event(PROXY, path))) == 200
+    assert status(stage.call("proxy", gateway.event(PROXY, path, method="GET"))) == 200
     [asked] = stage.take("UrgentQueue")
     assert json.loads(asked)["why"] == "urgent"
 

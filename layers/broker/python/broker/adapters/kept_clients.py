@@ -5,7 +5,7 @@ freezes it in between, for as long as it likes: meanwhile the other end may clos
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from broker.adapters.clock import Clock
 from broker.adapters.http import HttpClient
@@ -32,11 +32,10 @@ class KeptClients:
     def client(self, ref: ConnectionRef) -> Iterator[HttpClient]:
         """Lend the connection's client, or a new one, to one caller at a time; keep it unless they raise."""
         web = self._taken(ref) or self._make()
-        try:
+        with ExitStack() as unless_kept:
+            unless_kept.callback(web.close)
             yield web
-        except BaseException:
-            web.close()
-            raise
+            unless_kept.pop_all()
         self._keep(ref, web)
 
     def _taken(self, ref: ConnectionRef) -> HttpClient | None:
