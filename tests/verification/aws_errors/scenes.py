@@ -106,6 +106,13 @@ def _completing(person: Way, ticket: str) -> Call:
     return _calling(person.stage, "complete", gateway.call(route, path, proof))
 
 
+def _store_secret(stage: Stage) -> Call:
+    """Let a person enter the new secret of their own client app, and come back."""
+    made = way(stage).connect(**OWN_APP)
+    person = Way(stage, made["tenant_id"])
+    return _completing(person, person.enter(made))
+
+
 def _unattended(stage: Stage) -> tuple[Way, str]:
     """Let a person come back whom nobody can prove; give the order to complete that."""
     person = way(stage).open(**APPROVAL)
@@ -219,6 +226,7 @@ SCENES = (
         before=("dynamodb.UpdateItem",),
     ),
     Scene("A consent that S3 holds is taken up", "complete", _complete_again, only=("s3.GetObject",)),
+    Scene("A backend completes the entry of a new secret", "complete", _store_secret, only=("sqs.SendMessage",)),
     Scene("A backend approves", "complete", _approve),
     Scene("A backend asks for a token", "token", _token),
     Scene(
