@@ -1,0 +1,231 @@
+"""Every request of the journey, interrupted in every way, in Chromium: the person goes on, and there is one connection.
+
+The redirects become pages that lead on by themselves, so that each request can be interrupted on its own.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from html import escape
+
+import pytest
+from playwright.sync_api import APIResponse, Page, Route, expect
+from playwright.sync_api import Error as PlaywrightError
+
+from local.world import World
+from ninjaone_emulator.seed import CUSTOMER_APPS
+from tests.browser.conftest import PageAt, later
+from tests.support.chromium import ADA, PATIENCE, sign_in
+
+pytestmark = pytest.mark.browser
+LOST = "what the browser shows in place of the answer"
+CONTINUE = "Continue to NinjaOne"
+STEPS = 20
+"""How often a person looks at the page, and does something, before they would give up."""
+
+REQUESTS = {
+    "connect page": ("GET", r"/connect/ses_\w+$"),
+    "form": ("POST", r"/connect/ses_\w+/authorize$"),
+    "sign-in page": ("GET", r"/ws/oauth/authorize"),
+    "signing in": ("POST", r"ninjarmm\.com/$"),
+    "consent": ("POST", r"/ws/oauth/"),
+    "callback": ("GET", r"/callback/"),
+    "completing": ("GET", r"/ninjaone/return"),
+}
+"""The journey's requests, in order: method, and what the address has in it."""
+INTERRUPTIONS = ("request lost", "answer lost", "twice", "reload", "back")
+WAYS = ("operator's app", "own app", "reconnect", "approval")
+EARLY = {("form", "answer lost"), ("consent", "twice"), ("callback", "answer lost"), ("completing", "answer lost")}
+CASES = [
+    (request, how, way)
+    for way in WAYS
+    for request in REQUESTS
+    for how in INTERRUPTIONS
+    if not (way == "approval" and request == "completing")  # whom the link is for never comes to the product
+]
+PARAMETERS = [case if case[:2] in EARLY and case[2] == "operator's app" else later(*case) for case in CASES]
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    with World() as world:
+        yield world
+
+
+@dataclass
+class Traveller:
+    """Somebody on the way to a connection, whose browser is interrupted once.
+
+    request, how   which request is interrupted, and in which way
+    """
+
+    page: Page
+    world: World
+    request: str
+    how: str
+    way: str
+    link: str = ""
+    interrupted: bool = False
+    led_home: bool = False
+    heard: list[str] = field(default_factory=list)
+
+    def meet(self, route: Route) -> None:
+        """Interrupt the request that is meant, once, and let every other pass."""
+        asked = route.request
+        if asked.resource_type != "document":
+            route.continue_()
+            return
+        method, place = REQUESTS[self.request]
+        if self.interrupted or asked.method != method or not re.search(place, asked.url):
+            self.deliver(route, ask(route))
+            return
+        self.interrupted = True
+        if self.how == "request lost":
+            route.fulfill(status=502, body=LOST)
+            return
+        answer = ask(route)
+        if self.how == "answer lost":
+            route.fulfill(status=502, body=LOST)
+            return
+        self.deliver(route, ask(route) if self.how == "twice" else answer)
+        self.heard.append(self.how)
+
+    def deliver(self, route: Route, answer: APIResponse) -> None:
+        """Hand an answer to the browser, a redirect as a page that leads on by itself."""
+        there = answer.headers.get("location")
+        if there is None:
+            route.fulfill(response=answer)
+            return
+        self.led_home = self.led_home or "/connections/con_" in there
+        kept = {name: value for name, value in answer.headers.items() if name in {"set-cookie", "referrer-policy"}}
+        body = f'<meta http-equiv="refresh" content="0; url={escape(there)}"><p>On the way'
+        route.fulfill(status=200, headers={**kept, "content-type": "text/html"}, body=body)
+
+    def go_on(self) -> None:
+        """Do what a person does with what is on the page, until there is nothing left to do."""
+        for _ in range(STEPS):
+            self._wait_until_nothing_moves()
+            if self.heard and self.heard.pop() in {"reload", "back"}:
+                self._leave_the_page()
+            elif self.has_arrived():
+                return
+            else:
+                self._act()
+        raise AssertionError(f"nowhere after {STEPS} steps: {self.page.url}\n{self.page.locator('body').inner_text()}")
+
+    def has_arrived(self) -> bool:
+        if self.way == "approval":
+            return self.page.get_by_text("your part is done").is_visible()
+        return self.led_home and "/connections/con_" in self.page.url
+
+    def _wait_until_nothing_moves(self) -> None:
+        """Wait for a page that stays: nobody is quick enough to do anything on one that leads on by itself."""
+        seen = ""
+        for _ in range(STEPS * 4):
+            self.page.wait_for_timeout(150)
+            with suppress(PlaywrightError):  # it moved while it was looked at
+                if not self.page.locator("meta[http-equiv=refresh]").count() and seen == self.page.url:
+                    return
+                seen = self.page.url
+
+    def _leave_the_page(self) -> None:
+        if self.how == "reload":
+            self.page.reload()
+        else:
+            self.page.go_back()
+
+    def _act(self) -> None:
+        """Press what leads on; on a page that leads nowhere, a person follows the link again."""
+        page = self.page
+        for shown, act in self._choices():
+            if page.locator(shown).first.is_visible():
+                act()
+                return
+        page.wait_for_timeout(100)  # a page that leads on by itself
+
+    def _choices(self) -> Iterator[tuple[str, Callable[[], object]]]:
+        page = self.page
+        yield f"text={LOST}", page.reload
+        yield f'button:has-text("{CONTINUE}")', self._fill_in
+        yield "input[name=email]", self._sign_in
+        yield "button[value=authorize]", lambda: page.locator("button[value=authorize]").click()
+        yield "a.button", lambda: page.locator("a.button").click()
+        if not self.led_home:  # else the page that was asked for is only about to be shown
+            yield (
+                "button[name=client][value=operator], form:has(input[name=connection]) button",
+                lambda: page.goto(self.link),
+            )
+
+    def _fill_in(self) -> None:
+        self.page.get_by_label("Europe").check()
+        if self.way == "own app":
+            client_id, client_secret = CUSTOMER_APPS["eu"]
+            self.page.get_by_label("Client id").fill(client_id)
+            self.page.get_by_label("Client secret").fill(client_secret)
+        self.page.get_by_role("button", name=CONTINUE).click()
+
+    def _sign_in(self) -> None:
+        self.page.get_by_label("Email").fill(ADA)
+        self.page.get_by_label("Password").fill("any")
+        self.page.get_by_role("button", name="Sign in").click()
+
+
+def ask(route: Route) -> APIResponse:
+    """Send a request on as the browser would; what is intercepted has no Sec-Fetch headers yet."""
+    sent = route.request.headers
+    if route.request.method == "POST":
+        sent = {**sent, "sec-fetch-site": "same-origin"}
+    return route.fetch(headers=sent, max_redirects=0)
+
+
+def connections(page: Page, world: World) -> set[str | None]:
+    """List the connections that the product shows."""
+    page.goto(f"{world.product_url}/integrations")
+    links = page.locator("a[href^='/connections/con_']")
+    return {links.nth(number).get_attribute("href") for number in range(links.count())}
+
+
+def begin(page: Page, world: World, way: str) -> str:
+    """Begin at the product, and give the address of the connect page."""
+    page.goto(f"{world.product_url}/integrations")
+    if way == "reconnect":
+        page.locator("a[href^='/connections/con_']").first.click()
+        page.get_by_role("button", name="Reconnect").click()
+    elif way == "approval":
+        page.get_by_label("Somebody else signs in").check()
+        page.get_by_role("button", name="Connect NinjaOne").click()
+        return page.get_by_label("Copy this link").input_value()
+    else:
+        own = way == "own app"
+        page.get_by_role("button", name="Connect with your own client app" if own else "Connect NinjaOne").click()
+    expect(page.get_by_role("button", name=CONTINUE)).to_be_visible()
+    return page.url
+
+
+@pytest.mark.parametrize(("request_", "how", "way"), PARAMETERS)
+def test_a_person_who_is_interrupted_ends_with_one_connection(
+    world: World, page_at: PageAt, request_: str, how: str, way: str
+) -> None:
+    page = page_at(1280, "light")
+    sign_in(page, world, "Ana")
+    if way == "reconnect" and not connections(page, world):
+        first = Traveller(page, world, "connect page", "nothing", "operator's app")
+        page.goto(begin(page, world, first.way))
+        first.go_on()
+    before = connections(page, world)
+    link = begin(page, world, way)
+    traveller = Traveller(page, world, request_, how, way, link)
+    page.route("**/*", traveller.meet)
+
+    page.goto(link)
+    traveller.go_on()
+
+    page.unroute("**/*")
+    assert traveller.interrupted
+    made = connections(page, world) - before
+    assert len(made) == (0 if way == "reconnect" else 1)
+    if way == "approval":
+        page.goto(f"{world.product_url}{made.pop()}")
+        page.get_by_role("button", name="Approve").click()
+    expect(page.get_by_text("Active").first).to_be_visible(timeout=PATIENCE)
