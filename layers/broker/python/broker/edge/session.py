@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 from broker import ninjaone, policy
 from broker.config import Config
@@ -35,13 +36,8 @@ def session_request(config: Config, tenant: TenantId, request: Request) -> Sessi
     customer_app, client = _client(config, body, host)
     if binding is Binding.APPROVAL and body.has("connection_id"):
         body.fault("connection_id", "A reconnect replaces tokens, so it needs binding session.")
-    found = SessionRequest(
-        tenant=tenant,
-        tenant_name=body.text("tenant_name", longest=80, needed=True),
-        end_user_id=body.text("end_user_id", longest=256, needed=True),
-        binding=binding,
-        challenge=_challenge(body, binding),
-        return_to=body.text("return_to", longest=64, needed=True),
+    found = replace(
+        _asked(tenant, body, binding),
         scopes=_scopes(config, body),
         host=host,
         customer_app=customer_app,
@@ -57,7 +53,15 @@ def session_request(config: Config, tenant: TenantId, request: Request) -> Sessi
 
 def _for_secret(tenant: TenantId, body: Fields, binding: Binding) -> SessionRequest:
     """Read the rest of a request for a client secret. Raises   InvalidRequest"""
-    found = SessionRequest(
+    asked = _asked(tenant, body, binding)
+    found = replace(asked, customer_app=True, connection=_connection(body), purpose=SessionPurpose.CLIENT_SECRET)
+    body.check()
+    return found
+
+
+def _asked(tenant: TenantId, body: Fields, binding: Binding) -> SessionRequest:
+    """Read what every purpose needs: who asks for whom, and where the person comes back to."""
+    return SessionRequest(
         tenant=tenant,
         tenant_name=body.text("tenant_name", longest=80, needed=True),
         end_user_id=body.text("end_user_id", longest=256, needed=True),
@@ -66,15 +70,12 @@ def _for_secret(tenant: TenantId, body: Fields, binding: Binding) -> SessionRequ
         return_to=body.text("return_to", longest=64, needed=True),
         scopes=frozenset(),
         host=None,
-        customer_app=True,
+        customer_app=False,
         client=None,
         label="",
         metadata={},
-        connection=_connection(body),
-        purpose=SessionPurpose.CLIENT_SECRET,
+        connection=None,
     )
-    body.check()
-    return found
 
 
 def _purpose(body: Fields, binding: Binding) -> SessionPurpose:

@@ -47,7 +47,7 @@ class SessionRequest:
     """What the backend asks for, checked for form.
 
     challenge   S256 of the verifier that the backend keeps in this user's session; empty with ``approval``
-    place       None lets the person choose
+    host        None lets the person choose
     life        seconds that the link works
     customer_app   the customer's own client app; ``client`` then may carry its credentials
     client_id   of the app whose new secret is asked for; found by the connection
