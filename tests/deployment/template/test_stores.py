@@ -7,7 +7,6 @@ import pytest
 from broker import policy
 from broker.adapters import rows
 from broker.adapters.rescue import PREFIX
-from broker.flows import redeem
 from tests.deployment.template.stack import ROOT, deploy, source
 from tests.support.full_rows import PROFILE, SESSION, STATE
 from tools.requirements import req
@@ -90,7 +89,7 @@ def test_a_completion_comes_again_when_a_call_that_died_is_known_to_be_dead() ->
     queue = STACK.the("CompletionQueue")
     hidden = queue["VisibilityTimeout"]
 
-    assert STACK.the("CompleteFunction")["Timeout"] + redeem.SKEW <= hidden
+    assert STACK.the("CompleteFunction")["Timeout"] + policy.CLOCK_SKEW <= hidden
     assert 3 * hidden <= queue["MessageRetentionPeriod"] < policy.CONSENT_KEPT
 
 

@@ -14,6 +14,8 @@ CODE_LIFE = Seconds(45)
 SECRET_KEPT = Seconds(600)
 """How long a client secret that was entered waits in its session for ``complete``."""
 SECRET_CHECK_TIMEOUT = Seconds(5)
+CLOCK_SKEW = Seconds(10)
+"""Clocks differ by less: what was to end by one of them has surely ended so long after its end."""
 EXCHANGE_TIMEOUT = Seconds(12)
 """API Gateway cuts an answer off at 30 s; the exchange and the look at the organizations must fit."""
 ORGANIZATIONS_TIMEOUT = Seconds(3)

@@ -19,12 +19,10 @@ from broker.adapters.seal import Seal, code_aad
 from broker.adapters.sessions import Sessions
 from broker.errors import AwsError, BrokerError, Busy, ConsentLost, SealBroken, SessionSpent
 from broker.flows.exchange import Exchange
-from broker.model import Client, Instant, Purpose, Seconds, Session, Stage, Tokens, sha256_hex
+from broker.model import Client, Instant, Purpose, Session, Stage, Tokens, sha256_hex
 from broker.policy import AWS_CALL
 from broker.secret import Secret
 
-SKEW = Seconds(10)
-"""A call is taken for dead so long after its function's timeout, for clocks differ."""
 FIRST_LOOK, LONGEST_LOOK = 0.5, 2.0
 """Seconds between looks at a session that another call is completing."""
 
@@ -104,7 +102,7 @@ class RedeemCode:
     def _take(self, session: Session, until: float) -> bool:
         """Take the code out of the session. An answer may be lost: then the code is gone, so this is tried on."""
         attempt, now = random_secret(self._entropy).reveal(), instant(self._clock)
-        dead = Instant(int(until) + policy.COMPLETE_SLACK + SKEW)
+        dead = Instant(int(until) + policy.COMPLETE_SLACK + policy.CLOCK_SKEW)
         take = lambda: self._sessions.begin_exchange(session, attempt, now=now, until=dead)  # noqa: E731
         taken = retry(take, self._clock, while_left(lambda: now + policy.CODE_LIFE - self._clock.now()))
         return not isinstance(taken, ConditionFailed)

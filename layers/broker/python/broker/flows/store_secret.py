@@ -8,13 +8,11 @@ from broker.adapters.queues import Queue, Trigger
 from broker.adapters.seal import Seal, code_aad
 from broker.adapters.sessions import Sessions
 from broker.errors import AwsError, Busy, NotActive, SessionExpired, SessionSpent, UnknownConnection
-from broker.model import ConnectionRef, ConnectionState, Instant, Purpose, Seconds, Session, Stage, Status
+from broker.model import ConnectionRef, ConnectionState, Instant, Purpose, Session, Stage, Status
 
 SUPERSEDED = "This connection was connected again meanwhile, and the client app of that consent is kept."
 FIRST_LOOK, LONGEST_LOOK = 0.5, 2.0
 """Seconds between attempts while a refresh is at work."""
-SKEW = Seconds(10)
-"""Clocks differ by less: a lease has surely ended so long after its end."""
 
 
 class StoreSecret:
@@ -75,7 +73,8 @@ class StoreSecret:
 
     def _stored(self, session: Session, seen: ConnectionState, client: bytes) -> bool:
         now = instant(self._clock)
-        return self._connections.store_secret(seen, client, session=session.session, now=now, ended=Instant(now - SKEW))
+        ended = Instant(now - policy.CLOCK_SKEW)
+        return self._connections.store_secret(seen, client, session=session.session, now=now, ended=ended)
 
     def _is_completed(self, session: Session) -> bool:
         found = self._sessions.get(session.session)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from broker.errors import Misconfigured
 from broker.model import Seconds
-from broker.policy import AWS_CALL
+from broker.policy import AWS_CALL, CLOCK_SKEW
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Timing:
     spill: int = AWS_CALL
     slack: int = 10
     quarantine: int = 60
-    skew: int = 10
+    skew: int = CLOCK_SKEW
 
     def __post_init__(self) -> None:
         """Refuse settings under which a lease would prove nothing. Raises   Misconfigured"""
