@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from random import Random
@@ -14,14 +15,24 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from broker.adapters import seal as sealing
 from broker.adapters.aws import AwsClient
-from broker.adapters.seal import DataKey, Seal, context, session_aad
+from broker.adapters.seal import DataKey, Seal, code_aad, context, session_aad
 from broker.config import Config
 from broker.errors import AwsError, AwsRefused, BrokerError, Busy, SealBroken
-from broker.model import AssociatedData, ConnectionId, ConnectionRef, Purpose, SessionId, TenantId
+from broker.model import (
+    AssociatedData,
+    Binding,
+    ConnectionId,
+    ConnectionRef,
+    Host,
+    Purpose,
+    SessionId,
+    TenantId,
+)
 from broker.secret import Secret
 from local.aws.account import AwsAccount
 from tests.support.aws_faults import AwsFaults, unreachable
 from tests.support.broker_world import Clock
+from tests.support.full_rows import SESSION
 from tools.requirements import req
 
 VECTORS = json.loads((Path(__file__).parent / "seal.json").read_text(encoding="utf-8"))
@@ -265,7 +276,7 @@ def test_only_so_many_opened_data_keys_are_kept(
     reader = Seal(AwsClient("kms", aws.client("kms")), config.seal_key, clock, Random(1).randbytes)
     aws_faults.watch("kms.Decrypt")
 
-    for blob in (*sealed, sealed[2], sealed[0]):
+    for blob in (sealed[0], sealed[1], sealed[0], sealed[2], sealed[2], sealed[0]):
         reader.open(blob, Purpose.ACCESS, HERE)
 
     assert aws_faults.asked["kms.Decrypt"] == 4
@@ -348,3 +359,30 @@ def test_what_was_sealed_opens_after_the_key_was_rotated(
     reader = Seal(AwsClient("kms", aws.client("kms")), config.seal_key, clock, Random(1).randbytes)
 
     assert reader.open(sealed, Purpose.REFRESH, HERE) == Secret("token")
+
+
+CODE = replace(SESSION, connection=ConnectionId("con_a"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"session": SessionId("ses_" + "c" * 26)},
+        {"tenant": TenantId("globex")},
+        {"end_user": "another person"},
+        {"challenge": "another-challenge"},
+        {"binding": Binding.APPROVAL},
+        {"connection": ConnectionId("con_b")},
+        {"connection": None},
+        {"host": Host("us2", "us2.ninjarmm.com")},
+        {"host": None},
+        {"client_id": "another-client-app"},
+    ],
+    ids=lambda change: " ".join(map(str, *change.items())),
+)
+def test_a_code_has_another_place_for_whoever_rewrites_its_session(change: dict[str, Any]) -> None:
+    assert code_aad(replace(CODE, **change), "ticket") != code_aad(CODE, "ticket")
+
+
+def test_a_code_has_another_place_for_another_ticket() -> None:
+    assert code_aad(CODE, "another") != code_aad(CODE, "ticket")

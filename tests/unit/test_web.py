@@ -283,6 +283,21 @@ def test_a_call_that_is_passed_on_gets_a_whole_body_or_none(clock: Clock) -> Non
     assert (sent, got) == (NoReply("RemoteProtocolError"), NoReply("RemoteProtocolError"))
 
 
+@pytest.mark.parametrize("limit", [0, 1])
+def test_a_packed_answer_is_unpacked_if_all_of_it_is_there(clock: Clock, limit: int) -> None:
+    """Its bytes on the line may be as many as the limit allows; cut off behind it they stay as they came."""
+    packed = gzip.compress(SAID)
+    answer = httpx.MockTransport(
+        lambda _: httpx.Response(200, headers={"content-encoding": "gzip"}, stream=Chunks(packed))
+    )
+
+    with HttpClient(lambda: answer, clock) as web:
+        got = web.send(Outgoing("GET", URL, {}, b""), timeout=Seconds(3), limit=len(packed) - limit)
+
+    assert isinstance(got, Reply)
+    assert (got.body, "content-encoding" in got.headers) == ((packed, True) if limit else (SAID, False))
+
+
 def test_a_refusal_that_was_packed_is_read_too(there: There) -> None:
     refusal = gzip.compress(b'{"error": "invalid_token"}')
     packed = lambda _: httpx.Response(400, headers={"content-encoding": "gzip"}, stream=Chunks(refusal))  # noqa: E731

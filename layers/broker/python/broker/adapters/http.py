@@ -91,7 +91,7 @@ class HttpClient:
             limit,
             unpack=_as_named,
             headers=request.headers,
-            content=request.body or None,
+            content=request.body,
         )
 
     def _try(

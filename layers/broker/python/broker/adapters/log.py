@@ -57,7 +57,7 @@ class Log:
             return
         record = logging.LogRecord(NAMESPACE, level, "", 0, name, None, None)
         record.created = self._clock.now()
-        record.__dict__.update({key: held for key, held in {**self._about, **fields}.items() if held is not None})
+        record.__dict__.update(self._about, **fields)
         record.__dict__.update(function=self._function, request_id=self._request_id)
         self._write(self._formatter.format(record))
 

@@ -153,9 +153,7 @@ def wrapped_key(blob: bytes) -> bytes:
 
 
 def _parts(blob: bytes) -> tuple[bytes, bytes, bytes]:
-    if len(blob) < 3 or blob[0] != SEAL_FORMAT:
-        raise SealBroken
     start = 3 + int.from_bytes(blob[1:3], "big")
-    if start == 3 or len(blob) < start + _NONCE + 16:
+    if blob[:1] != bytes([SEAL_FORMAT]) or start == 3 or len(blob) < start + _NONCE:
         raise SealBroken
     return blob[3:start], blob[start : start + _NONCE], blob[start + _NONCE :]
