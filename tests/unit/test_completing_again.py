@@ -356,7 +356,7 @@ def test_a_second_call_during_the_first_waits_and_hears_the_same(
     aws_faults.refuse("dynamodb.UpdateItem", only=seen, error=killed())
     once(home, journey)
     blob = base64.b64decode(kept[-1]["ExpressionAttributeValues"][":exchanged"]["B"])
-    clock.plan(7, lambda: sessions.keep(home.session, blob))
+    clock.plan(7, lambda: sessions.save(home.session, blob))
     before = clock.now()
 
     made = journey.complete(home)

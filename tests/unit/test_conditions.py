@@ -131,7 +131,7 @@ SESSION_WRITES: dict[str, Callable[[Sessions], object]] = {
     ),
     "deny": lambda to: to.deny(OPEN.session, state="held", now=NOW),
     "exchange": lambda to: to.begin_exchange(OPEN, "attempt", now=NOW, until=Instant(NOW + 60)),
-    "keep": lambda to: to.keep(OPEN.session, b"tokens"),
+    "save": lambda to: to.save(OPEN.session, b"tokens"),
     "fail": lambda to: to.fail(OPEN.session, Stage.EXCHANGING, "refused"),
 }
 
@@ -189,8 +189,8 @@ SESSION_CASES = [
     ("exchange", PARKED, True),
     ("exchange", PARKED | {"stage": "started"}, False),
     ("exchange", PARKED | {"code_expires_at": NOW}, False),
-    *((name, {"stage": "exchanging"}, True) for name in ("keep", "fail")),
-    *((name, {"stage": "exchanged"}, False) for name in ("keep", "fail")),
+    *((name, {"stage": "exchanging"}, True) for name in ("save", "fail")),
+    *((name, {"stage": "exchanged"}, False) for name in ("save", "fail")),
 ]
 
 

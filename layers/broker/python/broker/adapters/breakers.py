@@ -133,22 +133,22 @@ class BreakerStore:
 
 def _breaker(row: rows.Item) -> Breaker:
     """Read a row; what another release wrote, or somebody damaged, holds nobody."""
-    held = rows.plain(row)
+    fields = rows.plain(row)
     try:
         return Breaker(
-            failing=frozenset(held.get("failing", ())),
-            since=_instant(held, "since"),
-            opened_at=_instant(held, "opened_at"),
-            passed_at=_instant(held, "passed_at"),
-            cause=str(held.get("cause", "")),
-            grants=tuple(_grant(text) for text in held.get("grants", "").split()),
+            failing=frozenset(fields.get("failing", ())),
+            since=_instant(fields, "since"),
+            opened_at=_instant(fields, "opened_at"),
+            passed_at=_instant(fields, "passed_at"),
+            cause=str(fields.get("cause", "")),
+            grants=tuple(_grant(text) for text in fields.get("grants", "").split()),
         )
     except rows.UNREADABLE:
         return Breaker()
 
 
-def _instant(held: Mapping[str, Any], name: str) -> Instant | None:
-    return Instant(int(held[name])) if name in held else None
+def _instant(fields: Mapping[str, Any], name: str) -> Instant | None:
+    return Instant(int(fields[name])) if name in fields else None
 
 
 def _grant(text: str) -> tuple[str, Instant]:

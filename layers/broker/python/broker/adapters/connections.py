@@ -275,18 +275,18 @@ class Connections:
         return self._update_both(seen.ref, state, profile, ends)
 
     def save(
-        self, held: ConnectionState, change: Mapping[str, Any], remove: tuple[str, ...]
+        self, leased: ConnectionState, change: Mapping[str, Any], remove: tuple[str, ...]
     ) -> ConnectionState | ConditionFailed:
         """Store new tokens under the lease that they were fetched with."""
-        given = _seen(held) | {"disconnected": Status.DISCONNECTED.value}
+        given = _seen(leased) | {"disconnected": Status.DISCONNECTED.value}
         drop = ("lease_until", "attempt", "failures", "cause", "struck_at", "outcome_unknown", *remove)
-        return self._update(held, ConditionalUpdate.of(*_UNCHANGED, _CONNECTED, given=given, set=change, remove=drop))
+        return self._update(leased, ConditionalUpdate.of(*_UNCHANGED, _CONNECTED, given=given, set=change, remove=drop))
 
     def record_failure(
-        self, held: ConnectionState, change: Mapping[str, Any], remove: tuple[str, ...]
+        self, leased: ConnectionState, change: Mapping[str, Any], remove: tuple[str, ...]
     ) -> ConnectionState | ConditionFailed:
         """Note what came of an attempt that brought no tokens."""
-        return self._update(held, ConditionalUpdate.of(*_UNCHANGED, given=_seen(held), set=change, remove=remove))
+        return self._update(leased, ConditionalUpdate.of(*_UNCHANGED, given=_seen(leased), set=change, remove=remove))
 
     def approve(self, seen: ConnectionState, change: Mapping[str, Any], now: Instant) -> bool:
         """Let a connection that waits for approval be used, and stay. Raises   Busy, AwsRefused"""
@@ -296,15 +296,15 @@ class Connections:
         profile = ConditionalUpdate.of("attribute_exists(#tenant)", remove=("forget_at",))
         return self._update_both(seen.ref, write, profile)
 
-    def forget(self, held: ConnectionState, forget_at: Instant) -> bool:
+    def forget(self, seen: ConnectionState, forget_at: Instant) -> bool:
         """Drop the tokens of a connection that nobody made good, and let its rows go in their time.
 
         Raises   Busy, AwsRefused
         """
         write = ConditionalUpdate.of(
-            *_UNCHANGED, given=_seen(held), set={"forget_at": forget_at}, remove=tuple(_DROPPED)
+            *_UNCHANGED, given=_seen(seen), set={"forget_at": forget_at}, remove=tuple(_DROPPED)
         )
-        return self._update_both(held.ref, write, _forgetting(forget_at))
+        return self._update_both(seen.ref, write, _forgetting(forget_at))
 
     def disconnect(self, seen: ConnectionState, now: Instant, mark: str) -> ConnectionState | ConditionFailed:
         """Forget the tokens that were seen. The version moves, so that a refresh in flight can't bring them back.

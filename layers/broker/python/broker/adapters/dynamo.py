@@ -78,7 +78,7 @@ class ConditionalUpdate:
             **({"ConditionExpression": condition} if condition else {}),
             "ExpressionAttributeNames": {f"#{name}": name for name in self._names(update + condition)},
             **(
-                {"ExpressionAttributeValues": {f":{name}": value(held) for name, held in values.items()}}
+                {"ExpressionAttributeValues": {f":{name}": value(thing) for name, thing in values.items()}}
                 if values
                 else {}
             ),

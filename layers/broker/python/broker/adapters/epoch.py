@@ -35,8 +35,8 @@ class Epoch:
     def _read(self) -> int | None:
         text = self._ssm.call("get_parameter", Name=self._parameter)["Parameter"]["Value"]
         try:
-            held = json.loads(text)
-            epoch, table = int(held["epoch"]), str(held["table"])
+            stored = json.loads(text)
+            epoch, table = int(stored["epoch"]), str(stored["table"])
         except (ValueError, KeyError, TypeError):
             raise Misconfigured('The epoch parameter must hold {"epoch": <number>, "table": "<table name>"}.') from None
         return epoch if table == self._table else None

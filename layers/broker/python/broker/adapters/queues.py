@@ -1,6 +1,6 @@
-"""Orders between functions: ids only, never a secret.
+"""Messages between functions: ids only, never a secret.
 
-Shape of a refresh order    {"why": "due" | "urgent" | "rescue", "min_ttl": seconds, "refused_version": number,
+Shape of a refresh batch    {"why": "due" | "urgent" | "rescue", "min_ttl": seconds, "refused_version": number,
                              "connections": [[tenant, id], …]}
 Shape of a completion       {"session": id}
 """
@@ -16,11 +16,11 @@ from broker.model import ConnectionId, ConnectionRef, Seconds, SessionId, Tenant
 
 NO_TTL = Seconds(0)
 BATCH_SIZE = 200
-"""Connections in one order; their data keys stay shared, for they come due together again. Chosen by measurement."""
+"""Connections in one batch. They come due together again, so they go on sharing data keys. Chosen by measurement."""
 
 
 class Trigger(StrEnum):
-    """What a refresh was ordered for."""
+    """Why a refresh was requested."""
 
     DUE = "due"
     URGENT = "urgent"
@@ -52,13 +52,13 @@ class Queue:
     def send_batch(
         self, why: Trigger, refs: Sequence[ConnectionRef], *, min_ttl: Seconds = NO_TTL, refused_version: int = 0
     ) -> None:
-        """Order a refresh. Raises   Busy, AwsRefused"""
+        """Request a refresh. Raises   Busy, AwsRefused"""
         listed = [[ref.tenant, ref.connection] for ref in refs]
-        order = {"why": why.value, "min_ttl": min_ttl, "refused_version": refused_version, "connections": listed}
-        self._send(order)
+        message = {"why": why.value, "min_ttl": min_ttl, "refused_version": refused_version, "connections": listed}
+        self._send(message)
 
     def send_completion(self, session: SessionId) -> None:
-        """Order that a session be completed without the person. Raises   Busy, AwsRefused"""
+        """Request that a session be completed without the person. Raises   Busy, AwsRefused"""
         self._send({"session": session})
 
     def waiting(self) -> int:
@@ -74,17 +74,17 @@ class Queue:
 
 
 def read_batch(body: str) -> RefreshBatch | None:
-    """Read a refresh order; None when it is none. Entries that name no connection are counted and left out."""
-    held = _object(body)
-    entries, min_ttl, refused = held.get("connections"), held.get("min_ttl", 0), held.get("refused_version", 0)
-    if held.get("why") not in tuple(Trigger) or not isinstance(entries, list):
+    """Read a refresh batch; None when it is none. Entries that name no connection are counted and left out."""
+    message = _object(body)
+    entries, min_ttl, refused = message.get("connections"), message.get("min_ttl", 0), message.get("refused_version", 0)
+    if message.get("why") not in tuple(Trigger) or not isinstance(entries, list):
         return None
     if not isinstance(min_ttl, int) or not isinstance(refused, int):
         return None
     refs = [_ref(entry) for entry in entries[: 10 * BATCH_SIZE]]
     known = tuple(dict.fromkeys(ref for ref in refs if ref))
     faults = len(entries) - sum(ref is not None for ref in refs)
-    return RefreshBatch(Trigger(held["why"]), known, Seconds(min_ttl), refused, faults=faults)
+    return RefreshBatch(Trigger(message["why"]), known, Seconds(min_ttl), refused, faults=faults)
 
 
 def read_completion(body: str) -> SessionId | None:
@@ -95,10 +95,10 @@ def read_completion(body: str) -> SessionId | None:
 
 def _object(body: str) -> dict[str, Any]:
     try:
-        held = json.loads(body)
+        message = json.loads(body)
     except (ValueError, RecursionError):
         return {}
-    return held if isinstance(held, dict) else {}
+    return message if isinstance(message, dict) else {}
 
 
 def _ref(entry: Any) -> ConnectionRef | None:

@@ -67,7 +67,7 @@ def item(fields: Mapping[str, Any]) -> Item:
 
 def plain(row: Item) -> dict[str, Any]:
     """Read an item's scalars."""
-    return {name: _READ[kind](held) for name, cell in row.items() for kind, held in cell.items() if kind in _READ}
+    return {name: _READ[kind](text) for name, cell in row.items() for kind, text in cell.items() if kind in _READ}
 
 
 def _checked(row: Item) -> dict[str, Any]:
@@ -127,37 +127,37 @@ def connection_state_item(row: ConnectionState) -> Item:
 
 def connection_state(row: Item) -> ConnectionState:
     """Read a hot row, whole or projected. Raises   UNREADABLE"""
-    held = _checked(row)
+    fields = _checked(row)
     return ConnectionState(
-        tenant=TenantId(held["tenant"]),
-        connection=ConnectionId(held["connection"]),
-        status=Status(held["status"]),
-        reason=Reason(held["reason"]) if "reason" in held else None,
-        host=Host(held.get("region", ""), held.get("host", "")),
-        client_id=held.get("client_id", ""),
-        customer_app=held.get("customer_app", False),
-        version=held.get("version", 0),
-        fence=held.get("fence", 0),
-        epoch=held.get("epoch", 0),
-        token_expires_at=Instant(held.get("token_expires_at", 0)),
-        sent_at=Instant(held.get("sent_at", 0)),
-        consented_at=Instant(held.get("consented_at", 0)),
-        scopes=frozenset(held.get("scopes", "").split()),
-        access=held.get("access"),
-        refresh=held.get("refresh"),
-        refresh_at=held.get("refresh_at"),
-        due_shard=held.get("due_shard"),
-        lease_until=held.get("lease_until"),
-        attempt=held.get("attempt"),
-        tried_at=held.get("tried_at"),
-        failures=held.get("failures", 0),
-        cause=held.get("cause", ""),
-        struck_at=held.get("struck_at"),
-        outcome_unknown=held.get("outcome_unknown", False),
-        ended_at=held.get("ended_at"),
-        active_until=held.get("active_until"),
-        warned_at=held.get("warned_at"),
-        same_as=held.get("same_as"),
+        tenant=TenantId(fields["tenant"]),
+        connection=ConnectionId(fields["connection"]),
+        status=Status(fields["status"]),
+        reason=Reason(fields["reason"]) if "reason" in fields else None,
+        host=Host(fields.get("region", ""), fields.get("host", "")),
+        client_id=fields.get("client_id", ""),
+        customer_app=fields.get("customer_app", False),
+        version=fields.get("version", 0),
+        fence=fields.get("fence", 0),
+        epoch=fields.get("epoch", 0),
+        token_expires_at=Instant(fields.get("token_expires_at", 0)),
+        sent_at=Instant(fields.get("sent_at", 0)),
+        consented_at=Instant(fields.get("consented_at", 0)),
+        scopes=frozenset(fields.get("scopes", "").split()),
+        access=fields.get("access"),
+        refresh=fields.get("refresh"),
+        refresh_at=fields.get("refresh_at"),
+        due_shard=fields.get("due_shard"),
+        lease_until=fields.get("lease_until"),
+        attempt=fields.get("attempt"),
+        tried_at=fields.get("tried_at"),
+        failures=fields.get("failures", 0),
+        cause=fields.get("cause", ""),
+        struck_at=fields.get("struck_at"),
+        outcome_unknown=fields.get("outcome_unknown", False),
+        ended_at=fields.get("ended_at"),
+        active_until=fields.get("active_until"),
+        warned_at=fields.get("warned_at"),
+        same_as=fields.get("same_as"),
     )
 
 
@@ -180,19 +180,21 @@ def profile_item(row: Profile) -> Item:
 
 def profile(row: Item) -> Profile:
     """Read a profile row, whole or projected. Raises   UNREADABLE"""
-    held = _checked(row)
-    metadata = json.loads(held.get("metadata", "{}"))
+    fields = _checked(row)
+    metadata = json.loads(fields.get("metadata", "{}"))
     if not isinstance(metadata, dict):
         raise TypeError("metadata")
     return Profile(
-        tenant=TenantId(held["tenant"]),
-        connection=ConnectionId(held["connection"].removesuffix(PROFILE)),
-        label=held.get("label", ""),
-        organizations=tuple(Organization(number, name) for number, name in json.loads(held.get("organizations", "[]"))),
+        tenant=TenantId(fields["tenant"]),
+        connection=ConnectionId(fields["connection"].removesuffix(PROFILE)),
+        label=fields.get("label", ""),
+        organizations=tuple(
+            Organization(number, name) for number, name in json.loads(fields.get("organizations", "[]"))
+        ),
         metadata=metadata,
-        created_at=Instant(held.get("created_at", 0)),
-        connected_at=Instant(held.get("connected_at", 0)),
-        client=held.get("client"),
+        created_at=Instant(fields.get("created_at", 0)),
+        connected_at=Instant(fields.get("connected_at", 0)),
+        client=fields.get("client"),
     )
 
 
@@ -231,47 +233,47 @@ def session_item(row: Session) -> Item:
 
 def session(row: Item) -> Session:
     """Read a connect session, whole or projected."""
-    held = plain(row)
-    host = Host(held["region"], held["host"]) if "region" in held else None
+    fields = plain(row)
+    host = Host(fields["region"], fields["host"]) if "region" in fields else None
     return Session(
-        session=SessionId(held["session"]),
-        tenant=TenantId(held.get("tenant", "")),
-        tenant_name=held.get("tenant_name", ""),
-        connect_url=held.get("connect_url", ""),
-        stage=Stage(held.get("stage", "failed")),
-        binding=Binding(held.get("binding", "session")),
-        purpose=SessionPurpose(held.get("purpose", "connect")),
-        return_to=held.get("return_to", ""),
-        scopes=frozenset(held.get("scopes", "").split()),
-        label=held.get("label", ""),
-        metadata=json.loads(held.get("metadata", "{}")),
-        created_at=Instant(held.get("created_at", 0)),
-        expires_at=Instant(held.get("expires_at", 0)),
-        customer_app=held.get("customer_app", False),
-        end_user=held.get("end_user", ""),
-        challenge=held.get("challenge", ""),
-        connection=held.get("connection"),
-        account=held.get("account", ""),
+        session=SessionId(fields["session"]),
+        tenant=TenantId(fields.get("tenant", "")),
+        tenant_name=fields.get("tenant_name", ""),
+        connect_url=fields.get("connect_url", ""),
+        stage=Stage(fields.get("stage", "failed")),
+        binding=Binding(fields.get("binding", "session")),
+        purpose=SessionPurpose(fields.get("purpose", "connect")),
+        return_to=fields.get("return_to", ""),
+        scopes=frozenset(fields.get("scopes", "").split()),
+        label=fields.get("label", ""),
+        metadata=json.loads(fields.get("metadata", "{}")),
+        created_at=Instant(fields.get("created_at", 0)),
+        expires_at=Instant(fields.get("expires_at", 0)),
+        customer_app=fields.get("customer_app", False),
+        end_user=fields.get("end_user", ""),
+        challenge=fields.get("challenge", ""),
+        connection=fields.get("connection"),
+        account=fields.get("account", ""),
         host=host,
-        fixed_host=held.get("fixed_host", False),
-        client_id=held.get("client_id", ""),
-        client=held.get("client"),
-        fixed_client=held.get("fixed_client", False),
-        starts=sum(count for name, count in held.items() if name.startswith("starts_")),
-        failures=held.get("failures", 0),
-        state=held.get("state", ""),
-        cookie=held.get("cookie", ""),
-        flow=held.get("flow", ""),
-        choice=held.get("choice", ""),
-        verifier=held.get("verifier"),
-        flow_expires_at=Instant(held.get("flow_expires_at", 0)),
-        code=held.get("code"),
-        code_expires_at=Instant(held.get("code_expires_at", 0)),
-        authorized_at=Instant(held.get("authorized_at", 0)),
-        ticket=held.get("ticket", ""),
-        exchanging_until=Instant(held.get("exchanging_until", 0)),
-        exchanged=held.get("exchanged"),
-        failure=held.get("failure", ""),
+        fixed_host=fields.get("fixed_host", False),
+        client_id=fields.get("client_id", ""),
+        client=fields.get("client"),
+        fixed_client=fields.get("fixed_client", False),
+        starts=sum(count for name, count in fields.items() if name.startswith("starts_")),
+        failures=fields.get("failures", 0),
+        state=fields.get("state", ""),
+        cookie=fields.get("cookie", ""),
+        flow=fields.get("flow", ""),
+        choice=fields.get("choice", ""),
+        verifier=fields.get("verifier"),
+        flow_expires_at=Instant(fields.get("flow_expires_at", 0)),
+        code=fields.get("code"),
+        code_expires_at=Instant(fields.get("code_expires_at", 0)),
+        authorized_at=Instant(fields.get("authorized_at", 0)),
+        ticket=fields.get("ticket", ""),
+        exchanging_until=Instant(fields.get("exchanging_until", 0)),
+        exchanged=fields.get("exchanged"),
+        failure=fields.get("failure", ""),
     )
 
 

@@ -81,22 +81,22 @@ class Seal:
 
         Raises   Busy, AwsRefused
         """
-        held = self._sealing.get(purpose)
-        if held and held.until > self._clock.now() and held.uses < KEY_USES:
-            self._sealing[purpose] = replace(held, uses=held.uses + 1)
-            return held
+        cached = self._sealing.get(purpose)
+        if cached and cached.until > self._clock.now() and cached.uses < KEY_USES:
+            self._sealing[purpose] = replace(cached, uses=cached.uses + 1)
+            return cached
         fresh = self._generate(purpose)
         self._sealing[purpose] = replace(fresh, uses=1)
         self._remember(fresh)
         return fresh
 
-    def seal(self, key: DataKey, secret: Secret, spot: AssociatedData) -> bytes:
+    def seal(self, key: DataKey, secret: Secret, aad: AssociatedData) -> bytes:
         """Seal one secret for one place. No input or output: this can't fail remotely."""
         nonce = self._entropy(_NONCE)
-        sealed = AESGCM(key.key).encrypt(nonce, secret.reveal().encode(), spot.bytes(key.purpose))
+        sealed = AESGCM(key.key).encrypt(nonce, secret.reveal().encode(), aad.bytes(key.purpose))
         return struct.pack(">BH", SEAL_FORMAT, len(key.wrapped)) + key.wrapped + nonce + sealed
 
-    def open(self, blob: bytes, purpose: Purpose, spot: AssociatedData) -> Secret:
+    def open(self, blob: bytes, purpose: Purpose, aad: AssociatedData) -> Secret:
         """Open what was sealed for this purpose and place.
 
         Raises   SealBroken: moved, changed, or another key; Busy, AwsRefused
@@ -104,7 +104,7 @@ class Seal:
         wrapped, nonce, sealed = _parts(blob)
         key = self._unwrap(wrapped, purpose)
         try:
-            return Secret(AESGCM(key.key).decrypt(nonce, sealed, spot.bytes(purpose)).decode())
+            return Secret(AESGCM(key.key).decrypt(nonce, sealed, aad.bytes(purpose)).decode())
         except (InvalidTag, UnicodeDecodeError):
             raise SealBroken from None
 
@@ -121,9 +121,9 @@ class Seal:
         return DataKey(purpose, answer["CiphertextBlob"], answer["Plaintext"], self._clock.now() + KEY_LIFE)
 
     def _unwrap(self, wrapped: bytes, purpose: Purpose) -> DataKey:
-        held = self._opened.get(wrapped)
-        if held and held.until > self._clock.now() and held.purpose == purpose:
-            return held
+        cached = self._opened.get(wrapped)
+        if cached and cached.until > self._clock.now() and cached.purpose == purpose:
+            return cached
         answer = self._call("decrypt", CiphertextBlob=wrapped, EncryptionContext=context(purpose))
         key = DataKey(purpose, wrapped, answer["Plaintext"], self._clock.now() + KEY_LIFE)
         self._remember(key)

@@ -1,6 +1,6 @@
 """Connect sessions at rest: every step is one conditional write, so each can be taken once.
 
-created ─ start ─▶ started ─ authorize ─▶ authorized ─ begin_exchange ─▶ exchanging ─ keep ─▶ exchanged ─ finish ─▶
+created ─ start ─▶ started ─ authorize ─▶ authorized ─ begin_exchange ─▶ exchanging ─ save ─▶ exchanged ─ finish ─▶
              ▲        │ deny                 │                               └──────── fail ──────┴─▶ failed   completed
              └────────┴─▶ denied     code ran out: may be started again, as a denied session may
 
@@ -80,7 +80,7 @@ class Sessions:
         self._dynamodb, self._table = dynamodb, table
 
     def put(self, session: Session) -> None:
-        """Keep a new session."""
+        """Store a new session."""
         self._dynamodb.call(
             "put_item",
             TableName=self._table,
@@ -161,7 +161,7 @@ class Sessions:
     def enter_secret(
         self, session: SessionId, *, client: bytes, cookie_held: str, ticket: str, expires_at: Instant, now: Instant
     ) -> Session | ConditionFailed:
-        """Keep a client secret, sealed, until the product completes; the browser that entered it may replace it.
+        """Save a client secret, sealed, until the product completes; the browser that entered it may replace it.
 
         expires_at   until when it waits
         """
@@ -258,10 +258,10 @@ class Sessions:
         found = update(self._dynamodb, self._table, key, write)
         return not isinstance(found, ConditionFailed) or _is_own(found, write, "sent_by")
 
-    def keep(self, session: SessionId, exchanged: bytes) -> Session:
-        """Keep what the code was exchanged for, sealed, until the connection is stored. Give the session as it then is.
+    def save(self, session: SessionId, exchanged: bytes) -> Session:
+        """Save what the code was exchanged for, sealed, until the connection is stored. Give the session as it then is.
 
-        Found kept already, or even completed, it stays as it is. Raises   Busy, AwsRefused
+        Found saved already, or even completed, it stays as it is. Raises   Busy, AwsRefused
         """
         given = {"exchanging": Stage.EXCHANGING.value}
         change = {"stage": Stage.EXCHANGED.value, "exchanged": exchanged}

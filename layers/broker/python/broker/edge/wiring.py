@@ -1,4 +1,4 @@
-"""The environment → settings → doors → flows: the only reader of ``os.environ``, the only maker of AWS clients."""
+"""The environment → settings → ports → flows: the only reader of ``os.environ``, the only maker of AWS clients."""
 
 import logging
 import os
@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from broker import ninjaone
 from broker.adapters.aws import AwsClient
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from broker.adapters.epoch import Epoch
     from broker.adapters.http import HttpClient, Transport
     from broker.adapters.queues import Queue
+    from broker.adapters.rescue import RescueStore
     from broker.adapters.seal import Seal
     from broker.adapters.sessions import Sessions
     from broker.call_policy import CallRule
@@ -58,6 +59,14 @@ class Ports:
     transport: Callable[[], "Transport"]
     workers: WorkerPool
     write: Callable[[str], None]
+
+
+class _Common(TypedDict):
+    """What most flows take: the type checker holds each flow's parameters against it."""
+
+    clock: Clock
+    entropy: Entropy
+    log: Log
 
 
 class Broker:
@@ -167,8 +176,8 @@ class Broker:
     def sweep(self) -> "Sweep":
         from broker.flows.sweep import Sweep
 
-        orders = self._queue(self.config.refresh_queue)
-        return Sweep(self._connections, orders, self._rescue, clock=self.ports.clock, log=self.log)
+        batches = self._queue(self.config.refresh_queue)
+        return Sweep(self._connections, batches, self._rescue, clock=self.ports.clock, log=self.log)
 
     @cached_property
     def refresh(self) -> "RefreshConnections":
@@ -222,7 +231,7 @@ class Broker:
         return StoredPolicy(self._aws("ssm"), self.config.proxy_policy_parameter, self.ports.clock)
 
     @cached_property
-    def _common(self) -> dict[str, Any]:
+    def _common(self) -> "_Common":
         return {"clock": self.ports.clock, "entropy": self.ports.entropy, "log": self.log}
 
     @cached_property
@@ -249,7 +258,7 @@ class Broker:
         return BreakerStore(self._aws("dynamodb"), self.config.connections_table)
 
     @cached_property
-    def _rescue(self) -> Any:
+    def _rescue(self) -> "RescueStore":
         from broker.adapters.rescue import RescueStore
 
         return RescueStore(self._aws("s3"), self.config.rescue_bucket)

@@ -64,7 +64,7 @@ def _worked(view: Message, broker: Broker, message: Event, context: Context) -> 
 
 
 def read_batch(broker: Broker, body: str) -> RefreshBatch | None:
-    """Read a refresh order. One that is none is logged and dropped: it would be no better the next time."""
+    """Read a refresh batch. A message that is none is logged and dropped: it would be no better the next time."""
     batch = parse_batch(body)
     if batch is None:
         broker.log.event("batch.unreadable", Level.ERROR)

@@ -1,4 +1,4 @@
-"""Send a person to NinjaOne: bind the browser, spend a start, check the host, leave."""
+"""Send a person to NinjaOne: bind the session to the browser, count the start, check the host, redirect."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -97,28 +97,28 @@ class StartAuthorization:
         self._config, self._sessions, self._seal, self._web = config, sessions, seal, web
         self._clock, self._entropy, self._log = clock, entropy, log
 
-    def __call__(self, departure: AuthorizeRequest) -> AuthorizeRedirect:
+    def __call__(self, request: AuthorizeRequest) -> AuthorizeRedirect:
         """Take one start of the session and give the address at NinjaOne.
 
         A browser that sends the same form again within a minute gets the address of the flow that is under way: it may
         have lost the first answer, and whichever of the two it follows has to work.
 
-        Order    the keys, the one conditional write (again, if its answer is lost), the host check, the address
+        Steps    the keys, the one conditional write (again, if its answer is lost), the host check, the address
         Raises   UnknownSession, SessionExpired, SessionSpent, AwaitingCompletion, AnotherBrowser, TooManyRequests,
                  InvalidRequest, Busy
         Source   RFC 6749 §4.1.1, RFC 7636 §4, RFC 9700 §2.1
         """
-        now, cookie = instant(self._clock), departure.cookie or random_secret(self._entropy)
+        now, cookie = instant(self._clock), request.cookie or random_secret(self._entropy)
         flow = random_secret(self._entropy).reveal()
-        start = self._start(departure, FlowSecrets.of(cookie, departure.session, flow), flow, now)
-        found = retry(lambda: self._sessions.start(departure.session, start, now), self._clock)
+        start = self._start(request, FlowSecrets.of(cookie, request.session, flow), flow, now)
+        found = retry(lambda: self._sessions.start(request.session, start, now), self._clock)
         if isinstance(found, ConditionFailed):
-            again = self._sessions.start_again(departure.session, start, now)
-            found = self._refused(found, departure, now) if isinstance(again, ConditionFailed) else again
-        drawn = FlowSecrets.of(cookie, departure.session, found.flow)
-        location = self._location(found, departure.host, drawn)
-        check = self._check(found, departure.host) if departure.check_host else HostCheck.KNOWN
-        self._log.event("session.started", session=found.session, region=departure.host.region, check=check.value)
+            again = self._sessions.start_again(request.session, start, now)
+            found = self._refused(found, request, now) if isinstance(again, ConditionFailed) else again
+        secrets = FlowSecrets.of(cookie, request.session, found.flow)
+        location = self._location(found, request.host, secrets)
+        check = self._check(found, request.host) if request.check_host else HostCheck.KNOWN
+        self._log.event("session.started", session=found.session, region=request.host.region, check=check.value)
         return AuthorizeRedirect(found, location, cookie, check)
 
     def note_faulty_form(self, session: SessionId, cookie: Secret | None) -> Session:
@@ -132,31 +132,31 @@ class StartAuthorization:
             raise self._unusable(found, cookie, now) or UnknownSession
         return found
 
-    def _start(self, departure: AuthorizeRequest, drawn: FlowSecrets, flow: str, now: Instant) -> Start:
-        client, host = departure.client, departure.host
-        spot = session_aad(departure.session)
+    def _start(self, request: AuthorizeRequest, secrets: FlowSecrets, flow: str, now: Instant) -> Start:
+        client, host = request.client, request.host
+        aad = session_aad(request.session)
         chosen = (host.name, client.id if client else "", client.secret.reveal() if client else "")
         return Start(
-            state=sha256_hex(drawn.state.reveal()),
-            cookie=binding.digest(drawn.cookie),
+            state=sha256_hex(secrets.state.reveal()),
+            cookie=binding.digest(secrets.cookie),
             flow=flow,
-            choice=binding.choice(drawn.cookie, *chosen),
-            verifier=self._seal.seal(self._seal.data_key(Purpose.VERIFIER), drawn.verifier, spot),
+            choice=binding.choice(secrets.cookie, *chosen),
+            verifier=self._seal.seal(self._seal.data_key(Purpose.VERIFIER), secrets.verifier, aad),
             flow_expires_at=Instant(now + policy.FLOW_LIFE),
             host=host,
             client_id=client.id if client else "",
-            client=self._seal.seal(self._seal.data_key(Purpose.CLIENT), client.secret, spot) if client else None,
+            client=self._seal.seal(self._seal.data_key(Purpose.CLIENT), client.secret, aad) if client else None,
             offered=host.region in self._config.client_ids,
         )
 
-    def _location(self, session: Session, host: Host, drawn: FlowSecrets) -> str:
+    def _location(self, session: Session, host: Host, secrets: FlowSecrets) -> str:
         return oauth.authorization_url(
             ninjaone.authorize_endpoint(host),
             client_id=session.client_id if session.customer_app else self._config.client_ids[host.region],
             redirect_uri=session.redirect_uri(host.region),
             scope=ninjaone.scope_text(session.scopes),
-            state=drawn.state.reveal(),
-            code_challenge=oauth.challenge(drawn.verifier),
+            state=secrets.state.reveal(),
+            code_challenge=oauth.challenge(secrets.verifier),
         )
 
     def _check(self, session: Session, host: Host) -> HostCheck:
@@ -171,9 +171,9 @@ class StartAuthorization:
             return HostCheck.UNREACHABLE
         return HostCheck.UNKNOWN if answer.status == 404 else HostCheck.KNOWN
 
-    def _refused(self, refusal: ConditionFailed, departure: AuthorizeRequest, now: Instant) -> NoReturn:
+    def _refused(self, refusal: ConditionFailed, request: AuthorizeRequest, now: Instant) -> NoReturn:
         """Say which clause of the write did not hold."""
-        unusable_now = self._unusable(refusal, departure.cookie, now)
+        unusable_now = self._unusable(refusal, request.cookie, now)
         if unusable_now or refusal.found is None:
             raise unusable_now or UnknownSession
         found = read_session(refusal.found)
@@ -181,9 +181,9 @@ class StartAuthorization:
             raise InvalidRequest(Fault("session", "This link takes a client secret, and leads to no consent."))
         if not starts_left(refusal.found, now):
             raise TooManyRequests
-        if found.fixed_host and found.host and found.host.name != departure.host.name:
+        if found.fixed_host and found.host and found.host.name != request.host.name:
             raise InvalidRequest(Fault("region", "This link is for another region."))
-        if not found.customer_app and departure.client is None:
+        if not found.customer_app and request.client is None:
             raise InvalidRequest(Fault("region", "Choose one of the regions offered."))
         raise InvalidRequest(Fault("client_id", "Enter the client id and secret of your client app."))
 

@@ -29,8 +29,8 @@ from broker.flows import binding
 from broker.model import Binding, Instant, Purpose, Session, SessionId, Stage, session_id, sha256_hex
 from broker.secret import Secret
 
-ORDER_WAITS = (0.2, 1.0)
-"""Seconds between attempts to order a completion, while the person waits."""
+REQUEST_WAITS = (0.2, 1.0)
+"""Seconds between attempts to request the completion, while the person waits."""
 
 _SAID = frozenset({"access_denied", "invalid_scope", "unauthorized_client", "server_error", "temporarily_unavailable"})
 
@@ -75,7 +75,7 @@ class HandleCallback:
         first answer may never have arrived. The code that came first is kept, so there is still one exchange.
 
         cookies   by session: what the browser brought; a stranger's browser brings none for this session
-        Order     form, cookie, session, expiry, cookie's value, region, issuer, state; then one conditional write
+        Steps     form, cookie, session, expiry, cookie's value, region, issuer, state; then one conditional write
         Raises    InvalidRequest, UnknownSession, SessionExpired, SessionSpent, BindingMismatch, Busy
         Source    RFC 6749 §4.1.2, §10.12; RFC 9207 §2.4; RFC 9700 §4.4.2, §4.7.1
         """
@@ -117,15 +117,15 @@ class HandleCallback:
 
     def _agreed(self, session: Session, ticket: Secret) -> ReturnTo:
         if session.binding is Binding.APPROVAL and session.stage is Stage.AUTHORIZED:
-            self._order(session.session)
+            self._request_completion(session.session)
         return self._home(session, {"ticket": ticket.reveal()}, AuthorizeResult.AGREED)
 
-    def _order(self, session: SessionId) -> None:
-        """Order the completion. Ordered twice, it is done once.
+    def _request_completion(self, session: SessionId) -> None:
+        """Request the completion. Requested twice, it is done once.
 
         Raises   Busy, AwsRefused
         """
-        retry(lambda: self._completions.send_completion(session), self._clock, ORDER_WAITS)
+        retry(lambda: self._completions.send_completion(session), self._clock, REQUEST_WAITS)
 
     def _read(self, raw_query: str) -> oauth.Authorized | oauth.Denied:
         try:

@@ -41,7 +41,7 @@ class Disconnect:
     def __call__(self, ref: ConnectionRef) -> tuple[Connection, bool]:
         """End it, and say whether NinjaOne confirmed the revocation.
 
-        Order    open the token, forget it here, then revoke it there: a failure in between leaves nothing usable here
+        Steps    open the token, forget it here, then revoke it there: a failure in between leaves nothing usable here
         Raises   UnknownConnection, NotActive, Busy
         Source   RFC 7009 §2, docs/understand/ninjaone.md §1, §9 U8
         """

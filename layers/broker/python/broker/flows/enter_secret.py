@@ -82,10 +82,10 @@ class EnterSecret:
         self._clock, self._entropy, self._log = clock, entropy, log
 
     def __call__(self, session: SessionId, secret: Secret, cookie: Secret | None) -> EnteredSecret:
-        """Try a secret and keep it. The same browser may enter another until the product completes.
+        """Try a secret and save it. The same browser may enter another until the product completes.
 
         cookie   the browser's for this session, if it brought one: the page set it
-        Order    count the attempt; ask NinjaOne; seal; keep
+        Steps    count the attempt; ask NinjaOne; seal; save
         Raises   UnknownSession, SessionExpired, SessionSpent, AnotherBrowser, TooManyRequests, InvalidRequest, Busy
         """
         cookie = cookie or random_secret(self._entropy)

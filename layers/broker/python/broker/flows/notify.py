@@ -32,7 +32,7 @@ _BECAME: Mapping[str, str] = {
 
 
 class Notify:
-    """Tells changes in their order. Told twice, an event has the same id."""
+    """Publishes changes in the order of the stream. Published twice, an event has the same id."""
 
     def __init__(self, bus: Bus, log: Log) -> None:
         self._bus, self._log = bus, log

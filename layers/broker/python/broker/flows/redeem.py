@@ -48,8 +48,8 @@ class RedeemCode:
         """Send the code, unless another call does, and give the session with what came of it.
 
         until    when the time for this call is up
-        Order    data key; remember the code; take it; exchange; keep
-        Raises   SessionSpent; Busy, AwsRefused: not sent, or sent and kept; and what ``Exchange`` raises
+        Steps    data key; remember the code; take it; exchange; save
+        Raises   SessionSpent; Busy, AwsRefused: not sent, or sent and saved; and what ``Exchange`` raises
         """
         key = self._seal.data_key(Purpose.EXCHANGED)
         self._check_code(session, code)
@@ -61,7 +61,7 @@ class RedeemCode:
             self._fail(session, error)
             raise
         exchanged = self._seal.seal(key, _written(client.id, tokens), code_aad(session, session.ticket))
-        return self._keep(session, exchanged, until)
+        return self._save(session, exchanged, until)
 
     def wait(self, session: Session, *, until: float) -> Session:
         """Look at the session until the call that took its code is through, or surely dead.
@@ -107,11 +107,11 @@ class RedeemCode:
         taken = retry(take, self._clock, while_left(lambda: now + policy.CODE_LIFE - self._clock.now()))
         return not isinstance(taken, ConditionFailed)
 
-    def _keep(self, session: Session, exchanged: bytes, until: float) -> Session:
-        """Keep it in the session, or where the table refuses to the end in the rescue store."""
-        keep = lambda: self._sessions.keep(session.session, exchanged)  # noqa: E731
+    def _save(self, session: Session, exchanged: bytes, until: float) -> Session:
+        """Save the tokens in the session; where the table refuses until the end, in the rescue store."""
+        save = lambda: self._sessions.save(session.session, exchanged)  # noqa: E731
         try:
-            return retry(keep, self._clock, while_left(lambda: until - self._clock.now() - 2 * AWS_CALL))
+            return retry(save, self._clock, while_left(lambda: until - self._clock.now() - 2 * AWS_CALL))
         except AwsError:
             self._spill(session, exchanged, until)
             raise
@@ -140,7 +140,7 @@ class RedeemCode:
         spilled = self._rescue.consent(session.session)
         if spilled is not None:
             self._log.event("consent.rescued", Level.WARNING, session=session.session, tenant=session.tenant)
-            return self._sessions.keep(session.session, spilled)
+            return self._sessions.save(session.session, spilled)
         if now <= found.exchanging_until:
             return found
         self._log.event("consent.lost", Level.ERROR, session=session.session, tenant=session.tenant)
@@ -153,25 +153,25 @@ class RedeemCode:
 
 
 def _written(client_id: str, tokens: Tokens) -> Secret:
-    kept = {
+    fields = {
         "client_id": client_id,
         "access": tokens.access.reveal(),
         "refresh": tokens.refresh.reveal() if tokens.refresh else "",
         "expires_at": tokens.expires_at,
         "scopes": sorted(tokens.scopes),
     }
-    return Secret(json.dumps(kept))
+    return Secret(json.dumps(fields))
 
 
 def _read(sealed: Secret) -> tuple[str, Tokens]:
     """Raises   SealBroken: a later release wrote it otherwise"""
     try:
-        kept = json.loads(sealed.reveal())
-        return kept["client_id"], Tokens(
-            access=Secret(kept["access"]),
-            refresh=Secret(kept["refresh"]),
-            expires_at=Instant(kept["expires_at"]),
-            scopes=frozenset(kept["scopes"]),
+        fields = json.loads(sealed.reveal())
+        return fields["client_id"], Tokens(
+            access=Secret(fields["access"]),
+            refresh=Secret(fields["refresh"]),
+            expires_at=Instant(fields["expires_at"]),
+            scopes=frozenset(fields["scopes"]),
         )
     except (ValueError, KeyError, TypeError):
         raise SealBroken from None

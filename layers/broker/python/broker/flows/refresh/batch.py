@@ -65,7 +65,7 @@ class RefreshConnections:
             raise
 
     def _begin(self, message: RefreshBatch, left: Callable[[], float]) -> None:
-        """Order   epoch, rows, breakers, data keys; then the workers"""
+        """Steps   epoch, rows, breakers, data keys; then the workers"""
         if message.faults:
             self._log.event("batch.faulty", Level.WARNING, faults=message.faults)
         epoch = self._epoch.active()

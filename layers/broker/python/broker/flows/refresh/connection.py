@@ -31,7 +31,7 @@ from broker.ninjaone import Meaning, Outcome
 from broker.secret import Secret
 
 AHEAD = Seconds(60)
-"""How much before its time a connection may be refreshed: a sweep orders what is due until the next one."""
+"""How much before its time a connection may be refreshed: a sweep requests what is due until the next one."""
 
 LEASE_PAUSES = (0.2, 1.0)
 """Seconds between attempts to write the lease; a lost acknowledgement shows by the attempt in the row."""
@@ -110,7 +110,7 @@ class RefreshConnection:
             self._seal.data_key(purpose)
 
     def _refresh(self, seen: ConnectionState, batch: BatchContext, web: HttpClient) -> Meaning | None:
-        """Order   gate, rescue store, breakers, open, lease, rescue store, gate, post"""
+        """Steps   gate, rescue store, breakers, open, lease, rescue store, gate, post"""
         if batch.left() < self._timing.whole:
             raise Busy("The time of this invocation is up.")
         if seen.status is Status.DISCONNECTED:
@@ -214,7 +214,7 @@ class RefreshConnection:
     ) -> Meaning | None:
         """Present the token, once; again only when NinjaOne refused the client's secret and there is a newer.
 
-        Order   between the answer and the save there is no other input or output
+        Steps   between the answer and the save there is no other input or output
         """
         outcome, sent_at = self._ask(leased, inputs, web, batch)
         if outcome.code == "invalid_client" and not leased.customer_app:

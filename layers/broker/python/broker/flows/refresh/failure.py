@@ -73,7 +73,7 @@ class RecordFailure:
     def _dead(self, leased: ConnectionState, outcome: Outcome, batch: BatchContext) -> None:
         """Count a dead verdict only on the token that is stored, with nothing in the rescue store.
 
-        Order   read again; rescue store; then wait and ask again, or give up
+        Steps   read again; rescue store; then wait and ask again, or give up
         """
         ref = leased.ref
         row = self._connections.state(ref)

@@ -121,7 +121,7 @@ class SaveTokens:
     def _next(
         self, leased: ConnectionState, tokens: SealedTokens, active_until: Instant | None, batch: BatchContext
     ) -> Instant:
-        """Give the members of an order the same instant, whichever of them were faster."""
+        """Give the members of a batch the same instant, whichever of them were faster."""
         began = batch.began
         if self._adaptive and (active_until is None or active_until <= began):
             return Instant(began + int(policy.KEEP_ALIVE * (1 - 0.2 * batch.jitter)))
