@@ -64,7 +64,7 @@ def test_a_session_for_a_reconnect_names_the_connection_and_the_account_that_it_
     assert names
     assert (opened.label, opened.account) == ("Head office", ", ".join(names[:3]))
     assert journey.open(connection=old[0].connection, label="Branch").label == "Branch"
-    assert journey.open().account == ""
+    assert journey.open().account is None
 
 
 def test_an_account_with_many_organizations_is_named_by_three(

@@ -282,7 +282,8 @@ class Session:
     State, cookie, ticket and the end user's id are held as SHA-256 only. A sealed value is bound to this session.
 
     code, code_expires_at   of a session for a client secret there is no code: until then it waits to be completed
-    exchanging_until   after this, whoever took the code is dead; 0 before the code was taken
+    exchanging_until   after this, whoever took the code is dead
+    …_at, …_until      0 before that step: what has not begun counts as over
     account            names of the NinjaOne account that a reconnect expects
     exchanged          what the code was exchanged for, sealed, until the connection is stored
     failure            the error that the session ended with, by its class's name
@@ -305,7 +306,7 @@ class Session:
     challenge: str = ""
     purpose: SessionPurpose = SessionPurpose.CONNECT
     connection: ConnectionId | None = None  # a reconnect keeps this id
-    account: str = ""
+    account: str | None = None
     host: Host | None = None  # chosen by the backend, or by the person once started
     fixed_host: bool = False
     client_id: str = ""

@@ -1,24 +1,22 @@
-"""Rows as DynamoDB holds them: the nouns of the model, to items and back.
+"""Rows as DynamoDB stores them: the nouns of the model, to items and back, both from one table of attributes each.
 
-A reader takes what it knows and gives the rest its default, so that the release before and the release
-after read each other's rows; ``schema`` says which release wrote one.
+A reader takes the attributes that it knows and gives a missing one its default, so that the release before and the
+release after read each other's rows; ``schema`` says which release wrote one.
 """
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from broker.model import (
     Binding,
     ConnectionId,
     ConnectionState,
     Host,
-    Instant,
     Organization,
     Profile,
     Reason,
     Session,
-    SessionId,
     SessionPurpose,
     Stage,
     Status,
@@ -34,17 +32,107 @@ UNREADABLE = (AttributeError, KeyError, TypeError, ValueError)
 SEALED = ("access", "refresh", "client")
 """Attributes of connections that hold sealed values."""
 
-_KINDS: Mapping[str, str] = {
-    **dict.fromkeys(("tenant", "connection", "status", "reason", "region", "host", "client_id", "scopes"), "S"),
-    **dict.fromkeys(("attempt", "cause", "same_as", "label", "organizations", "metadata"), "S"),
-    **dict.fromkeys(("version", "fence", "epoch", "token_expires_at", "sent_at", "consented_at", "refresh_at"), "N"),
-    **dict.fromkeys(("due_shard", "lease_until", "tried_at", "failures", "struck_at", "ended_at"), "N"),
-    **dict.fromkeys(("active_until", "warned_at", "created_at", "connected_at"), "N"),
-    **dict.fromkeys(SEALED, "B"),
-    **dict.fromkeys(("customer_app", "outcome_unknown"), "BOOL"),
+
+def _unchanged(thing: Any) -> Any:
+    return thing
+
+
+def _scopes(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+def _words(scopes: frozenset[str]) -> str:
+    return " ".join(sorted(scopes))
+
+
+def _object(text: str) -> dict[str, str]:
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise TypeError("no JSON object")
+    return found
+
+
+def _json(mapping: Mapping[str, str]) -> str:
+    return json.dumps(dict(mapping))
+
+
+def _organizations(text: str) -> tuple[Organization, ...]:
+    return tuple(Organization(number, name) for number, name in json.loads(text))
+
+
+def _pairs(organizations: tuple[Organization, ...]) -> str:
+    return json.dumps([[each.id, each.name] for each in organizations])
+
+
+REQUIRED = object()
+"""In place of a default: a row without the attribute is unreadable."""
+
+
+class _Attribute(NamedTuple):
+    """How one attribute is stored, and what a row without it means.
+
+    kind      DynamoDB's letter for its type; a value of another type makes the row unreadable, here and now, not in
+              the middle of a refresh
+    default   of a row without it; None is never stored
+    sparse    the default is not stored either
+    """
+
+    kind: str
+    default: Any = None
+    read: Callable[[Any], Any] = _unchanged
+    write: Callable[[Any], Any] = _unchanged
+    sparse: bool = False
+
+
+_Table = Mapping[str, _Attribute]
+
+_ID = _Attribute("S", REQUIRED)
+_TEXT, _SPARSE_TEXT, _OPTIONAL_TEXT = _Attribute("S", ""), _Attribute("S", "", sparse=True), _Attribute("S")
+_NUMBER, _SPARSE_NUMBER, _OPTIONAL_NUMBER = _Attribute("N", 0), _Attribute("N", 0, sparse=True), _Attribute("N")
+_FLAG, _SPARSE_FLAG = _Attribute("BOOL", False), _Attribute("BOOL", False, sparse=True)
+_BYTES = _Attribute("B")
+_SCOPES = _Attribute("S", frozenset(), _scopes, _words)
+_METADATA = _Attribute("S", {}, _object, _json)
+
+_STATE: _Table = {
+    **dict.fromkeys(("tenant", "connection"), _ID),
+    "status": _Attribute("S", REQUIRED, Status),
+    "reason": _Attribute("S", None, Reason),
+    **dict.fromkeys(("region", "host", "client_id"), _TEXT),
+    **dict.fromkeys(("version", "fence", "epoch", "token_expires_at", "sent_at", "consented_at"), _NUMBER),
+    "scopes": _SCOPES,
+    **dict.fromkeys(("access", "refresh"), _BYTES),
+    **dict.fromkeys(("refresh_at", "due_shard", "lease_until", "tried_at", "struck_at"), _OPTIONAL_NUMBER),
+    **dict.fromkeys(("ended_at", "active_until", "warned_at"), _OPTIONAL_NUMBER),
+    **dict.fromkeys(("attempt", "same_as"), _OPTIONAL_TEXT),
+    "failures": _SPARSE_NUMBER,
+    "cause": _SPARSE_TEXT,
+    **dict.fromkeys(("customer_app", "outcome_unknown"), _SPARSE_FLAG),
 }
-"""What kind of value each attribute of a connection is; one of another kind makes its row unreadable, here and now,
-not in the middle of a refresh."""
+_PROFILE: _Table = {
+    **dict.fromkeys(("tenant", "connection"), _ID),
+    "label": _TEXT,
+    "organizations": _Attribute("S", (), _organizations, _pairs),
+    "metadata": _METADATA,
+    **dict.fromkeys(("created_at", "connected_at"), _NUMBER),
+    "client": _BYTES,
+}
+_SESSION: _Table = {
+    "session": _ID,
+    **dict.fromkeys(("tenant", "tenant_name", "connect_url", "return_to", "label", "end_user", "challenge"), _TEXT),
+    "stage": _Attribute("S", Stage.FAILED, Stage),
+    "binding": _Attribute("S", Binding.SESSION, Binding),
+    "purpose": _Attribute("S", SessionPurpose.CONNECT, SessionPurpose, sparse=True),
+    "scopes": _SCOPES,
+    "metadata": _METADATA,
+    **dict.fromkeys(("created_at", "expires_at", "failures"), _NUMBER),
+    "customer_app": _FLAG,
+    **dict.fromkeys(("fixed_host", "fixed_client"), _SPARSE_FLAG),
+    **dict.fromkeys(("connection", "account", "region", "host"), _OPTIONAL_TEXT),
+    **dict.fromkeys(("client", "verifier", "code", "exchanged"), _BYTES),
+    **dict.fromkeys(("client_id", "state", "cookie", "flow", "choice", "ticket", "failure"), _SPARSE_TEXT),
+    **dict.fromkeys(("flow_expires_at", "code_expires_at", "authorized_at", "exchanging_until"), _SPARSE_NUMBER),
+}
 
 
 def value(thing: Any) -> dict[str, Any]:
@@ -65,20 +153,34 @@ def item(fields: Mapping[str, Any]) -> Item:
     return {name: value(thing) for name, thing in fields.items() if thing is not None}
 
 
+_READ: Mapping[str, Callable[[Any], Any]] = {"S": str, "N": int, "B": bytes, "BOOL": bool, "SS": frozenset}
+
+
 def plain(row: Item) -> dict[str, Any]:
     """Read an item's scalars."""
     return {name: _READ[kind](text) for name, cell in row.items() for kind, text in cell.items() if kind in _READ}
 
 
-def _checked(row: Item) -> dict[str, Any]:
-    """Read a connection's scalars. Raises   UNREADABLE"""
-    for name, cell in row.items():
-        if _KINDS.get(name) not in (None, *cell):
-            raise TypeError(name)
-    return plain(row)
+def _read(row: Item, table: _Table) -> dict[str, Any]:
+    """Read what a table names out of an item, whole or projected. Raises   UNREADABLE"""
+    fields = {}
+    for name, attribute in table.items():
+        if name in row:
+            fields[name] = attribute.read(_READ[attribute.kind](row[name][attribute.kind]))
+        elif attribute.default is REQUIRED:
+            raise KeyError(name)
+        else:
+            fields[name] = attribute.default
+    return fields
 
 
-_READ: Mapping[str, Callable[[Any], Any]] = {"S": str, "N": int, "B": bytes, "BOOL": bool, "SS": frozenset}
+def _write(fields: Mapping[str, Any], table: _Table) -> Item:
+    """Write what a table names."""
+    return {
+        name: value(attribute.write(fields[name]))
+        for name, attribute in table.items()
+        if fields[name] is not None and not (attribute.sparse and fields[name] == attribute.default)
+    }
 
 
 def key(tenant: TenantId, connection: str) -> Item:
@@ -87,195 +189,36 @@ def key(tenant: TenantId, connection: str) -> Item:
 
 
 def connection_state_item(row: ConnectionState) -> Item:
-    """Write a hot row."""
-    return item(
-        {
-            "tenant": row.tenant,
-            "connection": row.connection,
-            "status": row.status.value,
-            "reason": row.reason and row.reason.value,
-            "region": row.host.region,
-            "host": row.host.name,
-            "client_id": row.client_id,
-            "customer_app": row.customer_app or None,
-            "version": row.version,
-            "fence": row.fence,
-            "epoch": row.epoch,
-            "token_expires_at": row.token_expires_at,
-            "sent_at": row.sent_at,
-            "consented_at": row.consented_at,
-            "scopes": _words(row.scopes),
-            "access": row.access,
-            "refresh": row.refresh,
-            "refresh_at": row.refresh_at,
-            "due_shard": row.due_shard,
-            "lease_until": row.lease_until,
-            "attempt": row.attempt,
-            "tried_at": row.tried_at,
-            "failures": row.failures or None,
-            "cause": row.cause or None,
-            "struck_at": row.struck_at,
-            "outcome_unknown": row.outcome_unknown or None,
-            "ended_at": row.ended_at,
-            "active_until": row.active_until,
-            "warned_at": row.warned_at,
-            "same_as": row.same_as,
-            "schema": SCHEMA,
-        }
-    )
+    """Write the row that refreshing touches."""
+    return _write({**vars(row), "region": row.host.region, "host": row.host.name}, _STATE) | item({"schema": SCHEMA})
 
 
 def connection_state(row: Item) -> ConnectionState:
-    """Read a hot row, whole or projected. Raises   UNREADABLE"""
-    fields = _checked(row)
-    return ConnectionState(
-        tenant=TenantId(fields["tenant"]),
-        connection=ConnectionId(fields["connection"]),
-        status=Status(fields["status"]),
-        reason=Reason(fields["reason"]) if "reason" in fields else None,
-        host=Host(fields.get("region", ""), fields.get("host", "")),
-        client_id=fields.get("client_id", ""),
-        customer_app=fields.get("customer_app", False),
-        version=fields.get("version", 0),
-        fence=fields.get("fence", 0),
-        epoch=fields.get("epoch", 0),
-        token_expires_at=Instant(fields.get("token_expires_at", 0)),
-        sent_at=Instant(fields.get("sent_at", 0)),
-        consented_at=Instant(fields.get("consented_at", 0)),
-        scopes=frozenset(fields.get("scopes", "").split()),
-        access=fields.get("access"),
-        refresh=fields.get("refresh"),
-        refresh_at=fields.get("refresh_at"),
-        due_shard=fields.get("due_shard"),
-        lease_until=fields.get("lease_until"),
-        attempt=fields.get("attempt"),
-        tried_at=fields.get("tried_at"),
-        failures=fields.get("failures", 0),
-        cause=fields.get("cause", ""),
-        struck_at=fields.get("struck_at"),
-        outcome_unknown=fields.get("outcome_unknown", False),
-        ended_at=fields.get("ended_at"),
-        active_until=fields.get("active_until"),
-        warned_at=fields.get("warned_at"),
-        same_as=fields.get("same_as"),
-    )
+    """Read the row that refreshing touches, whole or projected. Raises   UNREADABLE"""
+    fields = _read(row, _STATE)
+    return ConnectionState(**fields | {"host": Host(fields.pop("region"), fields["host"])})
 
 
 def profile_item(row: Profile) -> Item:
     """Write a profile row."""
-    return item(
-        {
-            "tenant": row.tenant,
-            "connection": row.connection + PROFILE,
-            "label": row.label,
-            "organizations": json.dumps([[each.id, each.name] for each in row.organizations]),
-            "metadata": json.dumps(dict(row.metadata)),
-            "created_at": row.created_at,
-            "connected_at": row.connected_at,
-            "client": row.client,
-            "schema": SCHEMA,
-        }
-    )
+    return _write({**vars(row), "connection": row.connection + PROFILE}, _PROFILE) | item({"schema": SCHEMA})
 
 
 def profile(row: Item) -> Profile:
     """Read a profile row, whole or projected. Raises   UNREADABLE"""
-    fields = _checked(row)
-    metadata = json.loads(fields.get("metadata", "{}"))
-    if not isinstance(metadata, dict):
-        raise TypeError("metadata")
-    return Profile(
-        tenant=TenantId(fields["tenant"]),
-        connection=ConnectionId(fields["connection"].removesuffix(PROFILE)),
-        label=fields.get("label", ""),
-        organizations=tuple(
-            Organization(number, name) for number, name in json.loads(fields.get("organizations", "[]"))
-        ),
-        metadata=metadata,
-        created_at=Instant(fields.get("created_at", 0)),
-        connected_at=Instant(fields.get("connected_at", 0)),
-        client=fields.get("client"),
-    )
+    fields = _read(row, _PROFILE)
+    return Profile(**fields | {"connection": ConnectionId(fields["connection"].removesuffix(PROFILE))})
 
 
 def session_item(row: Session) -> Item:
     """Write a connect session."""
-    return item(
-        {
-            "session": row.session,
-            "tenant": row.tenant,
-            "tenant_name": row.tenant_name,
-            "connect_url": row.connect_url,
-            "stage": row.stage.value,
-            "binding": row.binding.value,
-            "purpose": None if row.purpose is SessionPurpose.CONNECT else row.purpose.value,
-            "return_to": row.return_to,
-            "scopes": _words(row.scopes),
-            "label": row.label,
-            "metadata": json.dumps(dict(row.metadata)),
-            "created_at": row.created_at,
-            "expires_at": row.expires_at,
-            "customer_app": row.customer_app,
-            "end_user": row.end_user,
-            "challenge": row.challenge,
-            "connection": row.connection,
-            "account": row.account or None,
-            "region": row.host and row.host.region,
-            "host": row.host and row.host.name,
-            "fixed_host": row.fixed_host or None,
-            "client_id": row.client_id or None,
-            "client": row.client,
-            "fixed_client": row.fixed_client or None,
-            "failures": row.failures,
-        }
-    )
+    host = row.host
+    return _write({**vars(row), "region": host and host.region, "host": host and host.name}, _SESSION)
 
 
 def session(row: Item) -> Session:
-    """Read a connect session, whole or projected."""
-    fields = plain(row)
-    host = Host(fields["region"], fields["host"]) if "region" in fields else None
-    return Session(
-        session=SessionId(fields["session"]),
-        tenant=TenantId(fields.get("tenant", "")),
-        tenant_name=fields.get("tenant_name", ""),
-        connect_url=fields.get("connect_url", ""),
-        stage=Stage(fields.get("stage", "failed")),
-        binding=Binding(fields.get("binding", "session")),
-        purpose=SessionPurpose(fields.get("purpose", "connect")),
-        return_to=fields.get("return_to", ""),
-        scopes=frozenset(fields.get("scopes", "").split()),
-        label=fields.get("label", ""),
-        metadata=json.loads(fields.get("metadata", "{}")),
-        created_at=Instant(fields.get("created_at", 0)),
-        expires_at=Instant(fields.get("expires_at", 0)),
-        customer_app=fields.get("customer_app", False),
-        end_user=fields.get("end_user", ""),
-        challenge=fields.get("challenge", ""),
-        connection=fields.get("connection"),
-        account=fields.get("account", ""),
-        host=host,
-        fixed_host=fields.get("fixed_host", False),
-        client_id=fields.get("client_id", ""),
-        client=fields.get("client"),
-        fixed_client=fields.get("fixed_client", False),
-        starts=sum(count for name, count in fields.items() if name.startswith("starts_")),
-        failures=fields.get("failures", 0),
-        state=fields.get("state", ""),
-        cookie=fields.get("cookie", ""),
-        flow=fields.get("flow", ""),
-        choice=fields.get("choice", ""),
-        verifier=fields.get("verifier"),
-        flow_expires_at=Instant(fields.get("flow_expires_at", 0)),
-        code=fields.get("code"),
-        code_expires_at=Instant(fields.get("code_expires_at", 0)),
-        authorized_at=Instant(fields.get("authorized_at", 0)),
-        ticket=fields.get("ticket", ""),
-        exchanging_until=Instant(fields.get("exchanging_until", 0)),
-        exchanged=fields.get("exchanged"),
-        failure=fields.get("failure", ""),
-    )
-
-
-def _words(scope: frozenset[str]) -> str:
-    return " ".join(sorted(scope))
+    """Read a connect session, whole or projected. Raises   UNREADABLE"""
+    fields = _read(row, _SESSION)
+    region = fields.pop("region")
+    starts = sum(int(cell["N"]) for name, cell in row.items() if name.startswith("starts_"))
+    return Session(**fields | {"host": Host(region, fields["host"]) if region else None, "starts": starts})

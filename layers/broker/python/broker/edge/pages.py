@@ -119,7 +119,7 @@ class ConnectPage:
     needs_credentials: bool = False
     redirect_uris: Mapping[str, str] = field(default_factory=dict)
     reconnect: bool = False
-    account: str = ""
+    account: str | None = None
     faults: tuple[Fault, ...] = ()
     typed: Mapping[str, str] = field(default_factory=dict)
     life: str = "30 minutes"
@@ -139,7 +139,7 @@ class SecretPage:
     session: str
     tenant_name: str
     label: str
-    account: str
+    account: str | None
     region: str
     host: str
     client_id: str

@@ -139,7 +139,7 @@ class OpenSession:
             end_user=sha256_hex(asked.end_user_id),
             challenge=asked.challenge,
             connection=asked.connection,
-            account=_account(old) if old else "",
+            account=_account(old) if old else None,
             host=asked.host,
             fixed_host=asked.host is not None,
             purpose=asked.purpose,
@@ -154,11 +154,11 @@ class OpenSession:
         return self._seal.seal(self._seal.data_key(Purpose.CLIENT), asked.client.secret, session_aad(session))
 
 
-def _account(profile: Profile) -> str:
+def _account(profile: Profile) -> str | None:
     """Name an account by its first organizations: people know those, and NinjaOne gives it no name of its own."""
     names = [each.name for each in profile.organizations]
     more = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "") or None
 
 
 NAMED = 3
