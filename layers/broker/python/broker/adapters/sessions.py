@@ -256,7 +256,7 @@ class Sessions:
         key = {"session": {"S": f"code_{code}"}}
         write = ConditionalUpdate.of("attribute_not_exists(#session)", set=change)
         found = update(self._dynamodb, self._table, key, write)
-        return not isinstance(found, ConditionFailed) or _is_own(found, write, "sent_by")
+        return not isinstance(found, ConditionFailed) or _own(found, write, "sent_by") is not None
 
     def save(self, session: SessionId, exchanged: bytes) -> Session:
         """Save what the code was exchanged for, sealed, until the connection is stored. Give the session as it then is.
@@ -296,7 +296,8 @@ class Sessions:
         """
         found = update(self._dynamodb, self._table, _key(session), write)
         if isinstance(found, ConditionFailed):
-            return rows.session(found.found) if found.found and _is_own(found, write, mark) else found
+            own = _own(found, write, mark)
+            return rows.session(own) if own else found
         return rows.session(found)
 
 
@@ -324,8 +325,10 @@ def _starts_left(today: str) -> str:
     return f"attribute_not_exists(#{today}) OR #{today} < :most"
 
 
-def _is_own(refusal: ConditionFailed, write: ConditionalUpdate, mark: str) -> bool:
-    return bool(refusal.found and mark and refusal.found.get(mark) == {"S": write.set[mark]})
+def _own(refusal: ConditionFailed, write: ConditionalUpdate, mark: str) -> rows.Item | None:
+    """Give the row that was found, if it bears the mark of this very write."""
+    found = refusal.found
+    return found if found and mark and found.get(mark) == {"S": write.set[mark]} else None
 
 
 def finish(table: str, session: SessionId, connection: str, *, after: Stage = Stage.EXCHANGED) -> dict[str, Any]:
