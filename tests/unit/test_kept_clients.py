@@ -144,9 +144,11 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
     secure = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     secure.load_cert_chain(certificate, key)
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(8) as threads:
+        listener.settimeout(5)
         server = Server(listener.getsockname()[1], certificate)
 
         def play(number: int, talker: socket.socket, script: list[bytes]) -> None:
+            talker.settimeout(5)
             with suppress(OSError), secure.wrap_socket(talker, server_side=True) as spoken:
                 for step in script:
                     said = spoken.recv(65_536)

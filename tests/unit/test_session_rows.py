@@ -42,13 +42,11 @@ def now(clock: Clock) -> Instant:
     return instant(clock)
 
 
-def start(now: Instant, **changes: Any) -> Start:
-    whole = {
-        "state": "a-state", "cookie": "a-cookie", "flow": "a-flow", "choice": "a-choice", "verifier": b"sealed",
-        "flow_expires_at": Instant(now + 600), "host": EU, "client_id": "a-client-app", "client": b"sealed",
-        "offered": False,
-    }  # fmt: skip
-    return Start(**whole | changes)
+def start(now: Instant, *, client_id: str = "a-client-app", client: bytes | None = b"sealed") -> Start:
+    return Start(
+        state="a-state", cookie="a-cookie", flow="a-flow", choice="a-choice", verifier=b"sealed",
+        flow_expires_at=Instant(now + 600), host=EU, client_id=client_id, client=client, offered=client is None,
+    )  # fmt: skip
 
 
 # A start --------------------------------------------------------------------------------------------------------------
@@ -69,7 +67,7 @@ def test_a_start_with_the_operators_app_leaves_the_client_app_of_the_session_as_
     held = replace(NEW, client_id="fixed", client=b"sealed before", expires_at=Instant(now + 600), customer_app=False)
     put(held)
 
-    started = sessions.start(NEW.session, start(now, client=None, client_id="", offered=True), now)
+    started = sessions.start(NEW.session, start(now, client_id="", client=None), now)
 
     assert isinstance(started, Session)
     assert (started.client_id, started.client) == ("fixed", b"sealed before")

@@ -56,10 +56,12 @@ def host(tmp_path: Path) -> Iterator[Host]:
     secure = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     secure.load_cert_chain(certificate, key)
     with create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as there:
+        listener.settimeout(5)
         made = Host(listener.getsockname()[1], certificate)
 
         def answer() -> None:
             talker, _ = listener.accept()
+            talker.settimeout(5)
             try:
                 with secure.wrap_socket(talker, server_side=True) as spoken:
                     while SECRET not in b"".join(made.heard) and (said := spoken.recv(65_536)):

@@ -377,12 +377,14 @@ def test_an_address_that_swallows_packets_leaves_time_for_the_next(
 ) -> None:
     def speak(listener: socket.socket) -> None:
         talker, _ = listener.accept()
+        talker.settimeout(5)
         with talker:
             talker.recv(65_536)
             talker.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
 
     port = swallowing[0][1]
     with socket.create_server(("127.0.0.9", port)) as listener, ThreadPoolExecutor(1) as there:
+        listener.settimeout(5)
         there.submit(speak, listener)
         look_up(monkeypatch, [*swallowing[:2], ("127.0.0.8", port), ("127.0.0.9", port)])
         with httpx.Client(transport=system_transport()()) as client:
@@ -424,6 +426,7 @@ def test_what_comes_a_line_at_a_time_ends_with_its_whole_time(what: str) -> None
 
     def speak(listener: socket.socket) -> None:
         talker, _ = listener.accept()
+        talker.settimeout(5)
         with talker, suppress(OSError):
             talker.recv(65_536)
             for line in ONE_BY_ONE[what].splitlines(keepends=True):
@@ -431,6 +434,7 @@ def test_what_comes_a_line_at_a_time_ends_with_its_whole_time(what: str) -> None
                 sleep(0.05)
 
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as there:
+        listener.settimeout(5)
         there.submit(speak, listener)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         with httpx.Client(transport=system_transport()()) as client, pytest.raises(httpx.ReadTimeout):

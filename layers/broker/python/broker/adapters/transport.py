@@ -60,9 +60,7 @@ class _Sockets(httpcore.SyncBackend):
         now = monotonic()
         self._connected_by, self.until = now + connect, now + whole
 
-    def connect_tcp(
-        self, host: str, port: int, timeout: float | None = None, *rest: Any, **named: Any
-    ) -> httpcore.NetworkStream:
+    def connect_tcp(self, host: str, port: int, *_: Any, **named: Any) -> httpcore.NetworkStream:
         """Try each address of a host. An address that swallows packets must not use up the time of the others.
 
         Raises   httpcore.ConnectTimeout, httpcore.ConnectError: what came of the last one
@@ -71,7 +69,7 @@ class _Sockets(httpcore.SyncBackend):
         for number, address in enumerate(addresses):
             share = self.connect_left / (len(addresses) - number)
             try:
-                return _Stream(super().connect_tcp(address, port, min(share, timeout or share), *rest, **named), self)
+                return _Stream(super().connect_tcp(address, port, **named | {"timeout": share}), self)
             except (httpcore.ConnectError, httpcore.ConnectTimeout):
                 if number == len(addresses) - 1:
                     raise
@@ -114,10 +112,10 @@ class _Stream(httpcore.NetworkStream):
         self._inner.close()
 
     def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, *_: Any, **__: Any
     ) -> httpcore.NetworkStream:
         left = self._sockets.connect_left
-        return _Stream(self._inner.start_tls(ssl_context, server_hostname, min(left, timeout or left)), self._sockets)
+        return _Stream(self._inner.start_tls(ssl_context, server_hostname, left), self._sockets)
 
     def get_extra_info(self, info: str) -> Any:
         return self._inner.get_extra_info(info)
