@@ -146,7 +146,7 @@ def test_a_code_is_remembered_with_whoever_sent_it_for_an_hour(
 
 def test_a_step_of_a_session_that_was_deleted_this_moment_is_tried_again(sessions: Sessions) -> None:
     with pytest.raises(Busy):
-        sessions.keep(UNKNOWN, b"sealed")
+        sessions.save(UNKNOWN, b"sealed")
     with pytest.raises(Busy):
         sessions.fail(UNKNOWN, Stage.EXCHANGING, "expired")
 
