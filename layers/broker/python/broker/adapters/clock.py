@@ -3,11 +3,14 @@
 import base64
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from broker.model import ConnectionId, Instant, SessionId
 from broker.secret import Secret
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 2.0
+"""Seconds between looks at what another call is working on."""
 
 Entropy = Callable[[int], bytes]
 """Give n unpredictable bytes."""
@@ -40,6 +43,16 @@ class SystemClock:
 def instant(clock: Clock) -> Instant:
     """The current second."""
     return Instant(int(clock.now()))
+
+
+def looks(clock: Clock, until: float) -> Iterator[None]:
+    """Give turns to look at what another call is working on: one now, and more after pauses, until time is up."""
+    pause = FIRST_PAUSE
+    yield
+    while clock.now() + pause <= until:
+        clock.sleep(pause)
+        yield
+        pause = min(2 * pause, LONGEST_PAUSE)
 
 
 def random_secret(draw: Entropy) -> Secret:

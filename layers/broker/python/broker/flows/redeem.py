@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from broker import policy
 from broker.adapters.aws import retry, while_left
-from broker.adapters.clock import Clock, Entropy, instant, random_secret
+from broker.adapters.clock import Clock, Entropy, instant, looks, random_secret
 from broker.adapters.dynamo import ConditionFailed
 from broker.adapters.log import Level, Log
 from broker.adapters.rescue import RescueStore
@@ -22,9 +22,6 @@ from broker.flows.exchange import Exchange
 from broker.model import Client, Instant, Purpose, Session, Stage, Tokens, sha256_hex
 from broker.policy import AWS_CALL
 from broker.secret import Secret
-
-FIRST_LOOK, LONGEST_LOOK = 0.5, 2.0
-"""Seconds between looks at a session that another call is completing."""
 
 
 class RedeemCode:
@@ -70,20 +67,18 @@ class RedeemCode:
 
         Raises   Busy: it is still at work, or nobody can tell; AwsRefused
         """
-        until, pause = min(until, self._clock.now() + policy.COMPLETE_WAIT), FIRST_LOOK
-        while True:
-            unclear: AwsError = Busy("Another call is completing this session. Ask again.")
+        at_work: AwsError = Busy("Another call is completing this session. Ask again.")
+        unclear = at_work
+        for _ in looks(self._clock, min(until, self._clock.now() + policy.COMPLETE_WAIT)):
             try:
                 found = self._look(session)
             except AwsError as error:
                 unclear = error
-            else:
-                if found.stage is not Stage.EXCHANGING:
-                    return found
-            if self._clock.now() + pause > until:
-                raise unclear
-            self._clock.sleep(pause)
-            pause = min(2 * pause, LONGEST_LOOK)
+                continue
+            if found.stage is not Stage.EXCHANGING:
+                return found
+            unclear = at_work
+        raise unclear
 
     def opened(self, session: Session) -> tuple[str, Tokens]:
         """Open what the session keeps: the client id that it was granted to, and the tokens.

@@ -1,7 +1,7 @@
 """Store the new secret of a customer's own client app, which its connect session keeps, and have it tried at once."""
 
 from broker import policy
-from broker.adapters.clock import Clock, instant
+from broker.adapters.clock import Clock, instant, looks
 from broker.adapters.connections import Connections
 from broker.adapters.log import Level, Log
 from broker.adapters.queues import Queue, Trigger
@@ -11,8 +11,6 @@ from broker.errors import AwsError, Busy, NotActive, SessionExpired, SessionSpen
 from broker.model import ConnectionRef, ConnectionState, Instant, Purpose, Session, Stage, Status
 
 SUPERSEDED = "This connection was connected again meanwhile, and the client app of that consent is kept."
-FIRST_LOOK, LONGEST_LOOK = 0.5, 2.0
-"""Seconds between attempts while a refresh is at work."""
 
 
 class StoreSecret:
@@ -51,12 +49,10 @@ class StoreSecret:
 
     def _store(self, session: Session, ref: ConnectionRef, client: bytes, until: float) -> None:
         """Try until it is stored: by this call, or by one whose answer was lost."""
-        pause = FIRST_LOOK
-        while not self._stored(session, self._found(session, ref), client) and not self._is_completed(session):
-            if self._clock.now() + pause > until:
-                raise Busy("This connection is being refreshed right now. Ask again.")
-            self._clock.sleep(pause)
-            pause = min(2 * pause, LONGEST_LOOK)
+        for _ in looks(self._clock, until):
+            if self._stored(session, self._found(session, ref), client) or self._is_completed(session):
+                return
+        raise Busy("This connection is being refreshed right now. Ask again.")
 
     def _found(self, session: Session, ref: ConnectionRef) -> ConnectionState:
         """Find the connection as the session knows it: with the same client app, and no later consent."""
