@@ -24,6 +24,7 @@ REGIONAL = ("app", "us2", "eu", "ca", "oc", "jp", "fed")
 _SOURCE = re.compile(r"'none'|'self'|data:|'sha256-[A-Za-z0-9+/=]{44}'|https?://[A-Za-z0-9.*:/-]+")
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _CLEAN = re.compile(r"/notice/[a-z-]{1,32}(\?reference=[A-Z2-7]{4}-[A-Z2-7]{4}(&return_to=[a-z0-9_-]{1,64})?)?")
+_CONNECT_PAGE = re.compile(r"/connect/ses_[a-z2-7]{26}")
 
 
 def policy(header: str) -> dict[str, list[str]]:
@@ -61,10 +62,10 @@ def policy_faults(header: str) -> Iterator[str]:
 
 
 def location_fault(location: str, config: Config) -> str:
-    """Say what is wrong with where a browser is sent; empty when it is one of the three allowed places."""
+    """Say what is wrong with where a browser is sent; empty when it is one of the four allowed places."""
     if any(ord(each) <= 32 or ord(each) > 126 for each in location):
         return "it holds a character that no address has"
-    if _CLEAN.fullmatch(location):
+    if _CLEAN.fullmatch(location) or _CONNECT_PAGE.fullmatch(location):
         return ""
     bare = location.partition("?")[0]
     if bare in config.return_urls.values():

@@ -37,6 +37,22 @@ def test_a_link_that_ran_out_leads_to_its_own_return_address(broker: Broker, jou
     assert leads_to(answered["body"], SECOND)
 
 
+@pytest.mark.parametrize("form", ["authorize", "secret"])
+def test_the_address_of_a_form_leads_to_the_page_with_it(broker: Broker, journey: Journey, form: str) -> None:
+    session = journey.open().session
+
+    answered = invoke(connect.bind(broker), event(f"GET /connect/{session}/{form}") | {"routeKey": "$default"})
+
+    assert (answered["statusCode"], answered["headers"]["location"]) == (303, f"/connect/{session}")
+
+
+@pytest.mark.parametrize("path", ["/connect/ses_x/secret", "/connect//evil.example/secret", "/connect/a/b/secret"])
+def test_an_address_like_a_form_s_without_a_session_leads_nowhere(broker: Broker, path: str) -> None:
+    answered = invoke(connect.bind(broker), event(f"GET {path}") | {"routeKey": "$default"})
+
+    assert answered["statusCode"] == 404
+
+
 def test_a_link_in_use_elsewhere_leads_to_its_own_return_address(broker: Broker, journey: Journey) -> None:
     opened = journey.open(return_to="second")
     journey.leave(opened)

@@ -27,6 +27,8 @@ __all__ = [
 _REFERENCE = re.compile(r"[A-Z2-7]{4}-[A-Z2-7]{4}")
 """As ``Request.reference`` makes it: nobody can put words of their own on a page of ours."""
 
+_FORM = re.compile(r"/connect/([^/]+)/(?:authorize|secret)")
+
 View = Callable[[Broker, Request], Response]
 
 _NOTICES: Mapping[type[BrokerError], Notice] = {
@@ -103,11 +105,17 @@ def redirect_to_notice(kind: Notice, *, reference: str = "", return_to: str = ""
 def fallback(broker: Broker, request: Request) -> Response:
     """Answer at every address without a route of its own: what was told, or that there is nothing.
 
+    A form is answered at its own address, which stands in the address bar then. Whoever opens that one is taken to the
+    page with the form.
+
     Source   RFC 9110 §15.5.6 (Allow)
     """
     if request.method != "GET":
         answer = notice(broker, Notice.METHOD)
         return replace(answer, headers={**answer.headers, "allow": "GET"})
+    form = _FORM.fullmatch(request.raw_path)
+    if form and session_id(form[1]):
+        return redirect(f"/connect/{form[1]}")
     notices = {f"/notice/{kind.slug}": kind for kind in Notice}
     reference = request.query("reference") or ""
     kind = notices.get(request.raw_path, Notice.NOT_FOUND)
