@@ -77,19 +77,24 @@ def connect() -> Response | str:
             user().tenant.id, {**session_request, "binding": "approval", "link_days": 7}
         )
         return render_template("link.html", url=opened["connect_url"], expires_at=opened["expires_at"])
-    verifier = secrets.token_urlsafe(32)
-    opened = outside().backend.open_session(user().tenant.id, {**session_request, "binding_challenge": s256(verifier)})
-    remember(opened["session_id"], verifier)
-    return redirect(opened["connect_url"], 303)
+    return leave_for(session_request, "NinjaOne is connected.")
 
 
 @pages.post("/connections/<connection>/secret")
 def new_secret(connection: str) -> Response:
     """Let the person enter the new secret of their own client app; they come back as from connecting."""
+    asked = {**person(), "purpose": "client_secret", "connection_id": connection}
+    return leave_for(asked, "The new client secret is stored. NinjaOne is asked with it now.")
+
+
+def leave_for(session_request: Json, done: str) -> Response:
+    """Open a connect session of this person's and go there.
+
+    done   what to say when they come back
+    """
     verifier = secrets.token_urlsafe(32)
-    asked = {**person(), "purpose": "client_secret", "connection_id": connection, "binding_challenge": s256(verifier)}
-    opened = outside().backend.open_session(user().tenant.id, asked)
-    remember(opened["session_id"], verifier)
+    opened = outside().backend.open_session(user().tenant.id, {**session_request, "binding_challenge": s256(verifier)})
+    remember(opened["session_id"], verifier, done)
     return redirect(opened["connect_url"], 303)
 
 
@@ -117,10 +122,10 @@ def s256(verifier: str) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
 
 
-def remember(connect_session: str, verifier: str) -> None:
+def remember(connect_session: str, verifier: str, done: str) -> None:
     """Keep the verifier in this person's session: it proves later that they are who began."""
     begun = list(session.get("begun", {}).items())[1 - BEGUN_AT_MOST :]
-    session["begun"] = {**dict(begun), connect_session: [verifier, "switch" in request.form]}
+    session["begun"] = {**dict(begun), connect_session: [verifier, "switch" in request.form, done]}
 
 
 @pages.get("/ninjaone/return")
@@ -133,7 +138,7 @@ def came_back() -> Response | str:
     if not connect_session:
         return redirect(url_for("ninjaone.integrations"), 303)
     begun = session.get("begun", {})
-    verifier, switch = begun.get(connect_session, (None, False))
+    verifier, switch, done = begun.get(connect_session, (None, False, ""))
     if "error" in request.args:
         raise Problem(200, DENIED)
     if verifier is None:
@@ -145,7 +150,7 @@ def came_back() -> Response | str:
         "confirm_account_change": switch,
     }
     made = outside().backend.complete(user().tenant.id, connect_session, fields)
-    flash("NinjaOne is connected.")
+    flash(done)
     if made["probably_same_as"]:
         other = outside().backend.connection(user().tenant.id, made["probably_same_as"])
         flash(f"This is probably the same NinjaOne account as {other['label']}. You may disconnect one of the two.")

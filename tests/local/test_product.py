@@ -49,6 +49,7 @@ FOUND = {
     "token_expires_at": 1,
     "refresh_at": 1,
     "consent_ends_at": None,
+    "paused": None,
     "probably_same_as": None,
     "version": 1,
 }
@@ -241,19 +242,47 @@ def test_disconnecting_is_asked_first(product: Product, ana: Browser) -> None:
     assert "Disconnect now" in words(asked)
 
 
-@pytest.mark.parametrize(("status", "first"), [("active", "Use the token"), ("needs_reauth", "Reconnect")])
-def test_a_connection_that_needs_its_customer_leads_with_reconnect(
-    product: Product, ana: Browser, status: str, first: str
+@pytest.mark.parametrize(
+    ("status", "held", "first"),
+    [
+        ("active", (), "Use the token"),
+        ("needs_reauth", (), "Reconnect"),
+        ("paused", ("host", "http_500"), "Use the token"),
+        ("paused", ("customer_app", "invalid_client"), "Enter the new secret"),
+        ("paused", ("customer_app", "unauthorized_client"), "Use the token"),
+        ("paused", ("customer_app", "unknown_client"), "Reconnect"),
+    ],
+)
+def test_a_connection_leads_with_what_its_customer_has_to_do(
+    product: Product, ana: Browser, status: str, held: tuple[str, ...], first: str
 ) -> None:
-    product.script.answers.append((200, FOUND | {"status": status}))
+    product.script.answers.append((200, FOUND | {"status": status, "paused": pause(*held) if held else None}))
     page = ana.get(f"{product.url}/connections/{CONNECTION}")
 
     assert [words(button) for button in page.html.css("button.main")] == [first]
+    assert len([form for form in page.html.css("h2") if words(form) == "Reconnect"]) == 1
     assert ("Next renewal" in page.text) == (status == "active")
 
 
+@pytest.mark.parametrize("cause", ["invalid_client", "unauthorized_client", "unknown_client"])
+def test_a_customer_reads_why_their_own_app_is_refused_in_words_for_them(
+    product: Product, ana: Browser, cause: str
+) -> None:
+    """What the broker says is for the product's developers: it names a purpose of connect sessions."""
+    product.script.answers.append((200, FOUND | {"status": "paused", "paused": pause("customer_app", cause)}))
+
+    page = ana.get(f"{product.url}/connections/{CONNECTION}")
+
+    assert "your client app" in page.text
+    assert "For developers." not in page.text
+
+
+def pause(held_by: str, cause: str) -> dict[str, Any]:
+    return {"held_by": held_by, "cause": cause, "until": None, "detail": "For developers."}
+
+
 def test_a_refused_secret_leads_to_the_link_that_asks_for_the_new_one(product: Product, ana: Browser) -> None:
-    refused = {"held_by": "customer_app", "cause": "invalid_client", "until": None, "detail": "NinjaOne refuses it."}
+    refused = pause("customer_app", "invalid_client")
     opened = {"session_id": "ses_n", "connect_url": f"{product.broker_url}/connect/ses_n", "expires_at": 1}
     product.script.answers += [(200, FOUND | {"status": "paused", "paused": refused}), (201, opened)]
     ana.get(f"{product.url}/connections/{CONNECTION}")
@@ -270,7 +299,9 @@ def test_a_refused_secret_leads_to_the_link_that_asks_for_the_new_one(product: P
     product.script.answers += [(200, FOUND | {"probably_same_as": other}), (200, FOUND | {"label": "Branch"})]
     ana.get(f"{product.url}/ninjaone/return?connect_session=ses_n&ticket=t")
     product.script.answers.append((200, FOUND))
-    assert "probably the same NinjaOne account as Branch" in ana.follow().text
+    page = ana.follow()
+    assert "The new client secret is stored" in page.text
+    assert "probably the same NinjaOne account as Branch" in page.text
 
 
 def test_regions_stand_in_one_order_everywhere() -> None:
