@@ -87,6 +87,16 @@ def test_axe_finds_a_planted_fault(page_at: PageAt) -> None:
     assert [rule.partition(":")[0] for rule in axe(page)] == ["label"]
 
 
+def test_the_words_of_a_button_that_is_a_link_stand_on_one_line(page_at: PageAt) -> None:
+    page = page_at(1280, "light")
+    show(page, pages.notice(PLAIN, pages.Notice.USED, back="https://app.example/return"))
+
+    button = page.get_by_role("link", name="Go to Acme PSA").bounding_box()
+
+    assert button
+    assert button["height"] == 48
+
+
 def test_light_and_dark_follow_the_reader(page_at: PageAt) -> None:
     colours = {}
     for scheme in ("light", "dark"):

@@ -86,8 +86,14 @@ def test_a_client_app_is_entered_with_its_secret(config: Config) -> None:
 def test_what_was_typed_comes_back_but_never_the_secret(config: Config) -> None:
     found = read(config, region="eu", client_id="x" * 500, client_secret="canary secret")
 
-    assert found.typed == {"region": "eu", "client_id": "x" * 200}
+    assert found.typed == {"region": "eu", "client_id": "x" * 300}
     assert "canary" not in repr(found)
+
+
+def test_the_longest_client_id_comes_back_whole(config: Config) -> None:
+    found = read(config, region="eu", client_id="x" * 256, client_secret="a b")
+
+    assert found.typed["client_id"] == "x" * 256
 
 
 def test_the_person_may_go_anyway(config: Config) -> None:

@@ -30,6 +30,8 @@ from tests.support.sample_pages import (
 )
 from tools.requirements import req
 
+LONGEST_ENTERED = 256
+"""Characters of a client id or a secret that the forms take."""
 VOID = {"meta", "input", "img"}
 LEAVE = pages.leave(PLAIN, "https://eu.ninjarmm.com/ws/oauth/authorize?response_type=code&state=a", "eu.ninjarmm.com")
 BACK = pages.back(PLAIN, "https://app.example/return?connect_session=ses_a&ticket=b")
@@ -242,6 +244,15 @@ def test_the_page_for_a_new_secret_names_the_connection_and_asks_for_the_secret_
     assert policy(pages.secret_page(PLAIN, NEW_SECRET))["form-action"] == ["'self'"]
 
 
+@pytest.mark.parametrize("page", [pages.connect_page(PLAIN, OWN_APP), pages.secret_page(PLAIN, NEW_SECRET)])
+def test_a_browser_cuts_nothing_that_was_pasted(page: Page) -> None:
+    """A secret that is cut silently looks as if NinjaOne refused it; one that is too long is told as such."""
+    asked = [each for each in Reading(page).all("input") if each["name"] in {"client_id", "client_secret"}]
+
+    assert asked
+    assert all(int(each["maxlength"]) > LONGEST_ENTERED for each in asked)
+
+
 def test_the_page_that_goes_back_to_the_product_goes_by_itself() -> None:
     assert refresh_target(BACK.html) == "https://app.example/return?connect_session=ses_a&ticket=b"
 
@@ -450,7 +461,7 @@ def test_long_text_is_cut() -> None:
 
     html = pages.connect_page(PLAIN, view).html
 
-    assert max(map(len, re.findall("y+", html))) == 199
+    assert max(map(len, re.findall("y+", html))) == 299
     assert len(html) < 40_000
 
 

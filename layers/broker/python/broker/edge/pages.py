@@ -19,7 +19,7 @@ from broker.errors import Fault
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-_LONGEST = 200
+_LONGEST = 300
 """Characters of a value that a page shows; what the contract allows is shorter."""
 
 
@@ -174,7 +174,7 @@ class Notice(Enum):
     EXPIRED = (
         410,
         "This link has expired",
-        "Links work for a short time only. Nothing was connected. Go back to {product} and start again.",
+        "Links work for a short time only. Nothing was connected or changed. Go back to {product} and start again.",
     )
     USED = (
         410,
