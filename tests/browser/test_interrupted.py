@@ -21,12 +21,14 @@ from tests.support.chromium import ADA, PATIENCE, sign_in
 pytestmark = pytest.mark.browser
 LOST = "what the browser shows in place of the answer"
 CONTINUE = "Continue to NinjaOne"
+STORE = "Store the new secret"
+APP = CUSTOMER_APPS["eu"].client_id
 STEPS = 20
 """How often a person looks at the page, and does something, before they would give up."""
 
 REQUESTS = {
     "connect page": ("GET", r"/connect/ses_\w+$"),
-    "form": ("POST", r"/connect/ses_\w+/authorize$"),
+    "form": ("POST", r"/connect/ses_\w+/(authorize|secret)$"),
     "sign-in page": ("GET", r"/ws/oauth/authorize"),
     "signing in": ("POST", r"ninjarmm\.com/$"),
     "consent": ("POST", r"/ws/oauth/"),
@@ -35,14 +37,21 @@ REQUESTS = {
 }
 """The journey's requests, in order: method, and what the address has in it."""
 INTERRUPTIONS = ("request lost", "answer lost", "twice", "reload", "back")
-WAYS = ("operator's app", "own app", "reconnect", "approval")
+WAYS = ("operator's app", "own app", "reconnect", "approval", "new secret")
+NOT_ON = {
+    "approval": {"completing"},  # whom the link is for never comes to the product
+    "new secret": {"sign-in page", "signing in", "consent", "callback"},  # nor does this person go to NinjaOne
+}
+"""Way → the requests that are not made on it."""
+RENEWS = {"reconnect": "operator's app", "new secret": "own app"}
+"""Way that needs a connection → the way by which it is made."""
 EARLY = {("form", "answer lost"), ("consent", "twice"), ("callback", "answer lost"), ("completing", "answer lost")}
 CASES = [
     (request, how, way)
     for way in WAYS
     for request in REQUESTS
     for how in INTERRUPTIONS
-    if not (way == "approval" and request == "completing")  # whom the link is for never comes to the product
+    if request not in NOT_ON.get(way, set())
 ]
 PARAMETERS = [case if case[:2] in EARLY and case[2] == "operator's app" else later(*case) for case in CASES]
 
@@ -148,6 +157,7 @@ class Traveller:
         page = self.page
         yield f"text={LOST}", page.reload
         yield f'button:has-text("{CONTINUE}")', self._fill_in
+        yield f'button:has-text("{STORE}")', self._enter_secret
         yield "input[name=email]", self._sign_in
         yield "button[value=authorize]", lambda: page.locator("button[value=authorize]").click()
         yield "a.button", lambda: page.locator("a.button").click()
@@ -161,10 +171,13 @@ class Traveller:
         if self.way != "reconnect":  # there the host is known
             self.page.get_by_label("Europe").check()
         if self.way == "own app":
-            client_id, client_secret = CUSTOMER_APPS["eu"]
-            self.page.get_by_label("Client id").fill(client_id)
-            self.page.get_by_label("Client secret").fill(client_secret)
+            self.page.get_by_label("Client id").fill(APP)
+            self.page.get_by_label("Client secret").fill(self.world.ninjaone.app(APP).secret)
         self.page.get_by_role("button", name=CONTINUE).click()
+
+    def _enter_secret(self) -> None:
+        self.page.get_by_label("Client secret").fill(self.world.ninjaone.app(APP).secret)
+        self.page.get_by_role("button", name=STORE).click()
 
     def _sign_in(self) -> None:
         self.page.get_by_label("Email").fill(ADA)
@@ -190,8 +203,10 @@ def connections(page: Page, world: World) -> set[str | None]:
 def begin(page: Page, world: World, way: str) -> str:
     """Begin at the product, and give the address of the connect page."""
     page.goto(f"{world.product_url}/integrations")
-    if way == "reconnect":
+    if way in RENEWS:
         page.locator("a[href^='/connections/con_']").first.click()
+        if way == "new secret":
+            return ask_for_a_new_secret(page)
         page.get_by_role("button", name="Reconnect").click()
     elif way == "approval":
         page.get_by_label("Somebody else signs in").check()
@@ -201,6 +216,15 @@ def begin(page: Page, world: World, way: str) -> str:
         own = way == "own app"
         page.get_by_role("button", name="Connect with your own client app" if own else "Connect NinjaOne").click()
     expect(page.get_by_role("button", name=CONTINUE)).to_be_visible()
+    return page.url
+
+
+def ask_for_a_new_secret(page: Page) -> str:
+    """Have the product ask for it. Its own button is there only once NinjaOne has refused the old secret twice."""
+    button = page.get_by_role("button", name="Use the token")
+    button.evaluate("button => { button.form.action = button.form.action.replace(/use$/, 'secret') }")
+    button.click()
+    expect(page.get_by_role("button", name=STORE)).to_be_visible()
     return page.url
 
 
@@ -219,17 +243,26 @@ def test_a_person_who_is_interrupted_ends_with_one_connection(
     world: World, page_at: PageAt, request_: str, how: str, way: str
 ) -> None:
     page = page_at(1280, "light")
-    sign_in(page, world, "Ana")
-    if way == "reconnect" and not connections(page, world):
-        travel(page, world, "form", "not at all", "operator's app")
-    before = connections(page, world)
+    sign_in(page, world, "Chloe" if way == "new secret" else "Ana")
+    if way in RENEWS and not connections(page, world):
+        travel(page, world, "form", "not at all", RENEWS[way])
+    before, stored = connections(page, world), secrets_stored(world)
+    if way == "new secret":
+        world.ninjaone.admin.rotate_secret(APP)
 
     traveller = travel(page, world, request_, how, way)
 
     assert traveller.interrupted
+    assert secrets_stored(world) - stored == (way == "new secret")
     made = connections(page, world) - before
-    assert len(made) == (0 if way == "reconnect" else 1)
+    assert len(made) == (0 if way in RENEWS else 1)
+    page.goto(f"{world.product_url}{made.pop() if made else before.pop()}")
     if way == "approval":
-        page.goto(f"{world.product_url}{made.pop()}")
         page.get_by_role("button", name="Approve").click()
     expect(page.get_by_text("Active").first).to_be_visible(timeout=PATIENCE)
+    page.get_by_role("button", name="Use the token").click()
+    expect(page.get_by_text("What NinjaOne answered")).to_be_visible()
+
+
+def secrets_stored(world: World) -> int:
+    return sum('"secret.replaced"' in line for line in world.log_lines)
