@@ -1,6 +1,7 @@
 """A broker with everything it calls, for every test that asks for it."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -36,10 +37,19 @@ PARAMETERS = {
     "Proxy": "on",
 }
 
+WHOLLY_SLOW = re.compile(r"^pytestmark = .*pytest\.mark\.slow", re.MULTILINE)
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Let figures bear the time of a clock that was moved: Powertools warns that CloudWatch would pass over them."""
     config.addinivalue_line("filterwarnings", "ignore:This metric doesn't meet the requirements:UserWarning")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave a file that is slow as a whole unread in `make test`: each worker would import it to deselect its tests."""
+    if config.option.markexpr != "not slow" or collection_path.suffix != ".py":
+        return None
+    return bool(WHOLLY_SLOW.search(collection_path.read_text(encoding="utf-8"))) or None
 
 
 @pytest.fixture(scope="session")

@@ -17,8 +17,11 @@ class TemplateFault(Exception):
     """The template says something that CloudFormation, or this reader of it, does not accept."""
 
 
-class _Loader(yaml.SafeLoader):
-    """SafeLoader with the short tags, refusing repeated keys and leaving dates as text."""
+class _Loader(yaml.CSafeLoader):
+    """The safe loader on libyaml with the short tags, refusing repeated keys and leaving dates as text.
+
+    libyaml reads a template in a tenth of the time; every wheel of PyYAML brings it.
+    """
 
 
 _Loader.yaml_implicit_resolvers = {

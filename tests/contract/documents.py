@@ -140,4 +140,4 @@ class Document:
 @cache
 def document(name: str) -> Document:
     """Read ``api`` or ``connect``."""
-    return Document(yaml.safe_load((FOLDER / f"{name}.yaml").read_text()))
+    return Document(yaml.load((FOLDER / f"{name}.yaml").read_text(), Loader=yaml.CSafeLoader))

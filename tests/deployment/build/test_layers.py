@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,14 @@ from tools.requirements import req
 
 ROOT = Path(__file__).parents[3]
 ARM64 = 183  # e_machine of an ELF file, AArch64
-PYTHON313 = subprocess.run(
-    [ROOT / "requirements/interpreter", "3.13", "3.13"], capture_output=True, text=True, check=False
-).stdout.strip()
+
+
+@cache
+def python313() -> str:
+    """Find Lambda's Python on this machine; empty where there is none."""
+    return subprocess.run(
+        [ROOT / "requirements/interpreter", "3.13", "3.13"], capture_output=True, text=True, check=False
+    ).stdout.strip()
 
 
 def build(source: str, target: str, into: Path) -> Path:
@@ -27,7 +33,7 @@ def build(source: str, target: str, into: Path) -> Path:
     stale.parent.mkdir(parents=True, exist_ok=True)
     stale.write_bytes(str(into).encode())
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
-    path = f"{Path(PYTHON313).parent}:{os.environ['PATH']}" if PYTHON313 else os.environ["PATH"]
+    path = f"{Path(python313()).parent}:{os.environ['PATH']}" if python313() else os.environ["PATH"]
     environment |= {"ARTIFACTS_DIR": str(artifacts), "PYTHON": sys.executable, "PATH": path}
     subprocess.run(["make", "--silent", target], cwd=copy, env=environment, check=True)
     return artifacts
@@ -104,7 +110,7 @@ def test_every_module_has_its_bytecode_where_python_3_13_is_found(layer: str, re
 
     compiled = {path.parents[1] / f"{path.name.split('.')[0]}.py" for path in folder.rglob("*.cpython-313.pyc")}
 
-    assert compiled == (modules if PYTHON313 else set())
+    assert compiled == (modules if python313() else set())
 
 
 @pytest.mark.slow
