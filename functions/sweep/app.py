@@ -1,10 +1,10 @@
-"""Every minute: order the refresh of what falls due until the next sweep."""
+"""Every minute: request the refresh of what falls due until the next sweep."""
 
 from broker.edge.worker import Broker, Context, schedule
 
 
 def sweep(broker: Broker, _context: Context) -> None:
-    """Query the due index and put orders on the queue. A failed sweep is made good by the next."""
+    """Query the due index and put requests on the queue. A failed sweep is made good by the next."""
     broker.sweep()
 
 

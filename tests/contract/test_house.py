@@ -182,3 +182,18 @@ def test_prose_uses_none_of_the_old_words() -> None:
     ]
 
     assert found == []
+
+
+NOUNS = """
+account aws batch breaker callback change code connection consent epoch events lease message proxy refresh rescue
+revocation rows seal secret session sweep token
+"""
+"""What log events begin with: SECURITY.md lists the events. A new noun is a new thing, not another word for one."""
+
+
+def test_a_log_event_is_named_after_the_thing_that_it_happened_to() -> None:
+    text = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / BROKER).rglob("*.py")))
+
+    nouns = set(re.findall(r'\.event\(\s*"([a-z_]+)\.', text))
+
+    assert nouns | {"aws"} == set(NOUNS.split())

@@ -195,7 +195,7 @@ def test_a_bug_is_answered_in_general_words_and_never_as_a_success(shared: Stage
     assert "canary" not in json.dumps([answer, lines])
     assert answer["statusCode"] == (303 if folder == "callback" else 500)
     assert answer["headers"].get("location", "/notice/broken").startswith("/notice/broken")
-    broke = [line["error"] for line in lines if line.get("message", "").endswith(".broke")]
+    broke = [line["error"] for line in lines if line.get("message", "").endswith(".crashed")]
     assert broke == ["RuntimeError"]
     assert faults(answer, shared.config) == []
 

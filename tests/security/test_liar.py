@@ -139,7 +139,7 @@ def test_what_is_no_answer_connects_nothing_and_breaks_nothing(
 
     said = [json.loads(line).get("message", "") for line in list(world.log_lines)[before:]]
     assert ended == (503, "outcome-unknown")
-    assert (len(world.failures), [each for each in said if each.endswith(".broke")]) == (failures, [])
+    assert (len(world.failures), [each for each in said if each.endswith(".crashed")]) == (failures, [])
     assert asked.backend.get(f"/v1/tenants/{asked.tenant}/connections").json()["connections"] == []
 
 

@@ -45,7 +45,7 @@ def arrived(journey: Journey) -> SessionId:
 @pytest.fixture
 def pending(journey: Journey, broker: Broker, lines: LogLines, connections: Connections) -> ConnectionState:
     broker.complete.unattended(arrived(journey))
-    (line,) = lines.named("connection.made")
+    (line,) = lines.named("connection.stored")
     found = connections.state(ConnectionRef(TENANT, line["connection"]))
     assert found is not None
     return found
@@ -60,7 +60,7 @@ def test_a_link_that_waits_for_days_makes_one_connection_and_then_no_more(
     journey.arrive(journey.agree(journey.leave(opened)))
     broker.complete.unattended(opened.session)
 
-    assert len(lines.named("connection.made")) == 1
+    assert len(lines.named("connection.stored")) == 1
     with pytest.raises(SessionSpent):
         broker.find_session(opened.session)
 

@@ -117,7 +117,7 @@ def test_a_value_of_another_kind_holds_up_its_own_row_alone_before_anything_is_a
 
     assert refreshing.row(state).version == 2
     assert len(network.requests) == 1
-    assert refreshing.figures()["rows_unread"] == 1
+    assert refreshing.figures()["rows_unreadable"] == 1
 
 
 def test_a_breaker_that_cannot_be_read_holds_nobody(

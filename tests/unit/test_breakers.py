@@ -224,7 +224,7 @@ def test_a_grant_between_two_failures_keeps_a_breaker_closed(
 
     assert breakers.read(HOST).since == clock.now()
     assert not breakers.read(HOST).is_open
-    assert refreshing.figures()["unforeseen"] == 0
+    assert refreshing.figures()["internal_errors"] == 0
 
 
 def test_only_the_first_failure_of_a_connection_counts(

@@ -482,7 +482,7 @@ def test_a_queue_that_refuses_leaves_it_to_the_next_sweep(
     aws_faults.refuse("sqs.SendMessage")
 
     assert complete(journey, entered).refresh_at == int(clock.now())
-    assert len(lines.named("refresh.not_ordered")) == 1
+    assert len(lines.named("refresh.not_requested")) == 1
 
 
 def test_a_write_compares_row_profile_and_session(

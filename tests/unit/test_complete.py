@@ -118,7 +118,7 @@ def test_what_is_not_proved_is_logged(journey: Journey, lines: LogLines) -> None
     with pytest.raises(BindingMismatch):
         journey.complete(home, end_user_id="user-18")
 
-    (line,) = lines.named("session.unproved")
+    (line,) = lines.named("session.binding_mismatch")
     assert line["session"] == home.session
     assert END_USER not in "".join(lines.text)
 
@@ -279,7 +279,7 @@ def test_no_row_holds_a_secret_in_the_open(journey: Journey, network: NinjaOneTr
 def test_a_connection_that_is_made_is_logged(journey: Journey, lines: LogLines) -> None:
     state, _ = journey.connect()
 
-    (line,) = lines.named("connection.made")
+    (line,) = lines.named("connection.stored")
     assert (line["tenant"], line["connection"], line["region"]) == (TENANT, state.connection, "eu")
 
 
@@ -463,7 +463,7 @@ def test_a_code_out_of_another_session_is_not_sent_again(
         journey.complete(injected)
 
     assert len(network.tokens_asked) == 1
-    assert "code.injected" in lines.names
+    assert "code.reused" in lines.names
 
 
 @pytest.mark.parametrize("number", [0, 1])
@@ -479,7 +479,7 @@ def test_a_step_by_a_repeated_request_is_taken_once_and_looks_like_no_attack(
 
     assert state.connection
     assert len(network.tokens_asked) == 1
-    assert "code.injected" not in lines.names
+    assert "code.reused" not in lines.names
 
 
 def _code(query: str) -> str:

@@ -570,7 +570,7 @@ def test_a_message_that_comes_again_after_a_kill_goes_on(
     broker.complete.unattended(home.session)
     broker.complete.unattended(home.session)
 
-    assert len(lines.named("connection.made")) == len(network.tokens_asked) == 1
+    assert len(lines.named("connection.stored")) == len(network.tokens_asked) == 1
 
 
 def test_a_message_whose_call_was_killed_too_early_says_so_once(

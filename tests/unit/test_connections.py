@@ -282,7 +282,7 @@ def test_a_row_that_can_not_be_read_hides_no_other(
     aws.client("dynamodb").put_item(TableName=config.connections_table, Item={**item, **change})
 
     assert listed(broker, limit=50) == [first, last]
-    assert [(line["tenant"], line["unread"]) for line in lines.named("rows.passed_over")] == [(TENANT, 1)]
+    assert [(line["tenant"], line["unread"]) for line in lines.named("rows.unreadable")] == [(TENANT, 1)]
 
 
 # Ending ---------------------------------------------------------------------------------------------------------------

@@ -323,7 +323,7 @@ def test_a_token_is_dead_after_two_verdicts_with_another_tenant_served_between(
     assert (figures["dead_verdict"], figures["needs_reauth"], figures["lost_in_rotation"]) == (2, 1, 0)
     (line,) = refreshing.lines.named("connection.needs_reauth")
     assert (line["tenant"], line["connection"], line["reason"]) == (state.tenant, state.connection, "revoked")
-    assert refreshing.lines.named("verdict.held") == []
+    assert refreshing.lines.named("refresh.verdict_doubted") == []
 
 
 @req("I05")
@@ -339,7 +339,7 @@ def test_verdicts_that_no_other_tenant_contradicts_are_believed_after_half_an_ho
 
     assert 1800 <= clock.now() - struck_at < 1800 + 600
     assert refreshing.row(state).struck_at == struck_at
-    assert refreshing.lines.named("verdict.held")
+    assert refreshing.lines.named("refresh.verdict_doubted")
 
 
 @req("I05")
@@ -417,7 +417,7 @@ def test_a_verdict_on_a_token_that_was_replaced_meanwhile_is_dropped(
 
     row = refreshing.row(state)
     assert (row.version, row.failures, row.access) == (2, 0, b"new")
-    assert len(refreshing.lines.named("verdict.dropped")) == 1
+    assert len(refreshing.lines.named("refresh.verdict_outdated")) == 1
 
 
 def test_a_verdict_on_a_connection_that_is_gone_is_dropped(
@@ -429,7 +429,7 @@ def test_a_verdict_on_a_connection_that_is_gone_is_dropped(
 
     refreshing.when_due(state)
 
-    assert len(refreshing.lines.named("verdict.dropped")) == 1
+    assert len(refreshing.lines.named("refresh.verdict_outdated")) == 1
 
 
 def test_before_a_strike_the_rescue_store_is_asked(
@@ -629,7 +629,7 @@ def test_a_note_that_is_lost_leaves_the_lease_to_run_out_by_itself(
 
     row = refreshing.row(state)
     assert row.lease_until is not None
-    assert len(refreshing.lines.named("lease.left")) == 1
+    assert len(refreshing.lines.named("lease.not_released")) == 1
     clock.advance(270)
     refreshing.order(state)
     assert refreshing.row(state).version == 2

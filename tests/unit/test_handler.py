@@ -95,10 +95,10 @@ def test_whatever_else_breaks_is_answered_without_a_word_of_it(
     assert answered["statusCode"] == 500
     assert CANARY not in repr(answered)
     assert CANARY not in "".join(lines.text)
-    (line,) = lines.named("things.broke")
+    (line,) = lines.named("things.crashed")
     assert (line["error"], line["level"]) == (type(error).__name__, "ERROR")
     assert "test_handler.py:" in line["at"]
-    assert any(each.get("unforeseen") == [1.0] for each in lines)
+    assert any(each.get("internal_errors") == [1.0] for each in lines)
 
 
 @req("G01", "P01")
@@ -175,7 +175,7 @@ def test_a_message_that_fails_does_not_take_its_neighbours_along(broker: Broker,
     assert answered == {"batchItemFailures": [{"itemIdentifier": "m-2"}, {"itemIdentifier": "m-4"}]}
     assert done == ["a", "b", "c"]
     assert [line["message_id"] for line in lines.named("message.failed")] == ["m-2"]
-    assert [line["message_id"] for line in lines.named("message.broke")] == ["m-4"]
+    assert [line["message_id"] for line in lines.named("message.crashed")] == ["m-4"]
     assert CANARY not in "".join(lines.text)
 
 

@@ -404,7 +404,7 @@ def test_from_the_first_event_that_the_bus_refuses_on_all_comes_again(account: A
 
     record = 4 * (host // 2) + 2 + host % 2  # two failures, the opening, the closing
     assert failed == [records[record]["dynamodb"]["SequenceNumber"]]
-    assert any("events.not_taken" in line for line in account.lines)
+    assert any("events.not_sent" in line for line in account.lines)
 
 
 def test_a_bus_that_does_not_answer_loses_nothing(account: Account) -> None:
@@ -455,7 +455,7 @@ def test_a_row_that_can_not_be_read_holds_up_no_other(account: Account, name: st
     assert (told[-1]["detail-type"], told[-1]["detail"]["connection_id"]) == ("connection.connected", REF.connection)
     (line,) = (json.loads(text) for text in account.lines if "change.unreadable" in text)
     assert (line["tenant"], line["row"]) == ("acme", "con_" + "b" * 26)
-    assert sum(json.loads(text).get("rows_unread", [0])[0] for text in account.lines) == 1
+    assert sum(json.loads(text).get("rows_unreadable", [0])[0] for text in account.lines) == 1
 
 
 def test_of_a_row_that_can_only_be_read_in_part_that_part_is_told(account: Account) -> None:

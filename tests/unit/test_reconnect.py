@@ -114,7 +114,7 @@ def test_another_account_is_refused_and_the_old_tokens_stay(
         again(journey, old, email=email, host=host)
 
     assert both(connections, old[0]) == old
-    assert [line["connection"] for line in lines.named("session.other_account")] == [old[0].connection]
+    assert [line["connection"] for line in lines.named("session.account_mismatch")] == [old[0].connection]
 
 
 @req("D05")

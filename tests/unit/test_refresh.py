@@ -170,17 +170,17 @@ def test_one_line_of_an_order_names_all_that_it_renewed(
 ) -> None:
     refreshing.when_due(state, neighbour)
 
-    (line,) = refreshing.lines.named("batch.worked")
+    (line,) = refreshing.lines.named("batch.done")
     assert (line["level"], line["trigger"]) == ("INFO", "due")
     assert line["renewed"].split() == [state.connection, neighbour.connection]
     assert not {"batch.unknown_rows", "batch.faulty"} & {*refreshing.lines.names}
-    assert not {"rows_unread", "tokens_ended"} & {*refreshing.figures()}
+    assert not {"rows_unreadable", "tokens_ended"} & {*refreshing.figures()}
 
 
 def test_an_order_that_renewed_nothing_says_nothing_of_it(refreshing: Refreshing, state: ConnectionState) -> None:
     refreshing.order(state)
 
-    assert refreshing.lines.named("batch.worked") == []
+    assert refreshing.lines.named("batch.done") == []
 
 
 # Who is refreshed -----------------------------------------------------------------------------------------------------
@@ -278,7 +278,7 @@ def test_what_waits_for_approval_is_not_refreshed(
 ) -> None:
     home = journey.home(binding=binding, challenge="")
     refreshing.broker.complete.unattended(home.session)
-    pending = ConnectionRef(TENANT, lines.named("connection.made")[0]["connection"])
+    pending = ConnectionRef(TENANT, lines.named("connection.stored")[0]["connection"])
     network.requests.clear()
 
     refreshing.broker.refresh(RefreshBatch(Trigger.URGENT, (pending,)), refreshing.clock.left(180))
@@ -493,10 +493,10 @@ def test_a_bug_costs_the_connection_that_brings_it_to_light_and_is_counted(
     refreshing.when_due(state, neighbour)
 
     assert refreshing.row(neighbour).version == 2
-    (line,) = refreshing.lines.named("refresh.broke")
+    (line,) = refreshing.lines.named("refresh.crashed")
     assert (line["connection"], line["cause"], line["level"]) == (state.connection, bug.__name__, "ERROR")
     assert "quote" not in "".join(refreshing.lines.text)
-    assert refreshing.figures()["unforeseen"] == 1
+    assert refreshing.figures()["internal_errors"] == 1
 
 
 @req("L02")
@@ -513,7 +513,7 @@ def test_an_odd_redirect_is_no_clear_answer_like_any_other(
     refreshing.when_due(state, neighbour)
 
     assert refreshing.figures()["ambiguous"] == 1
-    assert refreshing.figures()["unforeseen"] == 0
+    assert refreshing.figures()["internal_errors"] == 0
     assert {refreshing.row(each).version for each in (state, neighbour)} == {1, 2}
 
 
@@ -642,7 +642,7 @@ def test_a_lease_on_a_row_that_is_gone_asks_nothing(
     refreshing.order(state)
 
     assert network.requests == []
-    assert refreshing.figures()["unforeseen"] == 0
+    assert refreshing.figures()["internal_errors"] == 0
 
 
 @pytest.mark.parametrize("times", [1, 2])

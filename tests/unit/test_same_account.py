@@ -31,7 +31,7 @@ def test_the_same_host_and_organizations_are_probably_the_same_account(
     assert second.status is Status.ACTIVE
     assert connections.state(ref(second)) == second
     assert aws_faults.asked["dynamodb.Query"] == 1
-    assert [line["connection"] for line in lines.named("account.twice")] == [first[0].connection]
+    assert [line["connection"] for line in lines.named("account.connected_twice")] == [first[0].connection]
 
 
 def test_whoever_completes_again_hears_the_same(journey: Journey, first: tuple[ConnectionState, Profile]) -> None:

@@ -263,7 +263,7 @@ def test_a_rescue_store_that_says_another_thing_under_the_lease_keeps_the_token_
     assert is_free(refreshing.row(state))
     assert refreshing.row(state).refresh_at == (before if why == "refused" else refreshing.clock.now())
     figures = refreshing.figures()
-    assert (figures["put_off"], figures["unforeseen"]) == (1, 0)
+    assert (figures["put_off"], figures["internal_errors"]) == (1, 0)
 
 
 def test_a_rescued_object_of_foreign_make_keeps_the_token_from_being_presented(
@@ -360,7 +360,7 @@ def test_an_adoption_into_a_connection_that_ended_meanwhile_does_nothing(
     assert (row.status, row.refresh) == (Status.DISCONNECTED, None)
     assert rescue.get(ref(state), 1) is not None
     figures = refreshing.figures()
-    assert (figures["rescued"], figures["unforeseen"]) == (0, 0)
+    assert (figures["rescued"], figures["internal_errors"]) == (0, 0)
 
 
 def test_rescued_tokens_are_due_by_what_is_left_of_their_life(

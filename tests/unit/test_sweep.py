@@ -50,7 +50,7 @@ def test_what_falls_due_before_the_next_sweep_is_ordered_and_nothing_else(
 
     assert sorted(named(orders(aws, config)), key=repr) == sorted((ref(state) for state in five[:3]), key=repr)
     (line,) = lines.named("sweep.done")
-    assert (line["ordered"], line["rescued"]) == (3, 0)
+    assert (line["requested"], line["rescued"]) == (3, 0)
 
 
 def test_few_connections_make_one_order(
@@ -117,7 +117,7 @@ def test_a_queue_that_is_behind_gets_no_more(
 
     assert queue.waiting() == sweeping.BEHIND
     assert len(lines.named("sweep.behind")) >= 1
-    assert [line["ordered"] for line in lines.named("sweep.done")] == [0]
+    assert [line["requested"] for line in lines.named("sweep.done")] == [0]
 
 
 def test_a_shard_that_is_never_done_ends_after_so_many_pages(
@@ -196,7 +196,7 @@ def test_a_shard_that_can_not_be_read_costs_its_own_connections_only(
     others = {ref(state) for number, state in enumerate(five) if number % 2 != shard}
     assert set(named(orders(aws, config))) == others
     assert [line["shard"] for line in lines.named("sweep.shard_failed")] == [shard]
-    assert [line["ordered"] for line in lines.named("sweep.done")] == [len(others)]
+    assert [line["requested"] for line in lines.named("sweep.done")] == [len(others)]
 
 
 @req("O04")

@@ -398,7 +398,7 @@ def test_a_queue_that_does_not_answer_leaves_the_held_token(
 
     assert broker.get_token(ref(state), min_ttl=TTL).expires_in == 200
     assert clock.slept == []
-    assert len(lines.named("refresh.not_ordered")) == 1
+    assert len(lines.named("refresh.not_requested")) == 1
 
 
 def test_a_store_that_does_not_answer_while_one_waits_is_asked_again(

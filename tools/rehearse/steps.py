@@ -161,7 +161,7 @@ def asks_for_more_life(at: Rehearsal) -> str:
     until("a minute", lambda: time.time() > known.connected_at + ATTEMPT_GAP, ATTEMPT_GAP + 5)
 
     def urgent() -> list[str]:
-        return [line for line in logged(at, "batch.worked") if json.loads(line)["trigger"] == "urgent"]
+        return [line for line in logged(at, "batch.done") if json.loads(line)["trigger"] == "urgent"]
 
     with at.ninjaone.token_seconds(LONG_SECONDS):
         at.backend.token(
@@ -505,7 +505,7 @@ def refreshes(at: Rehearsal) -> str:
     """Schedule, sweep, queue and refresh renew the tokens before they end, several times, unasked."""
 
     def renewed() -> dict[str, int]:
-        lines = (json.loads(each) for each in logged(at, "batch.worked"))
+        lines = (json.loads(each) for each in logged(at, "batch.done"))
         known = Counter(each for line in lines if line["trigger"] == "due" for each in line.get("renewed", "").split())
         counts = {name: known[at.connections[name].connection_id] for name in ("operator", "customer", "imported")}
         return counts if counts["operator"] >= REFRESHES and min(counts.values()) else {}

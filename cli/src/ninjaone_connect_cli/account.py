@@ -19,10 +19,10 @@ SMALL_ACCOUNT = 100
 
 
 def last_sweep(deployment: Deployment) -> Iterator[Finding]:
-    """Whether the schedule runs: every sweep says how much it ordered, even nothing."""
+    """Whether the schedule runs: every sweep says how many refreshes it requested, even nothing."""
     now = datetime.now(UTC)
     answer = deployment.aws("cloudwatch").get_metric_statistics(
-        Namespace=NAMESPACE, MetricName="ordered", Dimensions=[{"Name": "service", "Value": deployment.stack}],
+        Namespace=NAMESPACE, MetricName="requested", Dimensions=[{"Name": "service", "Value": deployment.stack}],
         StartTime=now - timedelta(minutes=15), EndTime=now, Period=60, Statistics=["SampleCount"],
     )  # fmt: skip
     if not answer["Datapoints"]:

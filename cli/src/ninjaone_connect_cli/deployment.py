@@ -103,7 +103,7 @@ class Deployment:
 
     @property
     def orders(self) -> Queue:
-        """Where refreshes are ordered."""
+        """Where refreshes are requested."""
         return Queue(AwsClient("sqs", self.aws("sqs")), self.config.refresh_queue)
 
     @property

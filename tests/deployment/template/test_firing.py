@@ -324,7 +324,7 @@ def test_a_wrong_client_secret_fires(
 def test_a_kms_that_does_not_answer_fires(
     watched: Watched, clock: Clock, journey: Journey, lines: LogLines, aws_faults: AwsFaults
 ) -> None:
-    """A fleet of one is enough: what is put off is ordered again each minute."""
+    """A fleet of one is enough: what is put off is requested again each minute."""
     refs = until_due(clock, connected(journey, lines))
     clock.advance(15 * MINUTE - clock.now() % (15 * MINUTE))
     aws_faults.refuse("kms.GenerateDataKey", times=ALWAYS)
@@ -354,7 +354,7 @@ def test_a_disabled_key_fires_and_a_throttled_one_does_not(
 
 def test_a_few_put_off_among_many_do_not_fire(watched: Watched, clock: Clock) -> None:
     start = clock.now() // (15 * MINUTE) * (15 * MINUTE)
-    for name, figure in (("ordered", 1000), ("put_off", 12)):
+    for name, figure in (("requested", 1000), ("put_off", 12)):
         series = ("NinjaOneConnect", name, frozenset({("service", "local")}))
         watched.figures.note(series, start, figure)
 

@@ -19,7 +19,7 @@ GUIDE = (ROOT / "docs/operate/runbooks.md").read_text(encoding="utf-8")
 POINTER = "docs/operate/runbooks.md: "
 
 UNWATCHED = {
-    "ordered": "how much there is to do; its silence is watched, and the dashboard shows it",
+    "requested": "how much there is to do; its silence is watched, and the dashboard shows it",
     "attempts": "what the share of unclear answers is taken of",
     "renewed": "goes well",
     "rescued": "went well in the end",
@@ -56,7 +56,7 @@ def test_every_figure_is_watched_or_has_a_reason_not_to_be() -> None:
         each["MetricName"] for alarm in ALARMS.values() for each in looked_at(alarm) if each["Namespace"] == NAMESPACE
     }
 
-    assert watched - {"ordered", "attempts"} == written() - UNWATCHED.keys()
+    assert watched - {"requested", "attempts"} == written() - UNWATCHED.keys()
     assert UNWATCHED.keys() <= written()
 
 
@@ -112,7 +112,7 @@ def test_an_alarm_of_counts_ends_with_the_period_after_the_last_one(name: str) -
     period, judged = length(alarm), int(alarm["EvaluationPeriods"])
     for back in range(judged):
         for metric in looked_at(alarm):
-            figures.note(series(metric), period * (100 - back) - 1, 1000 if metric["MetricName"] != "ordered" else 0)
+            figures.note(series(metric), period * (100 - back) - 1, 1000 if metric["MetricName"] != "requested" else 0)
 
     assert fires(alarm, figures, period * 100)
     assert not fires(alarm, figures, period * (100 + judged))

@@ -9,7 +9,7 @@ LOST_ON_THE_WAY = Observed(
     ended=NOT_YET,
     lost=LOST,
     heals=RECONNECT,
-    said=("ambiguous", "dead", "verdict.held", "connection.needs_reauth"),
+    said=("ambiguous", "dead", "refresh.verdict_doubted", "connection.needs_reauth"),
     shown=8,
 )
 ASKED_AGAIN = Observed(said=("ambiguous",))

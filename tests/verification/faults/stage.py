@@ -25,7 +25,7 @@ ORDERS = 50
 """Messages worked in one go, at most."""
 FOREVER = 1_000_000
 SWEEP = "sweep"
-USUAL = {"sweep.done", "granted", "refresh.done", "batch.worked"}
+USUAL = {"sweep.done", "granted", "refresh.done", "batch.done"}
 
 Json = dict[str, Any]
 Batch = dict[str, Any]

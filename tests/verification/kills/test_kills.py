@@ -59,7 +59,14 @@ def test_a_token_that_died_with_the_process_that_had_it_is_an_unavoidable_loss(l
 
 @pytest.mark.parametrize(
     "ended",
-    ["refresh.spilled", "refresh.unsaved", "refresh.put_off", "refresh.done", "lease.broken", "verdict.dropped"],
+    [
+        "refresh.spilled",
+        "refresh.unsaved",
+        "refresh.put_off",
+        "refresh.done",
+        "lease.broken",
+        "refresh.verdict_outdated",
+    ],
 )
 def test_a_process_that_lived_to_see_the_end_lost_the_token_by_itself(lines: Path, ended: str) -> None:
     commits = killed(lines, line("refresh.answered", 0.1, meaning="granted"), line(ended, 0.2))

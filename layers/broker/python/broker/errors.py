@@ -436,4 +436,4 @@ class SealBroken(ServerFault):
 class InternalError(ServerFault):
     """A bug."""
 
-    detail = "Something unforeseen went wrong. It was recorded under the request id."
+    detail = "Something unexpected went wrong. It was recorded under the request id."

@@ -54,8 +54,8 @@ class Entry(Generic[Answer]):
         except BrokerError as error:
             return self._failed(broker, event, error)
         except Exception as error:  # noqa: BLE001  # the one place for people and backends
-            broker.log.event(f"{self.name}.broke", Level.ERROR, **whereabouts(error))
-            broker.log.count("unforeseen")
+            broker.log.event(f"{self.name}.crashed", Level.ERROR, **whereabouts(error))
+            broker.log.count("internal_errors")
             return self._failed(broker, event, InternalError())
         finally:
             broker.log.flush()

@@ -57,8 +57,8 @@ def _worked(view: Message, broker: Broker, message: Event, context: Context) -> 
         broker.log.event("message.failed", Level.ERROR, message_id=message["messageId"], error=type(error).__name__)
         return False
     except Exception as error:  # noqa: BLE001  # the one place for messages
-        broker.log.event("message.broke", Level.ERROR, message_id=message["messageId"], **whereabouts(error))
-        broker.log.count("unforeseen")
+        broker.log.event("message.crashed", Level.ERROR, message_id=message["messageId"], **whereabouts(error))
+        broker.log.count("internal_errors")
         return False
     return True
 

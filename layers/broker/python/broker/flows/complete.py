@@ -106,7 +106,7 @@ class Complete:
         """
         found = self._sessions.get(session)
         if found is None or not _proved(found, proof):
-            self._log.event("session.unproved", session=session, tenant=proof.tenant)
+            self._log.event("session.binding_mismatch", session=session, tenant=proof.tenant)
             raise BindingMismatch
         return self._advance(found, self._until(), confirmed=confirm_account_change)
 

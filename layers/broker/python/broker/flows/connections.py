@@ -49,8 +49,8 @@ class ListConnections:
         """Look at some; what can't be read is said to the operator and hides no other. Raises   Busy"""
         found = self._connections.page(tenant, limit=limit, after=after)
         if found.unread:
-            self._log.event("rows.passed_over", Level.ERROR, tenant=tenant, unread=found.unread)
-            self._log.count("rows_unread", found.unread)
+            self._log.event("rows.unreadable", Level.ERROR, tenant=tenant, unread=found.unread)
+            self._log.count("rows_unreadable", found.unread)
         return Page(self._shown(found.connections), found.after)
 
     def _shown(self, found: list[Connection]) -> list[ListedConnection]:

@@ -44,11 +44,11 @@ class Notify:
             some = told[start : start + MOST]
             taken = self._bus.put([event for _, event in some])
             if taken < len(some):
-                self._log.event("events.not_taken", Level.ERROR, left=len(told) - start - taken)
-                self._log.count("events_not_taken")
+                self._log.event("events.not_sent", Level.ERROR, left=len(told) - start - taken)
+                self._log.count("events_not_sent")
                 return some[taken][0]
         if told:
-            self._log.event("events.told", events=len(told))
+            self._log.event("events.sent", events=len(told))
         return None
 
     def _readable(self, change: Change) -> Iterator[Event]:
@@ -57,7 +57,7 @@ class Notify:
             yield from what_happened(change)
         except rows.UNREADABLE:
             self._log.event("change.unreadable", Level.ERROR, tenant=change.tenant, row=change.row)
-            self._log.count("rows_unread")
+            self._log.count("rows_unreadable")
 
 
 def what_happened(change: Change) -> Iterator[Event]:

@@ -91,7 +91,7 @@ class RedeemCode:
     def _check_code(self, session: Session, code: Secret) -> None:
         """Refuse a code that was sent before: sent twice, NinjaOne may end what it gave for it (RFC 6749 §4.1.2)."""
         if not self._sessions.is_first_use(sha256_hex(code.reveal()), session.session, instant(self._clock)):
-            self._log.event("code.injected", Level.ERROR, session=session.session)
+            self._log.event("code.reused", Level.ERROR, session=session.session)
             raise SessionSpent
 
     def _take(self, session: Session, until: float) -> bool:

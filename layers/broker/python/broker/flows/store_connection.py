@@ -86,7 +86,7 @@ class StoreConnection:
             self._drop(session, error)
             raise
         state = made.state
-        self._log.event("connection.made", tenant=state.tenant, connection=state.connection, region=state.host.region)
+        self._log.event("connection.stored", tenant=state.tenant, connection=state.connection, region=state.host.region)
         return made
 
     def check(self, session: Session) -> None:
@@ -131,7 +131,7 @@ class StoreConnection:
             state, seen = other.state, set(other.profile.organizations)
             is_same = state.host.name == host.name and seen == set(organizations)
             if is_same and state.status is Status.ACTIVE and state.connection != session.connection:
-                self._log.event("account.twice", tenant=state.tenant, connection=state.connection)
+                self._log.event("account.connected_twice", tenant=state.tenant, connection=state.connection)
                 return state.connection
         return None
 
@@ -195,7 +195,7 @@ class StoreConnection:
         state, profile = consent.replaces.state, consent.replaces.profile
         known, found = set(profile.organizations), set(consent.organizations)
         if consent.host.name != state.host.name or (known and not known & found):
-            self._log.event("session.other_account", session=consent.session.session, connection=state.connection)
+            self._log.event("session.account_mismatch", session=consent.session.session, connection=state.connection)
             raise AccountMismatch
 
     def _drop(self, session: Session, error: BrokerError) -> None:

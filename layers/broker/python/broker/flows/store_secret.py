@@ -83,4 +83,4 @@ class StoreSecret:
         try:
             self._urgent.send_batch(Trigger.DUE, [ref])
         except AwsError:
-            self._log.event("refresh.not_ordered", Level.WARNING, tenant=ref.tenant, connection=ref.connection)
+            self._log.event("refresh.not_requested", Level.WARNING, tenant=ref.tenant, connection=ref.connection)

@@ -1,4 +1,4 @@
-"""Find what falls due, and order its refresh: the cost grows with what is due, never with what is stored."""
+"""Find what falls due, and request its refresh: the cost grows with what is due, never with what is stored."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -31,15 +31,15 @@ RESCUES = 100
 class _Tick:
     """One sweep under way.
 
-    rest      due connections that do not fill a batch: few of them make one batch, not one for each shard
-    ordered   how many were ordered or are in ``rest``
-    tenants   the same for each tenant
-    failure   what went wrong last, raised when everything else is done
+    rest        due connections that do not fill a batch: few of them make one batch, not one for each shard
+    requested   how many were requested or are in ``rest``
+    tenants     the same for each tenant
+    failure     what went wrong last, raised when everything else is done
     """
 
     now: Instant
     rest: list[ConnectionRef] = field(default_factory=list)
-    ordered: int = 0
+    requested: int = 0
     tenants: Counter[TenantId] = field(default_factory=Counter)
     failure: AwsError | None = None
 
@@ -54,9 +54,9 @@ class Sweep:
         self._clock, self._log = clock, log
 
     def __call__(self) -> None:
-        """Order what is due until the next sweep; stop early when the queue is behind.
+        """Request the refresh of what is due until the next sweep; stop early when the queue is behind.
 
-        A shard that can't be read costs its own connections this minute; what was read of the others is ordered.
+        A shard that can't be read costs its own connections this minute; what was read of the others is requested.
         Raises   Busy, AwsRefused: something could not be done, and everything else was; the next tick comes anyway
         """
         tick = _Tick(instant(self._clock))
@@ -66,31 +66,31 @@ class Sweep:
         for start in range(0, len(tick.rest), BATCH_SIZE):
             self._send(tick.rest[start : start + BATCH_SIZE], tick)
         rescued = self._rescues(tick)
-        self._log.count("ordered", tick.ordered)
-        self._log.event("sweep.done", ordered=tick.ordered, rescued=rescued)
+        self._log.count("requested", tick.requested)
+        self._log.event("sweep.done", requested=tick.requested, rescued=rescued)
         if tick.failure:
             raise tick.failure
 
     def _sweep(self, shard: int, tick: _Tick) -> None:
-        """Order one shard, soonest first. Rows with one instant were sealed together and stay in one batch."""
+        """Request one shard, soonest first. Rows with one instant were sealed together and stay in one batch."""
         start = None
         try:
             for _ in range(PAGES):
                 if self._batches.waiting() >= BEHIND:
-                    self._log.event("sweep.behind", Level.WARNING, shard=shard, ordered=tick.ordered)
+                    self._log.event("sweep.behind", Level.WARNING, shard=shard, requested=tick.requested)
                     break
                 found, start = self._connections.due(shard, Instant(tick.now + HORIZON), start, BATCH_SIZE)
-                self._order(found, tick)
+                self._request(found, tick)
                 if start is None:
                     break
         except AwsError as failure:
             self._log.event("sweep.shard_failed", Level.ERROR, shard=shard)
             tick.failure = failure
 
-    def _order(self, found: list[ConnectionRef], tick: _Tick) -> None:
+    def _request(self, found: list[ConnectionRef], tick: _Tick) -> None:
         """Send a full page at once and keep a part of one; leave out what is beyond a tenant's share."""
         wanted = [ref for ref in found if self._has_room(ref, tick)]
-        tick.ordered += len(wanted)
+        tick.requested += len(wanted)
         if len(wanted) == BATCH_SIZE:
             self._send(wanted, tick)
         else:
@@ -104,11 +104,11 @@ class Sweep:
         try:
             self._batches.send_batch(Trigger.DUE, refs)
         except AwsError as failure:
-            tick.ordered -= len(refs)
+            tick.requested -= len(refs)
             tick.failure = failure
 
     def _rescues(self, tick: _Tick) -> int:
-        """Now and then, order what waits in the rescue store, so that nothing stays there unseen."""
+        """Now and then, request what waits in the rescue store, so that nothing stays there unseen."""
         if tick.now % RESCUE_EVERY >= HORIZON:
             return 0
         try:

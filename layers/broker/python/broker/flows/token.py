@@ -148,7 +148,7 @@ class GetToken:
             refused_version = row.version if is_refused else 0
             self._urgent.send_batch(Trigger.URGENT, [row.ref], min_ttl=min_ttl, refused_version=refused_version)
         except AwsError:
-            self._log.event("refresh.not_ordered", Level.WARNING, tenant=row.tenant, connection=row.connection)
+            self._log.event("refresh.not_requested", Level.WARNING, tenant=row.tenant, connection=row.connection)
             return row
         wait, before = FIRST_LOOK, row.version
         while self._clock.now() + wait < until:

@@ -82,7 +82,7 @@ class RefreshConnections:
             self._refresh.unwrap_keys(rows)
         self._work(sorted(rows, key=lambda row: _urgency(row, batch)), batch)
         if batch.renewed:
-            self._log.event("batch.worked", trigger=batch.trigger.value, renewed=" ".join(batch.renewed))
+            self._log.event("batch.done", trigger=batch.trigger.value, renewed=" ".join(batch.renewed))
 
     def _wanted(self, message: RefreshBatch, batch: BatchContext) -> list[ConnectionState]:
         """Read all rows, and leave out what there is nothing to do for."""
@@ -90,7 +90,7 @@ class RefreshConnections:
         if len(found) < len(message.refs):
             self._log.event("batch.unknown_rows", Level.WARNING, missing=len(message.refs) - len(found), unread=unread)
         if unread:
-            self._log.count("rows_unread", unread)
+            self._log.count("rows_unreadable", unread)
         self._count_ended(found, batch)
         return [row for row in found if self._refresh.is_wanted(row, batch)]
 

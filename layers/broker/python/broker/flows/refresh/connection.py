@@ -85,8 +85,8 @@ class RefreshConnection:
             self._log.count("put_off")
         except Exception as error:  # noqa: BLE001  # the one place for a connection
             cause = type(error).__name__
-            self._log.event("refresh.broke", Level.ERROR, tenant=seen.tenant, connection=seen.connection, cause=cause)
-            self._log.count("unforeseen")
+            self._log.event("refresh.crashed", Level.ERROR, tenant=seen.tenant, connection=seen.connection, cause=cause)
+            self._log.count("internal_errors")
         return None
 
     def is_wanted(self, seen: ConnectionState, batch: BatchContext) -> bool:

@@ -78,7 +78,7 @@ class RecordFailure:
         ref = leased.ref
         row = self._connections.state(ref)
         if row is None or (row.version, row.fence) != (leased.version, leased.fence):
-            self._log.event("verdict.dropped", Level.WARNING, connection=leased.connection)
+            self._log.event("refresh.verdict_outdated", Level.WARNING, connection=leased.connection)
             return
         spilled = self._rescue.get(ref, leased.version)
         if spilled is not None:
@@ -107,7 +107,9 @@ class RecordFailure:
             others_failing=host.others_failing(leased.tenant),
         )
         if not believed:
-            self._log.event("verdict.held", Level.WARNING, connection=leased.connection, since=leased.struck_at)
+            self._log.event(
+                "refresh.verdict_doubted", Level.WARNING, connection=leased.connection, since=leased.struck_at
+            )
         return believed
 
     def _give_up(self, leased: ConnectionState, batch: BatchContext) -> None:
@@ -135,7 +137,7 @@ class RecordFailure:
         try:
             self._connections.forget(leased, Instant(now + policy.FORGOTTEN_KEPT))
         except AwsError:
-            self._log.event("lease.left", Level.WARNING, connection=leased.connection)
+            self._log.event("lease.not_released", Level.WARNING, connection=leased.connection)
         else:
             self._log.event("connection.forgotten", tenant=leased.tenant, connection=leased.connection)
 
@@ -167,7 +169,7 @@ class RecordFailure:
         try:
             self._connections.record_failure(leased, change, remove)
         except AwsError:
-            self._log.event("lease.left", Level.WARNING, connection=leased.connection)
+            self._log.event("lease.not_released", Level.WARNING, connection=leased.connection)
 
 
 def _known_reason(leased: ConnectionState) -> Reason | None:
