@@ -1,34 +1,19 @@
 """Connections to NinjaOne that stay open between calls: for whom, for how long, and what happens when they broke."""
 
-import socket
-import ssl
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 
 import httpx
 import pytest
 
 from broker.adapters.http import HttpClient
 from broker.adapters.kept_clients import IDLE, MOST, KeptClients
-from broker.adapters.log import Level, Log
-from broker.adapters.transport import system_transport
-from broker.call_policy import read
 from broker.errors import CallUnanswered
-from broker.flows.proxy import ProxiedCall, Proxy
-from broker.flows.token import IssuedToken
-from broker.model import ConnectionId, ConnectionRef, Instant, Seconds, TenantId
-from broker.oauth import Reply
-from broker.secret import Secret
+from broker.model import ConnectionId, ConnectionRef, TenantId
 from tests.support.broker_world import Clock
-from tests.support.certificate import certified
+from tests.support.tls_server import FINE, ONE, OTHER, SLAMS, Begin, calling
 from tools.requirements import req
-
-ONE, OTHER = (ConnectionRef(TenantId("acme"), ConnectionId(f"con_{letter * 26}")) for letter in "ab")
-
 
 # Who gets which client ----------------------------------------------------------------------------------------------
 
@@ -117,102 +102,13 @@ def test_none_is_kept_whose_caller_failed(kept: KeptClients, opened: Opened) -> 
 
 # Over sockets -------------------------------------------------------------------------------------------------------
 
-FINE = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
 OTHERS = FINE.replace(b"{}", b"[]")
-SLAMS = b""
-"""Reads the request, and ends the connection without an answer."""
-
-
-@dataclass
-class Server:
-    """NinjaOne on loopback with TLS: a script for each connection, in it an answer for each request; then it ends.
-
-    heard   the number of the connection and the method, in order
-    """
-
-    port: int
-    certificate: Path
-    heard: list[tuple[int, str]] = field(default_factory=list)
-
-
-Serve = Callable[..., Server]
 
 
 @pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Serve]:
-    certificate, key = certified(tmp_path)
-    secure = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    secure.load_cert_chain(certificate, key)
-    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(8) as threads:
-        listener.settimeout(5)
-        server = Server(listener.getsockname()[1], certificate)
-
-        def play(number: int, talker: socket.socket, script: list[bytes]) -> None:
-            talker.settimeout(5)
-            with suppress(OSError), secure.wrap_socket(talker, server_side=True) as spoken:
-                for step in script:
-                    said = spoken.recv(65_536)
-                    if not said:
-                        return
-                    server.heard.append((number, said.partition(b" ")[0].decode()))
-                    if step == SLAMS:
-                        return
-                    spoken.sendall(step)
-
-        def accept(scripts: tuple[list[bytes], ...]) -> None:
-            with suppress(OSError):
-                for number, script in enumerate(scripts):
-                    threads.submit(play, number, listener.accept()[0], script)
-
-        def begin(*scripts: list[bytes]) -> Server:
-            threads.submit(accept, scripts)
-            return server
-
+def calls(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Begin]:
+    with calling(tmp_path, clock, monkeypatch) as begin:
         yield begin
-        listener.shutdown(socket.SHUT_RDWR)
-
-
-class Calls:
-    """A proxy with real sockets and a token that is made up."""
-
-    def __init__(self, server: Server, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-        trusted = ssl.create_default_context(cafile=server.certificate)
-        monkeypatch.setattr("broker.adapters.transport._trusting_authorities", lambda: trusted)
-        transport = system_transport()
-        url = f"https://127.0.0.1:{server.port}"
-        self._web = lambda: HttpClient(transport, clock)
-        self._proxy = Proxy(
-            cast("Any", lambda *_, **__: IssuedToken(Secret("token"), Instant(0), Seconds(60), url, 1)),
-            self._web,
-            lambda: read("* GET,POST /v2/*"),
-            clock=clock,
-            log=Log(lambda _: None, clock, "test", least=Level.INFO),
-        )
-
-    def send(self, method: str = "GET", ref: ConnectionRef = ONE) -> Reply:
-        """Have one call passed on."""
-        return self._proxy(ref, ProxiedCall("caller", method, "/v2/x", "/v2/x", "", False, method == "GET", {}, b""))
-
-    def close(self) -> None:
-        for web, _ in self._proxy._kept._kept.values():
-            web.close()
-
-
-@pytest.fixture
-def calls(serve: Serve, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., tuple[Server, Calls]]]:
-    made: list[Calls] = []
-
-    def begin(*scripts: list[bytes]) -> tuple[Server, Calls]:
-        server = serve(*scripts)
-        made.append(Calls(server, clock, monkeypatch))
-        return server, made[0]
-
-    yield begin
-    for each in made:
-        each.close()
-
-
-Begin = Callable[..., tuple[Server, Calls]]
 
 
 def test_a_second_get_goes_over_the_same_socket(calls: Begin) -> None:
