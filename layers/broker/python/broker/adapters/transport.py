@@ -30,8 +30,12 @@ def _trusting_authorities() -> ssl.SSLContext:
     return ssl.create_default_context(capath=hashed) if hashed.is_dir() else httpx.create_ssl_context(trust_env=False)
 
 
+_RECORD = 16_384
+"""The most bytes of a TLS record: what is written at once. Source   RFC 8446 §5.1"""
+
+
 class _Bounded(httpx.HTTPTransport):
-    """Ends an answer when its whole time is over: a byte now and then would outlast every single wait."""
+    """Ends a request when its whole time is over: a byte now and then would outlast every single wait."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
         super().__init__(verify=context, retries=0, trust_env=False)
@@ -39,17 +43,28 @@ class _Bounded(httpx.HTTPTransport):
         self._pool._network_backend = self._sockets  # httpx has no parameter for it; a test sees whether it counts
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send the request; headers and body together get the time to connect and one wait."""
+        """Send the request; headers and body together get the time to connect and one wait.
+
+        Raises   httpx.TransportError; also where the answer lay there before the request: it belongs to no request
+        """
         waits = request.extensions["timeout"]
         self._sockets.bound(waits["connect"], waits["connect"] + waits["read"])
-        return super().handle_request(request)
+        response = super().handle_request(request)
+        if not self._sockets.was_read:
+            response.close()
+            raise httpx.RemoteProtocolError("an answer without a request")
+        return response
 
 
 class _Sockets(httpcore.SyncBackend):
-    """Opens connections that stand by one instant and are read until another."""
+    """Opens connections that stand by one instant and are used until another.
+
+    was_read   since the request began
+    """
 
     def __init__(self) -> None:
-        self._connected_by = self.until = math.inf
+        self._connected_by = self._until = math.inf
+        self.was_read = False
 
     def bound(self, connect: float, whole: float) -> None:
         """Begin a request.
@@ -58,7 +73,8 @@ class _Sockets(httpcore.SyncBackend):
         whole     seconds for everything
         """
         now = monotonic()
-        self._connected_by, self.until = now + connect, now + whole
+        self._connected_by, self._until = now + connect, now + whole
+        self.was_read = False
 
     def connect_tcp(self, host: str, port: int, *_: Any, **named: Any) -> httpcore.NetworkStream:
         """Try each address of a host. An address that swallows packets must not use up the time of the others.
@@ -67,7 +83,7 @@ class _Sockets(httpcore.SyncBackend):
         """
         addresses = _addresses(host, port)
         for number, address in enumerate(addresses):
-            share = self.connect_left / (len(addresses) - number)
+            share = self.connect_left() / (len(addresses) - number)
             try:
                 return _Stream(super().connect_tcp(address, port, **named | {"timeout": share}), self)
             except (httpcore.ConnectError, httpcore.ConnectTimeout):
@@ -75,13 +91,20 @@ class _Sockets(httpcore.SyncBackend):
                     raise
         raise httpcore.ConnectError("the host has no address")
 
-    @property
     def connect_left(self) -> float:
         """Seconds left to connect. Raises   httpcore.ConnectTimeout: none"""
-        left = self._connected_by - monotonic()
-        if left <= 0:
-            raise httpcore.ConnectTimeout
-        return left
+        return _left(self._connected_by, httpcore.ConnectTimeout)
+
+    def left(self, over: type[httpcore.TimeoutException]) -> float:
+        """Seconds left of the whole time. Raises   what is named: none"""
+        return _left(self._until, over)
+
+
+def _left(until: float, over: type[httpcore.TimeoutException]) -> float:
+    left = until - monotonic()
+    if left <= 0:
+        raise over
+    return left
 
 
 def _addresses(host: str, port: int) -> list[str]:
@@ -94,19 +117,21 @@ def _addresses(host: str, port: int) -> list[str]:
 
 
 class _Stream(httpcore.NetworkStream):
-    """One connection, read until its instant."""
+    """One connection, read and written until its instant."""
 
     def __init__(self, inner: httpcore.NetworkStream, sockets: _Sockets) -> None:
         self._inner, self._sockets = inner, sockets
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        left = self._sockets.until - monotonic()
-        if left <= 0:
-            raise httpcore.ReadTimeout
+        left = self._sockets.left(httpcore.ReadTimeout)
+        self._sockets.was_read = True
         return self._inner.read(max_bytes, min(left, timeout or left))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._inner.write(buffer, timeout)
+        """Send it piece by piece: a host that takes a few bytes now and then would outlast every single wait."""
+        for start in range(0, len(buffer), _RECORD):
+            left = self._sockets.left(httpcore.WriteTimeout)
+            self._inner.write(buffer[start : start + _RECORD], min(left, timeout or left))
 
     def close(self) -> None:
         self._inner.close()
@@ -114,8 +139,13 @@ class _Stream(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, *_: Any, **__: Any
     ) -> httpcore.NetworkStream:
-        left = self._sockets.connect_left
-        return _Stream(self._inner.start_tls(ssl_context, server_hostname, left), self._sockets)
+        """Begin TLS. A connection that is cut is an error from then on, and never the end of a body without a length.
+
+        Source   RFC 9112 §9.8: an incomplete close leaves such an answer incomplete
+        """
+        inner = self._inner.start_tls(ssl_context, server_hostname, self._sockets.connect_left())
+        inner.get_extra_info("socket").suppress_ragged_eofs = False  # httpcore has no parameter for it
+        return _Stream(inner, self._sockets)
 
     def get_extra_info(self, info: str) -> Any:
         return self._inner.get_extra_info(info)
