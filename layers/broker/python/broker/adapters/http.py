@@ -2,7 +2,6 @@
 
 import zlib
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
@@ -23,8 +22,13 @@ USER_AGENT = "ninjaone-connect/1 (OAuth connection broker)"
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
 _GZIP = b"\x1f\x8b"
+_MARKS = (_GZIP, b"x\x01", b"x\x5e", b"x\x9c", b"x\xda")
+"""How gzip and zlib begin. Source   RFC 1952 §2.3.1, RFC 1950 §2.2"""
 _PACKED = frozenset({"gzip", "x-gzip", "deflate"})
 _ANY_HEADER, _NO_HEADER = zlib.MAX_WBITS | 32, -zlib.MAX_WBITS
+
+_LISTS = frozenset({"content-encoding", "content-language", "link"})
+"""Headers that may come several times."""
 
 _NO_COOKIES = DefaultCookiePolicy(allowed_domains=[])
 """One client asks for many customers: what an answer to one of them sets goes to nobody."""
@@ -83,7 +87,10 @@ class HttpClient:
         return self._try("GET", url, timeout, limit, headers=headers)
 
     def send(self, request: Outgoing, *, timeout: Seconds, limit: int) -> Answer:
-        """Send any request once. Its answer is read as it is, and unpacked only where it says so."""
+        """Send any request once. Its answer is read as it is, and unpacked only where it says so.
+
+        An answer that is packed, but not whole, counts as none: what can be unpacked of it would pass for all of it.
+        """
         return self._try(
             request.method,
             request.url,
@@ -101,7 +108,7 @@ class HttpClient:
         timeout: Seconds,
         limit: int = BODY_LIMIT,
         *,
-        unpack: Callable[[Reply, int], Reply] | None = None,
+        unpack: Callable[[Reply, int], Answer] | None = None,
         enough: Callable[[bytes, str], bool] = lambda _body, _codings: False,
         **content: Any,
     ) -> Answer:
@@ -166,14 +173,17 @@ def _whole(answer: Reply, limit: int) -> Reply:
     return replace(answer, body=unpacked(answer.body, answer.headers.get("content-encoding", ""), limit))
 
 
-def _as_named(answer: Reply, limit: int) -> Reply:
+def _as_named(answer: Reply, limit: int) -> Answer:
     """Undo the codings that are named, and their header; where that can't be done, leave both to whoever reads it."""
     codings = answer.headers.get("content-encoding", "")
     is_cut = len(answer.body) > limit or answer.status == 206  # Partial Content
     if is_cut or not {coding.strip() for coding in codings.lower().split(",")} <= {"", "identity", *_PACKED}:
         return answer
+    body, is_whole = unpacked_as_named(answer.body, codings, limit)
+    if not is_whole:
+        return NoReply("packed_and_broken")
     headers = {name: value for name, value in answer.headers.items() if name != "content-encoding"}
-    return replace(answer, body=unpacked_as_named(answer.body, codings, limit), headers=headers)
+    return replace(answer, body=body, headers=headers)
 
 
 def _is_object(body: bytes, codings: str) -> bool:
@@ -183,41 +193,56 @@ def _is_object(body: bytes, codings: str) -> bool:
 def unpacked(body: bytes, codings: str, limit: int) -> bytes:
     """Undo ``Content-Encoding``. Though identity is asked for, a proxy may pack, and a body may hold the only token.
 
-    Gives    at most one byte more than the limit, whatever it unpacks to; what is not packed as it says, as it is
+    Gives    at most one byte more than the limit, whatever it unpacks to; of what broke off, what came; what is not
+             packed as it says, as it is
     Source   RFC 9110 §8.4.1
     """
-    body = unpacked_as_named(body, codings, limit)
-    return _inflated(body, limit + 1) if body.startswith(_GZIP) else body  # said or not: no JSON begins like this
+    body, _ = unpacked_as_named(body, codings, limit)
+    return _inflated(body, limit + 1)[0] if body.startswith(_GZIP) else body  # said or not: no JSON begins like this
 
 
-def unpacked_as_named(body: bytes, codings: str, limit: int) -> bytes:
-    """Undo the codings that are named. A body may be a packed file, which stays as it is. Source   RFC 9110 §8.4.1"""
+def unpacked_as_named(body: bytes, codings: str, limit: int) -> tuple[bytes, bool]:
+    """Undo the codings that are named, and say whether each was whole. A packed file stays as it is.
+
+    Source   RFC 9110 §8.4.1
+    """
+    is_whole = True
     for coding in reversed(codings.lower().split(",")):
-        if coding.strip() in _PACKED:
-            body = _inflated(body, limit + 1)
-    return body
+        if coding.strip() in _PACKED and is_whole:
+            body, is_whole = _inflated(body, limit + 1)
+    return body, is_whole
 
 
-def _inflated(body: bytes, most: int) -> bytes:
-    """Unpack gzip, zlib, or deflate without a header, as some servers send it."""
+def _inflated(body: bytes, most: int) -> tuple[bytes, bool]:
+    """Unpack gzip, zlib, or deflate without a header, as some servers send it; say whether all of it came."""
     if body.lstrip()[:1] in (b"{", b"["):
-        return body
-    return _members(body, _ANY_HEADER, most) or _members(body, _NO_HEADER, most) or body
+        return body, True
+    for kind in (_ANY_HEADER, _NO_HEADER):
+        out, is_whole = _members(body, kind, most)
+        if out or is_whole:
+            return out, is_whole
+    return body, not body.startswith(_MARKS)
 
 
-def _members(body: bytes, kind: int, most: int) -> bytes:
-    """Unpack one member after the other, as far as they are sound. Source   RFC 1952 §2.2"""
-    out = b""
-    with suppress(zlib.error):
+def _members(body: bytes, kind: int, most: int) -> tuple[bytes, bool]:
+    """Unpack one member after the other, as far as they are sound; say whether that is all. Source   RFC 1952 §2.2"""
+    out, is_whole = b"", False
+    try:
         while body and len(out) < most:
             unpacking = zlib.decompressobj(kind)
             out += unpacking.decompress(body, most - len(out))
-            body = unpacking.unused_data
-    return out
+            is_whole, body = unpacking.eof, unpacking.unused_data
+    except zlib.error:
+        is_whole = is_whole and not body.startswith(_GZIP)  # zeros may follow, another member must be sound
+    return out, is_whole or len(out) >= most
 
 
 def _lower(headers: httpx.Headers) -> Mapping[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
+    """Write names in lower case. Of one that came twice, and is no list, the first counts. Source   RFC 9110 §5.3"""
+    found: dict[str, str] = {}
+    for name, value in headers.multi_items():
+        found[name] = f"{found[name]}, {value}" if name in found and name in _LISTS else found.get(name, value)
+    return found
 
 
 def _cause(error: Exception) -> str:
