@@ -341,11 +341,11 @@ class OutcomeUnknown(Retryable):
 
 
 class CallUnanswered(Retryable):
-    """NinjaOne gave no answer to a call that was passed on."""
+    """NinjaOne gave no answer to a call that was passed on, or one that broke off."""
 
     detail = (
-        "NinjaOne gave no answer in time. What only reads may be asked for again; after anything else, look first "
-        "whether NinjaOne carried it out."
+        "NinjaOne gave no whole answer in time. What only reads may be asked for again; after anything else, look "
+        "first whether NinjaOne carried it out."
     )
 
 

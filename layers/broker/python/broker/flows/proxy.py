@@ -10,7 +10,7 @@ meanwhile, and of a request that was sent on it and got no answer nobody can tel
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from broker.adapters.clock import Clock
 from broker.adapters.http import CONNECT_TIMEOUT, HttpClient, Outgoing
@@ -21,6 +21,7 @@ from broker.errors import BrokerError, CallRefused, CallUnanswered, NotJson, Pro
 from broker.flows.token import GetToken, IssuedToken
 from broker.model import ConnectionRef, Seconds
 from broker.oauth import Answer, NotSent, Reply
+from broker.secret import Secret
 
 WHOLE = Seconds(25)
 """Seconds for everything: API Gateway gives up after 30."""
@@ -30,6 +31,8 @@ MIN_TTL = Seconds(30)
 """A token lasts longer than its call."""
 LIMIT = 4 * 1024 * 1024
 """Bytes of a body in either direction: Lambda takes events of 6 MB, in which bytes stand in base64."""
+
+MASK = "[token]"
 
 _PAGES = {"text/html", "application/xhtml+xml"}
 _COUNTERS = {
@@ -106,21 +109,21 @@ class Proxy:
 
     def _answered(self, ref: ConnectionRef, call: ProxiedCall, until: float) -> Reply:
         issued = self._get_token(ref, min_ttl=MIN_TTL)
-        with self._kept.client(ref) if call.repeatable else self._web() as web:
-            answer = self._sent(call, issued, web, until)
-            if isinstance(answer, Reply) and answer.status == 401 and self._left(until) >= LEAST:
-                newer = self._get_token(ref, min_ttl=MIN_TTL, refused_version=issued.version)
-                if newer.version != issued.version and self._left(until) >= LEAST:
-                    answer = self._sent(call, newer, web, until)
+        answer = self._sent(ref, call, issued, until)
+        if isinstance(answer, Reply) and answer.status == 401 and self._left(until) >= LEAST:
+            newer = self._get_token(ref, min_ttl=MIN_TTL, refused_version=issued.version)
+            if newer.version != issued.version and self._left(until) >= LEAST:
+                answer = self._sent(ref, call, newer, until)
         return _usable(answer, call)
 
-    def _sent(self, call: ProxiedCall, issued: IssuedToken, web: HttpClient, until: float) -> Answer:
+    def _sent(self, ref: ConnectionRef, call: ProxiedCall, issued: IssuedToken, until: float) -> Answer:
         """Send a call; one that may be repeated, and got no answer, once more while there is time."""
         request = _outgoing(call, issued)
-        answer = web.send(request, timeout=self._left(until), limit=LIMIT)
-        if call.repeatable and not isinstance(answer, Reply) and self._left(until) >= LEAST:
+        with self._kept.client(ref) if call.repeatable else self._web() as web:
             answer = web.send(request, timeout=self._left(until), limit=LIMIT)
-        return answer
+            if call.repeatable and not isinstance(answer, Reply) and self._left(until) >= LEAST:
+                answer = web.send(request, timeout=self._left(until), limit=LIMIT)
+        return _without(issued.access, answer)
 
     def _left(self, until: float) -> Seconds:
         """Say how long an answer may take, once there is a connection."""
@@ -146,6 +149,15 @@ def _outgoing(call: ProxiedCall, issued: IssuedToken) -> Outgoing:
     return Outgoing(call.method, url, {**call.headers, **bearer}, call.body)
 
 
+def _without(token: Secret, answer: Answer) -> Answer:
+    """Mask the token where an answer quotes it, as servers do that say which token was invalid."""
+    if not isinstance(answer, Reply):
+        return answer
+    quoted = token.reveal()
+    headers = {name: value.replace(quoted, MASK) for name, value in answer.headers.items()}
+    return replace(answer, headers=headers, body=answer.body.replace(quoted.encode(), MASK.encode()))
+
+
 def _usable(answer: Answer, call: ProxiedCall) -> Reply:
     """Tell what can be passed on from what would mislead. Raises   ProviderDown, CallUnanswered, TooLarge, NotJson"""
     if isinstance(answer, NotSent):
@@ -163,5 +175,7 @@ def _usable(answer: Answer, call: ProxiedCall) -> Reply:
 def _is_page(answer: Reply) -> bool:
     """Say whether an answer is a page, also one that is called JSON or nothing at all; a file is no page."""
     kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
-    looks_so = answer.body[:100].lstrip().lower().startswith((b"<!doctype html", b"<html"))
-    return kind in _PAGES or (looks_so and kind in {"", "application/json"})
+    start = answer.body[:100].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if kind == "application/json":
+        return start.startswith(b"<")
+    return kind in _PAGES or (not kind and start.startswith((b"<!doctype html", b"<html")))
