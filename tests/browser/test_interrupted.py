@@ -124,9 +124,11 @@ class Traveller:
         raise AssertionError(f"nowhere after {STEPS} steps: {self.page.url}\n{self.page.locator('body').inner_text()}")
 
     def has_arrived(self) -> bool:
+        """Say whether they are home; who went back after that is led to the list that shows the connection."""
         if self.way == "approval":
             return self.page.get_by_text("your part is done").is_visible()
-        return self.led_home and "/connections/con_" in self.page.url
+        is_home = "/connections/con_" in self.page.url or self.page.url.endswith("/integrations")
+        return self.led_home and is_home
 
     def _wait_until_nothing_moves(self) -> None:
         """Wait for a page that stays: nobody is quick enough to do anything on one that leads on by itself."""

@@ -137,7 +137,8 @@ def test_every_kind_of_aws_region_can_be_set(monkeypatch: pytest.MonkeyPatch, re
 
 
 @pytest.mark.parametrize(
-    "credentials", [("AK\n", "s", None), ("AK", "s\r", None), ("AK", "s", "t\r\n"), ("Aé", "s", None)]
+    "credentials",
+    [("AK\n", "s", None), ("AK", "s\r", None), ("AK", "s", "t\r\n"), ("Aé", "s", None), ('"AK"', "s", None)],
 )
 def test_credentials_that_no_header_takes_are_never_counted_as_sent(
     credentials: tuple[str, str, str | None],
@@ -153,6 +154,63 @@ def test_credentials_that_no_header_takes_are_never_counted_as_sent(
         Connect(API, credentials=Credentials(*credentials), transport=transport).token("t", CON)
 
     assert asked == []
+
+
+CHAIN = {
+    "a token file that is not there": {
+        "AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/x",
+        "AWS_WEB_IDENTITY_TOKEN_FILE": "/nowhere/token",
+    },
+    "a container's address elsewhere": {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://evil.example/x"},
+    "a container's token with a line break": {
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:1/x",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN": "canary\r\n",
+    },
+    "a number that is none": {"AWS_METADATA_SERVICE_NUM_ATTEMPTS": ""},
+    "a time that is none": {
+        "AWS_ACCESS_KEY_ID": "AK",
+        "AWS_SECRET_ACCESS_KEY": "canary",
+        "AWS_CREDENTIAL_EXPIRATION": "tomorrow",
+    },
+}
+PROCESSES = ["/nowhere/command", "/bin/echo canary", '/bin/echo "canary']
+
+
+def refusal(monkeypatch: pytest.MonkeyPatch, home: Path) -> errors.NoCredentials:
+    """What a call says on a machine whose home folder this is."""
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    transport = httpx.MockTransport(lambda _: pytest.fail("sent"))
+    with pytest.raises(errors.NoCredentials) as refused:
+        Connect(API, transport=transport).token("t", CON)
+    assert "canary" not in str(refused.value)
+    return refused.value
+
+
+@pytest.mark.parametrize("way", CHAIN)
+def test_what_botocore_does_not_expect_in_a_variable_is_told_with_its_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, way: str
+) -> None:
+    for name, value in CHAIN[way].items():
+        monkeypatch.setenv(name, value)
+
+    assert list(CHAIN[way])[-1] in str(refusal(monkeypatch, tmp_path))
+
+
+@pytest.mark.parametrize("command", PROCESSES)
+def test_a_command_of_a_profile_that_gives_no_credentials_names_the_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str
+) -> None:
+    (tmp_path / ".aws").mkdir()
+    (tmp_path / ".aws/config").write_text(f"[default]\ncredential_process = {command}\n")
+    assert "~/.aws/config" in str(refusal(monkeypatch, tmp_path))
+
+
+def test_a_key_log_that_can_t_be_written_is_named_and_not_the_bundle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSLKEYLOGFILE", "/nowhere/keys")
+
+    with pytest.raises(errors.BadSetting, match="SSLKEYLOGFILE names a file that can't be written"):
+        Connect(API, credentials=KEYS)
 
 
 @pytest.mark.parametrize(

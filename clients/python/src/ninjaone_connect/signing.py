@@ -18,7 +18,7 @@ from botocore.session import Session
 
 from ninjaone_connect import surroundings
 from ninjaone_connect.calls import Call
-from ninjaone_connect.errors import LoginExpired, NoCredentials, NotSent, WrongRegion
+from ninjaone_connect.errors import ConnectError, LoginExpired, NoCredentials, NotSent, WrongRegion
 
 SERVICE = "execute-api"
 _ENDPOINT = re.compile(r"[a-z0-9-]+\.execute-api\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?")
@@ -95,8 +95,10 @@ def _checked_credentials(frozen: ReadOnlyCredentials) -> ReadOnlyCredentials:
         ("The AWS secret access key (AWS_SECRET_ACCESS_KEY)", frozen.secret_key),
         ("The AWS session token (AWS_SESSION_TOKEN)", frozen.token),
     ):
-        if value and not all("!" <= character <= "~" for character in value):
-            raise NoCredentials(f"{name} holds a space, a line break or another character that none has. Set it again.")
+        if value and not all("!" <= character <= "~" and character not in "\"'" for character in value):
+            raise NoCredentials(
+                f"{name} holds a space, a line break, a quotation mark or another character that none has. Set it anew."
+            )
     return frozen
 
 
@@ -125,6 +127,13 @@ def _translated() -> Iterator[None]:
         raise kind(f"AWS gave no credentials ({code}). Check the profile or role, or log in again.") from None
     except BotoCoreError as error:
         raise _unusable(error) from None
+    except ConnectError:
+        raise
+    except Exception as error:  # noqa: BLE001  # a file, a command or a number that the chain reads by itself
+        raise NoCredentials(
+            f"The AWS credentials can't be had: what the environment or a profile names for them can't be used "
+            f"({type(error).__name__}). {surroundings.steering()}"
+        ) from None
 
 
 def _unusable(error: BotoCoreError) -> NotSent:

@@ -27,6 +27,13 @@ AWS = (
     "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ENDPOINT_URL",
 )  # fmt: skip
 
+STEERING = (
+    "AWS_CONFIG_FILE", "AWS_CONTAINER_", "AWS_CREDENTIAL_EXPIRATION", "AWS_DEFAULT_PROFILE", "AWS_EC2_METADATA_",
+    "AWS_ENDPOINT_URL", "AWS_MAX_ATTEMPTS", "AWS_METADATA_SERVICE_", "AWS_PROFILE", "AWS_RETRY_MODE", "AWS_ROLE_",
+    "AWS_SHARED_CREDENTIALS_FILE", "AWS_STS_", "AWS_WEB_IDENTITY_TOKEN_FILE",
+)  # fmt: skip
+"""How variables begin that say where credentials come from."""
+
 _REGION = re.compile(r"(?:[a-z]{2,4}(?:-[a-z]+)+-[0-9]{1,2})?")
 _HOST = re.compile(r"[^\s%,;|<>\"'`()]+(?:%25[\w.-]+)?")
 _NO_HOSTS = frozenset({"none", "null", "direct", "off", "false", "http", "https"})
@@ -53,6 +60,12 @@ def _is_web_address(text: str) -> bool:
     except (httpx.InvalidURL, ValueError):
         return False
     return url.scheme in {"http", "https"} and bool(url.host)
+
+
+def steering(environment: Mapping[str, str] = os.environ) -> str:
+    """Say in a sentence which variables to look at when no credentials can be had."""
+    names = sorted(name for name in environment if name.startswith(STEERING))
+    return f"Look at {', '.join([*names, '~/.aws/config'])}."
 
 
 def check_text(name: str, value: str) -> None:
@@ -153,6 +166,7 @@ def _is_there(path: str) -> bool:
 def trust(environment: Mapping[str, str] = os.environ) -> ssl.SSLContext:
     """Make the context that verifies TLS: by the environment's authorities, else by certifi's. Raises   BadSetting"""
     path = bundle(environment)
+    _check_key_log(environment)
     if path is None:
         return httpx.create_ssl_context(trust_env=False)
     try:
@@ -163,6 +177,18 @@ def trust(environment: Mapping[str, str] = os.environ) -> ssl.SSLContext:
         kind = "folder" if Path(path).is_dir() else "file"
         hint = " `openssl rehash` gives certificates the names by which they are found." if kind == "folder" else ""
         raise BadSetting(f"{name} names a {kind} without a certificate that can be read: {path!r}.{hint}") from None
+
+
+def _check_key_log(environment: Mapping[str, str]) -> None:
+    """See that Python can write the keys of TLS where it is told to. Raises   BadSetting"""
+    path = environment.get("SSLKEYLOGFILE")
+    try:
+        with Path(path or os.devnull).open("ab"):
+            return
+    except (OSError, ValueError):
+        raise BadSetting(
+            f"SSLKEYLOGFILE names a file that can't be written: {path!r}. Correct it, or unset it."
+        ) from None
 
 
 def _authorities(path: Path) -> tuple[Path | None, Path | None]:
