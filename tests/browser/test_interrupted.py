@@ -165,7 +165,7 @@ class Traveller:
         yield "a.button", lambda: page.locator("a.button").click()
         if not self.led_home:  # else the page that was asked for is only about to be shown
             yield (
-                "button[name=client][value=operator], form:has(input[name=connection]) button",
+                "button[name=client][value=operator], form:has(input[name=connection]) button, input[readonly]",
                 lambda: page.goto(self.link),
             )
 

@@ -460,15 +460,55 @@ def test_each_event_loop_has_connections_of_its_own(tokens: Tokens) -> None:
     aconnect = async_connect(tokens.token)
 
     async def client() -> httpx.AsyncClient:
-        return aconnect._http
+        return await aconnect._http()
 
     first, second = loop.run(client()), loop.run(client())
 
     async def twice() -> bool:
-        return aconnect._http is aconnect._http
+        return await aconnect._http() is await aconnect._http()
 
     assert first is not second
     assert loop.run(twice())
+
+
+def test_the_connections_of_a_loop_end_with_it(tokens: Tokens) -> None:
+    """A program that runs a loop for each job keeps neither sockets nor loops, however many jobs it has."""
+    aconnect = async_connect(tokens.token)
+
+    async def job() -> httpx.AsyncClient:
+        await aconnect.token("northwind", CON)
+        return await aconnect._http()
+
+    used = [loop.run(job()) for _ in range(5)]
+
+    assert all(client.is_closed for client in used)
+    assert len(aconnect._clients) == 1
+
+
+def test_loops_that_are_closed_without_ado_are_forgotten(tokens: Tokens) -> None:
+    aconnect = async_connect(tokens.token)
+    for _ in range(5):
+        made = asyncio.new_event_loop()
+        loop.run_on(made, aconnect.token("northwind", CON))
+        made.close()
+
+    assert len(aconnect._clients) == 1
+
+
+def test_what_was_closed_can_be_used_again(tokens: Tokens) -> None:
+    made, amade = connect(tokens.token), async_connect(tokens.token)
+
+    async def twice() -> None:
+        for _ in range(2):
+            async with amade:
+                await amade.token("northwind", CON)
+
+    for _ in range(2):
+        with made:
+            made.token("northwind", CON)
+    loop.run(twice())
+
+    assert len(tokens.fetched) == 4
 
 
 def test_a_fetch_whose_event_loop_stopped_is_begun_again(tokens: Tokens) -> None:

@@ -3,10 +3,9 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
-from weakref import WeakKeyDictionary
 
 import httpx
 
@@ -66,7 +65,7 @@ class Connect:
     @property
     def _http(self) -> httpx.Client:
         """The HTTP client of this process: what a fork inherits are its parent's connections."""
-        if self._process != os.getpid():
+        if self._client.is_closed or self._process != os.getpid():
             self._client, self._process = httpx.Client(**self._options), os.getpid()
         return self._client
 
@@ -79,8 +78,9 @@ class Connect:
         self.close()
 
     def close(self) -> None:
-        """Close the HTTP connections."""
-        self._http.close()
+        """Close the HTTP connections; a later call opens others."""
+        if self._process == os.getpid():
+            self._client.close()
 
     def open_session(
         self,
@@ -229,6 +229,31 @@ class Connect:
             return error
 
 
+class LoopClient:
+    """An HTTP client of one event loop, whose connections end when the loop does."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client, self._end, self._is_begun = client, self._at_the_end(), False
+
+    async def opened(self) -> httpx.AsyncClient:
+        """Give the client, once the loop knows what to do at its end."""
+        if not self._is_begun:
+            self._is_begun = True
+            await anext(self._end)
+        return self._client
+
+    async def aclose(self) -> None:
+        """Close it before that."""
+        await self._end.aclose()
+
+    async def _at_the_end(self) -> AsyncGenerator[None, None]:
+        """Close the client when ``asyncio.run`` ends the generators of its loop, the last moment at which it can."""
+        try:
+            yield
+        finally:
+            await self._client.aclose()
+
+
 class AsyncConnect:
     """The broker's API for asyncio. Its arguments and methods are those of ``Connect``.
 
@@ -247,15 +272,16 @@ class AsyncConnect:
         self._signer = Signer(api_url, region, credentials)
         self._max_wait = max_wait
         self._options = surroundings.client_options(timeout=TIMEOUT, transport=transport)
-        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = WeakKeyDictionary()
+        self._clients: dict[asyncio.AbstractEventLoop, LoopClient] = {}
 
-    @property
-    def _http(self) -> httpx.AsyncClient:
-        """The HTTP client of the running event loop: a connection serves only the loop that it was opened in."""
+    async def _http(self) -> httpx.AsyncClient:
+        """Give the HTTP client of the running event loop: a connection serves only the loop that it was opened in."""
+        for ended in [loop for loop in list(self._clients) if loop.is_closed()]:
+            self._clients.pop(ended, None)
         loop = asyncio.get_running_loop()
         if loop not in self._clients:
-            self._clients[loop] = httpx.AsyncClient(**self._options)
-        return self._clients[loop]
+            self._clients[loop] = LoopClient(httpx.AsyncClient(**self._options))
+        return await self._clients[loop].opened()
 
     async def __aenter__(self) -> Self:
         return self
@@ -266,8 +292,10 @@ class AsyncConnect:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the HTTP connections of the running event loop; those of loops that ended are gone with them."""
-        await self._http.aclose()
+        """Close the HTTP connections of the running event loop; a later call opens others."""
+        here = self._clients.pop(asyncio.get_running_loop(), None)
+        if here is not None:
+            await here.aclose()
 
     async def open_session(
         self,
@@ -374,7 +402,7 @@ class AsyncConnect:
     async def _send(self, call: Call[T]) -> Reply:
         request = await asyncio.to_thread(self._signer.sign, call)  # credentials may come over the network
         try:
-            return await self._http.send(request)
+            return await (await self._http()).send(request)
         except httpx.RequestError as error:
             return error
 
