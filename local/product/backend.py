@@ -27,7 +27,7 @@ class Problem(Exception):
 
 
 class Backend:
-    """The broker's private API, as one AWS identity."""
+    """The broker's backend API, as one AWS identity."""
 
     def __init__(self, api_url: str, credentials: Credentials, aws_region: str = "eu-west-1") -> None:
         self._url = api_url

@@ -36,7 +36,7 @@ GATEWAYS_OWN = {429, 500, 503}
 
 
 class Recorder(httpx.BaseTransport):
-    """Holds every answer against the document of the private API."""
+    """Holds every answer against the document of the backend API."""
 
     def __init__(self, seen: set[tuple[str, int, str]]) -> None:
         self.seen = seen

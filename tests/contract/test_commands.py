@@ -61,7 +61,7 @@ def typed() -> Iterator[tuple[str, str, bool]]:
         text = (ROOT / page).read_text(encoding="utf-8")
         yield from ((page, line, True) for line in of_blocks(text))
         yield from ((page, line, False) for line in of_sentences(text, JUDGED))
-    reference = (ROOT / "docs/reference/cli.md").read_text(encoding="utf-8")
+    reference = (ROOT / "docs/reference/cli.md").read_text(encoding="utf-8").replace(" \\\n      ", " ")
     for line in re.findall(r"^  (ninjaone-connect .+)$", reference, re.MULTILINE):
         yield "docs/reference/cli.md", line, True
 

@@ -18,7 +18,7 @@ SCOPED = Principal("AKIASCOPED", "scoped-secret", "scoped", (arn("execute-api", 
 """A backend whose own policy names the paths of one tenant."""
 
 API_GATEWAYS_OWN = {'{"message":"Forbidden"}', '{"message":"Not Found"}'}
-"""What API Gateway answers before any function is called; on the private API alone, since nobody browses there."""
+"""What API Gateway answers before any function is called; on the backend API alone, since nobody browses there."""
 
 _tenants = count(1)
 

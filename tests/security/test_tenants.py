@@ -1,4 +1,4 @@
-"""The private API: unsigned, signed by the wrong one, and every route with every foreign or invented id."""
+"""The backend API: unsigned, signed by the wrong one, and every route with every foreign or invented id."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -41,7 +41,7 @@ def two(world: World) -> Iterator[Two]:
 
 
 def routes(tenant: str, connection: str, session: str) -> list[tuple[str, str, Json | None]]:
-    """Every route of the private API that names something, with a body that would do."""
+    """Every route of the backend API that names something, with a body that would do."""
     base = f"/v1/tenants/{tenant}"
     proof = {"end_user_id": "u-1", "ticket": "t" * 43, "binding_verifier": "v" * 43}
     return [

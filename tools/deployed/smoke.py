@@ -65,7 +65,7 @@ def test_no_page_is_shown_where_a_code_would_be(deployment: Deployment, query: s
     assert wrong(answer) == []
 
 
-# The private API ------------------------------------------------------------------------------------------------------
+# The backend API ------------------------------------------------------------------------------------------------------
 
 ROUTES = [
     ("GET", f"/v1/tenants/{TENANT}/connections"),

@@ -43,7 +43,7 @@ def session() -> None:
 
 @session.command("open")
 @click.argument("tenant")
-@click.option("--name", required=True, help="How the hosted page calls this customer.")
+@click.option("--name", required=True, help="The name by which the hosted page calls this customer.")
 @click.option("--return-to", help="The key of the address people come back to; by default the first one.")
 @click.option("--user", default="operator", show_default=True, help="Your own name of the person who will connect.")
 @click.option("--reconnect", metavar="CONNECTION", help="A connection that gets new tokens and keeps its id.")
@@ -61,8 +61,10 @@ def open_session(  # one for each option
 
     \b
     ninjaone-connect session open northwind --name "Northwind IT" --region eu
-    ninjaone-connect session open northwind --name "Northwind IT" --reconnect con_abcdefghijklmnopqrstuvwx27
-    ninjaone-connect session open northwind --name "Northwind IT" --new-secret con_abcdefghijklmnopqrstuvwx27
+    ninjaone-connect session open northwind --name "Northwind IT" \\
+        --reconnect con_abcdefghijklmnopqrstuvwx27
+    ninjaone-connect session open northwind --name "Northwind IT" \\
+        --new-secret con_abcdefghijklmnopqrstuvwx27
     """
     if reconnect and new_secret:
         raise CliError("Give --reconnect or --new-secret, not both: a reconnect asks for the secret too.")
@@ -165,7 +167,7 @@ def disconnect(at: At, tenant: str, connection: str) -> None:
     """End a connection: forget its tokens here, revoke them at NinjaOne.
 
     \b
-    ninjaone-connect connections disconnect northwind con_abcdefghijklmnopqrstuvwx27
+    ninjaone-connect connections disconnect acme con_abcdefghijklmnopqrstuvwx27
     """
     with at.deployment.api as api, at.screen.waiting("Asking the deployment"):
         ended = api.disconnect(tenant, connection)
@@ -249,7 +251,7 @@ def _ended(api: Connect, row: Row, step: Callable[[], None]) -> dict[str, Any]:
 @click.option("--min-ttl", type=click.IntRange(0, 3000), default=300, show_default=True, help="Seconds it must last.")
 @here
 def token(at: At, tenant: str, connection: str, min_ttl: int) -> None:
-    """Show an access token, for trying NinjaOne's API by hand. It is a secret: mind who looks.
+    """Show an access token, for trying NinjaOne's API by hand. It is a secret.
 
     \b
     ninjaone-connect token northwind con_abcdefghijklmnopqrstuvwx27

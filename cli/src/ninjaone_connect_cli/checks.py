@@ -70,10 +70,10 @@ def stored_secrets(deployment: Deployment) -> Iterator[Finding]:
         return
     odd = sorted(name for name, secret in entries.items() if secret is None)
     if odd:
-        yield fail("stored secrets", f"no secret stands behind {', '.join(odd)}", "Store a text, or leave it out.")
+        yield fail("stored secrets", f"there is no secret for {', '.join(odd)}", "Store a text, or leave it out.")
     loose = sorted(name.strip() for name, secret in json.loads(text).items() if _has_edges(name) or _has_edges(secret))
     if loose or str(answer.get("SecretString", "")).startswith("\ufeff"):
-        says = f"there is whitespace or a mark around {', '.join(loose) or 'the whole'}; it is left out"
+        says = f"there is whitespace or a byte order mark around {', '.join(loose) or 'the whole'}; it is left out"
         yield warn("stored secrets", says, "Store them again without, so that nobody copies it on.")
     if not odd and not loose:
         yield good("stored secrets", f"{len(entries)} entries can be read")
@@ -167,17 +167,17 @@ def _clock(date: str) -> Finding:
 
 
 def backend_api(deployment: Deployment) -> Iterator[Finding]:
-    """Whether the private API takes this identity's signature."""
+    """Whether the backend API takes this identity's signature."""
     address = deployment.outputs["BackendApiUrl"]
     try:
         with deployment.api as api:
             next(api.connections("doctor", status="any", page_size=1), None)
     except ConnectError as error:
         yield fail(
-            "private API", str(error), "Your backend's role needs the output BackendPermission; so does this identity."
+            "backend API", str(error), "Your backend's role needs the output BackendPermission; so does this identity."
         )
         return
-    yield good("private API", f"{address} takes this identity's signature")
+    yield good("backend API", f"{address} takes this identity's signature")
 
 
 def queues(deployment: Deployment) -> Iterator[Finding]:
@@ -187,7 +187,7 @@ def queues(deployment: Deployment) -> Iterator[Finding]:
         attributes = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "RedrivePolicy"]
         found = deployment.aws("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=attributes)["Attributes"]
         waiting, worked = (int(found[each]) for each in attributes[:2])
-        says = f"{waiting} orders wait, {worked} are worked on"
+        says = f"{waiting} messages wait, {worked} are being worked on"
         yield good(name, says) if waiting < 50 else warn(name, says, "Runbook: Refreshing is behind.")
 
 
@@ -255,7 +255,7 @@ CHECKS = (
     Check("stored secrets", stored_secrets),
     Check("client apps", client_apps),
     Check("connect page", connect_page),
-    Check("private API", backend_api),
+    Check("backend API", backend_api),
     Check("KMS key", seal_key),
     Check("queues", queues),
     Check("rescue store", rescued),

@@ -15,9 +15,9 @@ def completion(context: click.Context, shell: str) -> None:
     """Print what makes SHELL complete commands and options.
 
     \b
-    eval "$(ninjaone-connect completion bash)"      # in ~/.bashrc
-    eval "$(ninjaone-connect completion zsh)"       # in ~/.zshrc
-    ninjaone-connect completion fish | source       # in ~/.config/fish/config.fish
+    eval "$(ninjaone-connect completion bash)"  # in ~/.bashrc
+    eval "$(ninjaone-connect completion zsh)"   # in ~/.zshrc
+    ninjaone-connect completion fish | source   # in config.fish
     """
     kind = get_completion_class(shell)
     if kind is None:  # every shell of SHELLS is one of click's own

@@ -76,7 +76,7 @@ class Deployment:
 
     @property
     def api(self) -> Connect:
-        """The private API, signed for."""
+        """The backend API, signed for."""
         return Connect(self.outputs["BackendApiUrl"], region=self.region, credentials=self.credentials)
 
     @property

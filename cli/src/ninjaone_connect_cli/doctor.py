@@ -15,7 +15,7 @@ ORDER = (
     "KMS key", "epoch", "table", "queues", "schedule",  # without these nothing works
     "connect page", "firewall",  # every redirect URI begins with this address
     "client apps", "client secrets", "stored secrets",
-    "private API",
+    "backend API",
     "alarm mail", "protection",  # before there is something to lose
     "first connection",
     "concurrency",  # last, because AWS can take a day

@@ -28,7 +28,7 @@ COLUMNS = {"logged_at": "when", "level": "level", "event": "event", "function": 
 def explain(at: At, reference: str, *, days: int) -> None:
     """Say what REFERENCE was about: the reference on a page, a problem's request_id, a connection, a session.
 
-    Reads the functions' logs; no token, code or secret ever stands there.
+    Reads the functions' logs, which hold no token, code or secret.
 
     \b
     ninjaone-connect explain 3f0c9a52-7c1e-4d5b-9a51-0a4d2c6b7f10

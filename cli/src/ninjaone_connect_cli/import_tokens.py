@@ -45,8 +45,10 @@ def import_tokens(at: At, file: Path, report: TextIO | None, *, dry_run: bool) -
     \b
     tenant_id      your own name of the customer
     refresh_token
-    region         app, us2, eu, ca, oc, jp, fed; or host, such as acme.rmmservice.eu
-    key            what the other system calls this connection (only where a tenant has several)
+    region         app, us2, eu, ca, oc, jp or fed; or instead of it:
+    host           an address of the customer's own, acme.rmmservice.eu
+    key            the other system's name of this connection, needed only
+                   where a tenant has several
     client_id      the NinjaOne client app; by default yours of that region
     client_secret  only where the app is the customer's own
     scopes         by default what NinjaOne grants

@@ -95,7 +95,9 @@ class Ask:
             "ProductName": self._text("What is your product called, for the customers who connect", "ProductName"),
             "ReturnUrls": self._text("Where do they come back to in your product (an https address)", "ReturnUrls"),
             "ClientIds": self._client_ids(),
-            "AlarmEmail": self._text("Which mail address hears alarms (empty: nobody yet)", "AlarmEmail", default=""),
+            "AlarmEmail": self._text(
+                "Which mail address gets all alarms, also those that page (empty: none yet)", "AlarmEmail", default=""
+            ),
             "ConnectDomain": self._text(
                 "A domain of yours for the pages, best chosen now (empty: AWS's address)", "ConnectDomain", default=""
             ),

@@ -81,7 +81,8 @@ def copy(at: At, table: str, *, dry_run: bool, replace_broken: bool) -> None:
     """Copy from the restored TABLE what the live one lacks. Nothing copied is presented yet.
 
     \b
-    ninjaone-connect restore copy ninjaone-connect-Connections-20261123T140000 --dry-run
+    ninjaone-connect restore copy --dry-run \\
+        ninjaone-connect-Connections-20261123T140000
     """
     if table == at.deployment.config.connections_table:
         raise CliError("That is the live table. Name the restored one.")

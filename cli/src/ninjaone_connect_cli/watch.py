@@ -20,13 +20,14 @@ COLUMNS = {"connection_id": "connection", "tenant_id": "tenant", "refresh_at": "
 
 
 @click.command()
-@click.option("--every", type=click.IntRange(2, 3600), default=10, show_default=True, help="Seconds between two looks.")
-@click.option("--once", is_flag=True, help="Look once; so does --json, and an output that is no terminal.")
+@click.option("--every", type=click.IntRange(2, 3600), default=10, show_default=True, help="Seconds between two reads.")
+@click.option("--once", is_flag=True, help="Read once; so does --json, and an output that is no terminal.")
 @here
 def watch(at: At, every: int, *, once: bool) -> None:
-    """Show the fleet until Ctrl-C: states, what is due, failures, breakers, next refreshes.
+    """Show all connections until Ctrl-C: states, what is due, failures, breakers, next refreshes.
 
-    Each look reads the whole table (a Scan): about one read unit for 8 KB, so mind --every with very many connections.
+    Each time it reads the whole table (a Scan), which takes about one read unit for 8 KB: with very many connections,
+    choose a longer --every.
 
     \b
     ninjaone-connect watch

@@ -141,7 +141,7 @@ def test_the_doctor_finds_a_whole_deployment_in_place(cli: Cli) -> None:
 
     assert ended.code == 0
     assert [each["check"] for each in ended.json if each["state"] != "ok"] == ["first connection"]
-    assert {"client secret eu", "client app eu", "redirect URI eu", "private API", "clock", "epoch"} <= {
+    assert {"client secret eu", "client app eu", "redirect URI eu", "backend API", "clock", "epoch"} <= {
         each["check"] for each in ended.json
     }
 

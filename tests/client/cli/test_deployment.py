@@ -351,7 +351,7 @@ def test_what_is_left_comes_in_order_and_everyday_warnings_are_left_out() -> Non
         ("alarms", warn("alarms", "1 are muted", "Enable them.")),
         ("alarms", fail("alarm", "a runbook", "Read it.")),
         ("alarm mail", warn("paging", "nobody hears these", "Subscribe.")),
-        ("private API", good("private API", "takes it")),
+        ("backend API", good("backend API", "takes it")),
         ("client secrets", fail("client secret eu", "none is stored", "Store it.")),
         ("KMS key", fail("KMS key", "Disabled", "Enable it.")),
     ]

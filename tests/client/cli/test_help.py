@@ -26,6 +26,7 @@ def test_no_help_is_cut_off(path: str, columns: int) -> None:
     )
 
     assert "..." not in shown.replace("[ARGS]...", "")
+    assert columns < 80 or max(map(len, shown.splitlines())) <= columns
 
 
 @pytest.mark.parametrize("path", [path for path, each in COMMANDS.items() if not isinstance(each, click.Group)])
