@@ -202,6 +202,19 @@ def test_a_401_that_no_token_mends_goes_to_the_caller_and_is_not_asked_about_for
     assert len(tokens.fetched) == 3
 
 
+def test_a_clock_that_is_set_back_keeps_neither_a_token_nor_a_refusal() -> None:
+    tokens = Tokens(fresh=False)
+    tokens.good = set()
+    client = ninjaone(NinjaOneAuth(connect(tokens.token), "northwind", CON), tokens)
+
+    with time_machine.travel(1_800_000_000, tick=False) as clock:
+        assert client.get("/v2/organizations").status_code == 401
+        clock.shift(-86_400)
+        assert client.get("/v2/organizations").status_code == 401
+
+    assert len(tokens.fetched) == 4
+
+
 def test_each_refused_token_is_sent_at_most_twice_for_one_call(tokens: Tokens, auth: NinjaOneAuth) -> None:
     tokens.good = set()
 

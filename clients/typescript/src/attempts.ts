@@ -12,6 +12,7 @@ import {
   problem,
 } from "./errors.ts";
 import type { Signer } from "./signing.ts";
+import { isTlsFailure, whyUnreached } from "./surroundings.ts";
 
 /** What to send, and whether sending it twice does what sending it once does. */
 export interface Call {
@@ -31,8 +32,6 @@ const LARGEST_SKEW = 240;
 /** What Node says when a connection was never made, so that nothing was sent. */
 const NEVER_SENT = new Set([
   "ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH", "UND_ERR_CONNECT_TIMEOUT",
-  "CERT_HAS_EXPIRED", "DEPTH_ZERO_SELF_SIGNED_CERT", "SELF_SIGNED_CERT_IN_CHAIN", "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
-  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY", "ERR_TLS_CERT_ALTNAME_INVALID",
 ]);
 
 /** The tries of one call, within `maxWait` seconds of waiting between them. */
@@ -65,6 +64,7 @@ export class Attempts {
   /** Say how many seconds to wait before the call may be sent again; undefined where it may not. */
   #waitAfter(error: unknown, tried: number): number | undefined {
     if (!this.#call.repeatable && !(error instanceof NotReached)) return undefined;
+    if (error instanceof NotReached && !error.mayPass) return undefined;
     const mayPass = [Retryable, TooManyRequests, NotReached, NoAnswer].some((kind) => error instanceof kind);
     if (!mayPass) return undefined;
     const named = error instanceof Retryable || error instanceof TooManyRequests ? error.retryAfter : undefined;
@@ -97,15 +97,16 @@ export class Attempts {
     return body;
   }
 
-  /** Say what it means that there is no answer. */
+  /** Say what it means that there is no answer: what never left is told apart from what may have been carried out. */
   unanswered(error: unknown): ConnectError {
-    return this.#unanswered(codeOf(error));
+    const { code, isSent } = outcomeOf(error);
+    if (isSent) return this.#unanswered(code);
+    const reason = `${this.#signer.apiUrl} can't be reached: ${whyUnreached(code)} Nothing was sent.`;
+    return new NotReached(reason, !isTlsFailure(code));
   }
 
-  /** Tell apart what never left from what may have been carried out. */
   #unanswered(code: string): ConnectError {
     const url = this.#signer.apiUrl;
-    if (NEVER_SENT.has(code)) return new NotReached(`${url} can't be reached (${code}). Nothing was sent.`);
     const advice = this.#call.repeatable ? "It is safe to ask again." : "Look whether it was carried out.";
     return new NoAnswer(`${url} gave no answer (${code}). ${advice}`);
   }
@@ -139,13 +140,16 @@ export class Attempts {
   }
 }
 
-function codeOf(error: unknown): string {
+/** Read the code of a failure, and whether something may have been sent. */
+function outcomeOf(error: unknown): { code: string; isSent: boolean } {
   for (let each: unknown = error; each instanceof Error; each = each.cause) {
-    const code: unknown = (each as { code?: unknown }).code;
-    if (typeof code === "string") return code;
-    if (each.name === "TimeoutError") return "timeout";
+    const { code, syscall } = each as { code?: unknown; syscall?: unknown };
+    // Of several addresses Node tells the failures together, and none of them was reached.
+    const isUnconnected = syscall === "connect" || each instanceof AggregateError;
+    if (typeof code === "string") return { code, isSent: !(isUnconnected || NEVER_SENT.has(code) || isTlsFailure(code)) };
+    if (each.name === "TimeoutError") return { code: "timeout", isSent: true };
   }
-  return "network error";
+  return { code: "network error", isSent: true };
 }
 
 function jsonObject(text: string): Record<string, unknown> | undefined {

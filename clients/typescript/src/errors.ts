@@ -198,7 +198,15 @@ export class WrongRegion extends NotSent {}
 /** An access token was about to go to a host that is not the connection's. */
 export class WrongHost extends NotSent {}
 /** Nothing answers at the address of the API. */
-export class NotReached extends NotSent {}
+export class NotReached extends NotSent {
+  /** Whether trying again may help; a certificate that is not trusted stays so. */
+  readonly mayPass: boolean;
+
+  constructor(message: string, mayPass = true) {
+    super(message);
+    this.mayPass = mayPass;
+  }
+}
 
 /** Something in front of the broker refused; the broker was not asked. */
 export class Rejected extends ConnectError {}

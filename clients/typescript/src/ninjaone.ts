@@ -24,9 +24,9 @@ const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 export class TokenCache {
   #fetchToken: (refusedVersion: number) => Promise<Token>;
   #token: Token | undefined;
-  #goodUntil = 0;
+  #good = { since: 0, until: 0 };
   #pending: Promise<Token> | undefined;
-  #refused = { token: "", until: 0 };
+  #refused = { token: "", since: 0, until: 0 };
 
   constructor(fetchToken: (refusedVersion: number) => Promise<Token>) {
     this.#fetchToken = fetchToken;
@@ -35,8 +35,8 @@ export class TokenCache {
   /** Give the token to use. `refused` is one that NinjaOne answered with 401; the same one back means: none is newer. */
   async get(refused?: Token): Promise<Token> {
     const now = Date.now();
-    if (refused && this.#refused.token === refused.access_token && now < this.#refused.until) return refused;
-    if (this.#token && now < this.#goodUntil && this.#token.access_token !== refused?.access_token) return this.#token;
+    if (refused && this.#refused.token === refused.access_token && isWithin(now, this.#refused)) return refused;
+    if (this.#token && isWithin(now, this.#good) && this.#token.access_token !== refused?.access_token) return this.#token;
     this.#pending ??= this.#renew(refused, now).finally(() => (this.#pending = undefined));
     return this.#pending;
   }
@@ -45,12 +45,17 @@ export class TokenCache {
     const token = await this.#fetchToken(refused?.version ?? 0);
     const lasts = Math.max(token.expires_in - MARGIN, Math.min(SHARED, token.expires_in - SKEW));
     this.#token = token;
-    this.#goodUntil = askedAt + lasts * 1000;
+    this.#good = { since: askedAt, until: askedAt + lasts * 1000 };
     if (token.access_token === refused?.access_token) {
-      this.#refused = { token: token.access_token, until: askedAt + ASKED_MS };
+      this.#refused = { token: token.access_token, since: askedAt, until: askedAt + ASKED_MS };
     }
     return token;
   }
+}
+
+/** Say whether a moment is in a span; one before its beginning is not, for the clock was set back since. */
+function isWithin(now: number, { since, until }: { since: number; until: number }): boolean {
+  return since <= now && now < until;
 }
 
 /** What `ninjaOne` gives: `fetch` with a path such as `/v2/devices`, or with an address of the connection's own host. */

@@ -3,6 +3,7 @@
 import { AwsV4Signer } from "aws4fetch";
 
 import { NoCredentials, WrongRegion } from "./errors.ts";
+import { checkCredentials, checkRegion, regionAround } from "./surroundings.ts";
 
 /** AWS credentials as every AWS SDK for JavaScript gives them. */
 export interface Credentials {
@@ -56,17 +57,26 @@ export class Signer {
   }
 
   async #current(): Promise<Credentials> {
+    let found: Credentials | undefined;
+    let failure = "";
     try {
-      const found = await this.#credentials();
-      if (found?.accessKeyId && found.secretAccessKey) return found;
-    } catch {
-      // The text of a credential provider may quote anything, so it is not passed on.
+      found = await this.#credentials();
+    } catch (error) {
+      failure = nameOf(error); // its text may quote anything, so it is not passed on
     }
-    throw new NoCredentials(
-      "No usable AWS credentials were found: use a role, a profile (AWS_PROFILE; log in again if it needs it), or " +
-        "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. `aws sts get-caller-identity` shows what the chain finds.",
-    );
+    if (!found?.accessKeyId || !found.secretAccessKey) {
+      throw new NoCredentials(
+        `No usable AWS credentials were found${failure}: use a role, a profile (AWS_PROFILE; log in again if it needs it), or ` +
+          "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. `aws sts get-caller-identity` shows what the chain finds.",
+      );
+    }
+    checkCredentials(found);
+    return found;
   }
+}
+
+function nameOf(error: unknown): string {
+  return error instanceof Error && /^\w{1,60}$/.test(error.name) ? ` (${error.name})` : "";
 }
 
 /** Accept https anywhere, and http on loopback only. */
@@ -74,7 +84,8 @@ function checkedUrl(apiUrl: string): string {
   const trimmed = apiUrl.trim();
   const url = URL.canParse(trimmed) ? new URL(trimmed) : undefined;
   const isLocal = url?.protocol === "http:" && LOOPBACK.has(url.hostname);
-  if (url?.protocol !== "https:" && !isLocal) {
+  const isPlain = url?.username === "" && url.password === "" && url.search === "" && url.hash === "" && !/\s/.test(trimmed);
+  if (!isPlain || (url?.protocol !== "https:" && !isLocal)) {
     throw new TypeError("apiUrl must be the https address that the stack's output BackendApiUrl shows.");
   }
   return trimmed.replace(/\/+$/, "");
@@ -86,7 +97,7 @@ function regionOf(hostname: string, named: string | undefined): string {
   if (shown && named && named !== shown) {
     throw new WrongRegion(`The API is in ${shown}: leave region out, or give region: "${shown}".`);
   }
-  const region = shown ?? named ?? process.env["AWS_REGION"] ?? process.env["AWS_DEFAULT_REGION"];
+  const region = shown || (named ? checkRegion("region", named) : regionAround());
   if (!region) throw new WrongRegion("The address does not show its AWS region: give region, or set AWS_REGION.");
   return region;
 }

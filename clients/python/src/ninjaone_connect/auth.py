@@ -55,13 +55,16 @@ class PendingFetch:
 
 
 class Cache:
-    """The current token, and the fetch of the next one. The lock is never held while anything is waited for."""
+    """The current token, and the fetch of the next one. The lock is never held while anything is waited for.
+
+    What was kept at a later time than now is not used: the clock was set back since, and nobody knows by how much.
+    """
 
     def __init__(self) -> None:
         self._process = os.getpid()
         self._lock = threading.Lock()
         self._token: Token | None = None
-        self._good_until = 0.0
+        self._asked_at = self._good_until = 0.0
         self._pending: PendingFetch | None = None
         self._refetched: tuple[Token, float] | None = None
 
@@ -72,7 +75,7 @@ class Cache:
         with self._lock:
             if refused is not None and self._was_refetched(refused, now):
                 return refused
-            if self._token and now < self._good_until and not _same(self._token, refused):
+            if self._token and self._asked_at <= now < self._good_until and not _same(self._token, refused):
                 return self._token
             if self._pending is not None and self._pending.is_abandoned:
                 self._pending.end(None)
@@ -85,7 +88,7 @@ class Cache:
     def resolve(self, pending: PendingFetch, token: Token, refused: Token | None, asked_at: float) -> None:
         """Keep what was fetched, and tell those who wait."""
         with self._lock:
-            self._token, self._good_until = token, asked_at + _shared_for(token)
+            self._token, self._asked_at, self._good_until = token, asked_at, asked_at + _shared_for(token)
             if self._pending is pending:
                 self._pending = None
             if refused is not None and _same(token, refused):
@@ -106,7 +109,7 @@ class Cache:
         return (
             self._refetched is not None
             and _same(self._refetched[0], refused)
-            and now < self._refetched[1] + REFETCH_INTERVAL
+            and self._refetched[1] <= now < self._refetched[1] + REFETCH_INTERVAL
         )
 
 
