@@ -81,6 +81,7 @@ class World:
         executions: float = math.inf,
         write: Callable[[str], None] | None = None,
         clock: Clock | None = None,
+        account: Callable[[Template, Callable[[], float]], AwsAccount] = AwsAccount,
     ) -> None:
         """Say how it is to be.
 
@@ -93,7 +94,9 @@ class World:
         executions   of functions at once that the account allows
         write        hears every log line too
         clock        the time of broker and NinjaOne; without one, the machine's
+        account      makes AWS in memory from the template, under a clock
         """
+        self._make_account = account
         self._port, self._background, self._provider = port, background, provider.rstrip("/")
         self._path, self._parameters, self._write = template, dict(parameters or {}), write
         self._principals, self._executions = tuple(principals), executions
@@ -111,7 +114,7 @@ class World:
         with ExitStack() as opening:
             ports = self._listen(opening)
             self.template = read(self._path, self._given())
-            self.account = opening.enter_context(AwsAccount(self.template, self.clock.now))
+            self.account = opening.enter_context(self._make_account(self.template, self.clock.now))
             self.aws = self.account.client
             self._store_secrets()
             self.showroom = opening.enter_context(Showroom(self, polls=self._background))

@@ -1,11 +1,16 @@
 """A broker with everything it calls, for every test that asks for it."""
 
 import json
+import os
 import re
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from typing import Any
+from unittest.mock import patch
 
+import certifi
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -37,6 +42,7 @@ PARAMETERS = {
     "Proxy": "on",
 }
 
+AUTHORITIES = {certifi.where(), os.environ.get("SSL_CERT_FILE") or certifi.where()}
 WHOLLY_SLOW = re.compile(r"^pytestmark = .*pytest\.mark\.slow", re.MULTILINE)
 
 
@@ -50,6 +56,20 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     if config.option.markexpr != "not slow" or collection_path.suffix != ".py":
         return None
     return bool(WHOLLY_SLOW.search(collection_path.read_text(encoding="utf-8"))) or None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def authorities() -> Iterator[None]:
+    """Read each file of certificate authorities once: a client of httpx reads it anew, and that takes 50 ms."""
+    reads, held = ssl.create_default_context, dict[str | None, ssl.SSLContext]()
+
+    def context(*purpose: ssl.Purpose, cafile: str | None = None, **more: Any) -> ssl.SSLContext:
+        if purpose or more or cafile not in AUTHORITIES:
+            return reads(*purpose, cafile=cafile, **more)
+        return held.get(cafile) or held.setdefault(cafile, reads(cafile=cafile))
+
+    with patch.object(ssl, "create_default_context", context):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -47,6 +47,8 @@ class AwsAccount:
 
     def __enter__(self) -> Self:
         with ExitStack() as opening:
+            # moto would compile 1,300 patterns for the library `requests`, which nothing here uses
+            opening.enter_context(patch.object(moto.core.models, "RESPONSES_METHODS", ()))
             opening.enter_context(mock_aws())
             opening.enter_context(_one_call_at_a_time(self._lock))
             opening.enter_context(_queues_by(self.now))

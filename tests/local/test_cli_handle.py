@@ -10,6 +10,7 @@ from local.cli_handle import cli_handle
 from local.world import World
 from ninjaone_connect_cli.deployment import on_this_machine
 from ninjaone_connect_cli.errors import CliError
+from tests.support.cli import Cli, bare_environment
 
 STALE = json.dumps(dict.fromkeys(["region", "access_key", "secret_key", "ninjaone", "settings", "outputs"], "") | {
     "aws": "http://127.0.0.1:1"
@@ -66,3 +67,15 @@ def test_the_command_line_says_when_the_file_lacks_something(world: World, file:
 
         with pytest.raises(CliError, match="is damaged"):
             on_this_machine(file.parent)
+
+
+def test_the_command_line_runs_as_a_process_of_its_own_and_reaches_aws_over_http(world: World, file: Path) -> None:
+    cli = Cli(file.parent, bare_environment())
+    with cli_handle(world, file=file):
+        helped, ended = cli.process("--help"), cli.process("--local", "connections", "list", "nobody")
+        looked = cli.process("--local", "--json", "doctor")
+
+    for command in ("doctor", "session", "connections", "token", "import", "reseal", "rescue", "epoch", "restore"):
+        assert f"\n  {command} " in helped.out
+    assert (ended.code, ended.err) == (0, "nobody has no connections.\n")
+    assert [each["check"] for each in looked.json if each["state"] != "ok"] == ["first connection"]

@@ -153,27 +153,12 @@ class NinjaOneTransport(httpx.BaseTransport):
         return self.sent("/ws/oauth/token")
 
 
-class SharedAws(AwsAccount):
-    """AWS in memory that several tests use one after the other; its DynamoDB is the simulation's."""
+class QuickAws(AwsAccount):
+    """AWS in memory whose DynamoDB is the simulation's, in place of moto's."""
 
-    def __init__(self, template: Template) -> None:
-        self._clock = Clock()
-        self._made = template
-        self._tables = TablesInMemory(template.tables, self._time)
-        super().__init__(template, self._time)
-
-    def begin(self, clock: Clock) -> None:
-        """Forget what the test before left, and go by the clock of the next one."""
-        self._clock = clock
-        self._tables.empty()
-        for queue in self._backend("sqs").queues.values():
-            vars(queue).update(_messages=[], _pending_messages=set())  # a purge is allowed once a minute
-        for bucket in self._made.buckets:
-            for found in self.client("s3").list_objects_v2(Bucket=bucket.name).get("Contents", []):
-                self.client("s3").delete_object(Bucket=bucket.name, Key=found["Key"])
-        for parameter in self._made.parameters:
-            text = {"Name": parameter.name, "Value": parameter.value, "Type": "String"}
-            self.client("ssm").put_parameter(**text, Overwrite=True)
+    def __init__(self, template: Template, now: Callable[[], float]) -> None:
+        self._tables = TablesInMemory(template.tables, now)
+        super().__init__(template, now)
 
     def client(self, service: str, role: Role | None = None) -> Any:
         """Give the client of a service; that of DynamoDB asks the tables in memory."""
@@ -188,6 +173,28 @@ class SharedAws(AwsAccount):
 
     def _make_table(self, table: Table) -> None:
         """The tables are there already."""
+
+
+class SharedAws(QuickAws):
+    """AWS in memory that several tests use one after the other."""
+
+    def __init__(self, template: Template) -> None:
+        self._clock = Clock()
+        self._made = template
+        super().__init__(template, self._time)
+
+    def begin(self, clock: Clock) -> None:
+        """Forget what the test before left, and go by the clock of the next one."""
+        self._clock = clock
+        self._tables.empty()
+        for queue in self._backend("sqs").queues.values():
+            vars(queue).update(_messages=[], _pending_messages=set())  # a purge is allowed once a minute
+        for bucket in self._made.buckets:
+            for found in self.client("s3").list_objects_v2(Bucket=bucket.name).get("Contents", []):
+                self.client("s3").delete_object(Bucket=bucket.name, Key=found["Key"])
+        for parameter in self._made.parameters:
+            text = {"Name": parameter.name, "Value": parameter.value, "Type": "String"}
+            self.client("ssm").put_parameter(**text, Overwrite=True)
 
     def _time(self) -> float:
         return self._clock.now()

@@ -4,8 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
@@ -127,12 +125,6 @@ def csv_of(folder: Path, lines: list[dict[str, str]]) -> Path:
     text = [",".join(names), *(",".join(line.get(name, "") for name in names) for line in lines)]
     file.write_text("\n".join(text) + "\n")
     return file
-
-
-def until(happened: Callable[[], bool]) -> None:
-    """Wait for what the world does by itself."""
-    while not happened():
-        time.sleep(0.2)
 
 
 def put_rescued(world: World, key: str) -> None:

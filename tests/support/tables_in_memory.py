@@ -7,6 +7,7 @@ tests/verification/simulation/test_stores.py holds these tables to moto's answer
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from itertools import count
+from threading import RLock
 from types import SimpleNamespace
 from typing import Any
 
@@ -29,6 +30,7 @@ class TablesInMemory(DynamoDB):
 
     def __init__(self, resources: Sequence[Resource], now: Callable[[], float]) -> None:
         super().__init__([_table(each, now) for each in resources], now)
+        self._lock = RLock()
         self.records: dict[str, list[Record]] = {}
         for each in resources:
             if each.stream:
@@ -56,12 +58,41 @@ class TablesInMemory(DynamoDB):
         items = [copied(item) for item in self._table(TableName, "Scan").items.values()]
         return ok(Items=items, Count=len(items), ScannedCount=len(items))
 
-    def _answer(self, model: Any, context: dict[str, Any], **_: Any) -> tuple[SimpleNamespace, Mapping[str, Any]]:
-        """Give what botocore would have made of an answer over HTTP: its status, and its members."""
-        try:
-            members = getattr(self, xform_name(model.name))(**context.pop("given"))
-        except ClientError as refusal:
-            members = refusal.response
+    def describe_table(self, *, TableName: str) -> Answer:  # noqa: N803
+        return ok(Table={"TableStatus": "ACTIVE", "ItemCount": len(self._table(TableName, "DescribeTable").items)})
+
+    def restore_table_to_point_in_time(
+        self,
+        *,
+        SourceTableName: str,  # noqa: N803
+        TargetTableName: str,  # noqa: N803
+        RestoreDateTime: Any,  # noqa: N803
+    ) -> Answer:
+        """Copy what is there now, as moto does: tests restore the moment in which they ask."""
+        source = self._table(SourceTableName, "RestoreTableToPointInTime")
+        made = self.tables[TargetTableName] = Table(TargetTableName, source.keys, self.now)
+        made.items.update({key: copied(item) for key, item in source.items.items()})
+        return ok(TableDescription={"TableStatus": "CREATING"})
+
+    def delete_table(self, *, TableName: str) -> Answer:  # noqa: N803
+        del self.tables[self._table(TableName, "DeleteTable").name]
+        return ok()
+
+    def _answer(
+        self, model: Any, context: dict[str, Any], **_: Any
+    ) -> tuple[SimpleNamespace, Mapping[str, Any]] | None:
+        """Give what botocore would have made of an answer over HTTP: its status, and its members.
+
+        An operation that is not known here goes on to moto, which has none of these tables.
+        """
+        given, operation = context.pop("given"), getattr(self, xform_name(model.name), None)
+        if operation is None:
+            return None
+        with self._lock:
+            try:
+                members = operation(**given)
+            except ClientError as refusal:
+                members = refusal.response
         return SimpleNamespace(status_code=members["ResponseMetadata"]["HTTPStatusCode"]), members
 
     def _watch(self, resource: Resource) -> None:

@@ -1,12 +1,17 @@
 """One local world for the commands to act on, empty at each test's start."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from local.cli_handle import cli_handle
 from local.world import World
+from ninjaone_connect_cli import deployment, rescue
+from tests.support.broker_world import QuickAws
 from tests.support.cli import Cli, bare_environment
 
 
@@ -18,7 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def running(folder: Path) -> Iterator[World]:
-    with World() as world, cli_handle(world, file=folder / ".local.json"):
+    with World(background=False, account=QuickAws) as world, cli_handle(world, file=folder / ".local.json"):
         yield world
 
 
@@ -32,5 +37,14 @@ def world(running: World) -> World:
 
 
 @pytest.fixture
-def cli(world: World, folder: Path) -> Cli:
+def cli(world: World, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
+    """The commands, asking AWS without HTTP between: tests/local/test_cli_handle.py shows the way over HTTP."""
+    on_aws = deployment._clients  # the door to AWS
+
+    def clients(session: Any, **options: Any) -> Any:
+        return world.account.client if "endpoint_url" in options else on_aws(session, **options)
+
+    monkeypatch.setattr(deployment, "_clients", clients)
+    waiting = SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: world.run_event_sources())
+    monkeypatch.setattr(rescue, "time", waiting)
     return Cli(folder, bare_environment())

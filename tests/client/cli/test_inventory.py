@@ -15,7 +15,7 @@ from broker.model import ConnectionRef
 from broker.oauth import Reply
 from local.world import World
 from ninjaone_connect_cli.inventory import SECRET_LINK
-from tests.support.cli import Cli, csv_of, granted, hot_rows, until
+from tests.support.cli import Cli, csv_of, granted, hot_rows
 
 DAY = 86_400
 
@@ -29,7 +29,6 @@ def fleet(world: World, cli: Cli, tmp_path: Path) -> list[ConnectionRef]:
     ]
     made = cli.local("import", str(csv_of(tmp_path, lines))).json
     world.run_event_sources()
-    until(lambda: all(row.version == 2 for row in hot_rows(world).values()))
     return [ConnectionRef(each["tenant_id"], each["connection_id"]) for each in made]
 
 

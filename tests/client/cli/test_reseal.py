@@ -9,7 +9,7 @@ from broker.adapters import rows
 from broker.adapters.seal import wrapped_key
 from broker.model import TenantId
 from local.world import World
-from tests.support.cli import Cli, csv_of, granted, hot_rows, put_rescued, until
+from tests.support.cli import Cli, csv_of, granted, put_rescued
 
 
 @pytest.fixture
@@ -45,7 +45,6 @@ def connected(world: World, cli: Cli, tmp_path: Path) -> list[dict[str, str]]:
     names = dict.fromkeys([*lines[0], *customer_app], "")
     made = cli.local("import", str(csv_of(tmp_path, [*(names | line for line in lines), names | customer_app]))).json
     world.run_event_sources()
-    until(lambda: sum(row.version == 2 for row in hot_rows(world).values()) == 2)
     return list(made)
 
 
