@@ -15,6 +15,10 @@ Entry = Callable[[dict[str, Any], "Context"], Any]
 """A function's handler in an environment of its own."""
 
 
+PAYLOAD_LIMIT = 6 * 1024 * 1024
+"""Bytes of an event, and of an answer: a body in them is escaped as JSON has it, or in base64. Not adjustable."""
+
+
 class Failed(Exception):
     """The function raised, answered with what is no JSON, or ran out of its time."""
 
@@ -23,12 +27,24 @@ class Throttled(Exception):
     """As many calls as the function is allowed run already."""
 
 
+class TooLarge(Exception):
+    """What would be passed to the function, or back from it, is more than Lambda passes."""
+
+
 class ExitError(Exception):
     """The process ended in the middle of a call. Lambda calls it the same."""
 
 
 class GaveUp(Exception):
     """The caller waited as long as it waits; the function goes on."""
+
+
+def _passed(value: Any) -> str:
+    """Write what is passed as JSON. Raises   TooLarge"""
+    text = json.dumps(value, ensure_ascii=False)
+    if len(text.encode("utf-8", "surrogatepass")) > PAYLOAD_LIMIT:
+        raise TooLarge
+    return text
 
 
 class Pool:
@@ -96,19 +112,19 @@ class Runtime:
         """Call the function and wait for its answer; event and answer pass as JSON.
 
         patience   seconds after which the caller stops waiting
-        Raises     Failed, Throttled, GaveUp. A thread cannot be killed: what has run out of time keeps its
+        Raises     TooLarge, Failed, Throttled, GaveUp. A thread cannot be killed: what has run out of time keeps its
                    place until it ends by itself
         """
         try:
             return self._invoke(event, patience)
-        except (Failed, Throttled, GaveUp) as error:
+        except (TooLarge, Failed, Throttled, GaveUp) as error:
             self._tell(self.function.folder, f"{type(error).__name__}: {error}")
             raise
 
     def _invoke(self, event: dict[str, Any], patience: float) -> Any:
+        text = _passed(event)
         entry = self._take()
         answer: Future[str] = Future()
-        text = json.dumps(event)
         Thread(target=self._run, args=(entry, text, answer), daemon=True).start()
         limit = self.function.timeout
         try:
@@ -135,7 +151,7 @@ class Runtime:
     def _run(self, entry: Entry, event: str, answer: Future[str]) -> None:
         survives = True
         try:
-            answer.set_result(json.dumps(entry(json.loads(event), Context(self.function))))
+            answer.set_result(_passed(entry(json.loads(event), Context(self.function))))
         except BaseException as error:  # noqa: BLE001 - the platform reports whatever a function raises
             survives = isinstance(error, Exception)  # anything else ends the process, and with it the environment
             answer.set_exception(error if survives else ExitError())

@@ -62,6 +62,7 @@ def test_what_ninjaone_answers_comes_as_it_is(status: int) -> None:
         (problem("call-refused", 403), errors.CallRefused),
         (problem("needs-reauth", 409, reason="revoked"), errors.NeedsReauth),
         (problem("too-large", 413), errors.TooLarge),
+        (httpx.Response(413, json={"message": "Request Entity Too Large"}), errors.TooLarge),
         (problem("not-json", 502), errors.NotJson),
         (problem("call-unanswered", 504), errors.CallUnanswered),
         (httpx.Response(503, json={"message": "Service Unavailable"}), errors.NoAnswer),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from local.aws.lambda_runtime import Context, Entry, Failed, GaveUp, Runtime, Throttled
+from local.aws.lambda_runtime import PAYLOAD_LIMIT, Context, Entry, Failed, GaveUp, Runtime, Throttled, TooLarge
 from local.cloudformation.resources import Function
 
 
@@ -55,6 +55,25 @@ def test_each_failure_is_told(function: Function) -> None:
 def test_an_answer_that_is_no_json_is_a_failure(function: Function) -> None:
     with pytest.raises(Failed, match="TypeError"):
         runtime(function, lambda *_: {1, 2}).invoke({})
+
+
+def test_what_lambda_does_not_pass_is_not_passed(function: Function) -> None:
+    asked: list[int] = []
+    room = PAYLOAD_LIMIT - len('{"body": ""}')
+
+    def echo(event: dict[str, str], _context: Any) -> object:
+        asked.append(len(event["body"]))
+        return {"body": "x" * (room + 1)} if event["body"] == "more" else event
+
+    called = runtime(function, echo)
+    assert len(called.invoke({"body": "x" * room})["body"]) == room
+    with pytest.raises(TooLarge):
+        called.invoke({"body": '"' * (room // 2 + 1)})
+    with pytest.raises(TooLarge):
+        called.invoke({"body": "é" * (room // 2 + 1)})
+    with pytest.raises(Failed, match="TooLarge"):
+        called.invoke({"body": "more"})
+    assert asked == [room, 4]
 
 
 def test_an_environment_is_used_again_but_never_by_two_calls_at_once(function: Function) -> None:

@@ -17,7 +17,7 @@ from tests.support.local_world import still_world
 SCOPED = Principal("AKIASCOPED", "scoped-secret", "scoped", (arn("execute-api", "*/$default/*/v1/tenants/acme/*"),))
 """A backend whose own policy names the paths of one tenant."""
 
-API_GATEWAYS_OWN = {'{"message":"Forbidden"}', '{"message":"Not Found"}'}
+API_GATEWAYS_OWN = {f'{{"message":"{text}"}}' for text in ("Forbidden", "Not Found", "Request Entity Too Large")}
 """What API Gateway answers before any function is called; on the backend API alone, since nobody browses there."""
 
 _tenants = count(1)

@@ -139,6 +139,28 @@ def test_no_form_does_what_the_policy_does_not_allow(mine: Json, backend: Backen
 
 
 @req("Q03")
+@pytest.mark.parametrize(
+    ("kind", "body", "status"),
+    [
+        ("application/octet-stream", bytes(4 << 20), 200),
+        ("application/octet-stream", bytes((4 << 20) + 1), 413),
+        ("application/json", b"[" + b"1" * ((4 << 20) - 2) + b"]", 200),
+        ("application/json", b'"' * (4 << 20), 413),
+    ],
+    ids=["4 MB of bytes", "a byte more", "4 MB of text", "4 MB that JSON escapes to 8"],
+)
+def test_a_request_of_4_mb_passes_and_a_larger_one_is_told(
+    kind: str, body: bytes, status: int, mine: Json, backend: Backend
+) -> None:
+    path = below(mine, "/v2/ticketing/trigger/board/1/run")
+
+    answer = backend.call("POST", path, body, headers={"Content-Type": kind})
+
+    is_ninjaones = answer.headers.get("x-ninjaone-connect") == "passed"
+    assert (answer.status_code == 413, is_ninjaones) == (status == 413, status != 413)
+
+
+@req("Q03")
 def test_what_ninjaone_answers_to_head_and_range_comes_without_a_body_that_is_not_there(
     mine: Json, backend: Backend
 ) -> None:

@@ -8,6 +8,7 @@ import {
   NotReached,
   NotTheBroker,
   Retryable,
+  TooLarge,
   TooManyRequests,
   problem,
 } from "./errors.ts";
@@ -115,6 +116,9 @@ export class Attempts {
   #ofGateway(response: Response): ConnectError {
     const { status } = response;
     if (status === 403) return this.#forbidden(response);
+    if (status === 413) {
+      return new TooLarge(status, { detail: "AWS takes no request of that size: 4 MB, or less where JSON escapes much." });
+    }
     if (status === 429) return new TooManyRequests(status, { detail: "Too many requests to the broker's API. Slow down." });
     return status >= 500 ? this.#unanswered(`status ${status}`) : this.#notTheBroker(status);
   }

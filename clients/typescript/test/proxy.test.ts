@@ -32,7 +32,8 @@ test("what NinjaOne answers comes as it is", async () => {
 test("what the broker answers itself is thrown, and nothing is sent twice", async () => {
   const own: [Answer, new (...given: never[]) => Error][] = [
     [refused(403, "call-refused"), api.CallRefused], [refused(409, "needs-reauth"), api.NeedsReauth],
-    [refused(413, "too-large"), api.TooLarge], [refused(502, "not-json"), api.NotJson],
+    [refused(413, "too-large"), api.TooLarge], [{ status: 413, body: { message: "Request Entity Too Large" } }, api.TooLarge],
+    [refused(502, "not-json"), api.NotJson],
     [refused(504, "call-unanswered"), api.CallUnanswered], [{ status: 503, body: { message: "x" } }, api.NoAnswer],
     [{ status: 404, body: { message: "Not Found" } }, api.NotTheBroker], [{ body: [] }, api.NotTheBroker], [{ body: {} }, api.NotTheBroker],
     [{ hangUp: true }, api.NoAnswer],

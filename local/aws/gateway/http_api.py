@@ -12,7 +12,7 @@ from werkzeug.wrappers import Request, Response
 
 from local.aws.gateway import payload
 from local.aws.gateway.sigv4 import Principal, Unsigned, may_invoke, verify
-from local.aws.lambda_runtime import Failed, GaveUp, Runtime, Throttled
+from local.aws.lambda_runtime import Failed, GaveUp, Runtime, Throttled, TooLarge
 from local.cloudformation.arns import arn
 from local.cloudformation.resources import Api, Route
 
@@ -70,6 +70,8 @@ class Gateway:
         event = payload.event(arrived, self._api, route, parameters=parameters, caller=caller)
         try:
             answer = payload.response(runtime.invoke(event, self._cut_off))
+        except TooLarge as error:
+            raise Refused(413, "Request Entity Too Large") from error
         except (Failed, ValueError) as error:
             raise Refused(500, "Internal Server Error") from error
         except (GaveUp, Throttled) as error:

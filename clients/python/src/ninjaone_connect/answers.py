@@ -20,6 +20,7 @@ from ninjaone_connect.errors import (
     NotReached,
     NotTheBroker,
     Retryable,
+    TooLarge,
     TooManyRequests,
     problem,
 )
@@ -115,6 +116,10 @@ class Attempts(Generic[T]):
         status = reply.status_code
         if status == 403:
             return self._forbidden(reply)
+        if status == 413:
+            return TooLarge(
+                status, {"detail": "AWS takes no request of that size: 4 MB, or less where JSON escapes much."}
+            )
         if status == 429:
             return TooManyRequests(status, {"detail": "Too many requests to the broker's API. Slow down."})
         if status >= 500:
