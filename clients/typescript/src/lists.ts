@@ -59,8 +59,10 @@ const PATHS: readonly (readonly [RegExp, Family])[] = [
   [/^(alerts|users|groups|policies)$/, "whole"],
 ];
 
-/** The answer has another shape than the family's. */
+/** The answer has another shape than the family's, or says where to go on in a way that can't be followed. */
 class NoPage extends Error {}
+/** `JSON.parse` rounds such a number, and the list would go on behind rows that were never given. */
+const INEXACT = "a number that JavaScript can't hold exactly (use the Python client)";
 
 const READERS: Readonly<Record<Family, (body: unknown) => Page>> = {
   after: (body) => byLastId(body, "after"),
@@ -80,6 +82,7 @@ function byLastId(body: unknown, name: string): Page {
 function byPosition(list: unknown, name: string, last: unknown): Page {
   const rows = rowsOf(list);
   if (typeof last !== "number" && typeof last !== "string") throw new NoPage();
+  if (typeof last === "number" && !Number.isSafeInteger(last)) throw new NoPage(INEXACT);
   return { rows, following: rows.length ? { [name]: last } : undefined, mark: String(last) };
 }
 
@@ -214,9 +217,10 @@ class Walk {
   #read(response: Response, text: string): Page {
     try {
       return READERS[this.#family](JSON.parse(text));
-    } catch {
+    } catch (error) {
       const kind = response.headers.get("content-type") ?? "no content type";
-      const what = `answered ${response.status} with something that is no page of this list (${kind})`;
+      const inexact = error instanceof NoPage && error.message;
+      const what = `answered ${response.status} with ${inexact || `something that is no page of this list (${kind})`}`;
       throw new ListIncomplete(this.#sentence(what), response.status);
     }
   }

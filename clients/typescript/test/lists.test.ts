@@ -66,6 +66,19 @@ test("a list that does not move on is told", async () => {
   }
 });
 
+test("a number that JavaScript rounds ends the list with an error, and leaves out no rows", async () => {
+  for (const [path, body] of [
+    ["/v2/devices", '[{"id": 9007199254740995}]'],
+    ["/v2/ticketing/ticket/1/log-entry", '[{"id": 1}, {"id": 9007199254740993}]'],
+    ["/v2/activities", '{"lastActivityId": 1e300, "activities": [{"id": 1}]}'],
+    ["/v2/ticketing/trigger/board/1/run", '{"data": [{"id": 1}], "metadata": {"lastCursorId": 9007199254740993}}'],
+  ] as const) {
+    const { home, send } = await account({ body });
+    await assert.rejects(all(pages(send, path)), (error) => error instanceof ListIncomplete && /JavaScript can't hold/.test(error.message));
+    assert.equal(home.asked.length, 1);
+  }
+});
+
 test("a page of another shape is an error", async () => {
   const shapes = [
     ["/v2/devices", { error: "x" }], ["/v2/devices", [{ name: "no id" }]], ["/v2/devices", "<html>"],
