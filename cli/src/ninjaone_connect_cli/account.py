@@ -57,9 +57,8 @@ def listeners(deployment: Deployment) -> Iterator[Finding]:
         if pending:
             yield warn(check, "an address has not agreed yet", "Follow the link in the mail that AWS sent.")
         elif not found:
-            yield warn(
-                check, "nobody hears these alarms", f"Deploy with AlarmEmail, or: {_subscribe(deployment, output)}"
-            )
+            todo = f"Deploy with AlarmEmail, which gets all alarms, or: {_subscribe(deployment, output)}"
+            yield warn(check, "nobody gets these alarms", todo)
         else:
             yield good(check, f"{len(found)} subscriptions")
 
@@ -94,15 +93,15 @@ def protection(deployment: Deployment) -> Iterator[Finding]:
 def firewall(deployment: Deployment) -> Iterator[Finding]:
     """Whether nobody comes to the public API around CloudFront, where that stands in front of it."""
     if not deployment.config.origin_verify:
-        yield good("firewall", "none is meant to be in front of the public API")
+        yield good("firewall", "this deployment has none in front of its public API")
         return
     origin = deployment.outputs["Firewall"].partition(" Origin=")[2].partition(" ")[0]
     answer = httpx.get(f"https://{origin}/", **deployment.asking)
     if answer.status_code == FORBIDDEN:
-        yield good("firewall", "nobody comes around it")
+        yield good("firewall", "requests that go around it are refused")
     else:
         todo = "Deploy the stack again: its functions lack the parameter OriginVerify."
-        yield fail("firewall", f"{origin} answers {answer.status_code} to who comes around it", todo)
+        yield fail("firewall", f"{origin} answers {answer.status_code} to requests that go around it", todo)
 
 
 def table_settings(deployment: Deployment) -> Iterator[Finding]:

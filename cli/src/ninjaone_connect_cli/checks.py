@@ -129,7 +129,7 @@ def connect_page(deployment: Deployment) -> Iterator[Finding]:
     if deployment.stack:
         yield _clock(answer.headers.get("date", ""))
     else:
-        yield good("clock", "what runs on this machine has a clock of its own, and is looked at by it")
+        yield good("clock", "`make run` has a clock of its own, by which everything here is checked")
 
 
 def _reached(deployment: Deployment, address: str, region: str) -> Finding:

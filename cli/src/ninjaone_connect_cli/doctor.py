@@ -51,7 +51,7 @@ def _found(at: At) -> list[tuple[str, Finding]]:
     """Run every check; give what it found under the check's name."""
     todo = (account.CHECKS if at.deployment.stack else ()) + checks.CHECKS
     found: list[tuple[str, Finding]] = []
-    with at.screen.steps("Looking", len(todo)) as step:
+    with at.screen.steps("Checking", len(todo)) as step:
         for check in todo:
             found += [(check.name, finding) for finding in _looked(at, check)]
             step()
@@ -97,8 +97,12 @@ def _looked(at: At, check: Check) -> list[Finding]:
         return list(check.look(at.deployment))
     except Exception as error:  # noqa: BLE001  # whatever is wrong with one thing, the others are looked at
         known = aws_errors.is_known(error)
-        todo = aws_errors.said(error) if known else "See whether this identity may; docs/operate/permissions.md."
-        return [Finding(State.FIX, check.name, f"could not be looked at ({type(error).__name__})", todo)]
+        todo = (
+            aws_errors.said(error)
+            if known
+            else "Does this identity have the permissions in docs/operate/permissions.md?"
+        )
+        return [Finding(State.FIX, check.name, f"could not be checked ({type(error).__name__})", todo)]
 
 
 COMMANDS = (doctor,)

@@ -310,7 +310,7 @@ def test_a_check_that_may_not_look_says_so_and_the_others_go_on(aws: Account, fo
     (finding,) = _looked(Here(), Check("concurrency", account.concurrency))  # type: ignore[arg-type]  # as much as it asks for
 
     assert finding.state is State.FIX
-    assert finding.says == "could not be looked at (ClientError)"
+    assert finding.says == "could not be checked (ClientError)"
 
 
 def test_a_stack_for_production_is_to_be_protected_against_being_deleted_or_replaced(
@@ -350,7 +350,7 @@ def test_what_is_left_comes_in_order_and_everyday_warnings_are_left_out() -> Non
         ("concurrency", warn("concurrency", "10", "Ask AWS.")),
         ("alarms", warn("alarms", "1 are muted", "Enable them.")),
         ("alarms", fail("alarm", "a runbook", "Read it.")),
-        ("alarm mail", warn("paging", "nobody hears these", "Subscribe.")),
+        ("alarm mail", warn("paging", "nobody gets these", "Subscribe.")),
         ("backend API", good("backend API", "takes it")),
         ("client secrets", fail("client secret eu", "none is stored", "Store it.")),
         ("KMS key", fail("KMS key", "Disabled", "Enable it.")),
