@@ -141,10 +141,13 @@ class Traveller:
                 seen = self.page.url
 
     def _leave_the_page(self) -> None:
-        if self.how == "reload":
-            self.page.reload()
-        else:
-            self.page.go_back()
+        """Reload or go back; not while Chromium gives the page another process, which fails in its protocol."""
+        for _ in range(STEPS):
+            with suppress(PlaywrightError):
+                self.page.reload() if self.how == "reload" else self.page.go_back()
+                return
+            self.page.wait_for_timeout(150)
+        raise AssertionError(f"no {self.how} from {self.page.url}")
 
     def _act(self) -> None:
         """Press what leads on; on a page that leads nowhere, a person follows the link again."""
