@@ -35,6 +35,7 @@ from ninjaone_connect.surroundings import (
     check_text,
     client_options,
     is_distrust,
+    steering,
     trust,
 )
 from ninjaone_connect_cli import aws_errors
@@ -121,8 +122,8 @@ def on_aws(stack: str, region: str | None, profile: str | None) -> Deployment:
         told = clients("lambda").get_function_configuration(FunctionName=resources[_TOLD_BY])
     except (ClientError, BotoCoreError) as error:
         raise CliError(_what_to_do(error, stack, session.region_name)) from None
-    except ValueError:  # botocore's, of an address in the profile
-        raise CliError(aws_errors.SETTINGS.format(what="an address in it is none")) from None
+    except (ValueError, OSError, RuntimeError, EOFError) as error:  # of what the environment or a profile names
+        raise CliError(f"{aws_errors.SETTINGS.format(what=type(error).__name__)} {steering()}") from None
     except KeyError:
         raise CliError(f"The stack {stack} is no NinjaOne Connect: name another with --stack.") from None
     return Deployment(

@@ -372,6 +372,9 @@ def test_what_is_left_comes_in_order_and_everyday_warnings_are_left_out() -> Non
         ({"AWS_ENDPOINT_URL": "localhost:4566"}, [], "AWS_ENDPOINT_URL must begin with https://"),
         ({}, ["--region", "eu west 1"], "This is no AWS region"),
         ({"HTTPS_PROXY": "http://127.0.0.1:9"}, [], "HTTPS_PROXY"),
+        ({"AWS_CREDENTIAL_EXPIRATION": "tomorrow"}, [], "AWS_CREDENTIAL_EXPIRATION"),
+        ({"AWS_CREDENTIAL_EXPIRATION": "2020-01-01T00:00:00Z"}, [], "AWS_CREDENTIAL_EXPIRATION"),
+        ({"SSLKEYLOGFILE": "/no/such/folder/keys"}, [], "SSLKEYLOGFILE"),
     ],
 )
 def test_surroundings_that_can_t_be_used_are_one_sentence_that_names_them(
