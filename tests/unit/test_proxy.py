@@ -92,7 +92,7 @@ def test_a_rule_is_shown_as_it_was_written(rule: str) -> None:
         "showSecureValues=true", "x=1&SHOWSECUREVALUES=1", "show%53ecureValues=true&a", "x;showsecurevalues",
         "a=1&showSecureValues=false&showSecureValues=true", "show_secure-values=1", "show%00SecureValues=1",
         "%C5%BFhowSecureValues=1", "%EF%BD%93howSecureValues=1", "+showSecureValues=1", "showSecureValues%5B%5D=1",
-        "a=b%26showSecureValues=1", "showSecure%E2%80%8BValues=1",
+        "a=b%26showSecureValues=1", "showSecure%E2%80%8BValues=1", "show%2553ecureValues=1",
     ],
 )  # fmt: skip
 def test_secrets_are_shown_only_where_a_rule_names_them(
@@ -173,7 +173,8 @@ def test_other_methods_are_refused(method: str) -> None:
         "_method", "%EF%BC%BFmethod=PUT", "_metho%00d=PUT", "+_method=PUT", "a=1%26_method=PUT",
         "X-HTTP-Method-Override=PUT",
         "x_http_method_override=PUT", "methodOverride=PUT", "httpMethod=PUT", "X-Method-Override=PUT",
-        "x-http-method=PUT",
+        "x-http-method=PUT", "_method[]=PUT", "_method%5Bx%5D=PUT", "%255Fmethod=PUT", "access_token=mine",
+        "a=1&access%25255Ftoken=mine", "ACCESS_TOKEN",
     ],
 )  # fmt: skip
 def test_a_query_that_may_change_the_call_is_refused(query: str) -> None:
@@ -184,7 +185,16 @@ def test_a_query_that_may_change_the_call_is_refused(query: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["method=x", "filter=_method", "df=status%20eq%20APPROVED", "a=%zz&b=%2F", "secure=1&values=2"]
+    "query",
+    [
+        "method=x",
+        "filter=_method",
+        "df=status%20eq%20APPROVED",
+        "df=name%20eq%20%27100%25%27",
+        "a=%zz&b=%2F",
+        "token=x",
+        "secure=1&values=2",
+    ],
 )
 def test_another_query_passes_as_it_is(query: str) -> None:
     assert (read := call(query=query)).query == query

@@ -25,8 +25,12 @@ _ODD = re.compile("[?#%;/\\\\\ufffd]")
 """U+FFFD stands for bytes that were no UTF-8, such as a slash in too many of them."""
 _QUERY = re.compile(r"[!-\"$-~]{0,8000}")
 _HEADER = re.compile(r"[\t -~]{0,4000}")
-_OVERRIDE = re.compile(r"_method|x?-?_?http-?_?method-?_?(override)?|x?-?_?method-?_?override|=\?.*", re.DOTALL)
-"""Jersey, Spring and others take the method from parameters of such names; ``=?`` begins a word of RFC 2047."""
+_OVERRIDE = re.compile(
+    r"(_method|x?-?_?http-?_?method-?_?(override)?|x?-?_?method-?_?override|access_token)(\[.*)?|=\?.*", re.DOTALL
+)
+"""Jersey, Spring and others take the method from parameters of such names, and the token too (RFC 6750 §2.3); ``=?``
+begins a word of RFC 2047."""
+_TIMES_ENCODED = 3
 _PART = re.compile(rb"name\*?\s*=\s*[\"']?(?:utf-8'[^']*')?([^\"';\r\n]+)", re.IGNORECASE)
 """The name of a form's part. Source   RFC 7578 §4.2"""
 
@@ -51,7 +55,7 @@ def proxied_call(request: Request) -> ProxiedCall:
     headers = _headers(request.headers)
     fields = [*_fields(_query(request.raw_query)), *_parts(headers.get("content-type", ""), request.body)]
     if any(_OVERRIDE.fullmatch(field.partition("=")[0] or field) for field in fields):
-        raise InvalidRequest(Fault("query", "Send the method that is meant: no parameter can change it."))
+        raise InvalidRequest(Fault("query", "Leave out what would change the call's method or its token."))
     return ProxiedCall(
         caller=request.caller,
         method=request.method,
@@ -99,8 +103,10 @@ def _query(raw: str) -> str:
 
 
 def _fields(query: str) -> list[str]:
-    """Part a query into its fields, as the most lenient reader would."""
-    return re.split("[&;]", _lenient(unquote_plus(query)))
+    """Part a query into its fields, as the most lenient reader would, who decodes what was encoded more than once."""
+    for _ in range(_TIMES_ENCODED):
+        query = unquote_plus(query)
+    return re.split("[&;]", _lenient(query))
 
 
 def _parts(kind: str, body: bytes) -> Iterator[str]:
