@@ -39,5 +39,11 @@ def planted() -> Iterator[Mutant]:
         source = (ROOT / file).read_text()
         if source.count(was) != 1:
             raise LookupError(f"{file} holds {was!r} {source.count(was)} times, not once")
-        line = source[: source.index(was)].count("\n") + 1
-        yield Mutant(file, "", "planted", (line, line), was, now, partial(ast.parse, source.replace(was, now)))
+        lines = _lines(ast.parse(source), source[: source.index(was)].count("\n") + 1)
+        yield Mutant(file, "", "planted", lines, was, now, partial(ast.parse, source.replace(was, now)))
+
+
+def _lines(module: ast.Module, line: int) -> tuple[int, int]:
+    """Find the smallest statement that a line is in: who runs it runs that line."""
+    spans = [(node.lineno, node.end_lineno or 0) for node in ast.walk(module) if isinstance(node, ast.stmt)]
+    return min((span for span in spans if span[0] <= line <= span[1]), key=lambda span: span[1] - span[0])

@@ -328,8 +328,9 @@ class Connections:
         )
         self._update_both(seen.ref, write, _forgetting(forget_at))
         found = self._get(seen.ref, seen.connection)
-        is_mine = found is not None and found.get("ended_by") == {"S": mark}
-        return rows.connection_state(found) if found and is_mine else ConditionFailed(found)
+        if found and found.get("ended_by") == {"S": mark}:
+            return rows.connection_state(found)
+        return ConditionFailed(found)
 
     def forget_profile(self, ref: ConnectionRef, now: Instant) -> None:
         """Let a profile go whose connection is no more, and its sealed client secret at once."""

@@ -177,7 +177,8 @@ def _as_named(answer: Reply, limit: int) -> Answer:
     """Undo the codings that are named, and their header; where that can't be done, leave both to whoever reads it."""
     codings = answer.headers.get("content-encoding", "")
     is_cut = len(answer.body) > limit or answer.status == 206  # Partial Content
-    if is_cut or not {coding.strip() for coding in codings.lower().split(",")} <= {"", "identity", *_PACKED}:
+    unknown = {coding.strip() for coding in codings.lower().split(",")} - {"", "identity", *_PACKED}
+    if is_cut or unknown:
         return answer
     body, is_whole = unpacked_as_named(answer.body, codings, limit)
     if not is_whole:

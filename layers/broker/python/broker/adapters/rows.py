@@ -167,9 +167,7 @@ def _read(row: Item, table: _Table) -> dict[str, Any]:
     for name, attribute in table.items():
         if name in row:
             fields[name] = attribute.read(_READ[attribute.kind](row[name][attribute.kind]))
-        elif attribute.default is REQUIRED:
-            raise KeyError(name)
-        else:
+        elif attribute.default is not REQUIRED:
             fields[name] = attribute.default
     return fields
 
