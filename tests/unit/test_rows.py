@@ -120,3 +120,9 @@ def test_an_opened_session_holds_no_secret_and_no_name_of_the_person(journey: Jo
     text = repr(rows.session_item(session))
     assert journey.end_user not in text
     assert journey.verifier.reveal() not in text
+
+
+def test_an_attribute_of_a_kind_that_no_row_of_ours_has_is_left_out() -> None:
+    item = {"connection": {"S": "con_a"}, "note": {"NULL": True}, "tags": {"L": [{"S": "x"}]}, "more": {"M": {}}}
+
+    assert rows.plain(item) == {"connection": "con_a"}
