@@ -10,7 +10,7 @@ from broker.flows.authorize import AuthorizeRedirect, AuthorizeRequest
 from broker.flows.callback import ReturnTo
 from broker.flows.complete import CompleteRequest
 from broker.flows.session import SessionRequest
-from broker.model import Binding, Client, ConnectionRef, ConnectionState, Host, Profile, Session, TenantId
+from broker.model import Binding, Client, ConnectionRef, ConnectionState, Host, Profile, Session, SessionId, TenantId
 from broker.secret import Secret
 from ninjaone_emulator import NinjaOne
 
@@ -34,7 +34,7 @@ class Journey:
     tenant: TenantId = TENANT
     end_user: str = END_USER
     verifier: Secret = field(default_factory=lambda: VERIFIER)
-    cookies: dict[str, Secret] = field(default_factory=dict)
+    cookies: dict[SessionId, Secret] = field(default_factory=dict)
 
     def open(self, **changes: Any) -> Session:
         """Open a connect session as the backend."""

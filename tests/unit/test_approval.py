@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from broker import policy
+from broker.adapters import rows
 from broker.adapters.connections import Connections
 from broker.adapters.sessions import Sessions
 from broker.config import Config
@@ -130,6 +131,18 @@ def test_an_approval_of_what_is_ended_meanwhile_is_none(
     pending: ConnectionState, broker: Broker, aws_faults: AwsFaults
 ) -> None:
     aws_faults.before("dynamodb.TransactWriteItems", lambda: broker.disconnect(ref(pending)))
+
+    with pytest.raises(NotPending):
+        broker.complete.approve(ref(pending))
+
+
+def test_an_approval_of_what_is_deleted_this_moment_is_none(
+    pending: ConnectionState, broker: Broker, aws: AwsAccount, aws_faults: AwsFaults, config: Config
+) -> None:
+    client, row = aws.client("dynamodb"), rows.key(pending.tenant, pending.connection)
+    aws_faults.before(
+        "dynamodb.TransactWriteItems", lambda: client.delete_item(TableName=config.connections_table, Key=row)
+    )
 
     with pytest.raises(NotPending):
         broker.complete.approve(ref(pending))

@@ -17,6 +17,7 @@ from broker.errors import (
     AwaitingCompletion,
     BindingMismatch,
     Busy,
+    Fault,
     InvalidRequest,
     SessionExpired,
     SessionSpent,
@@ -25,10 +26,11 @@ from broker.errors import (
 )
 from broker.flows import binding
 from broker.flows.authorize import AuthorizeRedirect, HostCheck
-from broker.model import Client, Host, Purpose, Session, SessionId, Stage, sha256_hex
+from broker.model import Client, Host, Purpose, Session, SessionId, SessionPurpose, Stage, sha256_hex
 from broker.ninjaone import REGIONS
 from broker.secret import Secret
 from ninjaone_emulator import NinjaOne
+from ninjaone_emulator.seed import CUSTOMER_APPS
 from tests.support.aws_faults import AwsFaults
 from tests.support.broker_world import START, Clock, LogLines, NinjaOneTransport
 from tests.support.journey import CONNECT_URL, EU, Journey, ticket
@@ -37,6 +39,8 @@ from tools.requirements import req
 APP = Host("app", REGIONS["app"])
 FED = Host("fed", REGIONS["fed"])
 BRANDED = Host("branded", "acme.rmmservice.eu")
+REGISTERED = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_secret), customer_app=True)
+CHOOSE = Fault("region", "Choose one of the regions offered.")
 OWN = Client("own-app", Secret("customer_app secret"), customer_app=True)
 
 
@@ -286,7 +290,7 @@ def test_a_place_that_the_backend_fixed_can_not_be_changed(journey: Journey, ses
     with pytest.raises(InvalidRequest) as refused:
         journey.leave(opened, APP)
 
-    assert [fault.field for fault in refused.value.faults] == ["region"]
+    assert refused.value.faults == (Fault("region", "This link is for another region."),)
     assert stored(sessions, opened).starts == 0
 
 
@@ -295,7 +299,70 @@ def test_a_place_without_an_app_of_the_operators_can_not_be_chosen(journey: Jour
     with pytest.raises(InvalidRequest) as refused:
         journey.leave(journey.open(), host)
 
-    assert [fault.field for fault in refused.value.faults] == ["region"]
+    assert refused.value.faults == (CHOOSE,)
+
+
+def test_a_place_that_was_chosen_once_is_not_fixed_by_it(journey: Journey) -> None:
+    opened = journey.open()
+    journey.leave(opened)
+
+    with pytest.raises(InvalidRequest) as refused:
+        journey.leave(opened, FED)
+
+    assert refused.value.faults == (CHOOSE,)
+
+
+def test_a_link_for_a_client_secret_leads_to_no_consent(journey: Journey, sessions: Sessions) -> None:
+    connected = journey.connect(customer_app=True, client=REGISTERED)[0]
+    opened = journey.open(
+        purpose=SessionPurpose.CLIENT_SECRET, scopes=frozenset(), connection=connected.connection, customer_app=True
+    )
+
+    with pytest.raises(InvalidRequest) as refused:
+        journey.leave(opened, EU, client=REGISTERED)
+
+    assert [fault.field for fault in refused.value.faults] == ["session"]
+    assert stored(sessions, opened).starts == 0
+
+
+def another_browser(journey: Journey) -> Journey:
+    return Journey(journey.broker, journey.ninjaone)
+
+
+@pytest.mark.parametrize("ended", ["declined", "ran out"])
+def test_a_link_that_is_bound_to_no_browser_any_more_says_what_was_wrong_with_the_form(
+    journey: Journey, clock: Clock, ended: str
+) -> None:
+    opened = journey.open()
+    left = journey.leave(opened)
+    if ended == "declined":
+        journey.arrive(journey.agree(left, decision="deny"))
+    else:
+        clock.advance(policy.FLOW_LIFE)
+
+    with pytest.raises(InvalidRequest) as refused:
+        another_browser(journey).leave(opened, FED)
+
+    assert refused.value.faults == (CHOOSE,)
+
+
+def test_a_browser_that_a_link_is_not_bound_to_hears_nothing_else(journey: Journey) -> None:
+    opened = journey.open()
+    journey.leave(opened)
+
+    with pytest.raises(AnotherBrowser) as refused:
+        another_browser(journey).leave(opened, FED)
+
+    assert refused.value.return_to == "main"
+
+
+@pytest.mark.parametrize("answer", [499, 404, 500])
+def test_the_host_is_doubtful_from_500_on_and_at_404(journey: Journey, network: NinjaOneTransport, answer: int) -> None:
+    network.answer(answer)
+
+    check = journey.leave(journey.open(), check_host=True).host_check
+
+    assert check is {499: HostCheck.KNOWN, 404: HostCheck.UNKNOWN, 500: HostCheck.UNREACHABLE}[answer]
 
 
 def test_a_customer_may_bring_their_own_app_and_a_branded_host(

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 import pytest
 
 from broker import policy
+from broker.adapters.clock import instant
 from broker.adapters.queues import read_completion
 from broker.adapters.seal import Seal, code_aad
 from broker.adapters.sessions import FAILURES, Sessions
@@ -24,7 +25,7 @@ from broker.errors import (
     UnknownSession,
 )
 from broker.flows.callback import AuthorizeResult, ReturnTo
-from broker.model import Binding, Purpose, Session, Stage, sha256_hex
+from broker.model import Binding, Instant, Purpose, Session, SessionId, Stage, sha256_hex
 from broker.secret import Secret
 from local.aws.account import AwsAccount
 from tests.support.aws_faults import AwsFaults
@@ -196,7 +197,7 @@ def test_the_cookie_of_one_session_does_not_open_another(journey: Journey, away:
     """Its value counts, not that there is one."""
     other = journey.open()
     journey.leave(other)
-    cookies: dict[str, Secret] = {away.session.session: journey.cookies[other.session]}
+    cookies: dict[SessionId, Secret] = {away.session.session: journey.cookies[other.session]}
 
     with pytest.raises(BindingMismatch):
         replace(journey, cookies=cookies).arrive(away.query)
@@ -480,6 +481,28 @@ def test_with_approval_the_person_stays_and_the_completion_is_ordered(
     answer = aws.client("sqs").receive_message(QueueUrl=config.completion_queue)
     assert (home.location, home.result) == (None, AuthorizeResult.AGREED)
     assert [read_completion(message["Body"]) for message in answer["Messages"]] == [home.session]
+
+
+def test_without_approval_the_product_completes_and_nothing_is_ordered(
+    journey: Journey, aws: AwsAccount, config: Config
+) -> None:
+    journey.home()
+
+    assert "Messages" not in aws.client("sqs").receive_message(QueueUrl=config.completion_queue)
+
+
+def test_with_approval_an_answer_that_comes_after_the_exchange_orders_nothing(
+    journey: Journey, sessions: Sessions, aws: AwsAccount, config: Config, clock: Clock
+) -> None:
+    session = journey.open(binding=Binding.APPROVAL, challenge="")
+    away = Away(journey, session, journey.agree(journey.leave(session)))
+    away.back()
+    aws.client("sqs").purge_queue(QueueUrl=config.completion_queue)
+    now = instant(clock)
+    assert isinstance(sessions.begin_exchange(session, "an-attempt", now=now, until=Instant(now + 30)), Session)
+
+    assert away.back().result is AuthorizeResult.AGREED
+    assert "Messages" not in aws.client("sqs").receive_message(QueueUrl=config.completion_queue)
 
 
 @pytest.mark.parametrize(

@@ -173,7 +173,6 @@ def test_who_did_not_end_a_connection_hears_how_it_was_found(
     found = connections.disconnect(state, instant(clock), "another")
 
     assert isinstance(found, ConditionFailed)
-    assert found.found is not None
     assert found.found["status"] == {"S": Status.DISCONNECTED.value}
 
 
@@ -182,4 +181,4 @@ def test_who_ends_a_connection_that_is_no_more_hears_that_nothing_was_found(
 ) -> None:
     without(aws, config, state, "state")
 
-    assert connections.disconnect(state, instant(clock), "mine") == ConditionFailed(None)
+    assert connections.disconnect(state, instant(clock), "mine") == ConditionFailed({})

@@ -74,7 +74,7 @@ def test_a_write_names_what_it_uses_and_nothing_else() -> None:
 def test_a_condition_on_an_item_that_is_not_there_finds_nothing(write: Any) -> None:
     found = write(ConditionalUpdate.of("attribute_exists(#tenant)", remove=("client",)))
 
-    assert found == ConditionFailed(None)
+    assert found == ConditionFailed({})
 
 
 def test_a_write_that_only_removes_needs_no_values(write: Any) -> None:

@@ -123,6 +123,11 @@ def test_an_opened_session_holds_no_secret_and_no_name_of_the_person(journey: Jo
 
 
 def test_an_attribute_of_a_kind_that_no_row_of_ours_has_is_left_out() -> None:
-    item = {"connection": {"S": "con_a"}, "note": {"NULL": True}, "tags": {"L": [{"S": "x"}]}, "more": {"M": {}}}
+    item: rows.Item = {
+        "connection": {"S": "con_a"},
+        "note": {"NULL": True},
+        "tags": {"L": [{"S": "x"}]},
+        "more": {"M": {}},
+    }
 
     assert rows.plain(item) == {"connection": "con_a"}

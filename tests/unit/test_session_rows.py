@@ -152,5 +152,5 @@ def test_a_step_of_a_session_that_was_deleted_this_moment_is_tried_again(session
 
 
 def test_a_person_who_comes_back_to_a_session_that_is_no_more_is_refused(sessions: Sessions, now: Instant) -> None:
-    assert sessions.deny(UNKNOWN, state="a-state", now=now) == ConditionFailed(None)
-    assert entered(sessions, now, UNKNOWN) == ConditionFailed(None)
+    assert sessions.deny(UNKNOWN, state="a-state", now=now) == ConditionFailed({})
+    assert entered(sessions, now, UNKNOWN) == ConditionFailed({})

@@ -127,7 +127,7 @@ class BreakerStore:
         """Give the row as it then stands, and whether the write applied."""
         found = update(self._dynamodb, self._table, rows.key(CONTROL_ROWS, name), write)
         if isinstance(found, ConditionFailed):
-            return _breaker(found.found or {}), False
+            return _breaker(found.found), False
         return _breaker(found), True
 
 

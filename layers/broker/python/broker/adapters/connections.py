@@ -327,8 +327,8 @@ class Connections:
             remove=(*_DROPPED, "reason"),
         )
         self._update_both(seen.ref, write, _forgetting(forget_at))
-        found = self._get(seen.ref, seen.connection)
-        if found and found.get("ended_by") == {"S": mark}:
+        found = self._get(seen.ref, seen.connection) or {}
+        if found.get("ended_by") == {"S": mark}:
             return rows.connection_state(found)
         return ConditionFailed(found)
 

@@ -14,10 +14,10 @@ CONDITION_FAILED = "ConditionalCheckFailedException"
 class ConditionFailed:
     """A conditional write that did not apply.
 
-    found   the item as it stands, or None when there is none
+    found   the item as it stands, empty when there is none
     """
 
-    found: Item | None
+    found: Item
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,6 @@ def update(client: AwsClient, table: str, key: Item, write: ConditionalUpdate) -
             **write.parameters(),
         )
     except ExpectedError as refused:
-        return ConditionFailed(refused.response.get("Item"))
+        return ConditionFailed(refused.response.get("Item", {}))
     found: Item = answer["Attributes"]
     return found

@@ -285,7 +285,7 @@ class Sessions:
         """Take a step that only one state allows, and give the row whether it was taken here, before, or not at all."""
         found = update(self._dynamodb, self._table, _key(session), write)
         row = found.found if isinstance(found, ConditionFailed) else found
-        if row is None:
+        if not row:
             raise Busy  # deleted this very moment: whoever looks again finds nothing
         return rows.session(row)
 
@@ -327,8 +327,7 @@ def _starts_left(today: str) -> str:
 
 def _own(refusal: ConditionFailed, write: ConditionalUpdate, mark: str) -> rows.Item | None:
     """Give the row that was found, if it bears the mark of this very write."""
-    found = refusal.found
-    return found if found and mark and found.get(mark) == {"S": write.set[mark]} else None
+    return refusal.found if mark and refusal.found.get(mark) == {"S": write.set[mark]} else None
 
 
 def finish(table: str, session: SessionId, connection: str, *, after: Stage = Stage.EXCHANGED) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from broker.edge.browser import redirect, redirect_to_notice, session_cookie, se
 from broker.edge.http import Request, Response
 from broker.edge.pages import Notice
 from broker.flows.callback import AuthorizeResult, ReturnTo
+from broker.model import SessionId
 from broker.secret import Secret
 
 _SAID: Mapping[AuthorizeResult, Notice] = {
@@ -21,7 +22,7 @@ def is_prefetch(request: Request) -> bool:
     return "prefetch" in request.headers.get("sec-purpose", "") or "prefetch" in request.headers.get("purpose", "")
 
 
-def cookies_by_session(request: Request) -> Mapping[str, Secret]:
+def cookies_by_session(request: Request) -> Mapping[SessionId, Secret]:
     """Read the cookie of the session that the query's state names, if the browser brought it."""
     named = session_named(request)
     value = session_cookie(request, named) if named else None

@@ -15,9 +15,9 @@ from broker.adapters.rows import session as read_session
 from broker.adapters.seal import Seal, session_aad
 from broker.adapters.sessions import Sessions, Start, starts_left
 from broker.config import Config
-from broker.errors import AnotherBrowser, BrokerError, Fault, InvalidRequest, TooManyRequests, UnknownSession
+from broker.errors import AnotherBrowser, Fault, InvalidRequest, TooManyRequests
 from broker.flows import binding
-from broker.flows.connect import unusable
+from broker.flows.connect import usable
 from broker.model import Client, Host, Instant, Purpose, Session, SessionId, SessionPurpose, Stage, sha256_hex
 from broker.secret import Secret
 
@@ -128,9 +128,7 @@ class StartAuthorization:
         """
         now = instant(self._clock)
         found = self._sessions.note_faulty_form(session, _digest(cookie), now)
-        if isinstance(found, ConditionFailed):
-            raise self._unusable(found, cookie, now) or UnknownSession
-        return found
+        return self._usable(found, cookie, now) if isinstance(found, ConditionFailed) else found
 
     def _start(self, request: AuthorizeRequest, secrets: FlowSecrets, flow: str, now: Instant) -> Start:
         client, host = request.client, request.host
@@ -173,31 +171,30 @@ class StartAuthorization:
 
     def _refused(self, refusal: ConditionFailed, request: AuthorizeRequest, now: Instant) -> NoReturn:
         """Say which clause of the write did not hold."""
-        unusable_now = self._unusable(refusal, request.cookie, now)
-        if unusable_now or refusal.found is None:
-            raise unusable_now or UnknownSession
-        found = read_session(refusal.found)
+        found = self._usable(refusal, request.cookie, now)
         if found.purpose is not SessionPurpose.CONNECT:
             raise InvalidRequest(Fault("session", "This link takes a client secret, and leads to no consent."))
         if not starts_left(refusal.found, now):
             raise TooManyRequests
-        if found.fixed_host and found.host and found.host.name != request.host.name:
+        fixed = found.host if found.fixed_host else None
+        if fixed and fixed.name != request.host.name:
             raise InvalidRequest(Fault("region", "This link is for another region."))
         if not found.customer_app and request.client is None:
             raise InvalidRequest(Fault("region", "Choose one of the regions offered."))
         raise InvalidRequest(Fault("client_id", "Enter the client id and secret of your client app."))
 
-    def _unusable(self, refusal: ConditionFailed, cookie: Secret | None, now: Instant) -> BrokerError | None:
-        """Say why the session can't be started by the browser that brought this cookie."""
-        found = read_session(refusal.found) if refusal.found else None
-        if found is None or unusable(found, now):
-            return unusable(found, now)
-        if found.stage is not Stage.STARTED or found.flow_expires_at <= now or found.cookie == _digest(cookie):
-            return None
-        self._log.event("session.refused", Level.WARNING, session=found.session, cause="another_browser")
-        error = AnotherBrowser()
-        error.return_to = found.return_to
-        return error
+    def _usable(self, refusal: ConditionFailed, cookie: Secret | None, now: Instant) -> Session:
+        """Give the session as it was found, if the browser that brought this cookie may start it.
+
+        Raises   UnknownSession, SessionExpired, SessionSpent, AwaitingCompletion, AnotherBrowser
+        """
+        found = usable(read_session(refusal.found) if refusal.found else None, now)
+        if found.stage is Stage.STARTED and found.flow_expires_at > now and found.cookie != _digest(cookie):
+            self._log.event("session.refused", Level.WARNING, session=found.session, cause="another_browser")
+            another = AnotherBrowser()
+            another.return_to = found.return_to
+            raise another
+        return found
 
 
 def _digest(cookie: Secret | None) -> str:

@@ -26,7 +26,7 @@ from broker.errors import (
     UnknownSession,
 )
 from broker.flows import binding
-from broker.model import Binding, Instant, Purpose, Session, SessionId, Stage, session_id, sha256_hex
+from broker.model import Binding, Instant, Purpose, Session, SessionId, Stage, sha256_hex
 from broker.secret import Secret
 
 REQUEST_WAITS = (0.2, 1.0)
@@ -68,7 +68,7 @@ class HandleCallback:
         self._config, self._sessions, self._seal, self._completions = config, sessions, seal, completions
         self._clock, self._log = clock, log
 
-    def __call__(self, region: str, raw_query: str, cookies: Mapping[str, Secret]) -> ReturnTo:
+    def __call__(self, region: str, raw_query: str, cookies: Mapping[SessionId, Secret]) -> ReturnTo:
         """Take what NinjaOne sent the browser back with.
 
         The same browser with the same state goes home again with the same ticket, for as long as the code lives: the
@@ -93,16 +93,17 @@ class HandleCallback:
         self._check_flow(session, region, reply)
         ticket = binding.ticket(cookie, reply.state)
         if session.stage is not Stage.STARTED:
-            self._check_repeated(session, reply, ticket)
+            self._check_repeated(session, reply)
         elif isinstance(reply, oauth.Denied):
             self._deny(session, reply)
         else:
             session = self._store(session, reply, ticket)
         return self._denied(session, reply) if isinstance(reply, oauth.Denied) else self._agreed(session, ticket)
 
-    def _check_repeated(self, session: Session, reply: oauth.Authorized | oauth.Denied, ticket: Secret) -> None:
+    def _check_repeated(self, session: Session, reply: oauth.Authorized | oauth.Denied) -> None:
         """Check that a redeemed state comes again with the answer it was redeemed by, and in time.
 
+        It is the same state of the same browser by now, so it goes home with the same ticket.
         Raises   SessionSpent, SessionExpired
         """
         now = instant(self._clock)
@@ -110,8 +111,6 @@ class HandleCallback:
             if session.stage is not Stage.DENIED or session.flow_expires_at <= now:
                 raise SessionSpent
             return
-        if not hmac.compare_digest(session.ticket, sha256_hex(ticket.reveal())):
-            raise SessionSpent
         if session.code_expires_at <= now:
             raise SessionExpired if session.stage is Stage.AUTHORIZED else SessionSpent
 
@@ -133,11 +132,13 @@ class HandleCallback:
         except oauth.Malformed as fault:
             raise InvalidRequest(Fault("query", str(fault))) from None
 
-    def _own(self, reply: oauth.Authorized | oauth.Denied, cookies: Mapping[str, Secret]) -> tuple[Session, Secret]:
+    def _own(
+        self, reply: oauth.Authorized | oauth.Denied, cookies: Mapping[SessionId, Secret]
+    ) -> tuple[Session, Secret]:
         """Find the session of the state, and the cookie that shows this browser to be the one that started it."""
-        named = session_id(reply.state.partition(".")[0])
-        cookie = cookies.get(named) if named else None
-        if named is None or cookie is None:
+        named = SessionId(reply.state.partition(".")[0])
+        cookie = cookies.get(named)
+        if cookie is None:
             raise BindingMismatch
         session = self._sessions.get(named)
         if session is None:
@@ -153,9 +154,9 @@ class HandleCallback:
     def _check_flow(self, session: Session, region: str, reply: oauth.Authorized | oauth.Denied) -> None:
         """Check what only the session's own browser gets this far to break; each miss counts."""
         host = session.host
-        issuer_fits = host is not None and reply.issuer in {None, ninjaone.issuer(host)}
+        host_fits = host is not None and host.region == region and reply.issuer in {None, ninjaone.issuer(host)}
         state_fits = hmac.compare_digest(session.state, sha256_hex(reply.state))
-        if host is None or host.region != region or not issuer_fits or not state_fits:
+        if not host_fits or not state_fits:
             self._sessions.count_failure(session.session, session.cookie, instant(self._clock))
             self._log.event("callback.refused", Level.WARNING, session=session.session, cause="another_way")
             raise BindingMismatch

@@ -37,7 +37,6 @@ from broker.model import (
     Binding,
     Client,
     Connection,
-    ConnectionId,
     ConnectionRef,
     ConnectionState,
     Host,
@@ -169,8 +168,7 @@ class Complete:
         Raises   what the session ended with, the same for everybody who asks; Busy, AwsRefused: call again
         """
         if session.purpose is SessionPurpose.CLIENT_SECRET and session.stage is Stage.AUTHORIZED:
-            self._store_secret(session, until=until)
-            return self._store.made(ConnectionRef(session.tenant, session.connection or ConnectionId("")))
+            return self._store.made(self._store_secret(session, until=until))
         if session.stage is Stage.AUTHORIZED:
             session = self._redeemed(session, until)
         elif session.stage is Stage.EXCHANGING:

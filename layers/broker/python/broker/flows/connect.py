@@ -17,24 +17,21 @@ class FindSession:
 
         Raises   UnknownSession, SessionExpired, AwaitingCompletion, SessionSpent
         """
-        found = self._sessions.get(session) if session else None
-        refused = unusable(found, instant(self._clock))
-        if refused or found is None:
-            raise refused or UnknownSession
-        return found
+        return usable(self._sessions.get(session) if session else None, instant(self._clock))
 
 
-def unusable(found: Session | None, now: Instant) -> BrokerError | None:
-    """Say why a session can't be started by anybody; None where it can.
+def usable(found: Session | None, now: Instant) -> Session:
+    """Give a session that somebody can start.
 
     A person whose code ran out before the product completed may start again, as long as the link lives.
+    Raises   UnknownSession; SessionExpired, AwaitingCompletion, SessionSpent, which say where the session returns to
     """
     if found is None:
-        return UnknownSession()
-    error = _unusable(found, now)
-    if error:
+        raise UnknownSession
+    if error := _unusable(found, now):
         error.return_to = found.return_to
-    return error
+        raise error
+    return found
 
 
 def _unusable(found: Session, now: Instant) -> BrokerError | None:

@@ -21,10 +21,9 @@ from broker.errors import (
     SessionExpired,
     SessionSpent,
     TooManyRequests,
-    UnknownSession,
 )
 from broker.flows import binding
-from broker.flows.connect import unusable
+from broker.flows.connect import usable
 from broker.model import (
     Client,
     Host,
@@ -140,10 +139,7 @@ class EnterSecret:
 
     def _refused(self, refusal: ConditionFailed, now: Instant) -> NoReturn:
         """Say which clause of the write did not hold."""
-        found = read_session(refusal.found) if refusal.found else None
-        error = unusable(found, now)
-        if error or refusal.found is None or found is None:
-            raise error or UnknownSession
+        found = usable(read_session(refusal.found) if refusal.found else None, now)
         if found.purpose is not SessionPurpose.CLIENT_SECRET:
             raise InvalidRequest(Fault("session", "This link takes no client secret alone."))
         if found.stage is Stage.AUTHORIZED and starts_left(refusal.found, now):

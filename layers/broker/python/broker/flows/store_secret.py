@@ -29,9 +29,10 @@ class StoreSecret:
         self._sessions, self._connections, self._seal, self._urgent = sessions, connections, seal, urgent
         self._clock, self._log = clock, log
 
-    def __call__(self, session: Session, *, until: float) -> None:
+    def __call__(self, session: Session, *, until: float) -> ConnectionRef:
         """Store it once no refresh is at work, so that no refusal of the old secret holds up the new one.
 
+        Returns  the connection that it is of
         until    when the time for this call is up
         Raises   SessionExpired, UnknownConnection, NotActive, SessionSpent; SealBroken, Busy, AwsRefused: call again
         """
@@ -46,6 +47,7 @@ class StoreSecret:
         self._store(session, ref, client, min(until, self._clock.now() + policy.COMPLETE_WAIT))
         self._log.event("secret.replaced", tenant=ref.tenant, connection=ref.connection, session=session.session)
         self._order(ref)
+        return ref
 
     def _store(self, session: Session, ref: ConnectionRef, client: bytes, until: float) -> None:
         """Try until it is stored: by this call, or by one whose answer was lost."""

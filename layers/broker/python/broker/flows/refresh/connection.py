@@ -282,7 +282,7 @@ def _own_lease(found: ConnectionState | ConditionFailed, attempt: str) -> Connec
     """Give the row under the lease, also when it was this very attempt that had taken it."""
     if isinstance(found, ConnectionState):
         return found
-    row = found.found or {}
+    row = found.found
     return read_state(row) if row.get("attempt") == {"S": attempt} else None
 
 

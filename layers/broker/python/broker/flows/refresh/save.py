@@ -138,7 +138,7 @@ class SaveTokens:
             found = retry(lambda: self._connections.save(leased, change, remove), self._clock, pauses)
         except AwsError:
             return None
-        if isinstance(found, ConditionFailed) and found.found and _is_own_write(leased, found.found, change):
+        if isinstance(found, ConditionFailed) and _is_own_write(leased, found.found, change):
             return read_state(found.found)  # stored before, and the acknowledgement was lost
         return found
 
