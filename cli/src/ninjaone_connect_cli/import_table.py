@@ -151,7 +151,16 @@ def _json_lines(text: str) -> Iterator[Record]:
     except (ValueError, RecursionError):  # then each line is judged by itself
         lines = ((number, line.strip(" \t\ufeff\x1e")) for number, line in enumerate(text.split("\n"), 1))
         found = [(number, _loaded(line)) for number, line in lines if line]
+    found = _unwrapped(found)
     yield from (_object(number, value) for number, value in found)
+
+
+def _unwrapped(found: list[tuple[int, Any]]) -> list[tuple[int, Any]]:
+    """Take the rows out of the one object in which database tools write them: ``{"select …": [row, …]}``."""
+    held = [*found[0][1].values()] if len(found) == 1 and isinstance(found[0][1], dict) else []
+    if len(held) == 1 and isinstance(held[0], list) and held[0] and all(isinstance(row, dict) for row in held[0]):
+        return [*enumerate(held[0], 1)]
+    return found
 
 
 def _values(text: str) -> Iterator[tuple[int, Any]]:

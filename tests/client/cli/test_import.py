@@ -359,6 +359,7 @@ JSONS = {
     "indented": '{\n  "tenant_id": "acme",\n  "refresh_token": "x",\n  "region": "eu"\n}\n',
     "a comma at the end": '{"tenant_id": "acme", "refresh_token": "x", "region": "eu"},\n',
     "old line ends": '{"tenant_id": "acme", "refresh_token": "x", "region": "eu"}\r\r',
+    "rows in the object of a query": '{"select *": [{"tenant_id": "acme", "refresh_token": "x", "region": "eu"}]}\n',
     "null": '{"tenant_id": "acme", "refresh_token": "x", "region": "eu", "host": null, "client_id": "NULL"}',
 }
 

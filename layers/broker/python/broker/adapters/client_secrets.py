@@ -104,6 +104,11 @@ def parsed(text: str) -> Mapping[str, str | None] | None:
         return None
     if not isinstance(stored, dict):
         return None
-    return {
-        name.strip(): (secret.strip() or None) if isinstance(secret, str) else None for name, secret in stored.items()
-    }
+    return {name.strip(): _secret(value) for name, value in stored.items()}
+
+
+def _secret(value: object) -> str | None:
+    """Take a text that a form can carry; half a character (a lone surrogate) can't be written in UTF-8."""
+    if not isinstance(value, str) or any("\ud800" <= character <= "\udfff" for character in value):
+        return None
+    return value.strip() or None
