@@ -1,6 +1,5 @@
 """A broker with everything it calls, for every test that asks for it."""
 
-import json
 import os
 import re
 import ssl
@@ -107,11 +106,9 @@ def account(template: Template) -> Iterator[SharedAws]:
 
 
 @pytest.fixture
-def aws(account: SharedAws, clock: Clock, config: Config) -> AwsAccount:
+def aws(account: SharedAws, clock: Clock) -> AwsAccount:
     """AWS in memory, made once for a module; every test finds it empty, but for the secrets and the epoch."""
     account.begin(clock)
-    secrets = {app.client_id: app.client_secret for app in OPERATOR_APPS.values()}
-    account.put_secret(config.client_secrets, json.dumps(secrets))
     return account
 
 
