@@ -102,9 +102,15 @@ def _parsed(text: str, overrides: tuple[tuple[str, str], ...]) -> Template:
     return parse(text, dict(overrides))
 
 
+@lru_cache(maxsize=4)
+def _document(text: str) -> dict[str, Any]:
+    """Read the YAML once for all parameters: most of the time goes into it, and nobody changes what was read."""
+    return load(text)
+
+
 def parse(text: str, overrides: Mapping[str, str]) -> Template:
     """Read a template's text."""
-    document = load(text)
+    document = _document(text)
     for section in document.keys() - _SECTIONS - ignored.SECTIONS.keys():
         raise TemplateFault(f"the section {section} is not known here")
     for section in document.get("Globals", {}).keys() - _GLOBALS.keys():
