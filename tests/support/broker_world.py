@@ -10,10 +10,12 @@ import httpx
 
 from local.aws.account import AwsAccount, Record
 from local.aws.roles import Role
-from local.cloudformation.resources import Table
+from local.cloudformation.resources import Key, Table
 from local.cloudformation.template import Template
 from ninjaone_emulator import NinjaOne, Reply
 from ninjaone_emulator.seed import OPERATOR_APPS
+from tests.support.in_memory import InMemory
+from tests.support.keys_in_memory import KeysInMemory
 from tests.support.tables_in_memory import TablesInMemory
 
 START = 1_800_000_000
@@ -160,13 +162,14 @@ class QuickAws(AwsAccount):
 
     def __init__(self, template: Template, now: Callable[[], float]) -> None:
         self._tables = TablesInMemory(template.tables, now)
+        self._simulated = {"dynamodb": InMemory(self._tables)}
         super().__init__(template, now)
 
     def client(self, service: str, role: Role | None = None) -> Any:
-        """Give the client of a service; that of DynamoDB asks the tables in memory."""
+        """Give the client of a service; what the simulation has of it answers in place of moto."""
         made = super().client(service, role)
-        if service == "dynamodb":
-            self._tables.serve(made)
+        if service in self._simulated:
+            self._simulated[service].serve(made)
         return made
 
     def changes(self, table: Table, start: int) -> list[Record]:
@@ -178,13 +181,17 @@ class QuickAws(AwsAccount):
 
 
 class SharedAws(QuickAws):
-    """AWS in memory that several tests use one after the other."""
+    """AWS in memory that several tests use one after the other.
+
+    Its KMS is the simulation's too. A role cannot be judged there: it reads in what moto sealed which key that was.
+    """
 
     def __init__(self, template: Template) -> None:
         self._clock = Clock()
         self._made = template
         self._changed = set[str]()
         super().__init__(template, self._time)
+        self._simulated["kms"] = InMemory(KeysInMemory(template.keys))
 
     def client(self, service: str, role: Role | None = None) -> Any:
         """Give the client of a service, which notes whether something was changed."""
@@ -204,6 +211,9 @@ class SharedAws(QuickAws):
         for service in self._changed & self._RESTORED.keys():
             self._RESTORED[service](self)
         self._changed.clear()
+
+    def _make_key(self, key: Key) -> None:
+        """The keys are there already."""
 
     def _empty_buckets(self) -> None:
         for bucket in self._made.buckets:

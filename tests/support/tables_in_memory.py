@@ -1,18 +1,12 @@
-"""The simulation's DynamoDB behind a client of boto3: the client checks and converts, and nothing is sent.
+"""The simulation's DynamoDB for the tables of a template.
 
 A conditional update takes a hundredth of what moto takes, and the unit tests make tens of thousands.
 tests/verification/simulation/test_stores.py holds these tables to moto's answers.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
+from collections.abc import Callable, Sequence
 from itertools import count
-from threading import RLock
-from types import SimpleNamespace
 from typing import Any
-
-from botocore import xform_name
-from botocore.exceptions import ClientError
 
 from local.aws.account import as_json
 from local.cloudformation.arns import REGION
@@ -30,17 +24,10 @@ class TablesInMemory(DynamoDB):
 
     def __init__(self, resources: Sequence[Resource], now: Callable[[], float]) -> None:
         super().__init__([_table(each, now) for each in resources], now)
-        self._lock = RLock()
         self.records: dict[str, list[Record]] = {}
         for each in resources:
             if each.stream:
                 self._watch(each)
-
-    def serve(self, client: Any) -> None:
-        """Answer everything that this client of boto3 is asked, after whoever else listens to its events."""
-        events = client.meta.events
-        events.register_last("before-parameter-build", _remember, unique_id="asked in memory")
-        events.register_last("before-call", self._answer, unique_id="answered in memory")
 
     def empty(self) -> None:
         """Forget every item and every record."""
@@ -78,23 +65,6 @@ class TablesInMemory(DynamoDB):
         del self.tables[self._table(TableName, "DeleteTable").name]
         return ok()
 
-    def _answer(
-        self, model: Any, context: dict[str, Any], **_: Any
-    ) -> tuple[SimpleNamespace, Mapping[str, Any]] | None:
-        """Give what botocore would have made of an answer over HTTP: its status, and its members.
-
-        An operation that is not known here goes on to moto, which has none of these tables.
-        """
-        given, operation = context.pop("given"), getattr(self, xform_name(model.name), None)
-        if operation is None:
-            return None
-        with self._lock:
-            try:
-                members = operation(**given)
-            except ClientError as refusal:
-                members = refusal.response
-        return SimpleNamespace(status_code=members["ResponseMetadata"]["HTTPStatusCode"]), members
-
     def _watch(self, resource: Resource) -> None:
         """Write a record for each change, in the form in which a stream gives it to a function."""
         made, numbers = self.records.setdefault(resource.name, []), count(1)
@@ -104,11 +74,6 @@ class TablesInMemory(DynamoDB):
                 made.append(_record(resource, old, new, next(numbers), self.now()))
 
         self.tables[resource.name].watchers.append(write)
-
-
-def _remember(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
-    """Keep what was asked as it was asked: later it is JSON."""
-    context["given"] = deepcopy(params)
 
 
 def _table(resource: Resource, now: Callable[[], float]) -> Table:
