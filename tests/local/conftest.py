@@ -38,5 +38,5 @@ def aws(stack: Template, clock: StillClock) -> Iterator[AwsAccount]:
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    with still_world(account=AwsAccount) as made:
+    with still_world() as made:
         yield made
