@@ -258,6 +258,23 @@ def test_a_page_of_another_shape_is_an_error(path: str, body: Any) -> None:
         list(pages(httpx.Client(base_url=f"https://{EU}", transport=answer), path))
 
 
+@pytest.mark.parametrize("path", ["/v2/alerts", DEVICES])
+@pytest.mark.parametrize("status", [201, 202, 203, 206])
+def test_a_list_that_is_not_there_yet_or_not_all_of_it_is_an_error(path: str, status: int) -> None:
+    answer = httpx.MockTransport(lambda _: httpx.Response(status, json=[]))
+
+    with pytest.raises(ListIncomplete, match=f"answered {status} with something that is no page") as caught:
+        list(pages(httpx.Client(base_url=f"https://{EU}", transport=answer), path))
+    assert caught.value.status == status
+
+
+def test_a_page_that_is_nested_without_end_is_an_error() -> None:
+    answer = httpx.MockTransport(lambda _: httpx.Response(200, text="[" * 100_000))
+
+    with pytest.raises(ListIncomplete, match="no page of this list"):
+        list(pages(httpx.Client(base_url=f"https://{EU}", transport=answer), DEVICES))
+
+
 def test_a_refusal_names_the_error_and_nothing_else(account: NewAccount) -> None:
     home = account(organizations_need_admin=True)
     client = home.client()

@@ -216,6 +216,7 @@ class Walk {
 
   #read(response: Response, text: string): Page {
     try {
+      if (response.status !== 200) throw new NoPage(); // a 202 or a 206: the list is not there yet, or not all of it
       return READERS[this.#family](JSON.parse(text));
     } catch (error) {
       const kind = response.headers.get("content-type") ?? "no content type";

@@ -79,6 +79,13 @@ test("a number that JavaScript rounds ends the list with an error, and leaves ou
   }
 });
 
+test("a list that is not there yet, or not all of it, is an error", async () => {
+  for (const status of [201, 202, 206]) {
+    const { send } = await account({ status, body: [] });
+    await assert.rejects(all(pages(send, "/v2/alerts")), new RegExp(`answered ${status} with something that is no page`));
+  }
+});
+
 test("a page of another shape is an error", async () => {
   const shapes = [
     ["/v2/devices", { error: "x" }], ["/v2/devices", [{ name: "no id" }]], ["/v2/devices", "<html>"],

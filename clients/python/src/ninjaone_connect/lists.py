@@ -231,9 +231,10 @@ class Walk:
         return ListIncomplete(self._sentence(f"refused the page ({status} {name})"), status)
 
     def _read(self, reply: httpx.Response) -> _Page:
+        """Read a page. A 202 or a 206 is none: its list is not there yet, or not all of it. Raises   ListIncomplete"""
         try:
-            return _READERS[self._family](reply.json())
-        except (AttributeError, KeyError, TypeError, ValueError):
+            return _READERS[self._family](reply.json() if reply.status_code == 200 else None)
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
             kind = reply.headers.get("content-type", "no content type")
             what = f"answered {reply.status_code} with something that is no page of this list ({kind})"
             raise ListIncomplete(self._sentence(what), reply.status_code) from None
