@@ -64,9 +64,9 @@ def authorize_form() -> list[str]:
 
 
 def help_of_import() -> list[str]:
-    found = re.search(r"^\s*region +(.*); or host", str(import_tokens.help), re.MULTILINE)
+    found = re.search(r"^\s*region +(.*); or instead of it:", str(import_tokens.help), re.MULTILINE)
     assert found
-    return found[1].split(", ")
+    return re.split(", | or ", found[1])
 
 
 def page_on_ninjaone() -> list[str]:
