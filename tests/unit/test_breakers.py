@@ -373,6 +373,40 @@ def test_tenants_that_fail_take_turns(
     assert {*asked} == {first.connection, second.connection}
 
 
+def test_a_connection_that_passed_in_vain_takes_turns_though_its_tenant_is_not_counted(
+    refreshing: Refreshing, four: list[ConnectionState], fates: Fates, connections: Connections, breakers: BreakerStore
+) -> None:
+    """It failed before the last grant, which forgot the tenants that fail; its later failures say nothing new."""
+    counted, uncounted = four[:2]
+    connections.record_failure(uncounted, {"failures": 1}, ())
+    refreshing.wait_for(counted)
+    open_breaker(breakers, HOST, refreshing.clock.now(), counted.tenant, ACME)
+    fates.give(BUSY, counted, uncounted)
+
+    for _ in range(6):
+        refreshing.clock.advance(100)
+        refreshing.order(counted, uncounted)
+
+    asked = [connection for _, connection in fates.asked]
+    assert asked == [uncounted.connection, counted.connection] * 3
+
+
+def test_a_connection_that_was_tried_as_the_breaker_opened_does_not_come_before_those_that_fail(
+    refreshing: Refreshing, four: list[ConnectionState], fates: Fates, connections: Connections, breakers: BreakerStore
+) -> None:
+    counted, uncounted = four[:2]
+    refreshing.wait_for(counted)
+    now = refreshing.clock.now()
+    connections.record_failure(uncounted, {"failures": 1, "tried_at": int(now)}, ())
+    open_breaker(breakers, HOST, now, counted.tenant, ACME)
+    fates.give(BUSY, counted, uncounted)
+
+    refreshing.clock.advance(100)
+    refreshing.order(counted, uncounted)
+
+    assert [connection for _, connection in fates.asked] == [counted.connection]
+
+
 def any_asked(fates: Fates, state: ConnectionState) -> bool:
     return any(connection == state.connection for _, connection in fates.asked)
 

@@ -36,7 +36,8 @@ class Breakers:
         """Let one connection through each open breaker, if its minute is still free.
 
         Tenants that are not failing come first, then connections whose last attempt was granted, then tokens that end
-        soonest. So everybody has a turn, and the first who is granted tokens closes the breaker for all.
+        soonest; whoever passed in vain takes turns with those that fail. So everybody has a turn, and the first who is
+        granted tokens closes the breaker for all.
         """
         candidates: dict[str, list[ConnectionState]] = {}
         for row in rows:
@@ -98,7 +99,13 @@ class Breakers:
         return self._is_failing(name, row), row.failures > 0, turn
 
     def _is_failing(self, name: str, row: ConnectionState) -> bool:
-        return tenant_hash(row.tenant) in self._find(name).failing
+        """Say whether a row's tenant is failing, or the row was tried in vain since the breaker opened.
+
+        Without the latter, a dead token whose tenant is not counted would take every minute, and nobody else any.
+        """
+        breaker = self._find(name)
+        was_tried = (row.tried_at or 0) >= (breaker.opened_at or 0)
+        return was_tried or tenant_hash(row.tenant) in breaker.failing
 
     def _close(self, name: str, known: Breaker, row: ConnectionState) -> None:
         if self._store.add_grant(name, known, row.tenant, self._now()) and known.opened_at is not None:
