@@ -63,7 +63,12 @@ def test_a_connection_that_is_not_due_is_not_said_to_be_asked_again() -> None:
     assert found.detail == "NinjaOne did not renew the tokens of this connection (unavailable)."
 
 
-REFUSED = {"status": "active", "customer_app": True, "cause": "invalid_client", "failures": policy.PAUSED_AFTER}
+REFUSED: Mapping[str, Any] = {
+    "status": "active",
+    "customer_app": True,
+    "cause": "invalid_client",
+    "failures": policy.PAUSED_AFTER,
+}
 
 
 @pytest.mark.parametrize(
@@ -80,6 +85,6 @@ REFUSED = {"status": "active", "customer_app": True, "cause": "invalid_client", 
     ],
 )
 def test_when_the_app_of_a_customer_counts_as_refused(changes: Mapping[str, Any], is_refused: bool) -> None:
-    row = {name: value for name, value in (REFUSED | changes).items() if value is not None}
+    row = {name: value for name, value in {**REFUSED, **changes}.items() if value is not None}
 
     assert is_customer_app_refused(row) is is_refused
