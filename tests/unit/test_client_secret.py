@@ -248,6 +248,51 @@ def test_another_browser_takes_no_part_once_a_secret_was_entered(
         journey.broker.enter_secret(session.session, Secret("planted"), None)
 
 
+def test_a_form_without_a_secret_is_shown_again_to_its_own_browser(
+    journey: Journey, state: ConnectionState, new: Secret
+) -> None:
+    session = opened(journey, state)
+    note = journey.broker.enter_secret.note_faulty_form
+    assert note(session.session, None).session == session.session
+
+    enter(journey, session, new)
+
+    assert note(session.session, journey.cookies[session.session]).session == session.session
+    for cookie in (None, Secret("another")):
+        with pytest.raises(AnotherBrowser):
+            note(session.session, cookie)
+
+
+def test_a_link_that_runs_out_while_ninjaone_is_asked_takes_no_secret(
+    journey: Journey, state: ConnectionState, new: Secret, network: NinjaOneTransport, clock: Clock, lines: LogLines
+) -> None:
+    session = opened(journey, state)
+    network.meanwhile.append(lambda: clock.advance(policy.SESSION_LIFE))
+
+    with pytest.raises(SessionExpired):
+        enter(journey, session, new)
+    assert lines.named("session.secret_entered") == []
+
+
+def test_a_return_address_that_was_taken_off_the_list_leads_nowhere(
+    journey: Journey, state: ConnectionState, new: Secret, config: Config, broker: Broker
+) -> None:
+    session = opened(journey, state)
+    shorter = Broker(replace(config, return_urls={"second": "https://second.example/back"}), broker.ports)
+
+    with pytest.raises(SessionExpired):
+        shorter.enter_secret(session.session, new, None)
+
+
+@pytest.mark.parametrize(("is_right", "level"), [(True, "INFO"), (False, "WARNING")])
+def test_a_check_of_a_secret_is_a_line_and_a_wrong_one_a_warning(
+    journey: Journey, state: ConnectionState, new: Secret, lines: LogLines, is_right: bool, level: str
+) -> None:
+    enter(journey, opened(journey, state), new if is_right else Secret("a-wrong-one"))
+
+    assert [line["level"] for line in lines.named("secret.checked")] == [level]
+
+
 def test_attempts_are_counted_and_end(journey: Journey, state: ConnectionState, new: Secret) -> None:
     session = opened(journey, state)
     for _ in range(STARTS):

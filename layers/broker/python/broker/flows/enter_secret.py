@@ -33,7 +33,6 @@ from broker.model import (
     Session,
     SessionId,
     SessionPurpose,
-    Stage,
     sha256_hex,
 )
 from broker.ninjaone import UNKNOWN_CLIENT, Outcome
@@ -142,7 +141,7 @@ class EnterSecret:
         found = usable(read_session(refusal.found) if refusal.found else None, now)
         if found.purpose is not SessionPurpose.CLIENT_SECRET:
             raise InvalidRequest(Fault("session", "This link takes no client secret alone."))
-        if found.stage is Stage.AUTHORIZED and starts_left(refusal.found, now):
+        if starts_left(refusal.found, now):
             self._log.event("session.refused", Level.WARNING, session=found.session, cause="another_browser")
             raise AnotherBrowser
         raise TooManyRequests

@@ -37,7 +37,6 @@ MASK = "[token]"
 _PAGES = {"text/html", "application/xhtml+xml"}
 _COUNTERS = {
     0: "proxied_unanswered",
-    1: "proxied_unanswered",
     2: "proxied_2xx",
     3: "proxied_3xx",
     4: "proxied_4xx",
@@ -131,7 +130,7 @@ class Proxy:
 
     def _audit(self, call: ProxiedCall, began: float, *, status: int = 0, size: int = 0, error: str = "") -> None:
         """Write who called what, and how it ended. The query may hold names and filters of a customer's: left out."""
-        self._log.count(_COUNTERS[min(status // 100, 5)])
+        self._log.count(_COUNTERS[status // 100])
         self._log.event(
             "proxy.called",
             method=call.method,
