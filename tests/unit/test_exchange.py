@@ -182,6 +182,24 @@ def test_scopes_count_as_a_set_and_may_be_left_out(
 
 
 @req("D05")
+@pytest.mark.parametrize("status", [0, 201, 500])
+def test_organizations_are_read_from_an_answer_of_200_and_from_no_other(
+    journey: Journey, network: NinjaOneTransport, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    asked = network.handle_request
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        if request.url.path != "/v2/organizations":
+            return asked(request)
+        if not status:
+            raise httpx.ReadError("reset")
+        return httpx.Response(status, stream=httpx.ByteStream(b'[{"id": 1, "name": "Acme"}]'))
+
+    monkeypatch.setattr(network, "handle_request", handle)
+
+    assert journey.connect()[1].organizations == ()
+
+
 def test_the_organizations_that_the_token_opens_are_kept(journey: Journey) -> None:
     _, profile = journey.connect()
 

@@ -404,7 +404,26 @@ def test_from_the_first_event_that_the_bus_refuses_on_all_comes_again(account: A
 
     record = 4 * (host // 2) + 2 + host % 2  # two failures, the opening, the closing
     assert failed == [records[record]["dynamodb"]["SequenceNumber"]]
-    assert any("events.not_sent" in line for line in account.lines)
+    (line,) = (json.loads(text) for text in account.lines if "events.not_sent" in text)
+    assert line["left"] == 14 - host
+    assert not any("events.sent" in text for text in account.lines)
+
+
+def test_what_was_told_is_one_line_and_nothing_is_none(account: Account) -> None:
+    account.work([])
+    assert not any("events.sent" in text for text in account.lines)
+
+    account.keep(HOT)
+    account.told()
+    (line,) = (json.loads(text) for text in account.lines if "events.sent" in text)
+    assert line["events"] == 1
+
+
+def test_a_row_of_a_tenant_that_is_named_like_a_breaker_is_none(account: Account) -> None:
+    row = {"tenant": {"S": "acme"}, "connection": {"S": app_breaker(HOST, APP)}, "opened_at": {"N": "1"}}
+    account.aws.client("dynamodb").put_item(TableName=account.table.name, Item=row)
+
+    assert account.told() == []
 
 
 def test_a_bus_that_does_not_answer_loses_nothing(account: Account) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from broker import policy
 from broker.adapters.breakers import Breaker, app_breaker, customer_apps_breaker, host_breaker
+from broker.flows.connections import _pause
 from broker.flows.pause import HeldBy, Pause, is_customer_app_refused, pause_of
 from broker.model import Host, Instant, Status
 from tests.support.full_rows import STATE
@@ -61,6 +62,30 @@ def test_a_connection_that_is_not_due_is_not_said_to_be_asked_again() -> None:
 
     assert found is not None
     assert found.detail == "NinjaOne did not renew the tokens of this connection (unavailable)."
+
+
+@pytest.mark.parametrize(
+    ("open_ones", "changes", "held_by"),
+    [
+        ({AT_APP}, {"failures": 0}, HeldBy.CLIENT_APP),
+        ({AT_HOST}, {"failures": 0}, None),
+        ({AT_HOST}, {"failures": 1}, None),
+        ({AT_HOST}, {"failures": policy.PAUSED_AFTER}, HeldBy.HOST),
+        ({AT_HOST}, {"failures": 1, "struck_at": Instant(1)}, HeldBy.HOST),
+        (set(), {"failures": policy.PAUSED_AFTER}, HeldBy.CONNECTION),
+        ({AT_APP}, {"failures": 0, "customer_app": True}, None),
+        ({AT_CUSTOMERS}, {"failures": 0, "customer_app": True}, None),
+        ({AT_HOST}, {"failures": 9, "status": Status.NEEDS_REAUTH}, None),
+    ],
+)
+def test_a_connection_is_shown_as_held_only_where_it_fails_or_nobody_is_granted_with_its_app(
+    open_ones: set[str], changes: dict[str, Any], held_by: HeldBy | None
+) -> None:
+    state = replace(FAILING, **{"struck_at": None} | changes)
+
+    shown = _pause(state, lambda name: OPEN if name in open_ones else Breaker())
+
+    assert (shown.held_by if shown else None) is held_by
 
 
 REFUSED: Mapping[str, Any] = {

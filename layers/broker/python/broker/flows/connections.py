@@ -10,7 +10,7 @@ from broker.adapters.connections import Connections
 from broker.adapters.log import Level, Log
 from broker.errors import UnknownConnection
 from broker.flows.pause import Pause, pause_of
-from broker.model import Connection, ConnectionRef, ConnectionState, Status, TenantId
+from broker.model import Connection, ConnectionRef, ConnectionState, TenantId
 
 
 @dataclass(frozen=True)
@@ -71,4 +71,4 @@ def _pause(state: ConnectionState, opening: Callable[[str], Breaker]) -> Pause |
 
 def _is_failing(state: ConnectionState) -> bool:
     """Say whether NinjaOne called the token dead without being believed yet, or grants nothing again and again."""
-    return state.status is Status.ACTIVE and (state.struck_at is not None or state.failures >= policy.PAUSED_AFTER)
+    return state.struck_at is not None or state.failures >= policy.PAUSED_AFTER

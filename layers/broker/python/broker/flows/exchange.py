@@ -85,7 +85,7 @@ def _tokens(outcome: Outcome, client: Client, wanted: frozenset[str]) -> Tokens:
     if outcome.tokens.refresh is None:
         raise NoRefreshToken(customer_app=client.customer_app)
     granted = outcome.tokens.scopes
-    if granted and not wanted - {OFFLINE_ACCESS} <= granted:
+    if granted and wanted - {OFFLINE_ACCESS} - granted:
         raise InsufficientScope(customer_app=client.customer_app)
     return outcome.tokens
 
