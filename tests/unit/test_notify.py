@@ -16,6 +16,7 @@ from broker.adapters.aws import AwsClient
 from broker.adapters.breakers import BreakerStore, app_breaker, host_breaker
 from broker.adapters.clock import SystemClock, entropy
 from broker.adapters.connections import RECONNECT_STEP, Connections
+from broker.adapters.stream import read_change
 from broker.adapters.workers import Threads
 from broker.config import Config
 from broker.edge.wiring import Broker, Ports
@@ -475,6 +476,16 @@ def test_a_row_that_can_not_be_read_holds_up_no_other(account: Account, name: st
     (line,) = (json.loads(text) for text in account.lines if "change.unreadable" in text)
     assert (line["tenant"], line["row"]) == ("acme", "con_" + "b" * 26)
     assert sum(json.loads(text).get("rows_unreadable", [0])[0] for text in account.lines) == 1
+
+
+def test_nothing_binary_is_read_even_where_a_damaged_row_holds_it_in_place_of_a_text(account: Account) -> None:
+    """An event is JSON, and bytes in one would end the whole batch."""
+    account.keep(HOT)
+    record = hot_record(account.changes())
+    record["dynamodb"]["NewImage"]["host"] = {"B": b"eu.ninjarmm.com"}
+
+    assert "host" not in read_change(record).new
+    assert read_change(record).new["status"] == {"S": "active"}
 
 
 def test_of_a_row_that_can_only_be_read_in_part_that_part_is_told(account: Account) -> None:
