@@ -69,6 +69,14 @@ def test_a_connection_is_shown_without_anything_sealed(broker: Broker, made: tup
     assert shown.pause is None
 
 
+def test_a_list_that_can_be_read_whole_says_nothing_to_the_operator(
+    broker: Broker, made: tuple[ConnectionState, Profile], lines: LogLines
+) -> None:
+    assert listed(broker, 10) == [made[0].connection]
+
+    assert lines.named("rows.unreadable") == []
+
+
 @req("H02", "H08")
 @pytest.mark.parametrize("strange", ["tenant", "connection"])
 def test_an_unknown_and_a_foreign_connection_look_alike(
