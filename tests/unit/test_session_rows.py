@@ -11,10 +11,12 @@ from broker.adapters.dynamo import ConditionFailed
 from broker.adapters.rows import session_item
 from broker.adapters.sessions import CODE_REMEMBERED, Sessions, Start
 from broker.config import Config
+from broker.edge.wiring import Broker
 from broker.errors import Busy
 from broker.model import Host, Instant, Session, SessionId, SessionPurpose, Stage
 from broker.policy import CONSENT_KEPT
 from local.aws.account import AwsAccount
+from tests.support.aws_faults import AwsFaults
 from tests.support.broker_world import Clock
 from tests.support.full_rows import SESSION
 
@@ -154,3 +156,15 @@ def test_a_step_of_a_session_that_was_deleted_this_moment_is_tried_again(session
 def test_a_person_who_comes_back_to_a_session_that_is_no_more_is_refused(sessions: Sessions, now: Instant) -> None:
     assert sessions.deny(UNKNOWN, state="a-state", now=now) == ConditionFailed({})
     assert entered(sessions, now, UNKNOWN) == ConditionFailed({})
+
+
+def test_who_waits_for_a_call_that_is_through_looks_for_nothing_spilled(
+    broker: Broker, put: Callable[..., Session], now: Instant, aws_faults: AwsFaults
+) -> None:
+    through = replace(NEW, stage=Stage.EXCHANGED, exchanging_until=Instant(now - 1))
+    put(through, exchanging_until={"N": str(now - 1)}, exchanged={"B": b"sealed"})
+    aws_faults.watch("s3.GetObject")
+
+    found = broker.complete._redeem.wait(through, until=now + 20)
+
+    assert (found.stage, aws_faults.asked["s3.GetObject"]) == (Stage.EXCHANGED, 0)
