@@ -79,7 +79,7 @@ class Flow:
     browser: Browser
     tenant: str
     user: str = "u-1"
-    verifier: str = field(default_factory=lambda: f"verifier-{next(_numbers):034}")
+    verifier: str = field(default_factory=lambda: f"verifier-{hashlib.sha256(bytes(next(_numbers))).hexdigest()[:34]}")
     session: str = ""
     connect_url: str = ""
 

@@ -10,7 +10,7 @@ import pytest
 
 from local.cli_handle import cli_handle
 from local.world import World
-from ninjaone_connect_cli import deployment, rescue
+from ninjaone_connect_cli import deployment, rescue, restore
 from tests.support.broker_world import QuickAws
 from tests.support.cli import Cli, bare_environment
 
@@ -46,5 +46,6 @@ def cli(world: World, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
 
     monkeypatch.setattr(deployment, "_clients", clients)
     waiting = SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: world.run_event_sources())
-    monkeypatch.setattr(rescue, "time", waiting)
+    for command in (rescue, restore):
+        monkeypatch.setattr(command, "time", waiting)
     return Cli(folder, bare_environment())
