@@ -240,6 +240,24 @@ def token(stage: Stage) -> None:
     assert status(ask(stage, "token", TOKEN, made, {"min_ttl": 3000})) == 200
     [asked] = stage.take("UrgentQueue")
     assert json.loads(asked)["why"] == "urgent"
+    stage.clock.advance(3600)
+    open_breaker(stage, f"host {made['host']}")
+    held = gateway.json_body(ask(stage, "token", TOKEN, made))
+    close_breaker(stage, f"host {made['host']}")
+    assert held.get("held_by") == "host", held
+
+
+def open_breaker(stage: Stage, name: str) -> None:
+    """Open a circuit breaker, as the refresh function would."""
+    key = {"tenant": {"S": "#breakers"}, "connection": {"S": name}}
+    breaker = {"opened_at": {"N": str(int(stage.clock.now()))}, "cause": {"S": "invalid_client"}}
+    stage.aws.client("dynamodb").put_item(TableName=stage.table("tenant"), Item=key | breaker)
+
+
+def close_breaker(stage: Stage, name: str) -> None:
+    """Forget it, so that it holds nobody after this chapter."""
+    key = {"tenant": {"S": "#breakers"}, "connection": {"S": name}}
+    stage.aws.client("dynamodb").delete_item(TableName=stage.table("tenant"), Key=key)
 
 
 def proxy(stage: Stage) -> None:
@@ -254,6 +272,11 @@ def proxy(stage: Stage) -> None:
     assert status(stage.call("proxy", gateway.event(PROXY, path, method="GET"))) == 200
     [asked] = stage.take("UrgentQueue")
     assert json.loads(asked)["why"] == "urgent"
+    stage.clock.advance(3600)
+    open_breaker(stage, f"host {made['host']}")
+    held = gateway.json_body(stage.call("proxy", gateway.event(PROXY, path, method="GET")))
+    close_breaker(stage, f"host {made['host']}")
+    assert held.get("held_by") == "host", held
 
 
 def connections(stage: Stage) -> None:
@@ -268,12 +291,10 @@ def connections(stage: Stage) -> None:
     assert gateway.json_body(listed)["connections"] == [made], listed
     held = way(stage).connect(**OWN_APP)
     assert gateway.json_body(ask(stage, "connections", ONE.format(method="GET"), held))["client"] == "customer"
-    breaker = {"opened_at": {"N": str(int(stage.clock.now()))}, "cause": {"S": "invalid_client"}}
-    key = {"tenant": {"S": "#breakers"}, "connection": {"S": f"app {made['host']} {made['client_id']}"}}
-    dynamodb = stage.aws.client("dynamodb")
-    dynamodb.put_item(TableName=stage.table("tenant"), Item=key | breaker)
+    app = f"app {made['host']} {made['client_id']}"
+    open_breaker(stage, app)
     paused = gateway.json_body(ask(stage, "connections", ONE.format(method="GET"), made))
-    dynamodb.delete_item(TableName=stage.table("tenant"), Key=key)
+    close_breaker(stage, app)
     assert paused["status"] == "paused"
 
 
