@@ -9,7 +9,7 @@ from broker.config import Config
 from broker.edge import pages
 from broker.edge.browser import bind_browser, brand, connect_page, connect_page_view, page_response, session_cookie
 from broker.edge.http import Request, Response
-from broker.edge.pages import HostProblem
+from broker.edge.pages import LONGEST, HostProblem
 from broker.edge.wiring import Broker
 from broker.errors import Fault
 from broker.flows.authorize import AuthorizeRedirect, AuthorizeRequest, HostCheck
@@ -19,8 +19,6 @@ from broker.secret import Secret
 from broker.text import without_unsafe
 
 _VISIBLE = re.compile(r"[\x21-\x7e]{1,256}")
-_LONGEST = 300
-"""Characters of a field that are shown again: more than any field takes, so that nothing is cut that could be right."""
 _SECRET_WANTED = "Enter the client secret as NinjaOne showed it once."
 
 
@@ -41,7 +39,7 @@ def read_form(config: Config, request: Request) -> ConnectForm:
     faults: list[Fault] = []
     host = _chosen(config, sent, faults)
     client = _entered(sent, faults)
-    typed = {name: sent[name][:_LONGEST] for name in ("region", "subdomain", "suffix", "client_id") if name in sent}
+    typed = {name: sent[name][:LONGEST] for name in ("region", "subdomain", "suffix", "client_id") if name in sent}
     return ConnectForm(host, client, sent.get("go_anyway") == "yes", tuple(faults), typed)
 
 

@@ -19,7 +19,7 @@ from broker.errors import Fault
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-_LONGEST = 300
+LONGEST = 300
 """Characters of a value that a page shows; what the contract allows is shorter."""
 
 
@@ -381,4 +381,4 @@ def _templates() -> "Environment":
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
