@@ -13,6 +13,7 @@ from broker.flows.session import SessionRequest
 from broker.model import Binding, Client, ConnectionRef, ConnectionState, Host, Profile, Session, SessionId, TenantId
 from broker.secret import Secret
 from ninjaone_emulator import NinjaOne
+from ninjaone_emulator.seed import CUSTOMER_APPS
 
 CONNECT_URL = "https://connect.example"
 TENANT = TenantId("acme-msp")
@@ -23,6 +24,8 @@ ADA = "ada@nordlicht.example"
 """An administrator of Nordlicht Systemhaus, on eu."""
 RHONE = "ada@rhone.example"
 """An administrator of another NinjaOne account on the same host."""
+OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_secret), customer_app=True)
+"""The client app that Nordlicht Systemhaus registered for itself."""
 
 
 @dataclass

@@ -30,16 +30,15 @@ from broker.model import Client, Host, Purpose, Session, SessionId, SessionPurpo
 from broker.ninjaone import REGIONS
 from broker.secret import Secret
 from ninjaone_emulator import NinjaOne
-from ninjaone_emulator.seed import CUSTOMER_APPS
 from tests.support.aws_faults import AwsFaults
 from tests.support.broker_world import START, Clock, LogLines, NinjaOneTransport
 from tests.support.journey import CONNECT_URL, EU, Journey, ticket
+from tests.support.journey import OWN as REGISTERED
 from tools.requirements import req
 
 APP = Host("app", REGIONS["app"])
 FED = Host("fed", REGIONS["fed"])
 BRANDED = Host("branded", "acme.rmmservice.eu")
-REGISTERED = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_secret), customer_app=True)
 CHOOSE = Fault("region", "Choose one of the regions offered.")
 OWN = Client("own-app", Secret("customer_app secret"), customer_app=True)
 

@@ -17,19 +17,17 @@ from broker.adapters.breakers import (
 from broker.adapters.connections import Connections
 from broker.adapters.queues import Trigger
 from broker.config import Config
-from broker.model import Client, ConnectionState, Host, Instant, Seconds, TenantId
-from broker.secret import Secret
+from broker.model import ConnectionState, Host, Instant, Seconds, TenantId
 from local.aws.account import AwsAccount
-from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS
+from ninjaone_emulator.seed import OPERATOR_APPS
 from tests.support.aws_faults import AwsFaults
 from tests.support.broker_world import START, Clock
 from tests.support.fates import DEAD, Fates, Says, says, tenants
-from tests.support.journey import Journey
+from tests.support.journey import OWN, Journey
 from tests.support.refreshing import Refreshing
 from tools.requirements import req
 
 APP = OPERATOR_APPS["eu"].client_id
-OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_secret), customer_app=True)
 NAME = "eu.ninjarmm.com"
 HOST = host_breaker(NAME)
 BUSY = says(502)

@@ -7,15 +7,9 @@ from broker.adapters.rows import PROFILE, key
 from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.errors import SealBroken
-from broker.model import Client
-from broker.secret import Secret
 from local.aws.account import AwsAccount
-from ninjaone_emulator.seed import CUSTOMER_APPS
 from tests.support.aws_faults import AwsFaults
-from tests.support.journey import Journey, ref
-
-APP = CUSTOMER_APPS["eu"]
-OWN = Client(APP.client_id, Secret(APP.client_secret), customer_app=True)
+from tests.support.journey import OWN, Journey, ref
 
 
 def test_a_profile_that_was_read_already_is_not_read_again(

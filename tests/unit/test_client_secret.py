@@ -34,7 +34,6 @@ from broker.flows.complete import CompleteRequest
 from broker.flows.enter_secret import NO_TOKEN, EnteredSecret
 from broker.flows.store_secret import SUPERSEDED
 from broker.model import (
-    Client,
     ConnectionId,
     ConnectionState,
     Instant,
@@ -51,11 +50,10 @@ from ninjaone_emulator import NinjaOne
 from ninjaone_emulator.seed import CUSTOMER_APPS
 from tests.support.aws_faults import AwsFaults
 from tests.support.broker_world import Clock, LogLines, NinjaOneTransport
-from tests.support.journey import VERIFIER, Journey, ref
+from tests.support.journey import OWN, VERIFIER, Journey, ref
 from tools.requirements import req
 
 APP = CUSTOMER_APPS["eu"]
-OWN = Client(APP.client_id, Secret(APP.client_secret), customer_app=True)
 
 
 @pytest.fixture

@@ -23,14 +23,14 @@ from broker.errors import (
     SessionSpent,
 )
 from broker.flows.callback import AuthorizeResult, ReturnTo
-from broker.model import Client, Connection, Purpose, Session, SessionId, Stage, Status
+from broker.model import Connection, Purpose, Session, SessionId, Stage, Status
 from broker.secret import Secret
 from local.aws.account import AwsAccount
 from ninjaone_emulator import NinjaOne
-from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS
+from ninjaone_emulator.seed import OPERATOR_APPS
 from tests.support.aws_faults import AwsFaults, unreachable
 from tests.support.broker_world import START, Clock, LogLines, NinjaOneTransport
-from tests.support.journey import CONNECT_URL, END_USER, EU, TENANT, VERIFIER, Journey, ref
+from tests.support.journey import CONNECT_URL, END_USER, EU, OWN, TENANT, VERIFIER, Journey, ref
 from tools.requirements import req
 
 WRONG: dict[str, Any] = {
@@ -39,7 +39,6 @@ WRONG: dict[str, Any] = {
     "verifier": Secret("w" * 43),
     "ticket": Secret("t" * 43),
 }
-OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_secret), customer_app=True)
 
 
 def stage(sessions: Sessions, session: SessionId) -> Stage:

@@ -30,16 +30,14 @@ from broker.errors import (
     SessionSpent,
 )
 from broker.flows.callback import ReturnTo
-from broker.model import Binding, Client, ConnectionState, Profile, Purpose, Seconds, Session, Stage, Status
+from broker.model import Binding, ConnectionState, Profile, Purpose, Seconds, Session, Stage, Status
 from broker.secret import Secret
 from local.aws.account import AwsAccount
 from ninjaone_emulator import NinjaOne
-from ninjaone_emulator.seed import CUSTOMER_APPS
 from tests.support.aws_faults import AwsFaults, throttled, unreachable
 from tests.support.broker_world import Clock, LogLines, NinjaOneTransport
-from tests.support.journey import Journey, ref
+from tests.support.journey import OWN, Journey, ref
 
-OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_secret), customer_app=True)
 DEAD = policy.COMPLETE_TIMEOUT + 11
 """Seconds after which a call that was killed is known to be dead."""
 

@@ -12,23 +12,19 @@ from broker.adapters.dynamo import ConditionFailed
 from broker.adapters.rows import PROFILE, connection_state_item, key
 from broker.config import Config
 from broker.errors import Busy
-from broker.model import Client, ConnectionId, ConnectionState, Instant, SessionId, Stage, Status
-from broker.secret import Secret
+from broker.model import ConnectionId, ConnectionState, Instant, SessionId, Stage, Status
 from local.aws.account import AwsAccount
-from ninjaone_emulator.seed import CUSTOMER_APPS
 from tests.support.aws_faults import AwsFaults
 from tests.support.broker_world import Clock
-from tests.support.journey import Journey, ref
+from tests.support.journey import OWN, Journey, ref
 
-APP = CUSTOMER_APPS["eu"]
 SESSION = SessionId("ses_" + "a" * 26)
 
 
 @pytest.fixture
 def own(journey: Journey) -> ConnectionState:
     """A connection with the customer's own client app."""
-    client = Client(APP.client_id, Secret(APP.client_secret), customer_app=True)
-    return journey.connect(customer_app=True, client=client)[0]
+    return journey.connect(customer_app=True, client=OWN)[0]
 
 
 def without(aws: AwsAccount, config: Config, state: ConnectionState, part: str) -> None:

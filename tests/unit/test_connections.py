@@ -12,19 +12,16 @@ from broker.adapters.connections import Connections
 from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.errors import Busy, NotActive, UnknownConnection
-from broker.model import Client, ConnectionId, ConnectionRef, ConnectionState, Instant, Profile, Status, TenantId
+from broker.model import ConnectionId, ConnectionRef, ConnectionState, Instant, Profile, Status, TenantId
 from broker.ninjaone import _ABOUT_APP
-from broker.secret import Secret
 from local.aws.account import AwsAccount
 from ninjaone_emulator import NinjaOne
-from ninjaone_emulator.seed import CUSTOMER_APPS
 from tests.support.aws_faults import AwsFaults
 from tests.support.broker_world import START, Clock, LogLines, NinjaOneTransport
-from tests.support.journey import TENANT, Journey, ref
+from tests.support.journey import OWN, TENANT, Journey, ref
 from tests.support.refreshing import Refreshing
 from tools.requirements import req
 
-OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_secret), customer_app=True)
 UNKNOWN = ConnectionId("con_" + "a" * 26)
 
 

@@ -9,16 +9,13 @@ from broker.adapters.queues import RefreshBatch, Trigger
 from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.errors import Busy, CodeRefused, UnknownConnection
-from broker.model import Binding, Client, ConnectionId, ConnectionRef, TenantId
-from broker.secret import Secret
+from broker.model import Binding, ConnectionId, ConnectionRef, TenantId
 from local.aws.account import AwsAccount
-from ninjaone_emulator.seed import CUSTOMER_APPS
 from tests.support.aws_faults import AwsFaults
 from tests.support.broker_world import START, Clock, NinjaOneTransport
-from tests.support.journey import Journey, ref
+from tests.support.journey import OWN, Journey, ref
 from tools.requirements import req
 
-OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_secret), customer_app=True)
 DAY = 86_400
 
 

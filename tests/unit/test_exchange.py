@@ -12,19 +12,18 @@ from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.errors import BrokerError, ProviderDown, SessionSpent
 from broker.flows.exchange import ORGANIZATIONS_LIMIT, Exchange
-from broker.model import Client, Organization, Stage
+from broker.model import Organization, Stage
 from broker.secret import Secret
 from local.aws.account import AwsAccount
 from ninjaone_emulator import NinjaOne
 from ninjaone_emulator.faults import Fault
-from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS
+from ninjaone_emulator.seed import OPERATOR_APPS
 from tests.support.aws_faults import AwsFaults
 from tests.support.broker_world import Clock, LogLines, NinjaOneTransport
-from tests.support.journey import Journey
+from tests.support.journey import OWN, Journey
 from tools.requirements import req
 
 APP = OPERATOR_APPS["eu"].client_id
-OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_secret), customer_app=True)
 GRANTED = {"access_token": "at", "token_type": "Bearer", "expires_in": 3600, "refresh_token": "rt"}
 HTML = b"<html>Rate limit</html>"
 

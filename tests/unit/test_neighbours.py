@@ -5,15 +5,12 @@ from typing import Any
 import pytest
 
 from broker.model import Client, ConnectionState
-from broker.secret import Secret
-from ninjaone_emulator.seed import CUSTOMER_APPS
 from tests.support.broker_world import Clock
 from tests.support.fates import DEAD, Fates, Says, hangs, says, tenants
-from tests.support.journey import Journey
+from tests.support.journey import OWN, Journey
 from tests.support.refreshing import Refreshing
 from tools.requirements import req
 
-OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_secret), customer_app=True)
 NEIGHBOURS = 5
 MINUTES = 100
 

@@ -11,18 +11,15 @@ from broker.adapters.seal import Seal
 from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.errors import AccountMismatch, NotActive, SessionSpent, UnknownConnection
-from broker.model import Client, ConnectionId, ConnectionState, Host, Organization, Profile, Purpose, Status, TenantId
-from broker.secret import Secret
+from broker.model import ConnectionId, ConnectionState, Host, Organization, Profile, Purpose, Status, TenantId
 from local.aws.account import AwsAccount
 from ninjaone_emulator import NinjaOne, state
-from ninjaone_emulator.seed import CUSTOMER_APPS
 from tests.support.aws_faults import AwsFaults
 from tests.support.broker_world import Clock, LogLines, NinjaOneTransport
-from tests.support.journey import EU, RHONE, Journey, ref
+from tests.support.journey import EU, OWN, RHONE, Journey, ref
 from tools.requirements import req
 
 APP = Host("app", "app.ninjarmm.com")
-OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_secret), customer_app=True)
 
 
 @pytest.fixture

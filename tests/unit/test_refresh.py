@@ -15,17 +15,15 @@ from broker.adapters.workers import Threads
 from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.errors import Busy
-from broker.model import Binding, Client, ConnectionId, ConnectionRef, ConnectionState, Host, Instant, Status, TenantId
-from broker.secret import Secret
+from broker.model import Binding, ConnectionId, ConnectionRef, ConnectionState, Host, Instant, Status, TenantId
 from local.aws.account import AwsAccount
-from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS
+from ninjaone_emulator.seed import OPERATOR_APPS
 from tests.support.aws_faults import AwsFaults, unreachable
 from tests.support.broker_world import START, Clock, LogLines, NinjaOneTransport
-from tests.support.journey import TENANT, Journey, ref
+from tests.support.journey import OWN, TENANT, Journey, ref
 from tests.support.refreshing import Refreshing
 from tools.requirements import req
 
-OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_secret), customer_app=True)
 NEW_SECRET = "a new secret"
 
 

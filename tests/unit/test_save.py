@@ -17,20 +17,19 @@ from broker.adapters.seal import Seal
 from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.flows.refresh.timing import Timing
-from broker.model import Client, ConnectionState, Instant, Purpose, Reason, Status, TenantId
+from broker.model import ConnectionState, Instant, Purpose, Reason, Status, TenantId
 from broker.secret import Secret
 from local.aws.account import AwsAccount
 from ninjaone_emulator.faults import Fault
-from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS
+from ninjaone_emulator.seed import OPERATOR_APPS
 from tests.support.aws_faults import AwsFaults
 from tests.support.broker_world import Clock, LogLines, NinjaOneTransport
-from tests.support.journey import Journey, ref
+from tests.support.journey import OWN, Journey, ref
 from tests.support.refreshing import Refreshing
 from tools.requirements import req
 
 DAY = 86_400
 APP = OPERATOR_APPS["eu"].client_id
-OWN = Client(CUSTOMER_APPS["eu"].client_id, Secret(CUSTOMER_APPS["eu"].client_secret), customer_app=True)
 
 
 @pytest.fixture
