@@ -81,10 +81,8 @@ def _seeds(count: int) -> Iterator[str]:
 
 def _tell(verdict: Verdict) -> None:
     mutant = verdict.mutant
-    print(
-        f"{verdict.seconds:5.1f} s  {mutant.file}:{mutant.lines[0]} {mutant.kind}: {verdict.killer or 'SURVIVED'}",
-        flush=True,
-    )
+    noticed = verdict.killer or f"SURVIVED as {mutant.now}"
+    print(f"{verdict.seconds:5.1f} s  {mutant.file}:{mutant.lines[0]} {mutant.kind}: {noticed}", flush=True)
 
 
 def _judge(verdicts: Sequence[Verdict], missed: Sequence[str], whole: int) -> int:

@@ -25,12 +25,15 @@ from typing import Any, NoReturn
 import pytest
 from _pytest.runner import runtestprotocol
 
+from tests.verification.mutants.explained import reasons
 from tests.verification.mutants.planting import Functions, functions, plant
 from tests.verification.mutants.reaching import Place, probe
 from tests.verification.mutants.sites import Mutant
 
-BUDGET = 10.0
+BUDGET = 90.0
 """Seconds of tests that one mutant gets, by how long they took without it: first those that bear the module's name."""
+EXPLAINED = 10.0
+"""The same for a mutant that has an explanation: it is expected to survive, so it would cost its whole budget."""
 DEAR = 3.0
 """Seconds above which a test is not used: what only such a test notices deserves a test of its own."""
 MEMORY = 2**30
@@ -70,6 +73,7 @@ class Hunter:
         tell: Callable[[Verdict], None],
     ) -> None:
         self._hunted, self._seeds, self._jobs, self._tell = hunted, seeds, jobs, tell
+        self._explained = reasons()
         self._took: dict[str, float] = {}
         self._reach: Reach = defaultdict(set)
         self._items: dict[str, pytest.Item] = {}
@@ -152,7 +156,8 @@ class Hunter:
         usable = (each for each in found - set(self.failed) if self._took[each] < DEAR)
         ranked = sorted(usable, key=lambda each: (not self._is_own(each, mutant), self._took[each], each))
         spent = accumulate(self._took[each] for each in ranked)
-        return [each for each, so_far in zip(ranked, spent, strict=True) if so_far < BUDGET]
+        budget = EXPLAINED if mutant.key in self._explained else BUDGET
+        return [each for each, so_far in zip(ranked, spent, strict=True) if so_far < budget]
 
     def _in_turn(self, tests: Sequence[str], mutant: Mutant) -> list[str]:
         """Begin where mutants of this file were noticed most; keep a module together, for it makes its AWS once."""
