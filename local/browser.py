@@ -25,9 +25,10 @@ SITES = ("none", "same-origin", "same-site", "cross-site")  # what Sec-Fetch-Sit
 class Form:
     """A form of a page; ``action`` is absolute.
 
-    untouched   what it sends when nothing is filled in
-    names       every field's name, also those that are not sent untouched
-    buttons     (text, name, value) of what can be pressed
+    Attributes:
+        untouched: what it sends when nothing is filled in
+        names: every field's name, also those that are not sent untouched
+        buttons: (text, name, value) of what can be pressed
     """
 
     action: str
@@ -48,8 +49,9 @@ class Form:
 class Page:
     """One answer.
 
-    url    what was asked for
-    site   the Sec-Fetch-Site it was asked with
+    Attributes:
+        url: what was asked for
+        site: the Sec-Fetch-Site it was asked with
     """
 
     url: str
@@ -102,8 +104,9 @@ class Page:
 class Browser:
     """One browser profile.
 
-    pages   every answer, oldest first
-    jar     the cookies with all their attributes, to be read, planted or removed
+    Attributes:
+        pages: every answer, oldest first
+        jar: the cookies with all their attributes, to be read, planted or removed
     """
 
     def __init__(self) -> None:
@@ -194,7 +197,7 @@ class Browser:
 class HostPrefix(DefaultCookiePolicy):
     """Keep a ``__Host-`` cookie only if it is Secure, has Path=/ and no Domain.
 
-    Source   RFC 6265bis §4.1.3.2
+    See RFC 6265bis §4.1.3.2.
     """
 
     def set_ok(self, cookie: Cookie, request: Request) -> bool:
@@ -203,7 +206,7 @@ class HostPrefix(DefaultCookiePolicy):
 
 
 def refresh_target(html: str) -> str:
-    """Read where a page goes on by itself. Source   HTML §4.2.5.3"""
+    """Read where a page goes on by itself. See HTML §4.2.5.3."""
     found = re.search(r'<meta http-equiv="refresh" content="0; url=([^"]+)">', html)
     return unescape(found[1]) if found else ""
 

@@ -21,8 +21,11 @@ FILE = ROOT / ".local.json"
 def cli_handle(world: World, port: int = 0, file: Path = FILE) -> Iterator[str]:
     """Let other processes of this machine reach the world, until the `with` block ends.
 
-    port   of AWS over HTTP; 0 takes a free one
-    Gives  the product's address of another world that has this file and runs: it keeps the file. Else nothing
+    Args:
+        port: of AWS over HTTP; 0 takes a free one
+
+    Returns:
+        the product's address of another world that has this file and runs: it keeps the file. Else nothing
     """
     if other := _running(file):
         yield other

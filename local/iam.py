@@ -38,7 +38,8 @@ class Statement:
 class Allowed:
     """The request may go on.
 
-    sid   the statement that allows it
+    Attributes:
+        sid: the statement that allows it
     """
 
     sid: str
@@ -130,7 +131,8 @@ class _Operator:
 def check(statements: Iterable[Statement]) -> None:
     """Refuse statements that cannot be judged, before any of them is used.
 
-    Raises   UnsupportedPolicy
+    Raises:
+        UnsupportedPolicy
     """
     for statement in statements:
         if statement.effect not in {"Allow", "Deny"}:
@@ -156,8 +158,10 @@ def _check_condition(sid: str, condition: Condition) -> None:
 def decide(statements: Iterable[Statement], action: str, resource: str, context: Context) -> Allowed | Denied:
     """Judge one request: an explicit Deny wins, then one Allow is needed.
 
-    Source   IAM User Guide, "Policy evaluation logic"; "IAM JSON policy elements: Condition operators"
-    Raises   UnsupportedPolicy
+    Raises:
+        UnsupportedPolicy
+
+    See IAM User Guide, "Policy evaluation logic"; "IAM JSON policy elements: Condition operators".
     """
     statements = tuple(statements)
     check(statements)

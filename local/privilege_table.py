@@ -117,7 +117,8 @@ def _more(statements: Sequence[Statement]) -> Iterator[str]:
 def filled(text: str, template: Template) -> str:
     """Put the table into a text, between its two marks.
 
-    Raises   ValueError: the text has no such marks
+    Raises:
+        ValueError: the text has no such marks
     """
     pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
     if not pattern.search(text):

@@ -17,9 +17,10 @@ class Reroute:
     def __init__(self, stand_in: str, domains: Iterable[str], *, prefixed: bool) -> None:
         """Take where requests go instead.
 
-        stand_in   its URL, without a slash at the end
-        domains    `ninjarmm.com` and the suffixes of branded hosts: what counts as NinjaOne's
-        prefixed   the stand-in wants the host's name before the path
+        Args:
+            stand_in: its URL, without a slash at the end
+            domains: `ninjarmm.com` and the suffixes of branded hosts: what counts as NinjaOne's
+            prefixed: the stand-in wants the host's name before the path
         """
         self._stand_in, self._prefixed = stand_in, prefixed
         self._domains = tuple(domains)

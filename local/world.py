@@ -55,18 +55,19 @@ ROUNDS = 10_000
 class World:
     """Everything, running from the start of its `with` block to its end.
 
-    connect_url, api_url, ninjaone_url, product_url   where each of them listens
-    ninjaone     the emulator itself: switches, faults, oracle (it does not run when another provider stands in)
-    account      AWS in memory
-    aws          its clients by service, able to do everything
-    clock        the time of broker and NinjaOne, to be moved
-    reroute      where NinjaOne's hosts are found instead
-    template     template.yaml, read
-    log_lines    what functions wrote, newest last
-    failures     functions that raised, ran out of time or were throttled, as (folder, what)
-    policy_usage which statements of which roles were used, and what was refused
-    reaper       kills a refresh at its worst instant
-    showroom     what a person sees of all this
+    Args:
+        connect_url, api_url, ninjaone_url, product_url: where each of them listens
+        ninjaone: the emulator itself: switches, faults, oracle (it does not run when another provider stands in)
+        account: AWS in memory
+        aws: its clients by service, able to do everything
+        clock: the time of broker and NinjaOne, to be moved
+        reroute: where NinjaOne's hosts are found instead
+        template: template.yaml, read
+        log_lines: what functions wrote, newest last
+        failures: functions that raised, ran out of time or were throttled, as (folder, what)
+        policy_usage: which statements of which roles were used, and what was refused
+        reaper: kills a refresh at its worst instant
+        showroom: what a person sees of all this
     """
 
     def __init__(
@@ -85,16 +86,17 @@ class World:
     ) -> None:
         """Say how it is to be.
 
-        port         the first of four; 0 takes free ones
-        background   queues, stream and schedule call functions from threads; without, only `run_event_sources` does
-        provider     the address of another authorization server that stands in for every NinjaOne host
-        template     what to run; its functions are those of this repository
-        parameters   parameters of the template beside those that the world gives
-        principals   who may call the backend API; the first one is the product's
-        executions   of functions at once that the account allows
-        write        hears every log line too
-        clock        the time of broker and NinjaOne; without one, the machine's
-        account      makes AWS in memory from the template, under a clock
+        Args:
+            port: the first of four; 0 takes free ones
+            background: queues, stream and schedule call functions from threads; without, only `run_event_sources` does
+            provider: the address of another authorization server that stands in for every NinjaOne host
+            template: what to run; its functions are those of this repository
+            parameters: parameters of the template beside those that the world gives
+            principals: who may call the backend API; the first one is the product's
+            executions: of functions at once that the account allows
+            write: hears every log line too
+            clock: the time of broker and NinjaOne; without one, the machine's
+            account: makes AWS in memory from the template, under a clock
         """
         self._make_account = account
         self._port, self._background, self._provider = port, background, provider.rstrip("/")
@@ -299,7 +301,8 @@ class World:
 def entries_of(template: Template) -> dict[str, Handler[Any]]:
     """Import every function's handler; folders and template must agree on which there are.
 
-    Raises   TemplateFault
+    Raises:
+        TemplateFault
     """
     folders = {path.parent.name for path in (ROOT / "functions").glob("*/app.py")}
     for folder in (folders - template.left_out) ^ template.functions.keys():

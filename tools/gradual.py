@@ -32,8 +32,9 @@ TAKEN_BACK_BY = (
 def gradual(template: Mapping[str, Any], stamp: str, mode: str) -> dict[str, Any]:
     """Let calls of a template's functions go to an alias.
 
-    stamp   a text that no other deployment has
-    mode    one of `MODES`
+    Args:
+        stamp: a text that no other deployment has
+        mode: one of `MODES`
     """
     made = deepcopy(dict(template))
     made["Globals"]["Function"] |= {"AutoPublishAlias": "live", **(_by_tenths() if mode == "yes" else {})}

@@ -4,7 +4,7 @@ Lambda takes code only from a bucket in the stack's own region. So the release g
 is named, called ``name-region``: template, nested stack and code. What is printed for each region is the address of the
 template and the link that opens CloudFormation's form with it.
 
-Source   AWS CloudFormation User Guide, "Create quick-create links for stacks"
+See AWS CloudFormation User Guide, "Create quick-create links for stacks".
 """
 
 import argparse
@@ -43,8 +43,11 @@ def quick_create(url: str, region: str) -> str:
 def publish(built: Path, name: str, region: str, version: str) -> str:
     """Put a built release into the bucket of a region; give the address of its template.
 
-    built    the template that `sam build` made, its code beside it
-    Raises   SystemExit, with what to do
+    Args:
+        built: the template that `sam build` made, its code beside it
+
+    Raises:
+        SystemExit, with what to do
     """
     bucket, prefix = bucket_of(name, region), f"{FOLDER}/{version}"
     s3 = boto3.Session(region_name=region).client("s3")
@@ -57,7 +60,7 @@ def publish(built: Path, name: str, region: str, version: str) -> str:
 
 
 def _must_be_there(s3: Any, bucket: str, region: str) -> None:
-    """Raises   SystemExit: no such bucket, or it is in another region"""
+    """Raises SystemExit: no such bucket, or it is in another region."""
     try:
         found = s3.get_bucket_location(Bucket=bucket)["LocationConstraint"] or "us-east-1"
     except (BotoCoreError, ClientError) as error:

@@ -9,7 +9,8 @@ def callback(broker: Broker, request: Request) -> Response:
 
     Reads    query ``state`` with ``code`` or ``error``, ``iss``; the cookie that binds the browser
     Shows    303 to the product, or to the page that says why not: no page has a code in its address
-    Source   RFC 6749 §4.1.2
+
+    See RFC 6749 §4.1.2.
     """
     if is_prefetch(request):
         return notice(broker, Notice.REFUSED_CALLBACK)

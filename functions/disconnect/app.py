@@ -7,7 +7,8 @@ def disconnect(broker: Broker, request: Request) -> Response:
     """Forget the tokens here, then revoke them at NinjaOne as well as it lets us.
 
     Shows    200 connection and ``revoked`` · 404 unknown · 409 ended before · 503 later
-    Source   RFC 7009
+
+    See RFC 7009.
     """
     ended, revoked = broker.disconnect(ref_of(request))
     return answer({**connection(broker, ended), "revoked": revoked})

@@ -9,7 +9,8 @@ def proxy(broker: Broker, request: Request) -> Response:
 
     Reads    method, path below /v2/, query, some headers, a body of up to 4 MB
     Shows    what NinjaOne answers, with the header ``x-ninjaone-connect: passed`` · problems of the broker's own
-    Source   RFC 9110 §7.6, RFC 6750 §2.1
+
+    See RFC 9110 §7.6, RFC 6750 §2.1.
     """
     return passed(broker.proxy(ref_of(request), proxied_call(request)))
 

@@ -9,7 +9,8 @@ def token(broker: Broker, request: Request) -> Response:
 
     Reads    body ``min_ttl``, ``refused_version``
     Shows    200 token · 400 faults · 404 unknown · 409 needs its customer · 503 not yet
-    Source   RFC 6749 §5.1, RFC 6750 §4
+
+    See RFC 6749 §5.1, RFC 6750 §4.
     """
     asked = token_request(request)
     issued = broker.get_token(ref_of(request), min_ttl=asked.min_ttl, refused_version=asked.refused_version)

@@ -38,7 +38,8 @@ class AwsAccount:
     def __init__(self, template: Template, now: Callable[[], float]) -> None:
         """Take what there is to make.
 
-        now   the clock by which messages are delayed, hidden and kept
+        Args:
+            now: the clock by which messages are delayed, hidden and kept
         """
         self._template, self.now = template, now
         self._opened = ExitStack()
@@ -266,7 +267,8 @@ def _queues_by(now: Callable[[], float]) -> Iterator[None]:
 def _one_record_for_one_write(now: Callable[[], float]) -> Iterator[None]:
     """Let an update that makes a row put one record on the stream; moto puts one of the bare key before it.
 
-    now   the clock by which records are dated
+    Args:
+        now: the clock by which records are dated
     """
     shard = moto.dynamodb.models.table.StreamShard
     original = shard.add

@@ -29,8 +29,11 @@ class Request:
 def requests_of(service: str, operation: str, params: Params, template: Template) -> list[Request]:
     """Take a call apart; every part must be allowed.
 
-    template   says which attributes are keys, which key encrypts what, and which ARN belongs to a name
-    Raises     UnsupportedPolicy: this call is not known here
+    Args:
+        template: says which attributes are keys, which key encrypts what, and which ARN belongs to a name
+
+    Raises:
+        UnsupportedPolicy: this call is not known here
     """
     if service == "dynamodb":
         return _dynamodb(operation, params, template)

@@ -113,7 +113,8 @@ class StreamSource:
     ) -> None:
         """Read from the beginning.
 
-        give_up   hears what becomes of a batch that failed too often
+        Args:
+            give_up: hears what becomes of a batch that failed too often
         """
         self._mapping, self._runtime, self._table, self._told = mapping, runtime, table, give_up
         self._aws = aws

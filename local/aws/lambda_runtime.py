@@ -40,7 +40,7 @@ class GaveUp(Exception):
 
 
 def _passed(value: Any) -> str:
-    """Write what is passed as JSON. Raises   TooLarge"""
+    """Write what is passed as JSON. Raises TooLarge."""
     text = json.dumps(value, ensure_ascii=False)
     if len(text.encode("utf-8", "surrogatepass")) > PAYLOAD_LIMIT:
         raise TooLarge
@@ -54,7 +54,7 @@ class Pool:
         self._left, self._lock = size, Lock()
 
     def take(self) -> None:
-        """Take one. Raises   Throttled"""
+        """Take one. Raises Throttled."""
         with self._lock:
             if self._left < 1:
                 raise Throttled("the account has no execution left")
@@ -97,9 +97,10 @@ class Runtime:
     ) -> None:
         """Take a function.
 
-        start   makes the handler of a new environment
-        tell    hears of each failure: the function's folder, and what it was
-        pool    of executions that it shares with others, unless it has some of its own
+        Args:
+            start: makes the handler of a new environment
+            tell: hears of each failure: the function's folder, and what it was
+            pool: of executions that it shares with others, unless it has some of its own
         """
         self.function = function
         self._start, self._tell = start, tell
@@ -111,9 +112,12 @@ class Runtime:
     def invoke(self, event: dict[str, Any], patience: float = float("inf")) -> Any:
         """Call the function and wait for its answer; event and answer pass as JSON.
 
-        patience   seconds after which the caller stops waiting
-        Raises     TooLarge, Failed, Throttled, GaveUp. A thread cannot be killed: what has run out of time keeps its
-                   place until it ends by itself
+        Args:
+            patience: seconds after which the caller stops waiting
+
+        Raises:
+            TooLarge, Failed, Throttled, GaveUp. A thread cannot be killed: what has run out of time keeps its place
+                until it ends by itself
         """
         try:
             return self._invoke(event, patience)

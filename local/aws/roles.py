@@ -36,7 +36,8 @@ class Role:
     def __init__(self, function: Function, template: Template, usage: PolicyUsage) -> None:
         """Take the role as the template gives it.
 
-        Raises   UnsupportedPolicy: it says something that cannot be judged
+        Raises:
+            UnsupportedPolicy: it says something that cannot be judged
         """
         check(function.statements)
         self.function = function
@@ -51,7 +52,8 @@ class Role:
     def demand(self, action: str, resource: str) -> None:
         """Judge what the platform itself does under this role.
 
-        Raises   PermissionError
+        Raises:
+            PermissionError
         """
         denied = self._denied(Request(action, resource, {}))
         if denied:

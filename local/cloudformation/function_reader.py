@@ -23,7 +23,8 @@ _REPORTS = ["ReportBatchItemFailures"]
 def function(logical_id: str, properties: Properties, attribute_of: AttributeOf, signs: Iterable[str]) -> Function:
     """Read one function.
 
-    signs   ids of the APIs whose routes want SigV4 when they say nothing
+    Args:
+        signs: ids of the APIs whose routes want SigV4 when they say nothing
     """
     folder = _FOLDER.fullmatch(properties.text("CodeUri"))
     if folder is None:

@@ -72,8 +72,9 @@ class Scope:
     def __init__(self, document: Mapping[str, Any], known: Mapping[str, Any], resource: Named) -> None:
         """Take the document's own names.
 
-        known      parameters and pseudo parameters by name
-        resource   physical names, asked for everything else
+        Args:
+            known: parameters and pseudo parameters by name
+            resource: physical names, asked for everything else
         """
         self._conditions: Mapping[str, Any] = document.get("Conditions", {})
         self._known, self._resource = {**known, "AWS::NoValue": NO_VALUE}, resource

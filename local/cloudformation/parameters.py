@@ -25,7 +25,8 @@ _TYPES = {"String", "Number", "CommaDelimitedList"}
 def given(declared: Mapping[str, Mapping[str, Any]], overrides: Mapping[str, str]) -> dict[str, Any]:
     """Give every parameter its value.
 
-    Raises   TemplateFault: an override of something else, no value, or one outside the limits
+    Raises:
+        TemplateFault: an override of something else, no value, or one outside the limits
     """
     for name in overrides.keys() - declared.keys():
         raise TemplateFault(f"there is no parameter {name!r} to override")

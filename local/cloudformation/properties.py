@@ -15,8 +15,9 @@ class Properties:
     ) -> None:
         """Take what the template says at one place.
 
-        where     for the sentence of a fault
-        ignored   property → why it means nothing on one machine
+        Args:
+            where: for the sentence of a fault
+            ignored: property → why it means nothing on one machine
         """
         self.where = where
         self._scope = scope

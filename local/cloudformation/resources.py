@@ -10,10 +10,11 @@ from local.iam import Statement
 class Route:
     """One method and path of an HTTP API.
 
-    api      the API's id
-    method   `ANY` for every one
-    path     `$default` for whatever no other route takes
-    signed   SigV4 is asked for
+    Attributes:
+        api: the API's id
+        method: `ANY` for every one
+        path: `$default` for whatever no other route takes
+        signed: SigV4 is asked for
     """
 
     api: str
@@ -31,11 +32,12 @@ class Route:
 class EventSourceMapping:
     """An event source mapping: a queue or a table's stream that calls a function.
 
-    function      its name or ARN
-    source        ARN of the queue or stream
-    concurrency   batches of a queue at once; 0 says nothing
-    retries       how often a failing batch of a stream is tried again, -1 for ever
-    failures      ARN of the queue that hears of a stream's batches given up, or empty
+    Attributes:
+        function: its name or ARN
+        source: ARN of the queue or stream
+        concurrency: batches of a queue at once; 0 says nothing
+        retries: how often a failing batch of a stream is tried again, -1 for ever
+        failures: ARN of the queue that hears of a stream's batches given up, or empty
     """
 
     logical_id: str
@@ -52,7 +54,8 @@ class EventSourceMapping:
 class Schedule:
     """A clock that calls a function.
 
-    seconds   from one call to the next
+    Attributes:
+        seconds: from one call to the next
     """
 
     name: str
@@ -65,11 +68,12 @@ class Schedule:
 class Function:
     """One Lambda function.
 
-    folder        `functions/NAME` without `functions/`
-    timeout       seconds
-    memory        megabytes
-    concurrency   the most that run at once, None for no limit of its own
-    statements    its role, without what the platform itself needs
+    Attributes:
+        folder: `functions/NAME` without `functions/`
+        timeout: seconds
+        memory: megabytes
+        concurrency: the most that run at once, None for no limit of its own
+        statements: its role, without what the platform itself needs
     """
 
     logical_id: str
@@ -90,8 +94,9 @@ class Function:
 class Api:
     """One HTTP API.
 
-    endpoint   its address on AWS, which the local world replaces by its own
-    signed     what a route asks for that says nothing
+    Attributes:
+        endpoint: its address on AWS, which the local world replaces by its own
+        signed: what a route asks for that says nothing
     """
 
     logical_id: str
@@ -114,9 +119,10 @@ class Index:
 class Table:
     """A DynamoDB table.
 
-    types    attribute name → S, N or B, of the key attributes
-    ttl      the attribute with the time to live, or empty
-    stream   the stream's view type, or empty
+    Attributes:
+        types: attribute name → S, N or B, of the key attributes
+        ttl: the attribute with the time to live, or empty
+        stream: the stream's view type, or empty
     """
 
     logical_id: str
@@ -140,11 +146,12 @@ class Table:
 class Queue:
     """An SQS queue.
 
-    visibility     seconds for which a received message is hidden
-    retention      seconds for which a message is kept
-    delay          seconds before a message is first seen
-    dead_letters   ARN of the queue that takes what failed too often, or empty
-    max_receives   how often is too often
+    Attributes:
+        visibility: seconds for which a received message is hidden
+        retention: seconds for which a message is kept
+        delay: seconds before a message is first seen
+        dead_letters: ARN of the queue that takes what failed too often, or empty
+        max_receives: how often is too often
     """
 
     logical_id: str
@@ -162,7 +169,8 @@ class Queue:
 class Bucket:
     """An S3 bucket.
 
-    versioned   every version of an object is kept
+    Attributes:
+        versioned: every version of an object is kept
     """
 
     logical_id: str
@@ -175,7 +183,8 @@ class Bucket:
 class Key:
     """A symmetric KMS key.
 
-    denials   what its own policy refuses to everybody, whatever their roles allow
+    Attributes:
+        denials: what its own policy refuses to everybody, whatever their roles allow
     """
 
     logical_id: str
@@ -188,7 +197,8 @@ class Key:
 class Secret:
     """A secret of Secrets Manager.
 
-    value   its first one, or empty when it has none yet
+    Attributes:
+        value: its first one, or empty when it has none yet
     """
 
     logical_id: str

@@ -41,7 +41,8 @@ Thing = TypeVar("Thing")
 class Template:
     """One template under one set of parameters; `functions` is by folder, `outputs` by name.
 
-    left_out   folders of functions that a condition leaves out
+    Attributes:
+        left_out: folders of functions that a condition leaves out
     """
 
     functions: Mapping[str, Function]
@@ -91,7 +92,8 @@ def _the(things: Iterable[Thing], name: str, called: Callable[[Thing], tuple[str
 def read(path: Path, overrides: Mapping[str, str]) -> Template:
     """Read a template file under some parameters; the rest keep their defaults.
 
-    Raises   TemplateFault
+    Raises:
+        TemplateFault
     """
     return _parsed(path.read_text(encoding="utf-8"), tuple(sorted(overrides.items())))
 

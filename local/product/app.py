@@ -27,8 +27,9 @@ def create_app(
 ) -> Flask:
     """Make the product.
 
-    ninjaone   where a real NinjaOne URL is found from here; ``str`` leaves it as it is
-    now        the clock that "expires in" counts by
+    Args:
+        ninjaone: where a real NinjaOne URL is found from here; ``str`` leaves it as it is
+        now: the clock that "expires in" counts by
     """
     app = Flask(__name__)
     app.config.update(

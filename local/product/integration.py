@@ -90,7 +90,8 @@ def new_secret(connection: str) -> Response:
 def leave_for(session_request: Json, done: str) -> Response:
     """Open a connect session of this person's and go there.
 
-    done   what to say when they come back
+    Args:
+        done: what to say when they come back
     """
     verifier = secrets.token_urlsafe(32)
     opened = outside().backend.open_session(user().tenant.id, {**session_request, "binding_challenge": s256(verifier)})

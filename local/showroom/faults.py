@@ -16,7 +16,8 @@ SHORT, USUAL = 60, 3600
 class Fault:
     """What can be made to happen.
 
-    kind    the emulator's name of it; empty where nothing is planned there
+    Attributes:
+        kind: the emulator's name of it; empty where nothing is planned there
     """
 
     title: str
@@ -44,8 +45,9 @@ class FaultPanel:
     def __init__(self, ninjaone_url: str, apps: list[str], store: Callable[[Mapping[str, str]], None]) -> None:
         """Take what it works on.
 
-        apps    ids of the operator's client apps
-        store   store their secrets, as the operator does
+        Args:
+            apps: ids of the operator's client apps
+            store: store their secrets, as the operator does
         """
         self._url, self._apps, self._store = f"{ninjaone_url}/control/api/", apps, store
         self._untold: dict[str, str] = {}
@@ -55,7 +57,8 @@ class FaultPanel:
     def turn(self, name: str) -> None:
         """End what was on, and begin this.
 
-        Raises   KeyError
+        Raises:
+            KeyError
         """
         fault = FAULTS[name]
         self._ask("DELETE", "faults")

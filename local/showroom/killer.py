@@ -60,12 +60,12 @@ class _Life:
         self._over = False
 
     def end(self) -> None:
-        """Raises   Killed"""
+        """Raises Killed."""
         self._over = True
         raise Killed
 
     def check(self) -> None:
-        """Raises   Killed"""
+        """Raises Killed."""
         if self._over:
             raise Killed
 

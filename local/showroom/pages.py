@@ -80,9 +80,10 @@ def showroom() -> Showroom:
 class Spot:
     """A mark in the picture.
 
-    gap      how long after the one before
-    status   from here on: the connection's, or `failing` and `ended` while it is active without success or token;
-             empty before anything is known
+    Attributes:
+        gap: how long after the one before
+        status: from here on: the connection's, or `failing` and `ended` while it is active without success or token;
+            empty before anything is known
     """
 
     mark: Mark

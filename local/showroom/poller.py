@@ -22,7 +22,8 @@ AT_ONCE = 1.0
 class Figures:
     """What one tenant's connections got.
 
-    least   the shortest lifetime seen, in seconds
+    Attributes:
+        least: the shortest lifetime seen, in seconds
     """
 
     given: int = 0
@@ -50,8 +51,9 @@ class Figures:
 class PollCounts:
     """What was got while the same things were switched on.
 
-    what    the things, in words
-    until   Unix seconds; None while it lasts
+    Attributes:
+        what: the things, in words
+        until: Unix seconds; None while it lasts
     """
 
     what: str
@@ -66,7 +68,8 @@ class Poller:
     def __init__(self, backend: Backend, known: Callable[[], Mapping[str, str]], first: PollCounts) -> None:
         """Take whom to ask.
 
-        known   connections, with their tenants
+        Args:
+            known: connections, with their tenants
         """
         self._backend, self._known = backend, known
         self.counts = [first]

@@ -29,8 +29,9 @@ STEPS = {"2 minutes": 120, "10 minutes": 600, "50 minutes": 3000, "1 day": 86_40
 class Mark:
     """One thing on the timeline.
 
-    about    a connection or a client app; empty when it is about all
-    source   log, event, api or here
+    Attributes:
+        about: a connection or a client app; empty when it is about all
+        source: log, event, api or here
     """
 
     at: float
@@ -95,7 +96,8 @@ class Showroom:
     def __init__(self, world: RunningWorld, *, polls: bool) -> None:
         """Take the world.
 
-        polls   the poller asks for tokens by itself, from when somebody first looks
+        Args:
+            polls: the poller asks for tokens by itself, from when somebody first looks
         """
         self._world, self._polls = world, polls
         apps = [app.client_id for app in OPERATOR_APPS.values()]
@@ -193,7 +195,8 @@ class Showroom:
     def turn(self, name: str) -> None:
         """Switch a fault on, and count anew what callers get.
 
-        Raises   KeyError
+        Raises:
+            KeyError
         """
         self.panel.turn(name)
         self._begin()
@@ -211,7 +214,8 @@ class Showroom:
     def travel(self, step: str) -> None:
         """Move the time of broker and NinjaOne on.
 
-        Raises   KeyError
+        Raises:
+            KeyError
         """
         seconds = STEPS[step]
         self._collect()

@@ -66,7 +66,8 @@ def world() -> Iterator[World]:
 class Traveller:
     """Somebody on the way to a connection, whose browser is interrupted once.
 
-    request, how   which request is interrupted, and in which way
+    Attributes:
+        request, how: which request is interrupted, and in which way
     """
 
     page: Page

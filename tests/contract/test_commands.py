@@ -67,7 +67,7 @@ def typed() -> Iterator[tuple[str, str, bool]]:
 
 
 def judge(line: str, *, is_whole: bool) -> None:
-    """Look whether each command of a line would be taken. Raises   Wrong"""
+    """Look whether each command of a line would be taken. Raises Wrong."""
     for placeholder, value in STANDS_FOR.items():
         line = line.replace(placeholder, value)
     for path, *arguments in words(line):
@@ -85,7 +85,7 @@ def judge(line: str, *, is_whole: bool) -> None:
 
 
 def judge_install(arguments: Sequence[str]) -> None:
-    """Look whether pip is told to install what can be installed. Raises   Wrong"""
+    """Look whether pip is told to install what can be installed. Raises Wrong."""
     for each in arguments[1:]:
         folder = each.replace("$CLONE", ".")
         if folder.startswith("./") and not (ROOT / folder / "pyproject.toml").is_file():

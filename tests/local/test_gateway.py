@@ -186,10 +186,11 @@ def send(
 ) -> httpx.Response:
     """Sign one request, and send it.
 
-    seconds   how far the signer's clock is off
-    claimed   further headers that are signed
-    sent      what is sent otherwise than it was signed: url, content, or further headers
-    scope     service and region that are signed for
+    Args:
+        seconds: how far the signer's clock is off
+        claimed: further headers that are signed
+        sent: what is sent otherwise than it was signed: url, content, or further headers
+        scope: service and region that are signed for
     """
     said = {"Content-Type": "application/json", **(claimed or {})}
     with time_machine.travel(time.time() + seconds, tick=False):

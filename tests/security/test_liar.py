@@ -29,8 +29,9 @@ Json = dict[str, Any]
 class Liar:
     """What stands in for every NinjaOne host.
 
-    token    what it answers at the token endpoint
-    heard    paths and bodies of what came
+    Attributes:
+        token: what it answers at the token endpoint
+        heard: paths and bodies of what came
     """
 
     token: Callable[[], Response] = lambda: Response(json.dumps(GOOD), content_type="application/json")

@@ -26,8 +26,9 @@ OWN = dict(zip(("client_id", "client_secret"), CUSTOMER_APPS["eu"], strict=True)
 class Safe:
     """The tables, open to whoever may write them.
 
-    rows     name → (table, key)
-    sealed   place → sealed value, as it was found there or used to be
+    Attributes:
+        rows: name → (table, key)
+        sealed: place → sealed value, as it was found there or used to be
     """
 
     world: World

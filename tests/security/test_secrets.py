@@ -30,7 +30,8 @@ CUSTOMER = dict(zip(("client_id", "client_secret"), CUSTOMER_APPS["eu"], strict=
 class Tap:
     """What functions say to AWS, and AWS quoting it back when it is told to fail.
 
-    armed   the call to refuse, as ``dynamodb.UpdateItem``
+    Attributes:
+        armed: the call to refuse, as ``dynamodb.UpdateItem``
     """
 
     said: list[tuple[str, str]] = field(default_factory=list)

@@ -16,7 +16,8 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 class AwsFaults:
     """Makes AWS calls fail, each named as ``dynamodb.UpdateItem``.
 
-    client   service name → the client whose calls fail
+    Attributes:
+        client: service name → the client whose calls fail
     """
 
     client: Callable[[str], Any]

@@ -70,8 +70,9 @@ class Api:
 class Tokens:
     """The token route of the broker, and NinjaOne beside it, which takes the tokens of ``good`` alone.
 
-    lasts     seconds that each token lasts
-    fresh     every fetch gives a new token; otherwise it is the same one
+    Args:
+        lasts: seconds that each token lasts
+        fresh: every fetch gives a new token; otherwise it is the same one
     """
 
     def __init__(self, *, lasts: int = 3600, fresh: bool = True) -> None:

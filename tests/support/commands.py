@@ -79,7 +79,7 @@ def words(line: str) -> Iterator[list[str]]:
 
 
 def judge_make(arguments: Sequence[str]) -> None:
-    """Look whether the Makefile has each target and knows each variable. Raises   Wrong"""
+    """Look whether the Makefile has each target and knows each variable. Raises Wrong."""
     for word in arguments:
         name, is_set, _ = word.partition("=")
         if is_set and not re.search(rf"\b{name}\b", MAKEFILE):
@@ -89,7 +89,7 @@ def judge_make(arguments: Sequence[str]) -> None:
 
 
 def judge_ours(arguments: Sequence[str]) -> None:
-    """Let click read a command of ours as far as running it. Raises   Wrong"""
+    """Let click read a command of ours as far as running it. Raises Wrong."""
     try:
         _read(cli, "ninjaone-connect", in_front(arguments), None)
     except click.ClickException as misuse:
@@ -110,8 +110,11 @@ def _read(command: click.Command, name: str, arguments: Sequence[str], parent: c
 def judge_aws(arguments: Sequence[str], *, is_whole: bool) -> None:
     """Compare a command of the AWS CLI with AWS's own model of the service.
 
-    is_whole   whether it must give what the operation requires, because somebody is told to type it
-    Raises   Wrong
+    Args:
+        is_whole: whether it must give what the operation requires, because somebody is told to type it
+
+    Raises:
+        Wrong
     """
     service, operation, *rest = arguments
     options = {word[2:].partition("=")[0] for word in rest if word.startswith("--")} - EVERYWHERE

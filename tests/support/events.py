@@ -29,10 +29,11 @@ def event(
 ) -> dict[str, Any]:
     """Make the event of a signed request.
 
-    route   the route key, such as ``GET /connect/{session}``
-    body    text as it is, or what to write as JSON
-    form    fields of a form, in place of a body
-    path    the route's parameters
+    Args:
+        route: the route key, such as ``GET /connect/{session}``
+        body: text as it is, or what to write as JSON
+        form: fields of a form, in place of a body
+        path: the route's parameters
     """
     method, _, pattern = route.partition(" ")
     raw_path = pattern.format(**path) if path else pattern

@@ -35,7 +35,8 @@ DEAD = says(400, "invalid_token")
 class Fates:
     """Decides what NinjaOne answers to the refreshes of each connection; whoever has no fate is served.
 
-    asked   the time and the connection of each refresh that NinjaOne was sent
+    Attributes:
+        asked: the time and the connection of each refresh that NinjaOne was sent
     """
 
     refreshing: Refreshing

@@ -70,8 +70,9 @@ class Backend:
 class Flow:
     """One connect session on its way.
 
-    browser    who walks it
-    verifier   what the backend keeps in the session of the user who began
+    Attributes:
+        browser: who walks it
+        verifier: what the backend keeps in the session of the user who began
     """
 
     world: World

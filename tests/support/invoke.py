@@ -13,7 +13,8 @@ from tests.support.exits import faults
 class Context:
     """What Lambda passes beside an event.
 
-    left   milliseconds until the function is stopped
+    Attributes:
+        left: milliseconds until the function is stopped
     """
 
     aws_request_id: str = "lambda-1"
@@ -35,7 +36,9 @@ def context(clock: Clock, seconds: float) -> Context:
 def invoke(entry: Entry[Any], event: Any, context: Any = CONTEXT) -> Any:
     """Call a function that has its broker.
 
-    Raises   AssertionError: an answer lacks a header or redirects elsewhere than it may; names the route
+    Raises:
+        AssertionError: an answer lacks a header or redirects elsewhere than it may
+        names the route
     """
     answer = entry(event, context)
     if isinstance(answer, dict) and "statusCode" in answer and entry.broker is not None:

@@ -12,7 +12,8 @@ def still_world(**options: Any) -> World:
 
     Its DynamoDB is that of the simulation, which takes a tenth of the processor time of moto's.
 
-    options   further arguments of `local.world.World`
+    Args:
+        options: further arguments of `local.world.World`
     """
     options.setdefault("account", QuickAws)
     return World(background=False, clock=StillClock(), **options)

@@ -41,8 +41,9 @@ Step = bytes | Callable[[ssl.SSLSocket], None]
 class Server:
     """A script for each connection, in it a step for each request; then the connection is cut.
 
-    heard    the number of the connection and the method, in order
-    bodies   what came with each request
+    Attributes:
+        heard: the number of the connection and the method, in order
+        bodies: what came with each request
     """
 
     port: int

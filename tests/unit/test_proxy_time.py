@@ -26,8 +26,9 @@ PAGE = b"<html>"
 class Side:
     """The token and NinjaOne: what each answers, and how long that takes.
 
-    answers   (seconds, status), the last one for ever; status 0: none
-    renewing  seconds until a newer token is there; None: never
+    Attributes:
+        answers: (seconds, status), the last one for ever; status 0: none
+        renewing: seconds until a newer token is there; None: never
     """
 
     clock: Clock

@@ -32,7 +32,8 @@ SECRET = b"client_secret=a-secret-of-the-operator"
 class Host:
     """A host with a certificate for 127.0.0.1 of its own making.
 
-    heard   what was told to it, once the way was secure
+    Attributes:
+        heard: what was told to it, once the way was secure
     """
 
     port: int

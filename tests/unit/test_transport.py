@@ -23,9 +23,10 @@ REFUSED = (httpcore.ConnectError, 0.0)
 class Net(httpcore.NetworkStream):
     """Six addresses of a host, and the line to the one that answers.
 
-    ends     what connecting to each address ends with, and after how many seconds; those behind them answer at once
-    pieces   what comes, and how many seconds after the piece before
-    waits    each step, and the seconds that it was given
+    Attributes:
+        ends: what connecting to each address ends with, and after how many seconds; those behind them answer at once
+        pieces: what comes, and how many seconds after the piece before
+        waits: each step, and the seconds that it was given
     """
 
     ends: list[tuple[type[Exception], float]] = field(default_factory=list)

@@ -144,7 +144,8 @@ def test_a_function_is_called_by_its_own_trigger_alone(deployment: Deployment, f
 def allowed(deployment: Deployment, folder: str, action: str, resource: str, **context: str) -> bool:
     """Ask IAM whether a function's role may do something.
 
-    context   condition key → value, its colons written as two underscores
+    Args:
+        context: condition key → value, its colons written as two underscores
     """
     entries = [
         {"ContextKeyName": key.replace("__", ":"), "ContextKeyType": "string", "ContextKeyValues": [value]}

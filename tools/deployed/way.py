@@ -22,7 +22,7 @@ def addresses(deployment: Deployment) -> Iterator[str]:
 
 
 def handshake(url: str, context: ssl.SSLContext) -> str:
-    """Agree on TLS with a host; say on which. Raises   OSError"""
+    """Agree on TLS with a host; say on which. Raises OSError."""
     host = urlsplit(url).hostname or ""
     plain = socket.create_connection((host, urlsplit(url).port or 443), timeout=15)
     with plain, context.wrap_socket(plain, server_hostname=host) as secure:

@@ -231,7 +231,8 @@ def _before(resource: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -
 def _after(resource: str, apply: Callable[[str, dict[str, Any]], None]) -> None:
     """Do something after a resource of this type was created or updated.
 
-    apply   takes the physical id and the resolved properties
+    Args:
+        apply: takes the physical id and the resolved properties
     """
     handlers = _handlers()[resource]
     create, update = handlers["create"], handlers["update"]

@@ -17,9 +17,10 @@ LIFETIME = timedelta(days=1)
 class Authority:
     """Files in PEM.
 
-    roots         the authority's own certificate
-    certificate   what servers show, the authority's behind it
-    key           of that certificate
+    Attributes:
+        roots: the authority's own certificate
+        certificate: what servers show, the authority's behind it
+        key: of that certificate
     """
 
     roots: Path

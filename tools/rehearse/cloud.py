@@ -28,7 +28,7 @@ STARTS_WITHIN, ENDS_WITHIN = 60, 15
 
 @contextmanager
 def running(environment: Environment, authority: Authority) -> Iterator[None]:
-    """Run MiniStack until the `with` block ends. Raises   RuntimeError when it does not start"""
+    """Run MiniStack until the `with` block ends. Raises RuntimeError when it does not start."""
     told = environment.folder / LOG
     with told.open("w", encoding="utf-8") as log:
         process = subprocess.Popen(
@@ -104,7 +104,7 @@ def memory_of_functions(environment: Environment) -> dict[str, int]:
 
 
 def _highest(process: Path) -> int:
-    """Read the most memory that a process ever had. Source   proc(5), VmHWM"""
+    """Read the most memory that a process ever had. See proc(5), VmHWM."""
     (line,) = (line for line in (process / "status").read_text().splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) // 1024
 

@@ -21,8 +21,9 @@ CAPABILITIES = ("CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND")
 class Stack:
     """A deployed stack.
 
-    outputs     what it said at its end
-    resources   logical id → physical id
+    Attributes:
+        outputs: what it said at its end
+        resources: logical id → physical id
     """
 
     outputs: Mapping[str, str]
@@ -49,7 +50,7 @@ def build(environment: Environment) -> Path:
 
 
 def deploy(environment: Environment, template: Path, parameters: Mapping[str, str]) -> None:
-    """Deploy a built template. Raises   RuntimeError, with what SAM said"""
+    """Deploy a built template. Raises RuntimeError, with what SAM said."""
     overrides = [f'{name}="{value}"' for name, value in parameters.items()]
     _sam(
         environment, "deploy", "--template-file", str(template), "--stack-name", STACK, "--resolve-s3",

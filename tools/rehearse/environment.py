@@ -22,9 +22,10 @@ STACK = "rehearsal"
 class Environment:
     """One rehearsal's surroundings.
 
-    folder     its own: certificates, logs, the built stack
-    cloud      port of MiniStack on 127.0.0.1
-    ninjaone   port of the emulator on 127.0.0.1
+    Attributes:
+        folder: its own: certificates, logs, the built stack
+        cloud: port of MiniStack on 127.0.0.1
+        ninjaone: port of the emulator on 127.0.0.1
     """
 
     folder: Path
@@ -82,7 +83,8 @@ def prepare() -> Environment:
 def claim(folder: Path) -> Iterator[None]:
     """Keep a rehearsal's folder to this run until the `with` block or the process ends.
 
-    Raises   SystemExit: another rehearsal of this clone has it, and the two would write over each other's files
+    Raises:
+        SystemExit: another rehearsal of this clone has it, and the two would write over each other's files
     """
     with (folder / "lock").open("w") as lock:
         try:

@@ -46,9 +46,10 @@ def broken_import(_template: Template, folder: Path) -> None:
 class Fault:
     """A fault, and how it shows.
 
-    plant   changes a built template, or a file beside it
-    step    what the step that must find it claims
-    sign    what its error, the functions' log or MiniStack's must say
+    Attributes:
+        plant: changes a built template, or a file beside it
+        step: what the step that must find it claims
+        sign: what its error, the functions' log or MiniStack's must say
     """
 
     plant: Callable[[Template, Path], None]
@@ -58,7 +59,8 @@ class Fault:
     def is_found(self, step: str, said: str) -> bool:
         """Say whether a step that failed has found it.
 
-        said   the step's error and both logs
+        Args:
+            said: the step's error and both logs
         """
         return step == self.step and self.sign in said
 

@@ -46,7 +46,8 @@ KNOWN = {
 class Request:
     """What is sent to both.
 
-    answer   what the function is to answer; its event if None
+    Attributes:
+        answer: what the function is to answer; its event if None
     """
 
     method: str

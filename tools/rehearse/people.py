@@ -39,8 +39,9 @@ class Visitor(Browser):
 class Home:
     """How a person came back to the product.
 
-    session, ticket   out of the return address; empty where the connection waits for an approval
-    verifier          kept by the product meanwhile
+    Attributes:
+        session, ticket: out of the return address; empty where the connection waits for an approval
+        verifier: kept by the product meanwhile
     """
 
     session: str
@@ -81,9 +82,10 @@ def walk(
 ) -> Home:
     """Go as a person from the product to NinjaOne and back to the product, which is not asked.
 
-    app             the customer's own client app, typed into the connect page
-    connection_id   the connection to reconnect
-    approval        bring no proof: the connection waits until the backend approves it
+    Args:
+        app: the customer's own client app, typed into the connect page
+        connection_id: the connection to reconnect
+        approval: bring no proof: the connection waits until the backend approves it
     """
     verifier = new_verifier()
     session = connect.open_session(

@@ -33,7 +33,8 @@ _SINGLE, _MANY = (
 class Case:
     """One request under one policy.
 
-    name   whose policy it is
+    Attributes:
+        name: whose policy it is
     """
 
     name: str
@@ -82,7 +83,8 @@ def _written(statement: Statement) -> dict[str, Any]:
 def differences(parameters: Mapping[str, str]) -> tuple[int, list[str]]:
     """Say how many cases were judged, and describe those in which the two disagree.
 
-    parameters   of the template whose roles are judged
+    Args:
+        parameters: of the template whose roles are judged
     """
     cases = [*_real(parameters), *_made_up(Random(SEED))]
     told = json.dumps([case.asked() for case in cases])

@@ -45,7 +45,8 @@ class Missed(Exception):
 class Report:
     """Counts steps and prints each. What steps return is printed, so it must hold no secret.
 
-    of   how many steps there are
+    Attributes:
+        of: how many steps there are
     """
 
     of: int
@@ -53,7 +54,7 @@ class Report:
     begun: float = field(default_factory=time.monotonic)
 
     def step(self, claim: str, show: Callable[[], str]) -> None:
-        """Run one step; print the claim and what was seen. Raises   what the step raises, after a line of its own"""
+        """Run one step; print the claim and what was seen. Raises what the step raises, after a line of its own."""
         started = time.monotonic()
         try:
             seen = show()

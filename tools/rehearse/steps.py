@@ -54,11 +54,12 @@ PATIENCE = 280
 class Rehearsal:
     """Everything that the steps act on.
 
-    template     what was built
-    parameters   that it is deployed with
-    stack        set by the deployment
-    connections  by name, as the steps make them
-    heard        the queue that an operator's rule brings events to, and what came out of it
+    Attributes:
+        template: what was built
+        parameters: that it is deployed with
+        stack: set by the deployment
+        connections: by name, as the steps make them
+        heard: the queue that an operator's rule brings events to, and what came out of it
     """
 
     environment: Environment
@@ -75,13 +76,13 @@ class Rehearsal:
 
 
 def must(claim: str, *, got: object, expected: object) -> None:
-    """Compare. Raises   Missed"""
+    """Compare. Raises Missed."""
     if got != expected:
         raise Missed(f"{claim}: expected {expected!r}, got {got!r}")
 
 
 def until(claim: str, seen: Callable[[], Any], seconds: float) -> Any:
-    """Look again and again until something is seen. Raises   Missed"""
+    """Look again and again until something is seen. Raises Missed."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if found := seen():
@@ -322,7 +323,7 @@ def holds_the_epoch(at: Rehearsal) -> str:
 
 
 def cli(at: Rehearsal, *arguments: str) -> str:
-    """Run `ninjaone-connect` against the stack. Raises   Missed, with what it said"""
+    """Run `ninjaone-connect` against the stack. Raises Missed, with what it said."""
     program: list[str | Path] = [
         ROOT / ".venv" / "bin" / "ninjaone-connect",
         "--stack",
@@ -335,7 +336,7 @@ def cli(at: Rehearsal, *arguments: str) -> str:
 
 
 def run(at: Rehearsal, command: Sequence[str | Path], *, may_fail: bool = False) -> str:
-    """Run a program of this repository as whoever deploys; give its output. Raises   Missed, with what it said"""
+    """Run a program of this repository as whoever deploys; give its output. Raises Missed, with what it said."""
     ran = subprocess.run(
         command, cwd=ROOT, env=at.environment.clients(ROOT_KEY, ROOT_SECRET), capture_output=True, text=True,
         timeout=PATIENCE, check=False,

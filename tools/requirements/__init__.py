@@ -14,10 +14,11 @@ CHECKLIST = Path(__file__).parent / "checklist.toml"
 class Requirement:
     """Something that must hold.
 
-    says       one sentence
-    sources    RFCs and the like
-    asvs       ids of OWASP ASVS 5.0.0 that a test of this shows too
-    not_here   why it does not apply; empty where it does
+    Attributes:
+        says: one sentence
+        sources: RFCs and the like
+        asvs: ids of OWASP ASVS 5.0.0 that a test of this shows too
+        not_here: why it does not apply; empty where it does
     """
 
     id: str
@@ -50,7 +51,8 @@ def known() -> frozenset[str]:
 def req(*ids: str) -> pytest.MarkDecorator:
     """Mark a test with the requirements it shows.
 
-    Raises   LookupError: an id that is not on the checklist
+    Raises:
+        LookupError: an id that is not on the checklist
     """
     if foreign := set(ids) - known():
         raise LookupError(f"not on the checklist: {', '.join(sorted(foreign))}")

@@ -15,13 +15,14 @@ class At:
     def __init__(self, screen: Screen, stack: tuple[str, str | None, str | None] | None) -> None:
         """Take what the options say.
 
-        stack   name, region and profile; None for this machine
+        Args:
+            stack: name, region and profile; None for this machine
         """
         self.screen, self._stack = screen, stack
 
     @cached_property
     def deployment(self) -> Deployment:
-        """The deployment. Raises   CliError"""
+        """The deployment. Raises CliError."""
         with self.screen.waiting("Looking for the deployment"):
             found = on_aws(*self._stack) if self._stack else on_this_machine(Path.cwd())
         self.screen.now = found.now

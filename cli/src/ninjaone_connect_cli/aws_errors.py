@@ -3,7 +3,7 @@
 AWS's own text stays behind: it may be long, and quote what was sent. What is told apart is what to do: log in, set a
 clock, correct a region, a profile, a proxy or a certificate, ask for a right, restore what was deleted, or wait.
 
-Source   AWS General Reference, "Common errors"; AWS Security Token Service, "Errors"; botocore.exceptions
+See AWS General Reference, "Common errors"; AWS Security Token Service, "Errors"; botocore.exceptions.
 """
 
 import os
@@ -113,7 +113,8 @@ _OWN_SENTENCES: Mapping[str, str] = {
 def said(error: Exception, region: str | None = None) -> str:
     """Say what to do about an error of AWS, of botocore, or of the door to AWS.
 
-    region   the one that was asked, where it is known
+    Args:
+        region: the one that was asked, where it is known
     """
     if isinstance(error, AwsRefused):
         return _of_code(error.code, f"{error.operation}, {error.code}", error.operation)

@@ -46,7 +46,7 @@ def client_secrets(deployment: Deployment) -> Iterator[Finding]:
 
 
 def _tried(deployment: Deployment, check: str, region: str, client: Client) -> Finding:
-    """Ask NinjaOne to refresh with a token that is none. Source   docs/understand/ninjaone.md §9 U4"""
+    """Ask NinjaOne to refresh with a token that is none. See docs/understand/ninjaone.md §9 U4."""
     host = ninjaone.regional_host(region)
     if host is None:
         return warn(check, f"stored for {client.id}; there is no region {region}", "Correct the parameter ClientIds.")

@@ -55,13 +55,14 @@ _TOLD_BY = "SessionFunction"
 class Deployment:
     """One deployment, on AWS or on this machine.
 
-    stack       its name; none on this machine
-    outputs     what the deployment said at its end
-    aws         service name → client
-    transport   the way to NinjaOne
-    resources   logical id → physical id; empty on this machine
-    asking      how this machine asks the deployment's public addresses: arguments of ``httpx.get``
-    now         Unix seconds by its clock, which can be moved on this machine
+    Attributes:
+        stack: its name; none on this machine
+        outputs: what the deployment said at its end
+        aws: service name → client
+        transport: the way to NinjaOne
+        resources: logical id → physical id; empty on this machine
+        asking: how this machine asks the deployment's public addresses: arguments of ``httpx.get``
+        now: Unix seconds by its clock, which can be moved on this machine
     """
 
     stack: str | None
@@ -114,7 +115,7 @@ class Deployment:
 
 
 def on_aws(stack: str, region: str | None, profile: str | None) -> Deployment:
-    """Find a stack and everything in it. Raises   CliError"""
+    """Find a stack and everything in it. Raises CliError."""
     session = _session(region, profile)
     clients = _clients(session, verify=bundle())
     try:
@@ -133,7 +134,7 @@ def on_aws(stack: str, region: str | None, profile: str | None) -> Deployment:
 
 
 def _session(region: str | None, profile: str | None) -> boto3.Session:
-    """Begin to speak to AWS. Raises   CliError: what of the surroundings can't be used"""
+    """Begin to speak to AWS. Raises CliError: what of the surroundings can't be used."""
     try:
         check_aws()
         check_proxies()
@@ -149,7 +150,8 @@ def _session(region: str | None, profile: str | None) -> boto3.Session:
 def _clients(session: boto3.Session, **options: Any) -> Callable[[str], Any]:
     """Make each service's client once.
 
-    options   further arguments of ``session.client``
+    Args:
+        options: further arguments of ``session.client``
     """
     settings = ClientConfig(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "max_attempts": 5})
     made: dict[str, Any] = {}
@@ -197,7 +199,7 @@ def _config(variables: Mapping[str, str]) -> Config:
 
 
 def on_this_machine(folder: Path) -> Deployment:
-    """Find what `make run` runs, from anywhere inside the clone. Raises   CliError"""
+    """Find what `make run` runs, from anywhere inside the clone. Raises CliError."""
     for host in (folder, *folder.parents):
         if (host / LOCAL).is_file():
             return _local(_running(host / LOCAL))
@@ -205,7 +207,7 @@ def on_this_machine(folder: Path) -> Deployment:
 
 
 def _running(file: Path) -> Mapping[str, Any]:
-    """Read what `make run` wrote, and see that it runs. Raises   CliError"""
+    """Read what `make run` wrote, and see that it runs. Raises CliError."""
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
         missing = _WRITTEN - values.keys()
@@ -255,7 +257,7 @@ class Outside(httpx.BaseTransport):
         self._client = httpx.Client(**client_options())
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send it on. Raises   CertificateDistrusted"""
+        """Send it on. Raises CertificateDistrusted."""
         try:
             return self._client.send(request, stream=True)
         except httpx.ConnectError as error:

@@ -59,7 +59,7 @@ def _found(at: At) -> list[tuple[str, Finding]]:
 
 
 def _show(at: At, findings: list[Finding]) -> None:
-    """Show all findings. Raises   CliError: something has to be put right"""
+    """Show all findings. Raises CliError: something has to be put right."""
     at.screen.table([each.row() for each in findings], COLUMNS, empty="")
     todo_lines = [f"{each.check}: {each.todo}" for each in findings if each.todo]
     at.screen.lines(["", "What to do", *todo_lines] if todo_lines else [])
@@ -80,7 +80,7 @@ def left_to_do(found: Iterable[tuple[str, Finding]]) -> list[Finding]:
 
 
 def _show_next(at: At, left: list[Finding]) -> None:
-    """Show the next thing to do, and only name those after it. Raises   CliError: something is left"""
+    """Show the next thing to do, and only name those after it. Raises CliError: something is left."""
     if at.screen.as_json:
         at.screen.table([each.row() for each in left], COLUMNS, empty="")
     if not left:

@@ -83,7 +83,7 @@ def activate(at: At, number: int | None) -> None:
 
 
 def read(deployment: Deployment) -> Active:
-    """Read the parameter. Raises   CliError"""
+    """Read the parameter. Raises CliError."""
     parameter = deployment.config.epoch_parameter
     text = deployment.aws("ssm").get_parameter(Name=parameter)["Parameter"]["Value"]
     try:

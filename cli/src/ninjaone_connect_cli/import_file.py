@@ -59,7 +59,8 @@ _NUMBER = re.compile(r"[0-9]{1,19}(?:\.[0-9]*)?")
 class Entry:
     """One connection to be made.
 
-    line   where it stands in the file
+    Attributes:
+        line: where it stands in the file
     """
 
     line: int
@@ -82,7 +83,7 @@ class EntryError(Exception):
 
 
 def read(file: Path, config: Config) -> list[Entry]:
-    """Read a file of entries. Raises   EntryError: with all that is wrong"""
+    """Read a file of entries. Raises EntryError: with all that is wrong."""
     faults: list[str] = []
     entries: list[Entry] = []
     try:
@@ -101,7 +102,7 @@ def read(file: Path, config: Config) -> list[Entry]:
 
 
 def _entry(record: Record, config: Config) -> Entry:
-    """Read one record. Raises   ValueError: what to correct"""
+    """Read one record. Raises ValueError: what to correct."""
     if record.fault:
         raise ValueError(record.fault)
     values = _values(record.values)
@@ -125,7 +126,7 @@ def _entry(record: Record, config: Config) -> Entry:
 
 
 def _values(given: Mapping[str | None, Any]) -> Mapping[str, str]:
-    """Give every field its text. Raises   ValueError: what to correct"""
+    """Give every field its text. Raises ValueError: what to correct."""
     if None in given:
         raise ValueError("there are more values than the heading has names")
     known = {squashed(name): name for name in FIELDS}
@@ -140,7 +141,7 @@ def _values(given: Mapping[str | None, Any]) -> Mapping[str, str]:
 
 
 def _text(name: str, value: Any) -> str:
-    """Read one value; what other programs write where there is none counts as none. Raises   ValueError"""
+    """Read one value; what other programs write where there is none counts as none. Raises ValueError."""
     if name == "scopes" and isinstance(value, list):
         value = " ".join(map(str, value))
     if value is None:
@@ -194,7 +195,7 @@ def _ref(values: Mapping[str, str], host: Host, client_id: str) -> ConnectionRef
 
 
 def _credential(name: str, values: Mapping[str, str]) -> str:
-    """Read what NinjaOne gave. Raises   ValueError: without the text, which is a secret"""
+    """Read what NinjaOne gave. Raises ValueError: without the text, which is a secret."""
     text = values[name]
     if not _VISIBLE.fullmatch(text):
         raise ValueError(f"{name} must be 1 to {LONGEST_TOKEN} visible ASCII characters")

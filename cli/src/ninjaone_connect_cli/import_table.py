@@ -38,7 +38,8 @@ _SYNONYMS = {
 class UnreadableFile(Exception):
     """The file as a whole, or a line of it, is not what it is taken for.
 
-    line, fault   where, and what to do
+    Args:
+        line, fault: where, and what to do
     """
 
     def __init__(self, line: int, fault: str) -> None:
@@ -50,9 +51,10 @@ class UnreadableFile(Exception):
 class Record:
     """One record.
 
-    line     where it begins
-    values   by the name of the column, as the file spells it; None stands for a value beyond the heading
-    fault    why there are none, else empty
+    Attributes:
+        line: where it begins
+        values: by the name of the column, as the file spells it; None stands for a value beyond the heading
+        fault: why there are none, else empty
     """
 
     line: int
@@ -63,8 +65,11 @@ class Record:
 def records(file: Path, needed: Sequence[str]) -> Iterator[Record]:
     """Read a file's records.
 
-    needed   columns without which a line is no heading, as ``squashed`` writes them
-    Raises   UnreadableFile
+    Args:
+        needed: columns without which a line is no heading, as ``squashed`` writes them
+
+    Raises:
+        UnreadableFile
     """
     text = decoded(file.read_bytes())
     if file.suffix.lower() in CSV_SUFFIXES:
@@ -76,7 +81,7 @@ def records(file: Path, needed: Sequence[str]) -> Iterator[Record]:
 
 
 def decoded(data: bytes) -> str:
-    """Decode a file. Raises   UnreadableFile"""
+    """Decode a file. Raises UnreadableFile."""
     if data.startswith(_ARCHIVES):
         raise UnreadableFile(1, "this is a workbook or an archive; save the table in it as CSV (UTF-8)")
     encoding = json.detect_encoding(data)  # by a byte order mark, or by where the zero bytes are
@@ -123,7 +128,7 @@ def _as_text(value: str) -> str:
 
 
 def _heading(lines: io.StringIO, needed: Sequence[str]) -> tuple[str, int, list[str]]:
-    """Go behind the heading. Gives   the delimiter, how many lines were read, the names. Raises   UnreadableFile"""
+    """Go behind the heading. Returns the delimiter, how many lines were read, the names. Raises UnreadableFile."""
     said = ""
     for number, line in enumerate(lines, 1):
         directive = _DIRECTIVE.fullmatch(line.strip('\r\n \ufeff"'))
@@ -164,7 +169,7 @@ def _unwrapped(found: list[tuple[int, Any]]) -> list[tuple[int, Any]]:
 
 
 def _values(text: str) -> Iterator[tuple[int, Any]]:
-    """Read JSON values one after the other, each with the line that it begins in. Raises   ValueError"""
+    """Read JSON values one after the other, each with the line that it begins in. Raises ValueError."""
     at, read = 0, json.JSONDecoder(object_pairs_hook=_named_once).raw_decode
     while (start := _after(text, at)) < len(text):
         value, at = read(text, start)
@@ -194,7 +199,7 @@ def _loaded(text: str) -> Any:
 
 
 def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Make an object. Raises   ValueError: which value counts is anybody's guess"""
+    """Make an object. Raises ValueError: which value counts is anybody's guess."""
     if len({squashed(name) for name, _ in pairs}) < len(pairs):
         raise ValueError
     return dict(pairs)

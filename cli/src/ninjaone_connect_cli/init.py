@@ -55,8 +55,9 @@ def init(at: At, env: str, *, keep: bool) -> None:
 class Environment:
     """One environment of the configuration file.
 
-    answers   parameter of the template → value
-    region    of AWS
+    Attributes:
+        answers: parameter of the template → value
+        region: of AWS
     """
 
     name: str

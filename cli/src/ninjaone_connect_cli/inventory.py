@@ -25,8 +25,9 @@ NAMED = 5
 class Inventory:
     """Everything that is connected.
 
-    unread    rows that can't be read
-    breakers  the open ones, by name
+    Attributes:
+        unread: rows that can't be read
+        breakers: the open ones, by name
     """
 
     states: Mapping[ConnectionRef, ConnectionState]

@@ -5,7 +5,7 @@ and ``proxy``, where a stack has it, which gives what NinjaOne answers to them. 
 no code, cache or deployment passes it, and a connection that is made meanwhile is covered too. IAM applies a change
 within seconds. Refreshing goes on, so that nothing is lost by a stop.
 
-Source   IAM User Guide, "Policy evaluation logic"; DynamoDB Developer Guide, "Using IAM policy conditions"
+See IAM User Guide, "Policy evaluation logic"; DynamoDB Developer Guide, "Using IAM policy conditions".
 """
 
 import json
@@ -106,7 +106,7 @@ def _how(tenant: str, stops: Mapping[str, set[str]]) -> str:
 
 
 def stopped_tenants(deployment: Deployment) -> set[str]:
-    """Read who is stopped, be it for one function only. Raises   CliError: on this machine"""
+    """Read who is stopped, be it for one function only. Raises CliError: on this machine."""
     return set[str]().union(*_stops(deployment).values())
 
 

@@ -84,8 +84,9 @@ class Screen:
     def table(self, rows: Sequence[Row], columns: Mapping[str, str], *, empty: str) -> None:
         """Show rows.
 
-        columns   key of a row → heading, the most important first; a machine gets every key
-        empty     what to say when there is none
+        Args:
+            columns: key of a row → heading, the most important first; a machine gets every key
+            empty: what to say when there is none
         """
         if self.as_json:
             self._json(list(rows))
@@ -179,7 +180,8 @@ class Screen:
 def fitted(widths: Mapping[str, int], room: int | None) -> Mapping[str, int]:
     """Say how wide each column is shown: texts are folded first, the widest most; then columns go, from the last.
 
-    room   columns of the screen; None where there is no end to them
+    Args:
+        room: columns of the screen; None where there is no end to them
     """
     shown = dict(widths)
     while room is not None and (over := sum(shown.values()) + GAP * (len(shown) - 1) - room) > 0:

@@ -50,7 +50,8 @@ def watch(at: At, every: int, *, once: bool) -> None:
 class Snapshot:
     """What one look found.
 
-    now   Unix seconds of the deployment
+    Attributes:
+        now: Unix seconds of the deployment
     """
 
     states: Sequence[ConnectionState]

@@ -29,7 +29,8 @@ class Admin:
     ) -> ClientApp:
         """Register a client app.
 
-        credentials   its id and secret, where they must be known beforehand
+        Args:
+            credentials: its id and secret, where they must be known beforehand
         """
         state = self._state
         client_id, secret = credentials or (state.random_text(27), state.random_text(52))

@@ -14,7 +14,7 @@ _BEARER = re.compile(r"Bearer ([A-Za-z0-9._~+/-]+=*)", re.IGNORECASE)
 def answer(state: State, request: Request) -> Reply:
     """Answer an API request.
 
-    Order   the header, the token, the resource, what the token may do
+    Order: the header, the token, the resource, what the token may do.
     """
     header = request.headers.get("authorization", "")
     if not header:

@@ -21,7 +21,8 @@ Params = dict[str, str]
 class Asked:
     """An authorize request of a known app by a known person.
 
-    decision   the consent form, when it was posted
+    Attributes:
+        decision: the consent form, when it was posted
     """
 
     request: Request

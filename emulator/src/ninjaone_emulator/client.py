@@ -12,7 +12,8 @@ from ninjaone_emulator.state import GRANT_TYPES, ClientApp, State
 def authenticate(state: State, host: str, headers: Mapping[str, str], form: Mapping[str, str]) -> ClientApp:
     """Find the client app, and check its secret unless it is a public one.
 
-    Raises   Refused
+    Raises:
+        Refused
     """
     client_id, secret = _credentials(headers, form)
     app = state.find_app(host, client_id)
@@ -28,7 +29,8 @@ def authenticate(state: State, host: str, headers: Mapping[str, str], form: Mapp
 def grant_type(app: ClientApp, form: Mapping[str, str]) -> str:
     """Read which grant type is asked for.
 
-    Raises   Refused
+    Raises:
+        Refused
     """
     wanted = form.get("grant_type", "")
     if wanted not in GRANT_TYPES:

@@ -33,8 +33,9 @@ API_ERRORS: dict[str, tuple[int, str, int]] = {
 class Refused(Exception):
     """The token endpoint says no.
 
-    shown   the error_description, where it is not the table's
-    why     for the event log only
+    Args:
+        shown: the error_description, where it is not the table's
+        why: for the event log only
     """
 
     def __init__(self, error: str, *, shown: str = "", why: str = "") -> None:

@@ -40,7 +40,8 @@ def add_access_token(state: State, grant: Grant, scope: tuple[str, ...]) -> Acce
 def rotate(state: State, token: RefreshToken) -> RefreshToken | None:
     """Use an accepted refresh token, as the rotation mode says.
 
-    Returns   the refresh token to put into the answer, if any
+    Returns:
+        the refresh token to put into the answer, if any
     """
     if state.switches.rotation.startswith("static"):
         if state.switches.lifetime == "sliding_30d":

@@ -19,10 +19,11 @@ _RATE_LIMIT = "Too many requests: the rate limit was exceeded."
 class Fault:
     """One planned fault.
 
-    times     how many requests it meets; None until it is cleared
-    host      only this host; None for all
-    skip      how many requests it lets pass first
-    seconds   the delay of `slow`, the Retry-After of `429_retry_after`
+    Attributes:
+        times: how many requests it meets; None until it is cleared
+        host: only this host; None for all
+        skip: how many requests it lets pass first
+        seconds: the delay of `slow`, the Retry-After of `429_retry_after`
     """
 
     kind: str
@@ -37,8 +38,9 @@ class Fault:
 class Kind:
     """How one kind of fault shows.
 
-    processed   whether NinjaOne did its work before the fault struck
-    apply       from the true answer (an empty one when nothing was done) to what is seen
+    Attributes:
+        processed: whether NinjaOne did its work before the fault struck
+        apply: from the true answer (an empty one when nothing was done) to what is seen
     """
 
     says: str
@@ -131,7 +133,8 @@ class Faults:
 def read_fault(wanted: Mapping[str, Any], hosts: Container[str]) -> Fault:
     """Read a fault from JSON or a form.
 
-    Raises   Rejected
+    Raises:
+        Rejected
     """
     fault = Fault(
         kind=str(wanted.get("fault", "")),

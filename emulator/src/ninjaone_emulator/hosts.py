@@ -20,7 +20,8 @@ _VERSIONS = {"us2": "13.0.10", "ca": "13.0.10", "fed": "11.0.70"}
 class Host:
     """One host name.
 
-    alias_of   the regional host whose apps and tokens a branded host shares, while the switch says so
+    Attributes:
+        alias_of: the regional host whose apps and tokens a branded host shares, while the switch says so
     """
 
     name: str

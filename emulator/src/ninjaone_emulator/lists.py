@@ -12,7 +12,7 @@ from ninjaone_emulator.state import Cursor, State, Tenant
 
 Row = dict[str, Any]
 Family = Callable[[State, Request, list[Row]], Reply]
-"""Answers one page. Raises   RepeatedParameter, TypeError, ValueError: the request cannot be read"""
+"""Answers one page. Raises RepeatedParameter, TypeError, ValueError: the request cannot be read."""
 
 _CLASSES = ("WINDOWS_SERVER", "WINDOWS_WORKSTATION", "MAC")
 

@@ -19,9 +19,10 @@ class RepeatedParameter(Exception):
 class Request:
     """One request.
 
-    headers   names in lower case
-    query     as it stood after the question mark
-    base      the address of this host as the browser sees it
+    Attributes:
+        headers: names in lower case
+        query: as it stood after the question mark
+        base: the address of this host as the browser sees it
     """
 
     method: str
@@ -55,8 +56,9 @@ class Request:
 class Reply:
     """One answer.
 
-    delay      Seconds until it is sent; what it reports has already happened
-    delivery   `lost`: the connection closes with nothing sent; `reset`: it is reset
+    Attributes:
+        delay: Seconds until it is sent; what it reports has already happened
+        delivery: `lost`: the connection closes with nothing sent; `reset`: it is reset
     """
 
     status: int
@@ -77,7 +79,8 @@ class Reply:
 def read_form(text: str) -> dict[str, str]:
     """Parse a query or a form.
 
-    Raises   RepeatedParameter
+    Raises:
+        RepeatedParameter
     """
     pairs = parse_qsl(text, keep_blank_values=True)
     form = dict(pairs)
@@ -112,7 +115,7 @@ def failure(status: int, incident: str) -> Reply:
 def nginx_page(status: int, *, title: str = "", text: str = "") -> Reply:
     """Answer as the proxy in front of NinjaOne does: HTML, whatever was asked for.
 
-    Source   docs/understand/ninjaone.md §8: the 404 is 146 bytes of text/html
+    See docs/understand/ninjaone.md §8: the 404 is 146 bytes of text/html.
     """
     title = title or f"{status} {HTTPStatus(status).phrase}"
     lines = (

@@ -53,7 +53,8 @@ TENANTS = {"eu": "Nordlicht Systemhaus", "oc": "Southern Cross IT", "branded": "
 def seed(core: NinjaOne, redirect_base: str) -> None:
     """Fill NinjaOne with two people per tenant, the operator's app per region and three customers' own apps.
 
-    redirect_base   where the broker listens: its redirect URIs are {redirect_base}/callback/{region}
+    Args:
+        redirect_base: where the broker listens: its redirect URIs are {redirect_base}/callback/{region}
     """
     for account in ACCOUNTS:
         _open(core, account)

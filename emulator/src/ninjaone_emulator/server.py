@@ -21,8 +21,9 @@ Handler = Callable[[State, Request], Reply]
 class NinjaOne:
     """All of NinjaOne.
 
-    clock     Unix seconds; `advance` moves NinjaOne's own time ahead of it
-    entropy   n to n random bytes
+    Args:
+        clock: Unix seconds; `advance` moves NinjaOne's own time ahead of it
+        entropy: n to n random bytes
     """
 
     def __init__(
@@ -66,7 +67,8 @@ class NinjaOne:
     def add_tenant(self, name: str, host: str, organizations: Mapping[int, str]) -> Tenant:
         """Open an account.
 
-        organizations   id to name
+        Args:
+            organizations: id to name
         """
         rows = tuple(Organization(number, title) for number, title in organizations.items())
         self.state.tenants[name] = Tenant(name, host, rows)
@@ -90,8 +92,9 @@ class NinjaOne:
     ) -> Reply:
         """Walk an authorize request as this person's browser does, up to where it is sent.
 
-        query      of the authorize URL
-        decision   authorize or deny
+        Args:
+            query: of the authorize URL
+            decision: authorize or deny
         """
         form = {"decision": decision} | ({"remember": "on"} if remember else {})
         return self.respond(
@@ -120,8 +123,9 @@ class NinjaOne:
     ) -> Reply:
         """Answer any request to any host, faults included.
 
-        query   without the question mark
-        base    the address of the host as the browser sees it; its https address when empty
+        Args:
+            query: without the question mark
+            base: the address of the host as the browser sees it; its https address when empty
         """
         if host not in self.state.hosts:
             return nginx_page(404)

@@ -52,8 +52,9 @@ class Person:
 class ClientApp:
     """A client app as an administrator registers it.
 
-    redirects   each exact URI, and since when it is accepted
-    official    made by NinjaOne for a vendor: every tenant on its host may consent, not only its own
+    Attributes:
+        redirects: each exact URI, and since when it is accepted
+        official: made by NinjaOne for a vendor: every tenant on its host may consent, not only its own
     """
 
     client_id: str
@@ -77,8 +78,9 @@ class ClientApp:
 class RefreshToken:
     """One link of a grant's chain.
 
-    number        its place in the chain, from 1
-    presented_at  every time an authenticated client showed it, accepted or not
+    Attributes:
+        number: its place in the chain, from 1
+        presented_at: every time an authenticated client showed it, accepted or not
     """
 
     value: str
@@ -104,8 +106,9 @@ class AccessToken:
 class Grant:
     """What one consent gave: the family of everything issued from it.
 
-    person    None for client credentials
-    revoked   why the family is dead; empty while it lives
+    Attributes:
+        person: None for client credentials
+        revoked: why the family is dead; empty while it lives
     """
 
     id: str
@@ -139,7 +142,8 @@ class Code:
 class Cursor:
     """A place in a list, kept on the server: each request with its name moves it on.
 
-    offset   rows given so far
+    Attributes:
+        offset: rows given so far
     """
 
     name: str

@@ -13,8 +13,9 @@ Survival = Literal["grants_survive", "grants_die"]
 def about(section: str, says: str, *, most: int = 0) -> dict[str, Any]:
     """Describe one switch.
 
-    section   of docs/understand/ninjaone.md
-    most      the largest allowed number; 0 for what is not a number
+    Args:
+        section: of docs/understand/ninjaone.md
+        most: the largest allowed number; 0 for what is not a number
     """
     return {"section": section, "says": says, "most": most}
 
@@ -181,8 +182,11 @@ class Switches:
     def update(self, changes: Mapping[str, object]) -> None:
         """Set several switches, or none of them.
 
-        changes   names to values; numbers and booleans may be text, as a form sends them
-        Raises    Rejected
+        Args:
+            changes: names to values; numbers and booleans may be text, as a form sends them
+
+        Raises:
+            Rejected
         """
         kinds, faults, good = get_type_hints(Switches), [], {}
         for name, value in changes.items():

@@ -26,8 +26,10 @@ def answer(state: State, request: Request) -> Reply:
 def token(state: State, host: str, headers: Mapping[str, str], form: Mapping[str, str]) -> Reply:
     """Answer a token request.
 
-    headers   names in lower case
-    Order     which client, can it prove that, is the grant good, may the app use this grant type
+    Args:
+        headers: names in lower case
+
+    Order: which client, can it prove that, is the grant good, may the app use this grant type.
     """
     exchanges = {
         "authorization_code": _by_code,

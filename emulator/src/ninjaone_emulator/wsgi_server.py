@@ -54,8 +54,11 @@ class DeferredApp:
 def serve(app: WSGIApplication, port: int = 0) -> Server:
     """Start `app` on 127.0.0.1.
 
-    port     0 takes a free one
-    Raises   OSError when the port is taken
+    Args:
+        port: 0 takes a free one
+
+    Raises:
+        OSError when the port is taken
     """
     return Server(app, port)
 
@@ -63,8 +66,9 @@ def serve(app: WSGIApplication, port: int = 0) -> Server:
 def hang_up(connection: socket.socket | None, *, reset: bool) -> NoReturn:
     """Close the connection of the request being answered, with nothing sent.
 
-    connection   the WSGI environment's `werkzeug.socket`; None under a test client
-    reset        the caller sees a connection reset instead of an orderly end
+    Args:
+        connection: the WSGI environment's `werkzeug.socket`; None under a test client
+        reset: the caller sees a connection reset instead of an orderly end
     """
     if connection is not None:
         if reset:

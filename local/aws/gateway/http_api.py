@@ -45,7 +45,8 @@ class Gateway:
     ) -> None:
         """Collect the routes that lead to the functions.
 
-        rewrite   changes addresses in the Location, Content-Security-Policy and HTML of an answer
+        Args:
+            rewrite: changes addresses in the Location, Content-Security-Policy and HTML of an answer
         """
         self._api, self._principals, self._rewrite = api, tuple(principals), rewrite
         self._cut_off = cut_off

@@ -31,8 +31,9 @@ _TEXT = re.compile(r"text/.*|application/(json|xml|javascript)")
 class HttpRequest:
     """One HTTP request, before a route is chosen.
 
-    target    raw path and query, as the request line says them
-    headers   by lower-case name, repeated ones joined by commas
+    Attributes:
+        target: raw path and query, as the request line says them
+        headers: by lower-case name, repeated ones joined by commas
     """
 
     method: str
@@ -47,7 +48,8 @@ class HttpRequest:
     def of(cls, request: Request) -> "HttpRequest":
         """Read a WSGI request.
 
-        Raises   RequestEntityTooLarge
+        Raises:
+            RequestEntityTooLarge
         """
         target = str(request.environ.get("REQUEST_URI") or request.full_path)
         if not target.startswith("/"):  # absolute form, RFC 9112 §3.2.2
@@ -176,7 +178,8 @@ def _iam(caller: Principal) -> dict[str, str | None]:
 def response(answer: Any) -> Response:
     """Make an HTTP response of a function's answer.
 
-    Raises   ValueError: the answer is none
+    Raises:
+        ValueError: the answer is none
     """
     match answer:
         case {"statusCode": int(status)}:

@@ -29,7 +29,8 @@ _AUTHORIZATION = re.compile(
 class Principal:
     """Somebody with AWS credentials.
 
-    invokes   ARN patterns of the routes this identity may call: arn:…:api/$default/METHOD/path
+    Attributes:
+        invokes: ARN patterns of the routes this identity may call: arn:…:api/$default/METHOD/path
     """
 
     access_key: str
@@ -61,8 +62,9 @@ DEMO = Principal("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEK
 class Signed:
     """A request as it arrived, for checking.
 
-    url       as the client addressed it: its Host, its raw path and query
-    headers   by lower-case name
+    Attributes:
+        url: as the client addressed it: its Host, its raw path and query
+        headers: by lower-case name
     """
 
     method: str
@@ -80,7 +82,7 @@ def verify(request: Signed, principals: Iterable[Principal], now: float) -> Prin
 
     Signatures in the query string are not taken.
 
-    Source   AWS General Reference, "Create a signed AWS API request"
+    See AWS General Reference, "Create a signed AWS API request".
     """
     said = _AUTHORIZATION.fullmatch(request.headers.get("authorization", ""))
     if said is None:

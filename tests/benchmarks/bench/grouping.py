@@ -63,8 +63,9 @@ class Kms:
 def kms_calls(connections: int, cycles: int, random: Random, *, environments: int, least: int = BATCH_SIZE) -> float:
     """Let connections, each sealed alone, go through their cycles; then count KMS calls per 1,000 refreshes.
 
-    environments   how many take turns at the batches; 0 gives every batch a new one, which holds no data key
-    least          smaller batches are not counted
+    Args:
+        environments: how many take turns at the batches; 0 gives every batch a new one, which holds no data key
+        least: smaller batches are not counted
     """
     shards: list[list[Row]] = [[] for _ in range(policy.SHARDS)]
     for number in range(connections):

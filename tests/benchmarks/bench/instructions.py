@@ -29,7 +29,7 @@ def count(python: Path, program: Path, env: Mapping[str, str]) -> float:
 
 @cache
 def counter() -> tuple[str, ...]:
-    """Find what counts here. Raises   Uncountable"""
+    """Find what counts here. Raises Uncountable."""
     perf = ("perf", "stat", "-x,", "-e", "instructions:u")
     if shutil.which("perf"):
         tried = subprocess.run([*perf, "true"], capture_output=True, text=True, check=False)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 class Line:
     """One thing measured.
 
-    value   None when it can't be measured on this machine
-    least   the limit is a lower bound
+    Attributes:
+        value: None when it can't be measured on this machine
+        least: the limit is a lower bound
     """
 
     name: str

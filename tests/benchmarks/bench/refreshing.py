@@ -28,8 +28,9 @@ ROUNDS = 5
 class Took:
     """What one refresh took, on average.
 
-    seconds     of this process's processor
-    per_second  refreshes
+    Attributes:
+        seconds: of this process's processor
+        per_second: refreshes
     """
 
     seconds: float

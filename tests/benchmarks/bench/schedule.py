@@ -43,9 +43,10 @@ class Group(NamedTuple):
 class Day:
     """What happened.
 
-    refreshes   minute → how many
-    regions     (region, minute) → how many
-    ended       connections whose token ended before it was renewed, though NinjaOne was up all its life
+    Attributes:
+        refreshes: minute → how many
+        regions: (region, minute) → how many
+        ended: connections whose token ended before it was renewed, though NinjaOne was up all its life
     """
 
     refreshes: Counter[int] = field(default_factory=Counter)
@@ -56,7 +57,8 @@ class Day:
 class Connections:
     """So many connections, their index and the refreshers.
 
-    down   the minutes for which NinjaOne answers nobody
+    Args:
+        down: the minutes for which NinjaOne answers nobody
     """
 
     def __init__(self, random: Random, *, down: range) -> None:

@@ -112,7 +112,7 @@ LAMBDA: Mapping[str, str] = {
 
 
 def interpreter() -> Path:
-    """Find CPython 3.13, the runtime's version. Raises   Uncountable"""
+    """Find CPython 3.13, the runtime's version. Raises Uncountable."""
     found = subprocess.run(
         [ROOT / "requirements/interpreter", "3.13", "3.13"], capture_output=True, text=True, check=False
     )

@@ -39,8 +39,9 @@ def batch_size(connections: int) -> int:
 def ours(cloud: Cloud, ports: Ports, size: int = SIZE) -> Units:
     """Refresh five batches, and count.
 
-    size   refreshes in a batch. A smaller one shares its invocation, messages, wait and data keys among fewer, and is
-           charged as if no environment held a data key: the dearest case.
+    Args:
+        size: refreshes in a batch. A smaller one shares its invocation, messages, wait and data keys among fewer, and
+            is charged as if no environment held a data key: the dearest case.
     """
     due = 5 * size
     logged: list[int] = []

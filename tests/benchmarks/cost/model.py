@@ -14,10 +14,11 @@ MONTH, SWEEPS = 30 * 86_400, 30 * 1440
 class Units:
     """What one refresh takes.
 
-    processor   seconds of one processor; Lambda gives less than one to a function with less memory than brings one
-    waits       seconds that pass besides
-    memory      gigabytes that the function has
-    logged      bytes
+    Attributes:
+        processor: seconds of one processor; Lambda gives less than one to a function with less memory than brings one
+        waits: seconds that pass besides
+        memory: gigabytes that the function has
+        logged: bytes
     """
 
     writes: float
@@ -67,8 +68,9 @@ QUEUES, POLLS = 3, 5 * 3 * 60 * 24 * 30
 class Watching:
     """What CloudWatch bills.
 
-    alarmed   metrics in all alarms
-    written   custom metrics of the functions
+    Attributes:
+        alarmed: metrics in all alarms
+        written: custom metrics of the functions
     """
 
     alarmed: int

@@ -61,7 +61,8 @@ def fires(alarm: Mapping[str, Any], figures: Figures, now: float) -> bool:
     CloudWatch reads more periods than it judges. Where enough of these have data, it judges the latest of them and
     ignores the gaps; only where too few have data does `TreatMissingData` decide about the missing ones.
 
-    now   the end of the last period
+    Args:
+        now: the end of the last period
     """
     judged = int(alarm["EvaluationPeriods"])
     found = [_period(alarm, figures, now - back * length(alarm)) for back in range(judged + LOOKS_FURTHER)]

@@ -23,7 +23,8 @@ Resource = Mapping[str, Any]
 class Stack:
     """One deployment.
 
-    resources   by logical id, everything resolved
+    Attributes:
+        resources: by logical id, everything resolved
     """
 
     resources: Mapping[str, Resource]
@@ -42,7 +43,8 @@ class Stack:
 def deploy(**parameters: str) -> Stack:
     """Expand and resolve template.yaml under some parameters, the others at their defaults; but ``Proxy`` is on.
 
-    Raises   TemplateFault: something refers to what is not there
+    Raises:
+        TemplateFault: something refers to what is not there
     """
     return _deployed(tuple(sorted(({"Proxy": "on"} | parameters).items())))
 

@@ -28,7 +28,7 @@ CODES: Mapping[str, Mapping[str, str]] = {
 }
 """What each service calls an error of a kind; the empty name stands for all others.
 
-Source   the error lists of each service's API reference
+See the error lists of each service's API reference.
 """
 
 REFUSALS = (DENIED, MISSING, DISABLED)
@@ -79,8 +79,9 @@ def hearing(stage: Stage, function: str, heard: Heard) -> Iterator[None]:
 def failing(stage: Stage, function: str, *calls: tuple[str, str], once_answered: bool = False) -> Iterator[None]:
     """Let calls of a function fail, each time.
 
-    calls          the name of a call and the kind of its error
-    once_answered  only after NinjaOne has answered
+    Args:
+        calls: the name of a call and the kind of its error
+        once_answered: only after NinjaOne has answered
     """
     chosen, begun = dict(calls), [not once_answered]
     if once_answered:

@@ -24,10 +24,11 @@ HEADING = re.compile(r"<h1[^>]*>(.*?)</h1>", re.DOTALL)
 class Observed:
     """What was seen.
 
-    answer   what whoever called got
-    said     the log's lines that say of it, each once, in order
-    counts   the figures that only this wrote
-    alarms   those that fire when it goes on for an hour
+    Attributes:
+        answer: what whoever called got
+        said: the log's lines that say of it, each once, in order
+        counts: the figures that only this wrote
+        alarms: those that fire when it goes on for an hour
     """
 
     answer: str
@@ -40,7 +41,8 @@ class Observed:
 class Seen:
     """An observation with what it was made from.
 
-    lines   all that the function wrote
+    Attributes:
+        lines: all that the function wrote
     """
 
     observed: Observed

@@ -33,11 +33,12 @@ Call = Callable[[], Any]
 class Scene:
     """One use of a function.
 
-    title     what it is called for
-    function  its folder
-    prepare   makes what it needs, with AWS at work, and gives the call
-    only      the calls of AWS that fail here; all that are made, unless an earlier scene shows some of them
-    before    calls that are refused as well, once NinjaOne has answered: what happens without them is the scene
+    Attributes:
+        title: what it is called for
+        function: its folder
+        prepare: makes what it needs, with AWS at work, and gives the call
+        only: the calls of AWS that fail here; all that are made, unless an earlier scene shows some of them
+        before: calls that are refused as well, once NinjaOne has answered: what happens without them is the scene
     """
 
     title: str

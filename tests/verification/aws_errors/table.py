@@ -62,7 +62,8 @@ def _listed(names: tuple[str, ...] | list[str]) -> str:
 def tables(written: Mapping[str, list[str]]) -> str:
     """Write what goes between the marks of the page.
 
-    written   the rows, by the title of their scene
+    Args:
+        written: the rows, by the title of their scene
     """
     parts = []
     for function, scenes in groupby(SCENES, lambda scene: scene.function):

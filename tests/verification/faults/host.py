@@ -20,7 +20,8 @@ class Killed(BaseException):
 class Time(Clock):
     """One time for broker, NinjaOne and queues. Who waits moves it on, and what is due then happens.
 
-    meanwhile   what others do while a caller waits; one at a time
+    Attributes:
+        meanwhile: what others do while a caller waits; one at a time
     """
 
     def __init__(self) -> None:
@@ -45,7 +46,8 @@ class Time(Clock):
 class HostClock:
     """The clock of the host that a refresh runs on.
 
-    skew   seconds that it is ahead of the true time
+    Args:
+        skew: seconds that it is ahead of the true time
     """
 
     def __init__(self, true: Time, skew: float) -> None:
@@ -61,7 +63,8 @@ class HostClock:
 class Deadline:
     """What Lambda passes beside the event.
 
-    aws_request_id   what the invocation is about, so that its lines can be told from others
+    Args:
+        aws_request_id: what the invocation is about, so that its lines can be told from others
     """
 
     def __init__(self, about: str, clock: BrokerClock, timeout: int) -> None:
@@ -75,11 +78,12 @@ class Deadline:
 class Wire:
     """All ways to NinjaOne.
 
-    down        hosts that take no connection
-    swallowed   hosts → how many requests get lost on the way there
-    slow        hosts → seconds until the next answers arrive; NinjaOne has done its work at once
-    asked       called before a request leaves
-    answered    called when an answer is here
+    Args:
+        down: hosts that take no connection
+        swallowed: hosts → how many requests get lost on the way there
+        slow: hosts → seconds until the next answers arrive; NinjaOne has done its work at once
+        asked: called before a request leaves
+        answered: called when an answer is here
     """
 
     def __init__(self, clock: Time, inner: Callable[[], httpx.BaseTransport]) -> None:

@@ -32,13 +32,14 @@ Script = Callable[["Row", Stage], "Observed"]
 class Observed:
     """What was seen.
 
-    valid    what a caller of `token` gets while the held token lasts
-    ended    and once it has ended
-    lost     what is not there any more when all is over
-    heals    how it became well again
-    said     what the log says of it, each thing once, in order
-    shown    how often NinjaOne saw the refresh token that it saw most often
-    beside   how the connection beside it fared
+    Attributes:
+        valid: what a caller of `token` gets while the held token lasts
+        ended: and once it has ended
+        lost: what is not there any more when all is over
+        heals: how it became well again
+        said: what the log says of it, each thing once, in order
+        shown: how often NinjaOne saw the refresh token that it saw most often
+        beside: how the connection beside it fared
     """
 
     valid: str = HELD
@@ -54,14 +55,15 @@ class Observed:
 class Row:
     """A fault.
 
-    does     what the broker does, in words that the expectation bears out
-    begin    lets it happen; the refresh comes after it
-    end      ends it, when somebody has to; faults of NinjaOne's and AWS's end by themselves
-    beside   the region of the connection beside it: another host where the fault is a host's
-    heals    what has to be done before the broker can go on
-    lasts    seconds after which it is over; it begins before the refresh at DUE
-    status   what the connection is shown as meanwhile
-    script   what is done and looked at, where it is not the usual
+    Attributes:
+        does: what the broker does, in words that the expectation bears out
+        begin: lets it happen; the refresh comes after it
+        end: ends it, when somebody has to; faults of NinjaOne's and AWS's end by themselves
+        beside: the region of the connection beside it: another host where the fault is a host's
+        heals: what has to be done before the broker can go on
+        lasts: seconds after which it is over; it begins before the refresh at DUE
+        status: what the connection is shown as meanwhile
+        script: what is done and looked at, where it is not the usual
     """
 
     fault: str

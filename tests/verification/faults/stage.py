@@ -63,10 +63,11 @@ def staged(beside: str) -> Iterator["Stage"]:
 class Stage:
     """The handlers as they are deployed, in the local world; no time passes but what is moved here.
 
-    subject   what meets the fault
-    beside    what must not feel it, or no longer than it lasts
-    copies    how often a message is delivered, at once
-    kept      what a row was like
+    Args:
+        subject: what meets the fault
+        beside: what must not feel it, or no longer than it lasts
+        copies: how often a message is delivered, at once
+        kept: what a row was like
     """
 
     copies = 1
@@ -74,7 +75,8 @@ class Stage:
     def __init__(self, world: World, true: Time, beside: str) -> None:
         """Let two customers connect.
 
-        beside   the region of the second
+        Args:
+            beside: the region of the second
         """
         self.world, self.time = world, true
         self.lines: list[str] = []
@@ -189,8 +191,9 @@ class Stage:
     ) -> None:
         """Let AWS refuse calls of a function, each named as ``dynamodb.UpdateItem``.
 
-        only    those whose body has these words
-        error   what AWS says; that it is asked too much, by default
+        Args:
+            only: those whose body has these words
+            error: what AWS says; that it is asked too much, by default
         """
         self._refusing = True
         aws_faults = AwsFaults(self.world.broker_for(by).ports.aws)

@@ -35,7 +35,8 @@ def lost(seen: Observed) -> str:
 def tables(seen: Mapping[str, Observed]) -> str:
     """Write what goes between the marks of the page.
 
-    seen   by fault
+    Args:
+        seen: by fault
     """
     return "\n\n".join(
         "\n".join((f"## {title}", "", *_head(COLUMNS), *(line(row, seen[row.fault]) for row in rows)))

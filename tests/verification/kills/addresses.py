@@ -66,7 +66,8 @@ class Traffic:
 def dawdling(app: WSGIApplication, random: Random, longest: float) -> WSGIApplication:
     """Let NinjaOne take its time: before it carries a request out, and before its answer leaves.
 
-    longest   seconds, each time
+    Args:
+        longest: seconds, each time
     """
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

@@ -49,10 +49,11 @@ PATIENCE = 120.0
 class Result:
     """What came of a campaign.
 
-    refreshes   tokens that NinjaOne replaced
-    cut         refreshes that were under way when their process was killed
-    losses      connections lost by a kill between NinjaOne's commit and the first durable write
-    others      everything that should not be, in words
+    Attributes:
+        refreshes: tokens that NinjaOne replaced
+        cut: refreshes that were under way when their process was killed
+        losses: connections lost by a kill between NinjaOne's commit and the first durable write
+        others: everything that should not be, in words
     """
 
     kills: int = 0
@@ -158,7 +159,8 @@ class Campaign(AbstractContextManager["Campaign"]):
     def _live(self, *, kill_after: int | None) -> None:
         """Let one process live, to its end or to its death; then wait until what it had sent is carried out.
 
-        kill_after   requests
+        Args:
+            kill_after: requests
         """
         process, self._next = self._next, Process()
         self._lives += 1

@@ -12,8 +12,9 @@ from tests.verification.kills.worker import said
 class Life:
     """One process, from its first request to its last.
 
-    killed   it did not end by itself
-    lines    the file of what it wrote
+    Attributes:
+        killed: it did not end by itself
+        lines: the file of what it wrote
     """
 
     number: int
@@ -25,8 +26,9 @@ class Life:
 class Connected:
     """A connection, and what NinjaOne knows of it.
 
-    grant   the consent that it lives by, at NinjaOne
-    first   the version of its row when its chain of refresh tokens had one link
+    Attributes:
+        grant: the consent that it lives by, at NinjaOne
+        first: the version of its row when its chain of refresh tokens had one link
     """
 
     id: str
@@ -42,8 +44,9 @@ class Connected:
 class Commit:
     """NinjaOne replaced a refresh token.
 
-    life   the process that had presented it
-    at     Unix seconds, by the clock that the processes share
+    Attributes:
+        life: the process that had presented it
+        at: Unix seconds, by the clock that the processes share
     """
 
     life: Life

@@ -35,10 +35,11 @@ MESSAGES = 50
 class Orders:
     """What the process is told.
 
-    environment   the variables of the refresh function
-    offset        how far the clock that it shares with NinjaOne was moved, in seconds
-    lines         the file that its log lines go to
-    loops         after so many sweeps it ends by itself
+    Attributes:
+        environment: the variables of the refresh function
+        offset: how far the clock that it shares with NinjaOne was moved, in seconds
+        lines: the file that its log lines go to
+        loops: after so many sweeps it ends by itself
     """
 
     environment: dict[str, str]

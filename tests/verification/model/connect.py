@@ -27,20 +27,21 @@ PEOPLE: tuple[Person, ...] = ("V", "X")
 class Checks(NamedTuple):
     """What the broker checks, what the product is careful about, and what X can read.
 
-    state           the callback belongs to the flow whose state it brings (else: the browser's own)
-    cookie          the browser that calls back is the one that started
-    single_start    a second browser cannot start a session
-    once            a state is spent by its first callback, a session by its completion
-    ticket          completion needs what the returning browser was given
-    end_user        completion names the person signed in, and it is the one who began
-    verifier        completion brings the verifier from that person's sign-in
-    waits           the code is kept until completion
-    names_creator   a careless product names whoever began the session, not who is signed in
-    shares          a careless product finds the verifier by session, not by sign-in
-    early_link      X reads V's connect link while it is bound to no browser: before V starts, or after V's flow ended
-    early_address   X reads V's other addresses while their secrets are alive
-    spent_codes     X reads V's code after it was sent
-    remembers       the broker sends no code that it has sent before
+    Attributes:
+        state: the callback belongs to the flow whose state it brings (else: the browser's own)
+        cookie: the browser that calls back is the one that started
+        single_start: a second browser cannot start a session
+        once: a state is spent by its first callback, a session by its completion
+        ticket: completion needs what the returning browser was given
+        end_user: completion names the person signed in, and it is the one who began
+        verifier: completion brings the verifier from that person's sign-in
+        waits: the code is kept until completion
+        names_creator: a careless product names whoever began the session, not who is signed in
+        shares: a careless product finds the verifier by session, not by sign-in
+        early_link: X reads V's connect link while it is bound to no browser: before V starts, or after V's flow ended
+        early_address: X reads V's other addresses while their secrets are alive
+        spent_codes: X reads V's code after it was sent
+        remembers: the broker sends no code that it has sent before
     """
 
     state: bool = True

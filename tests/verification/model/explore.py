@@ -27,16 +27,17 @@ BEFORE = {"read", "open_token", "acquire"}
 class Budget(NamedTuple):
     """How often each thing may happen in one run.
 
-    trigger    an invocation starts
-    throttle   DynamoDB does not do what it is asked, or is not asked before the deadline
-    ack_lost   a store does what it is asked, and its answer is lost
-    sink       the rescue store refuses, or cannot be read
-    stale      a read shows the version before
-    early      a lease expires while its holder lives (only where A1 is given up)
-    overtaken  a request outlives its sender's patience and is executed later, or never
-    grace      a provider with grace accepts the token used last
-    spurious   a valid token is answered with the dead-token verdict
-    unready    a key, a secret or the time for a request is missing; a verdict is put off
+    Attributes:
+        trigger: an invocation starts
+        throttle: DynamoDB does not do what it is asked, or is not asked before the deadline
+        ack_lost: a store does what it is asked, and its answer is lost
+        sink: the rescue store refuses, or cannot be read
+        stale: a read shows the version before
+        early: a lease expires while its holder lives (only where A1 is given up)
+        overtaken: a request outlives its sender's patience and is executed later, or never
+        grace: a provider with grace accepts the token used last
+        spurious: a valid token is answered with the dead-token verdict
+        unready: a key, a secret or the time for a request is missing; a verdict is put off
     """
 
     trigger: int = 3

@@ -16,8 +16,9 @@ from tests.verification.model.variants import VARIANTS, Variant
 class Finding:
     """One exploration.
 
-    against   the provider's mode, or X
-    story     the shortest run that breaks the property to show; empty where there is none to show
+    Attributes:
+        against: the provider's mode, or X
+        story: the shortest run that breaks the property to show; empty where there is none to show
     """
 
     kind: str

@@ -15,11 +15,12 @@ from tests.verification.model.state import Invocation, Place, Row, World, is_sto
 class Move(NamedTuple):
     """One step with one outcome.
 
-    me        the invocation after it; None: it has ended
-    faults    what the explorer pays for it
-    breaches  the properties this step breaks
-    excused   a token lost in this step is lost for a reason that nobody can avoid
-    late      a token in a request that may be executed after its sender stopped listening
+    Attributes:
+        me: the invocation after it; None: it has ended
+        faults: what the explorer pays for it
+        breaches: the properties this step breaks
+        excused: a token lost in this step is lost for a reason that nobody can avoid
+        late: a token in a request that may be executed after its sender stopped listening
     """
 
     step: str

@@ -18,10 +18,11 @@ MODES: tuple[Mode, ...] = ("strict", "reuse_revoke", "grace", "static")
 class Answer(NamedTuple):
     """What the provider did with one request.
 
-    granted   the token in the reply; None: the dead-token verdict
-    world     after it
-    fault     the fault that this answer is, if it is one
-    breaches  the properties it breaks
+    Attributes:
+        granted: the token in the reply; None: the dead-token verdict
+        world: after it
+        fault: the fault that this answer is, if it is one
+        breaches: the properties it breaks
     """
 
     granted: int | None

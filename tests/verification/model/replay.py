@@ -96,7 +96,8 @@ def accepts(
 ) -> Verdict:
     """Say whether the model has a run with exactly these entries, in this order.
 
-    unlogged   steps that this log leaves out
+    Args:
+        unlogged: steps that this log leaves out
     """
     model = Guesser(mode, rules, frozenset(unlogged))
     last = {who: host for host, (who, _, _) in enumerate(trace)}

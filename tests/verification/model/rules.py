@@ -18,19 +18,20 @@ PATH: tuple[Step, ...] = (
 class Rules(NamedTuple):
     """One protocol. The defaults are the one of docs/understand/refresh.md.
 
-    path             the steps up to the save, in order
-    owns_lease       the lease is won by comparing version and fence, and given back by its owner only
-    outlives         an expired lease proves its holder dead (A1)
-    quarantine       after an unknown outcome the lease is kept until no request can still be executed (A3)
-    compares         the save is conditional on version and fence (A2)
-    saves_and_frees  the save ends the lease in the same write
-    retries          a save without an answer is tried again
-    sinks            a token that the row refuses goes to the rescue store
-    hasty            after an unknown outcome one more request is sent under the same lease
-    doubts           that an attempt had no clear end is remembered until the next save
-    guesses          an unreadable rescue store counts as an empty one
-    rereads          a dead-token verdict is checked against the row and struck conditionally
-    strikes          verdicts needed to say needs_reauth
+    Attributes:
+        path: the steps up to the save, in order
+        owns_lease: the lease is won by comparing version and fence, and given back by its owner only
+        outlives: an expired lease proves its holder dead (A1)
+        quarantine: after an unknown outcome the lease is kept until no request can still be executed (A3)
+        compares: the save is conditional on version and fence (A2)
+        saves_and_frees: the save ends the lease in the same write
+        retries: a save without an answer is tried again
+        sinks: a token that the row refuses goes to the rescue store
+        hasty: after an unknown outcome one more request is sent under the same lease
+        doubts: that an attempt had no clear end is remembered until the next save
+        guesses: an unreadable rescue store counts as an empty one
+        rereads: a dead-token verdict is checked against the row and struck conditionally
+        strikes: verdicts needed to say needs_reauth
     """
 
     path: tuple[Step, ...] = PATH

@@ -27,15 +27,16 @@ Place = Literal[Step, "reply", "look_again", "quarantine"]
 class Row(NamedTuple):
     """The connection as DynamoDB holds it.
 
-    version   saves so far
-    token     the sealed refresh token
-    before    the token of the version before: what a stale read shows
-    fence     times the lease was won
-    leased    somebody's lease is in force
-    attempt   somebody announced a request and has not said how it ended
-    doubt     for this version some attempt never said how it ended
-    strikes   dead-token verdicts against this version
-    dead      the connection says needs_reauth; it is still tried, now and then
+    Attributes:
+        version: saves so far
+        token: the sealed refresh token
+        before: the token of the version before: what a stale read shows
+        fence: times the lease was won
+        leased: somebody's lease is in force
+        attempt: somebody announced a request and has not said how it ended
+        doubt: for this version some attempt never said how it ended
+        strikes: dead-token verdicts against this version
+        dead: the connection says needs_reauth; it is still tried, now and then
     """
 
     version: int = 0
@@ -52,9 +53,10 @@ class Row(NamedTuple):
 class World(NamedTuple):
     """Everything outside the invocations.
 
-    rescue    (version of the row it was meant to follow, token), the newest last
-    live      the one token the provider would accept
-    revoked   the provider has killed the family
+    Attributes:
+        rescue: (version of the row it was meant to follow, token), the newest last
+        live: the one token the provider would accept
+        revoked: the provider has killed the family
     """
 
     row: Row = Row()
@@ -66,11 +68,12 @@ class World(NamedTuple):
 class Invocation(NamedTuple):
     """One run of the refresh function, between two of its effects.
 
-    version   of the row it read
-    token     it will present
-    fence     it knows
-    held      the token it was granted and has not stored
-    retried   it has sent its second request
+    Attributes:
+        version: of the row it read
+        token: it will present
+        fence: it knows
+        held: the token it was granted and has not stored
+        retried: it has sent its second request
     """
 
     at: Place

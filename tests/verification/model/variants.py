@@ -24,8 +24,9 @@ Kind = Literal["proposed", "depth", "weakened"]
 class Variant(NamedTuple):
     """One protocol and what must come of exploring it.
 
-    breaks   properties broken, for each mode in the order of `MODES`
-    shows    mode and property whose shortest run tells the story best
+    Attributes:
+        breaks: properties broken, for each mode in the order of `MODES`
+        shows: mode and property whose shortest run tells the story best
     """
 
     kind: Kind

@@ -15,7 +15,7 @@ Key = tuple[str, str, str, str]
 
 
 def reasons() -> Mapping[Key, str]:
-    """Read them, by what names a mutant. Raises   ValueError: two for one mutant, or one that says nothing"""
+    """Read them, by what names a mutant. Raises ValueError: two for one mutant, or one that says nothing."""
     found: dict[Key, str] = {}
     for entry in tomllib.loads(FILE.read_text()).get("survivor", []):
         key = (entry["file"], entry["where"], entry["was"], entry["now"])

@@ -44,8 +44,9 @@ MEMORY = 2**30
 class Verdict:
     """What became of a mutant.
 
-    killer    the test, the seed or the limit that noticed it; empty for a survivor
-    reached   how many tests run its lines
+    Attributes:
+        killer: the test, the seed or the limit that noticed it; empty for a survivor
+        reached: how many tests run its lines
     """
 
     mutant: Mutant
@@ -61,7 +62,8 @@ Reach = dict[Place, set[str]]
 class Hunter:
     """A plugin of pytest that runs collected tests as often as it takes.
 
-    failed   tests that fail without any mutant, which say nothing about one
+    Args:
+        failed: tests that fail without any mutant, which say nothing about one
     """
 
     def __init__(
@@ -232,7 +234,7 @@ class _Fork:
         os.close(write)
 
     def result(self) -> Any:
-        """Wait for what it gives. Raises   EOFError: it was ended"""
+        """Wait for what it gives. Raises EOFError: it was ended."""
         with os.fdopen(self.pipe, "rb") as pipe:
             content = pipe.read()
         os.waitpid(self._pid, 0)

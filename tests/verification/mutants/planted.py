@@ -34,7 +34,7 @@ PLANTED = (
 
 
 def planted() -> Iterator[Mutant]:
-    """Make them all. Raises   LookupError: the text is there no more, or more than once"""
+    """Make them all. Raises LookupError: the text is there no more, or more than once."""
     for file, was, now in PLANTED:
         source = (ROOT / file).read_text()
         if source.count(was) != 1:

@@ -27,7 +27,7 @@ def functions() -> Functions:
 
 
 def plant(mutant: Mutant, where: Functions) -> None:
-    """Change the code of the functions that differ. Raises   LookupError: none does, so nothing was mutated"""
+    """Change the code of the functions that differ. Raises LookupError: none does, so nothing was mutated."""
     if not put(mutant.file, mutant.module(), where):
         raise LookupError(str(mutant))
 

@@ -28,7 +28,9 @@ from broker.secret import Secret
 class Hunt:
     """Where a missing safeguard is looked for.
 
-    scenario   of `tests.verification.simulation.anomalies`, played undisturbed and then with each fault of these kinds
+    Attributes:
+        scenario: of `tests.verification.simulation.anomalies`, played undisturbed and then with each fault of these
+            kinds
     """
 
     scenario: str
@@ -40,9 +42,10 @@ class Hunt:
 class Mutant:
     """One safeguard missing.
 
-    changes   owner, attribute, what stands there meanwhile
-    hunt      where it shows; None: only in seeds
-    trouble   what a seed must hold for the safeguard to matter; empty for any seed
+    Attributes:
+        changes: owner, attribute, what stands there meanwhile
+        hunt: where it shows; None: only in seeds
+        trouble: what a seed must hold for the safeguard to matter; empty for any seed
     """
 
     name: str

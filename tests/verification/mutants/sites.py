@@ -37,12 +37,13 @@ CLAUSE = re.compile(
 class Site:
     """A node that can be changed in one way.
 
-    kind     decision (always true, always false), operand (left out of `and` or `or`), boundary (`<` for `<=`), bound
-             (an argument left out of `min` or `max`), allowance (nothing added or taken off), raise (nothing raised;
-             that `from None` stays, ruff's B904 sees to), clause (one of a conditional write's holds always, as an
-             alternative never), condition (alternatives hold always)
-    where    the function
-    parents  what the node is in, innermost last
+    Attributes:
+        kind: decision (always true, always false), operand (left out of `and` or `or`), boundary (`<` for `<=`), bound
+            (an argument left out of `min` or `max`), allowance (nothing added or taken off), raise (nothing raised;
+            that `from None` stays, ruff's B904 sees to), clause (one of a conditional write's holds always, as an
+            alternative never), condition (alternatives hold always)
+        where: the function
+        parents: what the node is in, innermost last
     """
 
     kind: str
@@ -56,11 +57,12 @@ class Site:
 class Mutant:
     """One change of one module.
 
-    file    below the package
-    lines   of the statement, first and last: a test that ran none of them can't notice
-    was     the statement without its body, on one line, and
-    now     the same, mutated: both, with file and function, name the mutant
-    module  makes the whole module, mutated
+    Attributes:
+        file: below the package
+        lines: of the statement, first and last: a test that ran none of them can't notice
+        was: the statement without its body, on one line, and
+        now: the same, mutated: both, with file and function, name the mutant
+        module: makes the whole module, mutated
     """
 
     file: str

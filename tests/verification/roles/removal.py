@@ -15,7 +15,8 @@ Statements = tuple[Statement, ...]
 class Removal:
     """A role with a part taken out.
 
-    widens   the rest allows more than before: a condition is gone
+    Attributes:
+        widens: the rest allows more than before: a condition is gone
     """
 
     folder: str

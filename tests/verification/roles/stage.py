@@ -111,7 +111,7 @@ class Stage:
         return next(table.name for table in self.template.tables if table.hash_key == hash_key)
 
     def poll(self, folder: str) -> None:
-        """Let the platform read what feeds a function, under the function's role. Raises   PermissionError"""
+        """Let the platform read what feeds a function, under the function's role. Raises PermissionError."""
         for mapping in self.template.event_source_mappings:
             if self.template.function(mapping.function).folder == folder:
                 service = mapping.source.split(":")[2]

@@ -59,8 +59,9 @@ class Stage:
 class Scenario:
     """Something that is done, and whose calls may fail while it is.
 
-    functions   whose calls are numbered
-    act         what somebody does, as an actor; calls are numbered when it begins
+    Attributes:
+        functions: whose calls are numbered
+        act: what somebody does, as an actor; calls are numbered when it begins
     """
 
     functions: frozenset[str]

@@ -47,7 +47,7 @@ def ok(**members: Any) -> Answer:
 def camel(operation: str) -> str:
     """Return the API's name of a client method.
 
-    Shape  "put_item" -> "PutItem"
+    Shape: "put_item" -> "PutItem".
     """
     return "".join(part.capitalize() for part in operation.split("_"))
 

@@ -37,9 +37,11 @@ class Trace:
     """What every connection's refreshes did, in the model's words.
 
     leased_at when each fence was given out
-    leased  what version and fence an invocation won a lease with
-    entries each with the instant at which it took effect, which may be long before anybody heard of it
-    over    connections of which the rest is beyond the model: given up, ended, connected anew, restored
+
+    Args:
+        leased: what version and fence an invocation won a lease with
+        entries: each with the instant at which it took effect, which may be long before anybody heard of it
+        over: connections of which the rest is beyond the model: given up, ended, connected anew, restored
     """
 
     def __init__(self, world: "World") -> None:
@@ -76,7 +78,8 @@ class Trace:
     def heard(self, process: Process, operation: str, parameters: Parameters, answer: Any, *, at: int) -> None:
         """Note an answer of DynamoDB or S3 to a refresh; an exception is one.
 
-        at   the instant at which it took effect, or at which it was heard if it had none
+        Args:
+            at: the instant at which it took effect, or at which it was heard if it had none
         """
         if operation == "batch_get_item" and not isinstance(answer, Exception):
             for row in next(iter(answer["Responses"].values()), []):

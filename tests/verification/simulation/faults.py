@@ -49,7 +49,8 @@ HTTP_FAULTS = (
 class Point:
     """One call that leaves the process.
 
-    number   its place among all calls of the run
+    Attributes:
+        number: its place among all calls of the run
     """
 
     number: int
@@ -100,9 +101,10 @@ class Outage:
 class Swarm:
     """Faults at random: each kind with a probability of its own, and outages.
 
-    rates   service (`ninjaone`, `aws`) → kind → probability for each call
-    aim     a call of the refresh function and what it meets more often than anything else
-    spoil   probability that the stores begin to fail just when tokens arrived
+    Attributes:
+        rates: service (`ninjaone`, `aws`) → kind → probability for each call
+        aim: a call of the refresh function and what it meets more often than anything else
+        spoil: probability that the stores begin to fail just when tokens arrived
     """
 
     random: Random
@@ -167,12 +169,13 @@ class Now(Protocol):
 class Script:
     """Exactly these faults; everything else takes one short, fixed time.
 
-    faults      which of the numbered calls meets what
-    functions   whose calls are numbered, once `armed`
-    points      the numbered calls so far
-    down        calls that are refused, whoever makes them
-    crawling    every AWS call of these functions is slow
-    sinking     from the next granted refresh on, no write to a row succeeds
+    Attributes:
+        faults: which of the numbered calls meets what
+        functions: whose calls are numbered, once `armed`
+        points: the numbered calls so far
+        down: calls that are refused, whoever makes them
+        crawling: every AWS call of these functions is slow
+        sinking: from the next granted refresh on, no write to a row succeeds
     """
 
     faults: Mapping[int, str]

@@ -94,9 +94,10 @@ DEAD = answers(400, "invalid_token")
 class Outcome:
     """What happened.
 
-    ended      tenant → connection minutes without a valid token though NinjaOne would have granted one
-    requests   (region, minute) → requests to NinjaOne
-    told       connections that were ever put into `needs_reauth`
+    Attributes:
+        ended: tenant → connection minutes without a valid token though NinjaOne would have granted one
+        requests: (region, minute) → requests to NinjaOne
+        told: connections that were ever put into `needs_reauth`
     """
 
     ended: Counter[str] = field(default_factory=Counter)
@@ -132,9 +133,10 @@ class _CallersClock:
 class ManyConnections(httpx.BaseTransport):
     """Some tenants' connections, the broker that refreshes them, and NinjaOne.
 
-    tenants   tenant → how many connections
-    fate      what NinjaOne answers to whom, and when
-    us2       the same for tenants on another host
+    Args:
+        tenants: tenant → how many connections
+        fate: what NinjaOne answers to whom, and when
+        us2: the same for tenants on another host
     """
 
     def __init__(

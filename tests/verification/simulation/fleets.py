@@ -46,8 +46,9 @@ ANSWERS: dict[str, Answer] = {
 class Incident:
     """NinjaOne answers some connections wrongly for a while.
 
-    start, end   seconds since the fleet began
-    hits         whom it answers so
+    Attributes:
+        start, end: seconds since the fleet began
+        hits: whom it answers so
     """
 
     answer: Answer
@@ -91,8 +92,9 @@ def _whom(random: Random, tenants: list[str]) -> Callable[[Member], bool]:
 class DrawnFleet:
     """One seed: runs minute by minute, and notes what must not happen.
 
-    violations   sentences, empty when all is well
-    reached      what happened at least once
+    Args:
+        violations: sentences, empty when all is well
+        reached: what happened at least once
     """
 
     def __init__(

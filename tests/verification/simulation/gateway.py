@@ -25,9 +25,10 @@ def event(
 ) -> dict[str, Any]:
     """Write one request.
 
-    route   as the template names it: "POST /v1/tenants/{tenant}/connect-sessions"
-    caller  ARN of who signed the request; empty on the public API
-    method  what is sent where the route takes any
+    Args:
+        route: as the template names it: "POST /v1/tenants/{tenant}/connect-sessions"
+        caller: ARN of who signed the request; empty on the public API
+        method: what is sent where the route takes any
     """
     named, _, shape = route.partition(" ")
     raw = shape

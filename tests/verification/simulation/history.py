@@ -27,15 +27,16 @@ T_INFLIGHT = 60.0  # seconds after which no request that was sent is carried out
 class Exchange:
     """One HTTP request to NinjaOne.
 
-    stale       made with a client that an earlier invocation had made
-    presented   the refresh token or code it carries
-    ended       when its sender saw how it ended; None while it does not know, and for ever if it died
-    answered    a whole HTTP answer reached its sender, whatever it said
-    created     the refresh token NinjaOne made for it
-    is_dead     NinjaOne called the token dead
-    waits_until   when Retry-After ends
-    killed_family   NinjaOne revoked the whole grant because of it
-    delivered   its answer reached the sender whole
+    Attributes:
+        stale: made with a client that an earlier invocation had made
+        presented: the refresh token or code it carries
+        ended: when its sender saw how it ended; None while it does not know, and for ever if it died
+        answered: a whole HTTP answer reached its sender, whatever it said
+        created: the refresh token NinjaOne made for it
+        is_dead: NinjaOne called the token dead
+        waits_until: when Retry-After ends
+        killed_family: NinjaOne revoked the whole grant because of it
+        delivered: its answer reached the sender whole
     """
 
     process: Process
@@ -128,16 +129,17 @@ def _error(body: bytes) -> str:
 class History:
     """The facts of one run.
 
-    grant_of, ref_of   which consent a connection's row holds, and the other way round
-    refused, answered   process → (service, operation) that failed, or did not
-    told_to_wait   refreshes that were answered with Retry-After
-    codes      code or session → how often one was sent
-    wanted     connection → the longest life that a caller asked for
-    disconnected   connection → when its end was first acknowledged
-    consented  grant → the person who agreed at NinjaOne
-    refused_tokens   access tokens with which NinjaOne refused a call
-    audited    process → what it wrote about calls that it passed on
-    texts      everything that was written anywhere a secret must not be: (sink, text)
+    Args:
+        grant_of, ref_of: which consent a connection's row holds, and the other way round
+        refused, answered: process → (service, operation) that failed, or did not
+        told_to_wait: refreshes that were answered with Retry-After
+        codes: code or session → how often one was sent
+        wanted: connection → the longest life that a caller asked for
+        disconnected: connection → when its end was first acknowledged
+        consented: grant → the person who agreed at NinjaOne
+        refused_tokens: access tokens with which NinjaOne refused a call
+        audited: process → what it wrote about calls that it passed on
+        texts: everything that was written anywhere a secret must not be: (sink, text)
     """
 
     def __init__(self, oracle: "Oracle") -> None:

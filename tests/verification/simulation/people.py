@@ -29,8 +29,9 @@ PROXY = f"ANY {ONE}/ninjaone/{{path+}}"
 class Person:
     """Somebody with one browser, signed in at the SaaS (or not) and at NinjaOne.
 
-    tenant     the SaaS's tenant they belong to; empty when they are not signed in there
-    verifiers  what the SaaS keeps in their session, by connect session
+    Attributes:
+        tenant: the SaaS's tenant they belong to; empty when they are not signed in there
+        verifiers: what the SaaS keeps in their session, by connect session
     """
 
     name: str

@@ -182,7 +182,7 @@ class WorkerPool:
 
 
 def living(world: "World") -> Process:
-    """Return the process that acts. Raises   Killed"""
+    """Return the process that acts. Raises Killed."""
     process = world.scheduler.process
     if process.dead:
         raise Killed
@@ -192,7 +192,8 @@ def living(world: "World") -> Process:
 def done(world: "World", effect: Callable[[], Any], latency: float, late: float) -> Any:
     """Send a request, let it be carried out, wait for its answer.
 
-    late   seconds within which it may still be carried out when its sender dies meanwhile
+    Args:
+        late: seconds within which it may still be carried out when its sender dies meanwhile
     """
     process, task = living(world), getcurrent()
     process.inflight[task] = (effect, late)

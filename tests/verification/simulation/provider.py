@@ -27,7 +27,8 @@ STATUS = re.compile(r"^(\d{3}|html_|spurious|truncated)")
 class Transport(httpx.BaseTransport):
     """One client's way to NinjaOne. It belongs to the invocation that first used it, and to the proxy's next reads.
 
-    used   when it was last used
+    Args:
+        used: when it was last used
     """
 
     def __init__(self, world: "World", instance: "Instance") -> None:

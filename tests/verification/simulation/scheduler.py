@@ -17,9 +17,10 @@ class Killed(GreenletExit):
 class Process:
     """What lives and dies together: the tasks of one invocation, or one actor of the world.
 
-    began, ended   when; a killed one has no end
-    deadline   when the platform ends it
-    inflight   what each task has sent and not seen carried out, and for how many seconds it still may be
+    Args:
+        began, ended: when; a killed one has no end
+        deadline: when the platform ends it
+        inflight: what each task has sent and not seen carried out, and for how many seconds it still may be
     """
 
     def __init__(self, name: str) -> None:
@@ -49,9 +50,10 @@ class Task(greenlet):
 class Scheduler:
     """Virtual time, and the order of everything that happens in it.
 
-    now     Unix seconds
-    stop    ends the run
-    trace   a digest of every step so far: the same seed gives the same one
+    Args:
+        now: Unix seconds
+        stop: ends the run
+        trace: a digest of every step so far: the same seed gives the same one
     """
 
     def __init__(self, random: Random, start: float) -> None:
@@ -94,7 +96,7 @@ class Scheduler:
         return task
 
     def wait(self, seconds: float) -> None:
-        """Give up control for some time. Raises   Killed"""
+        """Give up control for some time. Raises Killed."""
         task = self._task()
         self.at(self.now + seconds, lambda: self._enter(task))
         self._leave(task)
@@ -105,7 +107,7 @@ class Scheduler:
         return lambda: self.at(self.now, lambda: self._enter(task))
 
     def leave(self) -> None:
-        """Give up control until what this task waits for wakes it. Raises   Killed"""
+        """Give up control until what this task waits for wakes it. Raises Killed."""
         self._leave(self._task())
 
     def kill(self, process: Process) -> None:

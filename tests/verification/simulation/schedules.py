@@ -42,9 +42,10 @@ def neighbours(many: int, answer: Answer, beside: int, *, tenants: int = 1, minu
 class Verdicts:
     """What came of wrong verdicts.
 
-    left     connections in `needs_reauth` although NinjaOne takes their token, at twice the incident's length
-    told     connections that were ever told to connect again
-    back     minutes after the incident until all were active again
+    Attributes:
+        left: connections in `needs_reauth` although NinjaOne takes their token, at twice the incident's length
+        told: connections that were ever told to connect again
+        back: minutes after the incident until all were active again
     """
 
     left: int
@@ -61,8 +62,9 @@ class Verdicts:
 def wrong_verdicts(minutes: int, tenants: Mapping[str, int], beside: int, *, elsewhere: int = 0) -> Verdicts:
     """Let NinjaOne call good tokens dead for some time.
 
-    beside      healthy tenants on the same host
-    elsewhere   healthy tenants on another host
+    Args:
+        beside: healthy tenants on the same host
+        elsewhere: healthy tenants on another host
     """
 
     def fate(asking: Member, since: float) -> Answer | None:
@@ -84,9 +86,10 @@ def wrong_verdicts(minutes: int, tenants: Mapping[str, int], beside: int, *, els
 class Outage:
     """What came of an outage.
 
-    opened    minutes until the breaker was open
-    most      requests in the busiest minute while it was
-    renewed   minutes after its end until every token was valid again
+    Attributes:
+        opened: minutes until the breaker was open
+        most: requests in the busiest minute while it was
+        renewed: minutes after its end until every token was valid again
     """
 
     opened: int

@@ -30,8 +30,9 @@ CALLS = (
 class Knobs:
     """How one seed differs from another.
 
-    hours   until the quiet time
-    calls   seconds between two calls of a backend, on average
+    Attributes:
+        hours: until the quiet time
+        calls: seconds between two calls of a backend, on average
     """
 
     people: int

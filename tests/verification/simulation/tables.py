@@ -66,7 +66,8 @@ class Table:
     def key(self, item: Item) -> Key:
         """Return an item's identity.
 
-        Raises  KeyError, a key attribute is missing
+        Raises:
+            KeyError, a key attribute is missing
         """
         return tuple(comparable(item[name]) for name in self.keys)
 

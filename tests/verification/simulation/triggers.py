@@ -14,10 +14,11 @@ TICK = 60.0
 class Triggers:
     """The schedule and the event source mappings.
 
-    tick         seconds from one tick to the next
-    duplicates   probability that a trigger comes twice
-    concurrency  invocations that a mapping runs at most at a time
-    until        no tick comes after that
+    Args:
+        tick: seconds from one tick to the next
+        duplicates: probability that a trigger comes twice
+        concurrency: invocations that a mapping runs at most at a time
+        until: no tick comes after that
     """
 
     def __init__(self, world: World, *, duplicates: float, concurrency: int, until: float, tick: float = TICK) -> None:

@@ -75,7 +75,8 @@ def environment(**changes: str) -> dict[str, str]:
 class Instance:
     """One execution environment: its globals live from one invocation to the next.
 
-    skew   seconds by which its clock is ahead
+    Attributes:
+        skew: seconds by which its clock is ahead
     """
 
     function: str
@@ -88,8 +89,9 @@ class Instance:
 class Invocation(Process):
     """One run of a handler.
 
-    then       hears how it ended, also when it was killed
-    finished   it returned or raised; a killed one never did
+    Args:
+        then: hears how it ended, also when it was killed
+        finished: it returned or raised; a killed one never did
     """
 
     def __init__(self, name: str, event: dict[str, Any], instance: Instance, deadline: float) -> None:
@@ -119,11 +121,12 @@ class Context:
 class World:
     """Everything there is.
 
-    plan        decides what fails, and how long things take
-    skew        seconds by which clocks differ at most from the true time
-    deleted     rows that somebody deleted by mistake; the backup has them
-    put_back    when such a row came back
-    ill_shard   the partition of the due index that is throttled; empty for none
+    Args:
+        plan: decides what fails, and how long things take
+        skew: seconds by which clocks differ at most from the true time
+        deleted: rows that somebody deleted by mistake; the backup has them
+        put_back: when such a row came back
+        ill_shard: the partition of the due index that is throttled; empty for none
     """
 
     def __init__(

@@ -53,14 +53,16 @@ class Attempts(Generic[T]):
     def __init__(self, call: Call[T], api_url: str, region: str, max_wait: float) -> None:
         """Begin.
 
-        max_wait   seconds that may be spent waiting between tries; where the broker names the waits, on the whole call
+        Args:
+            max_wait: seconds that may be spent waiting between tries; where the broker names the waits, on the whole
+                call
         """
         self._call, self._api_url, self._region = call, api_url, region
         self._max_wait, self._waited, self._began = max_wait, 0.0, time.monotonic()
         self._repeatable, self._left = call.repeatable, TRIES
 
     def judge(self, reply: Reply) -> T | RetryAfter:
-        """Read the answer, or say when to ask again. Raises   ConnectError"""
+        """Read the answer, or say when to ask again. Raises ConnectError."""
         try:
             return self._read(reply)
         except ConnectError as error:
@@ -153,7 +155,7 @@ def _object(reply: httpx.Response) -> dict[str, Any]:
 
 
 def _clock_is_off(date: str) -> float:
-    """Say by how many seconds this machine is ahead of whoever wrote the answer. Source   RFC 9110 §6.6.1"""
+    """Say by how many seconds this machine is ahead of whoever wrote the answer. See RFC 9110 §6.6.1."""
     try:
         return time.time() - parsedate_to_datetime(date).timestamp()
     except ValueError:

@@ -35,7 +35,8 @@ LISTEN = 1.0
 class PendingFetch:
     """A fetch of a token that is under way: the caller that began it resolves it, the others wait for its result.
 
-    refused_version   the token is asked to be another one than this; 0 where none was refused
+    Args:
+        refused_version: the token is asked to be another one than this; 0 where none was refused
     """
 
     def __init__(self, refused_version: int) -> None:
@@ -125,8 +126,9 @@ class NinjaOneAuth(httpx.Auth):
     ) -> None:
         """Authorize for one connection.
 
-        emulator   the address of an emulator that may be sent tokens too, such as ``http://127.0.0.1:8002/{host}``;
-                   without it they go to the connection's own host, by https, and nowhere else
+        Args:
+            emulator: the address of an emulator that may be sent tokens too, such as ``http://127.0.0.1:8002/{host}``;
+                without it they go to the connection's own host, by https, and nowhere else
         """
         self._connect, self._tenant_id, self._connection_id = connect, tenant_id, connection_id
         self._emulator = _origin(httpx.URL(emulator.partition("{")[0])) if emulator else None
@@ -136,14 +138,14 @@ class NinjaOneAuth(httpx.Auth):
         return f"NinjaOneAuth({self._tenant_id!r}, {self._connection_id!r})"
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Send with a token; after a 401 once more with a newer one. Raises   ConnectError"""
+        """Send with a token; after a 401 once more with a newer one. Raises ConnectError."""
         token = self._token(None)
         response = yield self._bearing(request, token)
         if _may_resend(request, response) and not _same(newer := self._token(token), token):
             yield self._bearing(request, newer)
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        """Send with a token; after a 401 once more with a newer one. Raises   ConnectError"""
+        """Send with a token; after a 401 once more with a newer one. Raises ConnectError."""
         token = await self._async_token(None)
         response = yield self._bearing(request, token)
         if _may_resend(request, response) and not _same(newer := await self._async_token(token), token):
@@ -211,7 +213,7 @@ class NinjaOneAuth(httpx.Auth):
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
-    """Give scheme, host and port of an address. Source   RFC 6454 §4"""
+    """Give scheme, host and port of an address. See RFC 6454 §4."""
     return url.scheme, url.host, url.port or {"https": 443, "http": 80}.get(url.scheme)
 
 

@@ -27,9 +27,10 @@ T = TypeVar("T")
 class Call(Generic[T]):
     """One call.
 
-    path         with its query, below the API's address
-    read         turns the answer's JSON into a value
-    repeatable   sent twice, it does what it does sent once
+    Attributes:
+        path: with its query, below the API's address
+        read: turns the answer's JSON into a value
+        repeatable: sent twice, it does what it does sent once
     """
 
     method: str
@@ -83,7 +84,7 @@ def _nothing(_: Json) -> Never:
 
 
 def _path(*names: str) -> str:
-    """Write a path. Raises   ValueError: a name that would lead to another path (RFC 3986 §5.2.4)"""
+    """Write a path. Raises ValueError: a name that would lead to another path (RFC 3986 §5.2.4)."""
     if {".", "..", ""} & {*names}:
         raise ValueError("tenant_id and the other ids must not be empty, `.` or `..`.")
     return "/v1/tenants/" + "/".join(quote(name, safe="") for name in names)

@@ -42,10 +42,11 @@ MIN_TTL = 300
 class Connect:
     """The broker's API. One object serves all threads of a process.
 
-    api_url      the stack's output BackendApiUrl
-    region       its AWS region; needed where the address does not show it
-    credentials  in place of those of the usual AWS chain
-    max_wait     seconds that a call may spend waiting between tries; what may not be sent twice is sent once
+    Args:
+        api_url: the stack's output BackendApiUrl
+        region: its AWS region; needed where the address does not show it
+        credentials: in place of those of the usual AWS chain
+        max_wait: seconds that a call may spend waiting between tries; what may not be sent twice is sent once
     """
 
     def __init__(
@@ -104,23 +105,26 @@ class Connect:
     ) -> ConnectSession:
         """Open a connect session for a signed-in person; send them to its ``connect_url``.
 
-        end_user_id        your own name of the person; ``complete`` must name the same
-        tenant_name        how the hosted page calls your customer
-        return_to          the key, in the operator's parameter ReturnUrls, of where the person comes back to
-        binding            what proves who ends: ``session`` (the default) or ``approval``
-        binding_challenge  ``new_verifier().challenge``; left out with binding ``approval``
-        region, host       where the customer's NinjaOne is, when you know it: one of them
-        scopes             some of the operator's parameter Scopes; by default all of them
-        label              what your customer calls the connection; by default their first organization's name
-        metadata           up to 10 texts of yours that come back with the connection
-        connection_id      the connection to reconnect, which keeps its id; or the one whose client app has a new secret
-        link_days          with binding ``approval``: how many days the link works; by default half an hour
-        client             whose NinjaOne client app; by default the operator's where there is one
-        client_credentials the customer's client app; without it the person enters one
-        purpose            ``client_secret``: the person enters the new secret of the client app that they registered,
-                           for ``connection_id``, and nothing else; by default ``connect``, a consent
+        Args:
+            end_user_id: your own name of the person; ``complete`` must name the same
+            tenant_name: how the hosted page calls your customer
+            return_to: the key, in the operator's parameter ReturnUrls, of where the person comes back to
+            binding: what proves who ends: ``session`` (the default) or ``approval``
+            binding_challenge: ``new_verifier().challenge``; left out with binding ``approval``
+            region, host: where the customer's NinjaOne is, when you know it: one of them
+            scopes: some of the operator's parameter Scopes; by default all of them
+            label: what your customer calls the connection; by default their first organization's name
+            metadata: up to 10 texts of yours that come back with the connection
+            connection_id: the connection to reconnect, which keeps its id; or the one whose client app has a new secret
+            link_days: with binding ``approval``: how many days the link works; by default half an hour
+            client: whose NinjaOne client app; by default the operator's where there is one
+            client_credentials: the customer's client app; without it the person enters one
+            purpose: ``client_secret``: the person enters the new secret of the client app that they registered, for
+                ``connection_id``, and nothing else; by default ``connect``, a consent
 
-        Raises   InvalidRequest, ReturnNotListed, ConnectError; for a client secret also NeedsReauth, UnknownConnection
+        Raises:
+            InvalidRequest, ReturnNotListed, ConnectError
+            for a client secret also NeedsReauth, UnknownConnection
         """
         request = SessionRequest(
             end_user_id=end_user_id,
@@ -153,12 +157,14 @@ class Connect:
     ) -> Connection:
         """Make the connection, once the person is back. Repeated after a lost answer: the broker says the same again.
 
-        end_user_id             who is signed in now
-        ticket                  out of the return address
-        binding_verifier        ``new_verifier().verifier``, kept in this person's session since
-        confirm_account_change  a reconnect may bring another NinjaOne account
+        Args:
+            end_user_id: who is signed in now
+            ticket: out of the return address
+            binding_verifier: ``new_verifier().verifier``, kept in this person's session since
+            confirm_account_change: a reconnect may bring another NinjaOne account
 
-        Raises   BindingMismatch, SessionExpired, CodeRefused, AccountMismatch, ConnectError
+        Raises:
+            BindingMismatch, SessionExpired, CodeRefused, AccountMismatch, ConnectError
         """
         request = CompleteRequest(
             end_user_id=end_user_id,
@@ -173,7 +179,8 @@ class Connect:
     ) -> Iterator[Connection]:
         """Go through a tenant's connections, asking for pages as they are needed.
 
-        status   which of them: by default those that a token can be had for; a status, several, or ``any``
+        Args:
+            status: which of them: by default those that a token can be had for; a status, several, or ``any``
         """
         cursor: str | None = None
         while True:
@@ -190,9 +197,11 @@ class Connect:
     def token(self, tenant_id: str, connection_id: str, *, min_ttl: int = MIN_TTL, refused_version: int = 0) -> Token:
         """Get an access token that lasts ``min_ttl`` seconds where NinjaOne lets it.
 
-        refused_version   the ``version`` of a token that NinjaOne refused with 401; another one is then asked for
+        Args:
+            refused_version: the ``version`` of a token that NinjaOne refused with 401; another one is then asked for
 
-        Raises   NeedsReauth, ConnectError
+        Raises:
+            NeedsReauth, ConnectError
         """
         request = TokenRequest(min_ttl=min_ttl, refused_version=refused_version)
         return self._run(calls.token(tenant_id, connection_id, request))
@@ -203,7 +212,8 @@ class Connect:
         The access token stays in AWS. The operator decides which calls pass, and bodies are bounded to 4 MB. NinjaOne's
         answers come as they are; what the broker says itself is raised. Keep the client, and close it when it is done.
 
-        Raises   CallRefused, TooLarge, CallUnanswered, NotJson, NeedsReauth, ConnectError: at its calls
+        Raises:
+            CallRefused, TooLarge, CallUnanswered, NotJson, NeedsReauth, ConnectError: at its calls
         """
         return proxy.client(self._signer, calls.proxy(tenant_id, connection_id), self._options)
 

@@ -59,10 +59,11 @@ class ConnectError(Exception):
 class Problem(ConnectError):
     """The broker answered with problem details (RFC 9457). A ``type`` newer than this package is of this very class.
 
-    type         what happened, for machines
-    detail       what happened and what to do, for people
-    request_id   what to look for in the broker's log
-    retry_after  seconds to wait before it is worth asking again
+    Args:
+        type: what happened, for machines
+        detail: what happened and what to do, for people
+        request_id: what to look for in the broker's log
+        retry_after: seconds to wait before it is worth asking again
     """
 
     def __init__(self, status: int, body: Mapping[str, Any]) -> None:
@@ -102,7 +103,8 @@ class ServerFault(Problem):
 class InvalidRequest(CallerError):
     """The request breaks the contract.
 
-    faults   all that is wrong with it
+    Args:
+        faults: all that is wrong with it
     """
 
     def __init__(self, status: int, body: Mapping[str, Any]) -> None:
@@ -184,8 +186,9 @@ class TooManyRequests(CallerError):
 class NeedsReauth(CustomerMustAct):
     """The connection needs its customer: open a connect session with ``connection_id`` and send them there.
 
-    reason          revoked, lost_in_rotation, consent_ended or scope_withdrawn
-    connection_id   keeps its id through the reconnect
+    Args:
+        reason: revoked, lost_in_rotation, consent_ended or scope_withdrawn
+        connection_id: keeps its id through the reconnect
     """
 
     def __init__(self, status: int, body: Mapping[str, Any]) -> None:
@@ -253,10 +256,11 @@ class NoTokenYet(Retryable):
 class ConnectionPaused(Retryable):
     """The held access token ended, and NinjaOne is not asked for another before ``until``.
 
-    held_by   connection (its own last failure), customer_app (NinjaOne refuses the app that the customer registered),
-              client_app or host (a circuit breaker)
-    cause     of that failure, by name; with customer_app, ``invalid_client`` is a refused secret
-    until     Unix seconds; None while the broker tries one connection a minute
+    Args:
+        held_by: connection (its own last failure), customer_app (NinjaOne refuses the app that the customer
+            registered), client_app or host (a circuit breaker)
+        cause: of that failure, by name; with customer_app, ``invalid_client`` is a refused secret
+        until: Unix seconds; None while the broker tries one connection a minute
     """
 
     def __init__(self, status: int, body: Mapping[str, Any]) -> None:
@@ -351,7 +355,8 @@ class NoAnswer(ConnectError):
 class ListIncomplete(ConnectError):
     """A list of NinjaOne's could not be read to its end; what was read of it is not all.
 
-    status   of NinjaOne's answer, where there was one
+    Args:
+        status: of NinjaOne's answer, where there was one
     """
 
     def __init__(self, message: str, status: int | None) -> None:

@@ -54,9 +54,10 @@ _PATHS: tuple[tuple[str, Family], ...] = (
 class _Page:
     """One page.
 
-    following   what asks for the next page; None on the last one
-    mark        differs from page to page; twice the same means that NinjaOne repeats itself
-    offset      of the cursor, where the family has one
+    Attributes:
+        following: what asks for the next page; None on the last one
+        mark: differs from page to page; twice the same means that NinjaOne repeats itself
+        offset: of the cursor, where the family has one
     """
 
     rows: list[Row]
@@ -125,14 +126,17 @@ def pages(
 ) -> Iterator[list[Row]]:
     """Give a list page by page, to its end.
 
-    path       such as ``/v2/devices``
-    params     filters that NinjaOne is asked for, such as ``{"df": "org = 1"}``
-    family     how the list is continued; only needed for a path that this module does not know
-    page_size  rows to ask for; NinjaOne may give fewer
-    max_wait   seconds that the whole list may spend waiting before pages are asked for again: after 429, 502, 503 or
-               a lost connection, and GET only
+    Args:
+        path: such as ``/v2/devices``
+        params: filters that NinjaOne is asked for, such as ``{"df": "org = 1"}``
+        family: how the list is continued; only needed for a path that this module does not know
+        page_size: rows to ask for; NinjaOne may give fewer
+        max_wait: seconds that the whole list may spend waiting before pages are asked for again: after 429, 502, 503 or
+            a lost connection, and GET only
 
-    Raises   ListIncomplete, CursorExpired, CursorRepeats, ConnectError; ValueError for a path of unknown family
+    Raises:
+        ListIncomplete, CursorExpired, CursorRepeats, ConnectError
+        ValueError for a path of unknown family
     """
     walk = Walk(path, params, family, page_size=page_size, max_wait=max_wait)
     while not walk.ended:
@@ -197,7 +201,8 @@ class Walk:
     def judge(self, reply: Reply) -> list[Row] | float:
         """Read the page, or say how many seconds to wait before asking for it again.
 
-        Raises   ListIncomplete, NotJson
+        Raises:
+            ListIncomplete, NotJson
         """
         if isinstance(reply, NotJson):
             raise reply
@@ -231,7 +236,7 @@ class Walk:
         return ListIncomplete(self._sentence(f"refused the page ({status} {name})"), status)
 
     def _read(self, reply: httpx.Response) -> _Page:
-        """Read a page. A 202 or a 206 is none: its list is not there yet, or not all of it. Raises   ListIncomplete"""
+        """Read a page. A 202 or a 206 is none: its list is not there yet, or not all of it. Raises ListIncomplete."""
         try:
             return _READERS[self._family](reply.json() if reply.status_code == 200 else None)
         except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
@@ -291,7 +296,7 @@ def _error_name(reply: httpx.Response) -> str:
 
 
 def _retry_after(reply: httpx.Response) -> float | None:
-    """Read the seconds to wait. Source   RFC 9110 §10.2.3"""
+    """Read the seconds to wait. See RFC 9110 §10.2.3."""
     text = reply.headers.get("retry-after", "")
     if text.isdecimal():
         return float(text)

@@ -60,7 +60,7 @@ class TokenRequest(TypedDict):
 
 @dataclass(frozen=True)
 class Verifier:
-    """A secret for the person's session, and the challenge that may be shown. Source   RFC 7636 §4.1, §4.2"""
+    """A secret for the person's session, and the challenge that may be shown. See RFC 7636 §4.1, §4.2."""
 
     verifier: str = field(repr=False)
     challenge: str
@@ -99,11 +99,12 @@ class Organization:
 class Pause:
     """What holds a connection that is paused.
 
-    held_by   connection (its own last failure), customer_app (NinjaOne refuses the app that the customer registered),
-              client_app or host (a circuit breaker)
-    cause     of that failure, by name; with customer_app, ``invalid_client`` is a refused secret
-    until     when NinjaOne is asked again (Unix seconds); None while the broker tries one connection a minute
-    detail    the same as a sentence for people
+    Attributes:
+        held_by: connection (its own last failure), customer_app (NinjaOne refuses the app that the customer
+            registered), client_app or host (a circuit breaker)
+        cause: of that failure, by name; with customer_app, ``invalid_client`` is a refused secret
+        until: when NinjaOne is asked again (Unix seconds); None while the broker tries one connection a minute
+        detail: the same as a sentence for people
     """
 
     held_by: str
@@ -121,16 +122,17 @@ class Pause:
 class Connection:
     """A customer's NinjaOne account, connected.
 
-    connection_id    ``con_…``; a reconnect keeps it
-    status           active, needs_reauth, paused, disconnected or pending_approval
-    reason           why it needs its customer, else None
-    paused           what holds it while it is paused, else None
-    api_base_url     what NinjaOne's paths (``/v2/…``) are appended to
-    token_expires_at  when the stored access token ends
-    refresh_at       when it is refreshed next, or None
-    consent_ends_at  an estimate, or None
-    probably_same_as  another connection that showed the same account when this one was made, or None
-    version          how many generations of tokens there were
+    Attributes:
+        connection_id: ``con_…``; a reconnect keeps it
+        status: active, needs_reauth, paused, disconnected or pending_approval
+        reason: why it needs its customer, else None
+        paused: what holds it while it is paused, else None
+        api_base_url: what NinjaOne's paths (``/v2/…``) are appended to
+        token_expires_at: when the stored access token ends
+        refresh_at: when it is refreshed next, or None
+        consent_ends_at: an estimate, or None
+        probably_same_as: another connection that showed the same account when this one was made, or None
+        version: how many generations of tokens there were
     """
 
     connection_id: str
@@ -172,7 +174,8 @@ class Connection:
 class Disconnected:
     """A connection that was ended.
 
-    revoked   NinjaOne confirmed that its tokens are void; else the customer should remove the access there too
+    Attributes:
+        revoked: NinjaOne confirmed that its tokens are void; else the customer should remove the access there too
     """
 
     connection: Connection
@@ -188,8 +191,9 @@ class Disconnected:
 class Token:
     """An access token; it does not print.
 
-    expires_in   seconds it lasted when the broker gave it
-    version      which of the connection's tokens it is
+    Attributes:
+        expires_in: seconds it lasted when the broker gave it
+        version: which of the connection's tokens it is
     """
 
     access_token: str = field(repr=False)

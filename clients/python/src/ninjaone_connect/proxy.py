@@ -41,7 +41,7 @@ class _Signature(httpx.Auth):
         self._signer, self._below = signer, httpx.URL(signer.api_url + path).raw_path + b"/"
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Sign. Raises   WrongHost, NoCredentials, LoginExpired"""
+        """Sign. Raises WrongHost, NoCredentials or LoginExpired."""
         home = httpx.URL(self._signer.api_url)
         if (request.url.scheme, request.url.netloc) != (home.scheme, home.netloc):
             raise WrongHost(f"This client calls {self._signer.api_url}: give paths such as /v2/devices.")
@@ -70,7 +70,7 @@ class _Judge:
             self._raise(response)
 
     def _raise(self, response: httpx.Response) -> None:
-        """Raises   ConnectError"""
+        """Raises ConnectError."""
         if response.status_code == 404 and response.headers.get("content-type") == "application/json":
             raise NotTheBroker(
                 "The broker's API has no route for calls to NinjaOne. Its operator has to deploy with Proxy=on; or the "

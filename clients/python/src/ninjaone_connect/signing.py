@@ -55,7 +55,7 @@ class Signer:
         return request
 
     def add_to(self, request: httpx.Request) -> None:
-        """Sign a request whose body is whole. Raises   NoCredentials, LoginExpired"""
+        """Sign a request whose body is whole. Raises NoCredentials or LoginExpired."""
         kind = {"content-type": request.headers["content-type"]} if "content-type" in request.headers else {}
         signed = AWSRequest(request.method, str(request.url), kind, request.content)
         SigV4Auth(self._frozen(), SERVICE, self.region).add_auth(signed)
@@ -103,7 +103,7 @@ def _checked_credentials(frozen: ReadOnlyCredentials) -> ReadOnlyCredentials:
 
 
 def _checked(api_url: str) -> str:
-    """Accept https anywhere, and http on loopback only. Raises   ValueError: what is wrong with it"""
+    """Accept https anywhere, and http on loopback only. Raises ValueError: what is wrong with it."""
     if not all("!" <= character <= "~" for character in api_url):
         raise ValueError("api_url holds a space, a line break or another character that no address has. Set it again.")
     try:

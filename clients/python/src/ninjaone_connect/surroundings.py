@@ -39,11 +39,11 @@ _HOST = re.compile(r"[^\s%,;|<>\"'`()]+(?:%25[\w.-]+)?")
 _NO_HOSTS = frozenset({"none", "null", "direct", "off", "false", "http", "https"})
 """What people write for *no proxy*, and what is left of an address whose ``://`` lost a character."""
 _HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")
-"""How OpenSSL names certificates in a folder. Source   openssl-rehash(1)"""
+"""How OpenSSL names certificates in a folder. See openssl-rehash(1)."""
 
 
 def check_aws(environment: Mapping[str, str] = os.environ) -> None:
-    """See that AWS's variables can be used as they are. Raises   BadSetting"""
+    """See that AWS's variables can be used as they are. Raises BadSetting."""
     for name in (*AWS, *BUNDLES):
         check_text(name, environment.get(name, ""))
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
@@ -69,7 +69,7 @@ def steering(environment: Mapping[str, str] = os.environ) -> str:
 
 
 def check_text(name: str, value: str) -> None:
-    """See that a text can be a setting. Raises   BadSetting: without the text, which may be a secret"""
+    """See that a text can be a setting. Raises BadSetting: without the text, which may be a secret."""
     if value != value.strip():
         end = "a line break" if value.strip(" \t") != value.strip() else "a space"
         raise BadSetting(
@@ -83,7 +83,7 @@ def check_text(name: str, value: str) -> None:
 
 
 def check_proxies(environment: Mapping[str, str] = os.environ) -> None:
-    """See that httpx can use the proxies that are named. Raises   BadSetting"""
+    """See that httpx can use the proxies that are named. Raises BadSetting."""
     for name in _both_cases(environment, PROXIES):
         fault = _proxy_fault(environment[name])
         if fault:
@@ -147,7 +147,7 @@ def _is_ipv6(text: str) -> bool:
 
 
 def bundle(environment: Mapping[str, str] = os.environ) -> str | None:
-    """Give the file or folder of authorities that the environment names. Raises   BadSetting: it is not there"""
+    """Give the file or folder of authorities that the environment names. Raises BadSetting: it is not there."""
     name = next((each for each in BUNDLES if environment.get(each)), None)
     if name is None:
         return None
@@ -164,7 +164,7 @@ def _is_there(path: str) -> bool:
 
 
 def trust(environment: Mapping[str, str] = os.environ) -> ssl.SSLContext:
-    """Make the context that verifies TLS: by the environment's authorities, else by certifi's. Raises   BadSetting"""
+    """Make the context that verifies TLS: by the environment's authorities, else by certifi's. Raises BadSetting."""
     path = bundle(environment)
     _check_key_log(environment)
     if path is None:
@@ -180,7 +180,7 @@ def trust(environment: Mapping[str, str] = os.environ) -> ssl.SSLContext:
 
 
 def _check_key_log(environment: Mapping[str, str]) -> None:
-    """See that Python can write the keys of TLS where it is told to. Raises   BadSetting"""
+    """See that Python can write the keys of TLS where it is told to. Raises BadSetting."""
     path = environment.get("SSLKEYLOGFILE")
     try:
         with Path(path or os.devnull).open("ab"):
@@ -192,7 +192,7 @@ def _check_key_log(environment: Mapping[str, str]) -> None:
 
 
 def _authorities(path: Path) -> tuple[Path | None, Path | None]:
-    """Say what OpenSSL is given: a file or a folder. Raises   ValueError: it would find nothing, and trust nobody"""
+    """Say what OpenSSL is given: a file or a folder. Raises ValueError: it would find nothing, and trust nobody."""
     if not path.is_dir():
         return path, None
     if not any(_HASHED.fullmatch(each.name) for each in path.iterdir()):
@@ -203,7 +203,8 @@ def _authorities(path: Path) -> tuple[Path | None, Path | None]:
 def client_options(**options: Any) -> dict[str, Any]:
     """Give what an httpx client is made with here; one with a transport of its own uses nothing of the surroundings.
 
-    Raises   BadSetting
+    Raises:
+        BadSetting
     """
     if options.get("transport") is None:
         check_proxies()

@@ -45,7 +45,8 @@ class CallRule:
     def allows(self, method: str, path: str, *, secure_values: bool) -> bool:
         """Say whether the rule allows a call.
 
-        path   begins with ``/v2/``, every segment as it was meant: decoded once
+        Args:
+            path: begins with ``/v2/``, every segment as it was meant: decoded once
         """
         is_method = ("GET" if method == "HEAD" else method) in self.methods
         return is_method and bool(self._path.fullmatch(path)) and (self.secure_values or not secure_values)

@@ -55,18 +55,20 @@ MOST_LINK_DAYS = 7
 class Config:
     """The settings of every function; template.yaml's Globals names the same ones, and a test compares them.
 
-    service       the stack's name: what tells the log lines and figures of two deployments in one account apart
-    verbose       whether what went well gets lines of its own: on Lambda only when the function's log level says so
-    connect_url   where the public API is; only the function that opens sessions is told, the others find it there
-    origin_verify SHA-256 digests; a public request must bring the header X-Origin-Verify of one of them. Empty: none
-    client_ids    region key → the operator's client app there; a region may be missing
-    return_urls   return key → where a person is sent back to
-    scopes        the most that a connect session may ask for; ``offline_access`` always joins
-    refresh_timeout   seconds the refresh function may run; every bound of the refresh follows from it
-    approval_link_days   for how many days a link may work that is approved afterwards
-    token_wait    seconds that a caller for a token may wait for a refresh; each who waits holds an execution
-    proxy_policy  which calls of NinjaOne may be passed on; only the function that does it is told
-    proxy_policy_parameter   the SSM parameter that holds such rules in place of ``proxy_policy``; empty: none
+    Attributes:
+        service: the stack's name: what tells the log lines and figures of two deployments in one account apart
+        verbose: whether what went well gets lines of its own: on Lambda only when the function's log level says so
+        connect_url: where the public API is; only the function that opens sessions is told, the others find it there
+        origin_verify: SHA-256 digests; a public request must bring the header X-Origin-Verify of one of them. Empty:
+            none
+        client_ids: region key → the operator's client app there; a region may be missing
+        return_urls: return key → where a person is sent back to
+        scopes: the most that a connect session may ask for; ``offline_access`` always joins
+        refresh_timeout: seconds the refresh function may run; every bound of the refresh follows from it
+        approval_link_days: for how many days a link may work that is approved afterwards
+        token_wait: seconds that a caller for a token may wait for a refresh; each who waits holds an execution
+        proxy_policy: which calls of NinjaOne may be passed on; only the function that does it is told
+        proxy_policy_parameter: the SSM parameter that holds such rules in place of ``proxy_policy``; empty: none
     """
 
     service: str
@@ -104,7 +106,8 @@ class Config:
     def from_env(cls, env: Mapping[str, str]) -> "Config":
         """Read every setting, and name all that are missing or malformed at once.
 
-        Raises   Misconfigured
+        Raises:
+            Misconfigured
         """
         reader = _Reader(env)
         config = cls(

@@ -66,8 +66,9 @@ class Fault:
 class BrokerError(Exception):
     """A failure whose text may be shown and logged.
 
-    retry_after   seconds to wait before it is worth asking again
-    return_to     the key of the return address of the session that it is about; empty where none is known
+    Args:
+        retry_after: seconds to wait before it is worth asking again
+        return_to: the key of the return address of the session that it is about; empty where none is known
     """
 
     detail = "Something went wrong."
@@ -91,7 +92,8 @@ class CustomerMustAct(BrokerError):
 class ClientAppError(BrokerError):
     """The turn of whoever registered the client app.
 
-    customer_app   the customer registered it, so the operator need not be woken
+    Args:
+        customer_app: the customer registered it, so the operator need not be woken
     """
 
     def __init__(self, *, customer_app: bool) -> None:
@@ -124,7 +126,8 @@ class OperatorError(ServerFault):
 class InvalidRequest(CallerError):
     """The request breaks the contract.
 
-    faults   all that is wrong with it
+    Attributes:
+        faults: all that is wrong with it
     """
 
     detail = "The request has faults; each says what to change."
@@ -227,7 +230,8 @@ class OriginUnverified(CallerError):
 class CallRefused(CallerError):
     """The operator's policy does not allow this call of NinjaOne.
 
-    allowed   the rules that hold for this caller, as the operator wrote them
+    Attributes:
+        allowed: the rules that hold for this caller, as the operator wrote them
     """
 
     detail = "No rule of the operator's parameter ProxyPolicy allows this call to this caller."
@@ -254,7 +258,8 @@ class TooManyRequests(CallerError):
 class NeedsReauth(CustomerMustAct):
     """NinjaOne takes the refresh token no more.
 
-    reason   the value of a ``model.Reason``
+    Args:
+        reason: the value of a ``model.Reason``
     """
 
     detail = "NinjaOne accepts this connection no more. Let the customer reconnect it: the connection keeps its id."
@@ -352,7 +357,8 @@ class CallUnanswered(Retryable):
 class NotJson(Retryable):
     """NinjaOne, or what stands before it, answered with a page in place of JSON.
 
-    status   of that answer
+    Args:
+        status: of that answer
     """
 
     def __init__(self, status: int = 200) -> None:
@@ -372,9 +378,10 @@ class NoTokenYet(Retryable):
 class ConnectionPaused(Retryable):
     """The stored access token ended, and NinjaOne is not asked for another before ``until``.
 
-    held_by   what holds the connection: the value of a ``flows.pause.HeldBy``
-    cause     why, by its name in ``ninjaone.Outcome.code``
-    until     Unix seconds; None while a breaker lets one connection a minute pass
+    Args:
+        held_by: what holds the connection: the value of a ``flows.pause.HeldBy``
+        cause: why, by its name in ``ninjaone.Outcome.code``
+        until: Unix seconds; None while a breaker lets one connection a minute pass
     """
 
     detail = "The access token ended, and NinjaOne is not asked for another right now."
@@ -408,7 +415,8 @@ class Misconfigured(OperatorError):
 class AwsRefused(OperatorError, AwsError):
     """AWS refuses what the functions need, and will go on refusing until the operator changes something.
 
-    service, operation, code   what was refused, in AWS's names
+    Args:
+        service, operation, code: what was refused, in AWS's names
     """
 
     detail = (

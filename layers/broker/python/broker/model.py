@@ -22,7 +22,7 @@ SessionId = NewType("SessionId", str)
 ConnectionId = NewType("ConnectionId", str)
 
 _TENANT = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,64}")
-"""A path segment ``.`` or ``..`` names another path wherever an address is tidied up. Source   RFC 3986 §5.2.4"""
+"""A path segment ``.`` or ``..`` names another path wherever an address is tidied up. See RFC 3986 §5.2.4."""
 _SESSION = re.compile(r"ses_[a-z2-7]{26}")
 _CONNECTION = re.compile(r"con_[a-z2-7]{26}")
 
@@ -66,9 +66,10 @@ SEAL_FORMAT = 1
 class AssociatedData:
     """The one place where a sealed value may stand; authenticated with it, so that it opens nowhere else.
 
-    table     ``connections`` or ``sessions``: the logical name, the same after a restore into a new table
-    row       connection or session id
-    version   token generation; 0 where there is only one
+    Attributes:
+        table: ``connections`` or ``sessions``: the logical name, the same after a restore into a new table
+        row: connection or session id
+        version: token generation; 0 where there is only one
     """
 
     table: str
@@ -164,9 +165,10 @@ class Client:
 class Tokens:
     """What NinjaOne granted.
 
-    refresh   absent when the answer to a refresh carried none: the one held stays good (RFC 6749 §6)
-    expires_at   counted from before the request was sent
-    scopes    empty when the answer did not say
+    Attributes:
+        refresh: absent when the answer to a refresh carried none: the one held stays good (RFC 6749 §6)
+        expires_at: counted from before the request was sent
+        scopes: empty when the answer did not say
     """
 
     access: Secret
@@ -191,25 +193,27 @@ class ConnectionState:
     that NinjaOne refused and is being asked for again, or in one whose account is connected twice.
 
     Shape
-    tenant, connection   the key
-    version     how many token generations were stored; every change of tokens adds one
-    fence       how many leases were taken; a fencing token
-    lease_until, attempt   the write-ahead intent of the refresh that may be in flight
-    failures    attempts in a row that brought no tokens; while there are any, ``refresh_at`` is a wait that binds
-                everybody, callers too
-    cause       of the last of them, by its name in ``ninjaone.Outcome.code``
-    struck_at   when NinjaOne first called the tokens of this version dead
-    sent_at     when the held tokens were asked for; of a new connection, when they were stored
-    tried_at    when the last refresh took its lease
-    epoch       the restore epoch under which the row may be presented
-    access, refresh        sealed; absent once disconnected
-    refresh_at, due_shard  the sparse ``due`` index; absent while nothing is to be done
-    customer_app   the client app is the customer's: its secret lies sealed in the profile row
-    outcome_unknown   some attempt on this version ended without a clear answer
-    ended_at    since when the connection needs its customer
-    active_until   until then refreshed ahead of expiry under the adaptive policy
-    warned_at   when the coming end of consent was last announced
-    same_as     the active connection of this tenant that showed the same account when this one was made, if any
+
+    Attributes:
+        tenant, connection: the key
+        version: how many token generations were stored; every change of tokens adds one
+        fence: how many leases were taken; a fencing token
+        lease_until, attempt: the write-ahead intent of the refresh that may be in flight
+        failures: attempts in a row that brought no tokens; while there are any, ``refresh_at`` is a wait that binds
+            everybody, callers too
+        cause: of the last of them, by its name in ``ninjaone.Outcome.code``
+        struck_at: when NinjaOne first called the tokens of this version dead
+        sent_at: when the held tokens were asked for; of a new connection, when they were stored
+        tried_at: when the last refresh took its lease
+        epoch: the restore epoch under which the row may be presented
+        access, refresh: sealed; absent once disconnected
+        refresh_at, due_shard: the sparse ``due`` index; absent while nothing is to be done
+        customer_app: the client app is the customer's: its secret lies sealed in the profile row
+        outcome_unknown: some attempt on this version ended without a clear answer
+        ended_at: since when the connection needs its customer
+        active_until: until then refreshed ahead of expiry under the adaptive policy
+        warned_at: when the coming end of consent was last announced
+        same_as: the active connection of this tenant that showed the same account when this one was made, if any
     """
 
     tenant: TenantId
@@ -280,13 +284,14 @@ class Session:
     """A connect session: one person's way from the SaaS to NinjaOne and back.
 
     State, cookie, ticket and the end user's id are held as SHA-256 only. A sealed value is bound to this session.
+    Times (``…_at``, ``…_until``) are 0 before their step, so that what has not begun counts as over.
 
-    code, code_expires_at   of a session for a client secret there is no code: until then it waits to be completed
-    exchanging_until   after this, whoever took the code is dead
-    …_at, …_until      0 before that step: what has not begun counts as over
-    account            names of the NinjaOne account that a reconnect expects
-    exchanged          what the code was exchanged for, sealed, until the connection is stored
-    failure            the error that the session ended with, by its class's name
+    Attributes:
+        code, code_expires_at: of a session for a client secret there is no code: until then it waits to be completed
+        exchanging_until: after this, whoever took the code is dead
+        account: names of the NinjaOne account that a reconnect expects
+        exchanged: what the code was exchanged for, sealed, until the connection is stored
+        failure: the error that the session ended with, by its class's name
     """
 
     session: SessionId
@@ -331,6 +336,6 @@ class Session:
     def redirect_uri(self, region: str) -> str:
         """The redirect URI to register at NinjaOne, to the letter: a different one for each region.
 
-        Source   RFC 9700 §4.4.2 (mix-up), docs/understand/ninjaone.md §7 (exact match)
+        See RFC 9700 §4.4.2 (mix-up), docs/understand/ninjaone.md §7 (exact match).
         """
         return f"{self.connect_url}/callback/{region}"

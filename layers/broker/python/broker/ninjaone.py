@@ -21,7 +21,7 @@ _REGIONS: Mapping[str, tuple[str, str]] = {
     "jp": ("jp.ninjarmm.com", "Japan"),
     "fed": ("fed.ninjarmm.com", "US government (FedRAMP)"),
 }
-"""Region key → host, name. How to add one: docs/understand/extending.md. Source   docs/understand/ninjaone.md §2"""
+"""Region key → host, name. How to add one: docs/understand/extending.md. See docs/understand/ninjaone.md §2."""
 
 REGIONS: Mapping[str, str] = {key: host for key, (host, _) in _REGIONS.items()}
 REGION_NAMES: Mapping[str, str] = {key: name for key, (_, name) in _REGIONS.items()}
@@ -33,7 +33,7 @@ SCOPES = ("monitoring", "management", "control")
 """In the order in which NinjaOne shows them. How to add one: docs/understand/extending.md."""
 
 OFFLINE_ACCESS = "offline_access"
-"""Without it NinjaOne gives no refresh token. Source   docs/understand/ninjaone.md §4"""
+"""Without it NinjaOne gives no refresh token. See docs/understand/ninjaone.md §4."""
 
 DEFAULT_LIFETIME = Seconds(3600)
 SHORTEST_LIFETIME, LONGEST_LIFETIME = Seconds(60), Seconds(86_400)
@@ -43,7 +43,7 @@ LONGEST_WAIT = Seconds(3600)
 _DEAD = frozenset({"invalid_grant", "invalid_token", "expired_token"})
 """NinjaOne says ``invalid_token`` where RFC 6749 §5.2 says ``invalid_grant``.
 
-Source   docs/understand/ninjaone.md §8
+See docs/understand/ninjaone.md §8.
 """
 
 _CONFIG = frozenset(
@@ -95,7 +95,8 @@ def pasted_name(text: str) -> str:
     """Take the host's name, or its first label, out of what a person pasted; what remains may still be none.
 
     Letters of full width, as Japanese keyboards type them, count as those that they look like.
-    Source   RFC 3986 §3.2 (user information, host, port); Unicode Technical Standard 46, §2.3 (full stops)
+
+    See RFC 3986 §3.2 (user information, host, port); Unicode Technical Standard 46, §2.3 (full stops).
     """
     address = unicodedata.normalize("NFKC", text).replace("\u3002", ".").strip(_AROUND).lower()
     scheme = _SCHEME.match(address)
@@ -107,22 +108,22 @@ def pasted_name(text: str) -> str:
 
 
 def authorize_endpoint(host: Host) -> str:
-    """Source   docs/understand/ninjaone.md §1"""
+    """See docs/understand/ninjaone.md §1."""
     return f"https://{host.name}/ws/oauth/authorize"
 
 
 def token_endpoint(host: Host) -> str:
-    """Source   docs/understand/ninjaone.md §1"""
+    """See docs/understand/ninjaone.md §1."""
     return f"https://{host.name}/ws/oauth/token"
 
 
 def revocation_endpoint(host: Host) -> str:
-    """Source   docs/understand/ninjaone.md §1"""
+    """See docs/understand/ninjaone.md §1."""
     return f"https://{host.name}/ws/oauth/revoke"
 
 
 def issuer(host: Host) -> str:
-    """NinjaOne's issuer ends with a slash. Source   docs/understand/ninjaone.md §1"""
+    """NinjaOne's issuer ends with a slash. See docs/understand/ninjaone.md §1."""
     return f"https://{host.name}/"
 
 
@@ -158,9 +159,10 @@ class Meaning(StrEnum):
 class Outcome:
     """An answer of the token endpoint, classified.
 
-    code   an enumerated cause for log lines and decisions; never text of NinjaOne's
-    tokens   present exactly when GRANTED
-    retry_after   seconds, when NinjaOne named a sane number
+    Attributes:
+        code: an enumerated cause for log lines and decisions; never text of NinjaOne's
+        tokens: present exactly when GRANTED
+        retry_after: seconds, when NinjaOne named a sane number
     """
 
     meaning: Meaning
@@ -184,7 +186,7 @@ def classify(answer: oauth.Answer, sent_at: Instant) -> Outcome:
 
     Only 400 or 401 with a JSON ``error`` of the three names is DEAD.
 
-    Source   docs/understand/ninjaone.md §8, RFC 6749 §5.2
+    See docs/understand/ninjaone.md §8, RFC 6749 §5.2.
     """
     if isinstance(answer, oauth.NotSent):
         return Outcome(Meaning.NOT_SENT, answer.cause)
@@ -212,7 +214,7 @@ def _success(reply: oauth.Reply, sent_at: Instant) -> Outcome:
 def _tokens(body: Mapping[str, object], sent_at: Instant) -> Tokens | None:
     """Read tokens. A ``token_type`` that is left out counts as bearer: the tokens beside it can't be had again.
 
-    Source   RFC 6749 §3.3, §5.1; ``expires_in`` may be absent (docs/understand/ninjaone.md §9 U22)
+    See RFC 6749 §3.3, §5.1; ``expires_in`` may be absent (docs/understand/ninjaone.md §9 U22).
     """
     access, kind = _token(body.get("access_token")), body.get("token_type") or "bearer"
     if access is None or not isinstance(kind, str) or kind.strip().lower() != "bearer":
@@ -280,7 +282,7 @@ def _refusal(reply: oauth.Reply) -> Outcome:
 def _retry_after(reply: oauth.Reply) -> Seconds | None:
     """Read delta-seconds, or a date beside the answer's own, up to an hour; of a header given twice the longer wait.
 
-    Source   RFC 9110 §5.3, §10.2.3
+    See RFC 9110 §5.3, §10.2.3.
     """
     text = reply.headers.get("retry-after", "")
     named = [seconds for seconds in map(_whole_seconds, text.split(",")) if seconds is not None and seconds >= 0]

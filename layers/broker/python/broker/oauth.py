@@ -52,7 +52,7 @@ Answer = Reply | NotSent | NoReply
 
 @dataclass(frozen=True)
 class Authorized:
-    """The person agreed. Source   RFC 6749 §4.1.2, RFC 9207 §2"""
+    """The person agreed. See RFC 6749 §4.1.2, RFC 9207 §2."""
 
     state: str
     code: Secret
@@ -61,9 +61,10 @@ class Authorized:
 
 @dataclass(frozen=True)
 class Denied:
-    """The person or the server said no. Source   RFC 6749 §4.1.2.1
+    """The person or the server said no. See RFC 6749 §4.1.2.1.
 
-    error   the code as sent, empty where it is none; compare it, never show it
+    Attributes:
+        error: the code as sent, empty where it is none; compare it, never show it
     """
 
     state: str
@@ -76,19 +77,19 @@ class Malformed(ValueError):
 
 
 def challenge(verifier: Secret) -> str:
-    """Derive the S256 code challenge of a verifier. Source   RFC 7636 §4.2"""
+    """Derive the S256 code challenge of a verifier. See RFC 7636 §4.2."""
     return b64url(hashlib.sha256(verifier.reveal().encode("ascii")).digest())
 
 
 def b64url(data: bytes) -> str:
-    """Encode without padding. Source   RFC 7636 appendix A"""
+    """Encode without padding. See RFC 7636 appendix A."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
 
 
 def authorization_url(
     endpoint: str, *, client_id: str, redirect_uri: str, scope: str, state: str, code_challenge: str
 ) -> str:
-    """Build the address to send the person to. Source   RFC 6749 §4.1.1, RFC 7636 §4.3"""
+    """Build the address to send the person to. See RFC 6749 §4.1.1, RFC 7636 §4.3."""
     query = {
         "response_type": "code",
         "client_id": client_id,
@@ -104,9 +105,13 @@ def authorization_url(
 def authorization_reply(raw_query: str) -> Authorized | Denied:
     """Read what the person brings back in the redirect.
 
-    raw_query   undecoded, since API Gateway joins repeated parameters with commas
-    Raises   Malformed: a repeated or missing parameter, both or neither of code and error, or a bad character in a code
-    Source   RFC 6749 §3.1 (a parameter without a value counts as left out), §4.1.2, §4.1.2.1
+    Args:
+        raw_query: undecoded, since API Gateway joins repeated parameters with commas
+
+    Raises:
+        Malformed: a repeated or missing parameter, both or neither of code and error, or a bad character in a code
+
+    See RFC 6749 §3.1 (a parameter without a value counts as left out), §4.1.2, §4.1.2.1.
     """
     query = _single_valued(raw_query)
     state, code, error = query.get("state", ""), query.get("code"), query.get("error")
@@ -125,7 +130,7 @@ def authorization_reply(raw_query: str) -> Authorized | Denied:
 def _single_valued(raw_query: str) -> dict[str, str]:
     """Read the parameters that this library knows, each at most once; others are ignored, whatever they hold.
 
-    Source   RFC 6749 §4.1.2: the client must ignore unrecognized response parameters
+    See RFC 6749 §4.1.2: the client must ignore unrecognized response parameters.
     """
     pairs = [(unquote_plus(name), value) for name, _, value in (part.partition("=") for part in raw_query.split("&"))]
     known = [
@@ -139,7 +144,7 @@ def _single_valued(raw_query: str) -> dict[str, str]:
 
 
 def code_grant(client: Client, *, code: Secret, redirect_uri: str, verifier: Secret) -> Form:
-    """Ask for tokens with an authorization code. Source   RFC 6749 §4.1.3, RFC 7636 §4.5"""
+    """Ask for tokens with an authorization code. See RFC 6749 §4.1.3, RFC 7636 §4.5."""
     return {
         "grant_type": "authorization_code",
         "code": code.reveal(),
@@ -150,17 +155,17 @@ def code_grant(client: Client, *, code: Secret, redirect_uri: str, verifier: Sec
 
 
 def refresh_grant(client: Client, refresh: Secret) -> Form:
-    """Ask for tokens with a refresh token. Source   RFC 6749 §6"""
+    """Ask for tokens with a refresh token. See RFC 6749 §6."""
     return {"grant_type": "refresh_token", "refresh_token": refresh.reveal(), **_client_in_body(client)}
 
 
 def revocation(client: Client, refresh: Secret) -> Form:
-    """Ask that a refresh token be forgotten. Source   RFC 7009 §2.1"""
+    """Ask that a refresh token be forgotten. See RFC 7009 §2.1."""
     return {"token": refresh.reveal(), "token_type_hint": "refresh_token", **_client_in_body(client)}
 
 
 def _client_in_body(client: Client) -> Form:
-    """Authenticate the client as NinjaOne's own examples do. Source   RFC 6749 §2.3.1"""
+    """Authenticate the client as NinjaOne's own examples do. See RFC 6749 §2.3.1."""
     return {"client_id": client.id, "client_secret": client.secret.reveal()}
 
 

@@ -83,7 +83,8 @@ def shard(connection: ConnectionId) -> int:
 def refresh_at(now: Instant, expires_at: Instant, jitter: float, *, anew: bool = False) -> Instant:
     """Say when to refresh: the same ``jitter``, 0 to 1, keeps connections together that were sealed together.
 
-    anew   spread widely: this connection is new or late, and many others may be so at the same time
+    Args:
+        anew: spread widely: this connection is new or late, and many others may be so at the same time
     """
     life = max(expires_at - now, 0)
     latest = WIDEST if anew else LATEST
@@ -104,10 +105,12 @@ def retry_wait(
     the access token lives, the wait is at most an eighth of what is left: otherwise a NinjaOne that fails every other
     request would let tokens end. What NinjaOne names in ``Retry-After`` takes the place of all that, up to 15 minutes.
 
-    failures     attempts in a row without tokens, this one included
-    token_left   seconds until the access token ends; not positive when it has ended
-    jitter       0 to 1
-    Source   RFC 6585 §4
+    Args:
+        failures: attempts in a row without tokens, this one included
+        token_left: seconds until the access token ends; not positive when it has ended
+        jitter: 0 to 1
+
+    See RFC 6585 §4.
     """
     if retry_after is not None:
         return Seconds(max(RETRY_FIRST, min(retry_after, RETRY_AFTER_LONGEST)) + int(16 * jitter))
@@ -122,9 +125,10 @@ def is_believed(*, struck_at: Instant | None, now: Instant, others_granted: bool
     One verdict alone never is. Of two, NinjaOne's own mistake is ruled out where it served another tenant on the same
     host meanwhile. Where no other tenant can tell, half an hour of verdicts has to do, or a day in any case.
 
-    struck_at        when the first verdict in a row came; None when this is it
-    others_granted   whether another tenant on this host was granted tokens since then
-    others_failing   whether another tenant on this host is failing
+    Args:
+        struck_at: when the first verdict in a row came; None when this is it
+        others_granted: whether another tenant on this host was granted tokens since then
+        others_failing: whether another tenant on this host is failing
     """
     if struck_at is None or now - struck_at < STRIKE_GAP:
         return False
@@ -143,7 +147,8 @@ def probe_wait(ended_at: Instant, now: Instant) -> Seconds:
 def reason_for(*, outcome_unknown: bool, consented_at: Instant, now: Instant) -> Reason:
     """Say honestly why a connection is dead.
 
-    outcome_unknown   an attempt on this very token ended without a clear answer: NinjaOne may have rotated it unseen
+    Args:
+        outcome_unknown: an attempt on this very token ended without a clear answer: NinjaOne may have rotated it unseen
     """
     if outcome_unknown:
         return Reason.LOST_IN_ROTATION

@@ -4,7 +4,7 @@
 here acts on what stands around it: control characters, line and paragraph separators, half characters, and those that
 turn the direction of text around, so that a name reads as another one.
 
-Source   Unicode Standard Annex 44 (general categories); Unicode Technical Report 36, §2.11 (bidirectional text)
+See Unicode Standard Annex 44 (general categories); Unicode Technical Report 36, §2.11 (bidirectional text).
 """
 
 import unicodedata

@@ -4,7 +4,7 @@ An error is a fact. It is logged once, with its service, operation, code and AWS
 which may quote what was sent. Then its code decides who must act: nobody, because waiting fixes it (``Busy``), or the
 operator, because it does not (``AwsRefused``).
 
-Source   AWS General Reference, "Common errors"; the error lists of DynamoDB, KMS, S3, Secrets Manager, SQS and SSM
+See AWS General Reference, "Common errors"; the error lists of DynamoDB, KMS, S3, Secrets Manager, SQS and SSM.
 """
 
 import re
@@ -42,8 +42,9 @@ _IDENTIFIER = re.compile(r"[A-Za-z0-9.:/+=_-]{1,128}")
 class ExpectedError(Exception):
     """An error code that the caller of ``AwsClient.call`` named, for it is an answer there.
 
-    code       which of them
-    response   what AWS sent with it
+    Args:
+        code: which of them
+        response: what AWS sent with it
     """
 
     def __init__(self, code: str, response: Mapping[str, Any]) -> None:
@@ -57,22 +58,29 @@ class AwsClient:
     def __init__(self, service: str, client: Any, log: Log | None = None) -> None:
         """Put a client of botocore's behind the door.
 
-        log   where errors are noted; None for a command at a terminal, which shows them itself
+        Args:
+            log: where errors are noted; None for a command at a terminal, which shows them itself
         """
         self._service, self._client, self._log = service, client, log
 
     def call(self, operation: str, *, expected: Collection[str] = (), **parameters: Any) -> Any:
         """Call an operation, by its name in botocore (``get_item``).
 
-        expected   error codes that are an answer to this caller, and are not logged
-        Raises     ExpectedError; Busy: not done, or done and the answer lost; AwsRefused
+        Args:
+            expected: error codes that are an answer to this caller, and are not logged
+
+        Raises:
+            ExpectedError
+            Busy: not done, or done and the answer lost
+            AwsRefused
         """
         return self._pass(operation, lambda: getattr(self._client, operation)(**parameters), expected)
 
     def get_object(self, *, expected: Collection[str] = (), **parameters: Any) -> bytes:
         """Read an object of S3's whole: its body comes after the answer, and can be cut off as the answer can.
 
-        Raises   as ``call``
+        Raises:
+            as ``call``
         """
         read = lambda: bytes(self._client.get_object(**parameters)["Body"].read())  # noqa: E731
         return self._pass("get_object", read, expected)
@@ -80,7 +88,8 @@ class AwsClient:
     def note(self, operation: str, code: str, request_id: str = "", *, refused: bool) -> None:
         """Log an error of AWS as a fact, and count it if it is the operator's.
 
-        refused   waiting does not fix it
+        Args:
+            refused: waiting does not fix it
         """
         if self._log is None:
             return
@@ -127,7 +136,8 @@ def retry(call: Callable[[], T], clock: Clock, waits: Iterable[float] = ONCE_MOR
     seconds, and the caller may hold the only copy of a token. The call must recognize what it did itself, for an answer
     may have been lost.
 
-    Raises   Busy, AwsRefused: what the last attempt raised
+    Raises:
+        Busy, AwsRefused: what the last attempt raised
     """
     pauses = iter(waits)
     while True:
@@ -143,7 +153,8 @@ def retry(call: Callable[[], T], clock: Clock, waits: Iterable[float] = ONCE_MOR
 def while_left(left: Callable[[], float]) -> Iterator[float]:
     """Give the waits of ``retry``, twice as long each time, for as long as the next one fits into the time left.
 
-    left   seconds that may still be waited
+    Args:
+        left: seconds that may still be waited
     """
     wait = FIRST_WAIT
     while left() >= wait:

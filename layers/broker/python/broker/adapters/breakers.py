@@ -25,12 +25,13 @@ REMEMBERED = 64
 class Breaker:
     """What a row says.
 
-    failing     tenants (see ``tenant_hash``) that failed since the last grant
-    since       when the first of them did; None while nobody fails
-    opened_at   since when the breaker is open; None while it is closed
-    passed_at   when an open breaker last let a connection pass
-    cause       of the first failure, and of an open breaker of the one that opened it
-    grants      the last two tenants that were granted tokens, newest first, with the time
+    Attributes:
+        failing: tenants (see ``tenant_hash``) that failed since the last grant
+        since: when the first of them did; None while nobody fails
+        opened_at: since when the breaker is open; None while it is closed
+        passed_at: when an open breaker last let a connection pass
+        cause: of the first failure, and of an open breaker of the one that opened it
+        grants: the last two tenants that were granted tokens, newest first, with the time
     """
 
     failing: frozenset[str] = frozenset()
@@ -61,7 +62,7 @@ class BreakerStore:
         self._dynamodb, self._table = dynamodb, table
 
     def read(self, name: str) -> Breaker:
-        """Read one as it is now; a row that can't be read is like none. Raises   Busy"""
+        """Read one as it is now; a row that can't be read is like none. Raises Busy."""
         key = rows.key(CONTROL_ROWS, name)
         answer = self._dynamodb.call("get_item", TableName=self._table, Key=key, ConsistentRead=True)
         return _breaker(answer.get("Item", {}))
@@ -69,7 +70,8 @@ class BreakerStore:
     def opening(self, name: str) -> Breaker:
         """Read since when one is open and why, and nothing else: the roles that show it name each attribute.
 
-        Raises   Busy
+        Raises:
+            Busy
         """
         answer = self._dynamodb.call(
             "get_item",
@@ -82,7 +84,7 @@ class BreakerStore:
         return _breaker(answer.get("Item", {}))
 
     def add_failure(self, name: str, tenant: TenantId, now: Instant, cause: str) -> Breaker:
-        """Remember a failing tenant, unless so many are remembered that one more changes nothing. Raises   Busy"""
+        """Remember a failing tenant, unless so many are remembered that one more changes nothing. Raises Busy."""
         write = ConditionalUpdate.of(
             "attribute_not_exists(#failing) OR size(#failing) < :most",
             given={"most": REMEMBERED},
@@ -92,7 +94,7 @@ class BreakerStore:
         return self._update(name, write)[0]
 
     def open(self, name: str, seen: Breaker, now: Instant, cause: str) -> tuple[Breaker, bool]:
-        """Open it, unless something was granted meanwhile; say whether this call opened it. Raises   Busy"""
+        """Open it, unless something was granted meanwhile; say whether this call opened it. Raises Busy."""
         write = ConditionalUpdate.of(
             "attribute_not_exists(#opened_at)",
             "#since = :since_seen",
@@ -102,7 +104,7 @@ class BreakerStore:
         return self._update(name, write)
 
     def add_grant(self, name: str, seen: Breaker, tenant: TenantId, now: Instant) -> bool:
-        """Forget all failures, and with them an open breaker; say whether there were any. Raises   Busy"""
+        """Forget all failures, and with them an open breaker; say whether there were any. Raises Busy."""
         mine = tenant_hash(tenant)
         before = next((each for each in seen.grants if each[0] != mine), None)
         written = [(mine, now), *([before] if before else [])]
@@ -114,7 +116,7 @@ class BreakerStore:
         return self._update(name, write)[1]
 
     def take_pass(self, name: str, now: Instant, gap: Seconds) -> bool:
-        """Let one connection through an open breaker, if none passed for so long. Raises   Busy"""
+        """Let one connection through an open breaker, if none passed for so long. Raises Busy."""
         write = ConditionalUpdate.of(
             "attribute_exists(#opened_at)",
             "#passed_at <= :latest",

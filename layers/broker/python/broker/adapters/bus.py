@@ -24,8 +24,9 @@ Detail = Mapping[str, str | int]
 class Event:
     """Something that happened.
 
-    kind     what EventBridge calls the detail type
-    detail   see events/schemas
+    Attributes:
+        kind: what EventBridge calls the detail type
+        detail: see events/schemas
     """
 
     kind: str

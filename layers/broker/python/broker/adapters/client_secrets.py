@@ -37,7 +37,9 @@ class ClientSecrets:
     def client(self, client_id: str) -> Client:
         """Give a client app with its secret.
 
-        Raises   Misconfigured: no secret is stored for it; Busy, AwsRefused
+        Raises:
+            Misconfigured: no secret is stored for it
+            Busy, AwsRefused
         """
         until, text = self._absent.get(client_id, (0.0, ""))
         if self._clock.now() < until:
@@ -96,7 +98,8 @@ def stored_text(answer: Mapping[str, Any]) -> str:
 def parsed(text: str) -> Mapping[str, str | None] | None:
     """Read client ids and their secrets, without the whitespace that copying brings along.
 
-    Gives   None for an entry that is no secret, and for a whole that is no JSON object
+    Returns:
+        None for an entry that is no secret, and for a whole that is no JSON object
     """
     try:
         stored = json.loads(text)

@@ -115,7 +115,7 @@ class Connections:
         return rows.connection_state(found) if found else None
 
     def many(self, refs: Sequence[ConnectionRef]) -> tuple[list[ConnectionState], int]:
-        """Read hot rows, a hundred in one call; a row may be a moment old. Count what can't be read. Raises   Busy
+        """Read hot rows, a hundred in one call; a row may be a moment old. Count what can't be read. Raises Busy.
 
         Whoever decides on an old row is refused: every write compares version and fence. A strong read costs twice.
         What is not there is left out, and so is what only another release can read: it must not hold up the rest.
@@ -175,7 +175,7 @@ class Connections:
         return self._listed(tenant, LISTED_ATTRIBUTES, limit=limit, after=after)
 
     def accounts(self, tenant: TenantId) -> list[Connection]:
-        """Read what tells the first connections of a tenant apart, in one call. Raises   Busy, AwsRefused"""
+        """Read what tells the first connections of a tenant apart, in one call. Raises Busy or AwsRefused."""
         return self._listed(tenant, ACCOUNT_ATTRIBUTES, limit=ACCOUNTS, after=None).connections
 
     def _listed(self, tenant: TenantId, only: tuple[str, ...], *, limit: int, after: str | None) -> listing.Listed:
@@ -225,9 +225,12 @@ class Connections:
     ) -> None:
         """Store a connection whole and end its session, in one transaction.
 
-        replaces    the row a reconnect was decided on; None for a new connection
-        forget_at   when it goes by itself, unless it is approved
-        Raises   Busy: nothing of it was stored, or the acknowledgement was lost
+        Args:
+            replaces: the row a reconnect was decided on; None for a new connection
+            forget_at: when it goes by itself, unless it is approved
+
+        Raises:
+            Busy: nothing of it was stored, or the acknowledgement was lost
         """
         condition = _replacing(replaces) if replaces else _NEW
         ends = rows.item({"forget_at": forget_at})
@@ -243,7 +246,8 @@ class Connections:
     ) -> ConnectionState | ConditionFailed:
         """Take the lease and note the intent, before NinjaOne is asked.
 
-        ended   a lease that ran out before this instant proves its holder dead
+        Args:
+            ended: a lease that ran out before this instant proves its holder dead
         """
         change = {
             "lease_until": until,
@@ -261,9 +265,12 @@ class Connections:
 
         False where the row changed since it was seen, a refresh is at work, or the session has ended.
 
-        client   sealed
-        ended    a lease that ran out before this instant proves its holder dead
-        Raises   Busy, AwsRefused
+        Args:
+            client: sealed
+            ended: a lease that ran out before this instant proves its holder dead
+
+        Raises:
+            Busy, AwsRefused
         """
         due = {"refresh_at": now, "due_shard": policy.shard(seen.connection)} if seen.refresh else {}
         state = ConditionalUpdate.of(
@@ -289,7 +296,7 @@ class Connections:
         return self._update(leased, ConditionalUpdate.of(*_UNCHANGED, given=_seen(leased), set=change, remove=remove))
 
     def approve(self, seen: ConnectionState, change: Mapping[str, Any], now: Instant) -> bool:
-        """Let a connection that waits for approval be used, and stay. Raises   Busy, AwsRefused"""
+        """Let a connection that waits for approval be used, and stay. Raises Busy or AwsRefused."""
         given = _seen(seen) | {"pending": Status.PENDING_APPROVAL.value, "now": now}
         clauses = (*_UNCHANGED, "#status = :pending", _WAITS)
         write = ConditionalUpdate.of(*clauses, given=given, set=change, remove=("forget_at",))
@@ -299,7 +306,8 @@ class Connections:
     def forget(self, seen: ConnectionState, forget_at: Instant) -> bool:
         """Drop the tokens of a connection that nobody made good, and let its rows go in their time.
 
-        Raises   Busy, AwsRefused
+        Raises:
+            Busy, AwsRefused
         """
         write = ConditionalUpdate.of(
             *_UNCHANGED, given=_seen(seen), set={"forget_at": forget_at}, remove=tuple(_DROPPED)
@@ -309,7 +317,8 @@ class Connections:
     def disconnect(self, seen: ConnectionState, now: Instant, mark: str) -> ConnectionState | ConditionFailed:
         """Forget the tokens that were seen. The version moves, so that a refresh in flight can't bring them back.
 
-        mark   random, and new for each who tries: who finds the row ended under it ended it, and the answer was lost
+        Args:
+            mark: random, and new for each who tries: who finds the row ended under it ended it, and the answer was lost
         """
         forget_at = Instant(now + policy.ENDED_KEPT)
         ended = {"status": Status.DISCONNECTED.value, "ended_at": now, "ended_by": mark}
@@ -361,8 +370,11 @@ class Connections:
     ) -> bool:
         """Change both rows or neither; False where a condition does not hold.
 
-        more     what else belongs to the transaction
-        Raises   Busy, AwsRefused
+        Args:
+            more: what else belongs to the transaction
+
+        Raises:
+            Busy, AwsRefused
         """
         writes = {ref.connection: state, ref.connection + rows.PROFILE: profile}
         parts = [

@@ -14,7 +14,8 @@ CONDITION_FAILED = "ConditionalCheckFailedException"
 class ConditionFailed:
     """A conditional write that did not apply.
 
-    found   the item as it stands, empty when there is none
+    Attributes:
+        found: the item as it stands, empty when there is none
     """
 
     found: Item
@@ -24,12 +25,13 @@ class ConditionFailed:
 class ConditionalUpdate:
     """One conditional UpdateItem.
 
-    set      attribute → new value
-    add      attribute → number to add
-    default  attribute → value to set where it has none
-    join     attribute → words to put into its set of words
-    remove   attributes to drop
-    when     clauses that must all hold; ``#name`` stands for an attribute, ``:word`` for a value of ``given``
+    Attributes:
+        set: attribute → new value
+        add: attribute → number to add
+        default: attribute → value to set where it has none
+        join: attribute → words to put into its set of words
+        remove: attributes to drop
+        when: clauses that must all hold; ``#name`` stands for an attribute, ``:word`` for a value of ``given``
     """
 
     set: Mapping[str, Any]
@@ -93,7 +95,9 @@ class ConditionalUpdate:
 def update(client: AwsClient, table: str, key: Item, write: ConditionalUpdate) -> Item | ConditionFailed:
     """Apply one conditional update and give the item as it then is.
 
-    Raises   Busy: refused for now, or applied with the acknowledgement lost; AwsRefused
+    Raises:
+        Busy: refused for now, or applied with the acknowledgement lost
+        AwsRefused
     """
     try:
         answer = client.call(

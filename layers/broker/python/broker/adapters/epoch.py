@@ -25,7 +25,9 @@ class Epoch:
     def active(self) -> int | None:
         """Give the epoch whose rows may be presented, or None while this table is not activated.
 
-        Raises   Busy, AwsRefused; Misconfigured: the parameter is no epoch
+        Raises:
+            Busy, AwsRefused
+            Misconfigured: the parameter is no epoch
         """
         if self._until <= self._clock.now():
             self._active = self._read()

@@ -23,7 +23,7 @@ _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.
 
 _GZIP = b"\x1f\x8b"
 _MARKS = (_GZIP, b"x\x01", b"x\x5e", b"x\x9c", b"x\xda")
-"""How gzip and zlib begin. Source   RFC 1952 §2.3.1, RFC 1950 §2.2"""
+"""How gzip and zlib begin. See RFC 1952 §2.3.1, RFC 1950 §2.2."""
 _PACKED = frozenset({"gzip", "x-gzip", "deflate"})
 _ANY_HEADER, _NO_HEADER = zlib.MAX_WBITS | 32, -zlib.MAX_WBITS
 
@@ -50,7 +50,8 @@ class HttpClient:
     def __init__(self, transport: Transport, clock: Clock, *, is_known: Callable[[str], bool] = lambda _: True) -> None:
         """Make a client.
 
-        is_known   says whether a host is NinjaOne's; nothing is sent to any other
+        Args:
+            is_known: says whether a host is NinjaOne's; nothing is sent to any other
         """
         self._clock, self.is_known = clock, is_known
         self._client = httpx.Client(
@@ -82,7 +83,8 @@ class HttpClient:
     ) -> Answer:
         """Ask once.
 
-        limit   bytes of the answer that are read; a body with one byte more was cut off
+        Args:
+            limit: bytes of the answer that are read; a body with one byte more was cut off
         """
         return self._try("GET", url, timeout, limit, headers=headers)
 
@@ -134,8 +136,9 @@ class HttpClient:
     ) -> Answer:
         """Tell *not sent* from *sent, no answer*: after a token request the difference is a lost token.
 
-        timeout   seconds for the whole answer, after a connection within CONNECT_TIMEOUT
-        enough    says of a body that broke off, and of its codings, whether all that matters came
+        Args:
+            timeout: seconds for the whole answer, after a connection within CONNECT_TIMEOUT
+            enough: says of a body that broke off, and of its codings, whether all that matters came
         """
         if request.url.scheme != "https":
             return NotSent("not_https")
@@ -194,9 +197,11 @@ def _is_object(body: bytes, codings: str) -> bool:
 def unpacked(body: bytes, codings: str, limit: int) -> bytes:
     """Undo ``Content-Encoding``. Though identity is asked for, a proxy may pack, and a body may hold the only token.
 
-    Gives    at most one byte more than the limit, whatever it unpacks to; of what broke off, what came; what is not
-             packed as it says, as it is
-    Source   RFC 9110 §8.4.1
+    Returns:
+        at most one byte more than the limit, whatever it unpacks to; of what broke off, what came; what is not packed
+        as it says, as it is
+
+    See RFC 9110 §8.4.1.
     """
     body, _ = unpacked_as_named(body, codings, limit)
     return _inflated(body, limit + 1)[0] if body.startswith(_GZIP) else body  # said or not: no JSON begins like this
@@ -205,7 +210,7 @@ def unpacked(body: bytes, codings: str, limit: int) -> bytes:
 def unpacked_as_named(body: bytes, codings: str, limit: int) -> tuple[bytes, bool]:
     """Undo the codings that are named, and say whether each was whole. A packed file stays as it is.
 
-    Source   RFC 9110 §8.4.1
+    See RFC 9110 §8.4.1.
     """
     is_whole = True
     for coding in reversed(codings.lower().split(",")):
@@ -226,7 +231,7 @@ def _inflated(body: bytes, most: int) -> tuple[bytes, bool]:
 
 
 def _members(body: bytes, kind: int, most: int) -> tuple[bytes, bool]:
-    """Unpack one member after the other, as far as they are sound; say whether that is all. Source   RFC 1952 §2.2"""
+    """Unpack one member after the other, as far as they are sound; say whether that is all. See RFC 1952 §2.2."""
     out, is_whole = b"", False
     try:
         while body and len(out) < most:
@@ -239,7 +244,7 @@ def _members(body: bytes, kind: int, most: int) -> tuple[bytes, bool]:
 
 
 def _lower(headers: httpx.Headers) -> Mapping[str, str]:
-    """Write names in lower case. Of one that came twice, and is no list, the first counts. Source   RFC 9110 §5.3"""
+    """Write names in lower case. Of one that came twice, and is no list, the first counts. See RFC 9110 §5.3."""
     found: dict[str, str] = {}
     for name, value in headers.multi_items():
         found[name] = f"{found[name]}, {value}" if name in found and name in _LISTS else found.get(name, value)

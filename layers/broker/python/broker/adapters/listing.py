@@ -11,8 +11,9 @@ from broker.model import Connection, ConnectionState
 class Listed:
     """One page of a tenant's connections.
 
-    after    where the next page begins; None after the last one
-    unread   how many rows this release can't read; the others are listed without them
+    Attributes:
+        after: where the next page begins; None after the last one
+        unread: how many rows this release can't read; the others are listed without them
     """
 
     connections: list[Connection]

@@ -31,9 +31,10 @@ class Trigger(StrEnum):
 class RefreshBatch:
     """Connections to refresh.
 
-    min_ttl           an urgent caller needs a token that lasts so long
-    refused_version   NinjaOne refused the access token of this version before its time; 0: of none
-    faults            how many entries named no connection
+    Attributes:
+        min_ttl: an urgent caller needs a token that lasts so long
+        refused_version: NinjaOne refused the access token of this version before its time; 0: of none
+        faults: how many entries named no connection
     """
 
     trigger: Trigger
@@ -52,17 +53,17 @@ class Queue:
     def send_batch(
         self, why: Trigger, refs: Sequence[ConnectionRef], *, min_ttl: Seconds = NO_TTL, refused_version: int = 0
     ) -> None:
-        """Request a refresh. Raises   Busy, AwsRefused"""
+        """Request a refresh. Raises Busy or AwsRefused."""
         listed = [[ref.tenant, ref.connection] for ref in refs]
         message = {"why": why.value, "min_ttl": min_ttl, "refused_version": refused_version, "connections": listed}
         self._send(message)
 
     def send_completion(self, session: SessionId) -> None:
-        """Request that a session be completed without the person. Raises   Busy, AwsRefused"""
+        """Request that a session be completed without the person. Raises Busy or AwsRefused."""
         self._send({"session": session})
 
     def waiting(self) -> int:
-        """Tell about how many messages are not being worked on yet. Raises   Busy, AwsRefused"""
+        """Tell about how many messages are not being worked on yet. Raises Busy or AwsRefused."""
         answer = self._call("get_queue_attributes", AttributeNames=["ApproximateNumberOfMessages"])
         return int(answer["Attributes"]["ApproximateNumberOfMessages"])
 

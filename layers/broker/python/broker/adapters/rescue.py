@@ -39,7 +39,7 @@ class RescueStore:
         self._s3, self._bucket = s3, bucket
 
     def put(self, ref: ConnectionRef, version: int, tokens: SealedTokens) -> None:
-        """Keep tokens that belong after ``version``. Raises   Busy"""
+        """Keep tokens that belong after ``version``. Raises Busy."""
         body = {
             "access": base64.b64encode(tokens.access).decode(),
             "refresh": base64.b64encode(tokens.refresh).decode(),
@@ -52,7 +52,9 @@ class RescueStore:
     def get(self, ref: ConnectionRef, version: int) -> SealedTokens | None:
         """Find what was rescued after ``version``, or None when there surely is nothing.
 
-        Raises   Busy; SealBroken: an object that nobody of ours wrote
+        Raises:
+            Busy
+            SealBroken: an object that nobody of ours wrote
         """
         try:
             content = self._s3.get_object(expected=_ABSENT, Bucket=self._bucket, Key=_name(ref, version))
@@ -78,18 +80,18 @@ class RescueStore:
             self.delete(ref, older)
 
     def put_consent(self, session: SessionId, exchanged: bytes) -> None:
-        """Keep what a code was exchanged for. Raises   Busy, AwsRefused"""
+        """Keep what a code was exchanged for. Raises Busy or AwsRefused."""
         self._call("put_object", Key=CONSENTS + session, Body=exchanged)
 
     def consent(self, session: SessionId) -> bytes | None:
-        """Find what a code was exchanged for, or None when there surely is nothing. Raises   Busy, AwsRefused"""
+        """Find what a code was exchanged for, or None when there surely is nothing. Raises Busy or AwsRefused."""
         try:
             return self._s3.get_object(expected=_ABSENT, Bucket=self._bucket, Key=CONSENTS + session)
         except ExpectedError:
             return None
 
     def waiting(self, limit: int) -> Iterator[tuple[ConnectionRef, int]]:
-        """List some of what waits to be adopted. Raises   Busy"""
+        """List some of what waits to be adopted. Raises Busy."""
         answer = self._call("list_objects_v2", Prefix=PREFIX, MaxKeys=limit)
         for found in answer.get("Contents", ()):
             named = _parse(found["Key"])

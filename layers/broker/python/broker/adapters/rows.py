@@ -71,10 +71,11 @@ REQUIRED = object()
 class _Attribute(NamedTuple):
     """How one attribute is stored, and what a row without it means.
 
-    kind      DynamoDB's letter for its type; a value of another type makes the row unreadable, here and now, not in
-              the middle of a refresh
-    default   of a row without it; None is never stored
-    sparse    the default is not stored either
+    Attributes:
+        kind: DynamoDB's letter for its type; a value of another type makes the row unreadable, here and now, not in the
+            middle of a refresh
+        default: of a row without it; None is never stored
+        sparse: the default is not stored either
     """
 
     kind: str
@@ -162,7 +163,7 @@ def plain(row: Item) -> dict[str, Any]:
 
 
 def _read(row: Item, table: _Table) -> dict[str, Any]:
-    """Read what a table names out of an item, whole or projected. Raises   UNREADABLE"""
+    """Read what a table names out of an item, whole or projected. Raises UNREADABLE."""
     fields = {}
     for name, attribute in table.items():
         if name in row:
@@ -192,7 +193,7 @@ def connection_state_item(row: ConnectionState) -> Item:
 
 
 def connection_state(row: Item) -> ConnectionState:
-    """Read the row that refreshing touches, whole or projected. Raises   UNREADABLE"""
+    """Read the row that refreshing touches, whole or projected. Raises UNREADABLE."""
     fields = _read(row, _STATE)
     return ConnectionState(**fields | {"host": Host(fields.pop("region"), fields["host"])})
 
@@ -203,7 +204,7 @@ def profile_item(row: Profile) -> Item:
 
 
 def profile(row: Item) -> Profile:
-    """Read a profile row, whole or projected. Raises   UNREADABLE"""
+    """Read a profile row, whole or projected. Raises UNREADABLE."""
     fields = _read(row, _PROFILE)
     return Profile(**fields | {"connection": ConnectionId(fields["connection"].removesuffix(PROFILE))})
 
@@ -215,7 +216,7 @@ def session_item(row: Session) -> Item:
 
 
 def session(row: Item) -> Session:
-    """Read a connect session, whole or projected. Raises   UNREADABLE"""
+    """Read a connect session, whole or projected. Raises UNREADABLE."""
     fields = _read(row, _SESSION)
     region = fields.pop("region")
     starts = sum(int(cell["N"]) for name, cell in row.items() if name.startswith("starts_"))

@@ -10,7 +10,7 @@ n        data key, wrapped by KMS under the encryption context {"app", "purpose"
 12       nonce, random
 rest     ciphertext and tag; additional data: the place, see ``AssociatedData.bytes``
 
-Source   NIST SP 800-38D §8.2.2 (random nonces); AWS KMS developer guide, encryption context
+See NIST SP 800-38D §8.2.2 (random nonces); AWS KMS developer guide, encryption context.
 """
 
 import struct
@@ -48,7 +48,8 @@ def code_aad(session: Session, ticket: str) -> AssociatedData:
 
     Whoever rewrites the row for another tenant, person or proof changes the place: the code opens no more.
 
-    ticket   as SHA-256
+    Args:
+        ticket: as SHA-256
     """
     host = session.host.name if session.host else ""
     bound = unambiguous(
@@ -79,7 +80,8 @@ class Seal:
     def data_key(self, purpose: Purpose) -> DataKey:
         """Get a data key to seal with, before anything irreversible is begun.
 
-        Raises   Busy, AwsRefused
+        Raises:
+            Busy, AwsRefused
         """
         cached = self._sealing.get(purpose)
         if cached and cached.until > self._clock.now() and cached.uses < KEY_USES:
@@ -99,7 +101,9 @@ class Seal:
     def open(self, blob: bytes, purpose: Purpose, aad: AssociatedData) -> Secret:
         """Open what was sealed for this purpose and place.
 
-        Raises   SealBroken: moved, changed, or another key; Busy, AwsRefused
+        Raises:
+            SealBroken: moved, changed, or another key
+            Busy, AwsRefused
         """
         wrapped, nonce, sealed = _parts(blob)
         key = self._unwrap(wrapped, purpose)

@@ -55,10 +55,11 @@ _CODE_FRESH = "#stage = :authorized AND #code_expires_at > :now"
 class Start:
     """What a browser leaves for NinjaOne with; state and cookie as SHA-256, the rest sealed or public.
 
-    flow     random: with the cookie, it gives state and verifier again
-    choice   what the person chose, under the cookie's key
-    client   the customer's own client app as entered just now, else None
-    offered  the operator has a client app there
+    Attributes:
+        flow: random: with the cookie, it gives state and verifier again
+        choice: what the person chose, under the cookie's key
+        client: the customer's own client app as entered just now, else None
+        offered: the operator has a client app there
     """
 
     state: str
@@ -149,7 +150,8 @@ class Sessions:
     def try_secret(self, session: SessionId, cookie_held: str, now: Instant) -> Session | ConditionFailed:
         """Count an attempt to enter a client secret, and give the session that it is for.
 
-        cookie_held   as in ``Start.cookie``
+        Args:
+            cookie_held: as in ``Start.cookie``
         """
         today = _starts(now)
         write = ConditionalUpdate.of(
@@ -163,7 +165,8 @@ class Sessions:
     ) -> Session | ConditionFailed:
         """Save a client secret, sealed, until the product completes; the browser that entered it may replace it.
 
-        expires_at   until when it waits
+        Args:
+            expires_at: until when it waits
         """
         change = {
             "stage": Stage.AUTHORIZED.value,
@@ -192,7 +195,8 @@ class Sessions:
     def count_failure(self, session: SessionId, cookie_held: str, now: Instant) -> Session | ConditionFailed:
         """Count a callback of the session's own browser that was wrong, while the session survives that.
 
-        cookie_held   as in ``Start.cookie``: nobody else may wear the session out
+        Args:
+            cookie_held: as in ``Start.cookie``: nobody else may wear the session out
         """
         given = {"now": now, "most": FAILURES, "cookie_held": cookie_held}
         return self._write(
@@ -211,7 +215,7 @@ class Sessions:
     ) -> Session | ConditionFailed:
         """Redeem the state, once, and store the sealed code; a callback that is repeated finds its own ticket.
 
-        Source   RFC 9700 §4.2.4
+        See RFC 9700 §4.2.4.
         """
         change = {
             "stage": Stage.AUTHORIZED.value,
@@ -234,8 +238,9 @@ class Sessions:
     ) -> Session | ConditionFailed:
         """Take the stored code out, once: whoever is told so here is the only one to send it.
 
-        attempt   random, and new for each who tries
-        until     after this, whoever took the code is dead
+        Args:
+            attempt: random, and new for each who tries
+            until: after this, whoever took the code is dead
         """
         given = {"now": now, "authorized": Stage.AUTHORIZED.value}
         change = {
@@ -251,7 +256,7 @@ class Sessions:
         )
 
     def is_first_use(self, code: str, session: SessionId, now: Instant) -> bool:
-        """Remember a code by its SHA-256; False when another session sent it before. Raises   Busy"""
+        """Remember a code by its SHA-256; False when another session sent it before. Raises Busy."""
         change = {"expires_at": now + CODE_REMEMBERED, "sent_by": session}
         key = {"session": {"S": f"code_{code}"}}
         write = ConditionalUpdate.of("attribute_not_exists(#session)", set=change)
@@ -261,7 +266,7 @@ class Sessions:
     def save(self, session: SessionId, exchanged: bytes) -> Session:
         """Save what the code was exchanged for, sealed, until the connection is stored. Give the session as it then is.
 
-        Found saved already, or even completed, it stays as it is. Raises   Busy, AwsRefused
+        Found saved already, or even completed, it stays as it is. Raises Busy or AwsRefused.
         """
         given = {"exchanging": Stage.EXCHANGING.value}
         change = {"stage": Stage.EXCHANGED.value, "exchanged": exchanged}
@@ -270,9 +275,12 @@ class Sessions:
     def fail(self, session: SessionId, stage: Stage, failure: str) -> Session:
         """End a session that comes to nothing, so that whoever asks again hears why. Give it as it then is.
 
-        stage     the one that it must still be in
-        failure   see ``Session.failure``
-        Raises    Busy, AwsRefused
+        Args:
+            stage: the one that it must still be in
+            failure: see ``Session.failure``
+
+        Raises:
+            Busy, AwsRefused
         """
         change = {"stage": Stage.FAILED.value, "failure": failure}
         remove = ("client", "exchanged")
@@ -292,7 +300,8 @@ class Sessions:
     def _write(self, session: SessionId, write: ConditionalUpdate, *, mark: str = "") -> Session | ConditionFailed:
         """Take a step. Who finds it taken under their own mark took it: the answer was lost, and botocore asked again.
 
-        mark   an attribute that nobody else would have set to the same
+        Args:
+            mark: an attribute that nobody else would have set to the same
         """
         found = update(self._dynamodb, self._table, _key(session), write)
         if isinstance(found, ConditionFailed):
@@ -333,7 +342,8 @@ def _own(refusal: ConditionFailed, write: ConditionalUpdate, mark: str) -> rows.
 def finish(table: str, session: SessionId, connection: str, *, after: Stage = Stage.EXCHANGED) -> dict[str, Any]:
     """Write the part of a transaction that ends a session with its connection.
 
-    after   the stage that it must be in
+    Args:
+        after: the stage that it must be in
     """
     write = ConditionalUpdate.of(
         "#stage = :stage_seen",

@@ -21,7 +21,10 @@ class StoredPolicy:
     def __call__(self) -> tuple[CallRule, ...]:
         """Give the rules.
 
-        Raises   Busy; AwsRefused: there is no such parameter; Misconfigured: it holds no rules
+        Raises:
+            Busy
+            AwsRefused: there is no such parameter
+            Misconfigured: it holds no rules
         """
         if self._until <= self._clock.now():
             self._rules = self._read()

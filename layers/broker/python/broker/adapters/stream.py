@@ -20,9 +20,10 @@ _READ = (
 class Change:
     """One change of one row.
 
-    record     the stream's own name for it: the same however often it is read
-    sequence   its place in the stream: of two changes of one row, the later has the greater number
-    old, new   the row before and after, no more than what is read of it; empty while there was no row
+    Attributes:
+        record: the stream's own name for it: the same however often it is read
+        sequence: its place in the stream: of two changes of one row, the later has the greater number
+        old, new: the row before and after, no more than what is read of it; empty while there was no row
     """
 
     record: str
@@ -35,12 +36,12 @@ class Change:
 
     @property
     def before(self) -> Mapping[str, Any]:
-        """The row's attributes before. Raises   rows.UNREADABLE"""
+        """The row's attributes before. Raises rows.UNREADABLE."""
         return rows.plain(self.old)
 
     @property
     def after(self) -> Mapping[str, Any]:
-        """The row's attributes after. Raises   rows.UNREADABLE"""
+        """The row's attributes after. Raises rows.UNREADABLE."""
         return rows.plain(self.new)
 
 

@@ -31,7 +31,7 @@ def _trusting_authorities() -> ssl.SSLContext:
 
 
 _RECORD = 16_384
-"""The most bytes of a TLS record: what is written at once. Source   RFC 8446 §5.1"""
+"""The most bytes of a TLS record: what is written at once. See RFC 8446 §5.1."""
 
 
 class _Bounded(httpx.HTTPTransport):
@@ -45,7 +45,9 @@ class _Bounded(httpx.HTTPTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request; headers and body together get the time to connect and one wait.
 
-        Raises   httpx.TransportError; also where the answer lay there before the request: it belongs to no request
+        Raises:
+            httpx.TransportError
+            also where the answer lay there before the request: it belongs to no request
         """
         waits = request.extensions["timeout"]
         self._sockets.bound(waits["connect"], waits["connect"] + waits["read"])
@@ -59,7 +61,8 @@ class _Bounded(httpx.HTTPTransport):
 class _Sockets(httpcore.SyncBackend):
     """Opens connections that stand by one instant and are used until another.
 
-    was_read   since the request began
+    Attributes:
+        was_read: since the request began
     """
 
     def __init__(self) -> None:
@@ -69,8 +72,9 @@ class _Sockets(httpcore.SyncBackend):
     def bound(self, connect: float, whole: float) -> None:
         """Begin a request.
 
-        connect   seconds for all addresses of the host and TLS together
-        whole     seconds for everything
+        Args:
+            connect: seconds for all addresses of the host and TLS together
+            whole: seconds for everything
         """
         now = monotonic()
         self._connected_by, self._until = now + connect, now + whole
@@ -79,7 +83,8 @@ class _Sockets(httpcore.SyncBackend):
     def connect_tcp(self, host: str, port: int, *_: Any, **named: Any) -> httpcore.NetworkStream:
         """Try each address of a host. An address that swallows packets must not use up the time of the others.
 
-        Raises   httpcore.ConnectTimeout, httpcore.ConnectError: what came of the last one
+        Raises:
+            httpcore.ConnectTimeout, httpcore.ConnectError: what came of the last one
         """
         addresses = _addresses(host, port)
         for number, address in enumerate(addresses):
@@ -92,11 +97,11 @@ class _Sockets(httpcore.SyncBackend):
         raise httpcore.ConnectError("the host has no address")
 
     def connect_left(self) -> float:
-        """Seconds left to connect. Raises   httpcore.ConnectTimeout: none"""
+        """Seconds left to connect. Raises httpcore.ConnectTimeout: none."""
         return _left(self._connected_by, httpcore.ConnectTimeout)
 
     def left(self, over: type[httpcore.TimeoutException]) -> float:
-        """Seconds left of the whole time. Raises   what is named: none"""
+        """Seconds left of the whole time. Raises what is named: none."""
         return _left(self._until, over)
 
 
@@ -108,7 +113,7 @@ def _left(until: float, over: type[httpcore.TimeoutException]) -> float:
 
 
 def _addresses(host: str, port: int) -> list[str]:
-    """Look a host up. Raises   httpcore.ConnectError"""
+    """Look a host up. Raises httpcore.ConnectError."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
@@ -141,7 +146,7 @@ class _Stream(httpcore.NetworkStream):
     ) -> httpcore.NetworkStream:
         """Begin TLS. A connection that is cut is an error from then on, and never the end of a body without a length.
 
-        Source   RFC 9112 §9.8: an incomplete close leaves such an answer incomplete
+        See RFC 9112 §9.8: an incomplete close leaves such an answer incomplete.
         """
         inner = self._inner.start_tls(ssl_context, server_hostname, self._sockets.connect_left())
         inner.get_extra_info("socket").suppress_ragged_eofs = False  # httpcore has no parameter for it

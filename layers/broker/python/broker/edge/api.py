@@ -41,7 +41,8 @@ View = Callable[[Broker, Request], Response]
 def api(views: Mapping[str, View], *, warm: Warm, body_limit: int = BODY_LIMIT) -> Entry[dict[str, Any]]:
     """Make a Lambda entry of the views of one privilege, by route key.
 
-    body_limit   bytes of a request body that are read
+    Args:
+        body_limit: bytes of a request body that are read
     """
     name = next(iter(views.values())).__name__
 
@@ -86,7 +87,7 @@ def passed_on(status: int, body: bytes, headers: Mapping[str, str]) -> Response:
 
 
 def tenant_of(request: Request) -> TenantId:
-    """Read the tenant out of the path. Raises   InvalidRequest"""
+    """Read the tenant out of the path. Raises InvalidRequest."""
     found = tenant_id(request.path.get("tenant", ""))
     if found is None:
         raise InvalidRequest(Fault("tenant", "Use 1 to 64 letters, digits, dots, underscores and hyphens."))
@@ -94,7 +95,7 @@ def tenant_of(request: Request) -> TenantId:
 
 
 def session_of(request: Request) -> SessionId:
-    """Read which connect session is meant; an id that is none proves nothing. Raises   BindingMismatch"""
+    """Read which connect session is meant; an id that is none proves nothing. Raises BindingMismatch."""
     found = session_id(request.path.get("session", ""))
     if found is None:
         raise BindingMismatch
@@ -102,7 +103,7 @@ def session_of(request: Request) -> SessionId:
 
 
 def ref_of(request: Request) -> ConnectionRef:
-    """Read which connection is meant; an id that is none is as unknown as any other. Raises   UnknownConnection"""
+    """Read which connection is meant; an id that is none is as unknown as any other. Raises UnknownConnection."""
     found = connection_id(request.path.get("connection", ""))
     if found is None:
         raise UnknownConnection
@@ -112,7 +113,7 @@ def ref_of(request: Request) -> ConnectionRef:
 def connection(broker: Broker, whole: Connection, *, pause: "Pause | None" = None) -> dict[str, Any]:
     """Show a connection: nothing sealed, nothing of the person's.
 
-    Shape   see the OpenAPI document's ``Connection``; times are Unix seconds
+    Shape: see the OpenAPI document's ``Connection``; times are Unix seconds.
     """
     state, profile, now = whole.state, whole.profile, instant(broker.ports.clock)
     return {

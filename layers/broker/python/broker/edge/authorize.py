@@ -55,7 +55,8 @@ def is_same_origin(request: Request) -> bool:
     """Say whether a form was sent from our own page.
 
     Our pages send no referrer, so their ``Origin`` is ``null``: ``Sec-Fetch-Site`` decides where it is sent.
-    Source   Fetch Metadata (W3C) §2.3; RFC 6454 §7
+
+    See Fetch Metadata (W3C) §2.3; RFC 6454 §7.
     """
     site = request.headers.get("sec-fetch-site")
     if site is not None:
@@ -64,7 +65,7 @@ def is_same_origin(request: Request) -> bool:
 
 
 def authorize_request(request: Request, session: SessionId, form: ConnectForm) -> AuthorizeRequest:
-    """Put together what the person sent. Raises   InvalidRequest"""
+    """Put together what the person sent. Raises InvalidRequest."""
     if form.host is None:
         raise errors.InvalidRequest(*form.faults)
     return AuthorizeRequest(
@@ -91,7 +92,7 @@ def host_problem(
 
 
 def leave_for_ninjaone(broker: Broker, request: Request, authorize_redirect: AuthorizeRedirect) -> Response:
-    """Take the browser to NinjaOne, with a GET that carries nothing of the form. Source   RFC 9700 §4.12"""
+    """Take the browser to NinjaOne, with a GET that carries nothing of the form. See RFC 9700 §4.12."""
     host = authorize_redirect.session.host
     page = pages.leave(brand(broker.config), authorize_redirect.location, host.name if host else "")
     return _bound(broker, request, page_response(page), authorize_redirect)

@@ -53,8 +53,9 @@ _OVER = (errors.UnknownSession, errors.SessionExpired, errors.SessionSpent)
 def browser(view: View, *, warm: Warm, clean: bool = False) -> Entry[dict[str, object]]:
     """Make a Lambda entry of a view that answers people.
 
-    warm    touches what the view uses, so that Lambda makes it at its start
-    clean   the address asked for holds a code and a state: no page is shown there, a failure is told elsewhere
+    Args:
+        warm: touches what the view uses, so that Lambda makes it at its start
+        clean: the address asked for holds a code and a state: no page is shown there, a failure is told elsewhere
     """
     name = view.__name__
 
@@ -79,7 +80,7 @@ def browser(view: View, *, warm: Warm, clean: bool = False) -> Entry[dict[str, o
 
 
 def _verify_origin(config: Config, request: Request) -> None:
-    """Refuse what went around the firewall, where there is one. Raises   OriginUnverified"""
+    """Refuse what went around the firewall, where there is one. Raises OriginUnverified."""
     expected = config.origin_verify
     if expected and sha256_hex(request.headers.get("x-origin-verify", "")) not in expected:
         raise errors.OriginUnverified
@@ -88,7 +89,8 @@ def _verify_origin(config: Config, request: Request) -> None:
 def notice(broker: Broker, kind: Notice, *, reference: str = "", return_to: str = "") -> Response:
     """Answer with a page that says what happened and what to do.
 
-    return_to   the key of the return address that its button leads to; one that is not listed means the first
+    Args:
+        return_to: the key of the return address that its button leads to; one that is not listed means the first
     """
     urls = broker.config.return_urls
     back = "" if kind is Notice.AWAITING_APPROVAL else urls.get(return_to) or next(iter(urls.values()), "")
@@ -96,7 +98,7 @@ def notice(broker: Broker, kind: Notice, *, reference: str = "", return_to: str 
 
 
 def redirect_to_notice(kind: Notice, *, reference: str = "", return_to: str = "") -> Response:
-    """Send the browser to the page that says it, away from an address with a code in it. Source   RFC 9700 §4.3.1"""
+    """Send the browser to the page that says it, away from an address with a code in it. See RFC 9700 §4.3.1."""
     given = {"reference": reference, "return_to": return_to}
     query = urlencode({name: text for name, text in given.items() if text})
     return redirect(f"/notice/{kind.slug}" + (f"?{query}" if query else ""))
@@ -108,7 +110,7 @@ def fallback(broker: Broker, request: Request) -> Response:
     A form is answered at its own address, which stands in the address bar then. Whoever opens that one is taken to the
     page with the form.
 
-    Source   RFC 9110 §15.5.6 (Allow)
+    See RFC 9110 §15.5.6 (Allow).
     """
     if request.method != "GET":
         answer = notice(broker, Notice.METHOD)
@@ -144,7 +146,7 @@ def connect_page(
 
 
 def session_of(request: Request) -> SessionId:
-    """Read which session the address names. Raises   UnknownSession"""
+    """Read which session the address names. Raises UnknownSession."""
     found = session_id(request.path.get("session", ""))
     if found is None:
         raise errors.UnknownSession
@@ -234,8 +236,10 @@ def bind_browser(
     It comes with the connect page, not with the redirect to NinjaOne: a person who sends the form twice, or whose
     answer is lost, is then the same browser to us. It lives until a code that this session may bring has run out.
 
-    value    None: the one that the browser brought, else a new one
-    Source   RFC 6265 §5.4: of one path, browsers send the oldest first
+    Args:
+        value: None: the one that the browser brought, else a new one
+
+    See RFC 6265 §5.4: of one path, browsers send the oldest first.
     """
     value = value or session_cookie(request, session.session) or random_secret(broker.ports.entropy)
     others = [name for name in request.cookies if COOKIE.fullmatch(name) and name != cookie_name(session.session)]

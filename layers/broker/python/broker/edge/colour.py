@@ -8,7 +8,7 @@ LIGHT, DARK = "#f5f6f8", "#191d24"
 """The least favourable background of each scheme in templates/style.css."""
 
 READABLE = 4.5
-"""Contrast of text with its background. Source   WCAG 2.2 §1.4.3 (AA)"""
+"""Contrast of text with its background. See WCAG 2.2 §1.4.3 (AA)."""
 
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
@@ -17,7 +17,8 @@ _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 def accent(colour: str) -> tuple[str, str]:
     """Give the colour for light pages and for dark pages, each usable as text and, swapped, behind text.
 
-    Raises   ValueError
+    Raises:
+        ValueError
     """
     if not _COLOUR.fullmatch(colour):
         raise ValueError("The accent colour must be a # and six hexadecimal digits, for example #0b5fff.")
@@ -42,12 +43,12 @@ def _channels(colour: str) -> tuple[float, float, float]:
 
 
 def _contrast(one: str, other: str) -> float:
-    """Source   WCAG 2.2, contrast ratio"""
+    """See WCAG 2.2, contrast ratio."""
     dark, light = sorted((_luminance(one), _luminance(other)))
     return (light + 0.05) / (dark + 0.05)
 
 
 def _luminance(colour: str) -> float:
-    """Source   WCAG 2.2, relative luminance"""
+    """See WCAG 2.2, relative luminance."""
     red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in _channels(colour))
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue

@@ -15,7 +15,7 @@ _TICKET = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 def complete_request(tenant: TenantId, request: Request) -> tuple[CompleteRequest, bool]:
-    """Read the proof of the person, and whether another account is meant. Raises   InvalidRequest"""
+    """Read the proof of the person, and whether another account is meant. Raises InvalidRequest."""
     body = Fields(request, frozenset({"end_user_id", "ticket", "binding_verifier", "confirm_account_change"}))
     result = CompleteRequest(
         tenant=tenant,
@@ -31,7 +31,7 @@ def complete_request(tenant: TenantId, request: Request) -> tuple[CompleteReques
 
 
 def session_to_complete(body: str) -> SessionId:
-    """Read a message of the completion queue. Raises   InvalidRequest"""
+    """Read a message of the completion queue. Raises InvalidRequest."""
     found = read_completion(body)
     if found is None:
         raise InvalidRequest(Fault("session", "The message names no connect session."))

@@ -74,6 +74,6 @@ class Fields:
         self.faults.append(Fault(name, message))
 
     def check(self) -> None:
-        """Raise what was found. Raises   InvalidRequest"""
+        """Raise what was found. Raises InvalidRequest."""
         if self.faults:
             raise InvalidRequest(*self.faults)

@@ -20,7 +20,8 @@ Warm = Callable[[Broker], object]
 class Context:
     """What Lambda says of the invocation.
 
-    left   seconds until the platform kills it
+    Attributes:
+        left: seconds until the platform kills it
     """
 
     request_id: str
@@ -31,8 +32,9 @@ class Context:
 class Entry(Generic[Answer]):
     """A Lambda handler: callable with an event and Lambda's context.
 
-    work    the view, from an event to an answer
-    failed  the answer to a failure; None lets a failure go back to the queue or the schedule
+    Attributes:
+        work: the view, from an event to an answer
+        failed: the answer to a failure; None lets a failure go back to the queue or the schedule
     """
 
     name: str

@@ -20,7 +20,8 @@ BODY_LIMIT = 16_384
 class Request:
     """What a browser or a backend sent. Header names are lower case.
 
-    body   None when it is too large or not what it says it is
+    Attributes:
+        body: None when it is too large or not what it says it is
     """
 
     route: str
@@ -100,7 +101,7 @@ class Response:
 def cookie(name: str, value: Secret, *, life: int) -> str:
     """Write a host-bound cookie that comes back on the navigation from NinjaOne.
 
-    ``SameSite=Strict`` would not come back with it. Source   RFC 6265bis §4.1.3.2, §5.6.7
+    ``SameSite=Strict`` would not come back with it. See RFC 6265bis §4.1.3.2, §5.6.7.
     """
     return f"{name}={value.reveal()}; Max-Age={life}; Path=/; Secure; HttpOnly; SameSite=Lax"
 

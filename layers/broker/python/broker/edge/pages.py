@@ -27,9 +27,10 @@ LONGEST = 300
 class Brand:
     """The operator's looks; ``Config`` has checked each value.
 
-    support   a mail address, an https address, or empty
-    accent    ``#rrggbb``
-    logo      a data URI, or empty
+    Attributes:
+        support: a mail address, an https address, or empty
+        accent: ``#rrggbb``
+        logo: a data URI, or empty
     """
 
     product: str
@@ -55,9 +56,10 @@ class Choice:
 class ScopeWords:
     """How the connect page puts a scope.
 
-    allows   what it lets the product do
-    detail   a sentence more
-    box      the name of its box in NinjaOne's form of a client app
+    Attributes:
+        allows: what it lets the product do
+        detail: a sentence more
+        box: the name of its box in NinjaOne's form of a client app
     """
 
     allows: str
@@ -94,18 +96,19 @@ SCOPES: Mapping[str, ScopeWords] = {
 class ConnectPage:
     """What the connect page shows.
 
-    scopes             in NinjaOne's order
-    choices            one alone is not a question: it is stated
-    branded_suffixes   domains under which the person may name a host of their own; empty for none
-    chosen             the region key to preselect
-    own_app            the client app is the customer's
-    needs_credentials  …and its id and secret are to be entered here
-    redirect_uris      region key → what to register at NinjaOne; needed for each choice with credentials
-    account            names of the NinjaOne account that a reconnect expects
-    faults             of the form that was sent
-    typed              form field → what the person entered, never the secret
-    approval           the link is for somebody else: whom it belongs to approves the connection afterwards
-    life               for how long the link works from when it was made, in words
+    Attributes:
+        scopes: in NinjaOne's order
+        choices: one alone is not a question: it is stated
+        branded_suffixes: domains under which the person may name a host of their own; empty for none
+        chosen: the region key to preselect
+        own_app: the client app is the customer's
+        needs_credentials: …and its id and secret are to be entered here
+        redirect_uris: region key → what to register at NinjaOne; needed for each choice with credentials
+        account: names of the NinjaOne account that a reconnect expects
+        faults: of the form that was sent
+        typed: form field → what the person entered, never the secret
+        approval: the link is for somebody else: whom it belongs to approves the connection afterwards
+        life: for how long the link works from when it was made, in words
     """
 
     session: str
@@ -130,10 +133,11 @@ class ConnectPage:
 class SecretPage:
     """What the page for the new secret of a customer's own client app shows; the old secret is never shown.
 
-    account   names of the NinjaOne account that is connected
-    region    its name; empty for a host of the customer's own
-    life      for how long the link works from when it was made, in words
-    faults    of the form that was sent, or what NinjaOne said against the secret
+    Attributes:
+        account: names of the NinjaOne account that is connected
+        region: its name; empty for a host of the customer's own
+        life: for how long the link works from when it was made, in words
+        faults: of the form that was sent, or what NinjaOne said against the secret
     """
 
     session: str
@@ -279,7 +283,7 @@ def leave(brand: Brand, location: str, host: str) -> Page:
     the product sends the person in the end. A page that goes on by itself ends that chain, so no policy need name what
     comes after it.
 
-    Source   CSP3 §6.4.1.1; HTML §4.2.5.3 (refresh)
+    See CSP3 §6.4.1.1; HTML §4.2.5.3 (refresh).
     """
     return Page(200, _render("leave.html", brand, location=location, host=host), _page_headers(brand))
 
@@ -287,8 +291,9 @@ def leave(brand: Brand, location: str, host: str) -> Page:
 def notice(brand: Brand, kind: Notice, *, status: int | None = None, reference: str = "", back: str = "") -> Page:
     """Say what happened and what to do now.
 
-    reference   names the request, for the person to read out; never text from a request
-    back        where a button leads: the product's return address, without a session
+    Args:
+        reference: names the request, for the person to read out; never text from a request
+        back: where a button leads: the product's return address, without a session
     """
     heading, text = (words.format(product=brand.product) for words in (kind.heading, kind.text))
     html = _render("notice.html", brand, heading=heading, text=text, reference=reference, back=back)
@@ -298,7 +303,8 @@ def notice(brand: Brand, kind: Notice, *, status: int | None = None, reference: 
 def security_headers(*, forms: bool = False, styles: str = "'none'", images: str = "'none'") -> dict[str, str]:
     """Close everything that the answer does not need; without arguments, for JSON and redirects.
 
-    forms   the page has a form, which leads to our own origin
+    Args:
+        forms: the page has a form, which leads to our own origin
     """
     policy = {
         "default-src": "'none'",

@@ -62,7 +62,7 @@ def slug(error: BrokerError) -> str:
 
 
 def problem(error: BrokerError, request_id: str) -> str:
-    """Write problem details. Source   RFC 9457 §3"""
+    """Write problem details. See RFC 9457 §3."""
     body: dict[str, object] = {
         "type": PROBLEM + slug(error),
         "title": slug(error).replace("-", " ").capitalize(),

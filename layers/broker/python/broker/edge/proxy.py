@@ -32,7 +32,7 @@ _OVERRIDE = re.compile(
 begins a word of RFC 2047."""
 _TIMES_ENCODED = 3
 _PART = re.compile(rb"name\*?\s*=\s*[\"']?(?:utf-8'[^']*')?([^\"';\r\n]+)", re.IGNORECASE)
-"""The name of a form's part. Source   RFC 7578 §4.2"""
+"""The name of a form's part. See RFC 7578 §4.2."""
 
 _IN = (
     "accept", "accept-language", "content-type", "if-match", "if-modified-since", "if-none-match", "if-range",
@@ -46,7 +46,7 @@ _OUT = (
 
 
 def proxied_call(request: Request) -> ProxiedCall:
-    """Read which call is meant. Raises   InvalidRequest, TooLarge"""
+    """Read which call is meant. Raises InvalidRequest or TooLarge."""
     if request.body is None:
         raise TooLarge
     if request.method not in {*METHODS, "HEAD"}:
@@ -76,7 +76,7 @@ def passed(answer: ProxiedAnswer) -> Response:
 
 
 def _path(decoded: str) -> tuple[str, str]:
-    """Check the path; give what stands before ``/v2``, and the rest. Raises   InvalidRequest"""
+    """Check the path; give what stands before ``/v2``, and the rest. Raises InvalidRequest."""
     segments = decoded.split("/")
     prefix = "/api" if segments[0] == "api" else ""
     inside = segments[1:] if prefix else segments
@@ -96,7 +96,7 @@ def _is_plain(segment: str) -> bool:
 
 
 def _query(raw: str) -> str:
-    """Check the query, which is passed on as it was sent. Raises   InvalidRequest"""
+    """Check the query, which is passed on as it was sent. Raises InvalidRequest."""
     if not _QUERY.fullmatch(raw):
         raise InvalidRequest(Fault("query", "Send at most 8000 characters, percent-encoded."))
     return raw
@@ -112,7 +112,8 @@ def _fields(query: str) -> list[str]:
 def _parts(kind: str, body: bytes) -> Iterator[str]:
     """Give the names of a form's parts: servlets take them for parameters, just as those of a query.
 
-    Raises   InvalidRequest: a form of the other kind, which NinjaOne has no use for
+    Raises:
+        InvalidRequest: a form of the other kind, which NinjaOne has no use for
     """
     if "urlencoded" in kind.lower():
         raise InvalidRequest(Fault("content-type", "Send JSON, or multipart/form-data."))
@@ -132,7 +133,7 @@ def _asks_for_secrets(field: str) -> bool:
 
 
 def _headers(given: Mapping[str, str]) -> dict[str, str]:
-    """Choose the headers that pass. Raises   InvalidRequest"""
+    """Choose the headers that pass. Raises InvalidRequest."""
     chosen = _only(_IN, given)
     odd = next((name for name, value in chosen.items() if not _HEADER.fullmatch(value)), None)
     if odd is not None:

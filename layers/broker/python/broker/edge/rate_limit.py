@@ -33,7 +33,7 @@ class RateLimits:
         self._buckets: dict[str, tuple[float, float]] = {}
 
     def acquire(self, name: str, rate: Rate) -> None:
-        """Take one out of a bucket. Raises   TooManyRequests"""
+        """Take one out of a bucket. Raises TooManyRequests."""
         now = self._clock.now()
         left, since = self._buckets.get(name, (float(rate.burst), now))
         left = min(float(rate.burst), left + max(0.0, now - since) * rate.per_second)

@@ -26,7 +26,7 @@ _OF_CONSENTS = ("region", "host", "scopes", "label", "metadata", "link_days", "c
 
 
 def session_request(config: Config, tenant: TenantId, request: Request) -> SessionRequest:
-    """Read the body of a new connect session. Raises   InvalidRequest"""
+    """Read the body of a new connect session. Raises InvalidRequest."""
     body = Fields(request, _FIELDS)
     binding = _binding(config, body)
     purpose = _purpose(body, binding)
@@ -52,7 +52,7 @@ def session_request(config: Config, tenant: TenantId, request: Request) -> Sessi
 
 
 def _for_secret(tenant: TenantId, body: Fields, binding: Binding) -> SessionRequest:
-    """Read the rest of a request for a client secret. Raises   InvalidRequest"""
+    """Read the rest of a request for a client secret. Raises InvalidRequest."""
     asked = _asked(tenant, body, binding)
     found = replace(asked, customer_app=True, connection=_connection(body), purpose=SessionPurpose.CLIENT_SECRET)
     body.check()

@@ -48,9 +48,10 @@ if TYPE_CHECKING:
 class Ports:
     """The ways out of the process; each can be made to fail.
 
-    aws         service name → client
-    transport   make a transport towards NinjaOne, one for each client
-    write       put one line on standard output
+    Attributes:
+        aws: service name → client
+        transport: make a transport towards NinjaOne, one for each client
+        write: put one line on standard output
     """
 
     clock: Clock
@@ -317,7 +318,7 @@ def is_lambda() -> bool:
 
 @cache
 def broker() -> Broker:
-    """Wire the broker of this process; a bad setting fails the start, and no customer. Raises   Misconfigured"""
+    """Wire the broker of this process; a bad setting fails the start, and no customer. Raises Misconfigured."""
     _quiet()
     return Broker(Config.from_env(os.environ), _ports())
 

@@ -26,7 +26,8 @@ from broker.secret import Secret
 class AuthorizeRequest:
     """What the person sent: where to, with which client app, and whether to skip the host check.
 
-    cookie   the browser's cookie for this session, if it brought one: the connect page set it
+    Attributes:
+        cookie: the browser's cookie for this session, if it brought one: the connect page set it
     """
 
     session: SessionId
@@ -66,7 +67,8 @@ class HostCheck(Enum):
 class AuthorizeRedirect:
     """The way to NinjaOne, or why it is better not taken yet.
 
-    cookie   to set in the browser, whichever it is
+    Attributes:
+        cookie: to set in the browser, whichever it is
     """
 
     session: Session
@@ -103,10 +105,13 @@ class StartAuthorization:
         A browser that sends the same form again within a minute gets the address of the flow that is under way: it may
         have lost the first answer, and whichever of the two it follows has to work.
 
-        Steps    the keys, the one conditional write (again, if its answer is lost), the host check, the address
-        Raises   UnknownSession, SessionExpired, SessionSpent, AwaitingCompletion, AnotherBrowser, TooManyRequests,
-                 InvalidRequest, Busy
-        Source   RFC 6749 §4.1.1, RFC 7636 §4, RFC 9700 §2.1
+        Steps: the keys, the one conditional write (again, if its answer is lost), the host check, the address.
+
+        Raises:
+            UnknownSession, SessionExpired, SessionSpent, AwaitingCompletion, AnotherBrowser, TooManyRequests,
+                InvalidRequest, Busy
+
+        See RFC 6749 §4.1.1, RFC 7636 §4, RFC 9700 §2.1.
         """
         now, cookie = instant(self._clock), request.cookie or random_secret(self._entropy)
         flow = random_secret(self._entropy).reveal()
@@ -124,7 +129,8 @@ class StartAuthorization:
     def note_faulty_form(self, session: SessionId, cookie: Secret | None) -> Session:
         """Note that a form can't be used, and give the session to show the form again. It stays as usable as it was.
 
-        Raises   UnknownSession, SessionExpired, SessionSpent, AwaitingCompletion, AnotherBrowser
+        Raises:
+            UnknownSession, SessionExpired, SessionSpent, AwaitingCompletion, AnotherBrowser
         """
         now = instant(self._clock)
         found = self._sessions.note_faulty_form(session, _digest(cookie), now)
@@ -160,7 +166,7 @@ class StartAuthorization:
     def _check(self, session: Session, host: Host) -> HostCheck:
         """Ask as a browser without a session would: NinjaOne answers 404 to a client app it does not know.
 
-        Source   docs/understand/ninjaone.md §1: no secret is sent and nothing changes there
+        See docs/understand/ninjaone.md §1: no secret is sent and nothing changes there.
         """
         with self._web() as web:
             probe = self._location(session, host, _PROBE)
@@ -186,7 +192,8 @@ class StartAuthorization:
     def _usable(self, refusal: ConditionFailed, cookie: Secret | None, now: Instant) -> Session:
         """Give the session as it was found, if the browser that brought this cookie may start it.
 
-        Raises   UnknownSession, SessionExpired, SessionSpent, AwaitingCompletion, AnotherBrowser
+        Raises:
+            UnknownSession, SessionExpired, SessionSpent, AwaitingCompletion, AnotherBrowser
         """
         found = usable(read_session(refusal.found) if refusal.found else None, now)
         if found.stage is Stage.STARTED and found.flow_expires_at > now and found.cookie != _digest(cookie):

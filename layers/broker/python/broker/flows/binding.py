@@ -4,7 +4,7 @@ Each is an HMAC keyed by the 256 random bits of the cookie, under a label of its
 because it sent a form twice or because an answer never arrived, therefore gets the same values again, and nothing that
 is stored or that stands in an address lets anybody else compute them.
 
-Source   RFC 2104, RFC 6749 §10.12, RFC 7636 §7.1
+See RFC 2104, RFC 6749 §10.12, RFC 7636 §7.1.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ def state(cookie: Secret, session: SessionId, flow: str) -> Secret:
 
 
 def verifier(cookie: Secret, session: SessionId, flow: str) -> Secret:
-    """Derive the code verifier of a flow: 43 characters. Source   RFC 7636 §4.1"""
+    """Derive the code verifier of a flow: 43 characters. See RFC 7636 §4.1."""
     return Secret(_derive(cookie, "verifier", session, flow))
 
 

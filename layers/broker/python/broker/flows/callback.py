@@ -74,10 +74,15 @@ class HandleCallback:
         The same browser with the same state goes home again with the same ticket, for as long as the code lives: the
         first answer may never have arrived. The code that came first is kept, so there is still one exchange.
 
-        cookies   by session: what the browser brought; a stranger's browser brings none for this session
-        Steps     form, cookie, session, expiry, cookie's value, region, issuer, state; then one conditional write
-        Raises    InvalidRequest, UnknownSession, SessionExpired, SessionSpent, BindingMismatch, Busy
-        Source    RFC 6749 §4.1.2, §10.12; RFC 9207 §2.4; RFC 9700 §4.4.2, §4.7.1
+        Args:
+            cookies: by session: what the browser brought; a stranger's browser brings none for this session
+
+        Steps: form, cookie, session, expiry, cookie's value, region, issuer, state; then one conditional write.
+
+        Raises:
+            InvalidRequest, UnknownSession, SessionExpired, SessionSpent, BindingMismatch, Busy
+
+        See RFC 6749 §4.1.2, §10.12; RFC 9207 §2.4; RFC 9700 §4.4.2, §4.7.1.
         """
         reply = self._read(raw_query)
         session, cookie = self._own(reply, cookies)
@@ -104,7 +109,9 @@ class HandleCallback:
         """Check that a redeemed state comes again with the answer it was redeemed by, and in time.
 
         It is the same state of the same browser by now, so it goes home with the same ticket.
-        Raises   SessionSpent, SessionExpired
+
+        Raises:
+            SessionSpent, SessionExpired
         """
         now = instant(self._clock)
         if isinstance(reply, oauth.Denied):
@@ -122,7 +129,8 @@ class HandleCallback:
     def _request_completion(self, session: SessionId) -> None:
         """Request the completion. Requested twice, it is done once.
 
-        Raises   Busy, AwsRefused
+        Raises:
+            Busy, AwsRefused
         """
         retry(lambda: self._completions.send_completion(session), self._clock, REQUEST_WAITS)
 
@@ -179,7 +187,7 @@ class HandleCallback:
         return found
 
     def _deny(self, session: Session, reply: oauth.Denied) -> None:
-        """Redeem the state without a code. Raises   SessionSpent"""
+        """Redeem the state without a code. Raises SessionSpent."""
         denied = self._sessions.deny(session.session, state=session.state, now=instant(self._clock))
         if isinstance(denied, ConditionFailed):
             raise SessionSpent

@@ -20,8 +20,12 @@ class ClientApps:
     def of(self, state: ConnectionState, profile: Profile | None = None) -> Client:
         """Give the client app with its secret.
 
-        profile   the connection's profile row, if it was read already
-        Raises    SealBroken: the customer's secret is gone or does not open; Misconfigured, Busy, AwsRefused
+        Args:
+            profile: the connection's profile row, if it was read already
+
+        Raises:
+            SealBroken: the customer's secret is gone or does not open
+            Misconfigured, Busy, AwsRefused
         """
         if not state.customer_app:
             return self._client_secrets.client(state.client_id)
@@ -33,7 +37,8 @@ class ClientApps:
     def newer(self, client: Client) -> Client | None:
         """Read the operator's secret past the cache; give the client if it changed, else None.
 
-        Raises   Misconfigured, Busy, AwsRefused
+        Raises:
+            Misconfigured, Busy, AwsRefused
         """
         return self._client_secrets.newer(client)
 
@@ -41,7 +46,7 @@ class ClientApps:
 def revoke(web: HttpClient, host: Host, client: Client, refresh: Secret) -> bool:
     """Revoke a refresh token at NinjaOne, once, and say whether NinjaOne confirmed it.
 
-    Source   RFC 7009 §2; docs/understand/ninjaone.md §1, §9 U8
+    See RFC 7009 §2; docs/understand/ninjaone.md §1, §9 U8.
     """
     form = oauth.revocation(client, refresh)
     answer = web.post(ninjaone.revocation_endpoint(host), form, timeout=REVOKE_TIMEOUT)

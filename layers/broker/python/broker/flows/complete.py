@@ -100,8 +100,11 @@ class Complete:
 
         Called again with the same proof, it goes on from there, and in the end gives the connection again.
 
-        Raises   BindingMismatch: nothing was asked of NinjaOne; and what ``_advance`` raises
-        Source   draft-ietf-oauth-security-topics-update: the initiating session is checked before the token request
+        Raises:
+            BindingMismatch: nothing was asked of NinjaOne
+            and what ``_advance`` raises
+
+        See draft-ietf-oauth-security-topics-update: the initiating session is checked before the token request.
         """
         found = self._sessions.get(session)
         if found is None or not _proved(found, proof):
@@ -127,7 +130,8 @@ class Complete:
     def approve(self, ref: ConnectionRef) -> Connection:
         """Let a connection be used that was made without proof of the person.
 
-        Raises   UnknownConnection, NotPending, Busy
+        Raises:
+            UnknownConnection, NotPending, Busy
         """
         seen = self._connections.state(ref)
         if seen is None:
@@ -165,7 +169,9 @@ class Complete:
     def _advance(self, session: Session, until: float, *, confirmed: bool) -> Connection:
         """Go on from where the session stands, whoever brought it there.
 
-        Raises   what the session ended with, the same for everybody who asks; Busy, AwsRefused: call again
+        Raises:
+            what the session ended with, the same for everybody who asks
+            Busy, AwsRefused: call again
         """
         if session.purpose is SessionPurpose.CLIENT_SECRET and session.stage is Stage.AUTHORIZED:
             return self._store.made(self._store_secret(session, until=until))

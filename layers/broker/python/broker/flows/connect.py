@@ -15,7 +15,8 @@ class FindSession:
     def __call__(self, session: SessionId | None) -> Session:
         """Find a session that can still be started.
 
-        Raises   UnknownSession, SessionExpired, AwaitingCompletion, SessionSpent
+        Raises:
+            UnknownSession, SessionExpired, AwaitingCompletion, SessionSpent
         """
         return usable(self._sessions.get(session) if session else None, instant(self._clock))
 
@@ -24,7 +25,10 @@ def usable(found: Session | None, now: Instant) -> Session:
     """Give a session that somebody can start.
 
     A person whose code ran out before the product completed may start again, as long as the link lives.
-    Raises   UnknownSession; SessionExpired, AwaitingCompletion, SessionSpent, which say where the session returns to
+
+    Raises:
+        UnknownSession
+        SessionExpired, AwaitingCompletion, SessionSpent, which say where the session returns to
     """
     if found is None:
         raise UnknownSession

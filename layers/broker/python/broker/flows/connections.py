@@ -17,7 +17,8 @@ from broker.model import Connection, ConnectionRef, ConnectionState, TenantId
 class ListedConnection:
     """A connection as it may be shown.
 
-    pause   NinjaOne refuses it, or the client app, and that may pass: there is nothing yet for the customer to do
+    Attributes:
+        pause: NinjaOne refuses it, or the client app, and that may pass: there is nothing yet for the customer to do
     """
 
     connection: Connection
@@ -39,14 +40,14 @@ class ListConnections:
         self._connections, self._breakers, self._log = connections, breakers, log
 
     def one(self, ref: ConnectionRef) -> ListedConnection:
-        """Look at one. Raises   UnknownConnection, Busy"""
+        """Look at one. Raises UnknownConnection or Busy."""
         found = self._connections.without_secrets(ref)
         if found is None:
             raise UnknownConnection
         return self._shown([found])[0]
 
     def page(self, tenant: TenantId, *, limit: int, after: str | None) -> Page:
-        """Look at some; what can't be read is said to the operator and hides no other. Raises   Busy"""
+        """Look at some; what can't be read is said to the operator and hides no other. Raises Busy."""
         found = self._connections.page(tenant, limit=limit, after=after)
         if found.unread:
             self._log.event("rows.unreadable", Level.ERROR, tenant=tenant, unread=found.unread)

@@ -24,8 +24,9 @@ from broker.model import (
 class Consent:
     """What a person agreed to, and what it replaces.
 
-    replaces   the connection that a reconnect replaces
-    same_as    the active connection that shows the same account, if there is one
+    Attributes:
+        replaces: the connection that a reconnect replaces
+        same_as: the active connection that shows the same account, if there is one
     """
 
     session: Session

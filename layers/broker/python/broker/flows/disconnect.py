@@ -41,9 +41,12 @@ class Disconnect:
     def __call__(self, ref: ConnectionRef) -> tuple[Connection, bool]:
         """End it, and say whether NinjaOne confirmed the revocation.
 
-        Steps    open the token, forget it here, then revoke it there: a failure in between leaves nothing usable here
-        Raises   UnknownConnection, NotActive, Busy
-        Source   RFC 7009 §2, docs/understand/ninjaone.md §1, §9 U8
+        Steps: open the token, forget it here, then revoke it there: a failure in between leaves nothing usable here.
+
+        Raises:
+            UnknownConnection, NotActive, Busy
+
+        See RFC 7009 §2, docs/understand/ninjaone.md §1, §9 U8.
         """
         for _ in range(TRIES):
             found = self._found(ref)
@@ -61,7 +64,8 @@ class Disconnect:
     def _found(self, ref: ConnectionRef) -> Connection:
         """Find what is to end: the state row is enough. A profile that was left without one is let go.
 
-        Raises   UnknownConnection, NotActive, Busy, AwsRefused
+        Raises:
+            UnknownConnection, NotActive, Busy, AwsRefused
         """
         state = self._connections.state(ref)
         if state is None:
@@ -81,7 +85,9 @@ class Disconnect:
     def _end(self, seen: ConnectionState) -> ConnectionState | None:
         """Forget the tokens; None when there are newer ones by now.
 
-        Raises   Busy: not done or not heard of, twice; or this very moment ended by another or made anew by a reconnect
+        Raises:
+            Busy: not done or not heard of, twice
+            or this very moment ended by another or made anew by a reconnect
         """
         now, mark = instant(self._clock), self._entropy(12).hex()
         ended = retry(lambda: self._connections.disconnect(seen, now, mark), self._clock)

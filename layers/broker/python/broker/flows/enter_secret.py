@@ -51,9 +51,10 @@ _WRONG: Mapping[str, str] = {
 class EnteredSecret:
     """What came of an entry.
 
-    cookie     to set in the browser, whichever it is
-    location   the product's return address with the ticket
-    fault      why the secret is of no use; nothing was kept then
+    Attributes:
+        cookie: to set in the browser, whichever it is
+        location: the product's return address with the ticket
+        fault: why the secret is of no use; nothing was kept then
     """
 
     session: Session
@@ -82,9 +83,13 @@ class EnterSecret:
     def __call__(self, session: SessionId, secret: Secret, cookie: Secret | None) -> EnteredSecret:
         """Try a secret and save it. The same browser may enter another until the product completes.
 
-        cookie   the browser's for this session, if it brought one: the page set it
-        Steps    count the attempt; ask NinjaOne; seal; save
-        Raises   UnknownSession, SessionExpired, SessionSpent, AnotherBrowser, TooManyRequests, InvalidRequest, Busy
+        Args:
+            cookie: the browser's for this session, if it brought one: the page set it
+
+        Steps: count the attempt; ask NinjaOne; seal; save.
+
+        Raises:
+            UnknownSession, SessionExpired, SessionSpent, AnotherBrowser, TooManyRequests, InvalidRequest, Busy
         """
         cookie = cookie or random_secret(self._entropy)
         found = self._tried(session, cookie)
@@ -150,7 +155,7 @@ class EnterSecret:
 def check_secret(web: HttpClient, host: Host, client: Client, *, now: Instant, timeout: Seconds) -> Outcome:
     """Ask NinjaOne to refresh with a token that is none: of all answers only ``invalid_client`` says "wrong".
 
-    Source   docs/understand/ninjaone.md §9 U4
+    See docs/understand/ninjaone.md §9 U4.
     """
     form = oauth.refresh_grant(client, NO_TOKEN)
     return ninjaone.classify(web.post(ninjaone.token_endpoint(host), form, timeout=timeout), now)

@@ -44,8 +44,10 @@ class Exchange:
     def __call__(self, session: Session, client: Client, code: Secret, verifier: Secret) -> Tokens:
         """Send the code once, whatever comes of it: a code sent twice is revoked.
 
-        Raises   ClientAppError, CodeRefused, ProviderDown, OutcomeUnknown, UnexpectedAnswer
-        Source   RFC 6749 §4.1.2, §4.1.3, §5
+        Raises:
+            ClientAppError, CodeRefused, ProviderDown, OutcomeUnknown, UnexpectedAnswer
+
+        See RFC 6749 §4.1.2, §4.1.3, §5.
         """
         if session.host is None:
             raise SessionSpent

@@ -61,7 +61,7 @@ class Notify:
 
 
 def what_happened(change: Change) -> Iterator[Event]:
-    """Name the events of one change; most changes are a refresh at work, and none. Raises   rows.UNREADABLE"""
+    """Name the events of one change; most changes are a refresh at work, and none. Raises rows.UNREADABLE."""
     if connection_id(change.row):
         yield from _of_connection(change)
     elif change.tenant == CONTROL_ROWS and (app := app_of_breaker(change.row)):

@@ -37,7 +37,7 @@ REFUSED_APP: Mapping[str, tuple[str, str]] = {
 }
 """Why NinjaOne refuses a client app that its customer registered → what that means, and what to do.
 
-Source   docs/understand/ninjaone.md §9 U4
+See docs/understand/ninjaone.md §9 U4.
 """
 
 
@@ -45,11 +45,12 @@ Source   docs/understand/ninjaone.md §9 U4
 class Pause:
     """Why a connection waits.
 
-    held_by   its own last failure; a refusal of the customer's own client app; or the circuit breaker of the
-              operator's client app, of all customers' own apps on the host, or of the host
-    cause     of that failure, or of the one that opened the breaker, by its name in ``ninjaone.Outcome.code``
-    until     when this connection is tried again; None while a breaker lets one connection a minute pass
-    detail    the same as a sentence for people
+    Attributes:
+        held_by: its own last failure; a refusal of the customer's own client app; or the circuit breaker of the
+            operator's client app, of all customers' own apps on the host, or of the host
+        cause: of that failure, or of the one that opened the breaker, by its name in ``ninjaone.Outcome.code``
+        until: when this connection is tried again; None while a breaker lets one connection a minute pass
+        detail: the same as a sentence for people
     """
 
     held_by: HeldBy
@@ -61,7 +62,8 @@ class Pause:
 def pause_of(state: ConnectionState, opening: Callable[[str], Breaker]) -> Pause | None:
     """Say what holds an active connection: an open breaker before its own failures; None where nothing does.
 
-    opening   reads the breaker of a name
+    Args:
+        opening: reads the breaker of a name
     """
     if state.status is not Status.ACTIVE:
         return None
@@ -80,7 +82,8 @@ def pause_of(state: ConnectionState, opening: Callable[[str], Breaker]) -> Pause
 def is_customer_app_refused(row: Mapping[str, Any]) -> bool:
     """Say whether an active connection is paused because NinjaOne refuses its customer's own client app.
 
-    row   attributes as they are stored: status, customer_app, cause, failures
+    Args:
+        row: attributes as they are stored: status, customer_app, cause, failures
     """
     is_paused = row.get("status") == Status.ACTIVE and row.get("failures", 0) >= policy.PAUSED_AFTER
     return is_paused and row.get("customer_app", False) and is_about_app(row.get("cause", ""))

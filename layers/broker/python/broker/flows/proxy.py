@@ -48,10 +48,11 @@ _COUNTERS = {
 class ProxiedCall:
     """A call that a backend wants passed on.
 
-    rule_path       decoded, beginning with ``/v2/``: what rules are held against
-    target          the same path, encoded, as it is sent
-    secure_values   the query asks NinjaOne to show secrets
-    repeatable      it only reads, and NinjaOne would answer it again as it did before
+    Attributes:
+        rule_path: decoded, beginning with ``/v2/``: what rules are held against
+        target: the same path, encoded, as it is sent
+        secure_values: the query asks NinjaOne to show secrets
+        repeatable: it only reads, and NinjaOne would answer it again as it did before
     """
 
     caller: str
@@ -87,8 +88,9 @@ class Proxy:
     def __call__(self, ref: ConnectionRef, call: ProxiedCall) -> ProxiedAnswer:
         """Pass a call on, and write one line about it.
 
-        Raises   CallRefused, TooLarge, CallUnanswered, NotJson, ProviderDown, what GetToken raises, and what reading
-                 the rules raises
+        Raises:
+            CallRefused, TooLarge, CallUnanswered, NotJson, ProviderDown, what GetToken raises, and what reading the
+                rules raises
         """
         began = self._clock.now()
         try:
@@ -101,7 +103,7 @@ class Proxy:
         return answer
 
     def _check(self, call: ProxiedCall) -> None:
-        """Raises   CallRefused: it names the rules that hold for the caller"""
+        """Raises CallRefused: it names the rules that hold for the caller."""
         rules = [rule for rule in self._rules() if rule.is_for(call.caller)]
         if not any(rule.allows(call.method, call.rule_path, secure_values=call.secure_values) for rule in rules):
             raise CallRefused(*map(str, rules))
@@ -158,7 +160,7 @@ def _without(token: Secret, answer: Answer) -> Answer:
 
 
 def _usable(answer: Answer, call: ProxiedCall) -> Reply:
-    """Tell what can be passed on from what would mislead. Raises   ProviderDown, CallUnanswered, TooLarge, NotJson"""
+    """Tell what can be passed on from what would mislead. Raises ProviderDown, CallUnanswered, TooLarge or NotJson."""
     if isinstance(answer, NotSent):
         raise ProviderDown
     if not isinstance(answer, Reply) or not 200 <= answer.status <= 599:  # API Gateway can pass no other on

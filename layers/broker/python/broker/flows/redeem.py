@@ -44,9 +44,15 @@ class RedeemCode:
     def __call__(self, session: Session, client: Client, code: Secret, verifier: Secret, *, until: float) -> Session:
         """Send the code, unless another call does, and give the session with what came of it.
 
-        until    when the time for this call is up
-        Steps    data key; remember the code; take it; exchange; save
-        Raises   SessionSpent; Busy, AwsRefused: not sent, or sent and saved; and what ``Exchange`` raises
+        Args:
+            until: when the time for this call is up
+
+        Steps: data key; remember the code; take it; exchange; save.
+
+        Raises:
+            SessionSpent
+            Busy, AwsRefused: not sent, or sent and saved
+            and what ``Exchange`` raises
         """
         key = self._seal.data_key(Purpose.EXCHANGED)
         self._check_code(session, code)
@@ -65,7 +71,9 @@ class RedeemCode:
 
         An error of AWS does not end the waiting, for the next look may be answered; the last look's error is raised.
 
-        Raises   Busy: it is still at work, or nobody can tell; AwsRefused
+        Raises:
+            Busy: it is still at work, or nobody can tell
+            AwsRefused
         """
         at_work: AwsError = Busy("Another call is completing this session. Ask again.")
         unclear = at_work
@@ -83,7 +91,8 @@ class RedeemCode:
     def opened(self, session: Session) -> tuple[str, Tokens]:
         """Open what the session keeps: the client id that it was granted to, and the tokens.
 
-        Raises   SealBroken, Busy, AwsRefused
+        Raises:
+            SealBroken, Busy, AwsRefused
         """
         sealed = self._seal.open(session.exchanged or b"", Purpose.EXCHANGED, code_aad(session, session.ticket))
         return _read(sealed)
@@ -124,7 +133,8 @@ class RedeemCode:
     def _look(self, session: Session) -> Session:
         """Read the session, and adopt what was spilled for it. Past the end of its call, what is nowhere is lost.
 
-        Raises   Busy, AwsRefused
+        Raises:
+            Busy, AwsRefused
         """
         now = self._clock.now()
         found = self._sessions.get(session.session)
@@ -159,7 +169,7 @@ def _written(client_id: str, tokens: Tokens) -> Secret:
 
 
 def _read(sealed: Secret) -> tuple[str, Tokens]:
-    """Raises   SealBroken: a later release wrote it otherwise"""
+    """Raises SealBroken: a later release wrote it otherwise."""
     try:
         fields = json.loads(sealed.reveal())
         return fields["client_id"], Tokens(

@@ -46,11 +46,12 @@ OPERATORS_APP = "This connection uses the operator's client app, whose secret th
 class SessionRequest:
     """What the backend asks for, checked for form.
 
-    challenge   S256 of the verifier that the backend keeps in this user's session; empty with ``approval``
-    host        None lets the person choose
-    life        seconds that the link works
-    customer_app   the customer's own client app; ``client`` then may carry its credentials
-    client_id   of the app whose new secret is asked for; found by the connection
+    Attributes:
+        challenge: S256 of the verifier that the backend keeps in this user's session; empty with ``approval``
+        host: None lets the person choose
+        life: seconds that the link works
+        customer_app: the customer's own client app; ``client`` then may carry its credentials
+        client_id: of the app whose new secret is asked for; found by the connection
     """
 
     tenant: TenantId
@@ -91,8 +92,9 @@ class OpenSession:
     def __call__(self, asked: SessionRequest) -> Session:
         """Keep a new session; it makes one connection, or takes one client secret.
 
-        Raises   ReturnNotListed, Busy; for a client secret UnknownConnection, NotActive, NotApproved, NeedsReauth,
-                 InvalidRequest
+        Raises:
+            ReturnNotListed, Busy
+            for a client secret UnknownConnection, NotActive, NotApproved, NeedsReauth, InvalidRequest
         """
         if asked.return_to not in self._config.return_urls:
             raise ReturnNotListed

@@ -68,9 +68,13 @@ class StoreConnection:
         Only a consent that may never be stored is dropped. Any other stays in its session, so that ``complete`` can be
         called again: while the table refuses, for instance, or waits to be activated.
 
-        until       when the time for this call is up
-        confirmed   a reconnect may bring another NinjaOne account
-        Raises      AccountMismatch, NotActive, SessionSpent; UnknownConnection, Misconfigured, Busy, AwsRefused
+        Args:
+            until: when the time for this call is up
+            confirmed: a reconnect may bring another NinjaOne account
+
+        Raises:
+            AccountMismatch, NotActive, SessionSpent
+            UnknownConnection, Misconfigured, Busy, AwsRefused
         """
         if session.host is None:
             raise SessionSpent
@@ -92,20 +96,21 @@ class StoreConnection:
     def check(self, session: Session) -> None:
         """Look, before the code is spent, whether its connection could be stored at all.
 
-        Raises   UnknownConnection, NotActive, Misconfigured, Busy, AwsRefused
+        Raises:
+            UnknownConnection, NotActive, Misconfigured, Busy, AwsRefused
         """
         self._replaced(session)
         self._active_epoch()
 
     def made(self, ref: ConnectionRef) -> Connection:
-        """Read a connection that was stored. Raises   UnknownConnection, Busy, AwsRefused"""
+        """Read a connection that was stored. Raises UnknownConnection, Busy or AwsRefused."""
         found = self._connections.get(ref)
         if found is None:
             raise UnknownConnection
         return found
 
     def customer_app(self, session: Session) -> Client:
-        """Open the client app that the customer entered. Raises   SessionSpent, SealBroken, Busy, AwsRefused"""
+        """Open the client app that the customer entered. Raises SessionSpent, SealBroken, Busy or AwsRefused."""
         if session.client is None:
             raise SessionSpent
         secret = self._seal.open(session.client, Purpose.CLIENT, session_aad(session.session))

@@ -32,9 +32,15 @@ class StoreSecret:
     def __call__(self, session: Session, *, until: float) -> ConnectionRef:
         """Store it once no refresh is at work, so that no refusal of the old secret holds up the new one.
 
-        Returns  the connection that it is of
-        until    when the time for this call is up
-        Raises   SessionExpired, UnknownConnection, NotActive, SessionSpent; SealBroken, Busy, AwsRefused: call again
+        Args:
+            until: when the time for this call is up
+
+        Returns:
+            the connection that it is of
+
+        Raises:
+            SessionExpired, UnknownConnection, NotActive, SessionSpent
+            SealBroken, Busy, AwsRefused: call again
         """
         if session.connection is None:
             raise SessionSpent

@@ -31,10 +31,11 @@ RESCUES = 100
 class _Tick:
     """One sweep under way.
 
-    rest        due connections that do not fill a batch: few of them make one batch, not one for each shard
-    requested   how many were requested or are in ``rest``
-    tenants     the same for each tenant
-    failure     what went wrong last, raised when everything else is done
+    Attributes:
+        rest: due connections that do not fill a batch: few of them make one batch, not one for each shard
+        requested: how many were requested or are in ``rest``
+        tenants: the same for each tenant
+        failure: what went wrong last, raised when everything else is done
     """
 
     now: Instant
@@ -57,7 +58,10 @@ class Sweep:
         """Request the refresh of what is due until the next sweep; stop early when the queue is behind.
 
         A shard that can't be read costs its own connections this minute; what was read of the others is requested.
-        Raises   Busy, AwsRefused: something could not be done, and everything else was; the next tick comes anyway
+
+        Raises:
+            Busy, AwsRefused: something could not be done, and everything else was
+            the next tick comes anyway
         """
         tick = _Tick(instant(self._clock))
         first = tick.now // HORIZON  # another shard each time: while the queue is behind, the last ones get nothing

@@ -67,8 +67,9 @@ class GetToken:
     ) -> None:
         """Make the use case.
 
-        wait       seconds that a caller may wait for a refresh
-        is_known   says whether a host is NinjaOne's
+        Args:
+            wait: seconds that a caller may wait for a refresh
+            is_known: says whether a host is NinjaOne's
         """
         self._connections, self._seal, self._urgent, self._wait = connections, seal, urgent, wait
         self._breakers = breakers
@@ -77,11 +78,14 @@ class GetToken:
     def __call__(self, ref: ConnectionRef, *, min_ttl: Seconds, refused_version: int = 0) -> IssuedToken:
         """Give the stored token if it lasts ``min_ttl``; otherwise ask for a refresh and give what is valid after it.
 
-        refused_version   NinjaOne refused the token of this version, however long it lasts; 0: it refused none
+        Args:
+            refused_version: NinjaOne refused the token of this version, however long it lasts; 0: it refused none
 
-        Steps    a valid token is given before anything is said against the connection
-        Raises   UnknownConnection, NotActive, NotApproved, NeedsReauth, ConnectionPaused, NoTokenYet, Busy, AwsRefused,
-                 SealBroken
+        Steps: a valid token is given before anything is said against the connection.
+
+        Raises:
+            UnknownConnection, NotActive, NotApproved, NeedsReauth, ConnectionPaused, NoTokenYet, Busy, AwsRefused,
+                SealBroken
         """
         row, min_ttl = self._found(ref), max(min_ttl, SKEW)
         until = self._waits_until(row)

@@ -55,8 +55,11 @@ class RefreshConnections:
     def __call__(self, message: RefreshBatch, left: Callable[[], float]) -> None:
         """Refresh what is due of a batch. What can't be done now stays due, and comes with a later batch.
 
-        left     seconds until the platform kills this invocation
-        Raises   Busy, Misconfigured: nothing of the batch was begun
+        Args:
+            left: seconds until the platform kills this invocation
+
+        Raises:
+            Busy, Misconfigured: nothing of the batch was begun
         """
         try:
             self._begin(message, left)
@@ -65,7 +68,7 @@ class RefreshConnections:
             raise
 
     def _begin(self, message: RefreshBatch, left: Callable[[], float]) -> None:
-        """Steps   epoch, rows, breakers, data keys; then the workers"""
+        """Steps: epoch, rows, breakers, data keys; then the workers."""
         if message.faults:
             self._log.event("batch.faulty", Level.WARNING, faults=message.faults)
         epoch = self._epoch.active()

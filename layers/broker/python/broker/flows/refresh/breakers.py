@@ -48,7 +48,7 @@ class Breakers:
             self._pass(min(waiting, key=lambda row: self._rank(name, row)))
 
     def lets_pass(self, row: ConnectionState) -> bool:
-        """Say whether NinjaOne may be asked for a connection now. Raises   Busy"""
+        """Say whether NinjaOne may be asked for a connection now. Raises Busy."""
         return not self._open(row) or self.is_passing(row)
 
     def is_passing(self, row: ConnectionState) -> bool:
@@ -56,7 +56,7 @@ class Breakers:
         return (row.tenant, row.connection) in self._passing
 
     def is_open(self, row: ConnectionState) -> bool:
-        """Say whether a breaker of this row is open. Raises   Busy"""
+        """Say whether a breaker of this row is open. Raises Busy."""
         return bool(self._open(row))
 
     def granted(self, row: ConnectionState) -> None:
@@ -80,7 +80,7 @@ class Breakers:
             self._fail(name, row, outcome.code)
 
     def latest(self, row: ConnectionState) -> Breaker:
-        """Read the breaker of a row's host as it is now. Raises   Busy"""
+        """Read the breaker of a row's host as it is now. Raises Busy."""
         return self._store.read(host_breaker(row.host.name))
 
     def _pass(self, row: ConnectionState) -> None:

@@ -104,13 +104,13 @@ class RefreshConnection:
         return is_rescue or (not _is_cooling_down(seen, now) and _is_due(seen, batch, now))
 
     def unwrap_keys(self, rows: Sequence[ConnectionState]) -> None:
-        """Get the data keys ahead, each once: rows that were sealed together share one. Raises   Busy"""
+        """Get the data keys ahead, each once: rows that were sealed together share one. Raises Busy."""
         self._seal.unwrap_keys((row.refresh for row in rows if row.refresh), Purpose.REFRESH)
         for purpose in (Purpose.ACCESS, Purpose.REFRESH):
             self._seal.data_key(purpose)
 
     def _refresh(self, seen: ConnectionState, batch: BatchContext, web: HttpClient) -> Meaning | None:
-        """Steps   gate, rescue store, breakers, open, lease, rescue store, gate, post"""
+        """Steps: gate, rescue store, breakers, open, lease, rescue store, gate, post."""
         if batch.left() < self._timing.whole:
             raise Busy("The time of this invocation is up.")
         if seen.status is Status.DISCONNECTED:
@@ -142,12 +142,14 @@ class RefreshConnection:
         """Say whether the rescue store holds the row's next tokens.
 
         To restore them needs neither NinjaOne nor a client secret, so it comes before whatever may hold a request up.
-        Raises   Busy: nobody can tell whether the token in the row is the newest, so it must not be presented
+
+        Raises:
+            Busy: nobody can tell whether the token in the row is the newest, so it must not be presented
         """
         return self._rescue.get(seen.ref, seen.version) is not None
 
     def _spilled(self, leased: ConnectionState, batch: BatchContext) -> SealedTokens | None:
-        """Look again under the lease, when nobody else can be at work. Raises   Busy, and the lease is given back"""
+        """Look again under the lease, when nobody else can be at work. Raises Busy, and the lease is given back."""
         try:
             return self._rescue.get(leased.ref, leased.version)
         except AwsError:
@@ -155,7 +157,7 @@ class RefreshConnection:
             raise
 
     def _open(self, seen: ConnectionState, batch: BatchContext, web: HttpClient) -> RefreshInputs | None:
-        """Get all that a request needs; None while a breaker is open. Raises   SealBroken, Misconfigured, Busy"""
+        """Get all that a request needs; None while a breaker is open. Raises SealBroken, Misconfigured or Busy."""
         if not batch.breakers.lets_pass(seen):
             return None
         if not web.is_known(seen.host.name):
@@ -188,8 +190,11 @@ class RefreshConnection:
 
         Nobody can want it any more: such a row stays ended, and takes no tokens. Its end raised the version, so
         whatever was rescued is older, and what followed its last tokens is one version older.
-        Raises   Busy: it waits on
-        Source   RFC 7009 §2
+
+        Raises:
+            Busy: it waits on
+
+        See RFC 7009 §2.
         """
         try:
             revoked = self._revoke_last(ended, web)
@@ -201,7 +206,7 @@ class RefreshConnection:
         )
 
     def _revoke_last(self, ended: ConnectionState, web: HttpClient) -> bool:
-        """Raises   SealBroken, Misconfigured, Busy"""
+        """Raises SealBroken, Misconfigured or Busy."""
         spilled = self._rescue.get(ended.ref, ended.version - 1)
         if spilled is None:
             return False
@@ -214,7 +219,7 @@ class RefreshConnection:
     ) -> Meaning | None:
         """Present the token, once; again only when NinjaOne refused the client's secret and there is a newer.
 
-        Steps   between the answer and the save there is no other input or output
+        Steps: between the answer and the save there is no other input or output.
         """
         outcome, sent_at = self._ask(leased, inputs, web, batch)
         if outcome.code == "invalid_client" and not leased.customer_app:
@@ -246,7 +251,7 @@ class RefreshConnection:
     def _ask(
         self, leased: ConnectionState, inputs: RefreshInputs, web: HttpClient, batch: BatchContext
     ) -> tuple[Outcome, Instant]:
-        """Source   RFC 6749 §6"""
+        """See RFC 6749 §6."""
         sent_at = batch.now()
         form = oauth.refresh_grant(inputs.client, inputs.token)
         timeout = Seconds(self._timing.read)

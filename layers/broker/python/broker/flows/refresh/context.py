@@ -13,13 +13,14 @@ from broker.model import ConnectionId, Instant, Seconds
 class BatchContext:
     """One batch being worked.
 
-    min_ttl   an urgent caller needs a token that lasts so long,
-    refused_version   or one of another version than this, which NinjaOne refused
-    epoch     the restore epoch whose rows may be presented
-    began     one instant for all, and
-    jitter    0 to 1, one for all: connections whose tokens are sealed together come due together
-    left      seconds until the platform kills this invocation
-    renewed   grows: the connections whose new tokens were stored
+    Attributes:
+        min_ttl: an urgent caller needs a token that lasts so long,
+        refused_version: or one of another version than this, which NinjaOne refused
+        epoch: the restore epoch whose rows may be presented
+        began: one instant for all, and
+        jitter: 0 to 1, one for all: connections whose tokens are sealed together come due together
+        left: seconds until the platform kills this invocation
+        renewed: grows: the connections whose new tokens were stored
     """
 
     trigger: Trigger

@@ -35,7 +35,7 @@ class RecordFailure:
         self._entropy, self._log = entropy, log
 
     def __call__(self, leased: ConnectionState, outcome: Outcome, batch: BatchContext) -> None:
-        """Record every outcome but a grant. Raises   Busy"""
+        """Record every outcome but a grant. Raises Busy."""
         if outcome.meaning is Meaning.DEAD:
             self._dead(leased, outcome, batch)
         elif outcome.meaning is Meaning.AMBIGUOUS:
@@ -46,7 +46,8 @@ class RecordFailure:
     def release(self, leased: ConnectionState, batch: BatchContext, *, is_due: bool = False) -> None:
         """Give the lease back: NinjaOne was not asked.
 
-        is_due   have it come with the next sweep; otherwise its time stays as it is
+        Args:
+            is_due: have it come with the next sweep; otherwise its time stays as it is
         """
         self._write(leased, {"refresh_at": batch.now()} if is_due else {}, _LEASE)
 
@@ -73,7 +74,7 @@ class RecordFailure:
     def _dead(self, leased: ConnectionState, outcome: Outcome, batch: BatchContext) -> None:
         """Count a dead verdict only on the token that is stored, with nothing in the rescue store.
 
-        Steps   read again; rescue store; then wait and ask again, or give up
+        Steps: read again; rescue store; then wait and ask again, or give up.
         """
         ref = leased.ref
         row = self._connections.state(ref)

@@ -72,7 +72,8 @@ class SaveTokens:
     ) -> None:
         """Store under the lease. Only when the table refuses to the end does the rescue store get the tokens.
 
-        revoke   asks NinjaOne to forget them, for a connection that was ended meanwhile
+        Args:
+            revoke: asks NinjaOne to forget them, for a connection that was ended meanwhile
         """
         change, remove = self._change(leased, tokens, batch)
         found = self._saved(leased, change, remove, batch)
@@ -84,7 +85,7 @@ class SaveTokens:
             self._superseded(leased, tokens, found, batch=batch, revoke=revoke)
 
     def restore_spilled(self, leased: ConnectionState, tokens: SealedTokens, batch: BatchContext) -> None:
-        """Store what an earlier attempt could only spill. Raises   Busy: it stays where it is"""
+        """Store what an earlier attempt could only spill. Raises Busy: it stays where it is."""
         change, remove = self._change(leased, tokens, batch)
         found = self._saved(leased, change, remove, batch)
         if found is None:

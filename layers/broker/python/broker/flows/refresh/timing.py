@@ -12,8 +12,10 @@ class Timing:
     """The bounds of one refresh, all from the function's timeout.
 
     Units    seconds
-    lease    an expired lease proves its holder dead: it ran out after the platform killed the holder,
-             after the last instant at which NinjaOne may still carry out its request, and after clocks that differ
+
+    Attributes:
+        lease: an expired lease proves its holder dead: it ran out after the platform killed the holder, after the last
+            instant at which NinjaOne may still carry out its request, and after clocks that differ
     """
 
     function: int
@@ -27,7 +29,7 @@ class Timing:
     skew: int = CLOCK_SKEW
 
     def __post_init__(self) -> None:
-        """Refuse settings under which a lease would prove nothing. Raises   Misconfigured"""
+        """Refuse settings under which a lease would prove nothing. Raises Misconfigured."""
         if self.whole > self.function:
             raise Misconfigured(f"The refresh function needs a timeout of at least {self.whole} seconds.")
 
