@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from broker.config import Config
-from broker.edge.authorize import ConnectForm, authorize_request, is_same_origin, read_form
+from broker.edge.authorize import ConnectForm, authorize_request, is_same_origin, read_form, read_secret
 from broker.edge.browser import cookie_name
 from broker.edge.http import Request
 from broker.errors import InvalidRequest
@@ -77,6 +77,18 @@ def test_what_came_along_with_a_copied_secret_is_left_out(config: Config) -> Non
     assert found.client == Client("app-1", Secret("s-1"), customer_app=True)
 
 
+@pytest.mark.parametrize("pasted", ["\u200es-1\u200f", '"s-1",', "\u201cs-1\u201d"])
+def test_a_new_secret_is_read_like_the_first(pasted: str) -> None:
+    assert read_secret(sent(client_secret=pasted)) == (Secret("s-1"), ())
+
+
+@pytest.mark.parametrize("pasted", ["", "s 1", "s\u20131"])
+def test_a_new_secret_that_can_be_none_is_asked_for_again(pasted: str) -> None:
+    found, faults = read_secret(sent(client_secret=pasted))
+
+    assert (found, [fault.field for fault in faults]) == (None, ["client_secret"])
+
+
 def test_a_client_app_is_entered_with_its_secret(config: Config) -> None:
     found = read(config, region="eu", client_id=" app-1 ", client_secret=" s-1 ")
 
@@ -123,6 +135,12 @@ def test_the_person_may_go_anyway(config: Config) -> None:
         ({"region": "eu", "client_id": "a b", "client_secret": "s-1"}, "client_id"),
         ({"region": "eu", "client_id": "a", "client_secret": "s" * 257}, "client_secret"),
         ({"region": "eu", "client_id": "a", "client_secret": "ä"}, "client_secret"),
+        ({"region": "eu", "client_id": "a\tb", "client_secret": "s-1"}, "client_id"),
+        ({"region": "eu", "client_id": "https://eu.ninjarmm.com/?client_id=a", "client_secret": "s-1"}, "client_id"),
+        ({"region": "eu", "client_id": "\u200b", "client_secret": "s-1"}, "client_id"),
+        ({"region": "eu", "client_id": "a", "client_secret": "'a'"}, "client_secret"),
+        ({"region": "branded", "subdomain": "Acme login", "suffix": "rmmservice.eu"}, "subdomain"),
+        ({"region": "branded", "subdomain": "\u00e1cme", "suffix": "rmmservice.eu"}, "subdomain"),
     ],
 )
 def test_a_choice_that_can_not_be_is_a_fault(config: Config, fields: dict[str, str], faulty: str) -> None:

@@ -122,6 +122,25 @@ def test_each_region_is_found_by_its_key_and_by_its_host(key: str) -> None:
         "\uff41\uff43\uff4d\uff45.rmmservice.eu",
         "acme\u3002rmmservice\uff61eu",
         "acme\uff0ermmservice.eu",
+        "\u2068https://acme.rmmservice.eu/\u2069",
+        "\u200e\u061cacme.rmmservice.eu\u200f",
+        "ac\u00adme.rmm\u200bservice.eu",
+        "\u201cacme.rmmservice.eu\u201d",
+        "\u00ab https://acme.rmmservice.eu \u00bb",
+        "\u300cacme.rmmservice.eu\u300d",
+        "[our NinjaOne](https://acme.rmmservice.eu/)",
+        "[https://acme.rmmservice.eu](https://acme.rmmservice.eu)",
+        "* acme.rmmservice.eu",
+        "NinjaOne: https://acme.rmmservice.eu/#/dashboard",
+        "URL:https://acme.rmmservice.eu",
+        "view-source:https://acme.rmmservice.eu/login",
+        "https:acme.rmmservice.eu",
+        "https//acme.rmmservice.eu",
+        "https%3A%2F%2Facme.rmmservice.eu%2Fws%2Foauth%2Fauthorize",
+        "acme.rmmservice.eu%20",
+        "acme.rmmservice.eu&client_id=x",
+        "https://acme.rmmservice.eu:/",
+        "acme.rmmservice.eu \u2013 acme.rmmservice.eu/login",
     ],
 )
 def test_a_host_is_found_in_what_a_person_pastes(pasted: str) -> None:
@@ -148,10 +167,41 @@ def test_a_host_is_found_in_what_a_person_pastes(pasted: str) -> None:
         "@",
         ":443",
         "https://",
+        "https://evil.example%2F@acme.rmmservice.eu/",
+        "https://evil.example/?to=https://acme.rmmservice.eu",
+        "mailto:somebody@acme.rmmservice.eu",
+        "a\u0301cme.rmmservice.eu",
+        "acme.rmmservice.eu or eu.ninjarmm.com",
+        "acme.rmmservice.de",
     ],
 )
 def test_a_pasted_address_of_another_host_is_none(pasted: str) -> None:
     assert ninjaone.pasted_host(pasted, SUFFIXES) is None
+
+
+@pytest.mark.parametrize(
+    ("pasted", "label"),
+    [
+        ("acme-it", "acme-it"),
+        ("ACME\u2011IT", "acme-it"),
+        ("acme\u2013it", "acme-it"),
+        ("acme\u2212it", "acme-it"),
+        ("\u2022 acme-it", "acme-it"),
+        ("\u201eacme-it\u201c", "acme-it"),
+        ("(acme-it):", "acme-it"),
+        ("acme-it\u200f", "acme-it"),
+        ("https://", None),
+        ("https//", None),
+        ("http", None),
+        ("Acme login", None),
+        ("acme rmmservice eu", None),
+        ("acme/ acme-it/", None),
+    ],
+)
+def test_one_word_alone_is_the_label_before_the_suffix(pasted: str, label: str | None) -> None:
+    host = Host("branded", f"{label}.rmmservice.eu") if label else None
+
+    assert ninjaone.pasted_host(pasted, SUFFIXES, "rmmservice.eu") == host
 
 
 @pytest.mark.parametrize("subdomain", ["acme", "a", "a-b", "1", "a" * 63])

@@ -120,10 +120,24 @@ def test_the_operators_app_is_meant_where_there_is_one_unless_the_body_says_othe
 
 
 @pytest.mark.parametrize(
-    "pasted", ["https://acme.rmmservice.eu/#/home", " ACME.rmmservice.eu\n", "acme.rmmservice.eu:443"]
+    "pasted",
+    [
+        "https://acme.rmmservice.eu/#/home",
+        " ACME.rmmservice.eu\n",
+        "acme.rmmservice.eu:443",
+        "\u200eacme.rmmservice.eu\u200f",
+    ],
 )
 def test_a_host_is_taken_as_it_is_pasted(config: Config, pasted: str) -> None:
     assert read(config, host=pasted).host == Host("branded", "acme.rmmservice.eu")
+
+
+def test_a_client_app_is_taken_as_its_customer_pasted_it(config: Config) -> None:
+    pasted = {"client_id": "\u2068app-1\u2069\n", "client_secret": "\u00abs-1\u00bb"}
+
+    assert read(config, region="eu", client_credentials=pasted).client == Client(
+        "app-1", Secret("s-1"), customer_app=True
+    )
 
 
 @pytest.mark.parametrize(("days", "life"), [(None, 1800), (1, 86_400), (7, 604_800)])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from broker.text import escaped, first_unsafe, without_unsafe
+from broker.text import credential, escaped, first_unsafe, without_unsafe
 
 SOUND = [
     "株式会社\u3000サンプル",
@@ -54,3 +54,35 @@ def test_what_acts_on_what_stands_around_it_is_found_left_out_and_escaped(charac
 def test_what_can_t_be_seen_is_left_out_of_a_name_that_somebody_is_recognized_by(character: str) -> None:
     assert without_unsafe(f"Ac{character}me") == "Acme"
     assert first_unsafe(f"Ac{character}me") == ""
+
+
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        "kR4t-Wq8_Z",
+        "\u200ekR4t-Wq8_Z\u200f",
+        "\u2068kR4t-Wq8_Z\u2069\u2028",
+        "kR4t\u200b-Wq8\u2060_Z",
+        '"kR4t-Wq8_Z",',
+        "'kR4t-Wq8_Z';",
+        "`kR4t-Wq8_Z`",
+        "<kR4t-Wq8_Z>",
+        "\u201ckR4t-Wq8_Z\u201d",
+        "\u201ekR4t-Wq8_Z\u201c",
+        "\u00ab\u00a0kR4t-Wq8_Z\u00a0\u00bb",
+        "\uff4b\uff324t-Wq8_\uff3a",
+        "\x00kR4t-Wq8_Z\x1b",
+    ],
+)
+def test_a_credential_is_read_without_what_was_copied_along(pasted: str) -> None:
+    assert credential(pasted) == "kR4t-Wq8_Z"
+
+
+@pytest.mark.parametrize("sound", ["a,", '"a', "a'", "(a)", "{a}", "a;b", "<>", '""', "%20a", "x" * 256])
+def test_a_credential_keeps_its_own_signs(sound: str) -> None:
+    assert credential(sound) == sound
+
+
+@pytest.mark.parametrize("none", ["", " ", "a b", "a\tb", "a\nb", "\u00e4", "a\u2013b", "x" * 257, "\u201c\u201d"])
+def test_what_can_be_no_credential_is_none(none: str) -> None:
+    assert credential(none) == ""

@@ -2,15 +2,16 @@
 
 import math
 import re
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
+from urllib.parse import unquote
 
 from broker import oauth
 from broker.model import Host, Instant, Seconds, Tokens
 from broker.secret import Secret
+from broker.text import hyphenated, words
 
 _REGIONS: Mapping[str, tuple[str, str]] = {
     "app": ("app.ninjarmm.com", "North America"),
@@ -58,10 +59,9 @@ _SUBDOMAIN = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _TOKEN = re.compile(r"[\x21-\x7e]{1,8192}")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,64}")
 _BETWEEN_SCOPES = re.compile(r"[\s,]+")
-_SCHEME = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?[/\\]+")
-_AFTER_HOST = re.compile(r"[/\\?#\s]")
-_AROUND = " \t\r\n<>()[]\"'`.,;"
-"""What stands around an address in a sentence, a mail or a table, and is no part of it."""
+_SCHEME = re.compile(r"(?:[a-z][a-z0-9+.-]*:)*(?:https?:|(?:https?)?[/\\]+)")
+_AFTER_HOST = re.compile(r"[/\\?#&]")
+_STOPS = ".,;"
 
 
 def regional_host(key: str) -> Host | None:
@@ -86,25 +86,31 @@ def find_host(name: str, suffixes: tuple[str, ...]) -> Host | None:
     return branded_host(subdomain, suffix, suffixes)
 
 
-def pasted_host(text: str, suffixes: tuple[str, ...]) -> Host | None:
-    """Find the host in what a person typed or pasted: a whole host name, or an address with whatever follows it."""
-    return find_host(pasted_name(text), suffixes)
+def pasted_host(text: str, suffixes: tuple[str, ...], suffix: str = "") -> Host | None:
+    """Find the one host in what a person typed or pasted: its name, or an address, with whatever stands around it.
 
+    Percent-encoding is undone (RFC 3986 §2.1). Full stops of other scripts count (Unicode Technical Standard 46, §2.3).
 
-def pasted_name(text: str) -> str:
-    """Take the host's name, or its first label, out of what a person pasted; what remains may still be none.
-
-    Letters of full width, as Japanese keyboards type them, count as those that they look like.
-
-    See RFC 3986 §3.2 (user information, host, port); Unicode Technical Standard 46, §2.3 (full stops).
+    Args:
+        suffix: Completes a single word that is the first label of a branded host; empty where a whole name is needed.
     """
-    address = unicodedata.normalize("NFKC", text).replace("\u3002", ".").strip(_AROUND).lower()
+    names = [name for name in map(_host_name, words(unquote(text))) if any(map(str.isalnum, name))]
+    whole = {host for name in names if (host := find_host(name, suffixes))}
+    if len(whole) == 1:
+        return whole.pop()
+    return branded_host(names[0], suffix, suffixes) if len(names) == 1 else None
+
+
+def _host_name(word: str) -> str:
+    """Take the host out of an address with or without its scheme. See RFC 3986 §3.2 (user information, port)."""
+    address = hyphenated(word).replace("\u3002", ".").lower()
     scheme = _SCHEME.match(address)
     host = _AFTER_HOST.split(address[scheme.end() :] if scheme else address, maxsplit=1)[0]
     if scheme:  # without one, what has an @ is a mail address
         host = host.rpartition("@")[2]
-    name, colon, port = host.rpartition(":")
-    return (name if colon and port.isdecimal() else host).strip(_AROUND).removeprefix("www.")
+    name, colon, port = host.strip(_STOPS).rpartition(":")
+    found = (name if colon and (port.isdecimal() or not port) else host).strip(_STOPS).removeprefix("www.")
+    return "" if found in {"http", "https"} else found
 
 
 def authorize_endpoint(host: Host) -> str:

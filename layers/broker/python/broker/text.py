@@ -7,6 +7,7 @@ turn the direction of text around, so that a name reads as another one.
 See Unicode Standard Annex 44 (general categories); Unicode Technical Report 36, §2.11 (bidirectional text).
 """
 
+import re
 import unicodedata
 
 _CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
@@ -15,6 +16,9 @@ _FORMATTING = frozenset("\u206a\u206b\u206c\u206d\u206e\u206f\ufff9\ufffa\ufffb"
 """Deprecated: they change how letters and digits behind them are shaped, or hide a text under another one."""
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u2800\u3164\uffa0\u00ad\u180e\u200b\u2060\u2061\u2062\u2063\u2064\ufeff")
 """They show nothing at all: two names that differ in them alone look the same."""
+_UNSEEN = frozenset({"Cc", "Cf", "Cs"})
+_PAIRED = frozenset({"Ps", "Pe", "Pi", "Pf"})
+_CREDENTIAL = re.compile(r"[!-~]{1,256}")
 
 
 def is_unsafe(character: str) -> bool:
@@ -35,3 +39,44 @@ def without_unsafe(text: str) -> str:
 def escaped(text: str) -> str:
     r"""Write what acts on its surroundings as ``\u202e``, for a terminal."""
     return "".join(f"\\u{ord(each):04x}" if is_unsafe(each) else each for each in text)
+
+
+def words(text: str) -> list[str]:
+    """Split what a person pasted where ASCII is meant, at spaces, brackets and quotation marks of every script.
+
+    Letters of full width, as Japanese keyboards type them, count as those that they look like; what shows nothing is
+    left out.
+    """
+    return "".join(" " if _is_mark(each) or each in "()[]{}|*" else each for each in _shown(text)).split()
+
+
+def credential(text: str) -> str:
+    """Read an id or a secret that a person pasted; empty where it can be none: no text, several words, too long.
+
+    A pair of quotation marks or angle brackets around it is no part of it, nor is a comma behind them, as in JSON.
+    """
+    bare = _shown(text).strip()
+    inner = bare.rstrip(",;")
+    if len(inner) > 2 and _is_mark(inner[0]) and _is_mark(inner[-1]):
+        bare = inner[1:-1].strip()
+    return bare if _CREDENTIAL.fullmatch(bare) else ""
+
+
+def hyphenated(text: str) -> str:
+    """Write the dashes that word processors put in place of hyphens as hyphens."""
+    return "".join("-" if each == "\u2212" or unicodedata.category(each) == "Pd" else each for each in text)
+
+
+def _shown(text: str) -> str:
+    """Leave out what shows nothing but is no space, and write compatible forms as what they look like."""
+    return "".join(
+        each
+        for each in unicodedata.normalize("NFKC", text)
+        if each.isspace() or not (each in _INVISIBLE or unicodedata.category(each) in _UNSEEN)
+    )
+
+
+def _is_mark(character: str) -> bool:
+    """Say whether a character is a quotation mark or an angle bracket, or a bracket beyond ASCII."""
+    is_paired = not character.isascii() and unicodedata.category(character) in _PAIRED
+    return character in "\"'`<>" or is_paired

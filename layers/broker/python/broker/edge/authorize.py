@@ -1,6 +1,5 @@
 """The way to NinjaOne: the connect page's form, the browser's cookie, the redirect."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -16,10 +15,14 @@ from broker.flows.authorize import AuthorizeRedirect, AuthorizeRequest, HostChec
 from broker.flows.enter_secret import EnteredSecret
 from broker.model import Client, Host, SessionId
 from broker.secret import Secret
-from broker.text import without_unsafe
+from broker.text import credential
 
-_VISIBLE = re.compile(r"[\x21-\x7e]{1,256}")
-_SECRET_WANTED = "Enter the client secret as NinjaOne showed it once."
+_ID_WANTED = "Enter the client id alone, as NinjaOne shows it: no address, no space, only letters, digits and signs."
+_SECRET_WANTED = "Enter the client secret alone, as NinjaOne showed it once: no space, only letters, digits and signs."
+_BRANDED_WANTED = (
+    "Enter the first part of your NinjaOne address (letters from a to z, digits, hyphens), or a whole address "
+    "that ends in {}."
+)
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,8 @@ def read_form(config: Config, request: Request) -> ConnectForm:
 
 def read_secret(request: Request) -> tuple[Secret | None, tuple[Fault, ...]]:
     """Read the form that asks for a client secret alone."""
-    secret = _pasted(request.form(), "client_secret")
-    if not _VISIBLE.fullmatch(secret):
+    secret = credential(request.form().get("client_secret", ""))
+    if not secret:
         return None, (Fault("client_secret", _SECRET_WANTED),)
     return Secret(secret), ()
 
@@ -117,28 +120,23 @@ def _chosen(config: Config, sent: Mapping[str, str], faults: list[Fault]) -> Hos
         if host is None:
             faults.append(Fault("region", "Choose the region of your NinjaOne account."))
         return host
-    typed = ninjaone.pasted_name(_pasted(sent, "subdomain"))
-    whole = ninjaone.find_host(typed, config.branded_suffixes)
-    if whole and whole.region != ninjaone.BRANDED:
-        faults.append(Fault("subdomain", f"{whole.name} is the host of a region: choose the region above."))
-        return None
-    host = whole or ninjaone.branded_host(typed, sent.get("suffix", ""), config.branded_suffixes)
+    host = ninjaone.pasted_host(sent.get("subdomain", ""), config.branded_suffixes, sent.get("suffix", ""))
     if host is None:
-        faults.append(Fault("subdomain", "Enter the first part of your NinjaOne address: letters, digits, hyphens."))
+        faults.append(Fault("subdomain", _BRANDED_WANTED.format(", ".join(config.branded_suffixes))))
+    elif host.region != ninjaone.BRANDED:
+        faults.append(Fault("subdomain", f"{host.name} is the host of a region: choose the region above."))
+        return None
     return host
 
 
 def _entered(sent: Mapping[str, str], faults: list[Fault]) -> Client | None:
-    client_id, secret = _pasted(sent, "client_id"), _pasted(sent, "client_secret")
-    if not client_id and not secret:
+    if not any(sent.get(name, "").strip() for name in ("client_id", "client_secret")):
         return None
-    if not _VISIBLE.fullmatch(client_id):
-        faults.append(Fault("client_id", "Enter the client id as NinjaOne shows it."))
-    if not _VISIBLE.fullmatch(secret):
+    client_id, secret = credential(sent.get("client_id", "")), credential(sent.get("client_secret", ""))
+    if not client_id or "://" in client_id:
+        faults.append(Fault("client_id", _ID_WANTED))
+    if not secret:
         faults.append(Fault("client_secret", _SECRET_WANTED))
+    elif secret == client_id:
+        faults.append(Fault("client_secret", "This is the client id again. Enter the client secret."))
     return None if faults else Client(client_id, Secret(secret), customer_app=True)
-
-
-def _pasted(sent: Mapping[str, str], name: str) -> str:
-    """Read a field without what comes along when a person copies: spaces, line breaks, characters that show nothing."""
-    return without_unsafe(sent.get(name, "")).strip()

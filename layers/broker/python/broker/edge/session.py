@@ -11,10 +11,9 @@ from broker.edge.http import Request
 from broker.flows.session import SessionRequest
 from broker.model import Binding, Client, ConnectionId, Host, Seconds, SessionPurpose, TenantId, connection_id
 from broker.secret import Secret
-from broker.text import first_unsafe
+from broker.text import credential, first_unsafe
 
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
-_VISIBLE = re.compile(r"[\x21-\x7e]{1,256}")
 _FIELDS = frozenset(
     {
         "end_user_id", "binding", "binding_challenge", "return_to", "tenant_name", "region", "host", "scopes",
@@ -162,13 +161,13 @@ def _credentials(body: Fields, host: Host | None) -> Client | None:
         return None
     value = body.raw("client_credentials")
     value = value if isinstance(value, dict) and set(value) == {"client_id", "client_secret"} else {}
-    fits = all(isinstance(part, str) and _VISIBLE.fullmatch(part) for part in value.values())
-    if not value or not fits:
+    read = {name: credential(part) for name, part in value.items() if isinstance(part, str)}
+    if len(list(filter(None, read.values()))) != 2:
         body.fault("client_credentials", "Give client_id and client_secret, up to 256 visible characters each.")
         return None
     if host is None:
         body.fault("region", "A client app lives on one host: give its region or host with client_credentials.")
-    return Client(value["client_id"], Secret(value["client_secret"]), customer_app=True)
+    return Client(read["client_id"], Secret(read["client_secret"]), customer_app=True)
 
 
 def _scopes(config: Config, body: Fields) -> frozenset[str]:
