@@ -107,7 +107,7 @@ def test_secrets_in_another_shape_are_refused_without_repeating_them(
 
 
 @req("K02")
-@pytest.mark.parametrize("odd", [7, 1.5, "", " \n", None, {"b": "c"}, ["x"], True, "\ud800"])
+@pytest.mark.parametrize("odd", [7, 1.5, "", " \n", None, {"b": "c"}, ["x"], True, "\ud800", "x\udfff"])
 def test_an_entry_that_is_no_secret_fails_its_own_app_and_no_other(
     credentials: ClientSecrets, aws: AwsAccount, config: Config, odd: object
 ) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from broker.adapters.http import CONNECT_TIMEOUT, USER_AGENT, HttpClient, Outgoing, unpacked
+from broker.adapters.http import CONNECT_TIMEOUT, USER_AGENT, HttpClient, Outgoing, unpacked, unpacked_as_named
 from broker.adapters.transport import system_transport
 from broker.model import Instant, Seconds
 from broker.ninjaone import classify
@@ -510,6 +510,20 @@ def test_a_body_is_unpacked_as_it_says_and_to_one_byte_more_than_its_limit(
     body: bytes, coding: str, kept: bytes
 ) -> None:
     assert unpacked(body, coding, 10) == kept
+
+
+@pytest.mark.parametrize(("size", "is_whole"), [(10, False), (11, True), (30, True)])
+def test_a_packed_body_that_is_too_long_is_not_called_broken(size: int, is_whole: bool) -> None:
+    """Of what unpacks to more than the limit the rest is not asked for, so nobody knows whether it was sound."""
+    body = gzip.compress(b"x" * size)[:-1]
+
+    assert unpacked_as_named(body, "gzip", 10) == (b"x" * min(size, 11), is_whole)
+
+
+def test_of_what_is_packed_twice_a_cut_of_the_outer_one_counts() -> None:
+    body = gzip.compress(zlib.compress(b"x"))[:-1]
+
+    assert unpacked_as_named(body, "deflate, gzip", 10)[1] is False
 
 
 @req("L04")
