@@ -105,6 +105,16 @@ def test_writes_that_are_refused_for_twenty_seconds_cost_no_consent(
     assert len(network.tokens_asked) == 1
 
 
+def test_completing_again_reads_each_row_once(journey: Journey, aws_faults: AwsFaults) -> None:
+    home = journey.home()
+    journey.complete(home)
+    aws_faults.watch("dynamodb.GetItem")
+
+    journey.complete(home)
+
+    assert aws_faults.asked["dynamodb.GetItem"] == len(["the session", "the state row", "the profile row"])
+
+
 @pytest.mark.parametrize("error", [throttled, denied])
 def test_a_consent_that_the_table_refuses_to_the_end_waits_in_the_rescue_store(
     journey: Journey, clock: Clock, aws_faults: AwsFaults, network: NinjaOneTransport, lines: LogLines, aws: AwsAccount,

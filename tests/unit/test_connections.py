@@ -478,9 +478,10 @@ def test_a_connection_ends_whatever_is_wrong_with_its_profile(
     else:
         aws.client("dynamodb").delete_item(**table)
 
-    _, revoked = broker.disconnect(ref(state))
+    ended, revoked = broker.disconnect(ref(state))
 
     assert revoked
+    assert (ended.profile.label, ended.profile.organizations) == ("", ())
     assert "forget_at" in aws.client("dynamodb").get_item(**table)["Item"]
 
 

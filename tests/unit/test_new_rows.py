@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from broker.flows.consent import Consent, new_profile
+from broker.flows.consent import Consent, new_profile, new_state
 from broker.model import Client, Connection, ConnectionId, Host, Instant, Organization, Session, Tokens
 from broker.secret import Secret
 from tests.support.full_rows import PROFILE, SESSION, STATE
@@ -42,3 +42,16 @@ def test_what_a_consent_does_not_say_stays_as_it_was(
     made = new_profile(consent(session, replaces), ConnectionId("con_a"), NOW)
 
     assert (made.label, made.metadata, made.created_at, made.connected_at) == (label, metadata, created_at, NOW)
+
+
+@pytest.mark.parametrize(
+    ("granted", "kept"), [({"monitoring", "control"}, {"monitoring", "control"}), (set(), {"management"})]
+)
+def test_a_connection_has_the_scopes_that_were_granted_or_else_those_asked_for(
+    granted: set[str], kept: set[str]
+) -> None:
+    """RFC 6749 §5.1: an answer may leave them out where they are those of the request."""
+    asked = consent(replace(ASKED, scopes=frozenset({"management"})), None)
+    given = replace(asked, tokens=replace(TOKENS, scopes=frozenset(granted)))
+
+    assert new_state(given, ConnectionId("con_a"), epoch=1, now=NOW, jitter=0.5).scopes == kept

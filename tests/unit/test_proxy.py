@@ -224,6 +224,12 @@ def test_a_form_that_may_change_the_call_is_refused(kind: str, body: str, fault:
     assert [each.field for each in refused.value.faults] == [fault]
 
 
+def test_a_body_that_is_no_form_may_hold_what_a_form_may_not() -> None:
+    body = json.dumps({"script": 'Content-Disposition: form-data; name="_method"'})
+
+    assert call(method="POST", body=body, headers={"content-type": "application/json"}).body == body.encode()
+
+
 def test_a_form_with_files_passes_and_asks_for_no_secrets_unseen() -> None:
     part = 'Content-Disposition: form-data; name="{}"; filename="_method.txt"\r\n\r\nshowSecureValues _method=PUT'
     kind = {"content-type": "multipart/form-data; boundary=b"}

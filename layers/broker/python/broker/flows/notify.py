@@ -16,7 +16,7 @@ from typing import Any
 
 from broker import policy
 from broker.adapters import rows
-from broker.adapters.breakers import CONTROL_ROWS, app_of_breaker
+from broker.adapters.breakers import app_of_breaker
 from broker.adapters.bus import MOST, Bus, Detail, Event
 from broker.adapters.log import Level, Log
 from broker.adapters.stream import Change
@@ -64,7 +64,7 @@ def what_happened(change: Change) -> Iterator[Event]:
     """Name the events of one change; most changes are a refresh at work, and none. Raises rows.UNREADABLE."""
     if connection_id(change.row):
         yield from _of_connection(change)
-    elif change.tenant == CONTROL_ROWS and (app := app_of_breaker(change.row)):
+    elif app := app_of_breaker(change.row):
         yield from _of_app(change, *app)
 
 
