@@ -813,6 +813,14 @@ def test_an_idle_connection_is_kept_alive_twice_a_day(adaptive: Refreshing, stat
     assert row.active_until is None
 
 
+def test_the_token_of_an_idle_connection_ends_as_it_should(adaptive: Refreshing, state: ConnectionState) -> None:
+    adaptive.clock.advance(4000)
+
+    adaptive.order(state, why=Trigger.URGENT, min_ttl=300)
+
+    assert "tokens_ended" not in adaptive.figures()
+
+
 @pytest.mark.parametrize(("left", "is_idle"), [(0, True), (1, False)])
 def test_a_connection_is_idle_from_the_second_on_in_which_its_use_is_over(
     adaptive: Refreshing, state: ConnectionState, connections: Connections, clock: Clock, *, left: int, is_idle: bool
