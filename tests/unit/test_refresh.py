@@ -163,6 +163,18 @@ def test_figures_tell_every_attempt(refreshing: Refreshing, state: ConnectionSta
     assert [line["version"] for line in refreshing.lines.named("refresh.done")] == [2, 2]
 
 
+@pytest.mark.parametrize(("status", "level"), [(200, "DEBUG"), (429, "WARNING")])
+def test_an_answer_of_ninjaone_that_is_no_grant_is_a_warning(
+    refreshing: Refreshing, state: ConnectionState, network: NinjaOneTransport, status: int, level: str
+) -> None:
+    if status != 200:
+        network.answer(status, {})
+
+    refreshing.when_due(state)
+
+    assert [line["level"] for line in refreshing.lines.named("refresh.answered")] == [level]
+
+
 def test_one_line_of_an_order_names_all_that_it_renewed(
     refreshing: Refreshing, state: ConnectionState, neighbour: ConnectionState
 ) -> None:
