@@ -64,13 +64,17 @@ def test_a_session_for_a_reconnect_names_the_connection_and_the_account_that_it_
     assert journey.open().account is None
 
 
-def test_an_account_with_many_organizations_is_named_by_three(
-    journey: Journey, old: tuple[ConnectionState, Profile], connections: Connections, aws: AwsAccount, config: Config
-) -> None:
-    many = replace(old[1], organizations=tuple(Organization(number, f"Site {number}") for number in range(1, 6)))
-    aws.client("dynamodb").put_item(TableName=config.connections_table, Item=profile_item(many))
+@pytest.mark.parametrize(
+    ("count", "named"), [(0, None), (3, "Site 1, Site 2, Site 3"), (5, "Site 1, Site 2, Site 3 and 2 more")]
+)
+def test_an_account_is_named_by_three_of_its_organizations(
+    journey: Journey, old: tuple[ConnectionState, Profile], connections: Connections, aws: AwsAccount, config: Config,
+    count: int, named: str | None,
+) -> None:  # fmt: skip
+    shown = replace(old[1], organizations=tuple(Organization(each + 1, f"Site {each + 1}") for each in range(count)))
+    aws.client("dynamodb").put_item(TableName=config.connections_table, Item=profile_item(shown))
 
-    assert journey.open(connection=old[0].connection).account == "Site 1, Site 2, Site 3 and 2 more"
+    assert journey.open(connection=old[0].connection).account == named
 
 
 def test_what_the_new_session_says_takes_the_place_of_the_old(
