@@ -480,6 +480,65 @@ def test_a_refresh_that_stays_at_work_lets_the_entry_come_again(
     assert held_secret(connections, seal, state) == new.reveal()
 
 
+@pytest.mark.parametrize(("ran_out", "waits"), [(11, False), (10, True), (3, True)])
+def test_a_refresh_counts_as_dead_once_all_clocks_say_that_its_time_is_over(
+    journey: Journey, connections: Connections, state: ConnectionState, new: Secret, clock: Clock,
+    *, ran_out: int, waits: bool,
+) -> None:  # fmt: skip
+    entered = enter(journey, opened(journey, state), new)
+    now = Instant(int(clock.now()))
+    connections.lease(state, attempt="a", now=now, until=Instant(now - ran_out), ended=Instant(now - 10))
+
+    complete(journey, entered)
+
+    assert (clock.now() > now) is waits
+
+
+def test_the_time_of_the_call_bounds_the_waiting_for_a_refresh(
+    journey: Journey, connections: Connections, state: ConnectionState, new: Secret, clock: Clock, aws_faults: AwsFaults
+) -> None:
+    entered = enter(journey, opened(journey, state), new)
+    began = Instant(int(clock.now()))
+    connections.lease(state, attempt="a", now=began, until=Instant(began + 250), ended=Instant(began - 10))
+    whole = policy.COMPLETE_TIMEOUT - policy.COMPLETE_SLACK
+    aws_faults.before("kms.Decrypt", lambda: clock.advance(whole - 2))
+
+    with pytest.raises(Busy):
+        complete(journey, entered)
+    assert clock.now() - began <= whole
+
+
+def test_what_another_call_stored_meanwhile_is_taken_for_done(
+    journey: Journey, connections: Connections, state: ConnectionState, new: Secret, clock: Clock
+) -> None:
+    entered = enter(journey, opened(journey, state), new)
+    now = Instant(int(clock.now()))
+    leased = connections.lease(state, attempt="a", now=now, until=Instant(now + 250), ended=Instant(now - 10))
+    assert isinstance(leased, ConnectionState)
+
+    def another() -> None:
+        connections.record_failure(leased, {}, ("lease_until", "attempt"))
+        complete(journey, entered)
+
+    clock.plan(2, another)
+
+    assert complete(journey, entered) == now_of(connections, state)
+
+
+def test_a_session_that_is_gone_meanwhile_stores_nothing(
+    journey: Journey, connections: Connections, state: ConnectionState, new: Secret, clock: Clock,
+    aws: AwsAccount, config: Config,
+) -> None:  # fmt: skip
+    entered = enter(journey, opened(journey, state), new)
+    now = Instant(int(clock.now()))
+    connections.lease(state, attempt="a", now=now, until=Instant(now + 250), ended=Instant(now - 10))
+    key = {"session": {"S": entered.session.session}}
+    clock.plan(2, lambda: aws.client("dynamodb").delete_item(TableName=config.sessions_table, Key=key))
+
+    with pytest.raises(SessionSpent):
+        complete(journey, entered)
+
+
 def test_who_opened_the_old_secret_before_gets_no_lease(
     journey: Journey, connections: Connections, state: ConnectionState, new: Secret, clock: Clock
 ) -> None:
@@ -502,6 +561,46 @@ def test_a_later_consent_keeps_its_own_client_app(
     with pytest.raises(SessionSpent, match=SUPERSEDED.split(",")[0]):
         complete(journey, entered)
     assert now_of(connections, state).version == again.version
+
+
+def test_a_connection_that_uses_the_operator_s_app_by_now_takes_no_secret(
+    journey: Journey, connections: Connections, state: ConnectionState, new: Secret, clock: Clock
+) -> None:
+    session = opened(journey, state)
+    again = journey.connect(connection=state.connection)[0]
+    clock.advance(5)
+
+    with pytest.raises(SessionSpent, match=SUPERSEDED.split(",")[0]):
+        complete(journey, enter(journey, session, new))
+    assert now_of(connections, state).version == again.version
+
+
+@pytest.mark.parametrize(("attribute", "value"), [("client_id", "another-app"), ("host", "oc.ninjarmm.com")])
+def test_a_connection_that_uses_another_client_app_by_now_takes_no_secret(
+    journey: Journey, aws: AwsAccount, config: Config, state: ConnectionState, new: Secret, attribute: str, value: str
+) -> None:
+    entered = enter(journey, opened(journey, state), new)
+    aws.client("dynamodb").update_item(
+        TableName=config.connections_table,
+        Key={"tenant": {"S": state.tenant}, "connection": {"S": state.connection}},
+        UpdateExpression="SET #attribute = :value",
+        ExpressionAttributeNames={"#attribute": attribute},
+        ExpressionAttributeValues={":value": {"S": value}},
+    )
+
+    with pytest.raises(SessionSpent, match=SUPERSEDED.split(",")[0]):
+        complete(journey, entered)
+
+
+def test_a_connection_whose_row_is_gone_takes_no_secret(
+    journey: Journey, aws: AwsAccount, config: Config, state: ConnectionState, new: Secret
+) -> None:
+    entered = enter(journey, opened(journey, state), new)
+    key = {"tenant": {"S": state.tenant}, "connection": {"S": state.connection}}
+    aws.client("dynamodb").delete_item(TableName=config.connections_table, Key=key)
+
+    with pytest.raises(UnknownConnection):
+        complete(journey, entered)
 
 
 def test_a_connection_that_was_disconnected_meanwhile_takes_no_secret(

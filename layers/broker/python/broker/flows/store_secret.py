@@ -70,7 +70,7 @@ class StoreSecret:
         if found.status is Status.DISCONNECTED:
             raise NotActive
         host = session.host.name if session.host else ""
-        is_same_app = found.customer_app and (found.client_id, found.host.name) == (session.client_id, host)
+        is_same_app = (found.client_id, found.host.name) == (session.client_id, host)
         if not is_same_app or found.consented_at > session.authorized_at:
             raise SessionSpent(SUPERSEDED)
         return found
