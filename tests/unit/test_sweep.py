@@ -82,6 +82,23 @@ def test_many_connections_make_orders_of_a_limited_size(
     assert len(set(named(found))) == len(named(found)) == 5
 
 
+def test_a_full_page_of_a_shard_makes_an_order_of_its_own(
+    broker: Broker, five: list[ConnectionState], aws: AwsAccount, config: Config, clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Rows of one instant, sealed under one key, are in one shard; that key is then opened once."""
+    monkeypatch.setattr(sweeping, "BATCH_SIZE", 3)
+    clock.advance(1000)
+    while int(clock.now()) // sweeping.HORIZON % policy.SHARDS != 1:  # the shard with two rows is read first
+        clock.advance(sweeping.HORIZON)
+
+    broker.sweep()
+
+    assert {frozenset(order.refs) for order in orders(aws, config)} == {
+        frozenset(ref(state) for state in five[shard::2]) for shard in (0, 1)
+    }
+
+
 def test_nothing_due_orders_nothing_and_reads_one_page_of_each_shard(
     broker: Broker, five: list[ConnectionState], aws: AwsAccount, config: Config, aws_faults: AwsFaults
 ) -> None:

@@ -307,14 +307,14 @@ def test_nobody_waits_for_a_row_that_is_held(
     left: int, given: int | None,
 ) -> None:  # fmt: skip
     clock.advance(3600 - left)
-    failed(connections, state, clock, again=60)
+    failed(connections, state, clock, again=90)
 
     if given is None:
         with pytest.raises(ConnectionPaused) as paused:
             broker.get_token(ref(state), min_ttl=TTL)
         assert (paused.value.held_by, paused.value.cause) == ("connection", "throttled")
-        assert paused.value.until == int(clock.now()) + 60
-        assert paused.value.retry_after in {61, 62}
+        assert paused.value.until == int(clock.now()) + 90
+        assert paused.value.retry_after in {91, 92}
     else:
         assert broker.get_token(ref(state), min_ttl=TTL).expires_in == given
 
@@ -333,6 +333,38 @@ def test_a_row_whose_hold_ends_in_time_is_waited_for(
         broker.get_token(ref(state), min_ttl=TTL)
 
     assert sum(clock.slept) > 6
+
+
+@pytest.mark.parametrize(("again", "error"), [(8, NoTokenYet), (9, ConnectionPaused)])
+def test_a_hold_that_a_caller_would_wait_for_is_no_pause(
+    broker: Broker, state: ConnectionState, connections: Connections, clock: Clock, again: int, error: type[Exception]
+) -> None:
+    """Here nobody waits, for NinjaOne was asked within the last minute."""
+    clock.advance(3700)
+    failed(connections, state, clock, again=again)
+    connections.record_failure(state, {"sent_at": int(clock.now())}, ())
+
+    with pytest.raises(error):
+        broker.get_token(ref(state), min_ttl=TTL)
+    assert clock.slept == []
+
+
+def test_a_newer_token_is_given_however_long_ago_it_was_asked_for(
+    broker: Broker, state: ConnectionState, connections: Connections, clock: Clock
+) -> None:
+    """Such as one that the rescue store kept."""
+
+    def renewed() -> None:
+        broker.refresh(RefreshBatch(Trigger.URGENT, (ref(state),), TTL), clock.left(180))
+        row = connections.state(ref(state))
+        assert row
+        connections.record_failure(row, {"sent_at": state.sent_at}, ())
+
+    clock.advance(3400)
+    clock.plan(1, renewed)
+
+    assert broker.get_token(ref(state), min_ttl=TTL).version == 2
+    assert sum(clock.slept) < 3
 
 
 def test_an_attempt_in_flight_is_waited_for_whenever_the_row_is_due(

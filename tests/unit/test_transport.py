@@ -25,12 +25,14 @@ class Net(httpcore.NetworkStream):
 
     Attributes:
         ends: what connecting to each address ends with, and after how many seconds; those behind them answer at once
+        sending: seconds that each piece takes to be sent
         pieces: what comes, and how many seconds after the piece before
         waits: each step, and the seconds that it was given
     """
 
     ends: list[tuple[type[Exception], float]] = field(default_factory=list)
     tls: float = 0.0
+    sending: float = 0.0
     pieces: list[tuple[bytes, float]] = field(default_factory=lambda: [(START + END, 0.0)])
     waits: list[tuple[str, float]] = field(default_factory=list)
     now: float = 1_000.0
@@ -48,7 +50,7 @@ class Net(httpcore.NetworkStream):
         return self
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Take it at once."""
+        self._pass("write", self.sending, timeout, httpcore.WriteTimeout)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         piece, seconds = self.pieces.pop(0)
@@ -81,7 +83,8 @@ def ask(monkeypatch: pytest.MonkeyPatch) -> Callable[[Net], int]:
             httpcore.SyncBackend, "connect_tcp", lambda _, *where, **named: net.connect(*where, **named)
         )
         with httpx.Client(transport=system_transport()()) as client:
-            return client.get("https://eu.ninjarmm.com/", timeout=httpx.Timeout(10, connect=6)).status_code
+            timeout = httpx.Timeout(10, connect=6)
+            return client.post("https://eu.ninjarmm.com/", content=b"a form", timeout=timeout).status_code
 
     return get
 
@@ -133,6 +136,15 @@ def test_tls_does_not_begin_when_the_time_to_connect_is_over(ask: Callable[[Net]
     with pytest.raises(httpx.ConnectTimeout):
         ask(net)
     assert {step for step, _ in net.waits} == {"connect"}
+
+
+@req("L04")
+def test_sending_is_bounded_by_each_wait_and_by_the_whole_time(ask: Callable[[Net], int]) -> None:
+    net = Net(sending=9.0)
+
+    with pytest.raises(httpx.WriteTimeout):
+        ask(net)
+    assert [wait for step, wait in net.waits if step == "write"] == [10.0, 7.0]
 
 
 @req("L04")

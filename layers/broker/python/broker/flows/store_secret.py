@@ -82,7 +82,7 @@ class StoreSecret:
 
     def _is_completed(self, session: Session) -> bool:
         found = self._sessions.get(session.session)
-        if found is None or found.stage not in {Stage.AUTHORIZED, Stage.COMPLETED}:
+        if found is None:
             raise SessionSpent
         return found.stage is Stage.COMPLETED
 
