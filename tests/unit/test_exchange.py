@@ -275,5 +275,33 @@ def test_a_name_that_no_table_takes_or_that_turns_text_around_costs_no_token(
 
     _, profile = journey.complete(home)
 
-    assert [each.name for each in profile.organizations] == ["abc", ""]
+    assert profile.organizations == (Organization(1, "abc"),)
     assert profile.label == "abc"
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        b'{"id": "7", "name": "Mill"}',
+        b'{"id": 7.0, "name": " Mill "}',
+        b'{"id": 7, "name": "Mi\nll", "note": "\t"}',
+        b'{"id": 7, "name": "Mill", "size": ' + b"9" * 5000 + b"}",
+        b'{"id": 7, "name": "Mill", "size": NaN}',
+        b'{"id": 7, "name": "Mill"}, {"id": 7, "name": "Mill"}',
+        b'{"id": true, "name": "x"}, {"id": 7, "name": "Mill"}',
+        b'{"id": 1' + b"0" * 40 + b', "name": "x"}, {"id": 7, "name": "Mill"}',
+        b'{"id": "7; 8", "name": "x"}, {"id": [7], "name": "x"}, {"id": 7, "name": "Mill"}',
+        rb'{"id": 7}, {"id": 7, "name": ""}, {"id": 7, "name": "\u200b\u3164"}, {"id": 7, "name": "Mill"}',
+    ],
+)
+def test_an_odd_entry_is_read_or_left_out_and_costs_no_other(
+    journey: Journey, network: NinjaOneTransport, entry: bytes
+) -> None:
+    """What has no name is left out: ids begin at 1 in every account, so a bare one would pass for anybody's."""
+    home = journey.home()
+    granted()(journey.ninjaone, network)
+    network.answer(200, b"[" + entry + b', {"id": 9, "name": "Quay"}]')
+
+    _, profile = journey.complete(home)
+
+    assert profile.organizations == (Organization(7, "Mill"), Organization(9, "Quay"))

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import httpx
 import pytest
 
 from broker.adapters.connections import RECONNECT_STEP, Connections
@@ -10,7 +11,7 @@ from broker.adapters.rows import profile_item
 from broker.adapters.seal import Seal
 from broker.config import Config
 from broker.edge.wiring import Broker
-from broker.errors import AccountMismatch, NotActive, SessionSpent, UnknownConnection
+from broker.errors import AccountMismatch, NotActive, ProviderDown, SessionSpent, UnknownConnection
 from broker.model import ConnectionId, ConnectionState, Host, Organization, Profile, Purpose, Status, TenantId
 from local.aws.account import AwsAccount
 from ninjaone_emulator import NinjaOne, state
@@ -137,6 +138,79 @@ def test_an_account_that_shows_no_organization_is_no_match(
     with pytest.raises(AccountMismatch):
         again(journey, old, email="bob@nordlicht.example")
     assert both(connections, old[0]) == old
+
+
+UNSAID: dict[str, httpx.Response | type[httpx.TransportError]] = {
+    "no connection": httpx.ConnectError,
+    "no answer": httpx.ReadTimeout,
+    "out of order": httpx.Response(503),
+    "too many requests": httpx.Response(429, headers={"retry-after": "5"}),
+    "a page": httpx.Response(200, text="<html>Maintenance</html>"),
+    "another path": httpx.Response(404, text="<html>nginx</html>"),
+    "nothing": httpx.Response(200),
+    "an object": httpx.Response(200, json={"resultCode": "FAILURE"}),
+    "cut in its first entry": httpx.Response(200, text='[{"id": 1, "name": "B\u00e4ck'),
+    "longer than is read": httpx.Response(200, text='[{"id": 1, "description": "' + "d" * 1_100_000),
+}
+
+
+@req("D05")
+@pytest.mark.parametrize("name", UNSAID)
+def test_an_account_that_can_not_be_looked_at_waits_with_its_consent(
+    journey: Journey,
+    old: tuple[ConnectionState, Profile],
+    connections: Connections,
+    network: NinjaOneTransport,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    """What could not be seen is neither the same account nor another one: the same call is good a moment later."""
+    home, asked = journey.home(connection=old[0].connection), network.handle_request
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        said = UNSAID[name]
+        if request.url.path != "/v2/organizations":
+            return asked(request)
+        if isinstance(said, httpx.Response):
+            return httpx.Response(said.status_code, headers=said.headers, stream=httpx.ByteStream(said.content))
+        raise said("gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(network, "handle_request", handle)
+        with pytest.raises(ProviderDown):
+            journey.complete(home)
+    assert both(connections, old[0]) == old
+    sent = len(network.sent("/ws/oauth/token"))
+
+    state, _ = journey.complete(home)
+
+    assert (state.connection, state.version) == (old[0].connection, old[0].version + RECONNECT_STEP)
+    assert len(network.sent("/ws/oauth/token")) == sent
+
+
+@req("D05")
+@pytest.mark.parametrize("body", [b"[]", b" [ ]\n", b"[7, null]"])
+def test_an_account_with_an_empty_list_is_no_match(
+    journey: Journey, old: tuple[ConnectionState, Profile], network: NinjaOneTransport, body: bytes
+) -> None:
+    home = journey.home(connection=old[0].connection)
+    network.answer(200, {"access_token": "at", "token_type": "bearer", "refresh_token": "rt"})
+    network.answer(200, body)
+
+    with pytest.raises(AccountMismatch):
+        journey.complete(home)
+
+
+def test_one_that_can_not_be_looked_at_is_taken_when_that_is_confirmed(
+    journey: Journey, old: tuple[ConnectionState, Profile], network: NinjaOneTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = network.handle_request
+    out_of_order = lambda request: httpx.Response(503) if "v2" in request.url.path else asked(request)  # noqa: E731
+    monkeypatch.setattr(network, "handle_request", out_of_order)
+
+    state, profile = again(journey, old, confirm=True)
+
+    assert (state.connection, profile.organizations) == (old[0].connection, ())
 
 
 def test_an_account_that_never_showed_an_organization_is_known_by_its_host(

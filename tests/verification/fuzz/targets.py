@@ -227,7 +227,7 @@ def rescued(data: bytes) -> None:
 
 def organizations(data: bytes) -> None:
     """Read any list of organizations: at most so many, with short names."""
-    found = _read_organizations(data)
+    found = _read_organizations(data) or ()
     assert len(found) <= ORGANIZATIONS_KEPT
     assert all(len(each.name) <= 80 and (each.name + "x").isprintable() for each in found)
 

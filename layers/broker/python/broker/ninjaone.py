@@ -58,6 +58,7 @@ _UNKNOWN_CLIENT_RESULT = "Client app not exist"
 _SUBDOMAIN = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _TOKEN = re.compile(r"[\x21-\x7e]{1,8192}")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,64}")
+_LEADING_NUMBER = re.compile(r"\s*[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?")
 _BETWEEN_SCOPES = re.compile(r"[\s,]+")
 _SCHEME = re.compile(r"(?:[a-z][a-z0-9+.-]*:)*(?:https?:|(?:https?)?[/\\]+)")
 _AFTER_HOST = re.compile(r"[/\\?#&]")
@@ -244,6 +245,9 @@ def _token(value: object) -> Secret | None:
 
 
 def _lifetime(value: object) -> Seconds:
+    """Read a lifetime. Of a text such as "600s" its number counts: seconds, the shortest of all units it may mean."""
+    if isinstance(value, str) and (number := _LEADING_NUMBER.match(value)):
+        value = number[0]
     seconds = _whole_seconds(value)
     if seconds is None:
         return DEFAULT_LIFETIME

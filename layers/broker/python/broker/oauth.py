@@ -178,13 +178,13 @@ def json_object(body: bytes) -> Mapping[str, object] | None:
     if len(body) > BODY_LIMIT:
         return None
     try:
-        value = json.loads(json_text(body).strip(_PADDING), strict=False, parse_int=_integer)
+        value = json.loads(json_text(body).strip(_PADDING), strict=False, parse_int=integer)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 
 
-def _integer(digits: str) -> int | float:
+def integer(digits: str) -> int | float:
     """Read an integer; Python reads no more than some thousand digits as one."""
     try:
         return int(digits)

@@ -26,6 +26,7 @@ class Consent:
 
     Attributes:
         replaces: the connection that a reconnect replaces
+        organizations: what the token opens; None where NinjaOne did not say
         same_as: the active connection that shows the same account, if there is one
     """
 
@@ -34,7 +35,7 @@ class Consent:
     client: Client
     replaces: Connection | None
     tokens: Tokens
-    organizations: tuple[Organization, ...]
+    organizations: tuple[Organization, ...] | None
     same_as: ConnectionId | None = None
 
 
@@ -73,7 +74,8 @@ def new_profile(consent: Consent, connection: ConnectionId, now: Instant) -> Pro
         tenant=session.tenant,
         connection=connection,
         label=session.label or (old.label if old else _label(consent)),
-        organizations=consent.organizations,  # never the old ones: they would vouch for an account that shows none
+        organizations=consent.organizations
+        or (),  # never the old ones: they would vouch for an account that shows none
         metadata=session.metadata or (old.metadata if old else {}),
         created_at=old.created_at if old else now,
         connected_at=now,

@@ -28,11 +28,12 @@ from broker.ninjaone import OFFLINE_ACCESS, Meaning, Outcome
 from broker.secret import Secret
 from broker.text import without_unsafe
 
-ORGANIZATIONS_KEPT = 20
+ORGANIZATIONS_KEPT, ORGANIZATIONS_READ = 20, 1000
 ORGANIZATIONS_LIMIT = 1_048_576
 """Bytes that are read of them: descriptions may be long, and an account is recognized by what is read."""
 
-_BEGIN, _SEPARATOR = re.compile(r"\s*\[\s*"), re.compile(r"\s*,\s*")
+_BEGIN, _SEPARATOR, _EMPTY = (re.compile(pattern) for pattern in (r"\s*\[\s*", r"\s*,\s*", r"\s*\[\s*\]"))
+_ID = re.compile(r"(-?[0-9]{1,18})(?:\.0)?")
 
 
 class Exchange:
@@ -60,14 +61,20 @@ class Exchange:
             self._log.event("code.sent", session=session.session, meaning=outcome.meaning.value, code=outcome.code)
             return _tokens(outcome, client, session.scopes)
 
-    def organizations(self, host: Host, access: Secret) -> tuple[Organization, ...]:
-        """See what the token opens. A refusal is no failure: the person's role may not list organizations."""
+    def organizations(self, host: Host, access: Secret) -> tuple[Organization, ...] | None:
+        """See what the token opens: nothing where NinjaOne refuses, for the person's role may not list organizations.
+
+        Returns:
+            None where NinjaOne did not say: it gave no answer, or none that is a list.
+        """
         url = f"{ninjaone.api_base_url(host)}/v2/organizations?pageSize={ORGANIZATIONS_KEPT}"
         bearer = {"Authorization": f"Bearer {access.reveal()}"}
         with self._web() as web:
             answer = web.get(url, timeout=policy.ORGANIZATIONS_TIMEOUT, headers=bearer, limit=ORGANIZATIONS_LIMIT)
-        if not isinstance(answer, oauth.Reply) or answer.status != 200:
+        if isinstance(answer, oauth.Reply) and answer.status in {401, 403}:
             return ()
+        if not isinstance(answer, oauth.Reply) or answer.status != 200:
+            return None
         return _read_organizations(answer.body)
 
 
@@ -103,19 +110,31 @@ def _refusal(outcome: Outcome, client: Client) -> BrokerError:
     return ProviderDown(retry_after=outcome.retry_after)
 
 
-def _read_organizations(body: bytes) -> tuple[Organization, ...]:
-    """Read an array of objects; what is none is left out, and so is what no table or page can take of a name."""
-    objects = (each for each in _elements(oauth.json_text(body)) if isinstance(each, dict))
-    return tuple(
-        Organization(entry["id"], without_unsafe(str(entry.get("name") or ""))[:80])
-        for entry in islice(objects, ORGANIZATIONS_KEPT)
-        if isinstance(entry.get("id"), int)
-    )
+def _read_organizations(body: bytes) -> tuple[Organization, ...] | None:
+    """Read an array of organizations; what is none is left out. None where it is no array, or its first entry is cut.
+
+    One without a name is left out too: ids begin at 1 in every account, so its id would pass for anybody's.
+    """
+    text = oauth.json_text(body)
+    entries = list(islice(_elements(text), ORGANIZATIONS_READ))
+    if not entries and not _EMPTY.match(text):
+        return None
+    found = dict.fromkeys(filter(None, map(_organization, entries)))
+    return tuple(islice(found, ORGANIZATIONS_KEPT))
+
+
+def _organization(entry: object) -> Organization | None:
+    """Read an entry, without what no table or page can take of a name. An id counts as a number and as its text."""
+    if not isinstance(entry, dict):
+        return None
+    told, name = entry.get("id"), without_unsafe(str(entry.get("name") or "")).strip()[:80]
+    number = _ID.fullmatch(str(told)) if isinstance(told, int | float | str) else None
+    return Organization(int(number[1]), name) if number and name else None
 
 
 def _elements(text: str) -> Iterator[object]:
     """Read an array element by element, up to where it ends or was cut off: a long answer is not an empty one."""
-    read, at = json.JSONDecoder().raw_decode, 0
+    read, at = json.JSONDecoder(strict=False, parse_int=oauth.integer).raw_decode, 0
     while gap := (_SEPARATOR if at else _BEGIN).match(text, at):
         try:
             element, at = read(text, gap.end())

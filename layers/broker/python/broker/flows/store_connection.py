@@ -18,6 +18,7 @@ from broker.errors import (
     BrokerError,
     Misconfigured,
     NotActive,
+    ProviderDown,
     SessionSpent,
     UnknownConnection,
 )
@@ -74,7 +75,7 @@ class StoreConnection:
 
         Raises:
             AccountMismatch, NotActive, SessionSpent
-            UnknownConnection, Misconfigured, Busy, AwsRefused
+            ProviderDown, UnknownConnection, Misconfigured, Busy, AwsRefused
         """
         if session.host is None:
             raise SessionSpent
@@ -117,7 +118,7 @@ class StoreConnection:
         return Client(session.client_id, secret, customer_app=True)
 
     def _same_account(
-        self, session: Session, host: Host, organizations: tuple[Organization, ...]
+        self, session: Session, host: Host, organizations: tuple[Organization, ...] | None
     ) -> ConnectionId | None:
         """Find another active connection of the tenant with the same host and organizations: probably the same account.
 
@@ -194,12 +195,20 @@ class StoreConnection:
         return epoch
 
     def _check_account(self, consent: Consent, *, confirmed: bool) -> None:
-        """Compare by id and name: ids alone start at 1 in every NinjaOne account. One that shows none is no match."""
+        """Compare by id and name: ids alone start at 1 in every NinjaOne account. One that shows none is no match.
+
+        Where NinjaOne did not say which account it is, the consent waits for the next call.
+
+        Raises:
+            AccountMismatch, ProviderDown
+        """
         if consent.replaces is None or confirmed:
             return
         state, profile = consent.replaces.state, consent.replaces.profile
-        known, found = set(profile.organizations), set(consent.organizations)
-        if consent.host.name != state.host.name or (known and not known & found):
+        known, is_same_host = set(profile.organizations), consent.host.name == state.host.name
+        if is_same_host and known and consent.organizations is None:
+            raise ProviderDown
+        if not is_same_host or (known and known.isdisjoint(consent.organizations or ())):
             self._log.event("session.account_mismatch", session=consent.session.session, connection=state.connection)
             raise AccountMismatch
 
