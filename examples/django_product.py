@@ -44,7 +44,7 @@ def come_back(request: HttpRequest) -> HttpResponse:
     if "error" in query or verifier is None:
         return HttpResponse(query.get("error", "This connection was not begun here."), status=400)
     made = connect.complete(
-        tenant, query["connect_session"], end_user_id=user, ticket=query["ticket"], binding_verifier=verifier
+        tenant, query["connect_session"], end_user_id=user, ticket=query.get("ticket", ""), binding_verifier=verifier
     )
     return HttpResponseRedirect(f"/ninjaone/{made.connection_id}")
 

@@ -51,7 +51,7 @@ def come_back() -> Response:
     if "error" in query or verifier is None:
         abort(400, query.get("error", "This connection was not begun here."))
     made = connect.complete(
-        tenant, query["connect_session"], end_user_id=user, ticket=query["ticket"], binding_verifier=verifier
+        tenant, query["connect_session"], end_user_id=user, ticket=query.get("ticket", ""), binding_verifier=verifier
     )
     return redirect(f"/ninjaone/{made.connection_id}", 303)
 

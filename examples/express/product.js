@@ -41,10 +41,11 @@ app.post("/ninjaone/connect", async (request, response) => {
 app.get("/ninjaone/return", async (request, response) => {
   const { user, tenant } = response.locals;
   const { connect_session: id, ticket, error } = request.query;
+  if (!id) return response.redirect(303, "/"); // the button of a page that could not say which
   const verifier = request.session[id];
-  delete request.session[id];
   if (error || !verifier) return response.status(400).json({ detail: error ?? "This connection was not begun here." });
   const made = await connect.complete(tenant, id, { end_user_id: user, ticket, binding_verifier: verifier });
+  delete request.session[id]; // not before: a call that failed is made again by loading this page again
   response.redirect(303, `/ninjaone/${made.connection_id}`);
 });
 

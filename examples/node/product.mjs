@@ -57,10 +57,9 @@ async function begin({ user, begun }, tenant, query) {
 async function comeBack({ user, begun }, tenant, query) {
   const id = query.get("connect_session");
   if (!id) return { to: "/" }; // the button of a page that could not say which
-  const verifier = begun.get(id);
-  begun.delete(id);
+  const verifier = begun.get(id); // kept: whose answer was lost loads this page again
   if (query.has("error") || !verifier) throw { status: 400, detail: query.get("error") ?? "Not begun here." };
-  const proof = { end_user_id: user, ticket: query.get("ticket"), binding_verifier: verifier };
+  const proof = { end_user_id: user, ticket: query.get("ticket") ?? "", binding_verifier: verifier };
   const made = await broker("POST", `/v1/tenants/${tenant}/connect-sessions/${id}/complete`, proof);
   return { to: `/ninjaone/${made.connection_id}` };
 }

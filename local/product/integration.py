@@ -6,7 +6,8 @@ Every call names the signed-in person's tenant and never one from the request.
 import base64
 import hashlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import urljoin, urlsplit
@@ -231,20 +232,36 @@ def no_list(title: str) -> Problem:
     return Problem(502, {"type": "urn:tidewater:ninjaone-api", "title": title})
 
 
+@contextmanager
+def done_already(slug: str) -> Iterator[None]:
+    """Let a button be pressed twice: where the first press did it, the page shows what came of it.
+
+    Args:
+        slug: of the problem that says so
+    """
+    try:
+        yield
+    except Problem as problem:
+        if problem.slug != slug:
+            raise
+
+
 @pages.post("/connections/<connection>/approve")
 def approve(connection: str) -> Response:
-    outside().backend.approve(user().tenant.id, connection)
-    flash("Approved: Tidewater may use this connection now.")
+    with done_already("not-pending"):
+        outside().backend.approve(user().tenant.id, connection)
+        flash("Approved: Tidewater may use this connection now.")
     return redirect(url_for("ninjaone.connection", connection=connection), 303)
 
 
 @pages.post("/connections/<connection>/disconnect")
 def disconnect(connection: str) -> Response:
-    revoked = outside().backend.disconnect(user().tenant.id, connection)["revoked"]
-    flash(
-        "Disconnected, and NinjaOne has revoked the access."
-        if revoked
-        else "Disconnected here. NinjaOne did not confirm: remove the access there too, "
-        "under Administration, Apps, API, OAuth Tokens."
-    )
+    with done_already("not-active"):
+        revoked = outside().backend.disconnect(user().tenant.id, connection)["revoked"]
+        flash(
+            "Disconnected, and NinjaOne has revoked the access."
+            if revoked
+            else "Disconnected here. NinjaOne did not confirm: remove the access there too, "
+            "under Administration, Apps, API, OAuth Tokens."
+        )
     return redirect(url_for("ninjaone.connection", connection=connection), 303)

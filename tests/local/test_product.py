@@ -201,6 +201,24 @@ def test_a_connect_session_names_the_person_the_tenant_and_the_challenge_of_thei
     assert proof == {"end_user_id": "ana", "ticket": "tick", "confirm_account_change": False}
 
 
+@pytest.mark.parametrize(("button", "name"), [("approve", "not-pending"), ("disconnect", "not-active")])
+def test_a_button_pressed_twice_shows_the_connection(product: Product, ana: Browser, button: str, name: str) -> None:
+    token = ana.page.form("Connect NinjaOne").untouched["form_token"]
+    product.script.answers.append(problem(name, 409))
+
+    page = ana.post(f"{product.url}/connections/{CONNECTION}/{button}", {"form_token": token})
+
+    assert (page.status, page.location) == (303, f"{product.url}/connections/{CONNECTION}")
+
+
+@pytest.mark.parametrize("button", ["approve", "disconnect"])
+def test_another_problem_of_a_button_is_told(product: Product, ana: Browser, button: str) -> None:
+    token = ana.page.form("Connect NinjaOne").untouched["form_token"]
+    product.script.answers.append(problem("unknown-connection", 404))
+
+    assert ana.post(f"{product.url}/connections/{CONNECTION}/{button}", {"form_token": token}).status == 404
+
+
 @pytest.mark.parametrize(("name", "status"), PROBLEMS)
 def test_every_problem_is_told_in_words(product: Product, ana: Browser, name: str, status: int) -> None:
     product.script.answers.append(problem(name, status, retry_after=7))

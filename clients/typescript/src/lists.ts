@@ -277,10 +277,11 @@ function errorName(text: string): string {
   }
 }
 
-/** Read the seconds to wait. Source: RFC 9110 §10.2.3. */
+/** Read the seconds to wait, however a server writes them; a date begins with a letter. Source: RFC 9110 §10.2.3. */
 function retryAfter(text: string | null): number | undefined {
   if (!text) return undefined;
-  if (/^\d+$/.test(text)) return Number(text);
+  const seconds = /^\d+(?:\.\d+)?/.exec(text);
+  if (seconds) return Number(seconds[0]);
   const date = Date.parse(text);
   return Number.isNaN(date) ? undefined : Math.max((date - Date.now()) / 1000, 0);
 }

@@ -72,6 +72,24 @@ def test_a_product_connects_uses_reconnects_and_disconnects(serve: Serve, name: 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["django", pytest.param("node", marks=needs_node)])
+def test_a_person_whose_answer_was_lost_loads_the_return_address_again(serve: Serve, name: str) -> None:
+    """Before it, a call that failed, here for want of a ticket, must not cost the person the connection."""
+    shop = serve(name)
+    with Browser() as ana:
+        ana.post(f"{shop.url}/sign-in/ana", {})
+        ana.post(f"{shop.url}/ninjaone/connect", {})
+        ana.arrive()
+        decide(ana)
+        home = ana.follow().location
+        assert ana.get(home.partition("&ticket=")[0]).status == 400
+
+        made = ana.get(home).location
+        assert ana.get(home).location == made
+        assert names(ana.open(shop.url + made.removeprefix(shop.url))) == ORGANIZATIONS
+
+
+@pytest.mark.slow
 @products
 def test_a_product_keeps_strangers_out(serve: Serve, name: str) -> None:
     shop = serve(name)

@@ -296,10 +296,10 @@ def _error_name(reply: httpx.Response) -> str:
 
 
 def _retry_after(reply: httpx.Response) -> float | None:
-    """Read the seconds to wait. See RFC 9110 §10.2.3."""
+    """Read the seconds to wait, however a server writes them; a date begins with a letter. See RFC 9110 §10.2.3."""
     text = reply.headers.get("retry-after", "")
-    if text.isdecimal():
-        return float(text)
+    if seconds := re.match(r"\d+(?:\.\d+)?", text):
+        return float(seconds[0])
     try:
         return max(parsedate_to_datetime(text).timestamp() - time.time(), 0.0)
     except (TypeError, ValueError):
