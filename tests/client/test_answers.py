@@ -287,6 +287,11 @@ def test_a_name_that_would_lead_to_another_path_is_refused(name: str) -> None:
         calls.disconnect("acme", name)
 
 
+def test_a_name_that_is_no_text_is_refused() -> None:
+    with pytest.raises(ValueError, match="must not hold half a character"):
+        calls.connection("acme\udce4", CON)
+
+
 def test_a_call_does_not_print_what_it_sends() -> None:
     request = {"client_credentials": {"client_id": "a", "client_secret": "a-secret"}, "ticket": "a-secret"}
 

@@ -16,6 +16,7 @@ from ninjaone_connect_cli.at import At, here
 from ninjaone_connect_cli.errors import CliError
 from ninjaone_connect_cli.group import Commands
 from ninjaone_connect_cli.inventory import Inventory
+from ninjaone_connect_cli.names import CONNECTION, TENANT
 from ninjaone_connect_cli.store import Row, Store
 
 COLUMNS = {
@@ -42,12 +43,13 @@ def session() -> None:
 
 
 @session.command("open")
-@click.argument("tenant")
+@click.argument("tenant", type=TENANT)
 @click.option("--name", required=True, help="The name by which the hosted page calls this customer.")
 @click.option("--return-to", help="The key of the address people come back to; by default the first one.")
 @click.option("--user", default="operator", show_default=True, help="Your own name of the person who will connect.")
-@click.option("--reconnect", metavar="CONNECTION", help="A connection that gets new tokens and keeps its id.")
-@click.option("--new-secret", metavar="CONNECTION",
+@click.option("--reconnect", type=CONNECTION, metavar="CONNECTION",
+              help="A connection that gets new tokens and keeps its id.")  # fmt: skip
+@click.option("--new-secret", type=CONNECTION, metavar="CONNECTION",
               help="A connection whose customer changed their own client app's secret: asks for it.")  # fmt: skip
 @click.option("--region", help="The NinjaOne region, when you know it.")
 @here
@@ -97,7 +99,7 @@ def connections() -> None:
 
 
 @connections.command("list")
-@click.argument("tenant", required=False)
+@click.argument("tenant", type=TENANT, required=False)
 @click.option(
     "--status", "statuses", multiple=True, type=click.Choice(STATUSES), help="Only these; may be given twice."
 )
@@ -145,8 +147,8 @@ def _ends_before(row: dict[str, Any], instant: float) -> bool:
 
 
 @connections.command("show")
-@click.argument("tenant")
-@click.argument("connection")
+@click.argument("tenant", type=TENANT)
+@click.argument("connection", type=CONNECTION)
 @here
 def show_connection(at: At, tenant: str, connection: str) -> None:
     """Show one connection.
@@ -159,8 +161,8 @@ def show_connection(at: At, tenant: str, connection: str) -> None:
 
 
 @connections.command("disconnect")
-@click.argument("tenant")
-@click.argument("connection")
+@click.argument("tenant", type=TENANT)
+@click.argument("connection", type=CONNECTION)
 @click.confirmation_option(prompt="The customer would have to connect again. Disconnect?")
 @here
 def disconnect(at: At, tenant: str, connection: str) -> None:
@@ -175,7 +177,7 @@ def disconnect(at: At, tenant: str, connection: str) -> None:
 
 
 @connections.command("disconnect-all")
-@click.argument("tenant", required=False)
+@click.argument("tenant", type=TENANT, required=False)
 @click.option("--yes", is_flag=True, help="Ask nothing.")
 @here
 def disconnect_all(at: At, tenant: str | None, *, yes: bool) -> None:
@@ -246,8 +248,8 @@ def _ended(api: Connect, row: Row, step: Callable[[], None]) -> dict[str, Any]:
 
 
 @click.command()
-@click.argument("tenant")
-@click.argument("connection")
+@click.argument("tenant", type=TENANT)
+@click.argument("connection", type=CONNECTION)
 @click.option("--min-ttl", type=click.IntRange(0, 3000), default=300, show_default=True, help="Seconds it must last.")
 @here
 def token(at: At, tenant: str, connection: str, min_ttl: int) -> None:

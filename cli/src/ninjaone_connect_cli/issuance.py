@@ -15,11 +15,11 @@ from typing import Any
 import click
 from botocore.exceptions import ClientError
 
-from broker.model import tenant_id
 from ninjaone_connect_cli.at import At, here
 from ninjaone_connect_cli.deployment import Deployment
 from ninjaone_connect_cli.errors import CliError
 from ninjaone_connect_cli.group import Commands
+from ninjaone_connect_cli.names import TENANT
 
 POLICY = "NinjaOneConnectStopped"
 ROLES = ("TokenFunctionRole", "ProxyFunctionRole")
@@ -34,7 +34,7 @@ def issuance() -> None:
 
 
 @issuance.command()
-@click.argument("tenant", required=False)
+@click.argument("tenant", type=TENANT, required=False)
 @click.option("--all", "everybody", is_flag=True, help="Of all tenants.")
 @click.option("--yes", is_flag=True, help="Stop without asking.")
 @here
@@ -55,7 +55,7 @@ def stop(at: At, tenant: str | None, *, everybody: bool, yes: bool) -> None:
 
 
 @issuance.command()
-@click.argument("tenant", required=False)
+@click.argument("tenant", type=TENANT, required=False)
 @click.option("--all", "everybody", is_flag=True, help="End every stop.")
 @here
 def resume(at: At, tenant: str | None, *, everybody: bool) -> None:
@@ -86,8 +86,6 @@ def show(at: At) -> None:
 def _named(tenant: str | None, *, everybody: bool) -> str:
     if bool(tenant) == everybody:
         raise click.UsageError("Name one tenant, or give --all.")
-    if tenant and tenant_id(tenant) is None:
-        raise click.UsageError("A tenant is 1 to 64 letters, digits, dots, hyphens or underscores.")
     return tenant or ALL
 
 

@@ -132,10 +132,10 @@ export class Connect {
   }
 }
 
-/** Write a path. A name that would lead to another path is refused. Source: RFC 3986 §5.2.4. */
+/** Write a path. A name that would lead to another path, or that is no text, is refused. Source: RFC 3986 §5.2.4. */
 function path(...names: string[]): string {
-  if (names.some((name) => ["", ".", ".."].includes(name))) {
-    throw new TypeError("The tenant and the other ids must not be empty, `.` or `..`.");
+  if (names.some((name) => ["", ".", ".."].includes(name) || /\p{Cs}/u.test(name))) {
+    throw new TypeError("The tenant and the other ids must not be empty, `.` or `..`, and must not hold half a character.");
   }
   return `/v1/tenants/${names.map(encodeURIComponent).join("/")}`;
 }

@@ -281,3 +281,48 @@ def test_without_a_local_world_one_is_told_how_to_start_it(tmp_path: Path) -> No
 
     assert (ended.code, ended.out) == (1, "")
     assert ended.err.strip().endswith("start it with `make run`, and call this from inside the clone.")
+
+
+# Names that are none --------------------------------------------------------------------------------------------------
+
+NO_TENANTS = ["", " ", "acme\udcff", "..", "acme/x", "acme\u200b", "株式会社", "a" * 65]
+
+
+@pytest.mark.parametrize("tenant", NO_TENANTS)
+@pytest.mark.parametrize(
+    "command", [("connections", "disconnect-all", "--yes"), ("connections", "list"), ("issuance", "stop", "--yes")]
+)
+def test_a_tenant_that_is_none_never_stands_for_everybody(
+    cli: Cli, connected: tuple[str, str], command: tuple[str, ...], tenant: str
+) -> None:
+    """As where a script's variable is not set."""
+    ended = cli("--local", *command, "--", tenant)
+
+    assert (ended.code, ended.out) == (2, "")
+    assert "A tenant is 1 to 64 letters" in ended.err
+    assert cli.local("connections", "show", *connected).json["status"] == "active"
+
+
+@pytest.mark.parametrize("connection", ["", ".", "con_", "con_" + "A" * 26, "con_\udcff", "northwind"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("connections", "show", "northwind"),
+        ("token", "northwind"),
+        ("session", "open", "northwind", "--name", "Northwind", "--reconnect"),
+        ("session", "open", "northwind", "--name", "Northwind", "--new-secret"),
+    ],
+)
+def test_a_connection_that_is_none_is_told_before_anything_is_asked(
+    cli: Cli, command: tuple[str, ...], connection: str
+) -> None:
+    ended = cli("--local", *command, connection)
+
+    assert (ended.code, ended.out) == (2, "")
+    assert "A connection is con_ and 26 letters and digits" in ended.err
+
+
+def test_names_may_have_been_copied_with_whitespace_around_them(cli: Cli, connected: tuple[str, str]) -> None:
+    tenant, connection = connected
+
+    assert cli.local("connections", "show", f" {tenant}\r", f"{connection}\u00a0").json["status"] == "active"

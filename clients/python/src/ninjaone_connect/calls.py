@@ -84,7 +84,10 @@ def _nothing(_: Json) -> Never:
 
 
 def _path(*names: str) -> str:
-    """Write a path. Raises ValueError: a name that would lead to another path (RFC 3986 §5.2.4)."""
+    """Write a path. Raises ValueError: a name that would lead to another path (RFC 3986 §5.2.4), or is no text."""
     if {".", "..", ""} & {*names}:
         raise ValueError("tenant_id and the other ids must not be empty, `.` or `..`.")
-    return "/v1/tenants/" + "/".join(quote(name, safe="") for name in names)
+    try:
+        return "/v1/tenants/" + "/".join(quote(name, safe="") for name in names)
+    except UnicodeEncodeError:  # such as an argument of a command that was no UTF-8
+        raise ValueError("tenant_id and the other ids must not hold half a character (a lone surrogate).") from None
