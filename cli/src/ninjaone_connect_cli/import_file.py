@@ -13,7 +13,7 @@ from broker.adapters.clock import new_connection_id
 from broker.config import Config
 from broker.model import ConnectionRef, Host, Instant, tenant_id
 from broker.secret import Secret
-from broker.text import escaped, first_unsafe, without_unsafe
+from broker.text import escaped, first_unsafe, trimmed, without_unsafe
 from ninjaone_connect_cli.import_table import NO_HEADING, Record, UnreadableFile, records, squashed
 
 NEEDED = ("tenant_id", "refresh_token")
@@ -34,23 +34,30 @@ EARLIEST, LATEST = 10**9, 10**10
 """Unix seconds that a consent can have; what is a thousand times as much, or a million, is of a smaller unit."""
 
 EMPTY = frozenset({
-    "null", r"\n", "none", "nil", "undefined", "nan", "n/a", "#n/a", "<na>", "blank", "#value!", "#ref!",
+    "null", r"\n", r"\.", "none", "nil", "undefined", "nan", "n/a", "#n/a", "<na>", "blank", "#nv", "#n/d", "#div/0!",
 })  # fmt: skip
 """What databases, spreadsheets and scripts write for no value, in lower case and without brackets or quotes."""
 EMPTY_UNLESS_NAME = frozenset({
-    "na", "n.a.", "nat", "-nan", "1.#qnan", "1.#ind", "-1.#ind", "n/d", "n/v", "#n/d", "#nv", "#div/0!", "dbnull",
+    "na", "n.a", "n.a.", "nat", "-nan", "1.#qnan", "1.#ind", "-1.#ind", "n/d", "n/v", "n.v.", "dbnull", "false",
     "system.dbnull", "nullptr", "void", "unset", "not set", "missing", "empty", "not available", "not applicable",
+    "nothing", "pd.na", "tbd", "todo", "unknown",
 })  # fmt: skip
 NAMES = ("tenant_id", "key", "label")
 """Fields in which ``NA`` or ``Void`` may well be a name."""
 LINE_BREAKS = "\n\r\x85\u2028\u2029"
 
+_KNOWN = {squashed(name): name for name in FIELDS}
 _BETWEEN = re.compile(r"[\s,;+|/\[\]{}()\"']+")
 _AROUND = " <>()[]{}'\"`%$"
-_NO_MORE_THAN_MARKS = re.compile(r"[-\u2010-\u2015\u2212.?_]*")
-_SPREADSHEET_FAULT = re.compile(r"#[^\W\d]{2,8}[!?]")
+_NO_MORE_THAN_MARKS = re.compile(r"[-+=|\u2010-\u2015\u2212.?_]*")
+_NO_WORD = re.compile(r"[\W_0]*")
+"""Marks alone, such as ``****``; and zeros, which spreadsheets, databases and .NET write for nothing."""
+_SPREADSHEET_FAULT = re.compile(r"#\u00bf?[^\W\d]{2,8}[!?]")
+_NUMBER_OF_A_SPREADSHEET = re.compile(r"[0-9][.,]?[0-9]*e[+][0-9]{1,3}", re.IGNORECASE)
+EXACT = 2**53
+"""Whole numbers up to here are exact in a float."""
 _VISIBLE = re.compile(r"[!-~]{1,8192}")
-_UTC = re.compile(r"\s*(?:UTC|GMT)$", re.IGNORECASE)
+_UTC = re.compile(r"(?:\s*(?:UTC|GMT)|Z)$", re.IGNORECASE)
 _NO_INSTANT = "consented_at must be Unix seconds, such as 1790000000, or a date like 2026-11-23T14:00:00Z"
 _NUMBER = re.compile(r"[0-9]{1,19}(?:\.[0-9]*)?")
 
@@ -89,7 +96,9 @@ def read(file: Path, config: Config) -> list[Entry]:
     try:
         for record in records(file, [squashed(name) for name in NEEDED]):
             try:
-                entries.append(_entry(record, config))
+                values = _values(record)
+                if any(values.values()):
+                    entries.append(_entry(record.line, values, config))
             except ValueError as fault:
                 faults.append(f"line {record.line}: {fault}")
     except UnreadableFile as unreadable:
@@ -101,19 +110,20 @@ def read(file: Path, config: Config) -> list[Entry]:
     return entries
 
 
-def _entry(record: Record, config: Config) -> Entry:
-    """Read one record. Raises ValueError: what to correct."""
-    if record.fault:
-        raise ValueError(record.fault)
-    values = _values(record.values)
+def _entry(line: int, values: Mapping[str, str], config: Config) -> Entry:
+    """Make an entry of one record's values. Raises ValueError: what to correct."""
+    missing = [name for name in NEEDED if not values[name]]
+    if missing:
+        raise ValueError(f"{' and '.join(missing)} must be given: there is nothing, or what stands for nothing")
     host = _host(values, config)
     if values["client_secret"] and not values["client_id"]:
         raise ValueError("client_secret is there and client_id is not: both are the customer's own app's, or neither")
     client_id = values["client_id"] or config.client_ids.get(host.region, "")
     if not client_id:
         raise ValueError(f"client_id is missing, and this deployment has no client app in {host.region}")
+    _check_different(values)
     return Entry(
-        line=record.line,
+        line=line,
         ref=_ref(values, host, client_id),
         refresh_token=Secret(_credential("refresh_token", values)),
         host=host,
@@ -125,32 +135,33 @@ def _entry(record: Record, config: Config) -> Entry:
     )
 
 
-def _values(given: Mapping[str | None, Any]) -> Mapping[str, str]:
+def _check_different(values: Mapping[str, str]) -> None:
+    """See that no two credentials are one text, such as a mark of emptiness that no list has. Raises ValueError."""
+    first: dict[str, str] = {}
+    for name in ("refresh_token", "client_id", "client_secret"):
+        if values[name] and (same := first.setdefault(values[name], name)) != name:
+            raise ValueError(f"{name} is the same text as {same}: one of them is wrong, or stands for nothing")
+
+
+def _values(record: Record) -> Mapping[str, str]:
     """Give every field its text. Raises ValueError: what to correct."""
-    if None in given:
+    if record.fault:
+        raise ValueError(record.fault)
+    if None in record.values:
         raise ValueError("there are more values than the heading has names")
-    known = {squashed(name): name for name in FIELDS}
-    unknown = sorted(str(name) for name in given if squashed(str(name)) not in known)
+    unknown = sorted(str(name) for name in record.values if squashed(str(name)) not in _KNOWN)
     if unknown:
         raise ValueError(f"{escaped(', '.join(unknown))}: there is no such field; the fields are {', '.join(FIELDS)}")
     values = dict.fromkeys(FIELDS, "")
-    for name, value in given.items():
-        field = known[squashed(str(name))]
+    for name, value in record.values.items():
+        field = _KNOWN[squashed(str(name))]
         values[field] = _text(field, value)
     return values
 
 
 def _text(name: str, value: Any) -> str:
     """Read one value; what other programs write where there is none counts as none. Raises ValueError."""
-    if name == "scopes" and isinstance(value, list):
-        value = " ".join(map(str, value))
-    if value is None:
-        return ""
-    if isinstance(value, float) and value.is_integer():  # as pandas writes the whole numbers of a column with gaps
-        value = int(value)
-    if not isinstance(value, str | int | float) or isinstance(value, bool):
-        raise ValueError(f"{name} must be text")  # noqa: TRY004  # a fault of the file, like the others
-    text = str(value).strip()
+    text = trimmed(_written(name, value))
     if any("\ud800" <= character <= "\udfff" for character in text):
         raise ValueError(f"{name} holds half a character (a lone surrogate)")
     if _is_none(name, text.lower()):
@@ -160,15 +171,30 @@ def _text(name: str, value: Any) -> str:
         raise ValueError(
             f"column {name} holds U+{ord(unsafe):04X}, which acts on the text around it and does not show; take it out"
         )
+    if name != "consented_at" and _NUMBER_OF_A_SPREADSHEET.fullmatch(text):
+        raise ValueError(f"{name} is a number from which a spreadsheet took digits; write the column as text")
     return text
+
+
+def _written(name: str, value: Any) -> str:
+    """Write a value of JSON as text. Raises ValueError."""
+    if name == "scopes" and isinstance(value, list):
+        return " ".join(map(str, value))
+    if value is None:
+        return ""
+    if isinstance(value, float) and value.is_integer() and (abs(value) < EXACT or name == "consented_at"):
+        return str(int(value))  # as pandas writes the whole numbers of a column with gaps
+    if not isinstance(value, str | int | float) or isinstance(value, bool):
+        raise ValueError(f"{name} must be text")  # noqa: TRY004  # a fault of the file, like the others
+    return str(value)
 
 
 def _is_none(name: str, text: str) -> bool:
     """Say whether a text in lower case stands for no value."""
     bare = without_unsafe(text).strip(_AROUND)
-    if _NO_MORE_THAN_MARKS.fullmatch(bare) or {text, bare} & EMPTY:
+    if _NO_MORE_THAN_MARKS.fullmatch(bare) or _SPREADSHEET_FAULT.fullmatch(bare) or {text, bare} & EMPTY:
         return True
-    return name not in NAMES and bool(bare in EMPTY_UNLESS_NAME or _SPREADSHEET_FAULT.fullmatch(bare))
+    return name not in NAMES and bool(bare in EMPTY_UNLESS_NAME or _NO_WORD.fullmatch(bare))
 
 
 def _host(values: Mapping[str, str], config: Config) -> Host:
@@ -189,7 +215,8 @@ def _ref(values: Mapping[str, str], host: Host, client_id: str) -> ConnectionRef
     """Name the connection: always the same for the same tenant and key."""
     tenant = tenant_id(values["tenant_id"])
     if tenant is None:
-        raise ValueError("tenant_id must be 1 to 64 letters, digits, dots, hyphens or underscores")
+        odd = next((f"; it holds U+{ord(each):04X}" for each in values["tenant_id"] if not each.isascii()), "")
+        raise ValueError(f"tenant_id must be 1 to 64 letters, digits, dots, hyphens or underscores{odd}")
     named = "\n".join(("import", tenant, values["key"] or f"{host.name} {client_id}"))
     return ConnectionRef(tenant, new_connection_id(lambda size: sha256(named.encode()).digest()[:size]))
 

@@ -1,7 +1,8 @@
 """Read records out of a file as the program that wrote it meant them: a spreadsheet, PowerShell, a database, a script.
 
 That is UTF-8 and UTF-16, with or without a byte order mark; commas, semicolons, tabs and bars; a first line ``sep=;``
-or ``#TYPE``; headings in capitals, with spaces or hyphens; rows without any value; JSON lines and a JSON array.
+or ``#TYPE``; headings in capitals, with spaces or hyphens, and once more where files were joined; a first column that
+numbers the rows; lines drawn between rows; JSON objects one after the other, in arrays or not.
 Lines end at CR and LF only: U+2028 and what else Unicode calls a line break stays inside its value.
 """
 
@@ -11,6 +12,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -24,9 +26,12 @@ _NO_WORD = re.compile(r"[\W_]+")
 _AS_TEXT = re.compile(r'="(.*)"', re.DOTALL)
 """How spreadsheets write what must stay a text."""
 _LINE_END = re.compile(r"\r\n?")
-_BETWEEN_OBJECTS = re.compile(r"[\s,\ufeff\x1e]*")
-"""RFC 7464 begins each record with U+001E."""
-_ARCHIVES = (b"PK\x03\x04", b"\x1f\x8b")
+_BETWEEN_OBJECTS = re.compile(r"[\s,\[\]\ufeff\x1e]*")
+"""Arrays only hold objects together; RFC 7464 begins each record with U+001E."""
+_WORD = re.compile(r"[^\W_]")
+_NOT_CLOSED = "as many arrays must end as begin; was the file cut off?"
+_ARCHIVES = (b"PK\x03\x04", b"\x1f\x8b", b"\xd0\xcf\x11\xe0", b"(\xb5/\xfd", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf")
+"""How they begin: zip, gzip, the workbooks of old and encrypted ones, zstd, bzip2, xz, 7z."""
 _TAIL = "\0\x1a"
 """What old programs and torn disks leave at the end of a file."""
 _SYNONYMS = {
@@ -74,10 +79,8 @@ def records(file: Path, needed: Sequence[str]) -> Iterator[Record]:
     text = decoded(file.read_bytes())
     if file.suffix.lower() in CSV_SUFFIXES:
         return _csv(text, needed)
-    start = text.lstrip()[:1]
-    if start == "[":
-        return _json_array(text)
-    return _json_lines(text) if start in {"{", ""} or file.suffix.lower().startswith(".json") else _csv(text, needed)
+    is_json = text.lstrip()[:1] in {"{", "[", ""} or file.suffix.lower().startswith(".json")
+    return _json(_LINE_END.sub("\n", text)) if is_json else _csv(text, needed)
 
 
 def decoded(data: bytes) -> str:
@@ -101,24 +104,39 @@ def squashed(name: str) -> str:
 def _csv(text: str, needed: Sequence[str]) -> Iterator[Record]:
     lines = io.StringIO(text, newline="")  # a line break inside quotes stays what it is
     delimiter, skipped, heading = _heading(lines, needed)
-    twice = sorted(name for name, times in Counter(map(squashed, heading)).items() if name and times > 1)
+    alike = [squashed(name) for name in heading]
+    twice = sorted(name for name, times in Counter(alike).items() if name and times > 1)
     if twice:
         raise UnreadableFile(skipped, f"{', '.join(twice)}: the heading names this twice")
-    reader = csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=True)
+    reader = _reader(lines, delimiter)
     at = skipped + 1
     try:
         for row in reader:
-            if any(value.strip() for value in row):
+            if any(row) and not _is_again(row, alike):
                 yield Record(at, _named(heading, row))
             at = skipped + reader.line_num + 1
     except csv.Error:
         raise UnreadableFile(at, "this is no CSV; is a quotation mark missing?") from None
 
 
+def _is_again(row: Sequence[str], alike: Sequence[str]) -> bool:
+    """Say whether a row is the heading once more, as where exports were joined."""
+    return len(row) == len(alike) and all(squashed(value) == name for value, name in zip(row, alike, strict=True))
+
+
+def _reader(lines: io.StringIO, delimiter: str) -> Any:
+    return csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=True)
+
+
 def _named(heading: Sequence[str], row: Sequence[str]) -> Mapping[str | None, str]:
-    """Give values their names; what has none and is empty, as behind a comma at the end, is nobody's."""
+    """Give values their names; what has none and is empty, as behind a comma at the end, is nobody's.
+
+    Nor is a number in a first column without a name: pandas and R count the rows there.
+    """
     named = list(zip_longest(heading, (_as_text(value) for value in row), fillvalue=""))
-    beyond = [value for name, value in named if not name and value.strip()]
+    if not heading[0] and named[0][1].isdecimal():
+        del named[0]
+    beyond = [value for name, value in named if not name and _WORD.search(value)]
     return {name: value for name, value in named if name} | ({None: beyond[0]} if beyond else {})
 
 
@@ -128,36 +146,50 @@ def _as_text(value: str) -> str:
 
 
 def _heading(lines: io.StringIO, needed: Sequence[str]) -> tuple[str, int, list[str]]:
-    """Go behind the heading. Returns the delimiter, how many lines were read, the names. Raises UnreadableFile."""
-    said = ""
-    for number, line in enumerate(lines, 1):
+    """Go behind the heading, whose names may hold line breaks.
+
+    Returns the delimiter, how many lines were read, the names. Raises UnreadableFile.
+    """
+    said, number, start = _before(lines)
+    for delimiter in (said, *DELIMITERS) if said else DELIMITERS:
+        lines.seek(start)
+        reader = _reader(lines, delimiter)
+        with suppress(csv.Error):
+            names = [name.strip(" \t\ufeff") for name in next(reader, [])]
+            if {*needed} <= {squashed(name) for name in names}:
+                return delimiter, number + reader.line_num, names
+    raise UnreadableFile(number + 1, NO_HEADING)
+
+
+def _before(lines: io.StringIO) -> tuple[str, int, int]:
+    """Find the heading. Returns the delimiter that the file names, the lines before, and where they end."""
+    said, number, start = "", 0, 0
+    while line := lines.readline():
         directive = _DIRECTIVE.fullmatch(line.strip('\r\n \ufeff"'))
         if directive:
             said = directive[1]
-        elif line.strip(' \t\r\n,;|"\u00a0\ufeff') and not line.upper().startswith(("#TYPE", '"#TYPE')):
-            for delimiter in (said, *DELIMITERS) if said else DELIMITERS:
-                names = _names(line, delimiter)
-                if {*needed} <= {squashed(name) for name in names}:
-                    return delimiter, number, names
-            raise UnreadableFile(number, NO_HEADING)
-    raise UnreadableFile(1, NO_HEADING)
+        elif _WORD.search(line) and not line.upper().startswith(("#TYPE", '"#TYPE')):
+            break
+        number, start = number + 1, lines.tell()
+    return said, number, start
 
 
-def _names(line: str, delimiter: str) -> list[str]:
-    row = next(csv.reader([line.rstrip("\r\n")], delimiter=delimiter, skipinitialspace=True), [])
-    return [name.strip(" \t\ufeff") for name in row]
-
-
-def _json_lines(text: str) -> Iterator[Record]:
-    """Read objects that follow each other: one in a line, or written over several lines, with or without commas."""
-    text = _LINE_END.sub("\n", text)
+def _json(text: str) -> Iterator[Record]:
+    """Read objects that follow each other: one in a line, or written over several lines, in arrays or not."""
     try:
         found = list(_values(text))
-    except (ValueError, RecursionError):  # then each line is judged by itself
-        lines = ((number, line.strip(" \t\ufeff\x1e")) for number, line in enumerate(text.split("\n"), 1))
-        found = [(number, _loaded(line)) for number, line in lines if line]
-    found = _unwrapped(found)
-    yield from (_object(number, value) for number, value in found)
+    except (ValueError, RecursionError) as error:
+        found = list(_of_each_line(text, error))
+    yield from (_object(number, value) for number, value in _unwrapped(found))
+
+
+def _of_each_line(text: str, error: Exception) -> Iterator[tuple[int, Any]]:
+    """Judge each line by itself where the whole can't be read. Raises UnreadableFile: it is an array."""
+    if text.lstrip()[:1] == "[" and isinstance(error, json.JSONDecodeError):
+        raise UnreadableFile(error.lineno, f"here the JSON breaks ({error.msg})") from None
+    for number, line in enumerate(text.split("\n"), 1):
+        if line := line.strip(" \t\ufeff\x1e"):
+            yield number, _loaded(line)
 
 
 def _unwrapped(found: list[tuple[int, Any]]) -> list[tuple[int, Any]]:
@@ -170,25 +202,24 @@ def _unwrapped(found: list[tuple[int, Any]]) -> list[tuple[int, Any]]:
 
 def _values(text: str) -> Iterator[tuple[int, Any]]:
     """Read JSON values one after the other, each with the line that it begins in. Raises ValueError."""
-    at, read = 0, json.JSONDecoder(object_pairs_hook=_named_once).raw_decode
-    while (start := _after(text, at)) < len(text):
+    at, line, depth = 0, 1, 0
+    read = json.JSONDecoder(object_pairs_hook=_named_once).raw_decode
+    while True:
+        start = _after(text, at)
+        gap = text[at:start]
+        line, depth = line + gap.count("\n"), depth + gap.count("[") - gap.count("]")
+        if start == len(text):
+            break
         value, at = read(text, start)
-        yield text.count("\n", 0, start) + 1, value
+        yield line, value
+        line += text.count("\n", start, at)
+    if depth:
+        raise UnreadableFile(line, _NOT_CLOSED)
 
 
 def _after(text: str, at: int) -> int:
     gap = _BETWEEN_OBJECTS.match(text, at)
     return gap.end() if gap else at
-
-
-def _json_array(text: str) -> Iterator[Record]:
-    try:
-        stored = json.loads(text, object_pairs_hook=_named_once)
-    except json.JSONDecodeError as error:
-        raise UnreadableFile(error.lineno, "here the JSON breaks; is there a comma too many, or a comment?") from None
-    except (ValueError, RecursionError):
-        raise UnreadableFile(1, "this is no JSON object, and no array of them, or one names a field twice") from None
-    yield from (_object(number, each) for number, each in enumerate(stored, 1))
 
 
 def _loaded(text: str) -> Any:

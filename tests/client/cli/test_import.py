@@ -19,7 +19,7 @@ from broker.config import Config
 from broker.model import ConnectionRef, ConnectionState, Purpose, Reason, Status
 from broker.secret import Secret
 from local.world import World
-from ninjaone_connect_cli import store
+from ninjaone_connect_cli import import_table, store
 from ninjaone_connect_cli.import_file import EntryError, read
 from tests.support.cli import Cli, csv_of, granted, hot_rows
 
@@ -105,7 +105,7 @@ def test_a_dry_run_says_everything_and_writes_nothing(world: World, cli: Cli, tm
     ("line", "says"),
     [
         ({"tenant_id": "a b", "refresh_token": "x", "region": "eu"}, "line 2: tenant_id must be 1 to 64 letters"),
-        ({"tenant_id": "a", "refresh_token": "", "region": "eu"}, "line 2: refresh_token must be 1 to 8192 visible"),
+        ({"tenant_id": "a", "refresh_token": "", "region": "eu"}, "line 2: refresh_token must be given"),
         ({"tenant_id": "a", "refresh_token": "x y", "region": "eu"}, "line 2: refresh_token must be 1 to 8192 visible"),
         ({"tenant_id": "a", "refresh_token": "x", "region": "mars"}, "line 2: region is none of NinjaOne's"),
         ({"tenant_id": "a", "refresh_token": "x", "host": "evil.example"}, "line 2: host is none of NinjaOne's"),
@@ -161,7 +161,8 @@ def test_one_token_for_two_connections_is_a_fault(world: World, cli: Cli, tmp_pa
         ("t.csv", b"", "line 1: this is no heading"),
         ("t.csv", b"tenant_id,refresh_token\nacme,a-token-of-theirs,eu\n", "line 2: there are more values than"),
         ("t.csv", b"tenant_id,refresh_token,label\nacme,a-token-of-theirs,M\xfcller\n", "line 2: this is not UTF-8"),
-        ("t.jsonl", b"[" * 100_000, "line 1: this is no JSON object"),
+        ("t.jsonl", b"[" * 100_000, "line 1: as many arrays must end as begin"),
+        ("t.jsonl", b'{"a":' * 100_000, "line 1: this is no JSON object"),
         ("t.jsonl", b'"a-token-of-theirs"\n', "line 1: this is no JSON object"),
         (
             "t.jsonl",
@@ -338,6 +339,15 @@ SPELLINGS = {
     "a torn end": "tenant_id,refresh_token,region\nacme,x,eu\n\0\0\0\0",
     "a host as region": "tenant_id,refresh_token,region\nacme,x,https://EU.ninjarmm.com/\n",
     "fewer values": "tenant_id,refresh_token,region,label,scopes\nacme,x,eu\n",
+    "rows that pandas numbered": ",tenant_id,refresh_token,region\n0,acme,x,eu\n",
+    "rows that R numbered": '"","tenant_id","refresh_token","region"\n"1","acme","x","eu"\n',
+    "a break within a heading": '"Tenant\nID","refresh\r\ntoken",region\nacme,x,eu\n',
+    "two files joined": "tenant_id,refresh_token,region\nacme,x,eu\n\ufeffTenant Id,refresh_token,region\n",
+    "rows of marks": "tenant_id,refresh_token,region\nNULL,NULL,NULL\n\\N,,\n\u200b,-,N/A\n---,---,---\nacme,x,eu\n",
+    "a drawn table": "+---+--+\n| tenant_id | refresh_token | region |\n+---+--+\n| acme | x | eu |\n+---+--+\n",
+    "a ruled table": "tenant_id | refresh_token | region\n----------+--------+----\nacme      | x      | eu\n",
+    "an end of COPY": "tenant_id\trefresh_token\tregion\nacme\tx\teu\n\\.\n",
+    "what copying brings along": "tenant_id,refresh_token,region\n\ufeffacme,\u200bx\u00ad,\u2060eu\u3000\n",
 }
 
 
@@ -361,6 +371,9 @@ JSONS = {
     "old line ends": '{"tenant_id": "acme", "refresh_token": "x", "region": "eu"}\r\r',
     "rows in the object of a query": '{"select *": [{"tenant_id": "acme", "refresh_token": "x", "region": "eu"}]}\n',
     "null": '{"tenant_id": "acme", "refresh_token": "x", "region": "eu", "host": null, "client_id": "NULL"}',
+    "pages": '[{"tenant_id": "acme", "refresh_token": "x", "region": "eu"}]\n[\n]\n',
+    "a comma behind the last": '[{"tenant_id": "acme", "refresh_token": "x", "region": "eu"},]',
+    "an empty record": '{}\n{"label": null}\n{"tenant_id": "acme", "refresh_token": "x", "region": "eu"}\n',
 }
 
 
@@ -379,7 +392,8 @@ MARKS = [
     "NULL", r"\N", "null", "None", "N/A", "NA", "-", "nil", "(null)", "–", "", "  ", "---", "\u2015", "\u2212", "<NA>",
     "NaT", "NaN", "-nan", "1.#QNAN", "#N/A", "#NV", "#N/D", "#REF!", "#BEZUG!", "#NAME?", "#DIV/0!", "$null", "%NULL%",
     "DBNull", "N.A.", "{null}", "[NULL]", "<nil>", "'NULL'", "[]", "{}", "`", "?", "...", "_", "(not set)", "void",
-    "\u200b", "\ufeff", "\u00a0", '""""""',
+    "\u200b", "\ufeff", "\u00a0", '""""""', "****", "~", "0", "0.0", "0000-00-00 00:00:00", "\u2205", "FALSE",
+    "########", "00000000-0000-0000-0000-000000000000", "#\u00bfNOMBRE?", "N.A", "unknown",
 ]  # fmt: skip
 
 
@@ -393,6 +407,17 @@ def test_a_mark_of_emptiness_is_no_client_app(tmp_path: Path, config: Config, ma
 
     assert (entry.client_secret, entry.client_id) == (None, config.client_ids["eu"])
     assert (entry.scopes, entry.consented_at) == (frozenset({"offline_access"}), None)
+
+
+@pytest.mark.parametrize("mark", ["sin datos", "k.A.", "n.b.", "(leer)", "x", "see vault"])
+@pytest.mark.parametrize("names", [("client_id", "client_secret"), ("refresh_token", "client_id")])
+def test_a_mark_that_no_list_has_is_no_client_app_either(
+    tmp_path: Path, config: Config, mark: str, names: tuple[str, str]
+) -> None:
+    """Such a mark fills every column that is empty; no two credentials are one text."""
+    line = PLAIN | {"refresh_token": "y"} | dict.fromkeys(names, mark)
+
+    assert "is the same text as" in faults(csv_of(tmp_path, [line]), config)[0]
 
 
 @pytest.mark.parametrize("tenant", ["NA", "Void", "Missing", "None-such", "nan-1", "NV"])
@@ -414,12 +439,37 @@ def test_a_whole_number_is_a_name_without_a_fraction(tmp_path: Path, config: Con
     assert entry.ref.tenant == tenant
 
 
+def test_a_number_that_lost_digits_is_no_name(tmp_path: Path, config: Config) -> None:
+    file = tmp_path / "t.jsonl"
+    file.write_text('{"tenant_id": 12345678901234567890.0, "refresh_token": "x", "region": "eu"}')
+
+    assert "took digits" in faults(file, config)[0]
+
+
+def test_reading_does_not_grow_with_the_square_of_the_file(tmp_path: Path, config: Config) -> None:
+    """Counted in the characters of the file that are gone through again for the lines before them."""
+    text = "".join(json.dumps(PLAIN | {"refresh_token": str(number)}) + "\n" for number in range(300))
+    searched = 0
+
+    class Counting(str):
+        __slots__ = ()
+
+        def count(self, sub: str, start: int = 0, end: int = len(text)) -> int:  # type: ignore[override]
+            nonlocal searched
+            searched += end - start
+            return super().count(sub, start, end)
+
+    assert len(list(import_table._values(Counting(text)))) == 300
+    assert searched <= len(text)
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "1790000000", "1790000000.0", "1790000000000", "1790000000000000", "1790000000000000000",
         "1790000000999", "2026-09-21T14:13:20Z",
         "2026-09-21T16:13:20+02:00", "2026-09-21 14:13:20 UTC", "2026-09-21 14:13:20+00", "2026-09-21T16:13:20.5+0200",
+        "2026-09-21t14:13:20z",
     ],
 )  # fmt: skip
 def test_an_instant_is_read_in_the_units_that_programs_use(tmp_path: Path, config: Config, text: str) -> None:
@@ -464,7 +514,12 @@ def test_a_credential_in_quotation_marks_is_a_fault_that_does_not_show_it(
         ),
         ("t.csv", "tenant_id,refresh_token,region,,\na,x,eu,left,\n", "line 2: there are more values than"),
         ("t.csv", "PK\x03\x04 workbook", "line 1: this is a workbook or an archive"),
-        ("t.json", '[\n{"tenant_id": "a"},\n]', "line 3: here the JSON breaks"),
+        ("t.json", '[\n{"tenant_id": "a"},\n/* later */]', "line 3: here the JSON breaks"),
+        ("t.json", '[\n{"tenant_id": "a"},\n', "line 3: as many arrays must end as begin"),
+        ("t.csv", "tenant_id,refresh_token,region\nacme,x,eu\n(1 row)\n", "line 3: refresh_token must be given"),
+        ("t.csv", "tenant_id,refresh_token,region\nacme,x,eu\nTotal,,1\n", "line 3: refresh_token must be given"),
+        ("t.csv", ",tenant_id,refresh_token,region\nnote,acme,x,eu\n", "line 2: there are more values than"),
+        ("t.csv", "\xd0\xcf\x11\xe0", "line 1: this is"),
         ("t.jsonl", '{"tenant_id": "a", "tenantId": "b"}', "line 1: this is no JSON object, or it names a field twice"),
         ("t.jsonl", '{"label": "a", "label": "b"}', "line 1: this is no JSON object, or it names a field twice"),
         ("t.jsonl", '{"tenant_id": "a"\n// later', "line 1: this is no JSON object"),
@@ -495,6 +550,10 @@ WRONG = [
     ("tenant_id", "-", "must be"),
     ("refresh_token", "-", "must be"),
     ("client_secret", "s", "is there and client_id is not"),
+    ("tenant_id", "1.23457E+11", "is a number from which a spreadsheet took digits"),
+    ("refresh_token", "1,2E+15", "is a number from which a spreadsheet took digits"),
+    ("key", "5E+05", "is a number from which a spreadsheet took digits"),
+    ("tenant_id", "ac\u200bme", "must be 1 to 64 letters, digits, dots, hyphens or underscores; it holds U+200B"),
 ]
 
 

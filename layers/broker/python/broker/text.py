@@ -36,6 +36,20 @@ def without_unsafe(text: str) -> str:
     return "".join(each for each in text if not is_unsafe(each) and each not in _INVISIBLE)
 
 
+def trimmed(text: str) -> str:
+    """Leave out what copying and files bring along at both ends: whitespace, and what can't be seen."""
+    start, end = 0, len(text)
+    while start < end and _is_nothing(text[start]):
+        start += 1
+    while start < end and _is_nothing(text[end - 1]):
+        end -= 1
+    return text[start:end]
+
+
+def _is_nothing(character: str) -> bool:
+    return character.isspace() or character in _INVISIBLE
+
+
 def escaped(text: str) -> str:
     r"""Write what acts on its surroundings as ``\u202e``, for a terminal."""
     return "".join(f"\\u{ord(each):04x}" if is_unsafe(each) else each for each in text)
