@@ -478,6 +478,42 @@ def test_an_unknown_own_app_is_traced_to_region_client_id_or_platform() -> None:
     assert "go_anyway" not in page.html
 
 
+def test_an_app_that_the_product_named_is_not_to_be_corrected_here() -> None:
+    view = replace(OWN_APP, needs_credentials=False)
+
+    words = Reading(pages.host_problem(PLAIN, view, HostProblem.UNKNOWN_CLIENT, "eu.ninjarmm.com")).words
+
+    assert "The client app was named in Acme PSA, and can’t be changed here." in words
+    assert "Was it copied completely" not in words
+
+
+@pytest.mark.parametrize("problem", [None, *HostProblem])
+def test_a_host_that_is_settled_is_not_to_be_corrected_here(problem: HostProblem | None) -> None:
+    settled = replace(OPERATORS_APP, choices=CHOICES[:1], branded_suffixes=())
+
+    one, several = (
+        Reading(
+            pages.host_problem(PLAIN, view, problem, "eu.ninjarmm.com") if problem else pages.connect_page(PLAIN, view)
+        ).words
+        for view in (settled, replace(settled, choices=CHOICES))
+    )
+
+    assert "tell Acme PSA what it says" in one
+    assert "check that you sign in at the right host" not in one
+    assert "check that you sign in at the right host" in several
+    assert ("this link is for that host alone" in one) is (problem is HostProblem.UNKNOWN_CLIENT)
+    assert "this link is for that host alone" not in several
+
+
+def test_whoever_opens_the_link_of_another_is_given_advice_that_needs_no_account() -> None:
+    own, others = (Reading(pages.connect_page(PLAIN, replace(OWN_APP, approval=each))).words for each in (False, True))
+
+    assert "go back to Acme PSA for a new link" in own
+    assert "in Acme PSA or in NinjaOne." in own
+    assert "ask Contoso Managed Services for a new link" in others
+    assert "in Acme PSA or in NinjaOne." not in others
+
+
 def test_an_unknown_operator_s_app_is_for_the_operator_to_mend() -> None:
     page = pages.host_problem(PLAIN, OPERATORS_APP, HostProblem.UNKNOWN_CLIENT, "eu.ninjarmm.com")
 
@@ -503,6 +539,29 @@ def test_a_notice_says_what_happened_and_where_to_go(kind: Notice) -> None:
     assert page.status == kind.status
     assert BRANDED.product in Reading(page).words.partition("Questions?")[0]
     assert "Reference" not in page.html
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        Notice.UNKNOWN_LINK,
+        Notice.EXPIRED,
+        Notice.USED,
+        Notice.ELSEWHERE_OPEN,
+        Notice.RETURN_TO_PRODUCT,
+        Notice.REFUSED_CALLBACK,
+        Notice.BAD_REQUEST,
+        Notice.TOO_MANY,
+    ],
+)
+def test_a_notice_about_a_link_has_advice_for_whom_it_was_sent_to(kind: Notice) -> None:
+    """They may have no account at the product: starting again there is no way for them."""
+    assert re.search("sent (you the link|to you)|whoever sent", Reading(pages.notice(PLAIN, kind)).words)
+
+
+@pytest.mark.parametrize("kind", [Notice.DENIED, Notice.REFUSED_AT_NINJAONE])
+def test_a_link_that_still_works_is_not_called_over(kind: Notice) -> None:
+    assert "open the link again while it works" in Reading(pages.notice(PLAIN, kind)).words
 
 
 def test_no_two_notices_have_the_same_heading() -> None:

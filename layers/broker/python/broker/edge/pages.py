@@ -167,48 +167,59 @@ class HostProblem(Enum):
     UNREACHABLE = 502
 
 
+_NEW_LINK = "Start again in {product}, or ask whoever sent you the link for a new one."
+"""Who opened a link that somebody else asked for may have no account at the product."""
+
+
 class Notice(Enum):
     """A page that only says something: status, heading, text."""
 
     UNKNOWN_LINK = (
         410,
         "This link does not work",
-        "It is incomplete or no longer valid. Go back to {product} and start again: you will get a new link.",
+        f"It is incomplete or no longer valid. {_NEW_LINK}",
     )
     EXPIRED = (
         410,
         "This link has expired",
-        "Links work for a short time only. Nothing was connected or changed. Go back to {product} and start again.",
+        f"Nothing was connected or changed. {_NEW_LINK}",
     )
     USED = (
         410,
         "This link was already used",
-        "Each link works once. Go back to {product} to see what came of it, or to start again.",
+        "Each link works once. {product} shows what came of it. If it was sent to you, ask whoever sent it.",
     )
     ELSEWHERE_OPEN = (
         409,
         "This link is in use in another browser",
-        "Continue where you began. If that was not you, close this page and start again in {product}.",
+        "Continue where you began; ten minutes after that you can open it here as well. If that was not you, "
+        "close this page. " + _NEW_LINK,
     )
     RETURN_TO_PRODUCT = (
         409,
         "Go back to {product} to finish",
-        "NinjaOne was asked already. Open {product}, signed in as the person who began, and go on there.",
+        (
+            "NinjaOne was asked already. Open {product}, signed in as the person who began, and go on there. "
+            "If somebody sent you the link, your part is done."
+        ),
     )
     REFUSED_CALLBACK = (
         400,
         "This answer from NinjaOne can’t be used",
-        "It was used before, or was not begun in this browser. Go back to {product} and look there first.",
+        (
+            "It was used before, or was not begun in this browser, or the browser keeps no cookies. "
+            "{product} shows whether it worked. If it did not, start there again, or ask whoever sent you the link."
+        ),
     )
     REFUSED_AT_NINJAONE = (
         400,
         "NinjaOne did not allow the connection",
-        "Most often the client app there lacks a scope. Have it checked, then start again in {product}.",
+        "Most often the client app there lacks a scope. Have it checked, then open the link again while it works.",
     )
     DENIED = (
         200,
         "Nothing was connected",
-        "You chose not to give access at NinjaOne. Should you change your mind, start again in {product}.",
+        "You chose not to give access at NinjaOne. If you change your mind, open the link again while it works.",
     )
     AWAITING_APPROVAL = (
         200,
@@ -218,7 +229,7 @@ class Notice(Enum):
     BAD_REQUEST = (
         400,
         "This request can’t be understood",
-        "Nothing was changed. Go back to {product} and start again.",
+        f"Nothing was changed. {_NEW_LINK}",
     )
     WRONG_ORIGIN = (
         400,
@@ -228,7 +239,7 @@ class Notice(Enum):
     NOT_FOUND = (404, "There is no such page", "To connect NinjaOne, start in {product}.")
     WAY_AROUND = (403, "This address is not for visitors", "To connect NinjaOne, start in {product}.")
     METHOD = (405, "This address can’t be used that way", "To connect NinjaOne, start in {product}.")
-    TOO_MANY = (429, "Too many attempts", "Wait a minute, then start again in {product}.")
+    TOO_MANY = (429, "Too many attempts", f"Wait a minute. {_NEW_LINK}")
     TRY_AGAIN_LATER = (
         503,
         "Not possible right now",
