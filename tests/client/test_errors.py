@@ -32,7 +32,7 @@ def made(kind: type[BrokerError]) -> BrokerError:
         facts = {"reason": "revoked", "connection": "con_x"}
     if kind is theirs.InvalidRequest:
         return theirs.InvalidRequest(
-            theirs.Fault("label", "Give 1 to 80 characters, without control characters or changes of direction.")
+            theirs.Fault("label", "Use 1 to 80 characters, without control or bidirectional-override characters.")
         )
     return kind(**facts)
 
@@ -79,13 +79,13 @@ def test_a_connection_that_is_paused_says_what_holds_it_and_until_when() -> None
 
 
 def test_every_fault_is_named_in_the_message() -> None:
-    error = theirs.InvalidRequest(theirs.Fault("label", "Too long."), theirs.Fault("region", "Give one of eu."))
+    error = theirs.InvalidRequest(theirs.Fault("label", "Too long."), theirs.Fault("region", "Use one of eu."))
 
     heard = ours.problem(400, json.loads(problems.problem(error, "r")))
 
     assert isinstance(heard, ours.InvalidRequest)
     assert [fault.field for fault in heard.faults] == ["label", "region"]
-    assert "label: Too long. region: Give one of eu." in str(heard)
+    assert "label: Too long. region: Use one of eu." in str(heard)
 
 
 def test_a_problem_type_of_the_future_is_still_a_problem() -> None:

@@ -884,7 +884,7 @@ export interface operations {
                     "application/json": components["schemas"]["GatewayMessage"];
                 };
             };
-            /** @description NinjaOne answered with a page in place of JSON. */
+            /** @description NinjaOne answered with a page instead of JSON. */
             502: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];

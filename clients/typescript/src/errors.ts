@@ -84,7 +84,7 @@ export class ClientAppError extends Problem {}
 export class Retryable extends Problem {}
 /** The operator of the broker has to act. */
 export class ServerFault extends Problem {}
-/** Only the operator can put it right; waiting does not help. */
+/** Only the operator can fix it; waiting does not help. */
 export class OperatorError extends ServerFault {}
 
 
@@ -96,19 +96,19 @@ export class ReturnNotListed extends CallerError {}
 export class UnknownSession extends CallerError {}
 /** There is no such connection in this tenant: unknown, foreign and deleted look alike. */
 export class UnknownConnection extends CallerError {}
-/** A connect session is good for one connection, and this one was used. */
+/** The connect session has already been used: each makes one connection. */
 export class SessionSpent extends CallerError {}
-/** The person agreed already; complete the session. */
+/** The person has already agreed; complete the session. */
 export class AwaitingCompletion extends CallerError {}
-/** The session, the way to NinjaOne or the authorization code ran out. */
+/** The session, the flow at NinjaOne or the authorization code has expired. */
 export class SessionExpired extends CallerError {}
 /** The person has not come back from NinjaOne yet. */
 export class NotAuthorized extends CallerError {}
-/** The person who returned is not proved to be the one who started. No token was requested. */
+/** There is no proof that the person who returned is the one who started. No token was requested. */
 export class BindingMismatch extends CallerError {}
 /** The link is in use in another browser. */
 export class AnotherBrowser extends CallerError {}
-/** A reconnect came back with another NinjaOne account. What was stored is kept. */
+/** A reconnect returned with another NinjaOne account. The connection was left unchanged. */
 export class AccountMismatch extends CallerError {}
 /** The connection was disconnected. */
 export class NotActive extends CallerError {}
@@ -116,13 +116,13 @@ export class NotActive extends CallerError {}
 export class NotApproved extends CallerError {}
 /** There is nothing to approve. */
 export class NotPending extends CallerError {}
-/** The request went around the operator's firewall; only people's browsers meet this. */
+/** The request bypassed the operator's firewall; only people's browsers meet this. */
 export class OriginUnverified extends CallerError {}
 /** The operator's parameter ProxyPolicy does not allow this call of NinjaOne; the message names what it allows. */
 export class CallRefused extends CallerError {}
 /** More than 4 MB can't go through the broker: ask for smaller pages, or call NinjaOne with a token. */
 export class TooLarge extends CallerError {}
-/** Slow down; `retryAfter` says for how long. */
+/** Too many requests; wait `retryAfter` seconds. */
 export class TooManyRequests extends CallerError {}
 
 /** NinjaOne refuses the refresh token: open a connect session with `connection_id`, and the connection keeps its id. */
@@ -131,41 +131,41 @@ export class NeedsReauth extends CustomerMustAct {}
 export class AccessDenied extends CustomerMustAct {}
 /** NinjaOne did not accept the authorization code, which lives about a minute. */
 export class CodeRefused extends CustomerMustAct {}
-/** What NinjaOne gave for the authorization code could not be kept: let the person start again. */
+/** The tokens that NinjaOne issued for the code could not be stored: let the person start again. */
 export class ConsentLost extends CustomerMustAct {}
 
 /** There is no such client app on that NinjaOne host. */
 export class UnknownClient extends ClientAppError {}
-/** The client secret is not the app's. */
+/** The client secret is wrong. */
 export class WrongClientSecret extends ClientAppError {}
 /** The app lacks the grant type, or is not of platform Web. */
 export class GrantNotTicked extends ClientAppError {}
-/** The app lacks a scope that was asked for. */
+/** The app lacks a requested scope. */
 export class InvalidScope extends ClientAppError {}
-/** NinjaOne granted less than was asked for. */
+/** NinjaOne granted fewer scopes than requested. */
 export class InsufficientScope extends ClientAppError {}
 /** The app lacks the Refresh token grant. */
 export class NoRefreshToken extends ClientAppError {}
 
-/** NinjaOne can't be reached, or says to come back. */
+/** NinjaOne can't be reached, or asks to come back later. */
 export class ProviderDown extends Retryable {}
 /** NinjaOne gave no usable answer. Nothing was stored; let the person start again. */
 export class OutcomeUnknown extends Retryable {}
-/** NinjaOne gave no answer to a call through the broker; what is no GET may have been carried out. */
+/** NinjaOne gave no answer to a call through the broker; unless it was a GET, it may have been carried out. */
 export class CallUnanswered extends Retryable {}
-/** NinjaOne answered a call through the broker with a page in place of JSON. */
+/** NinjaOne answered a call through the broker with a page instead of JSON. */
 export class NotJson extends Retryable {}
-/** The access token ended, and its refresh is not through yet. */
+/** The access token has expired, and its refresh has not finished yet. */
 export class NoTokenYet extends Retryable {}
 /**
- * The access token ended, and NinjaOne is not asked for another before `until`; `heldBy` and `cause` say what holds the
+ * The access token has expired, and no refresh is attempted before `until`; `heldBy` and `cause` say what holds the
  * connection: its own last failure, NinjaOne's refusal of the client app that the customer registered (`customer_app`), or
  * the circuit breaker of its client app or host.
  */
 export class ConnectionPaused extends Retryable {
   readonly heldBy: string;
   override readonly cause: string;
-  /** Unix seconds; undefined while the broker tries one connection a minute. */
+  /** Unix seconds; undefined while an open breaker tries one connection a minute. */
   readonly until: number | undefined;
 
   constructor(status: number, body: ProblemDetails) {

@@ -14,11 +14,11 @@ ConnectError
 │   │   └── ProviderDown, OutcomeUnknown, CallUnanswered, NotJson, NoTokenYet, ConnectionPaused,
 │   │       Busy
 │   └── ServerFault         the operator of the broker
-│       ├── OperatorError       only the operator can put it right: Misconfigured, AwsRefused
+│       ├── OperatorError       only the operator can fix it: Misconfigured, AwsRefused
 │       └── UnexpectedAnswer, SealBroken, InternalError
 ├── NotSent             the request never left: AWS credentials, settings, network
 │   ├── NoCredentials       there are none
-│   ├── LoginExpired        the login they come from ran out
+│   ├── LoginExpired        the login that they come from has expired
 │   ├── WrongRegion         the API is in another AWS region, or in an unknown one
 │   ├── WrongHost           an access token was about to go where it does not belong
 │   ├── BadSetting          a proxy, a certificate file or an AWS variable of the environment can't be used
@@ -57,13 +57,13 @@ class ConnectError(Exception):
 
 
 class Problem(ConnectError):
-    """The broker answered with problem details (RFC 9457). A ``type`` newer than this package is of this very class.
+    """The broker answered with problem details (RFC 9457). A ``type`` newer than this package arrives as this class.
 
     Args:
         type: what happened, for machines
         detail: what happened and what to do, for people
         request_id: what to look for in the broker's log
-        retry_after: seconds to wait before it is worth asking again
+        retry_after: seconds to wait before asking again
     """
 
     def __init__(self, status: int, body: Mapping[str, Any]) -> None:
@@ -104,7 +104,7 @@ class InvalidRequest(CallerError):
     """The request breaks the contract.
 
     Args:
-        faults: all that is wrong with it
+        faults: everything that is wrong with it
     """
 
     def __init__(self, status: int, body: Mapping[str, Any]) -> None:
@@ -128,15 +128,15 @@ class UnknownConnection(CallerError):
 
 
 class SessionSpent(CallerError):
-    """A connect session is good for one connection, and this one was used."""
+    """The connect session has already been used: each makes one connection."""
 
 
 class AwaitingCompletion(CallerError):
-    """The person agreed already; complete the session."""
+    """The person has already agreed; complete the session."""
 
 
 class SessionExpired(CallerError):
-    """The session, the way to NinjaOne or the authorization code ran out."""
+    """The session, the flow at NinjaOne or the authorization code has expired."""
 
 
 class NotAuthorized(CallerError):
@@ -144,7 +144,7 @@ class NotAuthorized(CallerError):
 
 
 class BindingMismatch(CallerError):
-    """The person who ends is not proved to be the one who began. No token was requested."""
+    """There is no proof that the person who completes is the one who began. No token was requested."""
 
 
 class AnotherBrowser(CallerError):
@@ -152,7 +152,7 @@ class AnotherBrowser(CallerError):
 
 
 class AccountMismatch(CallerError):
-    """A reconnect came back with another NinjaOne account. What was held is kept."""
+    """A reconnect returned with another NinjaOne account. The connection was left unchanged."""
 
 
 class NotActive(CallerError):
@@ -168,7 +168,7 @@ class NotPending(CallerError):
 
 
 class OriginUnverified(CallerError):
-    """The request went around the operator's firewall: only people's browsers meet this."""
+    """The request bypassed the operator's firewall: only people's browsers meet this."""
 
 
 class CallRefused(CallerError):
@@ -180,7 +180,7 @@ class TooLarge(CallerError):
 
 
 class TooManyRequests(CallerError):
-    """Slow down; ``retry_after`` says for how long."""
+    """Too many requests; wait ``retry_after`` seconds."""
 
 
 class NeedsReauth(CustomerMustAct):
@@ -202,11 +202,11 @@ class AccessDenied(CustomerMustAct):
 
 
 class CodeRefused(CustomerMustAct):
-    """NinjaOne did not take the authorization code: it lives about a minute."""
+    """NinjaOne did not accept the authorization code: it lives about a minute."""
 
 
 class ConsentLost(CustomerMustAct):
-    """What NinjaOne gave for the authorization code could not be kept: let the person start again."""
+    """The tokens that NinjaOne issued for the code could not be stored: let the person start again."""
 
 
 class UnknownClient(ClientAppError):
@@ -214,7 +214,7 @@ class UnknownClient(ClientAppError):
 
 
 class WrongClientSecret(ClientAppError):
-    """The client secret is not the app's."""
+    """The client secret is wrong."""
 
 
 class GrantNotTicked(ClientAppError):
@@ -222,11 +222,11 @@ class GrantNotTicked(ClientAppError):
 
 
 class InvalidScope(ClientAppError):
-    """The app lacks a scope that was asked for."""
+    """The app lacks a requested scope."""
 
 
 class InsufficientScope(ClientAppError):
-    """NinjaOne granted less than was asked for."""
+    """NinjaOne granted fewer scopes than requested."""
 
 
 class NoRefreshToken(ClientAppError):
@@ -234,33 +234,33 @@ class NoRefreshToken(ClientAppError):
 
 
 class ProviderDown(Retryable):
-    """NinjaOne can't be reached, or says to come back."""
+    """NinjaOne can't be reached, or asks to come back later."""
 
 
 class OutcomeUnknown(Retryable):
-    """NinjaOne gave no answer that counts. Nothing was stored; let the person start again."""
+    """NinjaOne gave no usable answer. Nothing was stored; let the person start again."""
 
 
 class CallUnanswered(Retryable):
-    """NinjaOne gave no answer to a call through the broker; what is no GET may have been carried out."""
+    """NinjaOne gave no answer to a call through the broker; unless it was a GET, it may have been carried out."""
 
 
 class NotJson(Retryable):
-    """NinjaOne answered a call through the broker with a page in place of JSON."""
+    """NinjaOne answered a call through the broker with a page instead of JSON."""
 
 
 class NoTokenYet(Retryable):
-    """The held access token ended, and its refresh is not through."""
+    """The stored access token has expired, and its refresh has not finished."""
 
 
 class ConnectionPaused(Retryable):
-    """The held access token ended, and NinjaOne is not asked for another before ``until``.
+    """The stored access token has expired, and no refresh is attempted before ``until``.
 
     Args:
         held_by: connection (its own last failure), customer_app (NinjaOne refuses the app that the customer
             registered), client_app or host (a circuit breaker)
         cause: of that failure, by name; with customer_app, ``invalid_client`` is a refused secret
-        until: Unix seconds; None while the broker tries one connection a minute
+        until: Unix seconds; None while an open breaker tries one connection a minute
     """
 
     def __init__(self, status: int, body: Mapping[str, Any]) -> None:
@@ -274,7 +274,7 @@ class Busy(Retryable):
 
 
 class OperatorError(ServerFault):
-    """Only the operator can put it right; waiting does not help."""
+    """Only the operator can fix it; waiting does not help."""
 
 
 class Misconfigured(OperatorError):
@@ -282,7 +282,7 @@ class Misconfigured(OperatorError):
 
 
 class AwsRefused(OperatorError):
-    """AWS refuses what the broker needs; waiting does not help, its operator has to change something."""
+    """AWS refuses what the broker needs; waiting does not help, the operator has to change something."""
 
 
 class UnexpectedAnswer(ServerFault):
@@ -309,7 +309,7 @@ class NoCredentials(NotSent):
 
 
 class LoginExpired(NotSent):
-    """The login that the AWS credentials come from ran out."""
+    """The login that the AWS credentials come from has expired."""
 
 
 class WrongRegion(NotSent):

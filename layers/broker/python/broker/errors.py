@@ -6,43 +6,43 @@ BrokerError
 │   ├── ReturnNotListed     the return key is not on the operator's list
 │   ├── UnknownSession      no such connect session in this tenant
 │   ├── UnknownConnection   no such connection in this tenant
-│   ├── SessionSpent        a connect session is good for one connection
-│   ├── AwaitingCompletion  the person agreed already; the product has to complete
-│   ├── SessionExpired      the session, the way to NinjaOne or the code ran out
+│   ├── SessionSpent        the connect session has already been used
+│   ├── AwaitingCompletion  the person has already agreed; the product has to complete
+│   ├── SessionExpired      the session, the flow at NinjaOne or the authorization code has expired
 │   ├── NotAuthorized       the person has not come back from NinjaOne yet
-│   ├── BindingMismatch     the person who ends is not proved to be the one who began
+│   ├── BindingMismatch     no proof that the person who completes is the one who began
 │   ├── AnotherBrowser      the link is in use in another browser
-│   ├── AccountMismatch     a reconnect came back with another NinjaOne account
+│   ├── AccountMismatch     a reconnect returned with another NinjaOne account
 │   ├── NotActive           the connection was disconnected
 │   ├── NotApproved         the connection waits for its approval
 │   ├── NotPending          there is nothing to approve
-│   ├── OriginUnverified    the request went around the firewall
+│   ├── OriginUnverified    the request bypassed the firewall
 │   ├── CallRefused         the operator's policy does not allow this call of NinjaOne
-│   ├── TooLarge            a body, or an answer of NinjaOne's, is larger than can be passed on
+│   ├── TooLarge            a body, or an answer of NinjaOne's, is too large to forward
 │   └── TooManyRequests     slow down; says for how long
 ├── CustomerMustAct         the customer: connect again
-│   ├── NeedsReauth         NinjaOne takes the refresh token no more; says why
+│   ├── NeedsReauth         NinjaOne no longer accepts the refresh token; says why
 │   ├── AccessDenied        the person chose "Deny access"
-│   ├── CodeRefused         NinjaOne did not take the authorization code
-│   └── ConsentLost         what NinjaOne gave for the code could not be kept
+│   ├── CodeRefused         NinjaOne did not accept the authorization code
+│   └── ConsentLost         the tokens that NinjaOne issued for the code could not be stored
 ├── ClientAppError          whoever registered the client app at NinjaOne: the customer for their own, else the operator
 │   ├── UnknownClient       no such client app on that host
-│   ├── WrongClientSecret   the client secret is not the app's
+│   ├── WrongClientSecret   the client secret is wrong
 │   ├── GrantNotTicked      the app lacks the grant type, or is not of platform Web
-│   ├── InvalidScope        the app lacks a scope that was asked for
-│   ├── InsufficientScope   NinjaOne granted less than was asked for
+│   ├── InvalidScope        the app lacks a requested scope
+│   ├── InsufficientScope   NinjaOne granted fewer scopes than requested
 │   └── NoRefreshToken      the app lacks the Refresh token grant
 ├── Retryable               nobody: wait
-│   ├── ProviderDown        NinjaOne can't be reached, or says to come back
-│   ├── OutcomeUnknown      the request went out and no answer that counts came back
-│   ├── CallUnanswered      NinjaOne gave no answer to a call that was passed on
-│   ├── NotJson             NinjaOne answered with a page in place of JSON
-│   ├── NoTokenYet          the held access token ended, and its refresh is not through
-│   ├── ConnectionPaused    … and NinjaOne is not asked for another before a time that it says
+│   ├── ProviderDown        NinjaOne can't be reached, or asks to come back later
+│   ├── OutcomeUnknown      the request was sent and no usable answer came back
+│   ├── CallUnanswered      NinjaOne gave no answer to a forwarded call
+│   ├── NotJson             NinjaOne answered with a page instead of JSON
+│   ├── NoTokenYet          the stored access token has expired, and its refresh has not finished
+│   ├── ConnectionPaused    … and no refresh is attempted before a time that the error names
 │   └── Busy                AWS refuses for now, or another call is at work on the same thing
 ├── AwsError                either way in which a call to AWS ends badly: Busy, or AwsRefused below
 └── ServerFault             the operator
-    ├── OperatorError       only the operator can put it right; waiting does not
+    ├── OperatorError       only the operator can fix it; waiting does not help
     │   ├── Misconfigured   a setting, a secret or a client app is missing or wrong
     │   └── AwsRefused      AWS refuses what the functions need
     ├── UnexpectedAnswer    NinjaOne answered outside RFC 6749 and outside docs/understand/ninjaone.md
@@ -67,8 +67,8 @@ class BrokerError(Exception):
     """A failure whose text may be shown and logged.
 
     Args:
-        retry_after: seconds to wait before it is worth asking again
-        return_to: the key of the return address of the session that it is about; empty where none is known
+        retry_after: seconds to wait before asking again
+        return_to: the key of the return address of the session concerned; empty if none is known
     """
 
     detail = "Something went wrong."
@@ -82,18 +82,18 @@ class BrokerError(Exception):
 
 
 class CallerError(BrokerError):
-    """The caller's turn: ask differently."""
+    """The caller must change the request."""
 
 
 class CustomerMustAct(BrokerError):
-    """The customer's turn: connect again."""
+    """The customer must connect again."""
 
 
 class ClientAppError(BrokerError):
-    """The turn of whoever registered the client app.
+    """Whoever registered the client app must act.
 
     Args:
-        customer_app: the customer registered it, so the operator need not be woken
+        customer_app: whether the customer registered it, so that the operator need not be alarmed
     """
 
     def __init__(self, *, customer_app: bool) -> None:
@@ -102,7 +102,7 @@ class ClientAppError(BrokerError):
 
 
 class Retryable(BrokerError):
-    """Nobody's turn: wait."""
+    """Nobody has to act: wait and retry."""
 
     retry_after = 5
 
@@ -116,18 +116,18 @@ class AwsError(BrokerError):
 
 
 class ServerFault(BrokerError):
-    """The operator's turn."""
+    """The operator must act."""
 
 
 class OperatorError(ServerFault):
-    """Only the operator can put it right; waiting does not."""
+    """Only the operator can fix it; waiting does not help."""
 
 
 class InvalidRequest(CallerError):
     """The request breaks the contract.
 
     Attributes:
-        faults: all that is wrong with it
+        faults: everything that is wrong with it
     """
 
     detail = "The request has faults; each says what to change."
@@ -156,21 +156,21 @@ class UnknownConnection(CallerError):
 
 
 class SessionSpent(CallerError):
-    """A connect session is good for one connection."""
+    """The connect session has already been used: each makes one connection."""
 
-    detail = "This connect session was used already. Open a new one."
+    detail = "This connect session has already been used. Open a new one."
 
 
 class AwaitingCompletion(CallerError):
-    """The person agreed already; the product has to complete."""
+    """The person has already agreed; the product has to complete the session."""
 
-    detail = "The person agreed at NinjaOne already. Complete the session."
+    detail = "The person has already agreed at NinjaOne. Complete the session."
 
 
 class SessionExpired(CallerError):
-    """The session, the way to NinjaOne, or the authorization code ran out."""
+    """The session, the flow at NinjaOne or the authorization code has expired."""
 
-    detail = "This connect session ran out of time. Open a new one; complete it as soon as the person is back."
+    detail = "This connect session has expired. Open a new one, and complete it as soon as the person is back."
 
 
 class NotAuthorized(CallerError):
@@ -180,7 +180,7 @@ class NotAuthorized(CallerError):
 
 
 class BindingMismatch(CallerError):
-    """The person who ends is not proved to be the one who began."""
+    """There is no proof that the person who completes is the one who began."""
 
     detail = (
         "end_user_id, ticket and binding_verifier must be those of the person who opened this connect session. "
@@ -195,11 +195,11 @@ class AnotherBrowser(CallerError):
 
 
 class AccountMismatch(CallerError):
-    """A reconnect came back with another NinjaOne account."""
+    """A reconnect returned with another NinjaOne account."""
 
     detail = (
-        "The NinjaOne account shows no organization in common with the one this connection held, "
-        "which is kept as it was. Connect again: with the right account, or with confirm_account_change."
+        "The NinjaOne account has no organization in common with the one this connection was made with. "
+        "The connection was left unchanged. Connect again: with the right account, or with confirm_account_change."
     )
 
 
@@ -212,19 +212,19 @@ class NotActive(CallerError):
 class NotApproved(CallerError):
     """The connection waits for its approval."""
 
-    detail = "This connection waits for its approval. Compare the NinjaOne account it shows, then approve it."
+    detail = "This connection waits for its approval. Check the NinjaOne account that it shows, then approve it."
 
 
 class NotPending(CallerError):
     """There is nothing to approve."""
 
-    detail = "This connection does not wait for an approval."
+    detail = "This connection is not waiting for an approval."
 
 
 class OriginUnverified(CallerError):
-    """The request went around the firewall."""
+    """The request bypassed the firewall."""
 
-    detail = "This address answers only what came through the operator's CloudFront distribution."
+    detail = "This address answers only requests that come through the operator's CloudFront distribution."
 
 
 class CallRefused(CallerError):
@@ -234,14 +234,14 @@ class CallRefused(CallerError):
         allowed: the rules that hold for this caller, as the operator wrote them
     """
 
-    detail = "No rule of the operator's parameter ProxyPolicy allows this call to this caller."
+    detail = "No rule of the operator's parameter ProxyPolicy allows this caller to make this call."
 
     def __init__(self, *allowed: str) -> None:
         super().__init__(f"{type(self).detail} Allowed are: {'; '.join(allowed)}." if allowed else None)
 
 
 class TooLarge(CallerError):
-    """A body, or an answer of NinjaOne's, is larger than can be passed on."""
+    """A body, or an answer of NinjaOne's, is too large to forward."""
 
     detail = (
         "More than 4 MB can't be passed on. Ask for smaller pages, or for an access token, and call NinjaOne directly."
@@ -249,20 +249,20 @@ class TooLarge(CallerError):
 
 
 class TooManyRequests(CallerError):
-    """Slow down."""
+    """The caller sends too many requests."""
 
-    detail = "Too many requests for this. Wait before the next one."
+    detail = "Too many requests. Wait before the next one."
     retry_after = 60
 
 
 class NeedsReauth(CustomerMustAct):
-    """NinjaOne takes the refresh token no more.
+    """NinjaOne no longer accepts the refresh token.
 
     Args:
         reason: the value of a ``model.Reason``
     """
 
-    detail = "NinjaOne accepts this connection no more. Let the customer reconnect it: the connection keeps its id."
+    detail = "NinjaOne no longer accepts this connection. Ask the customer to reconnect; the connection keeps its id."
 
     def __init__(self, reason: str, connection: str) -> None:
         self.reason = reason
@@ -277,13 +277,13 @@ class AccessDenied(CustomerMustAct):
 
 
 class CodeRefused(CustomerMustAct):
-    """NinjaOne did not take the authorization code."""
+    """NinjaOne did not accept the authorization code."""
 
     detail = "NinjaOne did not accept the authorization code: it lives about a minute. Let the person start again."
 
 
 class ConsentLost(CustomerMustAct):
-    """The function was killed between sending the code and its first durable write: no client can close that window."""
+    """The function was killed after sending the code and before the tokens were stored: no client can prevent that."""
 
     detail = (
         "The authorization code was sent, and what NinjaOne gave for it could not be kept. Let the person start again."
@@ -300,30 +300,30 @@ class UnknownClient(ClientAppError):
 
 
 class WrongClientSecret(ClientAppError):
-    """The client secret is not the app's."""
+    """The client secret is wrong."""
 
-    detail = "NinjaOne refused the client secret. Enter the secret of this client app again, or make a new one."
+    detail = "NinjaOne refused the client secret. Enter the secret of this client app again, or generate a new one."
 
 
 class GrantNotTicked(ClientAppError):
     """The app lacks the grant type, or is not of platform Web."""
 
     detail = (
-        "The client app may not do this. In NinjaOne, it must be of platform Web, with both boxes "
-        "Authorization code and Refresh token ticked."
+        "The client app may not do this. In NinjaOne, its platform must be Web and both boxes "
+        "Authorization code and Refresh token must be ticked."
     )
 
 
 class InvalidScope(ClientAppError):
-    """The app lacks a scope that was asked for."""
+    """The app lacks a requested scope."""
 
-    detail = "The client app lacks a scope that was asked for. Tick the scope in NinjaOne, or ask for less."
+    detail = "The client app lacks a scope that was requested. Tick the scope in NinjaOne, or request fewer scopes."
 
 
 class InsufficientScope(ClientAppError):
-    """NinjaOne granted less than was asked for."""
+    """NinjaOne granted fewer scopes than requested."""
 
-    detail = "NinjaOne granted fewer scopes than were asked for. Tick them in the client app, or ask for less."
+    detail = "NinjaOne granted fewer scopes than were requested. Tick them in the client app, or request fewer scopes."
 
 
 class NoRefreshToken(ClientAppError):
@@ -333,58 +333,58 @@ class NoRefreshToken(ClientAppError):
 
 
 class ProviderDown(Retryable):
-    """NinjaOne can't be reached, or says to come back."""
+    """NinjaOne can't be reached, or asks to come back later."""
 
     detail = "NinjaOne can't be reached or is busy. Nothing is lost; try again shortly."
     retry_after = 30
 
 
 class OutcomeUnknown(Retryable):
-    """The request went out and no answer that counts came back."""
+    """The request was sent and no usable answer came back."""
 
-    detail = "NinjaOne did not give an answer that can be used. Nothing was stored; let the person start again."
+    detail = "NinjaOne gave no usable answer. Nothing was stored; let the person start again."
 
 
 class CallUnanswered(Retryable):
-    """NinjaOne gave no answer to a call that was passed on, or one that broke off."""
+    """NinjaOne gave no answer to a forwarded call, or one that broke off."""
 
     detail = (
-        "NinjaOne gave no whole answer in time. What only reads may be asked for again; after anything else, look "
+        "NinjaOne gave no complete answer in time. A call that only reads can be repeated; after any other, check "
         "first whether NinjaOne carried it out."
     )
 
 
 class NotJson(Retryable):
-    """NinjaOne, or what stands before it, answered with a page in place of JSON.
+    """NinjaOne, or a proxy in front of it, answered with a page instead of JSON.
 
     Args:
-        status: of that answer
+        status: the HTTP status of that answer
     """
 
     def __init__(self, status: int = 200) -> None:
         super().__init__(
-            f"NinjaOne answered {status} with a page in place of JSON. What only reads may be asked for again; after "
-            "anything else, look first whether NinjaOne carried it out."
+            f"NinjaOne answered {status} with a page instead of JSON. A call that only reads can be repeated; after "
+            "any other, check first whether NinjaOne carried it out."
         )
 
 
 class NoTokenYet(Retryable):
-    """The stored access token ended, and its refresh is not through. Callers are to ask on, so the wait is short."""
+    """The stored access token has expired, and its refresh has not finished. The wait is short: callers keep asking."""
 
-    detail = "The access token ended and its refresh is not through yet. Ask again in a second or two."
+    detail = "The access token has expired and its refresh has not finished yet. Ask again in a second or two."
     retry_after = 2
 
 
 class ConnectionPaused(Retryable):
-    """The stored access token ended, and NinjaOne is not asked for another before ``until``.
+    """The stored access token has expired, and no refresh is attempted before ``until``.
 
     Args:
         held_by: what holds the connection: the value of a ``flows.pause.HeldBy``
         cause: why, by its name in ``ninjaone.Outcome.code``
-        until: Unix seconds; None while a breaker lets one connection a minute pass
+        until: Unix seconds; None while an open breaker tries one connection a minute
     """
 
-    detail = "The access token ended, and NinjaOne is not asked for another right now."
+    detail = "The access token has expired, and no refresh is attempted right now."
     retry_after = 60
 
     def __init__(
@@ -416,12 +416,12 @@ class AwsRefused(OperatorError, AwsError):
     """AWS refuses what the functions need, and will go on refusing until the operator changes something.
 
     Args:
-        service, operation, code: what was refused, in AWS's names
+        service, operation, code: what was refused and why, by AWS's names
     """
 
     detail = (
-        "AWS refuses something that this needs, and waiting does not help. "
-        "The operator finds which call and why in the log, in the event aws.refused."
+        "AWS refuses a call that this needs, and waiting does not help. "
+        "The log event aws.refused tells the operator which call and why."
     )
 
     def __init__(self, service: str = "", operation: str = "", code: str = "") -> None:
@@ -432,7 +432,7 @@ class AwsRefused(OperatorError, AwsError):
 class UnexpectedAnswer(ServerFault):
     """NinjaOne answered outside RFC 6749 and outside docs/understand/ninjaone.md."""
 
-    detail = "NinjaOne answered in a way this version does not know."
+    detail = "NinjaOne answered in a way that this version does not know."
 
 
 class SealBroken(ServerFault):
@@ -444,4 +444,4 @@ class SealBroken(ServerFault):
 class InternalError(ServerFault):
     """A bug."""
 
-    detail = "Something unexpected went wrong. It was recorded under the request id."
+    detail = "Something unexpected went wrong. The log has it under the request id."

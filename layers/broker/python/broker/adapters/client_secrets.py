@@ -58,7 +58,7 @@ class ClientSecrets:
         secret = self._secrets[client_id]
         if secret is None:
             raise Misconfigured(
-                f"What is stored for the client id {client_id} is no client secret. It must be a text, and not empty."
+                f"What is stored for the client id {client_id} is no client secret. It must be a non-empty text."
             )
         return secret
 

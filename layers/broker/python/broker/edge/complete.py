@@ -20,9 +20,9 @@ def complete_request(tenant: TenantId, request: Request) -> tuple[CompleteReques
     result = CompleteRequest(
         tenant=tenant,
         end_user_id=body.text("end_user_id", longest=256, needed=True),
-        ticket=Secret(body.matching("ticket", _TICKET, "Give the ticket of the return address as it came.")),
+        ticket=Secret(body.matching("ticket", _TICKET, "Pass the ticket from the return address unchanged.")),
         verifier=Secret(
-            body.matching("binding_verifier", _VERIFIER, "Give the verifier: 43 to 128 unreserved characters.")
+            body.matching("binding_verifier", _VERIFIER, "Pass the verifier: 43 to 128 unreserved characters.")
         ),
     )
     confirmed = body.flag("confirm_account_change")

@@ -15,9 +15,9 @@ def list_page(request: Request) -> tuple[int, str | None]:
     limit, cursor = request.query("limit") or "50", request.query("cursor")
     faults = []
     if not _LIMIT.fullmatch(limit):
-        faults.append(Fault("limit", "Give a whole number from 1 to 100."))
+        faults.append(Fault("limit", "Use a whole number from 1 to 100."))
     if cursor is not None and connection_id(cursor.removesuffix(PROFILE)) is None:
-        faults.append(Fault("cursor", "Give the cursor of the page before as it came."))
+        faults.append(Fault("cursor", "Pass the cursor of the previous page unchanged."))
     if faults:
         raise InvalidRequest(*faults)
     return int(limit), cursor

@@ -39,7 +39,7 @@ class Fields:
         if value is None and not needed:
             return ""
         if not isinstance(value, str) or not 1 <= len(value) <= longest or first_unsafe(value):
-            self.fault(name, f"Give 1 to {longest} characters, without control characters or changes of direction.")
+            self.fault(name, f"Use 1 to {longest} characters, without control or bidirectional-override characters.")
             return ""
         return value
 
@@ -54,7 +54,7 @@ class Fields:
     def flag(self, name: str) -> bool:
         value = self._values.get(name, False)
         if not isinstance(value, bool):
-            self.fault(name, "Give true or false.")
+            self.fault(name, "Use true or false.")
             return False
         return value
 
@@ -63,7 +63,7 @@ class Fields:
         if isinstance(value, float) and value.is_integer():  # JSON has one kind of number: 300.0 is 300
             value = int(value)
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
-            self.fault(name, f"Give a whole number from 0 to {most}.")
+            self.fault(name, f"Use a whole number from 0 to {most}.")
             return default
         return value
 

@@ -187,7 +187,7 @@ class Notice(Enum):
     USED = (
         410,
         "This link was already used",
-        "Each link works once. {product} shows what came of it. If it was sent to you, ask whoever sent it.",
+        "Each link works once. {product} shows the result. If it was sent to you, ask whoever sent it.",
     )
     ELSEWHERE_OPEN = (
         409,
@@ -199,7 +199,7 @@ class Notice(Enum):
         409,
         "Go back to {product} to finish",
         (
-            "NinjaOne was asked already. Open {product}, signed in as the person who began, and go on there. "
+            "You have already agreed at NinjaOne. Open {product}, signed in as the person who began, and go on there. "
             "If somebody sent you the link, your part is done."
         ),
     )
@@ -207,7 +207,7 @@ class Notice(Enum):
         400,
         "This answer from NinjaOne can’t be used",
         (
-            "It was used before, or was not begun in this browser, or the browser keeps no cookies. "
+            "It was used before, or was not begun in this browser, or the browser does not keep cookies. "
             "{product} shows whether it worked. If it did not, start there again, or ask whoever sent you the link."
         ),
     )
@@ -243,7 +243,7 @@ class Notice(Enum):
     TRY_AGAIN_LATER = (
         503,
         "Not possible right now",
-        "A service that is needed does not answer. Nothing was lost. Wait a minute, then try again.",
+        "A service that this needs does not answer. Nothing was lost. Wait a minute, then try again.",
     )
     BROKEN = (
         500,

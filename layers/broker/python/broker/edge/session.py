@@ -80,24 +80,24 @@ def _asked(tenant: TenantId, body: Fields, binding: Binding) -> SessionRequest:
 def _purpose(body: Fields, binding: Binding) -> SessionPurpose:
     word = body.raw("purpose") or SessionPurpose.CONNECT.value
     if word not in tuple(SessionPurpose):
-        body.fault("purpose", "Give connect or client_secret.")
+        body.fault("purpose", "Use connect or client_secret.")
         return SessionPurpose.CONNECT
     purpose = SessionPurpose(word)
     if purpose is SessionPurpose.CLIENT_SECRET:
         if binding is Binding.APPROVAL:
             body.fault("binding", "A new client secret replaces the old one, so it needs binding session.")
         if not body.has("connection_id"):
-            body.fault("connection_id", "Give the connection whose client app has the new secret.")
+            body.fault("connection_id", "Pass the id of the connection whose client app has a new secret.")
         for name in _OF_CONSENTS:
             if body.has(name):
-                body.fault(name, "Leave it out with purpose client_secret: the connection says it.")
+                body.fault(name, "Leave it out with purpose client_secret: the connection determines it.")
     return purpose
 
 
 def _binding(config: Config, body: Fields) -> Binding:
     word = body.raw("binding") or Binding.SESSION.value
     if word not in tuple(Binding):
-        body.fault("binding", "Give session or approval.")
+        body.fault("binding", "Use session or approval.")
         return Binding.SESSION
     binding = Binding(word)
     if binding is Binding.APPROVAL and not config.approval_binding:
@@ -111,9 +111,9 @@ def _life(config: Config, body: Fields, binding: Binding) -> Seconds:
         return policy.SESSION_LIFE
     days, most = body.raw("link_days"), config.approval_link_days
     if binding is not Binding.APPROVAL:
-        body.fault("link_days", "Leave it out, or give binding approval: only such a link may wait for days.")
+        body.fault("link_days", "Leave it out, or use binding approval: only such a link may stay valid for days.")
     elif not isinstance(days, int) or isinstance(days, bool) or not 1 <= days <= most:
-        body.fault("link_days", f"Give a whole number from 1 to {most}, the operator's parameter ApprovalLinkLife.")
+        body.fault("link_days", f"Use a whole number from 1 to {most}, the operator's parameter ApprovalLinkLife.")
     else:
         return Seconds(days * policy.DAY)
     return policy.SESSION_LIFE
@@ -124,21 +124,21 @@ def _challenge(body: Fields, binding: Binding) -> str:
         if body.has("binding_challenge"):
             body.fault("binding_challenge", "Leave it out with binding approval.")
         return ""
-    return body.matching("binding_challenge", _CHALLENGE, "Give base64url(SHA-256(verifier)), 43 characters.")
+    return body.matching("binding_challenge", _CHALLENGE, "Pass base64url(SHA-256(verifier)), 43 characters.")
 
 
 def _host(config: Config, body: Fields) -> Host | None:
     if body.has("region") and body.has("host"):
-        body.fault("host", "Give region or host, not both.")
+        body.fault("host", "Pass region or host, not both.")
     if body.has("region"):
         host = ninjaone.regional_host(str(body.raw("region")))
         if host is None:
-            body.fault("region", "Give one of " + ", ".join(ninjaone.REGIONS) + ".")
+            body.fault("region", "Use one of " + ", ".join(ninjaone.REGIONS) + ".")
         return host
     if body.has("host"):
         host = ninjaone.pasted_host(str(body.raw("host")), config.branded_suffixes)
         if host is None:
-            body.fault("host", "Give a NinjaOne host name, or its address, with an allowed suffix.")
+            body.fault("host", "Pass a NinjaOne host name, or its address, with an allowed suffix.")
         return host
     return None
 
@@ -148,9 +148,9 @@ def _client(config: Config, body: Fields, host: Host | None) -> tuple[bool, Clie
     offered = host.region in config.client_ids if host else bool(config.client_ids)
     word = body.raw("client") or ("operator" if offered and not body.has("client_credentials") else "customer")
     if word not in ("operator", "customer"):
-        body.fault("client", "Give operator or customer.")
+        body.fault("client", "Use operator or customer.")
     if word == "operator" and not offered:
-        body.fault("client", "The operator has no client app there: see the parameter ClientIds, or give customer.")
+        body.fault("client", "The operator has no client app there: see the parameter ClientIds, or use customer.")
     if word == "operator" and body.has("client_credentials"):
         body.fault("client_credentials", "Leave them out with the operator's client app.")
     return word == "customer", _credentials(body, host)
@@ -163,10 +163,10 @@ def _credentials(body: Fields, host: Host | None) -> Client | None:
     value = value if isinstance(value, dict) and set(value) == {"client_id", "client_secret"} else {}
     read = {name: credential(part) for name, part in value.items() if isinstance(part, str)}
     if len(list(filter(None, read.values()))) != 2:
-        body.fault("client_credentials", "Give client_id and client_secret, up to 256 visible characters each.")
+        body.fault("client_credentials", "Pass client_id and client_secret, each of up to 256 visible characters.")
         return None
     if host is None:
-        body.fault("region", "A client app lives on one host: give its region or host with client_credentials.")
+        body.fault("region", "A client app exists on one host only: pass its region or host with client_credentials.")
     return Client(read["client_id"], Secret(read["client_secret"]), customer_app=True)
 
 
@@ -177,7 +177,7 @@ def _scopes(config: Config, body: Fields) -> frozenset[str]:
     listed = value if isinstance(value, list) and all(isinstance(name, str) for name in value) else []
     scopes = frozenset(listed) - {ninjaone.OFFLINE_ACCESS}
     if not scopes or not scopes <= config.scopes:
-        body.fault("scopes", "Give a list out of " + ", ".join(sorted(config.scopes)) + ".")
+        body.fault("scopes", "Pass a list of scopes out of " + ", ".join(sorted(config.scopes)) + ".")
     return scopes
 
 
@@ -194,8 +194,8 @@ def _metadata(body: Fields) -> Mapping[str, str]:
     if not fits:
         body.fault(
             "metadata",
-            "Give at most 10 texts of up to 200 characters under names of up to 40, "
-            "without control characters or changes of direction.",
+            "Pass at most 10 texts of up to 200 characters, with names of up to 40, "
+            "without control or bidirectional-override characters.",
         )
         return {}
     return dict(value)
@@ -207,5 +207,5 @@ def _connection(body: Fields) -> ConnectionId | None:
         return None
     found = connection_id(value) if isinstance(value, str) else None
     if found is None:
-        body.fault("connection_id", "Give the id of a connection, as con_ and 26 characters.")
+        body.fault("connection_id", "Pass the id of a connection: con_ and 26 characters.")
     return found

@@ -179,7 +179,7 @@ class StartAuthorization:
         """Say which clause of the write did not hold."""
         found = self._usable(refusal, request.cookie, now)
         if found.purpose is not SessionPurpose.CONNECT:
-            raise InvalidRequest(Fault("session", "This link takes a client secret, and leads to no consent."))
+            raise InvalidRequest(Fault("session", "This link is only for entering a new client secret."))
         if not starts_left(refusal.found, now):
             raise TooManyRequests
         fixed = found.host if found.fixed_host else None

@@ -145,7 +145,7 @@ class EnterSecret:
         """Say which clause of the write did not hold."""
         found = usable(read_session(refusal.found) if refusal.found else None, now)
         if found.purpose is not SessionPurpose.CLIENT_SECRET:
-            raise InvalidRequest(Fault("session", "This link takes no client secret alone."))
+            raise InvalidRequest(Fault("session", "This link is not for entering a new client secret."))
         if starts_left(refusal.found, now):
             self._log.event("session.refused", Level.WARNING, session=found.session, cause="another_browser")
             raise AnotherBrowser
