@@ -74,7 +74,7 @@ def _run(options: argparse.Namespace, over: Event) -> None:
 
 
 def has_display(platform: str, environment: Mapping[str, str]) -> bool:
-    """Say whether a browser that is opened here can be seen by whoever runs this."""
+    """Return whether a browser that is opened here can be seen by whoever runs this."""
     return platform in {"darwin", "win32"} or any(environment.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 

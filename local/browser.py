@@ -212,20 +212,20 @@ def refresh_target(html: str) -> str:
 
 
 def origin(url: str) -> str:
-    """Give a URL's scheme, host and port."""
+    """Return a URL's scheme, host and port."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
 
 
 def relation(here: str, there: str) -> str:
-    """Say how far a navigation goes: ports of one host are different origins of the same site."""
+    """Return how far a navigation goes: ports of one host are different origins of the same site."""
     if origin(here) == origin(there):
         return "same-origin"
     return "same-site" if urlsplit(here).hostname == urlsplit(there).hostname else "cross-site"
 
 
 def words(node: LexborNode | None) -> str:
-    """Give the text below a node, with single spaces."""
+    """Return the text below a node, with single spaces."""
     return " ".join(node.text(separator=" ").split()) if node else ""
 
 
@@ -256,7 +256,7 @@ def is_sent(field: LexborNode) -> bool:
 
 
 def value(field: LexborNode) -> str:
-    """Give what an untouched field sends."""
+    """Return what an untouched field sends."""
     if field.tag == "textarea":
         return field.text()
     if field.tag == "select":

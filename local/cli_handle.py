@@ -39,7 +39,7 @@ def cli_handle(world: World, port: int = 0, file: Path = FILE) -> Iterator[str]:
 
 
 def _running(file: Path) -> str:
-    """Give the product's address of the world that wrote this file, if AWS still answers where it says."""
+    """Return the product's address of the world that wrote this file, if AWS still answers where it says."""
     written = _read(file)
     try:
         httpx.get(f"{written['aws']}/moto-api/data.json", timeout=5, trust_env=False).raise_for_status()
@@ -73,7 +73,7 @@ def _remove(file: Path, aws: str) -> None:
 
 
 def _description(world: World, aws: str) -> dict[str, object]:
-    """Say what a stack's name leads to on AWS."""
+    """Return what a stack's name leads to on AWS."""
     return {
         "aws": aws,
         "product": world.product_url,

@@ -14,7 +14,7 @@ HIGHEST = 65_535 - COUNT
 
 
 def sentence(port: int, error: OSError) -> str:
-    """Say why a port cannot be opened, and what to do about it."""
+    """Return why a port cannot be opened, and what to do about it."""
     what = "is in use" if error.errno == EADDRINUSE else f"cannot be opened ({errorcode.get(error.errno or 0)})"
     return f"port {port} on {LOOPBACK} {what}; PORT=n moves all four"
 

@@ -84,7 +84,7 @@ def _on_table(statements: Iterable[Statement], arn: str) -> Iterator[str]:
 
 
 def _limits(statement: Statement) -> str:
-    """Say what a statement's conditions leave of a table."""
+    """Return what a statement's conditions leave of a table."""
     values = {condition.key: condition.values for condition in statement.conditions}
     if "dynamodb:LeadingKeys" in values:
         return f" (only {', '.join(values['dynamodb:LeadingKeys'])})"
@@ -95,7 +95,7 @@ def _limits(statement: Statement) -> str:
 
 
 def purposes(statements: Iterable[Statement], action: str) -> Iterator[str]:
-    """Give the purposes for which statements allow an action of KMS."""
+    """Yield the purposes for which statements allow an action of KMS."""
     for statement in statements:
         if action in statement.actions:
             limits = [each.values for each in statement.conditions if each.key == "kms:EncryptionContext:purpose"]

@@ -37,7 +37,7 @@ class Reroute:
         return self.base(match[1])
 
     def base(self, host: str) -> str:
-        """Say where a host's root lies."""
+        """Return where a host's root lies."""
         return f"{self._stand_in}/{host.lower()}" if self._prefixed else self._stand_in
 
     def transport(self) -> httpx.BaseTransport:
@@ -45,7 +45,7 @@ class Reroute:
         return EmulatedNinjaOne(self)
 
     def leads(self, host: str) -> bool:
-        """Say whether a host is NinjaOne's."""
+        """Return whether a host is NinjaOne's."""
         return host.lower().endswith(tuple(f".{domain}" for domain in self._domains))
 
 

@@ -146,11 +146,11 @@ class World:
         return self._broker(self.template.functions[folder])
 
     def settings(self, folder: str) -> dict[str, str]:
-        """Give a function's variables, with the local addresses in place of AWS's."""
+        """Return a function's variables, with the local addresses in place of AWS's."""
         return self._environment(self.template.functions[folder])
 
     def outputs(self) -> dict[str, str]:
-        """Give what a deployment says at its end, likewise."""
+        """Return what a deployment says at its end, likewise."""
         return {name: self._here(str(value)) for name, value in self.template.outputs.items()}
 
     def store_client_secrets(self, secrets: Mapping[str, str]) -> None:
@@ -183,7 +183,7 @@ class World:
             raise OSError(sentence(port, error)) from error
 
     def _given(self) -> dict[str, str]:
-        """Give the template the parameters of this world: the product's, and the apps registered at NinjaOne."""
+        """Return the template's parameters for this world: the product's, and the apps registered at NinjaOne."""
         apps = {} if self._provider else OPERATOR_APPS
         return {
             "ProductName": product.PRODUCT_NAME,
@@ -232,7 +232,7 @@ class World:
             pages.mount(site, self.showroom)
 
     def _environment(self, function: Function) -> dict[str, str]:
-        """Give a function its variables, with the local addresses in place of AWS's."""
+        """Return a function's variables, with the local addresses instead of AWS's."""
         return {name: self._here(value) for name, value in function.environment.items()}
 
     def _here(self, text: str) -> str:
@@ -241,7 +241,7 @@ class World:
         return text
 
     def _starter(self, function: Function, entry: Handler[Any]) -> Callable[[], Entry]:
-        """Say how a function's environments start; a wrong setting fails here."""
+        """Return how a function's environments start; a wrong setting fails here."""
         Config.from_env(self._environment(function))
         return lambda: entry.bind(self._broker(function))
 
@@ -282,7 +282,7 @@ class World:
         return StreamSource(mapping, runtime, table=table, give_up=give_up, aws=self.account)
 
     def _giving_up(self, mapping: EventSourceMapping, role: Role) -> Callable[[str], None]:
-        """Say where a stream's batches go that failed too often: to a queue, under the function's role."""
+        """Return where a stream's batches go that failed too often: to a queue, under the function's role."""
         if not mapping.failures:
             return lambda _told: None
         queue, sqs = self.template.queue(mapping.failures), self.account.client("sqs", role)

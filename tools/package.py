@@ -16,7 +16,7 @@ PACKAGES = ("clients/python", "layers/broker", "cli", "emulator")
 
 
 def versions() -> dict[str, str]:
-    """Give every place that says which release this is."""
+    """Return every place that says which release this is."""
     read = {
         "template.yaml": r"SemanticVersion: (\S+)",
         "layers/broker/pyproject.toml": r'^version = "(.+)"',
@@ -31,7 +31,7 @@ def versions() -> dict[str, str]:
 
 
 def archive(built: Path, version: str, folder: Path) -> Path:
-    """Archive what `sam build` made, so that it can be deployed from where it is unpacked; give the archive.
+    """Archive what `sam build` made, so that it can be deployed from where it is unpacked; return the archive.
 
     The built template names the texts beside it by their place in this repository, two folders up. The archive has them
     in its own.

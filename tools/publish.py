@@ -30,18 +30,18 @@ def bucket_of(name: str, region: str) -> str:
 
 
 def template_url(bucket: str, region: str, key: str) -> str:
-    """Give the address of a template, as CloudFormation takes it."""
+    """Return the address of a template, as CloudFormation takes it."""
     return f"https://s3.{region}.amazonaws.com/{bucket}/{key}"
 
 
 def quick_create(url: str, region: str) -> str:
-    """Give the link that opens the form for a new stack, with everything but the parameters filled in."""
+    """Return the link that opens the form for a new stack, with everything but the parameters filled in."""
     form = f"templateURL={quote(url, safe='')}&stackName={STACK}"
     return f"https://{region}.console.aws.amazon.com/cloudformation/home?region={region}#/stacks/create/review?{form}"
 
 
 def publish(built: Path, name: str, region: str, version: str) -> str:
-    """Put a built release into the bucket of a region; give the address of its template.
+    """Put a built release into the bucket of a region; return the address of its template.
 
     Args:
         built: the template that `sam build` made, its code beside it

@@ -25,8 +25,9 @@ from broker.edge.browser import (
 def authorize(broker: Broker, request: Request) -> Response:
     """Bind this browser to the session and send it to NinjaOne.
 
-    Reads    form ``region``, ``subdomain``, ``suffix``, ``client_id``, ``client_secret``, ``go_anyway``; the cookie
-    Shows    200 on to NinjaOne · 400 the page again · 409 in another browser · 410 expired or used · 429 · 502
+    Reads the form (``region``, ``subdomain``, ``suffix``, ``client_id``, ``client_secret``, ``go_anyway``) and the
+    browser's cookie. Answers 200 with the page that leads to NinjaOne, 400 or 502 with the form again, 409 in another
+    browser, 410 when the link is expired or used, 429.
     """
     session = session_of(request)
     if not is_same_origin(request):
@@ -46,8 +47,8 @@ def authorize(broker: Broker, request: Request) -> Response:
 def enter_secret(broker: Broker, request: Request) -> Response:
     """Keep the new secret of the customer's own client app until the product completes.
 
-    Reads    form ``client_secret``; the cookie
-    Shows    200 back to the product · 400 the page again · 409 in another browser · 410 expired or used · 429
+    Reads the form (``client_secret``) and the browser's cookie. Answers 200 with the page that leads back to the
+    product, 400 with the form again, 409 in another browser, 410 when the link is expired or used, 429.
     """
     session, (secret, faults) = session_of(request), read_secret(request)
     cookie = session_cookie(request, session)

@@ -5,10 +5,10 @@ from broker.edge.callback import cookies_by_session, is_prefetch, return_to_prod
 
 
 def callback(broker: Broker, request: Request) -> Response:
-    """Redeem the state, seal and store the code, send the person back to the product. NinjaOne is asked nothing here.
+    """Redeem the state, seal and store the code, send the person back to the product. NinjaOne is not called here.
 
-    Reads    query ``state`` with ``code`` or ``error``, ``iss``; the cookie that binds the browser
-    Shows    303 to the product, or to the page that says why not: no page has a code in its address
+    Reads the query (``state``, ``iss``, and ``code`` or ``error``) and the cookie that binds the browser. Answers 303,
+    to the product or to a page that says what went wrong, so that no page has a code in its address.
 
     See RFC 6749 §4.1.2.
     """

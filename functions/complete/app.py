@@ -1,4 +1,4 @@
-"""POST …/complete and …/approve: a backend proves its user, and the connection is made."""
+"""POST …/complete and …/approve: a backend proves who its user is, and the connection is made or approved."""
 
 from broker.edge.api import (
     Broker,
@@ -17,10 +17,10 @@ from broker.edge.worker import Context
 
 
 def complete(broker: Broker, request: Request) -> Response:
-    """Exchange the code for the person who began, and show the connection.
+    """Exchange the code for the person who began, and return the connection.
 
-    Reads    the body, see ``completion``
-    Shows    200 connection · 400 faults · 403 not proved · 409, 410 · 502 NinjaOne declined · 503
+    Reads the body, see ``complete_request``. Answers 200 with the connection, 400 with the faults of the body, 403
+    when the person is not proved, 409, 410, 502 when NinjaOne declined, 503.
     """
     completion, confirmed = complete_request(tenant_of(request), request)
     return answer(
@@ -29,12 +29,12 @@ def complete(broker: Broker, request: Request) -> Response:
 
 
 def approve(broker: Broker, request: Request) -> Response:
-    """Let a connection be used that was made without proof of the person."""
+    """Approve a connection that was made without proof of the person, so that it can be used."""
     return answer(connection(broker, broker.complete.approve(ref_of(request))))
 
 
 def unattended(broker: Broker, body: str, _context: Context) -> None:
-    """Complete a session of which only the approval is left to do."""
+    """Complete a session whose connection is approved afterwards, from the queue: no backend calls for it."""
     broker.complete.unattended(session_to_complete(body))
 
 

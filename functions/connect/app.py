@@ -4,9 +4,9 @@ from broker.edge.browser import Broker, Request, Response, browser, connect_page
 
 
 def connect(broker: Broker, request: Request) -> Response:
-    """Show the connect page; nothing changes, however often it is opened. The browser gets its cookie with it.
+    """Show the connect page and set the browser's cookie. Nothing is written, however often the page is opened.
 
-    Shows    200 the page · 404 no such page · 405 wrong method · 410 unknown, expired or used link
+    Answers 200 with the page, 404 or 405 at any other address or method, 410 when the link is unknown, expired or used.
     """
     if request.route == "$default":
         return fallback(broker, request)

@@ -1,4 +1,4 @@
-"""GET …/connections and …/connections/{connection}: what is connected, and how it is."""
+"""GET …/connections and …/connections/{connection}: a tenant's connections and their status."""
 
 from broker.edge.api import Broker, Request, Response, answer, api, ref_of, shown, tenant_of
 from broker.edge.connections import list_page

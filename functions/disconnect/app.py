@@ -4,9 +4,10 @@ from broker.edge.api import Broker, Request, Response, answer, api, connection, 
 
 
 def disconnect(broker: Broker, request: Request) -> Response:
-    """Forget the tokens here, then revoke them at NinjaOne as well as it lets us.
+    """Delete the tokens here, then ask NinjaOne to revoke them.
 
-    Shows    200 connection and ``revoked`` · 404 unknown · 409 ended before · 503 later
+    Answers 200 with the connection and ``revoked`` (whether NinjaOne confirmed it), 404 when it is unknown, 409 when it
+    was disconnected before, 503.
 
     See RFC 7009.
     """

@@ -1,10 +1,10 @@
-"""The connections table's stream: tell the event bus what happened to connections."""
+"""The connections table's stream: publish what happened to connections on the event bus."""
 
 from broker.edge.worker import Broker, Change, stream
 
 
 def notify(broker: Broker, changes: list[Change]) -> str | None:
-    """Tell what happened, in order. What was not told comes again, and all after it."""
+    """Publish the changes in order. Lambda delivers the first that failed, and all after it, again."""
     return broker.notify(changes)
 
 

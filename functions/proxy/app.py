@@ -5,10 +5,10 @@ from broker.edge.proxy import LIMIT, passed, proxied_call
 
 
 def proxy(broker: Broker, request: Request) -> Response:
-    """Pass a call on to NinjaOne, if the operator's policy allows it.
+    """Forward a call to NinjaOne, if the operator's policy allows it.
 
-    Reads    method, path below /v2/, query, some headers, a body of up to 4 MB
-    Shows    what NinjaOne answers, with the header ``x-ninjaone-connect: passed`` · problems of the broker's own
+    Reads the method, the path below /v2/, the query, some headers and a body of up to 4 MB. Answers what NinjaOne
+    answers, with the header ``x-ninjaone-connect: passed``, or a problem of the broker's own without that header.
 
     See RFC 9110 §7.6, RFC 6750 §2.1.
     """

@@ -4,7 +4,7 @@ from broker.edge.worker import Broker, Context, queue, read_batch
 
 
 def refresh(broker: Broker, body: str, context: Context) -> None:
-    """Work one batch; every request has ended when this returns."""
+    """Refresh one batch. No request to NinjaOne is in flight any more when this returns."""
     batch = read_batch(broker, body)
     if batch is not None:
         broker.refresh(batch, context.left)

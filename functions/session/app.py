@@ -5,10 +5,10 @@ from broker.edge.session import session_request
 
 
 def session(broker: Broker, request: Request) -> Response:
-    """Give the link to send the person to.
+    """Open a session and return the link to send the person to.
 
-    Reads    the body, see ``opening``
-    Shows    201 opened · 400 faults · 403 return key not listed · 503 later
+    Reads the body, see ``session_request``. Answers 201 with the session, 400 with the faults of the body, 403 when the
+    return key is not on the operator's list, 503.
     """
     opened = broker.open_session(session_request(broker.config, tenant_of(request), request))
     link = f"{opened.connect_url}/connect/{opened.session}"

@@ -1,10 +1,10 @@
-"""Every minute: request the refresh of what falls due until the next sweep."""
+"""Every minute: request the refresh of the connections that fall due before the next sweep."""
 
 from broker.edge.worker import Broker, Context, schedule
 
 
 def sweep(broker: Broker, _context: Context) -> None:
-    """Query the due index and put requests on the queue. A failed sweep is made good by the next."""
+    """Query the due index and put batches on the queue. What a failed sweep leaves out is still due at the next."""
     broker.sweep()
 
 

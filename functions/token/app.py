@@ -5,10 +5,10 @@ from broker.edge.token import token_request
 
 
 def token(broker: Broker, request: Request) -> Response:
-    """Give an access token that lasts; never a refresh token.
+    """Return a valid access token; never a refresh token.
 
-    Reads    body ``min_ttl``, ``refused_version``
-    Shows    200 token · 400 faults · 404 unknown · 409 needs its customer · 503 not yet
+    Reads the body (``min_ttl``, ``refused_version``). Answers 200 with the token, 400 with the faults of the body, 404
+    when the connection is unknown, 409 when its customer has to act, 503 when no token is valid right now.
 
     See RFC 6749 §5.1, RFC 6750 §4.
     """

@@ -65,7 +65,7 @@ class AwsAccount:
         self._opened.close()
 
     def client(self, service: str, role: Role | None = None) -> Any:
-        """Give the client of a service: under a role, or able to do everything."""
+        """Return the client of a service: under a role, or able to do everything."""
         name = (service, role.function.folder if role else "")
         with self._lock:
             if name not in self._clients:
@@ -92,7 +92,7 @@ class AwsAccount:
             return [_record(item.to_json(), table) for item in shard.items[start:]]
 
     def expire(self, now: float) -> int:
-        """Delete what has outlived its time to live, as DynamoDB does within some days; say how much."""
+        """Delete what has outlived its time to live, as DynamoDB does within some days; return how much."""
         dynamodb, gone = self.client("dynamodb"), 0
         for table in (table for table in self._template.tables if table.ttl):
             pages = dynamodb.get_paginator("scan").paginate(TableName=table.name)

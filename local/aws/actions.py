@@ -127,7 +127,7 @@ def _attributes(params: Params) -> set[str]:
 
 
 def _leading_keys(params: Params, table: Table, index: str | None) -> tuple[str, ...]:
-    """Give the partition keys named by the request: of the index, when it asks one."""
+    """Return the partition keys named by the request: of the index, when it asks one."""
     hash_key = table.index(index).hash_key if index else table.hash_key
     item = params.get("Key") or params.get("Item")
     if item is not None:

@@ -121,7 +121,7 @@ class StreamSource:
         self._position = self._left = self._attempts = 0
 
     def work(self) -> bool:
-        """Give the next batch, or what is left of one that failed: it blocks all after it until it is given up."""
+        """Return the next batch, or what is left of one that failed: it blocks all after it until it is given up."""
         batch = self._aws.changes(self._table, self._position)[: self._left or self._mapping.batch_size]
         changed = [record for record in batch if not _is_same(record)]
         worked = self._worked(changed) if changed else 0
@@ -136,7 +136,7 @@ class StreamSource:
         return False
 
     def _worked(self, records: list[Record]) -> int:
-        """Call the function; say how many records are done with."""
+        """Call the function; return how many records are done with."""
         try:
             answer = self._runtime.invoke({"Records": records})
         except (Failed, Throttled):

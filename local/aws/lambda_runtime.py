@@ -81,7 +81,7 @@ class Context:
         self._deadline = time.monotonic() + function.timeout
 
     def get_remaining_time_in_millis(self) -> int:
-        """Tell how long the function may still run."""
+        """Return how long the function may still run."""
         return max(0, int((self._deadline - time.monotonic()) * 1000))
 
 

@@ -43,7 +43,7 @@ def arn(service: str, rest: str) -> str:
 
 
 def key_id(name: str) -> str:
-    """Give a KMS key its id: always the same for the same logical id."""
+    """Return the id of a KMS key: always the same for the same logical id."""
     return str(uuid5(NAMESPACE_URL, name))
 
 
@@ -95,7 +95,7 @@ _ATTRIBUTES: Mapping[str, Callable[[str], Mapping[str, str]]] = {
 
 
 def physical_name(logical_id: str, resource: Mapping[str, Any], resolve: Callable[[Any], Any]) -> str:
-    """Say what the resource is called: by its own property, or after its logical id."""
+    """Return what the resource is called: by its own property, or after its logical id."""
     kind = resource["Type"]
     given = resource.get("Properties", {}).get(_NAME_PROPERTY.get(kind, ""))
     if given is not None:
@@ -105,7 +105,7 @@ def physical_name(logical_id: str, resource: Mapping[str, Any], resolve: Callabl
 
 
 def attribute(kind: str, name: str, wanted: str) -> str:
-    """Give what `Ref` (the empty attribute) or `GetAtt` means for a resource of this type."""
+    """Return what `Ref` (the empty attribute) or `GetAtt` means for a resource of this type."""
     known = _ATTRIBUTES.get(kind)
     if known is None or wanted not in known(name):
         raise TemplateFault(f"{'GetAtt ' + wanted if wanted else 'Ref'} of an {kind} is not known here")

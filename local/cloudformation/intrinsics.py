@@ -94,7 +94,7 @@ class Scope:
         return {key: item for key, item in resolved.items() if item is not NO_VALUE}
 
     def holds(self, condition: str) -> bool:
-        """Say whether a named condition is true."""
+        """Return whether a named condition is true."""
         if condition not in self._conditions:
             raise TemplateFault(f"there is no condition {condition!r}")
         return self._judge(self._conditions[condition])
@@ -120,7 +120,7 @@ class Scope:
         raise TemplateFault(f"{name} is no condition")
 
     def _ref(self, name: str) -> Any:
-        """Give a parameter or a resource."""
+        """Return a parameter or a resource."""
         return self._known[name] if name in self._known else self._resource(name, "")
 
     def _get_att(self, argument: list[str]) -> Any:

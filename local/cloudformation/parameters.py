@@ -23,7 +23,7 @@ _TYPES = {"String", "Number", "CommaDelimitedList"}
 
 
 def given(declared: Mapping[str, Mapping[str, Any]], overrides: Mapping[str, str]) -> dict[str, Any]:
-    """Give every parameter its value.
+    """Return the value of every parameter.
 
     Raises:
         TemplateFault: an override of something else, no value, or one outside the limits

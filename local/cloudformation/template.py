@@ -74,7 +74,7 @@ class Template:
         return _the(self.keys, name, lambda key: (key.id, key.arn))
 
     def denials(self, resource: str) -> tuple[Statement, ...]:
-        """Give what a resource's own policy refuses, whatever a role allows."""
+        """Return what a resource's own policy refuses, whatever a role allows."""
         return next((key.denials for key in self.keys if key.arn == resource), ())
 
     def secret(self, name: str) -> Secret:
@@ -184,7 +184,7 @@ class _Stack:
             return function_reader.function(logical_id, properties, self._attribute, signed)
 
     def _attribute(self, logical_id: str, wanted: str) -> str:
-        """Give a resource's name or attribute, the role that SAM makes for each function included."""
+        """Return a resource's name or attribute, the role that SAM makes for each function included."""
         resource = self._resources.get(logical_id)
         owner = self._resources.get(logical_id.removesuffix("Role"), {})
         if resource is None and owner.get("Type") == FUNCTION:

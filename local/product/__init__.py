@@ -13,6 +13,6 @@ ACCENT = "#0b6160"
 
 
 def logo() -> str:
-    """Give the product's name and mark as a data: address, for the pages of the broker."""
+    """Return the product's name and mark as a data: address, for the pages of the broker."""
     picture = Path(__file__).with_name("static") / "wordmark.svg"
     return f"data:image/svg+xml;base64,{b64encode(picture.read_bytes()).decode()}"

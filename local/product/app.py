@@ -73,7 +73,7 @@ def sign_out() -> Answer:
 
 
 def form_token() -> str:
-    """Give the token that every form of this browser carries."""
+    """Return the token that every form of this browser carries."""
     return str(session.setdefault("form_token", secrets.token_urlsafe(32)))
 
 

@@ -64,7 +64,7 @@ def integrations() -> str:
 
 
 def control_page() -> str:
-    """Say where the emulator's control page is; empty where NinjaOne is not the emulator."""
+    """Return where the emulator's control page is; empty where NinjaOne is not the emulator."""
     found = outside().ninjaone("https://app.ninjarmm.com")
     return urljoin(found, "/control") if urlsplit(found).path == "/app.ninjarmm.com" else ""
 
@@ -105,7 +105,7 @@ def person() -> Json:
 
 
 def asked_for() -> Json:
-    """Say what the form asks of the broker; a reconnect asks for what the connection has."""
+    """Return what the form asks of the broker; a reconnect asks for what the connection has."""
     session_request = person()
     if kept := request.form.get("connection"):
         old = outside().backend.connection(user().tenant.id, kept)
@@ -182,7 +182,7 @@ def page(found: Json, **more: object) -> str:
 
 @pages.get("/connections/<connection>/state")
 def state(connection: str) -> Json:
-    """Give the page's script what may have changed since."""
+    """Return to the page's script what may have changed."""
     found = outside().backend.connection(user().tenant.id, connection)
     facts = {name: found[name] for name in ("status", "reason", "version", "token_expires_at")}
     return facts | {

@@ -45,5 +45,5 @@ TO_DO = {
 
 
 def to_do(problem: Problem) -> str:
-    """Say what the person at the screen can do about it."""
+    """Return what the person at the screen can do about it."""
     return TO_DO.get(problem.slug) or (WAIT if problem.status in {429, 503, 504} else SUPPORT)

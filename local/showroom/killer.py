@@ -27,7 +27,7 @@ class Reaper:
 
     @property
     def waiting(self) -> bool:
-        """Say whether it waits for its victim."""
+        """Return whether it waits for its victim."""
         return self._waiting
 
     def wait(self) -> None:
@@ -41,7 +41,7 @@ class Reaper:
         return was
 
     def ports(self, ports: Ports) -> Ports:
-        """Give an environment ports that stop working when it dies."""
+        """Return ports for an environment that stop working when it dies."""
         life = _Life()
         inner = ports.transport()
         return replace(

@@ -108,7 +108,7 @@ class Lane:
 
     @property
     def plan(self) -> str:
-        """Say until when the token is good, and when NinjaOne is asked again."""
+        """Return when the token expires, and when NinjaOne is called again."""
         if self.connection["status"] == "disconnected":
             return "Nothing more happens: it is disconnected."
         token, due = self.connection["token_expires_at"], self.connection["refresh_at"]
@@ -130,7 +130,7 @@ def page() -> str:
 
 @pages.get("/live")
 def live() -> str:
-    """Give the page's script what moves on it."""
+    """Return to the page's script what changes on it."""
     return render_template("showroom_live.html", **seen())
 
 
@@ -169,7 +169,7 @@ def spots(marks: list[Mark]) -> list[Spot]:
 
 
 def after(status: str, kind: str) -> str:
-    """Say what a mark makes of a status."""
+    """Return what a mark makes of a status."""
     if kind in {"failed", "killed"} and status == "active":
         return "failing"
     if kind == "ended" and status in {"active", "failing", "paused"}:

@@ -137,7 +137,7 @@ class Showroom:
             self._marks.append(mark)
 
     def marks(self, *about: str) -> list[Mark]:
-        """Tell what happened to these, and to all, oldest first."""
+        """Return what happened to these, and to all, oldest first."""
         self._collect()
         return sorted((mark for mark in list(self._marks) if mark.about in {"", *about}), key=lambda mark: int(mark.at))
 
@@ -171,7 +171,7 @@ class Showroom:
                 sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"])
 
     def _known(self) -> Mapping[str, str]:
-        """Give the connections that can be used, with their tenants."""
+        """Return the connections that can be used, with their tenants."""
         self._collect()
         return dict(self._tenants)
 
@@ -224,7 +224,7 @@ class Showroom:
 
     @property
     def kills(self) -> bool:
-        """Say whether the next refresher is to die."""
+        """Return whether the next refresher is to die."""
         return self._world.reaper.waiting
 
     def _switched_on(self) -> str:

@@ -27,7 +27,7 @@ TOLD = {"requestTime", "requestId", "routeKey", "status", "responseLatency", "id
 
 
 def is_left_out(deployment: Deployment, folder: str) -> bool:
-    """Say whether the operator chose to do without a function."""
+    """Return whether the operator chose to do without a function."""
     return folder == "proxy" and "ProxyFunction" not in deployment.resources
 
 
@@ -44,7 +44,7 @@ def function(deployment: Deployment, folder: str) -> Mapping[str, Any]:
 
 
 def said(call: Any, **named: Any) -> str:
-    """Give the code with which AWS refuses a call; empty when it does not."""
+    """Return the code with which AWS refuses a call; empty when it does not."""
     try:
         call(**named)
     except ClientError as error:

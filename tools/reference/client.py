@@ -59,7 +59,7 @@ def _is_public(node: Function) -> bool:
 
 
 def _made(node: ast.ClassDef) -> str:
-    """Say how it is made: by its __init__, or by the fields of a dataclass."""
+    """Return how it is made: by its __init__, or by the fields of a dataclass."""
     for each in node.body:
         if isinstance(each, Function) and each.name == "__init__":
             return _call(each, node.name)
@@ -92,7 +92,7 @@ def _parameter(arg: ast.arg, default: ast.expr | None) -> str:
 
 
 def _text(node: Definition) -> str:
-    """Give a docstring; what follows its first paragraph keeps its columns."""
+    """Return a docstring; what follows its first paragraph keeps its columns."""
     first, _, rest = (ast.get_docstring(node) or "").partition("\n\n")
     said = " ".join(first.replace("``", "`").split())
     return f"{said}\n\n```text\n{rest}\n```" if rest else said

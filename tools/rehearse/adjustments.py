@@ -81,7 +81,7 @@ def condition_keys() -> None:
 
 
 def _named(service: str, asked: dict[str, Any]) -> dict[str, Any]:
-    """Give the condition keys of a request."""
+    """Return the condition keys of a request."""
     if service == "kms":
         return {f"kms:EncryptionContext:{key}": value for key, value in asked.get("EncryptionContext", {}).items()}
     sources = {entry.get("Source", "") for entry in asked.get("Entries", ())}

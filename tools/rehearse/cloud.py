@@ -54,7 +54,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _environment(environment: Environment, authority: Authority) -> dict[str, str]:
-    """Say where it listens and what it shows; functions inherit what they need to reach it and NinjaOne."""
+    """Return where it listens and what it shows; functions inherit what they need to reach it and NinjaOne."""
     scratch = environment.folder / "tmp"
     scratch.mkdir(exist_ok=True)
     clients = environment.clients(ROOT_KEY, ROOT_SECRET)
@@ -89,7 +89,7 @@ def _wait(environment: Environment, process: subprocess.Popen[bytes], told: Path
 
 
 def memory_of_functions(environment: Environment) -> dict[str, int]:
-    """Say how much memory the processes of each function that runs have ever had, in megabytes; by its name."""
+    """Return how much memory the processes of each function that runs have ever had, in megabytes; by its name."""
     most: dict[str, int] = {}
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it is somebody else's, or has ended

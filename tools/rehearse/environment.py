@@ -48,7 +48,7 @@ class Environment:
         return {"REHEARSE_NINJAONE": str(self.ninjaone), "REHEARSE_AUTHORITY": str(self.roots)}
 
     def clients(self, access_key: str, secret_key: str) -> dict[str, str]:
-        """Give the environment of a process that takes MiniStack for AWS."""
+        """Return the environment of a process that takes MiniStack for AWS."""
         return _inherited() | self.names | {
             "AWS_ACCESS_KEY_ID": access_key,
             "AWS_SECRET_ACCESS_KEY": secret_key,
@@ -100,7 +100,7 @@ def interpreter() -> Path:
 
 
 def interpreter_version() -> str:
-    """Say which Python runs the functions, such as 3.13."""
+    """Return the Python version that runs the functions, such as 3.13."""
     asked = "import sys; print('%d.%d' % sys.version_info[:2])"
     ran = subprocess.run([interpreter(), "-c", asked], capture_output=True, text=True, check=True)
     return ran.stdout.strip()

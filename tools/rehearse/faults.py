@@ -57,7 +57,7 @@ class Fault:
     sign: str
 
     def is_found(self, step: str, said: str) -> bool:
-        """Say whether a step that failed has found it.
+        """Return whether a step that failed has found it.
 
         Args:
             said: the step's error and both logs
@@ -76,7 +76,7 @@ FAULTS = (
 
 
 def plant(fault: Fault, template: Path) -> Path:
-    """Copy what was built, put a fault into the copy, and give its template."""
+    """Copy what was built, put a fault into the copy, and return its template."""
     folder = template.parent.with_name("faulty")
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(template.parent, folder)

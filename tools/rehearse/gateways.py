@@ -57,7 +57,7 @@ class Request:
     answer: Any = None
 
     def seen(self, client: httpx.Client) -> Mapping[str, Any]:
-        """Send it, and give what is compared of the response: of an event less than of any other answer."""
+        """Send it, and return what is compared of the response: of an event less than of any other answer."""
         chosen = [("x-answer", json.dumps(self.answer))] if self.answer is not None else []
         answer = client.request(self.method, self.target, headers=[*self.headers, *chosen], content=self.body)
         if self.answer is None and answer.status_code == 200:
@@ -105,7 +105,7 @@ def _requests() -> dict[str, Request]:
 
 
 def differences(environment: Environment, account: Account) -> tuple[int, dict[str, str]]:
-    """Say how many requests were sent to both, and describe by name those that were answered differently."""
+    """Return how many requests were sent to both, and describe by name those that were answered differently."""
     function, asked = _function(account), 0
     found: dict[str, str] = {}
     for routes, requests in (
@@ -131,7 +131,7 @@ def _local(routes: Sequence[str]) -> Iterator[httpx.Client]:
 
 
 def _function(account: Account) -> str:
-    """Make the function on MiniStack; give its ARN."""
+    """Make the function on MiniStack; return its ARN."""
     trust = json.dumps({"Version": "2012-10-17", "Statement": [_TRUST]})
     role = account.client("iam").create_role(RoleName=NAME, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
     packed = io.BytesIO()

@@ -61,7 +61,7 @@ def hire_backend(account: Account, stack: Stack) -> Credentials:
 
 
 def backend(stack: Stack, credentials: Credentials) -> Connect:
-    """Give the client library that a product uses."""
+    """Return the client library that a product uses."""
     return Connect(stack.outputs["BackendApiUrl"], region=REGION, credentials=credentials)
 
 

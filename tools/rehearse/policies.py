@@ -44,7 +44,7 @@ class Case:
     context: Context
 
     def asked(self) -> list[Any]:
-        """Give the case as `evaluator` reads it."""
+        """Return the case as `evaluator` reads it."""
         context = {key: list(values) if _is_list(key) else values[0] for key, values in self.context.items() if values}
         return [{"Statement": [_written(each) for each in self.statements]}, self.action, self.resource, context]
 
@@ -81,7 +81,7 @@ def _written(statement: Statement) -> dict[str, Any]:
 
 
 def differences(parameters: Mapping[str, str]) -> tuple[int, list[str]]:
-    """Say how many cases were judged, and describe those in which the two disagree.
+    """Return how many cases were judged, and describe those in which the two disagree.
 
     Args:
         parameters: of the template whose roles are judged

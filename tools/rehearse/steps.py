@@ -292,7 +292,7 @@ def imports(at: Rehearsal) -> str:
 
 
 def _granted_elsewhere(at: Rehearsal) -> str:
-    """Let a person agree for another system of the operator's; give its refresh token."""
+    """Let a person agree for another system of the operator's; return its refresh token."""
     core, app = at.ninjaone.core, OPERATOR_APPS["eu"]
     redirect = f"{at.stack.connect_url}/callback/eu"
     asked = {"response_type": "code", "client_id": app.client_id, "redirect_uri": redirect,
@@ -336,7 +336,7 @@ def cli(at: Rehearsal, *arguments: str) -> str:
 
 
 def run(at: Rehearsal, command: Sequence[str | Path], *, may_fail: bool = False) -> str:
-    """Run a program of this repository as whoever deploys; give its output. Raises Missed, with what it said."""
+    """Run a program of this repository as whoever deploys; return its output. Raises Missed, with what it said."""
     ran = subprocess.run(
         command, cwd=ROOT, env=at.environment.clients(ROOT_KEY, ROOT_SECRET), capture_output=True, text=True,
         timeout=PATIENCE, check=False,

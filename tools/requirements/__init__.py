@@ -60,6 +60,6 @@ def req(*ids: str) -> pytest.MarkDecorator:
 
 
 def shown(ids: tuple[str, ...]) -> set[str]:
-    """Give the ids that a mark covers: a test of C03 is a test of the ASVS ids that C03 names."""
+    """Return the ids that a mark covers: a test of C03 is a test of the ASVS ids that C03 names."""
     listed = checklist()
     return set(ids) | {f"ASVS-{each}" for name in ids if name in listed for each in listed[name].asvs}

@@ -47,7 +47,7 @@ def locked(lock: Path) -> Iterator[tuple[str, str, tuple[str, ...]]]:
 
 
 def packages(lock: Path = SHIPPED) -> list[Package]:
-    """Give every package of a lock that is installed here; of the layer's, all are."""
+    """Return every package of a lock that is installed here; of the layer's, all are."""
     pins = list(locked(lock))
     names = {name for name, _, _ in pins}
     return [
@@ -58,7 +58,7 @@ def packages(lock: Path = SHIPPED) -> list[Package]:
 
 
 def is_installed(name: str) -> bool:
-    """Say whether a package is here: some of a universal lock are for other machines."""
+    """Return whether a package is here: some of a universal lock are for other machines."""
     try:
         distribution(name)
     except PackageNotFoundError:

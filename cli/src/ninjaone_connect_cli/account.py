@@ -64,7 +64,7 @@ def listeners(deployment: Deployment) -> Iterator[Finding]:
 
 
 def _subscribe(deployment: Deployment, output: str) -> str:
-    """Give the command that lets a mail address hear a topic."""
+    """Return the command that lets a mail address hear a topic."""
     return (
         f"aws sns subscribe --region {deployment.region} --topic-arn {deployment.outputs[output]} "
         "--protocol email --notification-endpoint ADDRESS"

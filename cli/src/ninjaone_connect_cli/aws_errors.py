@@ -111,7 +111,7 @@ _OWN_SENTENCES: Mapping[str, str] = {
 
 
 def said(error: Exception, region: str | None = None) -> str:
-    """Say what to do about an error of AWS, of botocore, or of the door to AWS.
+    """Return what to do about an error of AWS, of botocore, or of the door to AWS.
 
     Args:
         region: the one that was asked, where it is known
@@ -131,7 +131,7 @@ def said(error: Exception, region: str | None = None) -> str:
 
 
 def is_known(error: Exception) -> bool:
-    """Say whether an error is one of AWS's, of which ``said`` speaks."""
+    """Return whether an error is one of AWS's, of which ``said`` speaks."""
     return isinstance(error, AwsRefused | ClientError | BotoCoreError)
 
 
@@ -176,7 +176,7 @@ def _regions() -> list[str]:
 
 
 def _clock_is_off(date: str) -> float:
-    """Say by how many seconds this machine is ahead of AWS."""
+    """Return by how many seconds this machine is ahead of AWS."""
     try:
         return time() - parsedate_to_datetime(date).timestamp()
     except ValueError:

@@ -238,7 +238,7 @@ def _has_ended(row: Row) -> bool:
 
 
 def _ended(api: Connect, row: Row, step: Callable[[], None]) -> dict[str, Any]:
-    """End one connection and say what came of it; the others are ended whatever happens to it."""
+    """End one connection and return what came of it; the others are ended whatever happens to it."""
     try:
         outcome = REVOKED if api.disconnect(row.tenant, row.key).revoked else NOT_CONFIRMED
     except ConnectError as error:

@@ -165,14 +165,14 @@ def _clients(session: boto3.Session, **options: Any) -> Callable[[str], Any]:
 
 
 def _described(cloudformation: Any, stack: str) -> tuple[Mapping[str, str], Mapping[str, str]]:
-    """Give a stack's outputs and its resources."""
+    """Return a stack's outputs and its resources."""
     (found,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
     outputs = {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", ())}
     return outputs, _resources(cloudformation, stack)
 
 
 def _resources(cloudformation: Any, stack: str) -> Mapping[str, str]:
-    """Give the physical ids of a stack's resources by logical id, those of the stacks nested in it included."""
+    """Return the physical ids of a stack's resources by logical id, those of the stacks nested in it included."""
     pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack)
     listed = [each for page in pages for each in page["StackResourceSummaries"] if each.get("PhysicalResourceId")]
     nested = [each["PhysicalResourceId"] for each in listed if each["ResourceType"] == "AWS::CloudFormation::Stack"]
@@ -181,7 +181,7 @@ def _resources(cloudformation: Any, stack: str) -> Mapping[str, str]:
 
 
 def _what_to_do(error: Exception, stack: str, region: str | None) -> str:
-    """Say what keeps a stack from being found."""
+    """Return what keeps a stack from being found."""
     code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
     if code == "ValidationError":
         return f"There is no stack {stack} in {region or 'this region'}: give --stack and --region."

@@ -48,7 +48,7 @@ def doctor(at: At, *, only_next: bool) -> None:
 
 
 def _found(at: At) -> list[tuple[str, Finding]]:
-    """Run every check; give what it found under the check's name."""
+    """Run every check; return what it found under the check's name."""
     todo = (account.CHECKS if at.deployment.stack else ()) + checks.CHECKS
     found: list[tuple[str, Finding]] = []
     with at.screen.steps("Checking", len(todo)) as step:
@@ -70,7 +70,7 @@ def _show(at: At, findings: list[Finding]) -> None:
 
 
 def left_to_do(found: Iterable[tuple[str, Finding]]) -> list[Finding]:
-    """Give what is left to do, the next thing first."""
+    """Return what is left to do, the next thing first."""
     left = [
         (name, finding)
         for name, finding in found

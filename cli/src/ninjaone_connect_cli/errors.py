@@ -7,5 +7,5 @@ class CliError(click.ClickException):
     """Shown without a traceback; the command ends with 1."""
 
     def format_message(self) -> str:
-        """Give the sentence as it is."""
+        """Return the sentence as it is."""
         return self.message

@@ -16,5 +16,5 @@ class Commands(click.Group):
 
 
 def summary(command: click.Command) -> str:
-    """Give the first paragraph of a command's help."""
+    """Return the first paragraph of a command's help."""
     return " ".join((command.help or "").partition("\n\n")[0].split())

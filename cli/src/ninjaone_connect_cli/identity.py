@@ -11,7 +11,7 @@ _QUICK = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard",
 
 
 def identity(region: str | None = None) -> str:
-    """Ask AWS who is logged in, and give its account and ARN.
+    """Ask AWS who is logged in, and return its account and ARN.
 
     Raises:
         CliError: nobody is, or AWS can't be asked

@@ -190,7 +190,7 @@ def _written(name: str, value: Any) -> str:
 
 
 def _is_none(name: str, text: str) -> bool:
-    """Say whether a text in lower case stands for no value."""
+    """Return whether a text in lower case stands for no value."""
     bare = without_unsafe(text).strip(_AROUND)
     if _NO_MORE_THAN_MARKS.fullmatch(bare) or _SPREADSHEET_FAULT.fullmatch(bare) or {text, bare} & EMPTY:
         return True

@@ -120,7 +120,7 @@ class _Made:
         self._epoch = epoch
 
     def look(self, entry: Entry) -> dict[str, Any]:
-        """Say what would become of an entry."""
+        """Return what would become of an entry."""
         there = self._store.row(entry.ref)
         if there is None:
             return _result(entry, "would be imported")
@@ -157,7 +157,7 @@ class _Made:
         return "corrected" if self._store.replace(row, fresh, profile) and differs else "there already"
 
     def _differs(self, seen: ConnectionState, entry: Entry) -> bool:
-        """Say whether the file brings something new; after a failure its token or secret, which don't show, may be."""
+        """Return whether the file brings anything new; after a failure its token or secret may be new, unseen."""
         profile = self._store.profile(entry.ref)
         return (
             seen.tried_at is not None
@@ -203,13 +203,13 @@ def _due(entry: Entry) -> dict[str, Any]:
 
 
 def _was_never_granted(seen: ConnectionState) -> bool:
-    """Say whether a row still holds what an import put there, and nobody is at work on it."""
+    """Return whether a row still holds what an import put there, and nobody is at work on it."""
     is_leased = seen.lease_until is not None and seen.lease_until > instant(SystemClock())
     return seen.version == 1 and seen.access is None and seen.status in _MADE and not is_leased
 
 
 def _has_withdrawn_scopes(seen: ConnectionState, entry: Entry) -> bool:
-    """Say whether a row lacks scopes that an earlier file claimed for it, and this one does not."""
+    """Return whether a row lacks scopes that an earlier file claimed for it, and this one does not."""
     return seen.reason is Reason.SCOPE_WITHDRAWN and seen.scopes != entry.scopes
 
 

@@ -221,7 +221,7 @@ def _other_lines(file: Path, env: str) -> str:
 
 
 def _account(region: str) -> str:
-    """Say which account that will be, or what to do before there is one."""
+    """Return which account that will be, or what to do before there is one."""
     try:
         return f"You are logged in to {identity(region)}."
     except CliError as why:

@@ -53,13 +53,13 @@ class Inventory:
         return cls(states, profiles, unread, open_breakers(deployment), Instant(int(deployment.now())))
 
     def status(self, state: ConnectionState) -> str:
-        """Say how a connection is, in the words of the backend API."""
+        """Return how a connection is, in the words of the backend API."""
         is_held = not state.customer_app and app_breaker(state.host.name, state.client_id) in self.breakers
         is_failing = state.struck_at is not None or state.failures >= policy.PAUSED_AFTER
         return "paused" if state.status is Status.ACTIVE and (is_held or is_failing) else state.status.value
 
     def pause(self, state: ConnectionState) -> Pause | None:
-        """Say what holds a connection that is paused; None for any other."""
+        """Return what holds a connection that is paused; None for any other."""
         return pause_of(state, lambda name: self.breakers.get(name, NONE)) if self.status(state) == "paused" else None
 
     def ends_at(self, state: ConnectionState) -> Instant | None:

@@ -56,7 +56,7 @@ def adopt(at: At, *, wait: bool) -> None:
 
 
 def _awaited(at: At, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Look until none of what was found waits any more; give what still does."""
+    """Look until none of what was found waits any more; return what still does."""
     until = time.monotonic() + PATIENCE
     with at.screen.waiting("Waiting for the refresh function"):
         while (left := [each for each in _waiting(at.deployment) if each in found]) and time.monotonic() < until:

@@ -124,7 +124,7 @@ class Reseal:
         return "resealed"
 
     def _exchange(self, blob: bytes, purpose: Purpose) -> bytes:
-        """Give the sealed value with its data key under the target; the same bytes when it is there already."""
+        """Return the sealed value with its data key under the target; the same bytes when it is there already."""
         wrapped = wrapped_key(blob)
         if not wrapped:
             raise SealBroken

@@ -149,7 +149,7 @@ class _Copying:
         self._seal: Seal = deployment.seal
 
     def one(self, row: ConnectionState) -> str:
-        """Copy one connection if the live table needs it; say what became of it."""
+        """Copy one connection if the live table needs it; return what became of it."""
         ref = ConnectionRef(row.tenant, row.connection)
         profile = self._restored.profile(ref)
         if row.refresh is None or profile is None:
@@ -179,7 +179,7 @@ class _Copying:
         return "profile copied" if self._live.add_profile(profile) else "changed meanwhile"
 
     def _is_broken(self, live: ConnectionState) -> bool:
-        """Say whether a live row holds a refresh token that nobody can open."""
+        """Return whether a live row holds a refresh token that nobody can open."""
         if not self._replace_broken or live.refresh is None or live.status is Status.DISCONNECTED:
             return False
         try:

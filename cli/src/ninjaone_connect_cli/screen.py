@@ -178,7 +178,7 @@ class Screen:
 
 
 def fitted(widths: Mapping[str, int], room: int | None) -> Mapping[str, int]:
-    """Say how wide each column is shown: texts are folded first, the widest most; then columns go, from the last.
+    """Return how wide each column is shown: texts are folded first, the widest most; then columns go, from the last.
 
     Args:
         room: columns of the screen; None where there is no end to them

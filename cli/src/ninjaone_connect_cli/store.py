@@ -54,18 +54,18 @@ class Row:
 
     @property
     def is_later(self) -> bool:
-        """Say whether a later release wrote it, which may understand more of it."""
+        """Return whether a later release wrote it, which may understand more of it."""
         written = self.item.get("schema", {}).get("N", "0")
         return not written.isdigit() or int(written) > rows.SCHEMA
 
     @property
     def is_unreadable(self) -> bool:
-        """Say whether it is a hot row that a later release wrote, or that was damaged."""
+        """Return whether it is a hot row that a later release wrote, or that was damaged."""
         return bool(connection_id(self.key)) and self.state is None
 
     @property
     def was_ended(self) -> bool:
-        """Say whether its connection was ended on purpose, as far as the row shows it, readable or not."""
+        """Return whether its connection was ended on purpose, as far as the row shows it, readable or not."""
         status = self.item.get("status", {}).get("S")
         return status == Status.DISCONNECTED or (status not in {*Status} and not self.sealed)
 
@@ -84,7 +84,7 @@ class Store:
         self._aws = AwsClient("dynamodb", dynamodb)
 
     def count(self) -> int:
-        """Tell about how many items there are: DynamoDB counts every six hours."""
+        """Return about how many items there are: DynamoDB counts every six hours."""
         answer = self._dynamodb.describe_table(TableName=self._table)
         return int(answer["Table"]["ItemCount"])
 
@@ -125,7 +125,7 @@ class Store:
         return rows.profile(found) if found else None
 
     def change(self, row: Row, change: Mapping[str, Any], *, same: tuple[str, ...]) -> bool:
-        """Change attributes of a row while others are as they were read; say whether they were."""
+        """Change attributes of a row while others are as they were read; return whether they were."""
         given = {f"{name}_seen": rows.plain(row.item)[name] for name in same}
         write = ConditionalUpdate.of(*(f"#{name} = :{name}_seen" for name in same), given=given, set=change)
         return not isinstance(self._write(row, write), ConditionFailed)
@@ -141,7 +141,7 @@ class Store:
         return not isinstance(patiently(lambda: update(self._aws, self._table, key, write)), ConditionFailed)
 
     def make(self, state: ConnectionState, profile: Profile) -> bool:
-        """Store a connection whole or not at all; say whether there was none."""
+        """Store a connection whole or not at all; return whether there was none."""
         fresh = {
             "ConditionExpression": "attribute_not_exists(#tenant)",
             "ExpressionAttributeNames": {"#tenant": "tenant"},
@@ -164,7 +164,7 @@ class Store:
         )
 
     def add_profile(self, profile: Profile) -> bool:
-        """Store a profile row alone, where there is none; say whether there was none."""
+        """Store a profile row alone, where there is none; return whether there was none."""
         fresh = {
             "ConditionExpression": "attribute_not_exists(#tenant)",
             "ExpressionAttributeNames": {"#tenant": "tenant"},

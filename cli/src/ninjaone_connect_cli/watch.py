@@ -78,7 +78,7 @@ class Snapshot:
         }
 
     def next(self) -> list[Row]:
-        """Give the refreshes that come next."""
+        """Return the refreshes that come next."""
         waiting = [state for state in self.states if state.refresh_at is not None]
         return [
             {

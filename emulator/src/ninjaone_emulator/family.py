@@ -53,7 +53,7 @@ def rotate(state: State, token: RefreshToken) -> RefreshToken | None:
 
 
 def why_dead(state: State, token: RefreshToken) -> str:
-    """Say why a refresh token is not accepted now; empty when it is."""
+    """Return why a refresh token is not accepted now; empty when it is."""
     if grant_death := _grant_death(state, token.grant):
         return grant_death
     if token.expires_at <= state.now():
@@ -64,7 +64,7 @@ def why_dead(state: State, token: RefreshToken) -> str:
 
 
 def accepts(state: State, host: str, token: AccessToken) -> bool:
-    """Say whether the API of `host` takes an access token now."""
+    """Return whether the API of `host` takes an access token now."""
     return (
         not token.revoked
         and token.expires_at > state.now()

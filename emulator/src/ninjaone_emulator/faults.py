@@ -116,7 +116,7 @@ class Faults:
         return None
 
     def _strikes(self, fault: Fault) -> bool:
-        """Count a request; say whether the fault let it pass."""
+        """Count a request; return whether the fault let it pass."""
         if fault.skip:
             fault.skip -= 1
             return False

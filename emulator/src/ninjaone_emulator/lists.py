@@ -141,7 +141,7 @@ def _as_they_are(_: State, seeded: list[Row]) -> list[Row]:
 
 
 def _devices(state: State, seeded: list[Row]) -> list[Row]:
-    """Give every organization one device of each class, or as many devices in all as the switch says."""
+    """Create one device of each class in every organization, or as many devices in all as the switch says."""
     pairs = [(each["id"], kind) for each in seeded for kind in _CLASSES]
     return [
         {
@@ -161,7 +161,7 @@ def _numbered(state: State, seeded: list[Row]) -> list[Row]:
 
 
 def _reports(state: State, seeded: list[Row]) -> list[Row]:
-    """Give a report's rows: one for each device, named by it."""
+    """Return a report's rows: one for each device, named by it."""
     return [{"deviceId": row["id"], "name": f"report of {row['systemName']}"} for row in _devices(state, seeded)]
 
 

@@ -42,7 +42,7 @@ class Request:
         return read_form(self.body.decode("utf-8", "replace"))
 
     def has_form(self) -> bool:
-        """Say whether the body calls itself a form."""
+        """Return whether the body calls itself a form."""
         kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
         return kind == "application/x-www-form-urlencoded"
 

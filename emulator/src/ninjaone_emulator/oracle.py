@@ -24,21 +24,21 @@ class Oracle:
         return found[0].grant if found else None
 
     def live_refresh_token(self, grant: str) -> str | None:
-        """Give the newest refresh token, if it would be accepted now."""
+        """Return the newest refresh token, if it would be accepted now."""
         chain = self._state.grants[grant].refresh_tokens
         return chain[-1].value if chain and not family.why_dead(self._state, chain[-1]) else None
 
     def accepted_refresh_tokens(self, grant: str) -> frozenset[str]:
-        """Give every refresh token that would be accepted now: with rotate_grace there may be two."""
+        """Return every refresh token that would be accepted now: with rotate_grace there may be two."""
         chain = self._state.grants[grant].refresh_tokens
         return frozenset(each.value for each in chain if not family.why_dead(self._state, each))
 
     def chain(self, grant: str) -> tuple[str, ...]:
-        """Give every refresh token of the grant, oldest first."""
+        """Return every refresh token of the grant, oldest first."""
         return tuple(each.value for each in self._state.grants[grant].refresh_tokens)
 
     def why_dead(self, refresh_token: str) -> str:
-        """Say why a refresh token would be refused now; empty when it would be accepted."""
+        """Return why a refresh token would be refused now; empty when it would be accepted."""
         return family.why_dead(self._state, self._state.refresh_tokens[refresh_token])
 
     def presented(self, refresh_token: str) -> int:
@@ -46,11 +46,11 @@ class Oracle:
         return len(self._state.refresh_tokens[refresh_token].presented_at)
 
     def revoked(self, grant: str) -> str:
-        """Say why a family was revoked; empty while it lives."""
+        """Return why a family was revoked; empty while it lives."""
         return self._state.grants[grant].revoked
 
     def accepts(self, host: str, access_token: str) -> bool:
-        """Say whether the API of `host` would take an access token now."""
+        """Return whether the API of `host` would take an access token now."""
         token = self._state.access_tokens.get(access_token)
         return token is not None and family.accepts(self._state, host, token)
 

@@ -212,7 +212,7 @@ class State:
         return host if alias is None or self.switches.branded_separate else alias
 
     def same_place(self, one: str, other: str) -> bool:
-        """Say whether an app or a token of one host counts on the other."""
+        """Return whether an app or a token of one host counts on the other."""
         return self.place(one) == self.place(other)
 
     def find_app(self, host: str, client_id: str) -> ClientApp | None:

@@ -205,11 +205,11 @@ class Switches:
         vars(self).update(asdict(Switches()))
 
     def values(self) -> dict[str, Any]:
-        """Give every switch with its value."""
+        """Return every switch with its value."""
         return asdict(self)
 
     def describe(self) -> list[dict[str, Any]]:
-        """Give every switch with its value, what it may be, and its sentence."""
+        """Return every switch with its value, what it may be, and its sentence."""
         kinds = get_type_hints(Switches)
         return [
             {

@@ -117,7 +117,7 @@ def _arrived(request: Request) -> payload.HttpRequest:
 
 
 def fit(route: Route, method: str, path: str) -> dict[str, str] | None:
-    """Give the path parameters if the route takes this request, else None."""
+    """Return the path parameters if the route takes this request, else None."""
     if route.method not in {"ANY", method}:
         return None
     if route.path == "$default":

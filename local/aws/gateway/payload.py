@@ -83,7 +83,7 @@ class HttpRequest:
         return len(line) + sum(len(value) for value in self.headers.values())
 
     def signed(self) -> Signed:
-        """Give what a signature covers."""
+        """Return what a signature covers."""
         return Signed(self.method, f"http://{self.host}{self.target}", self.headers, self.body)
 
 

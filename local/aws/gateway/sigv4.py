@@ -126,5 +126,5 @@ def _signature(request: Signed, names: Iterable[str], principal: Principal) -> s
 
 
 def may_invoke(principal: Principal, route: str) -> bool:
-    """Say whether the identity's own policy lets it call a route, given as its ARN."""
+    """Return whether the identity's own policy lets it call a route, given as its ARN."""
     return any(like(route, pattern) for pattern in principal.invokes)

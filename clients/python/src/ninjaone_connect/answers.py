@@ -62,7 +62,7 @@ class Attempts(Generic[T]):
         self._repeatable, self._left = call.repeatable, TRIES
 
     def judge(self, reply: Reply) -> T | RetryAfter:
-        """Read the answer, or say when to ask again. Raises ConnectError."""
+        """Read the answer, or return when to ask again. Raises ConnectError."""
         try:
             return self._read(reply)
         except ConnectError as error:
@@ -73,7 +73,7 @@ class Attempts(Generic[T]):
             return RetryAfter(wait)
 
     def _wait(self, error: ConnectError) -> float | None:
-        """Say how long to wait after a failure that may pass; None after any other, or when it is time to give up.
+        """Return how long to wait after a failure that may pass; None after any other, or when it is time to give up.
 
         The broker holds a caller for seconds before it says when to ask again, so that time counts as waiting too.
         """
@@ -102,14 +102,14 @@ class Attempts(Generic[T]):
             raise self._not_the_broker(reply.status_code) from None
 
     def _unsent(self, error: httpx.RequestError) -> ConnectError:
-        """Say of what never left why it did not."""
+        """Return the error that says why a request was never sent."""
         why = surroundings.why_unreached(error, urlsplit(self._api_url).hostname or "")
         if surroundings.is_distrust(error):
             return Distrusted(f"{self._api_url} was asked nothing: {why}.")
         return NotReached(f"{self._api_url} can't be reached ({why}). Nothing was sent; try again shortly.")
 
     def _unanswered(self, what: str) -> ConnectError:
-        """Say of what may have been carried out whether it is safe to ask again."""
+        """Return the error that says whether it is safe to repeat a request that may have been carried out."""
         advice = "It is safe to ask again." if self._call.repeatable else "Look whether it was carried out."
         return NoAnswer(f"{self._api_url} gave no answer ({what}). {advice}")
 
@@ -155,7 +155,7 @@ def _object(reply: httpx.Response) -> dict[str, Any]:
 
 
 def _clock_is_off(date: str) -> float:
-    """Say by how many seconds this machine is ahead of whoever wrote the answer. See RFC 9110 §6.6.1."""
+    """Return by how many seconds this machine is ahead of whoever wrote the answer. See RFC 9110 §6.6.1."""
     try:
         return time.time() - parsedate_to_datetime(date).timestamp()
     except ValueError:

@@ -46,7 +46,7 @@ class PendingFetch:
 
     @property
     def is_abandoned(self) -> bool:
-        """Say whether the event loop that it was begun in stopped, so that nobody goes on with it."""
+        """Return whether the event loop that it was begun in stopped, so that nobody goes on with it."""
         return self._loop is not None and not self._loop.is_running()
 
     def end(self, token: Token | None) -> None:
@@ -70,7 +70,7 @@ class Cache:
         self._refetched: tuple[Token, float] | None = None
 
     def acquire(self, refused: Token | None, now: float) -> Token | tuple[PendingFetch, bool]:
-        """Give the token to use; or the fetch to wait for, and whether the caller has to carry it out."""
+        """Return the token to use; or the fetch to wait for, and whether the caller has to carry it out."""
         if self._process != os.getpid():  # a fork: a thread of the parent may hold the lock, or fetch for ever
             Cache.__init__(self)
         with self._lock:

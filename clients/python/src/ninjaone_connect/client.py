@@ -246,7 +246,7 @@ class LoopClient:
         self._client, self._end, self._is_begun = client, self._at_the_end(), False
 
     async def opened(self) -> httpx.AsyncClient:
-        """Give the client, once the loop knows what to do at its end."""
+        """Return the client, once the loop knows what to do at its end."""
         if not self._is_begun:
             self._is_begun = True
             await anext(self._end)
@@ -285,7 +285,7 @@ class AsyncConnect:
         self._clients: dict[asyncio.AbstractEventLoop, LoopClient] = {}
 
     async def _http(self) -> httpx.AsyncClient:
-        """Give the HTTP client of the running event loop: a connection serves only the loop that it was opened in."""
+        """Return the HTTP client of the running event loop: a connection serves only the loop that it was opened in."""
         for ended in [loop for loop in list(self._clients) if loop.is_closed()]:
             self._clients.pop(ended, None)
         loop = asyncio.get_running_loop()

@@ -124,7 +124,7 @@ def pages(
     page_size: int = PAGE_SIZE,
     max_wait: float = MAX_WAIT,
 ) -> Iterator[list[Row]]:
-    """Give a list page by page, to its end.
+    """Yield a list page by page, to its end.
 
     Args:
         path: such as ``/v2/devices``
@@ -160,7 +160,7 @@ async def async_pages(
     page_size: int = PAGE_SIZE,
     max_wait: float = MAX_WAIT,
 ) -> AsyncIterator[list[Row]]:
-    """Give a list page by page, see ``pages``."""
+    """Yield a list page by page, see ``pages``."""
     walk = Walk(path, params, family, page_size=page_size, max_wait=max_wait)
     while not walk.ended:
         try:
@@ -192,14 +192,14 @@ class Walk:
         self.ended = False
 
     def request(self) -> dict[str, Any]:
-        """Say what to ask httpx for, to get the next page."""
+        """Return what to ask httpx for, to get the next page."""
         asked = {**self._params, **self._following}
         if self._family == "board":
             return {"method": "POST", "url": self._path, "json": asked}
         return {"method": "GET", "url": self._path, "params": asked}
 
     def judge(self, reply: Reply) -> list[Row] | float:
-        """Read the page, or say how many seconds to wait before asking for it again.
+        """Read the page, or return how many seconds to wait before asking for it again.
 
         Raises:
             ListIncomplete, NotJson
@@ -217,7 +217,7 @@ class Walk:
         return self._take(self._read(reply))
 
     def _again(self, what: str, status: int | None, named: float | None) -> float:
-        """Say how long to wait. What is no GET is never sent twice, nor a page of a cursor that can't be checked."""
+        """Return how long to wait. What is no GET is never sent twice, nor a page of a cursor that can't be checked."""
         lost = status != 429  # NinjaOne may have given the page and moved its cursor on
         wait = max(named, FIRST_WAIT) if named is not None else self._next_wait * random.uniform(0.5, 1)  # noqa: S311
         unchecked = lost and self._family == "cursor-name" and self._marks

@@ -31,7 +31,7 @@ class CredentialSource(Protocol):
     """What botocore's and boto3's credentials have in common."""
 
     def get_frozen_credentials(self) -> ReadOnlyCredentials:
-        """Give the credentials of this moment, refreshed where they can be."""
+        """Return the credentials of this moment, refreshed where they can be."""
 
 
 class Signer:
@@ -118,7 +118,7 @@ def _checked(api_url: str) -> str:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Say what to do where botocore only says what broke; its text stays behind, for it may quote anything."""
+    """Turn botocore's errors into ones that say what to do, without botocore's text, which may quote anything."""
     try:
         yield
     except ClientError as error:

@@ -103,7 +103,7 @@ def _both_cases(environment: Mapping[str, str], names: tuple[str, ...]) -> Itera
 
 
 def _proxy_fault(value: str) -> str:
-    """Say what is wrong with a proxy's address, without the address: a password may stand in it."""
+    """Return what is wrong with a proxy's address, without the address: a password may stand in it."""
     if value != value.strip() or any(unicodedata.category(each) == "Cc" for each in value):
         return "begins or ends with a line break or a space, or holds a control character"
     if value[0] in "\"'":
@@ -125,7 +125,7 @@ def _proxy_fault(value: str) -> str:
 
 
 def _is_exception(entry: str) -> bool:
-    """Say whether httpx takes an entry of NO_PROXY: it makes an address of each, and an IPv6 network is none."""
+    """Return whether httpx takes an entry of NO_PROXY: it makes an address of each, and an IPv6 network is none."""
     if "://" in entry:
         address = entry
     elif _is_ipv6(entry.partition("/")[0]):
@@ -147,7 +147,7 @@ def _is_ipv6(text: str) -> bool:
 
 
 def bundle(environment: Mapping[str, str] = os.environ) -> str | None:
-    """Give the file or folder of authorities that the environment names. Raises BadSetting: it is not there."""
+    """Return the file or folder of authorities that the environment names. Raises BadSetting: it is not there."""
     name = next((each for each in BUNDLES if environment.get(each)), None)
     if name is None:
         return None
@@ -192,7 +192,7 @@ def _check_key_log(environment: Mapping[str, str]) -> None:
 
 
 def _authorities(path: Path) -> tuple[Path | None, Path | None]:
-    """Say what OpenSSL is given: a file or a folder. Raises ValueError: it would find nothing, and trust nobody."""
+    """Return what OpenSSL is given: a file or a folder. Raises ValueError: it would find nothing, and trust nobody."""
     if not path.is_dir():
         return path, None
     if not any(_HASHED.fullmatch(each.name) for each in path.iterdir()):
@@ -201,7 +201,7 @@ def _authorities(path: Path) -> tuple[Path | None, Path | None]:
 
 
 def client_options(**options: Any) -> dict[str, Any]:
-    """Give what an httpx client is made with here; one with a transport of its own uses nothing of the surroundings.
+    """Return what an httpx client is made with here; one with a transport of its own uses nothing of the surroundings.
 
     Raises:
         BadSetting
@@ -227,7 +227,7 @@ def why_unreached(error: BaseException, host: str, environment: Mapping[str, str
 
 
 def is_distrust(error: BaseException) -> bool:
-    """Say whether a connection came to nothing because of a certificate, which trying again does not change."""
+    """Return whether a connection came to nothing because of a certificate, which trying again does not change."""
     return any(isinstance(each, ssl.SSLCertVerificationError) for each in _causes(error))
 
 

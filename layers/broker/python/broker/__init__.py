@@ -1,11 +1,15 @@
-"""The broker: everything the functions share, in floors that only look down.
+"""The broker: everything that the functions share, in layers that import downwards only.
 
-edge        what a function may import: events in, answers out, the wiring
-flows       the use cases, in the order of their effects
-adapters    the doors to AWS, to NinjaOne and to the clock
-config      what the operator chose
-ninjaone    where NinjaOne differs        policy   decisions about time
-oauth       RFC 6749, 7009 and 7636 messages as values
-model       the nouns
-errors      every error, by who must act             secret   a value that does not print
+edge         what a function may import: events in, answers out, the wiring
+flows        the use cases; each reads in the order of its effects
+adapters     calls to AWS and NinjaOne, the clock, the log
+config       the operator's settings
+call_policy  which calls of NinjaOne the proxy may forward
+ninjaone     NinjaOne's hosts, scopes and answers
+policy       when sessions end, refreshes are due and consent is believed to have ended
+oauth        messages of RFC 6749, 7009 and 7636 as values
+model        identifiers, sessions, connections
+text         which characters a one-line text may hold
+errors       every error, grouped by who must act
+secret       a value that is never printed
 """

@@ -1,7 +1,7 @@
-"""Which calls of NinjaOne a caller may have passed on: the operator's parameter ProxyPolicy.
+"""Rules for which NinjaOne calls the proxy may forward: the operator's parameter ProxyPolicy.
 
-NinjaOne's scopes hardly limit writes (docs/understand/ninjaone.md §12), so methods and paths do it here. Rules are
-separated by ``;``, each is ``PRINCIPAL METHODS PATH``, and whatever no rule allows is refused:
+NinjaOne's scopes hardly limit writes (docs/understand/ninjaone.md §12), so these rules limit methods and paths. They
+are separated by ``;``, each is ``PRINCIPAL METHODS PATH``, and a call that no rule allows is refused:
 
     * GET /v2/*; arn:aws:sts::123456789012:assumed-role/tickets/* POST,PUT /v2/ticketing/*
 
@@ -27,7 +27,7 @@ PATTERN = re.compile(rf"{_RULE}( *; *{_RULE})*")
 
 @dataclass(frozen=True)
 class CallRule:
-    """One rule, as it was written."""
+    """One rule."""
 
     principal: str
     methods: frozenset[str]
@@ -39,14 +39,14 @@ class CallRule:
         return f"{methods} {self.path}" + (f" {SECURE_VALUES}" if self.secure_values else "")
 
     def is_for(self, caller: str) -> bool:
-        """Say whether the rule holds for a caller."""
+        """Return whether the rule applies to a caller."""
         return bool(self._principal.fullmatch(caller))
 
     def allows(self, method: str, path: str, *, secure_values: bool) -> bool:
-        """Say whether the rule allows a call.
+        """Return whether the rule allows a call.
 
         Args:
-            path: begins with ``/v2/``, every segment as it was meant: decoded once
+            path: begins with ``/v2/``; every segment decoded once
         """
         is_method = ("GET" if method == "HEAD" else method) in self.methods
         return is_method and bool(self._path.fullmatch(path)) and (self.secure_values or not secure_values)
@@ -63,7 +63,7 @@ class CallRule:
 
 
 def read(text: str) -> tuple[CallRule, ...]:
-    """Read rules that match PATTERN."""
+    """Parse a text of rules that matches PATTERN."""
     return tuple(_rule(each.split()) for each in text.split(";"))
 
 

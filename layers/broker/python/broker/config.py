@@ -1,4 +1,4 @@
-"""What the operator chose: one frozen value, read from a mapping."""
+"""The operator's settings: one frozen value, read from the environment's mapping."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -48,7 +48,7 @@ T = TypeVar("T")
 
 
 MOST_LINK_DAYS = 7
-"""For how long a link at most may wait for somebody else."""
+"""The longest that a link may stay valid which somebody else is to open."""
 
 
 @dataclass(frozen=True)
@@ -56,19 +56,19 @@ class Config:
     """The settings of every function; template.yaml's Globals names the same ones, and a test compares them.
 
     Attributes:
-        service: the stack's name: what tells the log lines and figures of two deployments in one account apart
-        verbose: whether what went well gets lines of its own: on Lambda only when the function's log level says so
-        connect_url: where the public API is; only the function that opens sessions is told, the others find it there
-        origin_verify: SHA-256 digests; a public request must bring the header X-Origin-Verify of one of them. Empty:
-            none
+        service: the stack's name, which distinguishes the log lines and metrics of deployments in one account
+        verbose: whether successes are logged too: on Lambda only if the function's log level says so
+        connect_url: the address of the public API; set for the function that opens sessions, which store it
+        origin_verify: SHA-256 digests; a public request must bring the header X-Origin-Verify of one of them, unless
+            there are none
         client_ids: region key → the operator's client app there; a region may be missing
         return_urls: return key → where a person is sent back to
-        scopes: the most that a connect session may ask for; ``offline_access`` always joins
+        scopes: the most that a connect session may request; ``offline_access`` is always added
         refresh_timeout: seconds the refresh function may run; every bound of the refresh follows from it
-        approval_link_days: for how many days a link may work that is approved afterwards
-        token_wait: seconds that a caller for a token may wait for a refresh; each who waits holds an execution
-        proxy_policy: which calls of NinjaOne may be passed on; only the function that does it is told
-        proxy_policy_parameter: the SSM parameter that holds such rules in place of ``proxy_policy``; empty: none
+        approval_link_days: for how many days a link may work whose connection is approved afterwards
+        token_wait: seconds that a token request may wait for a refresh; each that waits occupies an execution
+        proxy_policy: which calls of NinjaOne may be forwarded; set for the proxy's function only
+        proxy_policy_parameter: the SSM parameter that holds such rules instead of ``proxy_policy``; empty: none
     """
 
     service: str
@@ -104,11 +104,7 @@ class Config:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Config":
-        """Read every setting, and name all that are missing or malformed at once.
-
-        Raises:
-            Misconfigured
-        """
+        """Read every setting. Raises Misconfigured, which names all that are missing or malformed at once."""
         reader = _Reader(env)
         config = cls(
             service=env.get("POWERTOOLS_SERVICE_NAME", _SERVICE),
@@ -157,7 +153,7 @@ class Config:
 
 
 class _Reader:
-    """Takes settings one by one and remembers what is wrong with them."""
+    """Reads settings one by one and collects what is wrong with them."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self._env = env
@@ -167,7 +163,7 @@ class _Reader:
         value = self._env.get(name)
         if value is None:
             self._faults.append(f"{name} is missing")
-            return cast(T, None)  # never seen: finish() raises
+            return cast(T, None)  # never used: finish() raises
         try:
             return parse(value)
         except ValueError as fault:
@@ -232,7 +228,7 @@ ASKED: Mapping[str, Callable[[str], object]] = {
     "ReturnUrls": _return_urls,
     "ClientIds": _client_ids,
 }
-"""Parameters of the template that a command asks for: each raises ValueError with what the value must be."""
+"""Parameters of the template that a command asks for → their parsers, which raise ValueError with what is expected."""
 
 
 def _scopes(value: str) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""The nouns: identifiers, instants, tokens, connect sessions, connections."""
+"""The model: identifiers, instants, tokens, connect sessions, connections."""
 
 import hashlib
 import re
@@ -16,39 +16,39 @@ Instant = NewType("Instant", int)
 Seconds = NewType("Seconds", int)
 
 TenantId = NewType("TenantId", str)
-"""The SaaS's own name of its customer; unverified text never becomes one without ``tenant_id``."""
+"""The product's own id of its customer; make one of unverified text only with ``tenant_id``."""
 
 SessionId = NewType("SessionId", str)
 ConnectionId = NewType("ConnectionId", str)
 
 _TENANT = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,64}")
-"""A path segment ``.`` or ``..`` names another path wherever an address is tidied up. See RFC 3986 §5.2.4."""
+"""``.`` and ``..`` are excluded: as path segments they would lead to another path. See RFC 3986 §5.2.4."""
 _SESSION = re.compile(r"ses_[a-z2-7]{26}")
 _CONNECTION = re.compile(r"con_[a-z2-7]{26}")
 
 
 def tenant_id(text: str) -> TenantId | None:
-    """Read a tenant's name, or give None where the text is none."""
+    """Read a tenant's id. Return None if the text is not a valid one."""
     return TenantId(text) if _TENANT.fullmatch(text) else None
 
 
 def session_id(text: str) -> SessionId | None:
-    """Read a connect session's id, or give None where the text is none."""
+    """Read a connect session's id. Return None if the text is not a valid one."""
     return SessionId(text) if _SESSION.fullmatch(text) else None
 
 
 def connection_id(text: str) -> ConnectionId | None:
-    """Read a connection's id, or give None where the text is none."""
+    """Read a connection's id. Return None if the text is not a valid one."""
     return ConnectionId(text) if _CONNECTION.fullmatch(text) else None
 
 
 def sha256_hex(text: str) -> str:
-    """Name a random secret by its SHA-256, so that what is stored can't be presented."""
+    """Return the SHA-256 of a random secret, which can be stored because it can't be presented."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 class Purpose(StrEnum):
-    """What a sealed value is for; KMS lets a function use only the purposes its role names."""
+    """What a sealed value is for; KMS lets a function use only the purposes that its role names."""
 
     ACCESS = "access"
     REFRESH = "refresh"
@@ -64,10 +64,10 @@ SEAL_FORMAT = 1
 
 @dataclass(frozen=True)
 class AssociatedData:
-    """The one place where a sealed value may stand; authenticated with it, so that it opens nowhere else.
+    """The one place where a sealed value may be stored; it is authenticated with the value, which opens nowhere else.
 
     Attributes:
-        table: ``connections`` or ``sessions``: the logical name, the same after a restore into a new table
+        table: ``connections`` or ``sessions``: the logical name, which stays the same after a restore into a new table
         row: connection or session id
         version: token generation; 0 where there is only one
     """
@@ -78,12 +78,12 @@ class AssociatedData:
     version: int = 0
 
     def bytes(self, purpose: Purpose) -> bytes:
-        """Write the place so that no two places are written alike."""
+        """Encode the place so that no two places have the same encoding."""
         return unambiguous(str(SEAL_FORMAT), self.table, self.tenant, self.row, purpose.value, str(self.version))
 
 
 def unambiguous(*parts: str) -> bytes:
-    """Write texts one after the other, each behind its length."""
+    """Concatenate texts, each after its length, so that no two lists have the same encoding."""
     return b"".join(struct.pack(">H", len(part.encode())) + part.encode() for part in parts)
 
 
@@ -95,12 +95,12 @@ class ConnectionRef:
     connection: ConnectionId
 
     def aad(self, version: int = 0) -> AssociatedData:
-        """The place of what a connection holds in one generation; the client secret has none, so its version is 0."""
+        """The associated data of a connection's tokens of one version; version 0 stands for its client secret."""
         return AssociatedData("connections", self.tenant, self.connection, version)
 
 
 class Status(StrEnum):
-    """How a connection is."""
+    """The status of a connection."""
 
     ACTIVE = "active"
     NEEDS_REAUTH = "needs_reauth"
@@ -109,7 +109,7 @@ class Status(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a connection needs its customer."""
+    """Why a connection needs its customer to reconnect it."""
 
     REVOKED = "revoked"
     LOST_IN_ROTATION = "lost_in_rotation"
@@ -138,7 +138,7 @@ class SessionPurpose(StrEnum):
 
 
 class Binding(StrEnum):
-    """What proves that the person who ends a connect session is the one who began it."""
+    """What proves that the person who completes a connect session is the one who began it."""
 
     SESSION = "session"
     APPROVAL = "approval"
@@ -146,7 +146,7 @@ class Binding(StrEnum):
 
 @dataclass(frozen=True)
 class Host:
-    """A NinjaOne host and the region key it is known by; ``branded`` for a customer's own host name."""
+    """A NinjaOne host and its region key; the key is ``ninjaone.BRANDED`` for a customer's own host name."""
 
     region: str
     name: str
@@ -166,9 +166,9 @@ class Tokens:
     """What NinjaOne granted.
 
     Attributes:
-        refresh: absent when the answer to a refresh carried none: the one held stays good (RFC 6749 §6)
-        expires_at: counted from before the request was sent
-        scopes: empty when the answer did not say
+        refresh: None if the answer to a refresh had none: then the presented one stays valid (RFC 6749 §6)
+        expires_at: counted from before the request was sent, so never too late
+        scopes: empty if the answer did not name any
     """
 
     access: Secret
@@ -187,31 +187,30 @@ class Organization:
 
 @dataclass(frozen=True)
 class ConnectionState:
-    """The row that refreshing and giving tokens touch: within 1,024 bytes, which one write unit pays for.
+    """The state row: what refreshes and token requests read and write, within the 1,024 bytes of one write unit.
 
-    Only the longest names of all go beyond, in a row that needs its customer too, which is written once a day, in one
-    that NinjaOne refused and is being asked for again, or in one whose account is connected twice.
-
-    Shape
+    Only with the longest possible names can it be larger, if it also needs its customer (then it is written once a
+    day), if NinjaOne refused it and it is being retried, or if its account is connected twice.
 
     Attributes:
         tenant, connection: the key
-        version: how many token generations were stored; every change of tokens adds one
+        version: the generation of the stored tokens; every change of tokens raises it
         fence: how many leases were taken; a fencing token
         lease_until, attempt: the write-ahead intent of the refresh that may be in flight
-        failures: attempts in a row that brought no tokens; while there are any, ``refresh_at`` is a wait that binds
-            everybody, callers too
-        cause: of the last of them, by its name in ``ninjaone.Outcome.code``
-        struck_at: when NinjaOne first called the tokens of this version dead
-        sent_at: when the held tokens were asked for; of a new connection, when they were stored
+        failures: attempts in a row that brought no tokens; while there are any, ``refresh_at`` is a wait that callers
+            can't shorten either
+        cause: why the last of them failed, by its name in ``ninjaone.Outcome.code``
+        struck_at: when NinjaOne first rejected the tokens of this version
+        sent_at: when the stored tokens were requested; for a new connection, when they were stored
         tried_at: when the last refresh took its lease
         epoch: the restore epoch under which the row may be presented
         access, refresh: sealed; absent once disconnected
-        refresh_at, due_shard: the sparse ``due`` index; absent while nothing is to be done
-        customer_app: the client app is the customer's: its secret lies sealed in the profile row
-        outcome_unknown: some attempt on this version ended without a clear answer
+        refresh_at, due_shard: the key of the sparse ``due`` index; absent while nothing is to be done
+        customer_app: whether the client app is the customer's: then its secret is sealed in the profile row
+        outcome_unknown: whether an attempt with the tokens of this version got no definite answer (a timeout, a 5xx):
+            NinjaOne may have rotated them, so a later rejection means ``lost_in_rotation``, not ``revoked``
         ended_at: since when the connection needs its customer
-        active_until: until then refreshed ahead of expiry under the adaptive policy
+        active_until: until then it is refreshed ahead of expiry under the adaptive policy
         warned_at: when the coming end of consent was last announced
         same_as: the active connection of this tenant that showed the same account when this one was made, if any
     """
@@ -253,13 +252,13 @@ class ConnectionState:
 
     @property
     def aad(self) -> AssociatedData:
-        """The place of the tokens that the row holds."""
+        """The associated data of the tokens in this row."""
         return self.ref.aad(self.version)
 
 
 @dataclass(frozen=True)
 class Profile:
-    """The row that is read rarely: what a connection is called and what it was made with."""
+    """The profile row, which is read rarely: a connection's names, and what it was made with."""
 
     tenant: TenantId
     connection: ConnectionId
@@ -273,7 +272,7 @@ class Profile:
 
 @dataclass(frozen=True)
 class Connection:
-    """A connection whole: its two rows."""
+    """A connection: its two rows."""
 
     state: ConnectionState
     profile: Profile
@@ -281,16 +280,17 @@ class Connection:
 
 @dataclass(frozen=True)
 class Session:
-    """A connect session: one person's way from the SaaS to NinjaOne and back.
+    """A connect session: one person's way from the product to NinjaOne and back.
 
-    State, cookie, ticket and the end user's id are held as SHA-256 only. A sealed value is bound to this session.
-    Times (``…_at``, ``…_until``) are 0 before their step, so that what has not begun counts as over.
+    State, cookie, ticket and the end user's id are stored as SHA-256 only. A sealed value is bound to this session.
+    Times (``…_at``, ``…_until``) are 0 before their step, so that a step that has not begun counts as over.
 
     Attributes:
-        code, code_expires_at: of a session for a client secret there is no code: until then it waits to be completed
-        exchanging_until: after this, whoever took the code is dead
+        code, code_expires_at: the sealed authorization code, and how long it can be completed; a session for a client
+            secret has no code, but the same time limit
+        exchanging_until: the instant after which the process that took the code has certainly ended
         account: names of the NinjaOne account that a reconnect expects
-        exchanged: what the code was exchanged for, sealed, until the connection is stored
+        exchanged: the tokens that the code was exchanged for, sealed, until the connection is stored
         failure: the error that the session ended with, by its class's name
     """
 
@@ -321,7 +321,7 @@ class Session:
     failures: int = 0
     state: str = ""
     cookie: str = ""
-    flow: str = ""  # random; with the cookie it gives the state and the verifier again
+    flow: str = ""  # a random nonce: state and verifier are derived from it and the cookie
     choice: str = ""
     verifier: bytes | None = None
     flow_expires_at: Instant = field(default=Instant(0))
@@ -334,7 +334,7 @@ class Session:
     failure: str = ""
 
     def redirect_uri(self, region: str) -> str:
-        """The redirect URI to register at NinjaOne, to the letter: a different one for each region.
+        """Return the redirect URI, exactly as registered at NinjaOne: a different one for each region.
 
         See RFC 9700 §4.4.2 (mix-up), docs/understand/ninjaone.md §7 (exact match).
         """

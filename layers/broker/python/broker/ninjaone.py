@@ -1,4 +1,4 @@
-"""NinjaOne as it is: hosts, endpoints, scopes, and what its answers mean. Evidence: docs/understand/ninjaone.md."""
+"""How NinjaOne behaves: hosts, endpoints, scopes, the meaning of its answers. Evidence: docs/understand/ninjaone.md."""
 
 import math
 import re
@@ -66,20 +66,20 @@ _STOPS = ".,;"
 
 
 def regional_host(key: str) -> Host | None:
-    """Find a regional host by its key; anything that is no key gives None."""
+    """Return a regional host by its key; None for any other text."""
     host = REGIONS.get(key)
     return Host(key, host) if host else None
 
 
 def branded_host(subdomain: str, suffix: str, suffixes: tuple[str, ...]) -> Host | None:
-    """Make a branded host of one DNS label and an allowed suffix; anything else gives None."""
+    """Build a branded host from one DNS label and an allowed suffix; None for anything else."""
     if suffix not in suffixes or not _SUBDOMAIN.fullmatch(subdomain):
         return None
     return Host(BRANDED, f"{subdomain}.{suffix}")
 
 
 def find_host(name: str, suffixes: tuple[str, ...]) -> Host | None:
-    """Find the place of a whole host name: a regional host, or a branded one with an allowed suffix."""
+    """Return the host of a whole host name: a regional one, or a branded one with an allowed suffix; else None."""
     for key, known in REGIONS.items():
         if name == known:
             return Host(key, known)
@@ -146,16 +146,16 @@ def scope_text(scope: frozenset[str]) -> str:
 
 
 def scope_set(text: str) -> frozenset[str]:
-    """Read a ``scope`` value; the order NinjaOne echoes differs from the order asked for."""
+    """Read a ``scope`` value as a set: NinjaOne returns scopes in another order than requested."""
     return frozenset(text.split())
 
 
 class Meaning(StrEnum):
-    """What an answer of the token endpoint means for what was presented to it."""
+    """What an answer of the token endpoint means for the code or token that was presented."""
 
     GRANTED = "granted"
-    DEAD = "dead"  # NinjaOne says that the token or code is no good
-    CONFIG = "config"  # the client app, its secret or our request is wrong: says nothing of the token
+    DEAD = "dead"  # NinjaOne rejects the token or code
+    CONFIG = "config"  # the client app, its secret or the request is wrong, which says nothing about the token
     THROTTLED = "throttled"
     UNAVAILABLE = "unavailable"  # refused before it was carried out
     AMBIGUOUS = "ambiguous"  # may have been carried out
@@ -168,8 +168,8 @@ class Outcome:
 
     Attributes:
         code: an enumerated cause for log lines and decisions; never text of NinjaOne's
-        tokens: present exactly when GRANTED
-        retry_after: seconds, when NinjaOne named a sane number
+        tokens: present exactly if GRANTED
+        retry_after: seconds, if NinjaOne named a plausible number
     """
 
     meaning: Meaning
@@ -179,19 +179,19 @@ class Outcome:
 
     @property
     def is_about_app(self) -> bool:
-        """Say whether NinjaOne refused the client app or its secret, whatever was presented with it."""
+        """Whether NinjaOne refused the client app or its secret, whatever was presented with it."""
         return is_about_app(self.code)
 
 
 def is_about_app(code: str) -> bool:
-    """Say whether a cause is a refusal of the client app or of its secret."""
+    """Return whether a cause is a refusal of the client app or of its secret."""
     return code in _ABOUT_APP
 
 
 def classify(answer: oauth.Answer, sent_at: Instant) -> Outcome:
-    """Say what an answer means. Total: every answer has exactly one meaning.
+    """Return what an answer means. Every answer has exactly one meaning.
 
-    Only 400 or 401 with a JSON ``error`` of the three names is DEAD.
+    Only 400 or 401 with a JSON ``error`` that is one of ``_DEAD`` is ``Meaning.DEAD``.
 
     See docs/understand/ninjaone.md §8, RFC 6749 §5.2.
     """
@@ -219,7 +219,7 @@ def _success(reply: oauth.Reply, sent_at: Instant) -> Outcome:
 
 
 def _tokens(body: Mapping[str, object], sent_at: Instant) -> Tokens | None:
-    """Read tokens. A ``token_type`` that is left out counts as bearer: the tokens beside it can't be had again.
+    """Read tokens. A missing ``token_type`` counts as bearer, because the tokens can't be requested again.
 
     See RFC 6749 §3.3, §5.1; ``expires_in`` may be absent (docs/understand/ninjaone.md §9 U22).
     """
@@ -235,7 +235,7 @@ def _tokens(body: Mapping[str, object], sent_at: Instant) -> Tokens | None:
 
 
 def _granted_scopes(said: object) -> frozenset[str]:
-    """Read the scopes of an answer, also from a list or with commas; others would look like rights taken away."""
+    """Read the scopes of an answer, also from a list or with commas; unread, they would look like withdrawn scopes."""
     text = " ".join(map(str, said)) if isinstance(said, list) else said
     return frozenset(filter(_SCOPE.fullmatch, _BETWEEN_SCOPES.split(text))) if isinstance(text, str) else frozenset()
 
@@ -255,9 +255,9 @@ def _lifetime(value: object) -> Seconds:
 
 
 def _whole_seconds(value: object) -> int | None:
-    """Read seconds however a server writes them (600, 600.0, "599.5", "6e2"), rounded down; None where there are none.
+    """Read seconds in any form that servers use (600, 600.0, "599.5", "6e2"), rounded down; None if there are none.
 
-    A number that can be read must not count as absent: what takes its place may be longer than a token lives.
+    A readable number must not count as missing, because the default may be longer than the token lives.
     """
     if isinstance(value, str):
         value = _number(value)
@@ -290,7 +290,7 @@ def _refusal(reply: oauth.Reply) -> Outcome:
 
 
 def _retry_after(reply: oauth.Reply) -> Seconds | None:
-    """Read delta-seconds, or a date beside the answer's own, up to an hour; of a header given twice the longer wait.
+    """Read delta-seconds, or a date relative to the answer's own, up to an hour; of a repeated header the longer wait.
 
     See RFC 9110 §5.3, §10.2.3.
     """
@@ -301,7 +301,7 @@ def _retry_after(reply: oauth.Reply) -> Seconds | None:
 
 
 def _seconds_between(answered: str, until: str) -> int | None:
-    """Count the seconds from one HTTP date to a later one, which this machine's clock has no part in."""
+    """Return the seconds between two HTTP dates of one server, so that this machine's clock does not matter."""
     try:
         away = (parsedate_to_datetime(until) - parsedate_to_datetime(answered)).total_seconds()
     except (ValueError, TypeError, OverflowError):  # no dates, or one with a time zone and one without

@@ -14,10 +14,10 @@ from broker.secret import Secret
 Form = Mapping[str, str]
 
 BODY_LIMIT = 65_536
-"""Bytes of a token answer that are read; NinjaOne's are under 1 KB."""
+"""Bytes that are read of a token endpoint's answer; NinjaOne's are under 1 KB."""
 
 _PADDING = " \t\r\n\0\ufeff\u00a0"
-"""What may stand around a JSON value without being part of it."""
+"""Characters that may surround a JSON value."""
 
 _CODE = re.compile(r"[\x21-\x7e]{1,2048}")
 _STATE = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -42,7 +42,7 @@ class NotSent:
 
 @dataclass(frozen=True)
 class NoReply:
-    """The request may have been carried out; no answer came."""
+    """No answer came; the request may have been carried out."""
 
     cause: str
 
@@ -61,10 +61,10 @@ class Authorized:
 
 @dataclass(frozen=True)
 class Denied:
-    """The person or the server said no. See RFC 6749 §4.1.2.1.
+    """The person or the server refused. See RFC 6749 §4.1.2.1.
 
     Attributes:
-        error: the code as sent, empty where it is none; compare it, never show it
+        error: the error code as sent, empty if it is malformed; compare it, never show it
     """
 
     state: str
@@ -73,7 +73,7 @@ class Denied:
 
 
 class Malformed(ValueError):
-    """A message that breaks its RFC; the text is a constant."""
+    """A message breaks its RFC; the text of this error is a constant."""
 
 
 def challenge(verifier: Secret) -> str:
@@ -103,7 +103,7 @@ def authorization_url(
 
 
 def authorization_reply(raw_query: str) -> Authorized | Denied:
-    """Read what the person brings back in the redirect.
+    """Read the parameters with which NinjaOne sends the person back.
 
     Args:
         raw_query: undecoded, since API Gateway joins repeated parameters with commas
@@ -128,7 +128,7 @@ def authorization_reply(raw_query: str) -> Authorized | Denied:
 
 
 def _single_valued(raw_query: str) -> dict[str, str]:
-    """Read the parameters that this library knows, each at most once; others are ignored, whatever they hold.
+    """Read the known parameters, each at most once; others are ignored, whatever they hold.
 
     See RFC 6749 §4.1.2: the client must ignore unrecognized response parameters.
     """
@@ -136,7 +136,7 @@ def _single_valued(raw_query: str) -> dict[str, str]:
     known = [
         (name, value)
         for name, value in pairs
-        if name in {"state", "iss"} or (name in {"code", "error"} and value)  # an empty issuer is not the right one
+        if name in {"state", "iss"} or (name in {"code", "error"} and value)  # an empty issuer is a wrong issuer
     ]
     if len(known) != len({name for name, _ in known}):
         raise Malformed("a parameter is repeated")
@@ -160,7 +160,7 @@ def refresh_grant(client: Client, refresh: Secret) -> Form:
 
 
 def revocation(client: Client, refresh: Secret) -> Form:
-    """Ask that a refresh token be forgotten. See RFC 7009 §2.1."""
+    """Ask for the revocation of a refresh token. See RFC 7009 §2.1."""
     return {"token": refresh.reveal(), "token_type_hint": "refresh_token", **_client_in_body(client)}
 
 
@@ -170,10 +170,10 @@ def _client_in_body(client: Client) -> Form:
 
 
 def json_object(body: bytes) -> Mapping[str, object] | None:
-    """Read a JSON object, or give None for anything else: HTML, cut-off text, arrays, too much of it.
+    """Read a JSON object; return None for anything else: HTML, truncated text, an array, a body that is too long.
 
-    Bytes that are no UTF-8, control characters and a number of thousands of digits spoil the field they stand in and
-    nothing else: the tokens beside it can't be had again.
+    Invalid UTF-8, control characters and numbers of thousands of digits spoil only the field they are in, because the
+    tokens beside it can't be requested again.
     """
     if len(body) > BODY_LIMIT:
         return None
@@ -193,5 +193,5 @@ def integer(digits: str) -> int | float:
 
 
 def json_text(body: bytes) -> str:
-    """Decode JSON in UTF-8, or as others send it: with a byte order mark, in UTF-16, with bytes of another charset."""
+    """Decode JSON in UTF-8, or as some servers send it: with a byte order mark, in UTF-16, with invalid bytes."""
     return body.decode(json.detect_encoding(body), "replace")

@@ -1,15 +1,14 @@
-"""A value that does not print."""
+"""A secret value that is never printed."""
 
 import hmac
 from typing import Any, NoReturn
 
 
 class Secret:
-    """Hold a token, code, verifier or client secret so that it can't be shown by accident.
+    """A token, code, verifier or client secret that can't be shown by accident.
 
-    ``str``, ``repr``, ``format`` and logging show a mask; pickling, copying and hashing are refused;
-    equality takes the same time wherever the values differ. ``reveal`` is the only way to the value,
-    and a test lists the modules that may call it.
+    ``str``, ``repr``, ``format`` and logging show a mask; pickling, copying and hashing are refused; comparison takes
+    constant time. ``reveal`` is the only way to the value, and a test lists the modules that may call it.
     """
 
     __slots__ = ("_value",)
@@ -18,7 +17,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """Give the value itself, to send or to seal it."""
+        """Return the value itself, to send or to seal it."""
         return self._value
 
     def __repr__(self) -> str:

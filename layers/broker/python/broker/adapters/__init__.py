@@ -1,1 +1,1 @@
-"""The doors: AWS, NinjaOne, the clock, the log. Each can be made to fail."""
+"""Everything outside the process: AWS, NinjaOne, the clock, the log. Tests make each of them fail."""

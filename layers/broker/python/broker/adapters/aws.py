@@ -1,7 +1,7 @@
-"""The one door to AWS: every call passes here, and here alone an error of AWS becomes one of ours.
+"""Every call to AWS passes here, and only here does an error of AWS become one of the broker's.
 
-An error is a fact. It is logged once, with its service, operation, code and AWS request id, and never with its message,
-which may quote what was sent. Then its code decides who must act: nobody, because waiting fixes it (``Busy``), or the
+Each error is logged once, with its service, operation, code and AWS request id, and never with its message, which may
+quote what was sent. Then its code decides who must act: nobody, because waiting fixes it (``Busy``), or the
 operator, because it does not (``AwsRefused``).
 
 See AWS General Reference, "Common errors"; the error lists of DynamoDB, KMS, S3, Secrets Manager, SQS and SSM.
@@ -20,9 +20,9 @@ from broker.errors import AwsError, AwsRefused, Busy
 T = TypeVar("T")
 
 ONCE_MORE = (0.2,)
-"""Seconds to wait before the only further attempt, for a write that can tell whether it was done before."""
+"""Seconds before the one further attempt, for a write that recognizes when its first attempt was applied."""
 FIRST_WAIT, LONGEST_WAIT = 0.1, 3.0
-"""Seconds between attempts that go on for as long as there is time."""
+"""Seconds between attempts that are repeated until the deadline."""
 
 _OPERATORS = frozenset(
     {
@@ -34,13 +34,13 @@ _OPERATORS = frozenset(
         "invalidrequest",  # Secrets Manager: the secret is marked for deletion
     }
 )  # fmt: skip
-"""Codes that waiting does not fix, written as ``_bare`` does. What is on no list may pass, so it counts as ``Busy``."""
+"""Codes that waiting does not fix, spelled as by ``_bare``. An unlisted code may be transient, so it is ``Busy``."""
 _NO_CREDENTIALS = (NoCredentialsError, PartialCredentialsError)
 _IDENTIFIER = re.compile(r"[A-Za-z0-9.:/+=_-]{1,128}")
 
 
 class ExpectedError(Exception):
-    """An error code that the caller of ``AwsClient.call`` named, for it is an answer there.
+    """An error code that the caller of ``AwsClient.call`` expects and treats as an answer.
 
     Args:
         code: which of them
@@ -56,10 +56,10 @@ class AwsClient:
     """A client of one AWS service."""
 
     def __init__(self, service: str, client: Any, log: Log | None = None) -> None:
-        """Put a client of botocore's behind the door.
+        """Wrap a client of botocore's.
 
         Args:
-            log: where errors are noted; None for a command at a terminal, which shows them itself
+            log: where errors are logged; None for a command at a terminal, which shows them itself
         """
         self._service, self._client, self._log = service, client, log
 
@@ -67,29 +67,28 @@ class AwsClient:
         """Call an operation, by its name in botocore (``get_item``).
 
         Args:
-            expected: error codes that are an answer to this caller, and are not logged
+            expected: error codes that are an answer to this caller; they are not logged
 
         Raises:
-            ExpectedError
-            Busy: not done, or done and the answer lost
-            AwsRefused
+            ExpectedError: AWS answered one of ``expected``
+            Busy: the call was not carried out, or it was and the answer was lost
+            AwsRefused: AWS refuses the call until the operator changes something
         """
         return self._pass(operation, lambda: getattr(self._client, operation)(**parameters), expected)
 
     def get_object(self, *, expected: Collection[str] = (), **parameters: Any) -> bytes:
-        """Read an object of S3's whole: its body comes after the answer, and can be cut off as the answer can.
+        """Read a whole object from S3. Its body follows the answer, so reading it can fail just as the call can.
 
-        Raises:
-            as ``call``
+        Raises what ``call`` raises.
         """
         read = lambda: bytes(self._client.get_object(**parameters)["Body"].read())  # noqa: E731
         return self._pass("get_object", read, expected)
 
     def note(self, operation: str, code: str, request_id: str = "", *, refused: bool) -> None:
-        """Log an error of AWS as a fact, and count it if it is the operator's.
+        """Log an error of AWS, and count it if the operator has to act.
 
         Args:
-            refused: waiting does not fix it
+            refused: whether it is one that waiting does not fix
         """
         if self._log is None:
             return
@@ -124,20 +123,19 @@ class AwsClient:
 
 
 def is_refusal(code: str) -> bool:
-    """Say whether an error code stands for something that waiting does not fix."""
+    """Return whether an error code stands for something that waiting does not fix."""
     bare = _bare(code)
     return bare in _OPERATORS or bare.startswith(("accessdenied", "validation"))
 
 
 def retry(call: Callable[[], T], clock: Clock, waits: Iterable[float] = ONCE_MORE) -> T:
-    """Call until it is done; after each error wait for the next of ``waits``, and after the last one give up.
+    """Repeat a call until it succeeds; wait for the next of ``waits`` after each error, and give up after the last.
 
-    Both kinds of error are tried again: a policy that is being changed or a key that was just enabled refuses for
-    seconds, and the caller may hold the only copy of a token. The call must recognize what it did itself, for an answer
-    may have been lost.
+    Both kinds of error are retried: a policy that is being changed or a key that was just enabled refuses for seconds,
+    and the caller may hold the only copy of a token. The call must recognize its own earlier effect, because the answer
+    of an attempt that succeeded may have been lost.
 
-    Raises:
-        Busy, AwsRefused: what the last attempt raised
+    Raises ``AwsError``, as the last attempt did.
     """
     pauses = iter(waits)
     while True:
@@ -151,7 +149,7 @@ def retry(call: Callable[[], T], clock: Clock, waits: Iterable[float] = ONCE_MOR
 
 
 def while_left(left: Callable[[], float]) -> Iterator[float]:
-    """Give the waits of ``retry``, twice as long each time, for as long as the next one fits into the time left.
+    """Yield the waits of ``retry``, each twice as long as the one before, while the next one fits into the time left.
 
     Args:
         left: seconds that may still be waited
@@ -163,10 +161,10 @@ def while_left(left: Callable[[], float]) -> Iterator[float]:
 
 
 def _bare(code: str) -> str:
-    """Write the spellings of one error alike: ``KMS.DisabledException``, ``KmsDisabled``, ``DisabledException``."""
+    """Unify the spellings of one error: ``KMS.DisabledException``, ``KmsDisabled``, ``DisabledException``."""
     return code.rpartition(".")[2].removesuffix("Exception").lower().removeprefix("kms")
 
 
 def _identifier(text: str) -> str:
-    """Take a code or an id only if it looks like one; anything longer could be a sentence."""
+    """Return a code or an id unchanged if it looks like one, else empty: anything longer could be a sentence."""
     return text if _IDENTIFIER.fullmatch(text) else ""

@@ -1,7 +1,7 @@
-"""Circuit breakers at rest: what refreshes of many connections have in common, one row for each host and client app.
+"""Circuit breakers as stored: one row for each host and each client app, shared by all connections that use it.
 
-A row counts tenants, not connections: one tenant's connections may be answered anything at all, and hold up nobody
-else. The rules are in docs/understand/refresh.md, "When NinjaOne fails".
+A row counts tenants, not connections, so that whatever NinjaOne answers to one tenant's connections never holds up
+another tenant. The rules are in docs/understand/refresh.md, "When NinjaOne fails".
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ CONTROL_ROWS = TenantId("#breakers")
 """A partition that no tenant can name."""
 
 REMEMBERED = 64
-"""Failing tenants that a row remembers; they pass last while the breaker is open. With 16 some tenants starved."""
+"""Failing tenants that a row remembers; they are tried last while the breaker is open. With 16 some tenants starved."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Breaker:
         failing: tenants (see ``tenant_hash``) that failed since the last grant
         since: when the first of them did; None while nobody fails
         opened_at: since when the breaker is open; None while it is closed
-        passed_at: when an open breaker last let a connection pass
+        passed_at: when an open breaker last let a connection try
         cause: of the first failure, and of an open breaker of the one that opened it
         grants: the last two tenants that were granted tokens, newest first, with the time
     """
@@ -43,36 +43,32 @@ class Breaker:
 
     @property
     def is_open(self) -> bool:
-        """Say whether it is open."""
+        """Return whether it is open."""
         return self.opened_at is not None
 
     def others_failing(self, tenant: TenantId) -> bool:
-        """Say whether another tenant is failing."""
+        """Return whether another tenant is failing."""
         return bool(self.failing - {tenant_hash(tenant)})
 
     def others_granted(self, tenant: TenantId, since: Instant) -> bool:
-        """Say whether another tenant was granted tokens since then."""
+        """Return whether another tenant was granted tokens since then."""
         return any(granted != tenant_hash(tenant) and at >= since for granted, at in self.grants)
 
 
 class BreakerStore:
-    """The rows. A write that is refused for now raises ``Busy``."""
+    """The table of breakers. Every method raises ``AwsError`` when DynamoDB does not do what it is asked."""
 
     def __init__(self, dynamodb: AwsClient, table: str) -> None:
         self._dynamodb, self._table = dynamodb, table
 
     def read(self, name: str) -> Breaker:
-        """Read one as it is now; a row that can't be read is like none. Raises Busy."""
+        """Read one as it is now; a row that can't be read counts as missing."""
         key = rows.key(CONTROL_ROWS, name)
         answer = self._dynamodb.call("get_item", TableName=self._table, Key=key, ConsistentRead=True)
         return _breaker(answer.get("Item", {}))
 
     def opening(self, name: str) -> Breaker:
-        """Read since when one is open and why, and nothing else: the roles that show it name each attribute.
-
-        Raises:
-            Busy
-        """
+        """Read since when one is open and why, and nothing else: the IAM roles of its readers name each attribute."""
         answer = self._dynamodb.call(
             "get_item",
             TableName=self._table,
@@ -84,7 +80,7 @@ class BreakerStore:
         return _breaker(answer.get("Item", {}))
 
     def add_failure(self, name: str, tenant: TenantId, now: Instant, cause: str) -> Breaker:
-        """Remember a failing tenant, unless so many are remembered that one more changes nothing. Raises Busy."""
+        """Remember a failing tenant, unless so many are remembered already that one more changes nothing."""
         write = ConditionalUpdate.of(
             "attribute_not_exists(#failing) OR size(#failing) < :most",
             given={"most": REMEMBERED},
@@ -94,7 +90,7 @@ class BreakerStore:
         return self._update(name, write)[0]
 
     def open(self, name: str, seen: Breaker, now: Instant, cause: str) -> tuple[Breaker, bool]:
-        """Open it, unless something was granted meanwhile; say whether this call opened it. Raises Busy."""
+        """Open it, unless something was granted meanwhile. Return the row, and whether this call opened it."""
         write = ConditionalUpdate.of(
             "attribute_not_exists(#opened_at)",
             "#since = :since_seen",
@@ -104,7 +100,7 @@ class BreakerStore:
         return self._update(name, write)
 
     def add_grant(self, name: str, seen: Breaker, tenant: TenantId, now: Instant) -> bool:
-        """Forget all failures, and with them an open breaker; say whether there were any. Raises Busy."""
+        """Forget all failures, which closes an open breaker; return whether there were any."""
         mine = tenant_hash(tenant)
         before = next((each for each in seen.grants if each[0] != mine), None)
         written = [(mine, now), *([before] if before else [])]
@@ -116,7 +112,7 @@ class BreakerStore:
         return self._update(name, write)[1]
 
     def take_pass(self, name: str, now: Instant, gap: Seconds) -> bool:
-        """Let one connection through an open breaker, if none passed for so long. Raises Busy."""
+        """Claim the next trial of an open breaker; False if another connection was tried within ``gap``."""
         write = ConditionalUpdate.of(
             "attribute_exists(#opened_at)",
             "#passed_at <= :latest",
@@ -126,7 +122,7 @@ class BreakerStore:
         return self._update(name, write)[1]
 
     def _update(self, name: str, write: ConditionalUpdate) -> tuple[Breaker, bool]:
-        """Give the row as it then stands, and whether the write applied."""
+        """Return the row after the write, and whether the write applied."""
         found = update(self._dynamodb, self._table, rows.key(CONTROL_ROWS, name), write)
         if isinstance(found, ConditionFailed):
             return _breaker(found.found), False
@@ -134,7 +130,7 @@ class BreakerStore:
 
 
 def _breaker(row: rows.Item) -> Breaker:
-    """Read a row; what another release wrote, or somebody damaged, holds nobody."""
+    """Read a row; what is unreadable, because another release wrote it or it is damaged, counts as a closed breaker."""
     fields = rows.plain(row)
     try:
         return Breaker(
@@ -159,7 +155,7 @@ def _grant(text: str) -> tuple[str, Instant]:
 
 
 def tenant_hash(tenant: TenantId) -> str:
-    """Name a tenant in 32 bits: two that share a hash only share a place in the order of passing."""
+    """Hash a tenant to 32 bits; a collision only makes two tenants share a place in the order of trials."""
     return f"{crc32(tenant.encode()):08x}"
 
 

@@ -1,6 +1,6 @@
-"""The event bus: what happened to a connection, told once or more often, never a secret.
+"""The event bus: what happened to a connection, delivered at least once, never with a secret.
 
-Whoever listens puts events of one connection in order by ``version``, then ``sequence``, and drops an ``id`` it knows.
+A listener orders the events of one connection by ``version``, then ``sequence``, and drops an ``id`` that it has seen.
 """
 
 import json
@@ -41,13 +41,13 @@ class Bus:
         self._events, self._name = events, name
 
     def put(self, events: Sequence[Event]) -> int:
-        """Put at most ``MOST`` events, and say how many of them, from the first on, the bus took."""
+        """Put at most ``MOST`` events; return how many of them, counted from the first, the bus accepted."""
         try:
             answer = self._events.call("put_events", Entries=[self._entry(event) for event in events])
         except AwsError:
             return 0
         for number, entry in enumerate(answer["Entries"]):
-            if "ErrorCode" in entry:  # the call went well, and this one entry did not
+            if "ErrorCode" in entry:  # the call succeeded, and this one entry did not
                 self._events.note("put_events", entry["ErrorCode"], refused=is_refusal(entry["ErrorCode"]))
                 return number
         return len(events)

@@ -1,8 +1,8 @@
 """The operator's client secrets, from Secrets Manager: {"<client id>": "<client secret>"}.
 
-Kept in memory for minutes, so that a new secret needs no deploy; that one is missing is remembered for a minute.
-What is stored is written by hand, so one entry that is no secret fails its own app and no other, and a whole that
-can't be read any more leaves in force what was read before.
+They are cached for minutes, so that a new secret needs no deploy; that one is missing is remembered for a minute.
+People write the stored secret by hand. So an invalid entry affects its own app only, and if the whole secret becomes
+unreadable, the last readable one stays in use.
 """
 
 import json
@@ -20,7 +20,7 @@ CACHED = 300.0
 """Seconds that the secrets are trusted before they are read again."""
 
 ABSENT = 60.0
-"""Seconds for which a secret that is missing or malformed is not asked for again."""
+"""Seconds before a secret that is missing or malformed is read again."""
 
 _MISSING = ("ResourceNotFoundException",)
 
@@ -35,11 +35,11 @@ class ClientSecrets:
         self._absent: dict[str, tuple[float, str]] = {}
 
     def client(self, client_id: str) -> Client:
-        """Give a client app with its secret.
+        """Return a client app with its secret.
 
         Raises:
-            Misconfigured: no secret is stored for it
-            Busy, AwsRefused
+            Misconfigured: no usable secret is stored for it
+            AwsError: Secrets Manager could not be read
         """
         until, text = self._absent.get(client_id, (0.0, ""))
         if self._clock.now() < until:
@@ -63,7 +63,7 @@ class ClientSecrets:
         return secret
 
     def newer(self, client: Client) -> Client | None:
-        """Read the secret past the cache; give the client when it changed, else None."""
+        """Read the secret past the cache; return the client if its secret changed, else None."""
         self._until = 0.0
         fresh = self.client(client.id)
         return fresh if fresh.secret != client.secret else None
@@ -76,7 +76,7 @@ class ClientSecrets:
         self._keep(parsed(stored_text(answer)))
 
     def _keep(self, fresh: Mapping[str, str | None] | None) -> None:
-        """Take what was read; what can't be read is the operator's to correct, and meanwhile the last one counts."""
+        """Cache what was read; if it is unreadable, log that and go on with the last readable one."""
         if fresh is None:
             self._secretsmanager.note("get_secret_value", "MalformedClientSecrets", refused=True)
             if not self._secrets:
@@ -88,7 +88,7 @@ class ClientSecrets:
 
 
 def stored_text(answer: Mapping[str, Any]) -> str:
-    """Give what Secrets Manager holds: a text, or a file that was stored as bytes; a byte order mark goes."""
+    """Return the stored text, also of a file that was stored as bytes, without a byte order mark."""
     text = answer.get("SecretString")
     if text is None:
         text = json_text(bytes(answer.get("SecretBinary", b"")))
@@ -99,7 +99,7 @@ def parsed(text: str) -> Mapping[str, str | None] | None:
     """Read client ids and their secrets, without the whitespace that copying brings along.
 
     Returns:
-        None for an entry that is no secret, and for a whole that is no JSON object
+        client id → secret, None for an invalid entry; or None if the text is not a JSON object
     """
     try:
         stored = json.loads(text)
@@ -111,7 +111,7 @@ def parsed(text: str) -> Mapping[str, str | None] | None:
 
 
 def _secret(value: object) -> str | None:
-    """Take a text that a form can carry; half a character (a lone surrogate) can't be written in UTF-8."""
+    """Return a secret, or None if a form can't carry it: a lone surrogate can't be encoded in UTF-8."""
     if not isinstance(value, str) or any("\ud800" <= character <= "\udfff" for character in value):
         return None
     return value.strip() or None

@@ -1,4 +1,4 @@
-"""Now, waiting, and randomness: the only places where a run is not decided by its inputs."""
+"""Time, waiting and random bytes: the only inputs of a run that differ each time, so that tests can fix them."""
 
 import base64
 import secrets
@@ -10,10 +10,10 @@ from broker.model import ConnectionId, Instant, SessionId
 from broker.secret import Secret
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 2.0
-"""Seconds between looks at what another call is working on."""
+"""Seconds between reads of something that another call is working on."""
 
 Entropy = Callable[[int], bytes]
-"""Give n unpredictable bytes."""
+"""Returns n unpredictable bytes."""
 
 entropy: Entropy = secrets.token_bytes
 
@@ -46,7 +46,7 @@ def instant(clock: Clock) -> Instant:
 
 
 def looks(clock: Clock, until: float) -> Iterator[None]:
-    """Give turns to look at what another call is working on: one now, and more after pauses, until time is up."""
+    """Yield each time another call's progress should be read: at once, then after growing pauses, until ``until``."""
     pause = FIRST_PAUSE
     yield
     while clock.now() + pause <= until:

@@ -1,4 +1,4 @@
-"""Connections at rest: every write compares the version and the fence it was decided on.
+"""The table of connections: every write compares the version and the fence that it was decided on.
 
 A refresh, as conditions on one row; ``seen`` is what the read found, which may be a moment old:
 
@@ -10,12 +10,13 @@ An end, from any state, whoever holds the lease:
 
     disconnect   version = seen, consent = seen, not disconnected   → version + 1, fence + 1, ended_by; tokens gone
 
-A new client secret, which never meets a refresh that presents the old one: a lease that is given back at once, so that
-whoever opened the old secret before gets none:
+A new client secret must never meet a refresh that presents the old one. It takes a lease and gives it back at once, so
+that a refresh that had already read the old secret gets no lease:
 
     secret       version = seen, fence = seen, no lease or one that ended   → fence + 1, due now; the profile's client
 
-Whatever is not in use has an end: ``forget_at``, written into both rows in one transaction, so that neither stays.
+Rows that are not in use expire: ``forget_at`` is written into both rows in one transaction, so that neither outlives
+the other.
 """
 
 from collections.abc import Mapping, Sequence
@@ -58,25 +59,25 @@ TOKEN_ATTRIBUTES = (
     "cause",
     "access",
 )
-"""What giving a token reads: never the refresh token, not even sealed."""
+"""What the token function reads: never the refresh token, not even sealed."""
 
 LISTED_ATTRIBUTES = (
     "tenant", "connection", "status", "reason", "region", "host", "client_id", "customer_app", "version",
     "token_expires_at", "refresh_at", "failures", "cause", "struck_at", "consented_at", "scopes", "label",
     "organizations", "metadata", "created_at", "connected_at", "same_as",
 )  # fmt: skip
-"""What listing reads: nothing sealed."""
+"""What the list of connections reads: nothing sealed."""
 
 NAMED_ATTRIBUTES = ("tenant", "connection", "label", "organizations")
-"""What a reconnect is announced with."""
+"""What the connect page of a reconnect shows."""
 
 ACCOUNT_ATTRIBUTES = ("tenant", "connection", "status", "host", "region", "label", "organizations")
-"""What tells whether two connections are of the same account."""
+"""What shows whether two connections belong to the same NinjaOne account."""
 ACCOUNTS = 200
-"""Connections of a tenant that are looked at for that."""
+"""Connections of a tenant that are compared for that."""
 
 APP_ATTRIBUTES = ("tenant", "connection", "status", "reason", "host", "region", "client_id", "customer_app")
-"""What a session for a new client secret is opened with."""
+"""What opening a session for a new client secret reads."""
 
 BATCH = 100
 """Items that one BatchGetItem takes."""
@@ -110,15 +111,16 @@ class Connections:
         self._due_index, self._sessions_table = due_index, sessions_table
 
     def state(self, ref: ConnectionRef) -> ConnectionState | None:
-        """Read the hot row as it is now."""
+        """Read the state row as it is now."""
         found = self._get(ref, ref.connection)
         return rows.connection_state(found) if found else None
 
     def many(self, refs: Sequence[ConnectionRef]) -> tuple[list[ConnectionState], int]:
-        """Read hot rows, a hundred in one call; a row may be a moment old. Count what can't be read. Raises Busy.
+        """Read state rows, a hundred in one call; return them, and how many could not be read. Raises AwsError.
 
-        Whoever decides on an old row is refused: every write compares version and fence. A strong read costs twice.
-        What is not there is left out, and so is what only another release can read: it must not hold up the rest.
+        The read is eventually consistent, which costs half: a decision on an old row is refused, because every write
+        compares version and fence. Missing rows are left out, and so are rows that only another release can read,
+        which must not hold up the rest.
         """
         found: list[rows.Item] = []
         for start in range(0, len(refs), BATCH):
@@ -148,7 +150,7 @@ class Connections:
         return rows.profile(found) if found else None
 
     def for_token(self, ref: ConnectionRef) -> ConnectionState | None:
-        """Read what giving a token needs, as it is now."""
+        """Read the attributes that the token function needs, as they are now."""
         found = self._get(ref, ref.connection, TOKEN_ATTRIBUTES)
         return rows.connection_state(found) if found else None
 
@@ -159,14 +161,14 @@ class Connections:
         return Connection(rows.connection_state(found), rows.profile(profile)) if found and profile else None
 
     def names(self, ref: ConnectionRef) -> Profile | None:
-        """Read what a connection and its NinjaOne account are called, and nothing else; a damaged row names nothing."""
+        """Read the names of a connection and of its NinjaOne account, and nothing else; a damaged row has none."""
         found = self._get(ref, ref.connection + rows.PROFILE, NAMED_ATTRIBUTES)
         with suppress(*rows.UNREADABLE):
             return rows.profile(found) if found else None
         return None
 
     def client_app(self, ref: ConnectionRef) -> ConnectionState | None:
-        """Read which client app a connection uses and how it is, and nothing else."""
+        """Read which client app a connection uses and the connection's status, and nothing else."""
         found = self._get(ref, ref.connection, APP_ATTRIBUTES)
         return rows.connection_state(found) if found else None
 
@@ -175,7 +177,7 @@ class Connections:
         return self._listed(tenant, LISTED_ATTRIBUTES, limit=limit, after=after)
 
     def accounts(self, tenant: TenantId) -> list[Connection]:
-        """Read what tells the first connections of a tenant apart, in one call. Raises Busy or AwsRefused."""
+        """Read which accounts the first connections of a tenant belong to, in one call. Raises AwsError."""
         return self._listed(tenant, ACCOUNT_ATTRIBUTES, limit=ACCOUNTS, after=None).connections
 
     def _listed(self, tenant: TenantId, only: tuple[str, ...], *, limit: int, after: str | None) -> listing.Listed:
@@ -198,7 +200,7 @@ class Connections:
     def due(
         self, shard: int, until: Instant, start: rows.Item | None, limit: int
     ) -> tuple[list[ConnectionRef], rows.Item | None]:
-        """Read one page of what falls due in a shard, soonest first. The index lags: candidates only."""
+        """Read one page of what falls due in a shard, soonest first. The index lags, so these are candidates only."""
         more = {"ExclusiveStartKey": start} if start else {}
         answer = self._dynamodb.call(
             "query",
@@ -223,14 +225,14 @@ class Connections:
         session: SessionId,
         forget_at: Instant | None = None,
     ) -> None:
-        """Store a connection whole and end its session, in one transaction.
+        """Store both rows of a connection and end its session, in one transaction.
 
         Args:
             replaces: the row a reconnect was decided on; None for a new connection
-            forget_at: when it goes by itself, unless it is approved
+            forget_at: when it expires by itself, unless it is approved
 
         Raises:
-            Busy: nothing of it was stored, or the acknowledgement was lost
+            AwsError: nothing was stored, or everything was and the acknowledgement was lost
         """
         condition = _replacing(replaces) if replaces else _NEW
         ends = rows.item({"forget_at": forget_at})
@@ -244,7 +246,7 @@ class Connections:
     def lease(
         self, seen: ConnectionState, *, attempt: str, now: Instant, until: Instant, ended: Instant
     ) -> ConnectionState | ConditionFailed:
-        """Take the lease and note the intent, before NinjaOne is asked.
+        """Take the lease and record the intent, before NinjaOne is called.
 
         Args:
             ended: a lease that ran out before this instant proves its holder dead
@@ -261,16 +263,15 @@ class Connections:
     def store_secret(
         self, seen: ConnectionState, client: bytes, *, session: SessionId, now: Instant, ended: Instant
     ) -> bool:
-        """Put a new secret of the customer's own app in place of the old one, end its session, and have it tried now.
+        """Replace the secret of the customer's own app, end its session, and make the connection due now.
 
-        False where the row changed since it was seen, a refresh is at work, or the session has ended.
+        Returns False if the row changed since it was seen, a refresh is at work, or the session has ended.
 
         Args:
             client: sealed
             ended: a lease that ran out before this instant proves its holder dead
 
-        Raises:
-            Busy, AwsRefused
+        Raises ``AwsError``.
         """
         due = {"refresh_at": now, "due_shard": policy.shard(seen.connection)} if seen.refresh else {}
         state = ConditionalUpdate.of(
@@ -292,11 +293,11 @@ class Connections:
     def record_failure(
         self, leased: ConnectionState, change: Mapping[str, Any], remove: tuple[str, ...]
     ) -> ConnectionState | ConditionFailed:
-        """Note what came of an attempt that brought no tokens."""
+        """Record the outcome of an attempt that brought no tokens."""
         return self._update(leased, ConditionalUpdate.of(*_UNCHANGED, given=_seen(leased), set=change, remove=remove))
 
     def approve(self, seen: ConnectionState, change: Mapping[str, Any], now: Instant) -> bool:
-        """Let a connection that waits for approval be used, and stay. Raises Busy or AwsRefused."""
+        """Approve a connection: it may be used, and no longer expires by itself. Raises AwsError."""
         given = _seen(seen) | {"pending": Status.PENDING_APPROVAL.value, "now": now}
         clauses = (*_UNCHANGED, "#status = :pending", _WAITS)
         write = ConditionalUpdate.of(*clauses, given=given, set=change, remove=("forget_at",))
@@ -304,21 +305,18 @@ class Connections:
         return self._update_both(seen.ref, write, profile)
 
     def forget(self, seen: ConnectionState, forget_at: Instant) -> bool:
-        """Drop the tokens of a connection that nobody made good, and let its rows go in their time.
-
-        Raises:
-            Busy, AwsRefused
-        """
+        """Delete the tokens of a connection that nobody reconnected, and let its rows expire. Raises AwsError."""
         write = ConditionalUpdate.of(
             *_UNCHANGED, given=_seen(seen), set={"forget_at": forget_at}, remove=tuple(_DROPPED)
         )
         return self._update_both(seen.ref, write, _forgetting(forget_at))
 
     def disconnect(self, seen: ConnectionState, now: Instant, mark: str) -> ConnectionState | ConditionFailed:
-        """Forget the tokens that were seen. The version moves, so that a refresh in flight can't bring them back.
+        """Delete the tokens that were seen. The version moves, so that a refresh in flight can't bring them back.
 
         Args:
-            mark: random, and new for each who tries: who finds the row ended under it ended it, and the answer was lost
+            mark: random, and new for each attempt: a row that bears it was disconnected by this very attempt, whose
+                answer was lost
         """
         forget_at = Instant(now + policy.ENDED_KEPT)
         ended = {"status": Status.DISCONNECTED.value, "ended_at": now, "ended_by": mark}
@@ -342,7 +340,7 @@ class Connections:
         return ConditionFailed(found)
 
     def forget_profile(self, ref: ConnectionRef, now: Instant) -> None:
-        """Let a profile go whose connection is no more, and its sealed client secret at once."""
+        """Let the profile of a deleted connection expire, and delete its sealed client secret at once."""
         key = rows.key(ref.tenant, ref.connection + rows.PROFILE)
         ends = Instant(now + policy.ENDED_KEPT)
         write = ConditionalUpdate.of(
@@ -368,13 +366,10 @@ class Connections:
     def _update_both(
         self, ref: ConnectionRef, state: ConditionalUpdate, profile: ConditionalUpdate, *more: rows.Item
     ) -> bool:
-        """Change both rows or neither; False where a condition does not hold.
+        """Change both rows or neither; return False if a condition does not hold. Raises AwsError.
 
         Args:
             more: what else belongs to the transaction
-
-        Raises:
-            Busy, AwsRefused
         """
         writes = {ref.connection: state, ref.connection + rows.PROFILE: profile}
         parts = [
@@ -401,7 +396,7 @@ _NEW = {
 
 
 def _forgetting(forget_at: Instant) -> ConditionalUpdate:
-    """A profile row that is missing is made, and holds nothing but its end: a connection without one must end too."""
+    """Return the update that lets a profile expire; it creates a missing row, so that one transaction serves both."""
     return ConditionalUpdate.of(set={"forget_at": forget_at}, remove=("client",))
 
 
@@ -410,7 +405,7 @@ def _seen(row: ConnectionState) -> dict[str, Any]:
 
 
 def _replacing(row: ConnectionState) -> dict[str, Any]:
-    """A reconnect replaces the generation it saw, or a newer one of the same consent; never a disconnected row."""
+    """A reconnect replaces the generation that it saw, or a newer one of the same consent; never a disconnected row."""
     return {
         "ConditionExpression": "#consented_at = :consent_seen AND #version < :version_new AND #status <> :disconnected",
         "ExpressionAttributeNames": {

@@ -1,4 +1,4 @@
-"""DynamoDB as this project uses it: conditions built of named clauses, and answers that can be told apart."""
+"""Conditional writes to DynamoDB: conditions built from named clauses, and distinct results for applied and refused."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -53,11 +53,11 @@ class ConditionalUpdate:
         default: Mapping[str, Any] | None = None,
         join: Mapping[str, frozenset[str]] | None = None,
     ) -> "ConditionalUpdate":
-        """Say what is to change, and when it may."""
+        """Build an update from its conditions and changes."""
         return cls(set or {}, when, given or {}, add or {}, remove, default or {}, join or {})
 
     def parameters(self) -> dict[str, Any]:
-        """Write it as UpdateItem takes it; every name goes through a placeholder, for many are reserved words."""
+        """Return UpdateItem's parameters; every name is a placeholder, because DynamoDB reserves many words."""
         sets = [f"#{name} = :{name}" for name in self.set]
         sets += [f"#{name} = if_not_exists(#{name}, :zero) + :{name}" for name in self.add]
         sets += [f"#{name} = if_not_exists(#{name}, :{name})" for name in self.default]
@@ -93,11 +93,10 @@ class ConditionalUpdate:
 
 
 def update(client: AwsClient, table: str, key: Item, write: ConditionalUpdate) -> Item | ConditionFailed:
-    """Apply one conditional update and give the item as it then is.
+    """Apply one conditional update and return the item as it then is.
 
     Raises:
-        Busy: refused for now, or applied with the acknowledgement lost
-        AwsRefused
+        AwsError: it was not applied, or it was and the acknowledgement was lost
     """
     try:
         answer = client.call(

@@ -1,7 +1,7 @@
 """The restore epoch: which rows of which table may be presented to NinjaOne.
 
-An SSM parameter outside the table says {"epoch": n, "table": name}. Rows carry the epoch they were written under.
-A restored table has another name and older rows: nothing of it is presented until the operator activates it.
+An SSM parameter outside the table holds {"epoch": n, "table": name}. Rows carry the epoch they were written under.
+A restored table has another name and older rows: no token in it is presented until the operator activates it.
 """
 
 import json
@@ -11,7 +11,7 @@ from broker.adapters.clock import Clock
 from broker.errors import Misconfigured
 
 CACHED = 60.0
-"""Seconds that the epoch is trusted before it is read again."""
+"""Seconds that the epoch is cached before it is read again."""
 
 
 class Epoch:
@@ -23,11 +23,11 @@ class Epoch:
         self._until = 0.0
 
     def active(self) -> int | None:
-        """Give the epoch whose rows may be presented, or None while this table is not activated.
+        """Return the epoch whose rows may be presented, or None while this table is not activated.
 
         Raises:
-            Busy, AwsRefused
-            Misconfigured: the parameter is no epoch
+            AwsError: the parameter could not be read
+            Misconfigured: the parameter is malformed
         """
         if self._until <= self._clock.now():
             self._active = self._read()

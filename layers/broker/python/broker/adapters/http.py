@@ -14,7 +14,7 @@ from broker.model import Seconds
 from broker.oauth import BODY_LIMIT, Answer, Form, NoReply, NotSent, Reply, json_object
 
 Transport = Callable[[], httpx.BaseTransport]
-"""Make a transport of its own for one client: a pool shared by many threads is slow (httpcore scans it)."""
+"""Makes a transport for one client only: a pool shared by many threads is slow, because httpcore scans it."""
 
 CONNECT_TIMEOUT = Seconds(5)
 USER_AGENT = "ninjaone-connect/1 (OAuth connection broker)"
@@ -31,12 +31,12 @@ _LISTS = frozenset({"content-encoding", "content-language", "link"})
 """Headers that may come several times."""
 
 _NO_COOKIES = DefaultCookiePolicy(allowed_domains=[])
-"""One client asks for many customers: what an answer to one of them sets goes to nobody."""
+"""One client serves many customers, so a cookie that an answer to one of them sets must not reach another."""
 
 
 @dataclass(frozen=True)
 class Outgoing:
-    """A request to NinjaOne that somebody else wrote."""
+    """A request to NinjaOne that a caller of the proxy wrote."""
 
     method: str
     url: str
@@ -45,13 +45,13 @@ class Outgoing:
 
 
 class HttpClient:
-    """A client for one thread; close it when the work is done, which ends its connections."""
+    """A client for one thread; closing it closes its connections."""
 
     def __init__(self, transport: Transport, clock: Clock, *, is_known: Callable[[str], bool] = lambda _: True) -> None:
         """Make a client.
 
         Args:
-            is_known: says whether a host is NinjaOne's; nothing is sent to any other
+            is_known: returns whether a host is NinjaOne's; nothing is sent to any other
         """
         self._clock, self.is_known = clock, is_known
         self._client = httpx.Client(
@@ -71,27 +71,27 @@ class HttpClient:
         self.close()
 
     def close(self) -> None:
-        """End its connections."""
+        """Close its connections."""
         self._client.close()
 
     def post(self, url: str, form: Form, *, timeout: Seconds) -> Answer:
-        """Send a form once. An answer that breaks off behind its JSON object counts: it may hold the only token."""
+        """Send a form once. An answer that breaks off after its JSON object counts: it may hold the only token."""
         return self._try("POST", url, timeout, enough=_is_object, data=dict(form))
 
     def get(
         self, url: str, *, timeout: Seconds, headers: Mapping[str, str] | None = None, limit: int = BODY_LIMIT
     ) -> Answer:
-        """Ask once.
+        """Send a GET once.
 
         Args:
-            limit: bytes of the answer that are read; a body with one byte more was cut off
+            limit: bytes of the answer that are read; a body of one byte more than that was cut off
         """
         return self._try("GET", url, timeout, limit, headers=headers)
 
     def send(self, request: Outgoing, *, timeout: Seconds, limit: int) -> Answer:
-        """Send any request once. Its answer is read as it is, and unpacked only where it says so.
+        """Send any request once. Its answer is decompressed only if ``Content-Encoding`` names a known coding.
 
-        An answer that is packed, but not whole, counts as none: what can be unpacked of it would pass for all of it.
+        A compressed answer that breaks off counts as no answer: the part that can be decompressed would look complete.
         """
         return self._try(
             request.method,
@@ -114,10 +114,10 @@ class HttpClient:
         enough: Callable[[bytes, str], bool] = lambda _body, _codings: False,
         **content: Any,
     ) -> Answer:
-        """Build a request and send it. An address that can't be built, as with a host name that is none, sends nothing.
+        """Build a request and send it; an address that can't be built, as with a malformed host name, sends nothing.
 
-        Whatever else comes out of the libraries below, such as ``httpx.InvalidURL`` for an odd ``Location``, means that
-        the request may have been carried out: the callers know these three ends and no others.
+        Any other exception of the libraries below, such as ``httpx.InvalidURL`` for an odd ``Location``, means that the
+        request may have been carried out. So callers see three results only: ``NotSent``, ``NoReply`` and ``Reply``.
         """
         try:
             request = self._client.build_request(method, url, **content)
@@ -134,15 +134,15 @@ class HttpClient:
     def _send(
         self, request: httpx.Request, timeout: Seconds, limit: int, enough: Callable[[bytes, str], bool]
     ) -> Answer:
-        """Tell *not sent* from *sent, no answer*: after a token request the difference is a lost token.
+        """Distinguish *not sent* from *sent, no answer*: after a token request the difference is a lost token.
 
         Args:
-            timeout: seconds for the whole answer, after a connection within CONNECT_TIMEOUT
-            enough: says of a body that broke off, and of its codings, whether all that matters came
+            timeout: seconds for the whole answer, once connected within CONNECT_TIMEOUT
+            enough: returns whether a body that broke off, in the given codings, still holds all that matters
         """
         if request.url.scheme != "https":
             return NotSent("not_https")
-        if not self.is_known(request.url.host):  # a row that somebody rewrote leads nowhere
+        if not self.is_known(request.url.host):  # so that a tampered row sends no token elsewhere
             return NotSent("foreign_host")
         until = self._clock.now() + CONNECT_TIMEOUT + timeout
         request.extensions["timeout"] = httpx.Timeout(timeout, connect=min(CONNECT_TIMEOUT, timeout)).as_dict()
@@ -157,7 +157,7 @@ class HttpClient:
             return NotSent(_cause(error))
 
     def _read(self, response: httpx.Response, until: float, limit: int, enough: Callable[[bytes, str], bool]) -> bytes:
-        """Read at most one byte more than the limit: a longer body is no JSON of NinjaOne's."""
+        """Read at most one byte more than the limit: NinjaOne's JSON is shorter, so more would be of no use."""
         body = bytearray()
         try:
             for chunk in response.iter_raw():
@@ -177,7 +177,7 @@ def _whole(answer: Reply, limit: int) -> Reply:
 
 
 def _as_named(answer: Reply, limit: int) -> Answer:
-    """Undo the codings that are named, and their header; where that can't be done, leave both to whoever reads it."""
+    """Decode the codings that the header names, and drop it; where that can't be done, leave body and header alone."""
     codings = answer.headers.get("content-encoding", "")
     is_cut = len(answer.body) > limit or answer.status == 206  # Partial Content
     unknown = {coding.strip() for coding in codings.lower().split(",")} - {"", "identity", *_PACKED}
@@ -195,20 +195,22 @@ def _is_object(body: bytes, codings: str) -> bool:
 
 
 def unpacked(body: bytes, codings: str, limit: int) -> bytes:
-    """Undo ``Content-Encoding``. Though identity is asked for, a proxy may pack, and a body may hold the only token.
+    """Decode ``Content-Encoding``: a proxy may compress although identity was requested, and the token may be inside.
 
     Returns:
-        at most one byte more than the limit, whatever it unpacks to; of what broke off, what came; what is not packed
-        as it says, as it is
+        at most one byte more than the limit; of a body that broke off, the part that arrived; a body that is not
+        compressed as its header says, unchanged
 
     See RFC 9110 §8.4.1.
     """
     body, _ = unpacked_as_named(body, codings, limit)
-    return _inflated(body, limit + 1)[0] if body.startswith(_GZIP) else body  # said or not: no JSON begins like this
+    return (
+        _inflated(body, limit + 1)[0] if body.startswith(_GZIP) else body
+    )  # whatever the header says: no JSON begins like this
 
 
 def unpacked_as_named(body: bytes, codings: str, limit: int) -> tuple[bytes, bool]:
-    """Undo the codings that are named, and say whether each was whole. A packed file stays as it is.
+    """Decode the codings that are named; return the body, and whether each was complete. A .gz file stays as it is.
 
     See RFC 9110 §8.4.1.
     """
@@ -220,7 +222,7 @@ def unpacked_as_named(body: bytes, codings: str, limit: int) -> tuple[bytes, boo
 
 
 def _inflated(body: bytes, most: int) -> tuple[bytes, bool]:
-    """Unpack gzip, zlib, or deflate without a header, as some servers send it; say whether all of it came."""
+    """Inflate gzip, zlib, or raw deflate, as some servers send it; return the data, and whether it was complete."""
     if body.lstrip()[:1] in (b"{", b"["):
         return body, True
     for kind in (_ANY_HEADER, _NO_HEADER):
@@ -231,7 +233,7 @@ def _inflated(body: bytes, most: int) -> tuple[bytes, bool]:
 
 
 def _members(body: bytes, kind: int, most: int) -> tuple[bytes, bool]:
-    """Unpack one member after the other, as far as they are sound; say whether that is all. See RFC 1952 §2.2."""
+    """Inflate member by member while they are intact; return the data, and whether that is all. See RFC 1952 §2.2."""
     out, is_whole = b"", False
     try:
         while body and len(out) < most:
@@ -239,12 +241,12 @@ def _members(body: bytes, kind: int, most: int) -> tuple[bytes, bool]:
             out += unpacking.decompress(body, most - len(out))
             is_whole, body = unpacking.eof, unpacking.unused_data
     except zlib.error:
-        is_whole = is_whole and not body.startswith(_GZIP)  # zeros may follow, another member must be sound
+        is_whole = is_whole and not body.startswith(_GZIP)  # zeros may follow; another member must be intact
     return out, is_whole or len(out) >= most
 
 
 def _lower(headers: httpx.Headers) -> Mapping[str, str]:
-    """Write names in lower case. Of one that came twice, and is no list, the first counts. See RFC 9110 §5.3."""
+    """Lower-case the names. Of a repeated header that is not a list, the first counts. See RFC 9110 §5.3."""
     found: dict[str, str] = {}
     for name, value in headers.multi_items():
         found[name] = f"{found[name]}, {value}" if name in found and name in _LISTS else found.get(name, value)
@@ -252,5 +254,5 @@ def _lower(headers: httpx.Headers) -> Mapping[str, str]:
 
 
 def _cause(error: Exception) -> str:
-    """Name the class only: the text of a foreign exception may quote what was sent."""
+    """Return the class's name only: the text of another library's exception may quote what was sent."""
     return type(error).__name__

@@ -1,7 +1,7 @@
 """HTTP clients whose connection to NinjaOne stays open from one call to the next.
 
-A TLS handshake takes two journeys more than the call itself. AWS Lambda keeps a process for many invocations, but it
-freezes it in between, for as long as it likes: meanwhile the other end may close the connection, unseen.
+A new connection costs two round trips more than the call itself. AWS Lambda keeps a process for many invocations, but
+freezes it in between for any length of time; meanwhile the other end may close the connection without being noticed.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,16 +12,16 @@ from broker.adapters.http import HttpClient
 from broker.model import ConnectionRef
 
 IDLE = 5.0
-"""Seconds for which an idle client is kept: less than servers keep theirs, and what httpx allows a connection by the
-monotonic clock. That clock may stand still in a frozen process; this is counted by the time of day."""
+"""Seconds for which an idle client is kept: less than servers keep their end open. httpx has the same limit, but counts
+it by the monotonic clock, which may stand still while the process is frozen; this one is counted by the time of day."""
 MOST = 16
-"""Clients kept at a time; of more, the one that was used longest ago is closed."""
+"""Clients kept at a time; beyond that, the least recently used one is closed."""
 
 
 class KeptClients:
-    """One client for each connection of a tenant's.
+    """One HTTP client for each of a tenant's connections.
 
-    Never one for two: whatever an answer leaves behind in a socket can't become the answer to another tenant.
+    No client serves two connections, so that bytes left over in a socket can't become the answer to another tenant.
     """
 
     def __init__(self, make: Callable[[], HttpClient], clock: Clock) -> None:
@@ -30,7 +30,7 @@ class KeptClients:
 
     @contextmanager
     def client(self, ref: ConnectionRef) -> Iterator[HttpClient]:
-        """Lend the connection's client, or a new one, to one caller at a time; keep it unless they raise."""
+        """Lend the connection's client, or a new one, to one caller at a time; keep it unless the caller raises."""
         web = self._taken(ref) or self._make()
         with ExitStack() as unless_kept:
             unless_kept.callback(web.close)

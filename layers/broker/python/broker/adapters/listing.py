@@ -1,4 +1,4 @@
-"""Many rows at once: any may be missing, and one of another make must hide no other."""
+"""Reading many rows at once: any may be missing, and an unreadable one must not hide the others."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Listed:
 
 
 def readable(items: list[rows.Item]) -> tuple[list[ConnectionState], int]:
-    """Read hot rows, and count what can't be read."""
+    """Read state rows; return them, and how many can't be read."""
     found: list[ConnectionState] = []
     for item in items:
         with suppress(*rows.UNREADABLE):
@@ -31,14 +31,14 @@ def readable(items: list[rows.Item]) -> tuple[list[ConnectionState], int]:
 
 
 def whole_pairs(items: list[rows.Item], last: rows.Item | None) -> tuple[list[rows.Item], rows.Item | None]:
-    """Leave a row to the page that its profile is on: wherever one of the two is missing, ends of pages part others."""
+    """If a page ends between a state row and its profile, drop the state row, so that the next page begins with it."""
     if last is None or len(items) == 1 or _is_profile(items[-1]):
         return items, last
     return items[:-1], items[-2]
 
 
 def pairs(items: list[rows.Item]) -> tuple[list[Connection], int]:
-    """Put hot rows together with the profiles that follow them, and count what can't be read."""
+    """Pair state rows with the profiles that follow them; return the pairs, and how many rows can't be read."""
     found: list[Connection] = []
     state, unread = None, 0
     for item in items:

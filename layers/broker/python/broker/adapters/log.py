@@ -1,7 +1,7 @@
-"""One line for each thing that happened, and the figures that alarms watch: JSON on standard output.
+"""Log lines, one for each event, and the metrics that alarms watch: JSON on standard output.
 
-A field is a number or an identifier of ours, never what NinjaOne, a browser or another library wrote.
-Powertools formats the lines and the metrics; its Logger is not used, for it is one for the whole process.
+A field is a number or one of the broker's own identifiers, never text of NinjaOne, a browser or another library.
+Powertools formats the lines and the metrics; its Logger is not used, because it is shared by the whole process.
 """
 
 import json
@@ -22,7 +22,10 @@ Field = str | int | None
 
 
 class Level(IntEnum):
-    """Who should look: whoever asked for every detail, nobody, whoever wonders, the operator now."""
+    """Who should read a line.
+
+    DEBUG: on request. INFO: routine. WARNING: for investigations. ERROR: the operator should act.
+    """
 
     DEBUG = logging.DEBUG
     INFO = logging.INFO
@@ -31,7 +34,7 @@ class Level(IntEnum):
 
 
 class Log:
-    """Lines and figures of one function."""
+    """Log lines and metrics of one function."""
 
     def __init__(self, write: Callable[[str], None], clock: Clock, service: str, *, least: Level) -> None:
         self._write, self._clock, self._service, self._least = write, clock, service, least
@@ -43,16 +46,16 @@ class Log:
         self._about: Mapping[str, Field] = {}
 
     def begin(self, function: str, request_id: str) -> None:
-        """Note which invocation the next lines belong to."""
+        """Begin an invocation: the next lines bear its request id."""
         self._function, self._request_id = function, request_id
         self._about = {}
 
     def about(self, **fields: Field) -> None:
-        """Note whom and what this invocation is about: every line of it says so."""
+        """Add fields, such as the tenant, to every further line of this invocation."""
         self._about = fields
 
     def event(self, name: str, level: Level = Level.INFO, **fields: Field) -> None:
-        """Write one line, if lines of this level are wanted. ``name`` is ``<noun>.<past tense>``."""
+        """Write one line, if its level is enabled. ``name`` is ``<noun>.<past tense>``."""
         if level < self._least:
             return
         record = logging.LogRecord(NAMESPACE, level, "", 0, name, None, None)
@@ -62,17 +65,17 @@ class Log:
         self._write(self._formatter.format(record))
 
     def count(self, metric: str, amount: int = 1) -> None:
-        """Add to a figure of this invocation."""
+        """Add to a metric of this invocation."""
         with self._lock:
             self._counts[metric] += amount
 
     def observe(self, metric: str, amount: int, worst: Callable[[int, int], int] = max) -> None:
-        """Note a figure in seconds of which the worst of this invocation counts: the highest, or the lowest."""
+        """Record a metric in seconds of which only the worst of this invocation counts: the highest, or the lowest."""
         with self._lock:
             self._observed[metric] = worst(self._observed.get(metric, amount), amount)
 
     def flush(self) -> None:
-        """Write the figures as one line in the embedded metric format, when there are any."""
+        """Write the metrics, if there are any, as one line in CloudWatch's embedded metric format."""
         if not self._counts and not self._observed:
             return
         metrics = EphemeralMetrics(namespace=NAMESPACE, service=self._service)

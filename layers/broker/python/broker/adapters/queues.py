@@ -16,7 +16,7 @@ from broker.model import ConnectionId, ConnectionRef, Seconds, SessionId, Tenant
 
 NO_TTL = Seconds(0)
 BATCH_SIZE = 200
-"""Connections in one batch. They come due together again, so they go on sharing data keys. Chosen by measurement."""
+"""Connections in one batch. They come due together again, so they go on sharing data keys. The number was measured."""
 
 
 class Trigger(StrEnum):
@@ -32,9 +32,9 @@ class RefreshBatch:
     """Connections to refresh.
 
     Attributes:
-        min_ttl: an urgent caller needs a token that lasts so long
-        refused_version: NinjaOne refused the access token of this version before its time; 0: of none
-        faults: how many entries named no connection
+        min_ttl: seconds that an urgent caller needs a token to last
+        refused_version: NinjaOne refused the access token of this version before it expired; 0: none
+        faults: how many entries of the message were malformed
     """
 
     trigger: Trigger
@@ -53,17 +53,17 @@ class Queue:
     def send_batch(
         self, why: Trigger, refs: Sequence[ConnectionRef], *, min_ttl: Seconds = NO_TTL, refused_version: int = 0
     ) -> None:
-        """Request a refresh. Raises Busy or AwsRefused."""
+        """Request a refresh. Raises AwsError."""
         listed = [[ref.tenant, ref.connection] for ref in refs]
         message = {"why": why.value, "min_ttl": min_ttl, "refused_version": refused_version, "connections": listed}
         self._send(message)
 
     def send_completion(self, session: SessionId) -> None:
-        """Request that a session be completed without the person. Raises Busy or AwsRefused."""
+        """Request that a session be completed without the person. Raises AwsError."""
         self._send({"session": session})
 
     def waiting(self) -> int:
-        """Tell about how many messages are not being worked on yet. Raises Busy or AwsRefused."""
+        """Return about how many messages wait to be received. Raises AwsError."""
         answer = self._call("get_queue_attributes", AttributeNames=["ApproximateNumberOfMessages"])
         return int(answer["Attributes"]["ApproximateNumberOfMessages"])
 
@@ -75,7 +75,7 @@ class Queue:
 
 
 def read_batch(body: str) -> RefreshBatch | None:
-    """Read a refresh batch; None when it is none. Entries that name no connection are counted and left out."""
+    """Read a refresh batch; None if it is malformed. Malformed entries are counted and left out."""
     message = _object(body)
     entries, min_ttl, refused = message.get("connections"), message.get("min_ttl", 0), message.get("refused_version", 0)
     if message.get("why") not in tuple(Trigger) or not isinstance(entries, list):
@@ -89,7 +89,7 @@ def read_batch(body: str) -> RefreshBatch | None:
 
 
 def read_completion(body: str) -> SessionId | None:
-    """Read the session to complete; None when there is none."""
+    """Read the id of the session to complete; None if the message is malformed."""
     found = _object(body).get("session")
     return session_id(found) if isinstance(found, str) else None
 

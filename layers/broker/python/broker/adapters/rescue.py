@@ -1,10 +1,10 @@
-"""Tokens that DynamoDB refused, sealed, in S3: one object for each connection and version, or connect session.
+"""The rescue store: sealed tokens that DynamoDB did not take, in S3, an object for each connection and version.
 
 Shape of a connection's object, JSON
 access, refresh   sealed for version + 1, base64
 expires_at, scopes, sent_at
 
-A connect session's object is the sealed value that its row would have held.
+A connect session whose exchanged consent could not be saved has an object too: the sealed value of its row.
 """
 
 import base64
@@ -33,13 +33,13 @@ class SealedTokens:
 
 
 class RescueStore:
-    """The bucket of rescued tokens."""
+    """The bucket of rescued tokens. Its methods raise ``AwsError`` when S3 does not do what it is asked."""
 
     def __init__(self, s3: AwsClient, bucket: str) -> None:
         self._s3, self._bucket = s3, bucket
 
     def put(self, ref: ConnectionRef, version: int, tokens: SealedTokens) -> None:
-        """Keep tokens that belong after ``version``. Raises Busy."""
+        """Store tokens that follow those of ``version``."""
         body = {
             "access": base64.b64encode(tokens.access).decode(),
             "refresh": base64.b64encode(tokens.refresh).decode(),
@@ -50,11 +50,11 @@ class RescueStore:
         self._call("put_object", Key=_name(ref, version), Body=json.dumps(body).encode())
 
     def get(self, ref: ConnectionRef, version: int) -> SealedTokens | None:
-        """Find what was rescued after ``version``, or None when there surely is nothing.
+        """Return the tokens that follow those of ``version``, or None if there certainly are none.
 
         Raises:
-            Busy
-            SealBroken: an object that nobody of ours wrote
+            AwsError: S3 could not be read, so nobody can tell
+            SealBroken: the object was not written by the broker
         """
         try:
             content = self._s3.get_object(expected=_ABSENT, Bucket=self._bucket, Key=_name(ref, version))
@@ -63,14 +63,14 @@ class RescueStore:
         return _read(content)
 
     def delete(self, ref: ConnectionRef, version: int) -> None:
-        """Drop what the row holds by now; a leftover does no harm, so a refusal is no failure."""
+        """Delete what the row holds by now. Best effort: a leftover does no harm."""
         try:
             self._call("delete_object", Key=_name(ref, version))
         except AwsError:
             return
 
     def drop_older(self, ref: ConnectionRef, version: int) -> None:
-        """Drop what was rescued before ``version``: the row has newer tokens by now."""
+        """Delete what was rescued before ``version``, since the row has newer tokens. Best effort."""
         try:
             answer = self._call("list_objects_v2", Prefix=f"{PREFIX}{ref.tenant}/{ref.connection}/", MaxKeys=100)
         except AwsError:
@@ -80,18 +80,18 @@ class RescueStore:
             self.delete(ref, older)
 
     def put_consent(self, session: SessionId, exchanged: bytes) -> None:
-        """Keep what a code was exchanged for. Raises Busy or AwsRefused."""
+        """Store what a code was exchanged for."""
         self._call("put_object", Key=CONSENTS + session, Body=exchanged)
 
     def consent(self, session: SessionId) -> bytes | None:
-        """Find what a code was exchanged for, or None when there surely is nothing. Raises Busy or AwsRefused."""
+        """Return what a code was exchanged for, or None if there certainly is nothing."""
         try:
             return self._s3.get_object(expected=_ABSENT, Bucket=self._bucket, Key=CONSENTS + session)
         except ExpectedError:
             return None
 
     def waiting(self, limit: int) -> Iterator[tuple[ConnectionRef, int]]:
-        """List some of what waits to be adopted. Raises Busy."""
+        """Yield some of the tokens that wait to be restored into their rows."""
         answer = self._call("list_objects_v2", Prefix=PREFIX, MaxKeys=limit)
         for found in answer.get("Contents", ()):
             named = _parse(found["Key"])

@@ -1,7 +1,7 @@
-"""Rows as DynamoDB stores them: the nouns of the model, to items and back, both from one table of attributes each.
+"""Map model objects to and from DynamoDB items, both directions from one table of attributes for each object.
 
-A reader takes the attributes that it knows and gives a missing one its default, so that the release before and the
-release after read each other's rows; ``schema`` says which release wrote one.
+A reader takes the attributes that it knows and gives a missing one its default, so that neighbouring releases can read
+each other's rows; ``schema`` says which release wrote one.
 """
 
 import json
@@ -27,7 +27,7 @@ Item = dict[str, dict[str, Any]]
 SCHEMA = 1
 PROFILE = "#profile"
 UNREADABLE = (AttributeError, KeyError, TypeError, ValueError)
-"""What reading a row raises that a later release wrote, or that was damaged."""
+"""The errors that reading a row raises when a later release wrote it or it is damaged."""
 
 SEALED = ("access", "refresh", "client")
 """Attributes of connections that hold sealed values."""
@@ -72,10 +72,10 @@ class _Attribute(NamedTuple):
     """How one attribute is stored, and what a row without it means.
 
     Attributes:
-        kind: DynamoDB's letter for its type; a value of another type makes the row unreadable, here and now, not in the
-            middle of a refresh
-        default: of a row without it; None is never stored
-        sparse: the default is not stored either
+        kind: DynamoDB's letter for its type; a value of another type makes the row unreadable when it is read, not in
+            the middle of a refresh
+        default: the value for a row without it; None is never stored
+        sparse: whether the default is not stored either
     """
 
     kind: str
@@ -150,7 +150,7 @@ def value(thing: Any) -> dict[str, Any]:
 
 
 def item(fields: Mapping[str, Any]) -> Item:
-    """Write an item; what is None is left out."""
+    """Return an item of the fields; those that are None are left out."""
     return {name: value(thing) for name, thing in fields.items() if thing is not None}
 
 
@@ -163,7 +163,7 @@ def plain(row: Item) -> dict[str, Any]:
 
 
 def _read(row: Item, table: _Table) -> dict[str, Any]:
-    """Read what a table names out of an item, whole or projected. Raises UNREADABLE."""
+    """Read the attributes that a table names out of a whole or projected item. Raises one of UNREADABLE."""
     fields = {}
     for name, attribute in table.items():
         if name in row:
@@ -174,7 +174,7 @@ def _read(row: Item, table: _Table) -> dict[str, Any]:
 
 
 def _write(fields: Mapping[str, Any], table: _Table) -> Item:
-    """Write what a table names."""
+    """Return an item with the attributes that a table names."""
     return {
         name: value(attribute.write(fields[name]))
         for name, attribute in table.items()
@@ -188,35 +188,35 @@ def key(tenant: TenantId, connection: str) -> Item:
 
 
 def connection_state_item(row: ConnectionState) -> Item:
-    """Write the row that refreshing touches."""
+    """Return a state row as an item."""
     return _write({**vars(row), "region": row.host.region, "host": row.host.name}, _STATE) | item({"schema": SCHEMA})
 
 
 def connection_state(row: Item) -> ConnectionState:
-    """Read the row that refreshing touches, whole or projected. Raises UNREADABLE."""
+    """Read a whole or projected state row. Raises one of UNREADABLE."""
     fields = _read(row, _STATE)
     return ConnectionState(**fields | {"host": Host(fields.pop("region"), fields["host"])})
 
 
 def profile_item(row: Profile) -> Item:
-    """Write a profile row."""
+    """Return a profile row as an item."""
     return _write({**vars(row), "connection": row.connection + PROFILE}, _PROFILE) | item({"schema": SCHEMA})
 
 
 def profile(row: Item) -> Profile:
-    """Read a profile row, whole or projected. Raises UNREADABLE."""
+    """Read a whole or projected profile row. Raises one of UNREADABLE."""
     fields = _read(row, _PROFILE)
     return Profile(**fields | {"connection": ConnectionId(fields["connection"].removesuffix(PROFILE))})
 
 
 def session_item(row: Session) -> Item:
-    """Write a connect session."""
+    """Return a connect session as an item."""
     host = row.host
     return _write({**vars(row), "region": host and host.region, "host": host and host.name}, _SESSION)
 
 
 def session(row: Item) -> Session:
-    """Read a connect session, whole or projected. Raises UNREADABLE."""
+    """Read a whole or projected connect session. Raises one of UNREADABLE."""
     fields = _read(row, _SESSION)
     region = fields.pop("region")
     starts = sum(int(cell["N"]) for name, cell in row.items() if name.startswith("starts_"))

@@ -1,7 +1,8 @@
-"""Secrets at rest: a data key from KMS, then AES-256-GCM here.
+"""Encryption of stored secrets: AES-256-GCM under a data key from KMS.
 
-The data key is fetched before NinjaOne is called, so that a token in hand can be sealed with KMS down.
-A sealed value opens only for the place it was sealed for; KMS lets a function use only its own purposes.
+The data key is fetched before NinjaOne is called, so that new tokens can be sealed even if KMS fails meanwhile. Data
+keys stay in memory for up to ``KEY_LIFE``, so a disabled KMS key takes effect that much later.
+A sealed value opens only at the place it was sealed for; KMS lets a function use only its own purposes.
 
 Shape of a sealed value, bytes
 1        format, 0x01
@@ -29,7 +30,7 @@ from broker.model import SEAL_FORMAT, AssociatedData, Purpose, Session, SessionI
 from broker.secret import Secret
 
 KEY_LIFE = 300.0
-"""Seconds that a data key may stay in memory, to seal with or to open with."""
+"""Seconds that a data key may stay in memory, for sealing or for opening."""
 KEY_USES = 65_536
 """Values sealed under one data key: far below the 2**32 that random nonces allow."""
 KEYS_KEPT = 1_024
@@ -39,14 +40,15 @@ _BROKEN = ("InvalidCiphertextException", "IncorrectKeyException")
 
 
 def session_aad(session: SessionId) -> AssociatedData:
-    """The place of what a connect session holds; its id is unique among all tenants."""
+    """Return the associated data of what a connect session holds; a session's id is unique among all tenants."""
     return AssociatedData("sessions", "", session)
 
 
 def code_aad(session: Session, ticket: str) -> AssociatedData:
-    """The place of a stored code: its session as it was when the person came back, with the ticket that they got.
+    """Return the associated data of a stored code: its session as the person came back, and the ticket they got.
 
-    Whoever rewrites the row for another tenant, person or proof changes the place: the code opens no more.
+    If the row is rewritten for another tenant, person or proof, the associated data differs and the code can no longer
+    be opened.
 
     Args:
         ticket: as SHA-256
@@ -60,7 +62,7 @@ def code_aad(session: Session, ticket: str) -> AssociatedData:
 
 @dataclass(frozen=True)
 class DataKey:
-    """A data key, opened and wrapped."""
+    """A data key, in plain and wrapped by KMS."""
 
     purpose: Purpose
     wrapped: bytes
@@ -70,7 +72,11 @@ class DataKey:
 
 
 class Seal:
-    """Seals and opens; keeps data keys for minutes."""
+    """Seals and opens secrets, with a cache of data keys.
+
+    Worker threads share it without a lock: they only set whole, frozen keys in its dictionaries. At worst two of them
+    fetch a key twice, or one use too few is counted, far below the bound of AES-GCM.
+    """
 
     def __init__(self, kms: AwsClient, key_id: str, clock: Clock, entropy: Entropy) -> None:
         self._kms, self._key_id, self._clock, self._entropy = kms, key_id, clock, entropy
@@ -78,11 +84,7 @@ class Seal:
         self._opened: dict[bytes, DataKey] = {}
 
     def data_key(self, purpose: Purpose) -> DataKey:
-        """Get a data key to seal with, before anything irreversible is begun.
-
-        Raises:
-            Busy, AwsRefused
-        """
+        """Return a data key to seal with; call it before anything irreversible is begun. Raises AwsError."""
         cached = self._sealing.get(purpose)
         if cached and cached.until > self._clock.now() and cached.uses < KEY_USES:
             self._sealing[purpose] = replace(cached, uses=cached.uses + 1)
@@ -93,7 +95,7 @@ class Seal:
         return fresh
 
     def seal(self, key: DataKey, secret: Secret, aad: AssociatedData) -> bytes:
-        """Seal one secret for one place. No input or output: this can't fail remotely."""
+        """Seal one secret for one place, in memory only, so that no remote service can make it fail."""
         nonce = self._entropy(_NONCE)
         sealed = AESGCM(key.key).encrypt(nonce, secret.reveal().encode(), aad.bytes(key.purpose))
         return struct.pack(">BH", SEAL_FORMAT, len(key.wrapped)) + key.wrapped + nonce + sealed
@@ -102,8 +104,8 @@ class Seal:
         """Open what was sealed for this purpose and place.
 
         Raises:
-            SealBroken: moved, changed, or another key
-            Busy, AwsRefused
+            SealBroken: the value was moved, changed, or sealed under another key
+            AwsError: KMS did not unwrap the data key
         """
         wrapped, nonce, sealed = _parts(blob)
         key = self._unwrap(wrapped, purpose)
@@ -113,7 +115,7 @@ class Seal:
             raise SealBroken from None
 
     def unwrap_keys(self, blobs: Iterable[bytes], purpose: Purpose) -> None:
-        """Unwrap the data keys of many blobs, each key once; trouble shows when a blob is opened."""
+        """Unwrap the data keys of many blobs ahead, each key once; a failure shows when its blob is opened."""
         for wrapped in dict.fromkeys(wrapped_key(blob) for blob in blobs):
             with suppress(SealBroken, AwsError):
                 self._unwrap(wrapped, purpose)
@@ -147,12 +149,12 @@ class Seal:
 
 
 def context(purpose: Purpose) -> Mapping[str, str]:
-    """The encryption context: roles are limited by it, and CloudTrail shows it, so it names no one."""
+    """Return the KMS encryption context: IAM roles are limited by it, and CloudTrail shows it, so it names nobody."""
     return {"app": "ninjaone-connect", "purpose": purpose.value}
 
 
 def wrapped_key(blob: bytes) -> bytes:
-    """Give the wrapped data key inside a sealed value."""
+    """Return the wrapped data key inside a sealed value."""
     return blob[3 : 3 + int.from_bytes(blob[1:3], "big")]
 
 

@@ -1,4 +1,4 @@
-"""Connect sessions at rest: every step is one conditional write, so each can be taken once.
+"""The table of connect sessions: every step is one conditional write, so that each can be taken only once.
 
 created ─ start ─▶ started ─ authorize ─▶ authorized ─ begin_exchange ─▶ exchanging ─ save ─▶ exchanged ─ finish ─▶
              ▲        │ deny                 │                               └──────── fail ──────┴─▶ failed   completed
@@ -26,7 +26,7 @@ from broker.model import Host, Instant, Session, SessionId, SessionPurpose, Stag
 from broker.policy import CONSENT_KEPT, DAY, REPEAT_LIFE
 
 STARTS = 20
-"""How often one session may leave for NinjaOne in a day (UTC), repetitions included: each asks NinjaOne's host once."""
+"""How often one session may start for NinjaOne in a day (UTC), repetitions included: each sends one host check."""
 FAILURES = 5
 """How many faulty callbacks of the session's own browser it survives."""
 
@@ -53,13 +53,13 @@ _CODE_FRESH = "#stage = :authorized AND #code_expires_at > :now"
 
 @dataclass(frozen=True)
 class Start:
-    """What a browser leaves for NinjaOne with; state and cookie as SHA-256, the rest sealed or public.
+    """What is stored when a browser starts for NinjaOne; state and cookie as SHA-256, the rest sealed or public.
 
     Attributes:
-        flow: random: with the cookie, it gives state and verifier again
-        choice: what the person chose, under the cookie's key
-        client: the customer's own client app as entered just now, else None
-        offered: the operator has a client app there
+        flow: a random nonce from which, with the cookie, state and code verifier are derived again
+        choice: HMAC, keyed by the cookie, of what the person chose in the form
+        client: the customer's own client app, sealed, if it was entered just now
+        offered: whether the operator has a client app on the chosen host
     """
 
     state: str
@@ -96,9 +96,9 @@ class Sessions:
         return rows.session(answer["Item"]) if "Item" in answer else None
 
     def start(self, session: SessionId, start: Start, now: Instant) -> Session | ConditionFailed:
-        """Let one browser leave for NinjaOne; a new state makes the old one worthless.
+        """Let one browser start for NinjaOne; its new state replaces the old one, which becomes invalid.
 
-        Refused while a flow with the same choice, started by the same browser within the last minute, is under way.
+        Refused while the same browser has a flow with the same choice under way that it started within the last minute.
         """
         today = _starts(now)
         clauses = [_LIVE, _FOR_CONSENT, _STARTABLE, _SAME_BROWSER, _NOT_UNDER_WAY, _starts_left(today), _HOST_OPEN]
@@ -134,7 +134,7 @@ class Sessions:
         )
 
     def start_again(self, session: SessionId, start: Start, now: Instant) -> Session | ConditionFailed:
-        """Let the same browser leave once more with the flow that it started a moment ago by the same choice."""
+        """Let the same browser start once more with the flow that it began a moment ago with the same choice."""
         today = _starts(now)
         given = {
             "now": now,
@@ -148,7 +148,7 @@ class Sessions:
         return self._write(session, write)
 
     def try_secret(self, session: SessionId, cookie_held: str, now: Instant) -> Session | ConditionFailed:
-        """Count an attempt to enter a client secret, and give the session that it is for.
+        """Count an attempt to enter a client secret, and return the session that it is for.
 
         Args:
             cookie_held: as in ``Start.cookie``
@@ -166,7 +166,7 @@ class Sessions:
         """Save a client secret, sealed, until the product completes; the browser that entered it may replace it.
 
         Args:
-            expires_at: until when it waits
+            expires_at: until when the secret waits for ``complete``
         """
         change = {
             "stage": Stage.AUTHORIZED.value,
@@ -180,7 +180,7 @@ class Sessions:
         return self._write(session, ConditionalUpdate.of(_LIVE, _FOR_SECRET, _ENTERABLE, given=given, set=change))
 
     def note_faulty_form(self, session: SessionId, cookie_held: str, now: Instant) -> Session | ConditionFailed:
-        """Note a form that can't be used and give the session, if the browser with this cookie could start it."""
+        """Count an unusable form and return the session, if the browser with this cookie could start it."""
         given = {
             "now": now,
             "created": Stage.CREATED.value,
@@ -193,10 +193,10 @@ class Sessions:
         return self._write(session, write)
 
     def count_failure(self, session: SessionId, cookie_held: str, now: Instant) -> Session | ConditionFailed:
-        """Count a callback of the session's own browser that was wrong, while the session survives that.
+        """Count a faulty callback of the session's own browser, up to ``FAILURES``.
 
         Args:
-            cookie_held: as in ``Start.cookie``: nobody else may wear the session out
+            cookie_held: as in ``Start.cookie``, so that nobody else can exhaust the session
         """
         given = {"now": now, "most": FAILURES, "cookie_held": cookie_held}
         return self._write(
@@ -213,7 +213,7 @@ class Sessions:
         ticket: str,
         now: Instant,
     ) -> Session | ConditionFailed:
-        """Redeem the state, once, and store the sealed code; a callback that is repeated finds its own ticket.
+        """Redeem the state, once, and store the sealed code; a repeated callback finds its own ticket and succeeds.
 
         See RFC 9700 §4.2.4.
         """
@@ -228,7 +228,7 @@ class Sessions:
         return self._write(session, ConditionalUpdate.of(_STATE_HELD, given=given, set=change), mark="ticket")
 
     def deny(self, session: SessionId, *, state: str, now: Instant) -> Session | ConditionFailed:
-        """Redeem the state of a person who came back without a code; one who comes twice finds it redeemed so."""
+        """Redeem the state of a person who came back without a code; a repeated callback succeeds as well."""
         given = {"now": now, "started": Stage.STARTED.value, "state_held": state}
         change = {"stage": Stage.DENIED.value}
         return self._write(session, ConditionalUpdate.of(_STATE_HELD, given=given, set=change), mark="stage")
@@ -236,11 +236,11 @@ class Sessions:
     def begin_exchange(
         self, session: Session, attempt: str, *, now: Instant, until: Instant
     ) -> Session | ConditionFailed:
-        """Take the stored code out, once: whoever is told so here is the only one to send it.
+        """Take the stored code out, once: only the caller for whom this succeeds may send it.
 
         Args:
-            attempt: random, and new for each who tries
-            until: after this, whoever took the code is dead
+            attempt: random, and new for each attempt
+            until: the instant after which the process that took the code has certainly ended
         """
         given = {"now": now, "authorized": Stage.AUTHORIZED.value}
         change = {
@@ -256,7 +256,7 @@ class Sessions:
         )
 
     def is_first_use(self, code: str, session: SessionId, now: Instant) -> bool:
-        """Remember a code by its SHA-256; False when another session sent it before. Raises Busy."""
+        """Remember a code by its SHA-256; False if another session sent it before. Raises AwsError."""
         change = {"expires_at": now + CODE_REMEMBERED, "sent_by": session}
         key = {"session": {"S": f"code_{code}"}}
         write = ConditionalUpdate.of("attribute_not_exists(#session)", set=change)
@@ -264,23 +264,23 @@ class Sessions:
         return not isinstance(found, ConditionFailed) or _own(found, write, "sent_by") is not None
 
     def save(self, session: SessionId, exchanged: bytes) -> Session:
-        """Save what the code was exchanged for, sealed, until the connection is stored. Give the session as it then is.
+        """Save what the code was exchanged for, sealed, until the connection is stored.
 
-        Found saved already, or even completed, it stays as it is. Raises Busy or AwsRefused.
+        Returns the session as it then is; one that was saved already, or even completed, is not changed. Raises
+        ``AwsError``.
         """
         given = {"exchanging": Stage.EXCHANGING.value}
         change = {"stage": Stage.EXCHANGED.value, "exchanged": exchanged}
         return self._step(session, ConditionalUpdate.of("#stage = :exchanging", given=given, set=change))
 
     def fail(self, session: SessionId, stage: Stage, failure: str) -> Session:
-        """End a session that comes to nothing, so that whoever asks again hears why. Give it as it then is.
+        """End a session that makes no connection, and store why for later calls. Return it as it then is.
 
         Args:
             stage: the one that it must still be in
             failure: see ``Session.failure``
 
-        Raises:
-            Busy, AwsRefused
+        Raises ``AwsError``.
         """
         change = {"stage": Stage.FAILED.value, "failure": failure}
         remove = ("client", "exchanged")
@@ -290,18 +290,18 @@ class Sessions:
         return self._step(session, write)
 
     def _step(self, session: SessionId, write: ConditionalUpdate) -> Session:
-        """Take a step that only one state allows, and give the row whether it was taken here, before, or not at all."""
+        """Take a step that only one state allows. Return the row, whether the step was taken here, before, or never."""
         found = update(self._dynamodb, self._table, _key(session), write)
         row = found.found if isinstance(found, ConditionFailed) else found
         if not row:
-            raise Busy  # deleted this very moment: whoever looks again finds nothing
+            raise Busy  # deleted at this very moment: the next call finds nothing
         return rows.session(row)
 
     def _write(self, session: SessionId, write: ConditionalUpdate, *, mark: str = "") -> Session | ConditionFailed:
-        """Take a step. Who finds it taken under their own mark took it: the answer was lost, and botocore asked again.
+        """Take a step. A row that bears our own mark shows that we took it: the answer was lost and botocore retried.
 
         Args:
-            mark: an attribute that nobody else would have set to the same
+            mark: an attribute whose new value only this caller can have written
         """
         found = update(self._dynamodb, self._table, _key(session), write)
         if isinstance(found, ConditionFailed):
@@ -321,7 +321,7 @@ def _entering(cookie_held: str, now: Instant) -> dict[str, Any]:
 
 
 def starts_left(row: rows.Item, now: Instant) -> bool:
-    """Say whether a session may leave for NinjaOne once more today."""
+    """Return whether a session may start for NinjaOne once more today."""
     return int(rows.plain(row).get(_starts(now), 0)) < STARTS
 
 
@@ -335,12 +335,12 @@ def _starts_left(today: str) -> str:
 
 
 def _own(refusal: ConditionFailed, write: ConditionalUpdate, mark: str) -> rows.Item | None:
-    """Give the row that was found, if it bears the mark of this very write."""
+    """Return the row that was found if it bears the mark of this very write, else None."""
     return refusal.found if mark and refusal.found.get(mark) == {"S": write.set[mark]} else None
 
 
 def finish(table: str, session: SessionId, connection: str, *, after: Stage = Stage.EXCHANGED) -> dict[str, Any]:
-    """Write the part of a transaction that ends a session with its connection.
+    """Return the part of a transaction that completes a session together with its connection.
 
     Args:
         after: the stage that it must be in

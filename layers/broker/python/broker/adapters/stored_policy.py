@@ -1,4 +1,4 @@
-"""The rules of the proxy in an SSM parameter of the operator's: longer than a template's parameter, changed at once."""
+"""The proxy's rules in an SSM parameter: it may be longer than a template's parameter, and a change needs no deploy."""
 
 from broker import call_policy
 from broker.adapters.aws import AwsClient
@@ -7,11 +7,11 @@ from broker.call_policy import CallRule
 from broker.errors import Misconfigured
 
 CACHED = 60.0
-"""Seconds that the rules hold before they are read again."""
+"""Seconds that the rules are cached before they are read again."""
 
 
 class StoredPolicy:
-    """The rules, as they were read within the last minute. What can't be read allows nothing."""
+    """The rules as read within the last minute. Rules that can't be read allow nothing."""
 
     def __init__(self, ssm: AwsClient, parameter: str, clock: Clock) -> None:
         self._ssm, self._parameter, self._clock = ssm, parameter, clock
@@ -19,12 +19,11 @@ class StoredPolicy:
         self._until = 0.0
 
     def __call__(self) -> tuple[CallRule, ...]:
-        """Give the rules.
+        """Return the rules.
 
         Raises:
-            Busy
-            AwsRefused: there is no such parameter
-            Misconfigured: it holds no rules
+            AwsError: the parameter could not be read, for example because there is none
+            Misconfigured: the parameter holds no valid rules
         """
         if self._until <= self._clock.now():
             self._rules = self._read()

@@ -1,6 +1,6 @@
-"""What the stream of the connections table tells: one row before and after, with nothing sealed.
+"""Changes from the stream of the connections table: a row before and after, without its sealed attributes.
 
-The stream carries whole rows. Only the attributes named here are read out of them; what is sealed stays behind.
+The stream carries whole rows, but only the attributes named here are read out of them.
 """
 
 from collections.abc import Mapping
@@ -21,9 +21,9 @@ class Change:
     """One change of one row.
 
     Attributes:
-        record: the stream's own name for it: the same however often it is read
+        record: the stream's own id of the change, the same however often it is delivered
         sequence: its place in the stream: of two changes of one row, the later has the greater number
-        old, new: the row before and after, no more than what is read of it; empty while there was no row
+        old, new: the attributes that are read of the row before and after; empty where there was no row
     """
 
     record: str
@@ -36,17 +36,17 @@ class Change:
 
     @property
     def before(self) -> Mapping[str, Any]:
-        """The row's attributes before. Raises rows.UNREADABLE."""
+        """The row's attributes before. Raises one of rows.UNREADABLE."""
         return rows.plain(self.old)
 
     @property
     def after(self) -> Mapping[str, Any]:
-        """The row's attributes after. Raises rows.UNREADABLE."""
+        """The row's attributes after. Raises one of rows.UNREADABLE."""
         return rows.plain(self.new)
 
 
 def read_change(record: Mapping[str, Any]) -> Change:
-    """Read a stream record as Lambda passes it; what its row holds is read when it is asked for."""
+    """Read a stream record as Lambda passes it; the row's values are decoded only when they are used."""
     told = record["dynamodb"]
     key = rows.plain(told["Keys"])
     return Change(
@@ -61,6 +61,6 @@ def read_change(record: Mapping[str, Any]) -> Change:
 
 
 def _state(told: Mapping[str, Any], name: str) -> rows.Item:
-    """Take what is read; none of that is binary."""
+    """Pick the attributes that are read, of which none is binary."""
     image: rows.Item = told.get(name, {})
     return {attribute: image[attribute] for attribute in _READ if attribute in image and "B" not in image[attribute]}

@@ -1,6 +1,6 @@
-"""The only sockets to NinjaOne: verified TLS, and an end to every connection attempt and every answer.
+"""The only sockets to NinjaOne: verified TLS, with a deadline for every connection attempt and every answer.
 
-A module of its own, for it is not needed before the first request: what it imports would make every start longer.
+It is a module of its own because its imports would lengthen every cold start, and only the first request needs it.
 """
 
 import math
@@ -25,17 +25,17 @@ def system_transport() -> Transport:
 
 
 def _trusting_authorities() -> ssl.SSLContext:
-    """Trust certifi's authorities: those that are met, where the build laid them out to be found, else all at once."""
+    """Trust certifi's CAs: from the hashed directory of the build if present, so that only needed certificates load."""
     hashed = Path(certifi.where()).with_name("hashed")
     return ssl.create_default_context(capath=hashed) if hashed.is_dir() else httpx.create_ssl_context(trust_env=False)
 
 
 _RECORD = 16_384
-"""The most bytes of a TLS record: what is written at once. See RFC 8446 §5.1."""
+"""Bytes that are written at once: the most that a TLS record holds. See RFC 8446 §5.1."""
 
 
 class _Bounded(httpx.HTTPTransport):
-    """Ends a request when its whole time is over: a byte now and then would outlast every single wait."""
+    """Ends a request at its overall deadline: httpx's timeouts restart with every byte that arrives."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
         super().__init__(verify=context, retries=0, trust_env=False)
@@ -43,11 +43,10 @@ class _Bounded(httpx.HTTPTransport):
         self._pool._network_backend = self._sockets  # httpx has no parameter for it; a test sees whether it counts
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send the request; headers and body together get the time to connect and one wait.
+        """Send the request; headers and body together get the time to connect and one read timeout.
 
         Raises:
-            httpx.TransportError
-            also where the answer lay there before the request: it belongs to no request
+            httpx.TransportError: also if the answer arrived before the request was sent, as it answers no request
         """
         waits = request.extensions["timeout"]
         self._sockets.bound(waits["connect"], waits["connect"] + waits["read"])
@@ -59,10 +58,10 @@ class _Bounded(httpx.HTTPTransport):
 
 
 class _Sockets(httpcore.SyncBackend):
-    """Opens connections that stand by one instant and are used until another.
+    """Opens sockets with a connect deadline and an overall deadline.
 
     Attributes:
-        was_read: since the request began
+        was_read: whether anything was read since the request began
     """
 
     def __init__(self) -> None:
@@ -81,10 +80,10 @@ class _Sockets(httpcore.SyncBackend):
         self.was_read = False
 
     def connect_tcp(self, host: str, port: int, *_: Any, **named: Any) -> httpcore.NetworkStream:
-        """Try each address of a host. An address that swallows packets must not use up the time of the others.
+        """Try each address of a host. An address that drops packets must not use up the time of the others.
 
         Raises:
-            httpcore.ConnectTimeout, httpcore.ConnectError: what came of the last one
+            httpcore.ConnectTimeout, httpcore.ConnectError: the failure of the last address
         """
         addresses = _addresses(host, port)
         for number, address in enumerate(addresses):
@@ -97,11 +96,11 @@ class _Sockets(httpcore.SyncBackend):
         raise httpcore.ConnectError("the host has no address")
 
     def connect_left(self) -> float:
-        """Seconds left to connect. Raises httpcore.ConnectTimeout: none."""
+        """Return the seconds left to connect. Raises httpcore.ConnectTimeout when there are none."""
         return _left(self._connected_by, httpcore.ConnectTimeout)
 
     def left(self, over: type[httpcore.TimeoutException]) -> float:
-        """Seconds left of the whole time. Raises what is named: none."""
+        """Return the seconds left until the overall deadline. Raises ``over`` when there are none."""
         return _left(self._until, over)
 
 
@@ -122,7 +121,7 @@ def _addresses(host: str, port: int) -> list[str]:
 
 
 class _Stream(httpcore.NetworkStream):
-    """One connection, read and written until its instant."""
+    """One connection that can be read and written until its deadline."""
 
     def __init__(self, inner: httpcore.NetworkStream, sockets: _Sockets) -> None:
         self._inner, self._sockets = inner, sockets
@@ -133,7 +132,7 @@ class _Stream(httpcore.NetworkStream):
         return self._inner.read(max_bytes, min(left, timeout or left))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Send it piece by piece: a host that takes a few bytes now and then would outlast every single wait."""
+        """Send in pieces, each within the deadline: a host that accepts few bytes at a time would outlast a timeout."""
         for start in range(0, len(buffer), _RECORD):
             left = self._sockets.left(httpcore.WriteTimeout)
             self._inner.write(buffer[start : start + _RECORD], min(left, timeout or left))
@@ -144,7 +143,7 @@ class _Stream(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, *_: Any, **__: Any
     ) -> httpcore.NetworkStream:
-        """Begin TLS. A connection that is cut is an error from then on, and never the end of a body without a length.
+        """Begin TLS. From then on a connection that is cut is an error, never the end of a body without a length.
 
         See RFC 9112 §9.8: an incomplete close leaves such an answer incomplete.
         """

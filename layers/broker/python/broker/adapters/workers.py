@@ -1,6 +1,6 @@
-"""Working at the same time: every worker has ended before the call returns.
+"""Running workers concurrently: every worker has ended before the call returns.
 
-So an invocation never outlives its handler, and the platform's timeout proves that a lease holder is dead.
+No work outlives its invocation, so once the function's timeout has passed, the holder of a lease is certainly dead.
 """
 
 from collections.abc import Callable, Sequence

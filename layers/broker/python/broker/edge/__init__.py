@@ -1,1 +1,1 @@
-"""All that a function may import: entries for people (``browser``), backends (``api``) and queues (``worker``)."""
+"""What a function may import: entries for browsers (``browser``), backends (``api``) and queues (``worker``)."""

@@ -67,7 +67,7 @@ def api(views: Mapping[str, View], *, warm: Warm, body_limit: int = BODY_LIMIT) 
 
 
 def or_messages(entry: Entry[dict[str, Any]], view: Message) -> Entry[dict[str, Any]]:
-    """Let an entry also work messages, for a function that a queue feeds too."""
+    """Let an entry also handle queue messages, for a function that an API and a queue invoke."""
     work_messages = messages(view)
 
     def work(broker: Broker, event: Event, context: Context) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def answer(body: Mapping[str, Any], *, status: int = 200) -> Response:
 
 
 def passed_on(status: int, body: bytes, headers: Mapping[str, str]) -> Response:
-    """Answer with what NinjaOne answered; this header tells it from an answer of the broker's own."""
+    """Answer with what NinjaOne answered; a header distinguishes it from an answer of the broker's own."""
     return Response(status, body, {**security_headers(), **headers, "x-ninjaone-connect": "passed"})
 
 
@@ -95,7 +95,7 @@ def tenant_of(request: Request) -> TenantId:
 
 
 def session_of(request: Request) -> SessionId:
-    """Read which connect session is meant; an id that is none proves nothing. Raises BindingMismatch."""
+    """Read the id of the connect session. Raises BindingMismatch if it is malformed, as for one that is not proved."""
     found = session_id(request.path.get("session", ""))
     if found is None:
         raise BindingMismatch
@@ -103,7 +103,7 @@ def session_of(request: Request) -> SessionId:
 
 
 def ref_of(request: Request) -> ConnectionRef:
-    """Read which connection is meant; an id that is none is as unknown as any other. Raises UnknownConnection."""
+    """Read which connection is meant. Raises UnknownConnection if an id is malformed, as for one that is unknown."""
     found = connection_id(request.path.get("connection", ""))
     if found is None:
         raise UnknownConnection
@@ -111,9 +111,9 @@ def ref_of(request: Request) -> ConnectionRef:
 
 
 def connection(broker: Broker, whole: Connection, *, pause: "Pause | None" = None) -> dict[str, Any]:
-    """Show a connection: nothing sealed, nothing of the person's.
+    """Return the JSON of a connection: the OpenAPI document's ``Connection``, with times in Unix seconds.
 
-    Shape: see the OpenAPI document's ``Connection``; times are Unix seconds.
+    Nothing sealed and nothing about the person is in it.
     """
     state, profile, now = whole.state, whole.profile, instant(broker.ports.clock)
     return {
@@ -142,12 +142,12 @@ def connection(broker: Broker, whole: Connection, *, pause: "Pause | None" = Non
 
 
 def shown(broker: Broker, found: "ListedConnection") -> dict[str, Any]:
-    """Show a connection that was looked at."""
+    """Return the JSON of a connection, with what holds it."""
     return connection(broker, found.connection, pause=found.pause)
 
 
 def _named(request: Request) -> Mapping[str, str | None]:
-    """Read what the path names, as far as it is a name."""
+    """Return the ids in the path, None for each that is malformed."""
     return {
         "tenant": tenant_id(request.path.get("tenant", "")),
         "session": session_id(request.path.get("session", "")),

@@ -1,4 +1,4 @@
-"""The way to NinjaOne: the connect page's form, the browser's cookie, the redirect."""
+"""Sending the browser to NinjaOne: the connect page's form, the browser's cookie, the redirect."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ def read_secret(request: Request) -> tuple[Secret | None, tuple[Fault, ...]]:
 
 
 def is_same_origin(request: Request) -> bool:
-    """Say whether a form was sent from our own page.
+    """Return whether a form was sent from our own page.
 
     Our pages send no referrer, so their ``Origin`` is ``null``: ``Sec-Fetch-Site`` decides where it is sent.
 
@@ -68,7 +68,7 @@ def is_same_origin(request: Request) -> bool:
 
 
 def authorize_request(request: Request, session: SessionId, form: ConnectForm) -> AuthorizeRequest:
-    """Put together what the person sent. Raises InvalidRequest."""
+    """Build the request from what the person sent. Raises InvalidRequest."""
     if form.host is None:
         raise errors.InvalidRequest(*form.faults)
     return AuthorizeRequest(
@@ -83,7 +83,7 @@ def authorize_request(request: Request, session: SessionId, form: ConnectForm) -
 def host_problem(
     broker: Broker, request: Request, authorize_redirect: AuthorizeRedirect, *, typed: Mapping[str, str]
 ) -> Response:
-    """Answer with the connect page and what the chosen host said; the browser keeps its cookie to try again."""
+    """Answer with the connect page and the result of the host check; the browser keeps its cookie to try again."""
     session = authorize_redirect.session
     unreachable = authorize_redirect.host_check is HostCheck.UNREACHABLE
     problem = HostProblem.UNREACHABLE if unreachable else HostProblem.UNKNOWN_CLIENT
@@ -95,14 +95,14 @@ def host_problem(
 
 
 def leave_for_ninjaone(broker: Broker, request: Request, authorize_redirect: AuthorizeRedirect) -> Response:
-    """Take the browser to NinjaOne, with a GET that carries nothing of the form. See RFC 9700 §4.12."""
+    """Send the browser to NinjaOne with a GET that carries nothing of the form. See RFC 9700 §4.12."""
     host = authorize_redirect.session.host
     page = pages.leave(brand(broker.config), authorize_redirect.location, host.name if host else "")
     return _bound(broker, request, page_response(page), authorize_redirect)
 
 
 def secret_page(broker: Broker, request: Request, entered: EnteredSecret) -> Response:
-    """Answer an entry: on to the product, or the page again with what NinjaOne said against it."""
+    """Answer a form with a secret: on to the product, or the page again with NinjaOne's reason to refuse it."""
     if entered.fault:
         return connect_page(broker, request, entered.session, faults=(entered.fault,))
     page = page_response(pages.back(brand(broker.config), entered.location))

@@ -1,4 +1,4 @@
-"""Entries for people: every answer is a page or a redirect, and carries the whole set of headers."""
+"""Entries for browsers: every answer is a page or a redirect, and carries all security headers."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -25,7 +25,7 @@ __all__ = [
 ]  # fmt: skip
 
 _REFERENCE = re.compile(r"[A-Z2-7]{4}-[A-Z2-7]{4}")
-"""As ``Request.reference`` makes it: nobody can put words of their own on a page of ours."""
+"""The form of ``Request.reference``: no other text of an address is shown, so nobody can put words on our page."""
 
 _FORM = re.compile(r"/connect/([^/]+)/(?:authorize|secret)")
 
@@ -47,15 +47,16 @@ _NOTICES: Mapping[type[BrokerError], Notice] = {
 
 
 _OVER = (errors.UnknownSession, errors.SessionExpired, errors.SessionSpent)
-"""After these a session's cookie is of no more use; after others its own browser may still go on."""
+"""After these errors a session's cookie is deleted; after others the same browser may still go on."""
 
 
 def browser(view: View, *, warm: Warm, clean: bool = False) -> Entry[dict[str, object]]:
-    """Make a Lambda entry of a view that answers people.
+    """Make a Lambda entry of a view that answers browsers.
 
     Args:
-        warm: touches what the view uses, so that Lambda makes it at its start
-        clean: the address asked for holds a code and a state: no page is shown there, a failure is told elsewhere
+        warm: touches what the view uses, so that Lambda creates it during initialization
+        clean: whether the requested address holds a code and a state: then an error redirects to an address without
+            them, and no page is shown here
     """
     name = view.__name__
 
@@ -80,7 +81,7 @@ def browser(view: View, *, warm: Warm, clean: bool = False) -> Entry[dict[str, o
 
 
 def _verify_origin(config: Config, request: Request) -> None:
-    """Refuse what went around the firewall, where there is one. Raises OriginUnverified."""
+    """Check that the request came through the firewall, if there is one. Raises OriginUnverified."""
     expected = config.origin_verify
     if expected and sha256_hex(request.headers.get("x-origin-verify", "")) not in expected:
         raise errors.OriginUnverified
@@ -90,7 +91,7 @@ def notice(broker: Broker, kind: Notice, *, reference: str = "", return_to: str 
     """Answer with a page that says what happened and what to do.
 
     Args:
-        return_to: the key of the return address that its button leads to; one that is not listed means the first
+        return_to: the key of the return address that its button leads to; an unknown key means the first
     """
     urls = broker.config.return_urls
     back = "" if kind is Notice.AWAITING_APPROVAL else urls.get(return_to) or next(iter(urls.values()), "")
@@ -98,17 +99,17 @@ def notice(broker: Broker, kind: Notice, *, reference: str = "", return_to: str 
 
 
 def redirect_to_notice(kind: Notice, *, reference: str = "", return_to: str = "") -> Response:
-    """Send the browser to the page that says it, away from an address with a code in it. See RFC 9700 §4.3.1."""
+    """Redirect to the page of a notice, away from an address that holds a code. See RFC 9700 §4.3.1."""
     given = {"reference": reference, "return_to": return_to}
     query = urlencode({name: text for name, text in given.items() if text})
     return redirect(f"/notice/{kind.slug}" + (f"?{query}" if query else ""))
 
 
 def fallback(broker: Broker, request: Request) -> Response:
-    """Answer at every address without a route of its own: what was told, or that there is nothing.
+    """Answer at every address without a route of its own: a notice that a redirect leads to, or 404.
 
-    A form is answered at its own address, which stands in the address bar then. Whoever opens that one is taken to the
-    page with the form.
+    A form is answered at its own address, which then stands in the address bar. Opening that address with a GET leads
+    to the page with the form.
 
     See RFC 9110 §15.5.6 (Allow).
     """
@@ -137,7 +138,7 @@ def connect_page(
     faults: tuple[Fault, ...] = (),
     typed: Mapping[str, str] | None = None,
 ) -> Response:
-    """Answer with the page of the session's purpose, and the cookie that binds this browser once the form is sent."""
+    """Answer with the page for the session's purpose, and set the cookie that will bind this browser to the session."""
     if session.purpose is SessionPurpose.CLIENT_SECRET:
         page = pages.secret_page(brand(broker.config), _secret_page_view(session, faults))
     else:
@@ -199,7 +200,7 @@ def _secret_page_view(session: Session, faults: tuple[Fault, ...]) -> SecretPage
 
 
 def _choices(config: Config, session: Session) -> tuple[Choice, ...]:
-    """Offer the one place that the backend fixed, or every region that has a client app."""
+    """Return the one host that the backend chose, or every region that has a client app."""
     if session.fixed_host and session.host:
         host = session.host
         return (Choice(host.region, ninjaone.REGION_NAMES.get(host.region, host.name), host.name),)
@@ -219,11 +220,11 @@ def brand(config: Config) -> Brand:
 COOKIE = re.compile(r"__Host-flow_[0-9a-f]{8}")
 _VALUE = re.compile(r"[A-Za-z0-9_-]{43}")
 MOST_FLOWS = 10
-"""Flows for which one browser keeps a cookie; API Gateway takes 10 KB of headers in all."""
+"""Flows for which one browser keeps a cookie; API Gateway accepts 10 KB of headers in all."""
 
 
 def session_cookie(request: Request, session: SessionId) -> Secret | None:
-    """Read the cookie of a session that the browser brought, if it brought one of ours."""
+    """Return the browser's cookie for a session, if it has one of the right form."""
     value = request.cookies.get(cookie_name(session))
     return value if value and _VALUE.fullmatch(value.reveal()) else None
 
@@ -231,13 +232,13 @@ def session_cookie(request: Request, session: SessionId) -> Secret | None:
 def bind_browser(
     broker: Broker, request: Request, response: Response, session: Session, *, value: Secret | None = None
 ) -> Response:
-    """Give the browser the cookie of a session, or let it keep the one that it has.
+    """Set the cookie of a session in the browser, or renew the one that it has.
 
-    It comes with the connect page, not with the redirect to NinjaOne: a person who sends the form twice, or whose
-    answer is lost, is then the same browser to us. It lives until a code that this session may bring has run out.
+    It is set with the connect page, not with the redirect to NinjaOne, so that a person who sends the form twice, or
+    whose answer is lost, is recognized as the same browser. It lives until any code of this session has expired.
 
     Args:
-        value: None: the one that the browser brought, else a new one
+        value: the cookie to set; None for the one that the browser has, or else a new one
 
     See RFC 6265 §5.4: of one path, browsers send the oldest first.
     """
@@ -250,7 +251,7 @@ def bind_browser(
 
 
 def cookie_name(session: SessionId) -> str:
-    """Name the cookie by its session, so that two tabs don't overwrite each other's."""
+    """Return a cookie name of the session's own, so that flows in two tabs don't overwrite each other's cookie."""
     return f"__Host-flow_{sha256_hex(session)[:8]}"
 
 

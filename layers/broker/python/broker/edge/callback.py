@@ -1,4 +1,4 @@
-"""The way back from NinjaOne: find the cookie of the state's session, and send the browser on to the product."""
+"""The browser returns from NinjaOne: find the cookie of the state's session, and send the browser to the product."""
 
 from collections.abc import Mapping
 
@@ -18,7 +18,7 @@ _SAID: Mapping[AuthorizeResult, Notice] = {
 
 
 def is_prefetch(request: Request) -> bool:
-    """Say whether the browser only looks ahead."""
+    """Return whether the browser only prefetches the address."""
     return "prefetch" in request.headers.get("sec-purpose", "") or "prefetch" in request.headers.get("purpose", "")
 
 
@@ -30,10 +30,10 @@ def cookies_by_session(request: Request) -> Mapping[SessionId, Secret]:
 
 
 def return_to_product(request: Request, target: ReturnTo) -> Response:
-    """Send the browser back to the product, or to the page that says what comes now.
+    """Send the browser back to the product, or to a page that says what happens next.
 
-    It keeps its cookie for as long as a code lives, so that it goes home with the same ticket should this answer be
-    lost and the callback come again.
+    It keeps its cookie for as long as a code lives: if this answer is lost and the callback is repeated, the browser
+    then returns to the product with the same ticket.
     """
     response = redirect(target.location) if target.location else redirect_to_notice(_SAID[target.result])
     value = session_cookie(request, target.session)

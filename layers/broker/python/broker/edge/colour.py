@@ -1,4 +1,4 @@
-"""The operator's accent colour, made readable: its hue stays, its lightness gives way."""
+"""The operator's accent colour, made readable: the hue is kept and the lightness adjusted."""
 
 import colorsys
 import re
@@ -15,11 +15,7 @@ _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
 @cache
 def accent(colour: str) -> tuple[str, str]:
-    """Give the colour for light pages and for dark pages, each usable as text and, swapped, behind text.
-
-    Raises:
-        ValueError
-    """
+    """Return the colour for light and for dark pages; each is readable as text and as background. Raises ValueError."""
     if not _COLOUR.fullmatch(colour):
         raise ValueError("The accent colour must be a # and six hexadecimal digits, for example #0b5fff.")
     return _readable(colour, on=LIGHT, step=-0.01), _readable(colour, on=DARK, step=0.01)
@@ -43,12 +39,12 @@ def _channels(colour: str) -> tuple[float, float, float]:
 
 
 def _contrast(one: str, other: str) -> float:
-    """See WCAG 2.2, contrast ratio."""
+    """Return the contrast ratio of two colours. See WCAG 2.2, contrast ratio."""
     dark, light = sorted((_luminance(one), _luminance(other)))
     return (light + 0.05) / (dark + 0.05)
 
 
 def _luminance(colour: str) -> float:
-    """See WCAG 2.2, relative luminance."""
+    """Return the relative luminance of a colour. See WCAG 2.2, relative luminance."""
     red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in _channels(colour))
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue

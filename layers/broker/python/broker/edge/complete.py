@@ -1,4 +1,4 @@
-"""The body that completes a connect session: the proof that the person is the one who began."""
+"""The body that completes a connect session: the proof that the person who completes is the one who began."""
 
 import re
 
@@ -15,7 +15,7 @@ _TICKET = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 def complete_request(tenant: TenantId, request: Request) -> tuple[CompleteRequest, bool]:
-    """Read the proof of the person, and whether another account is meant. Raises InvalidRequest."""
+    """Read the proof of the person, and whether another account may be connected. Raises InvalidRequest."""
     body = Fields(request, frozenset({"end_user_id", "ticket", "binding_verifier", "confirm_account_change"}))
     result = CompleteRequest(
         tenant=tenant,

@@ -1,4 +1,4 @@
-"""Which page of the list of connections a backend asks for."""
+"""The query of the list of connections."""
 
 import re
 
@@ -11,7 +11,7 @@ _LIMIT = re.compile(r"[1-9][0-9]?|100")
 
 
 def list_page(request: Request) -> tuple[int, str | None]:
-    """Read how many to list and after which. Raises InvalidRequest."""
+    """Read the page size and the cursor. Raises InvalidRequest."""
     limit, cursor = request.query("limit") or "50", request.query("cursor")
     faults = []
     if not _LIMIT.fullmatch(limit):

@@ -1,4 +1,4 @@
-"""A JSON body being read: every fault is named at once."""
+"""Validation of a JSON body that reports every fault at once."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from broker.text import first_unsafe
 
 
 class Fields:
-    """A JSON object being read, and what is wrong with it."""
+    """The fields of a JSON object; collects what is wrong with them."""
 
     def __init__(self, request: Request, known: frozenset[str]) -> None:
         self.faults: list[Fault] = []
@@ -34,7 +34,7 @@ class Fields:
         return self._values.get(name) is not None
 
     def text(self, name: str, *, longest: int, needed: bool = False) -> str:
-        """Read a text of at least one character, none of which acts on what stands around it."""
+        """Read a non-empty text without control or bidirectional-override characters."""
         value = self._values.get(name)
         if value is None and not needed:
             return ""
@@ -44,7 +44,7 @@ class Fields:
         return value
 
     def matching(self, name: str, pattern: re.Pattern[str], wanted: str) -> str:
-        """Read a text of one form."""
+        """Read a text that matches a pattern."""
         value = self._values.get(name)
         if not isinstance(value, str) or not pattern.fullmatch(value):
             self.fault(name, wanted)
@@ -74,6 +74,6 @@ class Fields:
         self.faults.append(Fault(name, message))
 
     def check(self) -> None:
-        """Raise what was found. Raises InvalidRequest."""
+        """Raise InvalidRequest if there were faults."""
         if self.faults:
             raise InvalidRequest(*self.faults)

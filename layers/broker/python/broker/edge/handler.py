@@ -1,4 +1,4 @@
-"""What every Lambda entry does around its view: wire, log one line, answer whatever happens."""
+"""What every Lambda entry does around its view: wire the broker, log the outcome, answer whatever happens."""
 
 import traceback
 from collections.abc import Callable, Mapping
@@ -18,10 +18,10 @@ Warm = Callable[[Broker], object]
 
 @dataclass(frozen=True)
 class Context:
-    """What Lambda says of the invocation.
+    """What Lambda says about the invocation.
 
     Attributes:
-        left: seconds until the platform kills it
+        left: returns the seconds until the platform kills it
     """
 
     request_id: str
@@ -34,7 +34,7 @@ class Entry(Generic[Answer]):
 
     Attributes:
         work: the view, from an event to an answer
-        failed: the answer to a failure; None lets a failure go back to the queue or the schedule
+        failed: returns the answer to an error; if None, the error is raised to the queue or the schedule
     """
 
     name: str
@@ -47,7 +47,7 @@ class Entry(Generic[Answer]):
         return replace(self, broker=broker)
 
     def __call__(self, event: Event, context: Any) -> Answer:
-        """Work one event. The only place that catches everything: a foreign text may quote a token."""
+        """Handle one event. Everything is caught, because the text of another library's exception may quote a token."""
         broker = self.broker or wiring.broker()
         request_id = str(getattr(context, "aws_request_id", ""))
         broker.log.begin(self.name, request_id)
@@ -70,19 +70,19 @@ class Entry(Generic[Answer]):
 
 
 def preload(entry: Entry[Answer], warm: Warm) -> Entry[Answer]:
-    """On Lambda, wire the broker and what the function uses at its start; elsewhere importing does nothing."""
+    """On Lambda, create the broker and what the function uses during initialization; elsewhere do nothing."""
     if wiring.is_lambda():
         warm(wiring.broker())
     return entry
 
 
 def log_refusal(log: Log, name: str, error: BrokerError, *, level: Level, status: int) -> None:
-    """Write the one line of a request that was answered with an error."""
+    """Log a request that was answered with an error."""
     log.event(f"{name}.refused", level, error=type(error).__name__, status=status)
 
 
 def whereabouts(error: BaseException) -> Mapping[str, str]:
-    """Tell where a bug is, and never what it said."""
+    """Return where an exception was raised, without its text."""
     frames = traceback.extract_tb(error.__traceback__)[-5:]
     hosts = [f"{PurePath(frame.filename).name}:{frame.lineno}" for frame in reversed(frames)]
     return {"error": type(error).__name__, "at": " < ".join(hosts)}

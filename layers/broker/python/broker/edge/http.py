@@ -13,15 +13,15 @@ from broker.secret import Secret
 Event = Mapping[str, Any]
 
 BODY_LIMIT = 16_384
-"""Bytes of a request body that are read; the largest that is meant is under 8 KB."""
+"""Bytes of a request body that are read; the largest valid one is under 8 KB."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a browser or a backend sent. Header names are lower case.
+    """A request of a browser or a backend. Header names are lower case.
 
     Attributes:
-        body: None when it is too large or not what it says it is
+        body: None if it is too large or its encoding is invalid
     """
 
     route: str
@@ -38,7 +38,7 @@ class Request:
 
     @classmethod
     def from_event(cls, event: Event, *, body_limit: int = BODY_LIMIT) -> "Request":
-        """Read an event; what is missing is empty."""
+        """Read an event; missing parts are empty."""
         context = event.get("requestContext") or {}
         iam = (context.get("authorizer") or {}).get("iam") or {}
         return cls(
@@ -57,18 +57,18 @@ class Request:
 
     @property
     def reference(self) -> str:
-        """Name this request so that a person can read it out: ``K7QF-2M6P``. Its log lines have it too."""
+        """A name of this request that a person can read out, such as ``K7QF-2M6P``; its log lines have it too."""
         drawn = base64.b32encode(hashlib.sha256(self.request_id.encode()).digest())[:8].decode("ascii")
         return f"{drawn[:4]}-{drawn[4:]}"
 
     def query(self, name: str) -> str | None:
-        """Read a query parameter that may be given once; None when absent or repeated. Others may be many."""
+        """Return a query parameter that may be given once; None if it is absent or repeated."""
         pairs = parse_qsl(self.raw_query, keep_blank_values=True)
         found = [value for key, value in pairs if key == name]
         return found[0] if len(found) == 1 else None
 
     def form(self) -> Mapping[str, str]:
-        """Read a form's fields; a field given twice is left out, and so is a body that is no form."""
+        """Read a form's fields; a repeated field is left out, and a body that is not a form has none."""
         kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
         if self.body is None or kind != "application/x-www-form-urlencoded":
             return {}
@@ -79,7 +79,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """What goes back; bytes travel in base64."""
+    """A response; a body of bytes is sent in base64."""
 
     status: int
     body: str | bytes
@@ -87,7 +87,7 @@ class Response:
     cookies: tuple[str, ...] = ()
 
     def to_event(self) -> dict[str, Any]:
-        """Write it as API Gateway takes it."""
+        """Return the response in the form that API Gateway expects."""
         is_packed = isinstance(self.body, bytes)
         return {
             "statusCode": self.status,
@@ -99,9 +99,9 @@ class Response:
 
 
 def cookie(name: str, value: Secret, *, life: int) -> str:
-    """Write a host-bound cookie that comes back on the navigation from NinjaOne.
+    """Return a ``Set-Cookie`` value of a host-bound cookie that is sent on the navigation back from NinjaOne.
 
-    ``SameSite=Strict`` would not come back with it. See RFC 6265bis §4.1.3.2, §5.6.7.
+    With ``SameSite=Strict`` it would not be. See RFC 6265bis §4.1.3.2, §5.6.7.
     """
     return f"{name}={value.reveal()}; Max-Age={life}; Path=/; Secure; HttpOnly; SameSite=Lax"
 
@@ -114,7 +114,7 @@ def _form_fields(text: str) -> list[tuple[str, str]]:
 
 
 def _cookies(lines: list[str]) -> Mapping[str, Secret]:
-    """Read cookies; of one that came twice neither counts, for a neighbour may have planted it."""
+    """Read cookies; one that came twice is ignored, because a neighbouring domain may have planted it."""
     pairs = [(name.strip(), value.strip()) for name, _, value in (line.partition("=") for line in lines)]
     times = Counter(name for name, _ in pairs)
     return {name: Secret(value) for name, value in pairs if times[name] == 1}

@@ -1,7 +1,7 @@
-"""What a person sees: values in, one HTML page out, with the headers that go with it.
+"""The HTML pages: values in, one page out, with the headers that belong to it.
 
-Every text of a notice is chosen by an enum; every other value is escaped by the templates and cut to a
-length. There is no script and no file to fetch.
+The text of a notice is chosen by an enum; every other value is escaped by the templates and cut to a length. A page
+has no script and loads no file.
 """
 
 import base64
@@ -25,7 +25,7 @@ LONGEST = 300
 
 @dataclass(frozen=True)
 class Brand:
-    """The operator's looks; ``Config`` has checked each value.
+    """The operator's branding; ``Config`` has validated each value.
 
     Attributes:
         support: a mail address, an https address, or empty
@@ -54,12 +54,12 @@ class Choice:
 
 @dataclass(frozen=True)
 class ScopeWords:
-    """How the connect page puts a scope.
+    """How the connect page describes a scope.
 
     Attributes:
         allows: what it lets the product do
-        detail: a sentence more
-        box: the name of its box in NinjaOne's form of a client app
+        detail: one more sentence
+        box: the label of its box in NinjaOne's form of a client app
     """
 
     allows: str
@@ -98,17 +98,17 @@ class ConnectPage:
 
     Attributes:
         scopes: in NinjaOne's order
-        choices: one alone is not a question: it is stated
+        choices: the hosts to choose from; a single one is stated, not asked for
         branded_suffixes: domains under which the person may name a host of their own; empty for none
         chosen: the region key to preselect
-        own_app: the client app is the customer's
-        needs_credentials: …and its id and secret are to be entered here
+        own_app: whether the client app is the customer's
+        needs_credentials: whether its id and secret are to be entered here
         redirect_uris: region key → what to register at NinjaOne; needed for each choice with credentials
         account: names of the NinjaOne account that a reconnect expects
         faults: of the form that was sent
         typed: form field → what the person entered, never the secret
-        approval: the link is for somebody else: whom it belongs to approves the connection afterwards
-        life: for how long the link works from when it was made, in words
+        approval: whether the link is for somebody else, and its owner approves the connection afterwards
+        life: how long the link works after it was made, in words
     """
 
     session: str
@@ -136,8 +136,8 @@ class SecretPage:
     Attributes:
         account: names of the NinjaOne account that is connected
         region: its name; empty for a host of the customer's own
-        life: for how long the link works from when it was made, in words
-        faults: of the form that was sent, or what NinjaOne said against the secret
+        life: how long the link works after it was made, in words
+        faults: of the form that was sent, or NinjaOne's reason to refuse the secret
     """
 
     session: str
@@ -153,7 +153,7 @@ class SecretPage:
 
 @dataclass(frozen=True)
 class Page:
-    """A whole answer to a browser."""
+    """A complete answer to a browser."""
 
     status: int
     html: str
@@ -172,7 +172,7 @@ _NEW_LINK = "Start again in {product}, or ask whoever sent you the link for a ne
 
 
 class Notice(Enum):
-    """A page that only says something: status, heading, text."""
+    """A page that only informs: status, heading, text."""
 
     UNKNOWN_LINK = (
         410,
@@ -258,7 +258,7 @@ class Notice(Enum):
 
     @property
     def slug(self) -> str:
-        """Name it in an address."""
+        """Its name in an address."""
         return self.name.lower().replace("_", "-")
 
 
@@ -275,7 +275,7 @@ def secret_page(brand: Brand, view: SecretPage) -> Page:
 
 
 def back(brand: Brand, location: str) -> Page:
-    """Take the person back to the product, by a page of its own for the reason that ``leave`` gives."""
+    """Take the person back to the product, by a page instead of a redirect for the same reason as ``leave``."""
     return Page(200, _render("back.html", brand, location=location), _page_headers(brand))
 
 
@@ -288,11 +288,11 @@ def host_problem(brand: Brand, view: ConnectPage, problem: HostProblem, host: st
 
 
 def leave(brand: Brand, location: str, host: str) -> Page:
-    """Take the person on to NinjaOne, by a page of its own in place of a redirect.
+    """Take the person on to NinjaOne, by a page instead of a redirect.
 
-    Chromium holds every redirect that follows a form to the policy ``form-action`` of the form's page, up to wherever
-    the product sends the person in the end. A page that goes on by itself ends that chain, so no policy need name what
-    comes after it.
+    Chromium applies the ``form-action`` policy of the form's page to every redirect that follows, up to wherever the
+    product sends the person in the end. A page that continues by itself ends that chain, so that no policy has to name
+    the addresses after it.
 
     See CSP3 §6.4.1.1; HTML §4.2.5.3 (refresh).
     """
@@ -300,10 +300,10 @@ def leave(brand: Brand, location: str, host: str) -> Page:
 
 
 def notice(brand: Brand, kind: Notice, *, status: int | None = None, reference: str = "", back: str = "") -> Page:
-    """Say what happened and what to do now.
+    """Return the page that says what happened and what to do now.
 
     Args:
-        reference: names the request, for the person to read out; never text from a request
+        reference: the request's name for the person to read out; never text from a request
         back: where a button leads: the product's return address, without a session
     """
     heading, text = (words.format(product=brand.product) for words in (kind.heading, kind.text))
@@ -312,10 +312,10 @@ def notice(brand: Brand, kind: Notice, *, status: int | None = None, reference: 
 
 
 def security_headers(*, forms: bool = False, styles: str = "'none'", images: str = "'none'") -> dict[str, str]:
-    """Close everything that the answer does not need; without arguments, for JSON and redirects.
+    """Return headers that forbid everything the answer does not need; without arguments, for JSON and redirects.
 
     Args:
-        forms: the page has a form, which leads to our own origin
+        forms: whether the page has a form, which leads to our own origin
     """
     policy = {
         "default-src": "'none'",
@@ -356,7 +356,7 @@ def _render_connect_page(
 
 
 def _scope_words(name: str) -> ScopeWords:
-    """Find the words of a scope. One without words is shown by its name: the person must see it all the same."""
+    """Return the words for a scope; one without words is shown by its name, because the person must see it."""
     return SCOPES.get(name, ScopeWords(name, "", name))
 
 
@@ -369,7 +369,7 @@ def _page_headers(brand: Brand, *, forms: bool = False) -> dict[str, str]:
 
 @cache
 def _stylesheet_source(colour: str) -> str:
-    """Name the inline stylesheet by its hash; the accent is in it, so each brand has its own."""
+    """Return the CSP source of the inline stylesheet: its hash, which depends on the brand's accent colour."""
     light, dark = accent(colour)
     sheet = _templates().get_template("style.css").render(accent_light=light, accent_dark=dark)
     return f"'sha256-{base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode()}'"
@@ -382,7 +382,7 @@ def _render(template: str, brand: Brand, **values: object) -> str:
 
 @cache
 def _templates() -> "Environment":
-    """Read the templates once, at the first page."""
+    """Load the templates once, at the first page."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415  # 60 ms that JSON answers save
 
     templates = Environment(

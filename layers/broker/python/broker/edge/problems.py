@@ -1,4 +1,4 @@
-"""The HTTP status, log level and problem details of each error: the only such table."""
+"""The only table that maps each error to its HTTP status and log level, and the problem details of an error."""
 
 import json
 import re
@@ -52,17 +52,17 @@ def error_response(error: BrokerError) -> ErrorResponse:
     """Look an error up by its class, then by its family."""
     found = next(_TURNS[kind] for kind in type(error).__mro__ if kind in _TURNS)
     if isinstance(error, errors.ClientAppError) and error.customer_app:
-        return ErrorResponse(found.status, Level.WARNING)  # the customer's app: nobody of the operator's is woken
+        return ErrorResponse(found.status, Level.WARNING)  # the customer's app: it must not alarm the operator
     return found
 
 
 def slug(error: BrokerError) -> str:
-    """Name an error for machines: stable, whatever the sentence says."""
+    """Return the stable name of an error for machines."""
     return re.sub(r"(?<!^)(?=[A-Z])", "-", type(error).__name__).lower()
 
 
 def problem(error: BrokerError, request_id: str) -> str:
-    """Write problem details. See RFC 9457 §3."""
+    """Return problem details as JSON. See RFC 9457 §3."""
     body: dict[str, object] = {
         "type": PROBLEM + slug(error),
         "title": slug(error).replace("-", " ").capitalize(),

@@ -1,9 +1,9 @@
-"""Which call of NinjaOne a backend wants passed on, and what goes back.
+"""Read the call of NinjaOne that a backend wants forwarded, and return NinjaOne's answer.
 
-API Gateway hands the path over decoded, so an encoded slash can't be told from a plain one. Both the rule that allows a
-call and the address that it goes to are made from the same decoded segments, each encoded again; what NinjaOne might
-read in another way than the rule did is refused. What NinjaOne's servers do with full-width letters, long s or forms
-is not known, so everything is held against the rules as the most lenient reader would take it.
+API Gateway passes the path decoded, so an encoded slash can't be distinguished from a plain one. The rule that allows a
+call and the address it is sent to are both made from the same decoded segments, each encoded again; what NinjaOne might
+read differently from the rules is refused. How NinjaOne's servers treat full-width letters, long s or forms is unknown,
+so everything is normalised as the most lenient server would before the rules are applied.
 """
 
 import re
@@ -22,14 +22,14 @@ __all__ = ["LIMIT", "passed", "proxied_call"]
 
 LONGEST_PATH = 2000
 _ODD = re.compile("[?#%;/\\\\\ufffd]")
-"""U+FFFD stands for bytes that were no UTF-8, such as a slash in too many of them."""
+"""U+FFFD stands for bytes that were not UTF-8, such as an overlong encoding of a slash."""
 _QUERY = re.compile(r"[!-\"$-~]{0,8000}")
 _HEADER = re.compile(r"[\t -~]{0,4000}")
 _OVERRIDE = re.compile(
     r"(_method|x?-?_?http-?_?method-?_?(override)?|x?-?_?method-?_?override|access_token)(\[.*)?|=\?.*", re.DOTALL
 )
-"""Jersey, Spring and others take the method from parameters of such names, and the token too (RFC 6750 §2.3); ``=?``
-begins a word of RFC 2047."""
+"""Jersey, Spring and others read the method from parameters of such names, and the token too (RFC 6750 §2.3); ``=?``
+begins an encoded word of RFC 2047."""
 _TIMES_ENCODED = 3
 _PART = re.compile(rb"name\*?\s*=\s*[\"']?(?:utf-8'[^']*')?([^\"';\r\n]+)", re.IGNORECASE)
 """The name of a form's part. See RFC 7578 §4.2."""
@@ -42,11 +42,11 @@ _OUT = (
     "accept-ranges", "content-disposition", "content-encoding", "content-language", "content-range", "content-type",
     "etag", "last-modified", "link", "retry-after", "x-nj-request-id",
 )  # fmt: skip
-"""Headers that pass. Cookies, credentials, hop-by-hop and forwarding headers do not, in either direction."""
+"""Headers that are forwarded; cookies, credentials, hop-by-hop and forwarding headers are not, in either direction."""
 
 
 def proxied_call(request: Request) -> ProxiedCall:
-    """Read which call is meant. Raises InvalidRequest or TooLarge."""
+    """Read the call to forward. Raises InvalidRequest or TooLarge."""
     if request.body is None:
         raise TooLarge
     if request.method not in {*METHODS, "HEAD"}:
@@ -70,13 +70,13 @@ def proxied_call(request: Request) -> ProxiedCall:
 
 
 def passed(answer: ProxiedAnswer) -> Response:
-    """Answer with what NinjaOne answered; a header that API Gateway could not take is left out."""
+    """Answer with what NinjaOne answered; a header that API Gateway would reject is left out."""
     headers = _only(_OUT, answer.headers)
     return passed_on(answer.status, answer.body, {n: value for n, value in headers.items() if _HEADER.fullmatch(value)})
 
 
 def _path(decoded: str) -> tuple[str, str]:
-    """Check the path; give what stands before ``/v2``, and the rest. Raises InvalidRequest."""
+    """Check the path; return the part before ``/v2``, and the rest. Raises InvalidRequest."""
     segments = decoded.split("/")
     prefix = "/api" if segments[0] == "api" else ""
     inside = segments[1:] if prefix else segments
@@ -88,7 +88,7 @@ def _path(decoded: str) -> tuple[str, str]:
 
 
 def _is_plain(segment: str) -> bool:
-    """Say whether a segment can be read in one way only."""
+    """Return whether a path segment is unambiguous."""
     if first_unsafe(segment):
         return False
     lenient = _lenient(segment)
@@ -96,24 +96,24 @@ def _is_plain(segment: str) -> bool:
 
 
 def _query(raw: str) -> str:
-    """Check the query, which is passed on as it was sent. Raises InvalidRequest."""
+    """Check the query, which is forwarded unchanged. Raises InvalidRequest."""
     if not _QUERY.fullmatch(raw):
         raise InvalidRequest(Fault("query", "Send at most 8000 characters, percent-encoded."))
     return raw
 
 
 def _fields(query: str) -> list[str]:
-    """Part a query into its fields, as the most lenient reader would, who decodes what was encoded more than once."""
+    """Split a query into its fields as the most lenient server would, which decodes repeatedly."""
     for _ in range(_TIMES_ENCODED):
         query = unquote_plus(query)
     return re.split("[&;]", _lenient(query))
 
 
 def _parts(kind: str, body: bytes) -> Iterator[str]:
-    """Give the names of a form's parts: servlets take them for parameters, just as those of a query.
+    """Yield the names of a multipart form's parts, which servlets read as parameters, like those of a query.
 
     Raises:
-        InvalidRequest: a form of the other kind, which NinjaOne has no use for
+        InvalidRequest: the body is a URL-encoded form, which NinjaOne's API does not use
     """
     if "urlencoded" in kind.lower():
         raise InvalidRequest(Fault("content-type", "Send JSON, or multipart/form-data."))
@@ -123,17 +123,17 @@ def _parts(kind: str, body: bytes) -> Iterator[str]:
 
 
 def _lenient(text: str) -> str:
-    """Write a text as whoever overlooks the most would read it."""
+    """Normalise a text as the most lenient server would."""
     return without_unsafe(normalize("NFKC", text)).strip().casefold()
 
 
 def _asks_for_secrets(field: str) -> bool:
-    """Say whether a field may be the one with which NinjaOne shows secrets, whatever stands between its letters."""
+    """Return whether a field may be the one with which NinjaOne shows secrets, ignoring all but its letters."""
     return SECURE_VALUES.lower() in re.sub("[^a-z]", "", field)
 
 
 def _headers(given: Mapping[str, str]) -> dict[str, str]:
-    """Choose the headers that pass. Raises InvalidRequest."""
+    """Return the headers that are forwarded. Raises InvalidRequest."""
     chosen = _only(_IN, given)
     odd = next((name for name, value in chosen.items() if not _HEADER.fullmatch(value)), None)
     if odd is not None:

@@ -1,7 +1,7 @@
-"""How much one caller and one tenant may ask of one execution environment: token buckets in memory.
+"""Rate limits for each caller and each tenant: token buckets in the memory of one execution environment.
 
-API Gateway's throttles hold for a whole route, so one noisy caller would use them up for all. These buckets cost no
-input or output; with n environments at work a caller gets up to n times as much.
+API Gateway throttles a whole route, so one noisy caller would use up the rate of all. These buckets cost no I/O; with
+n environments running, a caller gets up to n times the rate.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from broker.adapters.clock import Clock
 from broker.errors import TooManyRequests
 
 CALLERS = 10_000
-"""Buckets remembered; beyond that all begin anew, full."""
+"""Buckets kept; beyond that, all are dropped and begin again full."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class RateLimits:
         self._buckets: dict[str, tuple[float, float]] = {}
 
     def acquire(self, name: str, rate: Rate) -> None:
-        """Take one out of a bucket. Raises TooManyRequests."""
+        """Take one token from a bucket. Raises TooManyRequests if it is empty."""
         now = self._clock.now()
         left, since = self._buckets.get(name, (float(rate.burst), now))
         left = min(float(rate.burst), left + max(0.0, now - since) * rate.per_second)

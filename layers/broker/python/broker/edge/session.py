@@ -1,4 +1,4 @@
-"""The body of a request for a connect session, checked field by field."""
+"""The body of a request for a connect session, validated field by field."""
 
 import re
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ _FIELDS = frozenset(
     }
 )  # fmt: skip
 _OF_CONSENTS = ("region", "host", "scopes", "label", "metadata", "link_days", "client", "client_credentials")
-"""What a session for a client secret has no use for: the connection says it all."""
+"""Fields that a session for a client secret does not take: the connection determines them."""
 
 
 def session_request(config: Config, tenant: TenantId, request: Request) -> SessionRequest:
@@ -59,7 +59,7 @@ def _for_secret(tenant: TenantId, body: Fields, binding: Binding) -> SessionRequ
 
 
 def _asked(tenant: TenantId, body: Fields, binding: Binding) -> SessionRequest:
-    """Read what every purpose needs: who asks for whom, and where the person comes back to."""
+    """Read what every purpose needs: the tenant, the person, and where the person returns to."""
     return SessionRequest(
         tenant=tenant,
         tenant_name=body.text("tenant_name", longest=80, needed=True),
@@ -106,7 +106,7 @@ def _binding(config: Config, body: Fields) -> Binding:
 
 
 def _life(config: Config, body: Fields, binding: Binding) -> Seconds:
-    """Read for how long the link works: half an hour, or days where somebody else is to open it."""
+    """Read how long the link works: ``policy.SESSION_LIFE``, or days if somebody else is to open it."""
     if not body.has("link_days"):
         return policy.SESSION_LIFE
     days, most = body.raw("link_days"), config.approval_link_days
@@ -144,7 +144,7 @@ def _host(config: Config, body: Fields) -> Host | None:
 
 
 def _client(config: Config, body: Fields, host: Host | None) -> tuple[bool, Client | None]:
-    """Read whose client app is meant; the operator's where there is one, unless the body says otherwise."""
+    """Read whose client app to use: the operator's if there is one, unless the body says otherwise."""
     offered = host.region in config.client_ids if host else bool(config.client_ids)
     word = body.raw("client") or ("operator" if offered and not body.has("client_credentials") else "customer")
     if word not in ("operator", "customer"):

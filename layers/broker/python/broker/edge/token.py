@@ -1,4 +1,4 @@
-"""Which token a backend asks for."""
+"""The body of a token request."""
 
 from dataclasses import dataclass
 
@@ -9,16 +9,16 @@ from broker.model import Seconds
 LONGEST_MIN_TTL = Seconds(3000)
 DEFAULT_MIN_TTL = Seconds(300)
 HIGHEST_VERSION = 2**53 - 1
-"""JSON numbers are exact up to here. See RFC 8259 §6."""
+"""The largest integer that every JSON reader represents exactly. See RFC 8259 §6."""
 
 
 @dataclass(frozen=True)
 class TokenRequest:
-    """What the token must be.
+    """Which access token a backend needs.
 
     Attributes:
         min_ttl: seconds that it should last
-        refused_version: NinjaOne refused the token of this version, so it should be another; 0: it refused none
+        refused_version: the version of a token that NinjaOne refused, so that another is needed; 0: none
     """
 
     min_ttl: Seconds
@@ -26,7 +26,7 @@ class TokenRequest:
 
 
 def token_request(request: Request) -> TokenRequest:
-    """Read which token is asked for. Raises InvalidRequest."""
+    """Read the body. Raises InvalidRequest."""
     body = Fields(request, frozenset({"min_ttl", "refused_version"}))
     min_ttl = Seconds(body.number("min_ttl", default=DEFAULT_MIN_TTL, most=LONGEST_MIN_TTL))
     refused_version = body.number("refused_version", default=0, most=HIGHEST_VERSION)

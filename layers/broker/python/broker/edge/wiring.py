@@ -1,4 +1,4 @@
-"""The environment → settings → ports → flows: the only reader of ``os.environ``, the only maker of AWS clients."""
+"""Builds the flows from the environment: the only reader of ``os.environ``, the only maker of AWS clients."""
 
 import logging
 import os
@@ -16,7 +16,7 @@ from broker.adapters.workers import Threads, WorkerPool
 from broker.config import Config
 from broker.edge.rate_limit import RateLimits
 
-# Flows and adapters are imported where they are first used: a function pays at its start for what its privilege needs.
+# Flows and adapters are imported where they are first used, so that a cold start imports only what its function needs.
 if TYPE_CHECKING:
     from broker.adapters.breakers import BreakerStore
     from broker.adapters.client_secrets import ClientSecrets
@@ -46,12 +46,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Ports:
-    """The ways out of the process; each can be made to fail.
+    """Everything that leaves the process; tests replace each to make it fail.
 
     Attributes:
         aws: service name → client
-        transport: make a transport towards NinjaOne, one for each client
-        write: put one line on standard output
+        transport: makes a transport to NinjaOne, one for each HTTP client
+        write: writes one line to standard output
     """
 
     clock: Clock
@@ -63,7 +63,7 @@ class Ports:
 
 
 class _Common(TypedDict):
-    """What most flows take: the type checker holds each flow's parameters against it."""
+    """What most flows take; the type checker compares it with each flow's parameters."""
 
     clock: Clock
     entropy: Entropy
@@ -71,7 +71,7 @@ class _Common(TypedDict):
 
 
 class Broker:
-    """Everything a function may need, made when it is first asked for."""
+    """The flows and adapters, each created when it is first used."""
 
     def __init__(self, config: Config, ports: Ports) -> None:
         self.config, self.ports = config, ports
@@ -307,24 +307,24 @@ class Broker:
         return HttpClient(self._transport, self.ports.clock, is_known=self._is_known)
 
     def _is_known(self, host: str) -> bool:
-        """Say whether a host is NinjaOne's."""
+        """Return whether a host is NinjaOne's."""
         return ninjaone.find_host(host, self.config.branded_suffixes) is not None
 
 
 def is_lambda() -> bool:
-    """Say whether this process is a Lambda execution environment."""
+    """Return whether this process is a Lambda execution environment."""
     return "AWS_LAMBDA_INITIALIZATION_TYPE" in os.environ
 
 
 @cache
 def broker() -> Broker:
-    """Wire the broker of this process; a bad setting fails the start, and no customer. Raises Misconfigured."""
+    """Create the broker of this process. Raises Misconfigured, so that a bad setting fails the start, not a request."""
     _quiet()
     return Broker(Config.from_env(os.environ), _ports())
 
 
 def _quiet() -> None:
-    """Keep the libraries' own loggers from quoting requests, whatever level the function's log is set to."""
+    """Prevent the libraries' own loggers from quoting requests, whatever the function's log level is."""
     for name in ("boto3", "botocore", "httpcore", "httpx", "urllib3"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
@@ -348,7 +348,7 @@ def _system_transport() -> "Transport":
 
 @cache
 def _session() -> Any:
-    """One session for all clients. botocore's own: boto3 around it costs each start a tenth more, and adds nothing."""
+    """Return the botocore session of all clients: boto3 around it would lengthen each cold start by a tenth."""
     from botocore.session import get_session
 
     return get_session()
@@ -356,9 +356,9 @@ def _session() -> Any:
 
 @cache
 def _client(service: str) -> Any:
-    """Make one client of each service. Short timeouts: whoever calls has a deadline and tries again by itself.
+    """Make the client of a service. Its timeouts are short, because each caller has a deadline and retries by itself.
 
-    What is sent is made here and checked by the tests, so botocore need not check it again at every call.
+    Requests are built here and their form is tested, so botocore need not validate the parameters of every call.
     """
     from botocore.config import Config as ClientConfig
 
@@ -368,7 +368,7 @@ def _client(service: str) -> Any:
         retries={"mode": "standard", "max_attempts": 2},
         max_pool_connections=256,
         parameter_validation=False,
-        user_agent="ninjaone-connect/1",  # botocore's own is put together anew for every call
+        user_agent="ninjaone-connect/1",  # botocore's own is built again for every call
     )
     return _session().create_client(service, config=settings)
 

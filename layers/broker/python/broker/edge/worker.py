@@ -1,4 +1,4 @@
-"""Entries for queues and schedules: nobody reads the answer, so a failure goes back to where the work came from."""
+"""Entries for queues, streams and schedules: nobody reads an answer, so a failure is reported to the event source."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,17 +20,17 @@ Changes = Callable[[Broker, list[Change]], str | None]
 
 
 def schedule(view: Work, *, warm: Warm) -> Entry[None]:
-    """Make a Lambda entry of what is done at every tick."""
+    """Make a Lambda entry of a view that runs on a schedule."""
     return preload(Entry(view.__name__, lambda broker, _event, context: view(broker, context), None), warm)
 
 
 def queue(view: Message, *, warm: Warm) -> Entry[dict[str, Any]]:
-    """Make a Lambda entry that works messages one by one; those that failed come again."""
+    """Make a Lambda entry that handles messages one by one; SQS delivers those that failed again."""
     return preload(Entry(view.__name__, messages(view), None), warm)
 
 
 def messages(view: Message) -> Callable[[Broker, Event, Context], dict[str, Any]]:
-    """Work each message of an event, and name those that failed."""
+    """Handle each message of an event, and return the ids of those that failed."""
 
     def work(broker: Broker, event: Event, context: Context) -> dict[str, Any]:
         failed = [each["messageId"] for each in event["Records"] if not _worked(view, broker, each, context)]
@@ -40,7 +40,7 @@ def messages(view: Message) -> Callable[[Broker, Event, Context], dict[str, Any]
 
 
 def stream(view: Changes, *, warm: Warm) -> Entry[dict[str, Any]]:
-    """Make a Lambda entry that works a table's changes in order; from the first that failed on, they come again."""
+    """Make a Lambda entry that handles a table's changes in order; from the first failure on, they are redelivered."""
 
     def work(broker: Broker, event: Event, _context: Context) -> dict[str, Any]:
         failed = view(broker, [read_change(record) for record in event["Records"]])
@@ -50,7 +50,7 @@ def stream(view: Changes, *, warm: Warm) -> Entry[dict[str, Any]]:
 
 
 def _worked(view: Message, broker: Broker, message: Event, context: Context) -> bool:
-    """Work one message. Catches everything, so that a message does not take its neighbours along."""
+    """Handle one message. It catches everything, so that a failure affects no other message of the event."""
     try:
         view(broker, str(message["body"]), context)
     except BrokerError as error:
@@ -64,7 +64,7 @@ def _worked(view: Message, broker: Broker, message: Event, context: Context) -> 
 
 
 def read_batch(broker: Broker, body: str) -> RefreshBatch | None:
-    """Read a refresh batch. A message that is none is logged and dropped: it would be no better the next time."""
+    """Read a refresh batch. A malformed message is logged and dropped, because it would fail again."""
     batch = parse_batch(body)
     if batch is None:
         broker.log.event("batch.unreadable", Level.ERROR)

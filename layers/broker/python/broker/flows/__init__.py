@@ -1,1 +1,1 @@
-"""The use cases, one for each privilege; each reads in the order of its effects."""
+"""The use cases, one class each; every one reads in the order of its effects."""

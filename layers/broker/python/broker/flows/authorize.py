@@ -24,10 +24,10 @@ from broker.secret import Secret
 
 @dataclass(frozen=True)
 class AuthorizeRequest:
-    """What the person sent: where to, with which client app, and whether to skip the host check.
+    """What the person sent: the host, the client app, and whether to skip the host check.
 
     Attributes:
-        cookie: the browser's cookie for this session, if it brought one: the connect page set it
+        cookie: the browser's cookie for this session, if it has one: the connect page sets it
     """
 
     session: SessionId
@@ -39,7 +39,7 @@ class AuthorizeRequest:
 
 @dataclass(frozen=True)
 class FlowSecrets:
-    """What one flow is protected by; all of it follows from the browser's cookie and the flow's name."""
+    """State, code verifier and cookie of one flow, derived from the browser's cookie and the flow's nonce."""
 
     state: Secret
     cookie: Secret
@@ -52,11 +52,11 @@ class FlowSecrets:
 
 
 _PROBE = FlowSecrets(Secret("check"), Secret(""), Secret("check" * 9))
-"""What the host check shows NinjaOne instead: nothing of the person's."""
+"""What the host check sends to NinjaOne instead: nothing of the person's."""
 
 
 class HostCheck(Enum):
-    """What NinjaOne said to an authorization request without a person."""
+    """What NinjaOne answered to an authorization request that no person makes."""
 
     KNOWN = "known"
     UNKNOWN = "unknown"  # 404: region, client id or platform is wrong
@@ -65,10 +65,10 @@ class HostCheck(Enum):
 
 @dataclass(frozen=True)
 class AuthorizeRedirect:
-    """The way to NinjaOne, or why it is better not taken yet.
+    """The redirect to NinjaOne, with the result of the host check.
 
     Attributes:
-        cookie: to set in the browser, whichever it is
+        cookie: to set in the browser, whatever the result
     """
 
     session: Session
@@ -78,12 +78,12 @@ class AuthorizeRedirect:
 
     @property
     def is_doubtful(self) -> bool:
-        """Say whether the person should look at their choice again before they leave."""
+        """Whether the person should check their choice before they leave."""
         return self.host_check is not HostCheck.KNOWN
 
 
 class StartAuthorization:
-    """Starts the way to NinjaOne."""
+    """Starts the authorization at NinjaOne."""
 
     def __init__(
         self,
@@ -100,12 +100,12 @@ class StartAuthorization:
         self._clock, self._entropy, self._log = clock, entropy, log
 
     def __call__(self, request: AuthorizeRequest) -> AuthorizeRedirect:
-        """Take one start of the session and give the address at NinjaOne.
+        """Use one of the session's starts and return the address at NinjaOne.
 
-        A browser that sends the same form again within a minute gets the address of the flow that is under way: it may
-        have lost the first answer, and whichever of the two it follows has to work.
+        A browser that sends the same form again within a minute gets the address of the flow that is under way, because
+        the first answer may be lost, and whichever of the two it follows must work.
 
-        Steps: the keys, the one conditional write (again, if its answer is lost), the host check, the address.
+        The steps: the data keys; one conditional write, repeated if its answer is lost; the host check; the address.
 
         Raises:
             UnknownSession, SessionExpired, SessionSpent, AwaitingCompletion, AnotherBrowser, TooManyRequests,
@@ -127,7 +127,7 @@ class StartAuthorization:
         return AuthorizeRedirect(found, location, cookie, check)
 
     def note_faulty_form(self, session: SessionId, cookie: Secret | None) -> Session:
-        """Note that a form can't be used, and give the session to show the form again. It stays as usable as it was.
+        """Return the session, to show the form again after an unusable one. The session stays as usable as it was.
 
         Raises:
             UnknownSession, SessionExpired, SessionSpent, AwaitingCompletion, AnotherBrowser
@@ -164,9 +164,9 @@ class StartAuthorization:
         )
 
     def _check(self, session: Session, host: Host) -> HostCheck:
-        """Ask as a browser without a session would: NinjaOne answers 404 to a client app it does not know.
+        """Request authorization as a browser without a session would: NinjaOne answers 404 to an unknown client app.
 
-        See docs/understand/ninjaone.md §1: no secret is sent and nothing changes there.
+        No secret is sent and nothing changes at NinjaOne. See docs/understand/ninjaone.md §1.
         """
         with self._web() as web:
             probe = self._location(session, host, _PROBE)
@@ -176,7 +176,7 @@ class StartAuthorization:
         return HostCheck.UNKNOWN if answer.status == 404 else HostCheck.KNOWN
 
     def _refused(self, refusal: ConditionFailed, request: AuthorizeRequest, now: Instant) -> NoReturn:
-        """Say which clause of the write did not hold."""
+        """Raise the error for the clause of the write that did not hold."""
         found = self._usable(refusal, request.cookie, now)
         if found.purpose is not SessionPurpose.CONNECT:
             raise InvalidRequest(Fault("session", "This link is only for entering a new client secret."))
@@ -190,7 +190,7 @@ class StartAuthorization:
         raise InvalidRequest(Fault("client_id", "Enter the client id and secret of your client app."))
 
     def _usable(self, refusal: ConditionFailed, cookie: Secret | None, now: Instant) -> Session:
-        """Give the session as it was found, if the browser that brought this cookie may start it.
+        """Return the session as it was found, if the browser with this cookie may start it.
 
         Raises:
             UnknownSession, SessionExpired, SessionSpent, AwaitingCompletion, AnotherBrowser

@@ -1,8 +1,8 @@
-"""What follows from a browser's cookie: the state, the code verifier and the ticket of one flow.
+"""The state, the code verifier and the ticket of one flow, derived from the browser's cookie.
 
-Each is an HMAC keyed by the 256 random bits of the cookie, under a label of its own. A browser that repeats a step,
-because it sent a form twice or because an answer never arrived, therefore gets the same values again, and nothing that
-is stored or that stands in an address lets anybody else compute them.
+Each is an HMAC keyed by the 256 random bits of the cookie, under a label of its own. So a browser that repeats a step,
+because it sent a form twice or an answer was lost, gets the same values again, and nobody else can compute them from
+what is stored or stands in an address.
 
 See RFC 2104, RFC 6749 §10.12, RFC 7636 §7.1.
 """
@@ -16,7 +16,7 @@ from broker.secret import Secret
 
 
 def state(cookie: Secret, session: SessionId, flow: str) -> Secret:
-    """Derive the state of a flow; it also names the session that it belongs to."""
+    """Derive the state of a flow; it also contains the id of its session."""
     return Secret(f"{session}.{_derive(cookie, 'state', session, flow)}")
 
 
@@ -26,20 +26,20 @@ def verifier(cookie: Secret, session: SessionId, flow: str) -> Secret:
 
 
 def ticket(cookie: Secret, sent_state: str) -> Secret:
-    """Derive the ticket that a callback with this state takes to the product."""
+    """Derive the ticket with which a callback with this state returns to the product."""
     return Secret(_derive(cookie, "ticket", sent_state))
 
 
 def choice(cookie: Secret, *chosen: str) -> str:
-    """Name what a person chose in the connect page's form, so that the same choice can be told from another.
+    """Derive a digest of what a person chose in the connect page's form, to recognize the same choice.
 
-    It is stored. The client secret may be part of it: without the cookie nobody can try candidates for it.
+    It is stored. A client secret may be part of the choice, and without the cookie nobody can test guesses against it.
     """
     return _derive(cookie, "choice", *chosen)
 
 
 def digest(cookie: Secret) -> str:
-    """Name a cookie by its SHA-256, as it is stored."""
+    """Return the SHA-256 of a cookie, as it is stored."""
     return sha256_hex(cookie.reveal())
 
 

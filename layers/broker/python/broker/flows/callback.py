@@ -1,4 +1,4 @@
-"""Receive a person from NinjaOne: check everything, redeem the state once, store the code, send them home."""
+"""Handle a person's return from NinjaOne: check everything, redeem the state once, store the code, redirect them."""
 
 import hmac
 from collections.abc import Mapping
@@ -45,7 +45,7 @@ class AuthorizeResult(Enum):
 
 @dataclass(frozen=True)
 class ReturnTo:
-    """Where the person goes now; without a location they stay, for the product waits for no one (approval)."""
+    """Where the person goes now; without a location they stay, because with approval the product does not wait."""
 
     session: SessionId
     location: str | None
@@ -53,7 +53,7 @@ class ReturnTo:
 
 
 class HandleCallback:
-    """Ends the way through NinjaOne. Nothing is asked of NinjaOne here: no token exists before ``complete``."""
+    """Ends the authorization. NinjaOne is not called here: no token is requested before ``complete``."""
 
     def __init__(
         self,
@@ -69,15 +69,16 @@ class HandleCallback:
         self._clock, self._log = clock, log
 
     def __call__(self, region: str, raw_query: str, cookies: Mapping[SessionId, Secret]) -> ReturnTo:
-        """Take what NinjaOne sent the browser back with.
+        """Handle the query with which NinjaOne sent the browser back.
 
-        The same browser with the same state goes home again with the same ticket, for as long as the code lives: the
-        first answer may never have arrived. The code that came first is kept, so there is still one exchange.
+        The same browser with the same state returns to the product with the same ticket for as long as the code lives,
+        because the first answer may be lost. The first code is kept, so there is still only one exchange.
 
         Args:
-            cookies: by session: what the browser brought; a stranger's browser brings none for this session
+            cookies: session → the browser's cookie for it; a stranger's browser has none for this session
 
-        Steps: form, cookie, session, expiry, cookie's value, region, issuer, state; then one conditional write.
+        The checks, in order: form, cookie, session, expiry, the cookie's value, region, issuer, state. Then one
+        conditional write follows.
 
         Raises:
             InvalidRequest, UnknownSession, SessionExpired, SessionSpent, BindingMismatch, Busy
@@ -106,9 +107,9 @@ class HandleCallback:
         return self._denied(session, reply) if isinstance(reply, oauth.Denied) else self._agreed(session, ticket)
 
     def _check_repeated(self, session: Session, reply: oauth.Authorized | oauth.Denied) -> None:
-        """Check that a redeemed state comes again with the answer it was redeemed by, and in time.
+        """Check that a redeemed state is repeated with the same kind of answer, and in time.
 
-        It is the same state of the same browser by now, so it goes home with the same ticket.
+        State and browser have been found to be the same, so the browser returns with the same ticket.
 
         Raises:
             SessionSpent, SessionExpired
@@ -127,11 +128,7 @@ class HandleCallback:
         return self._home(session, {"ticket": ticket.reveal()}, AuthorizeResult.AGREED)
 
     def _request_completion(self, session: SessionId) -> None:
-        """Request the completion. Requested twice, it is done once.
-
-        Raises:
-            Busy, AwsRefused
-        """
+        """Request the completion; requested twice, it is still done once. Raises AwsError."""
         retry(lambda: self._completions.send_completion(session), self._clock, REQUEST_WAITS)
 
     def _read(self, raw_query: str) -> oauth.Authorized | oauth.Denied:
@@ -143,7 +140,7 @@ class HandleCallback:
     def _own(
         self, reply: oauth.Authorized | oauth.Denied, cookies: Mapping[SessionId, Secret]
     ) -> tuple[Session, Secret]:
-        """Find the session of the state, and the cookie that shows this browser to be the one that started it."""
+        """Find the session of the state, and the cookie that proves this browser to be the one that started it."""
         named = SessionId(reply.state.partition(".")[0])
         cookie = cookies.get(named)
         if cookie is None:
@@ -160,7 +157,7 @@ class HandleCallback:
         return session, cookie
 
     def _check_flow(self, session: Session, region: str, reply: oauth.Authorized | oauth.Denied) -> None:
-        """Check what only the session's own browser gets this far to break; each miss counts."""
+        """Check region, issuer and state. Only the session's own browser gets this far, so each mismatch is counted."""
         host = session.host
         host_fits = host is not None and host.region == region and reply.issuer in {None, ninjaone.issuer(host)}
         state_fits = hmac.compare_digest(session.state, sha256_hex(reply.state))
@@ -172,7 +169,7 @@ class HandleCallback:
             raise SessionSpent
 
     def _store(self, session: Session, reply: oauth.Authorized, ticket: Secret) -> Session:
-        """Keep the code, sealed, for the seconds until the backend completes."""
+        """Store the code, sealed, for the seconds until the backend completes."""
         now, ticket_held = instant(self._clock), sha256_hex(ticket.reveal())
         key = self._seal.data_key(Purpose.CODE)
         code = self._seal.seal(key, reply.code, code_aad(session, ticket_held))
@@ -194,7 +191,7 @@ class HandleCallback:
         self._log.event("session.denied", Level.WARNING, session=session.session, error=_said(reply))
 
     def _denied(self, session: Session, reply: oauth.Denied) -> ReturnTo:
-        """Tell the product; the text is ours, whatever NinjaOne wrote."""
+        """Return to the product with an error code of our own, never with NinjaOne's text."""
         error = _said(reply)
         result = AuthorizeResult.DENIED if error == "access_denied" else AuthorizeResult.REFUSED
         return self._home(session, {"error": error}, result)
@@ -204,7 +201,7 @@ class HandleCallback:
             return ReturnTo(session.session, None, said)
         base = self._config.return_urls.get(session.return_to)
         if base is None:
-            raise SessionExpired  # the operator took the return address off the list meanwhile
+            raise SessionExpired  # the operator has removed the return address meanwhile
         return ReturnTo(session.session, f"{base}?{urlencode({'connect_session': session.session, **more})}", said)
 
 

@@ -18,14 +18,15 @@ class ClientApps:
         self._connections, self._seal, self._client_secrets = connections, seal, client_secrets
 
     def of(self, state: ConnectionState, profile: Profile | None = None) -> Client:
-        """Give the client app with its secret.
+        """Return the client app with its secret.
 
         Args:
             profile: the connection's profile row, if it was read already
 
         Raises:
-            SealBroken: the customer's secret is gone or does not open
-            Misconfigured, Busy, AwsRefused
+            SealBroken: the customer's secret is missing or does not open
+            Misconfigured: the operator's secret is not stored
+            AwsError
         """
         if not state.customer_app:
             return self._client_secrets.client(state.client_id)
@@ -35,16 +36,16 @@ class ClientApps:
         return Client(state.client_id, secret, customer_app=True)
 
     def newer(self, client: Client) -> Client | None:
-        """Read the operator's secret past the cache; give the client if it changed, else None.
+        """Read the operator's secret past the cache; return the client if it changed, else None.
 
         Raises:
-            Misconfigured, Busy, AwsRefused
+            Misconfigured, AwsError
         """
         return self._client_secrets.newer(client)
 
 
 def revoke(web: HttpClient, host: Host, client: Client, refresh: Secret) -> bool:
-    """Revoke a refresh token at NinjaOne, once, and say whether NinjaOne confirmed it.
+    """Revoke a refresh token at NinjaOne with one request; return whether NinjaOne confirmed it.
 
     See RFC 7009 §2; docs/understand/ninjaone.md §1, §9 U8.
     """

@@ -1,7 +1,7 @@
 """Complete a connect session: prove the person, redeem the code once, and store the connection.
 
-Every call goes on from where the session stands, so a call that was killed, cut off or refused is repeated by calling
-again, and all who call hear the same.
+Every call continues from the session's current stage. So a call that was killed, cut off or refused is simply made
+again, and every caller gets the same result.
 """
 
 import hmac
@@ -60,12 +60,12 @@ _FAILURES: Mapping[str, type[BrokerError]] = {
         errors.UnexpectedAnswer, errors.UnknownClient, errors.WrongClientSecret,
     )
 }  # fmt: skip
-"""What a session can end with; everything else is ``SessionSpent``."""
+"""The errors with which a session can end; for any other it answers ``SessionSpent``."""
 
 
 @dataclass(frozen=True)
 class CompleteRequest:
-    """What only the backend that opened the session, serving the person who began, can bring."""
+    """The proof that only the backend that opened the session can present, and only for the person who began."""
 
     tenant: TenantId
     end_user_id: str
@@ -74,7 +74,7 @@ class CompleteRequest:
 
 
 class Complete:
-    """Makes the connection."""
+    """Completes a session, which makes its connection."""
 
     def __init__(
         self,
@@ -98,11 +98,11 @@ class Complete:
     def __call__(self, session: SessionId, proof: CompleteRequest, *, confirm_account_change: bool) -> Connection:
         """Complete for the person whose login the backend has just checked.
 
-        Called again with the same proof, it goes on from there, and in the end gives the connection again.
+        Called again with the same proof, it continues, and finally returns the same connection again.
 
         Raises:
-            BindingMismatch: nothing was asked of NinjaOne
-            and what ``_advance`` raises
+            BindingMismatch: the proof is wrong; NinjaOne was not called
+            BrokerError: what ``_advance`` raises
 
         See draft-ietf-oauth-security-topics-update: the initiating session is checked before the token request.
         """
@@ -113,25 +113,25 @@ class Complete:
         return self._advance(found, self._until(), confirmed=confirm_account_change)
 
     def unattended(self, session: SessionId) -> None:
-        """Complete a session whose connection then waits for its approval, where the operator allows that.
+        """Complete a session whose connection then waits for approval, if the operator allows that.
 
-        Whatever passes is tried on here, for the code is dead before the message would come again.
+        Transient errors are retried here, because the code would expire before the queue delivers the message again.
         """
         until = self._until()
         patience = while_left(lambda: until - self._clock.now() - policy.COMPLETE_TIMEOUT / 2)
         try:
             retry(lambda: self._attend(session, until), self._clock, patience)
-        except AwsError:  # comes again
+        except AwsError:  # the queue delivers it again
             raise
-        except BrokerError:  # nobody waits for an answer who could be told
+        except BrokerError:  # nobody waits for the answer
             self._log.count("completions_failed")
             raise
 
     def approve(self, ref: ConnectionRef) -> Connection:
-        """Let a connection be used that was made without proof of the person.
+        """Approve a connection that was made without proof of the person.
 
         Raises:
-            UnknownConnection, NotPending, Busy
+            UnknownConnection, NotPending, AwsError
         """
         seen = self._connections.state(ref)
         if seen is None:
@@ -150,12 +150,12 @@ class Complete:
         return self._store.made(ref)
 
     def _is_approved(self, seen: ConnectionState) -> bool:
-        """Say whether what waited a moment ago is approved by now: perhaps by this call, whose answer was lost."""
+        """Return whether the connection has been approved meanwhile, perhaps by this call, whose answer was lost."""
         now = self._connections.state(seen.ref)
         return now is not None and (now.status, now.consented_at) == (Status.ACTIVE, seen.consented_at)
 
     def _attend(self, session: SessionId, until: float) -> None:
-        """Go on with a session that nobody waits for; what ended before was counted then."""
+        """Continue a session that nobody waits for; one that has ended was counted when it did."""
         found = self._sessions.get(session)
         if found is None or found.binding is not Binding.APPROVAL or not self._config.approval_binding:
             raise BindingMismatch
@@ -163,15 +163,15 @@ class Complete:
             self._advance(found, until, confirmed=False)
 
     def _until(self) -> float:
-        """Say when the time for this call is up."""
+        """Return when the time for this call is up, in Unix seconds."""
         return self._clock.now() + policy.COMPLETE_TIMEOUT - policy.COMPLETE_SLACK
 
     def _advance(self, session: Session, until: float, *, confirmed: bool) -> Connection:
-        """Go on from where the session stands, whoever brought it there.
+        """Continue from the session's stage, whichever call brought it there.
 
         Raises:
-            what the session ended with, the same for everybody who asks
-            Busy, AwsRefused: call again
+            BrokerError: the error with which the session ended, the same for every caller
+            AwsError: call again
         """
         if session.purpose is SessionPurpose.CLIENT_SECRET and session.stage is Stage.AUTHORIZED:
             return self._store.made(self._store_secret(session, until=until))
@@ -186,7 +186,7 @@ class Complete:
         raise _ended(session, instant(self._clock))
 
     def _redeemed(self, session: Session, until: float) -> Session:
-        """Redeem the code. Whatever may fail is looked at before, while the code is still good for another call."""
+        """Redeem the code. What may fail is checked first, while another call could still use the code."""
         if session.code_expires_at <= instant(self._clock):
             raise SessionExpired
         self._store.check(session)
@@ -210,7 +210,7 @@ class Complete:
 
 
 def _ended(session: Session, now: Instant) -> BrokerError:
-    """Say why a session makes no connection, or none yet."""
+    """Return why a session makes no connection, or none yet."""
     if session.stage is Stage.DENIED:
         return AccessDenied()
     if session.stage in {Stage.CREATED, Stage.STARTED}:
@@ -222,7 +222,7 @@ def _ended(session: Session, now: Instant) -> BrokerError:
 
 
 def _proved(session: Session, proof: CompleteRequest) -> bool:
-    """Check that session, tenant and person belong together; what is secret takes the same time, whichever fails."""
+    """Return whether session, tenant and person belong together; secrets are compared in constant time."""
     return (
         session.tenant == proof.tenant
         and session.binding is Binding.SESSION

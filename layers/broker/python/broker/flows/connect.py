@@ -1,4 +1,4 @@
-"""Show a connect session to the person who follows its link."""
+"""Find the connect session of a link that a person opens."""
 
 from broker.adapters.clock import Clock, instant
 from broker.adapters.sessions import Sessions
@@ -7,7 +7,7 @@ from broker.model import Instant, Session, SessionId, SessionPurpose, Stage
 
 
 class FindSession:
-    """Finds the session of a link. Nothing is written: mail scanners and link previews open links too."""
+    """Finds the session of a link. Nothing is written, because mail scanners and link previews open links too."""
 
     def __init__(self, sessions: Sessions, clock: Clock) -> None:
         self._sessions, self._clock = sessions, clock
@@ -22,13 +22,13 @@ class FindSession:
 
 
 def usable(found: Session | None, now: Instant) -> Session:
-    """Give a session that somebody can start.
+    """Return the session if somebody can start it.
 
-    A person whose code ran out before the product completed may start again, as long as the link lives.
+    A person whose code expired before the product completed may start again, as long as the link is valid.
 
     Raises:
         UnknownSession
-        SessionExpired, AwaitingCompletion, SessionSpent, which say where the session returns to
+        SessionExpired, AwaitingCompletion, SessionSpent: with the session's ``return_to``
     """
     if found is None:
         raise UnknownSession

@@ -1,4 +1,4 @@
-"""List connections, and look at one."""
+"""Read one connection, or a page of a tenant's, with what holds each."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ from broker.model import Connection, ConnectionRef, ConnectionState, TenantId
 
 @dataclass(frozen=True)
 class ListedConnection:
-    """A connection as it may be shown.
+    """A connection with what holds it.
 
     Attributes:
-        pause: NinjaOne refuses it, or the client app, and that may pass: there is nothing yet for the customer to do
+        pause: why its refreshes fail for now, though the customer need not reconnect; None if nothing holds it
     """
 
     connection: Connection
@@ -27,27 +27,27 @@ class ListedConnection:
 
 @dataclass(frozen=True)
 class Page:
-    """Some of a tenant's connections, and where the next page begins."""
+    """A page of a tenant's connections, and where the next page begins."""
 
     connections: list[ListedConnection]
     after: str | None
 
 
 class ListConnections:
-    """Looks at connections; nothing sealed is ever read."""
+    """Reads connections, never anything sealed."""
 
     def __init__(self, connections: Connections, breakers: BreakerStore, log: Log) -> None:
         self._connections, self._breakers, self._log = connections, breakers, log
 
     def one(self, ref: ConnectionRef) -> ListedConnection:
-        """Look at one. Raises UnknownConnection or Busy."""
+        """Return one connection. Raises UnknownConnection or AwsError."""
         found = self._connections.without_secrets(ref)
         if found is None:
             raise UnknownConnection
         return self._shown([found])[0]
 
     def page(self, tenant: TenantId, *, limit: int, after: str | None) -> Page:
-        """Look at some; what can't be read is said to the operator and hides no other. Raises Busy."""
+        """Return a page. Unreadable rows are logged for the operator and hide no others. Raises AwsError."""
         found = self._connections.page(tenant, limit=limit, after=after)
         if found.unread:
             self._log.event("rows.unreadable", Level.ERROR, tenant=tenant, unread=found.unread)
@@ -55,13 +55,13 @@ class ListConnections:
         return Page(self._shown(found.connections), found.after)
 
     def _shown(self, found: list[Connection]) -> list[ListedConnection]:
-        """Look at each breaker once; that of a host only where a connection fails by itself too."""
+        """Add what holds each connection; each breaker is read once, a host's only if a connection of it fails."""
         opening = cache(self._breakers.opening)
         return [ListedConnection(each, _pause(each.state, opening)) for each in found]
 
 
 def _pause(state: ConnectionState, opening: Callable[[str], Breaker]) -> Pause | None:
-    """Say what holds a connection that NinjaOne refuses again and again, or whose client app nobody is granted with."""
+    """Return what holds a connection that fails repeatedly or whose client app's breaker is open; None if nothing."""
     if _is_failing(state):
         return pause_of(state, opening)
     if state.customer_app:
@@ -71,5 +71,5 @@ def _pause(state: ConnectionState, opening: Callable[[str], Breaker]) -> Pause |
 
 
 def _is_failing(state: ConnectionState) -> bool:
-    """Say whether NinjaOne called the token dead without being believed yet, or grants nothing again and again."""
+    """Return whether NinjaOne rejected the token and that is not believed yet, or attempts failed repeatedly."""
     return state.struck_at is not None or state.failures >= policy.PAUSED_AFTER

@@ -1,4 +1,4 @@
-"""What a person agreed to, as the two rows of a connection."""
+"""Builds the two rows of a connection from what a person agreed to."""
 
 from dataclasses import dataclass
 
@@ -26,8 +26,8 @@ class Consent:
 
     Attributes:
         replaces: the connection that a reconnect replaces
-        organizations: what the token opens; None where NinjaOne did not say
-        same_as: the active connection that shows the same account, if there is one
+        organizations: those of the account; None if NinjaOne gave no usable answer
+        same_as: the active connection of the same NinjaOne account, if there is one
     """
 
     session: Session
@@ -42,7 +42,7 @@ class Consent:
 def new_state(
     consent: Consent, connection: ConnectionId, *, epoch: int, now: Instant, jitter: float
 ) -> ConnectionState:
-    """Make the hot row, without its tokens. What waits for approval is not refreshed."""
+    """Build the state row, without its tokens. A connection that waits for approval is not refreshed."""
     session, expires_at = consent.session, consent.tokens.expires_at
     old = consent.replaces.state if consent.replaces else None
     pending = session.binding is Binding.APPROVAL
@@ -67,7 +67,7 @@ def new_state(
 
 
 def new_profile(consent: Consent, connection: ConnectionId, now: Instant) -> Profile:
-    """Make the profile row; what the new consent does not say stays as it was."""
+    """Build the profile row; what the new consent does not specify stays as it was."""
     session = consent.session
     old = consent.replaces.profile if consent.replaces else None
     return Profile(
@@ -75,7 +75,7 @@ def new_profile(consent: Consent, connection: ConnectionId, now: Instant) -> Pro
         connection=connection,
         label=session.label or (old.label if old else _label(consent)),
         organizations=consent.organizations
-        or (),  # never the old ones: they would vouch for an account that shows none
+        or (),  # never the old ones: an account without any would be taken for theirs
         metadata=session.metadata or (old.metadata if old else {}),
         created_at=old.created_at if old else now,
         connected_at=now,

@@ -1,4 +1,4 @@
-"""End a connection, here and at NinjaOne."""
+"""Disconnect a connection: delete its tokens here and revoke them at NinjaOne."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,11 +18,11 @@ from broker.model import Client, Connection, ConnectionRef, ConnectionState, Ins
 from broker.secret import Secret
 
 TRIES = 3
-"""A refresh may store newer tokens between the look and the end: those are the ones to revoke."""
+"""A refresh may store newer tokens between reading the row and ending it: then those must be revoked."""
 
 
 class Disconnect:
-    """Ends a connection here for certain, and at NinjaOne as well as it lets us."""
+    """Ends a connection here for certain, and at NinjaOne as far as NinjaOne confirms it."""
 
     def __init__(
         self,
@@ -39,12 +39,13 @@ class Disconnect:
         self._web, self._clock, self._entropy, self._log = web, clock, entropy, log
 
     def __call__(self, ref: ConnectionRef) -> tuple[Connection, bool]:
-        """End it, and say whether NinjaOne confirmed the revocation.
+        """End a connection; return it, and whether NinjaOne confirmed the revocation.
 
-        Steps: open the token, forget it here, then revoke it there: a failure in between leaves nothing usable here.
+        The token is opened, deleted here, and then revoked there, so that a failure in between leaves no usable token
+        here.
 
         Raises:
-            UnknownConnection, NotActive, Busy
+            UnknownConnection, NotActive, AwsError
 
         See RFC 7009 §2, docs/understand/ninjaone.md §1, §9 U8.
         """
@@ -62,10 +63,10 @@ class Disconnect:
         raise Busy
 
     def _found(self, ref: ConnectionRef) -> Connection:
-        """Find what is to end: the state row is enough. A profile that was left without one is let go.
+        """Find the connection to end: its state row is enough. A profile without a state row is left to expire.
 
         Raises:
-            UnknownConnection, NotActive, Busy, AwsRefused
+            UnknownConnection, NotActive, AwsError
         """
         state = self._connections.state(ref)
         if state is None:
@@ -76,18 +77,18 @@ class Disconnect:
         return Connection(state, self._profile(ref))
 
     def _profile(self, ref: ConnectionRef) -> Profile:
-        """Read the profile, or give an empty one for a connection whose profile is missing or unreadable."""
+        """Return the profile, or an empty one if it is missing or unreadable."""
         found = None
         with suppress(*UNREADABLE):
             found = self._connections.profile(ref)
         return found or Profile(ref.tenant, ref.connection, "", (), {}, created_at=Instant(0), connected_at=Instant(0))
 
     def _end(self, seen: ConnectionState) -> ConnectionState | None:
-        """Forget the tokens; None when there are newer ones by now.
+        """Delete the tokens; return the row, or None if there are newer tokens by now.
 
         Raises:
-            Busy: not done or not heard of, twice
-            or this very moment ended by another or made anew by a reconnect
+            Busy: AWS failed twice, or another call just disconnected or reconnected it
+            AwsRefused
         """
         now, mark = instant(self._clock), self._entropy(12).hex()
         ended = retry(lambda: self._connections.disconnect(seen, now, mark), self._clock)
@@ -99,7 +100,7 @@ class Disconnect:
         raise Busy
 
     def _revocation(self, found: Connection) -> tuple[Client, Secret] | None:
-        """Get what a revocation takes; a connection must end even when that can't be had."""
+        """Return what a revocation needs, or None: a connection must end even if that can't be opened."""
         seen = found.state
         if seen.refresh is None:
             return None

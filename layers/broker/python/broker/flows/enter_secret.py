@@ -1,4 +1,4 @@
-"""Take the new secret of a customer's own client app from the person, and try it as far as NinjaOne tells."""
+"""Take the new secret of a customer's own client app from the person, and check it with NinjaOne."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ from broker.ninjaone import UNKNOWN_CLIENT, Outcome
 from broker.secret import Secret
 
 NO_TOKEN = Secret("ninjaone-connect-asks-whether-the-client-secret-is-right")
-"""What a secret is tried with: no refresh token of anybody's, so that a right secret is answered with a refusal too."""
+"""An invalid refresh token, with which a secret is checked: if the secret is right, NinjaOne rejects the token."""
 
 _WRONG: Mapping[str, str] = {
     "invalid_client": "NinjaOne refuses this secret. Copy it again, or let NinjaOne make a new one.",
@@ -49,12 +49,12 @@ _WRONG: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class EnteredSecret:
-    """What came of an entry.
+    """The result of entering a secret.
 
     Attributes:
-        cookie: to set in the browser, whichever it is
+        cookie: to set in the browser, whatever the result
         location: the product's return address with the ticket
-        fault: why the secret is of no use; nothing was kept then
+        fault: why NinjaOne refused the secret; then nothing was stored
     """
 
     session: Session
@@ -64,7 +64,7 @@ class EnteredSecret:
 
 
 class EnterSecret:
-    """Keeps a secret in its session, sealed, until the product shows who the person is."""
+    """Stores a secret in its session, sealed, until the product proves who the person is."""
 
     def __init__(
         self,
@@ -81,12 +81,12 @@ class EnterSecret:
         self._clock, self._entropy, self._log = clock, entropy, log
 
     def __call__(self, session: SessionId, secret: Secret, cookie: Secret | None) -> EnteredSecret:
-        """Try a secret and save it. The same browser may enter another until the product completes.
+        """Check a secret and save it. The same browser may enter another until the product completes.
 
         Args:
-            cookie: the browser's for this session, if it brought one: the page set it
+            cookie: the browser's cookie for this session, if it has one: the page sets it
 
-        Steps: count the attempt; ask NinjaOne; seal; save.
+        The steps are: count the attempt, ask NinjaOne, seal, save.
 
         Raises:
             UnknownSession, SessionExpired, SessionSpent, AnotherBrowser, TooManyRequests, InvalidRequest, Busy
@@ -105,7 +105,7 @@ class EnterSecret:
         return EnteredSecret(found, cookie, f"{base}?{query}")
 
     def note_faulty_form(self, session: SessionId, cookie: Secret | None) -> Session:
-        """Count a form without a secret that can be one, and give the session to show the form again."""
+        """Count a form without a well-formed secret, and return the session to show the form again."""
         return self._tried(session, cookie or random_secret(self._entropy))
 
     def _tried(self, session: SessionId, cookie: Secret) -> Session:
@@ -114,7 +114,7 @@ class EnterSecret:
         return self._refused(found, now) if isinstance(found, ConditionFailed) else found
 
     def _refusal(self, session: Session, secret: Secret) -> str | None:
-        """Ask NinjaOne. What says nothing of the secret, such as no answer, lets it pass: the next refresh tells."""
+        """Return why NinjaOne refuses the secret. An inconclusive answer accepts it: the next refresh decides."""
         if session.host is None:
             raise SessionSpent
         client = Client(session.client_id, secret, customer_app=True)
@@ -153,7 +153,7 @@ class EnterSecret:
 
 
 def check_secret(web: HttpClient, host: Host, client: Client, *, now: Instant, timeout: Seconds) -> Outcome:
-    """Ask NinjaOne to refresh with a token that is none: of all answers only ``invalid_client`` says "wrong".
+    """Ask NinjaOne to refresh with an invalid token: only the answer ``invalid_client`` means a wrong secret.
 
     See docs/understand/ninjaone.md §9 U4.
     """

@@ -1,4 +1,4 @@
-"""Trade an authorization code for tokens, once, and see what they open."""
+"""Exchange an authorization code for tokens, once, and read which account they belong to."""
 
 import json
 import re
@@ -30,20 +30,20 @@ from broker.text import without_unsafe
 
 ORGANIZATIONS_KEPT, ORGANIZATIONS_READ = 20, 1000
 ORGANIZATIONS_LIMIT = 1_048_576
-"""Bytes that are read of them: descriptions may be long, and an account is recognized by what is read."""
+"""Bytes of the list of organizations that are read: descriptions may be long, and the list identifies an account."""
 
 _BEGIN, _SEPARATOR, _EMPTY = (re.compile(pattern) for pattern in (r"\s*\[\s*", r"\s*,\s*", r"\s*\[\s*\]"))
 _ID = re.compile(r"(-?[0-9]{1,18})(?:\.0)?")
 
 
 class Exchange:
-    """Speaks to NinjaOne's token endpoint for a person who is there to click again."""
+    """Calls NinjaOne's token endpoint while the person is present and can start again."""
 
     def __init__(self, web: Callable[[], HttpClient], clock: Clock, log: Log) -> None:
         self._web, self._clock, self._log = web, clock, log
 
     def __call__(self, session: Session, client: Client, code: Secret, verifier: Secret) -> Tokens:
-        """Send the code once, whatever comes of it: a code sent twice is revoked.
+        """Send the code once, whatever the outcome: NinjaOne may revoke the tokens of a code that is sent twice.
 
         Raises:
             ClientAppError, CodeRefused, ProviderDown, OutcomeUnknown, UnexpectedAnswer
@@ -62,10 +62,11 @@ class Exchange:
             return _tokens(outcome, client, session.scopes)
 
     def organizations(self, host: Host, access: Secret) -> tuple[Organization, ...] | None:
-        """See what the token opens: nothing where NinjaOne refuses, for the person's role may not list organizations.
+        """Read the account's organizations.
 
         Returns:
-            None where NinjaOne did not say: it gave no answer, or none that is a list.
+            the organizations; none if NinjaOne refuses, because the person's role may not list them; None if NinjaOne
+            gave no answer, or one that is not a list
         """
         url = f"{ninjaone.api_base_url(host)}/v2/organizations?pageSize={ORGANIZATIONS_KEPT}"
         bearer = {"Authorization": f"Bearer {access.reveal()}"}
@@ -88,7 +89,7 @@ _DECLINED: dict[str, Callable[[bool], BrokerError]] = {
 
 
 def _tokens(outcome: Outcome, client: Client, wanted: frozenset[str]) -> Tokens:
-    """Give the tokens, or raise what the answer means for a person who can click again."""
+    """Return the tokens, or raise what the answer means for a person who can start again."""
     if outcome.tokens is None:
         raise _refusal(outcome, client)
     if outcome.tokens.refresh is None:
@@ -111,9 +112,9 @@ def _refusal(outcome: Outcome, client: Client) -> BrokerError:
 
 
 def _read_organizations(body: bytes) -> tuple[Organization, ...] | None:
-    """Read an array of organizations; what is none is left out. None where it is no array, or its first entry is cut.
+    """Read an array of organizations without its malformed entries; None if it is no array or its first entry is cut.
 
-    One without a name is left out too: ids begin at 1 in every account, so its id would pass for anybody's.
+    An entry without a name is left out too: ids begin at 1 in every account, so its id alone would match any account.
     """
     text = oauth.json_text(body)
     entries = list(islice(_elements(text), ORGANIZATIONS_READ))
@@ -124,7 +125,7 @@ def _read_organizations(body: bytes) -> tuple[Organization, ...] | None:
 
 
 def _organization(entry: object) -> Organization | None:
-    """Read an entry, without what no table or page can take of a name. An id counts as a number and as its text."""
+    """Read an entry, without unsafe characters in its name. An id may be a number or its text."""
     if not isinstance(entry, dict):
         return None
     told, name = entry.get("id"), without_unsafe(str(entry.get("name") or "")).strip()[:80]

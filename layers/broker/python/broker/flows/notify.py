@@ -1,14 +1,14 @@
-"""Tell the event bus what happened to connections, out of the changes of their rows.
+"""Publish what happened to connections on the event bus, derived from the changes of their rows.
 
-connected         made, made anew by a reconnect, or approved
-pending_approval  made, and not to be used before its approval
-needs_reauth      NinjaOne takes its tokens no more; says why
-recovered         … and takes them again, without the customer
+connected           made, reconnected or approved
+pending_approval    made, and not usable before its approval
+needs_reauth        NinjaOne no longer accepts its tokens; says why
+recovered           NinjaOne accepts its tokens again, without the customer having done anything
 client_app_refused  NinjaOne refuses the client app that the customer registered, for example because the customer
-                  changed its secret; says what to do
-consent_ending    the estimated end of the customer's consent comes near
-disconnected      ended, and its tokens forgotten
-paused, resumed   of a client app on one host, not of one connection: refreshes wait for whoever registered it
+                    changed its secret; says what to do
+consent_ending      the estimated end of the customer's consent is near
+disconnected        ended, and its tokens deleted
+paused, resumed     of a client app on one host, not of one connection: refreshes wait for whoever registered it
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,13 +32,13 @@ _BECAME: Mapping[str, str] = {
 
 
 class Notify:
-    """Publishes changes in the order of the stream. Published twice, an event has the same id."""
+    """Publishes changes in the order of the stream. An event that is published twice has the same id both times."""
 
     def __init__(self, bus: Bus, log: Log) -> None:
         self._bus, self._log = bus, log
 
     def __call__(self, changes: Sequence[Change]) -> str | None:
-        """Tell what happened; give the sequence of the first change that was not told, if any was not."""
+        """Publish what happened; return the sequence of the first change that failed, or None."""
         told = [(change.sequence, event) for change in changes for event in self._readable(change)]
         for start in range(0, len(told), MOST):
             some = told[start : start + MOST]
@@ -52,7 +52,7 @@ class Notify:
         return None
 
     def _readable(self, change: Change) -> Iterator[Event]:
-        """Name the events of one change; what only another release can read must not hold up the changes after it."""
+        """Yield the events of one change; a row that only another release can read must not block later changes."""
         try:
             yield from what_happened(change)
         except rows.UNREADABLE:
@@ -61,7 +61,7 @@ class Notify:
 
 
 def what_happened(change: Change) -> Iterator[Event]:
-    """Name the events of one change; most changes are a refresh at work, and none. Raises rows.UNREADABLE."""
+    """Yield the events of one change; most changes are steps of a refresh and have none. Raises rows.UNREADABLE."""
     if connection_id(change.row):
         yield from _of_connection(change)
     elif app := app_of_breaker(change.row):

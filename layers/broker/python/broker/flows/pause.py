@@ -1,4 +1,4 @@
-"""What holds a connection whose tokens are not renewed for now, and until when."""
+"""Why a connection's tokens are not refreshed for now, and until when."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from broker.ninjaone import UNKNOWN_CLIENT, is_about_app
 
 
 class HeldBy(StrEnum):
-    """What has to change before NinjaOne is asked for everybody again."""
+    """What holds a connection."""
 
     CONNECTION = "connection"
     CUSTOMER_APP = "customer_app"
@@ -49,8 +49,8 @@ class Pause:
         held_by: its own last failure; a refusal of the customer's own client app; or the circuit breaker of the
             operator's client app, of all customers' own apps on the host, or of the host
         cause: of that failure, or of the one that opened the breaker, by its name in ``ninjaone.Outcome.code``
-        until: when this connection is tried again; None while a breaker lets one connection a minute pass
-        detail: the same as a sentence for people
+        until: when this connection is tried again; None while an open breaker tries one connection a minute
+        detail: all of this as a sentence for people
     """
 
     held_by: HeldBy
@@ -60,10 +60,10 @@ class Pause:
 
 
 def pause_of(state: ConnectionState, opening: Callable[[str], Breaker]) -> Pause | None:
-    """Say what holds an active connection: an open breaker before its own failures; None where nothing does.
+    """Return what holds an active connection: an open breaker rather than its own failures; None if nothing does.
 
     Args:
-        opening: reads the breaker of a name
+        opening: reads a breaker by its name
     """
     if state.status is not Status.ACTIVE:
         return None
@@ -80,7 +80,7 @@ def pause_of(state: ConnectionState, opening: Callable[[str], Breaker]) -> Pause
 
 
 def is_customer_app_refused(row: Mapping[str, Any]) -> bool:
-    """Say whether an active connection is paused because NinjaOne refuses its customer's own client app.
+    """Return whether an active connection is paused because NinjaOne refuses its customer's own client app.
 
     Args:
         row: attributes as they are stored: status, customer_app, cause, failures

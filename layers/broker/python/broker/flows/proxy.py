@@ -1,12 +1,12 @@
-"""Call NinjaOne for a caller, with a token that the caller never sees.
+"""Forward a caller's request to NinjaOne, with a token that the caller never sees.
 
-A call is sent once. Two things are sent again: what NinjaOne answered with 401, once, with another token, because then
-nothing was done; and a GET without an answer, once, while there is time. A 429 and a 5xx are the caller's to handle.
-A GET with a cursor is not sent again: NinjaOne moves the cursor on with each page that it gives, so the caller would
-get the page behind the one that was lost, and could not know (docs/understand/ninjaone.md §12).
+A call is sent once, with two exceptions. After a 401 it is sent once more with another token, because NinjaOne did
+nothing. A GET without an answer is sent once more while there is time. A 429 and a 5xx are for the caller to handle.
+A GET with a cursor is not repeated: NinjaOne advances the cursor with each page, so the caller would get the page after
+the lost one without knowing (docs/understand/ninjaone.md §12).
 
-Only what may be sent again goes over a connection that an earlier call left open. The other end may have closed it
-meanwhile, and of a request that was sent on it and got no answer nobody can tell whether it was carried out.
+Only a call that may be repeated uses a connection that an earlier call left open. The other end may have closed it
+meanwhile, and if a request on it gets no answer, nobody can tell whether it was carried out.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,13 +24,13 @@ from broker.oauth import Answer, NotSent, Reply
 from broker.secret import Secret
 
 WHOLE = Seconds(25)
-"""Seconds for everything: API Gateway gives up after 30."""
+"""Seconds for the whole call: API Gateway gives up after 30."""
 LEAST = Seconds(2)
-"""Seconds an answer gets; with less left, nothing is sent again."""
+"""Seconds that an answer may take; with less left, nothing is sent again."""
 MIN_TTL = Seconds(30)
-"""A token lasts longer than its call."""
+"""Seconds for which the token must be valid, so that it outlasts its call."""
 LIMIT = 4 * 1024 * 1024
-"""Bytes of a body in either direction: Lambda takes events of 6 MB, in which bytes stand in base64."""
+"""Bytes of a body in either direction: Lambda accepts events of 6 MB, in which a body is encoded in base64."""
 
 MASK = "[token]"
 
@@ -46,13 +46,13 @@ _COUNTERS = {
 
 @dataclass(frozen=True)
 class ProxiedCall:
-    """A call that a backend wants passed on.
+    """A call that a backend wants forwarded.
 
     Attributes:
-        rule_path: decoded, beginning with ``/v2/``: what rules are held against
+        rule_path: the decoded path, beginning with ``/v2/``, that the rules are applied to
         target: the same path, encoded, as it is sent
-        secure_values: the query asks NinjaOne to show secrets
-        repeatable: it only reads, and NinjaOne would answer it again as it did before
+        secure_values: whether the query asks NinjaOne to show secrets
+        repeatable: whether it only reads, and NinjaOne would answer it the same way again
     """
 
     caller: str
@@ -70,7 +70,7 @@ ProxiedAnswer = Reply
 
 
 class Proxy:
-    """Passes calls on. Its privilege is that of ``GetToken``, and no more."""
+    """Forwards calls. Its role has no privilege that the role of ``GetToken`` has not."""
 
     def __init__(
         self,
@@ -86,11 +86,11 @@ class Proxy:
         self._clock, self._log = clock, log
 
     def __call__(self, ref: ConnectionRef, call: ProxiedCall) -> ProxiedAnswer:
-        """Pass a call on, and write one line about it.
+        """Forward a call, and log it in one line.
 
         Raises:
-            CallRefused, TooLarge, CallUnanswered, NotJson, ProviderDown, what GetToken raises, and what reading the
-                rules raises
+            CallRefused, TooLarge, CallUnanswered, NotJson, ProviderDown
+            BrokerError: what GetToken or reading the rules raises
         """
         began = self._clock.now()
         try:
@@ -103,7 +103,7 @@ class Proxy:
         return answer
 
     def _check(self, call: ProxiedCall) -> None:
-        """Raises CallRefused: it names the rules that hold for the caller."""
+        """Check the rules. Raises CallRefused, which names those that apply to the caller."""
         rules = [rule for rule in self._rules() if rule.is_for(call.caller)]
         if not any(rule.allows(call.method, call.rule_path, secure_values=call.secure_values) for rule in rules):
             raise CallRefused(*map(str, rules))
@@ -118,7 +118,7 @@ class Proxy:
         return _usable(answer, call)
 
     def _sent(self, ref: ConnectionRef, call: ProxiedCall, issued: IssuedToken, until: float) -> Answer:
-        """Send a call; one that may be repeated, and got no answer, once more while there is time."""
+        """Send a call; if it may be repeated and got no answer, send it once more while there is time."""
         request = _outgoing(call, issued)
         with self._kept.client(ref) if call.repeatable else self._web() as web:
             answer = web.send(request, timeout=self._left(until), limit=LIMIT)
@@ -127,11 +127,11 @@ class Proxy:
         return _without(issued.access, answer)
 
     def _left(self, until: float) -> Seconds:
-        """Say how long an answer may take, once there is a connection."""
+        """Return how many seconds an answer may take, once there is a connection."""
         return Seconds(int(until - self._clock.now() - CONNECT_TIMEOUT))
 
     def _audit(self, call: ProxiedCall, began: float, *, status: int = 0, size: int = 0, error: str = "") -> None:
-        """Write who called what, and how it ended. The query may hold names and filters of a customer's: left out."""
+        """Log who called what, and the outcome; without the query, which may hold a customer's names and filters."""
         self._log.count(_COUNTERS[status // 100])
         self._log.event(
             "proxy.called",
@@ -151,7 +151,7 @@ def _outgoing(call: ProxiedCall, issued: IssuedToken) -> Outgoing:
 
 
 def _without(token: Secret, answer: Answer) -> Answer:
-    """Mask the token where an answer quotes it, as servers do that say which token was invalid."""
+    """Mask the token in the answer: some servers quote an invalid token."""
     if not isinstance(answer, Reply):
         return answer
     quoted = token.reveal()
@@ -160,10 +160,10 @@ def _without(token: Secret, answer: Answer) -> Answer:
 
 
 def _usable(answer: Answer, call: ProxiedCall) -> Reply:
-    """Tell what can be passed on from what would mislead. Raises ProviderDown, CallUnanswered, TooLarge or NotJson."""
+    """Return an answer that can be forwarded. Raises ProviderDown, CallUnanswered, TooLarge or NotJson otherwise."""
     if isinstance(answer, NotSent):
         raise ProviderDown
-    if not isinstance(answer, Reply) or not 200 <= answer.status <= 599:  # API Gateway can pass no other on
+    if not isinstance(answer, Reply) or not 200 <= answer.status <= 599:  # API Gateway returns no other status
         raise CallUnanswered
     if len(answer.body) > LIMIT:
         raise TooLarge
@@ -174,7 +174,7 @@ def _usable(answer: Answer, call: ProxiedCall) -> Reply:
 
 
 def _is_page(answer: Reply) -> bool:
-    """Say whether an answer is a page, also one that is called JSON or nothing at all; a file is no page."""
+    """Return whether an answer is an HTML page, also if it is labelled JSON or not at all; a download is not."""
     kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
     start = answer.body[:100].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if kind == "application/json":

@@ -1,9 +1,10 @@
-"""Redeem an authorization code: send it once, and make what it brings durable before anything else is done.
+"""Redeem an authorization code: send it once, and store the tokens before anything else is done.
 
-From NinjaOne's answer until the first write this process holds the only copy, so that write is retried until the time
-is nearly up, and then the rescue store gets it. Whoever completes the same session meanwhile waits for the outcome.
+From NinjaOne's answer until the first write this process holds the only copy of the tokens. So that write is retried
+until the deadline is near, and then they are spilled into the rescue store. Another call that completes the same
+session meanwhile waits for the outcome.
 
-Shape of what a session keeps, JSON, sealed   client_id, access, refresh, expires_at, scopes
+A session stores, sealed, the JSON object {client_id, access, refresh, expires_at, scopes}.
 """
 
 import json
@@ -25,7 +26,7 @@ from broker.secret import Secret
 
 
 class RedeemCode:
-    """Turns a session's code into tokens that the session keeps."""
+    """Exchanges a session's code for tokens that are stored in the session."""
 
     def __init__(
         self,
@@ -42,17 +43,17 @@ class RedeemCode:
         self._clock, self._entropy, self._log = clock, entropy, log
 
     def __call__(self, session: Session, client: Client, code: Secret, verifier: Secret, *, until: float) -> Session:
-        """Send the code, unless another call does, and give the session with what came of it.
+        """Send the code, unless another call does; return the session with the outcome.
 
         Args:
             until: when the time for this call is up
 
-        Steps: data key; remember the code; take it; exchange; save.
+        The steps are: data key, remember the code, take it, exchange, save.
 
         Raises:
             SessionSpent
-            Busy, AwsRefused: not sent, or sent and saved
-            and what ``Exchange`` raises
+            AwsError: the code was not sent, or the tokens were saved
+            BrokerError: what ``Exchange`` raises
         """
         key = self._seal.data_key(Purpose.EXCHANGED)
         self._check_code(session, code)
@@ -67,13 +68,13 @@ class RedeemCode:
         return self._save(session, exchanged, until)
 
     def wait(self, session: Session, *, until: float) -> Session:
-        """Look at the session until the call that took its code is through, or surely dead.
+        """Read the session repeatedly until the call that took its code has finished or has certainly been killed.
 
-        An error of AWS does not end the waiting, for the next look may be answered; the last look's error is raised.
+        An error of AWS does not end the waiting, because the next read may succeed; the last read's error is raised.
 
         Raises:
-            Busy: it is still at work, or nobody can tell
-            AwsRefused
+            Busy: the other call is still at work
+            AwsError: the session could not be read
         """
         at_work: AwsError = Busy("Another call is completing this session. Ask again.")
         unclear = at_work
@@ -89,22 +90,22 @@ class RedeemCode:
         raise unclear
 
     def opened(self, session: Session) -> tuple[str, Tokens]:
-        """Open what the session keeps: the client id that it was granted to, and the tokens.
+        """Open what the session stores: the client id that the tokens were issued to, and the tokens.
 
         Raises:
-            SealBroken, Busy, AwsRefused
+            SealBroken, AwsError
         """
         sealed = self._seal.open(session.exchanged or b"", Purpose.EXCHANGED, code_aad(session, session.ticket))
         return _read(sealed)
 
     def _check_code(self, session: Session, code: Secret) -> None:
-        """Refuse a code that was sent before: sent twice, NinjaOne may end what it gave for it (RFC 6749 §4.1.2)."""
+        """Refuse a code that was sent before: NinjaOne may revoke the tokens of a reused code (RFC 6749 §4.1.2)."""
         if not self._sessions.is_first_use(sha256_hex(code.reveal()), session.session, instant(self._clock)):
             self._log.event("code.reused", Level.ERROR, session=session.session)
             raise SessionSpent
 
     def _take(self, session: Session, until: float) -> bool:
-        """Take the code out of the session. An answer may be lost: then the code is gone, so this is tried on."""
+        """Take the code out of the session. It is retried, because after a lost answer the code would be gone."""
         attempt, now = random_secret(self._entropy).reveal(), instant(self._clock)
         dead = Instant(int(until) + policy.COMPLETE_SLACK + policy.CLOCK_SKEW)
         take = lambda: self._sessions.begin_exchange(session, attempt, now=now, until=dead)  # noqa: E731
@@ -112,7 +113,7 @@ class RedeemCode:
         return not isinstance(taken, ConditionFailed)
 
     def _save(self, session: Session, exchanged: bytes, until: float) -> Session:
-        """Save the tokens in the session; where the table refuses until the end, in the rescue store."""
+        """Save the tokens in the session; if the table fails until the deadline, spill them into the rescue store."""
         save = lambda: self._sessions.save(session.session, exchanged)  # noqa: E731
         try:
             return retry(save, self._clock, while_left(lambda: until - self._clock.now() - 2 * AWS_CALL))
@@ -131,10 +132,9 @@ class RedeemCode:
             self._log.event("consent.spilled", Level.ERROR, session=session.session, tenant=session.tenant)
 
     def _look(self, session: Session) -> Session:
-        """Read the session, and adopt what was spilled for it. Past the end of its call, what is nowhere is lost.
+        """Read the session, and restore what was spilled for it. After its call has ended, tokens not found are lost.
 
-        Raises:
-            Busy, AwsRefused
+        Raises ``AwsError``.
         """
         now = self._clock.now()
         found = self._sessions.get(session.session)
@@ -152,7 +152,7 @@ class RedeemCode:
         return self._sessions.fail(session.session, Stage.EXCHANGING, ConsentLost.__name__)
 
     def _fail(self, session: Session, error: BrokerError) -> None:
-        """Note why the code brought nothing; should the note be lost, others hear later that it is lost."""
+        """Record why the exchange failed; if that fails too, later calls report the consent as lost."""
         with suppress(AwsError):
             retry(lambda: self._sessions.fail(session.session, Stage.EXCHANGING, type(error).__name__), self._clock)
 
@@ -169,7 +169,7 @@ def _written(client_id: str, tokens: Tokens) -> Secret:
 
 
 def _read(sealed: Secret) -> tuple[str, Tokens]:
-    """Raises SealBroken: a later release wrote it otherwise."""
+    """Read the JSON object. Raises SealBroken if it has another form, as a later release may write."""
     try:
         fields = json.loads(sealed.reveal())
         return fields["client_id"], Tokens(

@@ -1,4 +1,4 @@
-"""Open a connect session for a tenant's user."""
+"""Open a connect session for a user of a tenant."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -44,14 +44,14 @@ OPERATORS_APP = "This connection uses the operator's client app, whose secret th
 
 @dataclass(frozen=True)
 class SessionRequest:
-    """What the backend asks for, checked for form.
+    """What the backend asks for, validated.
 
     Attributes:
         challenge: S256 of the verifier that the backend keeps in this user's session; empty with ``approval``
-        host: None lets the person choose
+        host: the NinjaOne host; None lets the person choose
         life: seconds that the link works
-        customer_app: the customer's own client app; ``client`` then may carry its credentials
-        client_id: of the app whose new secret is asked for; found by the connection
+        customer_app: whether to use the customer's own client app; ``client`` may then hold its credentials
+        client_id: the app whose new secret is asked for, read from the connection
     """
 
     tenant: TenantId
@@ -90,11 +90,11 @@ class OpenSession:
         self._clock, self._entropy, self._log = clock, entropy, log
 
     def __call__(self, asked: SessionRequest) -> Session:
-        """Keep a new session; it makes one connection, or takes one client secret.
+        """Store a new session, which serves for one connection or one client secret.
 
         Raises:
-            ReturnNotListed, Busy
-            for a client secret UnknownConnection, NotActive, NotApproved, NeedsReauth, InvalidRequest
+            ReturnNotListed, AwsError
+            UnknownConnection, NotActive, NotApproved, NeedsReauth, InvalidRequest: only for a client secret
         """
         if asked.return_to not in self._config.return_urls:
             raise ReturnNotListed
@@ -107,7 +107,7 @@ class OpenSession:
         return session
 
     def _for_secret(self, asked: SessionRequest) -> SessionRequest:
-        """Name the customer's own client app that a connection uses; only of an active one a new secret is of use."""
+        """Add the customer's own client app of the connection, which must be active for a new secret to be of use."""
         ref = ConnectionRef(asked.tenant, asked.connection or ConnectionId(""))
         found = self._connections.client_app(ref)
         if found is None:
@@ -157,7 +157,7 @@ class OpenSession:
 
 
 def _account(profile: Profile) -> str | None:
-    """Name an account by its first organizations: people know those, and NinjaOne gives it no name of its own."""
+    """Describe an account by its first organizations, which people know; in NinjaOne it has no name of its own."""
     names = [each.name for each in profile.organizations]
     more = len(names) - NAMED
     return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "") or None

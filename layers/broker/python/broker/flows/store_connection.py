@@ -1,4 +1,4 @@
-"""Store the connection of a consent that its session keeps, and end the session with it."""
+"""Store a connection from the consent in its session, and complete the session with it."""
 
 from contextlib import suppress
 from dataclasses import replace
@@ -64,14 +64,14 @@ class StoreConnection:
         self._clock, self._entropy, self._log = clock, entropy, log
 
     def __call__(self, session: Session, *, until: float, confirmed: bool) -> Connection:
-        """Look which account was connected, and store the connection; try until the time is up.
+        """Read which account was connected, and store the connection; retry until the time is up.
 
-        Only a consent that may never be stored is dropped. Any other stays in its session, so that ``complete`` can be
-        called again: while the table refuses, for instance, or waits to be activated.
+        Only a consent that can never be stored is dropped. Any other stays in its session, so that ``complete`` can be
+        called again, for example when the table failed or waits to be activated.
 
         Args:
             until: when the time for this call is up
-            confirmed: a reconnect may bring another NinjaOne account
+            confirmed: whether a reconnect may bring another NinjaOne account
 
         Raises:
             AccountMismatch, NotActive, SessionSpent
@@ -95,23 +95,23 @@ class StoreConnection:
         return made
 
     def check(self, session: Session) -> None:
-        """Look, before the code is spent, whether its connection could be stored at all.
+        """Check, before the code is used, that its connection could be stored at all.
 
         Raises:
-            UnknownConnection, NotActive, Misconfigured, Busy, AwsRefused
+            UnknownConnection, NotActive, Misconfigured, AwsError
         """
         self._replaced(session)
         self._active_epoch()
 
     def made(self, ref: ConnectionRef) -> Connection:
-        """Read a connection that was stored. Raises UnknownConnection, Busy or AwsRefused."""
+        """Read a connection that was stored. Raises UnknownConnection or AwsError."""
         found = self._connections.get(ref)
         if found is None:
             raise UnknownConnection
         return found
 
     def customer_app(self, session: Session) -> Client:
-        """Open the client app that the customer entered. Raises SessionSpent, SealBroken, Busy or AwsRefused."""
+        """Open the client app that the customer entered. Raises SessionSpent, SealBroken or AwsError."""
         if session.client is None:
             raise SessionSpent
         secret = self._seal.open(session.client, Purpose.CLIENT, session_aad(session.session))
@@ -122,8 +122,8 @@ class StoreConnection:
     ) -> ConnectionId | None:
         """Find another active connection of the tenant with the same host and organizations: probably the same account.
 
-        NinjaOne gives an account no name of its own, so this is a guess, and it holds nothing up: where it can't be
-        looked at, nothing is said.
+        In NinjaOne an account has no name of its own, so this is a guess. It must not hold anything up: if the
+        connections can't be read, the result is None.
         """
         if not organizations:
             return None
@@ -142,7 +142,7 @@ class StoreConnection:
         return None
 
     def _make(self, consent: Consent, *, confirmed: bool) -> Connection:
-        """Try once. What another call stored, or this one without hearing of it, shows in the session."""
+        """Try once. Whether another call stored it, or this one whose answer was lost, shows in the session."""
         session = consent.session
         old = self._replaced(session)
         consent = replace(consent, replaces=old)
@@ -161,7 +161,7 @@ class StoreConnection:
         return made
 
     def _sealed(self, consent: Consent, epoch: int) -> Connection:
-        """Make the rows, and seal what was granted."""
+        """Build the rows, and seal the tokens."""
         now, jitter = instant(self._clock), self._entropy(1)[0] / 256
         connection = consent.session.connection or new_connection_id(self._entropy)
         state = new_state(consent, connection, epoch=epoch, now=now, jitter=jitter)
@@ -178,7 +178,7 @@ class StoreConnection:
         return Connection(state, profile)
 
     def _replaced(self, session: Session) -> Connection | None:
-        """Find what a reconnect replaces: never what was ended, nor what a later consent brought."""
+        """Find the connection that a reconnect replaces: never a disconnected one, nor one of a later consent."""
         if session.connection is None:
             return None
         found = self.made(ConnectionRef(session.tenant, session.connection))
@@ -213,6 +213,6 @@ class StoreConnection:
             raise AccountMismatch
 
     def _drop(self, session: Session, error: BrokerError) -> None:
-        """Let whoever asks again hear the same, and forget the tokens."""
+        """Record the error, so that later calls get the same, and drop the tokens."""
         with suppress(AwsError):
             retry(lambda: self._sessions.fail(session.session, Stage.EXCHANGED, type(error).__name__), self._clock)

@@ -1,4 +1,4 @@
-"""Store the new secret of a customer's own client app, which its connect session keeps, and have it tried at once."""
+"""Store the new secret of a customer's own client app from its connect session, and request a refresh with it."""
 
 from broker import policy
 from broker.adapters.clock import Clock, instant, looks
@@ -14,7 +14,7 @@ SUPERSEDED = "This connection was connected again meanwhile, and the client app 
 
 
 class StoreSecret:
-    """Puts a new client secret in place of the old one."""
+    """Replaces a client secret."""
 
     def __init__(
         self,
@@ -30,17 +30,17 @@ class StoreSecret:
         self._clock, self._log = clock, log
 
     def __call__(self, session: Session, *, until: float) -> ConnectionRef:
-        """Store it once no refresh is at work, so that no refusal of the old secret holds up the new one.
+        """Store it when no refresh is at work, so that a refusal of the old secret can't delay the new one.
 
         Args:
             until: when the time for this call is up
 
         Returns:
-            the connection that it is of
+            the connection that it belongs to
 
         Raises:
             SessionExpired, UnknownConnection, NotActive, SessionSpent
-            SealBroken, Busy, AwsRefused: call again
+            SealBroken, AwsError: call again
         """
         if session.connection is None:
             raise SessionSpent
@@ -56,14 +56,14 @@ class StoreSecret:
         return ref
 
     def _store(self, session: Session, ref: ConnectionRef, client: bytes, until: float) -> None:
-        """Try until it is stored: by this call, or by one whose answer was lost."""
+        """Retry until it is stored, by this call or by one whose answer was lost."""
         for _ in looks(self._clock, until):
             if self._stored(session, self._found(session, ref), client) or self._is_completed(session):
                 return
         raise Busy("This connection is being refreshed right now. Ask again.")
 
     def _found(self, session: Session, ref: ConnectionRef) -> ConnectionState:
-        """Find the connection as the session knows it: with the same client app, and no later consent."""
+        """Find the session's connection; it must still have the same client app and the same consent."""
         found = self._connections.state(ref)
         if found is None:
             raise UnknownConnection
@@ -87,7 +87,7 @@ class StoreSecret:
         return found.stage is Stage.COMPLETED
 
     def _order(self, ref: ConnectionRef) -> None:
-        """Have it tried at once, also behind an open breaker whose minute is free; the next sweep would find it too."""
+        """Request a refresh at once, the trial of an open breaker included; the next sweep would find it too."""
         try:
             self._urgent.send_batch(Trigger.DUE, [ref])
         except AwsError:

@@ -1,4 +1,4 @@
-"""Find what falls due, and request its refresh: the cost grows with what is due, never with what is stored."""
+"""Find the connections that fall due, and request their refresh: the cost grows with those, not with all rows."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -13,15 +13,15 @@ from broker.errors import AwsError
 from broker.model import ConnectionRef, Instant, Seconds, TenantId
 
 HORIZON = Seconds(60)
-"""How far ahead a sweep looks: to the next one."""
+"""How far ahead a sweep looks: until the next one."""
 BEHIND = 200
-"""Batches that wait: about as many as the refreshers work in a minute. More would only repeat what those hold."""
+"""Batches that may wait in the queue: about as many as are refreshed in a minute. More would only repeat those."""
 PAGES = 200
-"""Pages of one shard in one sweep; what is left is still due a minute later."""
+"""Pages of one shard that a sweep reads; what is left is still due a minute later."""
 PER_TENANT = 2 * BATCH_SIZE
-"""Connections of one tenant in one sweep, so that one customer's requests that hang can't fill all executions.
+"""Connections of one tenant in one sweep, so that requests of one customer that hang can't occupy all executions.
 
-Enough for about 12,000 connections of one tenant whose tokens live an hour.
+It suffices for about 12,000 connections of one tenant whose tokens live an hour.
 """
 RESCUE_EVERY = Seconds(900)
 RESCUES = 100
@@ -29,13 +29,13 @@ RESCUES = 100
 
 @dataclass
 class _Tick:
-    """One sweep under way.
+    """The state of one sweep.
 
     Attributes:
-        rest: due connections that do not fill a batch: few of them make one batch, not one for each shard
+        rest: due connections that do not fill a batch, collected over the shards, so that few make one batch
         requested: how many were requested or are in ``rest``
-        tenants: the same for each tenant
-        failure: what went wrong last, raised when everything else is done
+        tenants: the same number for each tenant
+        failure: the last error, raised when everything else is done
     """
 
     now: Instant
@@ -55,16 +55,17 @@ class Sweep:
         self._clock, self._log = clock, log
 
     def __call__(self) -> None:
-        """Request the refresh of what is due until the next sweep; stop early when the queue is behind.
+        """Request the refresh of what falls due before the next sweep; stop early if the queue is too long.
 
-        A shard that can't be read costs its own connections this minute; what was read of the others is requested.
+        If a shard can't be read, its connections wait for the next sweep; those of the others are requested.
 
         Raises:
-            Busy, AwsRefused: something could not be done, and everything else was
-            the next tick comes anyway
+            AwsError: something could not be done, and everything else was; the next sweep runs in any case
         """
         tick = _Tick(instant(self._clock))
-        first = tick.now // HORIZON  # another shard each time: while the queue is behind, the last ones get nothing
+        first = (
+            tick.now // HORIZON
+        )  # another shard each time, because while the queue is too long the last ones get nothing
         for number in range(policy.SHARDS):
             self._sweep((first + number) % policy.SHARDS, tick)
         for start in range(0, len(tick.rest), BATCH_SIZE):
@@ -92,7 +93,7 @@ class Sweep:
             tick.failure = failure
 
     def _request(self, found: list[ConnectionRef], tick: _Tick) -> None:
-        """Send a full page at once and keep a part of one; leave out what is beyond a tenant's share."""
+        """Send a full page at once and collect a partial one; leave out what exceeds a tenant's share."""
         wanted = [ref for ref in found if self._has_room(ref, tick)]
         tick.requested += len(wanted)
         if len(wanted) == BATCH_SIZE:
@@ -112,7 +113,7 @@ class Sweep:
             tick.failure = failure
 
     def _rescues(self, tick: _Tick) -> int:
-        """Now and then, request what waits in the rescue store, so that nothing stays there unseen."""
+        """Regularly request a refresh for what waits in the rescue store, so that nothing is left there."""
         if tick.now % RESCUE_EVERY >= HORIZON:
             return 0
         try:

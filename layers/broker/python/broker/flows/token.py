@@ -1,8 +1,9 @@
-"""Give an access token. NinjaOne is never asked here, and no call fails while the stored token is valid.
+"""Return an access token. NinjaOne is never called here.
 
-``min_ttl`` and ``refused_version`` decide whether to wait for a newer token, never whether to fail. A caller who waits
-holds an execution, and in a small account what they wait for may not get one; so the wait is short (the setting
-``TOKEN_WAIT``), and the answer then says to ask again soon.
+A valid stored token is returned even if a refresh fails; only an error of DynamoDB or KMS fails the call. ``min_ttl``
+and ``refused_version`` decide whether to wait for a newer token, never whether to fail. A caller that waits occupies an
+execution, and in a small account the refresh that it waits for may then get none; so the wait is short (the setting
+``TOKEN_WAIT``), and the answer says to ask again soon.
 """
 
 from collections.abc import Callable
@@ -31,16 +32,16 @@ from broker.model import ConnectionRef, ConnectionState, Instant, Purpose, Secon
 from broker.secret import Secret
 
 FIRST_LOOK, LONGEST_LOOK = 0.25, 1.0
-"""Seconds between looks at the row while a caller waits."""
+"""Seconds between reads of the row while a caller waits."""
 BREAKER_WAIT = Seconds(60)
-"""An open breaker lets one connection a minute pass."""
+"""Seconds to wait at an open breaker, which tries one connection a minute."""
 SKEW = Seconds(6)
-"""A token with less time left is not given: clocks differ, and the answer takes time to arrive."""
+"""A token with less time left is not returned: clocks differ, and the answer takes time to arrive."""
 
 
 @dataclass(frozen=True)
 class IssuedToken:
-    """An access token, until when it is good, where to use it, and which of the connection's tokens it is."""
+    """An access token, when it expires, where to use it, and its version."""
 
     access: Secret
     expires_at: Instant
@@ -50,7 +51,7 @@ class IssuedToken:
 
 
 class GetToken:
-    """Gives access tokens. It can't open a refresh token: KMS and its role see to that."""
+    """Returns access tokens. Its IAM role lets KMS unwrap no key of a refresh token."""
 
     def __init__(
         self,
@@ -69,23 +70,22 @@ class GetToken:
 
         Args:
             wait: seconds that a caller may wait for a refresh
-            is_known: says whether a host is NinjaOne's
+            is_known: returns whether a host is NinjaOne's
         """
         self._connections, self._seal, self._urgent, self._wait = connections, seal, urgent, wait
         self._breakers = breakers
         self._is_known, self._clock, self._entropy, self._log = is_known, clock, entropy, log
 
     def __call__(self, ref: ConnectionRef, *, min_ttl: Seconds, refused_version: int = 0) -> IssuedToken:
-        """Give the stored token if it lasts ``min_ttl``; otherwise ask for a refresh and give what is valid after it.
+        """Return the stored token if it lasts ``min_ttl``; otherwise request a refresh and return what is valid then.
+
+        While a token is valid it is returned, even if the connection needs its customer or is paused.
 
         Args:
-            refused_version: NinjaOne refused the token of this version, however long it lasts; 0: it refused none
-
-        Steps: a valid token is given before anything is said against the connection.
+            refused_version: the version of a token that NinjaOne refused, however long it lasts; 0: none
 
         Raises:
-            UnknownConnection, NotActive, NotApproved, NeedsReauth, ConnectionPaused, NoTokenYet, Busy, AwsRefused,
-                SealBroken
+            UnknownConnection, NotActive, NotApproved, NeedsReauth, ConnectionPaused, NoTokenYet, AwsError, SealBroken
         """
         row, min_ttl = self._found(ref), max(min_ttl, SKEW)
         until = self._waits_until(row)
@@ -99,7 +99,7 @@ class GetToken:
         raise self._not_yet(row)
 
     def _not_yet(self, row: ConnectionState) -> BrokerError:
-        """Say how long it is of no use to ask again; callers who were refused together come back apart."""
+        """Return the error that says when to ask again, at random one second later to spread the callers."""
         spread = 1 + self._entropy(1)[0] % 2
         pause = self._pause(row)
         if pause is None:
@@ -114,7 +114,7 @@ class GetToken:
         )
 
     def _pause(self, row: ConnectionState) -> Pause | None:
-        """Find what holds the connection for longer than a caller would ask on; what can't be read holds nothing."""
+        """Return what holds the connection for longer than a caller waits; None if nothing, or if it can't be read."""
         try:
             pause = pause_of(row, self._breakers.opening)
         except AwsError:
@@ -123,15 +123,15 @@ class GetToken:
         return None if is_over else pause
 
     def _waits_until(self, row: ConnectionState) -> float:
-        """Say how long to wait at most: while the stored token can still be given, never past that."""
+        """Return until when to wait at most: while the stored token is valid, never past its expiry."""
         until = self._clock.now() + self._wait
         return min(until, row.token_expires_at - SKEW) if self._left(row) >= SKEW else until
 
     def _can_be_newer(self, row: ConnectionState, until: float) -> bool:
-        """Say whether a refresh may bring a newer token by then.
+        """Return whether a refresh may bring a newer token by then.
 
-        NinjaOne is not asked again within a minute, however short its tokens live, nor before a failed attempt's row is
-        due again.
+        A connection is not refreshed again within a minute, however short its tokens live, nor before it is due again
+        after a failed attempt.
         """
         rested = instant(self._clock) - row.sent_at >= policy.ATTEMPT_GAP
         return row.status is Status.ACTIVE and rested and not _is_held(row, until)
@@ -147,7 +147,7 @@ class GetToken:
         return row
 
     def _awaited(self, row: ConnectionState, min_ttl: Seconds, until: float, *, is_refused: bool) -> ConnectionState:
-        """Ask for a refresh, and read the row until it is through, held, or ``until`` is near."""
+        """Request a refresh, and read the row until it has finished, is held, or ``until`` is near."""
         try:
             refused_version = row.version if is_refused else 0
             self._urgent.send_batch(Trigger.URGENT, [row.ref], min_ttl=min_ttl, refused_version=refused_version)
@@ -173,7 +173,7 @@ class GetToken:
         return Seconds(row.token_expires_at - instant(self._clock))
 
     def _issued(self, row: ConnectionState, sealed: bytes) -> IssuedToken:
-        if not self._is_known(row.host.name):  # the host is bound into no seal, and the caller takes the token there
+        if not self._is_known(row.host.name):  # no seal covers the host, and the caller sends the token there
             raise SealBroken
         access = self._seal.open(sealed, Purpose.ACCESS, row.aad)
         left = self._left(row)
@@ -183,5 +183,5 @@ class GetToken:
 
 
 def _is_held(row: ConnectionState, until: float) -> bool:
-    """Say whether attempts failed and the next one comes only after ``until``: callers do not shorten such a wait."""
+    """Return whether attempts failed and the next is due only after ``until``: callers can't shorten such a wait."""
     return row.failures > 0 and row.refresh_at is not None and row.refresh_at > until

@@ -1,1 +1,1 @@
-"""Refresh tokens before they expire: a batch of connections, one connection, saving what NinjaOne answered."""
+"""Refresh tokens before they expire: a batch, one connection, saving the new tokens, recording a failure."""

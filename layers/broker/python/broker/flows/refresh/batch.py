@@ -1,4 +1,4 @@
-"""Refresh a batch of connections side by side. The protocol and its proofs: docs/understand/refresh.md."""
+"""Refresh a batch of connections concurrently. The protocol and its proofs: docs/understand/refresh.md."""
 
 import threading
 from collections import Counter
@@ -26,12 +26,12 @@ TENANT_WIDTH = 25
 """Connections of one tenant on one host in flight at once, so that half of the workers stay free for everybody else."""
 
 TENANT_FAILURES = 10
-"""After so many failures in a row the rest of a tenant's connections stays due: requests that hang take 65 s each, and
-one customer's must not keep the executions from everybody else's."""
+"""After so many failures in a row the rest of a tenant's connections stays due: a request that hangs takes 65 s, and
+one customer's requests must not occupy the executions that all others need."""
 
 
 class RefreshConnections:
-    """Works batches; nothing of a batch is in flight any more when the call returns."""
+    """Refreshes batches; when a call returns, no request of its batch is in flight any more."""
 
     def __init__(
         self,
@@ -53,13 +53,13 @@ class RefreshConnections:
         self._clock, self._entropy, self._log = clock, entropy, log
 
     def __call__(self, message: RefreshBatch, left: Callable[[], float]) -> None:
-        """Refresh what is due of a batch. What can't be done now stays due, and comes with a later batch.
+        """Refresh the connections of a batch that are due. What can't be done now stays due for a later batch.
 
         Args:
-            left: seconds until the platform kills this invocation
+            left: returns the seconds until the platform kills this invocation
 
         Raises:
-            Busy, Misconfigured: nothing of the batch was begun
+            AwsError, Misconfigured: nothing of the batch was begun
         """
         try:
             self._begin(message, left)
@@ -68,7 +68,7 @@ class RefreshConnections:
             raise
 
     def _begin(self, message: RefreshBatch, left: Callable[[], float]) -> None:
-        """Steps: epoch, rows, breakers, data keys; then the workers."""
+        """Read the epoch, the rows and the breakers, fetch the data keys, then run the workers."""
         if message.faults:
             self._log.event("batch.faulty", Level.WARNING, faults=message.faults)
         epoch = self._epoch.active()
@@ -88,7 +88,7 @@ class RefreshConnections:
             self._log.event("batch.done", trigger=batch.trigger.value, renewed=" ".join(batch.renewed))
 
     def _wanted(self, message: RefreshBatch, batch: BatchContext) -> list[ConnectionState]:
-        """Read all rows, and leave out what there is nothing to do for."""
+        """Read all rows, and return those that there is something to do for."""
         found, unread = self._connections.many(message.refs)
         if len(found) < len(message.refs):
             self._log.event("batch.unknown_rows", Level.WARNING, missing=len(message.refs) - len(found), unread=unread)
@@ -98,8 +98,8 @@ class RefreshConnections:
         return [row for row in found if self._refresh.is_wanted(row, batch)]
 
     def _count_ended(self, rows: Sequence[ConnectionState], batch: BatchContext) -> None:
-        """Count the tokens of the operator's apps that ended before they were renewed, whatever held that up."""
-        if self._adaptive:  # then the tokens of idle connections end as they should
+        """Count the tokens of the operator's apps that expired before they were refreshed, for whatever reason."""
+        if self._adaptive:  # then the tokens of idle connections are meant to expire
             return
         ended = sum(
             row.status is Status.ACTIVE
@@ -137,7 +137,7 @@ class RefreshConnections:
 
 
 class _Waiting:
-    """The rows of a batch, handed to the workers so that no tenant has more than its share of them."""
+    """The rows of a batch, handed out so that no tenant occupies more than its share of the workers."""
 
     def __init__(self, rows: Sequence[ConnectionState]) -> None:
         self._rows = list(rows)
@@ -146,9 +146,9 @@ class _Waiting:
         self._lock = threading.Lock()
 
     def take(self) -> ConnectionState | None:
-        """Give the next row whose tenant may have one more in flight; None when there is none for now.
+        """Return the next row whose tenant may have one more in flight; None if there is none for now.
 
-        A worker that gets none can end: those that have that tenant's rows in flight come back for the others.
+        A worker that gets None can end: the workers that have that tenant's rows in flight will take the others.
         """
         with self._lock:
             row = next((row for row in self._rows if self._has_room(_share(row))), None)
@@ -158,7 +158,7 @@ class _Waiting:
             return row
 
     def put_back(self, row: ConnectionState, meaning: Meaning | None) -> None:
-        """Note what NinjaOne answered for a row; None: it was not asked."""
+        """Record NinjaOne's answer for a row; None if NinjaOne was not called."""
         with self._lock:
             self._in_flight[_share(row)] -= 1
             if meaning is Meaning.GRANTED:
@@ -175,8 +175,8 @@ def _share(row: ConnectionState) -> tuple[str, str]:
 
 
 def _urgency(row: ConnectionState, batch: BatchContext) -> tuple[bool, bool, int]:
-    """Put first what passes an open breaker, then tokens by their end; those that have ended already come last.
+    """Return a sort key: the trial of an open breaker first, then by the token's expiry, expired tokens last.
 
-    Where NinjaOne grants less than is needed, ended tokens first would let one after the other end as well.
+    If NinjaOne is too slow for all, beginning with expired tokens would let one valid token after another expire too.
     """
     return not batch.breakers.is_passing(row), row.token_expires_at <= batch.began, row.token_expires_at

@@ -1,4 +1,4 @@
-"""The circuit breakers that one batch meets. The rules: docs/understand/refresh.md, When NinjaOne fails."""
+"""The circuit breakers of one batch. The rules: docs/understand/refresh.md, When NinjaOne fails."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -19,7 +19,11 @@ from broker.ninjaone import Outcome
 
 
 class Breakers:
-    """Read once for each batch, and then followed by what the batch itself sees and writes."""
+    """The breakers, read once for each batch and then updated by what the batch itself sees and writes.
+
+    Worker threads share them without a lock. Each only replaces whole, frozen values in a dictionary, and the table
+    decides by conditional writes who opens or closes a breaker, so a stale value costs at most a needless write.
+    """
 
     def __init__(self, store: BreakerStore, clock: Clock, log: Log) -> None:
         self._store, self._clock, self._log = store, clock, log
@@ -27,64 +31,64 @@ class Breakers:
         self._passing: set[tuple[str, str]] = set()
 
     def read(self, rows: Iterable[ConnectionState]) -> None:
-        """Read the breakers of some rows, each once; one that can't be read is read when a row needs it."""
+        """Read the breakers of the rows, each once; one that can't be read is read again when a row needs it."""
         with suppress(AwsError):
             for name in sorted({name for row in rows for name in _names(row)}):
                 self._find(name)
 
     def choose_passing(self, rows: Iterable[ConnectionState]) -> None:
-        """Let one connection through each open breaker, if its minute is still free.
+        """Choose one connection for each open breaker to try, unless another was tried within the last minute.
 
-        Tenants that are not failing come first, then connections whose last attempt was granted, then tokens that end
-        soonest; whoever passed in vain takes turns with those that fail. So everybody has a turn, and the first who is
-        granted tokens closes the breaker for all.
+        Tenants that are not failing come first, then connections whose last attempt succeeded, then tokens that expire
+        soonest. Connections whose trial failed take turns with those of failing tenants. So every tenant gets a turn,
+        and the first connection that is granted tokens closes the breaker for all.
         """
         candidates: dict[str, list[ConnectionState]] = {}
         for row in rows:
-            with suppress(AwsError):  # a breaker that can't be read puts the row off, when it is its turn
+            with suppress(AwsError):  # if the breaker can't be read, the row is put off when its turn comes
                 for name in self._open(row)[:1]:
                     candidates.setdefault(name, []).append(row)
         for name, waiting in candidates.items():
             self._pass(min(waiting, key=lambda row: self._rank(name, row)))
 
     def lets_pass(self, row: ConnectionState) -> bool:
-        """Say whether NinjaOne may be asked for a connection now. Raises Busy."""
+        """Return whether NinjaOne may be called for a connection now. Raises AwsError."""
         return not self._open(row) or self.is_passing(row)
 
     def is_passing(self, row: ConnectionState) -> bool:
-        """Say whether this is the connection that an open breaker lets pass."""
+        """Return whether this connection is the trial of an open breaker."""
         return (row.tenant, row.connection) in self._passing
 
     def is_open(self, row: ConnectionState) -> bool:
-        """Say whether a breaker of this row is open. Raises Busy."""
+        """Return whether a breaker of this row is open. Raises AwsError."""
         return bool(self._open(row))
 
     def granted(self, row: ConnectionState) -> None:
-        """Note that NinjaOne granted tokens: nobody fails any more. Only a row that holds failures is written to."""
+        """Record that NinjaOne granted tokens, which clears all failures; a row without failures is not written."""
         for name in _names(row):
             known = self._known.get(name, Breaker())
             if known.since is not None:
                 self._known[name] = Breaker()
-                with suppress(AwsError):  # the next grant tells
+                with suppress(AwsError):  # the next grant records it
                     self._close(name, known, row)
 
     def failed(self, row: ConnectionState, outcome: Outcome) -> None:
-        """Note that NinjaOne granted nothing: a tenant is failing once a connection fails that was granted before.
+        """Record that NinjaOne granted nothing: a tenant fails once a connection fails whose last attempt succeeded.
 
-        Later failures of the same connection, and those of one that needs its customer, say nothing new.
+        Further failures of the same connection, or of one that needs its customer, are not counted.
         """
         if row.failures or row.status is Status.NEEDS_REAUTH:
             return
         name = app_breaker_of(row) if outcome.is_about_app else host_breaker(row.host.name)
-        with suppress(AwsError):  # the next failure tells
+        with suppress(AwsError):  # the next failure records it
             self._fail(name, row, outcome.code)
 
     def latest(self, row: ConnectionState) -> Breaker:
-        """Read the breaker of a row's host as it is now. Raises Busy."""
+        """Read the breaker of a row's host as it is now. Raises AwsError."""
         return self._store.read(host_breaker(row.host.name))
 
     def _pass(self, row: ConnectionState) -> None:
-        """Take the minute of each breaker that is open for this row."""
+        """Claim the trial of each breaker that is open for this row."""
         with suppress(AwsError):
             if all(self._take(name, row) for name in self._open(row)):
                 self._passing.add((row.tenant, row.connection))
@@ -94,14 +98,14 @@ class Breakers:
         return self._store.take_pass(name, self._now(), gap)
 
     def _rank(self, name: str, row: ConnectionState) -> tuple[bool, bool, Instant]:
-        """Put first who is not failing, and of those the token that ends soonest; of those that failed, take turns."""
+        """Return a sort key: rows that are not failing first, by token expiry; then the failing ones, taking turns."""
         turn = (row.tried_at or Instant(0)) if row.failures else row.token_expires_at
         return self._is_failing(name, row), row.failures > 0, turn
 
     def _is_failing(self, name: str, row: ConnectionState) -> bool:
-        """Say whether a row's tenant is failing, or the row was tried in vain since the breaker opened.
+        """Return whether a row's tenant is failing, or the row was tried in vain since the breaker opened.
 
-        Without the latter, a dead token whose tenant is not counted would take every minute, and nobody else any.
+        Without the latter, a dead token whose tenant is not counted as failing would take every trial.
         """
         breaker = self._find(name)
         was_tried = (row.tried_at or 0) >= (breaker.opened_at or 0)
@@ -121,7 +125,7 @@ class Breakers:
                 self._tell(name, known, cause)
 
     def _tell(self, name: str, seen: Breaker, cause: str) -> None:
-        """Say that it opened. Customers' own apps are theirs to put right: that wakes nobody."""
+        """Log that it opened. Customers' own apps are theirs to fix, so those do not alarm the operator."""
         own = name.startswith("customer-apps")
         level = Level.WARNING if own else Level.ERROR
         self._log.event("breaker.opened", level, breaker=name, cause=cause, tenants=len(seen.failing))
@@ -141,7 +145,7 @@ class Breakers:
 
 
 def _opens(breaker: Breaker, now: Instant) -> bool:
-    """Say whether this failure opens it: several tenants fail, and nothing was granted for a while."""
+    """Return whether this failure opens the breaker: several tenants fail, and nothing was granted for a while."""
     if breaker.is_open or breaker.since is None:
         return False
     return len(breaker.failing) >= policy.BREAKER_TENANTS and now - breaker.since >= policy.BREAKER_QUIET

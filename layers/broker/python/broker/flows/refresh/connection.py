@@ -1,6 +1,6 @@
 """Refresh one connection: read, open, lease, look in the rescue store, post once; then save, or record the failure.
 
-All that is remote is fetched before the lease, so that whatever fails there leaves the row untouched.
+Everything remote that a refresh needs is fetched before the lease, so that a failure there leaves the row unchanged.
 """
 
 import base64
@@ -31,15 +31,15 @@ from broker.ninjaone import Meaning, Outcome
 from broker.secret import Secret
 
 AHEAD = Seconds(60)
-"""How much before its time a connection may be refreshed: a sweep requests what is due until the next one."""
+"""How early a connection may be refreshed: a sweep requests what falls due before the next one."""
 
 LEASE_PAUSES = (0.2, 1.0)
-"""Seconds between attempts to write the lease; a lost acknowledgement shows by the attempt in the row."""
+"""Seconds between attempts to write the lease; after a lost acknowledgement the row shows our own ``attempt``."""
 
 
 @dataclass(frozen=True)
 class RefreshInputs:
-    """What a refresh needs, in hand before the lease is taken."""
+    """What a refresh needs, fetched before the lease is taken."""
 
     token: Secret
     client: Client
@@ -48,7 +48,7 @@ class RefreshInputs:
 
 
 class RefreshConnection:
-    """Refreshes one connection at a time; a failure of one is no failure of another."""
+    """Refreshes one connection at a time; its failure does not affect others."""
 
     def __init__(
         self,
@@ -69,10 +69,10 @@ class RefreshConnection:
         self._clock, self._entropy, self._log = clock, entropy, log
 
     def __call__(self, seen: ConnectionState, batch: BatchContext, web: HttpClient) -> Meaning | None:
-        """Refresh a connection that is wanted; what can't be done now stays due.
+        """Refresh a connection; if that can't be done now, it stays due.
 
-        Give the meaning of NinjaOne's answer, or None where NinjaOne was not asked. Whatever goes wrong costs this
-        connection only: a bug that one row brings to light must not keep the others of its batch from their tokens.
+        Returns the meaning of NinjaOne's answer, or None if NinjaOne was not called. Every exception is caught here: a
+        bug that one row triggers must not prevent the other refreshes of its batch.
         """
         try:
             return self._refresh(seen, batch, web)
@@ -90,7 +90,7 @@ class RefreshConnection:
         return None
 
     def is_wanted(self, seen: ConnectionState, batch: BatchContext) -> bool:
-        """Say whether to go on: the row decides, never the index or the message."""
+        """Return whether to refresh: the row decides, never the index or the message."""
         now, is_rescue = batch.now(), batch.trigger is Trigger.RESCUE
         if seen.status is Status.DISCONNECTED:
             return is_rescue
@@ -104,13 +104,15 @@ class RefreshConnection:
         return is_rescue or (not _is_cooling_down(seen, now) and _is_due(seen, batch, now))
 
     def unwrap_keys(self, rows: Sequence[ConnectionState]) -> None:
-        """Get the data keys ahead, each once: rows that were sealed together share one. Raises Busy."""
+        """Fetch the data keys ahead, each once: rows that were sealed together share one. Raises AwsError."""
         self._seal.unwrap_keys((row.refresh for row in rows if row.refresh), Purpose.REFRESH)
         for purpose in (Purpose.ACCESS, Purpose.REFRESH):
             self._seal.data_key(purpose)
 
     def _refresh(self, seen: ConnectionState, batch: BatchContext, web: HttpClient) -> Meaning | None:
-        """Steps: gate, rescue store, breakers, open, lease, rescue store, gate, post."""
+        """Check the deadline, look into the rescue store, check the breakers, open the token, take the lease, look into
+        the rescue store again, check the deadline again, and send the request.
+        """
         if batch.left() < self._timing.whole:
             raise Busy("The time of this invocation is up.")
         if seen.status is Status.DISCONNECTED:
@@ -135,21 +137,21 @@ class RefreshConnection:
         return self._post(leased, inputs, batch, web)
 
     def _is_doubtful(self, seen: ConnectionState, batch: BatchContext) -> bool:
-        """Say whether there can be tokens in the rescue store: only after an attempt without a clear end."""
+        """Return whether the rescue store can hold tokens: only after an attempt whose outcome is unknown."""
         return bool(seen.attempt or seen.outcome_unknown or batch.trigger is Trigger.RESCUE)
 
     def _is_spilled(self, seen: ConnectionState) -> bool:
-        """Say whether the rescue store holds the row's next tokens.
+        """Return whether the rescue store holds the row's next tokens.
 
-        To restore them needs neither NinjaOne nor a client secret, so it comes before whatever may hold a request up.
+        Restoring them needs neither NinjaOne nor a client secret, so it comes before anything that may delay a request.
 
         Raises:
-            Busy: nobody can tell whether the token in the row is the newest, so it must not be presented
+            AwsError: it is unknown whether the token in the row is the newest, so it must not be presented
         """
         return self._rescue.get(seen.ref, seen.version) is not None
 
     def _spilled(self, leased: ConnectionState, batch: BatchContext) -> SealedTokens | None:
-        """Look again under the lease, when nobody else can be at work. Raises Busy, and the lease is given back."""
+        """Look again under the lease, which excludes all others. On AwsError the lease is released."""
         try:
             return self._rescue.get(leased.ref, leased.version)
         except AwsError:
@@ -157,7 +159,7 @@ class RefreshConnection:
             raise
 
     def _open(self, seen: ConnectionState, batch: BatchContext, web: HttpClient) -> RefreshInputs | None:
-        """Get all that a request needs; None while a breaker is open. Raises SealBroken, Misconfigured or Busy."""
+        """Fetch what a request needs; None while a breaker is open. Raises SealBroken, Misconfigured or AwsError."""
         if not batch.breakers.lets_pass(seen):
             return None
         if not web.is_known(seen.host.name):
@@ -171,7 +173,7 @@ class RefreshConnection:
         )
 
     def _lease(self, seen: ConnectionState, batch: BatchContext) -> ConnectionState | None:
-        """Take the lease, or find that a lost acknowledgement was this very one. None when another holds it."""
+        """Take the lease, also if its acknowledgement was lost; return None if another holds it."""
         attempt = base64.urlsafe_b64encode(self._entropy(12)).decode("ascii")
         now = batch.now()
         take = partial(
@@ -186,19 +188,19 @@ class RefreshConnection:
         return _own_lease(found, attempt)
 
     def _revoke_spilled(self, ended: ConnectionState, web: HttpClient) -> None:
-        """Revoke, as well as NinjaOne lets us, what was rescued for a connection that ended, and drop it.
+        """Revoke the tokens that were rescued for a disconnected connection, and delete them from the rescue store.
 
-        Nobody can want it any more: such a row stays ended, and takes no tokens. Its end raised the version, so
-        whatever was rescued is older, and what followed its last tokens is one version older.
+        They are of no use: such a row stays disconnected and accepts no tokens. Disconnecting raised the version by
+        one, so whatever was rescued is older, and the tokens after the last stored ones are one version older.
 
         Raises:
-            Busy: it waits on
+            AwsError: they stay in the rescue store until the next attempt
 
         See RFC 7009 §2.
         """
         try:
             revoked = self._revoke_last(ended, web)
-        except (SealBroken, Misconfigured):  # a customer's own app is forgotten with its connection
+        except (SealBroken, Misconfigured):  # a customer's own app is deleted with its connection
             revoked = False
         self._rescue.drop_older(ended.ref, ended.version)
         self._log.event(
@@ -206,7 +208,7 @@ class RefreshConnection:
         )
 
     def _revoke_last(self, ended: ConnectionState, web: HttpClient) -> bool:
-        """Raises SealBroken, Misconfigured or Busy."""
+        """Return whether NinjaOne confirmed the revocation. Raises SealBroken, Misconfigured or AwsError."""
         spilled = self._rescue.get(ended.ref, ended.version - 1)
         if spilled is None:
             return False
@@ -217,9 +219,9 @@ class RefreshConnection:
     def _post(
         self, leased: ConnectionState, inputs: RefreshInputs, batch: BatchContext, web: HttpClient
     ) -> Meaning | None:
-        """Present the token, once; again only when NinjaOne refused the client's secret and there is a newer.
+        """Present the token once; again only if NinjaOne refused the client secret and there is a newer one.
 
-        Steps: between the answer and the save there is no other input or output.
+        Between the answer and the save there is no other I/O, because until then only this process has the tokens.
         """
         outcome, sent_at = self._ask(leased, inputs, web, batch)
         if outcome.code == "invalid_client" and not leased.customer_app:
@@ -239,7 +241,7 @@ class RefreshConnection:
         return outcome.meaning
 
     def _newer(self, client: Client) -> Client | None:
-        """Read the secret past the cache; trouble there is no reason to change the outcome."""
+        """Read the client secret past the cache; None if it did not change or can't be read."""
         try:
             newer = self._apps.newer(client)
         except BrokerError:
@@ -251,7 +253,7 @@ class RefreshConnection:
     def _ask(
         self, leased: ConnectionState, inputs: RefreshInputs, web: HttpClient, batch: BatchContext
     ) -> tuple[Outcome, Instant]:
-        """See RFC 6749 §6."""
+        """Send the refresh request, and classify the answer. See RFC 6749 §6."""
         sent_at = batch.now()
         form = oauth.refresh_grant(inputs.client, inputs.token)
         timeout = Seconds(self._timing.read)
@@ -284,7 +286,7 @@ _COUNTERS = {
 
 
 def _own_lease(found: ConnectionState | ConditionFailed, attempt: str) -> ConnectionState | None:
-    """Give the row under the lease, also when it was this very attempt that had taken it."""
+    """Return the row if it is under our lease, also if this very attempt took it earlier; else None."""
     if isinstance(found, ConnectionState):
         return found
     row = found.found
@@ -292,12 +294,12 @@ def _own_lease(found: ConnectionState | ConditionFailed, attempt: str) -> Connec
 
 
 def _is_cooling_down(seen: ConnectionState, now: Instant) -> bool:
-    """Say whether the last attempt brought nothing, and was only just now."""
+    """Return whether the last attempt failed less than ``policy.ATTEMPT_GAP`` ago."""
     return seen.tried_at is not None and seen.tried_at > seen.sent_at and now - seen.tried_at < policy.ATTEMPT_GAP
 
 
 def _is_due(seen: ConnectionState, batch: BatchContext, now: Instant) -> bool:
-    """Say whether it is time. After a failure ``refresh_at`` is a wait, which neither callers nor sweeps shorten."""
+    """Return whether it is due. After a failure ``refresh_at`` is a wait that neither callers nor sweeps shorten."""
     if batch.trigger is Trigger.URGENT:
         is_wanted = seen.token_expires_at - now < batch.min_ttl or seen.version == batch.refused_version
         return is_wanted and now - seen.sent_at >= policy.ATTEMPT_GAP and not seen.failures

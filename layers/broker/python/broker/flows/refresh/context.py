@@ -1,4 +1,8 @@
-"""What the workers of one batch share and none of them changes."""
+"""What the worker threads of one batch share.
+
+They need no lock. Its fields are set once, and of the two objects that change ``renewed`` is only appended to, which is
+atomic, and ``Breakers`` says for itself why it is safe.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,16 +15,16 @@ from broker.model import ConnectionId, Instant, Seconds
 
 @dataclass(frozen=True)
 class BatchContext:
-    """One batch being worked.
+    """The state of one batch.
 
     Attributes:
-        min_ttl: an urgent caller needs a token that lasts so long,
-        refused_version: or one of another version than this, which NinjaOne refused
+        min_ttl: seconds that an urgent caller needs a token to last
+        refused_version: the version of a token that NinjaOne refused, so that a caller needs another; 0: none
         epoch: the restore epoch whose rows may be presented
-        began: one instant for all, and
-        jitter: 0 to 1, one for all: connections whose tokens are sealed together come due together
-        left: seconds until the platform kills this invocation
-        renewed: grows: the connections whose new tokens were stored
+        began, jitter: an instant, and a number from 0 to 1, the same for all connections of the batch, so that those
+            whose tokens are sealed together come due together
+        left: returns the seconds until the platform kills this invocation
+        renewed: the connections whose new tokens have been stored so far
     """
 
     trigger: Trigger

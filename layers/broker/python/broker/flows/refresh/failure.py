@@ -1,4 +1,8 @@
-"""Record an attempt that brought no tokens: how long the connection waits, and whether it needs its customer."""
+"""Record an attempt that brought no tokens: how long the connection waits, or that its customer must reconnect it.
+
+``RecordFailure._give_up`` sets ``needs_reauth``. The only other place that does is ``SaveTokens``, when a grant lacks
+scopes that the customer had agreed to (``scope_withdrawn``).
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +23,7 @@ _LEASE = ("lease_until", "attempt")
 
 
 class RecordFailure:
-    """Notes what came of an attempt. A note that is lost leaves the lease to run out by itself."""
+    """Records the outcome of an attempt. If a record can't be written, the lease expires by itself."""
 
     def __init__(
         self,
@@ -35,7 +39,7 @@ class RecordFailure:
         self._entropy, self._log = entropy, log
 
     def __call__(self, leased: ConnectionState, outcome: Outcome, batch: BatchContext) -> None:
-        """Record every outcome but a grant. Raises Busy."""
+        """Record any outcome but a grant. Raises AwsError."""
         if outcome.meaning is Meaning.DEAD:
             self._dead(leased, outcome, batch)
         elif outcome.meaning is Meaning.AMBIGUOUS:
@@ -44,37 +48,37 @@ class RecordFailure:
             self._refused(leased, outcome, batch)
 
     def release(self, leased: ConnectionState, batch: BatchContext, *, is_due: bool = False) -> None:
-        """Give the lease back: NinjaOne was not asked.
+        """Release the lease without having called NinjaOne.
 
         Args:
-            is_due: have it come with the next sweep; otherwise its time stays as it is
+            is_due: whether to make the connection due at once; otherwise its time stays as it is
         """
         self._write(leased, {"refresh_at": batch.now()} if is_due else {}, _LEASE)
 
     def _refused(self, leased: ConnectionState, outcome: Outcome, batch: BatchContext) -> None:
-        """NinjaOne carried nothing out. Whatever it says holds this connection; only a breaker holds others."""
+        """Record that NinjaOne refused and did nothing. It delays this connection; only a breaker delays others."""
         if outcome.is_about_app and not leased.customer_app:
             self._log.count("app_refused")
         self._write(leased, self._wait(leased, outcome, batch), _LEASE)
         batch.breakers.failed(leased, outcome)
 
     def _ambiguous(self, leased: ConnectionState, outcome: Outcome, batch: BatchContext) -> None:
-        """NinjaOne may have rotated the token: let nobody ask again before a late request has surely died.
+        """Record that NinjaOne may have rotated the token, and quarantine it until a delayed request can't arrive.
 
-        The token is presented again then: if the first request was lost, it must be; if the answer was lost,
-        the token is dead anyway, and there is nothing left to break. See docs/understand/refresh.md, Ambiguity.
+        Then the token is presented again: if the first request was lost, that is necessary; if the answer was lost,
+        the token is dead already, so that it can do no harm. See docs/understand/refresh.md, Ambiguity.
         """
         until = Instant(batch.now() + self._timing.quarantine)
-        free = until + self._timing.skew + 1  # the first second in which the lease has surely ended
+        free = until + self._timing.skew + 1  # the first second in which the lease has certainly expired
         wait = self._wait(leased, outcome, batch)
         change = {"lease_until": until, "outcome_unknown": True, "refresh_at": max(free, wait["refresh_at"])}
         self._write(leased, {**wait, **change}, ())
         batch.breakers.failed(leased, outcome)
 
     def _dead(self, leased: ConnectionState, outcome: Outcome, batch: BatchContext) -> None:
-        """Count a dead verdict only on the token that is stored, with nothing in the rescue store.
+        """Count a dead verdict only if it is about the stored token and the rescue store holds no newer one.
 
-        Steps: read again; rescue store; then wait and ask again, or give up.
+        The row is read again, then the rescue store; then the connection waits for another attempt, or is given up.
         """
         ref = leased.ref
         row = self._connections.state(ref)
@@ -92,7 +96,7 @@ class RecordFailure:
             batch.breakers.failed(leased, outcome)
 
     def _is_believed(self, leased: ConnectionState, batch: BatchContext) -> bool:
-        """Say whether NinjaOne's verdict is believed; what can't be read confirms nothing."""
+        """Return whether NinjaOne's verdict is believed; not if the breaker that would confirm it can't be read."""
         if leased.status is Status.NEEDS_REAUTH and leased.reason is not Reason.SCOPE_WITHDRAWN:
             return True  # it was believed before
         if leased.struck_at is None:
@@ -114,9 +118,11 @@ class RecordFailure:
         return believed
 
     def _give_up(self, leased: ConnectionState, batch: BatchContext) -> None:
-        """Ask the customer to connect again. The tokens stay sealed and are tried on: NinjaOne's mistakes heal."""
+        """Set ``needs_reauth``. The tokens stay sealed and are retried, in case NinjaOne's verdict was a mistake."""
         now = batch.now()
-        ended_at = leased.ended_at if leased.reason is not Reason.SCOPE_WITHDRAWN else None  # it was good until now
+        ended_at = (
+            leased.ended_at if leased.reason is not Reason.SCOPE_WITHDRAWN else None
+        )  # until now the tokens were accepted
         if ended_at and now - ended_at >= policy.PROBE_FOR:
             self._forget(leased, now)
             return
@@ -154,7 +160,7 @@ class RecordFailure:
         self._log.count("lost_in_rotation", int(reason is Reason.LOST_IN_ROTATION))
 
     def _wait(self, leased: ConnectionState, outcome: Outcome, batch: BatchContext) -> Mapping[str, Any]:
-        """Count a failure, and set when to come back. An open breaker makes nobody's own wait longer."""
+        """Count a failure, and set when to retry. An open breaker does not lengthen a connection's own wait."""
         counts = not batch.breakers.is_open(leased) or not leased.failures
         failures, now = leased.failures + counts, batch.now()
         wait = policy.retry_wait(
@@ -174,5 +180,7 @@ class RecordFailure:
 
 
 def _known_reason(leased: ConnectionState) -> Reason | None:
-    """A probe that fails again learns nothing new; a scope withdrawn earlier is not why the token died."""
+    """Return the stored reason if it still holds: another failed retry adds nothing, but a withdrawn scope is no reason
+    for a dead token.
+    """
     return leased.reason if leased.reason is not Reason.SCOPE_WITHDRAWN else None

@@ -1,7 +1,7 @@
 """Persist tokens that NinjaOne just issued.
 
-From its answer until the first write this process holds the only copy, so saving is retried until the time is nearly
-up; then the sealed tokens go to the rescue store, and at last into one log line.
+From its answer until the first write this process holds the only copy, so saving is retried until the deadline is near.
+Then the sealed tokens are spilled into the rescue store, and if that fails too, into one log line.
 """
 
 import base64
@@ -55,7 +55,7 @@ class SaveTokens:
         sent_at: Instant,
         keys: tuple[DataKey, DataKey],
     ) -> SealedTokens:
-        """Seal for the next version. An answer without a refresh token leaves the presented one good (RFC 6749 §6)."""
+        """Seal for the next version. After an answer without a refresh token the presented one stays (RFC 6749 §6)."""
         refresh = tokens.refresh or presented
         aad = leased.ref.aad(leased.version + 1)
         access_key, refresh_key = keys
@@ -70,10 +70,10 @@ class SaveTokens:
     def __call__(
         self, leased: ConnectionState, tokens: SealedTokens, batch: BatchContext, *, revoke: Callable[[], bool]
     ) -> None:
-        """Store under the lease. Only when the table refuses to the end does the rescue store get the tokens.
+        """Store the tokens under the lease; spill them only if the table does not take them until the deadline.
 
         Args:
-            revoke: asks NinjaOne to forget them, for a connection that was ended meanwhile
+            revoke: asks NinjaOne to revoke them, for a connection that was disconnected meanwhile
         """
         change, remove = self._change(leased, tokens, batch)
         found = self._saved(leased, change, remove, batch)
@@ -85,7 +85,7 @@ class SaveTokens:
             self._superseded(leased, tokens, found, batch=batch, revoke=revoke)
 
     def restore_spilled(self, leased: ConnectionState, tokens: SealedTokens, batch: BatchContext) -> None:
-        """Store what an earlier attempt could only spill. Raises Busy: it stays where it is."""
+        """Store tokens that an earlier attempt spilled. Raises AwsError; then they stay in the rescue store."""
         change, remove = self._change(leased, tokens, batch)
         found = self._saved(leased, change, remove, batch)
         if found is None:
@@ -122,7 +122,7 @@ class SaveTokens:
     def _next(
         self, leased: ConnectionState, tokens: SealedTokens, active_until: Instant | None, batch: BatchContext
     ) -> Instant:
-        """Give the members of a batch the same instant, whichever of them were faster."""
+        """Return the same instant for all connections of a batch, whichever of them were faster."""
         began = batch.began
         if self._adaptive and (active_until is None or active_until <= began):
             return Instant(began + int(policy.KEEP_ALIVE * (1 - 0.2 * batch.jitter)))
@@ -133,18 +133,18 @@ class SaveTokens:
     def _saved(
         self, leased: ConnectionState, change: Mapping[str, Any], remove: tuple[str, ...], batch: BatchContext
     ) -> ConnectionState | ConditionFailed | None:
-        """Try until it is stored, refused for good, or the time left is needed for the rescue store (None)."""
+        """Try until it is stored, refused for good, or the remaining time is needed for the rescue store (None)."""
         pauses = while_left(lambda: batch.left() - self._timing.saving)
         try:
             found = retry(lambda: self._connections.save(leased, change, remove), self._clock, pauses)
         except AwsError:
             return None
         if isinstance(found, ConditionFailed) and _is_own_write(leased, found.found, change):
-            return read_state(found.found)  # stored before, and the acknowledgement was lost
+            return read_state(found.found)  # an earlier attempt stored it, and the acknowledgement was lost
         return found
 
     def _spill(self, leased: ConnectionState, tokens: SealedTokens, batch: BatchContext) -> None:
-        """Keep the tokens outside the table; the lease runs out by itself, and the next attempt looks there first."""
+        """Store the tokens in the rescue store; the lease expires by itself, and the next attempt looks there first."""
         pauses = while_left(lambda: batch.left() - self._timing.spilling)
         try:
             retry(lambda: self._rescue.put(leased.ref, leased.version, tokens), self._clock, pauses)
@@ -155,7 +155,7 @@ class SaveTokens:
             self._log.count("spilled")
 
     def _log_tokens(self, leased: ConnectionState, tokens: SealedTokens) -> None:
-        """Write the sealed refresh token into the log: the last place that takes it."""
+        """Write the sealed refresh token into the log, when neither the table nor the rescue store takes it."""
         self._log.count("unsaved")
         self._log.event(
             "refresh.unsaved",
@@ -175,12 +175,12 @@ class SaveTokens:
         batch: BatchContext,
         revoke: Callable[[], bool],
     ) -> None:
-        """Another write came between.
+        """Handle a save that was refused because somebody else wrote the row.
 
-        A connection that was ended on purpose has its new tokens revoked. One that was connected anew does not: where
-        NinjaOne revokes a whole grant or a person's, that would end the new consent (docs/understand/ninjaone.md §9,
-        U8, U24). A row that is gone was deleted by mistake, and its tokens are kept. Any other write means that the
-        lease was not ours alone: that must not be, and loses nothing.
+        If the connection was disconnected, its new tokens are revoked. If it was reconnected they are not, because
+        NinjaOne may revoke a whole grant, or all of a person's, and with them the new consent
+        (docs/understand/ninjaone.md §9, U8, U24). A missing row was deleted by mistake, so its tokens are spilled. Any
+        other write means that the lease was not exclusive, which should be impossible; the tokens are spilled too.
         """
         row = read_state(refusal.found) if refusal.found else None
         if row is None:
@@ -205,15 +205,15 @@ class SaveTokens:
 
 
 def _says_first_scopes(leased: ConnectionState, tokens: SealedTokens) -> bool:
-    """Say whether a row of an import, which does not say what was agreed to, learns it from this grant."""
+    """Return whether an imported row, which does not say what was agreed to, takes its scopes from this grant."""
     return bool(tokens.scopes) and not leased.scopes - {OFFLINE_ACCESS}
 
 
 def _is_own_write(leased: ConnectionState, found: Mapping[str, Any], change: Mapping[str, Any]) -> bool:
-    """Say whether the row shows that an earlier save of ours was applied.
+    """Return whether the row shows that an earlier save of ours was applied.
 
-    A sealed value has a random nonce, so it can only be ours; where the tokens were sealed anew since, the version
-    moved by one under our own fence, which nobody else's write can do.
+    A sealed value has a random nonce, so an equal one is ours. If the tokens were resealed since, the version moved by
+    one under our own fence, which no other write does.
     """
     moved = (found.get("version"), found.get("fence")) == (value(leased.version + 1), value(leased.fence))
     return found.get("access") == {"B": change["access"]} or moved

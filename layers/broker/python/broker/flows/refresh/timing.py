@@ -1,4 +1,4 @@
-"""How long each part of a refresh may take, so that an expired lease proves its holder dead."""
+"""How long each part of a refresh may take, so that an expired lease proves that its holder has ended."""
 
 from dataclasses import dataclass
 
@@ -9,13 +9,11 @@ from broker.policy import AWS_CALL, CLOCK_SKEW
 
 @dataclass(frozen=True)
 class Timing:
-    """The bounds of one refresh, all from the function's timeout.
-
-    Units    seconds
+    """The bounds of one refresh in seconds, all derived from the function's timeout.
 
     Attributes:
-        lease: an expired lease proves its holder dead: it ran out after the platform killed the holder, after the last
-            instant at which NinjaOne may still carry out its request, and after clocks that differ
+        lease: so long that an expired lease proves its holder's end: it expires after the platform has killed the
+            holder, after NinjaOne can still carry out its request, and later than any difference between clocks
     """
 
     function: int
@@ -35,25 +33,25 @@ class Timing:
 
     @property
     def after_gate(self) -> int:
-        """What must be left when the request is sent."""
+        """Seconds that must be left when the request is sent."""
         return self.connect + self.read + self.save + self.spill + self.slack
 
     @property
     def whole(self) -> int:
-        """What must be left when a refresh is begun."""
+        """Seconds that must be left when a refresh begins."""
         return self.before + self.after_gate
 
     @property
     def saving(self) -> int:
-        """What must be left to try one more save: it may hang, and the rescue store has its time after it."""
+        """Seconds that must be left to retry a save: it may hang, and the rescue store needs its time after that."""
         return AWS_CALL + self.spill + self.slack
 
     @property
     def spilling(self) -> int:
-        """What must be left to try the rescue store once more: it may hang, and one log line has its time after it."""
+        """Seconds that must be left to retry the rescue store: it may hang, and the log line needs time after that."""
         return AWS_CALL + self.slack
 
     @property
     def lease(self) -> Seconds:
-        """How long a lease is."""
+        """Seconds that a lease lasts."""
         return Seconds(self.function + self.quarantine + self.skew)
