@@ -88,12 +88,12 @@ def find_host(name: str, suffixes: tuple[str, ...]) -> Host | None:
 
 
 def pasted_host(text: str, suffixes: tuple[str, ...], suffix: str = "") -> Host | None:
-    """Find the one host in what a person typed or pasted: its name, or an address, with whatever stands around it.
+    """Find the one host in what a person typed or pasted: its name or an address, with other text around it.
 
-    Percent-encoding is undone (RFC 3986 §2.1). Full stops of other scripts count (Unicode Technical Standard 46, §2.3).
+    Percent-encoding is read (RFC 3986 §2.1). Full stops of other scripts count (Unicode Technical Standard 46, §2.3).
 
     Args:
-        suffix: Completes a single word that is the first label of a branded host; empty where a whole name is needed.
+        suffix: completes a single word that is the first label of a branded host; empty if a whole name is needed
     """
     names = [name for name in map(_host_name, words(unquote(text))) if any(map(str.isalnum, name))]
     whole = {host for name in names if (host := find_host(name, suffixes))}
