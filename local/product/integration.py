@@ -112,7 +112,7 @@ def asked_for() -> Json:
         host = {"host": old["host"]} if old["region"] == "branded" else {"region": old["region"]}
         scopes = [scope for scope in old["scopes"] if scope != "offline_access"]
         return session_request | host | {"connection_id": kept, "client": old["client"], "scopes": scopes}
-    if label := request.form.get("label"):
+    if label := request.form.get("label", "").strip():
         session_request["label"] = label
     return session_request | {
         "client": request.form.get("client"),

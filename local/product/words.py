@@ -8,6 +8,19 @@ WAIT = "Nothing is lost. Try again in a moment."
 
 GO_BACK = "Go back, reload the page and try again."
 
+OF_THE_APP = {
+    "grant-not-ticked": (
+        "In NinjaOne, open the client app under Administration, Apps, API: its platform must be Web, with "
+        "Authorization code and Refresh token ticked. Then connect again."
+    ),
+    "insufficient-scope": "Tick the scopes in NinjaOne's client app, or ask for less. Then connect again.",
+    "invalid-scope": "Tick the scopes in NinjaOne's client app, or ask for less. Then connect again.",
+    "no-refresh-token": "Tick Refresh token in NinjaOne's client app, then connect again.",
+    "unknown-client": "Check the region and the client id, then connect again.",
+    "wrong-client-secret": "Connect again with the right client secret. NinjaOne shows it only once.",
+}
+"""What whoever registered the client app can do."""
+
 TO_DO = {
     "400": GO_BACK,
     "404": "Go to the Integrations page: everything is found from there.",
@@ -20,15 +33,8 @@ TO_DO = {
     "binding-mismatch": "A connection is finished by the person who began it. " + AGAIN,
     "code-refused": "Coming back from NinjaOne took too long, or the page was loaded twice. " + AGAIN,
     "consent-lost": "Something went wrong on our side after you agreed at NinjaOne. " + AGAIN,
-    "grant-not-ticked": (
-        "In NinjaOne, open the client app under Administration, Apps, API: its platform must be Web, with "
-        "Authorization code and Refresh token ticked."
-    ),
-    "insufficient-scope": "Tick the scopes in NinjaOne's client app, or ask for less. Then connect again.",
-    "invalid-scope": "Tick the scopes in NinjaOne's client app, or ask for less. Then connect again.",
     "needs-reauth": "Open the connection and choose Reconnect: you only agree once more at NinjaOne.",
     "ninjaone-api": "Try again in a moment. If it stays like this, reconnect.",
-    "no-refresh-token": "Tick Refresh token in NinjaOne's client app, then connect again.",
     "not-active": "It was disconnected. " + AGAIN,
     "not-approved": "Someone at your company has to approve it on its page first.",
     "not-authorized": "Finish at NinjaOne first: choose Authorize there.",
@@ -37,10 +43,11 @@ TO_DO = {
     "session-expired": AGAIN,
     "awaiting-completion": "NinjaOne agreed already. See the Integrations page; if nothing is there, connect again.",
     "session-spent": "It may have worked: look at the Integrations page. If it is not there, connect again.",
-    "unknown-client": "Check the region and the client id, then connect again.",
     "unknown-connection": "Go back to the Integrations page: it lists what is connected.",
     "unknown-session": AGAIN,
-    "wrong-client-secret": "Connect again with the right client secret. NinjaOne shows it only once.",
+} | {
+    slug: f"If the client app is your own: {advice} If it is Tidewater's, tell Tidewater's support."
+    for slug, advice in OF_THE_APP.items()
 }
 
 

@@ -13,8 +13,8 @@ import pytest
 import yaml
 from jinja2 import Environment, FileSystemLoader
 
-from broker import ninjaone
-from broker.edge import pages
+from broker import errors, ninjaone
+from broker.edge import pages, problems
 from broker.model import Reason, Status
 from local.product.words import TO_DO
 from ninjaone_connect import model
@@ -145,6 +145,12 @@ def test_the_product_says_what_to_do_about_problems_that_exist() -> None:
     own = {"ninjaone-api", "400", "404", "405", "unknown-session", "awaiting-completion"}
 
     assert TO_DO.keys() - own <= documented
+
+
+def test_the_product_tells_customers_of_the_operator_s_app_too_what_they_can_do() -> None:
+    refused = {problems.slug(kind(customer_app=False)) for kind in errors.ClientAppError.__subclasses__()}
+
+    assert {slug for slug, advice in TO_DO.items() if "tell Tidewater's support" in advice} == refused
 
 
 def test_the_console_s_groups_name_every_parameter_once_and_the_two_needed_ones_first() -> None:

@@ -201,6 +201,14 @@ def test_a_connect_session_names_the_person_the_tenant_and_the_challenge_of_thei
     assert proof == {"end_user_id": "ana", "ticket": "tick", "confirm_account_change": False}
 
 
+def test_a_name_of_spaces_counts_as_none(product: Product, ana: Browser) -> None:
+    product.script.answers.append((201, {"session_id": "ses_1", "connect_url": f"{product.broker_url}/connect/ses_1"}))
+
+    ana.submit("Connect NinjaOne", label=" \u3000 ")
+
+    assert "label" not in product.script.asked[0][2]
+
+
 @pytest.mark.parametrize(("button", "name"), [("approve", "not-pending"), ("disconnect", "not-active")])
 def test_a_button_pressed_twice_shows_the_connection(product: Product, ana: Browser, button: str, name: str) -> None:
     token = ana.page.form("Connect NinjaOne").untouched["form_token"]

@@ -8,10 +8,14 @@ from typing import Any
 
 import click
 
+from broker.text import hyphenated, words
 from ninjaone_connect_cli.at import At, here
 from ninjaone_connect_cli.errors import CliError
 
 REFERENCE = re.compile(r"[A-Za-z0-9=_-]{6,64}")
+_OF_A_PAGE = re.compile(r"([A-Za-z0-7]{4})[- ]?([A-Za-z0-7]{4})")
+_READ_OUT = str.maketrans("01", "OI")
+"""A page's reference has neither digit: who hears it read out writes them for the letters."""
 MOST = 200
 FIELDS = (
     "tenant", "connection", "session", "host", "code", "meaning", "cause", "reason", "status", "problem", "error",
@@ -34,6 +38,7 @@ def explain(at: At, reference: str, *, days: int) -> None:
     ninjaone-connect explain 3f0c9a52-7c1e-4d5b-9a51-0a4d2c6b7f10
     ninjaone-connect explain con_abcdefghijklmnopqrstuvwx27 --days 30
     """
+    reference = read(reference)
     if not REFERENCE.fullmatch(reference):
         raise click.UsageError("A reference is 6 to 64 letters, digits, hyphens or underscores; copy all of it.")
     deployment = at.deployment
@@ -49,6 +54,13 @@ def explain(at: At, reference: str, *, days: int) -> None:
     )
     if len(found) == MOST:
         at.screen.say(f"Only the first {MOST} lines are shown.")
+
+
+def read(said: str) -> str:
+    """Read a reference as somebody pasted it or heard it: ``k7qf 2m6p`` is ``K7QF-2M6P``."""
+    found = hyphenated(" ".join(words(said.rpartition(":")[2])))
+    page = _OF_A_PAGE.fullmatch(found)
+    return f"{page[1]}-{page[2]}".upper().translate(_READ_OUT) if page else found
 
 
 def _lines(logs: Any, group: str, reference: str, days: int) -> Iterator[dict[str, Any]]:

@@ -193,6 +193,30 @@ def test_a_reference_is_explained_without_what_nobody_listed(capsys: pytest.Capt
     assert (logs.asked["logGroupName"], logs.asked["filterPattern"]) == ("mine-log", '"ref-12345"')
 
 
+@pytest.mark.parametrize(
+    ("said", "reference"),
+    [
+        ("k7qf-2m6p", "K7QF-2M6P"),
+        ("K7QF 2M6P", "K7QF-2M6P"),
+        ("k7qf2m6p", "K7QF-2M6P"),
+        ("Reference for support: K7QF-2M6P", "K7QF-2M6P"),
+        ("\u201cK7QF\u20112M6P\u201d", "K7QF-2M6P"),
+        ("KOIF-2M6P", "KOIF-2M6P"),
+        ("k01f-2m6p", "KOIF-2M6P"),
+        (" <ref-12345>\u200b", "ref-12345"),
+        ("Fq8hZgT5joEEJ1g=", "Fq8hZgT5joEEJ1g="),
+    ],
+)
+def test_a_reference_is_read_as_it_was_pasted_or_heard(
+    said: str, reference: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs = Logs(LINE)
+
+    run({"logs": logs}, "explain", said)
+
+    assert logs.asked["filterPattern"] == f'"{reference}"'
+
+
 @pytest.mark.parametrize("reference", ['a" || "b12', "short", "x" * 65, "a b c d e f", "ref\n12345"])
 def test_what_is_no_reference_is_never_put_into_a_pattern(reference: str) -> None:
     logs = Logs()

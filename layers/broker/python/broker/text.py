@@ -64,6 +64,11 @@ def words(text: str) -> list[str]:
     return "".join(" " if _is_mark(each) or each in "()[]{}|*" else each for each in _shown(text)).split()
 
 
+def is_blank(text: str) -> bool:
+    """Return whether a text has no visible character, so that a page with it would name nobody."""
+    return not _shown(text).strip()
+
+
 def credential(text: str) -> str:
     """Read an id or a secret that a person pasted; empty where it can be none: no text, several words, too long.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from broker.edge.http import Request
 from broker.errors import Fault, InvalidRequest
-from broker.text import first_unsafe
+from broker.text import first_unsafe, is_blank
 
 
 class Fields:
@@ -34,12 +34,15 @@ class Fields:
         return self._values.get(name) is not None
 
     def text(self, name: str, *, longest: int, needed: bool = False) -> str:
-        """Read a non-empty text without control or bidirectional-override characters."""
+        """Read a text that shows something, without control or bidirectional-override characters."""
         value = self._values.get(name)
         if value is None and not needed:
             return ""
         if not isinstance(value, str) or not 1 <= len(value) <= longest or first_unsafe(value):
             self.fault(name, f"Use 1 to {longest} characters, without control or bidirectional-override characters.")
+            return ""
+        if is_blank(value):
+            self.fault(name, "Use at least one visible character: there are only spaces or invisible ones.")
             return ""
         return value
 
