@@ -617,7 +617,43 @@ def test_a_row_under_a_lease_is_left_alone_until_its_holder_is_surely_dead(
     assert refreshing.row(state).version == 2
 
 
-def test_of_two_who_want_the_lease_at_once_one_asks_ninjaone(
+@req("I03")
+@pytest.mark.parametrize("moment", ["the lease is written", "NinjaOne answers", "the tokens are saved"])
+@pytest.mark.parametrize("why", [Trigger.DUE, Trigger.URGENT])
+def test_of_two_refreshes_at_once_one_presents_the_token(
+    refreshing: Refreshing,
+    state: ConnectionState,
+    network: NinjaOneTransport,
+    aws_faults: AwsFaults,
+    moment: str,
+    why: Trigger,
+) -> None:
+    """Another execution environment runs a whole refresh in the middle of the first one, on the same thread."""
+    refreshing.wait_for(state)
+    presented = refreshing.held(state)
+    other = replace(refreshing, broker=Broker(refreshing.broker.config, refreshing.broker.ports))
+    runs = list[int]()
+
+    def run() -> None:
+        other.order(state, why=why, min_ttl=3600)
+        runs.append(len(network.requests))
+
+    def run_at_the_next_write() -> None:
+        aws_faults.before("dynamodb.UpdateItem", run)
+
+    if moment == "the lease is written":
+        run_at_the_next_write()
+    else:
+        network.meanwhile.append(run if moment == "NinjaOne answers" else run_at_the_next_write)
+    refreshing.order(state)
+
+    assert runs == [1], "the other one ran, once, and NinjaOne had one request by then"
+    assert [form["refresh_token"] for form in network.tokens_asked] == [presented]
+    assert refreshing.row(state).version == 2
+    assert refreshing.is_live(state)
+
+
+def test_a_lease_taken_meanwhile_stops_the_refresh(
     refreshing: Refreshing,
     state: ConnectionState,
     connections: Connections,
