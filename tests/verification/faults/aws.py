@@ -95,7 +95,7 @@ ROWS = (
     ),
     Row(
         "The KMS key is disabled",
-        "The same; but it says that the operator must act, and the alarm for refused calls fires.",
+        "The same, and the alarm for refused calls fires; up to five minutes late, as data keys stay in memory.",
         disable_key,
         Observed(
             valid="500 `aws-refused`",
