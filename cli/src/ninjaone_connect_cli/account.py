@@ -1,4 +1,4 @@
-"""The doctor's checks of what is there on AWS alone: alarms, their listeners, the account's limits."""
+"""The doctor's checks of what exists on AWS only: alarms, their subscribers, the account's limits."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -9,7 +9,7 @@ from ninjaone_connect_cli.deployment import Deployment
 from ninjaone_connect_cli.finding import Check, Finding, fail, good, warn
 
 NAMESPACE = "NinjaOneConnect"
-"""What the functions' figures are called; the module that writes them would bring its libraries along."""
+"""The namespace of the functions' metrics; importing the module that writes them would load its libraries."""
 _PITR = "aws dynamodb update-continuous-backups --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true"
 PRODUCTION = "ninjaone-connect"
 """The stack that `make deploy ENV=prod` makes; those of other environments add their name to it."""
@@ -19,7 +19,7 @@ SMALL_ACCOUNT = 100
 
 
 def last_sweep(deployment: Deployment) -> Iterator[Finding]:
-    """Whether the schedule runs: every sweep says how many refreshes it requested, even nothing."""
+    """Whether the schedule runs: every sweep reports how many refreshes it requested, even none."""
     now = datetime.now(UTC)
     answer = deployment.aws("cloudwatch").get_metric_statistics(
         Namespace=NAMESPACE, MetricName="requested", Dimensions=[{"Name": "service", "Value": deployment.stack}],
@@ -33,7 +33,7 @@ def last_sweep(deployment: Deployment) -> Iterator[Finding]:
 
 
 def alarms(deployment: Deployment) -> Iterator[Finding]:
-    """Whether alarms fire, and whether anybody hears them."""
+    """Whether alarms fire, and whether anybody is notified."""
     pages = (
         deployment.aws("cloudwatch").get_paginator("describe_alarms").paginate(AlarmNamePrefix=f"{deployment.stack}-")
     )
@@ -49,7 +49,7 @@ def alarms(deployment: Deployment) -> Iterator[Finding]:
 
 
 def listeners(deployment: Deployment) -> Iterator[Finding]:
-    """Whether somebody hears the alarms."""
+    """Whether somebody is notified of alarms."""
     sns = deployment.aws("sns")
     for check, output in (("alarm mail", "AlarmTopic"), ("paging", "PagingTopic")):
         found = sns.list_subscriptions_by_topic(TopicArn=deployment.outputs[output])["Subscriptions"]
@@ -64,7 +64,7 @@ def listeners(deployment: Deployment) -> Iterator[Finding]:
 
 
 def _subscribe(deployment: Deployment, output: str) -> str:
-    """Return the command that lets a mail address hear a topic."""
+    """Return the command that subscribes a mail address to a topic."""
     return (
         f"aws sns subscribe --region {deployment.region} --topic-arn {deployment.outputs[output]} "
         "--protocol email --notification-endpoint ADDRESS"
@@ -91,7 +91,7 @@ def protection(deployment: Deployment) -> Iterator[Finding]:
 
 
 def firewall(deployment: Deployment) -> Iterator[Finding]:
-    """Whether nobody comes to the public API around CloudFront, where that stands in front of it."""
+    """Whether the public API refuses requests that bypass CloudFront, if that is in front of it."""
     if not deployment.config.origin_verify:
         yield good("firewall", "this deployment has none in front of its public API")
         return
@@ -105,7 +105,7 @@ def firewall(deployment: Deployment) -> Iterator[Finding]:
 
 
 def table_settings(deployment: Deployment) -> Iterator[Finding]:
-    """Whether the table can be brought back; a restored table has lost these settings."""
+    """Whether the table can be restored; a restored table has lost these settings."""
     dynamodb, table = deployment.aws("dynamodb"), deployment.config.connections_table
     described = dynamodb.describe_table(TableName=table)["Table"]
     backups = dynamodb.describe_continuous_backups(TableName=table)["ContinuousBackupsDescription"]
@@ -133,7 +133,7 @@ def concurrency(deployment: Deployment) -> Iterator[Finding]:
 
 
 def dead_letters(deployment: Deployment) -> Iterator[Finding]:
-    """Whether messages failed so often that they lie in the dead-letter queue."""
+    """Whether messages are in the dead-letter queue."""
     url = deployment.resources["DeadLetterQueue"]
     found = deployment.aws("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
     count = int(found["Attributes"]["ApproximateNumberOfMessages"])

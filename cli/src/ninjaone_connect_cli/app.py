@@ -1,4 +1,4 @@
-"""The command line itself: which deployment, how to speak, and the commands."""
+"""The command line itself: its options, its commands, and how errors are shown."""
 
 import json
 import os
@@ -31,7 +31,7 @@ from ninjaone_connect_cli.group import Commands
 from ninjaone_connect_cli.screen import Screen, never_fail_to_encode, open_missing_streams
 
 ANYWHERE = ("--json", "--local")
-"""Flags that may stand behind the command too."""
+"""Flags that may follow the command too."""
 INTERRUPTED = 130
 
 
@@ -68,7 +68,7 @@ for group in GROUPS:
 
 
 def main() -> NoReturn:
-    """Run a command; what goes wrong is one sentence, never a traceback with somebody's secret in it."""
+    """Run a command; an error is shown as one sentence, never as a traceback, which could hold a secret."""
     open_missing_streams()
     never_fail_to_encode()
     arguments = in_front(sys.argv[1:])
@@ -99,18 +99,18 @@ def in_front(arguments: Sequence[str]) -> list[str]:
 
 
 class _Speak:
-    """How a command ends that did not do what was asked."""
+    """Ends a command that failed."""
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
 
     def end(self, sentence: str, code: int) -> NoReturn:
-        """Say why, on standard error."""
+        """Write the reason to standard error, and exit."""
         click.echo(json.dumps({"error": sentence, "exit_code": code}) if self._as_json else sentence, err=True)
         sys.exit(code)
 
     def failed(self, error: Exception) -> NoReturn:
-        """Say what an error is about; one that nobody foresaw is a bug, and is shown as one."""
+        """Show an error and exit; an unexpected one is shown as a bug."""
         if aws_errors.is_known(error):
             self.end(aws_errors.said(error), 1)
         if isinstance(error, BrokerError | ConnectError):
@@ -121,7 +121,7 @@ class _Speak:
         raise error
 
     def misused(self, misuse: click.UsageError) -> NoReturn:
-        """Say what was not understood, and for a person how it is used."""
+        """Say what was not understood, and show a person the usage."""
         if self._as_json:
             self.end(misuse.format_message(), misuse.exit_code)
         misuse.show()
@@ -129,6 +129,6 @@ class _Speak:
 
 
 def _leave_the_pipe() -> NoReturn:
-    """End as a program does whose reader has gone, such as ``head``."""
+    """Exit as a program does when the reader of its output, such as ``head``, has ended."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(0)

@@ -1,4 +1,4 @@
-"""What every command is given: the deployment it acts on, found when it is first asked for, and the screen."""
+"""What every command gets: the deployment it acts on, looked up when it is first used, and the screen."""
 
 from functools import cached_property
 from pathlib import Path
@@ -10,10 +10,10 @@ from ninjaone_connect_cli.screen import Screen
 
 
 class At:
-    """Where a command acts, and where it speaks."""
+    """The deployment that a command acts on, and the screen it writes to."""
 
     def __init__(self, screen: Screen, stack: tuple[str, str | None, str | None] | None) -> None:
-        """Take what the options say.
+        """Store what the options say.
 
         Args:
             stack: name, region and profile; None for this machine
@@ -30,4 +30,4 @@ class At:
 
 
 here = click.make_pass_decorator(At)
-"""Gives a command the place it acts at, as its first argument."""
+"""Passes the ``At`` to a command as its first argument."""

@@ -1,7 +1,7 @@
-"""Errors of AWS → one sentence that says what to do. All of the command line's come through here.
+"""Turn any error of AWS that the command line meets into one sentence that says what to do.
 
-AWS's own text stays behind: it may be long, and quote what was sent. What is told apart is what to do: log in, set a
-clock, correct a region, a profile, a proxy or a certificate, ask for a right, restore what was deleted, or wait.
+AWS's own text is not shown: it may be long, and may quote what was sent. The sentences differ by what to do: log in,
+set a clock, correct a region, a profile, a proxy or a certificate, ask for a right, restore what was deleted, or wait.
 
 See AWS General Reference, "Common errors"; AWS Security Token Service, "Errors"; botocore.exceptions.
 """
@@ -107,14 +107,14 @@ _OWN_SENTENCES: Mapping[str, str] = {
     "NoRegionError": "Name the AWS region of the stack with --region.",
     "ProfileNotFound": "There is no such AWS profile: `aws configure list-profiles` names them.",
 }
-"""Where the general sentence would leave out what is plain."""
+"""Errors for which the general sentence would be less clear."""
 
 
 def said(error: Exception, region: str | None = None) -> str:
-    """Return what to do about an error of AWS, of botocore, or of the door to AWS.
+    """Return what to do about an error of AWS, of botocore, or of the broker's client of AWS.
 
     Args:
-        region: the one that was asked, where it is known
+        region: the region that was called, if it is known
     """
     if isinstance(error, AwsRefused):
         return _of_code(error.code, f"{error.operation}, {error.code}", error.operation)
@@ -131,12 +131,12 @@ def said(error: Exception, region: str | None = None) -> str:
 
 
 def is_known(error: Exception) -> bool:
-    """Return whether an error is one of AWS's, of which ``said`` speaks."""
+    """Return whether an error is one of AWS's, which ``said`` explains."""
     return isinstance(error, AwsRefused | ClientError | BotoCoreError)
 
 
 def _of_answer(error: ClientError) -> str:
-    """Read an answer of AWS. A clock that is off is told as such, whatever the code: the answer bears AWS's time."""
+    """Explain an answer of AWS. A wrong clock is reported as such whatever the code, as the answer has AWS's time."""
     code, operation = str(error.response.get("Error", {}).get("Code", "")), error.operation_name
     headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     sentence = _of_code(code, f"{operation}, {code}", operation)
@@ -155,7 +155,7 @@ def _of_code(code: str, what: str, operation: str = "") -> str:
 
 
 def _bare(code: str) -> str:
-    """Write the spellings of one error alike: ``ThrottlingException``, ``Throttling``, ``KMS.Throttling``."""
+    """Unify the spellings of one error: ``ThrottlingException``, ``Throttling``, ``KMS.Throttling``."""
     return code.rpartition(".")[2].removesuffix("Exception").removesuffix("Fault").lower()
 
 

@@ -95,7 +95,7 @@ def open_session(  # one for each option
 
 @click.group(cls=Commands)
 def connections() -> None:
-    """Look at connections, and end them."""
+    """List, show and end connections."""
 
 
 @connections.command("list")
@@ -166,7 +166,7 @@ def show_connection(at: At, tenant: str, connection: str) -> None:
 @click.confirmation_option(prompt="The customer would have to connect again. Disconnect?")
 @here
 def disconnect(at: At, tenant: str, connection: str) -> None:
-    """End a connection: forget its tokens here, revoke them at NinjaOne.
+    """End a connection: delete its tokens here, revoke them at NinjaOne.
 
     \b
     ninjaone-connect connections disconnect acme con_abcdefghijklmnopqrstuvwx27
@@ -205,7 +205,7 @@ def disconnect_all(at: At, tenant: str | None, *, yes: bool) -> None:
 
 
 def _revoked_again(at: At, found: list[Row], outcomes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Try each revocation again that NinjaOne did not confirm, with the token that the row held before."""
+    """Retry each revocation that NinjaOne did not confirm, with the token that the row held before."""
     again = [row for row, each in zip(found, outcomes, strict=True) if each["outcome"] == NOT_CONFIRMED]
     revoked: set[ConnectionRef] = set()
     for wait in REVOKE_WAITS:
@@ -220,9 +220,9 @@ def _revoked_again(at: At, found: list[Row], outcomes: list[dict[str, Any]]) -> 
 
 
 def _is_revoked(at: At, row: Row) -> bool:
-    """Ask NinjaOne once; an identity that may not open tokens leaves it at the first try."""
+    """Ask NinjaOne once more; an identity that may not open tokens does not retry."""
     deployment, state = at.deployment, row.state
-    if state is None or state.refresh is None or state.customer_app:  # that secret is forgotten with its connection
+    if state is None or state.refresh is None or state.customer_app:  # that secret is deleted with its connection
         return False
     try:
         refresh = deployment.seal.open(state.refresh, Purpose.REFRESH, state.aad)
@@ -238,7 +238,7 @@ def _has_ended(row: Row) -> bool:
 
 
 def _ended(api: Connect, row: Row, step: Callable[[], None]) -> dict[str, Any]:
-    """End one connection and return what came of it; the others are ended whatever happens to it."""
+    """End one connection and return the outcome; an error does not stop the others from being ended."""
     try:
         outcome = REVOKED if api.disconnect(row.tenant, row.key).revoked else NOT_CONFIRMED
     except ConnectError as error:

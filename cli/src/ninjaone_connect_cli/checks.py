@@ -1,4 +1,4 @@
-"""The doctor's checks of what is there on AWS and on this machine, one function for each thing."""
+"""The doctor's checks that work on AWS and on this machine, one function for each."""
 
 import json
 import time
@@ -30,7 +30,7 @@ TIMEOUT = 10
 
 
 def client_secrets(deployment: Deployment) -> Iterator[Finding]:
-    """Whether a secret is stored for each client app, and whether NinjaOne takes it, as far as it tells."""
+    """Whether a secret is stored for each client app, and whether NinjaOne accepts it, as far as it says."""
     known = deployment.client_secrets
     if not deployment.config.client_ids:
         yield good("client secrets", "every customer brings a client app of their own")
@@ -46,7 +46,7 @@ def client_secrets(deployment: Deployment) -> Iterator[Finding]:
 
 
 def _tried(deployment: Deployment, check: str, region: str, client: Client) -> Finding:
-    """Ask NinjaOne to refresh with a token that is none. See docs/understand/ninjaone.md §9 U4."""
+    """Ask NinjaOne to refresh with an invalid token. See docs/understand/ninjaone.md §9 U4."""
     host = ninjaone.regional_host(region)
     if host is None:
         return warn(check, f"stored for {client.id}; there is no region {region}", "Correct the parameter ClientIds.")
@@ -61,7 +61,7 @@ def _tried(deployment: Deployment, check: str, region: str, client: Client) -> F
 
 
 def stored_secrets(deployment: Deployment) -> Iterator[Finding]:
-    """Whether what is stored says what somebody meant: entries that are none, and what copying brings along."""
+    """Whether the stored secrets are well-formed: no invalid entries, no whitespace from copying."""
     answer = deployment.aws("secretsmanager").get_secret_value(SecretId=deployment.config.client_secrets)
     text = stored_text(answer)
     entries = parsed(text)
@@ -133,7 +133,7 @@ def connect_page(deployment: Deployment) -> Iterator[Finding]:
 
 
 def _reached(deployment: Deployment, address: str, region: str) -> Finding:
-    """Look at a redirect URI without what NinjaOne would bring: the answer leads to our own page that says so."""
+    """Call a redirect URI without NinjaOne's parameters: the answer leads to our own page that says so."""
     check = f"redirect URI {region}"
     try:
         answer = httpx.get(address, **deployment.asking)
@@ -167,7 +167,7 @@ def _clock(date: str) -> Finding:
 
 
 def backend_api(deployment: Deployment) -> Iterator[Finding]:
-    """Whether the backend API takes this identity's signature."""
+    """Whether the backend API accepts this identity's signature."""
     address = deployment.outputs["BackendApiUrl"]
     try:
         with deployment.api as api:
@@ -181,7 +181,7 @@ def backend_api(deployment: Deployment) -> Iterator[Finding]:
 
 
 def queues(deployment: Deployment) -> Iterator[Finding]:
-    """Whether the queues are there and are emptied."""
+    """Whether the queues exist and are being emptied."""
     config = deployment.config
     for name, url in (("refresh queue", config.refresh_queue), ("urgent queue", config.urgent_queue)):
         attributes = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "RedrivePolicy"]
@@ -192,7 +192,7 @@ def queues(deployment: Deployment) -> Iterator[Finding]:
 
 
 def rescued(deployment: Deployment) -> Iterator[Finding]:
-    """Whether tokens wait outside the table."""
+    """Whether tokens wait in the rescue store."""
     count = len(list(deployment.rescue.waiting(1000)))
     if count:
         yield warn("rescue store", f"{count} tokens wait", "ninjaone-connect rescue adopt")
@@ -239,7 +239,7 @@ def active_epoch(deployment: Deployment) -> Iterator[Finding]:
 
 
 def seal_key(deployment: Deployment) -> Iterator[Finding]:
-    """Whether the KMS key is of use."""
+    """Whether the KMS key is usable."""
     try:
         state = deployment.aws("kms").describe_key(KeyId=deployment.config.seal_key)["KeyMetadata"]["KeyState"]
     except ClientError as error:

@@ -12,7 +12,7 @@ VARIABLE = "_NINJAONE_CONNECT_COMPLETE"
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print what makes SHELL complete commands and options.
+    """Print the code with which SHELL completes commands and options.
 
     \b
     eval "$(ninjaone-connect completion bash)"  # in ~/.bashrc

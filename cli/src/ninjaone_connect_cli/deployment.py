@@ -1,4 +1,4 @@
-"""Where a deployment is: a stack's name leads to its settings, its addresses, and AWS clients that act on it."""
+"""A deployment, found by its stack's name: its settings, its addresses, and AWS clients that act on it."""
 
 import json
 import socket
@@ -44,11 +44,11 @@ from ninjaone_connect_cli.errors import CliError
 LOCAL = ".local.json"
 """What `make run` writes while it runs."""
 HERE: Mapping[str, Any] = {"trust_env": False, "verify": False}
-"""Arguments of httpx for what runs here: plain http on loopback, past any proxy, and no certificates to read."""
+"""Arguments of httpx for this machine: plain http on loopback, no proxy, and no certificates to load."""
 _WRITTEN = {"aws", "region", "access_key", "secret_key", "ninjaone", "settings", "outputs"}
-"""What it says there."""
+"""The keys of that file."""
 _TOLD_BY = "SessionFunction"
-"""The one function that is told every setting, the public address too."""
+"""The one function whose environment has every setting, the public address too."""
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,13 @@ class Deployment:
     """One deployment, on AWS or on this machine.
 
     Attributes:
-        stack: its name; none on this machine
-        outputs: what the deployment said at its end
+        stack: its name; empty on this machine
+        outputs: the stack's outputs
         aws: service name → client
-        transport: the way to NinjaOne
+        transport: makes a transport to NinjaOne
         resources: logical id → physical id; empty on this machine
-        asking: how this machine asks the deployment's public addresses: arguments of ``httpx.get``
-        now: Unix seconds by its clock, which can be moved on this machine
+        asking: arguments of ``httpx.get`` for calling the deployment's public addresses
+        now: returns Unix seconds by its clock, which can be moved on this machine
     """
 
     stack: str | None
@@ -78,7 +78,7 @@ class Deployment:
 
     @property
     def api(self) -> Connect:
-        """The backend API, signed for."""
+        """A client of the backend API, which signs its requests."""
         return Connect(self.outputs["BackendApiUrl"], region=self.region, credentials=self.credentials)
 
     @property
@@ -88,7 +88,7 @@ class Deployment:
 
     @property
     def seal(self) -> Seal:
-        """Seals and opens as the functions do, under the operator's own rights."""
+        """Seals and opens as the functions do, with the operator's own rights."""
         return Seal(AwsClient("kms", self.aws("kms")), self.config.seal_key, SystemClock(), entropy)
 
     @property
@@ -134,7 +134,7 @@ def on_aws(stack: str, region: str | None, profile: str | None) -> Deployment:
 
 
 def _session(region: str | None, profile: str | None) -> boto3.Session:
-    """Begin to speak to AWS. Raises CliError: what of the surroundings can't be used."""
+    """Create the session of AWS. Raises CliError, which names the setting that can't be used."""
     try:
         check_aws()
         check_proxies()
@@ -181,7 +181,7 @@ def _resources(cloudformation: Any, stack: str) -> Mapping[str, str]:
 
 
 def _what_to_do(error: Exception, stack: str, region: str | None) -> str:
-    """Return what keeps a stack from being found."""
+    """Return why a stack can't be found, and what to do."""
     code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
     if code == "ValidationError":
         return f"There is no stack {stack} in {region or 'this region'}: give --stack and --region."
@@ -233,12 +233,12 @@ def _local(values: Mapping[str, Any]) -> Deployment:
 
 @cache
 def _session_here(access_key: str, secret_key: str, region: str) -> boto3.Session:
-    """Begin once for all commands of a process: a session reads the services' models, which takes long."""
+    """Return one session for all commands of a process: creating one loads the services' models, which takes long."""
     return boto3.Session(access_key, secret_key, region_name=region)
 
 
 def _clock(aws: str) -> Callable[[], float]:
-    """Follow the clock of what runs here, which its showroom moves."""
+    """Return the clock of what runs here, which its showroom can move."""
     try:
         ahead = float(httpx.get(f"{aws}/_local/clock", timeout=5, **HERE).text) - time.time()
     except (httpx.HTTPError, ValueError):
@@ -247,11 +247,11 @@ def _clock(aws: str) -> Callable[[], float]:
 
 
 class CertificateDistrusted(httpx.ConnectError):
-    """A host showed a certificate that is not trusted here. The class tells: the broker's door passes on no text."""
+    """A host showed a certificate that is not trusted here; it has a class because the broker's client drops texts."""
 
 
 class Outside(httpx.BaseTransport):
-    """Asks NinjaOne as this machine asks anybody: through its proxy, and by the authorities it trusts."""
+    """Calls NinjaOne as this machine calls any host: through its proxy, with the authorities it trusts."""
 
     def __init__(self) -> None:
         self._client = httpx.Client(**client_options())
@@ -271,7 +271,7 @@ class Outside(httpx.BaseTransport):
 
 
 class Here(httpx.BaseTransport):
-    """Carries what is meant for NinjaOne to what stands in for it on this machine."""
+    """Sends requests for NinjaOne to its emulator on this machine."""
 
     def __init__(self, address: str) -> None:
         self._address, self._inner = address, httpx.HTTPTransport(**HERE)

@@ -1,4 +1,4 @@
-"""Doctor: look at everything a deployment hangs on, and say what to do about what is not in place."""
+"""Doctor: check everything that a deployment depends on, and say what to do about what is not in order."""
 
 from collections.abc import Iterable
 
@@ -21,16 +21,16 @@ ORDER = (
     "concurrency",  # last, because AWS can take a day
     "alarms", "dead letters", "rescue store", "refreshing", "connections",
 )  # fmt: skip
-"""The names of all checks, in the order in which what they find is best put right."""
+"""The names of all checks, in the order in which their findings are best fixed."""
 EVERYDAY = frozenset({"queues", "schedule", "alarms", "dead letters", "rescue store", "refreshing", "connections"})
-"""Checks whose warnings come and go while it runs; they are nothing that a deployment leaves to do."""
+"""Checks whose warnings come and go in operation; deploying leaves nothing to do about them."""
 
 
 @click.command()
 @click.option("--next", "only_next", is_flag=True, help="After a deployment: only the next thing left to do.")
 @here
 def doctor(at: At, *, only_next: bool) -> None:
-    """Say whether everything is in place, and what to do where it is not.
+    """Check the deployment, and say what to do about what is not in order.
 
     Nothing is changed, and no secret is shown. Ends with 1 when something has to be put right; with --next, as long as
     something is left to do.
@@ -48,7 +48,7 @@ def doctor(at: At, *, only_next: bool) -> None:
 
 
 def _found(at: At) -> list[tuple[str, Finding]]:
-    """Run every check; return what it found under the check's name."""
+    """Run every check; return each finding with the check's name."""
     todo = (account.CHECKS if at.deployment.stack else ()) + checks.CHECKS
     found: list[tuple[str, Finding]] = []
     with at.screen.steps("Checking", len(todo)) as step:
@@ -59,7 +59,7 @@ def _found(at: At) -> list[tuple[str, Finding]]:
 
 
 def _show(at: At, findings: list[Finding]) -> None:
-    """Show all findings. Raises CliError: something has to be put right."""
+    """Show all findings. Raises CliError if something has to be fixed."""
     at.screen.table([each.row() for each in findings], COLUMNS, empty="")
     todo_lines = [f"{each.check}: {each.todo}" for each in findings if each.todo]
     at.screen.lines(["", "What to do", *todo_lines] if todo_lines else [])
@@ -80,7 +80,7 @@ def left_to_do(found: Iterable[tuple[str, Finding]]) -> list[Finding]:
 
 
 def _show_next(at: At, left: list[Finding]) -> None:
-    """Show the next thing to do, and only name those after it. Raises CliError: something is left."""
+    """Show the next thing to do, and only name those after it. Raises CliError if there is one."""
     if at.screen.as_json:
         at.screen.table([each.row() for each in left], COLUMNS, empty="")
     if not left:
@@ -92,7 +92,7 @@ def _show_next(at: At, left: list[Finding]) -> None:
 
 
 def _looked(at: At, check: Check) -> list[Finding]:
-    """Run one check; one that breaks is a finding like any other."""
+    """Run one check; one that fails is a finding like any other."""
     try:
         return list(check.look(at.deployment))
     except Exception as error:  # noqa: BLE001  # whatever is wrong with one thing, the others are looked at

@@ -13,7 +13,7 @@ from ninjaone_connect_cli.group import Commands
 from ninjaone_connect_cli.store import Store
 
 SETTLED = 245
-"""Seconds until no function follows the old epoch any more: it is kept for 60, and a refresh runs for 180 at most."""
+"""Seconds until no function uses the old epoch any more: it is cached for 60, and a refresh runs for 180 at most."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def show(at: At, *, count: bool) -> None:
 @click.confirmation_option(prompt="No row that exists now will be refreshed until it is activated. Go on?")
 @here
 def hold(at: At) -> None:
-    """Begin a new epoch: every row there is now is kept from NinjaOne, until `restore activate`.
+    """Begin a new epoch: no token of the rows there are now is presented until `restore activate`.
 
     For a table that was restored under its own name. New connections are made under the new epoch.
 

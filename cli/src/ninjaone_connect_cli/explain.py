@@ -1,4 +1,4 @@
-"""Explain: what a reference was about, from the logs. They hold no secret, and only known fields of them are shown."""
+"""Explain a reference from the logs. They hold no secret, and only known fields of them are shown."""
 
 import json
 import re
@@ -21,7 +21,7 @@ FIELDS = (
     "tenant", "connection", "session", "host", "code", "meaning", "cause", "reason", "status", "problem", "error",
     "aws_service", "operation", "aws_request_id", "version", "left", "kind",
 )  # fmt: skip
-"""What is shown of a line besides its time, level, function and event, where it is there."""
+"""Fields that are shown of a line, if it has them, besides its time, level, function and event."""
 COLUMNS = {"logged_at": "when", "level": "level", "event": "event", "function": "function", "about": "about"}
 
 

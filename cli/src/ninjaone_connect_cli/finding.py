@@ -1,4 +1,4 @@
-"""What the doctor finds: how something is, in words, and what to do."""
+"""What the doctor finds: the state of something, in words, and what to do."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     state: State
     check: str
@@ -34,7 +34,7 @@ Look = Callable[[Deployment], Iterable[Finding]]
 
 @dataclass(frozen=True)
 class Check:
-    """One thing to look at."""
+    """One thing to check."""
 
     name: str
     look: Look

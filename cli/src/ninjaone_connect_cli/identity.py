@@ -1,4 +1,4 @@
-"""Whose AWS account a command would work in, asked before anybody waits for it."""
+"""Which AWS account a command would work in, checked before anything that takes long."""
 
 import boto3
 from botocore.config import Config
@@ -14,8 +14,7 @@ def identity(region: str | None = None) -> str:
     """Ask AWS who is logged in, and return its account and ARN.
 
     Raises:
-        CliError: nobody is, or AWS can't be asked
-        its text says what to do
+        CliError: nobody is logged in, or AWS can't be reached; its text says what to do
     """
     try:
         session = boto3.Session()

@@ -1,4 +1,4 @@
-"""The records of an import, read and checked whole before anything is done about them."""
+"""The records of an import, all read and validated before anything is stored."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -82,7 +82,7 @@ class Entry:
 
 
 class EntryError(Exception):
-    """The file has faults; each names its line and never shows its token."""
+    """The file has faults; each names its line and never shows a token."""
 
     def __init__(self, faults: list[str]) -> None:
         self.faults = faults
@@ -90,7 +90,7 @@ class EntryError(Exception):
 
 
 def read(file: Path, config: Config) -> list[Entry]:
-    """Read a file of entries. Raises EntryError: with all that is wrong."""
+    """Read a file of entries. Raises EntryError with everything that is wrong."""
     faults: list[str] = []
     entries: list[Entry] = []
     try:
@@ -111,7 +111,7 @@ def read(file: Path, config: Config) -> list[Entry]:
 
 
 def _entry(line: int, values: Mapping[str, str], config: Config) -> Entry:
-    """Make an entry of one record's values. Raises ValueError: what to correct."""
+    """Make an entry of one record's values. Raises ValueError with what to correct."""
     missing = [name for name in NEEDED if not values[name]]
     if missing:
         raise ValueError(f"{' and '.join(missing)} must be given: there is nothing, or what stands for nothing")
@@ -144,7 +144,7 @@ def _check_different(values: Mapping[str, str]) -> None:
 
 
 def _values(record: Record) -> Mapping[str, str]:
-    """Give every field its text. Raises ValueError: what to correct."""
+    """Return the text of every field. Raises ValueError with what to correct."""
     if record.fault:
         raise ValueError(record.fault)
     if None in record.values:
@@ -160,7 +160,7 @@ def _values(record: Record) -> Mapping[str, str]:
 
 
 def _text(name: str, value: Any) -> str:
-    """Read one value; what other programs write where there is none counts as none. Raises ValueError."""
+    """Read one value; what other programs write for a missing value counts as missing. Raises ValueError."""
     text = trimmed(_written(name, value))
     if any("\ud800" <= character <= "\udfff" for character in text):
         raise ValueError(f"{name} holds half a character (a lone surrogate)")
@@ -222,7 +222,7 @@ def _ref(values: Mapping[str, str], host: Host, client_id: str) -> ConnectionRef
 
 
 def _credential(name: str, values: Mapping[str, str]) -> str:
-    """Read what NinjaOne gave. Raises ValueError: without the text, which is a secret."""
+    """Read a credential. Raises ValueError without the text, which is a secret."""
     text = values[name]
     if not _VISIBLE.fullmatch(text):
         raise ValueError(f"{name} must be 1 to {LONGEST_TOKEN} visible ASCII characters")
@@ -232,7 +232,7 @@ def _credential(name: str, values: Mapping[str, str]) -> str:
 
 
 def _scopes(text: str) -> frozenset[str]:
-    """Read scopes. Where none are named, the row learns them from NinjaOne's first grant."""
+    """Read scopes. If none are named, the row takes them from NinjaOne's first grant."""
     scopes = frozenset(filter(None, _BETWEEN.split(text.lower())))
     if not scopes <= {*ninjaone.SCOPES, ninjaone.OFFLINE_ACCESS}:
         raise ValueError(f"scopes must be out of {', '.join(ninjaone.SCOPES)}")

@@ -33,7 +33,7 @@ _NOT_CLOSED = "as many arrays must end as begin; was the file cut off?"
 _ARCHIVES = (b"PK\x03\x04", b"\x1f\x8b", b"\xd0\xcf\x11\xe0", b"(\xb5/\xfd", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf")
 """How they begin: zip, gzip, the workbooks of old and encrypted ones, zstd, bzip2, xz, 7z."""
 _TAIL = "\0\x1a"
-"""What old programs and torn disks leave at the end of a file."""
+"""Characters that old programs and damaged disks leave at the end of a file."""
 _SYNONYMS = {
     "tenant": "tenantid", "refresh": "refreshtoken", "scope": "scopes", "hostname": "host", "secret": "clientsecret",
     "consented": "consentedat",
@@ -146,7 +146,7 @@ def _as_text(value: str) -> str:
 
 
 def _heading(lines: io.StringIO, needed: Sequence[str]) -> tuple[str, int, list[str]]:
-    """Go behind the heading, whose names may hold line breaks.
+    """Read past the heading, whose names may hold line breaks.
 
     Returns the delimiter, how many lines were read, the names. Raises UnreadableFile.
     """
@@ -230,7 +230,7 @@ def _loaded(text: str) -> Any:
 
 
 def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Make an object. Raises ValueError: which value counts is anybody's guess."""
+    """Make an object. Raises ValueError if a name is repeated, because it is unclear which value counts."""
     if len({squashed(name) for name, _ in pairs}) < len(pairs):
         raise ValueError
     return dict(pairs)

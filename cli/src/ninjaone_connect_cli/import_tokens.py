@@ -1,8 +1,8 @@
 """Import: refresh tokens of another system become connections, each whole or not at all.
 
-A connection's id follows from its tenant and key, so that the same file can be imported again: what works already is
-left as it is, what was missed comes in, and what NinjaOne has granted nothing yet is written anew, so that a corrected
-file corrects. Nothing is asked of NinjaOne here: the rows are due at once.
+A connection's id follows from its tenant and key, so that the same file can be imported again: connections that work
+are left alone, missing ones are added, and those that NinjaOne has not refreshed yet are overwritten, so that a
+corrected file takes effect. NinjaOne is not called here: the rows are due at once.
 """
 
 import json
@@ -40,7 +40,7 @@ SHOWN = 20
 )
 @here
 def import_tokens(at: At, file: Path, report: TextIO | None, *, dry_run: bool) -> None:
-    """Bring refresh tokens from another system: a CSV FILE with a heading, or JSON.
+    """Import refresh tokens from another system: a CSV FILE with a heading, or JSON.
 
     \b
     tenant_id      your own name of the customer
@@ -96,7 +96,7 @@ def _checked(deployment: Deployment, file: Path) -> list[Entry]:
 
 
 def _check_secrets(deployment: Deployment, client_ids: Iterable[str]) -> None:
-    """Refuse tokens that could not be refreshed for want of a secret."""
+    """Refuse tokens that could not be refreshed because no client secret is stored."""
     credentials = deployment.client_secrets
     for client_id in sorted(client_ids):
         try:
@@ -137,10 +137,10 @@ class _Made:
         return _result(entry, outcome)
 
     def _correct(self, entry: Entry) -> str:
-        """Write a row anew that NinjaOne granted nothing yet; let one go on whose scopes were said wrong.
+        """Overwrite a row that was never refreshed; correct the scopes of one that an earlier file got wrong.
 
-        Nothing can be lost: before the first grant, the file holds the only token there is. A refresh that is at work
-        has taken its lease, and keeps the row as it is.
+        Nothing can be lost: before the first refresh, the file holds the only token there is. A refresh that is at work
+        holds the lease, and then the row is left alone.
         """
         row = self._store.row(entry.ref)
         seen = row.state if row else None
@@ -198,7 +198,7 @@ class _Made:
 
 
 def _due(entry: Entry) -> dict[str, Any]:
-    """Let a row be refreshed at once."""
+    """Return the attributes that make a row due at once."""
     return {"refresh_at": instant(SystemClock()), "due_shard": policy.shard(entry.ref.connection)}
 
 

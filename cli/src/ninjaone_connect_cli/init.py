@@ -121,7 +121,7 @@ class Ask:
         return self._asked("Which AWS region", check, default=session.region_name or "eu-west-1")
 
     def cost(self) -> None:
-        """Say what it will cost, for the number of connections that is nearest above."""
+        """Say what it will cost, for the next larger number of connections in the table."""
         count = click.prompt("About how many connections do you expect", type=click.IntRange(1), default=50, err=True)
         most = next((size for size in COSTS if size >= count), None)
         said = f"about ${COSTS[most]} a month" if most else "see docs/understand/scale.md for what so many cost"
@@ -146,7 +146,7 @@ class Ask:
         return self._asked(question, lambda value: CHECKS[name](value) if value else None, default=default)
 
     def _asked(self, question: str, check: Check, *, default: str | None = None) -> str:
-        """Ask until the answer is a good one; say each time what it must be."""
+        """Ask until the answer is valid; say each time what it must be."""
 
         def read(value: str) -> str:
             value = value.strip()
@@ -221,7 +221,7 @@ def _other_lines(file: Path, env: str) -> str:
 
 
 def _account(region: str) -> str:
-    """Return which account that will be, or what to do before there is one."""
+    """Return which account it will be deployed to, or what to do to log in."""
     try:
         return f"You are logged in to {identity(region)}."
     except CliError as why:

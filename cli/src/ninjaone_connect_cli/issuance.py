@@ -1,9 +1,9 @@
-"""Stop giving tokens, of one tenant or of all, within seconds; and give them again.
+"""Stop issuing access tokens of one tenant or of all within seconds, and resume it.
 
-The switch is one inline policy on the roles of the functions that use tokens for callers: ``token``, which gives them,
-and ``proxy``, where a stack has it, which gives what NinjaOne answers to them. An explicit Deny wins over every Allow:
-no code, cache or deployment passes it, and a connection that is made meanwhile is covered too. IAM applies a change
-within seconds. Refreshing goes on, so that nothing is lost by a stop.
+The switch is one inline policy on the roles of the functions that use tokens for callers: ``token``, which returns
+them, and ``proxy``, if the stack has it, which returns NinjaOne's answers. An explicit Deny overrides every Allow: no
+code, cache or deployment bypasses it, and a connection that is made meanwhile is covered too. IAM applies a change
+within seconds. Refreshing goes on, so that a stop loses nothing.
 
 See IAM User Guide, "Policy evaluation logic"; DynamoDB Developer Guide, "Using IAM policy conditions".
 """
@@ -25,12 +25,12 @@ POLICY = "NinjaOneConnectStopped"
 ROLES = ("TokenFunctionRole", "ProxyFunctionRole")
 """The second one is only there where the parameter Proxy is on."""
 ALL = "*"
-"""Stands for all tenants; no tenant can be called so."""
+"""Stands for all tenants; it is not a valid tenant id."""
 
 
 @click.group(cls=Commands)
 def issuance() -> None:
-    """Stop giving tokens after a leak, and give them again."""
+    """Stop issuing access tokens after a leak, and resume it."""
 
 
 @issuance.command()
@@ -39,9 +39,10 @@ def issuance() -> None:
 @click.option("--yes", is_flag=True, help="Stop without asking.")
 @here
 def stop(at: At, tenant: str | None, *, everybody: bool, yes: bool) -> None:
-    """Give no more tokens of TENANT, or of --all, from a few seconds on.
+    """Stop issuing access tokens of TENANT, or with --all of every tenant, within seconds.
 
-    What was given before works at NinjaOne until it ends, within an hour; `connections disconnect-all` revokes it.
+    Tokens that were issued before work at NinjaOne until they expire, within an hour; `connections disconnect-all`
+    revokes them.
 
     \b
     ninjaone-connect issuance stop northwind
@@ -59,7 +60,7 @@ def stop(at: At, tenant: str | None, *, everybody: bool, yes: bool) -> None:
 @click.option("--all", "everybody", is_flag=True, help="End every stop.")
 @here
 def resume(at: At, tenant: str | None, *, everybody: bool) -> None:
-    """Give tokens of TENANT again; with --all, of everybody.
+    """Issue access tokens of TENANT again; with --all, of every tenant.
 
     \b
     ninjaone-connect issuance resume northwind
@@ -75,7 +76,7 @@ def resume(at: At, tenant: str | None, *, everybody: bool) -> None:
 @issuance.command()
 @here
 def show(at: At) -> None:
-    """Show whose tokens are not given.
+    """Show whose access tokens are not issued.
 
     \b
     ninjaone-connect issuance show
@@ -104,7 +105,7 @@ def _how(tenant: str, stops: Mapping[str, set[str]]) -> str:
 
 
 def stopped_tenants(deployment: Deployment) -> set[str]:
-    """Read who is stopped, be it for one function only. Raises CliError: on this machine."""
+    """Return the tenants that are stopped, if only for one function. Raises CliError on this machine."""
     return set[str]().union(*_stops(deployment).values())
 
 
@@ -141,7 +142,7 @@ def _write_for(iam: Any, role: str, stopped: set[str]) -> None:
 
 
 def policy(stopped: set[str]) -> dict[str, Any]:
-    """Write the policy that keeps a function from reading tenants' tokens."""
+    """Return the policy that denies a function to read tenants' tokens."""
     deny: dict[str, Any] = {"Sid": "Stopped", "Effect": "Deny", "Action": "dynamodb:*", "Resource": "*"}
     if ALL not in stopped:
         deny["Condition"] = {"ForAnyValue:StringEquals": {"dynamodb:LeadingKeys": sorted(stopped)}}

@@ -19,7 +19,7 @@ class Name(click.ParamType):  # type: ignore[type-arg]  # generic only in later 
         self.name, self._read, self._wanted = name, read, wanted
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Give the name. Raises click.BadParameter."""
+        """Return the name. Raises click.BadParameter."""
         return self._read(str(value).strip()) or self.fail(self._wanted, param, ctx)
 
 

@@ -1,4 +1,4 @@
-"""The rescue store: tokens that DynamoDB refused, waiting to come into their rows."""
+"""The rescue store: tokens that DynamoDB refused, waiting to be restored into their rows."""
 
 import time
 from typing import Any
@@ -38,7 +38,7 @@ def list_rescued(at: At) -> None:
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until they are in their rows.")
 @here
 def adopt(at: At, *, wait: bool) -> None:
-    """Have the refresh function put everything that waits into its row now.
+    """Have the refresh function restore everything that waits into its row now.
 
     \b
     ninjaone-connect rescue adopt
@@ -56,7 +56,7 @@ def adopt(at: At, *, wait: bool) -> None:
 
 
 def _awaited(at: At, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Look until none of what was found waits any more; return what still does."""
+    """Wait until nothing of what was found is left, or time is up; return what still is."""
     until = time.monotonic() + PATIENCE
     with at.screen.waiting("Waiting for the refresh function"):
         while (left := [each for each in _waiting(at.deployment) if each in found]) and time.monotonic() < until:

@@ -1,6 +1,6 @@
-"""Reseal: what was sealed under another KMS key comes under the one that the functions seal with now.
+"""Reseal: move sealed values from another KMS key to the one that the functions use now.
 
-Only the wrapped data key inside a sealed value is exchanged, by KMS itself (ReEncrypt): no token is opened anywhere.
+Only the wrapped data key inside a sealed value is replaced, by KMS itself (ReEncrypt), so that no token is opened.
 """
 
 import base64
@@ -21,9 +21,9 @@ from ninjaone_connect_cli.errors import CliError
 from ninjaone_connect_cli.store import Row, Store
 
 PASSES = 5
-"""Rows that a refresh was busy with are looked at again, so often."""
+"""How often rows that a refresh was busy with are tried again."""
 DAMAGED = frozenset({"InvalidCiphertextException", "IncorrectKeyException"})
-"""What KMS says of a data key that no key of its own wrapped for this purpose."""
+"""KMS's errors for a data key that was not wrapped by one of its keys for this purpose."""
 
 _PURPOSES: Mapping[str, Purpose] = {
     "access": Purpose.ACCESS,
@@ -37,7 +37,7 @@ _PURPOSES: Mapping[str, Purpose] = {
 def reseal(at: At) -> None:
     """Seal everything under the KMS key that the deployment uses now (parameter OtherSealKey, or its own).
 
-    Safe while the service runs, and safe to stop: the same command goes on where it is not done yet.
+    It is safe while the service runs, and safe to stop: the same command then does the rest.
 
     \b
     ninjaone-connect reseal
@@ -70,7 +70,7 @@ class Reseal:
         self.store = Store(deployment.aws("dynamodb"), deployment.config.connections_table)
         self._exchanged: dict[bytes, bytes] = {}
         self.broken: list[str] = []
-        """What does not open: rows with the names of the values, and objects."""
+        """What can't be opened: rows with the names of the values, and objects."""
 
     @property
     def total(self) -> int:
@@ -78,7 +78,7 @@ class Reseal:
         return self.store.count()
 
     def run(self) -> Iterator[str]:
-        """Go through everything once, and say of each what became of it."""
+        """Try everything once, and yield the outcome of each."""
         for row in self.store.items():
             yield self.one(row)
         pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=PREFIX)
@@ -87,7 +87,7 @@ class Reseal:
                 yield self._rescued(found["Key"])
 
     def one(self, row: Row) -> str:
-        """Exchange a row's keys, if it is still as it was read."""
+        """Replace a row's keys, if it is still as it was read."""
         change, broken = {}, []
         for name, blob in row.sealed.items():
             try:
@@ -106,7 +106,7 @@ class Reseal:
         return "resealed" if change else "already"
 
     def _rescued(self, key: str) -> str:
-        """Exchange the keys of a rescued token. Should it be adopted meanwhile, what is written here does no harm."""
+        """Replace the keys of a rescued token. If it is restored meanwhile, what is written here does no harm."""
         try:
             body = json.loads(self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read())
             fresh = dict(body)
@@ -114,7 +114,7 @@ class Reseal:
                 blob = self._exchange(base64.b64decode(body[name]), _PURPOSES[name])
                 fresh[name] = base64.b64encode(blob).decode()
         except self._s3.exceptions.NoSuchKey:
-            return "busy"  # adopted meanwhile: its row is looked at in the next pass
+            return "busy"  # restored meanwhile: its row is tried in the next pass
         except (SealBroken, ValueError, KeyError, TypeError):
             self.broken.append(key)
             return "does not open"

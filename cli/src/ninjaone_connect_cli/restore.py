@@ -1,11 +1,11 @@
-"""Restore: rows that point-in-time recovery brought back come into the live table, and are of no effect at first.
+"""Restore: rows from point-in-time recovery are copied into the live table, at first without effect.
 
 begin      DynamoDB makes a table as the live one was at an instant; it takes minutes
-copy       what the live table lacks comes back, under an epoch that is never active: nothing of it is presented
-probe      a few are activated and refreshed, to see whether NinjaOne still takes such tokens
-activate   the rest
+copy       rows that the live table lacks are copied, under an epoch that is never active: none is presented
+probe      a few are activated and refreshed, to see whether NinjaOne still accepts such tokens
+activate   the rest are activated
 
-What the live table holds and can use always wins: a token there is newer, and a connection that was ended stays ended.
+Usable rows of the live table always win: their tokens are newer, and a connection that was ended stays ended.
 """
 
 import itertools
@@ -43,7 +43,7 @@ PROBED = {"tenant_id": "tenant", "connection_id": "connection", "outcome": "outc
 
 @click.group(cls=Commands)
 def restore() -> None:
-    """Bring connections back from a backup, a few at first."""
+    """Restore connections from a backup, a few at first."""
 
 
 @restore.command()
@@ -100,7 +100,7 @@ def copy(at: At, table: str, *, dry_run: bool, replace_broken: bool) -> None:
 @click.option("--count", type=click.IntRange(1, 50), default=3, show_default=True, help="How many to try.")
 @here
 def probe(at: At, count: int) -> None:
-    """Activate a few of what was copied, have them refreshed, and say how it went.
+    """Activate a few of the copied connections, have them refreshed, and report the results.
 
     \b
     ninjaone-connect restore probe --count 3
@@ -125,7 +125,7 @@ def probe(at: At, count: int) -> None:
 @click.confirmation_option(prompt="Every connection that was copied will be refreshed. Go on?")
 @here
 def activate(at: At) -> None:
-    """Activate the rest. Safe to stop: the same command goes on.
+    """Activate the rest. It is safe to stop: the same command then does the rest.
 
     \b
     ninjaone-connect restore activate
@@ -141,7 +141,7 @@ def activate(at: At) -> None:
 
 
 class _Copying:
-    """Brings rows back, one connection at a time."""
+    """Copies rows, one connection at a time."""
 
     def __init__(self, deployment: Deployment, restored: Store, *, dry_run: bool, replace_broken: bool) -> None:
         self._restored, self._dry_run, self._replace_broken = restored, dry_run, replace_broken
@@ -149,7 +149,7 @@ class _Copying:
         self._seal: Seal = deployment.seal
 
     def one(self, row: ConnectionState) -> str:
-        """Copy one connection if the live table needs it; return what became of it."""
+        """Copy one connection if the live table needs it; return the outcome."""
         ref = ConnectionRef(row.tenant, row.connection)
         profile = self._restored.profile(ref)
         if row.refresh is None or profile is None:
@@ -170,7 +170,7 @@ class _Copying:
         return "copied" if stored else "changed meanwhile"
 
     def _completed(self, live: ConnectionState, row: ConnectionState, profile: Profile) -> str:
-        """Keep a live row as it is, and give it back its profile, with the client secret, where that is gone."""
+        """Keep a live row as it is, but restore its profile, with the client secret, if that is missing."""
         lost = self._live.profile(ConnectionRef(live.tenant, live.connection)) is None
         if not lost or live.status is Status.DISCONNECTED or live.client_id != row.client_id:
             return "kept as it is"
@@ -190,7 +190,7 @@ class _Copying:
 
 
 def _inert(row: ConnectionState, fence: int) -> ConnectionState:
-    """Make the row that comes back: not due, not presented, and honest about a token that may be an old one."""
+    """Return the row to copy: not due, not presented, and marked as holding a token that may be an old one."""
     return replace(
         row,
         epoch=INERT,
@@ -217,15 +217,15 @@ class _Raising:
         self._epoch = active.epoch
 
     def inert(self) -> Iterator[ConnectionState]:
-        """Find connections that could be refreshed, were they of the active epoch."""
+        """Yield connections that could be refreshed if they were of the active epoch."""
         for row in self._store.connections():
             if row.epoch < self._epoch and row.refresh and row.status is not Status.DISCONNECTED:
                 yield row
 
     def one(self, row: ConnectionState) -> bool:
-        """Raise one, due at once; False when something else changed it.
+        """Activate one, due at once; return False if something else changed it.
 
-        Its token may be an old one, so the refresh looks into the rescue store first, and blames nobody if it is dead.
+        Its token may be an old one, so the refresh looks into the rescue store first, and names no cause if it is dead.
         """
         change: dict[str, Any] = {"epoch": self._epoch, "outcome_unknown": True}
         if row.status is not Status.PENDING_APPROVAL:  # that one is due when it is approved
@@ -234,7 +234,7 @@ class _Raising:
 
 
 def _watched(at: At, before: dict[ConnectionRef, ConnectionState]) -> list[dict[str, Any]]:
-    """Look at rows until each was renewed, refused or given too much time."""
+    """Read rows until each was refreshed or refused, or time is up."""
     store = Store(at.deployment.aws("dynamodb"), at.deployment.config.connections_table)
     until = time.monotonic() + PATIENCE
     with at.screen.waiting("Waiting for NinjaOne's answers"):

@@ -72,7 +72,7 @@ def _console(*, stderr: bool = False, quiet: bool = False) -> Console:
 
 
 class Screen:
-    """One command's way to speak."""
+    """How a command writes its output."""
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
@@ -112,12 +112,12 @@ class Screen:
                 self._line(Text(escaped(text)))
 
     def say(self, text: str) -> None:
-        """Tell a person something; machines hear nothing of it."""
+        """Write something for a person; it is not part of the JSON output."""
         self._talk.print(Text(text), soft_wrap=True)
 
     @contextmanager
     def steps(self, what: str, total: int | None) -> Iterator[Step]:
-        """Show a bar while something goes on; the step given moves it by one."""
+        """Show a progress bar; the yielded function advances it by one."""
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with self._progress(*columns) as progress:
             task = progress.add_task(what, total=total)
@@ -125,13 +125,13 @@ class Screen:
 
     @contextmanager
     def waiting(self, what: str) -> Iterator[None]:
-        """Show that something goes on of which nobody knows how long it takes."""
+        """Show that something of unknown duration is going on."""
         with self._progress(SpinnerColumn(), TextColumn("{task.description}")) as progress:
             progress.add_task(what, total=None)
             yield
 
     def _progress(self, *columns: ProgressColumn) -> Progress:
-        """Make a bar that leaves no trace, and none at all where nobody looks."""
+        """Make a bar that disappears at its end, and shows nothing without a terminal."""
         return Progress(*columns, console=self._talk, transient=True, disable=not self._talk.is_terminal)
 
     def _json(self, what: object) -> None:
@@ -167,7 +167,7 @@ class Screen:
             self._line(line)
 
     def _cell(self, key: str, value: Any) -> Text:
-        """Write one value; an instant is said as people do, and words that say how something is get their colour."""
+        """Format one value: an instant in words, a status in its colour."""
         if value in (None, "", []):
             return Text("-", "dim")
         if key.endswith("_at") and isinstance(value, int | float):

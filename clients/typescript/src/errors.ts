@@ -24,7 +24,7 @@ export interface Fault {
   readonly message: string;
 }
 
-/** Whatever keeps a call from its answer. */
+/** The base class: why a call has no result. */
 export class ConnectError extends Error {
   override get name(): string {
     return this.constructor.name;

@@ -37,4 +37,4 @@ def test_each_help_shows_how_the_command_is_called(path: str) -> None:
 def test_a_group_names_its_commands_in_whole_sentences() -> None:
     shown = " ".join(cli.get_help(click.Context(cli, terminal_width=80, **cli.context_settings)).split())
 
-    assert "Say whether everything is in place, and what to do where it is not." in shown
+    assert "Check the deployment, and say what to do about what is not in order." in shown

@@ -1,4 +1,4 @@
-"""Replies → values, errors, or another try; no input or output happens here."""
+"""Turn replies into values, errors, or another attempt, without any I/O."""
 
 import random
 import time
@@ -29,7 +29,7 @@ T = TypeVar("T")
 Reply = httpx.Response | httpx.RequestError
 
 TRIES = 4
-"""Tries of a call while the broker names no wait; where it does, only patience bounds them."""
+"""Attempts of a call while the broker names no wait; where it does, only ``max_wait`` limits them."""
 FIRST_WAIT = 0.2
 SKEW = 240
 """Seconds; AWS refuses signatures that are off by more than 300."""
@@ -48,14 +48,14 @@ class RetryAfter:
 
 
 class Attempts(Generic[T]):
-    """The tries of one call. Only a repeatable call has more than one."""
+    """The attempts of one call. Only a repeatable call has more than one."""
 
     def __init__(self, call: Call[T], api_url: str, region: str, max_wait: float) -> None:
         """Begin.
 
         Args:
-            max_wait: seconds that may be spent waiting between tries; where the broker names the waits, on the whole
-                call
+            max_wait: seconds that may be spent waiting between attempts; if the broker names the waits, seconds that
+                the whole call may take
         """
         self._call, self._api_url, self._region = call, api_url, region
         self._max_wait, self._waited, self._began = max_wait, 0.0, time.monotonic()
@@ -73,9 +73,9 @@ class Attempts(Generic[T]):
             return RetryAfter(wait)
 
     def _wait(self, error: ConnectError) -> float | None:
-        """Return how long to wait after a failure that may pass; None after any other, or when it is time to give up.
+        """Return how long to wait after a transient failure; None after any other, or when it is time to give up.
 
-        The broker holds a caller for seconds before it says when to ask again, so that time counts as waiting too.
+        The broker may take seconds before it says when to ask again, so that time counts as waiting too.
         """
         if isinstance(error, Retryable | TooManyRequests) and error.retry_after is not None:
             self._waited = max(self._waited, int(time.monotonic() - self._began))
@@ -114,7 +114,7 @@ class Attempts(Generic[T]):
         return NoAnswer(f"{self._api_url} gave no answer ({what}). {advice}")
 
     def _of_gateway(self, reply: httpx.Response) -> ConnectError:
-        """Read an answer that API Gateway gave by itself."""
+        """Return the error for an answer of API Gateway's own."""
         status = reply.status_code
         if status == 403:
             return self._forbidden(reply)

@@ -1,10 +1,10 @@
 """``NinjaOneAuth``: puts a connection's access token on httpx requests to NinjaOne.
 
-The cache and a pending fetch are shared by all clients, threads and tasks that use one object:
+All clients, threads and tasks that use one object share its cache and its pending fetch:
 
-    no token, or one that ends soon   one fetch, however many wait for it
-    NinjaOne answers 401              one fetch of a newer token; the request is sent once more if there is one
-    … and there is none               the 401 goes to the caller, and for a minute no 401 asks again
+    no token, or one that expires soon   one fetch, however many wait for it
+    NinjaOne answers 401                 one fetch of a newer token; the request is sent once more if there is one
+    … and there is none                  the 401 goes to the caller, and for a minute no further 401 causes a fetch
 """
 
 import asyncio
@@ -22,21 +22,21 @@ from ninjaone_connect.errors import WrongHost
 from ninjaone_connect.model import Token
 
 MARGIN = 60
-"""Seconds before its end at which a token is not used any more: clocks differ, and requests take their time."""
+"""Seconds before its expiry at which a token is no longer used: clocks differ, and a request takes time."""
 SHARED, SKEW = 5, 10
-"""Seconds for which a token that ends within the margin is still shared, so that not every request asks anew; and
-seconds before its end at which even such a token is not used."""
+"""Seconds for which a token that expires within the margin is still shared, so that not every request causes a fetch;
+and seconds before its expiry at which even such a token is not used."""
 REFETCH_INTERVAL = 60
-"""Seconds; the broker does not ask NinjaOne for one connection more often."""
+"""Seconds between refreshes of one connection; the broker does not make them more often."""
 LISTEN = 1.0
-"""Seconds after which who waits for a fetch looks whether its event loop still runs."""
+"""Seconds after which a waiter for a fetch checks whether the event loop of the fetch still runs."""
 
 
 class PendingFetch:
     """A fetch of a token that is under way: the caller that began it resolves it, the others wait for its result.
 
     Args:
-        refused_version: the token is asked to be another one than this; 0 where none was refused
+        refused_version: the version of a token that NinjaOne refused, so that another is needed; 0 if none was
     """
 
     def __init__(self, refused_version: int) -> None:
@@ -46,19 +46,19 @@ class PendingFetch:
 
     @property
     def is_abandoned(self) -> bool:
-        """Return whether the event loop that it was begun in stopped, so that nobody goes on with it."""
+        """Return whether the event loop that it was begun in has stopped, so that it will never finish."""
         return self._loop is not None and not self._loop.is_running()
 
     def end(self, token: Token | None) -> None:
-        """Tell who waits; a fetch that was given up and went on after all tells nobody."""
+        """Give the result to those who wait, unless the fetch was abandoned meanwhile."""
         if not self.future.done():
             self.future.set_result(token)
 
 
 class Cache:
-    """The current token, and the fetch of the next one. The lock is never held while anything is waited for.
+    """The current token, and the fetch of the next one. The lock is never held while waiting.
 
-    What was kept at a later time than now is not used: the clock was set back since, and nobody knows by how much.
+    A token that was stored at a later time than now is not used: the clock has been set back by an unknown amount.
     """
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ class Cache:
         self._refetched: tuple[Token, float] | None = None
 
     def acquire(self, refused: Token | None, now: float) -> Token | tuple[PendingFetch, bool]:
-        """Return the token to use; or the fetch to wait for, and whether the caller has to carry it out."""
+        """Return the token to use, or the fetch to wait for and whether the caller has to carry it out."""
         if self._process != os.getpid():  # a fork: a thread of the parent may hold the lock, or fetch for ever
             Cache.__init__(self)
         with self._lock:
@@ -87,7 +87,7 @@ class Cache:
             return self._pending, True
 
     def resolve(self, pending: PendingFetch, token: Token, refused: Token | None, asked_at: float) -> None:
-        """Keep what was fetched, and tell those who wait."""
+        """Store the token, and give it to those who wait."""
         with self._lock:
             self._token, self._asked_at, self._good_until = token, asked_at, asked_at + _shared_for(token)
             if self._pending is pending:
@@ -97,7 +97,7 @@ class Cache:
         pending.end(token)
 
     def fail(self, pending: PendingFetch, error: BaseException) -> None:
-        """Tell those who wait what went wrong; after an interruption one of them tries again."""
+        """Raise the error for those who wait; after an interruption one of them tries again instead."""
         with self._lock:
             if self._pending is pending:
                 self._pending = None
@@ -200,7 +200,7 @@ class NinjaOneAuth(httpx.Auth):
         return token
 
     def _bearing(self, request: httpx.Request, token: Token) -> httpx.Request:
-        """Put the token on a request, but never in the clear, and never on its way to a host not the connection's."""
+        """Put the token on a request, but only over https and only to the connection's own host."""
         api = httpx.URL(token.api_base_url)
         is_ninjaone = api.scheme == "https" and _origin(request.url) == _origin(api)
         if not is_ninjaone and _origin(request.url) != self._emulator:
@@ -213,7 +213,7 @@ class NinjaOneAuth(httpx.Auth):
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
-    """Give scheme, host and port of an address. See RFC 6454 §4."""
+    """Return scheme, host and port of an address. See RFC 6454 §4."""
     return url.scheme, url.host, url.port or {"https": 443, "http": 80}.get(url.scheme)
 
 
@@ -225,7 +225,7 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
 
 
 async def _awaited(pending: PendingFetch) -> Token | None:
-    """Wait for another's fetch, as long as its event loop runs; None says to look again."""
+    """Wait for another's fetch while its event loop runs; None means to look at the cache again."""
     future = asyncio.wrap_future(pending.future)
     while not future.done():
         await asyncio.wait({future}, timeout=LISTEN)  # whoever waits may be cancelled; the fetch is not

@@ -30,7 +30,7 @@ class Call(Generic[T]):
     Attributes:
         path: with its query, below the API's address
         read: turns the answer's JSON into a value
-        repeatable: sent twice, it does what it does sent once
+        repeatable: whether sending it twice has the same effect as sending it once
     """
 
     method: str
@@ -46,7 +46,7 @@ def session(tenant_id: str, request: SessionRequest) -> Call[ConnectSession]:
 
 
 def complete(tenant_id: str, session_id: str, request: CompleteRequest) -> Call[Connection]:
-    """Repeatable although it is a POST: the code is exchanged once, and a repeated call goes on from there."""
+    """Repeatable although it is a POST: the code is exchanged once, and a repeated call continues from there."""
     path = _path(tenant_id, "connect-sessions", session_id, "complete")
     return Call("POST", path, Connection.read, request, repeatable=True)
 
@@ -75,7 +75,7 @@ def disconnect(tenant_id: str, connection_id: str) -> Call[Disconnected]:
 
 
 def proxy(tenant_id: str, connection_id: str) -> Call[Never]:
-    """Below its path stand NinjaOne's own. Nothing is read: an answer of NinjaOne's goes to the caller as it is."""
+    """NinjaOne's own paths follow this path. NinjaOne's answer is not read here but returned to the caller as it is."""
     return Call("GET", _path(tenant_id, "connections", connection_id, "ninjaone"), _nothing)
 
 

@@ -1,4 +1,4 @@
-"""The broker's API, for threads and for tasks. Both do the same; only waiting differs."""
+"""The broker's API, for threads and for asyncio. Both do the same; only the way of waiting differs."""
 
 import asyncio
 import os
@@ -35,7 +35,7 @@ TIMEOUT = httpx.Timeout(35, connect=5)
 """API Gateway gives up after 30 seconds, and says so."""
 PAGE = 100
 USABLE = ("active", "paused")
-"""Statuses of connections that a token can be had for, or that will go on by themselves."""
+"""Statuses of connections that have a token, or will have one without their customer's help."""
 MIN_TTL = 300
 
 
@@ -44,9 +44,9 @@ class Connect:
 
     Args:
         api_url: the stack's output BackendApiUrl
-        region: its AWS region; needed where the address does not show it
-        credentials: in place of those of the usual AWS chain
-        max_wait: seconds that a call may spend waiting between tries; what may not be sent twice is sent once
+        region: its AWS region; needed if the address does not contain it
+        credentials: used instead of those of the usual AWS chain
+        max_wait: seconds that a call may spend waiting between attempts; a call that is not safe to repeat is sent once
     """
 
     def __init__(
@@ -106,25 +106,25 @@ class Connect:
         """Open a connect session for a signed-in person; send them to its ``connect_url``.
 
         Args:
-            end_user_id: your own name of the person; ``complete`` must name the same
-            tenant_name: how the hosted page calls your customer
-            return_to: the key, in the operator's parameter ReturnUrls, of where the person comes back to
-            binding: what proves who ends: ``session`` (the default) or ``approval``
+            end_user_id: your own id of the person; ``complete`` must pass the same
+            tenant_name: your customer's name, as the hosted page shows it
+            return_to: a key of the operator's parameter ReturnUrls: where the person returns to
+            binding: what proves who completes: ``session`` (the default) or ``approval``
             binding_challenge: ``new_verifier().challenge``; left out with binding ``approval``
-            region, host: where the customer's NinjaOne is, when you know it: one of them
+            region, host: where the customer's NinjaOne is, if you know it: one of the two
             scopes: some of the operator's parameter Scopes; by default all of them
-            label: what your customer calls the connection; by default their first organization's name
-            metadata: up to 10 texts of yours that come back with the connection
+            label: your customer's name for the connection; by default their first organization's name
+            metadata: up to 10 texts of yours that are returned with the connection
             connection_id: the connection to reconnect, which keeps its id; or the one whose client app has a new secret
             link_days: with binding ``approval``: how many days the link works; by default half an hour
-            client: whose NinjaOne client app; by default the operator's where there is one
+            client: whose NinjaOne client app to use; by default the operator's if there is one
             client_credentials: the customer's client app; without it the person enters one
             purpose: ``client_secret``: the person enters the new secret of the client app that they registered, for
                 ``connection_id``, and nothing else; by default ``connect``, a consent
 
         Raises:
             InvalidRequest, ReturnNotListed, ConnectError
-            for a client secret also NeedsReauth, UnknownConnection
+            NeedsReauth, UnknownConnection: only for a client secret
         """
         request = SessionRequest(
             end_user_id=end_user_id,
@@ -155,13 +155,13 @@ class Connect:
         binding_verifier: str,
         confirm_account_change: bool = False,
     ) -> Connection:
-        """Make the connection, once the person is back. Repeated after a lost answer: the broker says the same again.
+        """Make the connection, once the person is back. It can be repeated: the broker then answers the same again.
 
         Args:
-            end_user_id: who is signed in now
-            ticket: out of the return address
-            binding_verifier: ``new_verifier().verifier``, kept in this person's session since
-            confirm_account_change: a reconnect may bring another NinjaOne account
+            end_user_id: your own id of the person who is signed in now
+            ticket: from the return address
+            binding_verifier: ``new_verifier().verifier``, which you kept in this person's session
+            confirm_account_change: whether a reconnect may bring another NinjaOne account
 
         Raises:
             BindingMismatch, SessionExpired, CodeRefused, AccountMismatch, ConnectError
@@ -177,10 +177,10 @@ class Connect:
     def connections(
         self, tenant_id: str, *, status: str | Collection[str] = USABLE, page_size: int = PAGE
     ) -> Iterator[Connection]:
-        """Go through a tenant's connections, asking for pages as they are needed.
+        """Iterate over a tenant's connections, fetching pages as they are needed.
 
         Args:
-            status: which of them: by default those that a token can be had for; a status, several, or ``any``
+            status: a status, several, or ``any``; by default those that have a token, or will without their customer
         """
         cursor: str | None = None
         while True:
@@ -195,10 +195,10 @@ class Connect:
         return self._run(calls.connection(tenant_id, connection_id))
 
     def token(self, tenant_id: str, connection_id: str, *, min_ttl: int = MIN_TTL, refused_version: int = 0) -> Token:
-        """Get an access token that lasts ``min_ttl`` seconds where NinjaOne lets it.
+        """Get an access token that lasts ``min_ttl`` seconds if NinjaOne issues such tokens.
 
         Args:
-            refused_version: the ``version`` of a token that NinjaOne refused with 401; another one is then asked for
+            refused_version: the ``version`` of a token that NinjaOne refused with 401, to get another one
 
         Raises:
             NeedsReauth, ConnectError
@@ -209,11 +209,12 @@ class Connect:
     def ninjaone(self, tenant_id: str, connection_id: str) -> httpx.Client:
         """Make an httpx client that calls NinjaOne through the broker: ``client.get("/v2/devices")``.
 
-        The access token stays in AWS. The operator decides which calls pass, and bodies are bounded to 4 MB. NinjaOne's
-        answers come as they are; what the broker says itself is raised. Keep the client, and close it when it is done.
+        The access token stays in AWS. The operator decides which calls are allowed, and bodies are limited to 4 MB.
+        NinjaOne's answers are returned unchanged; the broker's own are raised as errors. Reuse the client, and close it
+        when you are done.
 
         Raises:
-            CallRefused, TooLarge, CallUnanswered, NotJson, NeedsReauth, ConnectError: at its calls
+            CallRefused, TooLarge, CallUnanswered, NotJson, NeedsReauth, ConnectError: raised by the client's calls
         """
         return proxy.client(self._signer, calls.proxy(tenant_id, connection_id), self._options)
 
@@ -240,24 +241,24 @@ class Connect:
 
 
 class LoopClient:
-    """An HTTP client of one event loop, whose connections end when the loop does."""
+    """An HTTP client of one event loop, whose connections are closed when the loop ends."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client, self._end, self._is_begun = client, self._at_the_end(), False
 
     async def opened(self) -> httpx.AsyncClient:
-        """Return the client, once the loop knows what to do at its end."""
+        """Return the client, after registering its closing with the event loop."""
         if not self._is_begun:
             self._is_begun = True
             await anext(self._end)
         return self._client
 
     async def aclose(self) -> None:
-        """Close it before that."""
+        """Close the client before the loop ends."""
         await self._end.aclose()
 
     async def _at_the_end(self) -> AsyncGenerator[None, None]:
-        """Close the client when ``asyncio.run`` ends the generators of its loop, the last moment at which it can."""
+        """Close the client when ``asyncio.run`` shuts down its asynchronous generators: later the loop is closed."""
         try:
             yield
         finally:
@@ -285,7 +286,7 @@ class AsyncConnect:
         self._clients: dict[asyncio.AbstractEventLoop, LoopClient] = {}
 
     async def _http(self) -> httpx.AsyncClient:
-        """Return the HTTP client of the running event loop: a connection serves only the loop that it was opened in."""
+        """Return the HTTP client of the running event loop: a connection works only in the loop that opened it."""
         for ended in [loop for loop in list(self._clients) if loop.is_closed()]:
             self._clients.pop(ended, None)
         loop = asyncio.get_running_loop()

@@ -50,7 +50,7 @@ class Fault:
 
 
 class ConnectError(Exception):
-    """Whatever keeps a call from its answer."""
+    """The base class: why a call has no result."""
 
 
 # ---- The broker said no ----------------------------------------------------------------------------------------------
