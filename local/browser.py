@@ -150,7 +150,7 @@ class Browser:
         return self._send("POST", form.action, site=site, fields=sent, headers={"Origin": origin(self.page.url)})
 
     def follow(self) -> Page:
-        """Go where the latest answer sends, saying the farthest site on the way, as browsers do."""
+        """Follow the latest answer's redirect; Sec-Fetch-Site names the farthest site on the way, as in browsers."""
         here = self.page
         if not here.location:
             raise LookupError(f"{here.status} {here.heading!r} sends nowhere")
@@ -206,7 +206,7 @@ class HostPrefix(DefaultCookiePolicy):
 
 
 def refresh_target(html: str) -> str:
-    """Read where a page goes on by itself. See HTML §4.2.5.3."""
+    """Return the address of a page's automatic refresh. See HTML §4.2.5.3."""
     found = re.search(r'<meta http-equiv="refresh" content="0; url=([^"]+)">', html)
     return unescape(found[1]) if found else ""
 

@@ -1,4 +1,4 @@
-"""Let `ninjaone-connect --local` reach a world: AWS over HTTP on a fifth port, and a file that says where all is."""
+"""Let `ninjaone-connect --local` reach a world: AWS over HTTP on a fifth port, and a file with all addresses."""
 
 import json
 import os
@@ -25,7 +25,7 @@ def cli_handle(world: World, port: int = 0, file: Path = FILE) -> Iterator[str]:
         port: of AWS over HTTP; 0 takes a free one
 
     Returns:
-        the product's address of another world that has this file and runs: it keeps the file. Else nothing
+        the product's address of another world that is running and keeps this file; empty if there is none
     """
     if other := _running(file):
         yield other
@@ -67,7 +67,7 @@ def _write(file: Path, description: Mapping[str, object]) -> None:
 
 
 def _remove(file: Path, aws: str) -> None:
-    """Take the file away, unless another world has put its own there meanwhile."""
+    """Delete the file, unless another world has replaced it meanwhile."""
     if _read(file).get("aws") == aws:
         file.unlink(missing_ok=True)
 

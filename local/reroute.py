@@ -50,7 +50,7 @@ class Reroute:
 
 
 class EmulatedNinjaOne(httpx.BaseTransport):
-    """Carries requests for NinjaOne to the stand-in, and no others anywhere."""
+    """Sends requests for NinjaOne to its emulator, and refuses all others."""
 
     def __init__(self, reroute: Reroute) -> None:
         self._reroute = reroute

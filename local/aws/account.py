@@ -1,7 +1,7 @@
 """AWS in memory, in this process: moto with the resources that the template names.
 
-Where moto falls short of AWS and it matters here, it is put right: one lock makes its calls atomic, queues live
-by the world's clock, keys and secrets have the ARNs that the template resolves to.
+Where moto differs from AWS and it matters here, it is corrected: one lock makes its calls atomic, queues use the
+world's clock, keys and secrets have the ARNs that the template resolves to.
 """
 
 from base64 import b64encode
@@ -29,14 +29,14 @@ from local.cloudformation.resources import Bucket, Key, Queue, Secret, Table
 from local.cloudformation.template import Template
 
 Record = dict[str, Any]
-"""One change of a table, as a stream gives it to a function."""
+"""One change of a table, as a stream delivers it to a function."""
 
 
 class AwsAccount:
     """The account; it exists inside its `with` block, one at a time in a process."""
 
     def __init__(self, template: Template, now: Callable[[], float]) -> None:
-        """Take what there is to make.
+        """Store what to create.
 
         Args:
             now: the clock by which messages are delayed, hidden and kept
@@ -190,7 +190,7 @@ def _session() -> Any:
 
 
 def _never_leave(request: Any, **_: Any) -> None:
-    """Refuse calls that outlive the world, when moto answers no more: nothing is ever sent to AWS."""
+    """Refuse calls made after the world has ended, when moto no longer answers, so that nothing is sent to AWS."""
     if not moto.core.models.botocore_stubber.enabled:
         raise ConnectionError(f"no AWS here for {request.method} {request.url}")
 
@@ -244,7 +244,7 @@ def _one_call_at_a_time(lock: RLock) -> Iterator[None]:
 
 @contextmanager
 def _queues_by(now: Callable[[], float]) -> Iterator[None]:
-    """Let SQS live by the world's clock, so that moving it ends delays, visibility timeouts and messages."""
+    """Make SQS use the world's clock, so that moving it ends delays, visibility timeouts and messages."""
     models = moto.sqs.models
     visible = vars(models.Queue)["messages"].fget
 

@@ -1,7 +1,7 @@
-"""What an AWS API call asks IAM for: its actions, their resources and their condition keys.
+"""What an AWS API call requires of IAM: its actions, their resources and their condition keys.
 
-Where AWS does not say whether an omitted parameter appears under its default or not at all, the call asks
-for both, so that a role which answers them differently is refused here rather than there.
+AWS does not document whether an omitted parameter appears under its default or not at all. So both must be allowed, and
+a role that treats them differently is refused here rather than on AWS.
 """
 
 import re
@@ -19,7 +19,7 @@ Params = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Request:
-    """One thing that IAM is asked about."""
+    """One action on one resource that IAM has to allow."""
 
     action: str
     resource: str
@@ -27,7 +27,7 @@ class Request:
 
 
 def requests_of(service: str, operation: str, params: Params, template: Template) -> list[Request]:
-    """Take a call apart; every part must be allowed.
+    """Split a call into requests, each of which must be allowed.
 
     Args:
         template: says which attributes are keys, which key encrypts what, and which ARN belongs to a name
@@ -102,7 +102,7 @@ def _item_call(operation: str, params: Params, template: Template, within: Conte
 
 
 def _as_omitted_and_as_default(operation: str, params: Params) -> list[Context]:
-    """Give `Select` or `ReturnValues` as the call says it, or else both as absent and as its default."""
+    """Return `Select` or `ReturnValues` as the call has it, or else both variants: absent, and its default."""
     if operation in _READS:
         name = "Select"
         whole = "ALL_PROJECTED_ATTRIBUTES" if "IndexName" in params else "ALL_ATTRIBUTES"

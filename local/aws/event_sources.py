@@ -1,7 +1,7 @@
 """What calls functions besides the gateway: queues, a table's stream, the schedule.
 
-Each source does one thing when asked, so that a test can work them one after the other and know when all is
-quiet; `EventSourceThread` asks them from threads.
+Each source does one step when called, so that a test can run them one after the other and see when nothing is left;
+`EventSourceThread` runs them in threads.
 """
 
 import json
@@ -25,7 +25,7 @@ POLLED = {
 """What a function's role must allow on the source of an event source mapping."""
 
 BATCHES_AT_ONCE = 5
-"""Workers of a queue whose mapping does not say less."""
+"""Workers of a queue, unless its mapping allows fewer."""
 
 PAUSE = 0.05
 
@@ -36,11 +36,11 @@ class EventSource(Protocol):
     workers: int
 
     def work(self) -> bool:
-        """Do the next thing there is to do; False when there is none now."""
+        """Do the next step; return False if there is none now."""
 
 
 class QueueSource:
-    """Calls a function with the messages of a queue, and deletes those it worked."""
+    """Calls a function with the messages of a queue, and deletes those that succeeded."""
 
     def __init__(
         self, mapping: EventSourceMapping, runtime: Runtime, *, queue: Queue, aws: AwsAccount, role: Role
@@ -114,14 +114,14 @@ class StreamSource:
         """Read from the beginning.
 
         Args:
-            give_up: hears what becomes of a batch that failed too often
+            give_up: called with a description of each batch that failed too often
         """
         self._mapping, self._runtime, self._table, self._told = mapping, runtime, table, give_up
         self._aws = aws
         self._position = self._left = self._attempts = 0
 
     def work(self) -> bool:
-        """Return the next batch, or what is left of one that failed: it blocks all after it until it is given up."""
+        """Deliver the next batch, or the rest of one that failed, which blocks all after it until it is given up."""
         batch = self._aws.changes(self._table, self._position)[: self._left or self._mapping.batch_size]
         changed = [record for record in batch if not _is_same(record)]
         worked = self._worked(changed) if changed else 0
@@ -171,14 +171,14 @@ class ScheduleSource:
         self._next = now() + schedule.seconds
 
     def work(self) -> bool:
-        """Call when it is time; however far the clock was moved, once."""
+        """Call the function when it is time; only once, however far the clock was moved."""
         if self._now() < self._next:
             return False
         self.tick()
         return True
 
     def tick(self) -> None:
-        """Call now. A failure is over with the next tick."""
+        """Call the function now. A failure is not retried before the next tick."""
         self._next = self._now() + self._schedule.seconds
         with suppress(Failed, Throttled):
             self._runtime.invoke(self._event())
@@ -202,7 +202,7 @@ def failures(answer: Any) -> Iterable[str]:
 
 
 class EventSourceThread:
-    """Pumps at work in threads, until their `with` block ends."""
+    """Runs event sources in threads until its `with` block ends."""
 
     def __init__(self, sources: Iterable[EventSource]) -> None:
         self._stop = Event()
@@ -223,7 +223,7 @@ class EventSourceThread:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let what has begun end, within reason."""
+        """Wait for steps that have begun, but not for long."""
         self._stop.set()
         until = time.monotonic() + 10
         for thread in self._threads:

@@ -1,4 +1,4 @@
-"""AWS in memory, spoken to over HTTP: for other processes of this machine, such as the command line."""
+"""AWS in memory, served over HTTP to other processes of this machine, such as the command line."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -12,7 +12,7 @@ CLOCK = "/_local/clock"
 
 
 def application(aws: AwsAccount) -> WSGIApplication:
-    """Make the WSGI application that answers for every AWS service, out of the same memory, one call at a time."""
+    """Return the WSGI application for all AWS services, which uses the same memory and handles one call at a time."""
     dispatcher = DomainDispatcherApplication(create_backend_app)
 
     def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:

@@ -20,15 +20,15 @@ PAYLOAD_LIMIT = 6 * 1024 * 1024
 
 
 class Failed(Exception):
-    """The function raised, answered with what is no JSON, or ran out of its time."""
+    """The function raised, returned something that is not JSON, or exceeded its timeout."""
 
 
 class Throttled(Exception):
-    """As many calls as the function is allowed run already."""
+    """The function is at its limit of concurrent calls."""
 
 
 class TooLarge(Exception):
-    """What would be passed to the function, or back from it, is more than Lambda passes."""
+    """The event or the answer is larger than Lambda allows."""
 
 
 class ExitError(Exception):
@@ -36,7 +36,7 @@ class ExitError(Exception):
 
 
 class GaveUp(Exception):
-    """The caller waited as long as it waits; the function goes on."""
+    """The caller stopped waiting; the function goes on."""
 
 
 def _passed(value: Any) -> str:
@@ -48,7 +48,7 @@ def _passed(value: Any) -> str:
 
 
 class Pool:
-    """The executions of an account that no function has reserved for itself."""
+    """The executions of an account that are not reserved for one function."""
 
     def __init__(self, size: float = math.inf) -> None:
         self._left, self._lock = size, Lock()
@@ -86,7 +86,7 @@ class Context:
 
 
 class Runtime:
-    """One function, with as many environments as have been needed at once."""
+    """One function, with as many environments as were needed at the same time."""
 
     def __init__(
         self,
@@ -99,8 +99,8 @@ class Runtime:
 
         Args:
             start: makes the handler of a new environment
-            tell: hears of each failure: the function's folder, and what it was
-            pool: of executions that it shares with others, unless it has some of its own
+            tell: called for each failure with the function's folder and a description
+            pool: the executions that it shares with others, unless it has reserved ones
         """
         self.function = function
         self._start, self._tell = start, tell
@@ -112,12 +112,13 @@ class Runtime:
     def invoke(self, event: dict[str, Any], patience: float = float("inf")) -> Any:
         """Call the function and wait for its answer; event and answer pass as JSON.
 
+        A thread can't be killed: a call that exceeded its timeout occupies its environment until it ends by itself.
+
         Args:
             patience: seconds after which the caller stops waiting
 
         Raises:
-            TooLarge, Failed, Throttled, GaveUp. A thread cannot be killed: what has run out of time keeps its place
-                until it ends by itself
+            TooLarge, Failed, Throttled, GaveUp
         """
         try:
             return self._invoke(event, patience)

@@ -1,4 +1,4 @@
-"""A function's role at work: every call of its AWS clients is judged before it is made."""
+"""A function's role, enforced: every call of its AWS clients is checked before it is made."""
 
 from collections import Counter
 from threading import Lock
@@ -17,7 +17,7 @@ _CODES = {"s3": "AccessDenied", "sqs": "AccessDenied"}
 
 
 class PolicyUsage:
-    """Which statement of which role was ever needed, and how often; what was refused is here too."""
+    """Counts how often each statement of each role was needed, and what was refused."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -37,7 +37,7 @@ class Role:
         """Take the role as the template gives it.
 
         Raises:
-            UnsupportedPolicy: it says something that cannot be judged
+            UnsupportedPolicy: the policy has something that can't be evaluated here
         """
         check(function.statements)
         self.function = function
@@ -50,11 +50,7 @@ class Role:
         return client
 
     def demand(self, action: str, resource: str) -> None:
-        """Judge what the platform itself does under this role.
-
-        Raises:
-            PermissionError
-        """
+        """Check an action that the platform itself does under this role. Raises PermissionError."""
         denied = self._denied(Request(action, resource, {}))
         if denied:
             raise PermissionError(denied)
@@ -72,7 +68,7 @@ class Role:
         return judge
 
     def _judge_absence(self, client: Any) -> Any:
-        """Say that an object is not there to those alone who may list its bucket, as S3 does; others get a 403."""
+        """Answer that an object does not exist only to roles that may list its bucket, as S3 does; others get 403."""
 
         def judge(parsed: dict[str, Any], model: Any, context: dict[str, Any], **_: Any) -> None:
             if parsed.get("Error", {}).get("Code") == "NoSuchKey":
@@ -84,7 +80,7 @@ class Role:
         return judge
 
     def _denied(self, request: Request) -> str:
-        """Write the decision down; give AWS's sentence when it is a no."""
+        """Count the decision; return AWS's sentence if it is a refusal, else an empty one."""
         function, usage = self.function, self._usage
         statements = function.statements + self._template.denials(request.resource)
         decision = decide(statements, request.action, request.resource, request.context)

@@ -13,7 +13,7 @@ Json = dict[str, Any]
 
 
 class Problem(Exception):
-    """The broker said no. ``slug`` is the last part of the problem's ``type`` (RFC 9457)."""
+    """The broker refused. ``slug`` is the last part of the problem's ``type`` (RFC 9457)."""
 
     def __init__(self, status: int, body: Json) -> None:
         self.status = status

@@ -125,7 +125,7 @@ def s256(verifier: str) -> str:
 
 
 def remember(connect_session: str, verifier: str, done: str) -> None:
-    """Keep the verifier in this person's session: it proves later that they are who began."""
+    """Store the verifier in this person's session: later it proves that they are the one who began."""
     begun = list(session.get("begun", {}).items())[1 - BEGUN_AT_MOST :]
     session["begun"] = {**dict(begun), connect_session: [verifier, "switch" in request.form, done]}
 

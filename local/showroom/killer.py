@@ -1,4 +1,4 @@
-"""Environments that can be killed at the worst instant: NinjaOne has answered, and nothing is saved yet.
+"""Environments that can be killed at the worst moment: NinjaOne has answered, and nothing is saved yet.
 
 A thread cannot be killed from outside, but all that an environment does to the world goes through its ports:
 behind the ports of a dead one nothing happens any more, whatever its code still tries.
@@ -27,15 +27,15 @@ class Reaper:
 
     @property
     def waiting(self) -> bool:
-        """Return whether it waits for its victim."""
+        """Return whether the next environment with an answer is to be killed."""
         return self._waiting
 
     def wait(self) -> None:
-        """Take the next one that gets an answer."""
+        """Kill the next environment that gets an answer."""
         self._waiting = True
 
     def strikes(self) -> bool:
-        """Say, once, that this is the one."""
+        """Return, only once, whether this environment is to be killed."""
         with self._lock:
             was, self._waiting = self._waiting, False
         return was
@@ -71,7 +71,7 @@ class _Life:
 
 
 class _KillablePort:
-    """Something outside, as long as the environment lives."""
+    """A port of the environment that stops working when the environment is killed."""
 
     def __init__(self, life: _Life, outside: Any) -> None:
         self._life, self._outside = life, outside
@@ -81,13 +81,13 @@ class _KillablePort:
         return getattr(self._outside, name)
 
     def write(self, line: str) -> None:
-        """Write a line, unless the process is no more."""
+        """Write a line, unless the process has been killed."""
         self._life.check()
         self._outside.write(line)
 
 
 class _KillableTransport(httpx.BaseTransport):
-    """The way to NinjaOne, on which an environment may die once the whole answer has arrived."""
+    """A transport to NinjaOne; its environment may be killed once the whole answer has arrived."""
 
     def __init__(self, life: _Life, inner: httpx.BaseTransport, strikes: Callable[[], bool]) -> None:
         self._life, self._inner, self._strikes = life, inner, strikes

@@ -66,7 +66,7 @@ class Poller:
     """Asks for a token of every connection there is, from its start until it is stopped."""
 
     def __init__(self, backend: Backend, known: Callable[[], Mapping[str, str]], first: PollCounts) -> None:
-        """Take whom to ask.
+        """Store whom to ask.
 
         Args:
             known: connections, with their tenants
@@ -77,13 +77,13 @@ class Poller:
         self._thread = Thread(target=self._run, daemon=True)
 
     def start(self) -> None:
-        """Begin to ask; once begun, go on."""
+        """Begin to ask, unless it has begun."""
         with self._lock:
             if self._thread.ident is None:
                 self._thread.start()
 
     def stop(self) -> None:
-        """Let no further round begin; one that waits for its tokens is not waited for."""
+        """Begin no further round; a round that waits for tokens is not waited for."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(1)

@@ -98,10 +98,10 @@ def firewall(deployment: Deployment) -> Iterator[Finding]:
     origin = deployment.outputs["Firewall"].partition(" Origin=")[2].partition(" ")[0]
     answer = httpx.get(f"https://{origin}/", **deployment.asking)
     if answer.status_code == FORBIDDEN:
-        yield good("firewall", "requests that go around it are refused")
+        yield good("firewall", "requests that bypass it are refused")
     else:
         todo = "Deploy the stack again: its functions lack the parameter OriginVerify."
-        yield fail("firewall", f"{origin} answers {answer.status_code} to requests that go around it", todo)
+        yield fail("firewall", f"{origin} answers {answer.status_code} to requests that bypass it", todo)
 
 
 def table_settings(deployment: Deployment) -> Iterator[Finding]:

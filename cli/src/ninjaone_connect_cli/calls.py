@@ -69,7 +69,7 @@ def open_session(  # one for each option
         --new-secret con_abcdefghijklmnopqrstuvwx27
     """
     if reconnect and new_secret:
-        raise CliError("Give --reconnect or --new-secret, not both: a reconnect asks for the secret too.")
+        raise CliError("Use --reconnect or --new-secret, not both: a reconnect asks for the secret too.")
     verifier = new_verifier()
     with at.deployment.api as api, at.screen.waiting("Asking the deployment"):
         opened = api.open_session(

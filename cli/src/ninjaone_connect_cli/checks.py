@@ -56,7 +56,7 @@ def _tried(deployment: Deployment, check: str, region: str, client: Client) -> F
         todo = deployment.outputs.get("StoreClientSecrets", "Store the right one: docs/operate/your-app.md, step 4.")
         return fail(check, f"wrong: NinjaOne refuses it for {client.id}", todo)
     if outcome.meaning in {Meaning.DEAD, Meaning.CONFIG}:
-        return good(check, f"accepted for {client.id}, as far as NinjaOne tells (asked with a token that is none)")
+        return good(check, f"accepted for {client.id}, as far as NinjaOne tells (checked with an invalid token)")
     return warn(check, f"stored for {client.id}; {host.name} could not be asked ({outcome.code})", "Try again later.")
 
 

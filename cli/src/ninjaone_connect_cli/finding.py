@@ -46,7 +46,7 @@ def good(check: str, says: str) -> Finding:
 
 
 def warn(check: str, says: str, todo: str) -> Finding:
-    """Works, and somebody should look."""
+    """It works, and somebody should look at it."""
     return Finding(State.LOOK, check, says, todo)
 
 

@@ -170,7 +170,7 @@ def _ended_tokens(inventory: Inventory) -> Iterator[Finding]:
     if ended:
         yield fail(
             "tokens",
-            f"{len(ended)} active connections hold a token that has ended; their callers get 503 ({_named(ended)})",
+            f"{len(ended)} active connections have an expired token; their callers get 503 ({_named(ended)})",
             "Runbook: Tokens have expired.",
         )
     else:

@@ -26,7 +26,7 @@ export interface Call {
 const MOST_TRIES = 20;
 const FIRST_WAIT = 0.2;
 const LONGEST_WAIT = 5;
-/** API Gateway gives up after 30 seconds, and says so. */
+/** API Gateway stops waiting after 30 seconds, and answers so. */
 const TIMEOUT_MS = 35_000;
 /** Seconds; AWS refuses signatures that are off by more than 300. */
 const LARGEST_SKEW = 240;
@@ -148,7 +148,7 @@ export class Attempts {
 function outcomeOf(error: unknown): { code: string; isSent: boolean } {
   for (let each: unknown = error; each instanceof Error; each = each.cause) {
     const { code, syscall } = each as { code?: unknown; syscall?: unknown };
-    // Of several addresses Node tells the failures together, and none of them was reached.
+    // If a host has several addresses, Node reports their failures together: none of them was reached.
     const isUnconnected = syscall === "connect" || each instanceof AggregateError;
     if (typeof code === "string") return { code, isSent: !(isUnconnected || NEVER_SENT.has(code) || isTlsFailure(code)) };
     if (each.name === "TimeoutError") return { code: "timeout", isSent: true };

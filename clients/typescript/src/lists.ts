@@ -36,7 +36,7 @@ interface Page {
   readonly offset?: number;
 }
 
-/** What came of asking for a page: an answer with its text, or why there is none. */
+/** The outcome of requesting a page: an answer with its text, or why there is none. */
 type Answer =
   | { readonly response: Response; readonly text: string }
   | { readonly lost: string; readonly status?: number; readonly retryAfter?: number | undefined };

@@ -32,7 +32,7 @@ export class TokenCache {
     this.#fetchToken = fetchToken;
   }
 
-  /** Give the token to use. `refused` is one that NinjaOne answered with 401; the same one back means: none is newer. */
+  /** Return the token to use. `refused` is one that NinjaOne answered with 401; getting it back means none is newer. */
   async get(refused?: Token): Promise<Token> {
     const now = Date.now();
     if (refused && this.#refused.token === refused.access_token && isWithin(now, this.#refused)) return refused;
@@ -63,7 +63,7 @@ export type NinjaOneFetch = (target: string | URL | Request, init?: RequestInit)
 
 export interface NinjaOneOptions {
   /**
-   * The address of an emulator that stands in NinjaOne's place, such as `http://127.0.0.1:8002/{host}`, where `{host}` is
+   * The address of an emulator of NinjaOne, such as `http://127.0.0.1:8002/{host}`, where `{host}` is
    * replaced by the connection's host. Never set it in production: the access token is sent there.
    */
   readonly emulator?: string;

@@ -13,7 +13,7 @@ const MARK = "x-ninjaone-connect";
 const NO_ROUTE =
   "The broker's API has no route for calls to NinjaOne. Its operator has to deploy with Proxy=on; or the path holds a `?` that " +
   "was encoded.";
-/** API Gateway gives up after 30 seconds, and says so. */
+/** API Gateway stops waiting after 30 seconds, and answers so. */
 const TIMEOUT_MS = 35_000;
 
 /** Make a `fetch` for paths such as `/v2/devices`, which stand below `base` at the broker. */

@@ -5,14 +5,14 @@ import { AwsV4Signer } from "aws4fetch";
 import { NoCredentials, WrongRegion } from "./errors.ts";
 import { checkCredentials, checkRegion, regionAround } from "./surroundings.ts";
 
-/** AWS credentials as every AWS SDK for JavaScript gives them. */
+/** AWS credentials in the form of the AWS SDKs for JavaScript. */
 export interface Credentials {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
   readonly sessionToken?: string | undefined;
 }
 
-/** Fixed credentials, or a function that gives those of the moment, such as a provider of the AWS SDK. */
+/** Fixed credentials, or a function that returns the current ones, such as a provider of the AWS SDK. */
 export type CredentialSource = Credentials | (() => Promise<Credentials>);
 
 const SERVICE = "execute-api";

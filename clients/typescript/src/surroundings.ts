@@ -34,13 +34,13 @@ export function checkRegion(name: string, region: string): string {
   throw new WrongRegion(`${name} must be an AWS region such as eu-west-1, without spaces and quotation marks. Correct it.`);
 }
 
-/** Find the region that AWS's variables name; empty where they name none. Throws `WrongRegion`. */
+/** Return the region that AWS's variables name; empty if they name none. Throws `WrongRegion`. */
 export function regionAround(environment: Environment = process.env): string {
   const name = ["AWS_REGION", "AWS_DEFAULT_REGION"].find((each) => environment[each]);
   return name ? checkRegion(name, environment[name] ?? "") : "";
 }
 
-/** See that credentials can stand in a header: `fetch` would refuse them, with the text in its words. Throws `NoCredentials`. */
+/** Check that credentials fit into a header; otherwise `fetch` would quote them in its error. Throws `NoCredentials`. */
 export function checkCredentials({ accessKeyId, secretAccessKey, sessionToken = "" }: Credentials): void {
   const named = { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey, AWS_SESSION_TOKEN: sessionToken };
   for (const [name, value] of Object.entries(named)) {

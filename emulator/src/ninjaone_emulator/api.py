@@ -1,4 +1,4 @@
-"""The part of the public API that a broker needs, and its ways of saying no (docs/understand/ninjaone.md §6, §8)."""
+"""The part of the public API that a broker needs, and its errors (docs/understand/ninjaone.md §6, §8)."""
 
 import re
 from dataclasses import replace
@@ -38,7 +38,7 @@ def _resource(state: State, request: Request, token: AccessToken) -> Reply:
 
 
 def _list(state: State, request: Request, token: AccessToken, list_of: lists.Family) -> Reply:
-    """Answer one page of a list, to whoever may see it."""
+    """Answer one page of a list, if the token may read it."""
     person = token.grant.person
     kept_out = state.switches.organizations_need_admin and person is not None and not person.admin
     if kept_out or "monitoring" not in token.scope:

@@ -1,4 +1,4 @@
-"""The bodies with which the token endpoint and the API say no; docs/understand/ninjaone.md §8 grades each one.
+"""The error bodies of the token endpoint and the API; docs/understand/ninjaone.md §8 grades each one.
 
 A table, so that a captured answer replaces a guess in one place.
 """
@@ -31,7 +31,7 @@ API_ERRORS: dict[str, tuple[int, str, int]] = {
 
 
 class Refused(Exception):
-    """The token endpoint says no.
+    """The token endpoint refuses.
 
     Args:
         shown: the error_description, where it is not the table's

@@ -12,7 +12,7 @@ from ninjaone_emulator.state import Cursor, State, Tenant
 
 Row = dict[str, Any]
 Family = Callable[[State, Request, list[Row]], Reply]
-"""Answers one page. Raises RepeatedParameter, TypeError, ValueError: the request cannot be read."""
+"""Answers one page. Raises RepeatedParameter, TypeError or ValueError if the request cannot be read."""
 
 _CLASSES = ("WINDOWS_SERVER", "WINDOWS_WORKSTATION", "MAC")
 
@@ -156,7 +156,7 @@ def _devices(state: State, seeded: list[Row]) -> list[Row]:
 
 
 def _numbered(state: State, seeded: list[Row]) -> list[Row]:
-    """Give rows that only tell themselves apart: as many as there are devices."""
+    """Return as many rows as there are devices, each with an id and nothing else."""
     return [{"id": row["id"], "name": f"row {row['id']}"} for row in _devices(state, seeded)]
 
 

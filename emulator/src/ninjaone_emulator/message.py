@@ -106,7 +106,7 @@ def oauth_json(status: int, value: object) -> Reply:
 
 
 def failure(status: int, incident: str) -> Reply:
-    """Answer with the JSON that people meet in their browser, spaces included."""
+    """Answer with the JSON that a person sees in their browser, spaces included."""
     reason = HTTPStatus(status).phrase
     body = f'{{ "resultCode": "FAILURE", "errorMessage": "HTTP {status} {reason}", "incidentId": "{incident}" }}'
     return Reply(status, (NGINX, ("Content-Type", "application/json")), body.encode())

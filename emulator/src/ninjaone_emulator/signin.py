@@ -22,7 +22,7 @@ def answer(state: State, request: Request) -> Reply:
 
 
 def leave(state: State, request: Request) -> Reply:
-    """Sign out, and ask again who is there."""
+    """Sign out, and show the sign-in form again."""
     state.sessions.pop(request.cookie(COOKIE), None)
     return ask(request, _inside(request.query))
 

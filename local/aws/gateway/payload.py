@@ -179,7 +179,7 @@ def response(answer: Any) -> Response:
     """Make an HTTP response of a function's answer.
 
     Raises:
-        ValueError: the answer is none
+        ValueError: the answer is malformed
     """
     match answer:
         case {"statusCode": int(status)}:

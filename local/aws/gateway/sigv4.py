@@ -1,4 +1,4 @@
-"""AWS Signature Version 4 as API Gateway checks it: the signature is made again and compared."""
+"""AWS Signature Version 4 as API Gateway verifies it: the signature is computed again and compared."""
 
 import hmac
 import re
@@ -74,13 +74,13 @@ class Signed:
 
 
 class Unsigned(Exception):
-    """The request does not prove who sent it. The reason is for people; a client is told nothing."""
+    """The request does not prove who sent it. The reason is for the log; a client does not get it."""
 
 
 def verify(request: Signed, principals: Iterable[Principal], now: float) -> Principal:
     """Find who signed the request, or raise Unsigned.
 
-    Signatures in the query string are not taken.
+    Signatures in the query string are not accepted.
 
     See AWS General Reference, "Create a signed AWS API request".
     """
@@ -108,7 +108,7 @@ def _check_time(stamp: str, day: str, now: float) -> None:
 
 
 def _check_coverage(request: Signed, signed: set[str]) -> None:
-    """Want the host, the date and every x-amz header signed, and the body to be the one that was hashed."""
+    """Require that the host, the date and every x-amz header are signed, and that the body matches its hash."""
     must = {"host"} | {name for name in request.headers if name.startswith("x-amz-")}
     if not must <= signed <= request.headers.keys():
         raise Unsigned(f"the signature does not cover {', '.join(sorted(must - signed)) or 'what it names'}")
