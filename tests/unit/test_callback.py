@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Any
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import pytest
@@ -531,6 +532,30 @@ def test_an_answer_that_can_not_be_kept_may_be_loaded_again(
     with pytest.raises(Busy):
         away.back()
     assert away.back().location
+
+
+@pytest.mark.parametrize(
+    ("opening", "call", "times", "wait"),
+    [
+        ({}, "dynamodb.UpdateItem", 2, 0),
+        ({"binding": Binding.APPROVAL, "challenge": ""}, "sqs.SendMessage", 3, policy.CODE_LIFE),
+    ],
+    ids=["session", "approval"],
+)
+def test_whose_answer_could_not_be_kept_may_open_the_link_again(
+    journey: Journey, aws_faults: AwsFaults, clock: Clock, opening: dict[str, Any], call: str, times: int, wait: int
+) -> None:
+    """It is what the page tells them: the address with the code is not theirs to load again."""
+    session = journey.open(**opening)
+    query = journey.agree(journey.leave(session))
+    aws_faults.refuse(call, times=times)
+    with pytest.raises(Busy):
+        journey.arrive(query)
+    clock.advance(wait)
+
+    again = journey.arrive(journey.agree(journey.leave(session)))
+
+    assert again.result is AuthorizeResult.AGREED
 
 
 def test_a_code_that_was_stored_without_an_acknowledgement_brings_its_person_home(

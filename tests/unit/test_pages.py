@@ -552,6 +552,7 @@ def test_a_notice_says_what_happened_and_where_to_go(kind: Notice) -> None:
         Notice.REFUSED_CALLBACK,
         Notice.BAD_REQUEST,
         Notice.TOO_MANY,
+        Notice.BROKEN,
     ],
 )
 def test_a_notice_about_a_link_has_advice_for_whom_it_was_sent_to(kind: Notice) -> None:
@@ -559,9 +560,10 @@ def test_a_notice_about_a_link_has_advice_for_whom_it_was_sent_to(kind: Notice) 
     assert re.search("sent (you the link|to you)|whoever sent", Reading(pages.notice(PLAIN, kind)).words)
 
 
-@pytest.mark.parametrize("kind", [Notice.DENIED, Notice.REFUSED_AT_NINJAONE])
+@pytest.mark.parametrize("kind", [Notice.DENIED, Notice.REFUSED_AT_NINJAONE, Notice.TRY_AGAIN_LATER])
 def test_a_link_that_still_works_is_not_called_over(kind: Notice) -> None:
-    assert "open the link again while it works" in Reading(pages.notice(PLAIN, kind)).words
+    """The notice has an address of its own: loading that again tries nothing."""
+    assert "open the link again" in Reading(pages.notice(PLAIN, kind)).words
 
 
 def test_no_two_notices_have_the_same_heading() -> None:

@@ -187,7 +187,10 @@ class Notice(Enum):
     USED = (
         410,
         "This link was already used",
-        "Each link works once. {product} shows the result. If it was sent to you, ask whoever sent it.",
+        (
+            "Each link works once, also where the attempt failed. {product} shows the result. "
+            "If the link was sent to you, ask whoever sent it."
+        ),
     )
     ELSEWHERE_OPEN = (
         409,
@@ -243,12 +246,12 @@ class Notice(Enum):
     TRY_AGAIN_LATER = (
         503,
         "Not possible right now",
-        "A service that this needs does not answer. Nothing was lost. Wait a minute, then try again.",
+        "A service that this needs does not answer. Nothing was lost. Wait a minute, then open the link again.",
     )
     BROKEN = (
         500,
         "Something went wrong on our side",
-        "It was recorded, and nothing was connected. Go back to {product} and try again.",
+        f"It was recorded, and nothing was connected. {_NEW_LINK}",
     )
 
     def __init__(self, status: int, heading: str, text: str) -> None:
