@@ -10,7 +10,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description Your own name of the customer.
+                 * @description Your own id of the customer.
                  * @example northwind
                  */
                 tenant: components["parameters"]["tenant"];
@@ -21,7 +21,7 @@ export interface paths {
         put?: never;
         /**
          * Open a connect session for a signed-in user, and get the link to send them to.
-         * @description The session lives half an hour and makes one connection. With `connection_id` it reconnects that one, which keeps its id and serves its old tokens until the new ones are in. With `purpose` `client_secret` the person enters the new secret of the client app that they registered, and nothing else; completing the session stores it.
+         * @description The session is valid for half an hour and makes one connection. With `connection_id` it reconnects that one, which keeps its id, and its old tokens until it has new ones. With `purpose` `client_secret` the person enters the new secret of the client app that they registered, and nothing else; completing the session stores it.
          */
         post: operations["session"];
         delete?: never;
@@ -36,7 +36,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description Your own name of the customer.
+                 * @description Your own id of the customer.
                  * @example northwind
                  */
                 tenant: components["parameters"]["tenant"];
@@ -49,7 +49,7 @@ export interface paths {
         put?: never;
         /**
          * Make the connection, when the person is back at your return address.
-         * @description Call it at once: NinjaOne's authorization code lives about a minute, a new client secret waits for ten. Call it again with the same proof when an answer is lost or says to: the code is exchanged once, every call goes on from there, and all hear the same.
+         * @description Call it at once: NinjaOne's authorization code lives about a minute, a new client secret waits for ten. Call it again with the same proof if an answer is lost or says to: the code is exchanged only once, every call continues from there, and all get the same answer.
          */
         post: operations["complete"];
         delete?: never;
@@ -64,7 +64,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description Your own name of the customer.
+                 * @description Your own id of the customer.
                  * @example northwind
                  */
                 tenant: components["parameters"]["tenant"];
@@ -87,7 +87,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description Your own name of the customer.
+                 * @description Your own id of the customer.
                  * @example northwind
                  */
                 tenant: components["parameters"]["tenant"];
@@ -96,13 +96,13 @@ export interface paths {
             };
             cookie?: never;
         };
-        /** Look at one connection. */
+        /** Get one connection. */
         get: operations["connection"];
         put?: never;
         post?: never;
         /**
          * End a connection.
-         * @description Its tokens are forgotten here for certain, and revoked at NinjaOne as well as NinjaOne lets us: `revoked` says whether it confirmed.
+         * @description Its tokens are deleted here for certain. NinjaOne is asked to revoke them: `revoked` says whether it confirmed.
          */
         delete: operations["disconnect"];
         options?: never;
@@ -116,7 +116,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description Your own name of the customer.
+                 * @description Your own id of the customer.
                  * @example northwind
                  */
                 tenant: components["parameters"]["tenant"];
@@ -129,7 +129,7 @@ export interface paths {
         put?: never;
         /**
          * Get an access token.
-         * @description It lasts `min_ttl` seconds where NinjaOne lets it. While the stored token is valid, this does not fail, whatever state NinjaOne or the connection is in.
+         * @description It lasts `min_ttl` seconds if NinjaOne issues such tokens. While the stored token is valid, it is returned whatever state NinjaOne or the connection is in; only an error of AWS fails the call.
          */
         post: operations["token"];
         delete?: never;
@@ -144,7 +144,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description Your own name of the customer.
+                 * @description Your own id of the customer.
                  * @example northwind
                  */
                 tenant: components["parameters"]["tenant"];
@@ -157,7 +157,7 @@ export interface paths {
         };
         /**
          * Call NinjaOne without seeing a token.
-         * @description Only where the operator chose `Proxy=on`. POST, PUT, PATCH, DELETE and HEAD are the same: what may be called is for the operator's parameter `ProxyPolicy` to say, by caller, method and path. The query passes as it is, and so do content type, `Accept`, `Range` and the conditions of RFC 9110 §13. Bodies have at most 4 MB, and everything at most 25 seconds. What NinjaOne answers, whatever its status, has the header `x-ninjaone-connect: passed`; an answer without it is the broker's or API Gateway's own.
+         * @description Only if the operator chose `Proxy=on`. POST, PUT, PATCH, DELETE and HEAD work alike: the operator's parameter `ProxyPolicy` says what may be called, by caller, method and path. The query is forwarded unchanged, and so are the content type, `Accept`, `Range` and the conditions of RFC 9110 §13. Bodies have at most 4 MB, and a call takes at most 25 seconds. Every answer of NinjaOne, whatever its status, has the header `x-ninjaone-connect: passed`; an answer without it is the broker's or API Gateway's own.
          */
         get: operations["proxy"];
         put?: never;
@@ -174,7 +174,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description Your own name of the customer.
+                 * @description Your own id of the customer.
                  * @example northwind
                  */
                 tenant: components["parameters"]["tenant"];
@@ -186,7 +186,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Let a connection be used that was made with binding approval.
+         * Approve a connection that was made with binding approval, so that it can be used.
          * @description Compare the NinjaOne account that the connection shows with the one you expect before you approve it.
          */
         post: operations["approve"];
@@ -201,14 +201,14 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         SessionRequest: {
-            /** @description Your own name of the signed-in person. It is kept as a hash; completing must name the same. */
+            /** @description Your own id of the signed-in person. It is stored as a hash; completing must pass the same. */
             end_user_id: string;
-            /** @description How the hosted page calls your customer. */
+            /** @description Your customer's name, as the hosted page shows it. */
             tenant_name: string;
             /** @description A key of the operator's parameter ReturnUrls. */
             return_to: string;
             /**
-             * @description What proves that the person who ends is the one who began. `session` needs a binding_challenge; `approval` lets the connection wait for an approval, and the operator has to allow it.
+             * @description What proves that the person who completes is the one who began. `session` needs a binding_challenge; with `approval` the connection waits for your approval, and the operator has to allow that.
              * @default session
              * @enum {unknown}
              */
@@ -216,22 +216,22 @@ export interface components {
             /** @description base64url(SHA-256(verifier)) without padding; the verifier stays in this person's session. */
             binding_challenge?: string;
             /**
-             * @description The NinjaOne region, when you know it.
+             * @description The NinjaOne region, if you know it.
              * @enum {unknown}
              */
             region?: "app" | "us2" | "eu" | "ca" | "oc" | "jp" | "fed";
-            /** @description The customer's own NinjaOne host name, in place of region. */
+            /** @description The customer's own NinjaOne host name, instead of region. */
             host?: string;
             /** @description Some of the operator's parameter Scopes; by default all of them. */
             scopes?: ("monitoring" | "management" | "control" | "offline_access")[];
-            /** @description What your customer calls the connection; by default the name of their first organization. */
+            /** @description Your customer's name for the connection; by default the name of their first organization. */
             label?: string;
-            /** @description Yours; it comes back with the connection. */
+            /** @description Texts of yours that are returned with the connection. */
             metadata?: {
                 [key: string]: string;
             };
             /**
-             * @description What the session is for: a consent at NinjaOne, or the new secret of the client app that the customer registered for the connection in `connection_id`. The latter needs binding `session`, and says nothing else of the connection.
+             * @description What the session is for: a consent at NinjaOne, or the new secret of the client app that the customer registered for the connection in `connection_id`. The latter needs binding `session` and takes no other field of the connection.
              * @default connect
              * @enum {unknown}
              */
@@ -241,7 +241,7 @@ export interface components {
             /** @description With binding `approval`, for how many days the link works, so that it can be sent to somebody else: at most the operator's parameter ApprovalLinkLife. Without it, half an hour. */
             link_days?: number;
             /**
-             * @description Whose NinjaOne client app is used; by default the operator's where there is one.
+             * @description Whose NinjaOne client app is used; by default the operator's if there is one.
              * @enum {unknown}
              */
             client?: "operator" | "customer";
@@ -258,14 +258,14 @@ export interface components {
             expires_at: number;
         };
         CompleteRequest: {
-            /** @description Of the person who is signed in now. */
+            /** @description Your own id of the person who is signed in now. */
             end_user_id: string;
-            /** @description Out of the return address. */
+            /** @description The ticket from the return address. */
             ticket: string;
-            /** @description Out of this person's session. */
+            /** @description The verifier of the binding_challenge, from this person's session. */
             binding_verifier: string;
             /**
-             * @description A reconnect may bring another NinjaOne account.
+             * @description Whether a reconnect may bring another NinjaOne account.
              * @default false
              */
             confirm_account_change?: boolean;
@@ -276,7 +276,7 @@ export interface components {
             /** @enum {unknown} */
             status: "active" | "needs_reauth" | "paused" | "disconnected" | "pending_approval";
             /**
-             * @description Why it needs its customer.
+             * @description Why it needs its customer to reconnect it.
              * @enum {unknown}
              */
             reason: "revoked" | "lost_in_rotation" | "consent_ended" | "scope_withdrawn" | null;
@@ -312,7 +312,7 @@ export interface components {
             refresh_at: number | null;
             /** @description An estimate. */
             consent_ends_at: number | null;
-            /** @description Another connection of this tenant that was active and showed the same host and organizations when this one was made: probably the customer connected one NinjaOne account twice. Nothing is held up by it; null otherwise. */
+            /** @description Another connection of this tenant that was active and had the same host and organizations when this one was made: probably the customer connected one NinjaOne account twice. It has no effect; null otherwise. */
             probably_same_as: string | null;
             /** @description How many generations of tokens there were. */
             version: number;
@@ -323,9 +323,9 @@ export interface components {
              * @enum {unknown}
              */
             held_by: "connection" | "customer_app" | "client_app" | "host";
-            /** @description Of that failure, by name. With `customer_app`: `invalid_client` is a secret that NinjaOne refuses, `unauthorized_client` a grant type that is not ticked, `unknown_client` an app that is not there any more. */
+            /** @description The name of that failure. With `customer_app`: `invalid_client` is a secret that NinjaOne refuses, `unauthorized_client` a grant type that is not ticked, `unknown_client` an app that no longer exists. */
             cause: string;
-            /** @description When NinjaOne is asked again for this connection; null while one connection a minute is tried. */
+            /** @description When this connection is refreshed again; null while only one connection a minute is tried. */
             until: number | null;
             /** @description The same as a sentence for people. */
             detail: string;
@@ -346,7 +346,7 @@ export interface components {
              */
             min_ttl?: number;
             /**
-             * @description The `version` of a token that NinjaOne refused with 401 before its time. Another one is then asked for, unless NinjaOne was asked within the last minute. 0 means none.
+             * @description The `version` of a token that NinjaOne refused with 401 before it expired. Then another one is requested, unless the connection was refreshed within the last minute. 0 means none.
              * @default 0
              */
             refused_version?: number;
@@ -362,7 +362,7 @@ export interface components {
             /** @description Which of the connection's tokens this is. */
             version: number;
         };
-        /** @description RFC 9457. What to branch on is `type`; what to show is `detail`. */
+        /** @description Problem details (RFC 9457). Branch on `type`; show `detail`. */
         Problem: {
             type: string;
             title: string;
@@ -373,26 +373,26 @@ export interface components {
             request_id: string;
             /** @description Seconds to wait before it is worth asking again. */
             retry_after?: number;
-            /** @description Of invalid-request, all that is wrong. */
+            /** @description For invalid-request, everything that is wrong. */
             faults?: {
                 field: string;
                 message: string;
             }[];
             /**
-             * @description Of needs-reauth.
+             * @description For needs-reauth.
              * @enum {unknown}
              */
             reason?: "revoked" | "lost_in_rotation" | "consent_ended" | "scope_withdrawn";
             /**
-             * @description Of connection-paused.
+             * @description For connection-paused.
              * @enum {unknown}
              */
             held_by?: "connection" | "customer_app" | "client_app" | "host";
-            /** @description Of connection-paused. */
+            /** @description For connection-paused. */
             cause?: string;
-            /** @description Of connection-paused; null while one connection a minute is tried. */
+            /** @description For connection-paused; null while one connection a minute is tried. */
             until?: number | null;
-            /** @description Of needs-reauth. */
+            /** @description For needs-reauth. */
             reconnect?: {
                 connection_id: string;
                 how: string;
@@ -413,7 +413,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description AWS does not take the signature, or the identity may not make this call. */
+        /** @description AWS does not accept the signature, or the identity may not make this call. */
         Forbidden: {
             headers: {
                 [name: string]: unknown;
@@ -432,7 +432,7 @@ export interface components {
                 "application/json": components["schemas"]["GatewayMessage"];
             };
         };
-        /** @description Slow down. */
+        /** @description Too many requests. */
         TooManyRequests: {
             headers: {
                 "Retry-After": components["headers"]["RetryAfter"];
@@ -467,7 +467,7 @@ export interface components {
     };
     parameters: {
         /**
-         * @description Your own name of the customer.
+         * @description Your own id of the customer.
          * @example northwind
          */
         tenant: string;
@@ -491,7 +491,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description Your own name of the customer.
+                 * @description Your own id of the customer.
                  * @example northwind
                  */
                 tenant: components["parameters"]["tenant"];
@@ -545,7 +545,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description Your own name of the customer.
+                 * @description Your own id of the customer.
                  * @example northwind
                  */
                 tenant: components["parameters"]["tenant"];
@@ -581,7 +581,7 @@ export interface operations {
                 };
             };
             404: components["responses"]["UnknownConnection"];
-            /** @description Not now, or not this way. */
+            /** @description The state of the session or the connection does not allow it. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -638,7 +638,7 @@ export interface operations {
                 /** @example 20 */
                 limit?: number;
                 /**
-                 * @description The cursor of the page before.
+                 * @description The cursor of the previous page.
                  * @example con_mfrggzdfmztwq2lknnwg23tpoa
                  */
                 cursor?: string;
@@ -646,7 +646,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description Your own name of the customer.
+                 * @description Your own id of the customer.
                  * @example northwind
                  */
                 tenant: components["parameters"]["tenant"];
@@ -655,7 +655,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Some of the connections, and the cursor of the next page. */
+            /** @description A page of connections, and the cursor of the next page. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -677,7 +677,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description Your own name of the customer.
+                 * @description Your own id of the customer.
                  * @example northwind
                  */
                 tenant: components["parameters"]["tenant"];
@@ -711,7 +711,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description Your own name of the customer.
+                 * @description Your own id of the customer.
                  * @example northwind
                  */
                 tenant: components["parameters"]["tenant"];
@@ -734,7 +734,7 @@ export interface operations {
             400: components["responses"]["Invalid"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["UnknownConnection"];
-            /** @description Not now, or not this way. */
+            /** @description The state of the session or the connection does not allow it. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -754,7 +754,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description Your own name of the customer.
+                 * @description Your own id of the customer.
                  * @example northwind
                  */
                 tenant: components["parameters"]["tenant"];
@@ -781,7 +781,7 @@ export interface operations {
             400: components["responses"]["Invalid"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["UnknownConnection"];
-            /** @description Not now, or not this way. */
+            /** @description The state of the session or the connection does not allow it. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -820,7 +820,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description Your own name of the customer.
+                 * @description Your own id of the customer.
                  * @example northwind
                  */
                 tenant: components["parameters"]["tenant"];
@@ -833,7 +833,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description What NinjaOne answers, with its status; the header says that it is NinjaOne's. */
+            /** @description NinjaOne's answer, with its status; the header marks it as NinjaOne's. */
             200: {
                 headers: {
                     "x-ninjaone-connect": "passed";
@@ -855,7 +855,7 @@ export interface operations {
                 };
             };
             404: components["responses"]["UnknownConnection"];
-            /** @description Not now, or not this way. */
+            /** @description The state of the session or the connection does not allow it. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -864,7 +864,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body, or NinjaOne's answer, is too large to be passed on. */
+            /** @description The body, or NinjaOne's answer, is too large to be forwarded. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -905,7 +905,7 @@ export interface operations {
                     "application/json": components["schemas"]["GatewayMessage"];
                 };
             };
-            /** @description NinjaOne gave no answer; what is no GET may have been carried out. */
+            /** @description NinjaOne gave no answer; unless it was a GET, the call may have been carried out. */
             504: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -923,7 +923,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description Your own name of the customer.
+                 * @description Your own id of the customer.
                  * @example northwind
                  */
                 tenant: components["parameters"]["tenant"];
@@ -946,7 +946,7 @@ export interface operations {
             400: components["responses"]["Invalid"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["UnknownConnection"];
-            /** @description Not now, or not this way. */
+            /** @description The state of the session or the connection does not allow it. */
             409: {
                 headers: {
                     [name: string]: unknown;
