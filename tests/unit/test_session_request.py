@@ -140,8 +140,8 @@ def test_a_client_app_is_taken_as_its_customer_pasted_it(config: Config) -> None
     )
 
 
-@pytest.mark.parametrize(("days", "life"), [(None, 1800), (1, 86_400), (7, 604_800)])
-def test_a_link_for_somebody_else_may_wait_for_days(environment: dict[str, str], days: int | None, life: int) -> None:
+@pytest.mark.parametrize(("days", "life"), [(None, 1800), (1, 86_400), (7, 604_800), (2.0, 172_800)])
+def test_a_link_for_somebody_else_may_wait_for_days(environment: dict[str, str], days: float | None, life: int) -> None:
     config = Config.from_env({**environment, "APPROVAL_LINK_LIFE": "7"})
 
     assert read(config, binding="approval", binding_challenge=None, link_days=days).life == life

@@ -61,12 +61,17 @@ class Fields:
             return False
         return value
 
-    def number(self, name: str, *, default: int, most: int) -> int:
+    def number(self, name: str, *, default: int, most: int, least: int = 0, limit: str = "") -> int:
+        """Read a whole number.
+
+        Args:
+            limit: what sets the most, for the fault: ``, the operator's parameter ApprovalLinkLife``
+        """
         value = self._values.get(name, default)
         if isinstance(value, float) and value.is_integer():  # JSON has one kind of number: 300.0 is 300
             value = int(value)
-        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
-            self.fault(name, f"Use a whole number from 0 to {most}.")
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            self.fault(name, f"Use a whole number from {least} to {most}{limit}.")
             return default
         return value
 

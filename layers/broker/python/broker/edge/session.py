@@ -109,14 +109,12 @@ def _life(config: Config, body: Fields, binding: Binding) -> Seconds:
     """Read how long the link works: ``policy.SESSION_LIFE``, or days if somebody else is to open it."""
     if not body.has("link_days"):
         return policy.SESSION_LIFE
-    days, most = body.raw("link_days"), config.approval_link_days
     if binding is not Binding.APPROVAL:
         body.fault("link_days", "Leave it out, or use binding approval: only such a link may stay valid for days.")
-    elif not isinstance(days, int) or isinstance(days, bool) or not 1 <= days <= most:
-        body.fault("link_days", f"Use a whole number from 1 to {most}, the operator's parameter ApprovalLinkLife.")
-    else:
-        return Seconds(days * policy.DAY)
-    return policy.SESSION_LIFE
+        return policy.SESSION_LIFE
+    limit = ", the operator's parameter ApprovalLinkLife"
+    days = body.number("link_days", default=1, least=1, most=config.approval_link_days, limit=limit)
+    return Seconds(days * policy.DAY)
 
 
 def _challenge(body: Fields, binding: Binding) -> str:

@@ -84,10 +84,10 @@ class Disconnect:
         return found or Profile(ref.tenant, ref.connection, "", (), {}, created_at=Instant(0), connected_at=Instant(0))
 
     def _end(self, seen: ConnectionState) -> ConnectionState | None:
-        """Delete the tokens; return the row, or None if there are newer tokens by now.
+        """Delete the tokens; return the row, or None if it must be read again: newer tokens, or ended by another call.
 
         Raises:
-            Busy: AWS failed twice, or another call just disconnected or reconnected it
+            Busy: AWS failed twice, or another call just reconnected it
             AwsRefused
         """
         now, mark = instant(self._clock), self._entropy(12).hex()
@@ -95,9 +95,9 @@ class Disconnect:
         if isinstance(ended, ConnectionState):
             return ended
         found = read_hot(ended.found) if ended.found else None
-        if found and found.status is not Status.DISCONNECTED and found.consented_at == seen.consented_at:
-            return None
-        raise Busy
+        if found and found.consented_at != seen.consented_at:
+            raise Busy
+        return None
 
     def _revocation(self, found: Connection) -> tuple[Client, Secret] | None:
         """Return what a revocation needs, or None: a connection must end even if that can't be opened."""
