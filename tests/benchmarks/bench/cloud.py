@@ -175,9 +175,9 @@ class Cloud:
         self._ask("Seed", {"keys": keys, "rows": rows})
 
     def counted(self, *, reset: bool = False) -> dict[str, Any]:
-        """Tell units and calls since the last reset."""
+        """Tell units and calls since the last reset; what did not occur counts as none."""
         told: dict[str, Any] = self._ask("Reset" if reset else "Count", {})
-        return told
+        return told | {"units": Counter(told["units"])}
 
     def _ask(self, operation: str, body: dict[str, Any]) -> Any:
         import httpx
