@@ -149,7 +149,7 @@ class Trace:
         step = _row_step(parameters)
         if not step:
             return None
-        outcome = _written(step, parameters, answer)
+        outcome = written(step, parameters, answer)
         if outcome == "struck" and self._was_struck(parameters):
             outcome = "held"
         if outcome == "won":
@@ -230,13 +230,21 @@ def _row_step(parameters: Parameters) -> str:
     return "release" if freed else ""
 
 
-def _written(step: str, parameters: Parameters, answer: Any) -> str:
+def _is_saved(held: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+    """Say whether a row is as a save made it, or was resealed since: sealed anew, with the same version and fence."""
+    moved = (held.get("version"), held.get("fence")) == (values[":version"], values[":fence_seen"])
+    return moved or held.get("access") == values[":access"]
+
+
+def written(step: str, parameters: Parameters, answer: Any) -> str:
+    """Say how a write ended, in the model's words."""
     values = parameters["ExpressionAttributeValues"]
     if isinstance(answer, ClientError) and answer.response["Error"]["Code"] == FAILED:
         refusal: Any = answer.response
         held = refusal.get("Item", {})
-        mine = {"acquire": ("attempt", ":attempt", "met"), "save": ("access", ":access", "saved")}.get(step)
-        return mine[2] if mine and held.get(mine[0]) == values[mine[1]] else "conflict"
+        if step == "acquire" and held.get("attempt") == values[":attempt"]:
+            return "met"
+        return "saved" if step == "save" and _is_saved(held, values) else "conflict"
     if isinstance(answer, Exception):
         return "unanswered"
     if step == "strike":

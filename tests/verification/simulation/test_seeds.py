@@ -5,8 +5,10 @@ import subprocess
 import sys
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.verification.simulation.campaign import MUST, Totals, some
+from tests.verification.simulation.conformance import FAILED, written
 from tests.verification.simulation.history import Ref
 from tests.verification.simulation.swarm import Run
 from tests.verification.simulation.values import Item
@@ -45,6 +47,16 @@ def test_a_seed_runs_the_same_in_another_process() -> None:
     )
 
     assert elsewhere.stdout.strip() == Run(11).run().world.scheduler.trace
+
+
+def test_a_save_that_is_repeated_after_a_reseal_counts_as_done() -> None:
+    """Its acknowledgement was lost, and the operator sealed the row anew before the save was tried again."""
+    refusal = ClientError({"Error": {"Code": FAILED}}, "UpdateItem")
+    refusal.response["Item"] = {"version": {"N": "8"}, "fence": {"N": "3"}, "access": {"B": b"sealed anew"}}  # type: ignore[typeddict-unknown-key]  # where DynamoDB puts the row
+    values = {":version": {"N": "8"}, ":fence_seen": {"N": "3"}, ":access": {"B": b"sealed"}}
+
+    assert written("save", {"ExpressionAttributeValues": values}, refusal) == "saved"
+    assert written("save", {"ExpressionAttributeValues": values | {":fence_seen": {"N": "2"}}}, refusal) == "conflict"
 
 
 def test_what_was_never_reached_is_named() -> None:
