@@ -17,9 +17,10 @@ from tools.requirements import req
 pytestmark = pytest.mark.filterwarnings("ignore:This metric doesn't meet")
 PARTS, PART = 4, 60  # seeds of `make test-all`; `make simulate` runs thousands
 OFTEN = (
-    "a rescued token adopted", "a token spilled", "asked again after quarantine", "given up as revoked",
-    "given up as lost in rotation", "a breaker opened", "an answer lost", "a request carried out late",
+    "a rescued token adopted", "given up as lost in rotation", "a breaker opened", "an answer lost",
+    "a request carried out late",
 )  # fmt: skip
+"""What sixty seeds reach whichever they are; `make simulate` wants the rest as well, of thousands."""
 
 
 def test_a_few_seeds_break_nothing() -> None:
