@@ -58,7 +58,7 @@ def _read(file: Path) -> Mapping[str, Any]:
 
 
 def _write(file: Path, description: Mapping[str, object]) -> None:
-    """Put the whole file in place at once, readable by its owner alone: it holds a key."""
+    """Write the file atomically, readable by its owner only, because it holds a key."""
     new = file.with_suffix(f".{os.getpid()}")
     new.unlink(missing_ok=True)
     new.touch(mode=0o600)

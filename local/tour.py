@@ -236,7 +236,7 @@ def own_app(tour: Tour) -> Browser:
 
 
 def token_ends(tour: Tour, chloe: Browser) -> None:
-    """Let the access token run out and see that the broker has renewed it."""
+    """Let the access token expire, and see that the broker has refreshed it."""
     print("\nAn hour later")
     backend, connection = tour.backend, shown(chloe)
     first = backend.token("southgate", connection)
@@ -256,7 +256,7 @@ def lists_organizations(tour: Tour, token: dict[str, str]) -> int:
 
 
 def denial(tour: Tour) -> None:
-    """Say no at NinjaOne."""
+    """Deny access at NinjaOne."""
     print("\nSomebody says no")
     ben = sign_in(tour, "Ben")
     ben.submit("Connect NinjaOne")

@@ -265,7 +265,7 @@ def _queues_by(now: Callable[[], float]) -> Iterator[None]:
 
 @contextmanager
 def _one_record_for_one_write(now: Callable[[], float]) -> Iterator[None]:
-    """Let an update that makes a row put one record on the stream; moto puts one of the bare key before it.
+    """Make an update that creates a row put one record on the stream; moto puts one of the bare key before it.
 
     Args:
         now: the clock by which records are dated

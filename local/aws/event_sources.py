@@ -51,7 +51,7 @@ class QueueSource:
         self.workers = min(mapping.concurrency or BATCHES_AT_ONCE, BATCHES_AT_ONCE)
 
     def work(self) -> bool:
-        """Take one batch, if a message is visible. What failed stays hidden for its time, then comes again."""
+        """Receive one batch, if a message is visible. What failed stays hidden for its time, then is received again."""
         if not self._aws.visible(self._queue):
             return False
         received = self._sqs.receive_message(

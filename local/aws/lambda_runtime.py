@@ -54,14 +54,14 @@ class Pool:
         self._left, self._lock = size, Lock()
 
     def take(self) -> None:
-        """Take one. Raises Throttled."""
+        """Acquire an execution. Raises Throttled."""
         with self._lock:
             if self._left < 1:
                 raise Throttled("the account has no execution left")
             self._left -= 1
 
     def give(self) -> None:
-        """Give one back."""
+        """Release an execution."""
         with self._lock:
             self._left += 1
 
@@ -95,7 +95,7 @@ class Runtime:
         tell: Callable[[str, str], None] = lambda *_: None,
         pool: Pool | None = None,
     ) -> None:
-        """Take a function.
+        """Store the function.
 
         Args:
             start: makes the handler of a new environment

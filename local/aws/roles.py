@@ -34,7 +34,7 @@ class Role:
     """The role of one function."""
 
     def __init__(self, function: Function, template: Template, usage: PolicyUsage) -> None:
-        """Take the role as the template gives it.
+        """Read the role from the template.
 
         Raises:
             UnsupportedPolicy: the policy has something that can't be evaluated here

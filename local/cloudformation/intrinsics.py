@@ -10,7 +10,7 @@ NO_VALUE = object()
 """What `AWS::NoValue` resolves to: the property, or the list's element, is not there."""
 
 Named = Callable[[str, str], Any]
-"""Give a resource's attribute by logical id and attribute name; no name is `Ref`."""
+"""Returns a resource's attribute by logical id and attribute name; the empty name is `Ref`."""
 
 
 class TemplateFault(Exception):

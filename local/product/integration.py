@@ -234,7 +234,7 @@ def no_list(title: str) -> Problem:
 
 @contextmanager
 def done_already(slug: str) -> Iterator[None]:
-    """Let a button be pressed twice: where the first press did it, the page shows what came of it.
+    """Let a button be pressed twice: if the first press succeeded, the page shows its result.
 
     Args:
         slug: of the problem that says so

@@ -94,7 +94,7 @@ class Showroom:
     """Listens from the world's start to its end."""
 
     def __init__(self, world: RunningWorld, *, polls: bool) -> None:
-        """Take the world.
+        """Store the world.
 
         Args:
             polls: the poller asks for tokens by itself, from when somebody first looks
@@ -121,7 +121,7 @@ class Showroom:
     # What happened ------------------------------------------------------------------------------------------
 
     def hear(self, line: str) -> None:
-        """Take a log line."""
+        """Add a log line to the timeline, if it belongs there."""
         said = json.loads(line)
         reader = READERS.get(said.get("message", ""))
         if reader and (found := reader(said)):
@@ -142,16 +142,16 @@ class Showroom:
         return sorted((mark for mark in list(self._marks) if mark.about in {"", *about}), key=lambda mark: int(mark.at))
 
     def watch(self) -> None:
-        """Let the poller begin: somebody looks."""
+        """Start the poller, because somebody has opened the page."""
         if self._polls:
             self.poller.start()
 
     def now(self) -> float:
-        """Tell the time of broker and NinjaOne."""
+        """Return the time of broker and NinjaOne."""
         return self._world.clock.now()
 
     def _subscribe(self) -> None:
-        """Let every event of the broker's come to a queue of ours."""
+        """Route every event of the broker's to a queue of the showroom's."""
         aws, bus = self._world.aws, self._world.settings("notify")["EVENT_BUS"]
         queue = aws("sqs").create_queue(QueueName="showroom", Attributes={"MessageRetentionPeriod": "1209600"})
         self._queue = queue["QueueUrl"]
@@ -176,7 +176,7 @@ class Showroom:
         return dict(self._tenants)
 
     def _note(self, event: Mapping[str, Any]) -> None:
-        """Take an event, once."""
+        """Add an event to the timeline, once."""
         kind, detail = event["detail-type"].removeprefix("connection."), event["detail"]
         with self._lock:
             if detail["id"] in self._told:
@@ -207,7 +207,7 @@ class Showroom:
         self._begin()
 
     def kill(self) -> None:
-        """Let the next refresher that gets NinjaOne's answer die before it has saved it."""
+        """Kill the next refresher that gets NinjaOne's answer before it has saved it."""
         self._world.reaper.wait()
         self._begin()
 
@@ -228,7 +228,7 @@ class Showroom:
         return self._world.reaper.waiting
 
     def _switched_on(self) -> str:
-        """Say in words all that is switched on."""
+        """Return in words everything that is switched on."""
         more = {"tokens of 60 seconds": self.panel.lifetime == SHORT, "the next refresh is killed": self.kills}
         return "; ".join([FAULTS[self.panel.on].title, *(words for words, on in more.items() if on)])
 

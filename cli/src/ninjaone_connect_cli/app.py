@@ -92,7 +92,7 @@ def main() -> NoReturn:
 
 
 def in_front(arguments: Sequence[str]) -> list[str]:
-    """Put the flags that may stand anywhere in front; what follows ``--`` is no flag."""
+    """Move the flags that may stand anywhere to the front; after ``--`` there are no flags."""
     end = list(arguments).index("--") if "--" in arguments else len(arguments)
     flags = [each for each in ANYWHERE if each in arguments[:end]]
     return [*flags, *(each for each in arguments[:end] if each not in ANYWHERE), *arguments[end:]]

@@ -136,7 +136,7 @@ def _entry(line: int, values: Mapping[str, str], config: Config) -> Entry:
 
 
 def _check_different(values: Mapping[str, str]) -> None:
-    """See that no two credentials are one text, such as a mark of emptiness that no list has. Raises ValueError."""
+    """Check that no two credentials are equal, as with an unknown mark for a missing value. Raises ValueError."""
     first: dict[str, str] = {}
     for name in ("refresh_token", "client_id", "client_secret"):
         if values[name] and (same := first.setdefault(values[name], name)) != name:

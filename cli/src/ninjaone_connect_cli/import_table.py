@@ -120,7 +120,7 @@ def _csv(text: str, needed: Sequence[str]) -> Iterator[Record]:
 
 
 def _is_again(row: Sequence[str], alike: Sequence[str]) -> bool:
-    """Say whether a row is the heading once more, as where exports were joined."""
+    """Return whether a row repeats the heading, as in files that were joined."""
     return len(row) == len(alike) and all(squashed(value) == name for value, name in zip(row, alike, strict=True))
 
 
@@ -129,9 +129,9 @@ def _reader(lines: io.StringIO, delimiter: str) -> Any:
 
 
 def _named(heading: Sequence[str], row: Sequence[str]) -> Mapping[str | None, str]:
-    """Give values their names; what has none and is empty, as behind a comma at the end, is nobody's.
+    """Map column names to a row's values; an empty value without a name, as after a final comma, is dropped.
 
-    Nor is a number in a first column without a name: pandas and R count the rows there.
+    So is a number in a first column without a name: pandas and R number the rows there.
     """
     named = list(zip_longest(heading, (_as_text(value) for value in row), fillvalue=""))
     if not heading[0] and named[0][1].isdecimal():

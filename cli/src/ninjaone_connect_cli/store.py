@@ -131,7 +131,7 @@ class Store:
         return not isinstance(self._write(row, write), ConditionFailed)
 
     def raise_epoch(self, row: ConnectionState, change: Mapping[str, Any]) -> bool:
-        """Let a row be presented, if nothing else touched it meanwhile."""
+        """Activate a row, so that its token may be presented, unless it was changed meanwhile."""
         write = ConditionalUpdate.of(
             "#version = :version_seen AND #fence = :fence_seen AND #epoch = :epoch_seen",
             given={"version_seen": row.version, "fence_seen": row.fence, "epoch_seen": row.epoch},
@@ -150,7 +150,7 @@ class Store:
         return self._together(puts)
 
     def replace(self, seen: Row, state: ConnectionState, profile: Profile) -> bool:
-        """Put a connection in place of one that is of no use, if that is still as it was seen."""
+        """Replace an unusable connection, if it is still as it was read."""
         told = [name for name in ("version", "fence") if name in seen.item]
         gone = [name for name in ("version", "fence") if name not in seen.item]
         clauses = [f"#{name} = :{name}" for name in told] + [f"attribute_not_exists(#{name})" for name in gone]

@@ -93,7 +93,7 @@ export class Connect {
     } while (cursor);
   }
 
-  /** Look at one connection. */
+  /** Get one connection. */
   connection(tenant: string, connectionId: string): Promise<Connection> {
     return this.#run({ method: "GET", path: path(tenant, "connections", connectionId), repeatable: true });
   }

@@ -92,7 +92,7 @@ class Admin:
         self._state.record("person.edited", email=email, enabled=enabled)
 
     def make_admin(self, email: str, *, admin: bool) -> None:
-        """Give a person the administrator role, or take it away."""
+        """Grant a person the administrator role, or withdraw it."""
         _known(self._state.people, email).admin = admin
         self._state.record("person.edited", email=email, admin=admin)
 

@@ -47,7 +47,7 @@ def control(panel: ControlPanel, lock: Lock) -> Blueprint:
 
     @blueprint.before_request
     def refuse_strangers() -> None:
-        """Let no page of another site press these buttons."""
+        """Refuse forms that another site's page sent."""
         if request.headers.get("Sec-Fetch-Site") == "cross-site" and request.method != "GET":
             abort(HTTPStatus.FORBIDDEN)
 

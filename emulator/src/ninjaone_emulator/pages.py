@@ -39,5 +39,5 @@ def consent(action: str, app: ClientApp, person: Person, *, scope: tuple[str, ..
 
 
 def notice(title: str, text: str) -> Reply:
-    """Say one thing."""
+    """Return a page with one message."""
     return html(200, render("notice.html", title=title, text=text))

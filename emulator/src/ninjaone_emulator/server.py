@@ -52,7 +52,7 @@ class NinjaOne:
         return list(self.state.events)
 
     def now(self) -> float:
-        """Tell NinjaOne's own time: Unix seconds."""
+        """Return NinjaOne's own time in Unix seconds."""
         return self.state.now()
 
     def advance(self, seconds: float) -> None:
@@ -61,7 +61,7 @@ class NinjaOne:
         self.state.record("clock.advanced", seconds=seconds)
 
     def add_host(self, name: str, *, alias_of: str | None = None) -> None:
-        """Let NinjaOne answer on one more host."""
+        """Make NinjaOne answer on one more host."""
         self.state.hosts[name] = Host(name, alias_of=alias_of)
 
     def add_tenant(self, name: str, host: str, organizations: Mapping[int, str]) -> Tenant:
@@ -75,7 +75,7 @@ class NinjaOne:
         return self.state.tenants[name]
 
     def add_person(self, email: str, tenant: str, *, admin: bool = False) -> Person:
-        """Give somebody a login."""
+        """Create a login for a person."""
         self.state.people[email] = Person(email, self.state.tenants[tenant], admin)
         return self.state.people[email]
 

@@ -185,7 +185,7 @@ class State:
         self._recorded = 0
 
     def now(self) -> float:
-        """Tell NinjaOne's own time: Unix seconds."""
+        """Return NinjaOne's own time in Unix seconds."""
         return self._clock() + self.offset
 
     def record(self, name: str, **fields: str | float) -> None:

@@ -14,7 +14,7 @@ Fields = dict[str, str | int]
 
 
 def answer(state: State, request: Request) -> Reply:
-    """Take a token request from the wire: a form by POST, and nothing else."""
+    """Read a token request: a form sent by POST, and nothing else."""
     if request.method != "POST":
         return failure(405, state.incident())
     try:

@@ -109,6 +109,6 @@ ACTIONS: Mapping[str, str] = {
 
 
 def value(name: object) -> str:
-    """Say a switch's value in words."""
+    """Return a switch's value in words."""
     text = str(name).lower()
     return VALUES.get(text, text.replace("_", " "))

@@ -83,7 +83,7 @@ class _Quiet(WSGIRequestHandler):
     disable_nagle_algorithm = True
 
     def connection_dropped(self, error: BaseException, environ: WSGIEnvironment | None = None) -> None:  # noqa: ARG002
-        """Let a connection that was hung up on purpose be over."""
+        """Close a connection that was dropped on purpose, without an error."""
         self.close_connection = True
 
     def send_response(self, code: int, message: str | None = None) -> None:

@@ -191,7 +191,7 @@ class Connect:
                 return
 
     def connection(self, tenant_id: str, connection_id: str) -> Connection:
-        """Look at one connection."""
+        """Get one connection."""
         return self._run(calls.connection(tenant_id, connection_id))
 
     def token(self, tenant_id: str, connection_id: str, *, min_ttl: int = MIN_TTL, refused_version: int = 0) -> Token:
@@ -219,11 +219,11 @@ class Connect:
         return proxy.client(self._signer, calls.proxy(tenant_id, connection_id), self._options)
 
     def approve(self, tenant_id: str, connection_id: str) -> Connection:
-        """Let a connection be used that was made with binding approval."""
+        """Approve a connection that was made with binding approval, so that it can be used."""
         return self._run(calls.approve(tenant_id, connection_id))
 
     def disconnect(self, tenant_id: str, connection_id: str) -> Disconnected:
-        """End a connection: its tokens are forgotten here and revoked at NinjaOne."""
+        """End a connection: its tokens are deleted here and revoked at NinjaOne."""
         return self._run(calls.disconnect(tenant_id, connection_id))
 
     def _run(self, call: Call[T]) -> T:
@@ -382,7 +382,7 @@ class AsyncConnect:
                 return
 
     async def connection(self, tenant_id: str, connection_id: str) -> Connection:
-        """Look at one connection."""
+        """Get one connection."""
         return await self._run(calls.connection(tenant_id, connection_id))
 
     async def token(
@@ -397,11 +397,11 @@ class AsyncConnect:
         return proxy.async_client(self._signer, calls.proxy(tenant_id, connection_id), self._options)
 
     async def approve(self, tenant_id: str, connection_id: str) -> Connection:
-        """Let a connection be used that was made with binding approval."""
+        """Approve a connection that was made with binding approval, so that it can be used."""
         return await self._run(calls.approve(tenant_id, connection_id))
 
     async def disconnect(self, tenant_id: str, connection_id: str) -> Disconnected:
-        """End a connection: its tokens are forgotten here and revoked at NinjaOne."""
+        """End a connection: its tokens are deleted here and revoked at NinjaOne."""
         return await self._run(calls.disconnect(tenant_id, connection_id))
 
     async def _run(self, call: Call[T]) -> T:

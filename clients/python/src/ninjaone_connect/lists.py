@@ -1,7 +1,7 @@
-"""NinjaOne's lists, read to their end: all of it, or a ``ListIncomplete``; never a short list that looks whole.
+"""Read NinjaOne's lists to their end: the whole list, or a ``ListIncomplete``, never a part that looks complete.
 
 There are seven ways to the next page (the broker's docs/understand/ninjaone.md §12). None of them says reliably which
-page is the last, so the next one is asked for until it is empty. ``Walk`` holds one list and does no input or output.
+page is the last, so pages are requested until one is empty. ``Walk`` holds the state of one list and does no I/O.
 """
 
 import asyncio
@@ -55,9 +55,9 @@ class _Page:
     """One page.
 
     Attributes:
-        following: what asks for the next page; None on the last one
-        mark: differs from page to page; twice the same means that NinjaOne repeats itself
-        offset: of the cursor, where the family has one
+        following: the parameters that request the next page; None on the last one
+        mark: a value that differs from page to page; the same one twice means that NinjaOne repeats a page
+        offset: of the cursor, if the family has one
     """
 
     rows: list[Row]
@@ -90,7 +90,7 @@ def _cursor(body: Any) -> _Page:
 
 
 def _cursor_name(body: Any) -> _Page:
-    """Nothing but the rows tells one page from another."""
+    """Pages differ in nothing but their rows."""
     rows, name = _rows(body["results"]), body["page"]
     return _Page(rows, {"cursorName": name} if rows and name else None, json.dumps(rows))
 
@@ -128,15 +128,15 @@ def pages(
 
     Args:
         path: such as ``/v2/devices``
-        params: filters that NinjaOne is asked for, such as ``{"df": "org = 1"}``
+        params: filters for NinjaOne, such as ``{"df": "org = 1"}``
         family: how the list is continued; only needed for a path that this module does not know
-        page_size: rows to ask for; NinjaOne may give fewer
-        max_wait: seconds that the whole list may spend waiting before pages are asked for again: after 429, 502, 503 or
-            a lost connection, and GET only
+        page_size: rows to request; NinjaOne may return fewer
+        max_wait: seconds that the whole list may spend waiting before it repeats requests: after 429, 502, 503 or a
+            lost connection, and only for GET
 
     Raises:
         ListIncomplete, CursorExpired, CursorRepeats, ConnectError
-        ValueError for a path of unknown family
+        ValueError: the family of the path is unknown
     """
     walk = Walk(path, params, family, page_size=page_size, max_wait=max_wait)
     while not walk.ended:
@@ -175,7 +175,7 @@ async def async_pages(
 
 
 class Walk:
-    """One list on its way to its end."""
+    """The state of one list that is being read."""
 
     def __init__(
         self, path: str, params: Params | None, family: Family | None, *, page_size: int, max_wait: float
@@ -192,7 +192,7 @@ class Walk:
         self.ended = False
 
     def request(self) -> dict[str, Any]:
-        """Return what to ask httpx for, to get the next page."""
+        """Return httpx's parameters of the request for the next page."""
         asked = {**self._params, **self._following}
         if self._family == "board":
             return {"method": "POST", "url": self._path, "json": asked}
@@ -217,7 +217,7 @@ class Walk:
         return self._take(self._read(reply))
 
     def _again(self, what: str, status: int | None, named: float | None) -> float:
-        """Return how long to wait. What is no GET is never sent twice, nor a page of a cursor that can't be checked."""
+        """Return how long to wait. Only a GET is repeated, and no page of a cursor whose offset can't be checked."""
         lost = status != 429  # NinjaOne may have given the page and moved its cursor on
         wait = max(named, FIRST_WAIT) if named is not None else self._next_wait * random.uniform(0.5, 1)  # noqa: S311
         unchecked = lost and self._family == "cursor-name" and self._marks
@@ -236,7 +236,7 @@ class Walk:
         return ListIncomplete(self._sentence(f"refused the page ({status} {name})"), status)
 
     def _read(self, reply: httpx.Response) -> _Page:
-        """Read a page. A 202 or a 206 is none: its list is not there yet, or not all of it. Raises ListIncomplete."""
+        """Read a page. Raises ListIncomplete, also for a 202 or 206: the list is not ready, or not all of it is."""
         try:
             return _READERS[self._family](reply.json() if reply.status_code == 200 else None)
         except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
@@ -287,7 +287,7 @@ def _rows(value: Any) -> list[Row]:
 
 
 def _error_name(reply: httpx.Response) -> str:
-    """Read which error NinjaOne names; its texts stay behind."""
+    """Return the name of NinjaOne's error, without its texts."""
     try:
         body = reply.json()
         return str(body.get("error") or body.get("resultCode") or "no name")[:60]

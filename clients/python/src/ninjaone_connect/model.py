@@ -1,4 +1,4 @@
-"""What the broker gives: plain frozen values. Fields that a newer broker adds are left out. Times are Unix seconds."""
+"""The broker's answers as frozen values. Fields that a newer broker adds are left out. Times are Unix seconds."""
 
 import base64
 import hashlib
@@ -60,14 +60,14 @@ class TokenRequest(TypedDict):
 
 @dataclass(frozen=True)
 class Verifier:
-    """A secret for the person's session, and the challenge that may be shown. See RFC 7636 §4.1, §4.2."""
+    """A secret for the person's session, and its challenge, which is not secret. See RFC 7636 §4.1, §4.2."""
 
     verifier: str = field(repr=False)
     challenge: str
 
 
 def new_verifier() -> Verifier:
-    """Draw a verifier: keep it in the person's session, and open the connect session with its challenge."""
+    """Create a verifier: store it in the person's session, and open the connect session with its challenge."""
     drawn = secrets.token_urlsafe(32)
     challenge = base64.urlsafe_b64encode(hashlib.sha256(drawn.encode()).digest()).rstrip(b"=").decode()
     return Verifier(drawn, challenge)
@@ -102,9 +102,9 @@ class Pause:
     Attributes:
         held_by: connection (its own last failure), customer_app (NinjaOne refuses the app that the customer
             registered), client_app or host (a circuit breaker)
-        cause: of that failure, by name; with customer_app, ``invalid_client`` is a refused secret
-        until: when NinjaOne is asked again (Unix seconds); None while the broker tries one connection a minute
-        detail: the same as a sentence for people
+        cause: the name of that failure; with customer_app, ``invalid_client`` is a refused secret
+        until: when the connection is refreshed again (Unix seconds); None while only one connection a minute is tried
+        detail: all of this as a sentence for people
     """
 
     held_by: str
@@ -128,11 +128,11 @@ class Connection:
         reason: why it needs its customer, else None
         paused: what holds it while it is paused, else None
         api_base_url: what NinjaOne's paths (``/v2/…``) are appended to
-        token_expires_at: when the stored access token ends
+        token_expires_at: when the stored access token expires
         refresh_at: when it is refreshed next, or None
         consent_ends_at: an estimate, or None
         probably_same_as: another connection that showed the same account when this one was made, or None
-        version: how many generations of tokens there were
+        version: the generation of its tokens
     """
 
     connection_id: str
@@ -175,7 +175,7 @@ class Disconnected:
     """A connection that was ended.
 
     Attributes:
-        revoked: NinjaOne confirmed that its tokens are void; else the customer should remove the access there too
+        revoked: whether NinjaOne confirmed the revocation; if not, the customer should remove the access there too
     """
 
     connection: Connection
@@ -189,11 +189,11 @@ class Disconnected:
 
 @dataclass(frozen=True)
 class Token:
-    """An access token; it does not print.
+    """An access token; its ``repr`` does not show it.
 
     Attributes:
-        expires_in: seconds it lasted when the broker gave it
-        version: which of the connection's tokens it is
+        expires_in: seconds until its expiry when the broker returned it
+        version: the generation of the connection's tokens that it belongs to
     """
 
     access_token: str = field(repr=False)
@@ -210,7 +210,7 @@ class Token:
 
 @dataclass(frozen=True)
 class Page:
-    """Some of a tenant's connections, and where the next page begins."""
+    """A page of a tenant's connections, and where the next one begins."""
 
     connections: tuple[Connection, ...]
     cursor: str | None

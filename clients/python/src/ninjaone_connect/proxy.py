@@ -1,6 +1,6 @@
 """NinjaOne through the broker: an httpx client whose requests are signed for AWS, and which never holds a token.
 
-What NinjaOne answers is marked by the broker; everything else is the broker's or API Gateway's own, and is raised.
+The broker marks NinjaOne's answers; any other answer is the broker's or API Gateway's own, and is raised as an error.
 """
 
 from collections.abc import Generator, Mapping
@@ -54,7 +54,7 @@ class _Signature(httpx.Auth):
 
 
 class _Judge:
-    """Lets NinjaOne's answers pass, and raises all others."""
+    """Returns NinjaOne's answers, and raises all others as errors."""
 
     def __init__(self, signer: Signer, call: Call[Never]) -> None:
         self._signer, self._call = signer, call
@@ -70,7 +70,7 @@ class _Judge:
             self._raise(response)
 
     def _raise(self, response: httpx.Response) -> None:
-        """Raises ConnectError."""
+        """Raise ConnectError if the answer is not NinjaOne's."""
         if response.status_code == 404 and response.headers.get("content-type") == "application/json":
             raise NotTheBroker(
                 "The broker's API has no route for calls to NinjaOne. Its operator has to deploy with Proxy=on; or the "

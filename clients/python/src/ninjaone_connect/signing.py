@@ -1,4 +1,4 @@
-"""Calls → signed HTTP requests: AWS Signature Version 4, with credentials from the usual chain."""
+"""Sign calls with AWS Signature Version 4, with credentials from the usual chain."""
 
 import json
 import os
@@ -31,7 +31,7 @@ class CredentialSource(Protocol):
     """What botocore's and boto3's credentials have in common."""
 
     def get_frozen_credentials(self) -> ReadOnlyCredentials:
-        """Return the credentials of this moment, refreshed where they can be."""
+        """Return the current credentials, refreshed if they can be."""
 
 
 class Signer:
@@ -47,7 +47,7 @@ class Signer:
         self._lock, self._process = threading.Lock(), os.getpid()
 
     def sign(self, call: Call[Any]) -> httpx.Request:
-        """Make the request of a call. Credentials may have to be fetched first, which takes the network."""
+        """Build the signed request of a call. It may fetch credentials over the network first."""
         content = b"" if call.body is None else json.dumps(call.body).encode()
         headers = {"accept": "application/json"} | ({"content-type": "application/json"} if content else {})
         request = httpx.Request(call.method, self.api_url + call.path, headers=headers, content=content)
@@ -55,7 +55,7 @@ class Signer:
         return request
 
     def add_to(self, request: httpx.Request) -> None:
-        """Sign a request whose body is whole. Raises NoCredentials or LoginExpired."""
+        """Sign a request whose body is in memory. Raises NoCredentials or LoginExpired."""
         kind = {"content-type": request.headers["content-type"]} if "content-type" in request.headers else {}
         signed = AWSRequest(request.method, str(request.url), kind, request.content)
         SigV4Auth(self._frozen(), SERVICE, self.region).add_auth(signed)
@@ -89,7 +89,7 @@ class Signer:
 
 
 def _checked_credentials(frozen: ReadOnlyCredentials) -> ReadOnlyCredentials:
-    """See that credentials can stand in a header: HTTP would refuse them, with the secret in its words."""
+    """Check that credentials fit into a header; otherwise the HTTP library would quote them in its error."""
     for name, value in (
         ("The AWS access key id (AWS_ACCESS_KEY_ID)", frozen.access_key),
         ("The AWS secret access key (AWS_SECRET_ACCESS_KEY)", frozen.secret_key),
@@ -103,7 +103,7 @@ def _checked_credentials(frozen: ReadOnlyCredentials) -> ReadOnlyCredentials:
 
 
 def _checked(api_url: str) -> str:
-    """Accept https anywhere, and http on loopback only. Raises ValueError: what is wrong with it."""
+    """Accept https anywhere, and http on loopback only. Raises ValueError with what is wrong."""
     if not all("!" <= character <= "~" for character in api_url):
         raise ValueError("api_url holds a space, a line break or another character that no address has. Set it again.")
     try:
@@ -137,7 +137,7 @@ def _translated() -> Iterator[None]:
 
 
 def _unusable(error: BotoCoreError) -> NotSent:
-    """Tell a login that ran out from credentials that are wrong, by name: older botocores lack some classes."""
+    """Distinguish an expired login from wrong credentials, by name: older versions of botocore lack some classes."""
     name, kinds = type(error).__name__, {kind.__name__ for kind in type(error).__mro__}
     command = next((command for kind, command in _LOGINS.items() if kind in kinds), None)
     if command is None:

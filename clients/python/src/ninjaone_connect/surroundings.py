@@ -1,7 +1,7 @@
-"""What a process finds around it and did not make: proxies, authorities, AWS variables. Each fault names its variable.
+"""Settings from the environment: proxies, CAs, AWS variables. Each error names its variable.
 
-A proxy is used as httpx does (HTTPS_PROXY, ALL_PROXY, NO_PROXY); the authorities are those of the first of
-``BUNDLES`` that is set, so that a network that intercepts TLS needs no setting of its own here.
+Proxies are used as httpx does (HTTPS_PROXY, ALL_PROXY, NO_PROXY). The CAs are those of the first of ``BUNDLES`` that is
+set, so that a network that intercepts TLS needs no further setting here.
 """
 
 import importlib.util
@@ -19,7 +19,7 @@ import httpx
 from ninjaone_connect.errors import BadSetting
 
 BUNDLES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
-"""Variables that name authorities to trust, in the order in which they count. The first two are AWS's own."""
+"""Variables that name CAs to trust; the first one that is set counts. The first two are AWS's own."""
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 AWS = (
     "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION",
@@ -32,18 +32,18 @@ STEERING = (
     "AWS_ENDPOINT_URL", "AWS_MAX_ATTEMPTS", "AWS_METADATA_SERVICE_", "AWS_PROFILE", "AWS_RETRY_MODE", "AWS_ROLE_",
     "AWS_SHARED_CREDENTIALS_FILE", "AWS_STS_", "AWS_WEB_IDENTITY_TOKEN_FILE",
 )  # fmt: skip
-"""How variables begin that say where credentials come from."""
+"""Prefixes of variables that determine where credentials come from."""
 
 _REGION = re.compile(r"(?:[a-z]{2,4}(?:-[a-z]+)+-[0-9]{1,2})?")
 _HOST = re.compile(r"[^\s%,;|<>\"'`()]+(?:%25[\w.-]+)?")
 _NO_HOSTS = frozenset({"none", "null", "direct", "off", "false", "http", "https"})
-"""What people write for *no proxy*, and what is left of an address whose ``://`` lost a character."""
+"""What people write for *no proxy*, and what remains of an address whose ``://`` lacks a character."""
 _HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 """How OpenSSL names certificates in a folder. See openssl-rehash(1)."""
 
 
 def check_aws(environment: Mapping[str, str] = os.environ) -> None:
-    """See that AWS's variables can be used as they are. Raises BadSetting."""
+    """Check that AWS's variables are usable. Raises BadSetting."""
     for name in (*AWS, *BUNDLES):
         check_text(name, environment.get(name, ""))
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
@@ -63,13 +63,13 @@ def _is_web_address(text: str) -> bool:
 
 
 def steering(environment: Mapping[str, str] = os.environ) -> str:
-    """Say in a sentence which variables to look at when no credentials can be had."""
+    """Return a sentence that names the variables to check when there are no credentials."""
     names = sorted(name for name in environment if name.startswith(STEERING))
     return f"Look at {', '.join([*names, '~/.aws/config'])}."
 
 
 def check_text(name: str, value: str) -> None:
-    """See that a text can be a setting. Raises BadSetting: without the text, which may be a secret."""
+    """Check that a text can be a setting. Raises BadSetting without the text, which may be a secret."""
     if value != value.strip():
         end = "a line break" if value.strip(" \t") != value.strip() else "a space"
         raise BadSetting(
@@ -83,7 +83,7 @@ def check_text(name: str, value: str) -> None:
 
 
 def check_proxies(environment: Mapping[str, str] = os.environ) -> None:
-    """See that httpx can use the proxies that are named. Raises BadSetting."""
+    """Check that httpx can use the proxies that are named. Raises BadSetting."""
     for name in _both_cases(environment, PROXIES):
         fault = _proxy_fault(environment[name])
         if fault:
@@ -147,7 +147,7 @@ def _is_ipv6(text: str) -> bool:
 
 
 def bundle(environment: Mapping[str, str] = os.environ) -> str | None:
-    """Return the file or folder of authorities that the environment names. Raises BadSetting: it is not there."""
+    """Return the file or folder of CAs that the environment names. Raises BadSetting if it does not exist."""
     name = next((each for each in BUNDLES if environment.get(each)), None)
     if name is None:
         return None
@@ -164,7 +164,7 @@ def _is_there(path: str) -> bool:
 
 
 def trust(environment: Mapping[str, str] = os.environ) -> ssl.SSLContext:
-    """Make the context that verifies TLS: by the environment's authorities, else by certifi's. Raises BadSetting."""
+    """Make the context that verifies TLS: with the environment's CAs, else with certifi's. Raises BadSetting."""
     path = bundle(environment)
     _check_key_log(environment)
     if path is None:
@@ -180,7 +180,7 @@ def trust(environment: Mapping[str, str] = os.environ) -> ssl.SSLContext:
 
 
 def _check_key_log(environment: Mapping[str, str]) -> None:
-    """See that Python can write the keys of TLS where it is told to. Raises BadSetting."""
+    """Check that Python can write to SSLKEYLOGFILE. Raises BadSetting."""
     path = environment.get("SSLKEYLOGFILE")
     try:
         with Path(path or os.devnull).open("ab"):
@@ -192,7 +192,7 @@ def _check_key_log(environment: Mapping[str, str]) -> None:
 
 
 def _authorities(path: Path) -> tuple[Path | None, Path | None]:
-    """Return what OpenSSL is given: a file or a folder. Raises ValueError: it would find nothing, and trust nobody."""
+    """Return the file or the folder for OpenSSL. Raises ValueError if OpenSSL would find no CA in it."""
     if not path.is_dir():
         return path, None
     if not any(_HASHED.fullmatch(each.name) for each in path.iterdir()):
@@ -201,7 +201,7 @@ def _authorities(path: Path) -> tuple[Path | None, Path | None]:
 
 
 def client_options(**options: Any) -> dict[str, Any]:
-    """Return what an httpx client is made with here; one with a transport of its own uses nothing of the surroundings.
+    """Return the options of an httpx client; one with a transport of its own ignores the environment.
 
     Raises:
         BadSetting
@@ -213,7 +213,7 @@ def client_options(**options: Any) -> dict[str, Any]:
 
 
 def why_unreached(error: BaseException, host: str, environment: Mapping[str, str] = os.environ) -> str:
-    """Say in words why no connection came to be; no text of another library, which may quote anything."""
+    """Return why no connection was made, without the text of another library, which may quote anything."""
     causes = list(_causes(error))
     if any(isinstance(each, ssl.SSLCertVerificationError) for each in causes):
         named = next((each for each in BUNDLES if environment.get(each)), None)
@@ -227,7 +227,7 @@ def why_unreached(error: BaseException, host: str, environment: Mapping[str, str
 
 
 def is_distrust(error: BaseException) -> bool:
-    """Return whether a connection came to nothing because of a certificate, which trying again does not change."""
+    """Return whether a connection failed because of a certificate, so that a retry would not help."""
     return any(isinstance(each, ssl.SSLCertVerificationError) for each in _causes(error))
 
 

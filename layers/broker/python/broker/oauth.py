@@ -185,7 +185,7 @@ def json_object(body: bytes) -> Mapping[str, object] | None:
 
 
 def integer(digits: str) -> int | float:
-    """Read an integer; Python reads no more than some thousand digits as one."""
+    """Read an integer; one with more digits than Python converts becomes a float."""
     try:
         return int(digits)
     except ValueError:

@@ -168,7 +168,7 @@ class HostProblem(Enum):
 
 
 _NEW_LINK = "Start again in {product}, or ask whoever sent you the link for a new one."
-"""Who opened a link that somebody else asked for may have no account at the product."""
+"""For the person who opened a link that somebody else requested: they may have no account at the product."""
 
 
 class Notice(Enum):

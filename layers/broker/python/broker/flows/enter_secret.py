@@ -142,7 +142,7 @@ class EnterSecret:
         self._log.event("session.secret_entered", session=session.session, tenant=session.tenant)
 
     def _refused(self, refusal: ConditionFailed, now: Instant) -> NoReturn:
-        """Say which clause of the write did not hold."""
+        """Raise the error for the clause of the write that did not hold."""
         found = usable(read_session(refusal.found) if refusal.found else None, now)
         if found.purpose is not SessionPurpose.CLIENT_SECRET:
             raise InvalidRequest(Fault("session", "This link is not for entering a new client secret."))
