@@ -53,21 +53,21 @@ ROUNDS = 10_000
 
 
 class World:
-    """Everything, running from the start of its `with` block to its end.
+    """The whole product, running from the start of its `with` block to its end.
 
-    Args:
-        connect_url, api_url, ninjaone_url, product_url: where each of them listens
-        ninjaone: the emulator itself: switches, faults, oracle (it does not run when another provider stands in)
+    Attributes:
+        connect_url, api_url, ninjaone_url, product_url: the address of each
+        ninjaone: the emulator: switches, faults, oracle (it does not run if another provider is used)
         account: AWS in memory
-        aws: its clients by service, able to do everything
-        clock: the time of broker and NinjaOne, to be moved
-        reroute: where NinjaOne's hosts are found instead
-        template: template.yaml, read
+        aws: service → its client, without the restrictions of a role
+        clock: the time of broker and NinjaOne, which can be moved
+        reroute: rewrites addresses of NinjaOne's hosts to the local ones
+        template: the typed values of template.yaml
         log_lines: what functions wrote, newest last
-        failures: functions that raised, ran out of time or were throttled, as (folder, what)
+        failures: functions that raised, timed out or were throttled, as (folder, what)
         policy_usage: which statements of which roles were used, and what was refused
-        reaper: kills a refresh at its worst instant
-        showroom: what a person sees of all this
+        reaper: kills a refresh at the worst moment
+        showroom: the showroom's state, which its pages show
     """
 
     def __init__(
@@ -84,19 +84,19 @@ class World:
         clock: Clock | None = None,
         account: Callable[[Template, Callable[[], float]], AwsAccount] = AwsAccount,
     ) -> None:
-        """Say how it is to be.
+        """Configure the world.
 
         Args:
             port: the first of four; 0 takes free ones
-            background: queues, stream and schedule call functions from threads; without, only `run_event_sources` does
-            provider: the address of another authorization server that stands in for every NinjaOne host
+            background: whether threads run queues, stream and schedule; otherwise only `run_event_sources` does
+            provider: the address of another authorization server, used instead of every NinjaOne host
             template: what to run; its functions are those of this repository
-            parameters: parameters of the template beside those that the world gives
+            parameters: parameters of the template besides those that the world sets
             principals: who may call the backend API; the first one is the product's
-            executions: of functions at once that the account allows
-            write: hears every log line too
-            clock: the time of broker and NinjaOne; without one, the machine's
-            account: makes AWS in memory from the template, under a clock
+            executions: how many concurrent executions the account allows
+            write: called with every log line
+            clock: the time of broker and NinjaOne; by default the machine's
+            account: creates AWS in memory from the template and a clock
         """
         self._make_account = account
         self._port, self._background, self._provider = port, background, provider.rstrip("/")
@@ -132,7 +132,7 @@ class World:
         self._opened.close()
 
     def run_event_sources(self) -> None:
-        """Call scheduled functions once, then work queues and stream until nothing is left to do now."""
+        """Call scheduled functions once, then handle queues and stream until nothing is left to do now."""
         for schedule in self._schedules:
             schedule.tick()
         for _ in range(ROUNDS):
@@ -142,7 +142,7 @@ class World:
         raise RuntimeError(f"after {ROUNDS} rounds the queues still have work")
 
     def broker_for(self, folder: str) -> Broker:
-        """Make a broker as a function of this folder has it: its settings, its role."""
+        """Return a broker with the settings and the role of a function, named by its folder."""
         return self._broker(self.template.functions[folder])
 
     def settings(self, folder: str) -> dict[str, str]:
@@ -150,7 +150,7 @@ class World:
         return self._environment(self.template.functions[folder])
 
     def outputs(self) -> dict[str, str]:
-        """Return what a deployment says at its end, likewise."""
+        """Return the stack's outputs, with the local addresses instead of AWS's."""
         return {name: self._here(str(value)) for name, value in self.template.outputs.items()}
 
     def store_client_secrets(self, secrets: Mapping[str, str]) -> None:
@@ -159,13 +159,13 @@ class World:
         self.account.put_secret(stored.arn, json.dumps(dict(secrets)))
 
     def expire(self) -> int:
-        """Delete rows that have outlived their time to live, which DynamoDB does some day."""
+        """Delete expired rows, which DynamoDB does some day; return how many."""
         return self.account.expire(self.clock.now())
 
     # Putting it together ------------------------------------------------------------------------------------
 
     def _listen(self, opening: ExitStack) -> dict[str, DeferredApp]:
-        """Open the four addresses, so that each part can be told of the others before it exists."""
+        """Open the four addresses, so that each part can know those of the others before they exist."""
         ports, urls = {}, {"ninjaone": self._provider}
         for number, part in enumerate(PARTS):
             if not urls.get(part):
@@ -196,7 +196,7 @@ class World:
         } | self._parameters
 
     def _example(self) -> str:
-        """List one more address to return to, for a product of one's own on the next port: see examples/."""
+        """Return one more return address, for a product of your own on the next port: see examples/."""
         return f",example=http://127.0.0.1:{self._port + len(PARTS)}/ninjaone/return" if self._port else ""
 
     def _store_secrets(self) -> None:
@@ -282,7 +282,7 @@ class World:
         return StreamSource(mapping, runtime, table=table, give_up=give_up, aws=self.account)
 
     def _giving_up(self, mapping: EventSourceMapping, role: Role) -> Callable[[str], None]:
-        """Return where a stream's batches go that failed too often: to a queue, under the function's role."""
+        """Return what handles a stream's batches that failed too often: it sends them to a queue, under the role."""
         if not mapping.failures:
             return lambda _told: None
         queue, sqs = self.template.queue(mapping.failures), self.account.client("sqs", role)

@@ -37,7 +37,7 @@ class EventSourceMapping:
         source: ARN of the queue or stream
         concurrency: batches of a queue at once; 0 says nothing
         retries: how often a failing batch of a stream is tried again, -1 for ever
-        failures: ARN of the queue that hears of a stream's batches given up, or empty
+        failures: ARN of the queue that gets a stream's batches given up, or empty
     """
 
     logical_id: str

@@ -14,10 +14,10 @@ SHORT, USUAL = 60, 3600
 
 @dataclass(frozen=True)
 class Fault:
-    """What can be made to happen.
+    """One fault that can be switched on.
 
     Attributes:
-        kind: the emulator's name of it; empty where nothing is planned there
+        kind: the emulator's name of it; empty if the emulator has no part in it
     """
 
     title: str
@@ -40,14 +40,14 @@ FAULTS = {
 
 
 class FaultPanel:
-    """What is switched on now."""
+    """The fault that is switched on now."""
 
     def __init__(self, ninjaone_url: str, apps: list[str], store: Callable[[Mapping[str, str]], None]) -> None:
-        """Take what it works on.
+        """Store what the faults act on.
 
         Args:
             apps: ids of the operator's client apps
-            store: store their secrets, as the operator does
+            store: stores their secrets, as the operator does
         """
         self._url, self._apps, self._store = f"{ninjaone_url}/control/api/", apps, store
         self._untold: dict[str, str] = {}
@@ -55,11 +55,7 @@ class FaultPanel:
         self.lifetime = USUAL
 
     def turn(self, name: str) -> None:
-        """End what was on, and begin this.
-
-        Raises:
-            KeyError
-        """
+        """Switch off the current fault, and switch on this one. Raises KeyError if there is none of that name."""
         fault = FAULTS[name]
         self._ask("DELETE", "faults")
         if self._untold:

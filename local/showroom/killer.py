@@ -1,7 +1,7 @@
 """Environments that can be killed at the worst moment: NinjaOne has answered, and nothing is saved yet.
 
-A thread cannot be killed from outside, but all that an environment does to the world goes through its ports:
-behind the ports of a dead one nothing happens any more, whatever its code still tries.
+A thread can't be killed from outside, but everything that an environment does goes through its ports. Once it is
+killed, its ports do nothing any more, whatever its code still tries.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from broker.edge.wiring import Ports
 
 
 class Killed(BaseException):
-    """The process ends here. No `Exception`, so that no code of the function's can take it for an error."""
+    """The process ends here. It is not an `Exception`, so that the function's code can't handle it as an error."""
 
 
 class Reaper:

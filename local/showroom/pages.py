@@ -1,6 +1,6 @@
-"""The showroom: what goes on behind the integration, as a picture, with switches that make it go wrong.
+"""The showroom: what happens behind the integration, as a picture, with switches that make it fail.
 
-Not part of what a customer's product needs: the local world mounts it, and only there is something to switch.
+A real product does not need it: only the local world mounts it, and only there can anything be switched.
 """
 
 from collections.abc import Mapping
@@ -58,14 +58,14 @@ BECOMES = {
     "disconnected": "disconnected",
     "pending_approval": "pending_approval",
 }
-"""What an event makes of a connection's status."""
+"""Event → the connection's status after it."""
 
 pages = Blueprint("showroom", __name__, url_prefix="/showroom")
 pages.before_request(need_sign_in)
 
 
 def mount(app: Flask, showroom: Showroom) -> None:
-    """Open the showroom in a product."""
+    """Add the showroom's pages to a product."""
     app.extensions["showroom"] = showroom
     app.jinja_env.globals["has_showroom"] = True
     app.register_blueprint(pages)

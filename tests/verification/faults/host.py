@@ -63,7 +63,7 @@ class HostClock:
 class Deadline:
     """What Lambda passes beside the event.
 
-    Args:
+    Attributes:
         aws_request_id: what the invocation is about, so that its lines can be told from others
     """
 
@@ -78,7 +78,7 @@ class Deadline:
 class Wire:
     """All ways to NinjaOne.
 
-    Args:
+    Attributes:
         down: hosts that take no connection
         swallowed: hosts → how many requests get lost on the way there
         slow: hosts → seconds until the next answers arrive; NinjaOne has done its work at once

@@ -63,7 +63,7 @@ def staged(beside: str) -> Iterator["Stage"]:
 class Stage:
     """The handlers as they are deployed, in the local world; no time passes but what is moved here.
 
-    Args:
+    Attributes:
         subject: what meets the fault
         beside: what must not feel it, or no longer than it lasts
         copies: how often a message is delivered, at once

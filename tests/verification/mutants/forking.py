@@ -62,7 +62,7 @@ Reach = dict[Place, set[str]]
 class Hunter:
     """A plugin of pytest that runs collected tests as often as it takes.
 
-    Args:
+    Attributes:
         failed: tests that fail without any mutant, which say nothing about one
     """
 

@@ -38,7 +38,7 @@ class Trace:
 
     leased_at when each fence was given out
 
-    Args:
+    Attributes:
         leased: what version and fence an invocation won a lease with
         entries: each with the instant at which it took effect, which may be long before anybody heard of it
         over: connections of which the rest is beyond the model: given up, ended, connected anew, restored

@@ -92,7 +92,7 @@ def _whom(random: Random, tenants: list[str]) -> Callable[[Member], bool]:
 class DrawnFleet:
     """One seed: runs minute by minute, and notes what must not happen.
 
-    Args:
+    Attributes:
         violations: sentences, empty when all is well
         reached: what happened at least once
     """

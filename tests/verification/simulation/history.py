@@ -129,7 +129,7 @@ def _error(body: bytes) -> str:
 class History:
     """The facts of one run.
 
-    Args:
+    Attributes:
         grant_of, ref_of: which consent a connection's row holds, and the other way round
         refused, answered: process → (service, operation) that failed, or did not
         told_to_wait: refreshes that were answered with Retry-After

@@ -27,7 +27,7 @@ STATUS = re.compile(r"^(\d{3}|html_|spurious|truncated)")
 class Transport(httpx.BaseTransport):
     """One client's way to NinjaOne. It belongs to the invocation that first used it, and to the proxy's next reads.
 
-    Args:
+    Attributes:
         used: when it was last used
     """
 

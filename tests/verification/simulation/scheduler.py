@@ -17,7 +17,7 @@ class Killed(GreenletExit):
 class Process:
     """What lives and dies together: the tasks of one invocation, or one actor of the world.
 
-    Args:
+    Attributes:
         began, ended: when; a killed one has no end
         deadline: when the platform ends it
         inflight: what each task has sent and not seen carried out, and for how many seconds it still may be
@@ -50,7 +50,7 @@ class Task(greenlet):
 class Scheduler:
     """Virtual time, and the order of everything that happens in it.
 
-    Args:
+    Attributes:
         now: Unix seconds
         stop: ends the run
         trace: a digest of every step so far: the same seed gives the same one

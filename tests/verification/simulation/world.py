@@ -89,7 +89,7 @@ class Instance:
 class Invocation(Process):
     """One run of a handler.
 
-    Args:
+    Attributes:
         then: hears how it ended, also when it was killed
         finished: it returned or raised; a killed one never did
     """
@@ -121,7 +121,7 @@ class Context:
 class World:
     """Everything there is.
 
-    Args:
+    Attributes:
         plan: decides what fails, and how long things take
         skew: seconds by which clocks differ at most from the true time
         deleted: rows that somebody deleted by mistake; the backup has them

@@ -59,7 +59,7 @@ class ConnectError(Exception):
 class Problem(ConnectError):
     """The broker answered with problem details (RFC 9457). A ``type`` newer than this package arrives as this class.
 
-    Args:
+    Attributes:
         type: what happened, for machines
         detail: what happened and what to do, for people
         request_id: what to look for in the broker's log
@@ -103,7 +103,7 @@ class ServerFault(Problem):
 class InvalidRequest(CallerError):
     """The request breaks the contract.
 
-    Args:
+    Attributes:
         faults: everything that is wrong with it
     """
 
@@ -186,7 +186,7 @@ class TooManyRequests(CallerError):
 class NeedsReauth(CustomerMustAct):
     """The connection needs its customer: open a connect session with ``connection_id`` and send them there.
 
-    Args:
+    Attributes:
         reason: revoked, lost_in_rotation, consent_ended or scope_withdrawn
         connection_id: keeps its id through the reconnect
     """
@@ -256,7 +256,7 @@ class NoTokenYet(Retryable):
 class ConnectionPaused(Retryable):
     """The stored access token has expired, and no refresh is attempted before ``until``.
 
-    Args:
+    Attributes:
         held_by: connection (its own last failure), customer_app (NinjaOne refuses the app that the customer
             registered), client_app or host (a circuit breaker)
         cause: of that failure, by name; with customer_app, ``invalid_client`` is a refused secret

@@ -66,7 +66,7 @@ class Fault:
 class BrokerError(Exception):
     """A failure whose text may be shown and logged.
 
-    Args:
+    Attributes:
         retry_after: seconds to wait before asking again
         return_to: the key of the return address of the session concerned; empty if none is known
     """
