@@ -107,7 +107,13 @@ def test_secrets_in_another_shape_are_refused_without_repeating_them(
 
 
 @req("K02")
-@pytest.mark.parametrize("odd", [7, 1.5, "", " \n", None, {"b": "c"}, ["x"], True, "\ud800", "x\udfff"])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        *(7, 1.5, None, {"b": "c"}, ["x"], True),
+        *("", " \n", "\ud800", "x\udfff", "\u200b", "two words", "two\nlines", "schlüssel"),
+    ],
+)
 def test_an_entry_that_is_no_secret_fails_its_own_app_and_no_other(
     credentials: ClientSecrets, aws: AwsAccount, config: Config, odd: object
 ) -> None:
@@ -162,15 +168,46 @@ def test_marks_and_whitespace_that_a_file_brings_along_are_left_out(
     assert credentials.client("app-2").secret == Secret("two")
 
 
-@pytest.mark.parametrize("charset", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("charset", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32"])
 def test_a_file_that_was_stored_as_bytes_is_read(aws: AwsAccount, config: Config, clock: Clock, charset: str) -> None:
     store(aws, config, "{}")
     secrets = aws.client("secretsmanager")
-    secrets.put_secret_value(SecretId=config.client_secrets, SecretBinary='{"app-1": "öne"}'.encode(charset))
+    secrets.put_secret_value(
+        SecretId=config.client_secrets, SecretBinary='{"app-1": "one", "Büro": ""}'.encode(charset)
+    )
 
     found = ClientSecrets(AwsClient("secretsmanager", secrets), config.client_secrets, clock)
 
-    assert found.client("app-1").secret == Secret("öne")
+    assert found.client("app-1").secret == Secret("one")
+
+
+@req("K02")
+@pytest.mark.parametrize("odd", ['"two\nlines"', '"a\ttab"', "9" * 5000, "-" + "9" * 5000, "NaN", '{"a": 1, "a": 2}'])
+def test_what_strict_json_refuses_spoils_its_own_entry_only(
+    credentials: ClientSecrets, aws: AwsAccount, config: Config, odd: str
+) -> None:
+    store(aws, config, f'{{"app-1": "one", "later": {odd}}}')
+
+    assert credentials.client("app-1").secret == Secret("one")
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        '{"app-1": "", "app-1": "one"}',
+        '{"app-1": "one", "app-1 ": ""}',
+        '{"app-1": "two", "\ufeffapp-1": "one", "app-1\u200b": 7}',
+        '\ufeff\ufeff{"app-1": "\ufeffone\u2060"}\0\0',
+        '{"app-1": "\r\none\r\n"}',
+        r'{"app-1": "\"one\"", "\"app-2\"": "two"}',
+    ],
+)
+def test_of_an_app_that_is_named_twice_or_loosely_the_last_secret_counts(
+    credentials: ClientSecrets, aws: AwsAccount, config: Config, written: str
+) -> None:
+    store(aws, config, written)
+
+    assert credentials.client("app-1").secret == Secret("one")
 
 
 @pytest.mark.parametrize("error", [None, unreachable()], ids=["throttled", "down"])

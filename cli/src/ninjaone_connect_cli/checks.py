@@ -1,8 +1,9 @@
 """The doctor's checks that work on AWS and on this machine, one function for each."""
 
-import json
 import time
-from collections.abc import Iterator
+from codecs import BOM_UTF8
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
@@ -10,12 +11,13 @@ import httpx
 from botocore.exceptions import ClientError
 
 from broker import ninjaone, oauth, policy
-from broker.adapters.client_secrets import parsed, stored_text
+from broker.adapters.client_secrets import bare, entries, parsed, stored_bytes
 from broker.errors import AwsRefused, BrokerError
 from broker.flows.enter_secret import check_secret
 from broker.model import Client, Instant, Seconds
 from broker.ninjaone import Meaning
 from broker.secret import Secret
+from broker.text import credential
 from ninjaone_connect import ConnectError
 from ninjaone_connect.surroundings import is_distrust, why_unreached
 from ninjaone_connect_cli import aws_errors, epoch, inventory
@@ -61,26 +63,36 @@ def _tried(deployment: Deployment, check: str, region: str, client: Client) -> F
 
 
 def stored_secrets(deployment: Deployment) -> Iterator[Finding]:
-    """Whether the stored secrets are well-formed: no invalid entries, no whitespace from copying."""
-    answer = deployment.aws("secretsmanager").get_secret_value(SecretId=deployment.config.client_secrets)
-    text = stored_text(answer)
-    entries = parsed(text)
-    if entries is None:
+    """Whether the stored secrets are well-formed: no invalid or repeated entries, nothing from copying."""
+    content = stored_bytes(deployment.aws("secretsmanager").get_secret_value(SecretId=deployment.config.client_secrets))
+    written, secrets = entries(content), parsed(content)
+    if written is None or secrets is None:
         yield fail("stored secrets", "they are no JSON object", 'Store {"<client id>": "<client secret>"} again.')
         return
-    odd = sorted(name for name, secret in entries.items() if secret is None)
+    found = list(_oddities(content, written, secrets))
+    yield from found or [good("stored secrets", f"{len(secrets)} entries can be read")]
+
+
+def _oddities(
+    content: bytes, written: Sequence[tuple[str, object]], secrets: Mapping[str, str | None]
+) -> Iterator[Finding]:
+    odd = sorted(name for name, secret in secrets.items() if secret is None)
     if odd:
         yield fail("stored secrets", f"there is no secret for {', '.join(odd)}", "Store a text, or leave it out.")
-    loose = sorted(name.strip() for name, secret in json.loads(text).items() if _has_edges(name) or _has_edges(secret))
-    if loose or str(answer.get("SecretString", "")).startswith("\ufeff"):
-        says = f"there is whitespace or a byte order mark around {', '.join(loose) or 'the whole'}; it is left out"
-        yield warn("stored secrets", says, "Store them again without, so that nobody copies it on.")
-    if not odd and not loose:
-        yield good("stored secrets", f"{len(entries)} entries can be read")
+    twice = sorted(name for name, times in Counter(bare(name) for name, _ in written).items() if times > 1)
+    if twice:
+        says = f"{', '.join(twice)} is named more than once; the last secret of it counts"
+        yield warn("stored secrets", says, "Store the one that is right.")
+    loose = sorted({bare(name) for name, value in written if _is_loose(name) or _is_loose(value)})
+    if loose or content.startswith(BOM_UTF8):
+        says = f"there is whitespace, a quotation mark or a byte order mark around {', '.join(loose) or 'the whole'}"
+        yield warn(
+            "stored secrets", f"{says}; it is left out", "Store them again without, so that nobody copies it on."
+        )
 
 
-def _has_edges(value: object) -> bool:
-    return isinstance(value, str) and value != value.strip()
+def _is_loose(value: object) -> bool:
+    return isinstance(value, str) and credential(value) not in {"", value}
 
 
 def client_apps(deployment: Deployment) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -138,6 +138,28 @@ def test_the_doctor_sees_whitespace_and_odd_entries_in_what_is_stored(world: Wor
     assert "later" in loose[0]["says"]
     assert tried[0]["state"] == "ok", "it is left out"
     assert broken["state"] == "fix"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda held: json.dumps(held)[:-1] + ', "a": "1", "a ": "2"}', "a is named more than once"),
+        (lambda held: json.dumps({name: f'"{secret}"' for name, secret in held.items()}), "a quotation mark"),
+        (lambda held: "\ufeff" + json.dumps(held), "a byte order mark around the whole"),
+        (lambda held: json.dumps(held)[:-1] + ', "a": "\u200b1"}', "a quotation mark or a byte order mark around a;"),
+    ],
+    ids=range(4),
+)
+def test_the_doctor_sees_what_copying_brought_along(
+    world: World, cli: Cli, change: Callable[[dict[str, str]], str], says: str
+) -> None:
+    with stored(world, change):
+        found = findings(cli, "stored secrets")
+        (tried, *_) = findings(cli, "client secret eu")
+
+    assert {each["state"] for each in found} == {"look"}
+    assert says in " ".join(each["says"] for each in found)
+    assert tried["state"] == "ok"
 
 
 # Connections ----------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ Form = Mapping[str, str]
 BODY_LIMIT = 65_536
 """Bytes that are read of a token endpoint's answer; NinjaOne's are under 1 KB."""
 
-_PADDING = " \t\r\n\0\ufeff\u00a0"
+PADDING = " \t\r\n\0\ufeff\u00a0"
 """Characters that may surround a JSON value."""
 
 _CODE = re.compile(r"[\x21-\x7e]{1,2048}")
@@ -178,7 +178,7 @@ def json_object(body: bytes) -> Mapping[str, object] | None:
     if len(body) > BODY_LIMIT:
         return None
     try:
-        value = json.loads(json_text(body).strip(_PADDING), strict=False, parse_int=integer)
+        value = json.loads(json_text(body).strip(PADDING), strict=False, parse_int=integer)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

@@ -6,15 +6,16 @@ unreadable, the last readable one stays in use.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from broker.adapters.aws import AwsClient, ExpectedError
 from broker.adapters.clock import Clock
 from broker.errors import Misconfigured
 from broker.model import Client
-from broker.oauth import json_text
+from broker.oauth import PADDING, json_text
 from broker.secret import Secret
+from broker.text import credential
 
 CACHED = 300.0
 """Seconds that the secrets are trusted before they are read again."""
@@ -58,7 +59,8 @@ class ClientSecrets:
         secret = self._secrets[client_id]
         if secret is None:
             raise Misconfigured(
-                f"What is stored for the client id {client_id} is no client secret. It must be a non-empty text."
+                f"What is stored for the client id {client_id} is no client secret. It must be one word of visible "
+                "ASCII characters."  # RFC 6749, appendix A.2
             )
         return secret
 
@@ -73,7 +75,7 @@ class ClientSecrets:
             answer = self._secretsmanager.call("get_secret_value", expected=_MISSING, SecretId=self._secret_id)
         except ExpectedError:
             raise Misconfigured("The client secrets are not stored yet: docs/operate/your-app.md, step 4.") from None
-        self._keep(parsed(stored_text(answer)))
+        self._keep(parsed(stored_bytes(answer)))
 
     def _keep(self, fresh: Mapping[str, str | None] | None) -> None:
         """Cache what was read; if it is unreadable, log that and go on with the last readable one."""
@@ -87,31 +89,47 @@ class ClientSecrets:
         self._until = self._clock.now() + CACHED
 
 
-def stored_text(answer: Mapping[str, Any]) -> str:
-    """Return the stored text, also of a file that was stored as bytes, without a byte order mark."""
+def stored_bytes(answer: Mapping[str, Any]) -> bytes:
+    """Return what Secrets Manager holds: a text, or a file that was stored as bytes."""
     text = answer.get("SecretString")
-    if text is None:
-        text = json_text(bytes(answer.get("SecretBinary", b"")))
-    return str(text).removeprefix("\ufeff")
+    return bytes(answer.get("SecretBinary", b"")) if text is None else str(text).encode("utf-8", "replace")
 
 
-def parsed(text: str) -> Mapping[str, str | None] | None:
-    """Read client ids and their secrets, without the whitespace that copying brings along.
+def entries(content: bytes) -> Sequence[tuple[str, object]] | None:
+    """Return each entry as it was written, in any encoding of Unicode; None if the whole is not a JSON object.
 
-    Returns:
-        client id → secret, None for an invalid entry; or None if the text is not a JSON object
+    A raw line break or a number of any length makes only its own entry invalid.
     """
     try:
-        stored = json.loads(text)
+        found = json.loads(json_text(content).strip(PADDING), strict=False, parse_int=float, object_pairs_hook=tuple)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(stored, dict):
+    return found if isinstance(found, tuple) else None
+
+
+def parsed(content: bytes) -> Mapping[str, str | None] | None:
+    """Read client ids and their secrets, without whitespace or quotation marks from copying.
+
+    Returns:
+        client id → secret, None for an invalid entry; or None if the whole is not a JSON object. If a client id is
+        repeated, its last valid secret counts.
+    """
+    written = entries(content)
+    if written is None:
         return None
-    return {name.strip(): _secret(value) for name, value in stored.items()}
+    secrets: dict[str, str | None] = {}
+    for name, value in written:
+        secrets[bare(name)] = _secret(value) or secrets.get(bare(name))
+    return secrets
 
 
-def _secret(value: object) -> str | None:
-    """Return a secret, or None if a form can't carry it: a lone surrogate can't be encoded in UTF-8."""
+def _secret(value: object) -> str:
+    """Return a secret, or an empty text if it can be none; a lone surrogate shows that a part was lost."""
     if not isinstance(value, str) or any("\ud800" <= character <= "\udfff" for character in value):
-        return None
-    return value.strip() or None
+        return ""
+    return credential(value)
+
+
+def bare(name: str) -> str:
+    """Return a client id without whitespace or quotation marks from copying; what can be none is left as it is."""
+    return credential(name) or name
