@@ -15,6 +15,7 @@ import click
 
 from broker import ninjaone
 from broker.config import ASKED
+from broker.text import first_unsafe, trimmed
 from ninjaone_connect_cli.at import At, here
 from ninjaone_connect_cli.errors import CliError
 from ninjaone_connect_cli.identity import identity
@@ -45,7 +46,9 @@ def init(at: At, env: str, *, keep: bool) -> None:
     ask = Ask()
     made = Environment(env, ask.parameters(), ask.region())
     ask.cost()
-    FILE.write_text(_other_lines(FILE, env) + made.lines(), encoding="utf-8")
+    fresh = FILE.with_name(f"{FILE.name}.new")  # a full disk costs no other environment
+    fresh.write_text(_other_lines(FILE, env) + made.lines(), encoding="utf-8")
+    fresh.replace(FILE)
     name = "" if env == "dev" else f" ENV={env}"
     at.screen.say(f"{FILE} is written. `make deploy{name}` deploys {made.stack} to {made.region}.")
     at.screen.say(_account(made.region))
@@ -149,11 +152,13 @@ class Ask:
         """Ask until the answer is valid; say each time what it must be."""
 
         def read(value: str) -> str:
-            value = value.strip()
+            value = trimmed(value)
             try:
                 check(value)
             except ValueError as wanted:
                 raise click.BadParameter(f"It must be {wanted}.") from None
+            if unsafe := first_unsafe(value):  # half a character too, as of a terminal that speaks no UTF-8
+                raise click.BadParameter(f"It holds U+{ord(unsafe):04X}, which is no part of a text. Type it anew.")
             return value
 
         answer: str = click.prompt(question, value_proc=read, default=default, show_default=bool(default), err=True)
@@ -198,9 +203,13 @@ def _toml(value: str) -> str:
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
+def _text(file: Path) -> str:
+    return file.read_text(encoding="utf-8-sig")  # without the byte order mark of Windows, which TOML does not know
+
+
 def _read(file: Path) -> Mapping[str, object]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(_text(file))
     except FileNotFoundError:
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
@@ -212,7 +221,7 @@ def _other_lines(file: Path, env: str) -> str:
     if not _read(file):
         return "# Made by `ninjaone-connect init`. Git ignores it: it holds your addresses.\nversion = 0.1\n"
     kept, mine = list[str](), False
-    for line in file.read_text(encoding="utf-8").splitlines():
+    for line in _text(file).split("\n"):  # TOML's line ends: U+2028 may stand inside a value
         if line.startswith("["):
             mine = line.startswith((f"[{env}.", f"[{env}]"))
         if not mine:

@@ -3,7 +3,9 @@
 import json
 import subprocess
 import tomllib
+from errno import ENOSPC
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,6 +53,7 @@ def test_an_address_may_be_given_as_the_pair_that_the_docs_show(cli: Cli) -> Non
     [
         ("a\u202eb\n", "It must be 1 to 80"),
         ("x" * 81 + "\n", "It must be 1 to 80"),
+        ("M\udcfcller\n", "It holds U+DCFC"),
     ],
 )
 def test_a_wrong_name_is_asked_for_again(cli: Cli, wrong: str, says: str) -> None:
@@ -83,6 +86,33 @@ def test_client_apps_of_ones_own_are_asked_for_by_host(cli: Cli) -> None:
     assert ended.code == 0, ended.err
     overrides = str(written(cli)["dev"]["deploy"]["parameters"]["parameter_overrides"])
     assert 'ClientIds="us2=XyZ,eu=AbC-eu"' in overrides
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("inside", ["\u2028", "\x85", "\u2029"])
+def test_what_somebody_else_wrote_into_the_file_is_kept(cli: Cli, mark: str, inside: str) -> None:
+    others = f'{mark}version = 0.1\r\n[prod.global.parameters]\r\nstack_name = "a{inside}b"\r\n'
+    (cli.folder / "samconfig.toml").write_bytes(others.encode())
+
+    ended = cli("init", typed=ANSWERS)
+
+    assert ended.code == 0, ended.err
+    assert written(cli)["prod"]["global"]["parameters"] == {"stack_name": f"a{inside}b"}
+    assert "dev" in written(cli)
+
+
+def test_a_disk_that_is_full_costs_no_other_environment(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    (cli.folder / "samconfig.toml").write_text("[prod.global.parameters]\n")
+
+    def fill(file: Path, text: str, **_: Any) -> None:
+        file.write_bytes(text.encode()[:20])
+        raise OSError(ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", fill)
+    ended = cli("init", typed=ANSWERS)
+
+    assert (ended.code, "No space left on device" in ended.err) == (1, True)
+    assert "prod" in written(cli)
 
 
 def test_another_environment_is_kept_to_the_letter(cli: Cli) -> None:
