@@ -44,6 +44,11 @@ ACCOUNT = (
     "AWS has closed, suspended or not yet verified this account ({what}): log in to the AWS console as its owner; it "
     "says what is open, or ask AWS Support."
 )
+GONE = (
+    "What the stack made is not there ({what}): it was deleted by hand, or is another stack's or region's. `doctor` "
+    "shows what else is missing; docs/operate/runbooks.md says how to bring it back."
+)
+NO_SECRETS = "No client secrets are stored yet: docs/operate/your-app.md, step 4."
 BUSY = "AWS is busy or out of order ({what}): nothing is wrong here. Try again in a minute."
 SETTINGS = "The AWS configuration can't be used ({what}): look at the profile in ~/.aws/config, and at --profile."
 NETWORK = (
@@ -54,28 +59,32 @@ _CODES: Mapping[str, str] = {
     **dict.fromkeys(
         ("expiredtoken", "tokenrefreshrequired", "expiredtokenexception", "unauthorized", "invalidgrant",
          "unauthorizedssotokenerror", "ssotokenloaderror", "ssoerror", "tokenretrievalerror", "loginerror",
-         "loginrefreshrequired", "logintokenloaderror", "logininsufficientpermissions", "invalididentitytoken",
+         "invalidclient", "unauthorizedclient", "authorizationpending", "loginrefreshrequired", "logintokenloaderror",
+         "logininsufficientpermissions", "invalididentitytoken",
          "idprejectedclaim", "pendingauthorizationexpirederror", "loginauthorizationcodeerror", "expiredtradeintoken",
          "credentialsexpired"), LOG_IN),
     **dict.fromkeys(
-        ("kmsinvalidstate", "disabled", "kmsdisabled", "keyunavailable", "invalidkeyusage", "decryptionfailure"),
-        KMS_KEY),
+        ("invalidstate", "disabled", "keyunavailable", "invalidkeyusage", "decryptionfailure"), KMS_KEY),
+    **dict.fromkeys(
+        ("resourcenotfound", "notfound", "tablenotfound", "nosuchbucket", "nosuchkey", "nosuchentity",
+         "nonexistentqueue", "queuedoesnotexist", "parameternotfound", "parameterversionnotfound", "404"), GONE),
     **dict.fromkeys(
         ("accountproblem", "notsignedup", "blocked", "pendingverification", "accountsuspended"), ACCOUNT),
     **dict.fromkeys(("requestexpired", "requesttimetooskewed", "requestinthefuture"), CLOCK),
     **dict.fromkeys(
         ("invalidclienttokenid", "unrecognizedclient", "invalidaccesskeyid", "authfailure", "invalidtoken",
          "missingauthenticationtoken", "missingauthenticationtokenexception", "notauthorizedexception",
-         "nocredentials", "invalidsecurity"), KEYS),
+         "nocredentials", "invalidsecurity", "401"), KEYS),
     **dict.fromkeys(("signaturedoesnotmatch", "invalidsignature", "incompletesignature"), SECRET_KEY),
     **dict.fromkeys(
         ("invalidregion", "invalidregionerror", "noregionerror", "unknownregionerror", "endpointvariant",
          "unknownendpointerror", "authorizationheadermalformed", "permanentredirect", "illegallocationconstraint",
-         "regiondisabled", "servicenotinregionerror", "endpointvarianterror", "unknownfipsendpointerror"), REGION),
+         "regiondisabled", "invalidhostlabelerror", "invaliddnsnameerror", "301", "307", "moved", "redirect",
+         "temporaryredirect", "servicenotinregionerror", "endpointvarianterror", "unknownfipsendpointerror"), REGION),
     **dict.fromkeys(
         ("optinrequired", "subscriptionrequired", "accessdenied", "accessdeniedexception", "unauthorizedoperation",
-         "notauthorized", "authorizationerror", "forbidden", "403", "allaccessdisabled", "kmsaccessdenied",
-         "insufficientprivileges", "accessdeniedbyservicecontrol"), RIGHTS),
+         "notauthorized", "authorizationerror", "forbidden", "403", "allaccessdisabled",
+         "insufficientprivileges", "accessdeniedbyservicecontrol", "explicitdeny", "tagpolicy"), RIGHTS),
     **dict.fromkeys(
         ("nocredentialserror", "profilenotfound", "partialcredentialserror", "configparseerror", "confignotfound",
          "invalidconfigerror", "credentialretrievalerror", "metadataretrievalerror", "unabletoparse",
@@ -84,18 +93,22 @@ _CODES: Mapping[str, str] = {
          "invalidimdsendpointerror", "invalidimdsendpointmodeerror", "invalidretryconfigurationerror",
          "invalidmaxretryattemptserror", "invalidretrymodeerror", "invalidproxiesconfigerror",
          "invalidstsregionalendpointsconfigerror", "invalidendpointconfigurationerror", "invalidchecksumconfigerror",
-         "unknowntokenprovidererror"), SETTINGS),
+         "unknowntokenprovidererror", "datanotfounderror", "unknownserviceerror", "apiversionnotfounderror",
+         "unknownsignatureversionerror", "invalids3addressingstyleerror", "invalids3useast1regionalendpointconfigerror",
+         "invalidendpointdiscoveryconfigurationerror"), SETTINGS),
     **dict.fromkeys(
         ("endpointconnectionerror", "connecttimeouterror", "readtimeouterror", "connectionclosederror",
          "httpclienterror", "connectionerror", "proxyconnectionerror", "endpointprovidererror",
-         "responsestreamingerror", "incompletereaderror"), NETWORK),
+         "responsestreamingerror", "incompletereaderror", "checksumerror", "flexiblechecksumerror"), NETWORK),
     **dict.fromkeys(
         ("throttling", "throttled", "throttledexception", "requestthrottled", "requestlimitexceeded", "slowdown",
          "toomanyrequests", "provisionedthroughputexceeded", "serviceunavailable", "internalfailure",
          "internalservererror", "internalerror", "internalserviceerror", "internalservice", "priorrequestnotcomplete",
-         "limitexceeded", "requesttimeout", "bandwidthlimitexceeded", "kmsinternal", "dependencytimeout",
-         "transactioninprogress", "internalserver", "ec2throttled", "kmsthrottling", "replicatedwriteconflict",
-         "overlimit", "idpcommunicationerror", "500", "502", "503", "504"), BUSY),
+         "limitexceeded", "requesttimeout", "bandwidthlimitexceeded", "internal", "dependencytimeout",
+         "transactioninprogress", "transactionconflict", "internalserver", "ec2throttled", "replicatedwriteconflict",
+         "overlimit", "idpcommunicationerror", "toomanyupdates", "toomanyrequestserror", "service", "servicefailure",
+         "unavailable", "resourceinuse", "requestaborted", "insufficientcapacity", "capacitynotavailableerror", "408",
+         "429", "500", "502", "503", "504"), BUSY),
 }  # fmt: skip
 """Codes of AWS and classes of botocore, as ``_bare`` writes them → what to do."""
 
@@ -148,15 +161,15 @@ def _of_answer(error: ClientError) -> str:
 
 def _of_code(code: str, what: str, operation: str = "") -> str:
     bare = _bare(code)
-    if operation == "GetSecretValue" and bare == "invalidrequest":
-        return RESTORE
+    if operation == "GetSecretValue" and bare in {"invalidrequest", "resourcenotfound"}:
+        return RESTORE if bare == "invalidrequest" else NO_SECRETS
     general = f"AWS refused: {what}. Look it up in the AWS documentation of that call, or see the AWS Health Dashboard."
     return _CODES.get(bare, _CODES.get(code.lower(), general)).format(what=what)
 
 
 def _bare(code: str) -> str:
-    """Unify the spellings of one error: ``ThrottlingException``, ``Throttling``, ``KMS.Throttling``."""
-    return code.rpartition(".")[2].removesuffix("Exception").removesuffix("Fault").lower()
+    """Unify the spellings of one error: ``ThrottlingException``, ``Throttling``, ``KmsThrottling``."""
+    return code.rpartition(".")[2].removesuffix("Exception").removesuffix("Fault").lower().removeprefix("kms")
 
 
 def _why_distrusted() -> str:

@@ -8,7 +8,6 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 import httpx
-from botocore.exceptions import ClientError
 
 from broker import ninjaone, oauth, policy
 from broker.adapters.client_secrets import bare, entries, parsed, stored_bytes
@@ -252,10 +251,7 @@ def active_epoch(deployment: Deployment) -> Iterator[Finding]:
 
 def seal_key(deployment: Deployment) -> Iterator[Finding]:
     """Whether the KMS key is usable."""
-    try:
-        state = deployment.aws("kms").describe_key(KeyId=deployment.config.seal_key)["KeyMetadata"]["KeyState"]
-    except ClientError as error:
-        state = error.response["Error"]["Code"]
+    state = deployment.aws("kms").describe_key(KeyId=deployment.config.seal_key)["KeyMetadata"]["KeyState"]
     if state == "Enabled":
         yield good("KMS key", "enabled")
     else:

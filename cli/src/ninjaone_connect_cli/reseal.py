@@ -15,6 +15,7 @@ from broker.adapters.rescue import PREFIX
 from broker.adapters.seal import context, wrapped_key
 from broker.errors import SealBroken
 from broker.model import Purpose
+from ninjaone_connect_cli import aws_errors
 from ninjaone_connect_cli.at import At, here
 from ninjaone_connect_cli.deployment import Deployment
 from ninjaone_connect_cli.errors import CliError
@@ -146,8 +147,8 @@ class Reseal:
             if error.response["Error"]["Code"] in DAMAGED:
                 raise SealBroken from None
             raise CliError(
-                f"KMS refused ({error.response['Error']['Code']}). This identity needs kms:ReEncryptFrom on the old "
-                "key and kms:ReEncryptTo on the new one; nothing was half done."
+                f"{aws_errors.said(error)} Nothing was half done. This identity needs kms:ReEncryptFrom on the old key "
+                "and kms:ReEncryptTo on the new one."
             ) from None
         return wrapped if answer["SourceKeyId"] == answer["KeyId"] else bytes(answer["CiphertextBlob"])
 

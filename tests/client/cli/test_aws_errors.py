@@ -6,6 +6,7 @@ from email.utils import formatdate
 import pytest
 from botocore import exceptions
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.session import Session
 
 from broker.errors import AwsRefused
 from ninjaone_connect_cli.aws_errors import BUSY, said
@@ -32,18 +33,23 @@ TO_DO = {
     ],
     "`aws kms enable-key`": [
         "KMSInvalidStateException", "DisabledException", "KMS.DisabledException", "KeyUnavailableException",
-        "DecryptionFailure",
+        "DecryptionFailure", "KmsInvalidState", "KmsDisabled", "KmsInvalidKeyUsage",
     ],
     "AWS Support": ["AccountProblem", "NotSignedUp", "Blocked", "PendingVerification", "AccountSuspendedException"],
     "docs/operate/permissions.md": [
         "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "OptInRequired", "NotAuthorized",
-        "KMSAccessDeniedException",
+        "KMSAccessDeniedException", "KmsAccessDenied", "KmsOptInRequired", "AccessDenied.TagPolicy",
     ],
     "nothing is wrong here": [
         "Throttling", "ThrottlingException", "TooManyRequestsException", "ServiceUnavailable", "InternalFailure",
         "InternalServerError", "SlowDown", "ProvisionedThroughputExceededException", "RequestLimitExceeded",
         "InternalServerException", "KMSInternalException", "DependencyTimeoutException", "EC2ThrottledException",
-        "TransactionInProgressException", "KMS.ThrottlingException",
+        "TransactionInProgressException", "KMS.ThrottlingException", "KmsThrottled",
+        "ServiceException", "TooManyUpdates", "ServiceFailure", "TransactionConflictException", "429", "Unavailable", "RequestAbortedException",
+    ],
+    "not there": [
+        "ResourceNotFoundException", "KMS.NotFoundException", "KmsNotFound", "NoSuchBucket", "ParameterNotFound", "404",
+        "AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist", "TableNotFoundException", "NoSuchEntity",
     ],
 }  # fmt: skip
 
@@ -70,6 +76,8 @@ CLASSES = [
     (exceptions.InvalidMaxRetryAttemptsError(provided_max_attempts=0, min_value=1), "look at the profile"),
     (exceptions.MissingDependencyException(msg="a-secret"), "look at the profile"),
     (exceptions.InvalidRegionError(region_name="eu west"), "no AWS region"),
+    (exceptions.UnknownServiceError(service_name="x", known_service_names="y"), "look at the profile"),
+    (exceptions.FlexibleChecksumError(error_msg="a-secret"), "network"),
     (exceptions.ConnectTimeoutError(endpoint_url="https://x"), "network"),
     (exceptions.EndpointConnectionError(endpoint_url="https://x"), "network"),
     (exceptions.ReadTimeoutError(endpoint_url="https://x"), "network"),
@@ -108,6 +116,51 @@ def test_a_clock_that_is_off_is_said_whatever_the_code(code: str, behind: int, w
 )
 def test_a_secret_that_is_marked_for_deletion_is_to_be_restored(error: Exception) -> None:
     assert "restore-secret" in said(error)
+
+
+def test_a_secret_that_was_never_stored_is_to_be_stored() -> None:
+    assert "your-app.md, step 4" in said(refused("ResourceNotFoundException", "GetSecretValue"))
+
+
+OURS = {
+    "lambda": {"InvalidParameterValueException"},
+    "dynamodb": {
+        "ConditionalCheckFailedException", "ItemCollectionSizeLimitExceededException", "TransactionCanceledException",
+        "IdempotentParameterMismatchException",
+    },
+    "kms": {"DryRunOperationException", "InvalidArnException", "InvalidGrantTokenException", "IncorrectKeyException",
+            "InvalidCiphertextException"},
+    "secretsmanager": {"InvalidParameterException"},
+    "ssm": {"InvalidKeyId"},
+    "s3": {"InvalidObjectState"},
+    "sqs": {"InvalidAddress", "InvalidAttributeName", "UnsupportedOperation"},
+}  # fmt: skip
+"""What only a fault of this program's own can bring, or what is an answer where it is asked."""
+CALLS = {
+    "cloudformation": ["DescribeStacks", "ListStackResources"],
+    "lambda": ["GetFunctionConfiguration", "GetAccountSettings"],
+    "dynamodb": ["Query", "Scan", "GetItem", "UpdateItem", "TransactWriteItems", "DescribeTable"],
+    "kms": ["DescribeKey", "Decrypt", "GenerateDataKey", "ReEncrypt"],
+    "secretsmanager": ["GetSecretValue"],
+    "ssm": ["GetParameter"],
+    "s3": ["ListObjectsV2", "GetObject"],
+    "sqs": ["GetQueueAttributes"],
+    "sso": ["GetRoleCredentials"],
+    "sso-oidc": ["CreateToken"],
+}
+
+
+@pytest.mark.parametrize("service", CALLS)
+def test_what_botocore_names_for_a_call_is_told_what_to_do_about(service: str) -> None:
+    model = Session().get_service_model(service)
+    codes = {
+        shape.error_code or shape.name for call in CALLS[service] for shape in model.operation_model(call).error_shapes
+    }
+    of_requests = {code for code in codes if code.startswith(("InvalidRequest", "InvalidScope", "UnsupportedGrant"))}
+
+    untold = {code for code in codes if said(refused(code)).startswith("AWS refused: ")}
+
+    assert untold - of_requests == OURS.get(service, set())
 
 
 def test_what_nobody_lists_is_told_by_its_name() -> None:

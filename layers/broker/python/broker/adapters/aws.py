@@ -30,6 +30,8 @@ _OPERATORS = frozenset(
         "invalidclienttokenid", "invalidsignature", "invalidtoken", "missingauthenticationtoken", "optinrequired",
         "signaturedoesnotmatch", "unrecognizedclient",
         "nonexistentqueue", "nosuchbucket", "notfound", "parameternotfound", "queuedoesnotexist", "resourcenotfound",
+        "forbidden", "invalidaddress", "notauthorized", "regiondisabled", "subscriptionrequired", "tablenotfound",
+        "unauthorizedoperation",
         "decryptionfailure", "disabled", "invalidkeyusage", "invalidstate",
         "invalidrequest",  # Secrets Manager: the secret is marked for deletion
     }
