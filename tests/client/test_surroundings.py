@@ -41,6 +41,12 @@ PROXIES = {
     "two hosts": ("HTTPS_PROXY", "http://one,two:3128"),
     "a slash in the password": ("HTTPS_PROXY", "http://user:se/secret@proxy:3128"),
     "none": ("HTTPS_PROXY", "none"),
+    "a name that was not put in": ("HTTPS_PROXY", "http://${PROXY_HOST}:3128"),
+    "a pattern": ("HTTPS_PROXY", "http://*.corp.example:3128"),
+    "an empty label": ("HTTPS_PROXY", "http://user:secret@proxy..example:3128"),
+    "a label of 64": ("HTTPS_PROXY", f"http://user:secret@{'p' * 64}.example:3128"),
+    "a share of Windows": ("HTTPS_PROXY", r"\\proxy\3128"),
+    "a word for yes": ("HTTPS_PROXY", "1"),
     "older socks": ("ALL_PROXY", "socks4://127.0.0.1:1080"),
     "an IPv6 network": ("NO_PROXY", "localhost,fd07::/64"),
     "brackets": ("no_proxy", "[::1]"),
@@ -214,11 +220,19 @@ def test_a_key_log_that_can_t_be_written_is_named_and_not_the_bundle(monkeypatch
 
 
 @pytest.mark.parametrize(
-    "url", [API + "\n", "\r" + API, "https://", "https://host:port", "https://a b.example", "https://[::1"]
-)
+    "url",
+    [
+        API + "\n", "\r" + API, "https://", "https://host:port", "https://a b.example", "https://[::1",
+        "https://a..example", f"https://{'a' * 64}.example", "https://xn--a.example", "https://.example", "https://*.example",
+        "https://{id}.execute-api.eu-west-1.amazonaws.com", "https://user:canary@b.example", "https://b.example?stage=1",
+        "https://b.example#x", "https://b.example:99999", "https://b.example:0", "<https://b.example>",
+    ],
+)  # fmt: skip
 def test_an_address_that_is_none_is_said_to_be_none(url: str) -> None:
-    with pytest.raises(ValueError, match="api_url"):
+    with pytest.raises(ValueError, match="api_url") as refused:
         Connect(url, region="eu-west-1", credentials=KEYS)
+
+    assert "canary" not in str(refused.value)
 
 
 def test_a_request_that_can_t_be_written_was_not_sent() -> None:

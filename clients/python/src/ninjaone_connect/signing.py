@@ -107,11 +107,15 @@ def _checked(api_url: str) -> str:
     if not all("!" <= character <= "~" for character in api_url):
         raise ValueError("api_url holds a space, a line break or another character that no address has. Set it again.")
     try:
-        parts, _ = urlsplit(api_url), httpx.URL(api_url)
+        url = httpx.URL(api_url)
+        host, port = url.host, url.port
     except (ValueError, httpx.InvalidURL):
         raise ValueError("api_url is no address. It must be the one that the output BackendApiUrl shows.") from None
-    is_local = parts.scheme == "http" and parts.hostname in {"127.0.0.1", "localhost"}
-    if not parts.hostname or not (parts.scheme == "https" or is_local):
+    is_bare = not (url.userinfo or url.query or url.fragment)
+    if not (is_bare and surroundings.is_host(host) and port in {None, *range(1, 65_536)}):
+        raise ValueError("api_url must be a host and a path alone, as the stack's output BackendApiUrl shows them.")
+    is_local = url.scheme == "http" and host in {"127.0.0.1", "localhost"}
+    if not (url.scheme == "https" or is_local):
         raise ValueError("api_url must be the https address that the stack's output BackendApiUrl shows.")
     return api_url.rstrip("/")
 

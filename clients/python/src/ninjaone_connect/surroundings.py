@@ -35,8 +35,11 @@ STEERING = (
 """Prefixes of variables that determine where credentials come from."""
 
 _REGION = re.compile(r"(?:[a-z]{2,4}(?:-[a-z]+)+-[0-9]{1,2})?")
-_HOST = re.compile(r"[^\s%,;|<>\"'`()]+(?:%25[\w.-]+)?")
-_NO_HOSTS = frozenset({"none", "null", "direct", "off", "false", "http", "https"})
+_LABEL = r"\w(?:[\w-]{0,61}\w)?"
+_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
+_NO_HOSTS = frozenset({
+    "none", "null", "nil", "undefined", "direct", "off", "false", "no", "true", "on", "yes", "0", "1", "http", "https",
+})  # fmt: skip
 """What people write for *no proxy*, and what remains of an address whose ``://`` lacks a character."""
 _HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 """How OpenSSL names certificates in a folder. See openssl-rehash(1)."""
@@ -57,9 +60,10 @@ def check_aws(environment: Mapping[str, str] = os.environ) -> None:
 def _is_web_address(text: str) -> bool:
     try:
         url = httpx.URL(text)
+        host = url.host
     except (httpx.InvalidURL, ValueError):
         return False
-    return url.scheme in {"http", "https"} and bool(url.host)
+    return url.scheme in {"http", "https"} and is_host(host)
 
 
 def steering(environment: Mapping[str, str] = os.environ) -> str:
@@ -114,7 +118,7 @@ def _proxy_fault(value: str) -> str:
         host, scheme, port = url.host, url.scheme, url.port
     except (httpx.InvalidURL, ValueError, UnicodeError):
         return "is no address"
-    if port not in {None, *range(1, 65_536)} or not _HOST.fullmatch(host) or host in _NO_HOSTS:
+    if port not in {None, *range(1, 65_536)} or not is_host(host) or host in _NO_HOSTS:
         return "is no address" if host else "names no host"
     if scheme.startswith("socks"):
         has_socks = scheme in {"socks5", "socks5h"} and importlib.util.find_spec("socksio") is not None
@@ -122,6 +126,17 @@ def _proxy_fault(value: str) -> str:
     if scheme not in {"http", "https"}:
         return "must begin with http:// or https://"
     return ""
+
+
+def is_host(text: str) -> bool:
+    """Say whether a text can be looked up as a host, or is an address. Looking up another one raises UnicodeError."""
+    if ":" in text:
+        return _is_ipv6(text.partition("%")[0])
+    try:
+        text.encode("idna")
+    except UnicodeError:
+        return False
+    return _HOST.fullmatch(text) is not None
 
 
 def _is_exception(entry: str) -> bool:
