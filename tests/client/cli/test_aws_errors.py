@@ -43,9 +43,11 @@ TO_DO = {
     "nothing is wrong here": [
         "Throttling", "ThrottlingException", "TooManyRequestsException", "ServiceUnavailable", "InternalFailure",
         "InternalServerError", "SlowDown", "ProvisionedThroughputExceededException", "RequestLimitExceeded",
-        "InternalServerException", "KMSInternalException", "DependencyTimeoutException", "EC2ThrottledException",
+        "InternalServerException", "KMSInternalException", "DependencyTimeoutException",
+        "EC2ThrottledException",
         "TransactionInProgressException", "KMS.ThrottlingException", "KmsThrottled",
-        "ServiceException", "TooManyUpdates", "ServiceFailure", "TransactionConflictException", "429", "Unavailable", "RequestAbortedException",
+        "ServiceException", "TooManyUpdates", "ServiceFailure", "TransactionConflictException", "429",
+        "Unavailable", "RequestAbortedException",
     ],
     "not there": [
         "ResourceNotFoundException", "KMS.NotFoundException", "KmsNotFound", "NoSuchBucket", "ParameterNotFound", "404",

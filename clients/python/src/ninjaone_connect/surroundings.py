@@ -129,7 +129,7 @@ def _proxy_fault(value: str) -> str:
 
 
 def is_host(text: str) -> bool:
-    """Say whether a text can be looked up as a host, or is an address. Looking up another one raises UnicodeError."""
+    """Return whether a text is an address, or a host name that can be looked up; others raise UnicodeError there."""
     if ":" in text:
         return _is_ipv6(text.partition("%")[0])
     try:
