@@ -155,9 +155,8 @@ CALLS = {
 @pytest.mark.parametrize("service", CALLS)
 def test_what_botocore_names_for_a_call_is_told_what_to_do_about(service: str) -> None:
     model = Session().get_service_model(service)
-    codes = {
-        shape.error_code or shape.name for call in CALLS[service] for shape in model.operation_model(call).error_shapes
-    }
+    shapes = [shape for call in CALLS[service] for shape in model.operation_model(call).error_shapes]
+    codes = {str(shape.metadata.get("error", {}).get("code", shape.name)) for shape in shapes}
     of_requests = {code for code in codes if code.startswith(("InvalidRequest", "InvalidScope", "UnsupportedGrant"))}
 
     untold = {code for code in codes if said(refused(code)).startswith("AWS refused: ")}
