@@ -66,7 +66,7 @@ def _show(at: At, findings: list[Finding]) -> None:
     bad = sum(each.state is State.FIX for each in findings)
     if bad:
         raise CliError(f"{bad} of {len(findings)} have to be put right.")
-    at.screen.say("Everything is in place.")
+    at.screen.say("Nothing has to be put right." if todo_lines else "Everything is in place.")
 
 
 def left_to_do(found: Iterable[tuple[str, Finding]]) -> list[Finding]:

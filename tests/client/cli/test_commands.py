@@ -142,6 +142,11 @@ def test_the_doctor_finds_a_whole_deployment_in_place(cli: Cli) -> None:
     assert {"client secret eu", "client app eu", "redirect URI eu", "backend API", "clock", "epoch"} <= {
         each["check"] for each in ended.json
     }
+    assert cli("--local", "doctor").err.strip().endswith("Nothing has to be put right.")
+
+
+def test_the_doctor_says_when_nothing_is_left(cli: Cli, connected: tuple[str, str]) -> None:
+    assert cli("--local", "doctor").err.strip().endswith("Everything is in place.")
 
 
 def found(cli: Cli, check: str) -> dict[str, str]:
