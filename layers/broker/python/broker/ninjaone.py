@@ -103,7 +103,7 @@ def pasted_host(text: str, suffixes: tuple[str, ...], suffix: str = "") -> Host 
 
 
 def _host_name(word: str) -> str:
-    """Take the host out of an address with or without its scheme. See RFC 3986 §3.2 (user information, port)."""
+    """Return the host of an address with or without its scheme. See RFC 3986 §3.2 (user information, port)."""
     address = hyphenated(word).replace("\u3002", ".").lower()
     scheme = _SCHEME.match(address)
     host = _AFTER_HOST.split(address[scheme.end() :] if scheme else address, maxsplit=1)[0]

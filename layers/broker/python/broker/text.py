@@ -37,7 +37,7 @@ def without_unsafe(text: str) -> str:
 
 
 def trimmed(text: str) -> str:
-    """Leave out what copying and files bring along at both ends: whitespace, and what can't be seen."""
+    """Strip what copying and files add at both ends: whitespace and invisible characters."""
     start, end = 0, len(text)
     while start < end and _is_nothing(text[start]):
         start += 1
@@ -56,10 +56,10 @@ def escaped(text: str) -> str:
 
 
 def words(text: str) -> list[str]:
-    """Split what a person pasted where ASCII is meant, at spaces, brackets and quotation marks of every script.
+    """Split pasted text that should be ASCII at spaces, brackets and quotation marks of every script.
 
-    Letters of full width, as Japanese keyboards type them, count as those that they look like; what shows nothing is
-    left out.
+    Full-width letters, as Japanese keyboards type them, count as the letters that they look like; invisible characters
+    are dropped.
     """
     return "".join(" " if _is_mark(each) or each in "()[]{}|*" else each for each in _shown(text)).split()
 
@@ -70,9 +70,9 @@ def is_blank(text: str) -> bool:
 
 
 def credential(text: str) -> str:
-    """Read an id or a secret that a person pasted; empty where it can be none: no text, several words, too long.
+    """Read an id or a secret that a person pasted; empty if it can't be one: no text, several words, or too long.
 
-    A pair of quotation marks or angle brackets around it is no part of it, nor is a comma behind them, as in JSON.
+    A pair of quotation marks or angle brackets around it is dropped, and so is a comma after them, as in JSON.
     """
     bare = _shown(text).strip()
     inner = bare.rstrip(",;")
@@ -82,12 +82,12 @@ def credential(text: str) -> str:
 
 
 def hyphenated(text: str) -> str:
-    """Write the dashes that word processors put in place of hyphens as hyphens."""
+    """Replace the dashes that word processors insert by hyphens."""
     return "".join("-" if each == "\u2212" or unicodedata.category(each) == "Pd" else each for each in text)
 
 
 def _shown(text: str) -> str:
-    """Leave out what shows nothing but is no space, and write compatible forms as what they look like."""
+    """Drop invisible characters other than spaces, and normalise compatibility forms (NFKC)."""
     return "".join(
         each
         for each in unicodedata.normalize("NFKC", text)
