@@ -7,12 +7,14 @@ import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from threading import Event
 from time import sleep
 from typing import Any
 
 import httpx
 import pytest
 
+from broker.adapters import http
 from broker.adapters.http import CONNECT_TIMEOUT, USER_AGENT, HttpClient, Outgoing, unpacked, unpacked_as_named
 from broker.adapters.transport import system_transport
 from broker.model import Instant, Seconds
@@ -218,6 +220,9 @@ PACKED = {
     "identity": ("identity", SAID),
     "said and not done": ("gzip", SAID),
     "said otherwise": ("deflate", gzip.compress(SAID)),
+    "with a wrong checksum": ("gzip", gzip.compress(SAID)[:-8] + bytes(8)),
+    "with a wrong checksum of zlib": ("deflate", zlib.compress(SAID)[:-4] + bytes(4)),
+    "with a second member that is damaged": ("gzip", gzip.compress(SAID) + b"\x1f\x8b\x08\xff" + bytes(9)),
 }
 
 
@@ -391,6 +396,25 @@ def test_an_address_that_swallows_packets_leaves_time_for_the_next(
             answer = client.get(f"http://eu.ninjarmm.com:{port}/", timeout=httpx.Timeout(9, connect=1))
 
     assert answer.content == b"{}"
+
+
+@req("L04")
+def test_a_resolver_that_keeps_silent_uses_up_the_time_to_connect_and_no_more(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    over = Event()
+
+    def keep_silent(*_: Any, **__: Any) -> Any:
+        over.wait(20)
+        raise socket.gaierror
+
+    monkeypatch.setattr(socket, "getaddrinfo", keep_silent)
+    monkeypatch.setattr(http, "CONNECT_TIMEOUT", Seconds(1))
+    with HttpClient(system_transport(), clock) as web:
+        answer = web.get(URL, timeout=Seconds(3))
+    over.set()
+
+    assert answer == NotSent("ConnectTimeout")
 
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a" * 64 + ".invalid"])

@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
@@ -242,7 +243,20 @@ def _members(body: bytes, kind: int, most: int) -> tuple[bytes, bool]:
             is_whole, body = unpacking.eof, unpacking.unused_data
     except zlib.error:
         is_whole = is_whole and not body.startswith(_GZIP)  # zeros may follow; another member must be intact
+        if not is_whole and kind == _ANY_HEADER:
+            out += _before_damage(body, most - len(out))
     return out, is_whole or len(out) >= most
+
+
+def _before_damage(member: bytes, most: int) -> bytes:
+    """Inflate byte by byte as far as it goes: a wrong checksum at the end must not cost the data before it."""
+    out, unpacking = bytearray(), zlib.decompressobj(_ANY_HEADER)
+    with suppress(zlib.error):
+        for each in member:
+            if len(out) >= most:
+                break
+            out += unpacking.decompress(bytes((each,)), most - len(out))
+    return bytes(out)
 
 
 def _lower(headers: httpx.Headers) -> Mapping[str, str]:

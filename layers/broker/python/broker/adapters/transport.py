@@ -6,7 +6,10 @@ It is a module of its own because its imports would lengthen every cold start, a
 import math
 import socket  # noqa: TID251  # looks hosts up
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
 from time import monotonic
 from typing import Any
 
@@ -85,7 +88,7 @@ class _Sockets(httpcore.SyncBackend):
         Raises:
             httpcore.ConnectTimeout, httpcore.ConnectError: the failure of the last address
         """
-        addresses = _addresses(host, port)
+        addresses = _addresses(host, port, self.connect_left())
         for number, address in enumerate(addresses):
             share = self.connect_left() / (len(addresses) - number)
             try:
@@ -111,12 +114,25 @@ def _left(until: float, over: type[httpcore.TimeoutException]) -> float:
     return left
 
 
-def _addresses(host: str, port: int) -> list[str]:
-    """Look a host up. Raises httpcore.ConnectError."""
+def _addresses(host: str, port: int, wait: float) -> Sequence[str]:
+    """Look a host up within ``wait`` seconds; none if it has no address. Raises httpcore.ConnectTimeout.
+
+    ``getaddrinfo`` takes no timeout, and a resolver may keep silent for half a minute: it runs in a thread of its own,
+    which is left alone when the time is over.
+    """
+    found = SimpleQueue[Sequence[str]]()
+    Thread(target=lambda: found.put(_looked_up(host, port)), daemon=True).start()
+    try:
+        return found.get(timeout=wait)
+    except Empty:
+        raise httpcore.ConnectTimeout("the host name was not looked up in time") from None
+
+
+def _looked_up(host: str, port: int) -> Sequence[str]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        raise httpcore.ConnectError("the host name can't be looked up") from None
+        return ()
     return list(dict.fromkeys(str(each[4][0]) for each in found))
 
 
