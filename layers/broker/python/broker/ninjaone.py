@@ -60,7 +60,7 @@ _TOKEN = re.compile(r"[\x21-\x7e]{1,8192}")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,64}")
 _LEADING_NUMBER = re.compile(r"\s*[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?")
 _BETWEEN_SCOPES = re.compile(r"[\s,]+")
-_SCHEME = re.compile(r"(?:[a-z][a-z0-9+.-]*:)*(?:https?:|(?:https?)?[/\\]+)")
+_SCHEME = re.compile(r"(?:[a-z][a-z0-9+.-]*:){0,8}(?:https?:|(?:https?)?[/\\]+)")
 _AFTER_HOST = re.compile(r"[/\\?#&]")
 _STOPS = ".,;"
 
