@@ -7,13 +7,15 @@ import pytest
 
 from broker.edge.browser import cookie_name
 from broker.edge.wiring import Broker
+from broker.errors import NoRefreshToken
+from broker.model import Binding, Client
 from functions.authorize.app import handler as authorize
 from functions.callback.app import handler as callback
 from functions.connect.app import handler as connect
-from tests.support.broker_world import Clock
+from tests.support.broker_world import Clock, NinjaOneTransport
 from tests.support.events import event
 from tests.support.invoke import invoke
-from tests.support.journey import Journey
+from tests.support.journey import OWN, Journey
 
 FIRST, SECOND = "https://app.example/return", "https://second.example/back"
 
@@ -35,6 +37,26 @@ def test_a_link_that_ran_out_leads_to_its_own_return_address(broker: Broker, jou
 
     assert answered["statusCode"] == 410
     assert leads_to(answered["body"], SECOND)
+
+
+NO_REFRESH_TOKEN = {"access_token": "at", "token_type": "Bearer"}
+
+
+@pytest.mark.parametrize("app", [None, OWN])
+def test_whose_own_app_was_refused_after_they_left_reads_why_at_their_link(
+    broker: Broker, journey: Journey, network: NinjaOneTransport, app: Client | None
+) -> None:
+    """With an approval the person was thanked before the code was sent, and the product hears nothing."""
+    opening: dict[str, Any] = {"binding": Binding.APPROVAL, "challenge": "", "customer_app": app is not None}
+    session = journey.home(client=app, **opening).session
+    network.answer(200, NO_REFRESH_TOKEN)
+    with pytest.raises(NoRefreshToken):
+        broker.complete.unattended(session)
+
+    answered = invoke(connect.bind(broker), event("GET /connect/{session}", session=session))
+
+    assert answered["statusCode"] == 410
+    assert (NoRefreshToken.detail in answered["body"]) is (app is not None)
 
 
 @pytest.mark.parametrize("form", ["authorize", "secret"])

@@ -566,6 +566,11 @@ def test_a_link_that_still_works_is_not_called_over(kind: Notice) -> None:
     assert "open the link again" in Reading(pages.notice(PLAIN, kind)).words
 
 
+def test_a_browser_that_does_not_say_where_a_form_comes_from_is_named_as_too_old() -> None:
+    """Pages without a referrer send `Origin: null`, so one without Fetch Metadata is refused however often it tries."""
+    assert "use a newer browser" in Reading(pages.notice(PLAIN, Notice.WRONG_ORIGIN)).words
+
+
 def test_no_two_notices_have_the_same_heading() -> None:
     assert len({kind.heading for kind in Notice}) == len(Notice)
 

@@ -72,7 +72,7 @@ def browser(view: View, *, warm: Warm, clean: bool = False) -> Entry[dict[str, o
         log_refusal(broker.log, name, error, level=error_response(error).level, status=kind.status)
         if clean and kind.status >= 500:
             broker.log.count("redirected_errors")  # API Gateway sees a 303 where others answer 5xx
-        answer = (redirect_to_notice if clean else partial(notice, broker))(
+        answer = (redirect_to_notice if clean else partial(notice, broker, reason=_reason(error)))(
             kind, reference=request.reference, return_to=error.return_to
         )
         return (_without_cookie(answer, request) if isinstance(error, _OVER) else answer).to_event()
@@ -87,15 +87,21 @@ def _verify_origin(config: Config, request: Request) -> None:
         raise errors.OriginUnverified
 
 
-def notice(broker: Broker, kind: Notice, *, reference: str = "", return_to: str = "") -> Response:
+def _reason(error: BrokerError) -> str:
+    """Return why a link is spent, if its customer can correct it: with an approval nobody has told them yet."""
+    return error.detail if isinstance(error, errors.SessionSpent) and error.detail != type(error).detail else ""
+
+
+def notice(broker: Broker, kind: Notice, *, reference: str = "", return_to: str = "", reason: str = "") -> Response:
     """Answer with a page that says what happened and what to do.
 
     Args:
+        reason: a sentence of our own that the page shows too
         return_to: the key of the return address that its button leads to; an unknown key means the first
     """
     urls = broker.config.return_urls
     back = "" if kind is Notice.AWAITING_APPROVAL else urls.get(return_to) or next(iter(urls.values()), "")
-    return page_response(pages.notice(brand(broker.config), kind, reference=reference, back=back))
+    return page_response(pages.notice(brand(broker.config), kind, reference=reference, back=back, reason=reason))
 
 
 def redirect_to_notice(kind: Notice, *, reference: str = "", return_to: str = "") -> Response:

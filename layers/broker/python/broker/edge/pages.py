@@ -237,7 +237,10 @@ class Notice(Enum):
     WRONG_ORIGIN = (
         400,
         "This request did not come from our page",
-        "To protect you, it was ignored. Open the link from {product} again and use the button there.",
+        (
+            "To protect you, it was ignored. Open the link from {product} again and use the button there. "
+            "If this page comes again, use a newer browser."
+        ),
     )
     NOT_FOUND = (404, "There is no such page", "To connect NinjaOne, start in {product}.")
     WAY_AROUND = (403, "This address is not for visitors", "To connect NinjaOne, start in {product}.")
@@ -302,15 +305,24 @@ def leave(brand: Brand, location: str, host: str) -> Page:
     return Page(200, _render("leave.html", brand, location=location, host=host), _page_headers(brand))
 
 
-def notice(brand: Brand, kind: Notice, *, status: int | None = None, reference: str = "", back: str = "") -> Page:
+def notice(
+    brand: Brand,
+    kind: Notice,
+    *,
+    status: int | None = None,
+    reference: str = "",
+    back: str = "",
+    reason: str = "",
+) -> Page:
     """Return the page that says what happened and what to do now.
 
     Args:
         reference: the request's name for the person to read out; never text from a request
         back: where a button leads: the product's return address, without a session
+        reason: a sentence of our own more
     """
     heading, text = (words.format(product=brand.product) for words in (kind.heading, kind.text))
-    html = _render("notice.html", brand, heading=heading, text=text, reference=reference, back=back)
+    html = _render("notice.html", brand, heading=heading, text=text, reference=reference, back=back, reason=reason)
     return Page(status or kind.status, html, _page_headers(brand))
 
 

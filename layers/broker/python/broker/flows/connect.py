@@ -2,8 +2,11 @@
 
 from broker.adapters.clock import Clock, instant
 from broker.adapters.sessions import Sessions
-from broker.errors import AwaitingCompletion, BrokerError, SessionExpired, SessionSpent, UnknownSession
+from broker.errors import AwaitingCompletion, BrokerError, ClientAppError, SessionExpired, SessionSpent, UnknownSession
 from broker.model import Instant, Session, SessionId, SessionPurpose, Stage
+
+_REFUSED_APPS = {kind.__name__: kind.detail for kind in ClientAppError.__subclasses__()}
+"""Failure of a session → what its customer can correct in their own client app."""
 
 
 class FindSession:
@@ -46,4 +49,6 @@ def _unusable(found: Session, now: Instant) -> BrokerError | None:
         return None  # the browser that entered the secret may enter another, until the product completes
     if is_agreed or found.stage in {Stage.EXCHANGING, Stage.EXCHANGED}:
         return AwaitingCompletion()
-    return SessionSpent() if found.stage in {Stage.COMPLETED, Stage.FAILED} else None
+    if found.stage is Stage.FAILED:
+        return SessionSpent(_REFUSED_APPS.get(found.failure) if found.customer_app else None)
+    return SessionSpent() if found.stage is Stage.COMPLETED else None
