@@ -185,7 +185,7 @@ def test_prose_uses_none_of_the_old_words() -> None:
 
 
 NOUNS = """
-account aws batch breaker callback change code connection consent epoch events lease message proxy refresh rescue
+account aws batch breaker callback change code connection consent epoch events host lease message proxy refresh rescue
 revocation rows seal secret session sweep token
 """
 """What log events begin with: SECURITY.md lists the events. A new noun is a new thing, not another word for one."""

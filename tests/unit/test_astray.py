@@ -9,7 +9,7 @@ import pytest
 from broker.adapters import rows
 from broker.config import Config
 from broker.edge.wiring import Broker
-from broker.errors import BrokerError, SealBroken
+from broker.errors import BrokerError, UntrustedHost
 from broker.model import ConnectionState, Seconds
 from local.aws.account import AwsAccount
 from local.browser import refresh_target
@@ -60,7 +60,9 @@ def test_a_host_written_into_a_row_is_sent_nothing_and_tells_the_operator(
     refreshing.when_due(state)
 
     assert network.requests == []
-    assert refreshing.figures()["seal_broken"] == 1
+    assert [line["level"] for line in refreshing.lines.named("host.untrusted")] == ["ERROR"]
+    assert refreshing.lines.named("seal.broken") == []
+    assert refreshing.figures()["seal_broken"] == 1, "it fires the same alarm"
     assert refreshing.row(state).attempt is None
 
 
@@ -85,7 +87,7 @@ def test_a_host_written_into_a_row_is_named_to_no_caller(journey: Journey, broke
     state, _ = journey.connect()
     written(state, host={"S": "evil.example"})
 
-    with pytest.raises(SealBroken):
+    with pytest.raises(UntrustedHost):
         broker.get_token(ref(state), min_ttl=Seconds(60))
 
 

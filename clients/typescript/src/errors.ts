@@ -186,6 +186,8 @@ export class AwsRefused extends OperatorError {}
 export class UnexpectedAnswer extends ServerFault {}
 /** A sealed value does not open. */
 export class SealBroken extends ServerFault {}
+/** The host of the connection is not NinjaOne's, or is not allowed any more. */
+export class UntrustedHost extends ServerFault {}
 /** A bug in the broker. */
 export class InternalError extends ServerFault {}
 
@@ -278,6 +280,7 @@ export const PROBLEMS: Readonly<Record<string, ProblemClass>> = {
   "aws-refused": AwsRefused,
   "unexpected-answer": UnexpectedAnswer,
   "seal-broken": SealBroken,
+  "untrusted-host": UntrustedHost,
   "internal-error": InternalError,
 };
 

@@ -293,6 +293,10 @@ class SealBroken(ServerFault):
     """A sealed value does not open."""
 
 
+class UntrustedHost(ServerFault):
+    """The host of the connection is not NinjaOne's, or is not allowed any more."""
+
+
 class InternalError(ServerFault):
     """A bug in the broker."""
 

@@ -47,6 +47,7 @@ BrokerError
     │   └── AwsRefused      AWS refuses what the functions need
     ├── UnexpectedAnswer    NinjaOne answered outside RFC 6749 and outside docs/understand/ninjaone.md
     ├── SealBroken          a sealed value does not open
+    ├── UntrustedHost       a row names a host that is not NinjaOne's
     └── InternalError       a bug
 
 Messages are constants and identifiers: nothing that NinjaOne, a browser or another library wrote.
@@ -439,6 +440,12 @@ class SealBroken(ServerFault):
     """A sealed value does not open: it was moved, changed, or sealed under another key."""
 
     detail = "A sealed value does not open."
+
+
+class UntrustedHost(ServerFault):
+    """A row names a host that is not NinjaOne's, or is no longer allowed: no token is sent there."""
+
+    detail = "The host of this connection is not NinjaOne's, or is not allowed any more."
 
 
 class InternalError(ServerFault):

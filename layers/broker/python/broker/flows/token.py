@@ -24,8 +24,8 @@ from broker.errors import (
     NotActive,
     NotApproved,
     NoTokenYet,
-    SealBroken,
     UnknownConnection,
+    UntrustedHost,
 )
 from broker.flows.pause import Pause, pause_of
 from broker.model import ConnectionRef, ConnectionState, Instant, Purpose, Seconds, Status

@@ -19,7 +19,7 @@ from broker.adapters.queues import Trigger
 from broker.adapters.rescue import RescueStore, SealedTokens
 from broker.adapters.rows import connection_state as read_state
 from broker.adapters.seal import DataKey, Seal
-from broker.errors import AwsError, BrokerError, Busy, Misconfigured, SealBroken
+from broker.errors import AwsError, BrokerError, Busy, Misconfigured, SealBroken, UntrustedHost
 from broker.flows import client_apps
 from broker.flows.client_apps import ClientApps
 from broker.flows.refresh.context import BatchContext
@@ -79,6 +79,9 @@ class RefreshConnection:
         except SealBroken:
             self._log.event("seal.broken", Level.ERROR, tenant=seen.tenant, connection=seen.connection)
             self._log.count("seal_broken")
+        except UntrustedHost:
+            self._log.event("host.untrusted", Level.ERROR, tenant=seen.tenant, connection=seen.connection)
+            self._log.count("seal_broken")  # the same alarm: somebody may have written to the table
         except BrokerError as error:
             cause = type(error).__name__
             self._log.event("refresh.put_off", Level.WARNING, connection=seen.connection, cause=cause)
@@ -163,7 +166,7 @@ class RefreshConnection:
         if not batch.breakers.lets_pass(seen):
             return None
         if not web.is_known(seen.host.name):
-            raise SealBroken
+            raise UntrustedHost
         aad = seen.aad
         return RefreshInputs(
             token=self._seal.open(seen.refresh or b"", Purpose.REFRESH, aad),
