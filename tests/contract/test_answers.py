@@ -25,8 +25,9 @@ UNKNOWN = "con_" + "a" * 26
 NEW_SECRET = {"purpose": "client_secret"}
 
 NOT_HERE = {
-    "busy", "internal-error", "misconfigured", "aws-refused", "seal-broken", "untrusted-host", "too-many-requests",
-    "unexpected-answer", "invalid-scope", "connection-paused", "insufficient-scope", "consent-lost", "session-spent",
+    "busy", "aws-unavailable", "internal-error", "misconfigured", "aws-refused", "seal-broken", "untrusted-host",
+    "too-many-requests", "unexpected-answer", "invalid-scope", "connection-paused", "insufficient-scope",
+    "consent-lost", "session-spent",
 }  # fmt: skip
 """Problems for which AWS has to break, or NinjaOne to change; tests/unit shows each."""
 NOT_FROM = {("proxy", "provider-down")}

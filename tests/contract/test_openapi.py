@@ -164,6 +164,7 @@ ALWAYS = {"InvalidRequest", "TooManyRequests", "InternalError"}
 """Every call to the backend API may meet these: raised at the edge."""
 
 MAKING = {
+    "Busy",  # another call is completing the session
     "AccessDenied", "AccountMismatch", "BindingMismatch", "CodeRefused", "ConsentLost", "GrantNotTicked",
     "InsufficientScope",
     "InvalidScope", "NoRefreshToken", "NotActive", "NotAuthorized", "OutcomeUnknown", "ProviderDown",

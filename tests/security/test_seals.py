@@ -129,7 +129,7 @@ def refresh(safe: Safe) -> str:
     said = {json.loads(line).get("message") for line in list(safe.world.log_lines)[before:]}
     assert "refresh.answered" not in said
     [refused] = said & {"seal.broken", "refresh.put_off"}
-    return {"seal.broken": "seal-broken", "refresh.put_off": "busy"}[refused]
+    return {"seal.broken": "seal-broken", "refresh.put_off": "aws-unavailable"}[refused]
 
 
 OPENED: dict[SealedPlace, Callable[[Safe], str]] = {
@@ -190,7 +190,7 @@ def damaged(sealed: bytes) -> Iterator[bytes]:
 def test_a_value_that_was_changed_does_not_open(safe: Safe, host: SealedPlace) -> None:
     """A data key that KMS takes for another key's is what AWS refuses, at once or after trying; all else is broken."""
     for planted in damaged(safe.sealed[host]):
-        assert tried(safe, host, planted) in {"seal-broken", "busy", "aws-refused"}
+        assert tried(safe, host, planted) in {"seal-broken", "aws-unavailable", "aws-refused"}
 
 
 @req("J03")

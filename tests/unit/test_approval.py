@@ -11,8 +11,8 @@ from broker.adapters.sessions import Sessions
 from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.errors import (
+    AwsUnavailable,
     BindingMismatch,
-    Busy,
     CodeRefused,
     NotActive,
     NotApproved,
@@ -255,7 +255,7 @@ def test_an_order_that_aws_does_not_let_begin_comes_again(
     session, began = arrived(journey), clock.now()
     aws_faults.refuse("dynamodb.GetItem", times=999)
 
-    with pytest.raises(Busy):
+    with pytest.raises(AwsUnavailable):
         broker.complete.unattended(session)
     assert clock.now() - began <= policy.COMPLETE_TIMEOUT / 2
     assert network.requests == []
@@ -302,7 +302,7 @@ def test_a_completion_that_can_not_be_ordered_tells_the_person_to_try_again(
 ) -> None:
     aws_faults.refuse("sqs.SendMessage", times=3)
 
-    with pytest.raises(Busy):
+    with pytest.raises(AwsUnavailable):
         arrived(journey)
 
 

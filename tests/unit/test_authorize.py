@@ -15,8 +15,8 @@ from broker.edge.wiring import Broker
 from broker.errors import (
     AnotherBrowser,
     AwaitingCompletion,
+    AwsUnavailable,
     BindingMismatch,
-    Busy,
     Fault,
     InvalidRequest,
     SessionExpired,
@@ -520,7 +520,7 @@ def test_a_start_that_can_not_be_kept_sends_nobody_anywhere(
     opened = journey.open()
     aws_faults.refuse(call, times=2)
 
-    with pytest.raises(Busy):
+    with pytest.raises(AwsUnavailable):
         journey.leave(opened, check_host=True)
     assert network.requests == []
 

@@ -14,7 +14,7 @@ from botocore.exceptions import (
 
 from broker.adapters.aws import AwsClient, ExpectedError, is_refusal, retry, while_left
 from broker.adapters.log import Level, Log
-from broker.errors import AwsError, AwsRefused, Busy
+from broker.errors import AwsError, AwsRefused, AwsUnavailable
 from tests.support.broker_world import Clock, LogLines
 
 TEXT = "a text that may quote what was sent"
@@ -81,7 +81,7 @@ WAITING_DOES_NOT = [
 
 @pytest.mark.parametrize("code", WAITING_HELPS)
 def test_what_waiting_fixes_is_busy(log: Log, lines: LogLines, code: str) -> None:
-    with pytest.raises(Busy) as busy:
+    with pytest.raises(AwsUnavailable) as busy:
         door(log, error(code)).call("get_item")
 
     assert busy.value.retry_after == 5
@@ -106,9 +106,9 @@ def test_what_waiting_does_not_fix_is_the_operators_and_counted(log: Log, lines:
 @pytest.mark.parametrize(
     ("failure", "kind"),
     [
-        (EndpointConnectionError(endpoint_url="https://nowhere"), Busy),
-        (ReadTimeoutError(endpoint_url="https://nowhere"), Busy),
-        (BotoCoreError(), Busy),
+        (EndpointConnectionError(endpoint_url="https://nowhere"), AwsUnavailable),
+        (ReadTimeoutError(endpoint_url="https://nowhere"), AwsUnavailable),
+        (BotoCoreError(), AwsUnavailable),
         (NoCredentialsError(), AwsRefused),
     ],
 )
@@ -136,7 +136,7 @@ def test_an_error_is_logged_once_as_a_fact_without_its_text(log: Log, lines: Log
 
 @pytest.mark.parametrize("odd", ["a sentence of another's", "x" * 129, "line\nbreak", "{json}"])
 def test_a_code_and_a_request_id_that_look_like_none_are_left_out(log: Log, lines: LogLines, odd: str) -> None:
-    with pytest.raises(Busy):
+    with pytest.raises(AwsUnavailable):
         door(log, error(odd, odd)).call("get_item")
 
     [line] = list(lines)
@@ -163,7 +163,7 @@ def test_a_command_without_a_log_gets_the_same_errors() -> None:
 
 def test_an_object_is_read_behind_the_door_too(log: Log, lines: LogLines) -> None:
     assert door(log, "content").get_object(Key="x") == b"content"
-    with pytest.raises(Busy):
+    with pytest.raises(AwsUnavailable):
         door(log, ReadTimeoutError(endpoint_url="https://nowhere")).get_object(Key="x")
 
     assert [line["operation"] for line in lines] == ["GetObject"]
@@ -186,14 +186,14 @@ class Calls:
         return end
 
 
-@pytest.mark.parametrize("kind", [Busy, AwsRefused])
+@pytest.mark.parametrize("kind", [AwsUnavailable, AwsRefused])
 def test_both_kinds_are_tried_again(clock: Clock, kind: type[AwsError]) -> None:
     assert retry(Calls(kind(), kind(), 7), clock, (0.1, 0.5)) == 7
     assert clock.slept == [0.1, 0.5]
 
 
 def test_without_waits_of_its_own_a_call_is_tried_once_more(clock: Clock) -> None:
-    calls = Calls(Busy(), AwsRefused(), 7)
+    calls = Calls(AwsUnavailable(), AwsRefused(), 7)
 
     with pytest.raises(AwsRefused):
         retry(calls, clock)
@@ -212,9 +212,9 @@ def test_another_error_is_not_tried_again(clock: Clock) -> None:
 
 
 def test_attempts_go_on_while_there_is_time_ever_more_slowly(clock: Clock) -> None:
-    calls, left = Calls(*[Busy()] * 99), clock.left(15)
+    calls, left = Calls(*[AwsUnavailable()] * 99), clock.left(15)
 
-    with pytest.raises(Busy):
+    with pytest.raises(AwsUnavailable):
         retry(calls, clock, while_left(left))
 
     assert clock.slept == [0.1, 0.2, 0.4, 0.8, 1.6, 3.0, 3.0, 3.0]

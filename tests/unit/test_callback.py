@@ -17,9 +17,9 @@ from broker.adapters.sessions import FAILURES, Sessions
 from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.errors import (
+    AwsUnavailable,
     BindingMismatch,
     BrokerError,
-    Busy,
     InvalidRequest,
     SessionExpired,
     SessionSpent,
@@ -464,7 +464,7 @@ def test_with_approval_an_answer_that_comes_again_orders_the_completion_again(
     session = journey.open(binding=Binding.APPROVAL, challenge="")
     away = Away(journey, session, journey.agree(journey.leave(session)))
     aws_faults.refuse("sqs.SendMessage", times=3)
-    with pytest.raises(Busy):
+    with pytest.raises(AwsUnavailable):
         away.back()
 
     home = away.back()
@@ -529,7 +529,7 @@ def test_an_answer_that_can_not_be_kept_may_be_loaded_again(
 ) -> None:
     aws_faults.refuse(call, times=times)
 
-    with pytest.raises(Busy):
+    with pytest.raises(AwsUnavailable):
         away.back()
     assert away.back().location
 

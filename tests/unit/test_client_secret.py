@@ -16,6 +16,7 @@ from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.errors import (
     AnotherBrowser,
+    AwsUnavailable,
     BindingMismatch,
     Busy,
     InvalidRequest,
@@ -414,7 +415,7 @@ def test_a_write_whose_answer_is_lost_is_made_once(
     entered = enter(journey, opened(journey, state), new)
     (aws_faults.lose_reply if is_applied else aws_faults.refuse)("dynamodb.TransactWriteItems")
 
-    with pytest.raises(Busy):
+    with pytest.raises(AwsUnavailable):
         complete(journey, entered)
     complete(journey, entered)
 

@@ -9,7 +9,7 @@ from broker.adapters.aws import AwsClient
 from broker.adapters.client_secrets import ClientSecrets
 from broker.adapters.log import Level, Log
 from broker.config import Config
-from broker.errors import Busy, Misconfigured
+from broker.errors import AwsUnavailable, Misconfigured
 from broker.model import Client
 from broker.secret import Secret
 from local.aws.account import AwsAccount
@@ -216,7 +216,7 @@ def test_a_store_that_does_not_answer_is_busy(
 ) -> None:
     aws_faults.refuse("secretsmanager.GetSecretValue", error=error)
 
-    with pytest.raises(Busy):
+    with pytest.raises(AwsUnavailable):
         credentials.client("app-1")
     assert credentials.client("app-1").secret == Secret("one")
 

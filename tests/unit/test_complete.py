@@ -14,9 +14,9 @@ from broker.adapters.sessions import Sessions
 from broker.config import Config
 from broker.errors import (
     AccessDenied,
+    AwsUnavailable,
     BindingMismatch,
     BrokerError,
-    Busy,
     Misconfigured,
     NotAuthorized,
     SessionExpired,
@@ -348,7 +348,7 @@ def test_what_can_not_be_had_now_leaves_the_code_for_another_try(
     other = Journey(type(journey.broker)(journey.broker.config, journey.broker.ports), journey.ninjaone)
     aws_faults.refuse(call, error=unreachable())
 
-    with pytest.raises(Busy):
+    with pytest.raises(AwsUnavailable):
         other.complete(home)
     assert network.requests == []
 
@@ -429,7 +429,7 @@ def test_a_store_that_refuses_to_the_end_makes_no_half_of_a_connection(
     home = journey.home()
     aws_faults.refuse("dynamodb.TransactWriteItems", times=999)
 
-    with pytest.raises(Busy):
+    with pytest.raises(AwsUnavailable):
         journey.complete(home)
 
     assert stored() == []
@@ -443,7 +443,7 @@ def test_a_connection_id_that_exists_is_not_overwritten(journey: Journey, connec
     state, profile = journey.connect()
     home = journey.home()
 
-    with pytest.raises(Busy):
+    with pytest.raises(AwsUnavailable):
         connections.put(Connection(state, profile), replaces=None, session=home.session)
 
     assert connections.state(ref(state)) == state

@@ -21,6 +21,7 @@ from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.errors import (
     AwsRefused,
+    AwsUnavailable,
     BrokerError,
     Busy,
     CodeRefused,
@@ -124,7 +125,7 @@ def test_a_consent_that_the_table_refuses_to_the_end_waits_in_the_rescue_store(
     aws_faults.refuse("dynamodb.UpdateItem", times=999, only=saving, error=error())
     aws_faults.refuse("s3.PutObject", times=2, error=error())
 
-    with pytest.raises((Busy, AwsRefused)):
+    with pytest.raises((AwsUnavailable, AwsRefused)):
         journey.complete(home)
     assert clock.now() - began < policy.COMPLETE_TIMEOUT
     assert consents(aws, config) == [f"consents/{home.session}"]
@@ -145,7 +146,7 @@ def test_a_consent_that_can_be_kept_nowhere_is_said_to_be_lost_once_nobody_can_h
     aws_faults.refuse("dynamodb.UpdateItem", times=999, only=saving)
     aws_faults.refuse("s3.PutObject", times=999)
 
-    with pytest.raises(Busy):
+    with pytest.raises(AwsUnavailable):
         journey.complete(home)
     assert clock.now() - began <= policy.COMPLETE_TIMEOUT - policy.COMPLETE_SLACK - policy.AWS_CALL
     assert [line["level"] for line in lines.named("consent.unsaved")] == ["ERROR"]
@@ -156,13 +157,13 @@ def test_a_consent_that_can_be_kept_nowhere_is_said_to_be_lost_once_nobody_can_h
             journey.complete(home)
 
 
-@pytest.mark.parametrize(("error", "heard"), [(denied, AwsRefused), (throttled, Busy)])
+@pytest.mark.parametrize(("error", "heard"), [(denied, AwsRefused), (throttled, AwsUnavailable)])
 def test_a_rescue_store_that_does_not_answer_is_no_proof_that_a_consent_is_lost(
     journey: Journey, clock: Clock, aws_faults: AwsFaults, error: Callable[[], Exception], heard: type[Exception]
 ) -> None:
     home = journey.home()
     aws_faults.refuse("dynamodb.UpdateItem", times=999, only=saving)
-    with pytest.raises(Busy):
+    with pytest.raises(AwsUnavailable):
         journey.complete(home)
     aws_faults.end()
     clock.advance(DEAD)
@@ -208,7 +209,7 @@ def test_taking_the_code_is_tried_on_while_it_lives(
     if is_made:
         assert journey.complete(home)
     else:
-        with pytest.raises(Busy):
+        with pytest.raises(AwsUnavailable):
             journey.complete(home)
 
     assert clock.now() - began <= policy.CODE_LIFE
@@ -259,6 +260,23 @@ def test_a_call_waits_for_another_as_long_as_both_its_own_time_and_the_gateway_a
         journey.broker.complete._redeem.wait(exchanging, until=clock.now() + seconds)
 
     assert clock.slept == pauses
+
+
+def test_an_unattended_completion_that_meets_another_call_is_tried_on_and_has_not_failed(
+    journey: Journey, broker: Broker, clock: Clock, aws_faults: AwsFaults, lines: LogLines
+) -> None:
+    home = journey.home(binding=Binding.APPROVAL, challenge="")
+    aws_faults.refuse("dynamodb.UpdateItem", only=saving, error=killed())
+    with pytest.raises(Killed):
+        broker.complete.unattended(home.session)
+    began = clock.now()
+
+    with pytest.raises(Busy):
+        broker.complete.unattended(home.session)
+
+    broker.log.flush()
+    assert clock.now() - began > 2 * policy.COMPLETE_WAIT
+    assert not any("completions_failed" in line for line in lines)
 
 
 def test_a_call_is_dead_once_its_time_is_over_and_not_before(
@@ -457,7 +475,7 @@ def test_a_session_that_is_deleted_while_the_table_refuses_makes_no_connection(
     delete = lambda: aws.client("dynamodb").delete_item(TableName=config.sessions_table, Key=key)  # noqa: E731
     aws_faults.before("dynamodb.TransactWriteItems", delete)
 
-    with pytest.raises(Busy):
+    with pytest.raises(AwsUnavailable):
         journey.complete(home)
 
 
@@ -518,7 +536,7 @@ def test_a_reconnect_that_is_refused_loses_neither_consent(
     aws_faults.refuse("dynamodb.TransactWriteItems", times=9999, only=lambda _: clock.now() < until, error=error())
 
     if seconds > 60:
-        with pytest.raises((Busy, AwsRefused)):
+        with pytest.raises((AwsUnavailable, AwsRefused)):
             journey.complete(home)
         assert connections.get(ref(old[0])) is not None
         clock.advance(seconds)

@@ -11,7 +11,7 @@ from broker.adapters.connections import BATCH_TRIES, Connections
 from broker.adapters.dynamo import ConditionFailed
 from broker.adapters.rows import PROFILE, connection_state_item, key
 from broker.config import Config
-from broker.errors import Busy
+from broker.errors import AwsUnavailable
 from broker.model import ConnectionId, ConnectionState, Instant, SessionId, Stage, Status
 from local.aws.account import AwsAccount
 from tests.support.aws_faults import AwsFaults
@@ -149,7 +149,7 @@ def test_a_transaction_that_meets_another_one_is_busy_and_not_refused(
 ) -> None:
     aws_faults.refuse("dynamodb.TransactWriteItems", error=canceled("TransactionConflict", "None", "None"))
 
-    with pytest.raises(Busy):
+    with pytest.raises(AwsUnavailable):
         store(connections, own, entered, clock)
 
 

@@ -11,7 +11,7 @@ from broker.adapters.breakers import BreakerStore, app_breaker, customer_apps_br
 from broker.adapters.connections import Connections
 from broker.config import Config
 from broker.edge.wiring import Broker
-from broker.errors import Busy, NotActive, UnknownConnection
+from broker.errors import AwsUnavailable, Busy, NotActive, UnknownConnection
 from broker.model import ConnectionId, ConnectionRef, ConnectionState, Instant, Profile, Status, TenantId
 from broker.ninjaone import _ABOUT_APP
 from local.aws.account import AwsAccount
@@ -225,7 +225,7 @@ def test_a_store_that_does_not_answer_is_busy(
 ) -> None:
     aws_faults.refuse(call)
 
-    with pytest.raises(Busy):
+    with pytest.raises(AwsUnavailable):
         broker.list_connections.page(TENANT, limit=50, after=None)
 
 
@@ -420,7 +420,7 @@ def test_a_store_that_refuses_ends_nothing_and_revokes_nothing(
     """Revoked there and still held here would be a connection that lies about itself."""
     aws_faults.refuse("dynamodb.TransactWriteItems", times=2)
 
-    with pytest.raises(Busy):
+    with pytest.raises(AwsUnavailable):
         broker.disconnect(ref(made[0]))
 
     assert connections.state(ref(made[0])) == made[0]

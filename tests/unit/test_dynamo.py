@@ -8,7 +8,7 @@ from broker.adapters import rows
 from broker.adapters.aws import AwsClient
 from broker.adapters.dynamo import ConditionalUpdate, ConditionFailed, update
 from broker.config import Config
-from broker.errors import Busy
+from broker.errors import AwsUnavailable
 from broker.model import TenantId
 from local.aws.account import AwsAccount
 from tests.support.aws_faults import AwsFaults, throttled, unreachable
@@ -107,7 +107,7 @@ def test_no_value_is_given_that_is_not_used(change: ConditionalUpdate, values: s
 def test_a_write_that_was_never_done_is_busy(write: Any, aws_faults: AwsFaults, error: Exception) -> None:
     aws_faults.refuse("dynamodb.UpdateItem", error=error)
 
-    with pytest.raises(Busy) as busy:
+    with pytest.raises(AwsUnavailable) as busy:
         write(ConditionalUpdate.of(set={"a": 1}))
 
     assert busy.value.__cause__ is None
@@ -117,7 +117,7 @@ def test_a_write_that_was_never_done_is_busy(write: Any, aws_faults: AwsFaults, 
 def test_a_write_whose_acknowledgement_was_lost_is_busy_and_done(write: Any, aws_faults: AwsFaults) -> None:
     aws_faults.lose_reply("dynamodb.UpdateItem")
 
-    with pytest.raises(Busy):
+    with pytest.raises(AwsUnavailable):
         write(ConditionalUpdate.of(set={"a": 1}))
 
     assert isinstance(write(ConditionalUpdate.of("#a <> :one", given={"one": 1}, set={"a": 2})), ConditionFailed)

@@ -8,7 +8,7 @@ from broker.adapters.breakers import CONTROL_ROWS
 from broker.adapters.queues import RefreshBatch, Trigger
 from broker.config import Config
 from broker.edge.wiring import Broker
-from broker.errors import Busy, CodeRefused, UnknownConnection
+from broker.errors import AwsUnavailable, CodeRefused, UnknownConnection
 from broker.model import Binding, ConnectionId, ConnectionRef, TenantId
 from local.aws.account import AwsAccount
 from tests.support.aws_faults import AwsFaults
@@ -64,7 +64,7 @@ def test_a_year_later_nothing_is_left(
         journey.complete(refused)
     kept = journey.home()
     aws_faults.refuse("dynamodb.TransactWriteItems", times=999)
-    with pytest.raises(Busy):  # its consent stays in the session
+    with pytest.raises(AwsUnavailable):  # its consent stays in the session
         journey.complete(kept)
     aws_faults.end()
     assert len(connected(aws, config)) == 7

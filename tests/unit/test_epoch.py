@@ -7,7 +7,7 @@ import pytest
 from broker.adapters.aws import AwsClient
 from broker.adapters.epoch import Epoch
 from broker.config import Config
-from broker.errors import Busy, Misconfigured
+from broker.errors import AwsUnavailable, Misconfigured
 from local.aws.account import AwsAccount
 from tests.support.aws_faults import AwsFaults, unreachable
 from tests.support.broker_world import Clock
@@ -68,6 +68,6 @@ def test_an_epoch_that_can_not_be_read_is_busy_and_asked_for_again(
 ) -> None:
     aws_faults.refuse("ssm.GetParameter", error=error)
 
-    with pytest.raises(Busy):
+    with pytest.raises(AwsUnavailable):
         epoch.active()
     assert epoch.active() == 1

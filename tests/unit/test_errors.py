@@ -15,8 +15,8 @@ from broker.edge.problems import PROBLEM, error_response, problem, slug
 from broker.errors import (
     AwsError,
     AwsRefused,
+    AwsUnavailable,
     BrokerError,
-    Busy,
     CallerError,
     ClientAppError,
     CustomerMustAct,
@@ -160,8 +160,8 @@ def test_a_sentence_and_a_wait_of_its_own_take_the_place_of_the_usual_ones() -> 
 
 
 def test_both_ways_in_which_aws_fails_are_caught_as_one_and_answered_as_two() -> None:
-    assert AwsError.__subclasses__() == [Busy, AwsRefused]
-    assert (error_response(Busy()).status, Busy().retry_after) == (503, 5)
+    assert AwsError.__subclasses__() == [AwsUnavailable, AwsRefused]
+    assert (error_response(AwsUnavailable()).status, AwsUnavailable().retry_after) == (503, 5)
     assert (error_response(AwsRefused()).status, AwsRefused().retry_after) == (500, None)
     assert error_response(AwsRefused()).level is Level.ERROR
     assert not issubclass(AwsRefused, Retryable)

@@ -15,7 +15,7 @@ from broker.edge.handler import Entry, preload, whereabouts
 from broker.edge.http import Request, Response
 from broker.edge.wiring import Broker
 from broker.edge.worker import Context, messages, queue, read_batch, schedule, stream
-from broker.errors import Busy, InternalError, NoTokenYet, TooManyRequests
+from broker.errors import AwsUnavailable, InternalError, NoTokenYet, TooManyRequests
 from tests.support.broker_world import LogLines
 from tests.support.events import CALLER, event
 from tests.support.invoke import invoke
@@ -165,7 +165,7 @@ def test_a_message_that_fails_does_not_take_its_neighbours_along(broker: Broker,
 
     def work(_broker: Broker, body: str, _context: Context) -> None:
         if body == "busy":
-            raise Busy
+            raise AwsUnavailable
         if body == "bug":
             raise ValueError(CANARY)
         done.append(body)
@@ -203,11 +203,11 @@ def test_a_schedule_that_fails_fails_without_foreign_text(broker: Broker, lines:
 
 def test_a_schedule_that_has_to_wait_says_so(broker: Broker, lines: LogLines) -> None:
     def tick(_broker: Broker, _context: Context) -> None:
-        raise Busy
+        raise AwsUnavailable
 
-    with pytest.raises(Busy):
+    with pytest.raises(AwsUnavailable):
         invoke(schedule(tick, warm=idle).bind(broker), {})
-    assert [line["error"] for line in lines.named("tick.failed")] == ["Busy"]
+    assert [line["error"] for line in lines.named("tick.failed")] == ["AwsUnavailable"]
 
 
 @pytest.mark.parametrize(("stopped", "failures"), [(None, []), ("7", [{"itemIdentifier": "7"}])])

@@ -7,7 +7,7 @@ import pytest
 from broker.adapters.aws import AwsClient
 from broker.adapters.queues import BATCH_SIZE, Queue, RefreshBatch, Trigger, read_batch, read_completion
 from broker.config import Config
-from broker.errors import Busy
+from broker.errors import AwsUnavailable
 from broker.model import ConnectionId, ConnectionRef, Seconds, SessionId, TenantId
 from local.aws.account import AwsAccount
 from tests.support.aws_faults import AwsFaults, unreachable
@@ -58,9 +58,9 @@ def test_a_queue_that_does_not_answer_is_busy(queue: Queue, aws_faults: AwsFault
     aws_faults.refuse("sqs.SendMessage", error=error)
     aws_faults.refuse("sqs.GetQueueAttributes", error=error)
 
-    with pytest.raises(Busy):
+    with pytest.raises(AwsUnavailable):
         queue.send_batch(Trigger.DUE, [REF])
-    with pytest.raises(Busy):
+    with pytest.raises(AwsUnavailable):
         queue.waiting()
 
 

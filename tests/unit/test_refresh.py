@@ -14,7 +14,7 @@ from broker.adapters.seal import Seal
 from broker.adapters.workers import Threads
 from broker.config import Config
 from broker.edge.wiring import Broker
-from broker.errors import Busy
+from broker.errors import AwsUnavailable
 from broker.model import Binding, ConnectionId, ConnectionRef, ConnectionState, Host, Instant, Status, TenantId
 from local.aws.account import AwsAccount
 from ninjaone_emulator.seed import OPERATOR_APPS
@@ -432,7 +432,7 @@ def test_an_order_that_can_not_be_begun_touches_nothing_and_comes_again(
     refreshing.wait_for(state)
     aws_faults.refuse(call, error=unreachable())
 
-    with pytest.raises(Busy):
+    with pytest.raises(AwsUnavailable):
         refreshing.order(state)
     assert network.requests == []
     assert refreshing.row(state) == state
@@ -456,7 +456,7 @@ def test_a_connection_that_lacks_something_now_is_put_off_untouched(
 
     assert network.requests == []
     assert refreshing.row(state) == state
-    assert [line["cause"] for line in refreshing.lines.named("refresh.put_off")] == ["Busy"]
+    assert [line["cause"] for line in refreshing.lines.named("refresh.put_off")] == ["AwsUnavailable"]
     fresh.order(state)
     assert refreshing.row(state).version == 2
 

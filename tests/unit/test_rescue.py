@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from broker.adapters.aws import AwsClient
 from broker.adapters.rescue import RescueStore, SealedTokens
 from broker.config import Config
-from broker.errors import AwsRefused, Busy, SealBroken
+from broker.errors import AwsRefused, AwsUnavailable, SealBroken
 from broker.model import ConnectionId, ConnectionRef, Instant, SessionId, TenantId
 from local.aws.account import AwsAccount
 from tests.support.aws_faults import AwsFaults, unreachable
@@ -136,11 +136,11 @@ def test_a_store_that_does_not_answer_is_not_an_empty_one(
     for call in ("s3.GetObject", "s3.PutObject", "s3.ListObjectsV2"):
         aws_faults.refuse(call, error=error)
 
-    with pytest.raises(Busy):
+    with pytest.raises(AwsUnavailable):
         rescue.get(REF, 7)
-    with pytest.raises(Busy):
+    with pytest.raises(AwsUnavailable):
         rescue.put(REF, 7, TOKENS)
-    with pytest.raises(Busy):
+    with pytest.raises(AwsUnavailable):
         list(rescue.waiting(10))
 
 

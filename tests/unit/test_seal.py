@@ -17,7 +17,7 @@ from broker.adapters import seal as sealing
 from broker.adapters.aws import AwsClient
 from broker.adapters.seal import DataKey, Seal, code_aad, context, session_aad
 from broker.config import Config
-from broker.errors import AwsError, AwsRefused, BrokerError, Busy, SealBroken
+from broker.errors import AwsError, AwsRefused, AwsUnavailable, BrokerError, SealBroken
 from broker.model import (
     AssociatedData,
     Binding,
@@ -296,8 +296,8 @@ def test_a_token_in_hand_is_sealed_with_kms_down(seal: Seal, aws_faults: AwsFaul
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
-        (None, Busy),
-        (unreachable(), Busy),
+        (None, AwsUnavailable),
+        (unreachable(), AwsUnavailable),
         (broken("AccessDeniedException"), AwsRefused),
         (broken("DisabledException"), AwsRefused),
     ],

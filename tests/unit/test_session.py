@@ -7,7 +7,14 @@ import pytest
 from broker.adapters.seal import Seal, session_aad
 from broker.adapters.sessions import Sessions
 from broker.edge.wiring import Broker
-from broker.errors import AwaitingCompletion, Busy, ReturnNotListed, SessionExpired, SessionSpent, UnknownSession
+from broker.errors import (
+    AwaitingCompletion,
+    AwsUnavailable,
+    ReturnNotListed,
+    SessionExpired,
+    SessionSpent,
+    UnknownSession,
+)
 from broker.model import Binding, Client, ConnectionId, Purpose, SessionId, Stage, sha256_hex
 from broker.secret import Secret
 from tests.support.aws_faults import AwsFaults
@@ -67,7 +74,7 @@ def test_a_return_key_that_is_not_listed_opens_nothing(journey: Journey, aws_fau
 def test_a_session_that_can_not_be_kept_is_busy(journey: Journey, aws_faults: AwsFaults) -> None:
     aws_faults.refuse("dynamodb.PutItem")
 
-    with pytest.raises(Busy):
+    with pytest.raises(AwsUnavailable):
         journey.open()
 
 

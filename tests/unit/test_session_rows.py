@@ -12,7 +12,7 @@ from broker.adapters.rows import session_item
 from broker.adapters.sessions import CODE_REMEMBERED, Sessions, Start
 from broker.config import Config
 from broker.edge.wiring import Broker
-from broker.errors import Busy
+from broker.errors import AwsUnavailable
 from broker.model import Host, Instant, Session, SessionId, SessionPurpose, Stage
 from broker.policy import CONSENT_KEPT
 from local.aws.account import AwsAccount
@@ -147,9 +147,9 @@ def test_a_code_is_remembered_with_whoever_sent_it_for_an_hour(
 
 
 def test_a_step_of_a_session_that_was_deleted_this_moment_is_tried_again(sessions: Sessions) -> None:
-    with pytest.raises(Busy):
+    with pytest.raises(AwsUnavailable):
         sessions.save(UNKNOWN, b"sealed")
-    with pytest.raises(Busy):
+    with pytest.raises(AwsUnavailable):
         sessions.fail(UNKNOWN, Stage.EXCHANGING, "expired")
 
 

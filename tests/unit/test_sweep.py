@@ -9,7 +9,7 @@ from broker.adapters.queues import Queue, RefreshBatch, Trigger, read_batch
 from broker.adapters.rescue import RescueStore, SealedTokens
 from broker.config import Config
 from broker.edge.wiring import Broker
-from broker.errors import Busy
+from broker.errors import AwsUnavailable
 from broker.flows import sweep as sweeping
 from broker.model import ConnectionRef, ConnectionState, Instant, TenantId
 from local.aws.account import AwsAccount
@@ -189,7 +189,7 @@ def test_a_sweep_that_can_not_be_done_is_made_good_by_the_next(
     clock.advance(1000)
     aws_faults.refuse(call)
 
-    with pytest.raises(Busy):
+    with pytest.raises(AwsUnavailable):
         broker.sweep()
     orders(aws, config)
     clock.advance(60)
@@ -207,7 +207,7 @@ def test_a_shard_that_can_not_be_read_costs_its_own_connections_only(
     is_of_shard = lambda body: body.get("ExpressionAttributeValues", {}).get(":shard") == {"N": str(shard)}  # noqa: E731
     aws_faults.refuse("dynamodb.Query", times=9, only=is_of_shard)
 
-    with pytest.raises(Busy):
+    with pytest.raises(AwsUnavailable):
         broker.sweep()
 
     others = {ref(state) for number, state in enumerate(five) if number % 2 != shard}

@@ -11,7 +11,15 @@ from broker.adapters.queues import RefreshBatch, Trigger, read_batch
 from broker.adapters.seal import Seal
 from broker.config import Config
 from broker.edge.wiring import Broker
-from broker.errors import Busy, ConnectionPaused, NeedsReauth, NotActive, NoTokenYet, SealBroken, UnknownConnection
+from broker.errors import (
+    AwsUnavailable,
+    ConnectionPaused,
+    NeedsReauth,
+    NotActive,
+    NoTokenYet,
+    SealBroken,
+    UnknownConnection,
+)
 from broker.flows.token import IssuedToken
 from broker.model import ConnectionId, ConnectionRef, ConnectionState, Host, Instant, Purpose, Seconds, TenantId
 from local.aws.account import AwsAccount
@@ -448,7 +456,7 @@ def test_a_store_that_does_not_answer_at_first_is_busy(
 ) -> None:
     aws_faults.refuse("dynamodb.GetItem")
 
-    with pytest.raises(Busy):
+    with pytest.raises(AwsUnavailable):
         broker.get_token(ref(state), min_ttl=TTL)
 
 

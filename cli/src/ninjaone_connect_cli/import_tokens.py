@@ -17,7 +17,7 @@ import click
 from broker import ninjaone, policy
 from broker.adapters.clock import SystemClock, instant
 from broker.adapters.seal import Seal
-from broker.errors import Busy, Misconfigured
+from broker.errors import AwsUnavailable, Misconfigured
 from broker.model import ConnectionState, Instant, Profile, Purpose, Reason, Status
 from ninjaone_connect_cli.at import At, here
 from ninjaone_connect_cli.deployment import Deployment
@@ -132,7 +132,7 @@ class _Made:
         """Store an entry's connection; where it is there, correct what an earlier file made wrong."""
         try:
             outcome = "imported" if self._store.make(*self._rows(entry)) else self._correct(entry)
-        except Busy:
+        except AwsUnavailable:
             outcome = "failed"
         return _result(entry, outcome)
 

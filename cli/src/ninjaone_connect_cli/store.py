@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from broker.adapters import rows
 from broker.adapters.aws import AwsClient, ExpectedError
 from broker.adapters.dynamo import ConditionalUpdate, ConditionFailed, update
-from broker.errors import Busy
+from broker.errors import AwsUnavailable
 from broker.model import ConnectionId, ConnectionRef, ConnectionState, Profile, Status, TenantId, connection_id
 
 TRIES = 6
@@ -185,7 +185,7 @@ class Store:
                     reason["Code"] == "ConditionalCheckFailed" for reason in cancelled.response["CancellationReasons"]
                 ):
                     return False
-                raise Busy from None
+                raise AwsUnavailable from None
             return True
 
         return patiently(write)
@@ -202,11 +202,11 @@ class Store:
 
 
 def patiently(call: Callable[[], T]) -> T:
-    """Try again while AWS says that it is busy; give up after about a minute."""
+    """Try again while AWS is unavailable; give up after about a minute."""
     for wait in range(TRIES):
         try:
             return call()
-        except Busy:
+        except AwsUnavailable:
             if wait == TRIES - 1:
                 raise
             time.sleep(2**wait)

@@ -454,6 +454,17 @@ export interface components {
             };
         };
         /** @description Try again after a while. */
+        AwsUnavailable: {
+            headers: {
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+                "application/json": components["schemas"]["GatewayMessage"];
+            };
+        };
+        /** @description Try again after a while. */
         Busy: {
             headers: {
                 "Retry-After": components["headers"]["RetryAfter"];
@@ -536,7 +547,7 @@ export interface operations {
             };
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
-            503: components["responses"]["Busy"];
+            503: components["responses"]["AwsUnavailable"];
         };
     };
     complete: {
@@ -668,7 +679,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
-            503: components["responses"]["Busy"];
+            503: components["responses"]["AwsUnavailable"];
         };
     };
     connection: {
@@ -702,7 +713,7 @@ export interface operations {
             404: components["responses"]["UnknownConnection"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
-            503: components["responses"]["Busy"];
+            503: components["responses"]["AwsUnavailable"];
         };
     };
     disconnect: {
@@ -957,7 +968,7 @@ export interface operations {
             };
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
-            503: components["responses"]["Busy"];
+            503: components["responses"]["AwsUnavailable"];
         };
     };
 }

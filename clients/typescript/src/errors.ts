@@ -175,8 +175,10 @@ export class ConnectionPaused extends Retryable {
     this.until = typeof body.until === "number" ? body.until : undefined;
   }
 }
-/** AWS refuses for now, or another call is at work on the same thing. */
+/** Another call is at work on the same thing. */
 export class Busy extends Retryable {}
+/** AWS does not answer the broker, or refuses for now. */
+export class AwsUnavailable extends Retryable {}
 
 /** A setting, a secret or a client app of the broker is missing or wrong. */
 export class Misconfigured extends OperatorError {}
@@ -276,6 +278,7 @@ export const PROBLEMS: Readonly<Record<string, ProblemClass>> = {
   "no-token-yet": NoTokenYet,
   "connection-paused": ConnectionPaused,
   "busy": Busy,
+  "aws-unavailable": AwsUnavailable,
   "misconfigured": Misconfigured,
   "aws-refused": AwsRefused,
   "unexpected-answer": UnexpectedAnswer,

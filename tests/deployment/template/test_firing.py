@@ -17,7 +17,7 @@ from broker.adapters.queues import Trigger
 from broker.config import Config
 from broker.edge.browser import cookie_name
 from broker.edge.wiring import Broker
-from broker.errors import BrokerError, Busy
+from broker.errors import AwsUnavailable, BrokerError
 from broker.model import Binding, ConnectionRef, ConnectionState, TenantId
 from local.aws.account import AwsAccount
 from local.cloudformation.template import Template
@@ -236,7 +236,7 @@ def test_a_consent_that_nothing_takes_fires(watched: Watched, journey: Journey, 
     before = watched.fires("TokenUnsaved")
     aws_faults.refuse("s3.PutObject", times=ALWAYS)
 
-    with pytest.raises(Busy):
+    with pytest.raises(AwsUnavailable):
         journey.complete(home)
     watched.broker.log.flush()
     watched.figures.read(watched.lines)

@@ -3,7 +3,7 @@
 from botocore.exceptions import ClientError
 
 from tests.verification.faults.host import Killed
-from tests.verification.faults.matrix import BUSY, DUE, FRESH, LATER, LOST, NOT_YET, RECONNECT, Observed, Row
+from tests.verification.faults.matrix import DUE, FRESH, LATER, LOST, NOT_YET, RECONNECT, UNAVAILABLE, Observed, Row
 from tests.verification.faults.stage import EU, FOREVER, Stage
 
 KMS = ("kms.Decrypt", "kms.GenerateDataKey")
@@ -85,13 +85,18 @@ ROWS = (
         "DynamoDB does not answer",
         "Can't read what it would refresh, so it asks NinjaOne for nothing.",
         refuse_dynamodb,
-        Observed(valid=BUSY, ended=BUSY, said=("aws.failed", "sweep.shard_failed", "sweep.failed"), beside=LATER),
+        Observed(
+            valid=UNAVAILABLE,
+            ended=UNAVAILABLE,
+            said=("aws.failed", "sweep.shard_failed", "sweep.failed"),
+            beside=LATER,
+        ),
     ),
     Row(
         "KMS does not answer",
         "Stops before it takes a lease: NinjaOne is not asked, the row is as it was.",
         refuse_kms,
-        Observed(valid=BUSY, ended=NOT_YET, said=("aws.failed", "message.failed"), beside=LATER),
+        Observed(valid=UNAVAILABLE, ended=NOT_YET, said=("aws.failed", "message.failed"), beside=LATER),
     ),
     Row(
         "The KMS key is disabled",
@@ -110,7 +115,7 @@ ROWS = (
         "KMS stops answering once NinjaOne was asked",
         "Saves: the data keys were fetched before.",
         refuse_kms_later,
-        Observed(valid=BUSY, ended=BUSY, beside=LATER),
+        Observed(valid=UNAVAILABLE, ended=UNAVAILABLE, beside=LATER),
     ),
     Row(
         "The process is killed before NinjaOne is asked",

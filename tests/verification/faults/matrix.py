@@ -21,7 +21,7 @@ RECONNECT = "the customer connects again; the id stays"
 LOST = "the connection: `needs_reauth`, `lost_in_rotation`"
 NOT_YET = "503 `no-token-yet`, Retry-After 1 or 2"
 PAUSED = "503 `connection-paused`, Retry-After to the next try"
-BUSY = "503 `busy`, Retry-After 5"
+UNAVAILABLE = "503 `aws-unavailable`, Retry-After 5"
 GONE = "409 `needs-reauth`"
 
 Act = Callable[[Stage], object]

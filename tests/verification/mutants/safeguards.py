@@ -12,7 +12,7 @@ from broker.adapters import aws
 from broker.adapters.connections import Connections
 from broker.adapters.dynamo import ConditionalUpdate
 from broker.adapters.epoch import Epoch
-from broker.errors import Busy
+from broker.errors import AwsUnavailable
 from broker.flows import complete
 from broker.flows.refresh import connection, save, timing
 from broker.flows.refresh.connection import RefreshConnection
@@ -150,7 +150,7 @@ MUTANTS = (
     ),
     Mutant(
         "save tokens whatever kind of error AWS gives",
-        ((aws, "AwsError", Busy), (save, "AwsError", Busy)),
+        ((aws, "AwsError", AwsUnavailable), (save, "AwsError", AwsUnavailable)),
         Hunt("refresh", kinds=("denied",)),
     ),
     Mutant("rescue", ((SaveTokens, "_spill", lambda *_: None),), Hunt("rescue")),

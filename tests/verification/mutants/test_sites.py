@@ -97,7 +97,7 @@ SOURCE = """
 
     def work(seen, now):
         if seen.until is None or seen.until < now - SKEW:
-            raise Busy from None
+            raise AwsUnavailable from None
         while seen:
             return min(seen.until, now)
         return ConditionalUpdate.of(_HELD, "attribute_exists(#a)"), [each for each in seen if each], put(_FREE)

@@ -12,10 +12,10 @@ ConnectError
 │   │   └── UnknownClient, WrongClientSecret, GrantNotTicked, InvalidScope, InsufficientScope, NoRefreshToken
 │   ├── Retryable           nobody: wait ``retry_after`` seconds
 │   │   └── ProviderDown, OutcomeUnknown, CallUnanswered, NotJson, NoTokenYet, ConnectionPaused,
-│   │       Busy
+│   │       Busy, AwsUnavailable
 │   └── ServerFault         the operator of the broker
 │       ├── OperatorError       only the operator can fix it: Misconfigured, AwsRefused
-│       └── UnexpectedAnswer, SealBroken, InternalError
+│       └── UnexpectedAnswer, SealBroken, UntrustedHost, InternalError
 ├── NotSent             the request never left: AWS credentials, settings, network
 │   ├── NoCredentials       there are none
 │   ├── LoginExpired        the login that they come from has expired
@@ -270,7 +270,11 @@ class ConnectionPaused(Retryable):
 
 
 class Busy(Retryable):
-    """AWS refuses for now, or another call is at work on the same thing."""
+    """Another call is at work on the same thing."""
+
+
+class AwsUnavailable(Retryable):
+    """AWS does not answer the broker, or refuses for now."""
 
 
 class OperatorError(ServerFault):

@@ -39,8 +39,9 @@ BrokerError
 │   ├── NotJson             NinjaOne answered with a page instead of JSON
 │   ├── NoTokenYet          the stored access token has expired, and its refresh has not finished
 │   ├── ConnectionPaused    … and no refresh is attempted before a time that the error names
-│   └── Busy                AWS refuses for now, or another call is at work on the same thing
-├── AwsError                either way in which a call to AWS ends badly: Busy, or AwsRefused below
+│   ├── Busy                another call is at work on the same thing, or the time of this one is up
+│   └── AwsUnavailable      AWS does not answer, or refuses for now
+├── AwsError                either way in which a call to AWS ends badly: AwsUnavailable, or AwsRefused below
 └── ServerFault             the operator
     ├── OperatorError       only the operator can fix it; waiting does not help
     │   ├── Misconfigured   a setting, a secret or a client app is missing or wrong
@@ -401,10 +402,16 @@ class ConnectionPaused(Retryable):
         super().__init__(detail, retry_after=retry_after)
 
 
-class Busy(Retryable, AwsError):
-    """AWS refuses for now, or another call is at work on the same thing."""
+class Busy(Retryable):
+    """Another call is at work on the same thing, or the time of this one is up. AWS has no part in it."""
 
     detail = "This can't be done right now. Try again shortly."
+
+
+class AwsUnavailable(Retryable, AwsError):
+    """AWS does not answer, or refuses for now: it throttles, or is out of order."""
+
+    detail = "AWS does not answer, or refuses for now. Try again shortly."
 
 
 class Misconfigured(OperatorError):

@@ -1,8 +1,8 @@
 """Every call to AWS passes here, and only here does an error of AWS become one of the broker's.
 
 Each error is logged once, with its service, operation, code and AWS request id, and never with its message, which may
-quote what was sent. Then its code decides who must act: nobody, because waiting fixes it (``Busy``), or the
-operator, because it does not (``AwsRefused``).
+quote what was sent. Then its code decides who must act: nobody, because waiting fixes it
+(``AwsUnavailable``), or the operator, because it does not (``AwsRefused``).
 
 See AWS General Reference, "Common errors"; the error lists of DynamoDB, KMS, S3, Secrets Manager, SQS and SSM.
 """
@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 
 from broker.adapters.clock import Clock
 from broker.adapters.log import Level, Log
-from broker.errors import AwsError, AwsRefused, Busy
+from broker.errors import AwsError, AwsRefused, AwsUnavailable, BrokerError
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ _OPERATORS = frozenset(
         "invalidrequest",  # Secrets Manager: the secret is marked for deletion
     }
 )  # fmt: skip
-"""Codes that waiting does not fix, spelled as by ``_bare``. An unlisted code may be transient, so it is ``Busy``."""
+"""Codes that waiting does not fix, spelled as by ``_bare``. Any other may be transient: ``AwsUnavailable``."""
 _NO_CREDENTIALS = (NoCredentialsError, PartialCredentialsError)
 _IDENTIFIER = re.compile(r"[A-Za-z0-9.:/+=_-]{1,128}")
 
@@ -73,7 +73,7 @@ class AwsClient:
 
         Raises:
             ExpectedError: AWS answered one of ``expected``
-            Busy: the call was not carried out, or it was and the answer was lost
+            AwsUnavailable: the call was not carried out, or it was and the answer was lost
             AwsRefused: AWS refuses the call until the operator changes something
         """
         return self._pass(operation, lambda: getattr(self._client, operation)(**parameters), expected)
@@ -121,7 +121,7 @@ class AwsClient:
         self.note(operation, code, request_id, refused=refused)
         if refused:
             raise AwsRefused(self._service, operation.title().replace("_", ""), _identifier(code)) from None
-        raise Busy from None
+        raise AwsUnavailable from None
 
 
 def is_refusal(code: str) -> bool:
@@ -130,20 +130,30 @@ def is_refusal(code: str) -> bool:
     return bare in _OPERATORS or bare.startswith(("accessdenied", "validation"))
 
 
-def retry(call: Callable[[], T], clock: Clock, waits: Iterable[float] = ONCE_MORE) -> T:
+def retry(
+    call: Callable[[], T],
+    clock: Clock,
+    waits: Iterable[float] = ONCE_MORE,
+    *,
+    also: tuple[type[BrokerError], ...] = (),
+) -> T:
     """Repeat a call until it succeeds; wait for the next of ``waits`` after each error, and give up after the last.
 
     Both kinds of error are retried: a policy that is being changed or a key that was just enabled refuses for seconds,
     and the caller may hold the only copy of a token. The call must recognize its own earlier effect, because the answer
     of an attempt that succeeded may have been lost.
 
-    Raises ``AwsError``, as the last attempt did.
+    Args:
+        also: errors that are retried like those of AWS
+
+    Raises ``AwsError``, or one of ``also``, as the last attempt did.
     """
+    passing: tuple[type[BrokerError], ...] = (AwsError, *also)
     pauses = iter(waits)
     while True:
         try:
             return call()
-        except AwsError:
+        except passing:
             pause = next(pauses, None)
             if pause is None:
                 raise

@@ -28,7 +28,7 @@ from broker.adapters import listing, rows
 from broker.adapters.aws import AwsClient, ExpectedError
 from broker.adapters.dynamo import ConditionalUpdate, ConditionFailed, update
 from broker.adapters.sessions import finish
-from broker.errors import Busy
+from broker.errors import AwsUnavailable
 from broker.model import (
     Connection,
     ConnectionId,
@@ -381,7 +381,7 @@ class Connections:
         except ExpectedError as canceled:
             if any(each.get("Code") == _CONDITION_FAILED for each in canceled.response.get("CancellationReasons", ())):
                 return False
-            raise Busy from None
+            raise AwsUnavailable from None
         return True
 
     def _update(self, row: ConnectionState, write: ConditionalUpdate) -> ConnectionState | ConditionFailed:

@@ -21,7 +21,7 @@ from typing import Any
 from broker.adapters import rows
 from broker.adapters.aws import AwsClient
 from broker.adapters.dynamo import ConditionalUpdate, ConditionFailed, update
-from broker.errors import Busy
+from broker.errors import AwsUnavailable
 from broker.model import Host, Instant, Session, SessionId, SessionPurpose, Stage
 from broker.policy import CONSENT_KEPT, DAY, REPEAT_LIFE
 
@@ -294,7 +294,7 @@ class Sessions:
         found = update(self._dynamodb, self._table, _key(session), write)
         row = found.found if isinstance(found, ConditionFailed) else found
         if not row:
-            raise Busy  # deleted at this very moment: the next call finds nothing
+            raise AwsUnavailable  # deleted at this very moment, so nothing is stored: the next call finds nothing
         return rows.session(row)
 
     def _write(self, session: SessionId, write: ConditionalUpdate, *, mark: str = "") -> Session | ConditionFailed:

@@ -109,7 +109,7 @@ class StartAuthorization:
 
         Raises:
             UnknownSession, SessionExpired, SessionSpent, AwaitingCompletion, AnotherBrowser, TooManyRequests,
-                InvalidRequest, Busy
+                InvalidRequest, AwsError
 
         See RFC 6749 §4.1.1, RFC 7636 §4, RFC 9700 §2.1.
         """

@@ -81,7 +81,7 @@ class HandleCallback:
         conditional write follows.
 
         Raises:
-            InvalidRequest, UnknownSession, SessionExpired, SessionSpent, BindingMismatch, Busy
+            InvalidRequest, UnknownSession, SessionExpired, SessionSpent, BindingMismatch, AwsError
 
         See RFC 6749 §4.1.2, §10.12; RFC 9207 §2.4; RFC 9700 §4.4.2, §4.7.1.
         """

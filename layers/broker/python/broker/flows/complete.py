@@ -22,6 +22,7 @@ from broker.errors import (
     AwsError,
     BindingMismatch,
     BrokerError,
+    Busy,
     ClientAppError,
     Misconfigured,
     NotAuthorized,
@@ -120,8 +121,8 @@ class Complete:
         until = self._until()
         patience = while_left(lambda: until - self._clock.now() - policy.COMPLETE_TIMEOUT / 2)
         try:
-            retry(lambda: self._attend(session, until), self._clock, patience)
-        except AwsError:  # the queue delivers it again
+            retry(lambda: self._attend(session, until), self._clock, patience, also=(Busy,))
+        except (AwsError, Busy):  # the queue delivers it again
             raise
         except BrokerError:  # nobody waits for the answer
             self._log.count("completions_failed")

@@ -87,8 +87,8 @@ class Disconnect:
         """Delete the tokens; return the row, or None if it must be read again: newer tokens, or ended by another call.
 
         Raises:
-            Busy: AWS failed twice, or another call just reconnected it
-            AwsRefused
+            Busy: another call just reconnected it
+            AwsError: AWS failed twice
         """
         now, mark = instant(self._clock), self._entropy(12).hex()
         ended = retry(lambda: self._connections.disconnect(seen, now, mark), self._clock)

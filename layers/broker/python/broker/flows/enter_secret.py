@@ -89,7 +89,7 @@ class EnterSecret:
         The steps are: count the attempt, ask NinjaOne, seal, save.
 
         Raises:
-            UnknownSession, SessionExpired, SessionSpent, AnotherBrowser, TooManyRequests, InvalidRequest, Busy
+            UnknownSession, SessionExpired, SessionSpent, AnotherBrowser, TooManyRequests, InvalidRequest, AwsError
         """
         cookie = cookie or random_secret(self._entropy)
         found = self._tried(session, cookie)

@@ -76,8 +76,8 @@ class RedeemCode:
             Busy: the other call is still at work
             AwsError: the session could not be read
         """
-        at_work: AwsError = Busy("Another call is completing this session. Ask again.")
-        unclear = at_work
+        at_work = Busy("Another call is completing this session. Ask again.")
+        unclear: BrokerError = at_work
         for _ in looks(self._clock, min(until, self._clock.now() + policy.COMPLETE_WAIT)):
             try:
                 found = self._look(session)

@@ -75,7 +75,7 @@ class StoreConnection:
 
         Raises:
             AccountMismatch, NotActive, SessionSpent
-            ProviderDown, UnknownConnection, Misconfigured, Busy, AwsRefused
+            ProviderDown, UnknownConnection, Misconfigured, AwsError
         """
         if session.host is None:
             raise SessionSpent

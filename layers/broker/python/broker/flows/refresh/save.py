@@ -19,7 +19,7 @@ from broker.adapters.rescue import RescueStore, SealedTokens
 from broker.adapters.rows import connection_state as read_state
 from broker.adapters.rows import value
 from broker.adapters.seal import DataKey, Seal
-from broker.errors import AwsError, Busy
+from broker.errors import AwsError, AwsUnavailable
 from broker.flows.refresh.context import BatchContext
 from broker.flows.refresh.timing import Timing
 from broker.model import ConnectionState, Instant, Reason, Status, Tokens
@@ -89,7 +89,7 @@ class SaveTokens:
         change, remove = self._change(leased, tokens, batch)
         found = self._saved(leased, change, remove, batch)
         if found is None:
-            raise Busy
+            raise AwsUnavailable
         if isinstance(found, ConnectionState):
             self._log.count("rescued")
             self._log.event("refresh.rescued", Level.WARNING, connection=leased.connection, version=found.version)
