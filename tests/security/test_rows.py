@@ -49,7 +49,7 @@ def theirs(mallory: Flow) -> dict[str, Any]:
     return {
         "tenant": text(mallory.tenant),
         "end_user": hashed(mallory.user),
-        "challenge": text(s256(mallory.verifier)),
+        "binding_challenge": text(s256(mallory.verifier)),
         "ticket": hashed(TICKET),
     }
 

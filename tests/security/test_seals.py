@@ -98,7 +98,7 @@ def refreshed(world: World) -> None:
 
 
 def test_the_safe_holds_what_the_matrix_needs(safe: Safe) -> None:
-    assert {attribute for _, attribute in safe.sealed} == {"access", "refresh", "client", "code", "verifier"}
+    assert {attribute for _, attribute in safe.sealed} == {"access", "refresh", "client", "code", "code_verifier"}
     assert safe.read("mine")["version"]["N"] == safe.read("theirs")["version"]["N"] == "2"
 
 
@@ -137,7 +137,7 @@ OPENED: dict[SealedPlace, Callable[[Safe], str]] = {
     ("mine", "refresh"): refresh,
     ("my profile", "client"): refresh,
     ("my session", "code"): complete,
-    ("my session", "verifier"): complete,
+    ("my session", "code_verifier"): complete,
     ("my session", "client"): complete,
 }
 """Who opens what."""

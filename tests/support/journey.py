@@ -46,7 +46,7 @@ class Journey:
             "tenant_name": "Acme MSP",
             "end_user_id": self.end_user,
             "binding": Binding.SESSION,
-            "challenge": oauth.challenge(self.verifier),
+            "binding_challenge": oauth.challenge(self.verifier),
             "return_to": "main",
             "scopes": frozenset({"monitoring", "management"}),
             "host": None,
@@ -85,7 +85,7 @@ class Journey:
             "tenant": self.tenant,
             "end_user_id": self.end_user,
             "ticket": ticket(home),
-            "verifier": self.verifier,
+            "binding_verifier": self.verifier,
         }
         return CompleteRequest(**proof | changes)
 

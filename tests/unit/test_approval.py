@@ -40,7 +40,7 @@ from tools.requirements import req
 
 
 def arrived(journey: Journey) -> SessionId:
-    return journey.home(binding=Binding.APPROVAL, challenge="").session
+    return journey.home(binding=Binding.APPROVAL, binding_challenge="").session
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def pending(journey: Journey, broker: Broker, lines: LogLines, connections: Conn
 def test_a_link_that_waits_for_days_makes_one_connection_and_then_no_more(
     journey: Journey, broker: Broker, clock: Clock, lines: LogLines
 ) -> None:
-    opened = journey.open(binding=Binding.APPROVAL, challenge="", life=Seconds(7 * policy.DAY))
+    opened = journey.open(binding=Binding.APPROVAL, binding_challenge="", life=Seconds(7 * policy.DAY))
     clock.advance(6 * policy.DAY)
 
     journey.arrive(journey.agree(journey.leave(opened)))
@@ -67,7 +67,7 @@ def test_a_link_that_waits_for_days_makes_one_connection_and_then_no_more(
 
 
 def test_a_link_that_waits_for_days_ends(journey: Journey, broker: Broker, clock: Clock) -> None:
-    opened = journey.open(binding=Binding.APPROVAL, challenge="", life=Seconds(7 * policy.DAY))
+    opened = journey.open(binding=Binding.APPROVAL, binding_challenge="", life=Seconds(7 * policy.DAY))
     clock.advance(7 * policy.DAY)
 
     with pytest.raises(SessionExpired):

@@ -70,8 +70,8 @@ def test_the_address_is_ninjaones_and_asks_for_a_code_with_a_fresh_challenge(
     assert asked["redirect_uri"] == f"{CONNECT_URL}/callback/eu"
     assert asked["scope"] == "monitoring management offline_access"
     assert asked["code_challenge_method"] == "S256"
-    assert held.verifier is not None
-    verifier = seal.open(held.verifier, Purpose.VERIFIER, session_aad(opened.session))
+    assert held.code_verifier is not None
+    verifier = seal.open(held.code_verifier, Purpose.VERIFIER, session_aad(opened.session))
     assert re.fullmatch(r"[A-Za-z0-9_-]{43}", verifier.reveal())
     assert asked["code_challenge"] == oauth.challenge(verifier)
 
@@ -131,8 +131,8 @@ def test_a_form_sent_twice_asks_for_what_the_stored_verifier_answers(
     again = journey.leave(opened)
 
     held = stored(sessions, opened)
-    assert held.verifier is not None
-    verifier = seal.open(held.verifier, Purpose.VERIFIER, session_aad(opened.session))
+    assert held.code_verifier is not None
+    verifier = seal.open(held.code_verifier, Purpose.VERIFIER, session_aad(opened.session))
     assert address(again)["code_challenge"] == oauth.challenge(verifier)
 
 

@@ -461,7 +461,7 @@ def test_with_approval_an_answer_that_comes_again_orders_the_completion_again(
     journey: Journey, aws_faults: AwsFaults, aws: AwsAccount, config: Config
 ) -> None:
     """It may be the first order that failed; of two, the second finds the session spent."""
-    session = journey.open(binding=Binding.APPROVAL, challenge="")
+    session = journey.open(binding=Binding.APPROVAL, binding_challenge="")
     away = Away(journey, session, journey.agree(journey.leave(session)))
     aws_faults.refuse("sqs.SendMessage", times=3)
     with pytest.raises(AwsUnavailable):
@@ -477,7 +477,7 @@ def test_with_approval_an_answer_that_comes_again_orders_the_completion_again(
 def test_with_approval_the_person_stays_and_the_completion_is_ordered(
     journey: Journey, aws: AwsAccount, config: Config
 ) -> None:
-    home = journey.home(binding=Binding.APPROVAL, challenge="")
+    home = journey.home(binding=Binding.APPROVAL, binding_challenge="")
 
     answer = aws.client("sqs").receive_message(QueueUrl=config.completion_queue)
     assert (home.location, home.result) == (None, AuthorizeResult.AGREED)
@@ -495,7 +495,7 @@ def test_without_approval_the_product_completes_and_nothing_is_ordered(
 def test_with_approval_an_answer_that_comes_after_the_exchange_orders_nothing(
     journey: Journey, sessions: Sessions, aws: AwsAccount, config: Config, clock: Clock
 ) -> None:
-    session = journey.open(binding=Binding.APPROVAL, challenge="")
+    session = journey.open(binding=Binding.APPROVAL, binding_challenge="")
     away = Away(journey, session, journey.agree(journey.leave(session)))
     away.back()
     aws.client("sqs").purge_queue(QueueUrl=config.completion_queue)
@@ -510,7 +510,7 @@ def test_with_approval_an_answer_that_comes_after_the_exchange_orders_nothing(
     ("error", "said"), [("access_denied", AuthorizeResult.DENIED), ("invalid_scope", AuthorizeResult.REFUSED)]
 )
 def test_with_approval_a_refusal_ends_here(journey: Journey, error: str, said: AuthorizeResult) -> None:
-    session = journey.open(binding=Binding.APPROVAL, challenge="")
+    session = journey.open(binding=Binding.APPROVAL, binding_challenge="")
     away = Away(journey, session, journey.agree(journey.leave(session)))
 
     home = away.back(away.changed(code=None, error=error))

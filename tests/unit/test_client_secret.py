@@ -87,7 +87,7 @@ def proof_of(journey: Journey, entered: EnteredSecret, **changes: Any) -> Comple
         "tenant": journey.tenant,
         "end_user_id": journey.end_user,
         "ticket": Secret(ticket),
-        "verifier": VERIFIER,
+        "binding_verifier": VERIFIER,
     }
     return CompleteRequest(**proof | changes)
 
@@ -359,7 +359,7 @@ def test_only_an_active_connection_with_an_app_of_the_customer_s_own_takes_a_sec
     [
         {"tenant": TenantId("globex")},
         {"end_user_id": "user-18"},
-        {"verifier": Secret("w" * 43)},
+        {"binding_verifier": Secret("w" * 43)},
         {"ticket": Secret("t" * 43)},
     ],
     ids=lambda change: next(iter(change)),

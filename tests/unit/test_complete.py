@@ -36,7 +36,7 @@ from tools.requirements import req
 WRONG: dict[str, Any] = {
     "tenant": "globex",
     "end_user_id": "user-18",
-    "verifier": Secret("w" * 43),
+    "binding_verifier": Secret("w" * 43),
     "ticket": Secret("t" * 43),
 }
 
@@ -260,7 +260,7 @@ def test_nothing_sealed_stays_in_the_session(journey: Journey, aws: AwsAccount, 
 
     key = {"session": {"S": home.session}}
     item = aws.client("dynamodb").get_item(TableName=config.sessions_table, Key=key)["Item"]
-    assert not {"code", "verifier", "client"} & set(item)
+    assert not {"code", "code_verifier", "client"} & set(item)
     assert not [name for name, cell in item.items() if "B" in cell]
 
 
@@ -310,7 +310,7 @@ def test_a_code_that_another_call_took_is_not_sent(
     assert len(network.tokens_asked) == 1
 
 
-@pytest.mark.parametrize("lost", ["code", "verifier", "host", "client"])
+@pytest.mark.parametrize("lost", ["code", "code_verifier", "host", "client"])
 def test_a_session_whose_row_is_torn_is_spent(
     journey: Journey, aws: AwsAccount, config: Config, network: NinjaOneTransport, lost: str
 ) -> None:

@@ -265,7 +265,7 @@ def test_a_call_waits_for_another_as_long_as_both_its_own_time_and_the_gateway_a
 def test_an_unattended_completion_that_meets_another_call_is_tried_on_and_has_not_failed(
     journey: Journey, broker: Broker, clock: Clock, aws_faults: AwsFaults, lines: LogLines
 ) -> None:
-    home = journey.home(binding=Binding.APPROVAL, challenge="")
+    home = journey.home(binding=Binding.APPROVAL, binding_challenge="")
     aws_faults.refuse("dynamodb.UpdateItem", only=saving, error=killed())
     with pytest.raises(Killed):
         broker.complete.unattended(home.session)
@@ -587,7 +587,7 @@ def test_a_later_consent_takes_the_place_of_one_that_was_stored_meanwhile(
 def test_a_message_that_comes_again_after_a_kill_goes_on(
     journey: Journey, broker: Broker, aws_faults: AwsFaults, network: NinjaOneTransport, lines: LogLines, clock: Clock
 ) -> None:
-    home = journey.home(binding=Binding.APPROVAL, challenge="")
+    home = journey.home(binding=Binding.APPROVAL, binding_challenge="")
     aws_faults.refuse("dynamodb.TransactWriteItems", error=killed())
     with pytest.raises(Killed):
         broker.complete.unattended(home.session)
@@ -602,7 +602,7 @@ def test_a_message_that_comes_again_after_a_kill_goes_on(
 def test_a_message_whose_call_was_killed_too_early_says_so_once(
     journey: Journey, broker: Broker, aws_faults: AwsFaults, clock: Clock, lines: LogLines
 ) -> None:
-    home = journey.home(binding=Binding.APPROVAL, challenge="")
+    home = journey.home(binding=Binding.APPROVAL, binding_challenge="")
     aws_faults.refuse("dynamodb.UpdateItem", only=saving, error=killed())
     with pytest.raises(Killed):
         broker.complete.unattended(home.session)

@@ -111,7 +111,7 @@ OPEN = replace(
     customer_app=False, fixed_client=False,
 )  # fmt: skip
 LEAVING = Start(
-    state="new", cookie="mine", flow="flow", choice="this", verifier=b"v", flow_expires_at=Instant(NOW + 600),
+    state="new", cookie="mine", flow="flow", choice="this", code_verifier=b"v", flow_expires_at=Instant(NOW + 600),
     host=EU, client_id="", client=None, offered=True,
 )  # fmt: skip
 HERE = {"stage": "started", "cookie": "mine", "choice": "this", "flow_expires_at": NOW + 600, "started_at": NOW - 60}

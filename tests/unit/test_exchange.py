@@ -112,7 +112,7 @@ def test_a_refusal_has_its_own_error_costs_one_request_and_makes_nothing(
     found = aws.client("dynamodb").scan(TableName=config.sessions_table)["Items"]
     (row,) = (each for each in found if "stage" in each)  # beside it only the hash of the code is remembered
     assert row["stage"] == {"S": Stage.FAILED.value}
-    assert not {"code", "verifier", "client"} & set(row)
+    assert not {"code", "code_verifier", "client"} & set(row)
     assert len(lines.named("code.sent")) == 1
     with pytest.raises(expected) as again:
         journey.complete(home)

@@ -49,7 +49,9 @@ def test_the_authorization_address_asks_for_a_code_with_s256_and_nothing_secret(
 
 
 def test_a_code_is_exchanged_with_redirect_uri_verifier_and_the_client_in_the_body() -> None:
-    form = oauth.code_grant(CLIENT, code=Secret("code"), redirect_uri="https://x/callback/eu", verifier=Secret("v"))
+    form = oauth.code_grant(
+        CLIENT, code=Secret("code"), redirect_uri="https://x/callback/eu", code_verifier=Secret("v")
+    )
 
     assert form == {
         "grant_type": "authorization_code",

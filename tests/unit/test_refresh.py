@@ -286,7 +286,7 @@ def test_callers_may_ask_as_often_as_they_like_and_ninjaone_is_asked_once_a_minu
 def test_what_waits_for_approval_is_not_refreshed(
     journey: Journey, refreshing: Refreshing, network: NinjaOneTransport, lines: LogLines, binding: Binding
 ) -> None:
-    home = journey.home(binding=binding, challenge="")
+    home = journey.home(binding=binding, binding_challenge="")
     refreshing.broker.complete.unattended(home.session)
     pending = ConnectionRef(TENANT, lines.named("connection.stored")[0]["connection"])
     network.requests.clear()

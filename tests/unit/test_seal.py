@@ -370,7 +370,7 @@ CODE = replace(SESSION, connection=ConnectionId("con_a"))
         {"session": SessionId("ses_" + "c" * 26)},
         {"tenant": TenantId("globex")},
         {"end_user": "another person"},
-        {"challenge": "another-challenge"},
+        {"binding_challenge": "another-challenge"},
         {"binding": Binding.APPROVAL},
         {"connection": ConnectionId("con_b")},
         {"connection": None},

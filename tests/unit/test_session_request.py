@@ -51,7 +51,7 @@ def test_the_least_that_is_asked_for(config: Config) -> None:
         tenant_name="Acme MSP",
         end_user_id="user-17",
         binding=Binding.SESSION,
-        challenge="c" * 43,
+        binding_challenge="c" * 43,
         return_to="main",
         scopes=config.scopes,
         host=None,
@@ -86,7 +86,7 @@ def test_everything_that_can_be_asked_for(config: Config) -> None:
 def test_approval_takes_no_challenge(config: Config) -> None:
     asked = read(config, binding="approval", binding_challenge=None)
 
-    assert (asked.binding, asked.challenge) == (Binding.APPROVAL, "")
+    assert (asked.binding, asked.binding_challenge) == (Binding.APPROVAL, "")
 
 
 def test_null_counts_as_left_out(config: Config) -> None:

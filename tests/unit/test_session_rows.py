@@ -46,7 +46,7 @@ def now(clock: Clock) -> Instant:
 
 def start(now: Instant, *, client_id: str = "a-client-app", client: bytes | None = b"sealed") -> Start:
     return Start(
-        state="a-state", cookie="a-cookie", flow="a-flow", choice="a-choice", verifier=b"sealed",
+        state="a-state", cookie="a-cookie", flow="a-flow", choice="a-choice", code_verifier=b"sealed",
         flow_expires_at=Instant(now + 600), host=EU, client_id=client_id, client=client, offered=client is None,
     )  # fmt: skip
 

@@ -27,7 +27,7 @@ def test_a_proof_is_read_as_it_was_sent(*, confirmed: bool) -> None:
     proof, asked = complete_request(TENANT, request(PROOF | {"confirm_account_change": confirmed}))
 
     assert (proof.tenant, proof.end_user_id) == (TENANT, "user-17")
-    assert (proof.ticket, proof.verifier) == (Secret("t" * 43), Secret("v" * 43))
+    assert (proof.ticket, proof.binding_verifier) == (Secret("t" * 43), Secret("v" * 43))
     assert asked is confirmed
 
 
@@ -37,7 +37,9 @@ def test_an_account_change_is_not_confirmed_unless_said() -> None:
 
 @pytest.mark.parametrize("verifier", ["v" * 43, "v" * 128, "-._~" * 11])
 def test_a_verifier_has_the_characters_of_rfc_7636(verifier: str) -> None:
-    assert complete_request(TENANT, request(PROOF | {"binding_verifier": verifier}))[0].verifier == Secret(verifier)
+    assert complete_request(TENANT, request(PROOF | {"binding_verifier": verifier}))[0].binding_verifier == Secret(
+        verifier
+    )
 
 
 @pytest.mark.parametrize(

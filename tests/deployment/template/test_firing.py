@@ -534,7 +534,7 @@ def test_a_host_that_answers_no_more_fires_for_a_fleet_of_two(
 def test_a_connection_that_waits_for_approval_and_could_not_be_made_fires(
     watched: Watched, journey: Journey, aws: AwsAccount, config: Config
 ) -> None:
-    session = journey.open(binding=Binding.APPROVAL, challenge="")
+    session = journey.open(binding=Binding.APPROVAL, binding_challenge="")
     journey.arrive(journey.agree(journey.leave(session)))
     aws.put_secret(config.client_secrets, json.dumps({"another": "x"}))
 

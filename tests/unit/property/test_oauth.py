@@ -93,7 +93,7 @@ def test_no_value_escapes_from_its_parameter_of_the_authorization_address(
 def test_a_form_carries_each_value_as_it_is(client_id: str, secret: Secret, code: Secret, verifier: Secret) -> None:
     client = Client(client_id, secret)
 
-    form = oauth.code_grant(client, code=code, redirect_uri="https://x", verifier=verifier)
+    form = oauth.code_grant(client, code=code, redirect_uri="https://x", code_verifier=verifier)
 
     assert Secret(form["code"]) == code
     assert Secret(form["code_verifier"]) == verifier

@@ -308,7 +308,7 @@ class Session:
     expires_at: Instant
     customer_app: bool
     end_user: str = ""
-    challenge: str = ""
+    binding_challenge: str = ""
     purpose: SessionPurpose = SessionPurpose.CONNECT
     connection: ConnectionId | None = None  # a reconnect keeps this id
     account: str | None = None
@@ -323,7 +323,7 @@ class Session:
     cookie: str = ""
     flow: str = ""  # a random nonce: state and verifier are derived from it and the cookie
     choice: str = ""
-    verifier: bytes | None = None
+    code_verifier: bytes | None = None
     flow_expires_at: Instant = field(default=Instant(0))
     code: bytes | None = None
     code_expires_at: Instant = field(default=Instant(0))

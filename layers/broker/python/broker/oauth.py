@@ -149,7 +149,7 @@ def code_grant(client: Client, *, code: Secret, redirect_uri: str, verifier: Sec
         "grant_type": "authorization_code",
         "code": code.reveal(),
         "redirect_uri": redirect_uri,
-        "code_verifier": verifier.reveal(),
+        "code_verifier": code_verifier.reveal(),
         **_client_in_body(client),
     }
 

@@ -120,7 +120,9 @@ _PROFILE: _Table = {
 }
 _SESSION: _Table = {
     "session": _ID,
-    **dict.fromkeys(("tenant", "tenant_name", "connect_url", "return_to", "label", "end_user", "challenge"), _TEXT),
+    **dict.fromkeys(
+        ("tenant", "tenant_name", "connect_url", "return_to", "label", "end_user", "binding_challenge"), _TEXT
+    ),
     "stage": _Attribute("S", Stage.FAILED, Stage),
     "binding": _Attribute("S", Binding.SESSION, Binding),
     "purpose": _Attribute("S", SessionPurpose.CONNECT, SessionPurpose, sparse=True),
@@ -130,7 +132,7 @@ _SESSION: _Table = {
     "customer_app": _FLAG,
     **dict.fromkeys(("fixed_host", "fixed_client"), _SPARSE_FLAG),
     **dict.fromkeys(("connection", "account", "region", "host"), _OPTIONAL_TEXT),
-    **dict.fromkeys(("client", "verifier", "code", "exchanged"), _BYTES),
+    **dict.fromkeys(("client", "code_verifier", "code", "exchanged"), _BYTES),
     **dict.fromkeys(("client_id", "state", "cookie", "flow", "choice", "ticket", "failure"), _SPARSE_TEXT),
     **dict.fromkeys(("flow_expires_at", "code_expires_at", "authorized_at", "exchanging_until"), _SPARSE_NUMBER),
 }

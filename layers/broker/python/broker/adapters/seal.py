@@ -55,7 +55,8 @@ def code_aad(session: Session, ticket: str) -> AssociatedData:
     """
     host = session.host.name if session.host else ""
     bound = unambiguous(
-        session.end_user, session.challenge, session.binding, session.connection or "", host, session.client_id, ticket,
+        session.end_user, session.binding_challenge, session.binding, session.connection or "", host,
+        session.client_id, ticket,
     )  # fmt: skip
     return AssociatedData("sessions", session.tenant, f"{session.session} {sha256_hex(bound.hex())}")
 

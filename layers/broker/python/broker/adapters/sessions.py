@@ -66,7 +66,7 @@ class Start:
     cookie: str
     flow: str
     choice: str
-    verifier: bytes
+    code_verifier: bytes
     flow_expires_at: Instant
     host: Host
     client_id: str
@@ -122,7 +122,7 @@ class Sessions:
             "flow": start.flow,
             "choice": start.choice,
             "started_at": now,
-            "verifier": start.verifier,
+            "code_verifier": start.code_verifier,
             "flow_expires_at": start.flow_expires_at,
             "region": start.host.region,
             "host": start.host.name,
@@ -251,7 +251,7 @@ class Sessions:
         }
         return self._write(
             session.session,
-            ConditionalUpdate.of(_CODE_FRESH, given=given, set=change, remove=("code", "verifier")),
+            ConditionalUpdate.of(_CODE_FRESH, given=given, set=change, remove=("code", "code_verifier")),
             mark="attempt",
         )
 

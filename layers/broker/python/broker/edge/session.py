@@ -65,7 +65,7 @@ def _asked(tenant: TenantId, body: Fields, binding: Binding) -> SessionRequest:
         tenant_name=body.text("tenant_name", longest=80, needed=True),
         end_user_id=body.text("end_user_id", longest=256, needed=True),
         binding=binding,
-        challenge=_challenge(body, binding),
+        binding_challenge=_challenge(body, binding),
         return_to=body.text("return_to", longest=64, needed=True),
         scopes=frozenset(),
         host=None,

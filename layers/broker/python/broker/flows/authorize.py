@@ -43,12 +43,12 @@ class FlowSecrets:
 
     state: Secret
     cookie: Secret
-    verifier: Secret
+    code_verifier: Secret
 
     @classmethod
     def of(cls, cookie: Secret, session: SessionId, flow: str) -> "FlowSecrets":
         """Derive the secrets of a flow."""
-        return cls(binding.state(cookie, session, flow), cookie, binding.verifier(cookie, session, flow))
+        return cls(binding.state(cookie, session, flow), cookie, binding.code_verifier(cookie, session, flow))
 
 
 _PROBE = FlowSecrets(Secret("check"), Secret(""), Secret("check" * 9))
@@ -145,7 +145,7 @@ class StartAuthorization:
             cookie=binding.digest(secrets.cookie),
             flow=flow,
             choice=binding.choice(secrets.cookie, *chosen),
-            verifier=self._seal.seal(self._seal.data_key(Purpose.VERIFIER), secrets.verifier, aad),
+            code_verifier=self._seal.seal(self._seal.data_key(Purpose.VERIFIER), secrets.code_verifier, aad),
             flow_expires_at=Instant(now + policy.FLOW_LIFE),
             host=host,
             client_id=client.id if client else "",
@@ -160,7 +160,7 @@ class StartAuthorization:
             redirect_uri=session.redirect_uri(host.region),
             scope=ninjaone.scope_text(session.scopes),
             state=secrets.state.reveal(),
-            code_challenge=oauth.challenge(secrets.verifier),
+            code_challenge=oauth.challenge(secrets.code_verifier),
         )
 
     def _check(self, session: Session, host: Host) -> HostCheck:

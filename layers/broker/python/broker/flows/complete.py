@@ -71,7 +71,7 @@ class CompleteRequest:
     tenant: TenantId
     end_user_id: str
     ticket: Secret
-    verifier: Secret
+    binding_verifier: Secret
 
 
 class Complete:
@@ -191,15 +191,15 @@ class Complete:
         if session.code_expires_at <= instant(self._clock):
             raise SessionExpired
         self._store.check(session)
-        client, code, verifier = self._opened(session)
-        return self._redeem(session, client, code, verifier, until=until)
+        client, code, code_verifier = self._opened(session)
+        return self._redeem(session, client, code, code_verifier, until=until)
 
     def _opened(self, session: Session) -> tuple[Client, Secret, Secret]:
-        if session.code is None or session.verifier is None or session.host is None:
+        if session.code is None or session.code_verifier is None or session.host is None:
             raise SessionSpent
         code = self._seal.open(session.code, Purpose.CODE, code_aad(session, session.ticket))
-        verifier = self._seal.open(session.verifier, Purpose.VERIFIER, session_aad(session.session))
-        return self._client(session, session.host), code, verifier
+        code_verifier = self._seal.open(session.code_verifier, Purpose.VERIFIER, session_aad(session.session))
+        return self._client(session, session.host), code, code_verifier
 
     def _client(self, session: Session, host: Host) -> Client:
         if session.customer_app:
@@ -230,7 +230,7 @@ def _proved(session: Session, proof: CompleteRequest) -> bool:
         and all(
             [
                 hmac.compare_digest(session.end_user, sha256_hex(proof.end_user_id)),
-                hmac.compare_digest(session.challenge, oauth.challenge(proof.verifier)),
+                hmac.compare_digest(session.binding_challenge, oauth.challenge(proof.binding_verifier)),
                 hmac.compare_digest(session.ticket, sha256_hex(proof.ticket.reveal())) or not session.ticket,
             ]
         )

@@ -53,7 +53,7 @@ class Exchange:
         if session.host is None:
             raise SessionSpent
         redirect_uri = session.redirect_uri(session.host.region)
-        form = oauth.code_grant(client, code=code, redirect_uri=redirect_uri, verifier=verifier)
+        form = oauth.code_grant(client, code=code, redirect_uri=redirect_uri, code_verifier=code_verifier)
         with self._web() as web:
             sent_at = instant(self._clock)
             answer = web.post(ninjaone.token_endpoint(session.host), form, timeout=policy.EXCHANGE_TIMEOUT)

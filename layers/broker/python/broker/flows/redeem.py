@@ -60,7 +60,7 @@ class RedeemCode:
         if not self._take(session, until):
             return self.wait(session, until=until)
         try:
-            tokens = self._exchange(session, client, code, verifier)
+            tokens = self._exchange(session, client, code, code_verifier)
         except BrokerError as error:
             self._fail(session, error)
             raise

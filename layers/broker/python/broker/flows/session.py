@@ -58,7 +58,7 @@ class SessionRequest:
     tenant_name: str
     end_user_id: str
     binding: Binding
-    challenge: str
+    binding_challenge: str
     return_to: str
     scopes: frozenset[str]
     host: Host | None
@@ -139,7 +139,7 @@ class OpenSession:
             expires_at=Instant(now + asked.life),
             customer_app=asked.customer_app,
             end_user=sha256_hex(asked.end_user_id),
-            challenge=asked.challenge,
+            binding_challenge=asked.binding_challenge,
             connection=asked.connection,
             account=_account(old) if old else None,
             host=asked.host,
