@@ -48,9 +48,9 @@ def theirs(mallory: Flow) -> dict[str, Any]:
     """Write the session of a victim as if Mallory had opened it."""
     return {
         "tenant": text(mallory.tenant),
-        "end_user": hashed(mallory.user),
+        "end_user_hash": hashed(mallory.user),
         "binding_challenge": text(s256(mallory.verifier)),
-        "ticket": hashed(TICKET),
+        "ticket_hash": hashed(TICKET),
     }
 
 
@@ -75,11 +75,11 @@ def test_a_session_rewritten_on_its_way_is_completed_for_nobody_else(flow: Flow,
     """The code is sealed for Mallory, but its ticket went to the victim's browser."""
     back = flow.back()
     before = theirs(mallory)
-    del before["ticket"]
+    del before["ticket_hash"]
     rewrite(flow, **before)
     arrived = query_of(flow.browser.get(back).location)
     tokens = flow.tokens()
-    rewrite(flow, ticket=hashed(TICKET))
+    rewrite(flow, ticket_hash=hashed(TICKET))
     as_mallory = completed(mallory, flow)
     as_victim = flow.complete(arrived["ticket"])
 

@@ -85,7 +85,7 @@ def test_state_and_cookie_are_256_bits_and_kept_as_digests(journey: Journey, ses
     state, held = address(leaving)["state"], stored(sessions, opened)
     assert re.fullmatch(rf"{opened.session}\.[A-Za-z0-9_-]{{43}}", state)
     assert re.fullmatch(r"[A-Za-z0-9_-]{43}", leaving.cookie.reveal())
-    assert (held.state, held.cookie) == (sha256_hex(state), sha256_hex(leaving.cookie.reveal()))
+    assert (held.state_hash, held.cookie_hash) == (sha256_hex(state), sha256_hex(leaving.cookie.reveal()))
     assert held.flow_expires_at == START + 600
 
 
@@ -156,8 +156,8 @@ def test_what_is_stored_does_not_give_the_state_away(journey: Journey, sessions:
     state = address(journey.leave(opened))["state"]
     held = stored(sessions, opened)
 
-    for guess in (held.cookie, held.flow, held.choice):
-        assert binding.state(Secret(guess), opened.session, held.flow).reveal() != state
+    for guess in (held.cookie_hash, held.flow_nonce, held.form_digest):
+        assert binding.state(Secret(guess), opened.session, held.flow_nonce).reveal() != state
 
 
 @req("A12")

@@ -108,11 +108,11 @@ def test_the_code_is_stored_sealed_for_45_seconds_and_the_ticket_as_a_digest(
     assert stored.stage is Stage.AUTHORIZED
     assert stored.code is not None
     assert away.code.encode() not in stored.code
-    assert seal.open(stored.code, Purpose.CODE, code_aad(stored, stored.ticket)).reveal() == away.code
+    assert seal.open(stored.code, Purpose.CODE, code_aad(stored, stored.ticket_hash)).reveal() == away.code
     assert stored.code_expires_at == START + 45
     assert stored.authorized_at == START
-    assert stored.ticket == sha256_hex(ticket(home).reveal())
-    assert stored.state == sha256_hex(away.state)
+    assert stored.ticket_hash == sha256_hex(ticket(home).reveal())
+    assert stored.state_hash == sha256_hex(away.state)
 
 
 def test_a_return_to_the_second_address_goes_there(journey: Journey, config: Config) -> None:
@@ -337,7 +337,7 @@ def test_of_two_codes_for_one_state_the_first_is_kept(away: Away, held: Callable
     stored = held()
     assert second == first
     assert stored.code is not None
-    assert seal.open(stored.code, Purpose.CODE, code_aad(stored, stored.ticket)).reveal() == away.code
+    assert seal.open(stored.code, Purpose.CODE, code_aad(stored, stored.ticket_hash)).reveal() == away.code
 
 
 @req("B05", "D04")
@@ -359,7 +359,7 @@ def test_fifty_answers_at_once_store_one_code_and_go_home_with_one_ticket(
         homes = {home.location for home in pool.map(lambda _: away.back(), range(50))}
 
     (home,) = homes
-    assert held().ticket == sha256_hex(parse_qs(urlsplit(home or "").query)["ticket"][0])
+    assert held().ticket_hash == sha256_hex(parse_qs(urlsplit(home or "").query)["ticket"][0])
 
 
 @req("C03")
@@ -568,7 +568,7 @@ def test_a_code_that_was_stored_without_an_acknowledgement_brings_its_person_hom
     (ticket,) = parse_qs(urlsplit(home.location or "").query)["ticket"]
     held = sessions.get(away.session.session)
     assert held is not None
-    assert held.ticket == sha256_hex(ticket)
+    assert held.ticket_hash == sha256_hex(ticket)
 
 
 def test_a_code_that_was_stored_by_a_repeated_request_brings_its_person_home(away: Away, aws_faults: AwsFaults) -> None:

@@ -304,7 +304,7 @@ def test_a_session_that_was_deleted_meanwhile_is_spent(
 def test_what_a_session_keeps_in_no_known_form_is_an_alarm(
     journey: Journey, exchanging: Session, seal: Seal, kept: str | None
 ) -> None:
-    place = code_aad(exchanging, exchanging.ticket)
+    place = code_aad(exchanging, exchanging.ticket_hash)
     sealed = None if kept is None else seal.seal(seal.data_key(Purpose.EXCHANGED), Secret(kept), place)
 
     with pytest.raises(SealBroken):

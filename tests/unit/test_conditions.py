@@ -111,11 +111,18 @@ OPEN = replace(
     customer_app=False, fixed_client=False,
 )  # fmt: skip
 LEAVING = Start(
-    state="new", cookie="mine", flow="flow", choice="this", code_verifier=b"v", flow_expires_at=Instant(NOW + 600),
+    state_hash="new", cookie_hash="mine", flow_nonce="flow", form_digest="this", code_verifier=b"v",
+    flow_expires_at=Instant(NOW + 600),
     host=EU, client_id="", client=None, offered=True,
 )  # fmt: skip
-HERE = {"stage": "started", "cookie": "mine", "choice": "this", "flow_expires_at": NOW + 600, "started_at": NOW - 60}
-HELD = {"stage": "started", "state": "held", "flow_expires_at": NOW + 1}
+HERE = {
+    "stage": "started",
+    "cookie_hash": "mine",
+    "form_digest": "this",
+    "flow_expires_at": NOW + 600,
+    "started_at": NOW - 60,
+}
+HELD = {"stage": "started", "state_hash": "held", "flow_expires_at": NOW + 1}
 PARKED = {"stage": "authorized", "code": b"code", "code_expires_at": NOW + 1}
 
 SESSION_WRITES: dict[str, Callable[[Sessions], object]] = {
@@ -127,9 +134,9 @@ SESSION_WRITES: dict[str, Callable[[Sessions], object]] = {
     "faulty form": lambda to: to.note_faulty_form(OPEN.session, "mine", NOW),
     "failure": lambda to: to.count_failure(OPEN.session, "mine", NOW),
     "authorize": lambda to: to.authorize(
-        OPEN.session, state="held", code=b"c", code_expires_at=Instant(NOW + 45), ticket="t", now=NOW
+        OPEN.session, state_hash="held", code=b"c", code_expires_at=Instant(NOW + 45), ticket_hash="t", now=NOW
     ),
-    "deny": lambda to: to.deny(OPEN.session, state="held", now=NOW),
+    "deny": lambda to: to.deny(OPEN.session, state_hash="held", now=NOW),
     "exchange": lambda to: to.begin_exchange(OPEN, "attempt", now=NOW, until=Instant(NOW + 60)),
     "save": lambda to: to.save(OPEN.session, b"tokens"),
     "fail": lambda to: to.fail(OPEN.session, Stage.EXCHANGING, "refused"),
@@ -147,13 +154,13 @@ SESSION_CASES = [
     *((name, PARKED, False) for name in ("start", "faulty form")),
     *((name, PARKED | {"code_expires_at": NOW}, True) for name in ("start", "faulty form")),
     *((name, {"code_expires_at": NOW, "stage": "completed"}, False) for name in ("start", "faulty form")),
-    *((name, HERE | {"cookie": "another's"}, False) for name in ("start", "faulty form")),
-    *((name, HERE | {"cookie": "another's", "flow_expires_at": NOW}, True) for name in ("start", "faulty form")),
+    *((name, HERE | {"cookie_hash": "another's"}, False) for name in ("start", "faulty form")),
+    *((name, HERE | {"cookie_hash": "another's", "flow_expires_at": NOW}, True) for name in ("start", "faulty form")),
     ("faulty form", HERE, True),
     ("faulty form", {}, True),
     ("start", HERE | {"started_at": NOW, "stage": "denied"}, True),
-    ("start", HERE | {"started_at": NOW, "choice": GONE}, True),
-    ("start", HERE | {"started_at": NOW, "choice": "that"}, True),
+    ("start", HERE | {"started_at": NOW, "form_digest": GONE}, True),
+    ("start", HERE | {"started_at": NOW, "form_digest": "that"}, True),
     ("start", HERE | {"started_at": NOW - REPEAT_LIFE}, True),
     ("start", HERE | {"started_at": NOW - REPEAT_LIFE + 1}, False),
     ("start", {TODAY: STARTS - 1}, True),
@@ -173,18 +180,18 @@ SESSION_CASES = [
     ("start again", HERE, False),
     ("start again", HERE | {"started_at": NOW - REPEAT_LIFE + 1}, True),
     ("start again", HERE | {"started_at": NOW, "stage": "denied"}, False),
-    ("start again", HERE | {"started_at": NOW, "cookie": "another's"}, False),
-    ("start again", HERE | {"started_at": NOW, "choice": "that"}, False),
+    ("start again", HERE | {"started_at": NOW, "cookie_hash": "another's"}, False),
+    ("start again", HERE | {"started_at": NOW, "form_digest": "that"}, False),
     ("start again", HERE | {"started_at": NOW, TODAY: STARTS}, False),
     ("start again", HERE | {"started_at": NOW} | OVER, False),
-    ("failure", {"cookie": "mine"}, True),
-    ("failure", {"cookie": "mine", "failures": FAILURES - 1}, True),
-    ("failure", {"cookie": "mine", "failures": FAILURES}, False),
-    ("failure", {"cookie": "another's"}, False),
-    ("failure", {"cookie": "mine"} | OVER, False),
+    ("failure", {"cookie_hash": "mine"}, True),
+    ("failure", {"cookie_hash": "mine", "failures": FAILURES - 1}, True),
+    ("failure", {"cookie_hash": "mine", "failures": FAILURES}, False),
+    ("failure", {"cookie_hash": "another's"}, False),
+    ("failure", {"cookie_hash": "mine"} | OVER, False),
     *((name, HELD, True) for name in ("authorize", "deny")),
     *((name, HELD | {"stage": "created"}, False) for name in ("authorize", "deny")),
-    *((name, HELD | {"state": "another"}, False) for name in ("authorize", "deny")),
+    *((name, HELD | {"state_hash": "another"}, False) for name in ("authorize", "deny")),
     *((name, HELD | {"flow_expires_at": NOW}, False) for name in ("authorize", "deny")),
     ("exchange", PARKED, True),
     ("exchange", PARKED | {"stage": "started"}, False),

@@ -369,7 +369,7 @@ CODE = replace(SESSION, connection=ConnectionId("con_a"))
     [
         {"session": SessionId("ses_" + "c" * 26)},
         {"tenant": TenantId("globex")},
-        {"end_user": "another person"},
+        {"end_user_hash": "another person"},
         {"binding_challenge": "another-challenge"},
         {"binding": Binding.APPROVAL},
         {"connection": ConnectionId("con_b")},

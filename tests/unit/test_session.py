@@ -47,7 +47,7 @@ def test_offline_access_always_joins_what_is_asked_for(journey: Journey) -> None
 
 @req("A03")
 def test_the_end_user_is_kept_as_a_digest(journey: Journey) -> None:
-    assert journey.open().end_user == sha256_hex(journey.end_user)
+    assert journey.open().end_user_hash == sha256_hex(journey.end_user)
 
 
 @req("K05")

@@ -46,7 +46,8 @@ def now(clock: Clock) -> Instant:
 
 def start(now: Instant, *, client_id: str = "a-client-app", client: bytes | None = b"sealed") -> Start:
     return Start(
-        state="a-state", cookie="a-cookie", flow="a-flow", choice="a-choice", code_verifier=b"sealed",
+        state_hash="a-state", cookie_hash="a-cookie", flow_nonce="a-flow", form_digest="a-choice",
+        code_verifier=b"sealed",
         flow_expires_at=Instant(now + 600), host=EU, client_id=client_id, client=client, offered=client is None,
     )  # fmt: skip
 
@@ -57,7 +58,7 @@ def start(now: Instant, *, client_id: str = "a-client-app", client: bytes | None
 def test_a_person_who_declined_may_start_again_at_once_by_the_same_choice(
     sessions: Sessions, put: Callable[..., Session], now: Instant
 ) -> None:
-    before = {"choice": {"S": "a-choice"}, "started_at": {"N": str(now)}, "cookie": {"S": "a-cookie"}}
+    before = {"form_digest": {"S": "a-choice"}, "started_at": {"N": str(now)}, "cookie_hash": {"S": "a-cookie"}}
     put(replace(NEW, stage=Stage.DENIED, expires_at=Instant(now + 600)), **before)
 
     assert isinstance(sessions.start(NEW.session, start(now), now), Session)
@@ -81,7 +82,7 @@ def test_a_start_with_the_operators_app_leaves_the_client_app_of_the_session_as_
 def entered(sessions: Sessions, now: Instant, session: SessionId = NEW.session) -> Session | ConditionFailed:
     until = Instant(now + 600)
     return sessions.enter_secret(
-        session, client=b"sealed", cookie_held="mine", ticket="t", expires_at=until, now=now
+        session, client=b"sealed", cookie_hash="mine", ticket_hash="t", expires_at=until, now=now
     )  # fmt: skip
 
 
@@ -106,7 +107,7 @@ def test_when_a_secret_may_be_entered(
     left: int, changes: dict[str, Any], cookie: str, is_taken: bool,
 ) -> None:  # fmt: skip
     for_secret = replace(NEW, purpose=SessionPurpose.CLIENT_SECRET, expires_at=Instant(now + left))
-    put(replace(for_secret, **changes), **({"cookie": {"S": cookie}} if cookie else {}))
+    put(replace(for_secret, **changes), **({"cookie_hash": {"S": cookie}} if cookie else {}))
 
     assert isinstance(step(sessions, now), Session) == is_taken
 
@@ -154,7 +155,7 @@ def test_a_step_of_a_session_that_was_deleted_this_moment_is_tried_again(session
 
 
 def test_a_person_who_comes_back_to_a_session_that_is_no_more_is_refused(sessions: Sessions, now: Instant) -> None:
-    assert sessions.deny(UNKNOWN, state="a-state", now=now) == ConditionFailed({})
+    assert sessions.deny(UNKNOWN, state_hash="a-state", now=now) == ConditionFailed({})
     assert entered(sessions, now, UNKNOWN) == ConditionFailed({})
 
 

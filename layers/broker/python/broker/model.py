@@ -282,7 +282,7 @@ class Connection:
 class Session:
     """A connect session: one person's way from the product to NinjaOne and back.
 
-    State, cookie, ticket and the end user's id are stored as SHA-256 only. A sealed value is bound to this session.
+    A ``…_hash`` is a SHA-256; what was hashed is stored nowhere. A sealed value is bound to this session.
     Times (``…_at``, ``…_until``) are 0 before their step, so that a step that has not begun counts as over.
 
     Attributes:
@@ -291,6 +291,7 @@ class Session:
         exchanging_until: the instant after which the process that took the code has certainly ended
         account: names of the NinjaOne account that a reconnect expects
         exchanged: the tokens that the code was exchanged for, sealed, until the connection is stored
+        form_digest: HMAC, keyed by the browser's cookie, of what the person chose in the form
         failure: the error that the session ended with, by its class's name
     """
 
@@ -307,7 +308,7 @@ class Session:
     created_at: Instant
     expires_at: Instant
     customer_app: bool
-    end_user: str = ""
+    end_user_hash: str = ""
     binding_challenge: str = ""
     purpose: SessionPurpose = SessionPurpose.CONNECT
     connection: ConnectionId | None = None  # a reconnect keeps this id
@@ -319,16 +320,16 @@ class Session:
     fixed_client: bool = False
     starts: int = 0
     failures: int = 0
-    state: str = ""
-    cookie: str = ""
-    flow: str = ""  # a random nonce: state and verifier are derived from it and the cookie
-    choice: str = ""
+    state_hash: str = ""
+    cookie_hash: str = ""
+    flow_nonce: str = ""  # state and code verifier are derived from it and the cookie
+    form_digest: str = ""
     code_verifier: bytes | None = None
     flow_expires_at: Instant = field(default=Instant(0))
     code: bytes | None = None
     code_expires_at: Instant = field(default=Instant(0))
     authorized_at: Instant = field(default=Instant(0))
-    ticket: str = ""
+    ticket_hash: str = ""
     exchanging_until: Instant = field(default=Instant(0))
     exchanged: bytes | None = None
     failure: str = ""

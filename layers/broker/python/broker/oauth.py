@@ -143,7 +143,7 @@ def _single_valued(raw_query: str) -> dict[str, str]:
     return {name: unquote_plus(value) for name, value in known}
 
 
-def code_grant(client: Client, *, code: Secret, redirect_uri: str, verifier: Secret) -> Form:
+def code_grant(client: Client, *, code: Secret, redirect_uri: str, code_verifier: Secret) -> Form:
     """Ask for tokens with an authorization code. See RFC 6749 §4.1.3, RFC 7636 §4.5."""
     return {
         "grant_type": "authorization_code",

@@ -121,7 +121,7 @@ _PROFILE: _Table = {
 _SESSION: _Table = {
     "session": _ID,
     **dict.fromkeys(
-        ("tenant", "tenant_name", "connect_url", "return_to", "label", "end_user", "binding_challenge"), _TEXT
+        ("tenant", "tenant_name", "connect_url", "return_to", "label", "end_user_hash", "binding_challenge"), _TEXT
     ),
     "stage": _Attribute("S", Stage.FAILED, Stage),
     "binding": _Attribute("S", Binding.SESSION, Binding),
@@ -133,7 +133,9 @@ _SESSION: _Table = {
     **dict.fromkeys(("fixed_host", "fixed_client"), _SPARSE_FLAG),
     **dict.fromkeys(("connection", "account", "region", "host"), _OPTIONAL_TEXT),
     **dict.fromkeys(("client", "code_verifier", "code", "exchanged"), _BYTES),
-    **dict.fromkeys(("client_id", "state", "cookie", "flow", "choice", "ticket", "failure"), _SPARSE_TEXT),
+    **dict.fromkeys(
+        ("client_id", "state_hash", "cookie_hash", "flow_nonce", "form_digest", "ticket_hash", "failure"), _SPARSE_TEXT
+    ),
     **dict.fromkeys(("flow_expires_at", "code_expires_at", "authorized_at", "exchanging_until"), _SPARSE_NUMBER),
 }
 

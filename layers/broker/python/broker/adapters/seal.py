@@ -44,19 +44,19 @@ def session_aad(session: SessionId) -> AssociatedData:
     return AssociatedData("sessions", "", session)
 
 
-def code_aad(session: Session, ticket: str) -> AssociatedData:
+def code_aad(session: Session, ticket_hash: str) -> AssociatedData:
     """Return the associated data of a stored code: its session as the person came back, and the ticket they got.
 
     If the row is rewritten for another tenant, person or proof, the associated data differs and the code can no longer
     be opened.
 
     Args:
-        ticket: as SHA-256
+        ticket_hash: of the ticket that the person got
     """
     host = session.host.name if session.host else ""
     bound = unambiguous(
-        session.end_user, session.binding_challenge, session.binding, session.connection or "", host,
-        session.client_id, ticket,
+        session.end_user_hash, session.binding_challenge, session.binding, session.connection or "", host,
+        session.client_id, ticket_hash,
     )  # fmt: skip
     return AssociatedData("sessions", session.tenant, f"{session.session} {sha256_hex(bound.hex())}")
 

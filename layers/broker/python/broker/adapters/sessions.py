@@ -36,18 +36,20 @@ CODE_REMEMBERED = 3600
 _LIVE = "#expires_at > :now"
 _FOR_CONSENT = "attribute_not_exists(#purpose)"
 _FOR_SECRET = "#purpose = :client_secret"
-_ENTERABLE = "#stage = :created OR (#stage = :authorized AND #cookie = :cookie_held)"
+_ENTERABLE = "#stage = :created OR (#stage = :authorized AND #cookie_hash = :cookie_held)"
 _STARTABLE = "#stage IN (:created, :started, :denied) OR (#stage = :authorized AND #code_expires_at <= :now)"
-_SAME_BROWSER = "#stage <> :started OR #cookie = :cookie_held OR #flow_expires_at <= :now"
-_NOT_UNDER_WAY = "#stage <> :started OR #choice <> :choice OR #started_at <= :repeated"
+_SAME_BROWSER = "#stage <> :started OR #cookie_hash = :cookie_held OR #flow_expires_at <= :now"
+_NOT_UNDER_WAY = "#stage <> :started OR #form_digest <> :form_digest OR #started_at <= :repeated"
 _FAILURES_LEFT = "#failures < :most"
-_OWN_BROWSER = "#cookie = :cookie_held"
-_UNDER_WAY = "#stage = :started AND #cookie = :cookie AND #choice = :choice AND #started_at > :repeated"
+_OWN_BROWSER = "#cookie_hash = :cookie_held"
+_UNDER_WAY = (
+    "#stage = :started AND #cookie_hash = :cookie_hash AND #form_digest = :form_digest AND #started_at > :repeated"
+)
 _HOST_OPEN = "attribute_not_exists(#fixed_host) OR #host = :host_wanted"
 _CLIENT_KNOWN = "attribute_exists(#client) OR #customer_app = :customer_app"
 _CLIENT_HELD = "attribute_exists(#client) AND #customer_app <> :customer_app"
 _CLIENT_OPEN = "#customer_app = :customer_app AND attribute_not_exists(#fixed_client)"
-_STATE_HELD = "#stage = :started AND #state = :state_held AND #flow_expires_at > :now"
+_STATE_HELD = "#stage = :started AND #state_hash = :state_held AND #flow_expires_at > :now"
 _CODE_FRESH = "#stage = :authorized AND #code_expires_at > :now"
 
 
@@ -56,16 +58,16 @@ class Start:
     """What is stored when a browser starts for NinjaOne; state and cookie as SHA-256, the rest sealed or public.
 
     Attributes:
-        flow: a random nonce from which, with the cookie, state and code verifier are derived again
-        choice: HMAC, keyed by the cookie, of what the person chose in the form
+        flow_nonce: a random nonce from which, with the cookie, state and code verifier are derived again
+        form_digest: HMAC, keyed by the cookie, of what the person chose in the form
         client: the customer's own client app, sealed, if it was entered just now
         offered: whether the operator has a client app on the chosen host
     """
 
-    state: str
-    cookie: str
-    flow: str
-    choice: str
+    state_hash: str
+    cookie_hash: str
+    flow_nonce: str
+    form_digest: str
     code_verifier: bytes
     flow_expires_at: Instant
     host: Host
@@ -110,17 +112,17 @@ class Sessions:
             "denied": Stage.DENIED.value,
             "started": Stage.STARTED.value,
             "authorized": Stage.AUTHORIZED.value,
-            "cookie_held": start.cookie,
+            "cookie_held": start.cookie_hash,
             "most": STARTS,
             "host_wanted": start.host.name,
             "customer_app": start.client is not None,
         }
         change = {
             "stage": Stage.STARTED.value,
-            "state": start.state,
-            "cookie": start.cookie,
-            "flow": start.flow,
-            "choice": start.choice,
+            "state_hash": start.state_hash,
+            "cookie_hash": start.cookie_hash,
+            "flow_nonce": start.flow_nonce,
+            "form_digest": start.form_digest,
             "started_at": now,
             "code_verifier": start.code_verifier,
             "flow_expires_at": start.flow_expires_at,
@@ -130,7 +132,7 @@ class Sessions:
             **({"client": start.client} if start.client else {}),
         }
         return self._write(
-            session, ConditionalUpdate.of(*clauses, given=given, set=change, add={today: 1}), mark="state"
+            session, ConditionalUpdate.of(*clauses, given=given, set=change, add={today: 1}), mark="state_hash"
         )
 
     def start_again(self, session: SessionId, start: Start, now: Instant) -> Session | ConditionFailed:
@@ -140,28 +142,35 @@ class Sessions:
             "now": now,
             "repeated": now - REPEAT_LIFE,
             "started": Stage.STARTED.value,
-            "cookie": start.cookie,
-            "choice": start.choice,
+            "cookie_hash": start.cookie_hash,
+            "form_digest": start.form_digest,
             "most": STARTS,
         }
         write = ConditionalUpdate.of(_LIVE, _UNDER_WAY, _starts_left(today), given=given, add={today: 1})
         return self._write(session, write)
 
-    def try_secret(self, session: SessionId, cookie_held: str, now: Instant) -> Session | ConditionFailed:
+    def try_secret(self, session: SessionId, cookie_hash: str, now: Instant) -> Session | ConditionFailed:
         """Count an attempt to enter a client secret, and return the session that it is for.
 
         Args:
-            cookie_held: as in ``Start.cookie``
+            cookie_hash: as in ``Start.cookie_hash``
         """
         today = _starts(now)
         write = ConditionalUpdate.of(
-            _LIVE, _FOR_SECRET, _ENTERABLE, _starts_left(today), given=_entering(cookie_held, now) | {"most": STARTS},
+            _LIVE, _FOR_SECRET, _ENTERABLE, _starts_left(today), given=_entering(cookie_hash, now) | {"most": STARTS},
             add={today: 1},
         )  # fmt: skip
         return self._write(session, write)
 
     def enter_secret(
-        self, session: SessionId, *, client: bytes, cookie_held: str, ticket: str, expires_at: Instant, now: Instant
+        self,
+        session: SessionId,
+        *,
+        client: bytes,
+        cookie_hash: str,
+        ticket_hash: str,
+        expires_at: Instant,
+        now: Instant,
     ) -> Session | ConditionFailed:
         """Save a client secret, sealed, until the product completes; the browser that entered it may replace it.
 
@@ -171,15 +180,15 @@ class Sessions:
         change = {
             "stage": Stage.AUTHORIZED.value,
             "client": client,
-            "cookie": cookie_held,
-            "ticket": ticket,
+            "cookie_hash": cookie_hash,
+            "ticket_hash": ticket_hash,
             "code_expires_at": expires_at,
             "authorized_at": now,
         }
-        given = _entering(cookie_held, now)
+        given = _entering(cookie_hash, now)
         return self._write(session, ConditionalUpdate.of(_LIVE, _FOR_SECRET, _ENTERABLE, given=given, set=change))
 
-    def note_faulty_form(self, session: SessionId, cookie_held: str, now: Instant) -> Session | ConditionFailed:
+    def note_faulty_form(self, session: SessionId, cookie_hash: str, now: Instant) -> Session | ConditionFailed:
         """Count an unusable form and return the session, if the browser with this cookie could start it."""
         given = {
             "now": now,
@@ -187,18 +196,18 @@ class Sessions:
             "denied": Stage.DENIED.value,
             "started": Stage.STARTED.value,
             "authorized": Stage.AUTHORIZED.value,
-            "cookie_held": cookie_held,
+            "cookie_held": cookie_hash,
         }
         write = ConditionalUpdate.of(_LIVE, _STARTABLE, _SAME_BROWSER, given=given, add={"faulty_forms": 1})
         return self._write(session, write)
 
-    def count_failure(self, session: SessionId, cookie_held: str, now: Instant) -> Session | ConditionFailed:
+    def count_failure(self, session: SessionId, cookie_hash: str, now: Instant) -> Session | ConditionFailed:
         """Count a faulty callback of the session's own browser, up to ``FAILURES``.
 
         Args:
-            cookie_held: as in ``Start.cookie``, so that nobody else can exhaust the session
+            cookie_hash: as in ``Start.cookie_hash``, so that nobody else can exhaust the session
         """
-        given = {"now": now, "most": FAILURES, "cookie_held": cookie_held}
+        given = {"now": now, "most": FAILURES, "cookie_held": cookie_hash}
         return self._write(
             session, ConditionalUpdate.of(_LIVE, _FAILURES_LEFT, _OWN_BROWSER, given=given, add={"failures": 1})
         )
@@ -207,10 +216,10 @@ class Sessions:
         self,
         session: SessionId,
         *,
-        state: str,
+        state_hash: str,
         code: bytes,
         code_expires_at: Instant,
-        ticket: str,
+        ticket_hash: str,
         now: Instant,
     ) -> Session | ConditionFailed:
         """Redeem the state, once, and store the sealed code; a repeated callback finds its own ticket and succeeds.
@@ -222,14 +231,14 @@ class Sessions:
             "code": code,
             "code_expires_at": code_expires_at,
             "authorized_at": now,
-            "ticket": ticket,
+            "ticket_hash": ticket_hash,
         }
-        given = {"now": now, "started": Stage.STARTED.value, "state_held": state}
-        return self._write(session, ConditionalUpdate.of(_STATE_HELD, given=given, set=change), mark="ticket")
+        given = {"now": now, "started": Stage.STARTED.value, "state_held": state_hash}
+        return self._write(session, ConditionalUpdate.of(_STATE_HELD, given=given, set=change), mark="ticket_hash")
 
-    def deny(self, session: SessionId, *, state: str, now: Instant) -> Session | ConditionFailed:
+    def deny(self, session: SessionId, *, state_hash: str, now: Instant) -> Session | ConditionFailed:
         """Redeem the state of a person who came back without a code; a repeated callback succeeds as well."""
-        given = {"now": now, "started": Stage.STARTED.value, "state_held": state}
+        given = {"now": now, "started": Stage.STARTED.value, "state_held": state_hash}
         change = {"stage": Stage.DENIED.value}
         return self._write(session, ConditionalUpdate.of(_STATE_HELD, given=given, set=change), mark="stage")
 
@@ -310,13 +319,13 @@ class Sessions:
         return rows.session(found)
 
 
-def _entering(cookie_held: str, now: Instant) -> dict[str, Any]:
+def _entering(cookie_hash: str, now: Instant) -> dict[str, Any]:
     return {
         "now": now,
         "client_secret": SessionPurpose.CLIENT_SECRET.value,
         "created": Stage.CREATED.value,
         "authorized": Stage.AUTHORIZED.value,
-        "cookie_held": cookie_held,
+        "cookie_held": cookie_hash,
     }
 
 

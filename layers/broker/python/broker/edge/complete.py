@@ -21,7 +21,7 @@ def complete_request(tenant: TenantId, request: Request) -> tuple[CompleteReques
         tenant=tenant,
         end_user_id=body.text("end_user_id", longest=256, needed=True),
         ticket=Secret(body.matching("ticket", _TICKET, "Pass the ticket from the return address unchanged.")),
-        verifier=Secret(
+        binding_verifier=Secret(
             body.matching("binding_verifier", _VERIFIER, "Pass the verifier: 43 to 128 unreserved characters.")
         ),
     )

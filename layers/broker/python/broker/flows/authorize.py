@@ -120,7 +120,7 @@ class StartAuthorization:
         if isinstance(found, ConditionFailed):
             again = self._sessions.start_again(request.session, start, now)
             found = self._refused(found, request, now) if isinstance(again, ConditionFailed) else again
-        secrets = FlowSecrets.of(cookie, request.session, found.flow)
+        secrets = FlowSecrets.of(cookie, request.session, found.flow_nonce)
         location = self._location(found, request.host, secrets)
         check = self._check(found, request.host) if request.check_host else HostCheck.KNOWN
         self._log.event("session.started", session=found.session, region=request.host.region, check=check.value)
@@ -141,10 +141,10 @@ class StartAuthorization:
         aad = session_aad(request.session)
         chosen = (host.name, client.id if client else "", client.secret.reveal() if client else "")
         return Start(
-            state=sha256_hex(secrets.state.reveal()),
-            cookie=binding.digest(secrets.cookie),
-            flow=flow,
-            choice=binding.choice(secrets.cookie, *chosen),
+            state_hash=sha256_hex(secrets.state.reveal()),
+            cookie_hash=binding.digest(secrets.cookie),
+            flow_nonce=flow,
+            form_digest=binding.form_digest(secrets.cookie, *chosen),
             code_verifier=self._seal.seal(self._seal.data_key(Purpose.VERIFIER), secrets.code_verifier, aad),
             flow_expires_at=Instant(now + policy.FLOW_LIFE),
             host=host,
@@ -196,7 +196,7 @@ class StartAuthorization:
             UnknownSession, SessionExpired, SessionSpent, AwaitingCompletion, AnotherBrowser
         """
         found = usable(read_session(refusal.found) if refusal.found else None, now)
-        if found.stage is Stage.STARTED and found.flow_expires_at > now and found.cookie != _digest(cookie):
+        if found.stage is Stage.STARTED and found.flow_expires_at > now and found.cookie_hash != _digest(cookie):
             self._log.event("session.refused", Level.WARNING, session=found.session, cause="another_browser")
             another = AnotherBrowser()
             another.return_to = found.return_to

@@ -20,7 +20,7 @@ def state(cookie: Secret, session: SessionId, flow: str) -> Secret:
     return Secret(f"{session}.{_derive(cookie, 'state', session, flow)}")
 
 
-def verifier(cookie: Secret, session: SessionId, flow: str) -> Secret:
+def code_verifier(cookie: Secret, session: SessionId, flow: str) -> Secret:
     """Derive the code verifier of a flow: 43 characters. See RFC 7636 §4.1."""
     return Secret(_derive(cookie, "verifier", session, flow))
 
@@ -30,7 +30,7 @@ def ticket(cookie: Secret, sent_state: str) -> Secret:
     return Secret(_derive(cookie, "ticket", sent_state))
 
 
-def choice(cookie: Secret, *chosen: str) -> str:
+def form_digest(cookie: Secret, *chosen: str) -> str:
     """Derive a digest of what a person chose in the connect page's form, to recognize the same choice.
 
     It is stored. A client secret may be part of the choice, and without the cookie nobody can test guesses against it.

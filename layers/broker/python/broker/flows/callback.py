@@ -151,7 +151,7 @@ class HandleCallback:
         now = instant(self._clock)
         if session.stage is Stage.STARTED and (session.expires_at <= now or session.flow_expires_at <= now):
             raise SessionExpired
-        if not hmac.compare_digest(session.cookie, binding.digest(cookie)):
+        if not hmac.compare_digest(session.cookie_hash, binding.digest(cookie)):
             self._log.event("callback.refused", Level.WARNING, session=named, cause="cookie")
             raise BindingMismatch
         return session, cookie
@@ -160,9 +160,9 @@ class HandleCallback:
         """Check region, issuer and state. Only the session's own browser gets this far, so each mismatch is counted."""
         host = session.host
         host_fits = host is not None and host.region == region and reply.issuer in {None, ninjaone.issuer(host)}
-        state_fits = hmac.compare_digest(session.state, sha256_hex(reply.state))
+        state_fits = hmac.compare_digest(session.state_hash, sha256_hex(reply.state))
         if not host_fits or not state_fits:
-            self._sessions.count_failure(session.session, session.cookie, instant(self._clock))
+            self._sessions.count_failure(session.session, session.cookie_hash, instant(self._clock))
             self._log.event("callback.refused", Level.WARNING, session=session.session, cause="another_way")
             raise BindingMismatch
         if session.failures >= FAILURES:
@@ -170,12 +170,12 @@ class HandleCallback:
 
     def _store(self, session: Session, reply: oauth.Authorized, ticket: Secret) -> Session:
         """Store the code, sealed, for the seconds until the backend completes."""
-        now, ticket_held = instant(self._clock), sha256_hex(ticket.reveal())
+        now, ticket_hash = instant(self._clock), sha256_hex(ticket.reveal())
         key = self._seal.data_key(Purpose.CODE)
-        code = self._seal.seal(key, reply.code, code_aad(session, ticket_held))
+        code = self._seal.seal(key, reply.code, code_aad(session, ticket_hash))
         stored = partial(
-            self._sessions.authorize, session.session, state=session.state, code=code,
-            code_expires_at=Instant(now + policy.CODE_LIFE), ticket=ticket_held, now=now,
+            self._sessions.authorize, session.session, state_hash=session.state_hash, code=code,
+            code_expires_at=Instant(now + policy.CODE_LIFE), ticket_hash=ticket_hash, now=now,
         )  # fmt: skip
         found = retry(stored, self._clock)
         if isinstance(found, ConditionFailed):
@@ -185,7 +185,7 @@ class HandleCallback:
 
     def _deny(self, session: Session, reply: oauth.Denied) -> None:
         """Redeem the state without a code. Raises SessionSpent."""
-        denied = self._sessions.deny(session.session, state=session.state, now=instant(self._clock))
+        denied = self._sessions.deny(session.session, state_hash=session.state_hash, now=instant(self._clock))
         if isinstance(denied, ConditionFailed):
             raise SessionSpent
         self._log.event("session.denied", Level.WARNING, session=session.session, error=_said(reply))

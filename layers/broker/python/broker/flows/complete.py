@@ -197,7 +197,7 @@ class Complete:
     def _opened(self, session: Session) -> tuple[Client, Secret, Secret]:
         if session.code is None or session.code_verifier is None or session.host is None:
             raise SessionSpent
-        code = self._seal.open(session.code, Purpose.CODE, code_aad(session, session.ticket))
+        code = self._seal.open(session.code, Purpose.CODE, code_aad(session, session.ticket_hash))
         code_verifier = self._seal.open(session.code_verifier, Purpose.VERIFIER, session_aad(session.session))
         return self._client(session, session.host), code, code_verifier
 
@@ -229,9 +229,9 @@ def _proved(session: Session, proof: CompleteRequest) -> bool:
         and session.binding is Binding.SESSION
         and all(
             [
-                hmac.compare_digest(session.end_user, sha256_hex(proof.end_user_id)),
+                hmac.compare_digest(session.end_user_hash, sha256_hex(proof.end_user_id)),
                 hmac.compare_digest(session.binding_challenge, oauth.challenge(proof.binding_verifier)),
-                hmac.compare_digest(session.ticket, sha256_hex(proof.ticket.reveal())) or not session.ticket,
+                hmac.compare_digest(session.ticket_hash, sha256_hex(proof.ticket.reveal())) or not session.ticket_hash,
             ]
         )
     )

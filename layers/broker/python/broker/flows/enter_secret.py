@@ -127,13 +127,13 @@ class EnterSecret:
         self._log.event("secret.checked", level, session=session.session, tenant=session.tenant, code=outcome.code)
         return refusal
 
-    def _keep(self, session: Session, secret: Secret, cookie: Secret, ticket: str) -> None:
+    def _keep(self, session: Session, secret: Secret, cookie: Secret, ticket_hash: str) -> None:
         now = instant(self._clock)
         kept = self._sessions.enter_secret(
             session.session,
-            client=self._seal.seal(self._seal.data_key(Purpose.CLIENT), secret, code_aad(session, ticket)),
-            cookie_held=binding.digest(cookie),
-            ticket=ticket,
+            client=self._seal.seal(self._seal.data_key(Purpose.CLIENT), secret, code_aad(session, ticket_hash)),
+            cookie_hash=binding.digest(cookie),
+            ticket_hash=ticket_hash,
             expires_at=Instant(now + policy.SECRET_KEPT),
             now=now,
         )

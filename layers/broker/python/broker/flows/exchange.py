@@ -42,7 +42,7 @@ class Exchange:
     def __init__(self, web: Callable[[], HttpClient], clock: Clock, log: Log) -> None:
         self._web, self._clock, self._log = web, clock, log
 
-    def __call__(self, session: Session, client: Client, code: Secret, verifier: Secret) -> Tokens:
+    def __call__(self, session: Session, client: Client, code: Secret, code_verifier: Secret) -> Tokens:
         """Send the code once, whatever the outcome: NinjaOne may revoke the tokens of a code that is sent twice.
 
         Raises:

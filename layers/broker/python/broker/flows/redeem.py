@@ -42,7 +42,9 @@ class RedeemCode:
         self._sessions, self._seal, self._rescue, self._exchange = sessions, seal, rescue, exchange
         self._clock, self._entropy, self._log = clock, entropy, log
 
-    def __call__(self, session: Session, client: Client, code: Secret, verifier: Secret, *, until: float) -> Session:
+    def __call__(
+        self, session: Session, client: Client, code: Secret, code_verifier: Secret, *, until: float
+    ) -> Session:
         """Send the code, unless another call does; return the session with the outcome.
 
         Args:
@@ -64,7 +66,7 @@ class RedeemCode:
         except BrokerError as error:
             self._fail(session, error)
             raise
-        exchanged = self._seal.seal(key, _written(client.id, tokens), code_aad(session, session.ticket))
+        exchanged = self._seal.seal(key, _written(client.id, tokens), code_aad(session, session.ticket_hash))
         return self._save(session, exchanged, until)
 
     def wait(self, session: Session, *, until: float) -> Session:
@@ -95,7 +97,7 @@ class RedeemCode:
         Raises:
             SealBroken, AwsError
         """
-        sealed = self._seal.open(session.exchanged or b"", Purpose.EXCHANGED, code_aad(session, session.ticket))
+        sealed = self._seal.open(session.exchanged or b"", Purpose.EXCHANGED, code_aad(session, session.ticket_hash))
         return _read(sealed)
 
     def _check_code(self, session: Session, code: Secret) -> None:

@@ -138,7 +138,7 @@ class OpenSession:
             created_at=now,
             expires_at=Instant(now + asked.life),
             customer_app=asked.customer_app,
-            end_user=sha256_hex(asked.end_user_id),
+            end_user_hash=sha256_hex(asked.end_user_id),
             binding_challenge=asked.binding_challenge,
             connection=asked.connection,
             account=_account(old) if old else None,

@@ -47,7 +47,7 @@ class StoreSecret:
         if session.code_expires_at <= instant(self._clock):
             raise SessionExpired
         ref = ConnectionRef(session.tenant, session.connection)
-        place = code_aad(session, session.ticket)
+        place = code_aad(session, session.ticket_hash)
         secret = self._seal.open(session.client or b"", Purpose.CLIENT, place)
         client = self._seal.seal(self._seal.data_key(Purpose.CLIENT), secret, ref.aad())
         self._store(session, ref, client, min(until, self._clock.now() + policy.COMPLETE_WAIT))

@@ -85,7 +85,8 @@ class GetToken:
             refused_version: the version of a token that NinjaOne refused, however long it lasts; 0: none
 
         Raises:
-            UnknownConnection, NotActive, NotApproved, NeedsReauth, ConnectionPaused, NoTokenYet, AwsError, SealBroken
+            UnknownConnection, NotActive, NotApproved, NeedsReauth, ConnectionPaused, NoTokenYet, AwsError,
+                SealBroken, UntrustedHost
         """
         row, min_ttl = self._found(ref), max(min_ttl, SKEW)
         until = self._waits_until(row)
@@ -174,7 +175,7 @@ class GetToken:
 
     def _issued(self, row: ConnectionState, sealed: bytes) -> IssuedToken:
         if not self._is_known(row.host.name):  # no seal covers the host, and the caller sends the token there
-            raise SealBroken
+            raise UntrustedHost
         access = self._seal.open(sealed, Purpose.ACCESS, row.aad)
         left = self._left(row)
         self._log.observe("token_left", left, min)

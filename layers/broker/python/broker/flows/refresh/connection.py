@@ -162,7 +162,11 @@ class RefreshConnection:
             raise
 
     def _open(self, seen: ConnectionState, batch: BatchContext, web: HttpClient) -> RefreshInputs | None:
-        """Fetch what a request needs; None while a breaker is open. Raises SealBroken, Misconfigured or AwsError."""
+        """Fetch what a request needs; None while a breaker is open.
+
+        Raises:
+            UntrustedHost, SealBroken, Misconfigured, AwsError
+        """
         if not batch.breakers.lets_pass(seen):
             return None
         if not web.is_known(seen.host.name):
