@@ -190,7 +190,13 @@ class Broker:
 
         timing = Timing(self.config.refresh_timeout)
         save = SaveTokens(
-            self._connections, self._seal, self._rescue, timing=timing, adaptive=self.config.adaptive, **self._common
+            self._connections,
+            self._seal,
+            self._rescue,
+            timing=timing,
+            adaptive=self.config.adaptive,
+            clock=self.ports.clock,
+            log=self.log,
         )
         failure = RecordFailure(
             self._connections, self._rescue, save, timing=timing, entropy=self.ports.entropy, log=self.log

@@ -10,7 +10,7 @@ from typing import Any
 
 from broker import policy
 from broker.adapters.aws import retry, while_left
-from broker.adapters.clock import Clock, Entropy
+from broker.adapters.clock import Clock
 from broker.adapters.connections import Connections
 from broker.adapters.dynamo import ConditionFailed
 from broker.adapters.log import Level, Log
@@ -39,12 +39,11 @@ class SaveTokens:
         timing: Timing,
         adaptive: bool,
         clock: Clock,
-        entropy: Entropy,
         log: Log,
     ) -> None:
         self._connections, self._seal, self._rescue, self._timing = connections, seal, rescue, timing
         self._adaptive = adaptive
-        self._clock, self._entropy, self._log = clock, entropy, log
+        self._clock, self._log = clock, log
 
     def seal(
         self,
