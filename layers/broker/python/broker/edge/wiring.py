@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from broker import ninjaone
+from broker import ninjaone, policy
 from broker.adapters.aws import AwsClient
 from broker.adapters.clock import Clock, Entropy, SystemClock, entropy
 from broker.adapters.log import Level, Log
@@ -369,9 +369,9 @@ def _client(service: str) -> Any:
     from botocore.config import Config as ClientConfig
 
     settings = ClientConfig(
-        connect_timeout=2,
-        read_timeout=5,
-        retries={"mode": "standard", "max_attempts": 2},
+        connect_timeout=policy.AWS_CONNECT,
+        read_timeout=policy.AWS_READ,
+        retries={"mode": "standard", "total_max_attempts": policy.AWS_ATTEMPTS},
         max_pool_connections=256,
         parameter_validation=False,
         user_agent="ninjaone-connect/1",  # botocore's own is built again for every call

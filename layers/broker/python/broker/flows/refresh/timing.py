@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from broker.adapters.http import CONNECT_TIMEOUT
 from broker.errors import Misconfigured
 from broker.model import Seconds
 from broker.policy import AWS_CALL, CLOCK_SKEW
@@ -18,7 +19,7 @@ class Timing:
 
     function: int
     before: int = 10
-    connect: int = 5
+    connect: int = CONNECT_TIMEOUT
     read: int = 65
     save: int = 30
     spill: int = AWS_CALL
