@@ -83,6 +83,9 @@ BATCH = 100
 """Items that one BatchGetItem takes."""
 BATCH_TRIES = 5
 
+RECONNECT_STEP = 100
+"""How far a reconnect moves the version: refreshes of the old consent that finish meanwhile stay below it."""
+
 _UNCHANGED = ("#version = :version_seen", "#fence = :fence_seen")
 _NO_LEASE = "attribute_not_exists(#lease_until) OR #lease_until < :ended"
 _WAITS = "attribute_not_exists(#forget_at) OR #forget_at > :now"
@@ -101,6 +104,10 @@ _DROPPED = (
     "struck_at",
     "outcome_unknown",
 )
+_NEW = {
+    "ConditionExpression": "attribute_not_exists(#tenant)",
+    "ExpressionAttributeNames": {"#tenant": "tenant"},
+}
 
 
 class Connections:
@@ -306,9 +313,7 @@ class Connections:
 
     def forget(self, seen: ConnectionState, forget_at: Instant) -> bool:
         """Delete the tokens of a connection that nobody reconnected, and let its rows expire. Raises AwsError."""
-        write = ConditionalUpdate.of(
-            *_UNCHANGED, given=_seen(seen), set={"forget_at": forget_at}, remove=tuple(_DROPPED)
-        )
+        write = ConditionalUpdate.of(*_UNCHANGED, given=_seen(seen), set={"forget_at": forget_at}, remove=_DROPPED)
         return self._update_both(seen.ref, write, _forgetting(forget_at))
 
     def disconnect(self, seen: ConnectionState, now: Instant, mark: str) -> ConnectionState | ConditionFailed:
@@ -389,12 +394,6 @@ class Connections:
         return found if isinstance(found, ConditionFailed) else rows.connection_state(found)
 
 
-_NEW = {
-    "ConditionExpression": "attribute_not_exists(#tenant)",
-    "ExpressionAttributeNames": {"#tenant": "tenant"},
-}
-
-
 def _forgetting(forget_at: Instant) -> ConditionalUpdate:
     """Return the update that lets a profile expire; it creates a missing row, so that one transaction serves both."""
     return ConditionalUpdate.of(set={"forget_at": forget_at}, remove=("client",))
@@ -419,7 +418,3 @@ def _replacing(row: ConnectionState) -> dict[str, Any]:
             ":disconnected": rows.value(Status.DISCONNECTED.value),
         },
     }
-
-
-RECONNECT_STEP = 100
-"""How far a reconnect moves the version: refreshes of the old consent that finish meanwhile stay below it."""

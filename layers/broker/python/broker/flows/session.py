@@ -39,6 +39,9 @@ from broker.model import (
 )
 from broker.ninjaone import OFFLINE_ACCESS
 
+MAX_NAMED_ORGANIZATIONS = 3
+"""Organizations that name an account."""
+
 OPERATORS_APP = "This connection uses the operator's client app, whose secret the operator stores. Leave purpose out."
 
 
@@ -159,9 +162,5 @@ class OpenSession:
 def _account(profile: Profile) -> str | None:
     """Describe an account by its first organizations, which people know; in NinjaOne it has no name of its own."""
     names = [each.name for each in profile.organizations]
-    more = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "") or None
-
-
-NAMED = 3
-"""Organizations that name an account."""
+    more = len(names) - MAX_NAMED_ORGANIZATIONS
+    return ", ".join(names[:MAX_NAMED_ORGANIZATIONS]) + (f" and {more} more" if more > 0 else "") or None
