@@ -55,6 +55,11 @@ def looks(clock: Clock, until: float) -> Iterator[None]:
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
+def jitter(draw: Entropy) -> float:
+    """Draw a number from 0 to 1 that spreads out what would otherwise happen at the same time."""
+    return draw(1)[0] / 256
+
+
 def random_secret(draw: Entropy) -> Secret:
     """Draw 256 bits as 43 URL-safe characters: a state, ticket, cookie or code verifier (RFC 7636 §4.1)."""
     return Secret(base64.urlsafe_b64encode(draw(32)).rstrip(b"=").decode("ascii"))

@@ -6,7 +6,7 @@ from functools import partial
 
 from broker import policy
 from broker.adapters.aws import retry, while_left
-from broker.adapters.clock import Clock, Entropy, instant, new_connection_id
+from broker.adapters.clock import Clock, Entropy, instant, jitter, new_connection_id
 from broker.adapters.connections import Connections
 from broker.adapters.epoch import Epoch
 from broker.adapters.log import Level, Log
@@ -162,9 +162,9 @@ class StoreConnection:
 
     def _sealed(self, consent: Consent, epoch: int) -> Connection:
         """Build the rows, and seal the tokens."""
-        now, jitter = instant(self._clock), self._entropy(1)[0] / 256
+        now = instant(self._clock)
         connection = consent.session.connection or new_connection_id(self._entropy)
-        state = new_state(consent, connection, epoch=epoch, now=now, jitter=jitter)
+        state = new_state(consent, connection, epoch=epoch, now=now, jitter=jitter(self._entropy))
         refresh = consent.tokens.refresh
         state = replace(
             state,

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from broker.adapters.breakers import BreakerStore
-from broker.adapters.clock import Clock, Entropy, instant
+from broker.adapters.clock import Clock, Entropy, instant, jitter
 from broker.adapters.connections import Connections
 from broker.adapters.epoch import Epoch
 from broker.adapters.http import HttpClient
@@ -119,7 +119,7 @@ class RefreshConnections:
             refused_version=message.refused_version,
             epoch=epoch,
             began=instant(self._clock),
-            jitter=self._entropy(1)[0] / 256,
+            jitter=jitter(self._entropy),
             left=left,
             breakers=Breakers(self._breakers, self._clock, self._log),
             clock=self._clock,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from broker import policy
-from broker.adapters.clock import Entropy
+from broker.adapters.clock import Entropy, jitter
 from broker.adapters.connections import Connections
 from broker.adapters.log import Level, Log
 from broker.adapters.rescue import RescueStore
@@ -166,7 +166,7 @@ class RecordFailure:
         wait = policy.retry_wait(
             failures,
             leased.token_expires_at - now,
-            jitter=self._entropy(1)[0] / 256,
+            jitter=jitter(self._entropy),
             retry_after=outcome.retry_after,
             longest=policy.RETRY_REFUSED_APP if outcome.is_about_app else policy.RETRY_LONGEST,
         )
