@@ -538,7 +538,7 @@ def test_an_answer_that_can_not_be_kept_may_be_loaded_again(
     ("opening", "call", "times", "wait"),
     [
         ({}, "dynamodb.UpdateItem", 2, 0),
-        ({"binding": Binding.APPROVAL, "challenge": ""}, "sqs.SendMessage", 3, policy.CODE_LIFE),
+        ({"binding": Binding.APPROVAL, "binding_challenge": ""}, "sqs.SendMessage", 3, policy.CODE_LIFE),
     ],
     ids=["session", "approval"],
 )
@@ -549,7 +549,7 @@ def test_whose_answer_could_not_be_kept_may_open_the_link_again(
     session = journey.open(**opening)
     query = journey.agree(journey.leave(session))
     aws_faults.refuse(call, times=times)
-    with pytest.raises(Busy):
+    with pytest.raises(AwsUnavailable):
         journey.arrive(query)
     clock.advance(wait)
 
