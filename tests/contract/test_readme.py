@@ -135,6 +135,20 @@ def test_the_python_of_the_readme_is_what_the_clients_test_runs() -> None:
     assert shown == re.findall(r"```python\n(.*?)```", client, re.DOTALL)[0]
 
 
+def test_the_javascript_of_the_readme_is_the_client_s_first_call() -> None:
+    client = (ROOT / "clients/typescript/README.md").read_text()
+
+    (shown,) = re.findall(r"```js\n(.*?)```", README, re.DOTALL)
+    (first,) = re.findall(r"```js\n// first.mjs\n(.*?)```", client, re.DOTALL)
+    beside_make_run = {
+        'process.env.BROKER, { region: "eu-west-1" }': "BACKEND_API_URL",
+        ", { emulator: process.env.NINJAONE }": "",
+    }
+    for local, deployed in beside_make_run.items():
+        first = first.replace(local, deployed)
+    assert shown == first
+
+
 def test_the_limits_of_the_guide_are_those_of_the_code() -> None:
     stages = deploy().of("AWS::ApiGatewayV2::Stage")
     (routes,) = [stage["DefaultRouteSettings"] for name, stage in stages.items() if name.startswith("BackendApi")]
