@@ -24,7 +24,7 @@ from tests.support.journey import OWN, TENANT, Journey, ref
 from tests.support.refreshing import Refreshing
 from tools.requirements import req
 
-NEW_SECRET = "a new secret"
+NEW_SECRET = "a-new-secret"
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ class ClientSecrets:
         if secret is None:
             raise Misconfigured(
                 f"What is stored for the client id {client_id} is no client secret. It must be one word of visible "
-                "ASCII characters."  # RFC 6749, appendix A.2
+                "ASCII characters."
             )
         return secret
 
