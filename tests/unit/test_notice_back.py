@@ -47,7 +47,7 @@ def test_whose_own_app_was_refused_after_they_left_reads_why_at_their_link(
     broker: Broker, journey: Journey, network: NinjaOneTransport, app: Client | None
 ) -> None:
     """With an approval the person was thanked before the code was sent, and the product hears nothing."""
-    opening: dict[str, Any] = {"binding": Binding.APPROVAL, "challenge": "", "customer_app": app is not None}
+    opening: dict[str, Any] = {"binding": Binding.APPROVAL, "binding_challenge": "", "customer_app": app is not None}
     session = journey.home(client=app, **opening).session
     network.answer(200, NO_REFRESH_TOKEN)
     with pytest.raises(NoRefreshToken):
