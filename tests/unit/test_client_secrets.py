@@ -6,7 +6,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from broker.adapters.aws import AwsClient
-from broker.adapters.client_secrets import ClientSecrets
+from broker.adapters.client_secrets import ClientSecrets, parsed
 from broker.adapters.log import Level, Log
 from broker.config import Config
 from broker.errors import AwsUnavailable, Misconfigured
@@ -111,7 +111,7 @@ def test_secrets_in_another_shape_are_refused_without_repeating_them(
     "odd",
     [
         *(7, 1.5, None, {"b": "c"}, ["x"], True),
-        *("", " \n", "\ud800", "x\udfff", "\u200b", "two words", "two\nlines", "schlüssel"),
+        *("", " \n", "x\ud800", "x\udfff", "\u200b", "two words", "two\nlines", "schlüssel"),
     ],
 )
 def test_an_entry_that_is_no_secret_fails_its_own_app_and_no_other(
@@ -237,3 +237,8 @@ def test_a_secret_that_is_missing_or_malformed_is_asked_for_once_a_minute(
     store(aws, config, {"app-1": "right"})
     clock.advance(60)
     assert credentials.client("app-1").secret == Secret("right")
+
+
+def test_what_can_be_no_client_id_is_kept_as_it_is_written() -> None:
+    """Nobody asks for it; the doctor names it."""
+    assert parsed(b'{"two words": "a-secret", "": "another"}') == {"two words": "a-secret", "": "another"}

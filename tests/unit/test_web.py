@@ -544,6 +544,25 @@ def test_a_packed_body_that_is_too_long_is_not_called_broken(size: int, is_whole
     assert unpacked_as_named(body, "gzip", 10) == (b"x" * min(size, 11), is_whole)
 
 
+def damaged(body: bytes) -> bytes:
+    """Pack a body, and give it the checksum and the length of another."""
+    return gzip.compress(body)[:-8] + bytes(8)
+
+
+@pytest.mark.parametrize(
+    ("body", "kept"),
+    [
+        (damaged(b"x" * 5), b"x" * 5),
+        (damaged(b"x" * 300), b"x" * 11),
+        (gzip.compress(b"x" * 6) + damaged(b"y" * 300), b"x" * 6 + b"y" * 5),
+        (gzip.compress(b"x" * 5) + zlib.compress(b"y")[:-1] + b"?", b"x" * 5),
+    ],
+    ids=["short", "long", "behind another", "something else behind it"],
+)
+def test_a_body_is_read_up_to_its_damage_and_no_further_than_its_limit(body: bytes, kept: bytes) -> None:
+    assert unpacked(body, "gzip", 10) == kept
+
+
 def test_of_what_is_packed_twice_a_cut_of_the_outer_one_counts() -> None:
     body = gzip.compress(zlib.compress(b"x"))[:-1]
 

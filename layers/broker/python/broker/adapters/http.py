@@ -205,9 +205,9 @@ def unpacked(body: bytes, codings: str, limit: int) -> bytes:
     See RFC 9110 §8.4.1.
     """
     body, _ = unpacked_as_named(body, codings, limit)
-    return (
-        _inflated(body, limit + 1)[0] if body.startswith(_GZIP) else body
-    )  # whatever the header says: no JSON begins like this
+    if body.startswith(_GZIP):  # whatever the header says: no JSON begins like this
+        body, _ = _inflated(body, limit + 1)
+    return body
 
 
 def unpacked_as_named(body: bytes, codings: str, limit: int) -> tuple[bytes, bool]:
@@ -243,7 +243,7 @@ def _members(body: bytes, kind: int, most: int) -> tuple[bytes, bool]:
             is_whole, body = unpacking.eof, unpacking.unused_data
     except zlib.error:
         is_whole = is_whole and not body.startswith(_GZIP)  # zeros may follow; another member must be intact
-        if not is_whole and kind == _ANY_HEADER:
+        if not is_whole:
             out += _before_damage(body, most - len(out))
     return out, is_whole or len(out) >= most
 
