@@ -225,7 +225,7 @@ def test_a_form_that_may_change_the_call_is_refused(kind: str, body: str, fault:
 
 
 def test_a_body_that_is_no_form_may_hold_what_a_form_may_not() -> None:
-    body = json.dumps({"script": 'Content-Disposition: form-data; name="_method"'})
+    body = json.dumps({"script": "Content-Disposition: form-data; name=_method"})
 
     assert call(method="POST", body=body, headers={"content-type": "application/json"}).body == body.encode()
 
