@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import httpx
 import pytest
 
-from broker import call_policy
+from broker import proxy_policy
 from broker.config import Config
 from broker.edge.wiring import Broker, Ports
 from broker.model import ConnectionState
@@ -93,7 +93,7 @@ def home(
     config: Config, ports: Ports, state: ConnectionState, network: NinjaOneTransport, ninjaone: NinjaOne,
     waited: list[float],
 ) -> ThroughTheBroker:  # fmt: skip
-    broker = Broker(replace(config, proxy_policy=call_policy.read("* GET,POST /v2/*")), ports)
+    broker = Broker(replace(config, proxy_policy=proxy_policy.read("* GET,POST /v2/*")), ports)
     return ThroughTheBroker(broker, state, network, ninjaone)
 
 

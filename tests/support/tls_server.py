@@ -16,11 +16,11 @@ from broker.adapters.clock import Clock
 from broker.adapters.http import HttpClient
 from broker.adapters.log import Level, Log
 from broker.adapters.transport import system_transport
-from broker.call_policy import read
 from broker.flows.proxy import ProxiedCall, Proxy
 from broker.flows.token import IssuedToken
 from broker.model import ConnectionId, ConnectionRef, Instant, Seconds, TenantId
 from broker.oauth import Reply
+from broker.proxy_policy import read
 from broker.secret import Secret
 from tests.support.certificate import certified
 

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from broker import call_policy
+from broker import proxy_policy
 from broker.adapters.queues import RefreshBatch, Trigger
 from broker.config import Config
 from broker.edge.http import Request
@@ -40,7 +40,7 @@ def call(path: str = "v2/organizations", method: str = "GET", **changes: Any) ->
 
 
 def allowing(rules: str, config: Config, ports: Ports) -> Broker:
-    return Broker(replace(config, proxy_policy=call_policy.read(rules)), ports)
+    return Broker(replace(config, proxy_policy=proxy_policy.read(rules)), ports)
 
 
 @pytest.fixture
@@ -76,14 +76,14 @@ ROLE = "arn:aws:sts::123456789012:assumed-role/tickets/*"
     ],
 )
 def test_a_rule_allows_callers_methods_and_paths(rule: str, method: str, path: str, allowed: bool) -> None:
-    found = [each for each in call_policy.read(rule) if each.is_for(CALLER)]
+    found = [each for each in proxy_policy.read(rule) if each.is_for(CALLER)]
 
     assert any(each.allows(method, path, secure_values=False) for each in found) is allowed
 
 
 @pytest.mark.parametrize("rule", ["GET,DELETE /v2/*", "PUT /v2/device/*/x showSecureValues"])
 def test_a_rule_is_shown_as_it_was_written(rule: str) -> None:
-    assert [str(each) for each in call_policy.read(f"* {rule}")] == [rule]
+    assert [str(each) for each in proxy_policy.read(f"* {rule}")] == [rule]
 
 
 @pytest.mark.parametrize(

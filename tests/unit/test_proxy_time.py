@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
-from broker import call_policy
+from broker import proxy_policy
 from broker.adapters.http import CONNECT_TIMEOUT, HttpClient
 from broker.adapters.log import Level, Log
 from broker.errors import CallUnanswered, NotJson
@@ -69,7 +69,7 @@ def side(clock: Clock) -> Side:
 
 @pytest.fixture
 def proxy(side: Side, clock: Clock, lines: LogLines) -> Proxy:
-    rules = call_policy.read("* GET,POST /v2/*")
+    rules = proxy_policy.read("* GET,POST /v2/*")
     log = Log(lines.write, clock, "local", least=Level.DEBUG)
     return Proxy(side.token, side.web, lambda: rules, clock=clock, log=log)  # type: ignore[arg-type]  # its call alone
 

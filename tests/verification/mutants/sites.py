@@ -18,7 +18,7 @@ import broker
 
 ROOT = Path(broker.__file__).parent
 
-OTHERS = ("call_policy.py", "policy.py", "edge/proxy.py", "edge/rate_limit.py")
+OTHERS = ("proxy_policy.py", "policy.py", "edge/proxy.py", "edge/rate_limit.py")
 
 Edit = Callable[[ast.expr | ast.stmt], ast.expr | ast.stmt]
 Span = tuple[int, int]

@@ -4,7 +4,7 @@ edge         what a function may import: events in, answers out, the wiring
 flows        the use cases; each reads in the order of its effects
 adapters     calls to AWS and NinjaOne, the clock, the log
 config       the operator's settings
-call_policy  which calls of NinjaOne the proxy may forward
+proxy_policy  which calls of NinjaOne the proxy may forward
 ninjaone     NinjaOne's hosts, scopes and answers
 policy       when sessions end, refreshes are due and consent is believed to have ended
 oauth        messages of RFC 6749, 7009 and 7636 as values

@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
-from broker import call_policy, ninjaone
-from broker.call_policy import CallRule
+from broker import ninjaone, proxy_policy
 from broker.errors import Misconfigured
 from broker.model import Seconds
+from broker.proxy_policy import CallRule
 
 
 def _list_of(item: str) -> str:
@@ -236,7 +236,7 @@ def _scopes(value: str) -> frozenset[str]:
 
 
 def _call_rules(value: str) -> tuple[CallRule, ...]:
-    return call_policy.read(_matching(call_policy.PATTERN, call_policy.WANTED)(value))
+    return proxy_policy.read(_matching(proxy_policy.PATTERN, proxy_policy.WANTED)(value))
 
 
 def _link_days(value: str) -> int:

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping
 from unicodedata import normalize
 from urllib.parse import quote, unquote_plus
 
-from broker.call_policy import METHODS, SECURE_VALUES
 from broker.edge.api import passed_on
 from broker.edge.http import Request, Response
 from broker.errors import Fault, InvalidRequest, TooLarge
 from broker.flows.proxy import LIMIT, ProxiedAnswer, ProxiedCall
+from broker.proxy_policy import METHODS, SECURE_VALUES
 from broker.text import first_unsafe, without_unsafe
 
 __all__ = ["LIMIT", "passed", "proxied_call"]

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from broker.adapters.rescue import RescueStore
     from broker.adapters.seal import Seal
     from broker.adapters.sessions import Sessions
-    from broker.call_policy import CallRule
     from broker.flows.authorize import StartAuthorization
     from broker.flows.callback import HandleCallback
     from broker.flows.client_apps import ClientApps
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from broker.flows.session import OpenSession
     from broker.flows.sweep import Sweep
     from broker.flows.token import GetToken
+    from broker.proxy_policy import CallRule
 
 
 @dataclass(frozen=True)
@@ -233,9 +233,9 @@ class Broker:
     def _proxy_rules(self) -> "Callable[[], tuple[CallRule, ...]]":
         if not self.config.proxy_policy_parameter:
             return lambda: self.config.proxy_policy
-        from broker.adapters.stored_policy import StoredPolicy
+        from broker.adapters.stored_proxy_policy import StoredProxyPolicy
 
-        return StoredPolicy(self._aws("ssm"), self.config.proxy_policy_parameter, self.ports.clock)
+        return StoredProxyPolicy(self._aws("ssm"), self.config.proxy_policy_parameter, self.ports.clock)
 
     @cached_property
     def _common(self) -> "_Common":

@@ -16,11 +16,11 @@ from broker.adapters.clock import Clock
 from broker.adapters.http import CONNECT_TIMEOUT, HttpClient, Outgoing
 from broker.adapters.kept_clients import KeptClients
 from broker.adapters.log import Log
-from broker.call_policy import CallRule
 from broker.errors import BrokerError, CallRefused, CallUnanswered, NotJson, ProviderDown, TooLarge
 from broker.flows.token import GetToken, IssuedToken
 from broker.model import ConnectionRef, Seconds
 from broker.oauth import Answer, NotSent, Reply
+from broker.proxy_policy import CallRule
 from broker.secret import Secret
 
 WHOLE = Seconds(25)

@@ -1,16 +1,16 @@
 """The proxy's rules in an SSM parameter: it may be longer than a template's parameter, and a change needs no deploy."""
 
-from broker import call_policy
+from broker import proxy_policy
 from broker.adapters.aws import AwsClient
 from broker.adapters.clock import Clock
-from broker.call_policy import CallRule
 from broker.errors import Misconfigured
+from broker.proxy_policy import CallRule
 
 CACHED = 60.0
 """Seconds that the rules are cached before they are read again."""
 
 
-class StoredPolicy:
+class StoredProxyPolicy:
     """The rules as read within the last minute. Rules that can't be read allow nothing."""
 
     def __init__(self, ssm: AwsClient, parameter: str, clock: Clock) -> None:
@@ -32,6 +32,6 @@ class StoredPolicy:
 
     def _read(self) -> tuple[CallRule, ...]:
         text = self._ssm.call("get_parameter", Name=self._parameter)["Parameter"]["Value"].strip()
-        if not call_policy.PATTERN.fullmatch(text):
-            raise Misconfigured(f"The parameter {self._parameter} must hold {call_policy.WANTED}.")
-        return call_policy.read(text)
+        if not proxy_policy.PATTERN.fullmatch(text):
+            raise Misconfigured(f"The parameter {self._parameter} must hold {proxy_policy.WANTED}.")
+        return proxy_policy.read(text)
