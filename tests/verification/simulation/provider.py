@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 import httpx
 from greenlet import getcurrent
 
-from broker.adapters.kept_clients import IDLE
+from broker.adapters.http_client_pool import MAX_IDLE_SECONDS
 from ninjaone_emulator.faults import Fault
 from tests.verification.simulation import invariants
 from tests.verification.simulation.history import Exchange
@@ -63,7 +63,7 @@ class Transport(httpx.BaseTransport):
             return True
         self.world.history.reached["a kept connection used"] += 1
         is_same = (found := _passed_on(process)) is not None and found == _passed_on(self.owner)
-        return is_same and request.method == "GET" and self.world.now() - self.used < IDLE + CLOCK_MOVES
+        return is_same and request.method == "GET" and self.world.now() - self.used < MAX_IDLE_SECONDS + CLOCK_MOVES
 
     def _bounded(self, kind: str, exchange: Exchange) -> str:
         """Let a replica lag behind for less than a minute, once for each grant: two strikes outlast it."""

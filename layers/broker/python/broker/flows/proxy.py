@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from broker.adapters.clock import Clock
 from broker.adapters.http import CONNECT_TIMEOUT, HttpClient, Outgoing
-from broker.adapters.kept_clients import KeptClients
+from broker.adapters.http_client_pool import HttpClientPool
 from broker.adapters.log import Log
 from broker.errors import BrokerError, CallRefused, CallUnanswered, NotJson, ProviderDown, TooLarge
 from broker.flows.token import GetToken, IssuedToken
@@ -82,7 +82,7 @@ class Proxy:
         log: Log,
     ) -> None:
         self._get_token, self._web, self._rules = get_token, web, rules
-        self._kept = KeptClients(web, clock)
+        self._kept = HttpClientPool(web, clock)
         self._clock, self._log = clock, log
 
     def __call__(self, ref: ConnectionRef, call: ProxiedCall) -> ProxiedAnswer:

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from broker.adapters.http import HttpClient
-from broker.adapters.kept_clients import IDLE, MOST, KeptClients
+from broker.adapters.http_client_pool import MAX_CLIENTS, MAX_IDLE_SECONDS, HttpClientPool
 from broker.errors import CallUnanswered
 from broker.model import ConnectionId, ConnectionRef, TenantId
 from tests.support.broker_world import Clock
@@ -42,11 +42,11 @@ def opened(clock: Clock) -> Opened:
 
 
 @pytest.fixture
-def kept(opened: Opened, clock: Clock) -> KeptClients:
-    return KeptClients(opened.make, clock)
+def kept(opened: Opened, clock: Clock) -> HttpClientPool:
+    return HttpClientPool(opened.make, clock)
 
 
-def test_a_connection_s_client_is_lent_again(kept: KeptClients, opened: Opened) -> None:
+def test_a_connection_s_client_is_lent_again(kept: HttpClientPool, opened: Opened) -> None:
     for _ in range(3):
         with kept.client(ONE):
             pass
@@ -55,7 +55,7 @@ def test_a_connection_s_client_is_lent_again(kept: KeptClients, opened: Opened) 
 
 
 @req("Q03")
-def test_no_two_connections_share_a_client(kept: KeptClients, opened: Opened) -> None:
+def test_no_two_connections_share_a_client(kept: HttpClientPool, opened: Opened) -> None:
     with kept.client(ONE) as first:
         pass
     with kept.client(OTHER) as second:
@@ -64,16 +64,16 @@ def test_no_two_connections_share_a_client(kept: KeptClients, opened: Opened) ->
     assert first is not second
 
 
-def test_two_callers_at_a_time_do_not_share_one(kept: KeptClients, opened: Opened) -> None:
+def test_two_callers_at_a_time_do_not_share_one(kept: HttpClientPool, opened: Opened) -> None:
     with kept.client(ONE) as first, kept.client(ONE) as second:
         assert first is not second
 
     assert sorted(opened.closed) == [False, True]
 
 
-@pytest.mark.parametrize("seconds", [IDLE, 3600.0, -1.0])
+@pytest.mark.parametrize("seconds", [MAX_IDLE_SECONDS, 3600.0, -1.0])
 def test_one_that_may_have_been_closed_by_the_other_end_is_replaced(
-    kept: KeptClients, opened: Opened, clock: Clock, seconds: float
+    kept: HttpClientPool, opened: Opened, clock: Clock, seconds: float
 ) -> None:
     """Also when the clock was set back: then nobody knows how long it was idle."""
     with kept.client(ONE):
@@ -85,15 +85,15 @@ def test_one_that_may_have_been_closed_by_the_other_end_is_replaced(
     assert opened.closed == [True, False]
 
 
-def test_the_one_that_was_used_longest_ago_gives_way(kept: KeptClients, opened: Opened) -> None:
-    for number in range(MOST + 1):
+def test_the_one_that_was_used_longest_ago_gives_way(kept: HttpClientPool, opened: Opened) -> None:
+    for number in range(MAX_CLIENTS + 1):
         with kept.client(ConnectionRef(TenantId("acme"), ConnectionId(f"con_{number}"))):
             pass
 
-    assert opened.closed == [True] + [False] * MOST
+    assert opened.closed == [True] + [False] * MAX_CLIENTS
 
 
-def test_none_is_kept_whose_caller_failed(kept: KeptClients, opened: Opened) -> None:
+def test_none_is_kept_whose_caller_failed(kept: HttpClientPool, opened: Opened) -> None:
     with pytest.raises(ZeroDivisionError), kept.client(ONE):
         raise ZeroDivisionError
 

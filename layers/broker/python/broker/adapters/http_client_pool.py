@@ -11,14 +11,14 @@ from broker.adapters.clock import Clock
 from broker.adapters.http import HttpClient
 from broker.model import ConnectionRef
 
-IDLE = 5.0
+MAX_IDLE_SECONDS = 5.0
 """Seconds for which an idle client is kept: less than servers keep their end open. httpx has the same limit, but counts
 it by the monotonic clock, which may stand still while the process is frozen; this one is counted by the time of day."""
-MOST = 16
+MAX_CLIENTS = 16
 """Clients kept at a time; beyond that, the least recently used one is closed."""
 
 
-class KeptClients:
+class HttpClientPool:
     """One HTTP client for each of a tenant's connections.
 
     No client serves two connections, so that bytes left over in a socket can't become the answer to another tenant.
@@ -40,7 +40,7 @@ class KeptClients:
 
     def _taken(self, ref: ConnectionRef) -> HttpClient | None:
         web, since = self._kept.pop(ref, (None, 0.0))
-        if web is None or 0 <= self._clock.now() - since < IDLE:
+        if web is None or 0 <= self._clock.now() - since < MAX_IDLE_SECONDS:
             return web
         web.close()
         return None
@@ -48,7 +48,7 @@ class KeptClients:
     def _keep(self, ref: ConnectionRef, web: HttpClient) -> None:
         dropped = [self._kept.pop(ref, None)]
         self._kept[ref] = web, self._clock.now()
-        if len(self._kept) > MOST:
+        if len(self._kept) > MAX_CLIENTS:
             dropped.append(self._kept.pop(next(iter(self._kept))))
         for each in filter(None, dropped):
             each[0].close()
