@@ -8,7 +8,13 @@ import pytest
 
 from broker.adapters.clock import instant
 from broker.adapters.queues import RefreshBatch, Trigger
-from broker.flows.refresh.batch import TENANT_FAILURES, TENANT_WIDTH, WIDTH, _urgency, _Waiting
+from broker.flows.refresh.batch import (
+    MAX_FAILURES_PER_TENANT,
+    MAX_IN_FLIGHT,
+    MAX_IN_FLIGHT_PER_TENANT,
+    _urgency,
+    _WorkQueue,
+)
 from broker.model import ConnectionId, ConnectionState, Host, Instant, Status, TenantId
 from broker.ninjaone import Meaning
 from tests.support.broker_world import InlineWorkers
@@ -22,7 +28,7 @@ def rows(count: int, tenant: str = "acme", host: str = "eu.ninjarmm.com") -> lis
     return [replace(each, connection=ConnectionId(f"con_{number}")) for number in range(count)]
 
 
-def taken(waiting: _Waiting) -> list[ConnectionState]:
+def taken(waiting: _WorkQueue) -> list[ConnectionState]:
     """Take all that can be had without anything coming back."""
     found = []
     while row := waiting.take():
@@ -31,33 +37,33 @@ def taken(waiting: _Waiting) -> list[ConnectionState]:
 
 
 def test_a_tenant_has_a_share_of_the_workers_on_each_host() -> None:
-    waiting = _Waiting([*rows(TENANT_WIDTH + 2), *rows(1, "globex"), *rows(1, host="us2.ninjarmm.com")])
+    waiting = _WorkQueue([*rows(MAX_IN_FLIGHT_PER_TENANT + 2), *rows(1, "globex"), *rows(1, host="us2.ninjarmm.com")])
 
     found = taken(waiting)
 
-    assert [row.tenant for row in found] == ["acme"] * TENANT_WIDTH + ["globex", "acme"]
-    waiting.put_back(found[0], None)
-    assert [row.connection for row in taken(waiting)] == [f"con_{TENANT_WIDTH}"]
+    assert [row.tenant for row in found] == ["acme"] * MAX_IN_FLIGHT_PER_TENANT + ["globex", "acme"]
+    waiting.finish(found[0], None)
+    assert [row.connection for row in taken(waiting)] == [f"con_{MAX_IN_FLIGHT_PER_TENANT}"]
 
 
 @pytest.mark.parametrize(
     ("meanings", "has_more"),
     [
-        ([Meaning.UNAVAILABLE] * TENANT_FAILURES, False),
-        ([Meaning.UNAVAILABLE] * (TENANT_FAILURES - 1), True),
-        ([Meaning.UNAVAILABLE] * (TENANT_FAILURES - 1) + [Meaning.GRANTED, Meaning.DEAD], True),
-        ([None] * (TENANT_FAILURES + 1), True),
+        ([Meaning.UNAVAILABLE] * MAX_FAILURES_PER_TENANT, False),
+        ([Meaning.UNAVAILABLE] * (MAX_FAILURES_PER_TENANT - 1), True),
+        ([Meaning.UNAVAILABLE] * (MAX_FAILURES_PER_TENANT - 1) + [Meaning.GRANTED, Meaning.DEAD], True),
+        ([None] * (MAX_FAILURES_PER_TENANT + 1), True),
     ],
 )
 def test_after_so_many_failures_in_a_row_the_rest_of_a_tenant_stays_due(
     meanings: list[Meaning | None], has_more: bool
 ) -> None:
-    waiting = _Waiting(rows(TENANT_FAILURES + 5))
+    waiting = _WorkQueue(rows(MAX_FAILURES_PER_TENANT + 5))
 
     for meaning in meanings:
         row = waiting.take()
         assert row is not None
-        waiting.put_back(row, meaning)
+        waiting.finish(row, meaning)
 
     assert (waiting.take() is not None) == has_more
 
@@ -88,7 +94,9 @@ def test_tokens_of_the_operators_apps_that_ended_are_counted(
     assert refreshing.figures()["tokens_ended"] == counted
 
 
-@pytest.mark.parametrize(("count", "workers"), [(1, 1), (WIDTH, WIDTH), (WIDTH + 9, WIDTH)])
+@pytest.mark.parametrize(
+    ("count", "workers"), [(1, 1), (MAX_IN_FLIGHT, MAX_IN_FLIGHT), (MAX_IN_FLIGHT + 9, MAX_IN_FLIGHT)]
+)
 def test_a_batch_has_as_many_workers_as_rows_up_to_a_bound(
     refreshing: Refreshing, monkeypatch: pytest.MonkeyPatch, count: int, workers: int
 ) -> None:

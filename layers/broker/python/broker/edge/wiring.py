@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from broker.flows.enter_secret import EnterSecret
     from broker.flows.notify import Notify
     from broker.flows.proxy import Proxy
-    from broker.flows.refresh.batch import RefreshConnections
+    from broker.flows.refresh.batch import ProcessBatch
     from broker.flows.session import OpenSession
     from broker.flows.sweep import Sweep
     from broker.flows.token import GetToken
@@ -181,8 +181,8 @@ class Broker:
         return Sweep(self._connections, batches, self._rescue, clock=self.ports.clock, log=self.log)
 
     @cached_property
-    def refresh(self) -> "RefreshConnections":
-        from broker.flows.refresh.batch import RefreshConnections
+    def refresh(self) -> "ProcessBatch":
+        from broker.flows.refresh.batch import ProcessBatch
         from broker.flows.refresh.connection import RefreshConnection
         from broker.flows.refresh.failure import RecordFailure
         from broker.flows.refresh.save import SaveTokens
@@ -211,7 +211,7 @@ class Broker:
             timing=timing,
             **self._common,
         )
-        return RefreshConnections(
+        return ProcessBatch(
             self._connections,
             refresh,
             epoch=self._epoch,

@@ -19,18 +19,18 @@ from broker.flows.refresh.context import BatchContext
 from broker.model import ConnectionState, Status
 from broker.ninjaone import Meaning
 
-WIDTH = 50
+MAX_IN_FLIGHT = 50
 """Connections in flight at once: the work waits for NinjaOne, and a full batch passes in four waves."""
 
-TENANT_WIDTH = 25
+MAX_IN_FLIGHT_PER_TENANT = 25
 """Connections of one tenant on one host in flight at once, so that half of the workers stay free for everybody else."""
 
-TENANT_FAILURES = 10
+MAX_FAILURES_PER_TENANT = 10
 """After so many failures in a row the rest of a tenant's connections stays due: a request that hangs takes 65 s, and
 one customer's requests must not occupy the executions that all others need."""
 
 
-class RefreshConnections:
+class ProcessBatch:
     """Refreshes batches; when a call returns, no request of its batch is in flight any more."""
 
     def __init__(
@@ -126,17 +126,17 @@ class RefreshConnections:
         )
 
     def _work(self, rows: Sequence[ConnectionState], batch: BatchContext) -> None:
-        waiting = _Waiting(rows)
-        self._workers.run([lambda: self._take_all(waiting, batch) for _ in range(min(WIDTH, len(rows)))])
+        waiting = _WorkQueue(rows)
+        self._workers.run([lambda: self._take_all(waiting, batch) for _ in range(min(MAX_IN_FLIGHT, len(rows)))])
 
-    def _take_all(self, waiting: "_Waiting", batch: BatchContext) -> None:
+    def _take_all(self, waiting: "_WorkQueue", batch: BatchContext) -> None:
         """Refresh connections until none is left, with an HTTP client of this worker's own."""
         with self._web() as web:
             while row := waiting.take():
-                waiting.put_back(row, self._refresh(row, batch, web))
+                waiting.finish(row, self._refresh(row, batch, web))
 
 
-class _Waiting:
+class _WorkQueue:
     """The rows of a batch, handed out so that no tenant occupies more than its share of the workers."""
 
     def __init__(self, rows: Sequence[ConnectionState]) -> None:
@@ -157,7 +157,7 @@ class _Waiting:
                 self._in_flight[_share(row)] += 1
             return row
 
-    def put_back(self, row: ConnectionState, meaning: Meaning | None) -> None:
+    def finish(self, row: ConnectionState, meaning: Meaning | None) -> None:
         """Record NinjaOne's answer for a row; None if NinjaOne was not called."""
         with self._lock:
             self._in_flight[_share(row)] -= 1
@@ -167,7 +167,7 @@ class _Waiting:
                 self._failures[_share(row)] += 1
 
     def _has_room(self, share: tuple[str, str]) -> bool:
-        return self._in_flight[share] < TENANT_WIDTH and self._failures[share] < TENANT_FAILURES
+        return self._in_flight[share] < MAX_IN_FLIGHT_PER_TENANT and self._failures[share] < MAX_FAILURES_PER_TENANT
 
 
 def _share(row: ConnectionState) -> tuple[str, str]:
