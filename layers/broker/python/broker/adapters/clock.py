@@ -45,7 +45,7 @@ def instant(clock: Clock) -> Instant:
     return Instant(int(clock.now()))
 
 
-def looks(clock: Clock, until: float) -> Iterator[None]:
+def poll_until(clock: Clock, until: float) -> Iterator[None]:
     """Yield each time another call's progress should be read: at once, then after growing pauses, until ``until``."""
     pause = FIRST_PAUSE
     yield

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from broker import policy
 from broker.adapters.aws import retry, while_left
-from broker.adapters.clock import Clock, Entropy, instant, looks, random_secret
+from broker.adapters.clock import Clock, Entropy, instant, poll_until, random_secret
 from broker.adapters.dynamo import ConditionFailed
 from broker.adapters.log import Level, Log
 from broker.adapters.rescue import RescueStore
@@ -80,7 +80,7 @@ class RedeemCode:
         """
         at_work = Busy("Another call is completing this session. Ask again.")
         unclear: BrokerError = at_work
-        for _ in looks(self._clock, min(until, self._clock.now() + policy.COMPLETE_WAIT)):
+        for _ in poll_until(self._clock, min(until, self._clock.now() + policy.COMPLETE_WAIT)):
             try:
                 found = self._look(session)
             except AwsError as error:

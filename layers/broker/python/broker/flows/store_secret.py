@@ -1,7 +1,7 @@
 """Store the new secret of a customer's own client app from its connect session, and request a refresh with it."""
 
 from broker import policy
-from broker.adapters.clock import Clock, instant, looks
+from broker.adapters.clock import Clock, instant, poll_until
 from broker.adapters.connections import Connections
 from broker.adapters.log import Level, Log
 from broker.adapters.queues import Queue, Trigger
@@ -57,7 +57,7 @@ class StoreSecret:
 
     def _store(self, session: Session, ref: ConnectionRef, client: bytes, until: float) -> None:
         """Retry until it is stored, by this call or by one whose answer was lost."""
-        for _ in looks(self._clock, until):
+        for _ in poll_until(self._clock, until):
             if self._stored(session, self._found(session, ref), client) or self._is_completed(session):
                 return
         raise Busy("This connection is being refreshed right now. Ask again.")
