@@ -129,10 +129,10 @@ def test_a_breaker_is_opened_once_and_not_after_a_grant(breakers: BreakerStore) 
 
 
 def test_a_minute_is_won_once(breakers: BreakerStore) -> None:
-    assert not breakers.take_pass(HOST, NOW, policy.PASS_GAP), "it is not open"
+    assert not breakers.claim_trial(HOST, NOW, policy.TRIAL_INTERVAL), "it is not open"
     open_breaker(breakers, HOST, NOW)
 
-    won = [breakers.take_pass(HOST, Instant(NOW + after), policy.PASS_GAP) for after in (49, 50, 51, 99, 100)]
+    won = [breakers.claim_trial(HOST, Instant(NOW + after), policy.TRIAL_INTERVAL) for after in (49, 50, 51, 99, 100)]
 
     assert won == [False, True, False, False, True]
 

@@ -347,7 +347,7 @@ def reset(account: Account, name: str) -> None:
 def test_a_client_app_that_ninjaone_refuses_pauses_once_and_resumes_once(account: Account) -> None:
     name = app_breaker(HOST, APP)
     trip(account, name)
-    account.breakers.take_pass(name, Instant(NOW + 60), Seconds(50))
+    account.breakers.claim_trial(name, Instant(NOW + 60), Seconds(50))
     reset(account, name)
 
     paused, resumed = account.told()

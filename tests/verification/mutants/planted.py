@@ -15,7 +15,7 @@ PLANTED = (
     ("adapters/transport.py", "retries=0, trust_env=False", "retries=0, trust_env=True"),
     (
         "flows/authorize.py",
-        "probe = self._location(session, host, _PROBE)",
+        "probe = self._location(session, host, _HOST_CHECK_SECRETS)",
         "probe = self._location(session, host, self._draw(session.session))",
     ),
     (

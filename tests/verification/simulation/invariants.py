@@ -285,7 +285,11 @@ def what_can_heal_heals(world: "World") -> str | None:
         status, over = row.get("status", {}).get("S"), now - int(row.get("token_expires_at", {"N": "0"})["N"])
         if alive and status == "active" and over >= 0:
             return f"{ref[1]} has a live token, and its access token ended {over:.0f} s ago"
-        if alive and status == "needs_reauth" and int(row["refresh_at"]["N"]) > now + policy.PROBE_LONGEST + 60:
+        if (
+            alive
+            and status == "needs_reauth"
+            and int(row["refresh_at"]["N"]) > now + policy.REJECTED_RETRY_LONGEST + 60
+        ):
             return f"{ref[1]} has a live token, and nobody will try it"
     return None
 

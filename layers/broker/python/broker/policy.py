@@ -67,9 +67,9 @@ STRIKE_GAP = Seconds(60)
 """The least time between two rejections of a token ("strikes") for the second to count."""
 BELIEVED_ALONE, BELIEVED_ANYWAY = Seconds(1800), Seconds(24 * 3600)
 """How long rejections must go on to be believed if no other tenant is failing, and in any case; see ``is_believed``."""
-PROBE_FIRST, PROBE_LONGEST = Seconds(120), Seconds(24 * 3600)
-"""The first and the longest wait before a rejected token is tried again; see ``probe_wait``."""
-PROBE_FOR = Seconds(30 * 24 * 3600)
+REJECTED_RETRY_FIRST, REJECTED_RETRY_LONGEST = Seconds(120), Seconds(24 * 3600)
+"""The first and the longest wait before a rejected token is tried again; see ``rejected_retry_wait``."""
+REJECTED_RETRY_FOR = Seconds(30 * 24 * 3600)
 """How long a rejected token is tried again before it is deleted."""
 ENDED_KEPT = Seconds(30 * 24 * 3600)
 """How long a disconnected connection can still be seen; then DynamoDB deletes its rows."""
@@ -79,7 +79,7 @@ FORGOTTEN_KEPT = Seconds(180 * 24 * 3600)
 """How long a connection can be reconnected under its id after its rejected tokens were deleted."""
 BREAKER_TENANTS, BREAKER_QUIET = 2, Seconds(45)
 """A breaker opens when this many tenants fail and nothing was granted for this long after the first failure."""
-PASS_GAP, FAILING_PASS_GAP = Seconds(50), Seconds(100)
+TRIAL_INTERVAL, FAILING_TRIAL_INTERVAL = Seconds(50), Seconds(100)
 """An open breaker tries one connection a minute. With 60 s every second sweep would come too early. A connection of a
 failing tenant is tried only if no other tenant used the minute before."""
 AWS_ATTEMPTS, AWS_CONNECT, AWS_READ, AWS_PAUSES = 3, 2, 5, 1 + 2
@@ -160,12 +160,12 @@ def is_believed(*, struck_at: Instant | None, now: Instant, others_granted: bool
     return others_granted or alone or now - struck_at >= BELIEVED_ANYWAY
 
 
-def probe_wait(ended_at: Instant, now: Instant) -> Seconds:
+def rejected_retry_wait(ended_at: Instant, now: Instant) -> Seconds:
     """Return how long to wait before a rejected token is tried again: two minutes, then twice as long each time.
 
     So after a mistake of NinjaOne's, a connection is active again after at most about twice the time of the mistake.
     """
-    return Seconds(min(PROBE_FIRST + now - ended_at, PROBE_LONGEST))
+    return Seconds(min(REJECTED_RETRY_FIRST + now - ended_at, REJECTED_RETRY_LONGEST))
 
 
 def reason_for(*, outcome_unknown: bool, consented_at: Instant, now: Instant) -> Reason:

@@ -111,7 +111,7 @@ class BreakerStore:
         )
         return self._update(name, write)[1]
 
-    def take_pass(self, name: str, now: Instant, gap: Seconds) -> bool:
+    def claim_trial(self, name: str, now: Instant, gap: Seconds) -> bool:
         """Claim the next trial of an open breaker; False if another connection was tried within ``gap``."""
         write = ConditionalUpdate.of(
             "attribute_exists(#opened_at)",

@@ -51,7 +51,7 @@ class FlowSecrets:
         return cls(binding.state(cookie, session, flow), cookie, binding.code_verifier(cookie, session, flow))
 
 
-_PROBE = FlowSecrets(Secret("check"), Secret(""), Secret("check" * 9))
+_HOST_CHECK_SECRETS = FlowSecrets(Secret("check"), Secret(""), Secret("check" * 9))
 """What the host check sends to NinjaOne instead: nothing of the person's."""
 
 
@@ -169,7 +169,7 @@ class StartAuthorization:
         No secret is sent and nothing changes at NinjaOne. See docs/understand/ninjaone.md §1.
         """
         with self._web() as web:
-            probe = self._location(session, host, _PROBE)
+            probe = self._location(session, host, _HOST_CHECK_SECRETS)
             answer = web.get(probe, timeout=policy.HOST_CHECK_TIMEOUT)
         if not isinstance(answer, oauth.Reply) or answer.status >= 500:
             return HostCheck.UNREACHABLE

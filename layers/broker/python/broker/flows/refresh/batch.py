@@ -80,7 +80,7 @@ class ProcessBatch:
         rows = self._wanted(message, batch)
         batch.breakers.read(rows)
         if batch.trigger is Trigger.DUE:
-            batch.breakers.choose_passing(rows)
+            batch.breakers.choose_trials(rows)
         if rows:
             self._refresh.unwrap_keys(rows)
         self._work(sorted(rows, key=lambda row: _urgency(row, batch)), batch)
@@ -179,4 +179,4 @@ def _urgency(row: ConnectionState, batch: BatchContext) -> tuple[bool, bool, int
 
     If NinjaOne is too slow for all, beginning with expired tokens would let one valid token after another expire too.
     """
-    return not batch.breakers.is_passing(row), row.token_expires_at <= batch.began, row.token_expires_at
+    return not batch.breakers.is_trial(row), row.token_expires_at <= batch.began, row.token_expires_at

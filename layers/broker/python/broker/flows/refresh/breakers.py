@@ -28,7 +28,7 @@ class Breakers:
     def __init__(self, store: BreakerStore, clock: Clock, log: Log) -> None:
         self._store, self._clock, self._log = store, clock, log
         self._known: dict[str, Breaker] = {}
-        self._passing: set[tuple[str, str]] = set()
+        self._trials: set[tuple[str, str]] = set()
 
     def read(self, rows: Iterable[ConnectionState]) -> None:
         """Read the breakers of the rows, each once; one that can't be read is read again when a row needs it."""
@@ -36,7 +36,7 @@ class Breakers:
             for name in sorted({name for row in rows for name in _names(row)}):
                 self._find(name)
 
-    def choose_passing(self, rows: Iterable[ConnectionState]) -> None:
+    def choose_trials(self, rows: Iterable[ConnectionState]) -> None:
         """Choose one connection for each open breaker to try, unless another was tried within the last minute.
 
         Tenants that are not failing come first, then connections whose last attempt succeeded, then tokens that expire
@@ -53,11 +53,11 @@ class Breakers:
 
     def lets_pass(self, row: ConnectionState) -> bool:
         """Return whether NinjaOne may be called for a connection now. Raises AwsError."""
-        return not self._open(row) or self.is_passing(row)
+        return not self._open(row) or self.is_trial(row)
 
-    def is_passing(self, row: ConnectionState) -> bool:
+    def is_trial(self, row: ConnectionState) -> bool:
         """Return whether this connection is the trial of an open breaker."""
-        return (row.tenant, row.connection) in self._passing
+        return (row.tenant, row.connection) in self._trials
 
     def is_open(self, row: ConnectionState) -> bool:
         """Return whether a breaker of this row is open. Raises AwsError."""
@@ -91,11 +91,11 @@ class Breakers:
         """Claim the trial of each breaker that is open for this row."""
         with suppress(AwsError):
             if all(self._take(name, row) for name in self._open(row)):
-                self._passing.add((row.tenant, row.connection))
+                self._trials.add((row.tenant, row.connection))
 
     def _take(self, name: str, row: ConnectionState) -> bool:
-        gap = policy.FAILING_PASS_GAP if self._is_failing(name, row) else policy.PASS_GAP
-        return self._store.take_pass(name, self._now(), gap)
+        gap = policy.FAILING_TRIAL_INTERVAL if self._is_failing(name, row) else policy.TRIAL_INTERVAL
+        return self._store.claim_trial(name, self._now(), gap)
 
     def _rank(self, name: str, row: ConnectionState) -> tuple[bool, bool, Instant]:
         """Return a sort key: rows that are not failing first, by token expiry; then the failing ones, taking turns."""

@@ -123,7 +123,7 @@ class RecordFailure:
         ended_at = (
             leased.ended_at if leased.reason is not Reason.SCOPE_WITHDRAWN else None
         )  # until now the tokens were accepted
-        if ended_at and now - ended_at >= policy.PROBE_FOR:
+        if ended_at and now - ended_at >= policy.REJECTED_RETRY_FOR:
             self._forget(leased, now)
             return
         reason = _known_reason(leased) or policy.reason_for(
@@ -134,7 +134,7 @@ class RecordFailure:
             "reason": reason.value,
             "ended_at": ended_at or now,
             "failures": leased.failures + 1,
-            "refresh_at": now + policy.probe_wait(ended_at or now, now),
+            "refresh_at": now + policy.rejected_retry_wait(ended_at or now, now),
         }
         self._write(leased, change, _LEASE)
         if leased.status is not Status.NEEDS_REAUTH:
