@@ -173,7 +173,7 @@ def ending(caller: Caller, made: str) -> None:
     world.clock.advance(3700)
     for _ in range(3):
         world.run_event_sources()
-        world.clock.advance(policy.BELIEVED_ALONE)
+        world.clock.advance(policy.VERDICT_WAIT_SINGLE_TENANT)
     caller.fails(lambda: connect.token("waiting", pending.connection_id))
     caller.fails(lambda: caller.calls("waiting", pending.connection_id))
     caller.fails(lambda: caller.opened("waiting", **NEW_SECRET, connection_id=pending.connection_id))

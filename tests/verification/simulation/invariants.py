@@ -175,7 +175,7 @@ def death_is_noticed(world: "World") -> str | None:
         row = world.rows.items.get(ref, {})
         dead = not world.oracle.live(grant) and row.get("status") == {"S": "active"}
         struck_at = int(row.get("struck_at", {"N": "0"})["N"])
-        if dead and world.is_active_epoch(row) and world.now() - struck_at > policy.BELIEVED_ANYWAY + 1200:
+        if dead and world.is_active_epoch(row) and world.now() - struck_at > policy.VERDICT_WAIT_MAX + 1200:
             return f"{ref[1]} is dead and calls itself active"
     return None
 

@@ -65,7 +65,7 @@ PAUSED_AFTER = 2
 """Failures in a row until a connection counts as paused: a single one usually recovers within a minute or two."""
 STRIKE_GAP = Seconds(60)
 """The least time between two rejections of a token ("strikes") for the second to count."""
-BELIEVED_ALONE, BELIEVED_ANYWAY = Seconds(1800), Seconds(24 * 3600)
+VERDICT_WAIT_SINGLE_TENANT, VERDICT_WAIT_MAX = Seconds(1800), Seconds(24 * 3600)
 """How long rejections must go on to be believed if no other tenant is failing, and in any case; see ``is_believed``."""
 REJECTED_RETRY_FIRST, REJECTED_RETRY_LONGEST = Seconds(120), Seconds(24 * 3600)
 """The first and the longest wait before a rejected token is tried again; see ``rejected_retry_wait``."""
@@ -156,8 +156,8 @@ def is_believed(*, struck_at: Instant | None, now: Instant, others_granted: bool
     """
     if struck_at is None or now - struck_at < STRIKE_GAP:
         return False
-    alone = not others_failing and now - struck_at >= BELIEVED_ALONE
-    return others_granted or alone or now - struck_at >= BELIEVED_ANYWAY
+    alone = not others_failing and now - struck_at >= VERDICT_WAIT_SINGLE_TENANT
+    return others_granted or alone or now - struck_at >= VERDICT_WAIT_MAX
 
 
 def rejected_retry_wait(ended_at: Instant, now: Instant) -> Seconds:
