@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from broker.errors import AwaitingCompletion, BrokerError, SessionExpired, SessionSpent, UnknownSession
-from broker.flows.connect import usable
+from broker.flows.connect import require_startable_session
 from broker.model import Instant, SessionPurpose, Stage
 from tests.support.full_rows import SESSION
 
@@ -40,14 +40,14 @@ def test_a_session_is_usable_until_somebody_agreed_or_its_time_is_up(
     )
 
     if error is None:
-        assert usable(session, NOW) == session
+        assert require_startable_session(session, NOW) == session
         return
     with pytest.raises(error) as refused:
-        usable(session, NOW)
+        require_startable_session(session, NOW)
     assert refused.value.return_to == session.return_to
 
 
 def test_a_session_that_is_not_there_is_unknown() -> None:
     with pytest.raises(UnknownSession) as refused:
-        usable(None, NOW)
+        require_startable_session(None, NOW)
     assert not refused.value.return_to

@@ -17,7 +17,7 @@ from broker.adapters.sessions import Sessions, Start, starts_left
 from broker.config import Config
 from broker.errors import AnotherBrowser, Fault, InvalidRequest, TooManyRequests
 from broker.flows import binding
-from broker.flows.connect import usable
+from broker.flows.connect import require_startable_session
 from broker.model import Client, Host, Instant, Purpose, Session, SessionId, SessionPurpose, Stage, sha256_hex
 from broker.secret import Secret
 
@@ -134,7 +134,7 @@ class StartAuthorization:
         """
         now = instant(self._clock)
         found = self._sessions.note_faulty_form(session, _digest(cookie), now)
-        return self._usable(found, cookie, now) if isinstance(found, ConditionFailed) else found
+        return self._require_startable(found, cookie, now) if isinstance(found, ConditionFailed) else found
 
     def _start(self, request: AuthorizeRequest, secrets: FlowSecrets, flow: str, now: Instant) -> Start:
         client, host = request.client, request.host
@@ -177,7 +177,7 @@ class StartAuthorization:
 
     def _refused(self, refusal: ConditionFailed, request: AuthorizeRequest, now: Instant) -> NoReturn:
         """Raise the error for the clause of the write that did not hold."""
-        found = self._usable(refusal, request.cookie, now)
+        found = self._require_startable(refusal, request.cookie, now)
         if found.purpose is not SessionPurpose.CONNECT:
             raise InvalidRequest(Fault("session", "This link is only for entering a new client secret."))
         if not starts_left(refusal.found, now):
@@ -189,13 +189,13 @@ class StartAuthorization:
             raise InvalidRequest(Fault("region", "Choose one of the regions offered."))
         raise InvalidRequest(Fault("client_id", "Enter the client id and secret of your client app."))
 
-    def _usable(self, refusal: ConditionFailed, cookie: Secret | None, now: Instant) -> Session:
+    def _require_startable(self, refusal: ConditionFailed, cookie: Secret | None, now: Instant) -> Session:
         """Return the session as it was found, if the browser with this cookie may start it.
 
         Raises:
             UnknownSession, SessionExpired, SessionSpent, AwaitingCompletion, AnotherBrowser
         """
-        found = usable(read_session(refusal.found) if refusal.found else None, now)
+        found = require_startable_session(read_session(refusal.found) if refusal.found else None, now)
         if found.stage is Stage.STARTED and found.flow_expires_at > now and found.cookie_hash != _digest(cookie):
             self._log.event("session.refused", Level.WARNING, session=found.session, cause="another_browser")
             another = AnotherBrowser()

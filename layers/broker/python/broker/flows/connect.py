@@ -21,10 +21,10 @@ class FindSession:
         Raises:
             UnknownSession, SessionExpired, AwaitingCompletion, SessionSpent
         """
-        return usable(self._sessions.get(session) if session else None, instant(self._clock))
+        return require_startable_session(self._sessions.get(session) if session else None, instant(self._clock))
 
 
-def usable(found: Session | None, now: Instant) -> Session:
+def require_startable_session(found: Session | None, now: Instant) -> Session:
     """Return the session if somebody can start it.
 
     A person whose code expired before the product completed may start again, as long as the link is valid.

@@ -45,7 +45,7 @@ class Disconnect:
         here.
 
         Raises:
-            UnknownConnection, NotActive, AwsError
+            UnknownConnection, NotActive, Busy, AwsError
 
         See RFC 7009 §2, docs/understand/ninjaone.md §1, §9 U8.
         """

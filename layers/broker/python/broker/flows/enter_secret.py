@@ -23,7 +23,7 @@ from broker.errors import (
     TooManyRequests,
 )
 from broker.flows import binding
-from broker.flows.connect import usable
+from broker.flows.connect import require_startable_session
 from broker.model import (
     Client,
     Host,
@@ -143,7 +143,7 @@ class EnterSecret:
 
     def _refused(self, refusal: ConditionFailed, now: Instant) -> NoReturn:
         """Raise the error for the clause of the write that did not hold."""
-        found = usable(read_session(refusal.found) if refusal.found else None, now)
+        found = require_startable_session(read_session(refusal.found) if refusal.found else None, now)
         if found.purpose is not SessionPurpose.CLIENT_SECRET:
             raise InvalidRequest(Fault("session", "This link is not for entering a new client secret."))
         if starts_left(refusal.found, now):

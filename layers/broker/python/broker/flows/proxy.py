@@ -115,7 +115,7 @@ class Proxy:
             newer = self._get_token(ref, min_ttl=MIN_TTL, refused_version=issued.version)
             if newer.version != issued.version and self._left(until) >= LEAST:
                 answer = self._sent(ref, call, newer, until)
-        return _usable(answer, call)
+        return _relayable(answer, call)
 
     def _sent(self, ref: ConnectionRef, call: ProxiedCall, issued: IssuedToken, until: float) -> Answer:
         """Send a call; if it may be repeated and got no answer, send it once more while there is time."""
@@ -159,7 +159,7 @@ def _without(token: Secret, answer: Answer) -> Answer:
     return replace(answer, headers=headers, body=answer.body.replace(quoted.encode(), MASK.encode()))
 
 
-def _usable(answer: Answer, call: ProxiedCall) -> Reply:
+def _relayable(answer: Answer, call: ProxiedCall) -> Reply:
     """Return an answer that can be forwarded. Raises ProviderDown, CallUnanswered, TooLarge or NotJson otherwise."""
     if isinstance(answer, NotSent):
         raise ProviderDown
