@@ -18,4 +18,4 @@ def callback(broker: Broker, request: Request) -> Response:
     return return_to_product(request, target)
 
 
-handler = browser(callback, warm=lambda broker: broker.handle_callback, clean=True)
+handler = browser(callback, warm=lambda broker: broker.handle_callback, redirect_errors=True)

@@ -7,10 +7,10 @@ from broker.edge.api import (
     answer,
     api,
     connection,
-    or_messages,
     ref_of,
     session_of,
     tenant_of,
+    with_queue,
 )
 from broker.edge.complete import complete_request, session_to_complete
 from broker.edge.worker import Context
@@ -38,7 +38,7 @@ def unattended(broker: Broker, body: str, _context: Context) -> None:
     broker.complete.unattended(session_to_complete(body))
 
 
-handler = or_messages(
+handler = with_queue(
     api(
         {
             "POST /v1/tenants/{tenant}/connect-sessions/{session}/complete": complete,

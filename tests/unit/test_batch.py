@@ -116,7 +116,7 @@ def test_what_passes_comes_first_then_what_ends_soonest_and_what_has_ended_last(
         for row, seconds in zip(rows(5), (-1, 0, 1, 9, 99), strict=True)
     )
     batch = refreshing.broker.refresh._context(RefreshBatch(Trigger.DUE, ()), 1, lambda: 180.0)
-    batch.breakers._passing.add((passing.tenant, passing.connection))
+    batch.breakers._trials.add((passing.tenant, passing.connection))
 
     found = sorted((ends, ended, later, passing, soon), key=lambda row: _urgency(row, batch))
 

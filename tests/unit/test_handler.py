@@ -9,7 +9,7 @@ import pytest
 from broker.adapters.log import Level
 from broker.adapters.stream import Change
 from broker.edge import wiring
-from broker.edge.api import answer, api, or_messages
+from broker.edge.api import answer, api, with_queue
 from broker.edge.browser import browser
 from broker.edge.handler import Entry, preload, whereabouts
 from broker.edge.http import Request, Response
@@ -222,7 +222,7 @@ def test_a_stream_comes_again_from_where_it_stopped(
 
 def test_one_function_may_answer_requests_and_work_messages(broker: Broker, asked: dict[str, Any]) -> None:
     seen = list[str]()
-    made = or_messages(entry(things), lambda _, body, __: seen.append(body)).bind(broker)
+    made = with_queue(entry(things), lambda _, body, __: seen.append(body)).bind(broker)
 
     assert invoke(made, asked)["statusCode"] == 200
     assert invoke(made, records("a")) == {"batchItemFailures": []}

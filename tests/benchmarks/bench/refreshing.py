@@ -38,18 +38,18 @@ class Took:
     counted: dict[str, Any]
 
 
-def worked(cloud: Cloud, ports: Ports, due: int, *, size: int = SIZE, width: int = flow.WIDTH) -> Took:
+def worked(cloud: Cloud, ports: Ports, due: int, *, size: int = SIZE, width: int = flow.MAX_IN_FLIGHT) -> Took:
     """Sweep, then refresh what is due, order after order, in one environment."""
     seed(cloud, stored=due, due=due)
-    held, usual = broker(ports), flow.WIDTH
-    flow.WIDTH = width
+    held, usual = broker(ports), flow.MAX_IN_FLIGHT
+    flow.MAX_IN_FLIGHT = width
     try:
         with measured() as took:
             held.sweep()
             for order in orders(due, size):
                 held.refresh(order, left)
     finally:
-        flow.WIDTH = usual
+        flow.MAX_IN_FLIGHT = usual
     wall, processor = took()
     return Took(processor / due, due / wall, cloud.counted(reset=True))
 
@@ -57,7 +57,7 @@ def worked(cloud: Cloud, ports: Ports, due: int, *, size: int = SIZE, width: int
 def bare(cloud: Cloud, due: int) -> Took:
     """The calls of a refresh alone, in as many threads: its share of a batch read, two updates, one POST."""
     seed(cloud, stored=due, due=0)
-    settings = ClientConfig(max_pool_connections=flow.WIDTH)
+    settings = ClientConfig(max_pool_connections=flow.MAX_IN_FLIGHT)
     table, context = boto3.client("dynamodb", config=settings), trusting(cloud)
     form = {
         "grant_type": "refresh_token",
@@ -81,8 +81,8 @@ def bare(cloud: Cloud, due: int) -> Took:
                         **_update(number, access=FILLER, refresh=FILLER, expires_at=3, sent_at=4, refresh_at=5)
                     )
 
-        with ThreadPoolExecutor(flow.WIDTH) as pool:
-            for each in [pool.submit(work) for _ in range(flow.WIDTH)]:
+        with ThreadPoolExecutor(flow.MAX_IN_FLIGHT) as pool:
+            for each in [pool.submit(work) for _ in range(flow.MAX_IN_FLIGHT)]:
                 each.result()
 
     with measured() as took:
@@ -149,7 +149,7 @@ def _grown(cloud: Cloud, ports: Ports, stored: int) -> Took:
 
 def _at(cloud: Cloud, ports: Ports, width: int) -> float:
     """Tell the CPU of a refresh with so many in flight; each worker does as many as in a full order."""
-    due = width * SIZE // flow.WIDTH
+    due = width * SIZE // flow.MAX_IN_FLIGHT
     return worked(cloud, ports, due, size=due, width=width).seconds
 
 

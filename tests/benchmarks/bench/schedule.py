@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from broker import policy
 from broker.adapters.queues import BATCH_SIZE
-from broker.flows.refresh.batch import WIDTH
+from broker.flows.refresh.batch import MAX_IN_FLIGHT
 from broker.flows.sweep import BEHIND, HORIZON
 from broker.model import Instant
 from tests.benchmarks.bench.lines import Line
@@ -77,7 +77,7 @@ class Connections:
     def pass_minute(self, minute: int) -> None:
         """Sweep once and work what was ordered, as many as the refreshers can in a minute."""
         now, is_down = minute * MINUTE, minute in self._down
-        capacity = ENVIRONMENTS * MINUTE * min(WIDTH / LATENCY, 1 / PROCESSOR)
+        capacity = ENVIRONMENTS * MINUTE * min(MAX_IN_FLIGHT / LATENCY, 1 / PROCESSOR)
         for order in self._orders(now):
             capacity -= sum(group.size for group in order)
             if capacity < 0:

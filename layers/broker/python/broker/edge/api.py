@@ -31,8 +31,18 @@ if TYPE_CHECKING:
     from broker.flows.pause import Pause
 
 __all__ = [
-    "Broker", "Request", "Response", "answer", "api", "connection", "or_messages", "passed_on", "ref_of", "session_of",
-    "shown", "tenant_of",
+    "Broker",
+    "Request",
+    "Response",
+    "answer",
+    "api",
+    "connection",
+    "passed_on",
+    "ref_of",
+    "session_of",
+    "shown",
+    "tenant_of",
+    "with_queue",
 ]  # fmt: skip
 
 View = Callable[[Broker, Request], Response]
@@ -66,7 +76,7 @@ def api(views: Mapping[str, View], *, warm: Warm, body_limit: int = BODY_LIMIT) 
     return preload(Entry(name, work, failed), warm)
 
 
-def or_messages(entry: Entry[dict[str, Any]], view: Message) -> Entry[dict[str, Any]]:
+def with_queue(entry: Entry[dict[str, Any]], view: Message) -> Entry[dict[str, Any]]:
     """Let an entry also handle queue messages, for a function that an API and a queue invoke."""
     work_messages = messages(view)
 

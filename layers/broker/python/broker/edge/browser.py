@@ -50,13 +50,13 @@ _OVER = (errors.UnknownSession, errors.SessionExpired, errors.SessionSpent)
 """After these errors a session's cookie is deleted; after others the same browser may still go on."""
 
 
-def browser(view: View, *, warm: Warm, clean: bool = False) -> Entry[dict[str, object]]:
+def browser(view: View, *, warm: Warm, redirect_errors: bool = False) -> Entry[dict[str, object]]:
     """Make a Lambda entry of a view that answers browsers.
 
     Args:
         warm: touches what the view uses, so that Lambda creates it during initialization
-        clean: whether the requested address holds a code and a state: then an error redirects to an address without
-            them, and no page is shown here
+        redirect_errors: whether the requested address holds a code and a state: then an error redirects to an address
+            without them, and no page is shown here
     """
     name = view.__name__
 
@@ -70,9 +70,9 @@ def browser(view: View, *, warm: Warm, clean: bool = False) -> Entry[dict[str, o
         kind = next(_NOTICES[each] for each in type(error).__mro__ if each in _NOTICES)
         request = Request.from_event(event)
         log_refusal(broker.log, name, error, level=error_response(error).level, status=kind.status)
-        if clean and kind.status >= 500:
+        if redirect_errors and kind.status >= 500:
             broker.log.count("redirected_errors")  # API Gateway sees a 303 where others answer 5xx
-        answer = (redirect_to_notice if clean else partial(notice, broker, reason=_reason(error)))(
+        answer = (redirect_to_notice if redirect_errors else partial(notice, broker, reason=_reason(error)))(
             kind, reference=request.reference, return_to=error.return_to
         )
         return (_without_cookie(answer, request) if isinstance(error, _OVER) else answer).to_event()

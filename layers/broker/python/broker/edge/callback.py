@@ -10,7 +10,7 @@ from broker.flows.callback import AuthorizeResult, ReturnTo
 from broker.model import SessionId
 from broker.secret import Secret
 
-_SAID: Mapping[AuthorizeResult, Notice] = {
+_NOTICES: Mapping[AuthorizeResult, Notice] = {
     AuthorizeResult.AGREED: Notice.AWAITING_APPROVAL,
     AuthorizeResult.DENIED: Notice.DENIED,
     AuthorizeResult.REFUSED: Notice.REFUSED_AT_NINJAONE,
@@ -35,6 +35,6 @@ def return_to_product(request: Request, target: ReturnTo) -> Response:
     It keeps its cookie for as long as a code lives: if this answer is lost and the callback is repeated, the browser
     then returns to the product with the same ticket.
     """
-    response = redirect(target.location) if target.location else redirect_to_notice(_SAID[target.result])
+    response = redirect(target.location) if target.location else redirect_to_notice(_NOTICES[target.result])
     value = session_cookie(request, target.session)
     return with_cookie(response, target.session, value, life=policy.CODE_LIFE) if value else response

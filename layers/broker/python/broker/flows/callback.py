@@ -32,7 +32,9 @@ from broker.secret import Secret
 REQUEST_WAITS = (0.2, 1.0)
 """Seconds between attempts to request the completion, while the person waits."""
 
-_SAID = frozenset({"access_denied", "invalid_scope", "unauthorized_client", "server_error", "temporarily_unavailable"})
+_FORWARDED_ERRORS = frozenset(
+    {"access_denied", "invalid_scope", "unauthorized_client", "server_error", "temporarily_unavailable"}
+)
 
 
 class AuthorizeResult(Enum):
@@ -86,7 +88,7 @@ class HandleCallback:
         See RFC 6749 §4.1.2, §10.12; RFC 9207 §2.4; RFC 9700 §4.4.2, §4.7.1.
         """
         reply = self._read(raw_query)
-        session, cookie = self._own(reply, cookies)
+        session, cookie = self._authenticate_browser(reply, cookies)
         try:
             return self._redeem(session, cookie, region, reply)
         except BrokerError as error:
@@ -125,7 +127,7 @@ class HandleCallback:
     def _agreed(self, session: Session, ticket: Secret) -> ReturnTo:
         if session.binding is Binding.APPROVAL and session.stage is Stage.AUTHORIZED:
             self._request_completion(session.session)
-        return self._home(session, {"ticket": ticket.reveal()}, AuthorizeResult.AGREED)
+        return self._return_to_product(session, {"ticket": ticket.reveal()}, AuthorizeResult.AGREED)
 
     def _request_completion(self, session: SessionId) -> None:
         """Request the completion; requested twice, it is still done once. Raises AwsError."""
@@ -137,7 +139,7 @@ class HandleCallback:
         except oauth.Malformed as fault:
             raise InvalidRequest(Fault("query", str(fault))) from None
 
-    def _own(
+    def _authenticate_browser(
         self, reply: oauth.Authorized | oauth.Denied, cookies: Mapping[SessionId, Secret]
     ) -> tuple[Session, Secret]:
         """Find the session of the state, and the cookie that proves this browser to be the one that started it."""
@@ -188,15 +190,15 @@ class HandleCallback:
         denied = self._sessions.deny(session.session, state_hash=session.state_hash, now=instant(self._clock))
         if isinstance(denied, ConditionFailed):
             raise SessionSpent
-        self._log.event("session.denied", Level.WARNING, session=session.session, error=_said(reply))
+        self._log.event("session.denied", Level.WARNING, session=session.session, error=_public_error_code(reply))
 
     def _denied(self, session: Session, reply: oauth.Denied) -> ReturnTo:
         """Return to the product with an error code of our own, never with NinjaOne's text."""
-        error = _said(reply)
+        error = _public_error_code(reply)
         result = AuthorizeResult.DENIED if error == "access_denied" else AuthorizeResult.REFUSED
-        return self._home(session, {"error": error}, result)
+        return self._return_to_product(session, {"error": error}, result)
 
-    def _home(self, session: Session, more: Mapping[str, str], said: AuthorizeResult) -> ReturnTo:
+    def _return_to_product(self, session: Session, more: Mapping[str, str], said: AuthorizeResult) -> ReturnTo:
         if session.binding is Binding.APPROVAL:
             return ReturnTo(session.session, None, said)
         base = self._config.return_urls.get(session.return_to)
@@ -205,5 +207,5 @@ class HandleCallback:
         return ReturnTo(session.session, f"{base}?{urlencode({'connect_session': session.session, **more})}", said)
 
 
-def _said(reply: oauth.Denied) -> str:
-    return reply.error if reply.error in _SAID else "server_error"
+def _public_error_code(reply: oauth.Denied) -> str:
+    return reply.error if reply.error in _FORWARDED_ERRORS else "server_error"

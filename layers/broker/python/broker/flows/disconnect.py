@@ -10,7 +10,7 @@ from broker.adapters.connections import Connections
 from broker.adapters.http import HttpClient
 from broker.adapters.log import Level, Log
 from broker.adapters.rows import UNREADABLE
-from broker.adapters.rows import connection_state as read_hot
+from broker.adapters.rows import connection_state as read_state
 from broker.adapters.seal import Seal
 from broker.errors import BrokerError, Busy, NotActive, UnknownConnection
 from broker.flows.client_apps import ClientApps, revoke
@@ -94,7 +94,7 @@ class Disconnect:
         ended = retry(lambda: self._connections.disconnect(seen, now, mark), self._clock)
         if isinstance(ended, ConnectionState):
             return ended
-        found = read_hot(ended.found) if ended.found else None
+        found = read_state(ended.found) if ended.found else None
         if found and found.consented_at != seen.consented_at:
             raise Busy
         return None
