@@ -11,7 +11,7 @@ from tests.support.cli import HOST, Cli, csv_of
 
 def imported(cli: Cli, folder: Path, count: int) -> None:
     lines = [
-        {"tenant_id": f"t{number}", "refresh_token": f"{number}" * 20, "region": "eu", "key": str(number)}
+        {"tenant_id": f"t{number}", "refresh_token": f"token-{number}-" * 5, "region": "eu", "key": str(number)}
         for number in range(count)
     ]
     assert cli("--local", "import", str(csv_of(folder, lines))).code == 0
