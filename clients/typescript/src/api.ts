@@ -390,7 +390,7 @@ export interface components {
             held_by?: "connection" | "customer_app" | "client_app" | "host";
             /** @description For connection-paused. */
             cause?: string;
-            /** @description For connection-paused; null while one connection a minute is tried. */
+            /** @description Of connection-paused; null while one connection a minute is tried. */
             until?: number | null;
             /** @description For needs-reauth. */
             reconnect?: {
