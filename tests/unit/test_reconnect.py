@@ -188,6 +188,29 @@ def test_an_account_that_can_not_be_looked_at_waits_with_its_consent(
     assert len(network.sent("/ws/oauth/token")) == sent
 
 
+def test_another_host_is_another_account_whether_or_not_it_shows_one(
+    journey: Journey, old: tuple[ConnectionState, Profile], network: NinjaOneTransport
+) -> None:
+    home = journey.home(connection=old[0].connection, email="ada@northwind.example", host=APP)
+    network.answer(200, {"access_token": "at", "token_type": "bearer", "refresh_token": "rt"})
+    network.answer(503, b"")
+
+    with pytest.raises(AccountMismatch):
+        journey.complete(home)
+
+
+def test_who_showed_no_account_before_need_not_show_one_now(
+    journey: Journey, old: tuple[ConnectionState, Profile], network: NinjaOneTransport, aws: AwsAccount, config: Config
+) -> None:
+    silent = profile_item(replace(old[1], organizations=()))
+    aws.client("dynamodb").put_item(TableName=config.connections_table, Item=silent)
+    home = journey.home(connection=old[0].connection)
+    network.answer(200, {"access_token": "at", "token_type": "bearer", "refresh_token": "rt"})
+    network.answer(503, b"")
+
+    assert journey.complete(home)[0].version == old[0].version + RECONNECT_STEP
+
+
 @req("D05")
 @pytest.mark.parametrize("body", [b"[]", b" [ ]\n", b"[7, null]"])
 def test_an_account_with_an_empty_list_is_no_match(
