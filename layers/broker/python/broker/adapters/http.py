@@ -244,18 +244,19 @@ def _members(body: bytes, kind: int, most: int) -> tuple[bytes, bool]:
     except zlib.error:
         is_whole = is_whole and not body.startswith(_GZIP)  # zeros may follow; another member must be intact
         if not is_whole:
-            out += _before_damage(body, most - len(out))
+            out += _before_damage(body)
     return out, is_whole or len(out) >= most
 
 
-def _before_damage(member: bytes, most: int) -> bytes:
-    """Inflate byte by byte as far as it goes: a wrong checksum at the end must not cost the data before it."""
+def _before_damage(member: bytes) -> bytes:
+    """Inflate byte by byte as far as it goes: a wrong checksum at the end must not cost the data before it.
+
+    That is less than was asked for when the damage was met, so it needs no limit of its own.
+    """
     out, unpacking = bytearray(), zlib.decompressobj(_ANY_HEADER)
     with suppress(zlib.error):
         for each in member:
-            if len(out) >= most:
-                break
-            out += unpacking.decompress(bytes((each,)), most - len(out))
+            out += unpacking.decompress(bytes((each,)))
     return bytes(out)
 
 
