@@ -84,6 +84,15 @@ def session(sessions: Sessions, home: ReturnTo) -> Session:
     return found
 
 
+def killed_while_saving(journey: Journey, aws_faults: AwsFaults) -> ReturnTo:
+    """Come home with an approval, and complete in a call that is killed before it keeps what it got for the code."""
+    home = journey.home(binding=Binding.APPROVAL, binding_challenge="")
+    aws_faults.refuse("dynamodb.UpdateItem", only=saving, error=killed())
+    with pytest.raises(Killed):
+        journey.broker.complete.unattended(home.session)
+    return home
+
+
 # Writes that are refused ----------------------------------------------------------------------------------------------
 
 
@@ -265,10 +274,7 @@ def test_a_call_waits_for_another_as_long_as_both_its_own_time_and_the_gateway_a
 def test_an_unattended_completion_that_meets_another_call_is_tried_on_and_has_not_failed(
     journey: Journey, broker: Broker, clock: Clock, aws_faults: AwsFaults, lines: LogLines
 ) -> None:
-    home = journey.home(binding=Binding.APPROVAL, binding_challenge="")
-    aws_faults.refuse("dynamodb.UpdateItem", only=saving, error=killed())
-    with pytest.raises(Killed):
-        broker.complete.unattended(home.session)
+    home = killed_while_saving(journey, aws_faults)
     began = clock.now()
 
     with pytest.raises(Busy):
@@ -602,10 +608,7 @@ def test_a_message_that_comes_again_after_a_kill_goes_on(
 def test_a_message_whose_call_was_killed_too_early_says_so_once(
     journey: Journey, broker: Broker, aws_faults: AwsFaults, clock: Clock, lines: LogLines
 ) -> None:
-    home = journey.home(binding=Binding.APPROVAL, binding_challenge="")
-    aws_faults.refuse("dynamodb.UpdateItem", only=saving, error=killed())
-    with pytest.raises(Killed):
-        broker.complete.unattended(home.session)
+    home = killed_while_saving(journey, aws_faults)
     clock.advance(140)
 
     with pytest.raises(ConsentLost):
