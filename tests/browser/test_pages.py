@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Route
 
 from broker.edge import pages
+from broker.edge.http import security_headers
 from tests.browser.conftest import PageAt, Picture, later
 from tests.support.sample_pages import (
     CHOICES,
@@ -208,7 +209,7 @@ class World:
             "/return": f"{self.login}/login",
         }
         if path in steps:
-            return 303, {"location": steps[path], **pages.security_headers()}, ""
+            return 303, {"location": steps[path], **security_headers()}, ""
         page = {
             f"/connect/{SESSION}": pages.connect_page(PLAIN, OWN_APP),
             f"/connect/{SESSION}/authorize": pages.leave(PLAIN, f"{self.ninjaone}/ws/oauth/authorize", "eu"),

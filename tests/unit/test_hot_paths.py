@@ -1,11 +1,13 @@
 """How often AWS is asked on the paths that people and backends wait for, counted at botocore's own events."""
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from broker.edge.wiring import Broker
+from broker.flows.complete import Complete
 from broker.model import ConnectionState
 from functions.token.app import handler
 from local.aws.account import AwsAccount
@@ -68,3 +70,16 @@ def test_coming_back_is_one_read_and_one_conditional_update(journey: Journey, as
         "dynamodb.UpdateItem": 1,
     }
     assert asked["kms.GenerateDataKey"] <= 1
+
+
+def test_the_start_of_complete_makes_the_clients_that_every_completion_calls(broker: Broker) -> None:
+    made: list[str] = []
+
+    def make(service: str) -> Any:
+        made.append(service)
+        return broker.ports.aws(service)
+
+    complete = Broker(broker.config, replace(broker.ports, aws=make)).complete
+
+    assert isinstance(complete, Complete)
+    assert sorted(set(made)) == ["dynamodb", "kms", "ssm"]

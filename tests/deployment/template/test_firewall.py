@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from broker.edge.browser import notice
-from broker.edge.pages import Notice, security_headers
+from broker.edge.http import security_headers
+from broker.edge.pages import Notice
 from broker.edge.wiring import Broker
 from tests.deployment.template.approved import FIREWALL
 from tests.deployment.template.stack import deploy, resolved, source

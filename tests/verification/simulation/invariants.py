@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from broker import ninjaone, policy
-from broker.edge.pages import security_headers
+from broker.edge.http import security_headers
 from broker.flows.refresh.timing import Timing
 from broker.model import Purpose
 from tests.verification.simulation import gateway, secrecy

@@ -54,6 +54,16 @@ class ExpectedError(Exception):
         super().__init__(code)
 
 
+class ClientOnDemand:
+    """A client of botocore's that is asked for with every call, so that a process which makes none need not load it."""
+
+    def __init__(self, client: Callable[[], Any]) -> None:
+        self._client = client
+
+    def __getattr__(self, operation: str) -> Any:
+        return getattr(self._client(), operation)
+
+
 class AwsClient:
     """A client of one AWS service."""
 

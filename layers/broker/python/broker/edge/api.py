@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from broker import ninjaone, policy
 from broker.adapters.clock import instant
 from broker.edge.handler import Context, Entry, Warm, log_refusal, preload
-from broker.edge.http import BODY_LIMIT, Event, Request, Response
-from broker.edge.pages import security_headers
+from broker.edge.http import BODY_LIMIT, Event, Request, Response, security_headers
 from broker.edge.problems import error_response, problem
 from broker.edge.rate_limit import PRINCIPAL, TENANT
 from broker.edge.wiring import Broker

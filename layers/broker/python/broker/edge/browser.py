@@ -11,7 +11,7 @@ from broker.adapters.clock import instant, random_secret
 from broker.config import Config
 from broker.edge import pages
 from broker.edge.handler import Context, Entry, Warm, log_refusal, preload
-from broker.edge.http import Event, Request, Response, cookie
+from broker.edge.http import Event, Request, Response, cookie, security_headers
 from broker.edge.pages import Brand, Choice, ConnectPage, Notice, Page, SecretPage
 from broker.edge.problems import error_response
 from broker.edge.wiring import Broker
@@ -266,7 +266,7 @@ def page_response(page: Page) -> Response:
 
 
 def redirect(location: str) -> Response:
-    return Response(303, "", {**pages.security_headers(), "location": location})
+    return Response(303, "", {**security_headers(), "location": location})
 
 
 def with_cookie(response: Response, session: SessionId, value: Secret, *, life: int) -> Response:

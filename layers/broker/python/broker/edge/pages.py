@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from broker.edge.colour import accent
+from broker.edge.http import security_headers
 from broker.errors import Fault
 
 if TYPE_CHECKING:
@@ -324,34 +325,6 @@ def notice(
     heading, text = (words.format(product=brand.product) for words in (kind.heading, kind.text))
     html = _render("notice.html", brand, heading=heading, text=text, reference=reference, back=back, reason=reason)
     return Page(status or kind.status, html, _page_headers(brand))
-
-
-def security_headers(*, forms: bool = False, styles: str = "'none'", images: str = "'none'") -> dict[str, str]:
-    """Return headers that forbid everything the answer does not need; without arguments, for JSON and redirects.
-
-    Args:
-        forms: whether the page has a form, which leads to our own origin
-    """
-    policy = {
-        "default-src": "'none'",
-        "style-src": styles,
-        "img-src": images,
-        "form-action": "'self'" if forms else "'none'",
-        "base-uri": "'none'",
-        "frame-ancestors": "'none'",
-        "object-src": "'none'",
-    }
-    return {
-        "content-security-policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
-        "strict-transport-security": "max-age=63072000; includeSubDomains",
-        "x-content-type-options": "nosniff",
-        "x-frame-options": "DENY",
-        "referrer-policy": "no-referrer",
-        "cache-control": "no-store",
-        "cross-origin-opener-policy": "same-origin",
-        "cross-origin-resource-policy": "same-origin",
-        "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-    }
 
 
 def _render_connect_page(

@@ -9,7 +9,7 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from broker import ninjaone, policy
-from broker.adapters.aws import AwsClient
+from broker.adapters.aws import AwsClient, ClientOnDemand
 from broker.adapters.clock import Clock, Entropy, SystemClock, entropy
 from broker.adapters.log import Level, Log
 from broker.adapters.workers import Threads, WorkerPool
@@ -113,6 +113,9 @@ class Broker:
 
     @cached_property
     def complete(self) -> "Complete":
+        from broker.adapters.client_secrets import ClientSecrets
+        from broker.adapters.queues import Queue
+        from broker.adapters.rescue import RescueStore
         from broker.flows.complete import Complete
         from broker.flows.exchange import Exchange
         from broker.flows.redeem import RedeemCode
@@ -121,7 +124,8 @@ class Broker:
 
         sessions, connections, seal = self._sessions, self._connections, self._seal
         exchange = Exchange(self._http, self.ports.clock, self.log)
-        redeem = RedeemCode(sessions, seal, self._rescue, exchange, **self._common)
+        rescue = RescueStore(self._seldom("s3"), self.config.rescue_bucket)
+        redeem = RedeemCode(sessions, seal, rescue, exchange, **self._common)
         store = StoreConnection(
             sessions, connections, seal, epoch=self._epoch, exchange=exchange, redeem=redeem, **self._common
         )
@@ -130,11 +134,16 @@ class Broker:
             sessions,
             connections,
             seal,
-            client_secrets=self._client_secrets,
+            client_secrets=ClientSecrets(self._seldom("secretsmanager"), self.config.client_secrets, self.ports.clock),
             redeem=redeem,
             store=store,
             store_secret=StoreSecret(
-                sessions, connections, seal, self._queue(self.config.urgent_queue), clock=self.ports.clock, log=self.log
+                sessions,
+                connections,
+                seal,
+                Queue(self._seldom("sqs"), self.config.urgent_queue),
+                clock=self.ports.clock,
+                log=self.log,
             ),
             clock=self.ports.clock,
             log=self.log,
@@ -297,6 +306,14 @@ class Broker:
 
     def _aws(self, service: str) -> AwsClient:
         return AwsClient(service, self.ports.aws(service), self.log)
+
+    def _seldom(self, service: str) -> AwsClient:
+        """Wrap a client that many processes never call, so that it is made only when it is called.
+
+        A completion needs Secrets Manager only for your own client app, SQS only to store a customer's new client
+        secret, and S3 only after DynamoDB failed. Making all three is an eighth of its cold start.
+        """
+        return AwsClient(service, ClientOnDemand(lambda: self.ports.aws(service)), self.log)
 
     def _queue(self, url: str) -> "Queue":
         from broker.adapters.queues import Queue
