@@ -51,7 +51,7 @@ EXCUSED = {
     "open http://127.0.0.1:8002/control": SHELL,
 }
 """How commands begin that nothing here judges → where they are run, or why they are not."""
-STANDS_FOR = {"<ten minutes ago>": "2026-11-23T14:00:00Z"}
+STANDS_FOR = {"<ten minutes ago>": "2026-11-23T14:00:00Z", "TENANT CONNECTION": f"northwind con_{'a' * 26}"}
 """What the pages write in place of a value that has a form → a value of that form."""
 
 

@@ -3,9 +3,9 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
-from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Self
@@ -23,6 +23,7 @@ from local.cloudformation.template import TemplateFault
 from local.product.backend import Backend
 from local.world import World
 from ninjaone_emulator.wsgi_server import serve
+from tests.support.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 TENANT = "northwind"
@@ -170,23 +171,9 @@ class Command:
         self._folder.cleanup()
 
 
-def free_port() -> int:
-    """Find four free ports in a row."""
-    for _ in range(100):
-        with ExitStack() as held:
-            first = urlsplit(held.enter_context(serve(lambda *_: [])).url).port or 0
-            try:
-                for port in range(first + 1, first + 4):
-                    held.enter_context(serve(lambda *_: [], port))
-            except OSError:
-                continue
-            return first
-    raise RuntimeError("no four free ports in a row")
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_command_says_where_everything_is_and_ends_cleanly(number: signal.Signals) -> None:
-    port = free_port()
+    port = free_ports(4)
     with Command(PORT=str(port)) as command:
         lines = command.lines()
         answers = [httpx.get(line.split()[1], trust_env=False).status_code for line in lines[:4]]
@@ -251,10 +238,11 @@ def test_a_port_that_is_none_is_said_with_what_it_must_be() -> None:
 
 
 def test_a_provider_that_does_not_answer_is_said_in_one_sentence() -> None:
-    with serve(lambda *_: []) as other:
-        gone = other.url
-    with Command("--port", str(free_port()), "--provider", gone) as command:
-        out, err = command.process.communicate()
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))  # taken, so that nobody else is given it, and not listened to
+        gone = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with Command("--port", str(free_ports(4)), "--provider", gone) as command:
+            out, err = command.process.communicate()
 
     assert command.process.returncode == 1
     assert [line.split()[0] for line in out.splitlines()] == ["connect", "api"]
@@ -262,7 +250,7 @@ def test_a_provider_that_does_not_answer_is_said_in_one_sentence() -> None:
 
 
 def test_log_lines_go_to_standard_error_when_asked_for() -> None:
-    with Command("--port", str(free_port()), "--verbose") as command:
+    with Command("--port", str(free_ports(4)), "--verbose") as command:
         product = command.lines()[3].split()[1]
         with Browser() as browser:
             browser.open(product)

@@ -1,7 +1,6 @@
 """The examples as programs of their own, beside a world whose operator lists their return address."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ import pytest
 
 from local.world import World
 from tests.support.local_world import still_world
+from tests.support.ports import free_ports
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = ROOT / "examples"
@@ -33,12 +33,6 @@ class Shop:
 
     world: World
     url: str
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
-        return port
 
 
 def environment(world: World, **more: str) -> dict[str, str]:
@@ -64,7 +58,7 @@ def serve() -> Iterator[Callable[[str], Shop]]:
     with ExitStack() as opened:
 
         def start(name: str) -> Shop:
-            port = free_port()
+            port = free_ports()
             listed = {"ReturnUrls": f"example=http://127.0.0.1:{port}/ninjaone/return"}
             world = opened.enter_context(still_world(parameters=listed))
             program = subprocess.Popen(

@@ -2,13 +2,12 @@
 
 import os
 import re
-import socket
 import subprocess
-from contextlib import ExitStack
 
 from local.aws.gateway.sigv4 import DEMO
 from local.world import World
 from tests.client.examples.conftest import EXAMPLES
+from tests.support.ports import free_ports
 
 PORT = 8000
 """What `make run` takes when nothing is said."""
@@ -20,19 +19,6 @@ def told(**environment: str) -> dict[str, str]:
     shell = {"PATH": os.environ["PATH"]} | environment
     lines = subprocess.run(command, cwd=EXAMPLES, env=shell, capture_output=True, text=True, check=True).stdout
     return dict(line.split("=", 1) for line in lines.splitlines())
-
-
-def four_free_ports() -> int:
-    """The first of four ports in a row that nobody has now."""
-    for first in range(20_000, 60_000, 7):
-        with ExitStack() as held:
-            try:
-                for port in range(first, first + 4):
-                    held.enter_context(socket.create_server(("127.0.0.1", port)))
-            except OSError:
-                continue
-            return first
-    raise AssertionError("all ports are taken")
 
 
 def test_the_settings_are_those_of_the_local_world() -> None:
@@ -53,7 +39,7 @@ def test_the_settings_follow_the_port_that_make_run_was_given() -> None:
 
 
 def test_the_local_world_sends_people_back_to_an_example_on_the_next_port() -> None:
-    first = four_free_ports()
+    first = free_ports(4)
     with World(port=first, background=False) as world:
         addresses = world.settings("session")["RETURN_URLS"].split(",")
 
