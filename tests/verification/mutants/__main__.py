@@ -6,6 +6,7 @@ explanation no survivor.
 """
 
 import argparse
+import json
 import os
 import sys
 import time
@@ -33,12 +34,15 @@ def main() -> int:
     parser.add_argument("--tests", nargs="*", help="test files; without any, those of the modules, or all")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument(
+        "--matrix", type=Path, help="run every test of a mutant's module, and write which notice it: JSON lines"
+    )
     asked = parser.parse_args()
     modules = [f"{name}.py" for name in asked.modules]
     hunted = [*planted(), *(mutant for name in files() for mutant in mutants(name))]
     hunted = [mutant for mutant in hunted if not modules or mutant.file in modules]
     began = time.monotonic()
-    hunter = Hunter(hunted, seeds=lambda: _seeds(asked.seeds), jobs=asked.jobs, tell=_tell)
+    hunter = Hunter(hunted, seeds=lambda: _seeds(asked.seeds), jobs=asked.jobs, tell=_tell, every=bool(asked.matrix))
     tests = asked.tests or _tests(asked.modules)
     options = ["-q", "-s", "--tb=native", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "not slow"]
     if pytest.main([*options, *tests], plugins=[hunter]) not in {
@@ -47,6 +51,9 @@ def main() -> int:
     }:
         return 1
     print(f"\n{time.monotonic() - began:.0f} s")
+    if asked.matrix:
+        rows = ([*each.mutant.key, each.killer, *each.also] for each in hunter.verdicts)
+        asked.matrix.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
     missed, known = ([], 0) if asked.modules else _missed()
     for test in hunter.failed:
         print(f"fails without any mutant: {test}")

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
-from itertools import accumulate
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -45,12 +45,14 @@ class Verdict:
     """What became of a mutant.
 
     Attributes:
-        killer: the test, the seed or the limit that noticed it; empty for a survivor
+        killer: the test, the seed or the limit that noticed it first; empty for a survivor
+        also: which other tests of its module noticed it, where that was asked for
         reached: how many tests run its lines
     """
 
     mutant: Mutant
     killer: str
+    also: Sequence[str]
     reached: int
     seconds: float
 
@@ -73,8 +75,9 @@ class Hunter:
         seeds: Callable[[], Iterator[str]],
         jobs: int,
         tell: Callable[[Verdict], None],
+        every: bool = False,
     ) -> None:
-        self._hunted, self._seeds, self._jobs, self._tell = hunted, seeds, jobs, tell
+        self._hunted, self._seeds, self._jobs, self._tell, self._every = hunted, seeds, jobs, tell, every
         self._explained = reasons()
         self._took: dict[str, float] = {}
         self._reach: Reach = defaultdict(set)
@@ -146,7 +149,8 @@ class Hunter:
             for each in [each for each in running if each[0].pipe in ready]:
                 running.remove(each)
                 fork, mutant, reached, began = each
-                verdict = Verdict(mutant, fork.verdict(), reached, time.monotonic() - began)
+                killer, *also = fork.verdict() or ("",)
+                verdict = Verdict(mutant, killer, also, reached, time.monotonic() - began)
                 self._kills[mutant.file][verdict.killer] += 1
                 self.verdicts.append(verdict)
                 self._tell(verdict)
@@ -178,17 +182,22 @@ class Hunter:
         package_and_module = Path(mutant.file).with_suffix("").parts[-2:]
         return self._items[test].path.stem in {f"test_{name}" for name in package_and_module}
 
-    def _noticed(self, mutant: Mutant, tests: Sequence[str]) -> str:
-        """Say what noticed a mutant, in a process of its own."""
+    def _noticed(self, mutant: Mutant, tests: Sequence[str]) -> list[str]:
+        """Say what noticed a mutant, in a process of its own: the first test, or also every other one of its module."""
         plant(mutant, self._functions)
         _limit_memory()
         chosen = [self._items[name] for name in self._in_turn(tests, mutant)]
+        noticed = list[str]()
         for item, after in zip(chosen, [*chosen[1:], None], strict=False):
+            if noticed and not (self._every and self._is_own(item.nodeid, mutant)):
+                continue
             _limit(10 * self._took[item.nodeid] + 5)
             if _run(item, after):
-                return item.nodeid
+                noticed.append(item.nodeid)
+                if not self._every:
+                    return noticed
         _limit(600)
-        return next(self._seeds(), "")
+        return noticed or list(islice(self._seeds(), 1))
 
 
 def _surveyed(items: Sequence[pytest.Item], where: Functions) -> tuple[dict[str, float], Reach, list[str]]:
@@ -243,12 +252,12 @@ class _Fork:
             raise RuntimeError(error)
         return found
 
-    def verdict(self) -> str:
+    def verdict(self) -> list[str]:
         """Wait for who noticed a mutant. A process that was ended gave nothing back: its limit did."""
         try:
-            found: str = self.result()
+            found: list[str] = self.result()
         except EOFError:
-            return "the limit of time or memory"
+            return ["the limit of time or memory"]
         return found
 
 
