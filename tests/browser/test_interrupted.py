@@ -45,7 +45,7 @@ NOT_ON = {
 """Way → the requests that are not made on it."""
 RENEWS = {"reconnect": "operator's app", "new secret": "own app"}
 """Way that needs a connection → the way by which it is made."""
-EARLY = {("form", "answer lost"), ("consent", "twice"), ("callback", "answer lost"), ("completing", "answer lost")}
+EARLY = {("form", "answer lost"), ("callback", "answer lost")}
 CASES = [
     (request, how, way)
     for way in WAYS

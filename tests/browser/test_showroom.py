@@ -22,7 +22,7 @@ def press(page: Page, name: str) -> None:
     page.get_by_role("button", name=name).click()
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), later(1280, "light")])
+@pytest.mark.parametrize(("width", "scheme"), [later(390, "dark"), later(1280, "light")])
 def test_a_fault_is_switched_on_its_state_is_shown_and_without_it_the_connection_recovers(
     world: World, page_at: PageAt, picture: Picture, width: int, scheme: str
 ) -> None:

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from socket import create_server
+from threading import Event
 
 import httpx
 import pytest
@@ -259,11 +260,12 @@ def broker(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     secure = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     secure.load_cert_chain(certificate, key)
     with create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as there:
-        listener.settimeout(20)
+        listener.settimeout(0.05)
+        over = Event()
 
         def answer() -> None:
-            with suppress(OSError):
-                while True:
+            while not over.is_set():
+                with suppress(TimeoutError):
                     talker, _ = listener.accept()
                     with suppress(OSError), talker, secure.wrap_socket(talker, server_side=True) as spoken:
                         spoken.recv(65_536)
@@ -275,7 +277,7 @@ def broker(tmp_path: Path) -> Iterator[tuple[str, Path]]:
 
         there.submit(answer)
         yield f"https://127.0.0.1:{listener.getsockname()[1]}", certificate
-        listener.close()
+        over.set()
 
 
 def listed(url: str) -> list[object]:

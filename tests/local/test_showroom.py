@@ -200,7 +200,14 @@ def test_a_killed_refresher_costs_nothing_where_ninjaone_lets_the_old_token_live
     assert ana.status() == "Active"
 
 
-@pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if fault.kind and name != "slow"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in {"down", "dead"} else pytest.param(name, marks=pytest.mark.slow)
+        for name, fault in FAULTS.items()
+        if fault.kind and name != "slow"
+    ],
+)
 def test_each_trouble_lets_refreshes_fail_and_costs_a_caller_nothing_while_the_token_lasts(
     ana: Guest, name: str
 ) -> None:

@@ -34,6 +34,7 @@ def test_the_tour_checks_every_step_and_prints_no_secret(capsys: pytest.CaptureF
     assert world.template.functions.keys() - used <= {"sweep", "notify"}  # these two run beside, when their time comes
 
 
+@pytest.mark.slow
 def test_a_step_that_misses_says_what_was_expected_and_what_was_seen(capsys: pytest.CaptureFixture[str]) -> None:
     @contextmanager
     def without_a_way_back() -> Iterator[World]:

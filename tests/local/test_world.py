@@ -171,7 +171,7 @@ class Command:
         self._folder.cleanup()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_the_command_says_where_everything_is_and_ends_cleanly(number: signal.Signals) -> None:
     port = free_ports(4)
     with Command(PORT=str(port)) as command:
@@ -249,6 +249,7 @@ def test_a_provider_that_does_not_answer_is_said_in_one_sentence() -> None:
     assert err == f"local: ninjaone does not answer at {gone}\n"
 
 
+@pytest.mark.slow
 def test_log_lines_go_to_standard_error_when_asked_for() -> None:
     with Command("--port", str(free_ports(4)), "--verbose") as command:
         product = command.lines()[3].split()[1]

@@ -342,6 +342,7 @@ def test_verdicts_that_no_other_tenant_contradicts_are_believed_after_half_an_ho
     assert refreshing.lines.named("refresh.verdict_doubted")
 
 
+@pytest.mark.slow
 @req("I05")
 def test_while_other_tenants_fail_as_well_a_verdict_is_believed_after_a_day(
     refreshing: Refreshing, state: ConnectionState, clock: Clock, breakers: BreakerStore

@@ -111,6 +111,7 @@ def test_authorities_that_the_build_laid_out_are_trusted_and_no_others(
     assert (SECRET in b"".join(host.heard)) is laid_out
 
 
+@pytest.mark.slow
 def test_every_authority_of_certifi_is_laid_out(tmp_path: Path) -> None:
     shutil.copy(certifi.where(), tmp_path)
     subprocess.run([sys.executable, ROOTS, tmp_path], check=True)

@@ -169,8 +169,20 @@ def test_a_reader_that_goes_away_is_no_failure(tmp_path: Path) -> None:
     assert ended.returncode in {0, 1}
 
 
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
-@pytest.mark.parametrize(("command", "code"), [("--version", 0), ("init", 130), ("--local doctor", 1)])
+CLOSED = ("<&-", ">&-", "2>&-", "<&- >&- 2>&-")
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "closed"),
+    [
+        ("--version", 0, ">&-"),
+        ("init", 130, "<&-"),
+        ("--local doctor", 1, "<&- >&- 2>&-"),
+        *(pytest.param("--version", 0, each, marks=pytest.mark.slow) for each in CLOSED if each != ">&-"),
+        *(pytest.param("init", 130, each, marks=pytest.mark.slow) for each in CLOSED if each != "<&-"),
+        *(pytest.param("--local doctor", 1, each, marks=pytest.mark.slow) for each in CLOSED[:3]),
+    ],
+)
 def test_a_closed_stream_is_no_failure(tmp_path: Path, command: str, code: int, closed: str) -> None:
     """As under a scheduler that gives its jobs no terminal."""
     ended = subprocess.run(

@@ -45,6 +45,7 @@ def test_the_local_product_passes_what_needs_no_aws(running: Path) -> None:
     assert re.fullmatch(r"deployed: ([1-9][0-9]) of \1 shown", last)
 
 
+@pytest.mark.slow
 def test_another_site_in_its_place_is_noticed(running: Path, tmp_path: Path) -> None:
     """The product's own site answers too, and not as the broker does."""
     said = json.loads((running / ".local.json").read_text())

@@ -11,6 +11,8 @@ from tests.verification.roles.stage import Stage, stage
 from tools.requirements import req
 
 FUNCTIONS = sorted(CHAPTERS)
+LONG = {"complete", "refresh"}
+"""Functions whose journeys take many seconds for every part that is taken out of their roles."""
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +58,9 @@ def test_who_may_open_what() -> None:
 
 
 @req("M01")
-@pytest.mark.parametrize("folder", FUNCTIONS)
+@pytest.mark.parametrize(
+    "folder", [pytest.param(each, marks=pytest.mark.slow) if each in LONG else each for each in FUNCTIONS]
+)
 def test_no_statement_can_go(shared: Stage, folder: str) -> None:
     statements = shared.roles[folder].function.statements
     whole = [each for each in removals(folder, statements) if each.what in {held.sid for held in statements}]

@@ -20,7 +20,7 @@ from tools.requirements import req
 pytestmark = pytest.mark.filterwarnings("ignore:This metric doesn't meet")
 STRICTEST = "reuse_kills_family"
 ONE_CALL = frozenset({"token fresh"})  # a second fault would find nothing to hit
-QUICK = frozenset({"callback", "complete", "sweep"})  # the others take minutes: `make test-all`
+QUICK = frozenset({"callback", "sweep"})  # the others take minutes: `make test-all`
 PLAYED = [(name, rotation) for name in SCENARIOS for rotation in (ROTATIONS if name in TURNING else (STRICTEST,))]
 SINGLES = [
     pytest.param(*each, marks=[] if each[0] in QUICK and each[1] == STRICTEST else [pytest.mark.slow])
