@@ -30,7 +30,7 @@ def authorize(broker: Broker, request: Request) -> Response:
     browser, 410 when the link is expired or used, 429.
     """
     session = session_of(request)
-    if not is_same_origin(request):
+    if not is_same_origin(broker.config, request):
         return notice(broker, Notice.WRONG_ORIGIN)
     if request.route == "POST /connect/{session}/secret":
         return enter_secret(broker, request)

@@ -45,6 +45,7 @@ PLANTED = [
     but(content_security_policy=CLOSED_POLICY + "; script-src 'self'"),
     but(content_security_policy=CLOSED_POLICY + "; form-action *"),
     but(access_control_allow_origin="*"),
+    but(referrer_policy="same-origin"),
     but(etag="1"),
     GOOD | {"statusCode": 302},
     GOOD | {"statusCode": 307},

@@ -1,5 +1,6 @@
 """The connect page's form, and from where it may come."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -195,5 +196,18 @@ def test_a_departure_without_a_place_is_refused(config: Config) -> None:
         ({"referer": "https://connect.example/connect/x"}, False),
     ],
 )
-def test_a_form_is_taken_from_our_own_page_alone(headers: dict[str, Any], *, ours: bool) -> None:
-    assert is_same_origin(sent(headers=headers, region="eu")) is ours
+def test_a_form_is_taken_from_our_own_page_alone(config: Config, headers: dict[str, Any], *, ours: bool) -> None:
+    nobody_told = replace(config, connect_url="")  # by default the address is AWS's, which every request names
+
+    assert is_same_origin(nobody_told, sent(headers=headers, region="eu")) is ours
+
+
+@req("A11")
+@pytest.mark.parametrize(
+    ("origin", "ours"), [("https://connect.acme.example", True), ("https://connect.example", False)]
+)
+def test_behind_the_firewall_the_page_s_own_domain_counts(config: Config, origin: str, *, ours: bool) -> None:
+    """CloudFront asks the API under AWS's name of it, which the browser has never seen."""
+    behind = replace(config, connect_url="https://connect.acme.example")
+
+    assert is_same_origin(behind, sent(headers={"origin": origin}, region="eu")) is ours

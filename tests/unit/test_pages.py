@@ -198,7 +198,8 @@ def test_every_page_carries_every_header(name: str) -> None:
     assert headers["content-type"] == "text/html; charset=utf-8"
     assert headers["strict-transport-security"] == "max-age=63072000; includeSubDomains"
     assert headers["x-content-type-options"] == "nosniff"
-    assert headers["referrer-policy"] == "no-referrer"
+    has_form = "<form" in EVERY_PAGE[name].html
+    assert headers["referrer-policy"] == ("same-origin" if has_form else "no-referrer")
     assert headers["cache-control"] == "no-store"
     assert headers["cross-origin-opener-policy"] == "same-origin"
     assert headers["cross-origin-resource-policy"] == "same-origin"
@@ -567,9 +568,9 @@ def test_a_link_that_still_works_is_not_called_over(kind: Notice) -> None:
     assert "open the link again" in Reading(pages.notice(PLAIN, kind)).words
 
 
-def test_a_browser_that_does_not_say_where_a_form_comes_from_is_named_as_too_old() -> None:
-    """Pages without a referrer send `Origin: null`, so one without Fetch Metadata is refused however often it tries."""
-    assert "use a newer browser" in Reading(pages.notice(PLAIN, Notice.WRONG_ORIGIN)).words
+def test_whose_browser_does_not_say_where_a_form_comes_from_is_told_to_use_another() -> None:
+    """Without Fetch Metadata and without an origin it is refused however often it tries."""
+    assert "use another browser" in Reading(pages.notice(PLAIN, Notice.WRONG_ORIGIN)).words
 
 
 def test_no_two_notices_have_the_same_heading() -> None:

@@ -58,7 +58,8 @@ class Config:
     Attributes:
         service: the stack's name, which distinguishes the log lines and metrics of deployments in one account
         verbose: whether successes are logged too: on Lambda only if the function's log level says so
-        connect_url: the address of the public API; set for the function that opens sessions, which store it
+        connect_url: the address of the public API; set for the function that opens sessions, which store it, and for
+            the one that receives forms if the address has a domain of the operator's
         origin_verify: SHA-256 digests; a public request must bring the header X-Origin-Verify of one of them, unless
             there are none
         client_ids: region key → the operator's client app there; a region may be missing

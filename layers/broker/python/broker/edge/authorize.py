@@ -54,17 +54,18 @@ def read_secret(request: Request) -> tuple[Secret | None, tuple[Fault, ...]]:
     return Secret(secret), ()
 
 
-def is_same_origin(request: Request) -> bool:
+def is_same_origin(config: Config, request: Request) -> bool:
     """Return whether a form was sent from our own page.
 
-    Our pages send no referrer, so their ``Origin`` is ``null``: ``Sec-Fetch-Site`` decides where it is sent.
+    ``Sec-Fetch-Site`` decides where it is sent. Older browsers, such as Safari before 16.4, send only ``Origin``.
+    Behind the firewall a request names the API's own host, so a configured domain takes precedence over that.
 
     See Fetch Metadata (W3C) §2.3; RFC 6454 §7.
     """
     site = request.headers.get("sec-fetch-site")
     if site is not None:
         return site == "same-origin"
-    return request.headers.get("origin") == f"https://{request.domain}"
+    return request.headers.get("origin") == (config.connect_url or f"https://{request.domain}")
 
 
 def authorize_request(request: Request, session: SessionId, form: ConnectForm) -> AuthorizeRequest:

@@ -240,7 +240,7 @@ class Notice(Enum):
         "This request did not come from our page",
         (
             "To protect you, it was ignored. Open the link from {product} again and use the button there. "
-            "If this page comes again, use a newer browser."
+            "If this page comes again, use another browser."
         ),
     )
     NOT_FOUND = (404, "There is no such page", "To connect NinjaOne, start in {product}.")
