@@ -26,11 +26,13 @@ MUTANTS_OF = edge/api edge/rate_limit $(addprefix adapters/,aws client_secrets d
 test: .venv/.locked       ## the tests that answer within minutes
 	$(PYTEST) -m 'not slow' -p no:schemathesis
 test-all: .venv/.locked .venv-checkov/.locked examples/express/node_modules/.package-lock.json rehearse  ## the rest: rehearsal, builds, pairs of faults, kills, the simulated stores against moto at length, some mutants
-	$(PYTEST) -m slow
+	$(PYTEST) -m 'slow and not exhaustive'
 	DIFFERENTIAL_EXAMPLES=25 $(PYTEST) tests/verification/simulation/test_stores.py
 	$(BIN)/python -m tests.verification.mutants $(MUTANTS_OF)
 fault-matrix: .venv/.locked  ## every single fault and every pair of faults under every kind of rotation
 	$(PYTEST) tests/verification/simulation/test_anomalies.py
+interruptions: .venv/.locked  ## every request of the journey interrupted in every way, in Chromium
+	$(PYTEST) tests/browser/test_interrupted.py
 coverage: .venv/.locked   ## the unit tests again, refusing an untested branch in the flows and the pure modules
 	$(PYTEST) tests/unit tests/unit/property --cov --cov-report=
 	$(BIN)/coverage report --fail-under=100 --include='*/broker/flows/*,*/broker/*.py'
@@ -153,5 +155,5 @@ examples/express/node_modules/.package-lock.json: examples/express/package-lock.
 	@.venv-rehearse/bin/python $(INSTALL) 'Installing MiniStack into .venv-rehearse' requirements/rehearse.txt
 	@touch $@
 
-.PHONY: help run free-ports tour test test-all fault-matrix coverage check model simulate mutation-test crash-test faults requirements least-privilege \
+.PHONY: help run free-ports tour test test-all fault-matrix interruptions coverage check model simulate mutation-test crash-test faults requirements least-privilege \
 	fuzz sbom bench cost build rehearse express packages publish deployed whoami asked deploy lock clean

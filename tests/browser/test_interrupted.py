@@ -15,7 +15,7 @@ from playwright.sync_api import Error as PlaywrightError
 
 from local.world import World
 from ninjaone_emulator.seed import CUSTOMER_APPS
-from tests.browser.conftest import PageAt, later
+from tests.browser.conftest import PageAt
 from tests.support.chromium import ADA, PATIENCE, sign_in
 
 pytestmark = pytest.mark.browser
@@ -53,7 +53,22 @@ CASES = [
     for how in INTERRUPTIONS
     if request not in NOT_ON.get(way, set())
 ]
-PARAMETERS = [case if case[:2] in EARLY and case[2] == "operator's app" else later(*case) for case in CASES]
+SAMPLED = {
+    (request, INTERRUPTIONS[(number + offset) % len(INTERRUPTIONS)], way)
+    for offset, way in enumerate(WAYS)
+    for number, request in enumerate(REQUESTS)
+}
+"""What `make test-all` plays: each request on each way, interrupted once. `make interruptions` plays all."""
+
+
+def case(request: str, how: str, way: str) -> pytest.ParameterSet:
+    if (request, how) in EARLY and way == "operator's app":
+        return pytest.param(request, how, way)
+    marks = [pytest.mark.slow] if (request, how, way) in SAMPLED else [pytest.mark.slow, pytest.mark.exhaustive]
+    return pytest.param(request, how, way, marks=marks)
+
+
+PARAMETERS = [case(*each) for each in CASES]
 
 
 @pytest.fixture(scope="module")

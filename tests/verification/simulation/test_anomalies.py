@@ -21,12 +21,17 @@ pytestmark = pytest.mark.filterwarnings("ignore:This metric doesn't meet")
 STRICTEST = "reuse_kills_family"
 ONE_CALL = frozenset({"token fresh"})  # a second fault would find nothing to hit
 QUICK = frozenset({"callback", "sweep"})  # the others take minutes: `make test-all`
+SAMPLED = [(name, STRICTEST) for name in QUICK]  # of the pairs; `make fault-matrix` plays all
 PLAYED = [(name, rotation) for name in SCENARIOS for rotation in (ROTATIONS if name in TURNING else (STRICTEST,))]
 SINGLES = [
     pytest.param(*each, marks=[] if each[0] in QUICK and each[1] == STRICTEST else [pytest.mark.slow])
     for each in PLAYED
 ]
-PAIRS = [pytest.param(*each, marks=pytest.mark.slow) for each in PLAYED if each[0] not in ONE_CALL]
+PAIRS = [
+    pytest.param(*each, marks=[pytest.mark.slow] + [pytest.mark.exhaustive] * (each not in SAMPLED))
+    for each in PLAYED
+    if each[0] not in ONE_CALL
+]
 
 
 @pytest.fixture(autouse=True, scope="module")
