@@ -35,14 +35,14 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument(
-        "--matrix", type=Path, help="run every test of a mutant's module, and write which notice it: JSON lines"
+        "--twice", type=Path, help="go on until a second test of the module notices, and write both, in JSON lines"
     )
     asked = parser.parse_args()
     modules = [f"{name}.py" for name in asked.modules]
     hunted = [*planted(), *(mutant for name in files() for mutant in mutants(name))]
     hunted = [mutant for mutant in hunted if not modules or mutant.file in modules]
     began = time.monotonic()
-    hunter = Hunter(hunted, seeds=lambda: _seeds(asked.seeds), jobs=asked.jobs, tell=_tell, every=bool(asked.matrix))
+    hunter = Hunter(hunted, seeds=lambda: _seeds(asked.seeds), jobs=asked.jobs, tell=_tell, twice=bool(asked.twice))
     tests = asked.tests or _tests(asked.modules)
     options = ["-q", "-s", "--tb=native", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "not slow"]
     if pytest.main([*options, *tests], plugins=[hunter]) not in {
@@ -51,9 +51,9 @@ def main() -> int:
     }:
         return 1
     print(f"\n{time.monotonic() - began:.0f} s")
-    if asked.matrix:
-        rows = ([*each.mutant.key, each.killer, *each.also] for each in hunter.verdicts)
-        asked.matrix.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    if asked.twice:
+        rows = ([*each.mutant.key, each.killer, each.also] for each in hunter.verdicts)
+        asked.twice.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
     missed, known = ([], 0) if asked.modules else _missed()
     for test in hunter.failed:
         print(f"fails without any mutant: {test}")

@@ -46,13 +46,13 @@ class Verdict:
 
     Attributes:
         killer: the test, the seed or the limit that noticed it first; empty for a survivor
-        also: which other tests of its module noticed it, where that was asked for
+        also: the second test of its module that noticed it, where that was asked for
         reached: how many tests run its lines
     """
 
     mutant: Mutant
     killer: str
-    also: Sequence[str]
+    also: str
     reached: int
     seconds: float
 
@@ -75,9 +75,9 @@ class Hunter:
         seeds: Callable[[], Iterator[str]],
         jobs: int,
         tell: Callable[[Verdict], None],
-        every: bool = False,
+        twice: bool = False,
     ) -> None:
-        self._hunted, self._seeds, self._jobs, self._tell, self._every = hunted, seeds, jobs, tell, every
+        self._hunted, self._seeds, self._jobs, self._tell, self._twice = hunted, seeds, jobs, tell, twice
         self._explained = reasons()
         self._took: dict[str, float] = {}
         self._reach: Reach = defaultdict(set)
@@ -149,7 +149,7 @@ class Hunter:
             for each in [each for each in running if each[0].pipe in ready]:
                 running.remove(each)
                 fork, mutant, reached, began = each
-                killer, *also = fork.verdict() or ("",)
+                killer, also, *_ = [*fork.verdict(), "", ""]
                 verdict = Verdict(mutant, killer, also, reached, time.monotonic() - began)
                 self._kills[mutant.file][verdict.killer] += 1
                 self.verdicts.append(verdict)
@@ -183,18 +183,18 @@ class Hunter:
         return self._items[test].path.stem in {f"test_{name}" for name in package_and_module}
 
     def _noticed(self, mutant: Mutant, tests: Sequence[str]) -> list[str]:
-        """Say what noticed a mutant, in a process of its own: the first test, or also every other one of its module."""
+        """Say what noticed a mutant, in a process of its own: the first test, or also a second one of its module."""
         plant(mutant, self._functions)
         _limit_memory()
         chosen = [self._items[name] for name in self._in_turn(tests, mutant)]
         noticed = list[str]()
         for item, after in zip(chosen, [*chosen[1:], None], strict=False):
-            if noticed and not (self._every and self._is_own(item.nodeid, mutant)):
+            if noticed and not self._is_own(item.nodeid, mutant):
                 continue
             _limit(10 * self._took[item.nodeid] + 5)
             if _run(item, after):
                 noticed.append(item.nodeid)
-                if not self._every:
+                if len(noticed) > self._twice:
                     return noticed
         _limit(600)
         return noticed or list(islice(self._seeds(), 1))
