@@ -18,7 +18,7 @@ from ninjaone_emulator.seed import CUSTOMER_APPS
 from tests.browser.conftest import PageAt
 from tests.support.chromium import ADA, PATIENCE, sign_in
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 LOST = "what the browser shows in place of the answer"
 CONTINUE = "Continue to NinjaOne"
 STORE = "Store the new secret"
@@ -45,7 +45,6 @@ NOT_ON = {
 """Way → the requests that are not made on it."""
 RENEWS = {"reconnect": "operator's app", "new secret": "own app"}
 """Way that needs a connection → the way by which it is made."""
-EARLY = {("form", "answer lost"), ("callback", "answer lost")}
 CASES = [
     (request, how, way)
     for way in WAYS
@@ -61,14 +60,7 @@ SAMPLED = {
 """What `make test-all` plays: each request on each way, interrupted once. `make interruptions` plays all."""
 
 
-def case(request: str, how: str, way: str) -> pytest.ParameterSet:
-    if (request, how) in EARLY and way == "operator's app":
-        return pytest.param(request, how, way)
-    marks = [pytest.mark.slow] if (request, how, way) in SAMPLED else [pytest.mark.slow, pytest.mark.exhaustive]
-    return pytest.param(request, how, way, marks=marks)
-
-
-PARAMETERS = [case(*each) for each in CASES]
+PARAMETERS = [pytest.param(*each, marks=[] if each in SAMPLED else pytest.mark.exhaustive) for each in CASES]
 
 
 @pytest.fixture(scope="module")
@@ -289,7 +281,6 @@ def test_a_person_who_is_interrupted_ends_with_one_connection(
     expect(page.get_by_text("What NinjaOne answered")).to_be_visible(timeout=PATIENCE)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("way", ["operator's app", "own app"])
 def test_both_buttons_are_pressed_twice_at_once(world: World, page_at: PageAt, way: str) -> None:
     """Chromium cancels the first request, whose answer nobody hears, while both are at work."""

@@ -64,7 +64,7 @@ def to_consent(page: Page, server: Server, client: Client) -> None:
 
 
 @pytest.mark.parametrize(("width", "scheme"), SCREENS)
-@pytest.mark.parametrize("name", ["index", "control", "sign-in", "nobody", "consent"])
+@pytest.mark.parametrize("name", [later("index"), "control", later("sign-in"), later("nobody"), "consent"])
 def test_a_page_of_the_emulator_is_readable_on_every_screen(
     page_at: PageAt, picture: Picture, server: Server, client: Client, width: int, scheme: str, name: str
 ) -> None:
