@@ -158,6 +158,14 @@ class World:
         (stored,) = self.template.secrets
         self.account.put_secret(stored.arn, json.dumps(dict(secrets)))
 
+    def client_secrets(self) -> dict[str, str]:
+        """Return the secrets that are stored for the operator's client apps: client id → secret."""
+        (stored,) = self.template.secrets
+        found: dict[str, str] = json.loads(
+            self.aws("secretsmanager").get_secret_value(SecretId=stored.arn)["SecretString"]
+        )
+        return found
+
     def expire(self) -> int:
         """Delete expired rows, which DynamoDB does some day; return how many."""
         return self.account.expire(self.clock.now())

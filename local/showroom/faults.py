@@ -1,10 +1,18 @@
-"""The fault panel of the showroom: one fault at a time, made through the emulator's control page."""
+"""The fault panel of the showroom: one fault at a time, made through the emulator's control page.
 
-from collections.abc import Callable, Mapping
+What is on is read from the emulator, because its own control page can switch everything on and off as well.
+"""
+
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
+
+from ninjaone_emulator import NinjaOne, words
+from ninjaone_emulator import faults as emulated
+from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS
+from ninjaone_emulator.state import GRANT_TYPES, SCOPES
 
 WELL = "well"
 SECRET = "secret"
@@ -39,44 +47,119 @@ FAULTS = {
 }
 
 
+LIFETIME = "access_token_seconds"
+OPERATORS = [app.client_id for app in OPERATOR_APPS.values()]
+SEEDED = [*OPERATORS, *(app.client_id for app in CUSTOMER_APPS.values())]
+"""Client apps that have every box ticked at the start."""
+
+
+class Emulated(Protocol):
+    """What the panel uses of the world."""
+
+    ninjaone_url: str
+    ninjaone: NinjaOne
+
+    def store_client_secrets(self, secrets: Mapping[str, str]) -> None:
+        """Store the secrets of the operator's client apps, as the operator does."""
+
+    def client_secrets(self) -> Mapping[str, str]:
+        """Return the secrets that are stored."""
+
+
 class FaultPanel:
-    """The fault that is switched on now."""
+    """What is switched on now, by whomever, and the buttons."""
 
-    def __init__(self, ninjaone_url: str, apps: list[str], store: Callable[[Mapping[str, str]], None]) -> None:
-        """Store what the faults act on.
+    def __init__(self, world: Emulated) -> None:
+        self._world = world
 
-        Args:
-            apps: ids of the operator's client apps
-            store: stores their secrets, as the operator does
-        """
-        self._url, self._apps, self._store = f"{ninjaone_url}/control/api/", apps, store
-        self._untold: dict[str, str] = {}
-        self.on = WELL
-        self.lifetime = USUAL
+    @property
+    def on(self) -> str:
+        """Return the fault of the panel that is on; empty if something else is on, or more than one thing."""
+        found = self.what()
+        named = (name for name, fault in FAULTS.items() if found == [fault.title])
+        return next(named, "" if found else WELL)
+
+    @property
+    def is_short(self) -> bool:
+        """Return whether the next access tokens are short-lived."""
+        return self._world.ninjaone.switches.access_token_seconds == SHORT
+
+    def what(self) -> list[str]:
+        """Return in words everything that is not as it was at the start; short-lived tokens are no fault."""
+        core = self._world.ninjaone
+        found = [_title(fault) for fault in list(core.faults.planned)]
+        found += [FAULTS[SECRET].title] if self._untold() else []
+        return list(dict.fromkeys([*found, *_switches(core), *_administrators(core)]))
 
     def turn(self, name: str) -> None:
-        """Switch off the current fault, and switch on this one. Raises KeyError if there is none of that name."""
+        """Undo what can be undone, and switch on this one. Raises KeyError if there is none of that name."""
         fault = FAULTS[name]
         self._ask("DELETE", "faults")
-        if self._untold:
-            self._store(self._untold)
-            self._untold = {}
+        if untold := self._untold():
+            self._world.store_client_secrets({**self._world.client_secrets(), **untold})
+        if name == WELL:
+            self._restore()
         if fault.kind:
             plan = {"fault": fault.kind, "on": "token", "times": None, "seconds": fault.seconds}
             self._ask("POST", "faults", plan)
         if name == SECRET:
-            self._untold = {app: self._ask("POST", "admin", _renewing(app))["client_secret"] for app in self._apps}
-        self.on = name
+            for app in OPERATORS:
+                self._ask("POST", "admin", {"action": "rotate_secret", "named": app})
 
     def shorten(self, *, short: bool) -> None:
         """Choose how long the next access tokens live."""
-        self.lifetime = SHORT if short else USUAL
-        self._ask("PATCH", "switches", {"access_token_seconds": self.lifetime})
+        self._ask("PATCH", "switches", {LIFETIME: SHORT if short else USUAL})
+
+    def _untold(self) -> dict[str, str]:
+        """Return the operator's client secrets that NinjaOne has and the broker lacks; a deleted app needs none."""
+        apps, stored = self._world.ninjaone.state.apps, self._world.client_secrets()
+        found = {app: apps[app].secret for app in OPERATORS if app in apps and not apps[app].deleted}
+        return {app: secret for app, secret in found.items() if stored.get(app) != secret}
+
+    def _restore(self) -> None:
+        """Undo what was changed on the control page: switches, people, boxes."""
+        usual = {each["name"]: each["default"] for each in self._world.ninjaone.switches.describe()}
+        self._ask("PATCH", "switches", {name: value for name, value in usual.items() if name != LIFETIME})
+        for email, person in self._world.ninjaone.state.people.items():
+            if not person.enabled:
+                self._ask("POST", "admin", {"action": "enable_user", "named": email})
+        for app, box in _unticked(self._world.ninjaone):
+            action = "tick_scope" if box in SCOPES else "tick_grant_type"
+            self._ask("POST", "admin", {"action": action, "named": app, "box": box})
 
     def _ask(self, method: str, name: str, body: Mapping[str, Any] | None = None) -> Any:
-        answer = httpx.request(method, self._url + name, json=body, timeout=30, trust_env=False)
-        return answer.raise_for_status().json()
+        url = f"{self._world.ninjaone_url}/control/api/{name}"
+        return httpx.request(method, url, json=body, timeout=30, trust_env=False).raise_for_status().json()
 
 
-def _renewing(app: str) -> dict[str, str]:
-    return {"action": "rotate_secret", "named": app}
+def _title(planned: emulated.Fault) -> str:
+    """Return the panel's name of a fault if it is one of the panel's, or else the control page's."""
+    for fault in FAULTS.values():
+        seconds = fault.seconds or planned.seconds  # most kinds have no use for them
+        if planned == emulated.Fault(fault.kind, times=None, seconds=seconds):
+            return fault.title
+    where = f" at {planned.host}" if planned.host else ""
+    return f"{emulated.KINDS[planned.kind].says}: {words.ENDPOINTS[planned.on]}{where}"
+
+
+def _switches(core: NinjaOne) -> Iterator[str]:
+    """Name every switch that is not as it is by default."""
+    titles = {name: title for group in words.GROUPS.values() for name, title in group.items()}
+    for each in core.switches.describe():
+        is_short = each["name"] == LIFETIME and each["value"] == SHORT
+        if each["value"] != each["default"] and not is_short:
+            yield f"{titles[each['name']]}: {words.value(each['value'])}"
+
+
+def _administrators(core: NinjaOne) -> Iterator[str]:
+    """Name what administrators did that makes refreshes fail."""
+    yield from (f"{person.email} is disabled" for person in list(core.state.people.values()) if not person.enabled)
+    yield from (f"{app.name} is deleted" for app in list(core.state.apps.values()) if app.deleted)
+    yield from (f"{core.app(app).name} lacks {box}" for app, box in _unticked(core))
+
+
+def _unticked(core: NinjaOne) -> list[tuple[str, str]]:
+    """Return each box that an administrator unticked, with the id of its client app."""
+    apps = [core.app(each) for each in SEEDED if each in core.state.apps]
+    boxes = (*GRANT_TYPES, *SCOPES)
+    return [(app.client_id, box) for app in apps for box in boxes if box not in app.grant_types | app.scopes]

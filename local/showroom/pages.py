@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response
 
 from local.product.backend import Json
 from local.product.integration import need_sign_in, outside, user
-from local.showroom.faults import FAULTS, SHORT
+from local.showroom.faults import FAULTS
 from local.showroom.poller import Figures
 from local.showroom.timeline import STEPS, Mark, Showroom
 
@@ -124,7 +124,7 @@ class Lane:
 def page() -> str:
     showroom().watch()
     panel = showroom().panel
-    switches = {"faults": FAULTS, "on": panel.on, "short": panel.lifetime == SHORT, "steps": STEPS}
+    switches = {"faults": FAULTS, "on": panel.on, "short": panel.is_short, "steps": STEPS}
     return render_template("showroom.html", **seen(), **switches)
 
 
@@ -136,10 +136,10 @@ def live() -> str:
 
 def seen() -> dict[str, Any]:
     here, found = showroom(), outside().backend.connections(user().tenant.id)
+    here.notice()
     return {
         "now": int(here.now()),
-        "fault": FAULTS[here.panel.on],
-        "kills": here.kills,
+        "switched_on": here.switched_on(),
         "counts": [(each, each.tenants.get(user().tenant.id, Figures())) for each in here.poller.counts[::-1][:8]],
         "lanes": [lane(each) for each in found],
     }

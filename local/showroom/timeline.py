@@ -16,10 +16,9 @@ from botocore.credentials import Credentials
 
 from local.clock import Clock
 from local.product.backend import Backend
-from local.showroom.faults import FAULTS, SHORT, WELL, FaultPanel
+from local.showroom.faults import FAULTS, WELL, Emulated, FaultPanel
 from local.showroom.killer import Reaper
 from local.showroom.poller import PollCounts, Poller
-from ninjaone_emulator.seed import OPERATOR_APPS
 
 MARKS_KEPT = 2000
 STEPS = {"2 minutes": 120, "10 minutes": 600, "50 minutes": 3000, "1 day": 86_400, "7 days": 604_800}
@@ -67,11 +66,10 @@ READERS: Mapping[str, Reader] = {
 """Log lines that tell how a refresh went, or a call through the broker, and what they say."""
 
 
-class RunningWorld(Protocol):
+class RunningWorld(Emulated, Protocol):
     """What the showroom uses of the world that it shows."""
 
     api_url: str
-    ninjaone_url: str
     clock: Clock
     reaper: Reaper
 
@@ -86,9 +84,6 @@ class RunningWorld(Protocol):
     def settings(self, folder: str) -> dict[str, str]:
         """A function's environment variables."""
 
-    def store_client_secrets(self, secrets: Mapping[str, str]) -> None:
-        """Store the secrets of the operator's client apps."""
-
 
 class Showroom:
     """Listens from the world's start to its end."""
@@ -100,8 +95,7 @@ class Showroom:
             polls: the poller asks for tokens by itself, from when somebody first looks
         """
         self._world, self._polls = world, polls
-        apps = [app.client_id for app in OPERATOR_APPS.values()]
-        self.panel = FaultPanel(world.ninjaone_url, apps, world.store_client_secrets)
+        self.panel = FaultPanel(world)
         self._marks: deque[Mark] = deque(maxlen=MARKS_KEPT)
         self._told: set[str] = set()
         self._tenants: dict[str, str] = {}
@@ -127,8 +121,8 @@ class Showroom:
         if reader and (found := reader(said)):
             kind, words = found
             self._marks.append(Mark(self.now(), kind, words, "log", said.get("connection", "")))
-            if self._switched_on() != self.poller.counts[-1].what:  # the kill is over
-                self.poller.begin(self._switched_on(), self.now())
+            if kind == "killed":  # and the next refresh is not
+                self.notice()
 
     def note_ended(self, connection: str, expires_at: float) -> None:
         """Take, once, that a connection's access token has ended before another one came."""
@@ -173,6 +167,7 @@ class Showroom:
     def _known(self) -> Mapping[str, str]:
         """Return the connections that can be used, with their tenants."""
         self._collect()
+        self.notice()
         return dict(self._tenants)
 
     def _note(self, event: Mapping[str, Any]) -> None:
@@ -198,18 +193,21 @@ class Showroom:
         Raises:
             KeyError
         """
+        self._collect()
         self.panel.turn(name)
-        self._begin()
+        self.notice()
 
     def shorten(self, *, short: bool) -> None:
         """Choose how long the next access tokens live."""
+        self._collect()
         self.panel.shorten(short=short)
-        self._begin()
+        self.notice()
 
     def kill(self) -> None:
         """Kill the next refresher that gets NinjaOne's answer before it has saved it."""
+        self._collect()
         self._world.reaper.wait()
-        self._begin()
+        self.notice()
 
     def travel(self, step: str) -> None:
         """Move the time of broker and NinjaOne on.
@@ -227,14 +225,16 @@ class Showroom:
         """Return whether the next refresher is to die."""
         return self._world.reaper.waiting
 
-    def _switched_on(self) -> str:
-        """Return in words everything that is switched on."""
-        more = {"tokens of 60 seconds": self.panel.lifetime == SHORT, "the next refresh is killed": self.kills}
-        return "; ".join([FAULTS[self.panel.on].title, *(words for words, on in more.items() if on)])
+    def notice(self) -> None:
+        """Draw a mark and count anew if something was switched on or off, here or on NinjaOne's control page."""
+        what = self.switched_on()
+        with self._lock:
+            if what != self.poller.counts[-1].what:
+                self.poller.begin(what, self.now())
+                self._marks.append(Mark(self.now(), "switched", what, "here"))
 
-    def _begin(self) -> None:
-        """Draw a mark, and count anew."""
-        self._collect()
-        what = self._switched_on()
-        self.poller.begin(what, self.now())
-        self._marks.append(Mark(self.now(), "switched", what, "here"))
+    def switched_on(self) -> str:
+        """Return in words everything that is switched on."""
+        more = {"tokens of 60 seconds": self.panel.is_short, "the next refresh is killed": self.kills}
+        faults = self.panel.what() or [FAULTS[WELL].title]
+        return "; ".join([*faults, *(words for words, on in more.items() if on)])

@@ -243,6 +243,80 @@ def test_a_new_secret_that_nobody_told_pauses_the_connection_until_it_is_stored(
     assert ana.status() == "Active"
 
 
+def control(ana: Guest, name: str, **fields: str) -> None:
+    """Fill in a form of NinjaOne's own control page."""
+    url = f"{ana.world.ninjaone_url}/control/{name}"
+    assert httpx.post(url, data=fields, trust_env=False).status_code == 303
+
+
+OPERATOR = OPERATOR_APPS["eu"].client_id
+
+
+@pytest.mark.parametrize(
+    ("form", "fields", "said"),
+    [
+        ("faults", {"fault": "reset", "times": ""}, "NinjaOne is down"),
+        ("faults", {"fault": "html_502"}, "nginx answers 502 with HTML: the token endpoint"),
+        ("faults", {"fault": "slow", "seconds": "9", "times": ""}, "done at once, answered late: the token endpoint"),
+        (
+            "faults",
+            {"fault": "429", "on": "api", "host": "eu.ninjarmm.com"},
+            "429 without Retry-After: the API at eu.ninjarmm.com",
+        ),
+        ("switches", {"ws_path": "false"}, "/ws/oauth is there: no"),
+        ("admin", {"action": "rotate_secret", "named": OPERATOR}, "The secret is wrong"),
+        (
+            "admin",
+            {"action": "untick_grant_type", "named": OPERATOR, "box": "refresh_token"},
+            "NinjaOne Connect lacks refresh_token",
+        ),
+        (
+            "admin",
+            {"action": "disable_user", "named": "ada@nordlicht.example"},
+            "ada@nordlicht.example is disabled",
+        ),
+    ],
+)
+def test_what_is_switched_on_at_the_control_page_is_shown_until_all_is_well_again(
+    ana: Guest, form: str, fields: dict[str, str], said: str
+) -> None:
+    control(ana, form, **fields)
+    ana.look()
+
+    assert f". {said}." in words(ana.browser.page.html.css_first("[data-show=now]"))
+    assert ana.world.showroom.poller.counts[-1].what == said
+    assert ana.drawn()[-1] == "switch"
+    assert pressed(ana) == [said] * (said in {fault.title for fault in FAULTS.values()})
+
+    ana.press("All is well")
+    assert ". All is well." in words(ana.browser.page.html.css_first("[data-show=now]"))
+    assert pressed(ana) == ["All is well"]
+
+
+def pressed(ana: Guest) -> list[str]:
+    return [words(button.css_first("b")) for button in ana.browser.page.html.css("button[aria-pressed=true]")]
+
+
+def test_a_fault_that_is_over_by_itself_is_no_longer_shown(ana: Guest) -> None:
+    control(ana, "faults", fault="500", times="1")
+    ana.look()
+    ana.press(TO_RENEWAL)
+
+    assert ". All is well." in words(ana.browser.page.html.css_first("[data-show=now]"))
+    assert [row.what for row in ana.world.showroom.poller.counts][-2:] == [
+        "NinjaOne itself fails: the token endpoint",
+        "All is well",
+    ]
+
+
+def test_an_app_that_was_deleted_stays_so_and_is_named(ana: Guest) -> None:
+    control(ana, "admin", action="delete_app", named=OPERATOR)
+    ana.press("All is well")
+
+    assert "NinjaOne Connect is deleted" in words(ana.browser.page.html.css_first("[data-show=now]"))
+    assert pressed(ana) == []
+
+
 def test_tokens_of_a_minute_are_refreshed_again_and_again(ana: Guest) -> None:
     ana.press("Tokens of 60 seconds", TO_RENEWAL, "2 minutes", "2 minutes")
     ana.world.showroom.poller.ask()
