@@ -30,7 +30,7 @@ def cli_handle(world: World, port: int = 0, file: Path = FILE) -> Iterator[str]:
     if other := _running(file):
         yield other
         return
-    with serve(application(world.account), port) as aws:
+    with serve(application(world.account, lambda: list(world.log_lines)), port) as aws:
         _write(file, _description(world, aws.url))
         try:
             yield ""

@@ -1,11 +1,13 @@
 """A deployment, found by its stack's name: its settings, its addresses, and AWS clients that act on it."""
 
 import json
+import shlex
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -63,6 +65,7 @@ class Deployment:
         resources: logical id → physical id; empty on this machine
         asking: arguments of ``httpx.get`` for calling the deployment's public addresses
         now: returns Unix seconds by its clock, which can be moved on this machine
+        kept_log: on this machine, where the functions' log lines are found; empty on AWS
     """
 
     stack: str | None
@@ -75,11 +78,41 @@ class Deployment:
     resources: Mapping[str, str]
     asking: Mapping[str, Any] = field(default_factory=dict)
     now: Callable[[], float] = time.time
+    kept_log: str = ""
+
+    @property
+    def command(self) -> str:
+        """How the command line is called for this deployment."""
+        where = ["--stack", self.stack, "--aws-region", self.region] if self.stack else ["--local"]
+        return shlex.join(["ninjaone-connect", *where])
 
     @property
     def api(self) -> Connect:
         """A client of the backend API, which signs its requests."""
         return Connect(self.outputs["BackendApiUrl"], region=self.region, credentials=self.credentials)
+
+    def log_events(self, reference: str, since: float, most: int) -> Iterator[Mapping[str, Any]]:
+        """Find log lines of the functions that name a reference, the oldest first, as CloudWatch returns them.
+
+        Args:
+            since: Unix seconds
+            most: how many
+        """
+        start = int(since * 1000)
+        if self.kept_log:
+            found = httpx.get(self.kept_log, params={"reference": reference}, **self.asking).raise_for_status().json()
+            return islice((each for each in found if each["timestamp"] >= start), most)
+        pages = (
+            self.aws("logs")
+            .get_paginator("filter_log_events")
+            .paginate(
+                logGroupName=self.resources["FunctionLog"],
+                filterPattern=f'"{reference}"',
+                startTime=start,
+                PaginationConfig={"MaxItems": most},
+            )
+        )
+        return (event for page in pages for event in page["events"])
 
     @property
     def web(self) -> HttpClient:
@@ -138,7 +171,7 @@ def _session(region: str | None, profile: str | None) -> boto3.Session:
     try:
         check_aws()
         check_proxies()
-        check_text("--region", region or "")
+        check_text("--aws-region", region or "")
         trust()
         return boto3.Session(profile_name=profile, region_name=region)
     except BadSetting as bad:
@@ -184,7 +217,7 @@ def _what_to_do(error: Exception, stack: str, region: str | None) -> str:
     """Return why a stack can't be found, and what to do."""
     code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
     if code == "ValidationError":
-        return f"There is no stack {stack} in {region or 'this region'}: give --stack and --region."
+        return f"There is no stack {stack} in {region or 'this region'}: give --stack and --aws-region."
     return aws_errors.said(error, region)
 
 
@@ -228,6 +261,7 @@ def _local(values: Mapping[str, Any]) -> Deployment:
         None, values["region"], _config(values["settings"]), values["outputs"],
         _clients(session, endpoint_url=values["aws"]), lambda: Here(values["ninjaone"]),
         Credentials(values["access_key"], values["secret_key"]), {}, {"timeout": 10, **HERE}, _clock(values["aws"]),
+        f"{values['aws']}/_local/log",
     )  # fmt: skip
 
 

@@ -2,15 +2,13 @@
 
 import json
 import re
-import time
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
 from broker.text import hyphenated, words
 from ninjaone_connect_cli.at import At, here
-from ninjaone_connect_cli.errors import CliError
 
 REFERENCE = re.compile(r"[A-Za-z0-9=_-]{6,64}")
 _OF_A_PAGE = re.compile(r"([A-Za-z0-7]{4})[- ]?([A-Za-z0-7]{4})")
@@ -32,7 +30,8 @@ COLUMNS = {"logged_at": "when", "level": "level", "event": "event", "function": 
 def explain(at: At, reference: str, *, days: int) -> None:
     """Say what REFERENCE was about: the reference on a page, a problem's request_id, a connection, a session.
 
-    Reads the functions' logs, which hold no token, code or secret.
+    Reads the functions' logs, which hold no token, code or secret. With --local these are the lines that `make run`
+    has in memory.
 
     \b
     ninjaone-connect explain 3f0c9a52-7c1e-4d5b-9a51-0a4d2c6b7f10
@@ -42,13 +41,9 @@ def explain(at: At, reference: str, *, days: int) -> None:
     if not REFERENCE.fullmatch(reference):
         raise click.UsageError("A reference is 6 to 64 letters, digits, hyphens or underscores; copy all of it.")
     deployment = at.deployment
-    if deployment.stack is None:
-        raise CliError(
-            "What `make run` runs keeps no log: start it with `.venv/bin/python -m local --verbose`, and look for the "
-            "reference on its terminal."
-        )
     with at.screen.waiting("Reading the logs"):
-        found = list(_lines(deployment.aws("logs"), deployment.resources["FunctionLog"], reference, days))
+        events = deployment.log_events(reference, deployment.now() - days * 86_400, MOST)
+        found = [_line(event) for event in events]
     at.screen.table(
         found, COLUMNS, empty=f"Nothing in the last {days} days names {reference}; --days looks further back."
     )
@@ -63,19 +58,7 @@ def read(said: str) -> str:
     return f"{page[1]}-{page[2]}".upper().translate(_READ_OUT) if page else found
 
 
-def _lines(logs: Any, group: str, reference: str, days: int) -> Iterator[dict[str, Any]]:
-    """Find the lines that name a reference, the oldest first."""
-    pages = logs.get_paginator("filter_log_events").paginate(
-        logGroupName=group,
-        filterPattern=f'"{reference}"',
-        startTime=int((time.time() - days * 86_400) * 1000),
-        PaginationConfig={"MaxItems": MOST},
-    )
-    for page in pages:
-        yield from (_line(event) for event in page["events"])
-
-
-def _line(event: dict[str, Any]) -> dict[str, Any]:
+def _line(event: Mapping[str, Any]) -> dict[str, Any]:
     try:
         said = json.loads(event["message"])
     except ValueError:

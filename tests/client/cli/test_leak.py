@@ -1,14 +1,17 @@
 """After a leak: tokens stop within seconds, for one tenant or all, and a reference is explained out of the logs."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import click
+import httpx
 import pytest
 
 from local.cloudformation.template import Template
 from local.iam import Allowed, Condition, Statement, decide
+from local.world import World
 from ninjaone_connect_cli import deployment, issuance
 from ninjaone_connect_cli.app import cli as command
 from ninjaone_connect_cli.at import At
@@ -226,10 +229,35 @@ def test_what_is_no_reference_is_never_put_into_a_pattern(reference: str) -> Non
     assert logs.asked == {}
 
 
-@pytest.mark.parametrize("arguments", [["explain", "ref-12345"], ["issuance", "show"]])
-def test_what_only_aws_has_is_said_to_be_so(arguments: list[str]) -> None:
+def test_what_only_aws_has_is_said_to_be_so() -> None:
     with pytest.raises(CliError, match="make run"):
-        run({}, *arguments, stack=None)
+        run({}, "issuance", "show", stack=None)
+
+
+def test_on_this_machine_a_reference_of_a_page_a_problem_or_a_log_is_explained(world: World, cli: Cli) -> None:
+    """Each kind of reference is one that a person is shown."""
+    page = httpx.get(f"{world.connect_url}/connect/ses_{'a' * 26}", follow_redirects=True, trust_env=False).text
+    refused = cli("--local", "token", "northwind", "con_" + "a" * 26).err
+    shown = [*re.findall(r"<code>([A-Z2-7]{4}-[A-Z2-7]{4})</code>", page), refused.split()[-1]]
+
+    assert len(shown) == 2, page
+    for reference in shown:
+        (line,) = cli.local("explain", reference).json
+        assert "unknown" in line["about"].lower(), line
+    nothing = cli("--local", "explain", "ZZZZ-ZZZZ")
+    assert (nothing.code, nothing.out) == (0, "")
+    assert "names ZZZZ-ZZZZ" in nothing.err
+
+
+def test_on_this_machine_days_are_counted_by_the_clock_that_its_showroom_moves(world: World, cli: Cli) -> None:
+    cli("--local", "token", "northwind", "con_" + "b" * 26)
+    before, _ = (cli.local("explain", "con_" + "b" * 26).json, world.clock.advance(3 * 86_400))
+    try:
+        assert len(before) == 1
+        assert cli.local("explain", "con_" + "b" * 26, "--days", "2").json == []
+        assert cli.local("explain", "con_" + "b" * 26).json == before
+    finally:
+        world.clock.advance(-3 * 86_400)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
