@@ -22,7 +22,7 @@ from ninjaone_connect_cli.identity import identity
 
 FILE = Path("samconfig.toml")
 STACKS = {"dev": "ninjaone-connect-dev", "prod": "ninjaone-connect"}
-COSTS = {50: 20, 500: 22, 5_000: 40}
+COSTS = {50: 20, 500: 22, 5_000: 38}
 """Dollars a month for so many connections, as README.md says: list prices without free tiers."""
 
 Check = Callable[[str], object]
