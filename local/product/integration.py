@@ -48,12 +48,14 @@ def user() -> User:
 
 
 @pages.before_request
-def need_sign_in() -> Response | None:
+def need_sign_in() -> Response | str | None:
+    """Ask for a sign-in; on the return page without leaving its address, which `session open --complete` asks for."""
     g.user = USERS.get(session.get("user", ""))
     if g.user:
         return None
     if request.endpoint == "ninjaone.came_back":
         flash("Nobody is signed in here: what NinjaOne agreed to was not used. Sign in and connect again.")
+        return render_template("sign_in.html", users=USERS.values())
     return redirect(url_for("sign_in"))
 
 

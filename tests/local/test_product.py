@@ -133,8 +133,12 @@ def test_a_return_without_sign_in_uses_nothing_and_says_so(product: Product) -> 
     with Browser() as browser:
         page = browser.open(f"{product.url}/ninjaone/return?connect_session=ses_x&ticket=t")
 
-    assert "Nobody is signed in here" in page.text
-    assert product.script.asked == []
+        assert "Nobody is signed in here" in page.text
+        assert page.url.endswith("connect_session=ses_x&ticket=t"), "the command line completes with this address"
+        browser.submit("Ana")
+        assert browser.arrive().heading == "Integrations"
+
+    assert all(method == "GET" for method, *_ in product.script.asked)
 
 
 def test_a_return_that_was_not_begun_in_this_browser_is_refused(product: Product, ana: Browser) -> None:

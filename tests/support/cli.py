@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
@@ -44,14 +45,18 @@ class Cli:
     folder: Path
     environment: dict[str, str]
 
-    def __call__(self, *arguments: str, typed: str = "") -> Ended:
-        """Run a command inside this process: a start takes a second, and there are many."""
+    def __call__(self, *arguments: str, typed: str = "", stdin: Callable[[StringIO], StringIO] | None = None) -> Ended:
+        """Run a command inside this process: a start takes a second, and there are many.
+
+        Args:
+            stdin: makes the standard input of somebody who answers what standard error says
+        """
         out, err = StringIO(), StringIO()
         with (
             chdir(self.folder),
             patch.dict(os.environ, self.environment, clear=True),
             patch.object(sys, "argv", ["ninjaone-connect", *arguments]),
-            patch.object(sys, "stdin", StringIO(typed)),
+            patch.object(sys, "stdin", stdin(err) if stdin else StringIO(typed)),
             redirect_stdout(out),
             redirect_stderr(err),
         ):

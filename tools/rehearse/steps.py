@@ -328,7 +328,7 @@ def cli(at: Rehearsal, *arguments: str) -> str:
         ROOT / ".venv" / "bin" / "ninjaone-connect",
         "--stack",
         STACK,
-        "--region",
+        "--aws-region",
         REGION,
         "--json",
     ]

@@ -38,14 +38,14 @@ INTERRUPTED = 130
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--stack", default="ninjaone-connect", envvar="NINJAONE_CONNECT_STACK", show_default=True,
               help="The name of the CloudFormation stack.")  # fmt: skip
-@click.option("--region", envvar="AWS_REGION", help="Its AWS region; by default that of your profile.")
+@click.option("--aws-region", envvar="AWS_REGION", help="The stack's region of AWS; by default that of your profile.")
 @click.option("--profile", envvar="AWS_PROFILE", help="The AWS profile to use.")
 @click.option("--local", is_flag=True, help="Act on what `make run` runs on this machine, instead of AWS.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON, for machines; errors too.")
 @click.version_option(__version__)
 @click.pass_context
 def cli(
-    context: click.Context, stack: str, region: str | None, profile: str | None, *, local: bool, as_json: bool
+    context: click.Context, stack: str, aws_region: str | None, profile: str | None, *, local: bool, as_json: bool
 ) -> None:
     """Operate a NinjaOne Connect deployment. Begin with `doctor`.
 
@@ -53,10 +53,10 @@ def cli(
 
     \b
     ninjaone-connect doctor
-    ninjaone-connect --region eu-west-1 connections list northwind
+    ninjaone-connect --aws-region eu-west-1 connections list northwind
     ninjaone-connect connections list --status needs_reauth --json
     """
-    context.obj = At(Screen(as_json=as_json), None if local else (stack, region, profile))
+    context.obj = At(Screen(as_json=as_json), None if local else (stack, aws_region, profile))
 
 
 GROUPS = (

@@ -30,7 +30,7 @@ SECRET_KEY = (
     "AWS refuses the signature: the secret access key does not belong to its key id. Set both again, or log in again; "
     "if they are right, look at this machine's clock."
 )
-REGION = "This is no AWS region that can be used: correct --region, AWS_REGION or the region of your profile."
+REGION = "This is no AWS region that can be used: correct --aws-region, AWS_REGION or the region of your profile."
 RIGHTS = "This identity may not do that ({what}): docs/operate/permissions.md says what each command needs."
 RESTORE = (
     "The client secrets are marked for deletion, and so nothing can be refreshed. Restore them now: "
@@ -113,11 +113,11 @@ _CODES: Mapping[str, str] = {
 """Codes of AWS and classes of botocore, as ``_bare`` writes them → what to do."""
 
 _OWN_SENTENCES: Mapping[str, str] = {
-    "NoCredentialsError": "No AWS credentials were found: log in, or name a profile with --profile.",
+    "NoCredentialsError": "No AWS credentials were found: log in, or name a profile: export AWS_PROFILE=NAME.",
     "PartialCredentialsError": (
         "One half of the AWS credentials is missing: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY go together."
     ),
-    "NoRegionError": "Name the AWS region of the stack with --region.",
+    "NoRegionError": "Name the AWS region of the stack with --aws-region.",
     "ProfileNotFound": "There is no such AWS profile: `aws configure list-profiles` names them.",
 }
 """Errors for which the general sentence would be less clear."""
@@ -139,7 +139,7 @@ def said(error: Exception, region: str | None = None) -> str:
     if "SSL" in name or "certificate" in why_unreached(error, "AWS"):
         return f"{NETWORK.format(what=_why_distrusted())}"
     if name == "EndpointConnectionError" and region and region not in _regions():
-        return f"There is no AWS region {region}: correct --region, AWS_REGION or the region of your profile."
+        return f"There is no AWS region {region}: correct --aws-region, AWS_REGION or the region of your profile."
     return _of_code(name, name)
 
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from typing import Any, cast
+from urllib.parse import parse_qsl, urlsplit
 
 import click
 
@@ -11,7 +12,7 @@ from broker.errors import BrokerError
 from broker.flows.client_apps import revoke
 from broker.model import ConnectionRef, Purpose, Status, connection_id
 from ninjaone_connect import Connect, ConnectError, Connection, new_verifier
-from ninjaone_connect.model import Region
+from ninjaone_connect.model import ConnectSession, Region
 from ninjaone_connect_cli.at import At, here
 from ninjaone_connect_cli.errors import CliError
 from ninjaone_connect_cli.group import Commands
@@ -51,18 +52,24 @@ def session() -> None:
               help="A connection that gets new tokens and keeps its id.")  # fmt: skip
 @click.option("--new-secret", type=CONNECTION, metavar="CONNECTION",
               help="A connection whose customer changed their own client app's secret: asks for it.")  # fmt: skip
-@click.option("--region", help="The NinjaOne region, when you know it.")
+@click.option(
+    "--ninjaone-region", type=click.Choice([*ninjaone.REGIONS]), help="The region of NinjaOne, if you know it."
+)
+@click.option("--complete", is_flag=True,
+              help="Complete the session here too, to try a deployment without a product: agree at NinjaOne, and paste "
+                   "the address that the browser ends at.")  # fmt: skip
 @here
 def open_session(  # one for each option
     at: At, tenant: str, *, name: str, return_to: str | None, user: str, reconnect: str | None, new_secret: str | None,
-    region: str | None,
+    ninjaone_region: str | None, complete: bool,
 ) -> None:  # fmt: skip
     """Open a connect session for TENANT and show the link.
 
     The person who follows it comes back to your product, which has to complete it with the verifier shown here.
 
     \b
-    ninjaone-connect session open northwind --name "Northwind IT" --region eu
+    ninjaone-connect session open northwind --name "Northwind IT" --complete
+    ninjaone-connect session open northwind --name "Northwind IT" --ninjaone-region eu
     ninjaone-connect session open northwind --name "Northwind IT" \\
         --reconnect con_abcdefghijklmnopqrstuvwx27
     ninjaone-connect session open northwind --name "Northwind IT" \\
@@ -80,8 +87,16 @@ def open_session(  # one for each option
             binding_challenge=verifier.challenge,
             connection_id=reconnect or new_secret,
             purpose="client_secret" if new_secret else None,
-            region=cast("Region | None", region),
+            region=cast("Region | None", ninjaone_region),
         )
+    if complete:
+        ticket = _ticket(opened)
+        with at.deployment.api as api, at.screen.waiting("Asking the deployment"):
+            made = api.complete(
+                tenant, opened.session_id, end_user_id=user, ticket=ticket, binding_verifier=verifier.verifier
+            )
+        at.screen.record(_row(made))
+        return
     at.screen.record(
         {
             "connect_url": opened.connect_url,
@@ -91,6 +106,33 @@ def open_session(  # one for each option
             "expires_at": opened.expires_at,
         }
     )
+
+
+def _ticket(opened: ConnectSession) -> str:
+    """Send somebody to NinjaOne, and ask for the address at which their browser ends."""
+    click.echo(
+        f"Open this link and agree at NinjaOne:\n\n{opened.connect_url}\n\n"
+        "The browser then ends at your return address, and it does not matter what is shown there. Copy the address "
+        "from the browser and paste it here within 45 seconds.",
+        err=True,
+    )
+    ticket: str = click.prompt("Address", value_proc=lambda pasted: ticket_of(pasted, opened.session_id), err=True)
+    return ticket
+
+
+def ticket_of(pasted: str, session_id: str) -> str:
+    """Read the ticket of a session from the address that the browser came back to.
+
+    Raises:
+        CliError: access was denied at NinjaOne
+        click.BadParameter: this is another address
+    """
+    fields = dict(parse_qsl(urlsplit(pasted.strip()).query))
+    if "error" in fields:
+        raise CliError("Access was denied at NinjaOne, so nothing was connected. Run the same again to try once more.")
+    if fields.get("connect_session") != session_id or not fields.get("ticket"):
+        raise click.BadParameter("This is not where the link led to: copy the whole address, with connect_session=….")
+    return fields["ticket"]
 
 
 @click.group(cls=Commands)
@@ -103,8 +145,8 @@ def connections() -> None:
 @click.option(
     "--status", "statuses", multiple=True, type=click.Choice(STATUSES), help="Only these; may be given twice."
 )
-@click.option("--region", "regions", multiple=True, type=click.Choice([*ninjaone.REGIONS, ninjaone.BRANDED]),
-              help="Only these; may be given twice.")  # fmt: skip
+@click.option("--ninjaone-region", "regions", multiple=True, type=click.Choice([*ninjaone.REGIONS, ninjaone.BRANDED]),
+              help="Only those in this region of NinjaOne; may be given twice.")  # fmt: skip
 @click.option("--ends-within", type=click.IntRange(0, 366), metavar="DAYS",
               help="Only those whose customers have to agree again within so many days.")  # fmt: skip
 @here

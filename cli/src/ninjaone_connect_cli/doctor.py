@@ -38,7 +38,7 @@ def doctor(at: At, *, only_next: bool) -> None:
     \b
     ninjaone-connect doctor
     ninjaone-connect doctor --next
-    ninjaone-connect --stack ninjaone-connect-dev --region eu-west-1 doctor
+    ninjaone-connect --stack ninjaone-connect-dev --aws-region eu-west-1 doctor
     """
     found = _found(at)
     if only_next:

@@ -140,10 +140,10 @@ def first(deployment: Deployment) -> Iterator[Finding]:
     if next(store.connections(), None):
         yield good("first connection", "somebody has connected")
         return
-    permission = deployment.outputs.get("BackendPermission", "the output BackendPermission")
     todo = (
-        f"Allow your backend's role execute-api:Invoke on {permission}, and connect an account of your own from your "
-        "product (docs/connect), or by hand: ninjaone-connect session open TENANT --name NAME"
+        f"Connect an account of your own, without a product: {deployment.command} session open TENANT --name NAME "
+        "--complete. Or from your product (docs/connect), whose role needs execute-api:Invoke on "
+        f"{deployment.outputs.get('BackendPermission', 'the output BackendPermission')}"
     )
     yield warn("first connection", "nobody has connected yet", todo)
 

@@ -73,7 +73,7 @@ CLASSES = [
     (exceptions.PartialCredentialsError(provider="env", cred_var="AWS_SECRET_ACCESS_KEY"), "go together"),
     (exceptions.CredentialRetrievalError(provider="process", error_msg="a-secret"), "look at the profile"),
     (exceptions.ConfigParseError(path="x"), "look at the profile"),
-    (exceptions.NoRegionError(), "--region"),
+    (exceptions.NoRegionError(), "--aws-region"),
     (exceptions.InvalidRetryModeError(provided_retry_mode="x", valid_modes="y"), "look at the profile"),
     (exceptions.InvalidMaxRetryAttemptsError(provided_max_attempts=0, min_value=1), "look at the profile"),
     (exceptions.MissingDependencyException(msg="a-secret"), "look at the profile"),

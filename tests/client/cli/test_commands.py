@@ -1,12 +1,17 @@
 """The everyday commands against the local world, for people and for machines."""
 
 import json
+import re
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from local.browser import Browser
 from local.world import World
 from tests.support.cli import Cli, bare_environment, csv_of, granted, hot_rows, put_rescued
+from tests.support.person import decide
 
 
 @pytest.fixture
@@ -51,6 +56,55 @@ def test_a_session_opened_by_hand_leads_to_the_connect_page(world: World, cli: C
 
     assert opened["connect_url"].startswith(f"{world.connect_url}/connect/ses_")
     assert len(opened["binding_verifier"]) == 43
+
+
+def back(connect_url: str, decision: str = "Authorize") -> str:
+    """Agree at NinjaOne; give the address where a browser ends that nobody signed in with."""
+    with Browser() as person:
+        person.open(connect_url)
+        decide(person, decision=decision)
+        return person.arrive().url
+
+
+class Pasting(StringIO):
+    """Somebody who follows the link once they are asked for the address."""
+
+    def __init__(self, err: StringIO, *before: str, decision: str = "Authorize") -> None:
+        super().__init__()
+        self._err, self._before, self._decision = err, list(before), decision
+
+    def readline(self, *_: Any) -> str:
+        if self._before:
+            return f"{self._before.pop(0)}\n"
+        link = re.search(r"http://\S+/connect/ses_\S+", self._err.getvalue())
+        assert link
+        return f" {back(link[0], self._decision)}\n"
+
+
+@pytest.mark.parametrize("before", [(), ("https://app.example.com/", "connect_session=ses_x&ticket=t")])
+def test_a_deployment_is_tried_without_a_product_as_the_doctor_says(
+    world: World, cli: Cli, before: tuple[str, ...]
+) -> None:
+    (todo,) = [each["todo"] for each in cli.local("doctor").json if each["check"] == "first connection"]
+    command = re.search(r"ninjaone-connect (--local session open TENANT --name NAME --complete)\.", todo)
+    assert command
+    typed = command[1].replace("TENANT", "northwind").replace("NAME", "Northwind").split()
+
+    ended = cli("--json", *typed, stdin=lambda err: Pasting(err, *before))
+
+    assert ended.code == 0, ended.err
+    assert (ended.json["tenant_id"], ended.json["status"]) == ("northwind", "active")
+    assert ended.err.count("This is not where the link led to") == len(before)
+    assert [each["state"] for each in cli.local("doctor").json if each["check"] == "first connection"] == ["ok"]
+
+
+def test_whoever_denies_access_is_told_that_nothing_was_connected(world: World, cli: Cli) -> None:
+    opening = ("--local", "session", "open", "northwind", "--name", "Northwind", "--complete")
+
+    ended = cli(*opening, stdin=lambda err: Pasting(err, decision="Deny access"))
+
+    assert (ended.code, hot_rows(world)) == (1, {})
+    assert "Access was denied at NinjaOne, so nothing was connected." in ended.err
 
 
 def test_a_link_for_a_new_client_secret_needs_an_app_of_the_customer_s_own(

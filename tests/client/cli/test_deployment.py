@@ -129,7 +129,7 @@ def test_a_stack_of_another_release_says_which_settings_it_lacks(aws: Account, e
 @pytest.mark.parametrize(
     ("changes", "arguments", "says"),
     [
-        ({}, ["--region", "eu-west-1"], "No AWS credentials were found"),
+        ({}, ["--aws-region", "eu-west-1"], "No AWS credentials were found"),
         ({"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "s"}, [], "Name the AWS region"),
         ({}, ["--profile", "nobody"], "There is no such AWS profile"),
     ],
@@ -370,7 +370,7 @@ def test_what_is_left_comes_in_order_and_everyday_warnings_are_left_out() -> Non
         ({"NO_PROXY": "fd07::/64"}, [], "NO_PROXY holds 'fd07::/64'"),
         ({"AWS_CA_BUNDLE": "/no/such/bundle.pem"}, [], "AWS_CA_BUNDLE names a file that is not there"),
         ({"AWS_ENDPOINT_URL": "localhost:4566"}, [], "AWS_ENDPOINT_URL must begin with https://"),
-        ({}, ["--region", "eu west 1"], "This is no AWS region"),
+        ({}, ["--aws-region", "eu west 1"], "This is no AWS region"),
         ({"HTTPS_PROXY": "http://127.0.0.1:9"}, [], "HTTPS_PROXY"),
         ({"AWS_CREDENTIAL_EXPIRATION": "tomorrow"}, [], "AWS_CREDENTIAL_EXPIRATION"),
         ({"AWS_CREDENTIAL_EXPIRATION": "2020-01-01T00:00:00Z"}, [], "AWS_CREDENTIAL_EXPIRATION"),

@@ -94,8 +94,8 @@ def test_the_list_is_narrowed_by_status_region_and_end_of_consent(
     everything = {waits.connection, ending.connection} | (set() if tenant else {works.connection})
     assert listed("--status", "needs_reauth") == {waits.connection}
     assert listed("--status", "needs_reauth", "--status", "active") == everything
-    assert listed("--region", "us2") == set()
-    assert listed("--region", "eu") == everything
+    assert listed("--ninjaone-region", "us2") == set()
+    assert listed("--ninjaone-region", "eu") == everything
     assert listed("--ends-within", "7") == {ending.connection}
     assert listed("--ends-within", "1") == set()
 
