@@ -3,16 +3,16 @@
 What is on is read from the emulator, because its own control page can switch everything on and off as well.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import httpx
 
-from ninjaone_emulator import NinjaOne, words
+from ninjaone_emulator import NinjaOne
 from ninjaone_emulator import faults as emulated
-from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS
-from ninjaone_emulator.state import GRANT_TYPES, SCOPES
+from ninjaone_emulator.seed import OPERATOR_APPS
+from ninjaone_emulator.unusual import changed_switches, done_by_administrators, in_words, unticked
 
 WELL = "well"
 SECRET = "secret"
@@ -49,8 +49,6 @@ FAULTS = {
 
 LIFETIME = "access_token_seconds"
 OPERATORS = [app.client_id for app in OPERATOR_APPS.values()]
-SEEDED = [*OPERATORS, *(app.client_id for app in CUSTOMER_APPS.values())]
-"""Client apps that have every box ticked at the start."""
 
 
 class Emulated(Protocol):
@@ -89,7 +87,8 @@ class FaultPanel:
         core = self._world.ninjaone
         found = [_title(fault) for fault in list(core.faults.planned)]
         found += [FAULTS[SECRET].title] if self._untold() else []
-        return list(dict.fromkeys([*found, *_switches(core), *_administrators(core)]))
+        switches = (said for name, said in changed_switches(core).items() if not (name == LIFETIME and self.is_short))
+        return list(dict.fromkeys([*found, *switches, *done_by_administrators(core)]))
 
     def turn(self, name: str) -> None:
         """Undo what can be undone, and switch on this one. Raises KeyError if there is none of that name."""
@@ -123,8 +122,7 @@ class FaultPanel:
         for email, person in self._world.ninjaone.state.people.items():
             if not person.enabled:
                 self._ask("POST", "admin", {"action": "enable_user", "named": email})
-        for app, box in _unticked(self._world.ninjaone):
-            action = "tick_scope" if box in SCOPES else "tick_grant_type"
+        for app, box, action in unticked(self._world.ninjaone):
             self._ask("POST", "admin", {"action": action, "named": app, "box": box})
 
     def _ask(self, method: str, name: str, body: Mapping[str, Any] | None = None) -> Any:
@@ -138,28 +136,4 @@ def _title(planned: emulated.Fault) -> str:
         seconds = fault.seconds or planned.seconds  # most kinds have no use for them
         if planned == emulated.Fault(fault.kind, times=None, seconds=seconds):
             return fault.title
-    where = f" at {planned.host}" if planned.host else ""
-    return f"{emulated.KINDS[planned.kind].says}: {words.ENDPOINTS[planned.on]}{where}"
-
-
-def _switches(core: NinjaOne) -> Iterator[str]:
-    """Name every switch that is not as it is by default."""
-    titles = {name: title for group in words.GROUPS.values() for name, title in group.items()}
-    for each in core.switches.describe():
-        is_short = each["name"] == LIFETIME and each["value"] == SHORT
-        if each["value"] != each["default"] and not is_short:
-            yield f"{titles[each['name']]}: {words.value(each['value'])}"
-
-
-def _administrators(core: NinjaOne) -> Iterator[str]:
-    """Name what administrators did that makes refreshes fail."""
-    yield from (f"{person.email} is disabled" for person in list(core.state.people.values()) if not person.enabled)
-    yield from (f"{app.name} is deleted" for app in list(core.state.apps.values()) if app.deleted)
-    yield from (f"{core.app(app).name} lacks {box}" for app, box in _unticked(core))
-
-
-def _unticked(core: NinjaOne) -> list[tuple[str, str]]:
-    """Return each box that an administrator unticked, with the id of its client app."""
-    apps = [core.app(each) for each in SEEDED if each in core.state.apps]
-    boxes = (*GRANT_TYPES, *SCOPES)
-    return [(app.client_id, box) for app in apps for box in boxes if box not in app.grant_types | app.scopes]
+    return in_words(planned)
