@@ -45,7 +45,7 @@ class Cli:
     folder: Path
     environment: dict[str, str]
 
-    def __call__(self, *arguments: str, typed: str = "", stdin: Callable[[StringIO], StringIO] | None = None) -> Ended:
+    def __call__(self, *arguments: str, typed: str = "", stdin: Callable[[StringIO], Any] | None = None) -> Ended:
         """Run a command inside this process: a start takes a second, and there are many.
 
         Args:

@@ -66,11 +66,10 @@ def back(connect_url: str, decision: str = "Authorize") -> str:
         return person.arrive().url
 
 
-class Pasting(StringIO):
+class Pasting:
     """Somebody who follows the link once they are asked for the address."""
 
     def __init__(self, err: StringIO, *before: str, decision: str = "Authorize") -> None:
-        super().__init__()
         self._err, self._before, self._decision = err, list(before), decision
 
     def readline(self, *_: Any) -> str:
