@@ -4,7 +4,7 @@ from local.product.backend import Problem
 
 AGAIN = "Connect NinjaOne again from the Integrations page."
 SUPPORT = "Nothing you did caused this. Tell Tidewater's support; your connections stay as they are."
-WAIT = "Nothing is lost. Try again in a moment."
+WAIT = "Nothing is lost. Try again in {wait}."
 
 GO_BACK = "Go back, reload the page and try again."
 
@@ -52,5 +52,15 @@ TO_DO = {
 
 
 def to_do(problem: Problem) -> str:
-    """Return what the person at the screen can do about it."""
-    return TO_DO.get(problem.slug) or (WAIT if problem.status in {429, 503, 504} else SUPPORT)
+    """Return what the person at the screen can do about it, and when."""
+    wait = duration(problem.retry_after) if problem.retry_after else ""
+    if problem.slug in TO_DO:
+        return f"{TO_DO[problem.slug]} Wait {wait} first." if wait else TO_DO[problem.slug]
+    return WAIT.format(wait=wait or "a moment") if problem.status in {429, 503, 504} else SUPPORT
+
+
+def duration(seconds: int) -> str:
+    """Write how long to wait, rounded up."""
+    if seconds >= 120:
+        return f"{-(-seconds // 60)} minutes"
+    return "1 second" if seconds == 1 else f"{seconds} seconds"

@@ -1,6 +1,7 @@
 """The client's errors are the broker's: one class for each problem type, in the same families."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -57,6 +58,18 @@ def test_a_problem_of_the_broker_s_becomes_the_class_of_its_name(kind: type[Brok
     assert type(heard).__name__ == kind.__name__
     assert (heard.detail, heard.request_id, heard.retry_after) == (error.detail, "request-1", error.retry_after)
     assert error.detail in str(heard)
+    assert (" before the next try." in str(heard)) == (error.retry_after is not None)
+    assert not re.search("shortly|moment|second or two", error.detail), "how long is said once, and in seconds"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(1, "1 second"), (119, "119 seconds"), (234, "4 minutes"), (240, "4 minutes"), (7201, "3 hours")],
+)
+def test_a_wait_is_said_in_one_sentence_rounded_up(seconds: int, said: str) -> None:
+    heard = ours.problem(503, {"detail": "NinjaOne is busy.", "retry_after": seconds, "request_id": "r"})
+
+    assert str(heard) == f"NinjaOne is busy. Wait {said} before the next try. [r]"
 
 
 def test_a_connection_that_needs_its_customer_says_which_and_why() -> None:

@@ -311,5 +311,14 @@ function sentence(status: number, body: ProblemDetails, faults: readonly Fault[]
   const said = text(body.detail) || text(body.title) || `The broker answered ${status}.`;
   const details = faults.map((fault) => ` ${fault.field}: ${fault.message}`).join("");
   const reference = text(body.request_id);
-  return said + details + (reference ? ` [${reference}]` : "");
+  const wait = typeof body.retry_after === "number" && body.retry_after > 0 ? ` Wait ${duration(body.retry_after)} before the next try.` : "";
+  return said + details + wait + (reference ? ` [${reference}]` : "");
+}
+
+/** Write how long to wait, rounded up. */
+function duration(seconds: number): string {
+  for (const [size, word] of [[3600, "hours"], [60, "minutes"]] as const) {
+    if (seconds >= 2 * size) return `${Math.ceil(seconds / size)} ${word}`;
+  }
+  return seconds === 1 ? "1 second" : `${seconds} seconds`;
 }

@@ -41,7 +41,7 @@ async function outcome(row: Row): Promise<object> {
     return { value: Object.keys(await call(connect)).sort() };
   } catch (error) {
     if (!(error instanceof ConnectError)) throw error;
-    return { error: error.name };
+    return { error: error.name, message: error.message };
   }
 }
 

@@ -70,7 +70,7 @@ def in_python(row: dict[str, Any]) -> dict[str, Any]:
         try:
             CALLS[row["operation"]](connect)
         except ConnectError as error:
-            return {"error": type(error).__name__}
+            return {"error": type(error).__name__, "message": str(error)}
     return {"value": True}
 
 
@@ -88,5 +88,6 @@ def test_both_clients_read_every_answer_of_every_operation_alike(compiled: Path)
         assert ours.get("error") == theirs.get("error"), row
         if row["content_type"] == PROBLEM:
             assert ours["error"] == named(re.sub(".*:", "", row["body"]["type"])), row
+            assert ours["message"] == theirs["message"], row
         if "value" in theirs and isinstance(row["body"], dict) and "connections" not in row["body"]:
             assert theirs["value"] == sorted(row["body"]), row

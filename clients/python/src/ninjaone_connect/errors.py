@@ -74,7 +74,8 @@ class Problem(ConnectError):
         self.request_id = str(body.get("request_id", ""))
         retry_after = body.get("retry_after")
         self.retry_after: int | None = retry_after if isinstance(retry_after, int) else None
-        super().__init__(f"{self._sentence(body)} [{self.request_id}]" if self.request_id else self._sentence(body))
+        wait = f" Wait {duration(self.retry_after)} before the next try." if self.retry_after else ""
+        super().__init__(self._sentence(body) + wait + (f" [{self.request_id}]" if self.request_id else ""))
 
     def _sentence(self, _body: Mapping[str, Any]) -> str:
         return self.detail or self.title or f"The broker answered {self.status}."
@@ -378,6 +379,14 @@ class CursorExpired(ListIncomplete):
 
 class CursorRepeats(ListIncomplete):
     """NinjaOne gave the same page again, so the list would never end."""
+
+
+def duration(seconds: int) -> str:
+    """Write how long to wait, rounded up."""
+    for size, word in ((3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{-(-seconds // size)} {word}"
+    return "1 second" if seconds == 1 else f"{seconds} seconds"
 
 
 def _kinds(family: type[Problem]) -> dict[str, type[Problem]]:

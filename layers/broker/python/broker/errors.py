@@ -337,7 +337,7 @@ class NoRefreshToken(ClientAppError):
 class ProviderDown(Retryable):
     """NinjaOne can't be reached, or asks to come back later."""
 
-    detail = "NinjaOne can't be reached or is busy. Nothing is lost; try again shortly."
+    detail = "NinjaOne can't be reached or is busy. Nothing is lost."
     retry_after = 30
 
 
@@ -373,7 +373,7 @@ class NotJson(Retryable):
 class NoTokenYet(Retryable):
     """The stored access token has expired, and its refresh has not finished. The wait is short: callers keep asking."""
 
-    detail = "The access token has expired and its refresh has not finished yet. Ask again in a second or two."
+    detail = "The access token has expired and its refresh has not finished yet."
     retry_after = 2
 
 
@@ -405,13 +405,13 @@ class ConnectionPaused(Retryable):
 class Busy(Retryable):
     """Another call is at work on the same thing, or the time of this one is up. AWS has no part in it."""
 
-    detail = "This can't be done right now. Try again shortly."
+    detail = "This can't be done right now."
 
 
 class AwsUnavailable(Retryable, AwsError):
     """AWS does not answer, or refuses for now: it throttles, or is out of order."""
 
-    detail = "AWS does not answer, or refuses for now. Try again shortly."
+    detail = "AWS does not answer, or refuses for now."
 
 
 class Misconfigured(OperatorError):
