@@ -311,7 +311,8 @@ function sentence(status: number, body: ProblemDetails, faults: readonly Fault[]
   const said = text(body.detail) || text(body.title) || `The broker answered ${status}.`;
   const details = faults.map((fault) => ` ${fault.field}: ${fault.message}`).join("");
   const reference = text(body.request_id);
-  const wait = typeof body.retry_after === "number" && body.retry_after > 0 ? ` Wait ${duration(body.retry_after)} before the next try.` : "";
+  const seconds = typeof body.retry_after === "number" ? body.retry_after : 0;
+  const wait = seconds > 0 ? ` Wait ${duration(seconds)} before the next try.` : "";
   return said + details + wait + (reference ? ` [${reference}]` : "");
 }
 
