@@ -35,7 +35,7 @@ def approve(broker: Broker, request: Request) -> Response:
 
 def unattended(broker: Broker, body: str, _context: Context) -> None:
     """Complete a session whose connection is approved afterwards, from the queue: no backend calls for it."""
-    broker.complete.unattended(session_to_complete(body))
+    broker.complete_unattended(session_to_complete(body))
 
 
 handler = with_queue(

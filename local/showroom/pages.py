@@ -35,6 +35,7 @@ SHAPES = {
     "disconnected": "M-7-7h14v14h-14z",
     "pending_approval": "M0-9l9 9l-9 9l-9-9z",
     "paused": "M-6-8h4v16h-4zM2-8h4v16h-4z",
+    "client_app_refused": "M-8 0l4-7h8l4 7l-4 7h-8z",
     "resumed": "M-5-8l12 8l-12 8z",
     "moved": "M-9-6l8 6l-8 6zM1-6l8 6l-8 6z",
     "switched": "M-1-18h2v36h-2z",
@@ -45,6 +46,7 @@ NAMES = {
     "needs_reauth": "needs reauth",
     "consent_ending": "consent ending",
     "pending_approval": "to be approved",
+    "client_app_refused": "app refused",
     "moved": "clock",
     "switched": "switch",
     "ended": "token ended",
@@ -55,6 +57,7 @@ BECOMES = {
     "resumed": "active",
     "needs_reauth": "needs_reauth",
     "paused": "paused",
+    "client_app_refused": "paused",
     "disconnected": "disconnected",
     "pending_approval": "pending_approval",
 }

@@ -171,8 +171,10 @@ class Showroom:
         return dict(self._tenants)
 
     def _note(self, event: Mapping[str, Any]) -> None:
-        """Add an event to the timeline, once."""
+        """Add an event of a connection or a client app to the timeline, once."""
         kind, detail = event["detail-type"].removeprefix("connection."), event["detail"]
+        if "connection_id" not in detail and "client_id" not in detail:
+            return
         with self._lock:
             if detail["id"] in self._told:
                 return

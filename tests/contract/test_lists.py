@@ -14,7 +14,7 @@ import yaml
 from jinja2 import Environment, FileSystemLoader
 
 from broker import errors, ninjaone
-from broker.edge import pages, problems
+from broker.edge import pages
 from broker.model import Reason, Status
 from local.product.words import TO_DO
 from ninjaone_connect import model
@@ -148,7 +148,7 @@ def test_the_product_says_what_to_do_about_problems_that_exist() -> None:
 
 
 def test_the_product_tells_customers_of_the_operator_s_app_too_what_they_can_do() -> None:
-    refused = {problems.slug(kind(customer_app=False)) for kind in errors.ClientAppError.__subclasses__()}
+    refused = {kind.slug() for kind in errors.ClientAppError.__subclasses__()}
 
     assert {slug for slug, advice in TO_DO.items() if "tell Tidewater's support" in advice} == refused
 

@@ -20,7 +20,7 @@ def rule() -> dict[str, Any]:
 
 
 def test_the_page_lists_every_event_with_its_own_fields() -> None:
-    rows = re.findall(r"^\| `(connection\.\w+)` \|.*\| (.*?) ?\|$", PAGE, re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+\.\w+)` \|.*\| (.*?) ?\|$", PAGE, re.MULTILINE)
     everywhere = {"id", "sequence", "at", "tenant_id", "connection_id", "version"}
 
     assert {name: set(re.findall(r"`(\w+)`", more)) for name, more in rows} == {

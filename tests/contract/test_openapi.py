@@ -132,7 +132,7 @@ def made(kind: type[BrokerError]) -> BrokerError:
     return kind(**facts)
 
 
-ERRORS = {problems.slug(made(kind)): made(kind) for kind in below(BrokerError)}
+ERRORS = {kind.slug(): made(kind) for kind in below(BrokerError)}
 PAGES_ONLY = {"unknown-session", "awaiting-completion", "another-browser", "origin-unverified"}
 """What only a browser meets."""
 

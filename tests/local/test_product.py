@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader
 
 import local.product
 from broker import oauth
-from broker.edge.problems import error_response, slug
+from broker.edge.problems import error_response
 from broker.errors import BrokerError, ClientAppError
 from broker.ninjaone import BRANDED, REGION_NAMES, REGIONS
 from broker.secret import Secret
@@ -34,7 +34,7 @@ def every(kind: type[BrokerError]) -> list[BrokerError]:
     return below or [kind(customer_app=True) if issubclass(kind, ClientAppError) else kind.__new__(kind)]
 
 
-PROBLEMS = [(slug(error), error_response(error).status) for error in every(BrokerError)]
+PROBLEMS = [(error.slug(), error_response(error).status) for error in every(BrokerError)]
 CONNECTION = "con_" + "a" * 26
 FOUND = {
     "connection_id": CONNECTION,

@@ -1,10 +1,12 @@
 """The showroom: its switches do what they say, its pictures and figures say what happened, and no secret shows."""
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -113,6 +115,25 @@ def test_calls_through_the_broker_are_shown_as_it_wrote_them_down(ana: Guest) ->
     ana.look()
     assert ana.happened() == ["issued", "called GET /v2/organizations: 200"]
     assert ana.drawn() == ["issued", "called"]
+
+
+def test_every_event_of_a_connection_is_drawn_and_no_other(ana: Guest) -> None:
+    schemas = Path(__file__).parents[2].glob("events/schemas/*.json")
+    events = [json.loads(path.read_text())["examples"][0] for path in schemas]
+    link = next(link for link in ana.browser.open(f"{ana.world.product_url}/integrations").links if "/con_" in link)
+    for event in events:
+        if "connection_id" in event["detail"]:
+            event["detail"]["connection_id"] = link.rpartition("/")[2]
+    entries = [
+        {"Source": each["source"], "DetailType": each["detail-type"], "Detail": json.dumps(each["detail"])}
+        for each in events
+    ]
+    ana.world.aws("events").put_events(Entries=entries)
+
+    ana.look()
+
+    concerned = [each for each in events if "connection_id" in each["detail"]]
+    assert len(ana.happened()) == 1 + len(concerned)
 
 
 def test_the_picture_says_what_the_table_beside_it_says(ana: Guest) -> None:

@@ -7,13 +7,11 @@ import pytest
 from broker import policy
 from broker.adapters import rows
 from broker.adapters.connections import Connections
-from broker.adapters.sessions import Sessions
 from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.errors import (
     AwsUnavailable,
     BindingMismatch,
-    CodeRefused,
     NotActive,
     NotApproved,
     NotPending,
@@ -28,7 +26,6 @@ from broker.model import (
     ConnectionState,
     Seconds,
     SessionId,
-    Stage,
     Status,
     TenantId,
 )
@@ -45,7 +42,7 @@ def arrived(journey: Journey) -> SessionId:
 
 @pytest.fixture
 def pending(journey: Journey, broker: Broker, lines: LogLines, connections: Connections) -> ConnectionState:
-    broker.complete.unattended(arrived(journey))
+    broker.complete_unattended(arrived(journey))
     (line,) = lines.named("connection.stored")
     found = connections.state(ConnectionRef(TENANT, line["connection"]))
     assert found is not None
@@ -59,7 +56,7 @@ def test_a_link_that_waits_for_days_makes_one_connection_and_then_no_more(
     clock.advance(6 * policy.DAY)
 
     journey.arrive(journey.agree(journey.leave(opened)))
-    broker.complete.unattended(opened.session)
+    broker.complete_unattended(opened.session)
 
     assert len(lines.named("connection.stored")) == 1
     with pytest.raises(SessionSpent):
@@ -206,7 +203,7 @@ def test_a_session_with_proof_is_not_completed_without_it(
     home = journey.home()
 
     with pytest.raises(BindingMismatch):
-        broker.complete.unattended(home.session)
+        broker.complete_unattended(home.session)
     assert network.requests == []
 
 
@@ -223,16 +220,16 @@ def test_a_session_without_proof_is_not_completed_as_if_it_had_some(
 
 def test_an_unknown_session_is_not_completed(broker: Broker) -> None:
     with pytest.raises(BindingMismatch):
-        broker.complete.unattended(SessionId("ses_" + "a" * 26))
+        broker.complete_unattended(SessionId("ses_" + "a" * 26))
 
 
 def test_an_order_that_comes_twice_makes_one_connection(
     journey: Journey, broker: Broker, network: NinjaOneTransport
 ) -> None:
     session = arrived(journey)
-    broker.complete.unattended(session)
+    broker.complete_unattended(session)
 
-    broker.complete.unattended(session)
+    broker.complete_unattended(session)
     assert len(network.tokens_asked) == 1
 
 
@@ -243,7 +240,7 @@ def test_an_order_is_tried_on_while_its_code_lives(
     session, until = arrived(journey), clock.now() + 30
     aws_faults.refuse(call, times=99, only=lambda _: clock.now() < until)
 
-    broker.complete.unattended(session)
+    broker.complete_unattended(session)
 
     assert len(network.tokens_asked) == 1
 
@@ -256,45 +253,9 @@ def test_an_order_that_aws_does_not_let_begin_comes_again(
     aws_faults.refuse("dynamodb.GetItem", times=999)
 
     with pytest.raises(AwsUnavailable):
-        broker.complete.unattended(session)
+        broker.complete_unattended(session)
     assert clock.now() - began <= policy.COMPLETE_TIMEOUT / 2
     assert network.requests == []
-
-
-def test_an_order_whose_code_died_meanwhile_is_counted(
-    journey: Journey, broker: Broker, network: NinjaOneTransport, aws_faults: AwsFaults
-) -> None:
-    session = arrived(journey)
-    aws_faults.refuse("kms.GenerateDataKey", times=999)
-
-    with pytest.raises(SessionExpired):
-        broker.complete.unattended(session)
-    assert network.requests == []
-
-
-def test_an_order_that_comes_late_makes_nothing(
-    journey: Journey, broker: Broker, clock: Clock, network: NinjaOneTransport
-) -> None:
-    session = arrived(journey)
-    clock.advance(policy.CODE_LIFE)
-
-    with pytest.raises(SessionExpired):
-        broker.complete.unattended(session)
-    assert network.requests == []
-
-
-def test_a_refusal_ends_the_session(
-    journey: Journey, broker: Broker, network: NinjaOneTransport, sessions: Sessions
-) -> None:
-    session = arrived(journey)
-    network.answer(400, {"error": "invalid_token"})
-
-    with pytest.raises(CodeRefused):
-        broker.complete.unattended(session)
-
-    found = sessions.get(session)
-    assert found is not None
-    assert found.stage is Stage.FAILED
 
 
 def test_a_completion_that_can_not_be_ordered_tells_the_person_to_try_again(

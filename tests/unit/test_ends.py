@@ -50,7 +50,7 @@ def test_a_year_later_nothing_is_left(
     journey.connect(customer_app=True, client=OWN)  # its consent ends, and nobody connects again
     ended, _ = journey.connect(customer_app=True, client=OWN)
     broker.disconnect(ref(ended))
-    broker.complete.unattended(
+    broker.complete_unattended(
         journey.home(binding=Binding.APPROVAL, binding_challenge="").session
     )  # nobody approves it
     orphaned, _ = journey.connect()

@@ -11,7 +11,7 @@ import pytest
 import broker
 from broker import errors
 from broker.adapters.log import Level
-from broker.edge.problems import PROBLEM, error_response, problem, slug
+from broker.edge.problems import PROBLEM, error_response, problem
 from broker.errors import (
     AwsError,
     AwsRefused,
@@ -112,9 +112,9 @@ def test_every_error_becomes_problem_details(kind: type[BrokerError]) -> None:
 
     written = json.loads(problem(error, "request-1"))
 
-    assert written["type"] == PROBLEM + slug(error)
-    assert re.fullmatch(r"[a-z]+(-[a-z]+)*", slug(error))
-    assert written["title"].lower().replace(" ", "-") == slug(error)
+    assert written["type"] == PROBLEM + error.slug()
+    assert re.fullmatch(r"[a-z]+(-[a-z]+)*", error.slug())
+    assert written["title"].lower().replace(" ", "-") == error.slug()
     assert written["status"] == error_response(error).status
     assert written["detail"] == error.detail
     assert written["request_id"] == "request-1"
@@ -122,7 +122,7 @@ def test_every_error_becomes_problem_details(kind: type[BrokerError]) -> None:
 
 
 def test_no_two_errors_share_a_slug() -> None:
-    slugs = [slug(made(kind)) for kind in RAISED]
+    slugs = [kind.slug() for kind in RAISED]
 
     assert len(set(slugs)) == len(slugs)
 

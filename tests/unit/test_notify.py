@@ -514,7 +514,8 @@ def test_nothing_sealed_and_nothing_of_a_person_leaves(account: Account) -> None
 def test_every_event_has_a_schema_with_an_example_of_its_own() -> None:
     of_connections = "connected pending_approval needs_reauth recovered client_app_refused consent_ending disconnected"
 
-    assert set(SCHEMAS) == {f"connection.{kind}" for kind in (*of_connections.split(), "paused", "resumed")}
+    connection_events = {f"connection.{kind}" for kind in (*of_connections.split(), "paused", "resumed")}
+    assert set(SCHEMAS) == {*connection_events, "session.failed"}
     for name, schema in SCHEMAS.items():
         Draft202012Validator.check_schema(schema)
         [example] = schema["examples"]

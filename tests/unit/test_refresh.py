@@ -287,7 +287,7 @@ def test_what_waits_for_approval_is_not_refreshed(
     journey: Journey, refreshing: Refreshing, network: NinjaOneTransport, lines: LogLines, binding: Binding
 ) -> None:
     home = journey.home(binding=binding, binding_challenge="")
-    refreshing.broker.complete.unattended(home.session)
+    refreshing.broker.complete_unattended(home.session)
     pending = ConnectionRef(TENANT, lines.named("connection.stored")[0]["connection"])
     network.requests.clear()
 

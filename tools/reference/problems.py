@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Iterator
 
 from broker import errors
-from broker.edge.problems import error_response, slug
+from broker.edge.problems import error_response
 from broker.errors import BrokerError
 
 HEAD = """# Problems
@@ -42,4 +42,4 @@ def _row(kind: type[BrokerError], who: str) -> str:
     bare = kind.__new__(kind)
     vars(bare)["customer_app"] = False
     when = " ".join(inspect.cleandoc(kind.__doc__ or "").partition("\n\n")[0].replace("``", "`").split())
-    return f"| `{slug(bare)}` | {error_response(bare).status} | {who} | {when} |\n"
+    return f"| `{kind.slug()}` | {error_response(bare).status} | {who} | {when} |\n"

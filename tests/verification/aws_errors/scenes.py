@@ -127,6 +127,12 @@ def _complete_unattended(stage: Stage) -> Call:
     return _messages(stage, "complete", _unattended(stage)[1])
 
 
+def _complete_too_late(stage: Stage) -> Call:
+    _, body = _unattended(stage)
+    stage.clock.advance(60)
+    return _messages(stage, "complete", body)
+
+
 def _complete_again(stage: Stage) -> Call:
     """Leave a consent in the rescue store, as a call does that the table refuses to the end."""
     person = way(stage).open()
@@ -219,6 +225,12 @@ SCENES = (
     ),
     Scene("A backend completes", "complete", _complete),
     Scene("A message of the completion queue is worked", "complete", _complete_unattended),
+    Scene(
+        "A message of the completion queue is worked too late",
+        "complete",
+        _complete_too_late,
+        only=("events.PutEvents",),
+    ),
     Scene(
         "DynamoDB takes no consent, so S3 must",
         "complete",

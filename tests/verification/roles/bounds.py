@@ -44,6 +44,7 @@ MAY: Mapping[str, set[str]] = {
         "list the rescue store",
         "list the whole bucket",
         "send to UrgentQueue",
+        "publish that a session failed",
         *(f"{verb} CompletionQueue" for verb in POLLS),
     },
     "token": {"get connections: status", "get connections: access", "open access", "send to UrgentQueue"},
@@ -83,7 +84,7 @@ MAY: Mapping[str, set[str]] = {
         *(f"{verb} RefreshQueue" for verb in POLLS),
         *(f"{verb} UrgentQueue" for verb in POLLS),
     },
-    "notify": {"send to DeadLetterQueue", "tell the bus"},
+    "notify": {"send to DeadLetterQueue", "publish that a session failed", "publish any event"},
 }
 
 Call = tuple[str, str, dict[str, Any]]
@@ -99,8 +100,12 @@ def calls(stage: Stage) -> Iterator[tuple[str, Call]]:
     secret, parameter = stage.template.secrets[0].arn, stage.template.parameters[0].name
     yield "read the client secrets", ("secretsmanager", "get_secret_value", {"SecretId": secret})
     yield "read the epoch", ("ssm", "get_parameter", {"Name": parameter})
-    for name, source in (("tell the bus", "ninjaone-connect"), ("tell the bus as another", "aws.health")):
-        entry = {"Source": source, "DetailType": "x", "Detail": "{}", "EventBusName": "default"}
+    for name, source, kind in (
+        ("publish that a session failed", "ninjaone-connect", "session.failed"),
+        ("publish any event", "ninjaone-connect", "x"),
+        ("publish as another", "aws.health", "session.failed"),
+    ):
+        entry = {"Source": source, "DetailType": kind, "Detail": "{}", "EventBusName": "default"}
         yield name, ("events", "put_events", {"Entries": [entry]})
 
 

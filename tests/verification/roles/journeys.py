@@ -177,7 +177,7 @@ def callback(stage: Stage) -> None:
 
 def complete(stage: Stage) -> None:
     """Make connections with the operator's app and with the customer's; again; twice; with a new client secret; with
-    writes refused; unattended, then approved."""
+    writes refused; unattended, then approved; unattended and too late."""
     first = way(stage)
     made = first.connect()
     again = Way(stage, first.tenant).connect(connection_id=made["connection_id"], region="eu")
@@ -200,6 +200,15 @@ def complete(stage: Stage) -> None:
     waiting = {"tenant_id": unproved.tenant, "connection_id": rows[0]["connection"]["S"]}
     answer = ask(stage, "complete", ONE.format(method="POST") + "/approve", waiting)
     assert gateway.json_body(answer)["status"] == "active", answer
+    completion_too_late(stage)
+
+
+def completion_too_late(stage: Stage) -> None:
+    """Publish that nothing came of a link that was to be approved."""
+    person = way(stage).open(**APPROVAL)
+    person.back(person.agree(person.leave()))
+    stage.clock.advance(60)
+    stage.work("complete", *stage.take("CompletionQueue"))
 
 
 def secret_entered(stage: Stage) -> None:

@@ -54,6 +54,7 @@ BrokerError
 Messages are constants and identifiers: nothing that NinjaOne, a browser or another library wrote.
 """
 
+import re
 from dataclasses import dataclass
 
 
@@ -81,6 +82,11 @@ class BrokerError(Exception):
         self.detail = detail or type(self).detail
         self.retry_after = retry_after if retry_after is not None else type(self).retry_after
         super().__init__(self.detail)
+
+    @classmethod
+    def slug(cls) -> str:
+        """Return the stable name of this error for machines, such as ``code-refused``."""
+        return re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__).lower()
 
 
 class CallerError(BrokerError):

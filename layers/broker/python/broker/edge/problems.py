@@ -1,7 +1,6 @@
 """The only table that maps each error to its HTTP status and log level, and the problem details of an error."""
 
 import json
-import re
 from dataclasses import dataclass
 
 from broker import errors
@@ -56,16 +55,11 @@ def error_response(error: BrokerError) -> ErrorResponse:
     return found
 
 
-def slug(error: BrokerError) -> str:
-    """Return the stable name of an error for machines."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "-", type(error).__name__).lower()
-
-
 def problem(error: BrokerError, request_id: str) -> str:
     """Return problem details as JSON. See RFC 9457 §3."""
     body: dict[str, object] = {
-        "type": PROBLEM + slug(error),
-        "title": slug(error).replace("-", " ").capitalize(),
+        "type": PROBLEM + error.slug(),
+        "title": error.slug().replace("-", " ").capitalize(),
         "status": error_response(error).status,
         "detail": error.detail,
         "request_id": request_id,

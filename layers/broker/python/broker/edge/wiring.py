@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from broker.flows.callback import HandleCallback
     from broker.flows.client_apps import ClientApps
     from broker.flows.complete import Complete
+    from broker.flows.complete_unattended import CompleteUnattended
     from broker.flows.connect import FindSession
     from broker.flows.connections import ListConnections
     from broker.flows.disconnect import Disconnect
@@ -148,6 +149,14 @@ class Broker:
             clock=self.ports.clock,
             log=self.log,
         )
+
+    @cached_property
+    def complete_unattended(self) -> "CompleteUnattended":
+        from broker.adapters.bus import Bus
+        from broker.flows.complete_unattended import CompleteUnattended
+
+        bus = Bus(self._seldom("events"), self.config.event_bus)
+        return CompleteUnattended(self.config, self._sessions, self.complete, bus, clock=self.ports.clock, log=self.log)
 
     @cached_property
     def get_token(self) -> "GetToken":
@@ -311,7 +320,7 @@ class Broker:
         """Wrap a client that many processes never call, so that it is made only when it is called.
 
         A completion needs Secrets Manager only for your own client app, SQS only to store a customer's new client
-        secret, and S3 only after DynamoDB failed. Making all three is an eighth of its cold start.
+        secret, S3 only after DynamoDB failed, and EventBridge only to publish a failure that nobody waits for.
         """
         return AwsClient(service, ClientOnDemand(lambda: self.ports.aws(service)), self.log)
 

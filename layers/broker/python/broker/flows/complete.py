@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from broker import errors, oauth, policy
-from broker.adapters.aws import retry, while_left
+from broker.adapters.aws import retry
 from broker.adapters.client_secrets import ClientSecrets
 from broker.adapters.clock import Clock, instant
 from broker.adapters.connections import Connections
@@ -19,10 +19,8 @@ from broker.adapters.sessions import Sessions
 from broker.config import Config
 from broker.errors import (
     AccessDenied,
-    AwsError,
     BindingMismatch,
     BrokerError,
-    Busy,
     ClientAppError,
     Misconfigured,
     NotAuthorized,
@@ -53,7 +51,7 @@ from broker.model import (
 )
 from broker.secret import Secret
 
-_FAILURES: Mapping[str, type[BrokerError]] = {
+FAILURES: Mapping[str, type[BrokerError]] = {
     kind.__name__: kind
     for kind in (
         errors.AccountMismatch, errors.CodeRefused, errors.ConsentLost, errors.GrantNotTicked, errors.InsufficientScope,
@@ -103,7 +101,7 @@ class Complete:
 
         Raises:
             BindingMismatch: the proof is wrong; NinjaOne was not called
-            BrokerError: what ``_advance`` raises
+            BrokerError: what ``advance`` raises
 
         See draft-ietf-oauth-security-topics-update: the initiating session is checked before the token request.
         """
@@ -111,22 +109,7 @@ class Complete:
         if found is None or not _proved(found, proof):
             self._log.event("session.binding_mismatch", session=session, tenant=proof.tenant)
             raise BindingMismatch
-        return self._advance(found, self._until(), confirmed=confirm_account_change)
-
-    def unattended(self, session: SessionId) -> None:
-        """Complete a session whose connection then waits for approval, if the operator allows that.
-
-        Transient errors are retried here, because the code would expire before the queue delivers the message again.
-        """
-        until = self._until()
-        patience = while_left(lambda: until - self._clock.now() - policy.COMPLETE_TIMEOUT / 2)
-        try:
-            retry(lambda: self._attend(session, until), self._clock, patience, also=(Busy,))
-        except (AwsError, Busy):  # the queue delivers it again
-            raise
-        except BrokerError:  # nobody waits for the answer
-            self._log.count("completions_failed")
-            raise
+        return self.advance(found, deadline(self._clock), confirmed=confirm_account_change)
 
     def approve(self, ref: ConnectionRef) -> Connection:
         """Approve a connection that was made without proof of the person.
@@ -155,20 +138,12 @@ class Complete:
         now = self._connections.state(seen.ref)
         return now is not None and (now.status, now.consented_at) == (Status.ACTIVE, seen.consented_at)
 
-    def _attend(self, session: SessionId, until: float) -> None:
-        """Continue a session that nobody waits for; one that has ended was counted when it did."""
-        found = self._sessions.get(session)
-        if found is None or found.binding is not Binding.APPROVAL or not self._config.approval_binding:
-            raise BindingMismatch
-        if found.stage not in {Stage.COMPLETED, Stage.FAILED}:
-            self._advance(found, until, confirmed=False)
-
-    def _until(self) -> float:
-        """Return when the time for this call is up, in Unix seconds."""
-        return self._clock.now() + policy.COMPLETE_TIMEOUT - policy.COMPLETE_SLACK
-
-    def _advance(self, session: Session, until: float, *, confirmed: bool) -> Connection:
+    def advance(self, session: Session, until: float, *, confirmed: bool) -> Connection:
         """Continue from the session's stage, whichever call brought it there.
+
+        Args:
+            until: when the time for this call is up
+            confirmed: whether a reconnect may bring another NinjaOne account
 
         Raises:
             BrokerError: the error with which the session ended, the same for every caller
@@ -184,7 +159,7 @@ class Complete:
             return self._store(session, until=until, confirmed=confirmed)
         if session.stage is Stage.COMPLETED and session.connection:
             return self._store.made(ConnectionRef(session.tenant, session.connection))
-        raise _ended(session, instant(self._clock))
+        raise end_of(session, instant(self._clock))
 
     def _redeemed(self, session: Session, until: float) -> Session:
         """Redeem the code. What may fail is checked first, while another call could still use the code."""
@@ -210,7 +185,12 @@ class Complete:
         return self._client_secrets.client(client_id)
 
 
-def _ended(session: Session, now: Instant) -> BrokerError:
+def deadline(clock: Clock) -> float:
+    """Return when the time for a call that begins now is up, in Unix seconds."""
+    return clock.now() + policy.COMPLETE_TIMEOUT - policy.COMPLETE_SLACK
+
+
+def end_of(session: Session, now: Instant) -> BrokerError:
     """Return why a session makes no connection, or none yet."""
     if session.stage is Stage.DENIED:
         return AccessDenied()
@@ -218,7 +198,7 @@ def _ended(session: Session, now: Instant) -> BrokerError:
         return NotAuthorized() if session.expires_at > now else SessionExpired()
     if session.stage is Stage.AUTHORIZED:
         return SessionExpired()
-    kind = _FAILURES.get(session.failure, SessionSpent)
+    kind = FAILURES.get(session.failure, SessionSpent)
     return kind(customer_app=session.customer_app) if issubclass(kind, ClientAppError) else kind()
 
 
