@@ -110,6 +110,8 @@ def test_a_connection_is_paused_while_the_breaker_of_its_client_app_is_open(
     ("change", "paused"),
     [
         ({"failures": 1}, False),
+        ({"failures": 1, "token_expires_at": START}, True),  # no caller gets a token
+        ({"failures": 0, "token_expires_at": START}, False),
         ({"failures": 2}, True),
         ({"failures": 1, "struck_at": START}, True),
         ({"failures": 9, "struck_at": START, "status": "needs_reauth", "reason": "revoked"}, False),

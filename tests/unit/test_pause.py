@@ -83,7 +83,7 @@ def test_a_connection_is_shown_as_held_only_where_it_fails_or_nobody_is_granted_
 ) -> None:
     state = replace(FAILING, **{"struck_at": None} | changes)
 
-    shown = _pause(state, lambda name: OPEN if name in open_ones else Breaker())
+    shown = _pause(state, lambda name: OPEN if name in open_ones else Breaker(), Instant(state.token_expires_at - 1))
 
     assert (shown.held_by if shown else None) is held_by
 

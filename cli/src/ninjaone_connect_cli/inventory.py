@@ -9,7 +9,7 @@ from broker import ninjaone, policy
 from broker.adapters import rows
 from broker.adapters.aws import AwsClient
 from broker.adapters.breakers import CONTROL_ROWS, Breaker, BreakerStore, app_breaker
-from broker.flows.pause import REFUSED_APP, HeldBy, Pause, pause_of
+from broker.flows.pause import REFUSED_APP, HeldBy, Pause, is_failing, pause_of
 from broker.model import ConnectionRef, ConnectionState, Instant, Profile, Status
 from ninjaone_connect_cli.deployment import Deployment
 from ninjaone_connect_cli.finding import Finding, fail, good, warn
@@ -55,8 +55,8 @@ class Inventory:
     def status(self, state: ConnectionState) -> str:
         """Return how a connection is, in the words of the backend API."""
         is_held = not state.customer_app and app_breaker(state.host.name, state.client_id) in self.breakers
-        is_failing = state.struck_at is not None or state.failures >= policy.PAUSED_AFTER
-        return "paused" if state.status is Status.ACTIVE and (is_held or is_failing) else state.status.value
+        is_paused = is_held or is_failing(state, self.now)
+        return "paused" if state.status is Status.ACTIVE and is_paused else state.status.value
 
     def pause(self, state: ConnectionState) -> Pause | None:
         """Return what holds a connection that is paused; None for any other."""

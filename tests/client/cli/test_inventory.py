@@ -1,6 +1,7 @@
 """What an operator sees of everything: the doctor's verdicts of secrets and connections, the list of all tenants."""
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -78,6 +79,22 @@ def test_a_tenant_s_list_and_the_list_of_all_say_the_same(cli: Cli, fleet: list[
     of_all = [each for each in cli.local("connections", "list").json if each["tenant_id"] == "northwind"]
 
     assert of_one == of_all
+
+
+@pytest.mark.parametrize("tenant", [[], ["contoso"]])
+def test_a_connection_without_a_valid_token_is_not_called_active_once_renewing_failed(
+    world: World, cli: Cli, fleet: list[ConnectionRef], tenant: list[str]
+) -> None:
+    now = int(time.time())
+    write(world, fleet[0], failures=1, cause="status_503", token_expires_at=now - 60, refresh_at=now + 300)
+
+    read = {each["connection_id"]: each for each in cli.local("connections", "list", *tenant).json}
+    seen = cli("--local", "connections", "list", *tenant).out
+
+    found, other = read[fleet[0].connection], read[fleet[1].connection]
+    assert (found["status"], found["reason"], other["status"]) == ("paused", "status_503", "active")
+    assert "did not renew the tokens of this connection (status_503). It is asked again at" in found["paused"]
+    assert re.search(rf"{fleet[0].connection} +paused +status_503 .* in (4|5) min", seen)
 
 
 @pytest.mark.parametrize("tenant", [[], ["contoso"]])

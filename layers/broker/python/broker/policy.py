@@ -62,7 +62,7 @@ RETRY_REFUSED_APP = Seconds(120)
 RETRY_AFTER_LONGEST = Seconds(900)
 """The longest ``Retry-After`` that is obeyed: after an hour tokens would expire, and NinjaOne may recover sooner."""
 PAUSED_AFTER = 2
-"""Failures in a row until a connection counts as paused: a single one usually recovers within a minute or two."""
+"""Failures in a row until a connection with a valid token counts as paused: one usually recovers in a minute or two."""
 STRIKE_GAP = Seconds(60)
 """The least time between two rejections of a token ("strikes") for the second to count."""
 VERDICT_WAIT_SINGLE_TENANT, VERDICT_WAIT_MAX = Seconds(1800), Seconds(24 * 3600)

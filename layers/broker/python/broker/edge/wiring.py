@@ -183,7 +183,7 @@ class Broker:
     def list_connections(self) -> "ListConnections":
         from broker.flows.connections import ListConnections
 
-        return ListConnections(self._connections, self._breakers, self.log)
+        return ListConnections(self._connections, self._breakers, self.ports.clock, self.log)
 
     @cached_property
     def disconnect(self) -> "Disconnect":

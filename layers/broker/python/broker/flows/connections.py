@@ -4,13 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
-from broker import policy
 from broker.adapters.breakers import Breaker, BreakerStore, app_breaker
+from broker.adapters.clock import Clock, instant
 from broker.adapters.connections import Connections
 from broker.adapters.log import Level, Log
 from broker.errors import UnknownConnection
-from broker.flows.pause import Pause, pause_of
-from broker.model import Connection, ConnectionRef, ConnectionState, TenantId
+from broker.flows.pause import Pause, is_failing, pause_of
+from broker.model import Connection, ConnectionRef, ConnectionState, Instant, TenantId
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Page:
 class ListConnections:
     """Reads connections, never anything sealed."""
 
-    def __init__(self, connections: Connections, breakers: BreakerStore, log: Log) -> None:
-        self._connections, self._breakers, self._log = connections, breakers, log
+    def __init__(self, connections: Connections, breakers: BreakerStore, clock: Clock, log: Log) -> None:
+        self._connections, self._breakers, self._clock, self._log = connections, breakers, clock, log
 
     def one(self, ref: ConnectionRef) -> ListedConnection:
         """Return one connection. Raises UnknownConnection or AwsError."""
@@ -56,20 +56,15 @@ class ListConnections:
 
     def _shown(self, found: list[Connection]) -> list[ListedConnection]:
         """Add what holds each connection; each breaker is read once, a host's only if a connection of it fails."""
-        opening = cache(self._breakers.opening)
-        return [ListedConnection(each, _pause(each.state, opening)) for each in found]
+        opening, now = cache(self._breakers.opening), instant(self._clock)
+        return [ListedConnection(each, _pause(each.state, opening, now)) for each in found]
 
 
-def _pause(state: ConnectionState, opening: Callable[[str], Breaker]) -> Pause | None:
-    """Return what holds a connection that fails repeatedly or whose client app's breaker is open; None if nothing."""
-    if _is_failing(state):
+def _pause(state: ConnectionState, opening: Callable[[str], Breaker], now: Instant) -> Pause | None:
+    """Return what holds a connection that fails or whose client app's breaker is open; None if nothing."""
+    if is_failing(state, now):
         return pause_of(state, opening)
     if state.customer_app:
         return None
     app = app_breaker(state.host.name, state.client_id)
     return pause_of(state, lambda name: opening(name) if name == app else Breaker()) if opening(app).is_open else None
-
-
-def _is_failing(state: ConnectionState) -> bool:
-    """Return whether NinjaOne rejected the token and that is not believed yet, or attempts failed repeatedly."""
-    return state.struck_at is not None or state.failures >= policy.PAUSED_AFTER

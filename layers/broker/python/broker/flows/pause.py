@@ -79,6 +79,16 @@ def pause_of(state: ConnectionState, opening: Callable[[str], Breaker]) -> Pause
     return _own(state) if state.failures else None
 
 
+def is_failing(state: ConnectionState, now: Instant) -> bool:
+    """Return whether a connection's attempts fail in a way that its owner should see.
+
+    NinjaOne rejected the token and that is not believed yet, attempts failed repeatedly, or one failed and no valid
+    token is left, so that callers are told to wait.
+    """
+    is_without_token = state.failures > 0 and state.token_expires_at <= now
+    return state.struck_at is not None or state.failures >= policy.PAUSED_AFTER or is_without_token
+
+
 def is_customer_app_refused(row: Mapping[str, Any]) -> bool:
     """Return whether an active connection is paused because NinjaOne refuses its customer's own client app.
 
