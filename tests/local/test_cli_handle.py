@@ -77,5 +77,8 @@ def test_the_command_line_runs_as_a_process_of_its_own_and_reaches_aws_over_http
 
     for command in ("doctor", "session", "connections", "token", "import", "reseal", "rescue", "epoch", "restore"):
         assert f"\n  {command} " in helped.out
-    assert (ended.code, ended.err) == (0, "nobody has no connections.\n")
+    assert (ended.code, ended.err) == (
+        0,
+        "There is no connection of the tenant nobody. Without a tenant, all are listed.\n",
+    )
     assert [each["check"] for each in looked.json if each["state"] != "ok"] == ["first connection"]

@@ -179,8 +179,8 @@ def list_connections(
         and (ends_within is None or _ends_before(each, before))
     ]
     columns = COLUMNS if tenant else {"tenant_id": "tenant", **COLUMNS}
-    of_whom = tenant or "This deployment"
-    at.screen.table(chosen, columns, empty=f"{of_whom} has no {'such ' if found else ''}connections.")
+    of_whom = f"of the tenant {tenant}. Without a tenant, all are listed." if tenant else "in this deployment."
+    at.screen.table(chosen, columns, empty=f"There is no {'such ' if found else ''}connection {of_whom}")
 
 
 def _ends_before(row: dict[str, Any], instant: float) -> bool:

@@ -236,7 +236,13 @@ def on_this_machine(folder: Path) -> Deployment:
     for host in (folder, *folder.parents):
         if (host / LOCAL).is_file():
             return _local(_running(host / LOCAL))
-    raise CliError("Nothing runs on this machine: start it with `make run`, and call this from inside the clone.")
+    clone = next((each for each in (folder, *folder.parents) if (each / "local/__main__.py").is_file()), None)
+    if clone:
+        raise CliError(f"Nothing runs here: start it with `make run` in {clone}, leave it running, and try again.")
+    raise CliError(
+        f"{folder} is not inside a clone of NinjaOne Connect, and --local finds there what `make run` runs: "
+        "change to the clone (cd), start it if it does not run, and try again."
+    )
 
 
 def _running(file: Path) -> Mapping[str, Any]:

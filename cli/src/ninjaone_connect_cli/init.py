@@ -178,6 +178,24 @@ def _as_pair(parameter: str, key: str) -> Check:
     return lambda value: ASKED[parameter](_pair(key, value))
 
 
+_RETURN_RULES: Mapping[str, str] = {
+    r"[^\s,]*": "one address without spaces and commas; more of them go into the file afterwards",
+    r"(https://|http://127\.0\.0\.1).*": "an https address such as https://app.example.com/ninjaone/return",
+    r"[^?]*": "an address without a query: leave out the question mark and what follows it",
+    r"[^#]*": "an address without a fragment: leave out the # and what follows it",
+    r".*[^/]": "an address without a slash at its end",
+}
+"""What a return address has to match → what to say where it does not. All rules together are the parameter's."""
+
+
+def _return_address(value: str) -> None:
+    """Check a return address. Raises ValueError with the one rule that it breaks."""
+    address = value.removeprefix("main=")
+    for pattern, wanted in _RETURN_RULES.items():
+        _matching(pattern, wanted)(address)
+    _as_pair("ReturnUrls", "main")(address)
+
+
 def _pair(key: str, value: str) -> str:
     """Write a value as a pair, unless it was given as one, as the docs and the file show it."""
     return f"{key}={value.removeprefix(f'{key}=')}"
@@ -185,7 +203,7 @@ def _pair(key: str, value: str) -> str:
 
 CHECKS: Mapping[str, Check] = {
     "ProductName": ASKED["ProductName"],
-    "ReturnUrls": _as_pair("ReturnUrls", "main"),
+    "ReturnUrls": _return_address,
     **{region: _as_pair("ClientIds", region) for region in ninjaone.REGIONS},
     "AlarmEmail": _matching(r"[^@\s]+@[^@\s]+", "a mail address"),
     "ConnectDomain": _matching(r"[a-z0-9-]+(\.[a-z0-9-]+)+", "a domain such as connect.example.com"),

@@ -39,7 +39,11 @@ def test_a_person_sees_a_table_with_words_and_a_machine_gets_numbers(cli: Cli, c
 def test_nothing_to_list_is_said_and_is_no_failure(cli: Cli) -> None:
     seen, read = cli("--local", "connections", "list", "nobody"), cli.local("connections", "list", "nobody")
 
-    assert (seen.code, seen.out, seen.err) == (0, "", "nobody has no connections.\n")
+    assert (seen.code, seen.out, seen.err) == (
+        0,
+        "",
+        "There is no connection of the tenant nobody. Without a tenant, all are listed.\n",
+    )
     assert (read.code, read.json) == (0, [])
 
 
@@ -334,11 +338,21 @@ def test_an_empty_rescue_store_is_good_news(cli: Cli) -> None:
 # Where it acts -------------------------------------------------------------------------------------------------------
 
 
-def test_without_a_local_world_one_is_told_how_to_start_it(tmp_path: Path) -> None:
+def test_outside_a_clone_one_is_told_where_to_go(tmp_path: Path) -> None:
     ended = Cli(tmp_path, bare_environment())("--local", "doctor")
 
     assert (ended.code, ended.out) == (1, "")
-    assert ended.err.strip().endswith("start it with `make run`, and call this from inside the clone.")
+    assert ended.err.startswith(f"{tmp_path} is not inside a clone of NinjaOne Connect")
+
+
+def test_inside_a_clone_where_nothing_runs_one_is_told_where_to_start_it(tmp_path: Path) -> None:
+    (tmp_path / "local").mkdir()
+    (tmp_path / "local/__main__.py").touch()
+
+    ended = Cli(tmp_path / "local", bare_environment())("--local", "doctor")
+
+    assert (ended.code, ended.out) == (1, "")
+    assert f"start it with `make run` in {tmp_path}, leave it running" in ended.err
 
 
 # Names that are none --------------------------------------------------------------------------------------------------

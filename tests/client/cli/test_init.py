@@ -1,6 +1,7 @@
 """`ninjaone-connect init`: questions in words, each answer checked as it is given, and the file that SAM reads."""
 
 import json
+import re
 import subprocess
 import tomllib
 from errno import ENOSPC
@@ -38,6 +39,7 @@ def test_two_answers_are_enough_and_the_rest_by_enter(cli: Cli) -> None:
     assert f"about ${COSTS[500]} a month" in ended.err
     assert "`make deploy` deploys ninjaone-connect-dev to eu-central-1" in ended.err
     assert "Before you deploy: No AWS credentials were found" in ended.err
+    assert ended.err.rstrip().endswith("export AWS_PROFILE=NAME."), "make deploy has no --profile"
 
 
 def test_an_address_may_be_given_as_the_pair_that_the_docs_show(cli: Cli) -> None:
@@ -64,15 +66,28 @@ def test_a_wrong_name_is_asked_for_again(cli: Cli, wrong: str, says: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "wrong", ["app.example.com/back", "http://app.example.com", "https://a.example/?x=1", "https://a.example/"]
+    ("wrong", "says"),
+    [
+        ("app.example.com/back", "an https address such as"),
+        ("http://app.example.com", "an https address such as"),
+        ("https://a.example/?x=1", "an address without a query"),
+        ("https://a.example/#x", "an address without a fragment"),
+        ("https://a.example/", "an address without a slash at its end"),
+        ("main=https://a.example/", "an address without a slash at its end"),
+        ("https://a.example, https://b.example", "one address without spaces and commas"),
+        ("https://ä.example", "pairs key=https address"),
+    ],
 )
-def test_a_wrong_return_address_is_asked_for_again(cli: Cli, wrong: str) -> None:
+def test_a_wrong_return_address_is_asked_for_again_with_the_one_rule_that_it_breaks(
+    cli: Cli, wrong: str, says: str
+) -> None:
     name, _, rest = ANSWERS.partition("\n")
 
     ended = cli("init", typed=f"{name}\n{wrong}\n{rest}")
 
     assert ended.code == 0
-    assert "It must be pairs key=https address" in ended.err
+    (said,) = re.findall(r"It must be (.*)\.", ended.err)
+    assert said.startswith(says)
 
 
 def test_client_apps_of_ones_own_are_asked_for_by_host(cli: Cli) -> None:
