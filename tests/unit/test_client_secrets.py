@@ -6,7 +6,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from broker.adapters.aws import AwsClient
-from broker.adapters.client_secrets import ClientSecrets, parsed
+from broker.adapters.client_secrets import ClientSecrets, secrets_of
 from broker.adapters.log import Level, Log
 from broker.config import Config
 from broker.errors import AwsUnavailable, Misconfigured
@@ -241,4 +241,4 @@ def test_a_secret_that_is_missing_or_malformed_is_asked_for_once_a_minute(
 
 def test_what_can_be_no_client_id_is_kept_as_it_is_written() -> None:
     """Nobody asks for it; the doctor names it."""
-    assert parsed(b'{"two words": "a-secret", "": "another"}') == {"two words": "a-secret", "": "another"}
+    assert secrets_of([("two words", "a-secret"), ("", "another")]) == {"two words": "a-secret", "": "another"}

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from broker import ninjaone, oauth, policy
-from broker.adapters.client_secrets import bare, entries, parsed, stored_bytes
+from broker.adapters.client_secrets import bare, entries, secrets_of, stored_bytes
 from broker.errors import AwsRefused, BrokerError
 from broker.flows.enter_secret import check_secret
 from broker.model import Client, Instant, Seconds
@@ -64,10 +64,11 @@ def _tried(deployment: Deployment, check: str, region: str, client: Client) -> F
 def stored_secrets(deployment: Deployment) -> Iterator[Finding]:
     """Whether the stored secrets are well-formed: no invalid or repeated entries, nothing from copying."""
     content = stored_bytes(deployment.aws("secretsmanager").get_secret_value(SecretId=deployment.config.client_secrets))
-    written, secrets = entries(content), parsed(content)
-    if written is None or secrets is None:
+    written = entries(content)
+    if written is None:
         yield fail("stored secrets", "they are no JSON object", 'Store {"<client id>": "<client secret>"} again.')
         return
+    secrets = secrets_of(written)
     found = list(_oddities(content, written, secrets))
     yield from found or [good("stored secrets", f"{len(secrets)} entries can be read")]
 

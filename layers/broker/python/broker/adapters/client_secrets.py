@@ -75,17 +75,17 @@ class ClientSecrets:
             answer = self._secretsmanager.call("get_secret_value", expected=_MISSING, SecretId=self._secret_id)
         except ExpectedError:
             raise Misconfigured("The client secrets are not stored yet: docs/operate/your-app.md, step 4.") from None
-        self._keep(parsed(stored_bytes(answer)))
+        self._keep(entries(stored_bytes(answer)))
 
-    def _keep(self, fresh: Mapping[str, str | None] | None) -> None:
+    def _keep(self, written: Sequence[tuple[str, object]] | None) -> None:
         """Cache what was read; if it is unreadable, log that and go on with the last readable one."""
-        if fresh is None:
+        if written is None:
             self._secretsmanager.note("get_secret_value", "MalformedClientSecrets", refused=True)
             if not self._secrets:
                 raise Misconfigured('The client secrets must be stored as JSON: {"<client id>": "<client secret>"}.')
             self._until = self._clock.now() + ABSENT
             return
-        self._secrets = {name: None if text is None else Secret(text) for name, text in fresh.items()}
+        self._secrets = {name: None if text is None else Secret(text) for name, text in secrets_of(written).items()}
         self._until = self._clock.now() + CACHED
 
 
@@ -107,16 +107,12 @@ def entries(content: bytes) -> Sequence[tuple[str, object]] | None:
     return found if isinstance(found, tuple) else None
 
 
-def parsed(content: bytes) -> Mapping[str, str | None] | None:
-    """Read client ids and their secrets, without whitespace or quotation marks from copying.
+def secrets_of(written: Sequence[tuple[str, object]]) -> Mapping[str, str | None]:
+    """Read client ids and their secrets from ``entries``, without whitespace or quotation marks from copying.
 
     Returns:
-        client id → secret, None for an invalid entry; or None if the whole is not a JSON object. If a client id is
-        repeated, its last valid secret counts.
+        client id → secret, None for an invalid entry. If a client id is repeated, its last valid secret counts.
     """
-    written = entries(content)
-    if written is None:
-        return None
     secrets: dict[str, str | None] = {}
     for name, value in written:
         secrets[bare(name)] = _secret(value) or secrets.get(bare(name))
