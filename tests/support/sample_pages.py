@@ -105,8 +105,13 @@ def connect_pages() -> dict[str, Page]:
 
 
 def notices() -> dict[str, Page]:
-    """Every notice."""
+    """Every notice, with the button and the reference that the broker adds."""
     return {
-        kind.name.lower().replace("_", "-"): pages.notice(PLAIN, kind, reference="0b5fff00-1111-2222-3333-444455556666")
+        kind.slug: pages.notice(
+            PLAIN,
+            kind,
+            reference="K7QF-2M6P",
+            back="" if kind is Notice.AWAITING_APPROVAL else "https://app.acme-psa.example/ninjaone/return",
+        )
         for kind in Notice
     }

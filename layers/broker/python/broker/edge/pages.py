@@ -189,15 +189,15 @@ class Notice(Enum):
         410,
         "This link was already used",
         (
-            "Each link works once, also where the attempt failed. {product} shows the result. "
+            "Each link works once, even if the attempt failed. {product} shows the result. "
             "If the link was sent to you, ask whoever sent it."
         ),
     )
     ELSEWHERE_OPEN = (
         409,
         "This link is in use in another browser",
-        "Continue where you began; ten minutes after that you can open it here as well. If that was not you, "
-        "close this page. " + _NEW_LINK,
+        "Continue in the browser where you began; ten minutes after that you can open the link here as well. "
+        "If it was not you who began, do not use this link. " + _NEW_LINK,
     )
     RETURN_TO_PRODUCT = (
         409,
