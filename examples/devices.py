@@ -9,9 +9,6 @@ import httpx
 
 from ninjaone_connect import Connect, Connection, NeedsReauth, NinjaOneAuth
 
-EMULATOR = os.environ.get("NINJAONE")  # only to try it beside `make run`
-NINJAONE = EMULATOR or "https://{host}"
-
 
 def main(tenants: list[str]) -> None:
     with Connect(os.environ["BROKER"]) as connect:
@@ -22,8 +19,8 @@ def main(tenants: list[str]) -> None:
 
 def list_devices(connect: Connect, connection: Connection) -> None:
     """Print one line for each device; a connection that needs its customer is no reason to stop."""
-    auth = NinjaOneAuth(connect, connection.tenant_id, connection.connection_id, emulator=EMULATOR)
-    with httpx.Client(auth=auth, base_url=NINJAONE.format(host=connection.host)) as ninjaone:
+    auth = NinjaOneAuth(connect, connection.tenant_id, connection.connection_id)
+    with httpx.Client(auth=auth, base_url=connection.api_base_url) as ninjaone:
         try:
             for device in pages(ninjaone, "/v2/devices"):
                 print(connection.tenant_id, connection.label, device["id"], device["systemName"], sep="\t")

@@ -13,10 +13,9 @@ from django.views.decorators.http import require_POST
 from ninjaone_connect import Connect, NeedsReauth, NinjaOneAuth, Problem, new_verifier
 
 TENANTS = {"ana": "northwind", "ben": "southgate"}  # who works for which of your customers
-RETURN_TO, EMULATOR = os.environ.get("RETURN_TO", "main"), os.environ.get("NINJAONE")
-NINJAONE = EMULATOR or "https://{host}"  # an emulator only to try this beside `make run`
+RETURN_TO = os.environ.get("RETURN_TO", "main")
 connect = Connect(os.environ["BROKER"])
-auth = cache(lambda tenant, connection: NinjaOneAuth(connect, tenant, connection, emulator=EMULATOR))  # keeps tokens
+auth = cache(lambda tenant, connection: NinjaOneAuth(connect, tenant, connection))  # keeps tokens
 
 
 def signed_in(request: HttpRequest) -> tuple[str, str]:
@@ -51,7 +50,7 @@ def come_back(request: HttpRequest) -> HttpResponse:
 
 def organizations(request: HttpRequest, connection: str) -> HttpResponse:
     _, tenant = signed_in(request)
-    base_url = NINJAONE.format(host=connect.connection(tenant, connection).host)
+    base_url = connect.connection(tenant, connection).api_base_url
     with httpx.Client(auth=auth(tenant, connection), base_url=base_url) as ninjaone:
         return JsonResponse(ninjaone.get("/v2/organizations").raise_for_status().json(), safe=False)
 

@@ -12,12 +12,9 @@ from starlette.middleware.sessions import SessionMiddleware
 from ninjaone_connect import AsyncConnect, NeedsReauth, NinjaOneAuth, Problem, new_verifier
 
 TENANTS = {"ana": "northwind", "ben": "southgate"}  # who works for which of your customers
-RETURN_TO, EMULATOR = os.environ.get("RETURN_TO", "main"), os.environ.get("NINJAONE")
-NINJAONE = EMULATOR or "https://{host}"  # an emulator only to try this beside `make run`
+RETURN_TO = os.environ.get("RETURN_TO", "main")
 connect = AsyncConnect(os.environ["BROKER"])
-auth = cache(
-    lambda tenant, connection: NinjaOneAuth(connect, tenant, connection, emulator=EMULATOR)
-)  # keeps tokens between requests
+auth = cache(lambda tenant, connection: NinjaOneAuth(connect, tenant, connection))  # keeps tokens between requests
 app = FastAPI()
 app.add_middleware(SessionMiddleware, secret_key=os.environ["SECRET"])
 
@@ -57,7 +54,7 @@ async def come_back(request: Request, connect_session: str = "", ticket: str = "
 @app.get("/ninjaone/{connection}")
 async def organizations(request: Request, connection: str) -> Any:
     _, tenant = signed_in(request)
-    base_url = NINJAONE.format(host=(await connect.connection(tenant, connection)).host)
+    base_url = (await connect.connection(tenant, connection)).api_base_url
     async with httpx.AsyncClient(auth=auth(tenant, connection), base_url=base_url) as ninjaone:
         return (await ninjaone.get("/v2/organizations")).raise_for_status().json()
 

@@ -11,12 +11,9 @@ from werkzeug.wrappers import Response
 from ninjaone_connect import Connect, NeedsReauth, NinjaOneAuth, Problem, new_verifier
 
 TENANTS = {"ana": "northwind", "ben": "southgate"}  # who works for which of your customers
-RETURN_TO, EMULATOR = os.environ.get("RETURN_TO", "main"), os.environ.get("NINJAONE")
-NINJAONE = EMULATOR or "https://{host}"  # an emulator only to try this beside `make run`
+RETURN_TO = os.environ.get("RETURN_TO", "main")
 connect = Connect(os.environ["BROKER"])
-auth = cache(
-    lambda tenant, connection: NinjaOneAuth(connect, tenant, connection, emulator=EMULATOR)
-)  # keeps tokens between requests
+auth = cache(lambda tenant, connection: NinjaOneAuth(connect, tenant, connection))  # keeps tokens between requests
 app = Flask(__name__)
 app.config.update(SECRET_KEY=os.environ["SECRET"], SESSION_COOKIE_SAMESITE="Lax")
 
@@ -59,7 +56,7 @@ def come_back() -> Response:
 @app.get("/ninjaone/<connection>")
 def organizations(connection: str) -> Any:
     _, tenant = signed_in()
-    base_url = NINJAONE.format(host=connect.connection(tenant, connection).host)
+    base_url = connect.connection(tenant, connection).api_base_url
     with httpx.Client(auth=auth(tenant, connection), base_url=base_url) as ninjaone:
         return ninjaone.get("/v2/organizations").raise_for_status().json()
 

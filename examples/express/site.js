@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 
 import { app } from "./product.js";
 
-const PORT = Number(process.env.PORT ?? 8004);
+const PORT = Number(process.env.EXAMPLE_PORT ?? 8004);
 
 app.get("/", (_, response) => response.sendFile(fileURLToPath(new URL("../sites/home.html", import.meta.url))));
 

@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 
 const { BROKER, AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN } = process.env;
-const { NINJAONE = "https://{host}", RETURN_TO = "main", PORT = "8004" } = process.env;
+const { RETURN_TO = "main", EXAMPLE_PORT = "8004" } = process.env;
 const TENANTS = new Map([["ana", "northwind"], ["ben", "southgate"]]); // who works for which of your customers
 const sessions = new Map(); // session cookie → {user, begun: connect session → verifier}
 
@@ -66,8 +66,7 @@ async function comeBack({ user, begun }, tenant, query) {
 
 async function organizations(_, tenant, _query, connection) {
   const token = await broker("POST", `/v1/tenants/${tenant}/connections/${connection}/token`, {});
-  const base = NINJAONE.replace("{host}", new URL(token.api_base_url).host);
-  const answer = await fetch(`${base}/v2/organizations`, { headers: { authorization: `Bearer ${token.access_token}` } });
+  const answer = await fetch(`${token.api_base_url}/v2/organizations`, { headers: { authorization: `Bearer ${token.access_token}` } });
   return { json: await answer.json() };
 }
 
@@ -108,4 +107,4 @@ createServer(async (request, response) => {
   const kind = answer.html ? "text/html" : "application/json";
   response.writeHead(answer.status ?? (answer.to ? 303 : 200), { "content-type": `${kind}; charset=utf-8` });
   response.end(answer.html ?? JSON.stringify(answer.json ?? {}));
-}).listen(Number(PORT), "127.0.0.1", () => console.log(`http://127.0.0.1:${PORT}`));
+}).listen(Number(EXAMPLE_PORT), "127.0.0.1", () => console.log(`http://127.0.0.1:${EXAMPLE_PORT}`));

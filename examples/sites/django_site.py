@@ -34,4 +34,4 @@ def sign_in(request: HttpRequest, user: str) -> HttpResponse:
 
 
 urlpatterns += [path("", home), path("sign-in/<user>", sign_in)]
-make_server("127.0.0.1", int(os.environ.get("PORT", "8004")), get_wsgi_application()).serve_forever()
+make_server("127.0.0.1", int(os.environ.get("EXAMPLE_PORT", "8004")), get_wsgi_application()).serve_forever()

@@ -23,4 +23,4 @@ async def sign_in(request: Request, user: str) -> RedirectResponse:
     return RedirectResponse("/", 303)
 
 
-uvicorn.run(app, host="127.0.0.1", port=int(os.environ.get("PORT", "8004")), log_level="warning")
+uvicorn.run(app, host="127.0.0.1", port=int(os.environ.get("EXAMPLE_PORT", "8004")), log_level="warning")

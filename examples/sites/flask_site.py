@@ -22,4 +22,4 @@ def sign_in(user: str) -> Response:
     return redirect("/", 303)
 
 
-app.run(port=int(os.environ.get("PORT", "8004")))
+app.run(port=int(os.environ.get("EXAMPLE_PORT", "8004")))

@@ -275,18 +275,35 @@ def test_a_token_never_leaves_for_another_host(url: str, auth: NinjaOneAuth, tok
     assert "secret" not in str(caught.value)
 
 
-EMULATOR = "http://127.0.0.1:8002/{host}"
+EMULATOR = "http://127.0.0.1:8002/eu.ninjarmm.com"
 
 
-def test_an_emulator_that_is_named_may_have_the_token(tokens: Tokens) -> None:
-    auth = NinjaOneAuth(connect(tokens.token), "northwind", CON, emulator=EMULATOR)
+def said_to_be_at(url: str, tokens: Tokens) -> NinjaOneAuth:
+    """Authorize for a connection whose NinjaOne the broker says to be there."""
 
-    answer = ninjaone(auth, tokens, "http://127.0.0.1:8002/eu.ninjarmm.com").get("/v2/organizations")
+    def token(request: httpx.Request) -> httpx.Response:
+        given = tokens.token(request)
+        return httpx.Response(given.status_code, json=given.json() | {"api_base_url": url})
+
+    return NinjaOneAuth(connect(token), "northwind", CON)
+
+
+def test_an_emulator_of_this_machine_that_the_broker_names_gets_the_token(tokens: Tokens) -> None:
+    answer = ninjaone(said_to_be_at(EMULATOR, tokens), tokens, EMULATOR).get("/v2/organizations")
 
     assert answer.status_code == 200
 
 
-@pytest.mark.parametrize("emulator", [None, EMULATOR])
+def test_no_other_machine_gets_a_token_by_http_whatever_the_broker_says(tokens: Tokens) -> None:
+    url = "http://eu.ninjarmm.com"
+
+    with pytest.raises(errors.WrongHost):
+        ninjaone(said_to_be_at(url, tokens), tokens, url).get("/v2/organizations")
+
+    assert tokens.seen == {}
+
+
+@pytest.mark.parametrize("home", ["https://eu.ninjarmm.com", EMULATOR])
 @pytest.mark.parametrize(
     "url",
     [
@@ -294,13 +311,9 @@ def test_an_emulator_that_is_named_may_have_the_token(tokens: Tokens) -> None:
         "http://eu.ninjarmm.com/v2/x", "https://eu.ninjarmm.com:8443/v2/x", "http://[::1]:8002/x",
     ],
 )  # fmt: skip
-def test_a_token_goes_by_https_alone_and_not_to_this_machine_by_itself(
-    tokens: Tokens, url: str, emulator: str | None
-) -> None:
-    auth = NinjaOneAuth(connect(tokens.token), "northwind", CON, emulator=emulator)
-
+def test_a_token_goes_by_https_alone_and_not_to_this_machine_by_itself(tokens: Tokens, url: str, home: str) -> None:
     with pytest.raises(errors.WrongHost):
-        ninjaone(auth, tokens).get(url)
+        ninjaone(said_to_be_at(home, tokens), tokens).get(url)
 
     assert tokens.seen == {}
 

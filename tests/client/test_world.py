@@ -56,9 +56,7 @@ def test_from_the_first_call_to_the_last(world: World, connect: Connect) -> None
     assert made.organizations
     assert connect.connection("whole", made.connection_id) == made
     assert list(connect.connections("whole")) == [made]
-    with ninjaone(
-        world, NinjaOneAuth(connect, "whole", made.connection_id, emulator=world.ninjaone_url), made
-    ) as client:
+    with ninjaone(world, NinjaOneAuth(connect, "whole", made.connection_id), made) as client:
         assert len(client.get("/v2/organizations").json()) == 3
     ended = connect.disconnect("whole", made.connection_id)
     assert (ended.connection.status, ended.revoked) == ("disconnected", True)
@@ -75,7 +73,7 @@ def test_pages_iterate_themselves(connect: Connect) -> None:
 
 def test_one_client_object_lives_through_expiry_and_refresh(world: World, connect: Connect) -> None:
     made = connected(connect, "lives")
-    auth = NinjaOneAuth(connect, "lives", made.connection_id, emulator=world.ninjaone_url)
+    auth = NinjaOneAuth(connect, "lives", made.connection_id)
     with ninjaone(world, auth, made) as client:
         assert client.get("/v2/organizations").status_code == 200
         world.clock.advance(3700)
@@ -89,7 +87,7 @@ def test_one_object_of_a_module_serves_one_event_loop_after_the_other(world: Wor
     """As in a worker that runs ``asyncio.run`` for each job: the connections of a loop end with it."""
     made = connected(connect, "jobs")
     aconnect = AsyncConnect(world.api_url, region=REGION, credentials=world.credentials, max_wait=0)
-    auth = NinjaOneAuth(aconnect, "jobs", made.connection_id, emulator=world.ninjaone_url)
+    auth = NinjaOneAuth(aconnect, "jobs", made.connection_id)
 
     async def job() -> int:
         await aconnect.connection("jobs", made.connection_id)
@@ -105,7 +103,7 @@ def test_the_async_client_goes_the_same_way(world: World, connect: Connect) -> N
 
     async def use() -> tuple[int, list[str]]:
         async with AsyncConnect(world.api_url, region=REGION, credentials=world.credentials) as aconnect:
-            auth = NinjaOneAuth(aconnect, "async", made.connection_id, emulator=world.ninjaone_url)
+            auth = NinjaOneAuth(aconnect, "async", made.connection_id)
             base_url = f"{world.ninjaone_url}/{made.host}"
             async with httpx.AsyncClient(auth=auth, base_url=base_url, trust_env=False) as client:
                 answers = await asyncio.gather(*(client.get("/v2/organizations") for _ in range(20)))

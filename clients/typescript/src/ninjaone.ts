@@ -62,11 +62,6 @@ function isWithin(now: number, { since, until }: { since: number; until: number 
 export type NinjaOneFetch = (target: string | URL | Request, init?: RequestInit) => Promise<Response>;
 
 export interface NinjaOneOptions {
-  /**
-   * The address of an emulator of NinjaOne, such as `http://127.0.0.1:8002/{host}`, where `{host}` is
-   * replaced by the connection's host. Never set it in production: the access token is sent there.
-   */
-  readonly emulator?: string;
   /** In place of the global `fetch`. */
   readonly fetch?: typeof fetch;
 }
@@ -81,7 +76,7 @@ export function ninjaOne(connect: Connect, tenant: string, connectionId: string,
 
   return async (target, init) => {
     const token = await cache.get();
-    const base = baseOf(token, options.emulator);
+    const base = token.api_base_url;
     const request = toRequest(target, base, init);
     const again = isRepeatable(target, init) ? request.clone() : undefined;
     const response = await follow(send, request, token, base);
@@ -91,11 +86,6 @@ export function ninjaOne(connect: Connect, tenant: string, connectionId: string,
     await response.body?.cancel();
     return follow(send, again, newer, base);
   };
-}
-
-/** Say where the paths of NinjaOne's API are appended to. */
-function baseOf(token: Token, emulator: string | undefined): string {
-  return emulator?.replace("{host}", new URL(token.api_base_url).host) ?? token.api_base_url;
 }
 
 function isRepeatable(target: string | URL | Request, init: RequestInit | undefined): boolean {

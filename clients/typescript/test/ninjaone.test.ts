@@ -61,11 +61,12 @@ test("a redirect on the connection's own host is followed", async () => {
   assert.deepEqual(home.asked.map((each) => each.url), ["/v2/devices", "/v2/other"]);
 });
 
-test("an emulator takes NinjaOne's place only where it is named", async () => {
+test("an emulator gets the token only where the broker says that it is NinjaOne", async () => {
   const emulator = await listen({ body: DEVICES });
-  const broker = await listen(token("t1"));
-  await ninjaOne(client(broker.url), "t", "c", { emulator: `${emulator.url}/{host}` })("/v2/devices");
+  const beside = await listen(token("t1", { api_base_url: `${emulator.url}/eu.ninjarmm.com` }));
+  await ninjaOne(client(beside.url), "t", "c")("/v2/devices");
   assert.equal(emulator.asked[0]?.url, "/eu.ninjarmm.com/v2/devices");
+  const broker = await listen(token("t1"));
   await assert.rejects(ninjaOne(client(broker.url), "t", "c")(`${emulator.url}/v2/devices`), WrongHost);
 });
 

@@ -20,6 +20,7 @@ CUT_OFF = 30
 """Seconds after which API Gateway stops waiting for a function. Not adjustable."""
 
 _REWRITTEN = ("Location", "Content-Security-Policy")
+_API_BASE = re.compile(r'"api_base_url": ?"[^"]*"')
 _DRAINED = 4 * payload.BODY_LIMIT
 
 
@@ -46,7 +47,7 @@ class Gateway:
         """Collect the routes that lead to the functions.
 
         Args:
-            rewrite: changes addresses in the Location, Content-Security-Policy and HTML of an answer
+            rewrite: changes addresses in the Location, Content-Security-Policy, HTML and api_base_url of an answer
         """
         self._api, self._principals, self._rewrite = api, tuple(principals), rewrite
         self._cut_off = cut_off
@@ -82,6 +83,8 @@ class Gateway:
                 answer.headers[name] = self._rewrite(answer.headers[name])
         if answer.mimetype == "text/html":
             answer.set_data(self._rewrite(answer.get_data(as_text=True)))
+        if answer.mimetype == "application/json":
+            answer.set_data(_API_BASE.sub(lambda found: self._rewrite(found[0]), answer.get_data(as_text=True)))
         return answer
 
     def _match(self, arrived: payload.HttpRequest) -> tuple[Route, Runtime, Mapping[str, str]]:

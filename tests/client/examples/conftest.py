@@ -42,7 +42,6 @@ def environment(world: World, **more: str) -> dict[str, str]:
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(ROOT / "clients/python/src"),
         "BROKER": world.api_url,
-        "NINJAONE": f"{world.ninjaone_url}/{{host}}",
         "RETURN_TO": "example",
         "SECRET": "a secret for the tests alone",
         "AWS_REGION": "eu-west-1",
@@ -62,7 +61,7 @@ def serve() -> Iterator[Callable[[str], Shop]]:
             listed = {"ReturnUrls": f"example=http://127.0.0.1:{port}/ninjaone/return"}
             world = opened.enter_context(still_world(parameters=listed))
             program = subprocess.Popen(
-                COMMANDS[name], env=environment(world, PORT=str(port)), stderr=subprocess.DEVNULL
+                COMMANDS[name], env=environment(world, EXAMPLE_PORT=str(port)), stderr=subprocess.DEVNULL
             )
             opened.callback(end, program)
             shop = Shop(world, f"http://127.0.0.1:{port}")

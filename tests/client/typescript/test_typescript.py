@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 JOURNEY = """
 import { Connect, newVerifier, ninjaOne } from "./src/index.js";
 
-const [, , api, emulator, step, kept] = process.argv;
+const [, , api, step, kept] = process.argv;
 const connect = new Connect(api, { region: "eu-west-1" });
 const person = { end_user_id: "ana" };
 if (step === "open") {
@@ -28,7 +28,7 @@ if (step === "open") {
   const proof = { ...person, ticket, binding_verifier: verifier };
   const { connection_id } = await connect.complete("northwind", session_id, proof);
   const again = await connect.complete("northwind", session_id, proof);
-  const send = ninjaOne(connect, "northwind", connection_id, { emulator });
+  const send = ninjaOne(connect, "northwind", connection_id);
   const organizations = await (await send("/v2/organizations?pageSize=10")).json();
   const listed = [];
   for await (const each of connect.connections("northwind")) listed.push(each.connection_id);
@@ -72,7 +72,7 @@ def test_a_journey_beside_the_local_world(compiled: Path) -> None:
             "AWS_ACCESS_KEY_ID": world.credentials.access_key,
             "AWS_SECRET_ACCESS_KEY": world.credentials.secret_key,
         }
-        common = ("node", str(script), world.api_url, f"{world.ninjaone_url}/{{host}}")
+        common = ("node", str(script), world.api_url)
         opened = json.loads(run(*common, "open", more=keys))
         query = agree(opened["connect_url"])
         kept = {"session_id": opened["session_id"], "verifier": opened["verifier"], "ticket": query["ticket"]}
@@ -89,8 +89,8 @@ def test_the_first_call_of_the_readme_lists_what_is_connected(compiled: Path) ->
     (compiled / "first.mjs").write_text(first.replace('"ninjaone-connect"', '"./src/index.js"'))
     with World(background=False) as world:
         more = {
-            "BROKER": world.api_url,
-            "NINJAONE": f"{world.ninjaone_url}/{{host}}",
+            "BACKEND_API_URL": world.api_url,
+            "AWS_REGION": "eu-west-1",
             "AWS_ACCESS_KEY_ID": world.credentials.access_key,
             "AWS_SECRET_ACCESS_KEY": world.credentials.secret_key,
         }

@@ -23,6 +23,7 @@ from ninjaone_connect.model import Token
 
 MARGIN = 60
 """Seconds before its expiry at which a token is no longer used: clocks differ, and a request takes time."""
+LOOPBACK = "127.0.0.1"
 SHARED, SKEW = 5, 10
 """Seconds for which a token that expires within the margin is still shared, so that not every request causes a fetch;
 and seconds before its expiry at which even such a token is not used."""
@@ -121,17 +122,9 @@ class NinjaOneAuth(httpx.Auth):
     A request whose body can't be sent twice (a stream) is not sent again after a 401.
     """
 
-    def __init__(
-        self, connect: Connect | AsyncConnect, tenant_id: str, connection_id: str, *, emulator: str | None = None
-    ) -> None:
-        """Authorize for one connection.
-
-        Args:
-            emulator: the address of an emulator that may be sent tokens too, such as ``http://127.0.0.1:8002/{host}``;
-                without it they go to the connection's own host, by https, and nowhere else
-        """
+    def __init__(self, connect: Connect | AsyncConnect, tenant_id: str, connection_id: str) -> None:
+        """Authorize for one connection: tokens go to its own host and nowhere else."""
         self._connect, self._tenant_id, self._connection_id = connect, tenant_id, connection_id
-        self._emulator = _origin(httpx.URL(emulator.partition("{")[0])) if emulator else None
         self._cache = Cache()
 
     def __repr__(self) -> str:
@@ -200,13 +193,13 @@ class NinjaOneAuth(httpx.Auth):
         return token
 
     def _bearing(self, request: httpx.Request, token: Token) -> httpx.Request:
-        """Put the token on a request, but only over https and only to the connection's own host."""
+        """Put the token on a request to the connection's own host, over https, or http to an emulator on loopback."""
         api = httpx.URL(token.api_base_url)
-        is_ninjaone = api.scheme == "https" and _origin(request.url) == _origin(api)
-        if not is_ninjaone and _origin(request.url) != self._emulator:
+        is_private = api.scheme == "https" or api.host == LOOPBACK
+        if not is_private or _origin(request.url) != _origin(api):
             raise WrongHost(
                 f"This connection's NinjaOne is {token.api_base_url}, and the request goes to {request.url.host}: "
-                "give the connection's api_base_url as base_url, or name an emulator with NinjaOneAuth(…, emulator=…)."
+                "give the connection's api_base_url as base_url."
             )
         request.headers["Authorization"] = f"Bearer {token.access_token}"
         return request
