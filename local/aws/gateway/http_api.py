@@ -20,7 +20,7 @@ CUT_OFF = 30
 """Seconds after which API Gateway stops waiting for a function. Not adjustable."""
 
 _REWRITTEN = ("Location", "Content-Security-Policy")
-_API_BASE = re.compile(r'"api_base_url": ?"[^"]*"')
+_API_BASE = re.compile(rb'"api_base_url": ?"[ !#-~]*"')
 _DRAINED = 4 * payload.BODY_LIMIT
 
 
@@ -84,7 +84,7 @@ class Gateway:
         if answer.mimetype == "text/html":
             answer.set_data(self._rewrite(answer.get_data(as_text=True)))
         if answer.mimetype == "application/json":
-            answer.set_data(_API_BASE.sub(lambda found: self._rewrite(found[0]), answer.get_data(as_text=True)))
+            answer.set_data(_API_BASE.sub(lambda found: self._rewrite(found[0].decode()).encode(), answer.get_data()))
         return answer
 
     def _match(self, arrived: payload.HttpRequest) -> tuple[Route, Runtime, Mapping[str, str]]:
