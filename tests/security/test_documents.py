@@ -102,7 +102,7 @@ def test_what_is_said_of_keys_and_secrets_is_what_the_code_does() -> None:
     assert f"for at most {int(CACHED)} s" in said["operator's client secrets"][0]
     assert (policy.RETRY_FIRST, policy.RETRY_LONGEST, policy.RETRY_AFTER_LONGEST) == (60, 600, 900)
     assert "waits a minute to ten, or up to a quarter of an hour where" in " ".join(TEXT.split())
-    assert policy.ENDED_KEPT == 30 * 86_400
+    assert policy.DISCONNECTED_KEPT == 30 * 86_400
 
 
 @req("P02")

@@ -47,7 +47,8 @@ STATE = ConnectionState(
     cause="invalid_client",
     struck_at=Instant(1_800_000_001),
     outcome_unknown=True,
-    ended_at=Instant(1_800_000_002),
+    needs_reauth_since=Instant(1_800_000_002),
+    disconnected_at=Instant(1_800_000_003),
     active_until=Instant(1_800_086_400),
     warned_at=Instant(1_799_900_000),
 )

@@ -89,9 +89,9 @@ def test_tokens_of_the_operators_apps_that_ended_are_counted(
     row = replace(STATE, **{"status": Status.ACTIVE, "epoch": 1, "customer_app": False, **change, **lasts})
     batch = refreshing.broker.refresh._context(RefreshBatch(Trigger.DUE, ()), 1, lambda: 180.0)
 
-    refreshing.broker.refresh._count_ended([row], batch)
+    refreshing.broker.refresh._count_expired([row], batch)
 
-    assert refreshing.figures()["tokens_ended"] == counted
+    assert refreshing.figures()["tokens_expired"] == counted
 
 
 @pytest.mark.parametrize(

@@ -241,7 +241,9 @@ def test_what_needs_its_customer_is_no_failing_tenant(
     refreshing: Refreshing, four: list[ConnectionState], fates: Fates, connections: Connections, breakers: BreakerStore,
     answer: Says,
 ) -> None:  # fmt: skip
-    connections.record_failure(four[0], {"status": "needs_reauth", "reason": "revoked", "ended_at": START}, ())
+    connections.record_failure(
+        four[0], {"status": "needs_reauth", "reason": "revoked", "needs_reauth_since": START}, ()
+    )
     fates.give(answer, four[0])
 
     refreshing.when_due(four[0])

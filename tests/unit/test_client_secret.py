@@ -449,7 +449,9 @@ def test_a_refresh_that_is_at_work_is_waited_for(
 ) -> None:
     entered = enter(journey, opened(journey, state), new)
     now = int(clock.now())
-    leased = connections.lease(state, attempt="a", now=Instant(now), until=Instant(now + 250), ended=Instant(now - 10))
+    leased = connections.lease(
+        state, attempt="a", now=Instant(now), until=Instant(now + 250), expired_before=Instant(now - 10)
+    )
     assert isinstance(leased, ConnectionState)
 
     def refused() -> None:
@@ -468,7 +470,7 @@ def test_a_refresh_that_stays_at_work_lets_the_entry_come_again(
 ) -> None:
     entered = enter(journey, opened(journey, state), new)
     now = int(clock.now())
-    connections.lease(state, attempt="a", now=Instant(now), until=Instant(now + 60), ended=Instant(now - 10))
+    connections.lease(state, attempt="a", now=Instant(now), until=Instant(now + 60), expired_before=Instant(now - 10))
 
     with pytest.raises(Busy):
         complete(journey, entered)
@@ -488,7 +490,7 @@ def test_a_refresh_counts_as_dead_once_all_clocks_say_that_its_time_is_over(
 ) -> None:  # fmt: skip
     entered = enter(journey, opened(journey, state), new)
     now = Instant(int(clock.now()))
-    connections.lease(state, attempt="a", now=now, until=Instant(now - ran_out), ended=Instant(now - 10))
+    connections.lease(state, attempt="a", now=now, until=Instant(now - ran_out), expired_before=Instant(now - 10))
 
     complete(journey, entered)
 
@@ -501,7 +503,7 @@ def test_the_time_of_the_call_bounds_the_waiting_for_a_refresh(
     entered = enter(journey, opened(journey, state), new)
     clock.advance(301)  # no data key is held any more
     began = Instant(int(clock.now()))
-    connections.lease(state, attempt="a", now=began, until=Instant(began + 250), ended=Instant(began - 10))
+    connections.lease(state, attempt="a", now=began, until=Instant(began + 250), expired_before=Instant(began - 10))
     whole = policy.COMPLETE_TIMEOUT - policy.COMPLETE_SLACK
     aws_faults.before("kms.GenerateDataKey", lambda: clock.advance(whole - 2))
 
@@ -515,7 +517,7 @@ def test_what_another_call_stored_meanwhile_is_taken_for_done(
 ) -> None:
     entered = enter(journey, opened(journey, state), new)
     now = Instant(int(clock.now()))
-    leased = connections.lease(state, attempt="a", now=now, until=Instant(now + 250), ended=Instant(now - 10))
+    leased = connections.lease(state, attempt="a", now=now, until=Instant(now + 250), expired_before=Instant(now - 10))
     assert isinstance(leased, ConnectionState)
 
     def another() -> None:
@@ -533,7 +535,7 @@ def test_a_session_that_is_gone_meanwhile_stores_nothing(
 ) -> None:  # fmt: skip
     entered = enter(journey, opened(journey, state), new)
     now = Instant(int(clock.now()))
-    connections.lease(state, attempt="a", now=now, until=Instant(now + 250), ended=Instant(now - 10))
+    connections.lease(state, attempt="a", now=now, until=Instant(now + 250), expired_before=Instant(now - 10))
     key = {"session": {"S": entered.session.session}}
     clock.plan(2, lambda: aws.client("dynamodb").delete_item(TableName=config.sessions_table, Key=key))
 
@@ -549,7 +551,7 @@ def test_who_opened_the_old_secret_before_gets_no_lease(
     now = Instant(int(clock.now()))
 
     assert not isinstance(
-        connections.lease(seen, attempt="a", now=now, until=Instant(now + 250), ended=now), ConnectionState
+        connections.lease(seen, attempt="a", now=now, until=Instant(now + 250), expired_before=now), ConnectionState
     )
 
 
@@ -636,9 +638,9 @@ def test_a_write_compares_row_profile_and_session(
     now = Instant(int(clock.now()))
 
     def stored(seen: ConnectionState, session: SessionId = session) -> bool:
-        return connections.store_secret(seen, b"sealed", session=session, now=now, ended=now)
+        return connections.store_secret(seen, b"sealed", session=session, now=now, expired_before=now)
 
-    leased = connections.lease(state, attempt="a", now=now, until=now, ended=now)
+    leased = connections.lease(state, attempt="a", now=now, until=now, expired_before=now)
     assert isinstance(leased, ConnectionState)
     assert not stored(state)  # the fence moved
     saved = connections.save(leased, {"version": state.version + 1}, ())

@@ -24,7 +24,15 @@ TODAY = f"starts_{NOW // 86_400}"
 GONE = None
 """In place of an attribute's value: the row has none."""
 
-ROW = replace(STATE, status=Status.ACTIVE, reason=None, ended_at=None, lease_until=None, attempt=None)
+ROW = replace(
+    STATE,
+    status=Status.ACTIVE,
+    reason=None,
+    needs_reauth_since=None,
+    disconnected_at=None,
+    lease_until=None,
+    attempt=None,
+)
 PENDING = replace(ROW, status=Status.PENDING_APPROVAL)
 
 
@@ -37,7 +45,7 @@ def changed(item: rows.Item, change: Mapping[str, Any]) -> rows.Item:
 # Connections ----------------------------------------------------------------------------------------------------------
 
 CONNECTION_WRITES: dict[str, Callable[[Connections], object]] = {
-    "lease": lambda to: to.lease(ROW, attempt="a", now=NOW, until=Instant(NOW + 250), ended=Instant(NOW - 10)),
+    "lease": lambda to: to.lease(ROW, attempt="a", now=NOW, until=Instant(NOW + 250), expired_before=Instant(NOW - 10)),
     "save": lambda to: to.save(ROW, {"version": ROW.version + 1}, ()),
     "failure": lambda to: to.record_failure(ROW, {"failures": 9}, ()),
     "approve": lambda to: to.approve(PENDING, {"status": "active", "failures": 9}, NOW),

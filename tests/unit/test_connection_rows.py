@@ -89,7 +89,7 @@ def entered(aws: AwsAccount, config: Config) -> SessionId:
 
 def store(connections: Connections, seen: ConnectionState, session: SessionId, clock: Clock) -> bool:
     now = instant(clock)
-    return connections.store_secret(seen, b"sealed", session=session, now=now, ended=Instant(now - 10))
+    return connections.store_secret(seen, b"sealed", session=session, now=now, expired_before=Instant(now - 10))
 
 
 @pytest.mark.parametrize("moved", ["version", "fence"])

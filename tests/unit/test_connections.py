@@ -316,7 +316,7 @@ def test_a_connection_is_forgotten_here_and_revoked_there(
         Status.DISCONNECTED, None, None, None, None,
     )  # fmt: skip
     assert (ended.version, ended.fence) == (made[0].version + 1, made[0].fence + 1)
-    assert ended.ended_at == START + 60
+    assert ended.disconnected_at == START + 60
     assert connections.state(ref(made[0])) == ended
     assert profile == made[1]
     assert [each.url.path for each in network.requests] == ["/ws/oauth/revoke"]
@@ -392,12 +392,14 @@ def test_a_token_that_does_not_open_is_forgotten_all_the_same(
 def test_a_connection_that_was_forgotten_before_has_nothing_to_revoke(
     broker: Broker, made: tuple[ConnectionState, Profile], connections: Connections, network: NinjaOneTransport
 ) -> None:
-    connections.record_failure(made[0], {"status": "needs_reauth", "reason": "revoked"}, ("access", "refresh"))
+    change = {"status": "needs_reauth", "reason": "revoked", "needs_reauth_since": START}
+    connections.record_failure(made[0], change, ("access", "refresh"))
 
     whole, revoked = broker.disconnect(ref(made[0]))
     ended = whole.state
 
-    assert (ended.status, ended.reason, revoked) == (Status.DISCONNECTED, None, False)
+    assert (ended.status, ended.reason, ended.needs_reauth_since) == (Status.DISCONNECTED, None, None)
+    assert not revoked
     assert network.requests == []
 
 
@@ -455,11 +457,11 @@ def test_an_end_whose_acknowledgement_was_lost_is_known_as_done(
 def test_an_end_that_overtook_a_lease_and_was_not_acknowledged_is_known_as_done(
     broker: Broker, made: tuple[ConnectionState, Profile], connections: Connections, aws_faults: AwsFaults
 ) -> None:
-    until, ended = Instant(START + 250), Instant(START - 10)
+    until, expired_before = Instant(START + 250), Instant(START - 10)
     aws_faults.lose_reply("dynamodb.TransactWriteItems")
     aws_faults.before(
         "dynamodb.TransactWriteItems",
-        lambda: connections.lease(made[0], attempt="x", now=Instant(START), until=until, ended=ended),
+        lambda: connections.lease(made[0], attempt="x", now=Instant(START), until=until, expired_before=expired_before),
     )
 
     assert broker.disconnect(ref(made[0]))[1]
@@ -500,7 +502,7 @@ def test_a_profile_that_was_left_without_its_connection_is_let_go(
             broker.disconnect(ref(state))
 
     (left,) = dynamodb.scan(TableName=table)["Items"]
-    assert left["forget_at"] == {"N": str(START + policy.ENDED_KEPT)}
+    assert left["forget_at"] == {"N": str(START + policy.DISCONNECTED_KEPT)}
     assert "client" not in left
 
 
@@ -520,7 +522,7 @@ def test_asking_again_keeps_an_ended_connection_no_longer(
         aws.client("dynamodb").get_item(TableName=config.connections_table, Key=key | {"connection": {"S": name}})
         for name in names
     ]
-    assert {each["Item"]["forget_at"]["N"] for each in found} == {str(START + policy.ENDED_KEPT)}
+    assert {each["Item"]["forget_at"]["N"] for each in found} == {str(START + policy.DISCONNECTED_KEPT)}
 
 
 @req("I06")

@@ -205,7 +205,9 @@ def test_an_attempt_that_nobody_ended_leaves_doubt(
     """Its invocation was killed between the lease and the note."""
     refreshing.wait_for(state)
     now = Instant(int(clock.now()))
-    connections.lease(refreshing.row(state), attempt="x", now=now, until=Instant(now + 250), ended=Instant(now - 10))
+    connections.lease(
+        refreshing.row(state), attempt="x", now=now, until=Instant(now + 250), expired_before=Instant(now - 10)
+    )
     clock.advance(261)
     refreshing.ninjaone.faults.plan(Fault("html_404"))
 
@@ -314,7 +316,7 @@ def test_a_token_is_dead_after_two_verdicts_with_another_tenant_served_between(
 
     refreshing.when_due(state)
     second = refreshing.row(state)
-    assert (second.status, second.reason, second.ended_at) == (
+    assert (second.status, second.reason, second.needs_reauth_since) == (
         Status.NEEDS_REAUTH, Reason.REVOKED, clock.now(),
     )  # fmt: skip
     assert (second.refresh, second.access, second.version) == (state.refresh, state.access, 1)
@@ -503,7 +505,7 @@ def test_a_dead_connection_is_tried_after_two_minutes_then_after_twice_as_long_a
     again = refreshing.row(dead)
     assert waits == [min(120 * 2**number, DAY) for number in range(13)]
     assert len(network.requests) == asked + 13
-    assert (again.status, again.reason, again.ended_at) == (row.status, row.reason, row.ended_at)
+    assert (again.status, again.reason, again.needs_reauth_since) == (row.status, row.reason, row.needs_reauth_since)
     assert refreshing.figures()["needs_reauth"] == 1
     assert len(refreshing.lines.named("connection.needs_reauth")) == 1
 
@@ -515,7 +517,7 @@ def test_a_connection_that_lives_after_all_recovers_by_itself(refreshing: Refres
     refreshing.when_due(dead)
 
     row = refreshing.row(dead)
-    assert (row.status, row.reason, row.ended_at, row.failures) == (Status.ACTIVE, None, None, 0)
+    assert (row.status, row.reason, row.needs_reauth_since, row.failures) == (Status.ACTIVE, None, None, 0)
     assert (row.version, refreshing.is_live(dead)) == (2, True)
     refreshing.when_due(dead)
     assert refreshing.figures()["recovered"] == 1
@@ -526,13 +528,18 @@ def test_what_was_believed_before_needs_no_second_verdict(
     refreshing: Refreshing, state: ConnectionState, connections: Connections
 ) -> None:
     since = int(refreshing.clock.now())
-    connections.record_failure(state, {"status": "needs_reauth", "reason": "revoked", "ended_at": since}, ())
+    connections.record_failure(state, {"status": "needs_reauth", "reason": "revoked", "needs_reauth_since": since}, ())
     refreshing.revoke(state)
 
     refreshing.when_due(state)
 
     row, dead_for = refreshing.row(state), refreshing.clock.now() - since
-    assert (row.status, row.reason, row.ended_at, row.failures) == (Status.NEEDS_REAUTH, Reason.REVOKED, since, 1)
+    assert (row.status, row.reason, row.needs_reauth_since, row.failures) == (
+        Status.NEEDS_REAUTH,
+        Reason.REVOKED,
+        since,
+        1,
+    )
     assert due_in(refreshing, state) == 120 + dead_for
 
 
@@ -543,7 +550,7 @@ def test_dead_tokens_are_forgotten_on_the_thirtieth_day(
 ) -> None:  # fmt: skip
     refreshing.wait_for(dead)
     since = int(refreshing.clock.now()) - dead_for
-    connections.record_failure(refreshing.row(dead), {"ended_at": since}, ())
+    connections.record_failure(refreshing.row(dead), {"needs_reauth_since": since}, ())
 
     refreshing.order(dead)
 
@@ -577,7 +584,7 @@ def test_a_scope_withdrawn_earlier_is_not_why_a_token_died(
     refreshing: Refreshing, state: ConnectionState, connections: Connections, breakers: BreakerStore
 ) -> None:
     connections.record_failure(
-        state, {"status": "needs_reauth", "reason": "scope_withdrawn", "ended_at": state.sent_at}, ()
+        state, {"status": "needs_reauth", "reason": "scope_withdrawn", "needs_reauth_since": state.sent_at}, ()
     )
     refreshing.revoke(state)
 
@@ -586,7 +593,7 @@ def test_a_scope_withdrawn_earlier_is_not_why_a_token_died(
     refreshing.when_due(state)
 
     row = refreshing.row(state)
-    assert (row.reason, row.ended_at) == (Reason.REVOKED, refreshing.clock.now())
+    assert (row.reason, row.needs_reauth_since) == (Reason.REVOKED, refreshing.clock.now())
 
 
 def test_a_scope_withdrawn_long_ago_does_not_shorten_the_days_in_which_a_dead_token_is_tried(
@@ -594,7 +601,9 @@ def test_a_scope_withdrawn_long_ago_does_not_shorten_the_days_in_which_a_dead_to
 ) -> None:
     """Its token worked all the while, so it is dead since today only."""
     long_ago = state.sent_at - 31 * DAY
-    connections.record_failure(state, {"status": "needs_reauth", "reason": "scope_withdrawn", "ended_at": long_ago}, ())
+    connections.record_failure(
+        state, {"status": "needs_reauth", "reason": "scope_withdrawn", "needs_reauth_since": long_ago}, ()
+    )
     refreshing.revoke(state)
 
     refreshing.when_due(state)

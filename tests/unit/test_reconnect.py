@@ -90,12 +90,12 @@ def test_a_connection_that_needs_its_customer_is_active_again(
     journey: Journey, old: tuple[ConnectionState, Profile], connections: Connections
 ) -> None:
     connections.record_failure(
-        old[0], {"status": "needs_reauth", "reason": "revoked", "ended_at": 7, "failures": 2}, ()
+        old[0], {"status": "needs_reauth", "reason": "revoked", "needs_reauth_since": 7, "failures": 2}, ()
     )
 
     state, _ = again(journey, old)
 
-    assert (state.status, state.reason, state.ended_at, state.failures) == (Status.ACTIVE, None, None, 0)
+    assert (state.status, state.reason, state.needs_reauth_since, state.failures) == (Status.ACTIVE, None, None, 0)
     assert connections.state(ref(state)) == state
 
 

@@ -184,7 +184,7 @@ def test_one_line_of_an_order_names_all_that_it_renewed(
     assert (line["level"], line["trigger"]) == ("INFO", "due")
     assert line["renewed"].split() == [state.connection, neighbour.connection]
     assert not {"batch.unknown_rows", "batch.faulty"} & {*refreshing.lines.names}
-    assert not {"rows_unreadable", "tokens_ended"} & {*refreshing.figures()}
+    assert not {"rows_unreadable", "tokens_expired"} & {*refreshing.figures()}
 
 
 def test_an_order_that_renewed_nothing_says_nothing_of_it(refreshing: Refreshing, state: ConnectionState) -> None:
@@ -563,7 +563,7 @@ def lease_of_another(connections: Connections, state: ConnectionState, *, now: f
     seen = connections.state(ref(state))
     assert seen is not None
     taken = connections.lease(
-        seen, attempt="another", now=Instant(int(now)), until=Instant(int(until)), ended=Instant(int(now) - 10)
+        seen, attempt="another", now=Instant(int(now)), until=Instant(int(until)), expired_before=Instant(int(now) - 10)
     )
     assert isinstance(taken, ConnectionState)
     return taken

@@ -646,7 +646,7 @@ def test_a_scope_that_was_withdrawn_is_told_and_the_tokens_are_kept(
     refreshing.when_due(state)
 
     row = refreshing.row(state)
-    assert (row.status, row.reason, row.ended_at) == (
+    assert (row.status, row.reason, row.needs_reauth_since) == (
         Status.NEEDS_REAUTH, Reason.SCOPE_WITHDRAWN, refreshing.clock.now(),
     )  # fmt: skip
     assert (row.version, refreshing.is_live(state)) == (2, True)
@@ -656,15 +656,15 @@ def test_a_scope_that_comes_back_recovers_the_connection(refreshing: Refreshing,
     refreshing.ninjaone.switches.update({"scope_unticked": "narrowed"})
     refreshing.ninjaone.admin.tick_scope(APP, "management", ticked=False)
     refreshing.when_due(state)
-    since = refreshing.row(state).ended_at
+    since = refreshing.row(state).needs_reauth_since
     refreshing.when_due(state)
-    assert refreshing.row(state).ended_at == since
+    assert refreshing.row(state).needs_reauth_since == since
 
     refreshing.ninjaone.admin.tick_scope(APP, "management", ticked=True)
     refreshing.when_due(state)
 
     row = refreshing.row(state)
-    assert (row.status, row.reason, row.ended_at) == (Status.ACTIVE, None, None)
+    assert (row.status, row.reason, row.needs_reauth_since) == (Status.ACTIVE, None, None)
     assert len(refreshing.lines.named("connection.recovered")) == 1
 
 
@@ -818,7 +818,7 @@ def test_the_token_of_an_idle_connection_ends_as_it_should(adaptive: Refreshing,
 
     adaptive.order(state, why=Trigger.URGENT, min_ttl=300)
 
-    assert "tokens_ended" not in adaptive.figures()
+    assert "tokens_expired" not in adaptive.figures()
 
 
 @pytest.mark.parametrize(("left", "is_idle"), [(0, True), (1, False)])

@@ -475,7 +475,7 @@ def test_a_connection_that_is_ended_while_one_waits_gives_nothing(
 
 def needs_reauth(connections: Connections, state: ConnectionState, reason: str | None = "revoked") -> None:
     more = {"reason": reason} if reason else {}
-    connections.record_failure(state, {"status": "needs_reauth", "ended_at": START, **more}, ())
+    connections.record_failure(state, {"status": "needs_reauth", "needs_reauth_since": START, **more}, ())
 
 
 @req("H07")

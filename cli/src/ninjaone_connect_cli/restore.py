@@ -33,7 +33,7 @@ from ninjaone_connect_cli.store import Store
 
 INERT = 0
 """An epoch before the first."""
-FARTHEST = policy.ENDED_KEPT - policy.DAY
+FARTHEST = policy.DISCONNECTED_KEPT - policy.DAY
 """Seconds back for which the live table still knows what was disconnected meanwhile."""
 LOOK, PATIENCE = 2, 180
 WAIT_FOR_TABLE = 3600 * 8

@@ -74,7 +74,7 @@ class Snapshot:
             **{status.value: by_status[status.value] for status in Status},
             "due": sum(state.refresh_at is not None and state.refresh_at <= self.now for state in live),
             "failing": sum(state.failures > 0 for state in live),
-            "tokens_ended": sum(state.token_expires_at <= self.now for state in live),
+            "tokens_expired": sum(state.token_expires_at <= self.now for state in live),
         }
 
     def next(self) -> list[Row]:

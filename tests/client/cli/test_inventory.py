@@ -102,7 +102,7 @@ def test_the_list_is_narrowed_by_status_region_and_end_of_consent(
     world: World, cli: Cli, fleet: list[ConnectionRef], tenant: list[str]
 ) -> None:
     waits, ending, works = fleet[0], fleet[1], fleet[2]
-    write(world, waits, status="needs_reauth", reason="revoked", ended_at=int(time.time()))
+    write(world, waits, status="needs_reauth", reason="revoked", needs_reauth_since=int(time.time()))
     write(world, ending, consented_at=int(time.time()) - 27 * DAY)
 
     def listed(*options: str) -> set[str]:
@@ -194,7 +194,7 @@ def test_the_doctor_is_content_with_a_fleet_that_works(cli: Cli, fleet: list[Con
         ({"token_expires_at": 1_000_000_000}, "tokens", "fix"),
         ({"struck_at": 1_700_000_000, "failures": 1}, "paused", "look"),
         ({"failures": 2}, "paused", "look"),
-        ({"status": "needs_reauth", "reason": "revoked", "ended_at": 1_700_000_000}, "customers", "look"),
+        ({"status": "needs_reauth", "reason": "revoked", "needs_reauth_since": 1_700_000_000}, "customers", "look"),
         ({"consented_at": int(time.time()) - 24 * DAY}, "consent", "look"),
     ],
 )

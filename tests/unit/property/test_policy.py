@@ -43,8 +43,8 @@ def test_a_connection_waits_a_minute_to_ten_and_at_most_an_eighth_of_its_tokens_
 
 
 @given(INSTANTS, st.integers(0, 10**8))
-def test_a_probe_comes_after_as_long_as_the_token_is_dead_and_within_a_day(ended_at: Instant, dead_for: int) -> None:
-    wait = policy.rejected_retry_wait(ended_at, Instant(ended_at + dead_for))
+def test_a_probe_comes_after_as_long_as_the_token_is_dead_and_within_a_day(since: Instant, dead_for: int) -> None:
+    wait = policy.rejected_retry_wait(since, Instant(since + dead_for))
 
     assert 120 <= wait <= 24 * 3600
     assert wait <= dead_for + 120

@@ -62,7 +62,8 @@ HOT = st.builds(
     cause=st.text(max_size=20),
     struck_at=st.none() | INSTANTS,
     outcome_unknown=st.booleans(),
-    ended_at=st.none() | INSTANTS,
+    needs_reauth_since=st.none() | INSTANTS,
+    disconnected_at=st.none() | INSTANTS,
     active_until=st.none() | INSTANTS,
     warned_at=st.none() | INSTANTS,
 )

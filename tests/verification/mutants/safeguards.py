@@ -66,7 +66,7 @@ class Mutant:
                 each.stop()
 
 
-def _lease(self: Connections, seen: Any, *, attempt: str, now: Any, until: Any, ended: Any) -> Any:
+def _lease(self: Connections, seen: Any, *, attempt: str, now: Any, until: Any, expired_before: Any) -> Any:
     """Take the lease whoever holds it."""
     change = {"lease_until": until, "attempt": attempt, "tried_at": now}
     return self._update(seen, ConditionalUpdate.of("attribute_exists(#tenant)", set=change, add={"fence": 1}))

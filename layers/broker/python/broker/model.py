@@ -209,7 +209,8 @@ class ConnectionState:
         customer_app: whether the client app is the customer's: then its secret is sealed in the profile row
         outcome_unknown: whether an attempt with the tokens of this version got no definite answer (a timeout, a 5xx):
             NinjaOne may have rotated them, so a later rejection means ``lost_in_rotation``, not ``revoked``
-        ended_at: since when the connection needs its customer
+        needs_reauth_since: since when the connection needs its customer
+        disconnected_at: when the connection was disconnected
         active_until: until then it is refreshed ahead of expiry under the adaptive policy
         warned_at: when the coming end of consent was last announced
         same_as: the active connection of this tenant that showed the same account when this one was made, if any
@@ -240,7 +241,8 @@ class ConnectionState:
     cause: str = ""
     struck_at: Instant | None = None
     outcome_unknown: bool = False
-    ended_at: Instant | None = None
+    needs_reauth_since: Instant | None = None
+    disconnected_at: Instant | None = None
     active_until: Instant | None = None
     warned_at: Instant | None = None
     same_as: ConnectionId | None = None

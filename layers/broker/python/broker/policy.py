@@ -71,7 +71,7 @@ REJECTED_RETRY_FIRST, REJECTED_RETRY_LONGEST = Seconds(120), Seconds(24 * 3600)
 """The first and the longest wait before a rejected token is tried again; see ``rejected_retry_wait``."""
 REJECTED_RETRY_FOR = Seconds(30 * 24 * 3600)
 """How long a rejected token is tried again before it is deleted."""
-ENDED_KEPT = Seconds(30 * 24 * 3600)
+DISCONNECTED_KEPT = Seconds(30 * 24 * 3600)
 """How long a disconnected connection can still be seen; then DynamoDB deletes its rows."""
 APPROVAL_LIFE = Seconds(30 * 24 * 3600)
 """How long a connection waits for its approval. Its consent lives no longer (docs/understand/ninjaone.md §3)."""
@@ -160,12 +160,12 @@ def is_believed(*, struck_at: Instant | None, now: Instant, others_granted: bool
     return others_granted or alone or now - struck_at >= VERDICT_WAIT_MAX
 
 
-def rejected_retry_wait(ended_at: Instant, now: Instant) -> Seconds:
+def rejected_retry_wait(since: Instant, now: Instant) -> Seconds:
     """Return how long to wait before a rejected token is tried again: two minutes, then twice as long each time.
 
     So after a mistake of NinjaOne's, a connection is active again after at most about twice the time of the mistake.
     """
-    return Seconds(min(REJECTED_RETRY_FIRST + now - ended_at, REJECTED_RETRY_LONGEST))
+    return Seconds(min(REJECTED_RETRY_FIRST + now - since, REJECTED_RETRY_LONGEST))
 
 
 def reason_for(*, outcome_unknown: bool, consented_at: Instant, now: Instant) -> Reason:

@@ -2,18 +2,18 @@
 
 A refresh, as conditions on one row; ``seen`` is what the read found, which may be a moment old:
 
-    lease     version = seen, fence = seen, no lease or one that ended   → fence + 1, lease_until, attempt
+    lease     version = seen, fence = seen, no lease or an expired one   → fence + 1, lease_until, attempt
     save      version = seen, fence = mine, not disconnected             → version + 1, tokens; lease and attempt gone
     failure   version = seen, fence = mine                               → wait, strike or give up; lease cut
 
 An end, from any state, whoever holds the lease:
 
-    disconnect   version = seen, consent = seen, not disconnected   → version + 1, fence + 1, ended_by; tokens gone
+    disconnect   version = seen, consent = seen, not disconnected   → version + 1, fence + 1; tokens gone
 
 A new client secret must never meet a refresh that presents the old one. It takes a lease and gives it back at once, so
 that a refresh that had already read the old secret gets no lease:
 
-    secret       version = seen, fence = seen, no lease or one that ended   → fence + 1, due now; the profile's client
+    secret       version = seen, fence = seen, no lease or an expired one   → fence + 1, due now; the profile's client
 
 Rows that are not in use expire: ``forget_at`` is written into both rows in one transaction, so that neither outlives
 the other.
@@ -87,7 +87,7 @@ RECONNECT_STEP = 100
 """How far a reconnect moves the version: refreshes of the old consent that finish meanwhile stay below it."""
 
 _UNCHANGED = ("#version = :version_seen", "#fence = :fence_seen")
-_NO_LEASE = "attribute_not_exists(#lease_until) OR #lease_until < :ended"
+_NO_LEASE = "attribute_not_exists(#lease_until) OR #lease_until < :expired_before"
 _WAITS = "attribute_not_exists(#forget_at) OR #forget_at > :now"
 _CANCELED = "TransactionCanceledException"
 _CONDITION_FAILED = "ConditionalCheckFailed"
@@ -251,12 +251,12 @@ class Connections:
         self._dynamodb.call("transact_write_items", TransactItems=[*puts, ended])
 
     def lease(
-        self, seen: ConnectionState, *, attempt: str, now: Instant, until: Instant, ended: Instant
+        self, seen: ConnectionState, *, attempt: str, now: Instant, until: Instant, expired_before: Instant
     ) -> ConnectionState | ConditionFailed:
         """Take the lease and record the intent, before NinjaOne is called.
 
         Args:
-            ended: a lease that ran out before this instant proves its holder dead
+            expired_before: a lease that expired before this instant proves that its holder has ended
         """
         change = {
             "lease_until": until,
@@ -264,11 +264,12 @@ class Connections:
             "tried_at": now,
             **({"outcome_unknown": True} if seen.attempt else {}),
         }
-        return self._update(seen, ConditionalUpdate.of(*_UNCHANGED, _NO_LEASE, given=_seen(seen) | {"ended": ended},
-                                           set=change, add={"fence": 1}))  # fmt: skip
+        given = _seen(seen) | {"expired_before": expired_before}
+        write = ConditionalUpdate.of(*_UNCHANGED, _NO_LEASE, given=given, set=change, add={"fence": 1})
+        return self._update(seen, write)
 
     def store_secret(
-        self, seen: ConnectionState, client: bytes, *, session: SessionId, now: Instant, ended: Instant
+        self, seen: ConnectionState, client: bytes, *, session: SessionId, now: Instant, expired_before: Instant
     ) -> bool:
         """Replace the secret of the customer's own app, end its session, and make the connection due now.
 
@@ -276,13 +277,13 @@ class Connections:
 
         Args:
             client: sealed
-            ended: a lease that ran out before this instant proves its holder dead
+            expired_before: a lease that expired before this instant proves that its holder has ended
 
         Raises ``AwsError``.
         """
         due = {"refresh_at": now, "due_shard": policy.shard(seen.connection)} if seen.refresh else {}
         state = ConditionalUpdate.of(
-            *_UNCHANGED, _NO_LEASE, given=_seen(seen) | {"ended": ended}, set=due, add={"fence": 1},
+            *_UNCHANGED, _NO_LEASE, given=_seen(seen) | {"expired_before": expired_before}, set=due, add={"fence": 1},
             remove=("failures", "cause", "tried_at"),
         )  # fmt: skip
         profile = ConditionalUpdate.of("attribute_exists(#client)", set={"client": client})
@@ -323,8 +324,8 @@ class Connections:
             mark: random, and new for each attempt: a row that bears it was disconnected by this very attempt, whose
                 answer was lost
         """
-        forget_at = Instant(now + policy.ENDED_KEPT)
-        ended = {"status": Status.DISCONNECTED.value, "ended_at": now, "ended_by": mark}
+        forget_at = Instant(now + policy.DISCONNECTED_KEPT)
+        ended = {"status": Status.DISCONNECTED.value, "disconnected_at": now, "disconnected_by": mark}
         write = ConditionalUpdate.of(
             _CONNECTED,
             "#consented_at = :consent_seen",
@@ -336,18 +337,18 @@ class Connections:
             },
             set=ended | {"forget_at": forget_at},
             add={"version": 1, "fence": 1},
-            remove=(*_DROPPED, "reason"),
+            remove=(*_DROPPED, "reason", "needs_reauth_since"),
         )
         self._update_both(seen.ref, write, _forgetting(forget_at))
         found = self._get(seen.ref, seen.connection) or {}
-        if found.get("ended_by") == {"S": mark}:
+        if found.get("disconnected_by") == {"S": mark}:
             return rows.connection_state(found)
         return ConditionFailed(found)
 
     def forget_profile(self, ref: ConnectionRef, now: Instant) -> None:
         """Let the profile of a deleted connection expire, and delete its sealed client secret at once."""
         key = rows.key(ref.tenant, ref.connection + rows.PROFILE)
-        ends = Instant(now + policy.ENDED_KEPT)
+        ends = Instant(now + policy.DISCONNECTED_KEPT)
         write = ConditionalUpdate.of(
             "attribute_exists(#tenant)", "attribute_not_exists(#forget_at)", set={"forget_at": ends}, remove=("client",)
         )

@@ -104,7 +104,7 @@ _STATE: _Table = {
     "scopes": _SCOPES,
     **dict.fromkeys(("access", "refresh"), _BYTES),
     **dict.fromkeys(("refresh_at", "due_shard", "lease_until", "tried_at", "struck_at"), _OPTIONAL_NUMBER),
-    **dict.fromkeys(("ended_at", "active_until", "warned_at"), _OPTIONAL_NUMBER),
+    **dict.fromkeys(("needs_reauth_since", "disconnected_at", "active_until", "warned_at"), _OPTIONAL_NUMBER),
     **dict.fromkeys(("attempt", "same_as"), _OPTIONAL_TEXT),
     "failures": _SPARSE_NUMBER,
     "cause": _SPARSE_TEXT,

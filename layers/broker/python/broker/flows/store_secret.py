@@ -77,8 +77,8 @@ class StoreSecret:
 
     def _stored(self, session: Session, seen: ConnectionState, client: bytes) -> bool:
         now = instant(self._clock)
-        ended = Instant(now - policy.CLOCK_SKEW)
-        return self._connections.store_secret(seen, client, session=session.session, now=now, ended=ended)
+        expired = Instant(now - policy.CLOCK_SKEW)
+        return self._connections.store_secret(seen, client, session=session.session, now=now, expired_before=expired)
 
     def _is_completed(self, session: Session) -> bool:
         found = self._sessions.get(session.session)

@@ -94,14 +94,14 @@ class ProcessBatch:
             self._log.event("batch.unknown_rows", Level.WARNING, missing=len(message.refs) - len(found), unread=unread)
         if unread:
             self._log.count("rows_unreadable", unread)
-        self._count_ended(found, batch)
+        self._count_expired(found, batch)
         return [row for row in found if self._refresh.is_wanted(row, batch)]
 
-    def _count_ended(self, rows: Sequence[ConnectionState], batch: BatchContext) -> None:
+    def _count_expired(self, rows: Sequence[ConnectionState], batch: BatchContext) -> None:
         """Count the tokens of the operator's apps that expired before they were refreshed, for whatever reason."""
         if self._adaptive:  # then the tokens of idle connections are meant to expire
             return
-        ended = sum(
+        expired = sum(
             row.status is Status.ACTIVE
             and row.epoch == batch.epoch
             and not row.customer_app
@@ -109,8 +109,8 @@ class ProcessBatch:
             and row.token_expires_at <= batch.began
             for row in rows
         )
-        if ended:
-            self._log.count("tokens_ended", ended)
+        if expired:
+            self._log.count("tokens_expired", expired)
 
     def _context(self, message: RefreshBatch, epoch: int, left: Callable[[], float]) -> BatchContext:
         return BatchContext(

@@ -189,7 +189,7 @@ class RefreshConnection:
             attempt=attempt,
             now=now,
             until=Instant(now + self._timing.lease),
-            ended=Instant(now - self._timing.skew),
+            expired_before=Instant(now - self._timing.skew),
         )
         found = retry(take, self._clock, LEASE_PAUSES)
         return _own_lease(found, attempt)

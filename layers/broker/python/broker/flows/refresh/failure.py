@@ -120,10 +120,9 @@ class RecordFailure:
     def _give_up(self, leased: ConnectionState, batch: BatchContext) -> None:
         """Set ``needs_reauth``. The tokens stay sealed and are retried, in case NinjaOne's verdict was a mistake."""
         now = batch.now()
-        ended_at = (
-            leased.ended_at if leased.reason is not Reason.SCOPE_WITHDRAWN else None
-        )  # until now the tokens were accepted
-        if ended_at and now - ended_at >= policy.REJECTED_RETRY_FOR:
+        is_first = leased.reason is Reason.SCOPE_WITHDRAWN  # until now the tokens were accepted
+        since = (None if is_first else leased.needs_reauth_since) or now
+        if now - since >= policy.REJECTED_RETRY_FOR:
             self._forget(leased, now)
             return
         reason = _known_reason(leased) or policy.reason_for(
@@ -132,9 +131,9 @@ class RecordFailure:
         change = {
             "status": Status.NEEDS_REAUTH.value,
             "reason": reason.value,
-            "ended_at": ended_at or now,
+            "needs_reauth_since": since,
             "failures": leased.failures + 1,
-            "refresh_at": now + policy.rejected_retry_wait(ended_at or now, now),
+            "refresh_at": now + policy.rejected_retry_wait(since, now),
         }
         self._write(leased, change, _LEASE)
         if leased.status is not Status.NEEDS_REAUTH:

@@ -111,12 +111,16 @@ class SaveTokens:
             "refresh_at": self._next(leased, tokens, active_until, batch),
             "due_shard": policy.shard(leased.connection),
             "status": (Status.NEEDS_REAUTH if withdrawn else Status.ACTIVE).value,
-            **({"reason": Reason.SCOPE_WITHDRAWN.value, "ended_at": leased.ended_at or now} if withdrawn else {}),
+            **(
+                {"reason": Reason.SCOPE_WITHDRAWN.value, "needs_reauth_since": leased.needs_reauth_since or now}
+                if withdrawn
+                else {}
+            ),
             **({"active_until": active_until} if self._adaptive and active_until else {}),
             **({"warned_at": now} if warn else {}),
             **({"scopes": scope_text(tokens.scopes)} if _says_first_scopes(leased, tokens) else {}),
         }
-        return change, () if withdrawn else ("reason", "ended_at")
+        return change, () if withdrawn else ("reason", "needs_reauth_since")
 
     def _next(
         self, leased: ConnectionState, tokens: SealedTokens, active_until: Instant | None, batch: BatchContext
