@@ -63,7 +63,7 @@ def test_a_host_written_into_a_row_is_sent_nothing_and_tells_the_operator(
     assert [line["level"] for line in refreshing.lines.named("host.untrusted")] == ["ERROR"]
     assert refreshing.lines.named("seal.broken") == []
     assert refreshing.figures()["seal_broken"] == 1, "it fires the same alarm"
-    assert refreshing.row(state).attempt is None
+    assert refreshing.row(state).lease_id is None
 
 
 @req("J03")

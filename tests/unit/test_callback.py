@@ -500,7 +500,7 @@ def test_with_approval_an_answer_that_comes_after_the_exchange_orders_nothing(
     away.back()
     aws.client("sqs").purge_queue(QueueUrl=config.completion_queue)
     now = instant(clock)
-    assert isinstance(sessions.begin_exchange(session, "an-attempt", now=now, until=Instant(now + 30)), Session)
+    assert isinstance(sessions.begin_exchange(session, "an-exchange", now=now, until=Instant(now + 30)), Session)
 
     assert away.back().result is AuthorizeResult.AGREED
     assert "Messages" not in aws.client("sqs").receive_message(QueueUrl=config.completion_queue)

@@ -450,13 +450,13 @@ def test_a_refresh_that_is_at_work_is_waited_for(
     entered = enter(journey, opened(journey, state), new)
     now = int(clock.now())
     leased = connections.lease(
-        state, attempt="a", now=Instant(now), until=Instant(now + 250), expired_before=Instant(now - 10)
+        state, lease_id="a", now=Instant(now), until=Instant(now + 250), expired_before=Instant(now - 10)
     )
     assert isinstance(leased, ConnectionState)
 
     def refused() -> None:
         change = {"failures": 1, "cause": "invalid_client", "refresh_at": now + 120}
-        connections.record_failure(leased, change, ("lease_until", "attempt"))
+        connections.record_failure(leased, change, ("lease_until", "lease_id"))
 
     clock.plan(3, refused)
     made = complete(journey, entered)
@@ -470,7 +470,7 @@ def test_a_refresh_that_stays_at_work_lets_the_entry_come_again(
 ) -> None:
     entered = enter(journey, opened(journey, state), new)
     now = int(clock.now())
-    connections.lease(state, attempt="a", now=Instant(now), until=Instant(now + 60), expired_before=Instant(now - 10))
+    connections.lease(state, lease_id="a", now=Instant(now), until=Instant(now + 60), expired_before=Instant(now - 10))
 
     with pytest.raises(Busy):
         complete(journey, entered)
@@ -479,7 +479,7 @@ def test_a_refresh_that_stays_at_work_lets_the_entry_come_again(
 
     clock.advance(71)
     made = complete(journey, entered)
-    assert (made.attempt, made.lease_until) == ("a", now + 60)  # what that attempt left is looked into by the next
+    assert (made.lease_id, made.lease_until) == ("a", now + 60)  # what that attempt left is looked into by the next
     assert held_secret(connections, seal, state) == new.reveal()
 
 
@@ -490,7 +490,7 @@ def test_a_refresh_counts_as_dead_once_all_clocks_say_that_its_time_is_over(
 ) -> None:  # fmt: skip
     entered = enter(journey, opened(journey, state), new)
     now = Instant(int(clock.now()))
-    connections.lease(state, attempt="a", now=now, until=Instant(now - ran_out), expired_before=Instant(now - 10))
+    connections.lease(state, lease_id="a", now=now, until=Instant(now - ran_out), expired_before=Instant(now - 10))
 
     complete(journey, entered)
 
@@ -503,7 +503,7 @@ def test_the_time_of_the_call_bounds_the_waiting_for_a_refresh(
     entered = enter(journey, opened(journey, state), new)
     clock.advance(301)  # no data key is held any more
     began = Instant(int(clock.now()))
-    connections.lease(state, attempt="a", now=began, until=Instant(began + 250), expired_before=Instant(began - 10))
+    connections.lease(state, lease_id="a", now=began, until=Instant(began + 250), expired_before=Instant(began - 10))
     whole = policy.COMPLETE_TIMEOUT - policy.COMPLETE_SLACK
     aws_faults.before("kms.GenerateDataKey", lambda: clock.advance(whole - 2))
 
@@ -517,11 +517,11 @@ def test_what_another_call_stored_meanwhile_is_taken_for_done(
 ) -> None:
     entered = enter(journey, opened(journey, state), new)
     now = Instant(int(clock.now()))
-    leased = connections.lease(state, attempt="a", now=now, until=Instant(now + 250), expired_before=Instant(now - 10))
+    leased = connections.lease(state, lease_id="a", now=now, until=Instant(now + 250), expired_before=Instant(now - 10))
     assert isinstance(leased, ConnectionState)
 
     def another() -> None:
-        connections.record_failure(leased, {}, ("lease_until", "attempt"))
+        connections.record_failure(leased, {}, ("lease_until", "lease_id"))
         complete(journey, entered)
 
     clock.plan(2, another)
@@ -535,7 +535,7 @@ def test_a_session_that_is_gone_meanwhile_stores_nothing(
 ) -> None:  # fmt: skip
     entered = enter(journey, opened(journey, state), new)
     now = Instant(int(clock.now()))
-    connections.lease(state, attempt="a", now=now, until=Instant(now + 250), expired_before=Instant(now - 10))
+    connections.lease(state, lease_id="a", now=now, until=Instant(now + 250), expired_before=Instant(now - 10))
     key = {"session": {"S": entered.session.session}}
     clock.plan(2, lambda: aws.client("dynamodb").delete_item(TableName=config.sessions_table, Key=key))
 
@@ -551,7 +551,7 @@ def test_who_opened_the_old_secret_before_gets_no_lease(
     now = Instant(int(clock.now()))
 
     assert not isinstance(
-        connections.lease(seen, attempt="a", now=now, until=Instant(now + 250), expired_before=now), ConnectionState
+        connections.lease(seen, lease_id="a", now=now, until=Instant(now + 250), expired_before=now), ConnectionState
     )
 
 
@@ -640,7 +640,7 @@ def test_a_write_compares_row_profile_and_session(
     def stored(seen: ConnectionState, session: SessionId = session) -> bool:
         return connections.store_secret(seen, b"sealed", session=session, now=now, expired_before=now)
 
-    leased = connections.lease(state, attempt="a", now=now, until=now, expired_before=now)
+    leased = connections.lease(state, lease_id="a", now=now, until=now, expired_before=now)
     assert isinstance(leased, ConnectionState)
     assert not stored(state)  # the fence moved
     saved = connections.save(leased, {"version": state.version + 1}, ())

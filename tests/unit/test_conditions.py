@@ -31,7 +31,7 @@ ROW = replace(
     needs_reauth_since=None,
     disconnected_at=None,
     lease_until=None,
-    attempt=None,
+    lease_id=None,
 )
 PENDING = replace(ROW, status=Status.PENDING_APPROVAL)
 
@@ -45,7 +45,9 @@ def changed(item: rows.Item, change: Mapping[str, Any]) -> rows.Item:
 # Connections ----------------------------------------------------------------------------------------------------------
 
 CONNECTION_WRITES: dict[str, Callable[[Connections], object]] = {
-    "lease": lambda to: to.lease(ROW, attempt="a", now=NOW, until=Instant(NOW + 250), expired_before=Instant(NOW - 10)),
+    "lease": lambda to: to.lease(
+        ROW, lease_id="a", now=NOW, until=Instant(NOW + 250), expired_before=Instant(NOW - 10)
+    ),
     "save": lambda to: to.save(ROW, {"version": ROW.version + 1}, ()),
     "failure": lambda to: to.record_failure(ROW, {"failures": 9}, ()),
     "approve": lambda to: to.approve(PENDING, {"status": "active", "failures": 9}, NOW),
@@ -145,7 +147,7 @@ SESSION_WRITES: dict[str, Callable[[Sessions], object]] = {
         OPEN.session, state_hash="held", code=b"c", code_expires_at=Instant(NOW + 45), ticket_hash="t", now=NOW
     ),
     "deny": lambda to: to.deny(OPEN.session, state_hash="held", now=NOW),
-    "exchange": lambda to: to.begin_exchange(OPEN, "attempt", now=NOW, until=Instant(NOW + 60)),
+    "exchange": lambda to: to.begin_exchange(OPEN, "an-exchange", now=NOW, until=Instant(NOW + 60)),
     "save": lambda to: to.save(OPEN.session, b"tokens"),
     "fail": lambda to: to.fail(OPEN.session, Stage.EXCHANGING, "refused"),
 }

@@ -24,7 +24,7 @@ NOW = Instant(START)
 DUE = replace(
     STATE,
     status=Status.ACTIVE, reason=None, version=7, epoch=2, sent_at=Instant(NOW - 2000),
-    token_expires_at=Instant(NOW + 1600), refresh_at=NOW, lease_until=None, attempt=None, tried_at=Instant(NOW - 2000),
+    token_expires_at=Instant(NOW + 1600), refresh_at=NOW, lease_until=None, lease_id=None, tried_at=Instant(NOW - 2000),
     failures=0, struck_at=None, outcome_unknown=False, needs_reauth_since=None, disconnected_at=None,
 )  # fmt: skip
 """A connection whose time has come."""

@@ -461,7 +461,9 @@ def test_an_end_that_overtook_a_lease_and_was_not_acknowledged_is_known_as_done(
     aws_faults.lose_reply("dynamodb.TransactWriteItems")
     aws_faults.before(
         "dynamodb.TransactWriteItems",
-        lambda: connections.lease(made[0], attempt="x", now=Instant(START), until=until, expired_before=expired_before),
+        lambda: connections.lease(
+            made[0], lease_id="x", now=Instant(START), until=until, expired_before=expired_before
+        ),
     )
 
     assert broker.disconnect(ref(made[0]))[1]

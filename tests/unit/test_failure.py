@@ -52,7 +52,7 @@ def fails(error: type[httpx.TransportError]) -> Trap:
 
 
 def is_free(row: ConnectionState) -> bool:
-    return row.lease_until is None and row.attempt is None
+    return row.lease_until is None and row.lease_id is None
 
 
 def due_in(refreshing: Refreshing, state: ConnectionState) -> float:
@@ -136,7 +136,7 @@ def test_what_may_have_been_carried_out_is_not_asked_again_before_a_late_request
     row, now = refreshing.row(state), clock.now()
     assert (row.status, row.failures, row.outcome_unknown, row.version) == (Status.ACTIVE, 1, True, 1)
     assert row.lease_until == now + 60
-    assert row.attempt
+    assert row.lease_id
     assert due_in(refreshing, state) == 60 + 10 + 1, "the first second in which the lease has surely ended"
     assert refreshing.figures()["ambiguous"] == 1
     asked = len(network.requests)
@@ -206,7 +206,7 @@ def test_an_attempt_that_nobody_ended_leaves_doubt(
     refreshing.wait_for(state)
     now = Instant(int(clock.now()))
     connections.lease(
-        refreshing.row(state), attempt="x", now=now, until=Instant(now + 250), expired_before=Instant(now - 10)
+        refreshing.row(state), lease_id="x", now=now, until=Instant(now + 250), expired_before=Instant(now - 10)
     )
     clock.advance(261)
     refreshing.ninjaone.faults.plan(Fault("html_404"))

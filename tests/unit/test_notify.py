@@ -183,7 +183,7 @@ def test_a_new_connection_is_told_once_and_its_refreshes_are_not(account: Accoun
         "tenant_id": "northwind", "connection_id": REF.connection, "version": 1, "reconnected": False,
     }  # fmt: skip
 
-    leased = account.connections.lease(made, attempt="a", now=NOW, until=Instant(NOW + 250), expired_before=NOW)
+    leased = account.connections.lease(made, lease_id="a", now=NOW, until=Instant(NOW + 250), expired_before=NOW)
     assert isinstance(leased, ConnectionState)
     account.save(leased, access=b"next", expires_at=NOW + 7200)
 

@@ -35,7 +35,7 @@ def neighbour(journey: Journey, network: NinjaOneTransport) -> ConnectionState:
 
 
 def is_free(row: ConnectionState) -> bool:
-    return row.lease_until is None and row.attempt is None
+    return row.lease_until is None and row.lease_id is None
 
 
 # A refresh that works -------------------------------------------------------------------------------------------------
@@ -563,7 +563,11 @@ def lease_of_another(connections: Connections, state: ConnectionState, *, now: f
     seen = connections.state(ref(state))
     assert seen is not None
     taken = connections.lease(
-        seen, attempt="another", now=Instant(int(now)), until=Instant(int(until)), expired_before=Instant(int(now) - 10)
+        seen,
+        lease_id="another",
+        now=Instant(int(now)),
+        until=Instant(int(until)),
+        expired_before=Instant(int(now) - 10),
     )
     assert isinstance(taken, ConnectionState)
     return taken
@@ -579,7 +583,7 @@ def test_a_lease_is_taken_before_ninjaone_is_asked(
 
     (during,) = seen
     assert during.lease_until == refreshing.clock.now() + 250
-    assert during.attempt
+    assert during.lease_id
     assert (during.fence, during.version, during.tried_at) == (1, 1, refreshing.clock.now())
 
 
@@ -669,7 +673,7 @@ def test_a_lease_taken_meanwhile_stops_the_refresh(
     refreshing.order(state)
 
     assert network.requests == []
-    assert refreshing.row(state).attempt == "another"
+    assert refreshing.row(state).lease_id == "another"
 
 
 def test_a_lease_on_a_row_that_is_gone_asks_nothing(

@@ -53,7 +53,7 @@ LARGEST = ConnectionState(
     refresh_at=Instant(1_899_999_999),
     due_shard=7,
     lease_until=Instant(1_899_999_999),
-    attempt="a" * 16,
+    lease_id="a" * 16,
     tried_at=Instant(1_899_999_999),
     failures=2,
     cause="unsupported_grant_type",
@@ -81,7 +81,7 @@ USUAL = replace(
 )
 """A connection in use, in the middle of its refresh, with all that such a row may hold."""
 
-WAITING = replace(USUAL, cause=LARGEST.cause, lease_until=None, attempt=None)
+WAITING = replace(USUAL, cause=LARGEST.cause, lease_until=None, lease_id=None)
 """The same between two attempts that NinjaOne refused."""
 
 

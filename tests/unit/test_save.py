@@ -43,7 +43,7 @@ def is_save(body: dict[str, Any]) -> bool:
 
 
 def is_free(row: ConnectionState) -> bool:
-    return row.lease_until is None and row.attempt is None
+    return row.lease_until is None and row.lease_id is None
 
 
 # Saving ---------------------------------------------------------------------------------------------------------------
@@ -197,7 +197,7 @@ def test_when_both_stores_hang_the_tokens_are_in_the_log_before_the_invocation_i
     """Each call of AWS lasts as long as one can, NinjaOne takes its time, and there was none to spare before."""
 
     def hangs(call: dict[str, Any]) -> bool:
-        is_lease = "#attempt = :attempt" in call.get("UpdateExpression", "")
+        is_lease = "#lease_id = :lease_id" in call.get("UpdateExpression", "")
         clock.advance(10 if is_lease else policy.AWS_CALL)
         return not is_lease
 

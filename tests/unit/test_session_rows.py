@@ -126,7 +126,7 @@ def test_a_consent_is_kept_for_as_long_as_it_may_take_and_a_long_link_is_not_cut
     )
     put(session, code_expires_at={"N": str(now + 60)})
 
-    begun = sessions.begin_exchange(session, "an-attempt", now=now, until=Instant(now + 30))
+    begun = sessions.begin_exchange(session, "an-exchange", now=now, until=Instant(now + 30))
 
     assert isinstance(begun, Session)
     assert begun.expires_at == now + kept

@@ -199,7 +199,7 @@ def _inert(row: ConnectionState, fence: int) -> ConnectionState:
         refresh_at=None,
         due_shard=None,
         lease_until=None,
-        attempt=None,
+        lease_id=None,
         failures=0,
         cause="",
         struck_at=None,

@@ -75,7 +75,7 @@ def bare(cloud: Cloud, due: int) -> Took:
         def work() -> None:
             with httpx.Client(verify=context, trust_env=False) as web:
                 for number in waiting:
-                    table.update_item(**_update(number, lease_until=1, tried_at=2, attempt="a" * 16))
+                    table.update_item(**_update(number, lease_until=1, tried_at=2, lease_id="a" * 16))
                     web.post(f"https://127.0.0.1:{cloud.ninjaone_port}/ws/oauth/token", data=form).json()
                     table.update_item(
                         **_update(number, access=FILLER, refresh=FILLER, expires_at=3, sent_at=4, refresh_at=5)

@@ -56,7 +56,7 @@ HOT = st.builds(
     refresh_at=st.none() | INSTANTS,
     due_shard=st.none() | st.integers(0, 7),
     lease_until=st.none() | INSTANTS,
-    attempt=st.none() | WORDS,
+    lease_id=st.none() | WORDS,
     tried_at=st.none() | INSTANTS,
     failures=st.integers(0, 9),
     cause=st.text(max_size=20),

@@ -204,8 +204,8 @@ class Campaign(AbstractContextManager["Campaign"]):
     def _leased(self) -> set[tuple[str, str]]:
         """Name each attempt that has not come to an end."""
         table = self._world.broker_for("refresh").config.connections_table
-        found = self._world.aws("dynamodb").scan(TableName=table, FilterExpression="attribute_exists(attempt)")
-        return {(row["connection"]["S"], row["attempt"]["S"]) for row in found["Items"]}
+        found = self._world.aws("dynamodb").scan(TableName=table, FilterExpression="attribute_exists(lease_id)")
+        return {(row["connection"]["S"], row["lease_id"]["S"]) for row in found["Items"]}
 
     def _judge(self, connected: Connected, row: dict[str, Any]) -> None:
         """Count a connection that needs its customer."""

@@ -66,9 +66,9 @@ class Mutant:
                 each.stop()
 
 
-def _lease(self: Connections, seen: Any, *, attempt: str, now: Any, until: Any, expired_before: Any) -> Any:
+def _lease(self: Connections, seen: Any, *, lease_id: str, now: Any, until: Any, expired_before: Any) -> Any:
     """Take the lease whoever holds it."""
-    change = {"lease_until": until, "attempt": attempt, "tried_at": now}
+    change = {"lease_until": until, "lease_id": lease_id, "tried_at": now}
     return self._update(seen, ConditionalUpdate.of("attribute_exists(#tenant)", set=change, add={"fence": 1}))
 
 
@@ -83,7 +83,7 @@ def _overlooked(wanted: Callable[..., bool]) -> Callable[..., bool]:
 
 def _save(self: Connections, held: Any, change: Any, remove: tuple[str, ...]) -> Any:
     """Store tokens whatever became of the row since it was leased."""
-    drop = ("lease_until", "attempt", "failures", "cause", "struck_at", "outcome_unknown", *remove)
+    drop = ("lease_until", "lease_id", "failures", "cause", "struck_at", "outcome_unknown", *remove)
     return self._update(held, ConditionalUpdate.of("attribute_exists(#tenant)", set=change, remove=drop))
 
 
@@ -97,7 +97,7 @@ def _dead(self: RecordFailure, leased: Any, _outcome: Any, batch: BatchContext) 
     change: dict[str, Any] = {"struck_at": batch.now(), "failures": 1, "refresh_at": batch.now() + policy.STRIKE_GAP}
     if leased.struck_at:
         change |= {"status": "needs_reauth", "reason": "revoked"}
-    blind = ConditionalUpdate.of("attribute_exists(#tenant)", set=change, remove=("lease_until", "attempt"))
+    blind = ConditionalUpdate.of("attribute_exists(#tenant)", set=change, remove=("lease_until", "lease_id"))
     self._connections._update(leased, blind)
 
 

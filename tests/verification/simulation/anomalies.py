@@ -133,7 +133,7 @@ def _is_quiet(on: Stage) -> bool:
     """Say whether nothing is left to heal."""
     world = on.world
     row = world.rows.items.get(on.ref, {})
-    leased = "lease_until" in row or "attempt" in row
+    leased = "lease_until" in row or "lease_id" in row
     struck = "struck_at" in row and row["status"] == {"S": "active"}  # the verdict is still to come
     waiting = any(world.sqs.queues.values()) or bool(world.bucket) or bool(world.running)
     due = int(row.get("refresh_at", {"N": "0"})["N"]) <= world.now() + LOOK and "refresh_at" in row

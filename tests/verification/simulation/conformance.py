@@ -220,7 +220,7 @@ def _rescue_step(operation: str, answer: Any) -> tuple[str, str]:
 def _row_step(parameters: Parameters) -> str:
     """Name what a write to a row is, by what it writes."""
     values, text = parameters.get("ExpressionAttributeValues", {}), parameters["UpdateExpression"]
-    if ":attempt" in values:
+    if ":lease_id" in values:
         return "acquire"
     if "#version = :version" in text:
         return "save"
@@ -242,7 +242,7 @@ def written(step: str, parameters: Parameters, answer: Any) -> str:
     if isinstance(answer, ClientError) and answer.response["Error"]["Code"] == FAILED:
         refusal: Any = answer.response
         held = refusal.get("Item", {})
-        if step == "acquire" and held.get("attempt") == values[":attempt"]:
+        if step == "acquire" and held.get("lease_id") == values[":lease_id"]:
             return "met"
         return "saved" if step == "save" and _is_saved(held, values) else "conflict"
     if isinstance(answer, Exception):

@@ -13,7 +13,7 @@ ATTRIBUTES = (
     "lease_until",
     "status",
     "refresh",
-    "attempt",
+    "lease_id",
     "due_shard",
     "refresh_at",
     "scope",
@@ -26,7 +26,7 @@ maps = st.fixed_dictionaries({"M": st.fixed_dictionaries({"id": strings, "n": nu
 sets = st.sets(st.sampled_from(["a", "b", "c"]), min_size=1).map(lambda s: {"SS": sorted(s)})
 KINDS: dict[str, st.SearchStrategy[Any]] = {
     "version": numbers, "fence": numbers, "lease_until": numbers, "status": strings, "refresh": blobs,
-    "attempt": maps, "due_shard": st.integers(0, 1).map(lambda n: {"N": str(n)}), "refresh_at": numbers,
+    "lease_id": maps, "due_shard": st.integers(0, 1).map(lambda n: {"N": str(n)}), "refresh_at": numbers,
     "scope": sets,
 }  # fmt: skip
 items = st.fixed_dictionaries({}, optional=KINDS)
@@ -66,14 +66,14 @@ EXTRA = [
     ("#version BETWEEN :low AND :high", {":low": {"N": "0"}, ":high": {"N": "2"}}),
     ("attribute_exists(#status) AND size(#status) > :n", {":n": {"N": "3"}}),
     ("contains(#scope, :a)", {":a": {"S": "a"}}),
-    ("#attempt.id = :id", {":id": {"S": "active"}}),
+    ("#lease_id.id = :id", {":id": {"S": "active"}}),
 ]
 ACTIONS: list[tuple[str, str, dict[str, st.SearchStrategy[Any]]]] = [
     *[("SET", f"#{name} = :s{name}", {f":s{name}": kind}) for name, kind in KINDS.items()],
     ("SET", "#fence = #fence + :one", {":one": numbers}),
     ("SET", "#version = if_not_exists(#version, :zero) + :one", {":zero": numbers, ":one": numbers}),
     ("SET", "#lease_until = #refresh_at - :one", {":one": numbers}),
-    ("SET", "#attempt.#status = :nested", {":nested": strings}),
+    ("SET", "#lease_id.#status = :nested", {":nested": strings}),
     *[("REMOVE", f"#{name}", {}) for name in ATTRIBUTES],
     ("ADD", "#version :more", {":more": numbers}),
     ("ADD", "#scope :members", {":members": sets}),
@@ -143,7 +143,7 @@ def reads(draw: st.DrawFn, table: str) -> Call:
     """Draw a get, a batch get, or a query of the table or its index."""
     shape = draw(st.sampled_from(["get", "batch", "query", "index"]))
     if shape == "get":
-        wanted = draw(st.sampled_from([{}, {"ProjectionExpression": "#version, tenant, #attempt"}]))
+        wanted = draw(st.sampled_from([{}, {"ProjectionExpression": "#version, tenant, #lease_id"}]))
         return "get_item", spoken(
             {"TableName": table, "Key": draw(st.sampled_from(KEYS)), "ConsistentRead": True, **wanted}
         )

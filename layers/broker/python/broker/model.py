@@ -196,7 +196,7 @@ class ConnectionState:
         tenant, connection: the key
         version: the generation of the stored tokens; every change of tokens raises it
         fence: how many leases were taken; a fencing token
-        lease_until, attempt: the write-ahead intent of the refresh that may be in flight
+        lease_until, lease_id: the write-ahead intent of the refresh that may be in flight; the id is random
         failures: attempts in a row that brought no tokens; while there are any, ``refresh_at`` is a wait that callers
             can't shorten either
         cause: why the last of them failed, by its name in ``ninjaone.Outcome.code``
@@ -235,7 +235,7 @@ class ConnectionState:
     refresh_at: Instant | None = None
     due_shard: int | None = None
     lease_until: Instant | None = None
-    attempt: str | None = None
+    lease_id: str | None = None
     tried_at: Instant | None = None
     failures: int = 0
     cause: str = ""

@@ -2,8 +2,8 @@
 
 A refresh, as conditions on one row; ``seen`` is what the read found, which may be a moment old:
 
-    lease     version = seen, fence = seen, no lease or an expired one   → fence + 1, lease_until, attempt
-    save      version = seen, fence = mine, not disconnected             → version + 1, tokens; lease and attempt gone
+    lease     version = seen, fence = seen, no lease or an expired one   → fence + 1, lease_until, lease_id
+    save      version = seen, fence = mine, not disconnected             → version + 1, tokens; the lease is gone
     failure   version = seen, fence = mine                               → wait, strike or give up; lease cut
 
 An end, from any state, whoever holds the lease:
@@ -98,7 +98,7 @@ _DROPPED = (
     "refresh_at",
     "due_shard",
     "lease_until",
-    "attempt",
+    "lease_id",
     "failures",
     "cause",
     "struck_at",
@@ -251,7 +251,7 @@ class Connections:
         self._dynamodb.call("transact_write_items", TransactItems=[*puts, ended])
 
     def lease(
-        self, seen: ConnectionState, *, attempt: str, now: Instant, until: Instant, expired_before: Instant
+        self, seen: ConnectionState, *, lease_id: str, now: Instant, until: Instant, expired_before: Instant
     ) -> ConnectionState | ConditionFailed:
         """Take the lease and record the intent, before NinjaOne is called.
 
@@ -260,9 +260,9 @@ class Connections:
         """
         change = {
             "lease_until": until,
-            "attempt": attempt,
+            "lease_id": lease_id,
             "tried_at": now,
-            **({"outcome_unknown": True} if seen.attempt else {}),
+            **({"outcome_unknown": True} if seen.lease_id else {}),
         }
         given = _seen(seen) | {"expired_before": expired_before}
         write = ConditionalUpdate.of(*_UNCHANGED, _NO_LEASE, given=given, set=change, add={"fence": 1})
@@ -295,7 +295,7 @@ class Connections:
     ) -> ConnectionState | ConditionFailed:
         """Store new tokens under the lease that they were fetched with."""
         given = _seen(leased) | {"disconnected": Status.DISCONNECTED.value}
-        drop = ("lease_until", "attempt", "failures", "cause", "struck_at", "outcome_unknown", *remove)
+        drop = ("lease_until", "lease_id", "failures", "cause", "struck_at", "outcome_unknown", *remove)
         return self._update(leased, ConditionalUpdate.of(*_UNCHANGED, _CONNECTED, given=given, set=change, remove=drop))
 
     def record_failure(

@@ -105,7 +105,7 @@ _STATE: _Table = {
     **dict.fromkeys(("access", "refresh"), _BYTES),
     **dict.fromkeys(("refresh_at", "due_shard", "lease_until", "tried_at", "struck_at"), _OPTIONAL_NUMBER),
     **dict.fromkeys(("needs_reauth_since", "disconnected_at", "active_until", "warned_at"), _OPTIONAL_NUMBER),
-    **dict.fromkeys(("attempt", "same_as"), _OPTIONAL_TEXT),
+    **dict.fromkeys(("lease_id", "same_as"), _OPTIONAL_TEXT),
     "failures": _SPARSE_NUMBER,
     "cause": _SPARSE_TEXT,
     **dict.fromkeys(("customer_app", "outcome_unknown"), _SPARSE_FLAG),

@@ -243,25 +243,25 @@ class Sessions:
         return self._write(session, ConditionalUpdate.of(_STATE_HELD, given=given, set=change), mark="stage")
 
     def begin_exchange(
-        self, session: Session, attempt: str, *, now: Instant, until: Instant
+        self, session: Session, exchange_id: str, *, now: Instant, until: Instant
     ) -> Session | ConditionFailed:
         """Take the stored code out, once: only the caller for whom this succeeds may send it.
 
         Args:
-            attempt: random, and new for each attempt
+            exchange_id: random, and new for each attempt; a row that bears it was written by this very call
             until: the instant after which the process that took the code has certainly ended
         """
         given = {"now": now, "authorized": Stage.AUTHORIZED.value}
         change = {
             "stage": Stage.EXCHANGING.value,
-            "attempt": attempt,
+            "exchange_id": exchange_id,
             "exchanging_until": until,
             "expires_at": max(session.expires_at, now + CONSENT_KEPT),
         }
         return self._write(
             session.session,
             ConditionalUpdate.of(_CODE_FRESH, given=given, set=change, remove=("code", "code_verifier")),
-            mark="attempt",
+            mark="exchange_id",
         )
 
     def is_first_use(self, code: str, session: SessionId, now: Instant) -> bool:

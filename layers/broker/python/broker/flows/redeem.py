@@ -108,9 +108,9 @@ class RedeemCode:
 
     def _take(self, session: Session, until: float) -> bool:
         """Take the code out of the session. It is retried, because after a lost answer the code would be gone."""
-        attempt, now = random_secret(self._entropy).reveal(), instant(self._clock)
+        exchange_id, now = random_secret(self._entropy).reveal(), instant(self._clock)
         dead = Instant(int(until) + policy.COMPLETE_SLACK + policy.CLOCK_SKEW)
-        take = lambda: self._sessions.begin_exchange(session, attempt, now=now, until=dead)  # noqa: E731
+        take = lambda: self._sessions.begin_exchange(session, exchange_id, now=now, until=dead)  # noqa: E731
         taken = retry(take, self._clock, while_left(lambda: now + policy.CODE_LIFE - self._clock.now()))
         return not isinstance(taken, ConditionFailed)
 

@@ -34,7 +34,7 @@ AHEAD = Seconds(60)
 """How early a connection may be refreshed: a sweep requests what falls due before the next one."""
 
 LEASE_PAUSES = (0.2, 1.0)
-"""Seconds between attempts to write the lease; after a lost acknowledgement the row shows our own ``attempt``."""
+"""Seconds between attempts to write the lease; after a lost acknowledgement the row shows our own ``lease_id``."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ class RefreshConnection:
 
     def _is_doubtful(self, seen: ConnectionState, batch: BatchContext) -> bool:
         """Return whether the rescue store can hold tokens: only after an attempt whose outcome is unknown."""
-        return bool(seen.attempt or seen.outcome_unknown or batch.trigger is Trigger.RESCUE)
+        return bool(seen.lease_id or seen.outcome_unknown or batch.trigger is Trigger.RESCUE)
 
     def _is_spilled(self, seen: ConnectionState) -> bool:
         """Return whether the rescue store holds the row's next tokens.
@@ -181,18 +181,18 @@ class RefreshConnection:
 
     def _lease(self, seen: ConnectionState, batch: BatchContext) -> ConnectionState | None:
         """Take the lease, also if its acknowledgement was lost; return None if another holds it."""
-        attempt = base64.urlsafe_b64encode(self._entropy(12)).decode("ascii")
+        lease_id = base64.urlsafe_b64encode(self._entropy(12)).decode("ascii")
         now = batch.now()
         take = partial(
             self._connections.lease,
             seen,
-            attempt=attempt,
+            lease_id=lease_id,
             now=now,
             until=Instant(now + self._timing.lease),
             expired_before=Instant(now - self._timing.skew),
         )
         found = retry(take, self._clock, LEASE_PAUSES)
-        return _own_lease(found, attempt)
+        return _own_lease(found, lease_id)
 
     def _revoke_spilled(self, ended: ConnectionState, web: HttpClient) -> None:
         """Revoke the tokens that were rescued for a disconnected connection, and delete them from the rescue store.
@@ -292,12 +292,12 @@ _COUNTERS = {
 }
 
 
-def _own_lease(found: ConnectionState | ConditionFailed, attempt: str) -> ConnectionState | None:
-    """Return the row if it is under our lease, also if this very attempt took it earlier; else None."""
+def _own_lease(found: ConnectionState | ConditionFailed, lease_id: str) -> ConnectionState | None:
+    """Return the row if it is under our lease, also if an earlier try of this very lease took it; else None."""
     if isinstance(found, ConnectionState):
         return found
     row = found.found
-    return read_state(row) if row.get("attempt") == {"S": attempt} else None
+    return read_state(row) if row.get("lease_id") == {"S": lease_id} else None
 
 
 def _is_cooling_down(seen: ConnectionState, now: Instant) -> bool:

@@ -19,7 +19,7 @@ from broker.flows.refresh.timing import Timing
 from broker.model import ConnectionState, Instant, Reason, Status
 from broker.ninjaone import Meaning, Outcome
 
-_LEASE = ("lease_until", "attempt")
+_LEASE = ("lease_until", "lease_id")
 
 
 class RecordFailure:
