@@ -386,7 +386,7 @@ def test_a_token_that_does_not_open_is_forgotten_all_the_same(
 
     assert not revoked
     assert network.requests == []
-    assert [line["cause"] for line in lines.named("revocation.skipped")] == ["SealBroken"]
+    assert [line["error"] for line in lines.named("revocation.skipped")] == ["SealBroken"]
 
 
 def test_a_connection_that_was_forgotten_before_has_nothing_to_revoke(

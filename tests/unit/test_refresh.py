@@ -456,7 +456,7 @@ def test_a_connection_that_lacks_something_now_is_put_off_untouched(
 
     assert network.requests == []
     assert refreshing.row(state) == state
-    assert [line["cause"] for line in refreshing.lines.named("refresh.put_off")] == ["AwsUnavailable"]
+    assert [line["error"] for line in refreshing.lines.named("refresh.put_off")] == ["AwsUnavailable"]
     fresh.order(state)
     assert refreshing.row(state).version == 2
 
@@ -504,7 +504,7 @@ def test_a_bug_costs_the_connection_that_brings_it_to_light_and_is_counted(
 
     assert refreshing.row(neighbour).version == 2
     (line,) = refreshing.lines.named("refresh.crashed")
-    assert (line["connection"], line["cause"], line["level"]) == (state.connection, bug.__name__, "ERROR")
+    assert (line["connection"], line["error"], line["level"]) == (state.connection, bug.__name__, "ERROR")
     assert "quote" not in "".join(refreshing.lines.text)
     assert refreshing.figures()["internal_errors"] == 1
 
@@ -553,7 +553,7 @@ def test_an_app_without_a_stored_secret_is_put_off(
     refreshing.order(state)
 
     assert network.requests == []
-    assert [line["cause"] for line in refreshing.lines.named("refresh.put_off")] == ["Misconfigured"]
+    assert [line["error"] for line in refreshing.lines.named("refresh.put_off")] == ["Misconfigured"]
 
 
 # The lease ------------------------------------------------------------------------------------------------------------

@@ -108,7 +108,7 @@ class Disconnect:
             refresh = self._seal.open(seen.refresh, Purpose.REFRESH, seen.aad)
             return self._client_apps.of(seen, found.profile), refresh
         except BrokerError as error:
-            self._log.event("revocation.skipped", Level.WARNING, connection=seen.connection, cause=type(error).__name__)
+            self._log.event("revocation.skipped", Level.WARNING, connection=seen.connection, error=type(error).__name__)
             return None
 
     def _revoke(self, seen: ConnectionState, client: Client, refresh: Secret) -> bool:

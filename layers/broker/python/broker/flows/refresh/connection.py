@@ -83,12 +83,12 @@ class RefreshConnection:
             self._log.event("host.untrusted", Level.ERROR, tenant=seen.tenant, connection=seen.connection)
             self._log.count("seal_broken")  # the same alarm: somebody may have written to the table
         except BrokerError as error:
-            cause = type(error).__name__
-            self._log.event("refresh.put_off", Level.WARNING, connection=seen.connection, cause=cause)
+            name = type(error).__name__
+            self._log.event("refresh.put_off", Level.WARNING, connection=seen.connection, error=name)
             self._log.count("put_off")
         except Exception as error:  # noqa: BLE001  # the one place for a connection
-            cause = type(error).__name__
-            self._log.event("refresh.crashed", Level.ERROR, tenant=seen.tenant, connection=seen.connection, cause=cause)
+            name = type(error).__name__
+            self._log.event("refresh.crashed", Level.ERROR, tenant=seen.tenant, connection=seen.connection, error=name)
             self._log.count("internal_errors")
         return None
 
