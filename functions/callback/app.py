@@ -14,7 +14,9 @@ def callback(broker: Broker, request: Request) -> Response:
     """
     if is_prefetch(request):
         return notice(broker, Notice.REFUSED_CALLBACK)
-    target = broker.handle_callback(request.path.get("region", ""), request.raw_query, cookies_by_session(request))
+    target = broker.handle_callback(
+        request.path_parameters.get("region", ""), request.raw_query, cookies_by_session(request)
+    )
     return return_to_product(request, target)
 
 

@@ -41,7 +41,7 @@ def raising(error: Exception) -> Any:
 
 
 def things(_broker: Broker, request: Request) -> Response:
-    return answer({"tenant": request.path["tenant"]})
+    return answer({"tenant": request.path_parameters["tenant"]})
 
 
 @pytest.fixture

@@ -81,7 +81,7 @@ def event(data: bytes) -> None:
     assert all(isinstance(held, Secret) for held in found.cookies.values())
     assert all(isinstance(name, str) for name in found.form())
     for name in ("state", "code", "limit"):
-        assert found.query(name) is None or isinstance(found.query(name), str)
+        assert found.query_parameter(name) is None or isinstance(found.query_parameter(name), str)
     named = session_named(found)
     assert named is None or session_id(named)
     assert cookies_by_session(found).keys() <= {named}

@@ -97,7 +97,7 @@ def passed_on(status: int, body: bytes, headers: Mapping[str, str]) -> Response:
 
 def tenant_of(request: Request) -> TenantId:
     """Read the tenant out of the path. Raises InvalidRequest."""
-    found = tenant_id(request.path.get("tenant", ""))
+    found = tenant_id(request.path_parameters.get("tenant", ""))
     if found is None:
         raise InvalidRequest(Fault("tenant", "Use 1 to 64 letters, digits, dots, underscores and hyphens."))
     return found
@@ -105,7 +105,7 @@ def tenant_of(request: Request) -> TenantId:
 
 def session_of(request: Request) -> SessionId:
     """Read the id of the connect session. Raises BindingMismatch if it is malformed, as for one that is not proved."""
-    found = session_id(request.path.get("session", ""))
+    found = session_id(request.path_parameters.get("session", ""))
     if found is None:
         raise BindingMismatch
     return found
@@ -113,7 +113,7 @@ def session_of(request: Request) -> SessionId:
 
 def ref_of(request: Request) -> ConnectionRef:
     """Read which connection is meant. Raises UnknownConnection if an id is malformed, as for one that is unknown."""
-    found = connection_id(request.path.get("connection", ""))
+    found = connection_id(request.path_parameters.get("connection", ""))
     if found is None:
         raise UnknownConnection
     return ConnectionRef(tenant_of(request), ConnectionId(found))
@@ -158,9 +158,9 @@ def shown(broker: Broker, found: "ListedConnection") -> dict[str, Any]:
 def _named(request: Request) -> Mapping[str, str | None]:
     """Return the ids in the path, None for each that is malformed."""
     return {
-        "tenant": tenant_id(request.path.get("tenant", "")),
-        "session": session_id(request.path.get("session", "")),
-        "connection": connection_id(request.path.get("connection", "")),
+        "tenant": tenant_id(request.path_parameters.get("tenant", "")),
+        "session": session_id(request.path_parameters.get("session", "")),
+        "connection": connection_id(request.path_parameters.get("connection", "")),
     }
 
 

@@ -126,13 +126,13 @@ def fallback(broker: Broker, request: Request) -> Response:
     if form and session_id(form[1]):
         return redirect(f"/connect/{form[1]}")
     notices = {f"/notice/{kind.slug}": kind for kind in Notice}
-    reference = request.query("reference") or ""
+    reference = request.query_parameter("reference") or ""
     kind = notices.get(request.raw_path, Notice.NOT_FOUND)
     return notice(
         broker,
         kind,
         reference=reference if _REFERENCE.fullmatch(reference) else "",
-        return_to=request.query("return_to") or "",
+        return_to=request.query_parameter("return_to") or "",
     )
 
 
@@ -154,7 +154,7 @@ def connect_page(
 
 def session_of(request: Request) -> SessionId:
     """Read which session the address names. Raises UnknownSession."""
-    found = session_id(request.path.get("session", ""))
+    found = session_id(request.path_parameters.get("session", ""))
     if found is None:
         raise errors.UnknownSession
     return found
@@ -162,7 +162,9 @@ def session_of(request: Request) -> SessionId:
 
 def session_named(request: Request) -> SessionId | None:
     """Read which session is meant, by the path or by the state that NinjaOne sent along."""
-    return session_id(request.path.get("session") or (request.query("state") or "").partition(".")[0])
+    return session_id(
+        request.path_parameters.get("session") or (request.query_parameter("state") or "").partition(".")[0]
+    )
 
 
 def connect_page_view(

@@ -12,7 +12,7 @@ _LIMIT = re.compile(r"[1-9][0-9]?|100")
 
 def list_page(request: Request) -> tuple[int, str | None]:
     """Read the page size and the cursor. Raises InvalidRequest."""
-    limit, cursor = request.query("limit") or "50", request.query("cursor")
+    limit, cursor = request.query_parameter("limit") or "50", request.query_parameter("cursor")
     faults = []
     if not _LIMIT.fullmatch(limit):
         faults.append(Fault("limit", "Use a whole number from 1 to 100."))

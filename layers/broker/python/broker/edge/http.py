@@ -28,7 +28,7 @@ class Request:
     method: str
     domain: str
     raw_path: str
-    path: Mapping[str, str]
+    path_parameters: Mapping[str, str]
     raw_query: str
     headers: Mapping[str, str]
     cookies: Mapping[str, Secret]
@@ -46,7 +46,7 @@ class Request:
             method=str((context.get("http") or {}).get("method", "")),
             domain=str(context.get("domainName", "")),
             raw_path=str(event.get("rawPath") or ""),
-            path={str(name): str(part) for name, part in (event.get("pathParameters") or {}).items()},
+            path_parameters={str(name): str(part) for name, part in (event.get("pathParameters") or {}).items()},
             raw_query=str(event.get("rawQueryString") or ""),
             headers={str(name).lower(): str(value) for name, value in (event.get("headers") or {}).items()},
             cookies=_cookies(event.get("cookies") or []),
@@ -61,7 +61,7 @@ class Request:
         drawn = base64.b32encode(hashlib.sha256(self.request_id.encode()).digest())[:8].decode("ascii")
         return f"{drawn[:4]}-{drawn[4:]}"
 
-    def query(self, name: str) -> str | None:
+    def query_parameter(self, name: str) -> str | None:
         """Return a query parameter that may be given once; None if it is absent or repeated."""
         pairs = parse_qsl(self.raw_query, keep_blank_values=True)
         found = [value for key, value in pairs if key == name]

@@ -51,7 +51,7 @@ def proxied_call(request: Request) -> ProxiedCall:
         raise TooLarge
     if request.method not in {*METHODS, "HEAD"}:
         raise InvalidRequest(Fault("method", f"Use {', '.join(METHODS)} or HEAD."))
-    prefix, path = _path(request.path.get("path", ""))
+    prefix, path = _path(request.path_parameters.get("path", ""))
     headers = _headers(request.headers)
     fields = [*_fields(_query(request.raw_query)), *_parts(headers.get("content-type", ""), request.body)]
     if any(_OVERRIDE.fullmatch(field.partition("=")[0] or field) for field in fields):
