@@ -6,7 +6,7 @@ from broker.edge.api import (
     Response,
     answer,
     api,
-    connection,
+    connection_json,
     ref_of,
     session_of,
     tenant_of,
@@ -23,14 +23,13 @@ def complete(broker: Broker, request: Request) -> Response:
     when the person is not proved, 409, 410, 502 when NinjaOne declined, 503.
     """
     completion, confirmed = complete_request(tenant_of(request), request)
-    return answer(
-        connection(broker, broker.complete(session_of(request), completion, confirm_account_change=confirmed))
-    )
+    made = broker.complete(session_of(request), completion, confirm_account_change=confirmed)
+    return answer(connection_json(broker, made))
 
 
 def approve(broker: Broker, request: Request) -> Response:
     """Approve a connection that was made without proof of the person, so that it can be used."""
-    return answer(connection(broker, broker.complete.approve(ref_of(request))))
+    return answer(connection_json(broker, broker.complete.approve(ref_of(request))))
 
 
 def unattended(broker: Broker, body: str, _context: Context) -> None:

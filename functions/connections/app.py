@@ -1,19 +1,20 @@
 """GET …/connections and …/connections/{connection}: a tenant's connections and their status."""
 
-from broker.edge.api import Broker, Request, Response, answer, api, ref_of, shown, tenant_of
+from broker.edge.api import Broker, Request, Response, answer, api, listed_connection_json, ref_of, tenant_of
 from broker.edge.connections import list_page
 
 
 def connections(broker: Broker, request: Request) -> Response:
     """List a tenant's connections, a page at a time."""
     limit, cursor = list_page(request)
-    found = broker.list_connections.page(tenant_of(request), limit=limit, after=cursor)
-    return answer({"connections": [shown(broker, each) for each in found.connections], "cursor": found.after})
+    page = broker.list_connections.page(tenant_of(request), limit=limit, after=cursor)
+    listed = [listed_connection_json(broker, each) for each in page.connections]
+    return answer({"connections": listed, "cursor": page.after})
 
 
 def connection(broker: Broker, request: Request) -> Response:
     """Show one connection."""
-    return answer(shown(broker, broker.list_connections.one(ref_of(request))))
+    return answer(listed_connection_json(broker, broker.list_connections.one(ref_of(request))))
 
 
 handler = api(

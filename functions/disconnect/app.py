@@ -1,6 +1,6 @@
 """DELETE /v1/tenants/{tenant}/connections/{connection}: a backend ends a connection."""
 
-from broker.edge.api import Broker, Request, Response, answer, api, connection, ref_of
+from broker.edge.api import Broker, Request, Response, answer, api, connection_json, ref_of
 
 
 def disconnect(broker: Broker, request: Request) -> Response:
@@ -12,7 +12,7 @@ def disconnect(broker: Broker, request: Request) -> Response:
     See RFC 7009.
     """
     ended, revoked = broker.disconnect(ref_of(request))
-    return answer({**connection(broker, ended), "revoked": revoked})
+    return answer({**connection_json(broker, ended), "revoked": revoked})
 
 
 handler = api(

@@ -35,11 +35,11 @@ __all__ = [
     "Response",
     "answer",
     "api",
-    "connection",
+    "connection_json",
+    "listed_connection_json",
     "passed_on",
     "ref_of",
     "session_of",
-    "shown",
     "tenant_of",
     "with_queue",
 ]  # fmt: skip
@@ -119,7 +119,7 @@ def ref_of(request: Request) -> ConnectionRef:
     return ConnectionRef(tenant_of(request), ConnectionId(found))
 
 
-def connection(broker: Broker, whole: Connection, *, pause: "Pause | None" = None) -> dict[str, Any]:
+def connection_json(broker: Broker, whole: Connection, *, pause: "Pause | None" = None) -> dict[str, Any]:
     """Return the JSON of a connection: the OpenAPI document's ``Connection``, with times in Unix seconds.
 
     Nothing sealed and nothing about the person is in it.
@@ -150,9 +150,9 @@ def connection(broker: Broker, whole: Connection, *, pause: "Pause | None" = Non
     }
 
 
-def shown(broker: Broker, found: "ListedConnection") -> dict[str, Any]:
+def listed_connection_json(broker: Broker, listed: "ListedConnection") -> dict[str, Any]:
     """Return the JSON of a connection, with what holds it."""
-    return connection(broker, found.connection, pause=found.pause)
+    return connection_json(broker, listed.connection, pause=listed.pause)
 
 
 def _named(request: Request) -> Mapping[str, str | None]:
