@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from random import Random
 
 from broker.errors import BrokerError
-from broker.flows.token import SKEW
+from broker.flows.token import EXPIRY_MARGIN
 from broker.model import ConnectionId, ConnectionRef, ConnectionState, Seconds, Status, TenantId
 from tests.verification.simulation.fleet import (
     DEAD,
@@ -186,7 +186,7 @@ class DrawnFleet:
         self.checks["F4"] += 1
         ref = ConnectionRef(*self._random.choice(self._refs))
         state, min_ttl = self._many.state(ref), Seconds(self._random.choice([0, 300, LIFE - 60]))
-        valid = state.status is Status.ACTIVE and state.token_expires_at - self._many.now() > SKEW
+        valid = state.status is Status.ACTIVE and state.token_expires_at - self._many.now() > EXPIRY_MARGIN
         try:
             self._many.token(ref, min_ttl)
         except BrokerError as failure:

@@ -35,8 +35,9 @@ FIRST_LOOK, LONGEST_LOOK = 0.25, 1.0
 """Seconds between reads of the row while a caller waits."""
 BREAKER_WAIT = Seconds(60)
 """Seconds to wait at an open breaker, which tries one connection a minute."""
-SKEW = Seconds(6)
-"""A token with less time left is not returned: clocks differ, and the answer takes time to arrive."""
+EXPIRY_MARGIN = Seconds(6)
+"""A token with less time left is not returned: the answer takes time to arrive, and clocks differ. It may be less than
+``policy.CLOCK_SKEW``, because a token that expires on its way only gets a 401, after which the caller asks again."""
 
 
 @dataclass(frozen=True)
@@ -88,12 +89,12 @@ class GetToken:
             UnknownConnection, NotActive, NotApproved, NeedsReauth, ConnectionPaused, NoTokenYet, AwsError,
                 SealBroken, UntrustedHost
         """
-        row, min_ttl = self._found(ref), max(min_ttl, SKEW)
+        row, min_ttl = self._found(ref), max(min_ttl, EXPIRY_MARGIN)
         until = self._waits_until(row)
         is_refused = row.version == refused_version
         if (is_refused or self._left(row) < min_ttl) and self._can_be_newer(row, until):
             row = self._awaited(row, min_ttl, until, is_refused=is_refused)
-        if self._left(row) >= SKEW and row.access is not None:
+        if self._left(row) >= EXPIRY_MARGIN and row.access is not None:
             return self._issued(row, row.access)
         if row.status is Status.NEEDS_REAUTH:
             raise NeedsReauth(row.reason.value if row.reason else "revoked", row.connection)
@@ -126,7 +127,7 @@ class GetToken:
     def _waits_until(self, row: ConnectionState) -> float:
         """Return until when to wait at most: while the stored token is valid, never past its expiry."""
         until = self._clock.now() + self._wait
-        return min(until, row.token_expires_at - SKEW) if self._left(row) >= SKEW else until
+        return min(until, row.token_expires_at - EXPIRY_MARGIN) if self._left(row) >= EXPIRY_MARGIN else until
 
     def _can_be_newer(self, row: ConnectionState, until: float) -> bool:
         """Return whether a refresh may bring a newer token by then.
