@@ -109,7 +109,7 @@ def granted(world: World) -> str:
     return str(answer["refresh_token"])
 
 
-def hot_rows(world: World, table: str | None = None) -> dict[ConnectionRef, ConnectionState]:
+def state_rows(world: World, table: str | None = None) -> dict[ConnectionRef, ConnectionState]:
     """Read every connection as it is stored."""
     pages = world.aws("dynamodb").get_paginator("scan").paginate(
         TableName=table or world.settings("refresh")["CONNECTIONS_TABLE"], ConsistentRead=True

@@ -87,7 +87,7 @@ class Fates:
 
     def rows(self, states: Sequence[ConnectionState]) -> list[ConnectionState]:
         """Read the rows of some connections as they are now."""
-        return self.refreshing.connections.many([ref(state) for state in states])[0]
+        return self.refreshing.connections.get_states([ref(state) for state in states])[0]
 
 
 def tenants(journey: Journey, fates: Fates, count: int, *, first: int = 1, **connecting: Any) -> list[ConnectionState]:

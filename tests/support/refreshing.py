@@ -51,7 +51,7 @@ class Refreshing:
 
     def row(self, state: ConnectionState) -> ConnectionState:
         """Read a connection's row as it is now."""
-        found = self.connections.state(ref(state))
+        found = self.connections.get_state(ref(state))
         assert found is not None
         return found
 

@@ -44,7 +44,7 @@ def arrived(journey: Journey) -> SessionId:
 def pending(journey: Journey, broker: Broker, lines: LogLines, connections: Connections) -> ConnectionState:
     broker.complete_unattended(arrived(journey))
     (line,) = lines.named("connection.stored")
-    found = connections.state(ConnectionRef(TENANT, line["connection"]))
+    found = connections.get_state(ConnectionRef(TENANT, line["connection"]))
     assert found is not None
     return found
 
@@ -90,8 +90,8 @@ def test_an_approved_connection_is_active_and_due(
 
     assert (state.status, state.due_shard) == (Status.ACTIVE, policy.shard(state.connection))
     assert state.refresh_at == START + 1800
-    assert connections.state(ref(pending)) == state
-    assert connections.profile(ref(pending)) == profile
+    assert connections.get_state(ref(pending)) == state
+    assert connections.get_profile(ref(pending)) == profile
     assert broker.get_token(ref(pending), min_ttl=Seconds(300)).expires_in == 3600
     assert len(lines.named("connection.approved")) == 1
 
@@ -168,7 +168,7 @@ def test_an_approval_that_comes_too_late_is_none(
 
     with pytest.raises(NotPending):
         broker.complete.approve(ref(pending))
-    assert connections.state(ref(pending)) == pending
+    assert connections.get_state(ref(pending)) == pending
 
 
 def test_a_connection_that_was_proved_needs_no_approval(journey: Journey, broker: Broker) -> None:

@@ -37,7 +37,7 @@ def write(aws: AwsAccount, table: str, key: rows.Item, **cells: dict[str, str]) 
 
 @pytest.fixture
 def written(aws: AwsAccount, config: Config) -> Any:
-    """Change attributes of a connection: ``written(hot, host={"S": "evil.example"})``."""
+    """Change attributes of a connection: ``written(row, host={"S": "evil.example"})``."""
 
     def change(state: ConnectionState, part: str = "", **cells: dict[str, str]) -> None:
         write(aws, config.connections_table, rows.key(state.tenant, state.connection + part), **cells)

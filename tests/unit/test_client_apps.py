@@ -16,12 +16,12 @@ def test_a_profile_that_was_read_already_is_not_read_again(
     broker: Broker, journey: Journey, connections: Connections, aws_faults: AwsFaults
 ) -> None:
     state, _ = journey.connect(customer_app=True, client=OWN)
-    profile = connections.profile(ref(state))
+    profile = connections.get_profile(ref(state))
     aws_faults.watch("dynamodb.GetItem")
 
-    assert broker._client_apps.of(state, profile) == OWN
+    assert broker._client_apps.client_for(state, profile) == OWN
     assert aws_faults.asked["dynamodb.GetItem"] == 0
-    assert broker._client_apps.of(state) == OWN
+    assert broker._client_apps.client_for(state) == OWN
     assert aws_faults.asked["dynamodb.GetItem"] == 1
 
 
@@ -33,4 +33,4 @@ def test_a_client_app_without_its_profile_has_no_secret(
     aws.client("dynamodb").delete_item(TableName=config.connections_table, Key=row)
 
     with pytest.raises(SealBroken):
-        broker._client_apps.of(state)
+        broker._client_apps.client_for(state)

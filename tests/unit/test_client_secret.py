@@ -102,13 +102,13 @@ def refresh(broker: Broker, state: ConnectionState, clock: Clock) -> None:
 
 
 def held_secret(connections: Connections, seal: Seal, state: ConnectionState) -> str:
-    profile = connections.profile(ref(state))
+    profile = connections.get_profile(ref(state))
     assert profile
     return seal.open(profile.client or b"", Purpose.CLIENT, ref(state).aad()).reveal()
 
 
 def now_of(connections: Connections, state: ConnectionState) -> ConnectionState:
-    found = connections.state(ref(state))
+    found = connections.get_state(ref(state))
     assert found
     return found
 
@@ -615,7 +615,7 @@ def test_a_connection_that_was_disconnected_meanwhile_takes_no_secret(
 
     with pytest.raises(NotActive):
         complete(journey, entered)
-    profile = connections.profile(ref(state))
+    profile = connections.get_profile(ref(state))
     assert profile
     assert profile.client is None
 

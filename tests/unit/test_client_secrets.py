@@ -66,12 +66,12 @@ def test_a_secret_that_was_changed_is_found_past_the_cache(
     held = credentials.client("app-1")
     store(aws, config, {"app-1": "new"})
 
-    assert credentials.newer(held) == Client("app-1", Secret("new"))
+    assert credentials.reload_if_changed(held) == Client("app-1", Secret("new"))
 
 
 @req("K03")
 def test_a_secret_that_was_not_changed_is_not_tried_again(credentials: ClientSecrets) -> None:
-    assert credentials.newer(credentials.client("app-1")) is None
+    assert credentials.reload_if_changed(credentials.client("app-1")) is None
 
 
 def test_a_client_app_without_a_secret_is_the_operators_turn(credentials: ClientSecrets) -> None:
@@ -136,7 +136,7 @@ def test_what_was_read_before_counts_while_the_whole_can_t_be_read(
 
     assert kept == [Secret("one")] * 50
     assert aws_faults.asked["secretsmanager.GetSecretValue"] == 1, "for a minute"
-    assert credentials.newer(held) is None
+    assert credentials.reload_if_changed(held) is None
     store(aws, config, {"app-1": "new"})
     clock.advance(60)
     assert credentials.client("app-1").secret == Secret("new")

@@ -191,8 +191,8 @@ def test_a_connection_is_made_whole(
 
     state, profile = journey.complete(home)
 
-    assert connections.state(ref(state)) == state
-    assert connections.profile(ref(state)) == profile
+    assert connections.get_state(ref(state)) == state
+    assert connections.get_profile(ref(state)) == profile
     assert stage(sessions, home.session) is Stage.COMPLETED
     assert (state.tenant, state.status, state.host, state.customer_app) == (TENANT, Status.ACTIVE, EU, False)
     assert (state.client_id, state.version, state.fence, state.epoch) == (OPERATOR_APPS["eu"].client_id, 1, 0, 1)
@@ -406,7 +406,7 @@ def test_a_store_that_loses_its_acknowledgement_has_stored_it(
 
     state, profile = journey.complete(home)
 
-    assert (connections.state(ref(state)), connections.profile(ref(state))) == (state, profile)
+    assert (connections.get_state(ref(state)), connections.get_profile(ref(state))) == (state, profile)
     assert journey.complete(home) == (state, profile)
     assert len(network.tokens_asked) == 1
 
@@ -419,7 +419,7 @@ def test_a_store_that_refuses_for_a_moment_is_asked_again(
 
     state, _ = journey.connect()
 
-    assert connections.state(ref(state)) == state
+    assert connections.get_state(ref(state)) == state
     assert clock.slept == [0.1, 0.2][:refusals]
 
 
@@ -446,7 +446,7 @@ def test_a_connection_id_that_exists_is_not_overwritten(journey: Journey, connec
     with pytest.raises(AwsUnavailable):
         connections.put(Connection(state, profile), replaces=None, session=home.session)
 
-    assert connections.state(ref(state)) == state
+    assert connections.get_state(ref(state)) == state
 
 
 def test_a_code_out_of_another_session_is_not_sent_again(

@@ -565,7 +565,7 @@ def test_a_consent_that_a_later_one_overtook_is_not_stored(
         with pytest.raises(SessionSpent):
             journey.complete(first)
 
-    assert connections.state(ref(old[0])) == kept[0][0]
+    assert connections.get_state(ref(old[0])) == kept[0][0]
     assert session(sessions, first).exchanged is None
 
 
@@ -583,7 +583,7 @@ def test_a_later_consent_takes_the_place_of_one_that_was_stored_meanwhile(
 
     made = journey.complete(second)
 
-    assert connections.state(ref(old[0])) == made[0]
+    assert connections.get_state(ref(old[0])) == made[0]
     assert made[0].consented_at == old[0].consented_at + 101
 
 

@@ -34,7 +34,7 @@ def without(aws: AwsAccount, config: Config, state: ConnectionState, part: str) 
 
 
 def put(aws: AwsAccount, config: Config, state: ConnectionState) -> ConnectionState:
-    """Write the hot row as a test wants it."""
+    """Write the state row as a test wants it."""
     aws.client("dynamodb").put_item(TableName=config.connections_table, Item=connection_state_item(state))
     return state
 
@@ -44,12 +44,12 @@ def test_half_a_connection_is_none(
     connections: Connections, aws: AwsAccount, config: Config, state: ConnectionState, missing: str
 ) -> None:
     assert connections.get(ref(state)) is not None
-    assert connections.without_secrets(ref(state)) is not None
+    assert connections.get_without_secrets(ref(state)) is not None
 
     without(aws, config, state, missing)
 
     assert connections.get(ref(state)) is None
-    assert connections.without_secrets(ref(state)) is None
+    assert connections.get_without_secrets(ref(state)) is None
 
 
 def test_what_one_batch_leaves_out_is_asked_for_again(
@@ -70,7 +70,7 @@ def test_what_one_batch_leaves_out_is_asked_for_again(
     monkeypatch.setattr(client, "batch_get_item", half)
     unknown = [replace(state, connection=ConnectionId("con_" + letter * 26)) for letter in "ab"]
 
-    found, unreadable = connections.many([ref(each) for each in (*unknown, state)])
+    found, unreadable = connections.get_states([ref(each) for each in (*unknown, state)])
 
     assert ([each.connection for each in found], unreadable, asked) == ([state.connection], 0, [3, 2, 1])
     assert len(asked) < BATCH_TRIES
@@ -118,7 +118,7 @@ def test_a_new_secret_is_tried_at_once_where_there_is_a_token_to_refresh(
 ) -> None:
     assert store(connections, own, entered, clock)
 
-    now = connections.state(ref(own))
+    now = connections.get_state(ref(own))
     assert now is not None
     assert now.refresh_at == instant(clock)
 
@@ -130,7 +130,7 @@ def test_a_connection_without_a_refresh_token_does_not_become_due_by_a_new_secre
 
     assert store(connections, ended, entered, clock)
 
-    now = connections.state(ref(own))
+    now = connections.get_state(ref(own))
     assert now is not None
     assert (now.refresh_at, now.due_shard) == (None, None)
 

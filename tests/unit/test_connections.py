@@ -231,7 +231,7 @@ def test_a_store_that_does_not_answer_is_busy(
         broker.list_connections.page(TENANT, limit=50, after=None)
 
 
-def test_a_hot_row_without_its_profile_is_passed_over(
+def test_a_state_row_without_its_profile_is_passed_over(
     broker: Broker, journey: Journey, aws: AwsAccount, config: Config
 ) -> None:
     whole, torn = sorted((journey.connect()[0] for _ in range(2)), key=lambda state: state.connection)
@@ -317,7 +317,7 @@ def test_a_connection_is_forgotten_here_and_revoked_there(
     )  # fmt: skip
     assert (ended.version, ended.fence) == (made[0].version + 1, made[0].fence + 1)
     assert ended.disconnected_at == START + 60
-    assert connections.state(ref(made[0])) == ended
+    assert connections.get_state(ref(made[0])) == ended
     assert profile == made[1]
     assert [each.url.path for each in network.requests] == ["/ws/oauth/revoke"]
 
@@ -332,7 +332,7 @@ def test_the_customers_own_app_revokes_and_its_secret_is_forgotten(
 
     assert revoked
     assert network.sent("/ws/oauth/revoke")[0]["client_secret"] == OWN.secret.reveal()
-    found = connections.profile(ref(state))
+    found = connections.get_profile(ref(state))
     assert found is not None
     assert found.client is None
 
@@ -370,7 +370,7 @@ def test_a_connection_ends_here_even_when_it_can_not_be_revoked_there(
 
     assert not revoked
     assert ended.status is Status.DISCONNECTED
-    assert connections.state(ref(state)) == ended
+    assert connections.get_state(ref(state)) == ended
 
 
 def test_a_token_that_does_not_open_is_forgotten_all_the_same(
@@ -427,7 +427,7 @@ def test_a_store_that_refuses_ends_nothing_and_revokes_nothing(
     with pytest.raises(AwsUnavailable):
         broker.disconnect(ref(made[0]))
 
-    assert connections.state(ref(made[0])) == made[0]
+    assert connections.get_state(ref(made[0])) == made[0]
     assert network.requests == []
 
 
@@ -449,7 +449,7 @@ def test_an_end_whose_acknowledgement_was_lost_is_known_as_done(
     ended = whole.state
 
     assert revoked
-    assert connections.state(ref(state)) == ended
+    assert connections.get_state(ref(state)) == ended
     assert ended.version == state.version + 1
     assert is_forgotten(connections, state)
 
@@ -573,7 +573,7 @@ def test_an_end_that_newer_tokens_overtake_again_and_again_is_not_said_to_be_don
     broker: Broker, made: tuple[ConnectionState, Profile], connections: Connections, aws_faults: AwsFaults
 ) -> None:
     def renewed() -> None:
-        row = connections.state(ref(made[0]))
+        row = connections.get_state(ref(made[0]))
         assert row is not None
         saved = connections.record_failure(row, {"version": row.version + 1}, ())
         assert isinstance(saved, ConnectionState)
@@ -590,7 +590,7 @@ def test_an_end_that_newer_tokens_overtake_again_and_again_is_not_said_to_be_don
 
 def is_forgotten(connections: Connections, state: ConnectionState) -> bool:
     """Say whether the client secret of a customer's own app is gone."""
-    found = connections.profile(ref(state))
+    found = connections.get_profile(ref(state))
     assert found is not None
     return found.client is None
 
@@ -639,5 +639,5 @@ def test_a_connection_that_was_made_anew_meanwhile_stays(
     with pytest.raises(Busy):
         broker.disconnect(ref(made[0]))
 
-    assert connections.state(ref(made[0])) == anew[0][0]
+    assert connections.get_state(ref(made[0])) == anew[0][0]
     assert broker.disconnect(ref(made[0]))[0].state.status is Status.DISCONNECTED

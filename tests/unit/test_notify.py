@@ -49,7 +49,7 @@ REF = ConnectionRef(TenantId("northwind"), ConnectionId("con_" + "a" * 26))
 SECRETS = (b"sealed access", b"sealed refresh", b"sealed client")
 HOST, APP = "eu.ninjarmm.com", "kR4tWq8ZVn2bYp"
 
-HOT = ConnectionState(
+ROW = ConnectionState(
     tenant=REF.tenant,
     connection=REF.connection,
     status=Status.ACTIVE,
@@ -174,7 +174,7 @@ def account() -> Iterator[Account]:
 
 @req("D08")
 def test_a_new_connection_is_told_once_and_its_refreshes_are_not(account: Account) -> None:
-    made = account.keep(HOT)
+    made = account.keep(ROW)
     [event] = account.told()
 
     assert event["detail-type"] == "connection.connected"
@@ -191,14 +191,14 @@ def test_a_new_connection_is_told_once_and_its_refreshes_are_not(account: Accoun
 
 
 def test_an_account_that_is_probably_connected_twice_is_told_with_its_connection(account: Account) -> None:
-    account.keep(replace(HOT, same_as=ConnectionId("con_" + "b" * 26)))
+    account.keep(replace(ROW, same_as=ConnectionId("con_" + "b" * 26)))
 
     [event] = account.told()
     assert event["detail"]["probably_same_as"] == "con_" + "b" * 26
 
 
 def test_a_connection_that_needs_its_customer_says_why_and_recovery_is_told(account: Account) -> None:
-    dead = account.settle(account.keep(HOT), status=Status.NEEDS_REAUTH.value, reason=Reason.REVOKED.value)
+    dead = account.settle(account.keep(ROW), status=Status.NEEDS_REAUTH.value, reason=Reason.REVOKED.value)
     probed = account.settle(dead, struck_at=NOW)
     account.save(probed, "reason", status=Status.ACTIVE.value)
 
@@ -209,8 +209,8 @@ def test_a_connection_that_needs_its_customer_says_why_and_recovery_is_told(acco
 
 
 def test_a_reconnect_is_a_connection_and_no_recovery(account: Account) -> None:
-    dead = account.settle(account.keep(HOT), status=Status.NEEDS_REAUTH.value, reason=Reason.REVOKED.value)
-    again = replace(HOT, version=1 + RECONNECT_STEP, fence=RECONNECT_STEP, consented_at=Instant(NOW + 9))
+    dead = account.settle(account.keep(ROW), status=Status.NEEDS_REAUTH.value, reason=Reason.REVOKED.value)
+    again = replace(ROW, version=1 + RECONNECT_STEP, fence=RECONNECT_STEP, consented_at=Instant(NOW + 9))
     account.keep(again, replaces=dead)
 
     _, _, event = account.told()
@@ -219,15 +219,15 @@ def test_a_reconnect_is_a_connection_and_no_recovery(account: Account) -> None:
 
 
 def test_a_reconnect_of_a_healthy_connection_is_told_too(account: Account) -> None:
-    made = account.keep(HOT)
-    again = replace(HOT, version=1 + RECONNECT_STEP, fence=RECONNECT_STEP, consented_at=Instant(NOW + 9))
+    made = account.keep(ROW)
+    again = replace(ROW, version=1 + RECONNECT_STEP, fence=RECONNECT_STEP, consented_at=Instant(NOW + 9))
     account.keep(again, replaces=made)
 
     assert account.names() == ["connected", "connected"]
 
 
 def test_a_connection_that_waits_for_approval_is_not_called_connected_before(account: Account) -> None:
-    pending = account.keep(replace(HOT, status=Status.PENDING_APPROVAL))
+    pending = account.keep(replace(ROW, status=Status.PENDING_APPROVAL))
     assert account.names() == ["pending_approval"]
 
     account.connections.approve(pending, {"status": Status.ACTIVE.value}, NOW)
@@ -238,7 +238,7 @@ def test_a_connection_that_waits_for_approval_is_not_called_connected_before(acc
 
 @pytest.mark.parametrize("cause", sorted(REFUSED_APP))
 def test_a_customer_s_own_app_that_ninjaone_refuses_is_told_with_what_to_do(account: Account, cause: str) -> None:
-    refused = account.settle(account.keep(HOT), failures=1, cause=cause)
+    refused = account.settle(account.keep(ROW), failures=1, cause=cause)
     assert account.names() == ["connected"]  # one refusal may be NinjaOne's mistake
 
     refused = account.settle(refused, failures=2)
@@ -253,7 +253,7 @@ def test_a_customer_s_own_app_that_ninjaone_refuses_is_told_with_what_to_do(acco
 
 
 def test_a_customer_s_own_app_that_is_refused_once_more_later_is_told_again(account: Account) -> None:
-    refused = account.settle(account.keep(HOT), failures=2, cause="invalid_client")
+    refused = account.settle(account.keep(ROW), failures=2, cause="invalid_client")
     saved = account.connections.save(refused, {"version": 2}, ())
     assert isinstance(saved, ConnectionState)
     account.settle(saved, failures=2, cause="invalid_client")
@@ -264,9 +264,9 @@ def test_a_customer_s_own_app_that_is_refused_once_more_later_is_told_again(acco
 @pytest.mark.parametrize(
     ("state", "change"),
     [
-        (replace(HOT, customer_app=False), {"cause": "invalid_client"}),
-        (HOT, {"cause": "throttled"}),
-        (replace(HOT, status=Status.NEEDS_REAUTH, reason=Reason.REVOKED), {"cause": "invalid_client"}),
+        (replace(ROW, customer_app=False), {"cause": "invalid_client"}),
+        (ROW, {"cause": "throttled"}),
+        (replace(ROW, status=Status.NEEDS_REAUTH, reason=Reason.REVOKED), {"cause": "invalid_client"}),
     ],
 )
 def test_other_failures_are_no_refusal_of_a_customer_s_own_app(
@@ -286,7 +286,7 @@ def test_what_to_do_is_known_for_each_refusal_of_an_app() -> None:
 
 
 def test_the_coming_end_of_consent_is_told_at_each_warning(account: Account) -> None:
-    warned = account.save(account.keep(HOT), warned_at=NOW + 10)
+    warned = account.save(account.keep(ROW), warned_at=NOW + 10)
     account.save(account.save(warned, access=b"next"), warned_at=NOW + 20)
 
     _, first, second = account.told()
@@ -296,7 +296,7 @@ def test_the_coming_end_of_consent_is_told_at_each_warning(account: Account) -> 
 
 
 def test_one_change_may_be_two_events_with_ids_of_their_own(account: Account) -> None:
-    dead = account.settle(account.keep(HOT), status=Status.NEEDS_REAUTH.value, reason=Reason.REVOKED.value)
+    dead = account.settle(account.keep(ROW), status=Status.NEEDS_REAUTH.value, reason=Reason.REVOKED.value)
     account.told()
     account.save(dead, "reason", status=Status.ACTIVE.value, warned_at=NOW + 10)
 
@@ -308,7 +308,7 @@ def test_one_change_may_be_two_events_with_ids_of_their_own(account: Account) ->
 
 @pytest.mark.parametrize("status", [Status.ACTIVE, Status.NEEDS_REAUTH, Status.PENDING_APPROVAL])
 def test_a_disconnected_connection_is_told_and_its_later_deletion_is_not(account: Account, status: Status) -> None:
-    made = account.keep(replace(HOT, status=status, reason=Reason.REVOKED))
+    made = account.keep(replace(ROW, status=status, reason=Reason.REVOKED))
     account.told()
     account.connections.disconnect(made, NOW, "mark")
     assert account.names() == ["disconnected"]
@@ -319,7 +319,7 @@ def test_a_disconnected_connection_is_told_and_its_later_deletion_is_not(account
 
 
 def test_a_row_that_an_operator_deletes_is_a_connection_that_ended(account: Account) -> None:
-    account.keep(HOT)
+    account.keep(ROW)
     account.told()
 
     delete(account)
@@ -367,7 +367,7 @@ def test_a_host_that_throttles_is_nobody_s_event(account: Account) -> None:
 
 
 def test_what_is_told_again_has_the_same_id(account: Account) -> None:
-    account.keep(HOT)
+    account.keep(ROW)
     records = account.changes()
 
     account.work(records)
@@ -414,7 +414,7 @@ def test_what_was_told_is_one_line_and_nothing_is_none(account: Account) -> None
     account.work([])
     assert not any("events.sent" in text for text in account.lines)
 
-    account.keep(HOT)
+    account.keep(ROW)
     account.told()
     (line,) = (json.loads(text) for text in account.lines if "events.sent" in text)
     assert line["events"] == 1
@@ -428,7 +428,7 @@ def test_a_row_of_a_tenant_that_is_named_like_a_breaker_is_none(account: Account
 
 
 def test_a_bus_that_does_not_answer_loses_nothing(account: Account) -> None:
-    account.keep(HOT)
+    account.keep(ROW)
     records = account.changes()
 
     def absent(**_: Any) -> None:
@@ -468,7 +468,7 @@ def test_a_row_that_can_not_be_read_holds_up_no_other(account: Account, name: st
     }  # fmt: skip
     item = {attribute: cell for attribute, cell in (odd | changed).items() if ODD[name].get(attribute, cell)}
     account.aws.client("dynamodb").put_item(TableName=account.table.name, Item=item)
-    account.keep(HOT)
+    account.keep(ROW)
 
     told = account.told()
 
@@ -480,7 +480,7 @@ def test_a_row_that_can_not_be_read_holds_up_no_other(account: Account, name: st
 
 def test_nothing_binary_is_read_even_where_a_damaged_row_holds_it_in_place_of_a_text(account: Account) -> None:
     """An event is JSON, and bytes in one would end the whole batch."""
-    account.keep(HOT)
+    account.keep(ROW)
     record = hot_record(account.changes())
     record["dynamodb"]["NewImage"]["host"] = {"B": b"eu.ninjarmm.com"}
 
@@ -489,7 +489,7 @@ def test_nothing_binary_is_read_even_where_a_damaged_row_holds_it_in_place_of_a_
 
 
 def test_of_a_row_that_can_only_be_read_in_part_that_part_is_told(account: Account) -> None:
-    dead = account.settle(account.keep(HOT), status=Status.NEEDS_REAUTH.value, reason=Reason.REVOKED.value)
+    dead = account.settle(account.keep(ROW), status=Status.NEEDS_REAUTH.value, reason=Reason.REVOKED.value)
     account.told()
     account.save(dead, "reason", status=Status.ACTIVE.value)
     records = account.changes()
@@ -501,7 +501,7 @@ def test_of_a_row_that_can_only_be_read_in_part_that_part_is_told(account: Accou
 
 @req("G01", "J04")
 def test_nothing_sealed_and_nothing_of_a_person_leaves(account: Account) -> None:
-    account.keep(HOT)
+    account.keep(ROW)
     records = account.changes()
     carried = json.dumps(records)
     account.work(records)

@@ -37,7 +37,7 @@ def again(
 
 
 def both(connections: Connections, state: ConnectionState) -> tuple[ConnectionState | None, Profile | None]:
-    return connections.state(ref(state)), connections.profile(ref(state))
+    return connections.get_state(ref(state)), connections.get_profile(ref(state))
 
 
 def test_the_same_account_keeps_id_label_metadata_and_birthday(
@@ -96,7 +96,7 @@ def test_a_connection_that_needs_its_customer_is_active_again(
     state, _ = again(journey, old)
 
     assert (state.status, state.reason, state.needs_reauth_since, state.failures) == (Status.ACTIVE, None, None, 0)
-    assert connections.state(ref(state)) == state
+    assert connections.get_state(ref(state)) == state
 
 
 @req("D05")
@@ -318,7 +318,7 @@ def test_a_connection_that_is_disconnected_meanwhile_stays_so(
         with pytest.raises(NotActive):
             journey.complete(home)
 
-    found = connections.state(ref(old[0]))
+    found = connections.get_state(ref(old[0]))
     assert found is not None
     assert (found.status, found.refresh) == (Status.DISCONNECTED, None)
 
@@ -348,7 +348,7 @@ def test_a_refresh_that_is_saved_meanwhile_does_not_stand_in_the_way(
     journey: Journey, old: tuple[ConnectionState, Profile], aws_faults: AwsFaults, connections: Connections
 ) -> None:
     def refreshed() -> None:
-        leased = connections.state(ref(old[0]))
+        leased = connections.get_state(ref(old[0]))
         assert leased is not None
         connections.save(leased, {"version": leased.version + 1, "access": b"a", "refresh": b"r"}, ())
 
@@ -357,7 +357,7 @@ def test_a_refresh_that_is_saved_meanwhile_does_not_stand_in_the_way(
 
     state, _ = journey.complete(home)
 
-    assert connections.state(ref(state)) == state
+    assert connections.get_state(ref(state)) == state
     assert state.version == old[0].version + RECONNECT_STEP
 
 

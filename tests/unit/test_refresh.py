@@ -560,7 +560,7 @@ def test_an_app_without_a_stored_secret_is_put_off(
 
 
 def lease_of_another(connections: Connections, state: ConnectionState, *, now: float, until: float) -> ConnectionState:
-    seen = connections.state(ref(state))
+    seen = connections.get_state(ref(state))
     assert seen is not None
     taken = connections.lease(
         seen,

@@ -86,15 +86,15 @@ WAITING = replace(USUAL, cause=LARGEST.cause, lease_until=None, lease_id=None)
 
 
 @pytest.mark.parametrize("row", [USUAL, WAITING], ids=["in use", "waiting"])
-def test_a_usual_hot_row_costs_one_write_unit(row: ConnectionState) -> None:
+def test_a_usual_state_row_costs_one_write_unit(row: ConnectionState) -> None:
     assert size(rows.connection_state_item(row)) <= 1024
 
 
-def test_the_largest_hot_row_costs_two_write_units_at_most() -> None:
+def test_the_largest_state_row_costs_two_write_units_at_most() -> None:
     assert size(rows.connection_state_item(LARGEST)) <= 2048
 
 
-def test_the_largest_hot_row_has_every_attribute() -> None:
+def test_the_largest_state_row_has_every_attribute() -> None:
     assert rows.connection_state(rows.connection_state_item(LARGEST)) == LARGEST
     assert None not in vars(LARGEST).values()
 

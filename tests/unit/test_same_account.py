@@ -29,7 +29,7 @@ def test_the_same_host_and_organizations_are_probably_the_same_account(
 
     assert (first[0].same_as, second.same_as) == (None, first[0].connection)
     assert second.status is Status.ACTIVE
-    assert connections.state(ref(second)) == second
+    assert connections.get_state(ref(second)) == second
     assert aws_faults.asked["dynamodb.Query"] == 1
     assert [line["connection"] for line in lines.named("account.connected_twice")] == [first[0].connection]
 

@@ -246,7 +246,7 @@ def test_the_index_may_lie_and_the_row_decides(
     for order in orders(aws, config):
         broker.refresh(order, clock.left(180))
 
-    found = [connections.state(ref(state)) for state in five]
+    found = [connections.get_state(ref(state)) for state in five]
     assert [row.sent_at == clock.now() for row in found if row] == [False, False, True, True, True]
 
 

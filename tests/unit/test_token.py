@@ -364,7 +364,7 @@ def test_a_newer_token_is_given_however_long_ago_it_was_asked_for(
 
     def renewed() -> None:
         broker.refresh(RefreshBatch(Trigger.URGENT, (ref(state),), TTL), clock.left(180))
-        row = connections.state(ref(state))
+        row = connections.get_state(ref(state))
         assert row
         connections.record_failure(row, {"sent_at": state.sent_at}, ())
 

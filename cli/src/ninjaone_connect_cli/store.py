@@ -46,7 +46,7 @@ class Row:
 
     @property
     def state(self) -> ConnectionState | None:
-        """The hot row, where it is one that can be read."""
+        """The state row, where it is one that can be read."""
         try:
             return rows.connection_state(self.item) if connection_id(self.key) else None
         except rows.UNREADABLE:
@@ -60,7 +60,7 @@ class Row:
 
     @property
     def is_unreadable(self) -> bool:
-        """Return whether it is a hot row that a later release wrote, or that was damaged."""
+        """Return whether it is a state row that a later release wrote, or that was damaged."""
         return bool(connection_id(self.key)) and self.state is None
 
     @property
@@ -106,16 +106,16 @@ class Store:
             yield from map(Row, page["Items"])
 
     def connections(self) -> Iterator[ConnectionState]:
-        """Go through all hot rows."""
+        """Go through all state rows."""
         yield from (row.state for row in self.items() if row.state)
 
     def row(self, ref: ConnectionRef) -> Row | None:
-        """Read a hot row as it is now, whether or not it makes sense."""
+        """Read a state row as it is now, whether or not it makes sense."""
         found = self._get(ref, ref.connection)
         return Row(found) if found else None
 
     def state(self, ref: ConnectionRef) -> ConnectionState | None:
-        """Read a hot row as it is now."""
+        """Read a state row as it is now."""
         found = self.row(ref)
         return found.state if found else None
 

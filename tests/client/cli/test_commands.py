@@ -10,7 +10,7 @@ import pytest
 
 from local.browser import Browser
 from local.world import World
-from tests.support.cli import Cli, bare_environment, csv_of, granted, hot_rows, put_rescued
+from tests.support.cli import Cli, bare_environment, csv_of, granted, put_rescued, state_rows
 from tests.support.person import decide
 
 
@@ -106,7 +106,7 @@ def test_whoever_denies_access_is_told_that_nothing_was_connected(world: World, 
 
     ended = cli(*opening, stdin=lambda err: Pasting(err, decision="Deny access"))
 
-    assert (ended.code, hot_rows(world)) == (1, {})
+    assert (ended.code, state_rows(world)) == (1, {})
     assert "Access was denied at NinjaOne, so nothing was connected." in ended.err
 
 
@@ -125,7 +125,7 @@ def test_a_link_for_a_new_client_secret_needs_an_app_of_the_customer_s_own(
 
 def test_a_connection_is_ended_after_a_question(world: World, cli: Cli, connected: tuple[str, str]) -> None:
     refused = cli("--local", "connections", "disconnect", *connected, typed="n\n")
-    before = {row.status for row in hot_rows(world).values()}
+    before = {row.status for row in state_rows(world).values()}
     ended = cli.local("connections", "disconnect", *connected, "--yes")
 
     assert (refused.code, before) == (130, {"active"})
@@ -148,13 +148,13 @@ def test_every_connection_of_every_tenant_is_ended_after_a_question(
     world: World, cli: Cli, fleet: list[tuple[str, str]]
 ) -> None:
     refused = cli("--local", "connections", "disconnect-all", typed="n\n")
-    before = {row.status for row in hot_rows(world).values()}
+    before = {row.status for row in state_rows(world).values()}
     ended = cli.local("connections", "disconnect-all", "--yes")
     again = cli("--local", "connections", "disconnect-all", "--yes")
 
     assert (refused.code, before) == (130, {"active"})
     assert (ended.code, ended.json) == (0, [])
-    assert {row.status for row in hot_rows(world).values()} == {"disconnected"}
+    assert {row.status for row in state_rows(world).values()} == {"disconnected"}
     assert "0 connections ended" in again.err, "what ended before is left alone"
 
 
@@ -316,7 +316,7 @@ def test_what_waits_in_the_rescue_store_is_listed_and_taken_into_its_row(
 ) -> None:
     """As after a DynamoDB that refused: the tokens of the next version lie in S3."""
     tenant, connection = connected
-    (row,) = hot_rows(world).values()
+    (row,) = state_rows(world).values()
     key = f"rescue/{tenant}/{connection}/{row.version}"
     put_rescued(world, key)
 
@@ -325,7 +325,7 @@ def test_what_waits_in_the_rescue_store_is_listed_and_taken_into_its_row(
 
     assert [(each["connection_id"], each["version"]) for each in listed.json] == [(connection, 2)]
     assert (restored.code, restored.json[0]["outcome"]) == (0, "done")
-    (after,) = hot_rows(world).values()
+    (after,) = state_rows(world).values()
     assert after.version == 3
     assert cli.local("token", tenant, connection).json["access_token"] == "rescued-access"
 

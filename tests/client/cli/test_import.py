@@ -21,7 +21,7 @@ from broker.secret import Secret
 from local.world import World
 from ninjaone_connect_cli import import_table, store
 from ninjaone_connect_cli.import_file import EntryError, read
-from tests.support.cli import Cli, csv_of, granted, hot_rows
+from tests.support.cli import Cli, csv_of, granted, state_rows
 
 PLAIN = {"tenant_id": "acme", "refresh_token": "x", "region": "eu"}
 
@@ -58,7 +58,7 @@ def test_json_lines_with_a_customer_s_own_app_and_host(world: World, cli: Cli, t
 
     assert cli.local("import", str(file)).code == 0
 
-    (row,) = hot_rows(world).values()
+    (row,) = state_rows(world).values()
     assert (row.host.name, row.customer_app, row.client_id) == ("acme.rmmservice.eu", True, "their-app")
     assert (int(row.consented_at), row.scopes) == (1_790_000_000, frozenset({"monitoring", "offline_access"}))
     assert (row.status, row.version, row.access) == (Status.ACTIVE, 1, None)
@@ -74,12 +74,12 @@ def opened(world: World, row: ConnectionState) -> Secret:
 def test_a_file_imported_twice_is_there_once(world: World, cli: Cli, tmp_path: Path) -> None:
     file = csv_of(tmp_path, [{"tenant_id": "acme", "refresh_token": "first", "region": "eu"}])
     cli.local("import", str(file))
-    before = hot_rows(world)
+    before = state_rows(world)
 
     again = cli.local("import", str(file))
 
     assert [each["outcome"] for each in again.json] == ["there already"]
-    assert hot_rows(world).keys() == before.keys()
+    assert state_rows(world).keys() == before.keys()
 
 
 def test_an_import_that_stopped_half_way_goes_on_where_it_was(world: World, cli: Cli, tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_an_import_that_stopped_half_way_goes_on_where_it_was(world: World, cli:
     rest = cli.local("import", str(csv_of(tmp_path, lines)))
 
     assert [each["outcome"] for each in rest.json] == ["there already"] * 2 + ["imported"] * 2
-    assert len(hot_rows(world)) == 4
+    assert len(state_rows(world)) == 4
 
 
 def test_a_dry_run_says_everything_and_writes_nothing(world: World, cli: Cli, tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_a_dry_run_says_everything_and_writes_nothing(world: World, cli: Cli, tm
     ended = cli.local("import", str(file), "--dry-run")
 
     assert [each["outcome"] for each in ended.json] == ["would be imported"]
-    assert hot_rows(world) == {}
+    assert state_rows(world) == {}
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_a_faulty_line_is_named_and_nothing_is_imported(
 
     assert ended.code == 1
     assert "Nothing was imported. Correct these lines:\n" + says in ended.err
-    assert hot_rows(world) == {}
+    assert state_rows(world) == {}
 
 
 def test_two_lines_for_one_connection_are_a_fault_until_each_has_a_key(world: World, cli: Cli, tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_two_lines_for_one_connection_are_a_fault_until_each_has_a_key(world: Wo
 
     assert "line 3: the same tenant and key as line 2" in twice.err
     assert keyed.code == 0
-    assert len(hot_rows(world)) == 2
+    assert len(state_rows(world)) == 2
 
 
 def test_one_token_for_two_connections_is_a_fault(world: World, cli: Cli, tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_one_token_for_two_connections_is_a_fault(world: World, cli: Cli, tmp_pa
 
     assert ended.code == 1
     assert "line 3: the same refresh token as line 2" in ended.err
-    assert hot_rows(world) == {}
+    assert state_rows(world) == {}
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_a_file_that_is_no_such_file_is_refused_without_showing_what_stands_in_i
     assert ended.code == 1
     assert "Nothing was imported. Correct these lines:\n" + says in ended.err
     assert "a-token-of-theirs" not in ended.out + ended.err
-    assert hot_rows(world) == {}
+    assert state_rows(world) == {}
 
 
 CALL = "_make_api_call"
@@ -213,7 +213,7 @@ def test_a_call_that_aws_throttles_is_made_again(
     ended = cli.local("import", str(csv_of(tmp_path, FIVE)))
 
     assert (ended.code, [each["outcome"] for each in ended.json]) == (0, ["imported"] * 5)
-    assert len(hot_rows(world)) == 5
+    assert len(state_rows(world)) == 5
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_an_import_that_is_stopped_tells_what_it_has_done(
     told = [json.loads(line) for line in report.read_text().splitlines()]
     assert ended.code == code
     assert told == ended.json
-    assert {ConnectionRef(each["tenant_id"], each["connection_id"]) for each in told} == hot_rows(world).keys()
+    assert {ConnectionRef(each["tenant_id"], each["connection_id"]) for each in told} == state_rows(world).keys()
     assert len(told) == 2
 
 
@@ -245,7 +245,7 @@ def test_a_report_that_cannot_be_written_is_known_before_anything_is_stored(
 
     assert ended.code == 1
     assert "Could not open file" in ended.err
-    assert hot_rows(world) == {}
+    assert state_rows(world) == {}
 
 
 def test_a_client_app_without_a_stored_secret_stops_everything(world: World, cli: Cli, tmp_path: Path) -> None:
@@ -255,7 +255,7 @@ def test_a_client_app_without_a_stored_secret_stops_everything(world: World, cli
 
     assert ended.code == 1
     assert "No secret is stored for the client id nobody-stored-me" in ended.err
-    assert hot_rows(world) == {}
+    assert state_rows(world) == {}
 
 
 @pytest.mark.req("G01")
@@ -276,7 +276,7 @@ def test_no_token_or_secret_is_shown_whatever_happens(world: World, cli: Cli, tm
             ended = cli("--local", "import", str(file), *more)
             said += [ended.out, ended.err, report.read_text() if report.exists() else ""]
 
-    assert len(hot_rows(world)) == 1
+    assert len(state_rows(world)) == 1
     assert not [text for text in said for secret in secrets if secret in text]
 
 
@@ -291,14 +291,14 @@ def test_the_report_names_each_line_s_connection(world: World, cli: Cli, tmp_pat
         (2, "one", "imported"),
         (3, "two", "imported"),
     ]
-    assert {ConnectionRef(each["tenant_id"], each["connection_id"]) for each in told} == hot_rows(world).keys()
+    assert {ConnectionRef(each["tenant_id"], each["connection_id"]) for each in told} == state_rows(world).keys()
 
 
 # What other programs write --------------------------------------------------------------------------------------------
 
 
 def only(world: World) -> ConnectionState:
-    (row,) = hot_rows(world).values()
+    (row,) = state_rows(world).values()
     return row
 
 

@@ -16,7 +16,7 @@ from broker.model import ConnectionRef
 from broker.oauth import Reply
 from local.world import World
 from ninjaone_connect_cli.inventory import SECRET_LINK
-from tests.support.cli import Cli, csv_of, granted, hot_rows
+from tests.support.cli import Cli, csv_of, granted, state_rows
 
 DAY = 86_400
 
@@ -228,7 +228,7 @@ def test_a_customer_s_own_app_that_is_refused_is_said_with_what_to_do(
 
 
 def test_the_doctor_shows_an_open_breaker(world: World, cli: Cli, fleet: list[ConnectionRef]) -> None:
-    client_id = next(iter(hot_rows(world).values())).client_id
+    client_id = next(iter(state_rows(world).values())).client_id
     now = int(time.time())
     breaker = ConnectionRef("#breakers", f"app eu.ninjarmm.com {client_id}")  # type: ignore[arg-type]  # a control row
     write(world, breaker, since=now - 600, opened_at=now - 600, passed_at=now, cause="throttled")
@@ -274,7 +274,7 @@ def test_all_connections_of_one_tenant_end_and_no_other(world: World, cli: Cli, 
 
     assert (refused.code, "Every connection of contoso" in refused.out) == (130, True)
     assert (ended.code, ended.json) == (0, [])
-    assert {ref.tenant: row.status for ref, row in hot_rows(world).items()} == {
+    assert {ref.tenant: row.status for ref, row in state_rows(world).items()} == {
         "contoso": "disconnected", "northwind": "active",
     }  # fmt: skip
 

@@ -9,7 +9,7 @@ import pytest
 from broker.adapters import rows
 from broker.model import ConnectionRef, Status
 from local.world import World
-from tests.support.cli import Cli, csv_of, granted, hot_rows
+from tests.support.cli import Cli, csv_of, granted, state_rows
 
 CUSTOMERS = 5
 
@@ -60,13 +60,13 @@ def test_the_drill(world: World, cli: Cli, fleet: list[ConnectionRef], backup: s
     world.run_event_sources()
 
     assert copied.json == {"kept as it is": 1, "copied": 4}
-    assert {row.epoch for ref, row in hot_rows(world).items() if ref != fleet[0]} == {0}
+    assert {row.epoch for ref, row in state_rows(world).items() if ref != fleet[0]} == {0}
     assert asked(world) == before, "nothing that was brought back is presented before it is activated"
 
     probed = cli.local("restore", "probe", "--count", "1")
 
     assert (probed.code, [each["outcome"] for each in probed.json]) == (0, ["renewed"])
-    assert sorted(row.version for row in hot_rows(world).values()) == [2, 2, 2, 2, 3]
+    assert sorted(row.version for row in state_rows(world).values()) == [2, 2, 2, 2, 3]
 
     activated = cli.local("restore", "activate", "--yes")
     world.run_event_sources()
@@ -99,7 +99,7 @@ def test_a_table_brought_back_under_its_own_name_presents_nothing_until_it_is_ac
     assert cli.local("epoch", "show", "--count").json["connections of epoch 1"] == CUSTOMERS
 
     cli.local("restore", "activate", "--yes")
-    assert {row.outcome_unknown for row in hot_rows(world).values()} == {True}, (
+    assert {row.outcome_unknown for row in state_rows(world).values()} == {True}, (
         "what was rescued meanwhile is looked for first"
     )
     world.run_event_sources()
@@ -115,16 +115,16 @@ def test_a_connection_that_was_ended_after_the_backup_stays_ended(
     cli.local("connections", "disconnect", ended.tenant, ended.connection, "--yes")
 
     assert cli.local("restore", "copy", backup, "--replace-broken").json == {"kept as it is": CUSTOMERS}
-    assert hot_rows(world)[ended].status is Status.DISCONNECTED
+    assert state_rows(world)[ended].status is Status.DISCONNECTED
 
 
 def test_a_newer_token_is_never_replaced_by_that_of_the_backup(
     world: World, cli: Cli, fleet: list[ConnectionRef], backup: str
 ) -> None:
-    before = hot_rows(world)
+    before = state_rows(world)
 
     assert cli.local("restore", "copy", backup, "--replace-broken").json == {"kept as it is": CUSTOMERS}
-    assert hot_rows(world) == before
+    assert state_rows(world) == before
 
 
 def test_a_row_that_was_damaged_is_replaced_when_that_is_asked_for(
@@ -196,7 +196,7 @@ def test_a_profile_that_is_gone_comes_back_to_its_connection(
     world: World, cli: Cli, fleet: list[ConnectionRef], backup: str
 ) -> None:
     ref = fleet[0]
-    before = hot_rows(world)
+    before = state_rows(world)
     world.aws("dynamodb").delete_item(TableName=table(world), Key=rows.key(ref.tenant, ref.connection + rows.PROFILE))
     assert cli.local("connections", "list", ref.tenant).json == []
 
@@ -206,7 +206,7 @@ def test_a_profile_that_is_gone_comes_back_to_its_connection(
     assert looked == {"kept as it is": CUSTOMERS - 1, "its profile would be copied": 1}
     assert copied == {"kept as it is": CUSTOMERS - 1, "profile copied": 1}
     assert [each["connection_id"] for each in cli.local("connections", "list", ref.tenant).json] == [ref.connection]
-    assert hot_rows(world) == before
+    assert state_rows(world) == before
 
 
 def test_a_connection_that_waits_for_its_approval_is_activated_with_the_rest(
@@ -222,8 +222,8 @@ def test_a_connection_that_waits_for_its_approval_is_activated_with_the_rest(
 
     cli.local("restore", "activate", "--yes")
 
-    waiting = hot_rows(world)[fleet[0]]
-    assert {row.epoch for row in hot_rows(world).values()} == {2}
+    waiting = state_rows(world)[fleet[0]]
+    assert {row.epoch for row in state_rows(world).values()} == {2}
     assert (waiting.status, waiting.refresh_at, waiting.due_shard) == (Status.PENDING_APPROVAL, None, None)
     cli.local("epoch", "activate", "--epoch", "1", "--yes")
     world.clock.advance(61)
@@ -242,7 +242,7 @@ def test_a_dry_run_copies_nothing(world: World, cli: Cli, fleet: list[Connection
     ended = cli.local("restore", "copy", backup, "--dry-run")
 
     assert ended.json == {"kept as it is": CUSTOMERS - 1, "would be copied": 1}
-    assert fleet[0] not in hot_rows(world)
+    assert fleet[0] not in state_rows(world)
 
 
 def test_a_token_that_ninjaone_replaced_after_the_backup_is_said_to_be_lost(

@@ -35,7 +35,7 @@ SCOPES = st.frozensets(WORDS, max_size=5)
 BLOBS = st.binary(min_size=1, max_size=60)
 METADATA = st.dictionaries(TEXTS, TEXTS, max_size=4)
 
-HOT = st.builds(
+STATE = st.builds(
     ConnectionState,
     tenant=TENANTS,
     connection=CONNECTIONS,
@@ -139,8 +139,8 @@ def is_sound(item: dict[str, Any]) -> bool:
     return all(len(cell) == 1 and None not in cell.values() for cell in item.values())
 
 
-@given(HOT, FOREIGN)
-def test_a_hot_row_comes_back_as_it_was_written(row: ConnectionState, foreign: rows.Item) -> None:
+@given(STATE, FOREIGN)
+def test_a_state_row_comes_back_as_it_was_written(row: ConnectionState, foreign: rows.Item) -> None:
     item = rows.connection_state_item(row)
 
     assert is_sound(item)
@@ -163,8 +163,8 @@ def test_a_session_comes_back_as_it_was_opened(row: Session, foreign: rows.Item)
     assert rows.session({**foreign, **item}) == row
 
 
-@given(HOT, st.data())
-def test_a_hot_row_of_another_release_is_read_with_what_it_lacks_at_its_default(
+@given(STATE, st.data())
+def test_a_state_row_of_another_release_is_read_with_what_it_lacks_at_its_default(
     row: ConnectionState, data: st.DataObject
 ) -> None:
     item = without(rows.connection_state_item(row), {"tenant", "connection", "status"}, data)

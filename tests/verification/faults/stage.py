@@ -213,7 +213,7 @@ class Stage:
     # What is stored -------------------------------------------------------------------------------------------------
 
     def row(self, connection: Connection) -> Json:
-        """Read a hot row as it is stored."""
+        """Read a state row as it is stored."""
         key = {"tenant": {"S": connection.tenant}, "connection": {"S": connection.id}}
         found = self.world.aws("dynamodb").get_item(TableName=self.config.connections_table, Key=key)
         row: Json = found["Item"]

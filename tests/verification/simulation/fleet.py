@@ -264,7 +264,9 @@ class ManyConnections(httpx.BaseTransport):
         """Say whether a breaker holds the connections of a region."""
         host = HOSTS[region].name
         store = BreakerStore(AwsClient("dynamodb", self.services["dynamodb"]), self.rows.name)
-        return any(store.opening(name).is_open for name in (host_breaker(host), app_breaker(host, f"client-{region}")))
+        return any(
+            store.read_open_state(name).is_open for name in (host_breaker(host), app_breaker(host, f"client-{region}"))
+        )
 
     def state(self, ref: ConnectionRef) -> ConnectionState:
         """Read one connection."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Check = Callable[..., str | None]
 REGISTER: dict[str, list[tuple[str, Check]]] = {}
 HOSTS = frozenset(ninjaone.REGIONS.values())
-HOT = re.compile(r"con_[a-z2-7]{26}")
+KEY = re.compile(r"con_[a-z2-7]{26}")
 LOGGED = 40  # entries of one connection that are held to the model
 LEASING = 25.0  # seconds that taking a lease lasts at most, tries and waits included
 BOUNDS = Timing(180)
@@ -121,7 +121,7 @@ def the_newest_stored_token_is_presented(world: "World", exchange: Exchange) -> 
 @invariant("I4", "row")
 def generations_only_grow(world: "World", key: Ref, old: Item | None, new: Item | None) -> str | None:
     """A change of tokens raises `version`; an unchanged version has unchanged tokens; the chain never goes back."""
-    if not HOT.fullmatch(key[1]) or new is None or world.restoring:
+    if not KEY.fullmatch(key[1]) or new is None or world.restoring:
         return None
     before, after = int((old or {}).get("version", {"N": "0"})["N"]), int(new["version"]["N"])
     changed = old is not None and any(_is_other(world, key, old, new, name) for name in ("access", "refresh"))

@@ -67,7 +67,7 @@ class BreakerStore:
         answer = self._dynamodb.call("get_item", TableName=self._table, Key=key, ConsistentRead=True)
         return _breaker(answer.get("Item", {}))
 
-    def opening(self, name: str) -> Breaker:
+    def read_open_state(self, name: str) -> Breaker:
         """Read since when one is open and why, and nothing else: the IAM roles of its readers name each attribute."""
         answer = self._dynamodb.call(
             "get_item",

@@ -64,7 +64,7 @@ class ClientSecrets:
             )
         return secret
 
-    def newer(self, client: Client) -> Client | None:
+    def reload_if_changed(self, client: Client) -> Client | None:
         """Read the secret past the cache; return the client if its secret changed, else None."""
         self._until = 0.0
         fresh = self.client(client.id)

@@ -117,12 +117,12 @@ class Connections:
         self._dynamodb, self._table = dynamodb, table
         self._due_index, self._sessions_table = due_index, sessions_table
 
-    def state(self, ref: ConnectionRef) -> ConnectionState | None:
+    def get_state(self, ref: ConnectionRef) -> ConnectionState | None:
         """Read the state row as it is now."""
         found = self._get(ref, ref.connection)
         return rows.connection_state(found) if found else None
 
-    def many(self, refs: Sequence[ConnectionRef]) -> tuple[list[ConnectionState], int]:
+    def get_states(self, refs: Sequence[ConnectionRef]) -> tuple[list[ConnectionState], int]:
         """Read state rows, a hundred in one call; return them, and how many could not be read. Raises AwsError.
 
         The read is eventually consistent, which costs half: a decision on an old row is refused, because every write
@@ -148,42 +148,42 @@ class Connections:
 
     def get(self, ref: ConnectionRef) -> Connection | None:
         """Read both rows of a connection as they are now; None when either is missing."""
-        state, profile = self.state(ref), self.profile(ref)
+        state, profile = self.get_state(ref), self.get_profile(ref)
         return Connection(state, profile) if state and profile else None
 
-    def profile(self, ref: ConnectionRef) -> Profile | None:
+    def get_profile(self, ref: ConnectionRef) -> Profile | None:
         """Read the profile row as it is now."""
         found = self._get(ref, ref.connection + rows.PROFILE)
         return rows.profile(found) if found else None
 
-    def for_token(self, ref: ConnectionRef) -> ConnectionState | None:
+    def get_for_token(self, ref: ConnectionRef) -> ConnectionState | None:
         """Read the attributes that the token function needs, as they are now."""
         found = self._get(ref, ref.connection, TOKEN_ATTRIBUTES)
         return rows.connection_state(found) if found else None
 
-    def without_secrets(self, ref: ConnectionRef) -> Connection | None:
+    def get_without_secrets(self, ref: ConnectionRef) -> Connection | None:
         """Read one connection without its sealed attributes."""
         found = self._get(ref, ref.connection, LISTED_ATTRIBUTES)
         profile = self._get(ref, ref.connection + rows.PROFILE, LISTED_ATTRIBUTES)
         return Connection(rows.connection_state(found), rows.profile(profile)) if found and profile else None
 
-    def names(self, ref: ConnectionRef) -> Profile | None:
+    def get_names(self, ref: ConnectionRef) -> Profile | None:
         """Read the names of a connection and of its NinjaOne account, and nothing else; a damaged row has none."""
         found = self._get(ref, ref.connection + rows.PROFILE, NAMED_ATTRIBUTES)
         with suppress(*rows.UNREADABLE):
             return rows.profile(found) if found else None
         return None
 
-    def client_app(self, ref: ConnectionRef) -> ConnectionState | None:
+    def get_client_app(self, ref: ConnectionRef) -> ConnectionState | None:
         """Read which client app a connection uses and the connection's status, and nothing else."""
         found = self._get(ref, ref.connection, APP_ATTRIBUTES)
         return rows.connection_state(found) if found else None
 
-    def page(self, tenant: TenantId, *, limit: int, after: str | None) -> listing.Listed:
+    def get_page(self, tenant: TenantId, *, limit: int, after: str | None) -> listing.Listed:
         """Read a tenant's connections in the order of their ids."""
         return self._listed(tenant, LISTED_ATTRIBUTES, limit=limit, after=after)
 
-    def accounts(self, tenant: TenantId) -> list[Connection]:
+    def get_accounts(self, tenant: TenantId) -> list[Connection]:
         """Read which accounts the first connections of a tenant belong to, in one call. Raises AwsError."""
         return self._listed(tenant, ACCOUNT_ATTRIBUTES, limit=ACCOUNTS, after=None).connections
 
@@ -204,7 +204,7 @@ class Connections:
         pairs, unread = listing.pairs(items)
         return listing.Listed(pairs, last["connection"]["S"] if last else None, unread)
 
-    def due(
+    def get_due(
         self, shard: int, until: Instant, start: rows.Item | None, limit: int
     ) -> tuple[list[ConnectionRef], rows.Item | None]:
         """Read one page of what falls due in a shard, soonest first. The index lags, so these are candidates only."""

@@ -17,7 +17,7 @@ class ClientApps:
     def __init__(self, connections: Connections, seal: Seal, client_secrets: ClientSecrets) -> None:
         self._connections, self._seal, self._client_secrets = connections, seal, client_secrets
 
-    def of(self, state: ConnectionState, profile: Profile | None = None) -> Client:
+    def client_for(self, state: ConnectionState, profile: Profile | None = None) -> Client:
         """Return the client app with its secret.
 
         Args:
@@ -30,18 +30,18 @@ class ClientApps:
         """
         if not state.customer_app:
             return self._client_secrets.client(state.client_id)
-        profile = profile or self._connections.profile(state.ref)
+        profile = profile or self._connections.get_profile(state.ref)
         sealed = profile.client if profile else None
         secret = self._seal.open(sealed or b"", Purpose.CLIENT, state.ref.aad())
         return Client(state.client_id, secret, customer_app=True)
 
-    def newer(self, client: Client) -> Client | None:
+    def reload_if_changed(self, client: Client) -> Client | None:
         """Read the operator's secret past the cache; return the client if it changed, else None.
 
         Raises:
             Misconfigured, AwsError
         """
-        return self._client_secrets.newer(client)
+        return self._client_secrets.reload_if_changed(client)
 
 
 def revoke(web: HttpClient, host: Host, client: Client, refresh: Secret) -> bool:

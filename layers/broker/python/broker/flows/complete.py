@@ -117,7 +117,7 @@ class Complete:
         Raises:
             UnknownConnection, NotPending, AwsError
         """
-        seen = self._connections.state(ref)
+        seen = self._connections.get_state(ref)
         if seen is None:
             raise UnknownConnection
         now = instant(self._clock)
@@ -135,7 +135,7 @@ class Complete:
 
     def _is_approved(self, seen: ConnectionState) -> bool:
         """Return whether the connection has been approved meanwhile, perhaps by this call, whose answer was lost."""
-        now = self._connections.state(seen.ref)
+        now = self._connections.get_state(seen.ref)
         return now is not None and (now.status, now.consented_at) == (Status.ACTIVE, seen.consented_at)
 
     def advance(self, session: Session, until: float, *, confirmed: bool) -> Connection:

@@ -41,14 +41,14 @@ class ListConnections:
 
     def one(self, ref: ConnectionRef) -> ListedConnection:
         """Return one connection. Raises UnknownConnection or AwsError."""
-        found = self._connections.without_secrets(ref)
+        found = self._connections.get_without_secrets(ref)
         if found is None:
             raise UnknownConnection
         return self._shown([found])[0]
 
     def page(self, tenant: TenantId, *, limit: int, after: str | None) -> Page:
         """Return a page. Unreadable rows are logged for the operator and hide no others. Raises AwsError."""
-        found = self._connections.page(tenant, limit=limit, after=after)
+        found = self._connections.get_page(tenant, limit=limit, after=after)
         if found.unread:
             self._log.event("rows.unreadable", Level.ERROR, tenant=tenant, unread=found.unread)
             self._log.count("rows_unreadable", found.unread)
@@ -56,15 +56,15 @@ class ListConnections:
 
     def _shown(self, found: list[Connection]) -> list[ListedConnection]:
         """Add what holds each connection; each breaker is read once, a host's only if a connection of it fails."""
-        opening, now = cache(self._breakers.opening), instant(self._clock)
-        return [ListedConnection(each, _pause(each.state, opening, now)) for each in found]
+        read, now = cache(self._breakers.read_open_state), instant(self._clock)
+        return [ListedConnection(each, _pause(each.state, read, now)) for each in found]
 
 
-def _pause(state: ConnectionState, opening: Callable[[str], Breaker], now: Instant) -> Pause | None:
+def _pause(state: ConnectionState, read: Callable[[str], Breaker], now: Instant) -> Pause | None:
     """Return what holds a connection that fails or whose client app's breaker is open; None if nothing."""
     if is_failing(state, now):
-        return pause_of(state, opening)
+        return pause_of(state, read)
     if state.customer_app:
         return None
     app = app_breaker(state.host.name, state.client_id)
-    return pause_of(state, lambda name: opening(name) if name == app else Breaker()) if opening(app).is_open else None
+    return pause_of(state, lambda name: read(name) if name == app else Breaker()) if read(app).is_open else None

@@ -68,7 +68,7 @@ class Disconnect:
         Raises:
             UnknownConnection, NotActive, AwsError
         """
-        state = self._connections.state(ref)
+        state = self._connections.get_state(ref)
         if state is None:
             self._connections.forget_profile(ref, instant(self._clock))
             raise UnknownConnection
@@ -80,7 +80,7 @@ class Disconnect:
         """Return the profile, or an empty one if it is missing or unreadable."""
         found = None
         with suppress(*UNREADABLE):
-            found = self._connections.profile(ref)
+            found = self._connections.get_profile(ref)
         return found or Profile(ref.tenant, ref.connection, "", (), {}, created_at=Instant(0), connected_at=Instant(0))
 
     def _end(self, seen: ConnectionState) -> ConnectionState | None:
@@ -106,7 +106,7 @@ class Disconnect:
             return None
         try:
             refresh = self._seal.open(seen.refresh, Purpose.REFRESH, seen.aad)
-            return self._client_apps.of(seen, found.profile), refresh
+            return self._client_apps.client_for(seen, found.profile), refresh
         except BrokerError as error:
             self._log.event("revocation.skipped", Level.WARNING, connection=seen.connection, error=type(error).__name__)
             return None

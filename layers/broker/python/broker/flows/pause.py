@@ -59,18 +59,18 @@ class Pause:
     detail: str
 
 
-def pause_of(state: ConnectionState, opening: Callable[[str], Breaker]) -> Pause | None:
+def pause_of(state: ConnectionState, read_open_state: Callable[[str], Breaker]) -> Pause | None:
     """Return what holds an active connection: an open breaker rather than its own failures; None if nothing does.
 
     Args:
-        opening: reads a breaker by its name
+        read_open_state: reads a breaker by its name
     """
     if state.status is not Status.ACTIVE:
         return None
-    held_by_host = opening(host_breaker(state.host.name))
+    held_by_host = read_open_state(host_breaker(state.host.name))
     if held_by_host.is_open:
         return _held(HeldBy.HOST, held_by_host.cause, f"NinjaOne's host {state.host.name} renews no tokens for now")
-    app = opening(app_breaker_of(state))
+    app = read_open_state(app_breaker_of(state))
     if state.customer_app and is_about_app(state.cause):
         return _refused_app(state, None if app.is_open else state.refresh_at)
     if app.is_open:

@@ -112,7 +112,7 @@ class OpenSession:
     def _for_secret(self, asked: SessionRequest) -> SessionRequest:
         """Add the customer's own client app of the connection, which must be active for a new secret to be of use."""
         ref = ConnectionRef(asked.tenant, asked.connection or ConnectionId(""))
-        found = self._connections.client_app(ref)
+        found = self._connections.get_client_app(ref)
         if found is None:
             raise UnknownConnection
         if found.status is Status.DISCONNECTED:
@@ -126,7 +126,7 @@ class OpenSession:
         return replace(asked, host=found.host, customer_app=True, client_id=found.client_id)
 
     def _session(self, session: SessionId, asked: SessionRequest, now: Instant) -> Session:
-        old = self._connections.names(ConnectionRef(asked.tenant, asked.connection)) if asked.connection else None
+        old = self._connections.get_names(ConnectionRef(asked.tenant, asked.connection)) if asked.connection else None
         return Session(
             session=session,
             tenant=asked.tenant,

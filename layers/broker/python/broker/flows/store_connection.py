@@ -128,7 +128,7 @@ class StoreConnection:
         if not organizations:
             return None
         try:
-            others = self._connections.accounts(session.tenant)
+            others = self._connections.get_accounts(session.tenant)
         except AwsError:
             self._log.event("account.not_compared", Level.WARNING, session=session.session, tenant=session.tenant)
             self._log.count("accounts_not_compared")

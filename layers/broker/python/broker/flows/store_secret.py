@@ -64,7 +64,7 @@ class StoreSecret:
 
     def _found(self, session: Session, ref: ConnectionRef) -> ConnectionState:
         """Find the session's connection; it must still have the same client app and the same consent."""
-        found = self._connections.state(ref)
+        found = self._connections.get_state(ref)
         if found is None:
             raise UnknownConnection
         if found.status is Status.DISCONNECTED:

@@ -84,7 +84,7 @@ class Sweep:
                 if self._batches.waiting() >= BEHIND:
                     self._log.event("sweep.behind", Level.WARNING, shard=shard, requested=tick.requested)
                     break
-                found, start = self._connections.due(shard, Instant(tick.now + HORIZON), start, BATCH_SIZE)
+                found, start = self._connections.get_due(shard, Instant(tick.now + HORIZON), start, BATCH_SIZE)
                 self._request(found, tick)
                 if start is None:
                     break

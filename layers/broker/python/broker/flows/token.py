@@ -118,7 +118,7 @@ class GetToken:
     def _pause(self, row: ConnectionState) -> Pause | None:
         """Return what holds the connection for longer than a caller waits; None if nothing, or if it can't be read."""
         try:
-            pause = pause_of(row, self._breakers.opening)
+            pause = pause_of(row, self._breakers.read_open_state)
         except AwsError:
             return None
         is_over = pause and pause.until is not None and pause.until <= self._clock.now() + self._wait
@@ -139,7 +139,7 @@ class GetToken:
         return row.status is Status.ACTIVE and rested and not _is_held(row, until)
 
     def _found(self, ref: ConnectionRef) -> ConnectionState:
-        row = self._connections.for_token(ref)
+        row = self._connections.get_for_token(ref)
         if row is None:
             raise UnknownConnection
         if row.status is Status.DISCONNECTED:

@@ -89,7 +89,7 @@ class ProcessBatch:
 
     def _wanted(self, message: RefreshBatch, batch: BatchContext) -> list[ConnectionState]:
         """Read all rows, and return those that there is something to do for."""
-        found, unread = self._connections.many(message.refs)
+        found, unread = self._connections.get_states(message.refs)
         if len(found) < len(message.refs):
             self._log.event("batch.unknown_rows", Level.WARNING, missing=len(message.refs) - len(found), unread=unread)
         if unread:

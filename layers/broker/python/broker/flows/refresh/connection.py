@@ -174,7 +174,7 @@ class RefreshConnection:
         aad = seen.aad
         return RefreshInputs(
             token=self._seal.open(seen.refresh or b"", Purpose.REFRESH, aad),
-            client=self._apps.of(seen),
+            client=self._apps.client_for(seen),
             access_key=self._seal.data_key(Purpose.ACCESS),
             refresh_key=self._seal.data_key(Purpose.REFRESH),
         )
@@ -221,7 +221,7 @@ class RefreshConnection:
             return False
         aad = ended.aad
         refresh = self._seal.open(spilled.refresh, Purpose.REFRESH, aad)
-        return client_apps.revoke(web, ended.host, self._apps.of(ended), refresh)
+        return client_apps.revoke(web, ended.host, self._apps.client_for(ended), refresh)
 
     def _post(
         self, leased: ConnectionState, inputs: RefreshInputs, batch: BatchContext, web: HttpClient
@@ -250,7 +250,7 @@ class RefreshConnection:
     def _newer(self, client: Client) -> Client | None:
         """Read the client secret past the cache; None if it did not change or can't be read."""
         try:
-            newer = self._apps.newer(client)
+            newer = self._apps.reload_if_changed(client)
         except BrokerError:
             return None
         if newer is not None:

@@ -81,7 +81,7 @@ class RecordFailure:
         The row is read again, then the rescue store; then the connection waits for another attempt, or is given up.
         """
         ref = leased.ref
-        row = self._connections.state(ref)
+        row = self._connections.get_state(ref)
         if row is None or (row.version, row.fence) != (leased.version, leased.fence):
             self._log.event("refresh.verdict_outdated", Level.WARNING, connection=leased.connection)
             return
