@@ -7,7 +7,7 @@ def refresh(broker: Broker, body: str, context: Context) -> None:
     """Refresh one batch. No request to NinjaOne is in flight any more when this returns."""
     batch = read_batch(broker, body)
     if batch is not None:
-        broker.refresh(batch, context.left)
+        broker.refresh(batch, context.seconds_left)
 
 
 handler = queue(refresh, warm=lambda broker: broker.refresh)

@@ -40,7 +40,7 @@ def wanted(broker: Broker, clock: Clock) -> Wanted:
         breakers = Breakers(broker.refresh._breakers, clock, broker.log)
         batch = BatchContext(
             trigger=trigger, min_ttl=Seconds(min_ttl), refused_version=refused, epoch=2, began=NOW, jitter=0.5,
-            left=lambda: 180.0, breakers=breakers, clock=clock,
+            seconds_left=lambda: 180.0, breakers=breakers, clock=clock,
         )  # fmt: skip
         return broker.refresh._refresh.is_wanted(row, batch)
 

@@ -143,7 +143,7 @@ def test_a_caller_who_asks_too_much_is_told_to_slow_down(broker: Broker, asked: 
 
 def test_the_time_left_comes_from_lambda(broker: Broker) -> None:
     seen = list[float]()
-    made = schedule(lambda _, context: seen.append(context.left()), warm=idle)
+    made = schedule(lambda _, context: seen.append(context.seconds_left()), warm=idle)
 
     invoke(made.bind(broker), {})
     made.bind(broker)({}, SimpleNamespace())

@@ -22,18 +22,18 @@ def test_a_lease_outlives_its_holder_a_late_request_and_clocks_that_differ() -> 
     timing = Timing(180)
 
     assert timing.lease == 180 + 60 + 10
-    assert timing.whole == 10 + timing.after_gate == 144
-    assert timing.after_gate == 5 + 65 + 30 + 24 + 10 == 134
+    assert timing.min_to_start == 10 + timing.min_to_send == 144
+    assert timing.min_to_send == 5 + 65 + 30 + 24 + 10 == 134
 
 
 def test_when_aws_hangs_from_the_answer_on_each_store_is_tried_and_the_log_line_is_written_in_time() -> None:
     timing = Timing(180)
-    answered = timing.after_gate - timing.connect - timing.read
+    answered = timing.min_to_send - timing.connect - timing.read
 
     assert answered - policy.AWS_CALL - policy.AWS_CALL >= timing.slack
-    assert timing.saving - policy.AWS_CALL >= timing.spill + timing.slack
+    assert timing.min_to_retry_save - policy.AWS_CALL >= timing.spill + timing.slack
     assert timing.spill >= policy.AWS_CALL
-    assert timing.spilling - policy.AWS_CALL >= timing.slack
+    assert timing.min_to_retry_rescue - policy.AWS_CALL >= timing.slack
 
 
 def test_the_longest_call_of_aws_is_what_the_clients_are_set_up_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,7 +49,7 @@ def test_the_longest_call_of_aws_is_what_the_clients_are_set_up_for(monkeypatch:
 
 @pytest.mark.parametrize("function", [150, 900])
 def test_a_timeout_at_either_end_of_what_is_allowed_leaves_room_for_a_whole_refresh(function: int) -> None:
-    assert Timing(function).whole <= function
+    assert Timing(function).min_to_start <= function
 
 
 def test_a_function_with_too_little_time_is_refused() -> None:
@@ -60,7 +60,7 @@ def test_a_function_with_too_little_time_is_refused() -> None:
 
 
 def test_the_templates_timeout_leaves_room_for_a_whole_refresh(config: Config) -> None:
-    assert Timing(config.refresh_timeout).whole <= config.refresh_timeout
+    assert Timing(config.refresh_timeout).min_to_start <= config.refresh_timeout
 
 
 def test_a_refresh_is_begun_three_leases_before_a_token_of_an_hour_ends() -> None:

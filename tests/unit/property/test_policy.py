@@ -85,6 +85,7 @@ def test_an_estimate_is_given_exactly_until_it_was_outlived(consented_at: Instan
 def test_every_bound_of_a_refresh_lies_within_the_one_around_it(function: int) -> None:
     timing = Timing(function)
 
-    assert timing.spill < timing.spilling < timing.saving < timing.after_gate < timing.whole
-    assert timing.whole <= timing.function < timing.lease
+    assert timing.spill < timing.min_to_retry_rescue < timing.min_to_retry_save
+    assert timing.min_to_retry_save < timing.min_to_send < timing.min_to_start
+    assert timing.min_to_start <= timing.function < timing.lease
     assert timing.lease >= timing.function + timing.quarantine + timing.skew

@@ -126,10 +126,10 @@ def _forgetful(seal: Callable[..., Any]) -> Callable[..., Any]:
     return sealed
 
 
-class _Ungated(Timing):
+class _Unchecked(Timing):
     """Gates that always open."""
 
-    after_gate = whole = 0
+    min_to_send = min_to_start = 0
 
 
 class _Brief(Timing):
@@ -161,7 +161,7 @@ MUTANTS = (
         Hunt("refresh", kinds=("spurious_dead_token",)),
     ),
     Mutant("re-read", ((RecordFailure, "_dead", _dead),), Hunt("reconnect at the last strike", kinds=("slow",))),
-    Mutant("deadline gate", ((timing, "Timing", _Ungated),), Hunt("slow day")),
+    Mutant("deadline check", ((timing, "Timing", _Unchecked),), Hunt("slow day")),
     Mutant("data key first", ((SaveTokens, "seal", _late_keys(SaveTokens.seal)),), Hunt("refresh", kinds=("refused",))),
     Mutant(
         "keep the old token if the answer has none",

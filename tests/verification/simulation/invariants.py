@@ -93,7 +93,7 @@ def there_is_time_to_keep_what_comes(world: "World", exchange: Exchange) -> str 
     So the platform's timeout is no excuse for a token that is lost in a memory.
     """
     left = exchange.deadline - world.now()
-    needed = BOUNDS.after_gate - 1
+    needed = BOUNDS.min_to_send - 1
     return f"{exchange.process.name} asks with {left:.0f} s left" if exchange.is_refresh and left < needed else None
 
 

@@ -100,14 +100,14 @@ class _Sockets(httpcore.SyncBackend):
 
     def connect_left(self) -> float:
         """Return the seconds left to connect. Raises httpcore.ConnectTimeout when there are none."""
-        return _left(self._connected_by, httpcore.ConnectTimeout)
+        return _seconds_left(self._connected_by, httpcore.ConnectTimeout)
 
-    def left(self, over: type[httpcore.TimeoutException]) -> float:
+    def seconds_left(self, over: type[httpcore.TimeoutException]) -> float:
         """Return the seconds left until the overall deadline. Raises ``over`` when there are none."""
-        return _left(self._until, over)
+        return _seconds_left(self._until, over)
 
 
-def _left(until: float, over: type[httpcore.TimeoutException]) -> float:
+def _seconds_left(until: float, over: type[httpcore.TimeoutException]) -> float:
     left = until - monotonic()
     if left <= 0:
         raise over
@@ -143,14 +143,14 @@ class _Stream(httpcore.NetworkStream):
         self._inner, self._sockets = inner, sockets
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        left = self._sockets.left(httpcore.ReadTimeout)
+        left = self._sockets.seconds_left(httpcore.ReadTimeout)
         self._sockets.was_read = True
         return self._inner.read(max_bytes, min(left, timeout or left))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Send in pieces, each within the deadline: a host that accepts few bytes at a time would outlast a timeout."""
         for start in range(0, len(buffer), _RECORD):
-            left = self._sockets.left(httpcore.WriteTimeout)
+            left = self._sockets.seconds_left(httpcore.WriteTimeout)
             self._inner.write(buffer[start : start + _RECORD], min(left, timeout or left))
 
     def close(self) -> None:

@@ -21,11 +21,11 @@ class Context:
     """What Lambda says about the invocation.
 
     Attributes:
-        left: returns the seconds until the platform kills it
+        seconds_left: returns the seconds until the platform kills it
     """
 
     request_id: str
-    left: Callable[[], float]
+    seconds_left: Callable[[], float]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Entry(Generic[Answer]):
         request_id = str(getattr(context, "aws_request_id", ""))
         broker.log.begin(self.name, request_id)
         try:
-            return self.work(broker, event, Context(request_id, _left(context)))
+            return self.work(broker, event, Context(request_id, _seconds_left(context)))
         except BrokerError as error:
             return self._failed(broker, event, error)
         except Exception as error:  # noqa: BLE001  # the one place for people and backends
@@ -88,6 +88,6 @@ def whereabouts(error: BaseException) -> Mapping[str, str]:
     return {"error": type(error).__name__, "at": " < ".join(hosts)}
 
 
-def _left(context: Any) -> Callable[[], float]:
+def _seconds_left(context: Any) -> Callable[[], float]:
     remaining = getattr(context, "get_remaining_time_in_millis", None)
     return (lambda: remaining() / 1000) if remaining else (lambda: 0.0)

@@ -111,9 +111,9 @@ class Proxy:
     def _answered(self, ref: ConnectionRef, call: ProxiedCall, until: float) -> Reply:
         issued = self._get_token(ref, min_ttl=MIN_TTL)
         answer = self._sent(ref, call, issued, until)
-        if isinstance(answer, Reply) and answer.status == 401 and self._left(until) >= LEAST:
+        if isinstance(answer, Reply) and answer.status == 401 and self._seconds_left(until) >= LEAST:
             newer = self._get_token(ref, min_ttl=MIN_TTL, refused_version=issued.version)
-            if newer.version != issued.version and self._left(until) >= LEAST:
+            if newer.version != issued.version and self._seconds_left(until) >= LEAST:
                 answer = self._sent(ref, call, newer, until)
         return _relayable(answer, call)
 
@@ -121,12 +121,12 @@ class Proxy:
         """Send a call; if it may be repeated and got no answer, send it once more while there is time."""
         request = _outgoing(call, issued)
         with self._kept.client(ref) if call.repeatable else self._web() as web:
-            answer = web.send(request, timeout=self._left(until), limit=LIMIT)
-            if call.repeatable and not isinstance(answer, Reply) and self._left(until) >= LEAST:
-                answer = web.send(request, timeout=self._left(until), limit=LIMIT)
+            answer = web.send(request, timeout=self._seconds_left(until), limit=LIMIT)
+            if call.repeatable and not isinstance(answer, Reply) and self._seconds_left(until) >= LEAST:
+                answer = web.send(request, timeout=self._seconds_left(until), limit=LIMIT)
         return _without(issued.access, answer)
 
-    def _left(self, until: float) -> Seconds:
+    def _seconds_left(self, until: float) -> Seconds:
         """Return how many seconds an answer may take, once there is a connection."""
         return Seconds(int(until - self._clock.now() - CONNECT_TIMEOUT))
 

@@ -92,9 +92,9 @@ class GetToken:
         row, min_ttl = self._found(ref), max(min_ttl, EXPIRY_MARGIN)
         until = self._waits_until(row)
         is_refused = row.version == refused_version
-        if (is_refused or self._left(row) < min_ttl) and self._can_be_newer(row, until):
+        if (is_refused or self._seconds_left(row) < min_ttl) and self._can_be_newer(row, until):
             row = self._awaited(row, min_ttl, until, is_refused=is_refused)
-        if self._left(row) >= EXPIRY_MARGIN and row.access is not None:
+        if self._seconds_left(row) >= EXPIRY_MARGIN and row.access is not None:
             return self._issued(row, row.access)
         if row.status is Status.NEEDS_REAUTH:
             raise NeedsReauth(row.reason.value if row.reason else "revoked", row.connection)
@@ -127,7 +127,7 @@ class GetToken:
     def _waits_until(self, row: ConnectionState) -> float:
         """Return until when to wait at most: while the stored token is valid, never past its expiry."""
         until = self._clock.now() + self._wait
-        return min(until, row.token_expires_at - EXPIRY_MARGIN) if self._left(row) >= EXPIRY_MARGIN else until
+        return min(until, row.token_expires_at - EXPIRY_MARGIN) if self._seconds_left(row) >= EXPIRY_MARGIN else until
 
     def _can_be_newer(self, row: ConnectionState, until: float) -> bool:
         """Return whether a refresh may bring a newer token by then.
@@ -171,14 +171,14 @@ class GetToken:
         except AwsError:
             return row
 
-    def _left(self, row: ConnectionState) -> Seconds:
+    def _seconds_left(self, row: ConnectionState) -> Seconds:
         return Seconds(row.token_expires_at - instant(self._clock))
 
     def _issued(self, row: ConnectionState, sealed: bytes) -> IssuedToken:
         if not self._is_known(row.host.name):  # no seal covers the host, and the caller sends the token there
             raise UntrustedHost
         access = self._seal.open(sealed, Purpose.ACCESS, row.aad)
-        left = self._left(row)
+        left = self._seconds_left(row)
         self._log.observe("token_left", left, min)
         self._log.event("token.issued", tenant=row.tenant, connection=row.connection, left=left, version=row.version)
         return IssuedToken(access, row.token_expires_at, left, ninjaone.api_base_url(row.host), row.version)

@@ -52,22 +52,22 @@ class ProcessBatch:
         self._web, self._workers, self._adaptive = web, workers, adaptive
         self._clock, self._entropy, self._log = clock, entropy, log
 
-    def __call__(self, message: RefreshBatch, left: Callable[[], float]) -> None:
+    def __call__(self, message: RefreshBatch, seconds_left: Callable[[], float]) -> None:
         """Refresh the connections of a batch that are due. What can't be done now stays due for a later batch.
 
         Args:
-            left: returns the seconds until the platform kills this invocation
+            seconds_left: returns the seconds until the platform kills this invocation
 
         Raises:
             AwsError, Misconfigured: nothing of the batch was begun
         """
         try:
-            self._begin(message, left)
+            self._begin(message, seconds_left)
         except BrokerError:
             self._log.count("put_off", len(message.refs))
             raise
 
-    def _begin(self, message: RefreshBatch, left: Callable[[], float]) -> None:
+    def _begin(self, message: RefreshBatch, seconds_left: Callable[[], float]) -> None:
         """Read the epoch, the rows and the breakers, fetch the data keys, then run the workers."""
         if message.faults:
             self._log.event("batch.faulty", Level.WARNING, faults=message.faults)
@@ -76,7 +76,7 @@ class ProcessBatch:
             self._log.event("epoch.inactive", Level.ERROR)
             self._log.count("epoch_inactive")
             return
-        batch = self._context(message, epoch, left)
+        batch = self._context(message, epoch, seconds_left)
         rows = self._wanted(message, batch)
         batch.breakers.read(rows)
         if batch.trigger is Trigger.DUE:
@@ -112,7 +112,7 @@ class ProcessBatch:
         if expired:
             self._log.count("tokens_expired", expired)
 
-    def _context(self, message: RefreshBatch, epoch: int, left: Callable[[], float]) -> BatchContext:
+    def _context(self, message: RefreshBatch, epoch: int, seconds_left: Callable[[], float]) -> BatchContext:
         return BatchContext(
             trigger=message.trigger,
             min_ttl=message.min_ttl,
@@ -120,7 +120,7 @@ class ProcessBatch:
             epoch=epoch,
             began=instant(self._clock),
             jitter=jitter(self._entropy),
-            left=left,
+            seconds_left=seconds_left,
             breakers=Breakers(self._breakers, self._clock, self._log),
             clock=self._clock,
         )

@@ -116,7 +116,7 @@ class RefreshConnection:
         """Check the deadline, look into the rescue store, check the breakers, open the token, take the lease, look into
         the rescue store again, check the deadline again, and send the request.
         """
-        if batch.left() < self._timing.whole:
+        if batch.seconds_left() < self._timing.min_to_start:
             raise Busy("The time of this invocation is up.")
         if seen.status is Status.DISCONNECTED:
             self._revoke_spilled(seen, web)
@@ -134,7 +134,7 @@ class RefreshConnection:
         if self._is_doubtful(seen, batch) and (spilled := self._spilled(leased, batch)):
             self._save.restore_spilled(leased, spilled, batch)
             return Meaning.GRANTED
-        if inputs is None or batch.left() < self._timing.after_gate:
+        if inputs is None or batch.seconds_left() < self._timing.min_to_send:
             self._failure.release(leased, batch, is_due=True)
             raise Busy("The time of this invocation is up.")
         return self._post(leased, inputs, batch, web)
@@ -233,7 +233,7 @@ class RefreshConnection:
         outcome, sent_at = self._ask(leased, inputs, web, batch)
         if outcome.code == "invalid_client" and not leased.customer_app:
             newer = self._newer(inputs.client)
-            if newer is not None and batch.left() >= self._timing.after_gate:
+            if newer is not None and batch.seconds_left() >= self._timing.min_to_send:
                 inputs = replace(inputs, client=newer)
                 outcome, sent_at = self._ask(leased, inputs, web, batch)
         if outcome.tokens is None:

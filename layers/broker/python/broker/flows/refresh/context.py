@@ -23,7 +23,7 @@ class BatchContext:
         epoch: the restore epoch whose rows may be presented
         began, jitter: an instant, and a number from 0 to 1, the same for all connections of the batch, so that those
             whose tokens are sealed together come due together
-        left: returns the seconds until the platform kills this invocation
+        seconds_left: returns the seconds until the platform kills this invocation
         renewed: the connections whose new tokens have been stored so far
     """
 
@@ -33,7 +33,7 @@ class BatchContext:
     epoch: int
     began: Instant
     jitter: float
-    left: Callable[[], float]
+    seconds_left: Callable[[], float]
     breakers: Breakers
     clock: Clock
     renewed: list[ConnectionId] = field(default_factory=list)

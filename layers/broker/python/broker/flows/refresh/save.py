@@ -137,7 +137,7 @@ class SaveTokens:
         self, leased: ConnectionState, change: Mapping[str, Any], remove: tuple[str, ...], batch: BatchContext
     ) -> ConnectionState | ConditionFailed | None:
         """Try until it is stored, refused for good, or the remaining time is needed for the rescue store (None)."""
-        pauses = while_left(lambda: batch.left() - self._timing.saving)
+        pauses = while_left(lambda: batch.seconds_left() - self._timing.min_to_retry_save)
         try:
             found = retry(lambda: self._connections.save(leased, change, remove), self._clock, pauses)
         except AwsError:
@@ -148,7 +148,7 @@ class SaveTokens:
 
     def _spill(self, leased: ConnectionState, tokens: SealedTokens, batch: BatchContext) -> None:
         """Store the tokens in the rescue store; the lease expires by itself, and the next attempt looks there first."""
-        pauses = while_left(lambda: batch.left() - self._timing.spilling)
+        pauses = while_left(lambda: batch.seconds_left() - self._timing.min_to_retry_rescue)
         try:
             retry(lambda: self._rescue.put(leased.ref, leased.version, tokens), self._clock, pauses)
         except AwsError:

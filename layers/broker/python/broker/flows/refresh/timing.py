@@ -18,7 +18,7 @@ class Timing:
     """
 
     function: int
-    before: int = 10
+    prepare: int = 10
     connect: int = CONNECT_TIMEOUT
     read: int = 65
     save: int = 30
@@ -29,26 +29,26 @@ class Timing:
 
     def __post_init__(self) -> None:
         """Refuse settings under which a lease would prove nothing. Raises Misconfigured."""
-        if self.whole > self.function:
-            raise Misconfigured(f"The refresh function needs a timeout of at least {self.whole} seconds.")
+        if self.min_to_start > self.function:
+            raise Misconfigured(f"The refresh function needs a timeout of at least {self.min_to_start} seconds.")
 
     @property
-    def after_gate(self) -> int:
+    def min_to_send(self) -> int:
         """Seconds that must be left when the request is sent."""
         return self.connect + self.read + self.save + self.spill + self.slack
 
     @property
-    def whole(self) -> int:
+    def min_to_start(self) -> int:
         """Seconds that must be left when a refresh begins."""
-        return self.before + self.after_gate
+        return self.prepare + self.min_to_send
 
     @property
-    def saving(self) -> int:
+    def min_to_retry_save(self) -> int:
         """Seconds that must be left to retry a save: it may hang, and the rescue store needs its time after that."""
         return AWS_CALL + self.spill + self.slack
 
     @property
-    def spilling(self) -> int:
+    def min_to_retry_rescue(self) -> int:
         """Seconds that must be left to retry the rescue store: it may hang, and the log line needs time after that."""
         return AWS_CALL + self.slack
 
