@@ -1,7 +1,7 @@
 """GET /callback/{region}: NinjaOne sends the person back, with an authorization code or a refusal."""
 
 from broker.edge.browser import Broker, Notice, Request, Response, browser, notice
-from broker.edge.callback import cookies_by_session, is_prefetch, return_to_product
+from broker.edge.callback import is_prefetch, return_to_product, session_and_cookie
 
 
 def callback(broker: Broker, request: Request) -> Response:
@@ -14,9 +14,8 @@ def callback(broker: Broker, request: Request) -> Response:
     """
     if is_prefetch(request):
         return notice(broker, Notice.REFUSED_CALLBACK)
-    target = broker.handle_callback(
-        request.path_parameters.get("region", ""), request.raw_query, cookies_by_session(request)
-    )
+    region = request.path_parameters.get("region", "")
+    target = broker.handle_callback(region, request.raw_query, *session_and_cookie(request))
     return return_to_product(request, target)
 
 

@@ -5,6 +5,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from broker import oauth
+from broker.edge.browser import session_named
+from broker.edge.http import Request
 from broker.edge.wiring import Broker
 from broker.flows.authorize import AuthorizeRedirect, AuthorizeRequest
 from broker.flows.callback import ReturnTo
@@ -14,6 +16,7 @@ from broker.model import Binding, Client, ConnectionRef, ConnectionState, Host, 
 from broker.secret import Secret
 from ninjaone_emulator import NinjaOne
 from ninjaone_emulator.seed import CUSTOMER_APPS
+from tests.support.events import event
 
 CONNECT_URL = "https://connect.example"
 TENANT = TenantId("acme-msp")
@@ -77,7 +80,8 @@ class Journey:
 
     def arrive(self, query: str, region: str = "eu") -> ReturnTo:
         """Come back from NinjaOne."""
-        return self.broker.handle_callback(region, query, self.cookies)
+        named = session_named(Request.from_event(event("GET /callback/{region}", region=region, query=query)))
+        return self.broker.handle_callback(region, query, named, self.cookies.get(named) if named else None)
 
     def proof(self, home: ReturnTo, **changes: Any) -> CompleteRequest:
         """What the backend brings to complete."""

@@ -204,6 +204,18 @@ def test_the_cookie_of_one_session_does_not_open_another(journey: Journey, away:
         replace(journey, cookies=cookies).arrive(away.query)
 
 
+@req("B05")
+def test_a_session_that_the_state_does_not_name_is_not_redeemed(journey: Journey, away: Away) -> None:
+    """Its cookie is right, and its state is another."""
+    other = journey.open()
+    journey.leave(other)
+
+    with pytest.raises(BindingMismatch):
+        journey.broker.handle_callback("eu", away.query, other.session, journey.cookies[other.session])
+
+    assert away.back().location
+
+
 @pytest.mark.parametrize("state", ["x", UNKNOWN, f"{UNKNOWN}.x", "ses_x.y"])
 def test_a_state_that_names_no_session_of_this_browser_is_refused(away: Away, state: str) -> None:
     with pytest.raises(BindingMismatch):

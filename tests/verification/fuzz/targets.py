@@ -17,7 +17,7 @@ from broker.adapters.seal import Seal, session_aad
 from broker.config import Config
 from broker.edge.authorize import read_form
 from broker.edge.browser import session_named
-from broker.edge.callback import cookies_by_session
+from broker.edge.callback import session_and_cookie
 from broker.edge.complete import complete_request
 from broker.edge.connections import list_page
 from broker.edge.http import BODY_LIMIT, Request
@@ -84,7 +84,7 @@ def event(data: bytes) -> None:
         assert found.query_parameter(name) is None or isinstance(found.query_parameter(name), str)
     named = session_named(found)
     assert named is None or session_id(named)
-    assert cookies_by_session(found).keys() <= {named}
+    assert session_and_cookie(found)[0] == named
 
 
 def query(data: bytes) -> None:

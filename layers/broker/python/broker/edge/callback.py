@@ -22,11 +22,10 @@ def is_prefetch(request: Request) -> bool:
     return "prefetch" in request.headers.get("sec-purpose", "") or "prefetch" in request.headers.get("purpose", "")
 
 
-def cookies_by_session(request: Request) -> Mapping[SessionId, Secret]:
-    """Read the cookie of the session that the query's state names, if the browser brought it."""
+def session_and_cookie(request: Request) -> tuple[SessionId | None, Secret | None]:
+    """Read which session the query's state names, and the cookie for it, if the browser brought one."""
     named = session_named(request)
-    value = session_cookie(request, named) if named else None
-    return {named: value} if named and value else {}
+    return named, session_cookie(request, named) if named else None
 
 
 def return_to_product(request: Request, target: ReturnTo) -> Response:

@@ -70,14 +70,15 @@ class HandleCallback:
         self._config, self._sessions, self._seal, self._completions = config, sessions, seal, completions
         self._clock, self._log = clock, log
 
-    def __call__(self, region: str, raw_query: str, cookies: Mapping[SessionId, Secret]) -> ReturnTo:
+    def __call__(self, region: str, raw_query: str, named: SessionId | None, cookie: Secret | None) -> ReturnTo:
         """Handle the query with which NinjaOne sent the browser back.
 
         The same browser with the same state returns to the product with the same ticket for as long as the code lives,
         because the first answer may be lost. The first code is kept, so there is still only one exchange.
 
         Args:
-            cookies: session → the browser's cookie for it; a stranger's browser has none for this session
+            named: the session that the state in the query names, if it is well-formed
+            cookie: the browser's cookie for that session; a stranger's browser has none
 
         The checks, in order: form, cookie, session, expiry, the cookie's value, region, issuer, state. Then one
         conditional write follows.
@@ -88,7 +89,7 @@ class HandleCallback:
         See RFC 6749 §4.1.2, §10.12; RFC 9207 §2.4; RFC 9700 §4.4.2, §4.7.1.
         """
         reply = self._read(raw_query)
-        session, cookie = self._authenticate_browser(reply, cookies)
+        session, cookie = self._authenticate_browser(named, cookie)
         try:
             return self._redeem(session, cookie, region, reply)
         except BrokerError as error:
@@ -139,13 +140,9 @@ class HandleCallback:
         except oauth.Malformed as fault:
             raise InvalidRequest(Fault("query", str(fault))) from None
 
-    def _authenticate_browser(
-        self, reply: oauth.Authorized | oauth.Denied, cookies: Mapping[SessionId, Secret]
-    ) -> tuple[Session, Secret]:
-        """Find the session of the state, and the cookie that proves this browser to be the one that started it."""
-        named = SessionId(reply.state.partition(".")[0])
-        cookie = cookies.get(named)
-        if cookie is None:
+    def _authenticate_browser(self, named: SessionId | None, cookie: Secret | None) -> tuple[Session, Secret]:
+        """Find the session, and check that the cookie proves this browser to be the one that started it."""
+        if named is None or cookie is None:
             raise BindingMismatch
         session = self._sessions.get(named)
         if session is None:
