@@ -22,6 +22,7 @@ from broker.model import (
     Status,
     TenantId,
 )
+from broker.ninjaone import scope_set, scope_text
 
 Item = dict[str, dict[str, Any]]
 SCHEMA = 1
@@ -35,14 +36,6 @@ SEALED = ("access", "refresh", "client")
 
 def _unchanged(thing: Any) -> Any:
     return thing
-
-
-def _scopes(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-def _words(scopes: frozenset[str]) -> str:
-    return " ".join(sorted(scopes))
 
 
 def _object(text: str) -> dict[str, str]:
@@ -92,7 +85,7 @@ _TEXT, _SPARSE_TEXT, _OPTIONAL_TEXT = _Attribute("S", ""), _Attribute("S", "", s
 _NUMBER, _SPARSE_NUMBER, _OPTIONAL_NUMBER = _Attribute("N", 0), _Attribute("N", 0, sparse=True), _Attribute("N")
 _FLAG, _SPARSE_FLAG = _Attribute("BOOL", False), _Attribute("BOOL", False, sparse=True)
 _BYTES = _Attribute("B")
-_SCOPES = _Attribute("S", frozenset(), _scopes, _words)
+_SCOPES = _Attribute("S", frozenset(), scope_set, scope_text)
 _METADATA = _Attribute("S", {}, _object, _json)
 
 _STATE: _Table = {

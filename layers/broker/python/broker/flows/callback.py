@@ -1,11 +1,9 @@
 """Handle a person's return from NinjaOne: check everything, redeem the state once, store the code, redirect them."""
 
 import hmac
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
-from urllib.parse import urlencode
 
 from broker import ninjaone, oauth, policy
 from broker.adapters.aws import retry
@@ -26,6 +24,7 @@ from broker.errors import (
     UnknownSession,
 )
 from broker.flows import binding
+from broker.flows.return_url import return_url
 from broker.model import Binding, Instant, Purpose, Session, SessionId, Stage, sha256_hex
 from broker.secret import Secret
 
@@ -128,7 +127,7 @@ class HandleCallback:
     def _agreed(self, session: Session, ticket: Secret) -> ReturnTo:
         if session.binding is Binding.APPROVAL and session.stage is Stage.AUTHORIZED:
             self._request_completion(session.session)
-        return self._return_to_product(session, {"ticket": ticket.reveal()}, AuthorizeResult.AGREED)
+        return self._return_to_product(session, AuthorizeResult.AGREED, ticket=ticket.reveal())
 
     def _request_completion(self, session: SessionId) -> None:
         """Request the completion; requested twice, it is still done once. Raises AwsError."""
@@ -193,15 +192,12 @@ class HandleCallback:
         """Return to the product with an error code of our own, never with NinjaOne's text."""
         error = _public_error_code(reply)
         result = AuthorizeResult.DENIED if error == "access_denied" else AuthorizeResult.REFUSED
-        return self._return_to_product(session, {"error": error}, result)
+        return self._return_to_product(session, result, error=error)
 
-    def _return_to_product(self, session: Session, more: Mapping[str, str], said: AuthorizeResult) -> ReturnTo:
+    def _return_to_product(self, session: Session, result: AuthorizeResult, **parameters: str) -> ReturnTo:
         if session.binding is Binding.APPROVAL:
-            return ReturnTo(session.session, None, said)
-        base = self._config.return_urls.get(session.return_to)
-        if base is None:
-            raise SessionExpired  # the operator has removed the return address meanwhile
-        return ReturnTo(session.session, f"{base}?{urlencode({'connect_session': session.session, **more})}", said)
+            return ReturnTo(session.session, None, result)
+        return ReturnTo(session.session, return_url(self._config, session, **parameters), result)
 
 
 def _public_error_code(reply: oauth.Denied) -> str:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NoReturn
-from urllib.parse import urlencode
 
 from broker import ninjaone, oauth, policy
 from broker.adapters.clock import Clock, Entropy, instant, random_secret
@@ -18,12 +17,12 @@ from broker.errors import (
     AnotherBrowser,
     Fault,
     InvalidRequest,
-    SessionExpired,
     SessionSpent,
     TooManyRequests,
 )
 from broker.flows import binding
 from broker.flows.connect import require_startable_session
+from broker.flows.return_url import return_url
 from broker.model import (
     Client,
     Host,
@@ -98,11 +97,7 @@ class EnterSecret:
             return EnteredSecret(found, cookie, "", Fault("client_secret", refusal))
         ticket = binding.ticket(cookie, f"{session}.{SessionPurpose.CLIENT_SECRET}")
         self._keep(found, secret, cookie, sha256_hex(ticket.reveal()))
-        base = self._config.return_urls.get(found.return_to)
-        if base is None:
-            raise SessionExpired  # the operator took the return address off the list meanwhile
-        query = urlencode({"connect_session": session, "ticket": ticket.reveal()})
-        return EnteredSecret(found, cookie, f"{base}?{query}")
+        return EnteredSecret(found, cookie, return_url(self._config, found, ticket=ticket.reveal()))
 
     def note_faulty_form(self, session: SessionId, cookie: Secret | None) -> Session:
         """Count a form without a well-formed secret, and return the session to show the form again."""

@@ -10,15 +10,8 @@ from broker.adapters.log import Log
 from broker.adapters.seal import Seal, session_aad
 from broker.adapters.sessions import Sessions
 from broker.config import Config
-from broker.errors import (
-    Fault,
-    InvalidRequest,
-    NeedsReauth,
-    NotActive,
-    NotApproved,
-    ReturnNotListed,
-    UnknownConnection,
-)
+from broker.errors import Fault, InvalidRequest, ReturnNotListed
+from broker.flows.usable import require_consent, require_usable
 from broker.model import (
     Binding,
     Client,
@@ -33,7 +26,6 @@ from broker.model import (
     SessionId,
     SessionPurpose,
     Stage,
-    Status,
     TenantId,
     sha256_hex,
 )
@@ -112,15 +104,8 @@ class OpenSession:
     def _for_secret(self, asked: SessionRequest) -> SessionRequest:
         """Add the customer's own client app of the connection, which must be active for a new secret to be of use."""
         ref = ConnectionRef(asked.tenant, asked.connection or ConnectionId(""))
-        found = self._connections.get_client_app(ref)
-        if found is None:
-            raise UnknownConnection
-        if found.status is Status.DISCONNECTED:
-            raise NotActive
-        if found.status is Status.PENDING_APPROVAL:
-            raise NotApproved
-        if found.status is Status.NEEDS_REAUTH:
-            raise NeedsReauth(found.reason.value if found.reason else "revoked", found.connection)
+        found = require_usable(self._connections.get_client_app(ref))
+        require_consent(found)
         if not found.customer_app:
             raise InvalidRequest(Fault("connection_id", OPERATORS_APP))
         return replace(asked, host=found.host, customer_app=True, client_id=found.client_id)

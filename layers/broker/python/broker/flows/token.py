@@ -20,14 +20,11 @@ from broker.errors import (
     AwsError,
     BrokerError,
     ConnectionPaused,
-    NeedsReauth,
-    NotActive,
-    NotApproved,
     NoTokenYet,
-    UnknownConnection,
     UntrustedHost,
 )
 from broker.flows.pause import Pause, pause_of
+from broker.flows.usable import require_consent, require_usable
 from broker.model import ConnectionRef, ConnectionState, Instant, Purpose, Seconds, Status
 from broker.secret import Secret
 
@@ -89,15 +86,14 @@ class GetToken:
             UnknownConnection, NotActive, NotApproved, NeedsReauth, ConnectionPaused, NoTokenYet, AwsError,
                 SealBroken, UntrustedHost
         """
-        row, min_ttl = self._found(ref), max(min_ttl, EXPIRY_MARGIN)
+        row, min_ttl = self._read(ref), max(min_ttl, EXPIRY_MARGIN)
         until = self._waits_until(row)
         is_refused = row.version == refused_version
         if (is_refused or self._seconds_left(row) < min_ttl) and self._can_be_newer(row, until):
             row = self._awaited(row, min_ttl, until, is_refused=is_refused)
         if self._seconds_left(row) >= EXPIRY_MARGIN and row.access is not None:
             return self._issued(row, row.access)
-        if row.status is Status.NEEDS_REAUTH:
-            raise NeedsReauth(row.reason.value if row.reason else "revoked", row.connection)
+        require_consent(row)
         raise self._not_yet(row)
 
     def _not_yet(self, row: ConnectionState) -> BrokerError:
@@ -138,15 +134,8 @@ class GetToken:
         rested = instant(self._clock) - row.sent_at >= policy.ATTEMPT_GAP
         return row.status is Status.ACTIVE and rested and not _is_held(row, until)
 
-    def _found(self, ref: ConnectionRef) -> ConnectionState:
-        row = self._connections.get_for_token(ref)
-        if row is None:
-            raise UnknownConnection
-        if row.status is Status.DISCONNECTED:
-            raise NotActive
-        if row.status is Status.PENDING_APPROVAL:
-            raise NotApproved
-        return row
+    def _read(self, ref: ConnectionRef) -> ConnectionState:
+        return require_usable(self._connections.get_for_token(ref))
 
     def _awaited(self, row: ConnectionState, min_ttl: Seconds, until: float, *, is_refused: bool) -> ConnectionState:
         """Request a refresh, and read the row until it has finished, is held, or ``until`` is near."""
@@ -167,7 +156,7 @@ class GetToken:
 
     def _looked(self, row: ConnectionState) -> ConnectionState:
         try:
-            return self._found(row.ref)
+            return self._read(row.ref)
         except AwsError:
             return row
 
