@@ -1,7 +1,7 @@
 """ANY /v1/tenants/{tenant}/connections/{connection}/ninjaone/{path+}: a backend calls NinjaOne, and sees no token."""
 
 from broker.edge.api import Broker, Request, Response, api, ref_of
-from broker.edge.proxy import LIMIT, passed, proxied_call
+from broker.edge.proxy import MAX_BODY_BYTES, passed, proxied_call
 
 
 def proxy(broker: Broker, request: Request) -> Response:
@@ -18,5 +18,5 @@ def proxy(broker: Broker, request: Request) -> Response:
 handler = api(
     {"ANY /v1/tenants/{tenant}/connections/{connection}/ninjaone/{path+}": proxy},
     warm=lambda broker: broker.proxy,
-    body_limit=LIMIT,
+    body_limit=MAX_BODY_BYTES,
 )

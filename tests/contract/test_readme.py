@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from broker import policy
-from broker.adapters.sessions import STARTS
+from broker.adapters.sessions import MAX_STARTS_PER_DAY
 from broker.edge.http import BODY_LIMIT
 from broker.edge.rate_limit import PRINCIPAL, TENANT
 from broker.errors import BrokerError
@@ -149,8 +149,9 @@ def test_the_limits_of_the_guide_are_those_of_the_code() -> None:
     numbers = [int(number) for number in re.findall(r"\d+", said)]
 
     assert numbers == [
-        policy.SESSION_LIFE // 60, STARTS, policy.CODE_LIFE, int(TENANT.per_second), int(PRINCIPAL.per_second),
-        TENANT.burst, PRINCIPAL.burst, routes["ThrottlingRateLimit"], BODY_LIMIT // 1024, 100,
+        policy.SESSION_LIFE // 60, MAX_STARTS_PER_DAY, policy.CODE_LIFE, int(TENANT.per_second),
+        int(PRINCIPAL.per_second), TENANT.burst, PRINCIPAL.burst, routes["ThrottlingRateLimit"],
+        BODY_LIMIT // 1024, 100,
     ]  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from broker import policy
 from broker.adapters import http, rows, seal
-from broker.adapters.client_secrets import CACHED
+from broker.adapters.client_secrets import CACHED_SECONDS
 from broker.flows import client_apps
 from broker.flows.refresh.timing import Timing
 from broker.model import ConnectionState, Profile, Session
@@ -99,7 +99,7 @@ def test_what_is_said_of_keys_and_secrets_is_what_the_code_does() -> None:
 
     assert f"for at most {int(seal.KEY_LIFE)} s" in said["data keys"][0]
     assert f"{int(seal.KEY_LIFE)} s or {seal.KEY_USES:,} values" in said["data keys"][1]
-    assert f"for at most {int(CACHED)} s" in said["operator's client secrets"][0]
+    assert f"for at most {int(CACHED_SECONDS)} s" in said["operator's client secrets"][0]
     assert (policy.RETRY_FIRST, policy.RETRY_LONGEST, policy.RETRY_AFTER_LONGEST) == (60, 600, 900)
     assert "waits a minute to ten, or up to a quarter of an hour where" in " ".join(TEXT.split())
     assert policy.DISCONNECTED_KEPT == 30 * 86_400

@@ -9,7 +9,7 @@ import pytest
 
 from broker import oauth, policy
 from broker.adapters.seal import Seal, session_aad
-from broker.adapters.sessions import FAILURES, STARTS, Sessions
+from broker.adapters.sessions import MAX_FAILURES, MAX_STARTS_PER_DAY, Sessions
 from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.errors import (
@@ -223,12 +223,12 @@ def test_a_person_whose_code_ran_out_may_start_again(journey: Journey, clock: Cl
 @req("O01")
 def test_a_session_leaves_so_often_in_a_day_and_no_more(journey: Journey, sessions: Sessions, clock: Clock) -> None:
     opened = journey.open()
-    for _ in range(STARTS):
+    for _ in range(MAX_STARTS_PER_DAY):
         journey.leave(opened)
 
     with pytest.raises(TooManyRequests):
         journey.leave(opened)
-    assert stored(sessions, opened).starts == STARTS
+    assert stored(sessions, opened).starts == MAX_STARTS_PER_DAY
 
 
 @req("A13")
@@ -548,7 +548,7 @@ def test_a_start_whose_acknowledgement_was_lost_shows_by_its_state(journey: Jour
 def test_faulty_forms_do_not_wear_a_link_out(journey: Journey, broker: Broker) -> None:
     opened = journey.open()
 
-    for _ in range(3 * FAILURES):
+    for _ in range(3 * MAX_FAILURES):
         broker.start_authorization.note_faulty_form(opened.session, None)
 
     assert journey.complete(journey.arrive(journey.agree(journey.leave(opened))))

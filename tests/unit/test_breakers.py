@@ -5,7 +5,7 @@ import pytest
 from broker import policy
 from broker.adapters.aws import AwsClient
 from broker.adapters.breakers import (
-    REMEMBERED,
+    MAX_FAILING_TENANTS,
     Breaker,
     BreakerStore,
     app_breaker,
@@ -91,10 +91,10 @@ def test_a_row_holds_who_fails_since_when_and_why(breakers: BreakerStore) -> Non
 
 
 def test_a_row_remembers_a_limited_number_of_tenants(breakers: BreakerStore) -> None:
-    for number in range(REMEMBERED + 1):
+    for number in range(MAX_FAILING_TENANTS + 1):
         found = breakers.add_failure(HOST, TenantId(f"tenant-{number}"), NOW, "status_502")
 
-    assert len(found.failing) == REMEMBERED
+    assert len(found.failing) == MAX_FAILING_TENANTS
 
 
 def test_a_grant_forgets_the_failures_and_remembers_the_last_two_tenants(breakers: BreakerStore) -> None:

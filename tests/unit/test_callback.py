@@ -13,7 +13,7 @@ from broker import policy
 from broker.adapters.clock import instant
 from broker.adapters.queues import read_completion
 from broker.adapters.seal import Seal, code_aad
-from broker.adapters.sessions import FAILURES, Sessions
+from broker.adapters.sessions import MAX_FAILURES, Sessions
 from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.errors import (
@@ -305,7 +305,7 @@ def test_the_regions_own_issuer_is_accepted(journey: Journey, decision: str) -> 
 
 @req("O02")
 def test_five_faulty_answers_of_its_own_browser_end_a_session(away: Away) -> None:
-    for _ in range(FAILURES):
+    for _ in range(MAX_FAILURES):
         with pytest.raises(BindingMismatch):
             away.back(region="us2")
 

@@ -11,7 +11,7 @@ from broker.adapters.connections import Connections
 from broker.adapters.queues import RefreshBatch, Trigger, read_batch
 from broker.adapters.rows import session_item
 from broker.adapters.seal import Seal
-from broker.adapters.sessions import STARTS, Sessions
+from broker.adapters.sessions import MAX_STARTS_PER_DAY, Sessions
 from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.errors import (
@@ -294,7 +294,7 @@ def test_a_check_of_a_secret_is_a_line_and_a_wrong_one_a_warning(
 
 def test_attempts_are_counted_and_end(journey: Journey, state: ConnectionState, new: Secret) -> None:
     session = opened(journey, state)
-    for _ in range(STARTS):
+    for _ in range(MAX_STARTS_PER_DAY):
         enter(journey, session, Secret("guess"))
 
     with pytest.raises(TooManyRequests):

@@ -9,7 +9,7 @@ import pytest
 
 from broker.adapters import rows
 from broker.adapters.connections import RECONNECT_STEP, Connections
-from broker.adapters.sessions import FAILURES, STARTS, Sessions, Start, starts_left
+from broker.adapters.sessions import MAX_FAILURES, MAX_STARTS_PER_DAY, Sessions, Start, starts_left
 from broker.config import Config
 from broker.errors import AwsError
 from broker.model import Connection, Host, Instant, Stage, Status
@@ -173,8 +173,8 @@ SESSION_CASES = [
     ("start", HERE | {"started_at": NOW, "form_digest": "that"}, True),
     ("start", HERE | {"started_at": NOW - REPEAT_LIFE}, True),
     ("start", HERE | {"started_at": NOW - REPEAT_LIFE + 1}, False),
-    ("start", {TODAY: STARTS - 1}, True),
-    ("start", {TODAY: STARTS}, False),
+    ("start", {TODAY: MAX_STARTS_PER_DAY - 1}, True),
+    ("start", {TODAY: MAX_STARTS_PER_DAY}, False),
     ("start", {"fixed_host": True}, True),
     ("start", {"host": "us2.ninjarmm.com"}, True),
     ("start", {"host": "us2.ninjarmm.com", "fixed_host": True}, False),
@@ -192,11 +192,11 @@ SESSION_CASES = [
     ("start again", HERE | {"started_at": NOW, "stage": "denied"}, False),
     ("start again", HERE | {"started_at": NOW, "cookie_hash": "another's"}, False),
     ("start again", HERE | {"started_at": NOW, "form_digest": "that"}, False),
-    ("start again", HERE | {"started_at": NOW, TODAY: STARTS}, False),
+    ("start again", HERE | {"started_at": NOW, TODAY: MAX_STARTS_PER_DAY}, False),
     ("start again", HERE | {"started_at": NOW} | OVER, False),
     ("failure", {"cookie_hash": "mine"}, True),
-    ("failure", {"cookie_hash": "mine", "failures": FAILURES - 1}, True),
-    ("failure", {"cookie_hash": "mine", "failures": FAILURES}, False),
+    ("failure", {"cookie_hash": "mine", "failures": MAX_FAILURES - 1}, True),
+    ("failure", {"cookie_hash": "mine", "failures": MAX_FAILURES}, False),
     ("failure", {"cookie_hash": "another's"}, False),
     ("failure", {"cookie_hash": "mine"} | OVER, False),
     *((name, HELD, True) for name in ("authorize", "deny")),
@@ -234,6 +234,8 @@ def test_a_code_belongs_to_the_session_that_sent_it_first(sessions: Sessions, se
     assert sessions.is_first_use("code", sender, NOW) == is_first
 
 
-@pytest.mark.parametrize(("starts", "left"), [({}, True), ({TODAY: STARTS - 1}, True), ({TODAY: STARTS}, False)])
+@pytest.mark.parametrize(
+    ("starts", "left"), [({}, True), ({TODAY: MAX_STARTS_PER_DAY - 1}, True), ({TODAY: MAX_STARTS_PER_DAY}, False)]
+)
 def test_a_session_that_may_not_start_again_today_is_known_by_its_row(starts: Mapping[str, int], left: bool) -> None:
     assert starts_left(rows.item(starts), NOW) == left

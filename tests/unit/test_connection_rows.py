@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from broker.adapters.clock import instant
-from broker.adapters.connections import BATCH_TRIES, Connections
+from broker.adapters.connections import MAX_READ_TRIES, Connections
 from broker.adapters.dynamo import ConditionFailed
 from broker.adapters.rows import PROFILE, connection_state_item, key
 from broker.config import Config
@@ -73,7 +73,7 @@ def test_what_one_batch_leaves_out_is_asked_for_again(
     found, unreadable = connections.get_states([ref(each) for each in (*unknown, state)])
 
     assert ([each.connection for each in found], unreadable, asked) == ([state.connection], 0, [3, 2, 1])
-    assert len(asked) < BATCH_TRIES
+    assert len(asked) < MAX_READ_TRIES
 
 
 # A new client secret --------------------------------------------------------------------------------------------------

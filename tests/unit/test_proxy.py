@@ -14,7 +14,7 @@ from broker import proxy_policy
 from broker.adapters.queues import RefreshBatch, Trigger
 from broker.config import Config
 from broker.edge.http import Request
-from broker.edge.proxy import LIMIT, passed, proxied_call
+from broker.edge.proxy import MAX_BODY_BYTES, passed, proxied_call
 from broker.edge.wiring import Broker, Ports
 from broker.errors import CallRefused, CallUnanswered, InvalidRequest, NotJson, ProviderDown, TooLarge
 from broker.flows.proxy import ProxiedCall
@@ -36,7 +36,7 @@ def call(path: str = "v2/organizations", method: str = "GET", **changes: Any) ->
     made = event("GET /v1", **changes)
     made["requestContext"]["http"]["method"] = method
     made["pathParameters"] = {"path": path}
-    return proxied_call(Request.from_event(made, body_limit=LIMIT))
+    return proxied_call(Request.from_event(made, body_limit=MAX_BODY_BYTES))
 
 
 def allowing(rules: str, config: Config, ports: Ports) -> Broker:
@@ -330,11 +330,11 @@ def test_a_page_in_place_of_json_is_told_with_its_status(
 def test_a_large_body_passes_and_a_larger_one_does_not(
     proxying: Broker, state: ConnectionState, network: NinjaOneTransport
 ) -> None:
-    network.answer(200, b"x" * LIMIT)
+    network.answer(200, b"x" * MAX_BODY_BYTES)
     answer = passed(proxying.proxy(ref(state), call())).to_event()
     assert len(json.dumps(answer)) < 6 * 1024 * 1024
 
-    network.answer(200, b"x" * (LIMIT + 1))
+    network.answer(200, b"x" * (MAX_BODY_BYTES + 1))
     with pytest.raises(TooLarge):
         proxying.proxy(ref(state), call())
 
@@ -343,14 +343,14 @@ def test_a_request_s_body_has_the_same_bound() -> None:
     made = event("GET /v1") | {"isBase64Encoded": True, "pathParameters": {"path": "v2/x"}}
     made["requestContext"]["http"]["method"] = "PUT"
 
-    assert len(read_body(made, LIMIT)) == LIMIT
+    assert len(read_body(made, MAX_BODY_BYTES)) == MAX_BODY_BYTES
     with pytest.raises(TooLarge):
-        read_body(made, LIMIT + 1)
+        read_body(made, MAX_BODY_BYTES + 1)
 
 
 def read_body(made: dict[str, Any], size: int) -> bytes:
     body = base64.b64encode(b"x" * size).decode()
-    return proxied_call(Request.from_event(made | {"body": body}, body_limit=LIMIT)).body
+    return proxied_call(Request.from_event(made | {"body": body}, body_limit=MAX_BODY_BYTES)).body
 
 
 PACKED = base64.b64decode("H4sIAAAAAAACA6tWMlSyMtRRMlKyMqoFAGzc7I8NAAAA")
@@ -382,8 +382,8 @@ def test_what_was_cut_off_while_packed_is_too_large(
     proxying: Broker, state: ConnectionState, network: NinjaOneTransport
 ) -> None:
     """What can't be packed gets longer by it: cut off behind the limit and unpacked, it would fit and be short."""
-    packed = gzip.compress(random.Random(1).randbytes(LIMIT))
-    assert len(packed) > LIMIT
+    packed = gzip.compress(random.Random(1).randbytes(MAX_BODY_BYTES))
+    assert len(packed) > MAX_BODY_BYTES
 
     network.answer(200, packed, content_encoding="gzip")
     with pytest.raises(TooLarge):

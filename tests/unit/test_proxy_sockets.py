@@ -14,7 +14,7 @@ import pytest
 
 from broker.adapters.http import HttpClient, Outgoing
 from broker.adapters.transport import system_transport
-from broker.edge.proxy import LIMIT, passed
+from broker.edge.proxy import MAX_BODY_BYTES, passed
 from broker.errors import BrokerError, CallUnanswered, NotJson, TooLarge
 from broker.model import Seconds
 from broker.oauth import NoReply
@@ -42,7 +42,11 @@ def answer(*headers: str, body: bytes | None = None, status: str = "200 OK", kin
 ROWS = b'[{"id": 1}, {"id": 2}]'
 PACKED = gzip.compress(ROWS)
 CHUNKED = answer("transfer-encoding: chunked")
-LARGE = {"text": b"x" * LIMIT, "bytes": bytes(range(256)) * (LIMIT // 256), "what JSON escapes": b'"\\' * (LIMIT // 2)}
+LARGE = {
+    "text": b"x" * MAX_BODY_BYTES,
+    "bytes": bytes(range(256)) * (MAX_BODY_BYTES // 256),
+    "what JSON escapes": b'"\\' * (MAX_BODY_BYTES // 2),
+}
 
 WHOLE: dict[str, tuple[list[Step], bytes]] = {
     "a length": ([answer(body=ROWS)], ROWS),
@@ -132,7 +136,7 @@ HALF: dict[str, tuple[list[Step], type[BrokerError]]] = {
     "no HTTP": ([b"[]", FAREWELL], CallUnanswered),
     "another protocol": ([b"HTTP/1.1 101 Switching Protocols\r\nupgrade: h2c\r\n\r\n" + FINE], CallUnanswered),
     "an endless header": ([answer(f"link: <{'x' * 150_000}>", body=b"[]")], CallUnanswered),
-    "one byte too many": ([answer(body=b"x" * (LIMIT + 1))], TooLarge),
+    "one byte too many": ([answer(body=b"x" * (MAX_BODY_BYTES + 1))], TooLarge),
     "a page": ([answer(body=b"\xef\xbb\xbf <!-- sorry --><html>")], NotJson),
     "a page, said twice": ([answer("content-type: text/html", kind="text/html", body=b"sorry")], NotJson),
     "XML that is called JSON": ([answer(body=b"<?xml version='1.0'?><Error/>")], NotJson),
@@ -180,7 +184,7 @@ def test_a_refusal_of_a_body_that_is_not_read_is_passed_on(calls: Begin) -> None
 
     _, proxy = calls([refuse])
 
-    assert proxy.send("POST", body=bytes(LIMIT)).status == 413
+    assert proxy.send("POST", body=bytes(MAX_BODY_BYTES)).status == 413
 
 
 def test_after_a_401_another_connection_is_opened_for_what_must_not_be_sent_twice(calls: Begin) -> None:
@@ -287,8 +291,8 @@ def test_a_server_that_takes_its_time_has_the_whole_time_and_no_more(what: str, 
     request = Outgoing("POST", f"https://127.0.0.1:{server.port}/v2/x", {}, b"")
 
     with HttpClient(system_transport(), clock) as web:
-        web.send(request, timeout=Seconds(5), limit=LIMIT)  # opens the connection, which may take its own time
-        found = web.send(request, timeout=cast("Seconds", 0.3), limit=LIMIT)
+        web.send(request, timeout=Seconds(5), limit=MAX_BODY_BYTES)  # opens the connection, which may take its own time
+        found = web.send(request, timeout=cast("Seconds", 0.3), limit=MAX_BODY_BYTES)
 
     assert found == NoReply("ReadTimeout")
 
@@ -307,11 +311,11 @@ def test_a_server_that_takes_a_request_bit_by_bit_has_the_whole_time_and_no_more
         return real(talker, data, *flags)
 
     with HttpClient(system_transport(), clock) as web:
-        web.send(Outgoing("POST", url, {}, b""), timeout=Seconds(5), limit=LIMIT)
+        web.send(Outgoing("POST", url, {}, b""), timeout=Seconds(5), limit=MAX_BODY_BYTES)
         real = ssl.SSLSocket.send
         monkeypatch.setattr(ssl.SSLSocket, "send", send)
         monkeypatch.setattr("broker.adapters.transport.monotonic", lambda: float(len(sent)))
-        found = web.send(Outgoing("POST", url, {}, bytes(LIMIT)), timeout=Seconds(20), limit=LIMIT)
+        found = web.send(Outgoing("POST", url, {}, bytes(MAX_BODY_BYTES)), timeout=Seconds(20), limit=MAX_BODY_BYTES)
 
     assert found == NoReply("WriteTimeout")
     assert len(sent) == 25

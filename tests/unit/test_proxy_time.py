@@ -10,14 +10,14 @@ from broker import proxy_policy
 from broker.adapters.http import CONNECT_TIMEOUT, HttpClient
 from broker.adapters.log import Level, Log
 from broker.errors import CallUnanswered, NotJson
-from broker.flows.proxy import LEAST, WHOLE, ProxiedCall, Proxy
+from broker.flows.proxy import DEADLINE_SECONDS, MIN_SECONDS_TO_SEND, ProxiedCall, Proxy
 from broker.flows.token import IssuedToken
 from broker.model import ConnectionRef, Instant, Seconds
 from broker.secret import Secret
 from tests.support.broker_world import Clock, LogLines
 from tests.support.full_rows import STATE
 
-LAST = WHOLE - CONNECT_TIMEOUT - LEAST
+LAST = DEADLINE_SECONDS - CONNECT_TIMEOUT - MIN_SECONDS_TO_SEND
 """Seconds that may be gone when something is sent again."""
 PAGE = b"<html>"
 
@@ -87,7 +87,7 @@ def call(method: str = "GET", *, query: str = "", accept: str = "application/jso
 def test_an_answer_gets_what_is_left_once_there_is_a_connection(proxy: Proxy, side: Side) -> None:
     proxy(STATE.ref, call())
 
-    assert side.sent[0].extensions["timeout"]["read"] == WHOLE - CONNECT_TIMEOUT
+    assert side.sent[0].extensions["timeout"]["read"] == DEADLINE_SECONDS - CONNECT_TIMEOUT
     assert str(side.sent[0].url) == "https://eu.ninjarmm.com/v2/devices"
 
 

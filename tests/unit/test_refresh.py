@@ -381,7 +381,7 @@ def test_a_row_of_an_older_release_is_refreshed(
 def test_an_order_of_more_than_one_read_is_worked_whole(
     refreshing: Refreshing, state: ConnectionState, monkeypatch: pytest.MonkeyPatch, neighbour: ConnectionState
 ) -> None:
-    monkeypatch.setattr("broker.adapters.connections.BATCH", 1)
+    monkeypatch.setattr("broker.adapters.connections.MAX_KEYS_PER_READ", 1)
 
     refreshing.when_due(state, neighbour)
 

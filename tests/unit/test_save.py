@@ -772,7 +772,7 @@ def test_a_save_sets_nothing_that_it_removes(
 # When it comes due again ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("late", [None, policy.LATE, policy.LATE + 1])
+@pytest.mark.parametrize("late", [None, policy.LATE_AFTER, policy.LATE_AFTER + 1])
 def test_only_what_comes_late_is_spread_widely(
     refreshing: Refreshing,
     state: ConnectionState,
@@ -791,7 +791,7 @@ def test_only_what_comes_late_is_spread_widely(
 
     refreshing.order(state, why=Trigger.URGENT, min_ttl=3600)
 
-    anew = late is not None and late > policy.LATE
+    anew = late is not None and late > policy.LATE_AFTER
     assert refreshing.row(state).refresh_at == policy.refresh_at(now, Instant(now + 3600), 255 / 256, anew=anew)
 
 

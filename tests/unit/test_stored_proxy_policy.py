@@ -6,7 +6,7 @@ import pytest
 
 from broker.config import Config
 from broker.edge.http import Request
-from broker.edge.proxy import LIMIT, proxied_call
+from broker.edge.proxy import MAX_BODY_BYTES, proxied_call
 from broker.edge.wiring import Broker, Ports
 from broker.errors import AwsRefused, CallRefused, Misconfigured, OperatorError
 from broker.flows.proxy import ProxiedCall
@@ -35,7 +35,7 @@ def call(path: str = "v2/organizations") -> ProxiedCall:
     made = event("GET /v1")
     made["requestContext"]["http"]["method"] = "GET"
     made["pathParameters"] = {"path": path}
-    return proxied_call(Request.from_event(made, body_limit=LIMIT))
+    return proxied_call(Request.from_event(made, body_limit=MAX_BODY_BYTES))
 
 
 def test_rules_longer_than_a_parameter_of_the_template_hold_in_its_place(

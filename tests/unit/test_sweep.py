@@ -89,8 +89,8 @@ def test_a_full_page_of_a_shard_makes_an_order_of_its_own(
     """Rows of one instant, sealed under one key, are in one shard; that key is then opened once."""
     monkeypatch.setattr(sweeping, "BATCH_SIZE", 3)
     clock.advance(1000)
-    while int(clock.now()) // sweeping.HORIZON % policy.SHARDS != 1:  # the shard with two rows is read first
-        clock.advance(sweeping.HORIZON)
+    while int(clock.now()) // sweeping.SWEEP_INTERVAL % policy.SHARDS != 1:  # the shard with two rows is read first
+        clock.advance(sweeping.SWEEP_INTERVAL)
 
     broker.sweep()
 
@@ -126,13 +126,13 @@ def test_a_queue_that_is_behind_gets_no_more(
     broker: Broker, five: list[ConnectionState], aws: AwsAccount, config: Config, clock: Clock, lines: LogLines
 ) -> None:
     queue = Queue(AwsClient("sqs", aws.client("sqs")), config.refresh_queue)
-    for _ in range(sweeping.BEHIND):
+    for _ in range(sweeping.MAX_QUEUED_BATCHES):
         queue.send_batch(Trigger.DUE, [ref(five[0])])
     clock.advance(1000)
 
     broker.sweep()
 
-    assert queue.waiting() == sweeping.BEHIND
+    assert queue.waiting() == sweeping.MAX_QUEUED_BATCHES
     assert len(lines.named("sweep.behind")) >= 1
     assert [line["requested"] for line in lines.named("sweep.done")] == [0]
 
@@ -146,7 +146,7 @@ def test_a_shard_that_is_never_done_ends_after_so_many_pages(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sweeping, "BATCH_SIZE", 1)
-    monkeypatch.setattr(sweeping, "PAGES", 1)
+    monkeypatch.setattr(sweeping, "MAX_PAGES_PER_SHARD", 1)
     clock.advance(1000)
 
     broker.sweep()
@@ -163,7 +163,7 @@ def test_while_the_queue_is_behind_no_shard_is_always_the_one_left_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sweeping, "BATCH_SIZE", 1)
-    monkeypatch.setattr(sweeping, "BEHIND", 1)
+    monkeypatch.setattr(sweeping, "MAX_QUEUED_BATCHES", 1)
     clock.advance(1000)
 
     found = []
@@ -223,7 +223,7 @@ def test_one_tenant_has_its_share_of_a_sweep_and_the_others_theirs(
 ) -> None:  # fmt: skip
     """However many connections of one customer fall due, what they hang in takes a part of the executions only."""
     other, _ = Journey(journey.broker, journey.ninjaone, tenant=TenantId("globex")).connect()
-    monkeypatch.setattr(sweeping, "PER_TENANT", 2)
+    monkeypatch.setattr(sweeping, "MAX_CONNECTIONS_PER_TENANT", 2)
     clock.advance(4000)
 
     broker.sweep()

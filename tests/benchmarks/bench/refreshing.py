@@ -9,7 +9,7 @@ import boto3
 import httpx
 from botocore.config import Config as ClientConfig
 
-from broker.adapters.connections import BATCH
+from broker.adapters.connections import MAX_KEYS_PER_READ
 from broker.adapters.queues import BATCH_SIZE
 from broker.edge.wiring import Ports
 from broker.flows.refresh import batch as flow
@@ -67,8 +67,8 @@ def bare(cloud: Cloud, due: int) -> Took:
     }
 
     def wave(numbers: range) -> None:
-        for start in numbers[::BATCH]:
-            keys = [_key(number) for number in range(start, start + BATCH)]
+        for start in numbers[::MAX_KEYS_PER_READ]:
+            keys = [_key(number) for number in range(start, start + MAX_KEYS_PER_READ)]
             table.batch_get_item(RequestItems={"connections": {"Keys": keys}})
         waiting = iter(numbers)
 

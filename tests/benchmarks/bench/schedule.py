@@ -17,7 +17,7 @@ from typing import NamedTuple
 from broker import policy
 from broker.adapters.queues import BATCH_SIZE
 from broker.flows.refresh.batch import MAX_IN_FLIGHT
-from broker.flows.sweep import BEHIND, HORIZON
+from broker.flows.sweep import MAX_QUEUED_BATCHES, SWEEP_INTERVAL
 from broker.model import Instant
 from tests.benchmarks.bench.lines import Line
 
@@ -92,11 +92,11 @@ class Connections:
         """Order what is due as the sweep does: until too many wait."""
         rest: list[Group] = []
         sent = 0
-        first = now // HORIZON
+        first = now // SWEEP_INTERVAL
         for number in range(policy.SHARDS):
             shard = self._shards[(first + number) % policy.SHARDS]
-            while sent < BEHIND:
-                page = list(_page(shard, now + HORIZON))
+            while sent < MAX_QUEUED_BATCHES:
+                page = list(_page(shard, now + SWEEP_INTERVAL))
                 if sum(group.size for group in page) < BATCH_SIZE:
                     rest += page
                     break
@@ -104,7 +104,7 @@ class Connections:
                 yield page
         heapq.heapify(rest)
         while rest:
-            yield list(_page(rest, now + HORIZON))
+            yield list(_page(rest, now + SWEEP_INTERVAL))
 
     def _renew(self, order: list[Group], began: int, minute: int) -> None:
         for group in order:
@@ -112,7 +112,9 @@ class Connections:
             self.day.regions[group.region, minute] += group.size
             self.day.ended += group.size * (began > group.ends and not self._excused(group))
         jitter = self._random.randrange(256) / 256
-        alike = sorted((group.shard, group.region, began - group.due > policy.LATE, group.size) for group in order)
+        alike = sorted(
+            (group.shard, group.region, began - group.due > policy.LATE_AFTER, group.size) for group in order
+        )
         for (shard, region, late), groups in groupby(alike, lambda each: each[:3]):
             again = policy.refresh_at(Instant(began), Instant(began + LIFE), jitter, anew=late)
             self._put(Group(again, began + LIFE, shard, region, sum(each[3] for each in groups)))

@@ -21,7 +21,7 @@ def test_a_refresh_is_due_within_a_tokens_life_and_never_in_the_past(
     due = policy.refresh_at(now, expires_at, jitter)
 
     assert now <= due <= max(now, expires_at)
-    assert due == now or due - now <= policy.LATEST * (expires_at - now)
+    assert due == now or due - now <= policy.MAX_LIFE_PART * (expires_at - now)
 
 
 @given(CONNECTIONS)

@@ -47,7 +47,7 @@ _SERVICE = "ninjaone-connect"
 T = TypeVar("T")
 
 
-MOST_LINK_DAYS = 7
+MAX_LINK_DAYS = 7
 """The longest that a link may stay valid which somebody else is to open."""
 
 
@@ -241,8 +241,8 @@ def _call_rules(value: str) -> tuple[CallRule, ...]:
 
 
 def _link_days(value: str) -> int:
-    if not re.fullmatch(f"[1-{MOST_LINK_DAYS}]", value):
-        raise ValueError(f"a number of days from 1 to {MOST_LINK_DAYS}")
+    if not re.fullmatch(f"[1-{MAX_LINK_DAYS}]", value):
+        raise ValueError(f"a number of days from 1 to {MAX_LINK_DAYS}")
     return int(value)
 
 

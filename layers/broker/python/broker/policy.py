@@ -43,12 +43,12 @@ HOST_CHECK_TIMEOUT = Seconds(5)
 # Refreshing
 SHARDS = 8
 """Partitions of the due index, so that no partition gets all writes."""
-EARLIEST, LATEST = 0.50, 0.60
+MIN_LIFE_PART, MAX_LIFE_PART = 0.50, 0.60
 """A token is refreshed at a part of its life between these two, so that three leases fit before it expires."""
-WIDEST = 0.79
+MAX_SPREAD_PART = 0.79
 """The upper bound for a new or late connection: many at once would otherwise stay together. Three leases still fit."""
-LATE = Seconds(300)
-"""A refresh that begins later than this after its time counts as late; its next time is spread up to ``WIDEST``."""
+LATE_AFTER = Seconds(300)
+"""A refresh that begins later than this after its time is late; its next time is spread up to ``MAX_SPREAD_PART``."""
 KEEP_ALIVE = Seconds(12 * 3600)
 """How often an idle connection is refreshed under the adaptive policy."""
 ACTIVE_LIFE = Seconds(24 * 3600)
@@ -110,8 +110,8 @@ def refresh_at(now: Instant, expires_at: Instant, jitter: float, *, anew: bool =
         anew: whether to spread widely: the connection is new or late, and so may be many others at the same time
     """
     life = max(expires_at - now, 0)
-    latest = WIDEST if anew else LATEST
-    return Instant(now + int(life * (EARLIEST + (latest - EARLIEST) * jitter)))
+    latest = MAX_SPREAD_PART if anew else MAX_LIFE_PART
+    return Instant(now + int(life * (MIN_LIFE_PART + (latest - MIN_LIFE_PART) * jitter)))
 
 
 def retry_wait(

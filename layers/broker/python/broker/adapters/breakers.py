@@ -17,7 +17,7 @@ from broker.model import ConnectionState, Instant, Seconds, TenantId
 CONTROL_ROWS = TenantId("#breakers")
 """A partition that no tenant can name."""
 
-REMEMBERED = 64
+MAX_FAILING_TENANTS = 64
 """Failing tenants that a row remembers; they are tried last while the breaker is open. With 16 some tenants starved."""
 
 
@@ -83,7 +83,7 @@ class BreakerStore:
         """Remember a failing tenant, unless so many are remembered already that one more changes nothing."""
         write = ConditionalUpdate.of(
             "attribute_not_exists(#failing) OR size(#failing) < :most",
-            given={"most": REMEMBERED},
+            given={"most": MAX_FAILING_TENANTS},
             default={"since": now, "cause": cause},
             join={"failing": frozenset({tenant_hash(tenant)})},
         )

@@ -13,7 +13,7 @@ from broker.errors import AwsError
 from broker.model import Instant
 
 SOURCE = "ninjaone-connect"
-MOST = 10
+MAX_ENTRIES_PER_CALL = 10
 """Entries that PutEvents takes at a time."""
 
 
@@ -41,7 +41,7 @@ class Bus:
         self._events, self._name = events, name
 
     def put(self, events: Sequence[Event]) -> int:
-        """Put at most ``MOST`` events; return how many of them, counted from the first, the bus accepted."""
+        """Put up to ``MAX_ENTRIES_PER_CALL`` events; return how many, counted from the first, the bus accepted."""
         try:
             answer = self._events.call("put_events", Entries=[self._entry(event) for event in events])
         except AwsError:

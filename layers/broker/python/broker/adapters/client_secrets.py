@@ -17,10 +17,10 @@ from broker.oauth import PADDING, json_text
 from broker.secret import Secret
 from broker.text import credential
 
-CACHED = 300.0
+CACHED_SECONDS = 300.0
 """Seconds that the secrets are trusted before they are read again."""
 
-ABSENT = 60.0
+ABSENT_SECONDS = 60.0
 """Seconds before a secret that is missing or malformed is read again."""
 
 _MISSING = ("ResourceNotFoundException",)
@@ -48,7 +48,7 @@ class ClientSecrets:
         try:
             return Client(client_id, self._secret(client_id))
         except Misconfigured as error:
-            self._absent[client_id] = (self._clock.now() + ABSENT, str(error))
+            self._absent[client_id] = (self._clock.now() + ABSENT_SECONDS, str(error))
             raise
 
     def _secret(self, client_id: str) -> Secret:
@@ -83,10 +83,10 @@ class ClientSecrets:
             self._secretsmanager.note("get_secret_value", "MalformedClientSecrets", refused=True)
             if not self._secrets:
                 raise Misconfigured('The client secrets must be stored as JSON: {"<client id>": "<client secret>"}.')
-            self._until = self._clock.now() + ABSENT
+            self._until = self._clock.now() + ABSENT_SECONDS
             return
         self._secrets = {name: None if text is None else Secret(text) for name, text in secrets_of(written).items()}
-        self._until = self._clock.now() + CACHED
+        self._until = self._clock.now() + CACHED_SECONDS
 
 
 def stored_bytes(answer: Mapping[str, Any]) -> bytes:

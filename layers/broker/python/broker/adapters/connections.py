@@ -73,15 +73,15 @@ NAMED_ATTRIBUTES = ("tenant", "connection", "label", "organizations")
 
 ACCOUNT_ATTRIBUTES = ("tenant", "connection", "status", "host", "region", "label", "organizations")
 """What shows whether two connections belong to the same NinjaOne account."""
-ACCOUNTS = 200
+MAX_COMPARED_CONNECTIONS = 200
 """Connections of a tenant that are compared for that."""
 
 APP_ATTRIBUTES = ("tenant", "connection", "status", "reason", "host", "region", "client_id", "customer_app")
 """What opening a session for a new client secret reads."""
 
-BATCH = 100
+MAX_KEYS_PER_READ = 100
 """Items that one BatchGetItem takes."""
-BATCH_TRIES = 5
+MAX_READ_TRIES = 5
 
 RECONNECT_STEP = 100
 """How far a reconnect moves the version: refreshes of the old consent that finish meanwhile stay below it."""
@@ -130,14 +130,14 @@ class Connections:
         which must not hold up the rest.
         """
         found: list[rows.Item] = []
-        for start in range(0, len(refs), BATCH):
-            keys = [rows.key(ref.tenant, ref.connection) for ref in refs[start : start + BATCH]]
+        for start in range(0, len(refs), MAX_KEYS_PER_READ):
+            keys = [rows.key(ref.tenant, ref.connection) for ref in refs[start : start + MAX_KEYS_PER_READ]]
             found += self._batch(keys)
         return listing.readable(found)
 
     def _batch(self, keys: list[rows.Item]) -> list[rows.Item]:
         found: list[rows.Item] = []
-        for _ in range(BATCH_TRIES):
+        for _ in range(MAX_READ_TRIES):
             request = {"RequestItems": {self._table: {"Keys": keys}}}
             answer = self._dynamodb.call("batch_get_item", **request)
             found += answer["Responses"].get(self._table, [])
@@ -185,7 +185,7 @@ class Connections:
 
     def get_accounts(self, tenant: TenantId) -> list[Connection]:
         """Read which accounts the first connections of a tenant belong to, in one call. Raises AwsError."""
-        return self._listed(tenant, ACCOUNT_ATTRIBUTES, limit=ACCOUNTS, after=None).connections
+        return self._listed(tenant, ACCOUNT_ATTRIBUTES, limit=MAX_COMPARED_CONNECTIONS, after=None).connections
 
     def _listed(self, tenant: TenantId, only: tuple[str, ...], *, limit: int, after: str | None) -> listing.Listed:
         start = {"ExclusiveStartKey": rows.key(tenant, after)} if after else {}

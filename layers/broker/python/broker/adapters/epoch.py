@@ -10,7 +10,7 @@ from broker.adapters.aws import AwsClient
 from broker.adapters.clock import Clock
 from broker.errors import Misconfigured
 
-CACHED = 60.0
+CACHED_SECONDS = 60.0
 """Seconds that the epoch is cached before it is read again."""
 
 
@@ -31,7 +31,7 @@ class Epoch:
         """
         if self._until <= self._clock.now():
             self._active = self._read()
-            self._until = self._clock.now() + CACHED
+            self._until = self._clock.now() + CACHED_SECONDS
         return self._active
 
     def _read(self) -> int | None:

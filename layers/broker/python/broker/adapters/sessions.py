@@ -25,9 +25,9 @@ from broker.errors import AwsUnavailable
 from broker.model import Host, Instant, Session, SessionId, SessionPurpose, Stage
 from broker.policy import CONSENT_KEPT, DAY, REPEAT_LIFE
 
-STARTS = 20
+MAX_STARTS_PER_DAY = 20
 """How often one session may start for NinjaOne in a day (UTC), repetitions included: each sends one host check."""
-FAILURES = 5
+MAX_FAILURES = 5
 """How many faulty callbacks of the session's own browser it survives."""
 
 CODE_REMEMBERED = 3600
@@ -113,7 +113,7 @@ class Sessions:
             "started": Stage.STARTED.value,
             "authorized": Stage.AUTHORIZED.value,
             "cookie_held": start.cookie_hash,
-            "most": STARTS,
+            "most": MAX_STARTS_PER_DAY,
             "host_wanted": start.host.name,
             "customer_app": start.client is not None,
         }
@@ -144,7 +144,7 @@ class Sessions:
             "started": Stage.STARTED.value,
             "cookie_hash": start.cookie_hash,
             "form_digest": start.form_digest,
-            "most": STARTS,
+            "most": MAX_STARTS_PER_DAY,
         }
         write = ConditionalUpdate.of(_LIVE, _UNDER_WAY, _starts_left(today), given=given, add={today: 1})
         return self._write(session, write)
@@ -157,8 +157,8 @@ class Sessions:
         """
         today = _starts(now)
         write = ConditionalUpdate.of(
-            _LIVE, _FOR_SECRET, _ENTERABLE, _starts_left(today), given=_entering(cookie_hash, now) | {"most": STARTS},
-            add={today: 1},
+            _LIVE, _FOR_SECRET, _ENTERABLE, _starts_left(today),
+            given=_entering(cookie_hash, now) | {"most": MAX_STARTS_PER_DAY}, add={today: 1},
         )  # fmt: skip
         return self._write(session, write)
 
@@ -202,12 +202,12 @@ class Sessions:
         return self._write(session, write)
 
     def count_failure(self, session: SessionId, cookie_hash: str, now: Instant) -> Session | ConditionFailed:
-        """Count a faulty callback of the session's own browser, up to ``FAILURES``.
+        """Count a faulty callback of the session's own browser, up to ``MAX_FAILURES``.
 
         Args:
             cookie_hash: as in ``Start.cookie_hash``, so that nobody else can exhaust the session
         """
-        given = {"now": now, "most": FAILURES, "cookie_held": cookie_hash}
+        given = {"now": now, "most": MAX_FAILURES, "cookie_held": cookie_hash}
         return self._write(
             session, ConditionalUpdate.of(_LIVE, _FAILURES_LEFT, _OWN_BROWSER, given=given, add={"failures": 1})
         )
@@ -331,7 +331,7 @@ def _entering(cookie_hash: str, now: Instant) -> dict[str, Any]:
 
 def starts_left(row: rows.Item, now: Instant) -> bool:
     """Return whether a session may start for NinjaOne once more today."""
-    return int(rows.plain(row).get(_starts(now), 0)) < STARTS
+    return int(rows.plain(row).get(_starts(now), 0)) < MAX_STARTS_PER_DAY
 
 
 def _starts(now: Instant) -> str:

@@ -6,7 +6,7 @@ from broker.adapters.clock import Clock
 from broker.errors import Misconfigured
 from broker.proxy_policy import CallRule
 
-CACHED = 60.0
+CACHED_SECONDS = 60.0
 """Seconds that the rules are cached before they are read again."""
 
 
@@ -27,7 +27,7 @@ class StoredProxyPolicy:
         """
         if self._until <= self._clock.now():
             self._rules = self._read()
-            self._until = self._clock.now() + CACHED
+            self._until = self._clock.now() + CACHED_SECONDS
         return self._rules
 
     def _read(self) -> tuple[CallRule, ...]:

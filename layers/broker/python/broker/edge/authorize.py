@@ -8,7 +8,7 @@ from broker.config import Config
 from broker.edge import pages
 from broker.edge.browser import bind_browser, brand, connect_page, connect_page_view, page_response, session_cookie
 from broker.edge.http import Request, Response
-from broker.edge.pages import LONGEST, HostProblem
+from broker.edge.pages import MAX_SHOWN_CHARACTERS, HostProblem
 from broker.edge.wiring import Broker
 from broker.errors import Fault
 from broker.flows.authorize import AuthorizeRedirect, AuthorizeRequest, HostCheck
@@ -42,7 +42,11 @@ def read_form(config: Config, request: Request) -> ConnectForm:
     faults: list[Fault] = []
     host = _chosen(config, sent, faults)
     client = _entered(sent, faults)
-    typed = {name: sent[name][:LONGEST] for name in ("region", "subdomain", "suffix", "client_id") if name in sent}
+    typed = {
+        name: sent[name][:MAX_SHOWN_CHARACTERS]
+        for name in ("region", "subdomain", "suffix", "client_id")
+        if name in sent
+    }
     return ConnectForm(host, client, sent.get("go_anyway") == "yes", tuple(faults), typed)
 
 

@@ -227,7 +227,7 @@ def brand(config: Config) -> Brand:
 
 COOKIE = re.compile(r"__Host-flow_[0-9a-f]{8}")
 _VALUE = re.compile(r"[A-Za-z0-9_-]{43}")
-MOST_FLOWS = 10
+MAX_FLOWS_PER_BROWSER = 10
 """Flows for which one browser keeps a cookie; API Gateway accepts 10 KB of headers in all."""
 
 
@@ -252,7 +252,7 @@ def bind_browser(
     """
     value = value or session_cookie(request, session.session) or random_secret(broker.ports.entropy)
     others = [name for name in request.cookies if COOKIE.fullmatch(name) and name != cookie_name(session.session)]
-    old = tuple(cookie(name, Secret(""), life=0) for name in others[: max(0, len(others) - MOST_FLOWS + 1)])
+    old = tuple(cookie(name, Secret(""), life=0) for name in others[: max(0, len(others) - MAX_FLOWS_PER_BROWSER + 1)])
     left = max(0, session.expires_at - instant(broker.ports.clock))
     life = min(left, policy.SESSION_LIFE) + policy.CODE_LIFE
     return with_cookie(replace(response, cookies=old), session.session, value, life=life)

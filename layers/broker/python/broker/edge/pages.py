@@ -20,7 +20,7 @@ from broker.errors import Fault
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-LONGEST = 300
+MAX_SHOWN_CHARACTERS = 300
 """Characters of a value that a page shows; what the contract allows is shorter."""
 
 
@@ -386,4 +386,4 @@ def _templates() -> "Environment":
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    return text if len(text) <= MAX_SHOWN_CHARACTERS else text[: MAX_SHOWN_CHARACTERS - 1] + "…"

@@ -14,13 +14,13 @@ from urllib.parse import quote, unquote_plus
 from broker.edge.api import passed_on
 from broker.edge.http import Request, Response
 from broker.errors import Fault, InvalidRequest, TooLarge
-from broker.flows.proxy import LIMIT, ProxiedAnswer, ProxiedCall
+from broker.flows.proxy import MAX_BODY_BYTES, ProxiedAnswer, ProxiedCall
 from broker.proxy_policy import METHODS, SECURE_VALUES
 from broker.text import first_unsafe, without_unsafe
 
-__all__ = ["LIMIT", "passed", "proxied_call"]
+__all__ = ["MAX_BODY_BYTES", "passed", "proxied_call"]
 
-LONGEST_PATH = 2000
+MAX_PATH_CHARACTERS = 2000
 _ODD = re.compile("[?#%;/\\\\\ufffd]")
 """U+FFFD stands for bytes that were not UTF-8, such as an overlong encoding of a slash."""
 _QUERY = re.compile(r"[!-\"$-~]{0,8000}")
@@ -80,7 +80,7 @@ def _path(decoded: str) -> tuple[str, str]:
     segments = decoded.split("/")
     prefix = "/api" if segments[0] == "api" else ""
     inside = segments[1:] if prefix else segments
-    if inside[:1] != ["v2"] or len(inside) < 2 or len(decoded) > LONGEST_PATH or not all(map(_is_plain, inside)):
+    if inside[:1] != ["v2"] or len(inside) < 2 or len(decoded) > MAX_PATH_CHARACTERS or not all(map(_is_plain, inside)):
         raise InvalidRequest(
             Fault("path", "Use a path below /v2/ or /api/v2/, without empty or dot segments and without ? # % ; or \\.")
         )

@@ -6,9 +6,9 @@ from broker.edge.fields import Fields
 from broker.edge.http import Request
 from broker.model import Seconds
 
-LONGEST_MIN_TTL = Seconds(3000)
+MAX_MIN_TTL = Seconds(3000)
 DEFAULT_MIN_TTL = Seconds(300)
-HIGHEST_VERSION = 2**53 - 1
+MAX_VERSION = 2**53 - 1
 """The largest integer that every JSON reader represents exactly. See RFC 8259 §6."""
 
 
@@ -28,7 +28,7 @@ class TokenRequest:
 def token_request(request: Request) -> TokenRequest:
     """Read the body. Raises InvalidRequest."""
     body = Fields(request, frozenset({"min_ttl", "refused_version"}))
-    min_ttl = Seconds(body.number("min_ttl", default=DEFAULT_MIN_TTL, most=LONGEST_MIN_TTL))
-    refused_version = body.number("refused_version", default=0, most=HIGHEST_VERSION)
+    min_ttl = Seconds(body.number("min_ttl", default=DEFAULT_MIN_TTL, most=MAX_MIN_TTL))
+    refused_version = body.number("refused_version", default=0, most=MAX_VERSION)
     body.check()
     return TokenRequest(min_ttl, refused_version)

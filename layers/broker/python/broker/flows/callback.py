@@ -12,7 +12,7 @@ from broker.adapters.dynamo import ConditionFailed
 from broker.adapters.log import Level, Log
 from broker.adapters.queues import Queue
 from broker.adapters.seal import Seal, code_aad
-from broker.adapters.sessions import FAILURES, Sessions
+from broker.adapters.sessions import MAX_FAILURES, Sessions
 from broker.config import Config
 from broker.errors import (
     BindingMismatch,
@@ -163,7 +163,7 @@ class HandleCallback:
             self._sessions.count_failure(session.session, session.cookie_hash, instant(self._clock))
             self._log.event("callback.refused", Level.WARNING, session=session.session, cause="another_way")
             raise BindingMismatch
-        if session.failures >= FAILURES:
+        if session.failures >= MAX_FAILURES:
             raise SessionSpent
 
     def _store(self, session: Session, reply: oauth.Authorized, ticket: Secret) -> Session:

@@ -17,7 +17,7 @@ from typing import Any
 from broker import policy
 from broker.adapters import rows
 from broker.adapters.breakers import app_of_breaker
-from broker.adapters.bus import MOST, Bus, Detail, Event
+from broker.adapters.bus import MAX_ENTRIES_PER_CALL, Bus, Detail, Event
 from broker.adapters.log import Level, Log
 from broker.adapters.stream import Change
 from broker.flows.pause import REFUSED_APP, is_customer_app_refused
@@ -40,8 +40,8 @@ class Notify:
     def __call__(self, changes: Sequence[Change]) -> str | None:
         """Publish what happened; return the sequence of the first change that failed, or None."""
         told = [(change.sequence, event) for change in changes for event in self._readable(change)]
-        for start in range(0, len(told), MOST):
-            some = told[start : start + MOST]
+        for start in range(0, len(told), MAX_ENTRIES_PER_CALL):
+            some = told[start : start + MAX_ENTRIES_PER_CALL]
             taken = self._bus.put([event for _, event in some])
             if taken < len(some):
                 self._log.event("events.not_sent", Level.ERROR, left=len(told) - start - taken)

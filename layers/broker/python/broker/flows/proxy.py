@@ -23,13 +23,13 @@ from broker.oauth import Answer, NotSent, Reply
 from broker.proxy_policy import CallRule
 from broker.secret import Secret
 
-WHOLE = Seconds(25)
+DEADLINE_SECONDS = Seconds(25)
 """Seconds for the whole call: API Gateway gives up after 30."""
-LEAST = Seconds(2)
+MIN_SECONDS_TO_SEND = Seconds(2)
 """Seconds that an answer may take; with less left, nothing is sent again."""
 MIN_TTL = Seconds(30)
 """Seconds for which the token must be valid, so that it outlasts its call."""
-LIMIT = 4 * 1024 * 1024
+MAX_BODY_BYTES = 4 * 1024 * 1024
 """Bytes of a body in either direction: Lambda accepts events of 6 MB, in which a body is encoded in base64."""
 
 MASK = "[token]"
@@ -95,7 +95,7 @@ class Proxy:
         began = self._clock.now()
         try:
             self._check(call)
-            answer = self._answered(ref, call, began + WHOLE)
+            answer = self._answered(ref, call, began + DEADLINE_SECONDS)
         except BrokerError as error:
             self._audit(call, began, error=type(error).__name__)
             raise
@@ -111,9 +111,9 @@ class Proxy:
     def _answered(self, ref: ConnectionRef, call: ProxiedCall, until: float) -> Reply:
         issued = self._get_token(ref, min_ttl=MIN_TTL)
         answer = self._sent(ref, call, issued, until)
-        if isinstance(answer, Reply) and answer.status == 401 and self._seconds_left(until) >= LEAST:
+        if isinstance(answer, Reply) and answer.status == 401 and self._seconds_left(until) >= MIN_SECONDS_TO_SEND:
             newer = self._get_token(ref, min_ttl=MIN_TTL, refused_version=issued.version)
-            if newer.version != issued.version and self._seconds_left(until) >= LEAST:
+            if newer.version != issued.version and self._seconds_left(until) >= MIN_SECONDS_TO_SEND:
                 answer = self._sent(ref, call, newer, until)
         return _relayable(answer, call)
 
@@ -121,9 +121,9 @@ class Proxy:
         """Send a call; if it may be repeated and got no answer, send it once more while there is time."""
         request = _outgoing(call, issued)
         with self._kept.client(ref) if call.repeatable else self._web() as web:
-            answer = web.send(request, timeout=self._seconds_left(until), limit=LIMIT)
-            if call.repeatable and not isinstance(answer, Reply) and self._seconds_left(until) >= LEAST:
-                answer = web.send(request, timeout=self._seconds_left(until), limit=LIMIT)
+            answer = web.send(request, timeout=self._seconds_left(until), limit=MAX_BODY_BYTES)
+            if call.repeatable and not isinstance(answer, Reply) and self._seconds_left(until) >= MIN_SECONDS_TO_SEND:
+                answer = web.send(request, timeout=self._seconds_left(until), limit=MAX_BODY_BYTES)
         return _without(issued.access, answer)
 
     def _seconds_left(self, until: float) -> Seconds:
@@ -165,7 +165,7 @@ def _relayable(answer: Answer, call: ProxiedCall) -> Reply:
         raise ProviderDown
     if not isinstance(answer, Reply) or not 200 <= answer.status <= 599:  # API Gateway returns no other status
         raise CallUnanswered
-    if len(answer.body) > LIMIT:
+    if len(answer.body) > MAX_BODY_BYTES:
         raise TooLarge
     says_itself = answer.status == 429 or answer.status >= 500
     if _is_page(answer) and not says_itself and "text/html" not in call.headers.get("accept", ""):

@@ -12,19 +12,21 @@ from broker.adapters.rescue import RescueStore
 from broker.errors import AwsError
 from broker.model import ConnectionRef, Instant, Seconds, TenantId
 
-HORIZON = Seconds(60)
-"""How far ahead a sweep looks: until the next one."""
-BEHIND = 200
+SWEEP_INTERVAL = Seconds(60)
+"""Seconds from one sweep to the next: so far ahead a sweep looks."""
+MAX_QUEUED_BATCHES = 200
 """Batches that may wait in the queue: about as many as are refreshed in a minute. More would only repeat those."""
-PAGES = 200
+MAX_PAGES_PER_SHARD = 200
 """Pages of one shard that a sweep reads; what is left is still due a minute later."""
-PER_TENANT = 2 * BATCH_SIZE
+MAX_CONNECTIONS_PER_TENANT = 2 * BATCH_SIZE
 """Connections of one tenant in one sweep, so that requests of one customer that hang can't occupy all executions.
 
 It suffices for about 12,000 connections of one tenant whose tokens live an hour.
 """
-RESCUE_EVERY = Seconds(900)
-RESCUES = 100
+RESCUE_INTERVAL = Seconds(900)
+"""How often a sweep looks into the rescue store."""
+MAX_RESCUES = 100
+"""Rescued tokens that one look reads."""
 
 
 @dataclass
@@ -64,7 +66,7 @@ class Sweep:
         """
         tick = _Tick(instant(self._clock))
         first = (
-            tick.now // HORIZON
+            tick.now // SWEEP_INTERVAL
         )  # another shard each time, because while the queue is too long the last ones get nothing
         for number in range(policy.SHARDS):
             self._sweep((first + number) % policy.SHARDS, tick)
@@ -80,11 +82,11 @@ class Sweep:
         """Request one shard, soonest first. Rows with one instant were sealed together and stay in one batch."""
         start = None
         try:
-            for _ in range(PAGES):
-                if self._batches.waiting() >= BEHIND:
+            for _ in range(MAX_PAGES_PER_SHARD):
+                if self._batches.waiting() >= MAX_QUEUED_BATCHES:
                     self._log.event("sweep.behind", Level.WARNING, shard=shard, requested=tick.requested)
                     break
-                found, start = self._connections.get_due(shard, Instant(tick.now + HORIZON), start, BATCH_SIZE)
+                found, start = self._connections.get_due(shard, Instant(tick.now + SWEEP_INTERVAL), start, BATCH_SIZE)
                 self._request(found, tick)
                 if start is None:
                     break
@@ -103,7 +105,7 @@ class Sweep:
 
     def _has_room(self, ref: ConnectionRef, tick: _Tick) -> bool:
         tick.tenants[ref.tenant] += 1
-        return tick.tenants[ref.tenant] <= PER_TENANT
+        return tick.tenants[ref.tenant] <= MAX_CONNECTIONS_PER_TENANT
 
     def _send(self, refs: list[ConnectionRef], tick: _Tick) -> None:
         try:
@@ -114,10 +116,10 @@ class Sweep:
 
     def _rescues(self, tick: _Tick) -> int:
         """Regularly request a refresh for what waits in the rescue store, so that nothing is left there."""
-        if tick.now % RESCUE_EVERY >= HORIZON:
+        if tick.now % RESCUE_INTERVAL >= SWEEP_INTERVAL:
             return 0
         try:
-            waiting = [ref for ref, _version in self._rescue.waiting(RESCUES)]
+            waiting = [ref for ref, _version in self._rescue.waiting(MAX_RESCUES)]
             if waiting:
                 self._log.count("rescue_waiting", len(waiting))
                 self._batches.send_batch(Trigger.RESCUE, waiting)

@@ -30,7 +30,7 @@ from broker.model import Client, ConnectionState, Instant, Purpose, Seconds, Sta
 from broker.ninjaone import Meaning, Outcome
 from broker.secret import Secret
 
-AHEAD = Seconds(60)
+MAX_SECONDS_AHEAD = Seconds(60)
 """How early a connection may be refreshed: a sweep requests what falls due before the next one."""
 
 LEASE_PAUSES = (0.2, 1.0)
@@ -310,4 +310,4 @@ def _is_due(seen: ConnectionState, batch: BatchContext, now: Instant) -> bool:
     if batch.trigger is Trigger.URGENT:
         is_wanted = seen.token_expires_at - now < batch.min_ttl or seen.version == batch.refused_version
         return is_wanted and now - seen.sent_at >= policy.ATTEMPT_GAP and not seen.failures
-    return seen.refresh_at is not None and seen.refresh_at <= now + (0 if seen.failures else AHEAD)
+    return seen.refresh_at is not None and seen.refresh_at <= now + (0 if seen.failures else MAX_SECONDS_AHEAD)

@@ -129,7 +129,7 @@ class SaveTokens:
         began = batch.began
         if self._adaptive and (active_until is None or active_until <= began):
             return Instant(began + int(policy.KEEP_ALIVE * (1 - 0.2 * batch.jitter)))
-        late = leased.refresh_at is not None and began - leased.refresh_at > policy.LATE
+        late = leased.refresh_at is not None and began - leased.refresh_at > policy.LATE_AFTER
         expires_at = Instant(tokens.expires_at - max(tokens.sent_at - began, 0))
         return policy.refresh_at(began, expires_at, batch.jitter, anew=late)
 
