@@ -258,7 +258,7 @@ def test_an_order_that_aws_does_not_let_begin_comes_again(
     assert network.requests == []
 
 
-def test_a_completion_that_can_not_be_ordered_tells_the_person_to_try_again(
+def test_a_completion_that_can_not_be_requested_tells_the_person_to_try_again(
     journey: Journey, aws_faults: AwsFaults
 ) -> None:
     aws_faults.refuse("sqs.SendMessage", times=3)
@@ -267,7 +267,7 @@ def test_a_completion_that_can_not_be_ordered_tells_the_person_to_try_again(
         arrived(journey)
 
 
-def test_a_completion_is_ordered_again_when_the_queue_refused_once(journey: Journey, aws_faults: AwsFaults) -> None:
+def test_a_completion_is_requested_again_when_the_queue_refused_once(journey: Journey, aws_faults: AwsFaults) -> None:
     aws_faults.refuse("sqs.SendMessage")
 
     assert arrived(journey)
