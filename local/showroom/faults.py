@@ -91,7 +91,7 @@ class FaultPanel:
         return list(dict.fromkeys([*found, *switches, *done_by_administrators(core)]))
 
     def turn(self, name: str) -> None:
-        """Undo what can be undone, and switch on this one. Raises KeyError if there is none of that name."""
+        """Switch off what can be switched off, and switch on this one. Raises KeyError if it does not exist."""
         fault = FAULTS[name]
         self._ask("DELETE", "faults")
         if untold := self._untold():
