@@ -160,8 +160,9 @@ class RecordFailure:
 
     def _wait(self, leased: ConnectionState, outcome: Outcome, batch: BatchContext) -> Mapping[str, Any]:
         """Count a failure, and set when to retry. An open breaker does not lengthen a connection's own wait."""
-        counts = not batch.breakers.is_open(leased) or not leased.failures
-        failures, now = leased.failures + counts, batch.now()
+        failures, now = leased.failures, batch.now()
+        if not batch.breakers.is_open(leased) or not failures:
+            failures += 1
         wait = policy.retry_wait(
             failures,
             leased.token_expires_at - now,

@@ -98,10 +98,9 @@ class SaveTokens:
     def _change(
         self, leased: ConnectionState, tokens: SealedTokens, batch: BatchContext
     ) -> tuple[Mapping[str, Any], tuple[str, ...]]:
-        now = batch.now()
-        withdrawn = bool(tokens.scopes) and not leased.scopes - {OFFLINE_ACCESS} <= tokens.scopes
-        active_until = Instant(now + policy.ACTIVE_LIFE) if batch.trigger is Trigger.URGENT else leased.active_until
-        warn = policy.consent_warning_due(consented_at=leased.consented_at, warned_at=leased.warned_at, now=now)
+        now, trigger = batch.now(), batch.trigger
+        active_until = Instant(now + policy.ACTIVE_LIFE) if trigger is Trigger.URGENT else leased.active_until
+        status, remove = _status_change(leased, tokens, now)
         change = {
             "version": leased.version + 1,
             "access": tokens.access,
@@ -110,17 +109,15 @@ class SaveTokens:
             "sent_at": tokens.sent_at,
             "refresh_at": self._next(leased, tokens, active_until, batch),
             "due_shard": policy.shard(leased.connection),
-            "status": (Status.NEEDS_REAUTH if withdrawn else Status.ACTIVE).value,
-            **(
-                {"reason": Reason.SCOPE_WITHDRAWN.value, "needs_reauth_since": leased.needs_reauth_since or now}
-                if withdrawn
-                else {}
-            ),
-            **({"active_until": active_until} if self._adaptive and active_until else {}),
-            **({"warned_at": now} if warn else {}),
-            **({"scopes": scope_text(tokens.scopes)} if _says_first_scopes(leased, tokens) else {}),
+            **status,
         }
-        return change, () if withdrawn else ("reason", "needs_reauth_since")
+        if self._adaptive and active_until:
+            change["active_until"] = active_until
+        if policy.consent_warning_due(consented_at=leased.consented_at, warned_at=leased.warned_at, now=now):
+            change["warned_at"] = now
+        if _says_first_scopes(leased, tokens):
+            change["scopes"] = scope_text(tokens.scopes)
+        return change, remove
 
     def _next(
         self, leased: ConnectionState, tokens: SealedTokens, active_until: Instant | None, batch: BatchContext
@@ -205,6 +202,17 @@ class SaveTokens:
             self._log.count("recovered")
         if row.warned_at != leased.warned_at:
             self._log.event("consent.ending", tenant=row.tenant, connection=row.connection)
+
+
+def _status_change(
+    leased: ConnectionState, tokens: SealedTokens, now: Instant
+) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    """Return what to set and what to remove: a connection whose grant lacks one of its scopes needs its customer."""
+    if tokens.scopes and not leased.scopes - {OFFLINE_ACCESS} <= tokens.scopes:
+        since = leased.needs_reauth_since or now
+        reason = Reason.SCOPE_WITHDRAWN.value
+        return {"status": Status.NEEDS_REAUTH.value, "reason": reason, "needs_reauth_since": since}, ()
+    return {"status": Status.ACTIVE.value}, ("reason", "needs_reauth_since")
 
 
 def _says_first_scopes(leased: ConnectionState, tokens: SealedTokens) -> bool:
