@@ -208,7 +208,7 @@ def test_a_bug_where_nobody_waits_goes_back_to_where_the_work_came_from(shared: 
         raise RuntimeError("a text that quotes a token: canary-0123456789")
 
     before = len(shared.lines)
-    records = {"refresh": [{"messageId": "1", "body": json.dumps({"why": "due", "connections": []})}]}
+    records = {"refresh": [{"messageId": "1", "body": json.dumps({"trigger": "due", "connections": []})}]}
     with patch.object(Broker, folder, property(broken)):
         try:
             answer = shared.call(folder, {"Records": records.get(folder, [])})

@@ -78,12 +78,12 @@ class Fates:
         return grant.id if grant else ""
 
     def pass_minute(self, states: Sequence[ConnectionState]) -> None:
-        """Let a minute pass, and refresh what is due until the next, soonest first, as a sweep orders it."""
+        """Let a minute pass, and refresh what is due until the next, soonest first, as a sweep requests it."""
         self.refreshing.clock.advance(60)
         soon = self.refreshing.clock.now() + 60
         due = [row for row in self.rows(states) if row.refresh_at is not None and row.refresh_at <= soon]
         if due:
-            self.refreshing.order(*sorted(due, key=lambda row: row.refresh_at or 0))
+            self.refreshing.refresh(*sorted(due, key=lambda row: row.refresh_at or 0))
 
     def rows(self, states: Sequence[ConnectionState]) -> list[ConnectionState]:
         """Read the rows of some connections as they are now."""

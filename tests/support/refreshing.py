@@ -1,4 +1,4 @@
-"""The refresh function at work on orders, and what a test asks about it."""
+"""The refresh function at work on batches, and what a test asks about it."""
 
 import json
 from collections import Counter
@@ -25,17 +25,17 @@ class Refreshing:
     ninjaone: NinjaOne
     lines: LogLines
 
-    def order(
+    def refresh(
         self,
         *states: ConnectionState,
-        why: Trigger = Trigger.DUE,
+        trigger: Trigger = Trigger.DUE,
         min_ttl: int = 0,
         refused_version: int = 0,
         seconds: float = 180,
     ) -> None:
-        """Work an order within so many seconds."""
-        order = RefreshBatch(why, tuple(ref(state) for state in states), Seconds(min_ttl), refused_version)
-        self.broker.refresh(order, self.clock.left(seconds))
+        """Work a batch within so many seconds."""
+        batch = RefreshBatch(trigger, tuple(ref(state) for state in states), Seconds(min_ttl), refused_version)
+        self.broker.refresh(batch, self.clock.left(seconds))
 
     def wait_for(self, state: ConnectionState) -> None:
         """Let time pass until a connection is due."""
@@ -47,7 +47,7 @@ class Refreshing:
         """Wait for the last of some connections, and refresh them."""
         for state in states:
             self.wait_for(state)
-        self.order(*states, seconds=seconds)
+        self.refresh(*states, seconds=seconds)
 
     def row(self, state: ConnectionState) -> ConnectionState:
         """Read a connection's row as it is now."""

@@ -223,7 +223,7 @@ def test_an_unknown_session_is_not_completed(broker: Broker) -> None:
         broker.complete_unattended(SessionId("ses_" + "a" * 26))
 
 
-def test_an_order_that_comes_twice_makes_one_connection(
+def test_a_request_that_comes_twice_makes_one_connection(
     journey: Journey, broker: Broker, network: NinjaOneTransport
 ) -> None:
     session = arrived(journey)
@@ -234,7 +234,7 @@ def test_an_order_that_comes_twice_makes_one_connection(
 
 
 @pytest.mark.parametrize("call", ["kms.GenerateDataKey", "dynamodb.GetItem", "ssm.GetParameter"])
-def test_an_order_is_tried_on_while_its_code_lives(
+def test_a_request_is_tried_on_while_its_code_lives(
     journey: Journey, broker: Broker, network: NinjaOneTransport, aws_faults: AwsFaults, clock: Clock, call: str
 ) -> None:
     session, until = arrived(journey), clock.now() + 30
@@ -245,7 +245,7 @@ def test_an_order_is_tried_on_while_its_code_lives(
     assert len(network.tokens_asked) == 1
 
 
-def test_an_order_that_aws_does_not_let_begin_comes_again(
+def test_a_request_that_aws_does_not_let_begin_comes_again(
     journey: Journey, broker: Broker, network: NinjaOneTransport, aws_faults: AwsFaults, clock: Clock
 ) -> None:
     """It is given up while there is time for all of it, should the last attempt succeed."""

@@ -115,7 +115,7 @@ def test_a_value_of_another_kind_holds_up_its_own_row_alone_before_anything_is_a
     refreshing.wait_for(state)
     network.requests.clear()
 
-    refreshing.order(state, odd)
+    refreshing.refresh(state, odd)
 
     assert refreshing.row(state).version == 2
     assert len(network.requests) == 1

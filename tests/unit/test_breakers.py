@@ -146,13 +146,13 @@ def test_a_breaker_opens_when_a_second_tenant_fails_and_a_while_passed_without_a
 ) -> None:
     fates.give(BUSY, *four)
     refreshing.wait_for(four[0])
-    refreshing.order(four[0], four[1])
+    refreshing.refresh(four[0], four[1])
     clock.advance(44)
-    refreshing.order(four[2])
+    refreshing.refresh(four[2])
     assert not breakers.read(HOST).is_open
 
     clock.advance(1)
-    refreshing.order(four[3])
+    refreshing.refresh(four[3])
 
     assert breakers.read(HOST).opened_at == clock.now()
     (line,) = refreshing.lines.named("breaker.opened")
@@ -170,12 +170,12 @@ def test_two_tenants_are_enough_and_only_who_opens_a_breaker_says_so(
     fates.watch(*due(connections, more))
     fates.give(BUSY, *more, *four[:2])
     refreshing.wait_for(more[0])
-    refreshing.order(*four[:2])
+    refreshing.refresh(*four[:2])
     clock.advance(45)
     assert not breakers.read(HOST).is_open
 
-    aws_faults.before("dynamodb.UpdateItem", lambda: refreshing.order(more[1]))
-    refreshing.order(more[0])
+    aws_faults.before("dynamodb.UpdateItem", lambda: refreshing.refresh(more[1]))
+    refreshing.refresh(more[0])
 
     assert breakers.read(HOST).is_open
     assert [line["tenants"] for line in refreshing.lines.named("breaker.opened")] == [2]
@@ -190,7 +190,7 @@ def test_a_tenant_that_fails_is_noted_once(
     refreshing.wait_for(both[0])
     aws_faults.watch("dynamodb.UpdateItem")
 
-    refreshing.order(*both)
+    refreshing.refresh(*both)
 
     assert aws_faults.asked["dynamodb.UpdateItem"] == 2 * len(both) + 1, "leases, failures, and one breaker"
 
@@ -216,9 +216,9 @@ def test_a_grant_between_two_failures_keeps_a_breaker_closed(
     fates.give(BUSY, four[0], four[2])
     refreshing.when_due(four[0])
     clock.advance(30)
-    refreshing.order(four[1])
+    refreshing.refresh(four[1])
     clock.advance(30)
-    refreshing.order(four[2])
+    refreshing.refresh(four[2])
 
     assert breakers.read(HOST).since == clock.now()
     assert not breakers.read(HOST).is_open
@@ -298,7 +298,7 @@ def test_an_open_breaker_of_customers_own_apps_wakes_nobody(
     refreshing.when_due(first)
     refreshing.clock.advance(45)
 
-    refreshing.order(second)
+    refreshing.refresh(second)
 
     assert breakers.read(customer_apps_breaker(NAME)).is_open
     assert [line["level"] for line in refreshing.lines.named("breaker.opened")] == ["WARNING"]
@@ -329,8 +329,8 @@ def test_an_open_breaker_holds_all_but_one_and_what_it_holds_stays_due(
     fates.give(BUSY, *four)
     open_breaker(breakers, name, refreshing.clock.now() - 60)
 
-    refreshing.order(*four)
-    refreshing.order(*four)
+    refreshing.refresh(*four)
+    refreshing.refresh(*four)
 
     assert len(fates.asked) == 1
     held = [row for row in fates.rows(four) if row.fence == 0]
@@ -349,7 +349,7 @@ def test_tenants_that_do_not_fail_pass_first_then_who_was_granted_last_then_whos
 
     for _ in range(5):
         refreshing.clock.advance(100)
-        refreshing.order(failing, *(state for state in (failed, later, sooner) if not any_asked(fates, state)))
+        refreshing.refresh(failing, *(state for state in (failed, later, sooner) if not any_asked(fates, state)))
 
     order = [connection for _, connection in fates.asked]
     assert order == [each.connection for each in (sooner, later, failed, failing)] + [failing.connection]
@@ -366,7 +366,7 @@ def test_tenants_that_fail_take_turns(
 
     for _ in range(6):
         refreshing.clock.advance(100)
-        refreshing.order(first, second)
+        refreshing.refresh(first, second)
 
     asked = [connection for _, connection in fates.asked]
     assert asked[2:] == asked[:2] * 2
@@ -385,7 +385,7 @@ def test_a_connection_that_passed_in_vain_takes_turns_though_its_tenant_is_not_c
 
     for _ in range(6):
         refreshing.clock.advance(100)
-        refreshing.order(counted, uncounted)
+        refreshing.refresh(counted, uncounted)
 
     asked = [connection for _, connection in fates.asked]
     assert asked == [uncounted.connection, counted.connection] * 3
@@ -402,7 +402,7 @@ def test_a_connection_that_was_tried_as_the_breaker_opened_does_not_come_before_
     fates.give(BUSY, counted, uncounted)
 
     refreshing.clock.advance(100)
-    refreshing.order(counted, uncounted)
+    refreshing.refresh(counted, uncounted)
 
     assert [connection for _, connection in fates.asked] == [counted.connection]
 
@@ -419,8 +419,8 @@ def test_a_failing_tenant_leaves_each_minute_to_the_others_first(
     open_breaker(breakers, HOST, refreshing.clock.now() - 60, four[0].tenant, ACME)
     fates.give(BUSY, *four)
 
-    refreshing.order(four[0])
-    refreshing.order(four[1])
+    refreshing.refresh(four[0])
+    refreshing.refresh(four[1])
 
     assert [connection for _, connection in fates.asked] == [four[1].connection]
 
@@ -431,7 +431,7 @@ def test_callers_never_take_a_pass(
     refreshing.wait_for(four[0])
     open_breaker(breakers, HOST, refreshing.clock.now() - 600)
 
-    refreshing.order(*four, why=Trigger.URGENT, min_ttl=3600)
+    refreshing.refresh(*four, trigger=Trigger.URGENT, min_ttl=3600)
 
     assert fates.asked == []
 
@@ -446,7 +446,7 @@ def test_who_fails_in_passing_waits_no_longer_than_before(
     open_breaker(breakers, HOST, refreshing.clock.now() - 600)
     fates.give(BUSY, four[0])
 
-    refreshing.order(four[0])
+    refreshing.refresh(four[0])
 
     assert (len(fates.asked), refreshing.row(four[0]).failures) == (1, after)
 
@@ -458,7 +458,7 @@ def test_the_first_who_is_granted_closes_the_breaker_for_all(
     refreshing.wait_for(four[0])
     open_breaker(breakers, HOST, refreshing.clock.now() - 60)
 
-    refreshing.order(*four)
+    refreshing.refresh(*four)
 
     assert not breakers.read(HOST).is_open
     assert {row.version for row in fates.rows(four)} == {2}, "the passing one went first, and the others after it"
@@ -474,7 +474,7 @@ def test_another_app_and_another_host_go_on(
     for name in (HOST, app_breaker("us2.ninjarmm.com", APP)):
         open_breaker(breakers, name, refreshing.clock.now())
 
-    refreshing.order(four[0], us2)
+    refreshing.refresh(four[0], us2)
 
     assert (refreshing.row(four[0]).version, refreshing.row(us2).version) == (1, 2)
 
@@ -485,7 +485,7 @@ def test_breakers_that_can_not_be_read_put_off(
     refreshing.wait_for(four[0])
     aws_faults.refuse("dynamodb.GetItem", times=3)
 
-    refreshing.order(four[0])
+    refreshing.refresh(four[0])
 
     assert fates.asked == []
     assert refreshing.figures()["put_off"] == 1
@@ -500,7 +500,7 @@ def test_a_breaker_that_can_not_be_written_costs_no_token(
     at = ":latest" if call == "passing" else ":grants"
     aws_faults.refuse("dynamodb.UpdateItem", only=lambda body: at in body.get("ExpressionAttributeValues", {}))
 
-    refreshing.order(four[0])
+    refreshing.refresh(four[0])
 
     row = refreshing.row(four[0])
     assert (row.version, row.lease_until) == ((1, None) if call == "passing" else (2, None))
@@ -519,7 +519,7 @@ def test_closed_a_batch_goes_by_the_end_of_the_tokens_and_what_has_ended_goes_la
         connections.record_failure(state, {"token_expires_at": end}, ())
     refreshing.wait_for(four[0])
 
-    refreshing.order(*four)
+    refreshing.refresh(*four)
 
     first, second, third, last = (connection for _, connection in fates.asked)
     assert (first, second, third, last) == tuple(four[number].connection for number in (1, 3, 0, 2))
@@ -533,7 +533,7 @@ def test_a_healthy_refresh_writes_to_no_breaker(
     for call in ("dynamodb.UpdateItem", "dynamodb.GetItem", "s3.GetObject"):
         aws_faults.watch(call)
 
-    refreshing.order(*four)
+    refreshing.refresh(*four)
 
     assert aws_faults.asked["dynamodb.UpdateItem"] == 2 * len(four), "the lease and the save"
     assert aws_faults.asked["dynamodb.GetItem"] == 2, "the breakers of the host and of the app"

@@ -469,10 +469,10 @@ def test_a_refusal_reaches_the_product_as_one_of_five_words(
 # Approval -------------------------------------------------------------------------------------------------------------
 
 
-def test_with_approval_an_answer_that_comes_again_orders_the_completion_again(
+def test_with_approval_an_answer_that_comes_again_requests_the_completion_again(
     journey: Journey, aws_faults: AwsFaults, aws: AwsAccount, config: Config
 ) -> None:
-    """It may be the first order that failed; of two, the second finds the session spent."""
+    """It may be the first request that failed; of two, the second finds the session spent."""
     session = journey.open(binding=Binding.APPROVAL, binding_challenge="")
     away = Away(journey, session, journey.agree(journey.leave(session)))
     aws_faults.refuse("sqs.SendMessage", times=3)
@@ -504,7 +504,7 @@ def test_without_approval_the_product_completes_and_nothing_is_ordered(
     assert "Messages" not in aws.client("sqs").receive_message(QueueUrl=config.completion_queue)
 
 
-def test_with_approval_an_answer_that_comes_after_the_exchange_orders_nothing(
+def test_with_approval_an_answer_that_comes_after_the_exchange_requests_nothing(
     journey: Journey, sessions: Sessions, aws: AwsAccount, config: Config, clock: Clock
 ) -> None:
     session = journey.open(binding=Binding.APPROVAL, binding_challenge="")

@@ -133,16 +133,16 @@ def test_a_connection_whose_secret_was_changed_goes_on_with_the_new_one_and_no_c
     assert (made.version, made.consented_at, made.refresh) == (
         state.version, state.consented_at, state.refresh,
     )  # fmt: skip
-    [order] = orders(aws, config)
-    assert order == RefreshBatch(Trigger.DUE, (ref(state),))
+    [batch] = batches(aws, config)
+    assert batch == RefreshBatch(Trigger.DUE, (ref(state),))
     clock.advance(1)
-    broker.refresh(order, clock.left(180))
+    broker.refresh(batch, clock.left(180))
     renewed = now_of(connections, state)
     assert (renewed.version, renewed.failures) == (state.version + 1, 0)
     assert [line["connection"] for line in lines.named("secret.replaced")] == [state.connection]
 
 
-def orders(aws: AwsAccount, config: Config) -> list[RefreshBatch | None]:
+def batches(aws: AwsAccount, config: Config) -> list[RefreshBatch | None]:
     answer = aws.client("sqs").receive_message(QueueUrl=config.urgent_queue, MaxNumberOfMessages=10)
     return [read_batch(each["Body"]) for each in answer.get("Messages", [])]
 

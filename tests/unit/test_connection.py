@@ -117,6 +117,6 @@ def test_a_lease_that_another_clock_may_still_count_is_not_taken_by_the_write_ei
         )
 
     aws_faults.before("dynamodb.UpdateItem", lease)
-    refreshing.order(state)
+    refreshing.refresh(state)
 
     assert len(network.requests) == asked

@@ -556,7 +556,7 @@ def test_a_token_that_came_meanwhile_is_the_one_that_is_revoked(
     newer: list[str] = []
 
     def renewed() -> None:
-        refreshing.order(made[0])
+        refreshing.refresh(made[0])
         newer.append(refreshing.held(made[0]))
 
     refreshing.wait_for(made[0])

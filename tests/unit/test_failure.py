@@ -94,7 +94,7 @@ def test_what_was_not_carried_out_gives_the_lease_back_and_comes_again_in_a_minu
     assert 60 <= due_in(refreshing, state) < 76
     assert refreshing.figures()[figure] == 1
     clock.advance(60)
-    refreshing.order(state)
+    refreshing.refresh(state)
     assert refreshing.row(state).version == 2
 
 
@@ -141,7 +141,7 @@ def test_what_may_have_been_carried_out_is_not_asked_again_before_a_late_request
     assert refreshing.figures()["ambiguous"] == 1
     asked = len(network.requests)
     clock.advance(70)
-    refreshing.order(state)
+    refreshing.refresh(state)
     assert len(network.requests) == asked
 
 
@@ -211,7 +211,7 @@ def test_an_attempt_that_nobody_ended_leaves_doubt(
     clock.advance(261)
     refreshing.ninjaone.faults.plan(Fault("html_404"))
 
-    refreshing.order(state)
+    refreshing.refresh(state)
 
     assert refreshing.row(state).outcome_unknown
 
@@ -277,15 +277,15 @@ def test_a_connection_that_is_throttled_waits_for_as_long_as_it_is_told(
 
 
 @req("O03")
-@pytest.mark.parametrize("why", [Trigger.DUE, Trigger.URGENT])
+@pytest.mark.parametrize("trigger", [Trigger.DUE, Trigger.URGENT])
 def test_nobody_shortens_a_wait(
-    refreshing: Refreshing, state: ConnectionState, network: NinjaOneTransport, clock: Clock, why: Trigger
+    refreshing: Refreshing, state: ConnectionState, network: NinjaOneTransport, clock: Clock, trigger: Trigger
 ) -> None:
     network.answer(429, HTML, retry_after="300")
     refreshing.when_due(state)
     clock.advance(due_in(refreshing, state) - 1)
 
-    refreshing.order(state, why=why, min_ttl=9999)
+    refreshing.refresh(state, trigger=trigger, min_ttl=9999)
 
     assert len(network.requests) == 1
 
@@ -552,7 +552,7 @@ def test_dead_tokens_are_forgotten_on_the_thirtieth_day(
     since = int(refreshing.clock.now()) - dead_for
     connections.record_failure(refreshing.row(dead), {"needs_reauth_since": since}, ())
 
-    refreshing.order(dead)
+    refreshing.refresh(dead)
 
     assert (refreshing.row(dead).refresh is not None) is is_kept
     key = rows.key(dead.tenant, dead.connection)
@@ -576,7 +576,7 @@ def test_after_thirty_days_the_dead_tokens_are_forgotten(
     )  # fmt: skip
     assert is_free(row)
     assert len(refreshing.lines.named("connection.forgotten")) == 1
-    refreshing.order(dead, why=Trigger.URGENT, min_ttl=300)
+    refreshing.refresh(dead, trigger=Trigger.URGENT, min_ttl=300)
     assert len(network.requests) == asked
 
 
@@ -641,5 +641,5 @@ def test_a_note_that_is_lost_leaves_the_lease_to_run_out_by_itself(
     assert row.lease_until is not None
     assert len(refreshing.lines.named("lease.not_released")) == 1
     clock.advance(270)
-    refreshing.order(state)
+    refreshing.refresh(state)
     assert refreshing.row(state).version == 2

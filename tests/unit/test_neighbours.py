@@ -79,7 +79,7 @@ def test_a_customer_whose_requests_hang_leaves_half_of_the_workers_to_the_others
     fates.give(hangs, *ill)
     clock.advance(2900)
 
-    refreshing.order(*ill, *neighbours)
+    refreshing.refresh(*ill, *neighbours)
 
     assert len({connection for _, connection in fates.asked} & {state.connection for state in ill}) == 10
     assert {refreshing.row(state).version for state in neighbours} == {2}

@@ -447,8 +447,8 @@ def test_after_a_401_a_call_is_sent_once_more_with_another_token(
 ) -> None:
     clock.advance(60)
     network.answer(401, b"{}", content_type="application/json")
-    order = RefreshBatch(Trigger.URGENT, (ref(state),), Seconds(6), 1)
-    clock.plan(3, lambda: proxying.refresh(order, clock.left(180)))
+    batch = RefreshBatch(Trigger.URGENT, (ref(state),), Seconds(6), 1)
+    clock.plan(3, lambda: proxying.refresh(batch, clock.left(180)))
 
     answer = proxying.proxy(ref(state), call(method=method, path="v2/organizations"))
 

@@ -1,4 +1,4 @@
-"""Orders between functions: ids only, and nothing that is no id."""
+"""Messages between functions: ids only, and nothing that is no id."""
 
 import json
 
@@ -29,10 +29,10 @@ def received(aws: AwsAccount, config: Config) -> list[str]:
 
 
 def written(**changes: object) -> str:
-    return json.dumps({"why": "due", "min_ttl": 0, "connections": [["acme", CONNECTION]]} | changes)
+    return json.dumps({"trigger": "due", "min_ttl": 0, "connections": [["acme", CONNECTION]]} | changes)
 
 
-def test_an_order_arrives_as_it_was_given(queue: Queue, aws: AwsAccount, config: Config) -> None:
+def test_a_batch_arrives_as_it_was_given(queue: Queue, aws: AwsAccount, config: Config) -> None:
     queue.send_batch(Trigger.URGENT, [REF, OTHER], min_ttl=Seconds(300), refused_version=7)
 
     assert [read_batch(body) for body in received(aws, config)] == [
@@ -46,7 +46,7 @@ def test_a_completion_arrives_as_it_was_given(queue: Queue, aws: AwsAccount, con
     assert [read_completion(body) for body in received(aws, config)] == [f"ses_{ID}"]
 
 
-def test_waiting_orders_are_counted(queue: Queue) -> None:
+def test_waiting_batches_are_counted(queue: Queue) -> None:
     for _ in range(3):
         queue.send_batch(Trigger.DUE, [REF])
 
@@ -73,10 +73,10 @@ def test_a_queue_that_does_not_answer_is_busy(queue: Queue, aws_faults: AwsFault
         "[]",
         '"due"',
         "{}",
-        written(why="sometimes"),
-        written(why=None),
-        written(why=["due"]),
-        written(why={"due": 1}),
+        written(trigger="sometimes"),
+        written(trigger=None),
+        written(trigger=["due"]),
+        written(trigger={"due": 1}),
         written(connections=None),
         written(connections={"acme": CONNECTION}),
         written(connections=CONNECTION),
@@ -87,7 +87,7 @@ def test_a_queue_that_does_not_answer_is_busy(queue: Queue, aws_faults: AwsFault
         written(refused_version=None),
     ],
 )
-def test_what_is_no_order_is_none(body: str) -> None:
+def test_what_is_no_batch_is_none(body: str) -> None:
     assert read_batch(body) is None
 
 
@@ -113,25 +113,25 @@ def test_what_is_no_order_is_none(body: str) -> None:
     ],
 )
 def test_an_entry_that_names_no_connection_is_counted_and_its_neighbours_stay(entry: object) -> None:
-    order = read_batch(written(connections=[entry, ["acme", CONNECTION], entry]))
+    batch = read_batch(written(connections=[entry, ["acme", CONNECTION], entry]))
 
-    assert order == RefreshBatch(Trigger.DUE, (REF,), faults=2)
+    assert batch == RefreshBatch(Trigger.DUE, (REF,), faults=2)
 
 
 def test_a_connection_that_is_named_twice_is_refreshed_once() -> None:
-    order = read_batch(written(connections=[["acme", CONNECTION], ["globex", CONNECTION], ["acme", CONNECTION]]))
+    batch = read_batch(written(connections=[["acme", CONNECTION], ["globex", CONNECTION], ["acme", CONNECTION]]))
 
-    assert order == RefreshBatch(Trigger.DUE, (REF, OTHER))
-
-
-def test_an_order_that_is_far_too_long_is_cut_and_the_rest_counted() -> None:
-    order = read_batch(written(connections=[["acme", CONNECTION]] * (10 * BATCH_SIZE + 5)))
-
-    assert order == RefreshBatch(Trigger.DUE, (REF,), faults=5)
+    assert batch == RefreshBatch(Trigger.DUE, (REF, OTHER))
 
 
-def test_an_order_needs_no_lifetime() -> None:
-    assert read_batch(json.dumps({"why": "rescue", "connections": []})) == RefreshBatch(Trigger.RESCUE, ())
+def test_a_batch_that_is_far_too_long_is_cut_and_the_rest_counted() -> None:
+    batch = read_batch(written(connections=[["acme", CONNECTION]] * (10 * BATCH_SIZE + 5)))
+
+    assert batch == RefreshBatch(Trigger.DUE, (REF,), faults=5)
+
+
+def test_a_batch_needs_no_lifetime() -> None:
+    assert read_batch(json.dumps({"trigger": "rescue", "connections": []})) == RefreshBatch(Trigger.RESCUE, ())
 
 
 @pytest.mark.parametrize(

@@ -175,7 +175,7 @@ def test_an_answer_of_ninjaone_that_is_no_grant_is_a_warning(
     assert [line["level"] for line in refreshing.lines.named("refresh.answered")] == [level]
 
 
-def test_one_line_of_an_order_names_all_that_it_renewed(
+def test_one_line_of_a_batch_names_all_that_it_renewed(
     refreshing: Refreshing, state: ConnectionState, neighbour: ConnectionState
 ) -> None:
     refreshing.when_due(state, neighbour)
@@ -187,8 +187,8 @@ def test_one_line_of_an_order_names_all_that_it_renewed(
     assert not {"rows_unreadable", "tokens_expired"} & {*refreshing.figures()}
 
 
-def test_an_order_that_renewed_nothing_says_nothing_of_it(refreshing: Refreshing, state: ConnectionState) -> None:
-    refreshing.order(state)
+def test_a_batch_that_renewed_nothing_says_nothing_of_it(refreshing: Refreshing, state: ConnectionState) -> None:
+    refreshing.refresh(state)
 
     assert refreshing.lines.named("batch.done") == []
 
@@ -196,13 +196,13 @@ def test_an_order_that_renewed_nothing_says_nothing_of_it(refreshing: Refreshing
 # Who is refreshed -----------------------------------------------------------------------------------------------------
 
 
-def test_the_row_decides_whether_it_is_due_never_the_order(
+def test_the_row_decides_whether_it_is_due_never_the_batch(
     refreshing: Refreshing, state: ConnectionState, network: NinjaOneTransport, clock: Clock, aws_faults: AwsFaults
 ) -> None:
     clock.advance(1700)
     aws_faults.watch("kms.GenerateDataKey")
 
-    refreshing.order(state)
+    refreshing.refresh(state)
 
     assert network.requests == []
     assert refreshing.row(state) == state
@@ -214,20 +214,20 @@ def test_a_connection_may_be_refreshed_a_minute_before_its_time(
 ) -> None:
     assert state.refresh_at is not None
     clock.advance(state.refresh_at - START - 61)
-    refreshing.order(state)
+    refreshing.refresh(state)
     assert refreshing.row(state) == state
 
     clock.advance(1)
-    refreshing.order(state)
+    refreshing.refresh(state)
     assert refreshing.row(state).version == 2
 
 
-def test_an_order_for_what_was_just_refreshed_does_nothing(
+def test_a_batch_for_what_was_just_refreshed_does_nothing(
     refreshing: Refreshing, state: ConnectionState, network: NinjaOneTransport
 ) -> None:
     refreshing.when_due(state)
-    refreshing.order(state)
-    refreshing.order(state, why=Trigger.URGENT, min_ttl=3600)
+    refreshing.refresh(state)
+    refreshing.refresh(state, trigger=Trigger.URGENT, min_ttl=3600)
 
     assert len(network.requests) == 1
 
@@ -237,7 +237,7 @@ def test_a_caller_who_needs_a_longer_token_gets_one_ahead_of_time(
 ) -> None:
     clock.advance(700)
 
-    refreshing.order(state, why=Trigger.URGENT, min_ttl=3000)
+    refreshing.refresh(state, trigger=Trigger.URGENT, min_ttl=3000)
 
     assert refreshing.row(state).version == 2
 
@@ -247,7 +247,7 @@ def test_a_caller_whose_token_lasts_long_enough_gets_none(
 ) -> None:
     clock.advance(600)
 
-    refreshing.order(state, why=Trigger.URGENT, min_ttl=3000)
+    refreshing.refresh(state, trigger=Trigger.URGENT, min_ttl=3000)
 
     assert network.requests == []
 
@@ -256,16 +256,16 @@ def test_a_token_that_ninjaone_refused_is_replaced_if_the_row_still_has_it(
     refreshing: Refreshing, state: ConnectionState, clock: Clock, network: NinjaOneTransport
 ) -> None:
     clock.advance(59)
-    refreshing.order(state, why=Trigger.URGENT, refused_version=1)
+    refreshing.refresh(state, trigger=Trigger.URGENT, refused_version=1)
     clock.advance(1)
-    refreshing.order(state, why=Trigger.URGENT, refused_version=2)
+    refreshing.refresh(state, trigger=Trigger.URGENT, refused_version=2)
     assert network.requests == []
 
-    refreshing.order(state, why=Trigger.URGENT, refused_version=1)
+    refreshing.refresh(state, trigger=Trigger.URGENT, refused_version=1)
     assert refreshing.row(state).version == 2
 
     clock.advance(60)
-    refreshing.order(state, why=Trigger.URGENT, refused_version=1)
+    refreshing.refresh(state, trigger=Trigger.URGENT, refused_version=1)
     assert (refreshing.row(state).version, len(network.requests)) == (2, 1)
 
 
@@ -277,7 +277,7 @@ def test_callers_may_ask_as_often_as_they_like_and_ninjaone_is_asked_once_a_minu
 
     for _ in range(60):
         clock.advance(1)
-        refreshing.order(state, why=Trigger.URGENT, min_ttl=300)
+        refreshing.refresh(state, trigger=Trigger.URGENT, min_ttl=300)
 
     assert len(network.requests) == 2
 
@@ -304,7 +304,7 @@ def test_what_was_disconnected_is_not_refreshed(
     refreshing.broker.disconnect(ref(state))
     network.requests.clear()
 
-    refreshing.order(state)
+    refreshing.refresh(state)
 
     assert network.requests == []
 
@@ -354,7 +354,7 @@ def test_a_row_that_this_release_can_not_read_does_no_harm_to_its_neighbours(
     item = {name: cell for name, cell in item.items() if cell is not None}
     aws.client("dynamodb").put_item(TableName=config.connections_table, Item=item)
 
-    refreshing.order(state, neighbour)
+    refreshing.refresh(state, neighbour)
 
     assert refreshing.row(neighbour).version == 2
     key = rows.key(state.tenant, state.connection)
@@ -373,12 +373,12 @@ def test_a_row_of_an_older_release_is_refreshed(
     }
     aws.client("dynamodb").put_item(TableName=config.connections_table, Item=item | {"fence": {"N": "0"}})
 
-    refreshing.order(state)
+    refreshing.refresh(state)
 
     assert refreshing.row(state).version == 2
 
 
-def test_an_order_of_more_than_one_read_is_worked_whole(
+def test_a_batch_of_more_than_one_read_is_worked_whole(
     refreshing: Refreshing, state: ConnectionState, monkeypatch: pytest.MonkeyPatch, neighbour: ConnectionState
 ) -> None:
     monkeypatch.setattr("broker.adapters.connections.MAX_KEYS_PER_READ", 1)
@@ -426,19 +426,19 @@ def test_a_row_of_another_epoch_is_not_presented(
 
 
 @pytest.mark.parametrize("call", ["ssm.GetParameter", "dynamodb.BatchGetItem", "kms.GenerateDataKey"])
-def test_an_order_that_can_not_be_begun_touches_nothing_and_comes_again(
+def test_a_batch_that_can_not_be_begun_touches_nothing_and_comes_again(
     refreshing: Refreshing, state: ConnectionState, aws_faults: AwsFaults, network: NinjaOneTransport, call: str
 ) -> None:
     refreshing.wait_for(state)
     aws_faults.refuse(call, error=unreachable())
 
     with pytest.raises(AwsUnavailable):
-        refreshing.order(state)
+        refreshing.refresh(state)
     assert network.requests == []
     assert refreshing.row(state) == state
     assert refreshing.figures()["put_off"] == 1
 
-    refreshing.order(state)
+    refreshing.refresh(state)
     assert refreshing.row(state).version == 2
 
 
@@ -452,12 +452,12 @@ def test_a_connection_that_lacks_something_now_is_put_off_untouched(
     )
     fresh = replace(refreshing, broker=Broker(refreshing.broker.config, refreshing.broker.ports))
 
-    fresh.order(state)
+    fresh.refresh(state)
 
     assert network.requests == []
     assert refreshing.row(state) == state
     assert [line["error"] for line in refreshing.lines.named("refresh.put_off")] == ["AwsUnavailable"]
-    fresh.order(state)
+    fresh.refresh(state)
     assert refreshing.row(state).version == 2
 
 
@@ -550,7 +550,7 @@ def test_an_app_without_a_stored_secret_is_put_off(
     aws.put_secret(config.client_secrets, "{}")
     refreshing.wait_for(state)
 
-    refreshing.order(state)
+    refreshing.refresh(state)
 
     assert network.requests == []
     assert [line["error"] for line in refreshing.lines.named("refresh.put_off")] == ["Misconfigured"]
@@ -594,14 +594,14 @@ def test_whatever_asks_for_it_a_refresh_that_failed_just_now_is_not_tried_again(
     refreshing.when_due(state)
     refreshing.clock.advance(50)
 
-    refreshing.order(state)
-    refreshing.order(state, why=Trigger.URGENT, min_ttl=3600)
+    refreshing.refresh(state)
+    refreshing.refresh(state, trigger=Trigger.URGENT, min_ttl=3600)
     assert len(network.requests) == 1
 
     refreshing.clock.advance(10)
-    refreshing.order(state, why=Trigger.URGENT, min_ttl=3600)
+    refreshing.refresh(state, trigger=Trigger.URGENT, min_ttl=3600)
     assert len(network.requests) == 1, "a caller does not shorten the wait"
-    refreshing.order(state)
+    refreshing.refresh(state)
     assert len(network.requests) == 2
 
 
@@ -612,25 +612,25 @@ def test_a_row_under_a_lease_is_left_alone_until_its_holder_is_surely_dead(
     lease_of_another(connections, state, now=clock.now(), until=clock.now() + 250)
 
     clock.advance(260)
-    refreshing.order(state)
+    refreshing.refresh(state)
     assert network.requests == []
 
     clock.advance(1)
-    refreshing.order(state)
+    refreshing.refresh(state)
     assert len(network.requests) == 1
     assert refreshing.row(state).version == 2
 
 
 @req("I03")
 @pytest.mark.parametrize("moment", ["the lease is written", "NinjaOne answers", "the tokens are saved"])
-@pytest.mark.parametrize("why", [Trigger.DUE, Trigger.URGENT])
+@pytest.mark.parametrize("trigger", [Trigger.DUE, Trigger.URGENT])
 def test_of_two_refreshes_at_once_one_presents_the_token(
     refreshing: Refreshing,
     state: ConnectionState,
     network: NinjaOneTransport,
     aws_faults: AwsFaults,
     moment: str,
-    why: Trigger,
+    trigger: Trigger,
 ) -> None:
     """Another execution environment runs a whole refresh in the middle of the first one, on the same thread."""
     refreshing.wait_for(state)
@@ -639,7 +639,7 @@ def test_of_two_refreshes_at_once_one_presents_the_token(
     runs = list[int]()
 
     def run() -> None:
-        other.order(state, why=why, min_ttl=3600)
+        other.refresh(state, trigger=trigger, min_ttl=3600)
         runs.append(len(network.requests))
 
     def run_at_the_next_write() -> None:
@@ -649,7 +649,7 @@ def test_of_two_refreshes_at_once_one_presents_the_token(
         run_at_the_next_write()
     else:
         network.meanwhile.append(run if moment == "NinjaOne answers" else run_at_the_next_write)
-    refreshing.order(state)
+    refreshing.refresh(state)
 
     assert runs == [1], "the other one ran, once, and NinjaOne had one request by then"
     assert [form["refresh_token"] for form in network.tokens_asked] == [presented]
@@ -670,7 +670,7 @@ def test_a_lease_taken_meanwhile_stops_the_refresh(
         "dynamodb.UpdateItem", lambda: lease_of_another(connections, state, now=clock.now(), until=clock.now() + 250)
     )
 
-    refreshing.order(state)
+    refreshing.refresh(state)
 
     assert network.requests == []
     assert refreshing.row(state).lease_id == "another"
@@ -689,7 +689,7 @@ def test_a_lease_on_a_row_that_is_gone_asks_nothing(
     gone = {"TableName": config.connections_table, "Key": key}
     aws_faults.before("dynamodb.UpdateItem", lambda: aws.client("dynamodb").delete_item(**gone))
 
-    refreshing.order(state)
+    refreshing.refresh(state)
 
     assert network.requests == []
     assert refreshing.figures()["internal_errors"] == 0
@@ -702,7 +702,7 @@ def test_a_lease_whose_acknowledgement_was_lost_is_known_as_ones_own(
     refreshing.wait_for(state)
     aws_faults.lose_reply("dynamodb.UpdateItem", times=times)
 
-    refreshing.order(state)
+    refreshing.refresh(state)
 
     row = refreshing.row(state)
     assert (row.version, row.fence) == (2, 1)
@@ -715,7 +715,7 @@ def test_a_lease_that_can_not_be_had_puts_off(
     refreshing.wait_for(state)
     aws_faults.refuse("dynamodb.UpdateItem", times=3)
 
-    refreshing.order(state)
+    refreshing.refresh(state)
 
     assert network.requests == []
     assert clock.slept == [0.2, 1.0]
@@ -744,7 +744,7 @@ def test_a_lease_that_took_too_long_to_get_is_given_back_unused(
     refreshing.wait_for(state)
     aws_faults.before("dynamodb.UpdateItem", lambda: clock.advance(lease_takes))
 
-    refreshing.order(state, seconds=150)
+    refreshing.refresh(state, seconds=150)
 
     row = refreshing.row(state)
     assert len(network.requests) == refreshed
@@ -774,7 +774,7 @@ def test_a_secret_that_was_rotated_in_flight_is_read_anew_and_tried_once_more(
     refreshing.wait_for(state)
     network.meanwhile += [lambda: rotate(refreshing, aws, config), lambda: clock.advance(16)]
 
-    refreshing.order(state, seconds=150)
+    refreshing.refresh(state, seconds=150)
 
     assert [form["client_secret"] for form in network.tokens_asked] == [
         OPERATOR_APPS["eu"].client_secret,
@@ -805,7 +805,7 @@ def test_a_secret_that_stays_wrong_is_not_tried_again_and_never_strikes(
     if why_not == "no time":
         network.meanwhile += [lambda: clock.advance(30), lambda: rotate(refreshing, aws, config)]
 
-    refreshing.order(state, seconds=150)
+    refreshing.refresh(state, seconds=150)
 
     row = refreshing.row(state)
     assert len(network.requests) == 1

@@ -56,7 +56,7 @@ def test_a_save_whose_acknowledgement_was_lost_is_known_as_done(
     refreshing.wait_for(state)
     aws_faults.lose_reply("dynamodb.UpdateItem", times=times, only=is_save)
 
-    refreshing.order(state)
+    refreshing.refresh(state)
 
     assert (refreshing.row(state).version, refreshing.is_live(state)) == (2, True)
     assert len(network.requests) == 1
@@ -70,7 +70,7 @@ def test_a_store_that_refuses_for_a_while_gets_the_tokens_in_the_end(
     refreshing.wait_for(state)
     aws_faults.refuse("dynamodb.UpdateItem", times=6, only=is_save)
 
-    refreshing.order(state)
+    refreshing.refresh(state)
 
     assert clock.slept == [0.1, 0.2, 0.4, 0.8, 1.6, 3.0]
     assert (refreshing.row(state).version, refreshing.is_live(state)) == (2, True)
@@ -83,7 +83,7 @@ def test_a_store_that_refuses_to_the_end_leaves_the_tokens_to_the_rescue_store_i
     begun = clock.now()
     aws_faults.refuse("dynamodb.UpdateItem", times=999, only=is_save)
 
-    refreshing.order(state)
+    refreshing.refresh(state)
 
     kept = rescue.get(ref(state), 1)
     row = refreshing.row(state)
@@ -107,11 +107,11 @@ def test_rescued_tokens_are_adopted_instead_of_presenting_the_old_one(
 ) -> None:
     refreshing.wait_for(state)
     aws_faults.refuse("dynamodb.UpdateItem", times=60, only=is_save)
-    refreshing.order(state)
+    refreshing.refresh(state)
     aws_faults.end()
 
     clock.advance(261)
-    refreshing.order(state)
+    refreshing.refresh(state)
 
     row = refreshing.row(state)
     assert len(network.requests) == 1
@@ -144,7 +144,7 @@ def test_rescued_tokens_are_adopted_whatever_holds_requests_up(
         now = Instant(int(refreshing.clock.now()))
         store.open(name, store.add_failure(name, TenantId("another"), now, "throttled"), now, "throttled")
 
-    refreshing.order(state)
+    refreshing.refresh(state)
 
     assert refreshing.row(state).version == 2
     assert network.requests == []
@@ -157,7 +157,7 @@ def test_a_rescue_store_that_refuses_for_a_moment_is_asked_again(
     aws_faults.refuse("dynamodb.UpdateItem", times=999, only=is_save)
     aws_faults.refuse("s3.PutObject", times=3)
 
-    refreshing.order(state)
+    refreshing.refresh(state)
 
     assert rescue.get(ref(state), 1) is not None
     assert refreshing.figures()["unsaved"] == 0
@@ -171,7 +171,7 @@ def test_when_both_stores_refuse_the_tokens_are_in_the_log_sealed(
     aws_faults.refuse("dynamodb.UpdateItem", times=999, only=is_save)
     aws_faults.refuse("s3.PutObject", times=999)
 
-    refreshing.order(state)
+    refreshing.refresh(state)
 
     (line,) = refreshing.lines.named("refresh.unsaved")
     sealed = base64.b64decode(line["sealed_refresh"])
@@ -208,7 +208,7 @@ def test_when_both_stores_hang_the_tokens_are_in_the_log_before_the_invocation_i
     aws_faults.refuse("dynamodb.UpdateItem", times=999, only=lambda call: "#breakers" not in str(call) and hangs(call))
     aws_faults.refuse("s3.PutObject", times=999, only=hangs)
 
-    refreshing.order(state, seconds=timing.min_to_start)
+    refreshing.refresh(state, seconds=timing.min_to_start)
 
     assert len(refreshing.lines.named("refresh.unsaved")) == 1
     assert (aws_faults.asked["dynamodb.UpdateItem"] >= 1, aws_faults.asked["s3.PutObject"] >= 1) == (True, True)
@@ -232,13 +232,13 @@ def test_a_rescue_store_that_can_not_be_read_keeps_the_token_from_being_presente
     before = refreshing.row(state)
     aws_faults.refuse("s3.GetObject")
 
-    refreshing.order(state)
+    refreshing.refresh(state)
 
     assert len(network.requests) == 1
     assert refreshing.row(state) == before
     assert refreshing.figures()["put_off"] == 1
     clock.advance(60)
-    refreshing.order(state)
+    refreshing.refresh(state)
     assert (refreshing.row(state).version, refreshing.row(state).outcome_unknown) == (2, False)
 
 
@@ -256,7 +256,7 @@ def test_a_rescue_store_that_says_another_thing_under_the_lease_keeps_the_token_
         aws_faults.before("dynamodb.UpdateItem", lambda: rescue.delete(ref(state), 1))
 
     before = refreshing.row(state).refresh_at
-    refreshing.order(state)
+    refreshing.refresh(state)
 
     assert len(network.requests) == 1
     assert is_free(refreshing.row(state))
@@ -272,7 +272,7 @@ def test_a_rescued_object_of_foreign_make_keeps_the_token_from_being_presented(
     name = f"rescue/{state.tenant}/{state.connection}/1"
     aws.client("s3").put_object(Bucket=config.rescue_bucket, Key=name, Body=b"{}")
 
-    refreshing.order(state)
+    refreshing.refresh(state)
 
     assert len(network.requests) == 1
     assert refreshing.figures()["seal_broken"] == 1
@@ -297,7 +297,7 @@ def test_an_orphan_that_the_sweep_found_is_adopted(
 ) -> None:
     rescue.put(ref(state), 1, rescued(refreshing, state, seal))
 
-    refreshing.order(state, why=Trigger.RESCUE)
+    refreshing.refresh(state, trigger=Trigger.RESCUE)
 
     assert network.requests == []
     assert refreshing.row(state).version == 2
@@ -312,7 +312,7 @@ def test_an_orphan_older_than_the_row_is_dropped_and_nothing_is_presented(
     before = refreshing.row(state)
 
     refreshing.clock.advance(120)
-    refreshing.order(state, why=Trigger.RESCUE)
+    refreshing.refresh(state, trigger=Trigger.RESCUE)
 
     after = refreshing.row(state)
     assert len(network.requests) == 1
@@ -326,7 +326,7 @@ def test_an_adoption_that_the_store_refuses_leaves_the_tokens_where_they_are(
     rescue.put(ref(state), 1, rescued(refreshing, state, seal))
     aws_faults.refuse("dynamodb.UpdateItem", times=999, only=is_save)
 
-    refreshing.order(state, why=Trigger.RESCUE)
+    refreshing.refresh(state, trigger=Trigger.RESCUE)
 
     assert rescue.get(ref(state), 1) is not None
     assert refreshing.figures()["put_off"] == 1
@@ -353,7 +353,7 @@ def test_an_adoption_into_a_connection_that_ended_meanwhile_does_nothing(
     else:
         end()
 
-    refreshing.order(state, why=Trigger.RESCUE)
+    refreshing.refresh(state, trigger=Trigger.RESCUE)
 
     row = refreshing.row(state)
     assert (row.status, row.refresh) == (Status.DISCONNECTED, None)
@@ -368,7 +368,7 @@ def test_rescued_tokens_are_due_by_what_is_left_of_their_life(
     rescue.put(ref(state), 1, rescued(refreshing, state, seal))
     clock.advance(1800)
 
-    refreshing.order(state, why=Trigger.RESCUE)
+    refreshing.refresh(state, trigger=Trigger.RESCUE)
 
     due = refreshing.row(state).refresh_at
     assert due is not None
@@ -399,7 +399,7 @@ def test_what_waits_for_a_connection_that_ended_is_revoked_and_dropped(
     live = refreshing.ninjaone.oracle.live_refresh_token(grant.id)
     network.requests.clear()
 
-    refreshing.order(state, why=Trigger.RESCUE)
+    refreshing.refresh(state, trigger=Trigger.RESCUE)
 
     assert [each.url.path for each in network.requests] == ["/ws/oauth/revoke"]
     assert [each["token"] for each in network.sent("/ws/oauth/revoke")] == [live]
@@ -410,13 +410,13 @@ def test_what_waits_for_a_connection_that_ended_is_revoked_and_dropped(
     assert refreshing.figures()["seal_broken"] == 0
 
 
-def test_what_waits_for_a_connection_that_ended_is_left_alone_by_every_other_order(
+def test_what_waits_for_a_connection_that_ended_is_left_alone_by_every_other_batch(
     refreshing: Refreshing, state: ConnectionState, rescue: RescueStore, seal: Seal, broker: Broker
 ) -> None:
     put_and_end(refreshing, state, rescue, broker, rescued(refreshing, state, seal))
 
-    refreshing.order(state)
-    refreshing.order(state, why=Trigger.URGENT, min_ttl=3600)
+    refreshing.refresh(state)
+    refreshing.refresh(state, trigger=Trigger.URGENT, min_ttl=3600)
 
     assert rescue.get(ref(state), 1) is not None
     assert refreshing.lines.named("rescue.dropped") == []
@@ -434,7 +434,7 @@ def test_what_no_longer_follows_an_ended_row_is_dropped_unrevoked(
     put_and_end(refreshing, state, rescue, broker, rescued(refreshing, state, seal))
     network.requests.clear()
 
-    refreshing.order(state, why=Trigger.RESCUE)
+    refreshing.refresh(state, trigger=Trigger.RESCUE)
 
     assert network.requests == []
     assert list(rescue.waiting(9)) == []
@@ -453,7 +453,7 @@ def test_what_waits_for_an_ended_connection_with_an_app_of_its_customers_is_drop
     put_and_end(refreshing, state, rescue, broker, rescued(refreshing, state, seal))
     network.requests.clear()
 
-    refreshing.order(state, why=Trigger.RESCUE)
+    refreshing.refresh(state, trigger=Trigger.RESCUE)
 
     assert network.requests == []
     assert rescue.get(ref(state), 1) is None
@@ -468,7 +468,7 @@ def test_what_waits_for_an_ended_connection_is_dropped_whatever_ninjaone_says(
     put_and_end(refreshing, state, rescue, broker, rescued(refreshing, state, seal))
     refreshing.ninjaone.switches.update({"revoke": answer})
 
-    refreshing.order(state, why=Trigger.RESCUE)
+    refreshing.refresh(state, trigger=Trigger.RESCUE)
 
     assert rescue.get(ref(state), 1) is None
 
@@ -480,7 +480,7 @@ def test_what_nobody_of_ours_put_there_is_dropped_with_a_connection_that_ended(
     name = f"rescue/{state.tenant}/{state.connection}/1"
     aws.client("s3").put_object(Bucket=config.rescue_bucket, Key=name, Body=b"{}")
 
-    refreshing.order(state, why=Trigger.RESCUE)
+    refreshing.refresh(state, trigger=Trigger.RESCUE)
 
     assert list(rescue.waiting(9)) == []
     assert refreshing.figures()["seal_broken"] == 0
@@ -498,10 +498,10 @@ def test_what_can_not_be_revoked_now_waits_on(
 ) -> None:
     put_and_end(refreshing, state, rescue, broker, rescued(refreshing, state, seal))
     if call == "no time":
-        refreshing.order(state, why=Trigger.RESCUE, seconds=100)
+        refreshing.refresh(state, trigger=Trigger.RESCUE, seconds=100)
     else:
         aws_faults.refuse(call)
-        refreshing.order(state, why=Trigger.RESCUE)
+        refreshing.refresh(state, trigger=Trigger.RESCUE)
 
     assert rescue.get(ref(state), 1) is not None
     assert refreshing.figures()["put_off"] == 1
@@ -518,7 +518,7 @@ def test_a_refresh_in_flight_does_not_bring_a_disconnected_connection_back(
     network.meanwhile.append(lambda: broker.disconnect(ref(state)))
     refreshing.wait_for(state)
 
-    refreshing.order(state)
+    refreshing.refresh(state)
 
     row = refreshing.row(state)
     assert (row.status, row.access, row.refresh) == (Status.DISCONNECTED, None, None)
@@ -536,7 +536,7 @@ def test_tokens_that_nobody_wants_any_more_are_given_back(
     network.meanwhile.append(lambda: connections.disconnect(refreshing.row(state), state.sent_at, "mark"))
     refreshing.wait_for(state)
 
-    refreshing.order(state)
+    refreshing.refresh(state)
 
     (grant,) = refreshing.ninjaone.oracle.grants()
     assert [each.url.path for each in network.requests] == ["/ws/oauth/token", "/ws/oauth/revoke"]
@@ -558,7 +558,7 @@ def test_a_refresh_in_flight_does_not_overwrite_a_new_consent(
     anew = list[ConnectionState]()
     network.meanwhile.append(lambda: anew.append(journey.complete(home)[0]))
 
-    refreshing.order(state)
+    refreshing.refresh(state)
 
     assert refreshing.row(state) == anew[0]
     assert refreshing.is_live(state)
@@ -578,7 +578,7 @@ def test_a_row_that_was_deleted_by_mistake_has_its_tokens_spilled_and_not_revoke
     network.meanwhile.append(lambda: aws.client("dynamodb").delete_item(**gone))
     refreshing.wait_for(state)
 
-    refreshing.order(state)
+    refreshing.refresh(state)
 
     assert "Item" not in aws.client("dynamodb").get_item(**gone)
     assert network.requests[-1].url.path == "/ws/oauth/token"
@@ -600,7 +600,7 @@ def test_a_save_whose_acknowledgement_was_lost_is_known_though_the_row_was_chang
     aws_faults.lose_reply("dynamodb.UpdateItem", only=is_save)
     clock.plan(0.05, lambda: connections.record_failure(refreshing.row(state), change, ()))
 
-    refreshing.order(state)
+    refreshing.refresh(state)
 
     row = refreshing.row(state)
     assert (row.version, {name: getattr(row, name) for name in change}) == (2, change)
@@ -624,7 +624,7 @@ def test_a_lease_that_was_broken_loses_nothing_and_is_an_alarm(
     network.meanwhile.append(take_over)
     refreshing.wait_for(state)
 
-    refreshing.order(state)
+    refreshing.refresh(state)
 
     assert refreshing.row(state).access == b"theirs"
     assert rescue.get(ref(state), 1) is not None
@@ -738,7 +738,7 @@ def test_the_end_of_consent_is_announced_on_day_21_then_daily_from_day_25_and_no
         clock.advance((next_day - day) * DAY)
         day = next_day
         aged(refreshing, state, connections, day)
-        refreshing.order(state)
+        refreshing.refresh(state)
         if len(refreshing.lines.named("consent.ending")) > before:
             announced.append(day)
 
@@ -789,7 +789,7 @@ def test_only_what_comes_late_is_spread_widely(
     else:
         connections.record_failure(state, {"refresh_at": now - late}, ())
 
-    refreshing.order(state, why=Trigger.URGENT, min_ttl=3600)
+    refreshing.refresh(state, trigger=Trigger.URGENT, min_ttl=3600)
 
     anew = late is not None and late > policy.LATE_AFTER
     assert refreshing.row(state).refresh_at == policy.refresh_at(now, Instant(now + 3600), 255 / 256, anew=anew)
@@ -816,7 +816,7 @@ def test_an_idle_connection_is_kept_alive_twice_a_day(adaptive: Refreshing, stat
 def test_the_token_of_an_idle_connection_ends_as_it_should(adaptive: Refreshing, state: ConnectionState) -> None:
     adaptive.clock.advance(4000)
 
-    adaptive.order(state, why=Trigger.URGENT, min_ttl=300)
+    adaptive.refresh(state, trigger=Trigger.URGENT, min_ttl=300)
 
     assert "tokens_expired" not in adaptive.figures()
 
@@ -828,7 +828,7 @@ def test_a_connection_is_idle_from_the_second_on_in_which_its_use_is_over(
     adaptive.wait_for(state)
     connections.record_failure(state, {"active_until": int(clock.now()) + left}, ())
 
-    adaptive.order(state)
+    adaptive.refresh(state)
 
     due = adaptive.row(state).refresh_at
     assert due is not None
@@ -840,7 +840,7 @@ def test_a_connection_in_use_is_refreshed_ahead_for_as_long_as_it_is_hot(
 ) -> None:
     monkeypatch.setattr(policy, "ACTIVE_LIFE", 3 * 3600)
     clock.advance(4000)
-    adaptive.order(state, why=Trigger.URGENT, min_ttl=300)
+    adaptive.refresh(state, trigger=Trigger.URGENT, min_ttl=300)
 
     used = adaptive.row(state)
     assert used.active_until == clock.now() + policy.ACTIVE_LIFE
@@ -861,7 +861,7 @@ def test_without_the_adaptive_policy_use_leaves_no_trace(
     refreshing: Refreshing, state: ConnectionState, clock: Clock
 ) -> None:
     clock.advance(4000)
-    refreshing.order(state, why=Trigger.URGENT, min_ttl=300)
+    refreshing.refresh(state, trigger=Trigger.URGENT, min_ttl=300)
 
     assert refreshing.row(state).active_until is None
 

@@ -30,15 +30,15 @@ def five(journey: Journey, connections: Connections) -> list[ConnectionState]:
     return made
 
 
-def orders(aws: AwsAccount, config: Config) -> list[RefreshBatch]:
+def batches(aws: AwsAccount, config: Config) -> list[RefreshBatch]:
     found = []
     while messages := aws.client("sqs").receive_message(QueueUrl=config.refresh_queue).get("Messages"):
         found += [read_batch(message["Body"]) for message in messages]
-    return [order for order in found if order]
+    return [batch for batch in found if batch]
 
 
 def named(found: list[RefreshBatch]) -> list[ConnectionRef]:
-    return [ref for order in found for ref in order.refs]
+    return [ref for batch in found for ref in batch.refs]
 
 
 def test_what_falls_due_before_the_next_sweep_is_ordered_and_nothing_else(
@@ -48,23 +48,23 @@ def test_what_falls_due_before_the_next_sweep_is_ordered_and_nothing_else(
 
     broker.sweep()
 
-    assert sorted(named(orders(aws, config)), key=repr) == sorted((ref(state) for state in five[:3]), key=repr)
+    assert sorted(named(batches(aws, config)), key=repr) == sorted((ref(state) for state in five[:3]), key=repr)
     (line,) = lines.named("sweep.done")
     assert (line["requested"], line["rescued"]) == (3, 0)
 
 
-def test_few_connections_make_one_order(
+def test_few_connections_make_one_batch(
     broker: Broker, five: list[ConnectionState], aws: AwsAccount, config: Config, clock: Clock
 ) -> None:
     clock.advance(1000)
 
     broker.sweep()
 
-    (order,) = orders(aws, config)
-    assert (order.trigger, len(order.refs)) == (Trigger.DUE, 5)
+    (batch,) = batches(aws, config)
+    assert (batch.trigger, len(batch.refs)) == (Trigger.DUE, 5)
 
 
-def test_many_connections_make_orders_of_a_limited_size(
+def test_many_connections_make_batches_of_a_limited_size(
     broker: Broker,
     five: list[ConnectionState],
     aws: AwsAccount,
@@ -77,12 +77,12 @@ def test_many_connections_make_orders_of_a_limited_size(
 
     broker.sweep()
 
-    found = orders(aws, config)
-    assert {len(order.refs) for order in found} <= {1, 2}
+    found = batches(aws, config)
+    assert {len(batch.refs) for batch in found} <= {1, 2}
     assert len(set(named(found))) == len(named(found)) == 5
 
 
-def test_a_full_page_of_a_shard_makes_an_order_of_its_own(
+def test_a_full_page_of_a_shard_makes_a_batch_of_its_own(
     broker: Broker, five: list[ConnectionState], aws: AwsAccount, config: Config, clock: Clock,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -94,12 +94,12 @@ def test_a_full_page_of_a_shard_makes_an_order_of_its_own(
 
     broker.sweep()
 
-    assert {frozenset(order.refs) for order in orders(aws, config)} == {
+    assert {frozenset(batch.refs) for batch in batches(aws, config)} == {
         frozenset(ref(state) for state in five[shard::2]) for shard in (0, 1)
     }
 
 
-def test_nothing_due_orders_nothing_and_reads_one_page_of_each_shard(
+def test_nothing_due_requests_nothing_and_reads_one_page_of_each_shard(
     broker: Broker, five: list[ConnectionState], aws: AwsAccount, config: Config, aws_faults: AwsFaults
 ) -> None:
     aws_faults.watch("dynamodb.Query")
@@ -107,7 +107,7 @@ def test_nothing_due_orders_nothing_and_reads_one_page_of_each_shard(
 
     broker.sweep()
 
-    assert orders(aws, config) == []
+    assert batches(aws, config) == []
     assert (aws_faults.asked["dynamodb.Query"], aws_faults.asked["dynamodb.Scan"]) == (policy.SHARDS, 0)
 
 
@@ -119,7 +119,7 @@ def test_a_connection_without_a_due_time_is_not_found(
 
     broker.sweep()
 
-    assert ref(five[0]) not in named(orders(aws, config))
+    assert ref(five[0]) not in named(batches(aws, config))
 
 
 def test_a_queue_that_is_behind_gets_no_more(
@@ -151,7 +151,7 @@ def test_a_shard_that_is_never_done_ends_after_so_many_pages(
 
     broker.sweep()
 
-    assert len(named(orders(aws, config))) == 2
+    assert len(named(batches(aws, config))) == 2
 
 
 def test_while_the_queue_is_behind_no_shard_is_always_the_one_left_out(
@@ -169,7 +169,7 @@ def test_while_the_queue_is_behind_no_shard_is_always_the_one_left_out(
     found = []
     for _ in range(policy.SHARDS):
         broker.sweep()
-        found += named(orders(aws, config))
+        found += named(batches(aws, config))
         clock.advance(60)
 
     shards = {ref(state): number % 2 for number, state in enumerate(five)}
@@ -191,11 +191,11 @@ def test_a_sweep_that_can_not_be_done_is_made_good_by_the_next(
 
     with pytest.raises(AwsUnavailable):
         broker.sweep()
-    orders(aws, config)
+    batches(aws, config)
     clock.advance(60)
     broker.sweep()
 
-    assert set(named(orders(aws, config))) == {ref(state) for state in five}
+    assert set(named(batches(aws, config))) == {ref(state) for state in five}
 
 
 @pytest.mark.parametrize("shard", range(2))
@@ -211,7 +211,7 @@ def test_a_shard_that_can_not_be_read_costs_its_own_connections_only(
         broker.sweep()
 
     others = {ref(state) for number, state in enumerate(five) if number % 2 != shard}
-    assert set(named(orders(aws, config))) == others
+    assert set(named(batches(aws, config))) == others
     assert [line["shard"] for line in lines.named("sweep.shard_failed")] == [shard]
     assert [line["requested"] for line in lines.named("sweep.done")] == [len(others)]
 
@@ -228,7 +228,7 @@ def test_one_tenant_has_its_share_of_a_sweep_and_the_others_theirs(
 
     broker.sweep()
 
-    found = named(orders(aws, config))
+    found = named(batches(aws, config))
     assert ref(other) in found
     assert len(set(found) & {ref(state) for state in five}) == 2
 
@@ -237,14 +237,14 @@ def test_one_tenant_has_its_share_of_a_sweep_and_the_others_theirs(
 def test_the_index_may_lie_and_the_row_decides(
     broker: Broker, five: list[ConnectionState], aws: AwsAccount, config: Config, clock: Clock, connections: Connections
 ) -> None:
-    """The index lags: by the time an order is worked, its connections may be gone, fresh or disconnected."""
+    """The index lags: by the time a batch is worked, its connections may be gone, fresh or disconnected."""
     clock.advance(1000)
     broker.sweep()
     broker.disconnect(ref(five[0]))
     connections.record_failure(five[1], {"refresh_at": START + 9000}, ())
 
-    for order in orders(aws, config):
-        broker.refresh(order, clock.left(180))
+    for batch in batches(aws, config):
+        broker.refresh(batch, clock.left(180))
 
     found = [connections.get_state(ref(state)) for state in five]
     assert [row.sent_at == clock.now() for row in found if row] == [False, False, True, True, True]
@@ -270,14 +270,14 @@ def test_what_waits_in_the_rescue_store_is_ordered_every_quarter_of_an_hour(
     rescue.put(ref(five[0]), 1, RESCUED)
     rescue.put(ref(five[1]), 7, RESCUED)
 
-    ordered = []
+    requested = []
     for _ in range(15):
         broker.sweep()
-        ordered.append([order.refs for order in orders(aws, config) if order.trigger is Trigger.RESCUE])
+        requested.append([batch.refs for batch in batches(aws, config) if batch.trigger is Trigger.RESCUE])
         clock.advance(60)
 
-    assert [bool(found) for found in ordered] == [True] + [False] * 14
-    assert set(ordered[0][0]) == {ref(five[0]), ref(five[1])}
+    assert [bool(found) for found in requested] == [True] + [False] * 14
+    assert set(requested[0][0]) == {ref(five[0]), ref(five[1])}
     assert lines.named("sweep.done")[0]["rescued"] == 2
 
 
@@ -295,5 +295,5 @@ def test_a_rescue_store_that_can_not_be_listed_holds_up_nothing(
 
     broker.sweep()
 
-    assert len(named(orders(aws, config))) == 5
+    assert len(named(batches(aws, config))) == 5
     assert len(lines.named("rescue.not_listed")) == 1

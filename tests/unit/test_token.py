@@ -37,15 +37,15 @@ def breakers(aws: AwsAccount, config: Config) -> BreakerStore:
     return BreakerStore(AwsClient("dynamodb", aws.client("dynamodb")), config.connections_table)
 
 
-def orders(aws: AwsAccount, config: Config) -> list[RefreshBatch | None]:
+def batches(aws: AwsAccount, config: Config) -> list[RefreshBatch | None]:
     answer = aws.client("sqs").receive_message(QueueUrl=config.urgent_queue, MaxNumberOfMessages=10)
     return [read_batch(message["Body"]) for message in answer.get("Messages", [])]
 
 
 def refresh_soon(broker: Broker, state: ConnectionState, clock: Clock, *, after: float = 3) -> None:
     """Let the refresh function work the order while the caller waits."""
-    order = RefreshBatch(Trigger.URGENT, (ref(state),), TTL)
-    clock.plan(after, lambda: broker.refresh(order, clock.left(180)))
+    batch = RefreshBatch(Trigger.URGENT, (ref(state),), TTL)
+    clock.plan(after, lambda: broker.refresh(batch, clock.left(180)))
 
 
 def token(seal: Seal, state: ConnectionState) -> str:
@@ -74,7 +74,7 @@ def test_the_held_token_is_given_when_it_lasts(
     assert issued == IssuedToken(issued.access, Instant(START + 3600), Seconds(3500), "https://eu.ninjarmm.com", 1)
     assert issued.access.reveal() == token(seal, state)
     assert network.requests == []
-    assert orders(aws, config) == []
+    assert batches(aws, config) == []
     assert clock.slept == []
 
 
@@ -94,13 +94,13 @@ def test_a_refused_token_is_replaced_however_long_it_lasts(
     broker: Broker, state: ConnectionState, aws: AwsAccount, config: Config, clock: Clock
 ) -> None:
     clock.advance(60)
-    order = RefreshBatch(Trigger.URGENT, (ref(state),), Seconds(6), 1)
-    clock.plan(3, lambda: broker.refresh(order, clock.left(180)))
+    batch = RefreshBatch(Trigger.URGENT, (ref(state),), Seconds(6), 1)
+    clock.plan(3, lambda: broker.refresh(batch, clock.left(180)))
 
     issued = broker.get_token(ref(state), min_ttl=Seconds(0), refused_version=1)
 
     assert (issued.version, issued.expires_in > 3500) == (2, True)
-    assert orders(aws, config) == [order]
+    assert batches(aws, config) == [batch]
 
 
 def test_a_token_that_was_replaced_already_is_given_at_once(
@@ -109,7 +109,7 @@ def test_a_token_that_was_replaced_already_is_given_at_once(
     clock.advance(60)
 
     assert broker.get_token(ref(state), min_ttl=TTL, refused_version=7).version == 1
-    assert (orders(aws, config), clock.slept) == ([], [])
+    assert (batches(aws, config), clock.slept) == ([], [])
 
 
 def test_a_refused_token_is_given_again_where_ninjaone_was_asked_within_the_last_minute(
@@ -118,7 +118,7 @@ def test_a_refused_token_is_given_again_where_ninjaone_was_asked_within_the_last
     clock.advance(59)
 
     assert broker.get_token(ref(state), min_ttl=TTL, refused_version=1).version == 1
-    assert (orders(aws, config), clock.slept) == ([], [])
+    assert (batches(aws, config), clock.slept) == ([], [])
 
 
 def test_a_refused_token_that_is_not_replaced_in_time_is_given_again(
@@ -187,7 +187,7 @@ def test_a_refresh_token_in_the_place_of_the_access_token_is_not_given(
         broker.get_token(ref(state), min_ttl=TTL)
 
 
-# Too short: order, and wait -------------------------------------------------------------------------------------------
+# Too short: request a refresh, and wait ------------------------------------------------------------------------------
 
 
 @req("H07")
@@ -199,7 +199,7 @@ def test_a_token_that_ends_soon_is_refreshed_first(
 
     issued = broker.get_token(ref(state), min_ttl=TTL)
 
-    assert orders(aws, config) == [RefreshBatch(Trigger.URGENT, (ref(state),), TTL)]
+    assert batches(aws, config) == [RefreshBatch(Trigger.URGENT, (ref(state),), TTL)]
     assert issued.expires_in > 3500
     assert ninjaone.oracle.accepts("eu.ninjarmm.com", issued.access.reveal())
     assert 3 <= sum(clock.slept) < 5
@@ -327,7 +327,7 @@ def test_nobody_waits_for_a_row_that_is_held(
         assert broker.get_token(ref(state), min_ttl=TTL).expires_in == given
 
     assert clock.slept == []
-    assert orders(aws, config) == []
+    assert batches(aws, config) == []
 
 
 @pytest.mark.parametrize("again", [3, 8])
@@ -486,7 +486,7 @@ def test_a_valid_token_is_given_whatever_is_said_against_its_connection(
     clock.advance(3400)
 
     assert broker.get_token(ref(state), min_ttl=TTL).expires_in == 200
-    assert orders(aws, config) == []
+    assert batches(aws, config) == []
     assert clock.slept == []
 
 

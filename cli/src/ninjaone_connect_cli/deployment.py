@@ -137,7 +137,7 @@ class Deployment:
         return ClientSecrets(client, self.config.client_secrets, SystemClock())
 
     @property
-    def orders(self) -> Queue:
+    def batches(self) -> Queue:
         """Where refreshes are requested."""
         return Queue(AwsClient("sqs", self.aws("sqs")), self.config.refresh_queue)
 

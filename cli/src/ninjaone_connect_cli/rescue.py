@@ -46,7 +46,7 @@ def adopt(at: At, *, wait: bool) -> None:
     found = _waiting(at.deployment)
     refs = list(dict.fromkeys(ConnectionRef(each["tenant_id"], each["connection_id"]) for each in found))
     for start in range(0, len(refs), BATCH_SIZE):
-        at.deployment.orders.send_batch(Trigger.RESCUE, refs[start : start + BATCH_SIZE])
+        at.deployment.batches.send_batch(Trigger.RESCUE, refs[start : start + BATCH_SIZE])
     left = _awaited(at, found) if wait and found else []
     for each in found:
         each["outcome"] = "waiting" if not wait or each in left else "done"

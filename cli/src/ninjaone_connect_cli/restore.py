@@ -111,7 +111,7 @@ def probe(at: At, count: int) -> None:
     refs = [ConnectionRef(row.tenant, row.connection) for row in chosen]
     if not refs:
         raise CliError("There is nothing to probe: no connection waits for its activation.")
-    at.deployment.orders.send_batch(Trigger.DUE, refs)
+    at.deployment.batches.send_batch(Trigger.DUE, refs)
     results = _watched(at, {ConnectionRef(row.tenant, row.connection): row for row in chosen})
     at.screen.table(results, PROBED, empty="")
     if any(each["outcome"] != "renewed" for each in results):

@@ -70,7 +70,7 @@ def seed(cloud: Cloud, *, stored: int, due: int) -> None:
     cloud.seed({wrapped: key}, stored=stored, due=due, now=int(time.time()), wrapped=wrapped, key=key)
 
 
-def orders(due: int, size: int) -> list[RefreshBatch]:
+def batches(due: int, size: int) -> list[RefreshBatch]:
     """Order the due ones."""
     refs = [ConnectionRef(*named(number)) for number in range(due)]
     return [RefreshBatch(Trigger.DUE, tuple(refs[start : start + size])) for start in range(0, due, size)]

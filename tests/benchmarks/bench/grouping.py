@@ -1,4 +1,4 @@
-"""KMS calls after many cycles, row by row: do orders keep rows together that were sealed together?
+"""KMS calls after many cycles, row by row: do batches keep rows together that were sealed together?
 
 Real here: the jitter (``policy``), the sweep's order, and ``Seal`` with its kept data keys, one for each environment.
 """
@@ -22,7 +22,7 @@ Row = tuple[int, tuple[TenantId, ConnectionId], bytes]
 """When it is due, its key in the table, its sealed refresh token as far as the data key goes."""
 
 
-def orders(shards: list[list[Row]], now: int) -> Iterator[list[Row]]:
+def batches(shards: list[list[Row]], now: int) -> Iterator[list[Row]]:
     """Order what is due as the sweep does: full pages shard by shard, then the rests together."""
     rest: list[Row] = []
     for shard in shards:
@@ -74,17 +74,17 @@ def kms_calls(connections: int, cycles: int, random: Random, *, environments: in
     kms, counted, refreshed = Kms(), 0, 0
     seals = [Seal(AwsClient("kms", kms), "", kms, bytes) for _ in range(environments)]
     for now in range(0, (cycles + 2) * CYCLE, MINUTE):
-        for order in list(orders(shards, now)):
+        for batch in list(batches(shards, now)):
             kms.seconds = began = now + random.randrange(MINUTE)
             seal = random.choice(seals) if seals else Seal(AwsClient("kms", kms), "", kms, bytes)
             before = kms.calls
-            seal.unwrap_keys((blob for _, _, blob in order), Purpose.REFRESH)
+            seal.unwrap_keys((blob for _, _, blob in batch), Purpose.REFRESH)
             _, key = seal.data_key(Purpose.ACCESS), seal.data_key(Purpose.REFRESH)
             again = policy.refresh_at(Instant(began), Instant(began + LIFE), random.randrange(256) / 256)
-            for _, name, _ in order:
+            for _, name, _ in batch:
                 heapq.heappush(shards[policy.shard(name[1])], (again, name, _sealed(key.wrapped)))
-            if now > cycles * CYCLE and len(order) >= least:
-                counted, refreshed = counted + kms.calls - before, refreshed + len(order)
+            if now > cycles * CYCLE and len(batch) >= least:
+                counted, refreshed = counted + kms.calls - before, refreshed + len(batch)
     return 1000 * counted / refreshed
 
 
@@ -98,6 +98,6 @@ def _sealed(wrapped: bytes) -> bytes:
 
 
 def lines() -> list[Line]:
-    """Measure a fleet whose orders are full, each order in an environment that holds no data key."""
+    """Measure a fleet whose batches are full, each batch in an environment that holds no data key."""
     found = kms_calls(20_000, 10, Random(7), environments=0)
     return [Line("KMS calls per 1,000 refreshes, ten cycles on", found, 100)]

@@ -13,7 +13,7 @@ from broker.adapters.connections import MAX_KEYS_PER_READ
 from broker.adapters.queues import BATCH_SIZE
 from broker.edge.wiring import Ports
 from broker.flows.refresh import batch as flow
-from tests.benchmarks.bench.broker import broker, left, measured, orders, seed, trusting
+from tests.benchmarks.bench.broker import batches, broker, left, measured, seed, trusting
 from tests.benchmarks.bench.cloud import Cloud
 from tests.benchmarks.bench.lines import Line
 from tests.benchmarks.bench.rows import CLIENT_ID, CLIENT_SECRET, FILLER, REFRESH, named
@@ -39,15 +39,15 @@ class Took:
 
 
 def worked(cloud: Cloud, ports: Ports, due: int, *, size: int = SIZE, width: int = flow.MAX_IN_FLIGHT) -> Took:
-    """Sweep, then refresh what is due, order after order, in one environment."""
+    """Sweep, then refresh what is due, batch after batch, in one environment."""
     seed(cloud, stored=due, due=due)
     held, usual = broker(ports), flow.MAX_IN_FLIGHT
     flow.MAX_IN_FLIGHT = width
     try:
         with measured() as took:
             held.sweep()
-            for order in orders(due, size):
-                held.refresh(order, left)
+            for batch in batches(due, size):
+                held.refresh(batch, left)
     finally:
         flow.MAX_IN_FLIGHT = usual
     wall, processor = took()
@@ -148,7 +148,7 @@ def _grown(cloud: Cloud, ports: Ports, stored: int) -> Took:
 
 
 def _at(cloud: Cloud, ports: Ports, width: int) -> float:
-    """Tell the CPU of a refresh with so many in flight; each worker does as many as in a full order."""
+    """Tell the CPU of a refresh with so many in flight; each worker does as many as in a full batch."""
     due = width * SIZE // flow.MAX_IN_FLIGHT
     return worked(cloud, ports, due, size=due, width=width).seconds
 

@@ -2,7 +2,7 @@
 
 Real here: ``policy`` (when a refresh is due), the size of an
 order, its one jitter, the sweep's pages (by shard, soonest first, another shard first each minute, the rests put
-together), how many orders may wait, and the refreshers' number and width. Simulated: an order is one step, and all its
+together), how many batches may wait, and the refreshers' number and width. Simulated: a batch is one step, and all its
 rows succeed or are held together; connections that share shard, region, instant and token's end are one entry.
 """
 
@@ -75,20 +75,20 @@ class Connections:
             self._put(Group(due, now + LIFE, self._random.randrange(policy.SHARDS), region, 1))
 
     def pass_minute(self, minute: int) -> None:
-        """Sweep once and work what was ordered, as many as the refreshers can in a minute."""
+        """Sweep once and work what was requested, as many as the refreshers can in a minute."""
         now, is_down = minute * MINUTE, minute in self._down
         capacity = ENVIRONMENTS * MINUTE * min(MAX_IN_FLIGHT / LATENCY, 1 / PROCESSOR)
-        for order in self._orders(now):
-            capacity -= sum(group.size for group in order)
+        for batch in self._batches(now):
+            capacity -= sum(group.size for group in batch)
             if capacity < 0:
-                for group in order:
+                for group in batch:
                     self._put(group)
             elif is_down:
-                self._hold(order)
+                self._hold(batch)
             else:
-                self._renew(order, now + self._random.randrange(MINUTE), minute)
+                self._renew(batch, now + self._random.randrange(MINUTE), minute)
 
-    def _orders(self, now: int) -> Iterator[list[Group]]:
+    def _batches(self, now: int) -> Iterator[list[Group]]:
         """Order what is due as the sweep does: until too many wait."""
         rest: list[Group] = []
         sent = 0
@@ -106,14 +106,14 @@ class Connections:
         while rest:
             yield list(_page(rest, now + SWEEP_INTERVAL))
 
-    def _renew(self, order: list[Group], began: int, minute: int) -> None:
-        for group in order:
+    def _renew(self, batch: list[Group], began: int, minute: int) -> None:
+        for group in batch:
             self.day.refreshes[minute] += group.size
             self.day.regions[group.region, minute] += group.size
             self.day.ended += group.size * (began > group.ends and not self._excused(group))
         jitter = self._random.randrange(256) / 256
         alike = sorted(
-            (group.shard, group.region, began - group.due > policy.LATE_AFTER, group.size) for group in order
+            (group.shard, group.region, began - group.due > policy.LATE_AFTER, group.size) for group in batch
         )
         for (shard, region, late), groups in groupby(alike, lambda each: each[:3]):
             again = policy.refresh_at(Instant(began), Instant(began + LIFE), jitter, anew=late)
@@ -124,9 +124,9 @@ class Connections:
         began, end = self._down.start * MINUTE, self._down.stop * MINUTE
         return group.ends > began and group.ends - LIFE < end
 
-    def _hold(self, order: list[Group]) -> None:
+    def _hold(self, batch: list[Group]) -> None:
         """Leave them due: an open breaker holds them until the first grant."""
-        for group in order:
+        for group in batch:
             self._put(group)
 
     def _put(self, group: Group) -> None:
@@ -134,7 +134,7 @@ class Connections:
 
 
 def _page(heap: list[Group], until: int) -> Iterator[Group]:
-    """Take what one order holds, soonest first."""
+    """Take what one batch holds, soonest first."""
     room = BATCH_SIZE
     while room and heap and heap[0].due <= until:
         group = heapq.heappop(heap)

@@ -18,14 +18,14 @@ import httpx
 from broker.adapters.queues import BATCH_SIZE
 from broker.edge.wiring import Ports
 from local.cloudformation.template import Template, read
-from tests.benchmarks.bench.broker import WRAPPED, broker, left, measured, orders, seed
+from tests.benchmarks.bench.broker import WRAPPED, batches, broker, left, measured, seed
 from tests.benchmarks.bench.cloud import Cloud
 from tests.benchmarks.bench.grouping import kms_calls
 from tests.benchmarks.bench.rows import CLIENT_ID, CLIENT_SECRET, FILLER, REFRESH, named
 from tests.benchmarks.cost.model import CYCLE, Units
 
 SIZE, NAIVE = BATCH_SIZE, 20
-FLEET, CYCLES, ENVIRONMENTS = 100_000, 6, 5  # fifteen full orders a minute; MaximumConcurrency in template.yaml
+FLEET, CYCLES, ENVIRONMENTS = 100_000, 6, 5  # fifteen full batches a minute; MaximumConcurrency in template.yaml
 TEMPLATE = Path(__file__).parents[3] / "template.yaml"
 LATENCY = 0.15
 PLATFORM = 600  # bytes of START, END and REPORT
@@ -47,7 +47,7 @@ def ours(cloud: Cloud, ports: Ports, size: int = SIZE) -> Units:
     logged: list[int] = []
     held = broker(Ports(**{**vars(ports), "write": lambda line: logged.append(len(line))}))
     seed(cloud, stored=due, due=due)
-    took = [_took(partial(held.refresh, order, left)) for order in orders(due, size)]
+    took = [_took(partial(held.refresh, batch, left)) for batch in batches(due, size)]
     units = cloud.counted(reset=True)["units"]
     return Units(
         writes=(units["write"] + units["index"] + units["control"]) / due,

@@ -71,9 +71,9 @@ class Watched:
         """Note what Lambda measures of a function."""
         self.note("AWS/Lambda", metric, "FunctionName", f"<{folder.capitalize()}Function>", figure)
 
-    def refresh(self, *refs: ConnectionRef, why: Trigger = Trigger.DUE) -> Any:
-        """Work one order."""
-        return self.call("refresh", order(refs, why))
+    def refresh(self, *refs: ConnectionRef, trigger: Trigger = Trigger.DUE) -> Any:
+        """Work one batch."""
+        return self.call("refresh", batch(refs, trigger))
 
     def sweep(self) -> None:
         """Let the schedule tick."""
@@ -85,8 +85,8 @@ class Watched:
         return fires(ALARMS[name], self.figures, (self.clock.now() // period + 1) * period)
 
 
-def order(refs: Sequence[ConnectionRef], why: Trigger) -> dict[str, Any]:
-    body = {"why": why.value, "min_ttl": 0, "connections": [[each.tenant, each.connection] for each in refs]}
+def batch(refs: Sequence[ConnectionRef], trigger: Trigger) -> dict[str, Any]:
+    body = {"trigger": trigger.value, "min_ttl": 0, "connections": [[each.tenant, each.connection] for each in refs]}
     return {"Records": [{"messageId": "m", "body": json.dumps(body)}]}
 
 
@@ -125,7 +125,7 @@ def test_silence_of_the_sweep_fires(watched: Watched, clock: Clock) -> None:
     assert watched.fires("RefreshingStopped")
 
 
-def test_an_order_that_waits_fires(watched: Watched, clock: Clock, aws: AwsAccount, config: Config) -> None:
+def test_a_batch_that_waits_fires(watched: Watched, clock: Clock, aws: AwsAccount, config: Config) -> None:
     sqs = aws.client("sqs")
     sqs.send_message(QueueUrl=config.refresh_queue, MessageBody="{}")
 
@@ -158,7 +158,7 @@ def test_a_batch_that_failed_and_is_hidden_does_not_fire_alone(watched: Watched,
 
 
 @pytest.mark.parametrize("name", ["refresh_queue", "urgent_queue"])
-def test_an_order_given_up_fires(
+def test_a_batch_given_up_fires(
     watched: Watched,
     clock: Clock,
     aws: AwsAccount,
@@ -173,7 +173,7 @@ def test_an_order_given_up_fires(
         next(each for each in template.queues if each.logical_id == "DeadLetterQueue"),
     )
     aws_faults.refuse("ssm.GetParameter", times=ALWAYS)
-    sqs.send_message(QueueUrl=getattr(config, name), MessageBody=order([], Trigger.DUE)["Records"][0]["body"])
+    sqs.send_message(QueueUrl=getattr(config, name), MessageBody=batch([], Trigger.DUE)["Records"][0]["body"])
 
     def look() -> bool:
         waiting = aws.visible(dead_letters)

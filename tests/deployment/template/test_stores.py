@@ -74,12 +74,12 @@ def test_what_is_due_is_looked_for_in_the_index_that_there_is() -> None:
 
 
 @pytest.mark.parametrize("queue", ["RefreshQueue", "UrgentQueue"])
-def test_an_order_stays_hidden_for_six_times_the_function_s_time(queue: str) -> None:
+def test_a_message_stays_hidden_for_six_times_the_function_s_time(queue: str) -> None:
     assert STACK.the(queue)["VisibilityTimeout"] >= 6 * STACK.the("RefreshFunction")["Timeout"]
 
 
 @pytest.mark.parametrize("queue", ["RefreshQueue", "UrgentQueue"])
-def test_an_order_is_kept_until_it_has_failed_too_often(queue: str) -> None:
+def test_a_message_is_kept_until_it_has_failed_too_often(queue: str) -> None:
     held = STACK.the(queue)
 
     assert held["MessageRetentionPeriod"] > int(held["RedrivePolicy"]["maxReceiveCount"]) * held["VisibilityTimeout"]

@@ -1,4 +1,4 @@
-"""Any message is an order of connections or none."""
+"""Any message is a batch of connections or none."""
 
 import json
 
@@ -15,21 +15,24 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=3),
     max_leaves=8,
 )
-ORDERS = st.fixed_dictionaries(
-    {"why": st.sampled_from(list(Trigger)) | JSON, "connections": st.lists(st.lists(TEXTS, max_size=3) | JSON) | JSON},
+BATCHES = st.fixed_dictionaries(
+    {
+        "trigger": st.sampled_from(list(Trigger)) | JSON,
+        "connections": st.lists(st.lists(TEXTS, max_size=3) | JSON) | JSON,
+    },
     optional={"min_ttl": JSON, "refused_version": JSON},
 )
 
 
-@given(st.text(max_size=60) | (JSON | ORDERS).map(json.dumps))
-def test_any_message_is_an_order_of_connections_or_none(body: str) -> None:
-    order = read_batch(body)
+@given(st.text(max_size=60) | (JSON | BATCHES).map(json.dumps))
+def test_any_message_is_a_batch_of_connections_or_none(body: str) -> None:
+    batch = read_batch(body)
 
-    if order is None:
+    if batch is None:
         return
     listed = json.loads(body)["connections"]
-    assert len(set(order.refs)) == len(order.refs) <= len(listed) - order.faults
-    for ref in order.refs:
+    assert len(set(batch.refs)) == len(batch.refs) <= len(listed) - batch.faults
+    for ref in batch.refs:
         assert tenant_id(ref.tenant)
         assert connection_id(ref.connection)
         assert [ref.tenant, ref.connection] in listed

@@ -126,7 +126,7 @@ def _watching() -> Mapping[str, Mapping[str, Any]]:
 
 
 def _alarms(scene: Scene, answer: str, lines: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Say which alarms fire when the same goes on; meanwhile a sweep orders something each minute."""
+    """Say which alarms fire when the same goes on; meanwhile a sweep requests something each minute."""
     once = [(which, figure) for which, told in _figures(lines).held.items() for _, figure in told]
     once += [(which, 1.0) for which in _platform(scene, answer)]
     figures = Figures()

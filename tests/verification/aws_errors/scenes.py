@@ -16,7 +16,7 @@ from tests.verification.roles.journeys import (
     TOKEN,
     VERIFIER,
     Way,
-    order,
+    batch,
     way,
 )
 from tests.verification.roles.stage import Stage
@@ -191,7 +191,7 @@ def _sweep(stage: Stage) -> Call:
 def _refresh(stage: Stage) -> Call:
     made = way(stage).connect()
     stage.clock.advance(DUE)
-    return _messages(stage, "refresh", order(made))
+    return _messages(stage, "refresh", batch(made))
 
 
 def _take_up(stage: Stage) -> Call:
@@ -199,9 +199,9 @@ def _take_up(stage: Stage) -> Call:
     made = way(stage).connect()
     stage.clock.advance(DUE)
     with failing(stage, "refresh", ("dynamodb.UpdateItem", THROTTLED), once_answered=True):
-        stage.work("refresh", order(made))
+        stage.work("refresh", batch(made))
     stage.clock.advance(400)
-    return _messages(stage, "refresh", order(made, why="rescue"))
+    return _messages(stage, "refresh", batch(made, trigger="rescue"))
 
 
 def _notify(stage: Stage) -> Call:

@@ -74,7 +74,7 @@ def skew(stage: Stage) -> None:
     stage.time.advance(249)
     stage.sweep()
     for message in stage.messages(stage.config.refresh_queue):
-        stage.refresh(*stage.orders(message), skew=9)
+        stage.refresh(*stage.batches(message), skew=9)
     assert stage.most_shown() == 0
 
 
@@ -93,7 +93,7 @@ def activate(stage: Stage) -> None:
 
 
 def ask_at_once(row: Row, stage: Stage) -> Observed:
-    """Let the token end with nobody to refresh it; then five callers ask, and all their orders are worked at once."""
+    """Let the token end with nobody to refresh it; then five callers ask, and all their batches are worked at once."""
     held, queue = stage.ask().token, stage.config.urgent_queue
     stage.time.meanwhile = lambda: _all_together(stage, queue)
     stage.until(ENDED)
@@ -109,13 +109,13 @@ def ask_at_once(row: Row, stage: Stage) -> Observed:
 
 
 def _all_together(stage: Stage, queue: str) -> None:
-    """Wait until every caller's order is there; then let as many processes work them."""
+    """Wait until every caller's batch is there; then let as many processes work them."""
     if stage.refreshed():
         return
     until = time.monotonic() + PATIENCE
     while stage.waiting(queue) < CALLERS and time.monotonic() < until:
         time.sleep(0.01)
-    stage.refresh(*[order for message in stage.messages(queue) for order in stage.orders(message)])
+    stage.refresh(*[batch for message in stage.messages(queue) for batch in stage.batches(message)])
 
 
 PAUSED = "Shows the connection as paused, holds no consent against anybody, asks every two minutes at most, alarms"

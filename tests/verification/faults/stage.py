@@ -21,7 +21,7 @@ from tests.verification.kills.customer import backend, connect
 
 EU = "eu.ninjarmm.com"
 PEOPLE = {"eu": "ada@nordlicht.example", "oc": "ada@southerncross.example"}
-ORDERS = 50
+BATCHES = 50
 """Messages worked in one go, at most."""
 FOREVER = 1_000_000
 SWEEP = "sweep"
@@ -97,7 +97,7 @@ class Stage:
         return Connection(tenant, made["connection_id"], self.world.ninjaone.oracle.grants()[-1].id)
 
     def ask(self, connection: Connection | None = None) -> Answer:
-        """Ask for a token as a backend does; while it waits, urgent orders are worked."""
+        """Ask for a token as a backend does; while it waits, urgent batches are worked."""
         asked = connection or self.subject
         try:
             given = self.backend.token(asked.tenant, asked.id)
@@ -130,15 +130,15 @@ class Stage:
         with suppress(BrokerError):
             sweep.bind(broker)({}, Deadline(SWEEP, broker.ports.clock, 55))
 
-    def refresh(self, *orders: Batch, skew: float = 0.0) -> bool:
-        """Work orders, all at once, each in an environment of its own; say whether all were done."""
-        with ThreadPoolExecutor(max_workers=len(orders)) as hosts:
-            return all(list(hosts.map(lambda order: self._refresh(order, skew), orders)))
+    def refresh(self, *batches: Batch, skew: float = 0.0) -> bool:
+        """Work batches, all at once, each in an environment of its own; say whether all were done."""
+        with ThreadPoolExecutor(max_workers=len(batches)) as hosts:
+            return all(list(hosts.map(lambda batch: self._refresh(batch, skew), batches)))
 
-    def _refresh(self, order: Batch, skew: float) -> bool:
+    def _refresh(self, batch: Batch, skew: float) -> bool:
         broker = self.broker(skew=skew)
-        deadline = Deadline(order["connections"][0][1], broker.ports.clock, self.config.refresh_timeout)
-        record = {"messageId": "1", "body": json.dumps(order)}
+        deadline = Deadline(batch["connections"][0][1], broker.ports.clock, self.config.refresh_timeout)
+        record = {"messageId": "1", "body": json.dumps(batch)}
         try:
             return not refresh.bind(broker)({"Records": [record]}, deadline)["batchItemFailures"]
         except Killed:
@@ -147,22 +147,22 @@ class Stage:
     def messages(self, queue: str) -> Iterator[Json]:
         """Take what is on a queue, one by one."""
         sqs = self.world.aws("sqs")
-        for _ in range(ORDERS):
+        for _ in range(BATCHES):
             found = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=1).get("Messages", [])
             if not found:
                 return
             yield from found
 
-    def orders(self, message: Json) -> list[Batch]:
-        """Make an order of each connection, the subject's first: a row shows what the fault does to it alone."""
-        order = json.loads(message["Body"])
-        refs = sorted(order["connections"], key=lambda ref: ref[1] != self.subject.id)
-        return [order | {"connections": [ref]} for ref in refs]
+    def batches(self, message: Json) -> list[Batch]:
+        """Make a batch of each connection, the subject's first: a row shows what the fault does to it alone."""
+        batch = json.loads(message["Body"])
+        refs = sorted(batch["connections"], key=lambda ref: ref[1] != self.subject.id)
+        return [batch | {"connections": [ref]} for ref in refs]
 
     def drain(self, queue: str) -> None:
         """Work a queue until it is empty; what failed comes again later."""
         for message in self.messages(queue):
-            worked = [self.refresh(*self.copies * [order]) for order in self.orders(message)]
+            worked = [self.refresh(*self.copies * [batch]) for batch in self.batches(message)]
             if all(worked):
                 self.world.aws("sqs").delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
 
@@ -171,7 +171,7 @@ class Stage:
         self.time.advance(max(0.0, self._began + seconds - self.time.now()))
 
     def work(self) -> None:
-        """Sweep, and refresh what was ordered."""
+        """Sweep, and refresh what was requested."""
         self.sweep()
         self.drain(self.config.refresh_queue)
 

@@ -123,8 +123,8 @@ def token(data: bytes) -> None:
     assert outcome.retry_after is None or 0 <= outcome.retry_after <= 3600
 
 
-def order(data: bytes) -> None:
-    """Read any message of a queue: an order of connections, a session, or nothing."""
+def batch(data: bytes) -> None:
+    """Read any message of a queue: a batch of connections, a session, or nothing."""
     text = data.decode("utf-8", "replace")
     found, session = read_batch(text), read_completion(text)
     assert session is None or session_id(session)
@@ -251,7 +251,7 @@ TARGETS: Mapping[str, Target] = {
     "event": event,
     "query": query,
     "token": token,
-    "order": order,
+    "batch": batch,
     "blob": blob,
     "body": body,
     "listing": listing,

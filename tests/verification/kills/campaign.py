@@ -26,7 +26,7 @@ from ninjaone_emulator.wsgi_server import serve
 from tests.verification.kills.addresses import Traffic, aws, dawdling
 from tests.verification.kills.customer import backend, connect
 from tests.verification.kills.judge import Commit, Commits, Connected, Life, objection
-from tests.verification.kills.worker import Orders
+from tests.verification.kills.worker import Instructions
 
 TENANT = "acme"
 TOKEN_SECONDS = 60
@@ -76,13 +76,13 @@ class Process:
         command = [sys.executable, "-m", "tests.verification.kills.worker"]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
 
-    def begin(self, orders: Orders) -> None:
+    def begin(self, instructions: Instructions) -> None:
         """Let it work."""
         assert self._process.stdin
         assert self._process.stdout
         if self._process.stdout.readline() != "ready\n":
             raise RuntimeError("the process did not start")
-        self._process.stdin.write(orders.text())
+        self._process.stdin.write(instructions.text())
         self._process.stdin.flush()
 
     def end(self) -> None:
@@ -165,7 +165,7 @@ class Campaign(AbstractContextManager["Campaign"]):
         process, self._next = self._next, Process()
         self._lives += 1
         life = Life(self._lives, kill_after is not None, self._folder / f"{self._lives}.jsonl")
-        process.begin(self._orders(life))
+        process.begin(self._instructions(life))
         try:
             if kill_after is None:
                 process.end()
@@ -178,8 +178,8 @@ class Campaign(AbstractContextManager["Campaign"]):
         self._traffic.settle()
         self._note_commits(life)
 
-    def _orders(self, life: Life) -> Orders:
-        return Orders(
+    def _instructions(self, life: Life) -> Instructions:
+        return Instructions(
             environment=dict(self._world.template.functions["refresh"].environment),
             aws=self._aws,
             ninjaone=self._ninjaone,

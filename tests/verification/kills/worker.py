@@ -28,11 +28,11 @@ from local.cloudformation.arns import REGION
 from local.reroute import Reroute
 
 MESSAGES = 50
-"""Orders worked between two sweeps, at most."""
+"""Batches worked between two sweeps, at most."""
 
 
 @dataclass(frozen=True)
-class Orders:
+class Instructions:
     """What the process is told.
 
     Attributes:
@@ -66,32 +66,32 @@ class Context:
         return max(0, int((self._deadline - time.monotonic()) * 1000))
 
 
-def work(orders: Orders) -> None:
+def work(instructions: Instructions) -> None:
     """Sweep and refresh."""
-    client, config = _clients(orders.aws), Config.from_env(orders.environment)
+    client, config = _clients(instructions.aws), Config.from_env(instructions.environment)
     clock = Clock()
-    clock.advance(orders.offset)
+    clock.advance(instructions.offset)
     domains = ("ninjarmm.com", *config.branded_suffixes)
     ports = Ports(
         clock=clock,
         entropy=entropy,
         aws=client,
-        transport=lambda: Reroute(orders.ninjaone, domains, prefixed=True).transport,
+        transport=lambda: Reroute(instructions.ninjaone, domains, prefixed=True).transport,
         workers=Threads(),
-        write=_lines(orders.lines),
+        write=_lines(instructions.lines),
     )
     sweeping, refreshing = sweep.bind(Broker(config, ports)), refresh.bind(Broker(config, ports))
-    for _ in range(orders.loops):
+    for _ in range(instructions.loops):
         sweeping({}, Context(config.refresh_timeout))
         for message in _messages(client("sqs"), config.refresh_queue):
             record = {"messageId": message["MessageId"], "body": message["Body"]}
             if refreshing({"Records": [record]}, Context(config.refresh_timeout))["batchItemFailures"]:
-                raise RuntimeError("an order failed")
+                raise RuntimeError("a batch failed")
             client("sqs").delete_message(QueueUrl=config.refresh_queue, ReceiptHandle=message["ReceiptHandle"])
 
 
 def _messages(sqs: Any, queue: str) -> Iterator[dict[str, Any]]:
-    """Take orders one by one until none is visible."""
+    """Take batches one by one until none is visible."""
     for _ in range(MESSAGES):
         found = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=1).get("Messages", [])
         if not found:
@@ -128,4 +128,4 @@ def said(path: Path) -> list[dict[str, Any]]:
 
 if __name__ == "__main__":
     print("ready", flush=True)
-    work(Orders(**json.loads(sys.stdin.readline())))
+    work(Instructions(**json.loads(sys.stdin.readline())))

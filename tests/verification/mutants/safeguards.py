@@ -142,11 +142,11 @@ MUTANTS = (
     Mutant(
         "lease",
         ((Connections, "lease", _lease), (RefreshConnection, "is_wanted", _overlooked(RefreshConnection.is_wanted))),
-        Hunt("ordered twice"),
+        Hunt("requested twice"),
     ),
     Mutant("fence", ((Connections, "save", _save),), Hunt("reconnect meanwhile", kinds=("slow",))),
     Mutant(
-        "quarantine", ((RecordFailure, "_ambiguous", _ambiguous),), Hunt("ordered again meanwhile", kinds=("late",))
+        "quarantine", ((RecordFailure, "_ambiguous", _ambiguous),), Hunt("requested again meanwhile", kinds=("late",))
     ),
     Mutant(
         "save tokens whatever kind of error AWS gives",
@@ -176,7 +176,7 @@ MUTANTS = (
     Mutant(
         "lease longer than its holder lives",
         ((timing, "Timing", _Brief),),
-        Hunt("ordered again meanwhile", kinds=("lost_response",)),
+        Hunt("requested again meanwhile", kinds=("lost_response",)),
     ),
     Mutant(
         "seal bound to its place",

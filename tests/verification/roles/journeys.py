@@ -128,10 +128,10 @@ def version(stage: Stage, made: Mapping[str, Any]) -> int:
     return int(row(stage, made)["version"]["N"])
 
 
-def order(*made: Mapping[str, Any], why: str = "due", min_ttl: int = 0) -> str:
-    """Write a refresh order."""
+def batch(*made: Mapping[str, Any], trigger: str = "due", min_ttl: int = 0) -> str:
+    """Write a refresh batch."""
     listed = [[each["tenant_id"], each["connection_id"]] for each in made]
-    return json.dumps({"why": why, "min_ttl": min_ttl, "connections": listed})
+    return json.dumps({"trigger": trigger, "min_ttl": min_ttl, "connections": listed})
 
 
 # Chapters -------------------------------------------------------------------------------------------------------------
@@ -248,7 +248,7 @@ def token(stage: Stage) -> None:
     stage.clock.advance(1800)
     assert status(ask(stage, "token", TOKEN, made, {"min_ttl": 3000})) == 200
     [asked] = stage.take("UrgentQueue")
-    assert json.loads(asked)["why"] == "urgent"
+    assert json.loads(asked)["trigger"] == "urgent"
     stage.clock.advance(3600)
     open_breaker(stage, f"host {made['host']}")
     held = gateway.json_body(ask(stage, "token", TOKEN, made))
@@ -280,7 +280,7 @@ def proxy(stage: Stage) -> None:
     stage.clock.advance(40)
     assert status(stage.call("proxy", gateway.event(PROXY, path, method="GET"))) == 200
     [asked] = stage.take("UrgentQueue")
-    assert json.loads(asked)["why"] == "urgent"
+    assert json.loads(asked)["trigger"] == "urgent"
     stage.clock.advance(3600)
     open_breaker(stage, f"host {made['host']}")
     held = gateway.json_body(stage.call("proxy", gateway.event(PROXY, path, method="GET")))
@@ -327,9 +327,9 @@ def sweep(stage: Stage) -> None:
     stage.take("RefreshQueue")
     stage.call("sweep", {})
     stage.aws.client("s3").delete_object(Bucket=bucket, Key=key)
-    ordered = [json.loads(body) for body in stage.take("RefreshQueue")]
+    batches = [json.loads(body) for body in stage.take("RefreshQueue")]
     me = [made["tenant_id"], made["connection_id"]]
-    assert {each["why"] for each in ordered if me in each["connections"]} == {"due", "rescue"}
+    assert {each["trigger"] for each in batches if me in each["connections"]} == {"due", "rescue"}
 
 
 def refresh(stage: Stage) -> None:
@@ -338,7 +338,7 @@ def refresh(stage: Stage) -> None:
     operators, customers = way(stage).connect(), way(stage).connect(**OWN_APP)
     refuse_app(stage, operators)
     stage.clock.advance(2900)
-    stage.work("refresh", order(operators, customers))
+    stage.work("refresh", batch(operators, customers))
     assert (version(stage, operators), version(stage, customers)) == (2, 2)
     assert not is_failing(stage, operators), "the failure was not forgotten"
     be_rescued(stage, operators)
@@ -349,7 +349,7 @@ def refuse_app(stage: Stage, made: Mapping[str, Any]) -> None:
     stage.clock.advance(2900)
     stage.network.answer(401, {"error": "invalid_client"})
     stage.network.answer(401, {"error": "invalid_client"})
-    stage.work("refresh", order(made))
+    stage.work("refresh", batch(made))
     stage.network.canned.clear()
     assert is_failing(stage, made), "the failure was not noted"
 
@@ -371,14 +371,14 @@ def be_rescued(stage: Stage, made: Mapping[str, Any]) -> None:
 
     stage.clock.advance(2900)
     with refusing_from_the_answer_on(stage, "refresh"):
-        stage.work("refresh", order(made))
+        stage.work("refresh", batch(made))
     assert waiting() == [f"{prefix}{before}"]
     stage.clock.advance(600)
-    stage.work("refresh", order(made, why="rescue"))
+    stage.work("refresh", batch(made, trigger="rescue"))
     assert (version(stage, made), waiting()) == (before + 1, [])
     s3.put_object(Bucket=bucket, Key=f"{prefix}{before}", Body=b"{}")
     stage.clock.advance(600)
-    stage.work("refresh", order(made, why="rescue"))
+    stage.work("refresh", batch(made, trigger="rescue"))
     assert waiting() == []
 
 

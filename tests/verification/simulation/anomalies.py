@@ -189,7 +189,7 @@ def _disconnect(on: Stage) -> None:
 def _disconnect_while_refreshing(on: Stage) -> None:
     world = on.world
     world.scheduler.wait(1200.0)
-    _order(on)
+    _request(on)
     world.scheduler.wait(0.45)
     world.people.disconnect(on.ref)
 
@@ -211,25 +211,25 @@ def _adopt(on: Stage) -> None:
     on.script.sinking, on.script.down, on.script.armed = False, frozenset(), True
 
 
-def _order(on: Stage) -> None:
+def _request(on: Stage) -> None:
     world = on.world
     world.history.wanted[on.ref] = 3600
-    order = {"why": "urgent", "min_ttl": 3600, "connections": [list(on.ref)]}
-    world.sqs.send_message(QueueUrl=world.config.urgent_queue, MessageBody=json.dumps(order))
+    batch = {"trigger": "urgent", "min_ttl": 3600, "connections": [list(on.ref)]}
+    world.sqs.send_message(QueueUrl=world.config.urgent_queue, MessageBody=json.dumps(batch))
 
 
-def _order_twice(on: Stage) -> None:
+def _request_twice(on: Stage) -> None:
     on.world.scheduler.wait(1200.0)
-    _order(on)
-    _order(on)
+    _request(on)
+    _request(on)
 
 
-def _order_again(on: Stage) -> None:
-    """A second order comes while the first one may still be waiting for its answer."""
+def _request_again(on: Stage) -> None:
+    """A second batch comes while the first one may still be waiting for its answer."""
     on.world.scheduler.wait(1200.0)
-    _order(on)
+    _request(on)
     on.world.scheduler.wait(62.0)
-    _order(on)
+    _request(on)
 
 
 def _insist(on: Stage) -> None:
@@ -242,7 +242,7 @@ def _insist(on: Stage) -> None:
 
 def _reconnect_meanwhile(on: Stage) -> None:
     on.world.scheduler.wait(1200.0)
-    _order(on)
+    _request(on)
     on.world.scheduler.wait(1.5)
     on.world.people.connect(on.person, connection=on.ref[1])
 
@@ -288,8 +288,8 @@ SCENARIOS: dict[str, Scenario] = {
     "complete": Scenario(frozenset({"complete"}), _connect),
     "reconnect": Scenario(frozenset({"complete", "refresh"}), _reconnect),
     "secret rotated": Scenario(REFRESH, _rotate_secret),
-    "ordered twice": Scenario(REFRESH, _order_twice),
-    "ordered again meanwhile": Scenario(REFRESH, _order_again),
+    "requested twice": Scenario(REFRESH, _request_twice),
+    "requested again meanwhile": Scenario(REFRESH, _request_again),
     "callers insist": Scenario(REFRESH, _insist),
     "reconnect meanwhile": Scenario(REFRESH, _reconnect_meanwhile),
     "reconnect at the last strike": Scenario(REFRESH, _reconnect_late),

@@ -42,7 +42,7 @@ MUST: dict[str, tuple[str, ...]] = {
     "an answer lost": ("ninjaone.token lost_response",),
     "a message delivered twice": ("message twice",),
     "a tick missed": ("tick missed",),
-    "nonsense ordered": ("said batch.unreadable",),
+    "a malformed batch": ("said batch.unreadable",),
     "connected again": ("reconnected",),
     "a row deleted by mistake": ("row deleted",),
     "a row resealed": ("reseal resealed",),

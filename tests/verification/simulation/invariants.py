@@ -298,7 +298,7 @@ def what_can_heal_heals(world: "World") -> str | None:
 def what_is_fresh_is_left_alone(world: "World", exchange: Exchange) -> str | None:
     """However often a trigger comes, a refresh is sent only when it is due, or when a caller needs a longer life.
 
-    Half of a token's life counts from the beginning of the order that got it, so that neighbours stay together. What
+    Half of a token's life counts from the beginning of the batch that got it, so that neighbours stay together. What
     is in doubt is tried at once: by then it was due before, or an operator had it come back from a backup.
     """
     grant = world.oracle.grant(exchange.presented)
@@ -311,8 +311,8 @@ def what_is_fresh_is_left_alone(world: "World", exchange: Exchange) -> str | Non
     if _access(world, ref, row) in world.history.refused_tokens:
         return None  # before its time, and a caller said so
     got = [each for each in world.history.by_grant[grant] if each.delivered][-1:]
-    ordered = sum(each.sent - each.process.began for each in got)
-    wanted = max(life * 0.5 + ordered + 60, world.history.wanted[ref]) + 2 * world.skew + 2
+    began_earlier = sum(each.sent - each.process.began for each in got)
+    wanted = max(life * 0.5 + began_earlier + 60, world.history.wanted[ref]) + 2 * world.skew + 2
     return f"{ref[1]} was refreshed with {left:.0f} s of {life} left" if left > wanted else None
 
 

@@ -104,9 +104,9 @@ def disconnect(run: "Run", _number: int) -> None:
         return
     ref = world.random.choice(run.refs)
     if world.random.random() < 0.5:
-        order = {"why": "urgent", "min_ttl": 3600, "connections": [list(ref)]}
+        batch = {"trigger": "urgent", "min_ttl": 3600, "connections": [list(ref)]}
         world.history.wanted[ref] = 3600
-        world.sqs.send_message(QueueUrl=world.config.urgent_queue, MessageBody=json.dumps(order))
+        world.sqs.send_message(QueueUrl=world.config.urgent_queue, MessageBody=json.dumps(batch))
         world.scheduler.wait(world.plan.delay(1.5))
     if any(each.function == "refresh" for each in world.running):
         world.history.reached["disconnect during a refresh"] += 1
@@ -141,19 +141,21 @@ def restore(run: "Run", _number: int) -> None:
         run.activate()
 
 
-@trouble("bad orders")
+@trouble("bad batches")
 def order_nonsense(run: "Run", _number: int) -> None:
-    """Somebody puts on the queue what is no order, or orders what is not there."""
+    """Somebody puts on the queue what is no batch, or requests what is not there."""
     world = run.world
     ref = list(run.refs[0]) if run.refs else ["t0", "con_" + "a" * 26]
     bodies = [
-        "", "[]", "{", '{"why": "due"}', json.dumps({"why": "due", "connections": [ref, ref, ref]}),
-        json.dumps({"why": "urgent", "min_ttl": 9, "connections": [["t9", ref[1]], ["#breakers", "fleet"], 7, ref]}),
-        json.dumps({"why": "rescue", "connections": [ref, ["t0", "con_" + "z" * 26]]}),
+        "", "[]", "{", '{"trigger": "due"}', json.dumps({"trigger": "due", "connections": [ref, ref, ref]}),
+        json.dumps({
+            "trigger": "urgent", "min_ttl": 9, "connections": [["t9", ref[1]], ["#breakers", "fleet"], 7, ref],
+        }),
+        json.dumps({"trigger": "rescue", "connections": [ref, ["t0", "con_" + "z" * 26]]}),
     ]  # fmt: skip
     for body in bodies:
         world.sqs.send_message(QueueUrl=world.config.refresh_queue, MessageBody=body)
-    world.history.reached["bad orders"] += 1
+    world.history.reached["bad batches"] += 1
 
 
 # People

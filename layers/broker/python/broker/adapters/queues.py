@@ -1,6 +1,6 @@
 """Messages between functions: ids only, never a secret.
 
-Shape of a refresh batch    {"why": "due" | "urgent" | "rescue", "min_ttl": seconds, "refused_version": number,
+Shape of a refresh batch    {"trigger": "due" | "urgent" | "rescue", "min_ttl": seconds, "refused_version": number,
                              "connections": [[tenant, id], …]}
 Shape of a completion       {"session": id}
 """
@@ -51,11 +51,16 @@ class Queue:
         self._sqs, self._url = sqs, url
 
     def send_batch(
-        self, why: Trigger, refs: Sequence[ConnectionRef], *, min_ttl: Seconds = NO_TTL, refused_version: int = 0
+        self, trigger: Trigger, refs: Sequence[ConnectionRef], *, min_ttl: Seconds = NO_TTL, refused_version: int = 0
     ) -> None:
         """Request a refresh. Raises AwsError."""
         listed = [[ref.tenant, ref.connection] for ref in refs]
-        message = {"why": why.value, "min_ttl": min_ttl, "refused_version": refused_version, "connections": listed}
+        message = {
+            "trigger": trigger.value,
+            "min_ttl": min_ttl,
+            "refused_version": refused_version,
+            "connections": listed,
+        }
         self._send(message)
 
     def send_completion(self, session: SessionId) -> None:
@@ -78,14 +83,14 @@ def read_batch(body: str) -> RefreshBatch | None:
     """Read a refresh batch; None if it is malformed. Malformed entries are counted and left out."""
     message = _object(body)
     entries, min_ttl, refused = message.get("connections"), message.get("min_ttl", 0), message.get("refused_version", 0)
-    if message.get("why") not in tuple(Trigger) or not isinstance(entries, list):
+    if message.get("trigger") not in tuple(Trigger) or not isinstance(entries, list):
         return None
     if not isinstance(min_ttl, int) or not isinstance(refused, int):
         return None
     refs = [_ref(entry) for entry in entries[: 10 * BATCH_SIZE]]
     known = tuple(dict.fromkeys(ref for ref in refs if ref))
     faults = len(entries) - sum(ref is not None for ref in refs)
-    return RefreshBatch(Trigger(message["why"]), known, Seconds(min_ttl), refused, faults=faults)
+    return RefreshBatch(Trigger(message["trigger"]), known, Seconds(min_ttl), refused, faults=faults)
 
 
 def read_completion(body: str) -> SessionId | None:

@@ -52,7 +52,7 @@ class StoreSecret:
         client = self._seal.seal(self._seal.data_key(Purpose.CLIENT), secret, ref.aad())
         self._store(session, ref, client, min(until, self._clock.now() + policy.COMPLETE_WAIT))
         self._log.event("secret.replaced", tenant=ref.tenant, connection=ref.connection, session=session.session)
-        self._order(ref)
+        self._request_refresh(ref)
         return ref
 
     def _store(self, session: Session, ref: ConnectionRef, client: bytes, until: float) -> None:
@@ -86,7 +86,7 @@ class StoreSecret:
             raise SessionSpent
         return found.stage is Stage.COMPLETED
 
-    def _order(self, ref: ConnectionRef) -> None:
+    def _request_refresh(self, ref: ConnectionRef) -> None:
         """Request a refresh at once, the trial of an open breaker included; the next sweep would find it too."""
         try:
             self._urgent.send_batch(Trigger.DUE, [ref])
