@@ -205,6 +205,12 @@ def test_the_cookie_of_one_session_does_not_open_another(journey: Journey, away:
 
 
 @req("B05")
+def test_a_state_that_names_no_session_is_refused(journey: Journey, away: Away) -> None:
+    with pytest.raises(BindingMismatch):
+        journey.broker.handle_callback("eu", away.query, None, journey.cookies[away.session.session])
+
+
+@req("B05")
 def test_a_session_that_the_state_does_not_name_is_not_redeemed(journey: Journey, away: Away) -> None:
     """Its cookie is right, and its state is another."""
     other = journey.open()
