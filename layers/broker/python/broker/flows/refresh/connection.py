@@ -121,23 +121,37 @@ class RefreshConnection:
         if seen.status is Status.DISCONNECTED:
             self._revoke_spilled(seen, web)
             return None
-        is_spilled = self._is_doubtful(seen, batch) and self._is_spilled(seen)
-        if batch.trigger is Trigger.RESCUE and not is_spilled:
+        if self._is_doubtful(seen, batch) and self._is_spilled(seen):
+            return self._restore(seen, batch)
+        if batch.trigger is Trigger.RESCUE:
             self._rescue.drop_older(seen.ref, seen.version)
             return None
-        inputs = None if is_spilled else self._open(seen, batch, web)
-        if not is_spilled and inputs is None:
-            return None
-        leased = self._lease(seen, batch)
-        if leased is None:
+        if (inputs := self._open(seen, batch, web)) is None or (leased := self._lease(seen, batch)) is None:
             return None
         if self._is_doubtful(seen, batch) and (spilled := self._spilled(leased, batch)):
             self._save.restore_spilled(leased, spilled, batch)
             return Meaning.GRANTED
-        if inputs is None or batch.seconds_left() < self._timing.min_to_send:
+        if batch.seconds_left() < self._timing.min_to_send:
             self._failure.release(leased, batch, is_due=True)
             raise Busy("The time of this invocation is up.")
         return self._post(leased, inputs, batch, web)
+
+    def _restore(self, seen: ConnectionState, batch: BatchContext) -> Meaning | None:
+        """Store spilled tokens under a lease. NinjaOne is not called, so neither breakers nor client secrets matter.
+
+        Raises:
+            Busy: another attempt restored or deleted them meanwhile
+            AwsError: they stay in the rescue store
+        """
+        leased = self._lease(seen, batch)
+        if leased is None:
+            return None
+        spilled = self._spilled(leased, batch)
+        if spilled is None:
+            self._failure.release(leased, batch, is_due=True)
+            raise Busy
+        self._save.restore_spilled(leased, spilled, batch)
+        return Meaning.GRANTED
 
     def _is_doubtful(self, seen: ConnectionState, batch: BatchContext) -> bool:
         """Return whether the rescue store can hold tokens: only after an attempt whose outcome is unknown."""
