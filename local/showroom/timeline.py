@@ -121,7 +121,7 @@ class Showroom:
         if reader and (found := reader(said)):
             kind, words = found
             self._marks.append(Mark(self.now(), kind, words, "log", said.get("connection", "")))
-            if kind == "killed":  # and the next refresh is not
+            if kind == "killed":  # that is over, so the next one is not
                 self.notice()
 
     def note_ended(self, connection: str, expires_at: float) -> None:

@@ -68,8 +68,8 @@ def open_session(  # one for each option
     The person who follows it comes back to your product, which has to complete it with the verifier shown here.
 
     \b
-    ninjaone-connect session open northwind --name "Northwind IT" --complete
-    ninjaone-connect session open northwind --name "Northwind IT" --ninjaone-region eu
+    ninjaone-connect session open trial --name Trial --complete
+    ninjaone-connect session open northwind --name Northwind --ninjaone-region eu
     ninjaone-connect session open northwind --name "Northwind IT" \\
         --reconnect con_abcdefghijklmnopqrstuvwx27
     ninjaone-connect session open northwind --name "Northwind IT" \\

@@ -141,9 +141,9 @@ def first(deployment: Deployment) -> Iterator[Finding]:
         yield good("first connection", "somebody has connected")
         return
     todo = (
-        f"Connect an account of your own, without a product: {deployment.command} session open TENANT --name NAME "
-        "--complete. Or from your product (docs/connect), whose role needs execute-api:Invoke on "
-        f"{deployment.outputs.get('BackendPermission', 'the output BackendPermission')}"
+        "Connect an account of your own: from your product (docs/connect), whose role needs execute-api:Invoke on "
+        f"{deployment.outputs.get('BackendPermission', 'the output BackendPermission')}; or without a product: "
+        f"{deployment.command} session open trial --name Trial --complete"
     )
     yield warn("first connection", "nobody has connected yet", todo)
 

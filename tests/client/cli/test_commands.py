@@ -89,14 +89,12 @@ def test_a_deployment_is_tried_without_a_product_as_the_doctor_says(
     world: World, cli: Cli, before: tuple[str, ...]
 ) -> None:
     (todo,) = [each["todo"] for each in cli.local("doctor").json if each["check"] == "first connection"]
-    command = re.search(r"ninjaone-connect (--local session open TENANT --name NAME --complete)\.", todo)
-    assert command
-    typed = command[1].replace("TENANT", "northwind").replace("NAME", "Northwind").split()
+    command = todo.partition("without a product: ninjaone-connect ")[2]
 
-    ended = cli("--json", *typed, stdin=lambda err: Pasting(err, *before))
+    ended = cli("--json", *command.split(), stdin=lambda err: Pasting(err, *before))
 
     assert ended.code == 0, ended.err
-    assert (ended.json["tenant_id"], ended.json["status"]) == ("northwind", "active")
+    assert (ended.json["tenant_id"], ended.json["status"]) == ("trial", "active")
     assert ended.err.count("This is not where the link led to") == len(before)
     assert [each["state"] for each in cli.local("doctor").json if each["check"] == "first connection"] == ["ok"]
 
