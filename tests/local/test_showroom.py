@@ -21,7 +21,7 @@ from local.showroom.faults import FAULTS
 from local.showroom.killer import Killed, Reaper
 from local.showroom.pages import span
 from local.world import World
-from ninjaone_emulator.seed import OPERATOR_APPS
+from ninjaone_emulator.seed import CUSTOMER_APPS, OPERATOR_APPS
 from ninjaone_emulator.wsgi_server import serve
 from tests.support.product_user import connected
 from tools.requirements import req
@@ -328,6 +328,19 @@ def test_a_fault_that_is_over_by_itself_is_no_longer_shown(ana: Guest) -> None:
         "NinjaOne itself fails: the token endpoint",
         "All is well",
     ]
+
+
+def test_a_new_secret_of_a_customer_s_app_is_named_until_it_is_used(ana: Guest) -> None:
+    app = CUSTOMER_APPS["eu"].client_id
+    control(ana, "admin", action="rotate_secret", named=app)
+    ana.press("All is well")
+    assert "app has a new secret that nobody used yet" in words(ana.browser.page.html.css_first("[data-show=now]"))
+
+    core = ana.world.ninjaone
+    form = {"grant_type": "client_credentials", "client_id": app, "client_secret": core.app(app).secret}
+    assert core.token("eu.ninjarmm.com", {}, form).status == 200
+    ana.look()
+    assert ". All is well." in words(ana.browser.page.html.css_first("[data-show=now]"))
 
 
 def test_an_app_that_was_deleted_stays_so_and_is_named(ana: Guest) -> None:

@@ -70,7 +70,7 @@ class Admin:
     def rotate_secret(self, client_id: str) -> str:
         """Make a new client secret; the old one ends at once."""
         app = self._app(client_id)
-        app.secret = self._state.random_text(52)
+        app.secret, app.has_unused_secret = self._state.random_text(52), True
         self._state.record("app.secret_rotated", client_id=client_id)
         if self._state.switches.secret_rotated == "grants_die":
             self._end([each for each in self._state.grants.values() if each.app is app], "secret rotated")

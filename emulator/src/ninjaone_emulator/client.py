@@ -23,6 +23,7 @@ def authenticate(state: State, host: str, headers: Mapping[str, str], form: Mapp
         raise Refused(_deleted(state), why="app deleted")
     if not app.is_public and not hmac.compare_digest(app.secret.encode(), secret.encode()):
         raise Refused("invalid_client", why=client_id)
+    app.has_unused_secret = False
     return app
 
 

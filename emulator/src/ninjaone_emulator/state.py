@@ -55,6 +55,7 @@ class ClientApp:
     Attributes:
         redirects: each exact URI, and since when it is accepted
         official: made by NinjaOne for a vendor: every tenant on its host may consent, not only its own
+        has_unused_secret: its secret was made anew, and nobody has shown the new one yet
     """
 
     client_id: str
@@ -67,6 +68,7 @@ class ClientApp:
     redirects: dict[str, float] = field(default_factory=dict)
     official: bool = False
     deleted: bool = False
+    has_unused_secret: bool = False
 
     @property
     def is_public(self) -> bool:
