@@ -42,6 +42,7 @@ QUIET_STEP = 1000
 """Longer than any lease or wait."""
 QUIET_ROUNDS = 30
 FOREVER, TWICE = 10_000, 2
+NEEDS_CUSTOMER = "needs_reauth"
 PATIENCE = 120.0
 
 
@@ -220,7 +221,7 @@ class Campaign(AbstractContextManager["Campaign"]):
         rows = self._rows()
         for number, connected in enumerate(self._connected):
             row = rows[connected.id]
-            if row["status"] != "active":
+            if row["status"] == NEEDS_CUSTOMER:
                 self._judge(connected, row)
                 self._connected[number] = self._connect(connected.id)
 
@@ -235,7 +236,7 @@ class Campaign(AbstractContextManager["Campaign"]):
                 break
         for connected in self._connected:
             row = now[connected.id]
-            if row["status"] != "active":
+            if row["status"] == NEEDS_CUSTOMER:
                 self._judge(connected, row)
             elif _is_undecided(row, before[connected.id]):
                 self.result.others.append(f"{connected.id}: it is refreshed no more")
@@ -265,5 +266,5 @@ class Campaign(AbstractContextManager["Campaign"]):
 
 
 def _is_undecided(row: dict[str, Any], before: dict[str, Any]) -> bool:
-    """Say whether a connection was neither refreshed nor found to be lost since then."""
-    return bool(row["status"] == "active" and row["version"] == before["version"])
+    """Return whether a connection, active or paused, was neither refreshed nor found to be lost since then."""
+    return bool(row["status"] != NEEDS_CUSTOMER and row["version"] == before["version"])
