@@ -20,15 +20,15 @@ from tools.requirements import req
 pytestmark = pytest.mark.filterwarnings("ignore:This metric doesn't meet")
 STRICTEST = "reuse_kills_family"
 ONE_CALL = frozenset({"token fresh"})  # a second fault would find nothing to hit
-QUICK = frozenset({"callback", "sweep"})  # the others take minutes: `make test-all`
-SAMPLED = [(name, STRICTEST) for name in QUICK]  # of the pairs; `make fault-matrix` plays all
+QUICK = frozenset({"callback", "sweep"})  # the other scenarios take minutes
+LATER, LAST = pytest.mark.slow, pytest.mark.exhaustive  # `make test-all`; `make fault-matrix` alone
 PLAYED = [(name, rotation) for name in SCENARIOS for rotation in (ROTATIONS if name in TURNING else (STRICTEST,))]
 SINGLES = [
-    pytest.param(*each, marks=[] if each[0] in QUICK and each[1] == STRICTEST else [pytest.mark.slow])
+    pytest.param(*each, marks=[] if each[0] in QUICK else [LATER] if each[1] == STRICTEST else [LATER, LAST])
     for each in PLAYED
 ]
 PAIRS = [
-    pytest.param(*each, marks=[pytest.mark.slow] + [pytest.mark.exhaustive] * (each not in SAMPLED))
+    pytest.param(*each, marks=[LATER] if each[0] in QUICK else [LATER, LAST])
     for each in PLAYED
     if each[0] not in ONE_CALL
 ]

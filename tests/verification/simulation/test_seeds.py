@@ -15,7 +15,7 @@ from tests.verification.simulation.values import Item
 from tools.requirements import req
 
 pytestmark = pytest.mark.filterwarnings("ignore:This metric doesn't meet")
-PARTS, PART = 4, 60  # seeds of `make test-all`; `make simulate` runs thousands
+PARTS, PART = 2, 60  # seeds of `make test-all`; `make simulate` runs thousands
 OFTEN = (
     "a rescued token adopted", "given up as lost in rotation", "a breaker opened", "an answer lost",
     "a request carried out late",
