@@ -39,7 +39,7 @@ def create_app(
         SESSION_COOKIE_SECURE=not connect_url.startswith("http://127.0.0.1"),
     )
     app.extensions["ninjaone"] = integration.Outside(Backend(api_url, credentials), ninjaone, now)
-    app.jinja_env.globals.update(product=PRODUCT_NAME, form_token=form_token)
+    app.jinja_env.globals.update(product=PRODUCT_NAME, form_token=form_token, shown_status=integration.shown_status)
     app.before_request(refuse_foreign_forms)
     app.after_request(lambda response: harden(response, connect_url))
     app.register_error_handler(Problem, show)

@@ -186,12 +186,19 @@ def page(found: Json, **more: object) -> str:
 def state(connection: str) -> Json:
     """Return to the page's script what may have changed."""
     found = outside().backend.connection(user().tenant.id, connection)
-    facts = {name: found[name] for name in ("status", "reason", "version", "token_expires_at")}
+    facts = {name: found[name] for name in ("reason", "version", "token_expires_at")}
     return facts | {
+        "status": shown_status(found),
         "now": int(outside().now()),
         "expires": utc(found["token_expires_at"]),
         "renewal": utc(found["refresh_at"]),
     }
+
+
+def shown_status(connection: Json) -> str:
+    """Return a connection's status, or ``without_token`` where it is active and its access token has ended."""
+    is_over = 0 < connection["token_expires_at"] <= outside().now()
+    return "without_token" if connection["status"] == "active" and is_over else str(connection["status"])
 
 
 @pages.app_template_filter()

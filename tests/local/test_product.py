@@ -46,7 +46,7 @@ FOUND = {
     "organizations": [],
     "scopes": ["monitoring"],
     "client": "operator",
-    "token_expires_at": 1,
+    "token_expires_at": 4_000_000_000,
     "refresh_at": 1,
     "consent_ends_at": None,
     "paused": None,
@@ -377,6 +377,28 @@ def test_a_broker_that_is_down_is_told_in_words() -> None:
         page = browser.arrive()
 
     assert (page.status, page.heading) == (503, "The connection service does not answer")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words", "status"),
+    [
+        ({}, "Active", "active"),
+        ({"token_expires_at": 1}, "Active, no valid token", "without_token"),
+        ({"token_expires_at": 0, "status": "pending_approval"}, "Waiting for approval", "pending_approval"),
+        ({"token_expires_at": 1, "status": "needs_reauth"}, "Reconnect needed", "needs_reauth"),
+    ],
+)
+def test_a_connection_without_a_valid_token_is_not_simply_called_active(
+    product: Product, ana: Browser, changes: dict[str, Any], words: str, status: str
+) -> None:
+    found = FOUND | changes
+    product.script.answers += [(200, found), (200, found)]
+
+    page = ana.get(f"{product.url}/connections/{CONNECTION}")
+    live = ana.get(f"{product.url}/connections/{CONNECTION}/state").answer.json()
+
+    assert page.html.css_first(".chip").text() == words
+    assert live["status"] == status
 
 
 def test_the_list_is_read_to_its_end(product: Product) -> None:

@@ -178,9 +178,17 @@ def list_connections(
         and (not regions or each["region"] in regions)
         and (ends_within is None or _ends_before(each, before))
     ]
+    if not at.screen.as_json:  # a machine compares token_expires_at
+        chosen = [_with_reason(each, deployment.now()) for each in chosen]
     columns = COLUMNS if tenant else {"tenant_id": "tenant", **COLUMNS}
     of_whom = f"of the tenant {tenant}. Without a tenant, all are listed." if tenant else "in this deployment."
     at.screen.table(chosen, columns, empty=f"There is no {'such ' if found else ''}connection {of_whom}")
+
+
+def _with_reason(row: dict[str, Any], now: float) -> dict[str, Any]:
+    """Say of an active connection that its token ended, as where a refresh was killed and no failure is known."""
+    is_over = row["status"] == "active" and 0 < row["token_expires_at"] <= now
+    return row | {"reason": "token ended"} if is_over else row
 
 
 def _ends_before(row: dict[str, Any], instant: float) -> bool:

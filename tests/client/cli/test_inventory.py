@@ -98,6 +98,18 @@ def test_a_connection_without_a_valid_token_is_not_called_active_once_renewing_f
 
 
 @pytest.mark.parametrize("tenant", [[], ["contoso"]])
+def test_an_active_connection_whose_token_ended_is_told_apart(
+    world: World, cli: Cli, fleet: list[ConnectionRef], tenant: list[str]
+) -> None:
+    write(world, fleet[0], token_expires_at=int(time.time()) - 60)
+
+    seen = cli("--local", "connections", "list", *tenant).out
+
+    assert re.search(rf"{fleet[0].connection} +active +token ended ", seen)
+    assert re.search(rf"{fleet[1].connection} +active +- ", seen)
+
+
+@pytest.mark.parametrize("tenant", [[], ["contoso"]])
 def test_the_list_is_narrowed_by_status_region_and_end_of_consent(
     world: World, cli: Cli, fleet: list[ConnectionRef], tenant: list[str]
 ) -> None:
