@@ -154,3 +154,15 @@ def put_rescued(world: World, key: str) -> None:
     )
     ref = ConnectionRef(TenantId(tenant), ConnectionId(connection))
     RescueStore(AwsClient("s3", world.aws("s3")), config.rescue_bucket).put(ref, int(version), rescued)
+
+
+def write(world: World, ref: ConnectionRef, **attributes: Any) -> None:
+    """Write into a row by hand."""
+    for name, thing in attributes.items():
+        world.aws("dynamodb").update_item(
+            TableName=world.settings("refresh")["CONNECTIONS_TABLE"],
+            Key=rows.key(ref.tenant, ref.connection),
+            UpdateExpression="SET #name = :thing",
+            ExpressionAttributeNames={"#name": name},
+            ExpressionAttributeValues={":thing": rows.value(thing)},
+        )

@@ -16,6 +16,8 @@ from ninjaone_connect_cli.finding import Finding, fail, good, warn
 from ninjaone_connect_cli.store import Store
 
 NONE = Breaker()
+PAUSED = "paused"
+"""How the backend API calls an active connection whose attempts fail or are held."""
 WEEK = 7 * policy.DAY
 NAMED = 5
 """Connections that a finding names; `connections list` names them all."""
@@ -56,11 +58,19 @@ class Inventory:
         """Return how a connection is, in the words of the backend API."""
         is_held = not state.customer_app and app_breaker(state.host.name, state.client_id) in self.breakers
         is_paused = is_held or is_failing(state, self.now)
-        return "paused" if state.status is Status.ACTIVE and is_paused else state.status.value
+        return PAUSED if state.status is Status.ACTIVE and is_paused else state.status.value
 
     def pause(self, state: ConnectionState) -> Pause | None:
         """Return what holds a connection that is paused; None for any other."""
-        return pause_of(state, lambda name: self.breakers.get(name, NONE)) if self.status(state) == "paused" else None
+        return pause_of(state, lambda name: self.breakers.get(name, NONE)) if self.status(state) == PAUSED else None
+
+    def ended_tokens(self) -> list[ConnectionState]:
+        """Find active connections whose callers are told 503: their token ended, and no newer one came."""
+        return [
+            each
+            for each in self.states.values()
+            if each.status is Status.ACTIVE and each.access is not None and each.token_expires_at <= self.now
+        ]
 
     def ends_at(self, state: ConnectionState) -> Instant | None:
         """Estimate when a connection's consent ends."""
@@ -161,12 +171,7 @@ def _held(inventory: Inventory) -> Iterator[Finding]:
 
 
 def _ended_tokens(inventory: Inventory) -> Iterator[Finding]:
-    """Find connections whose callers are told 503: their token ended, and no newer one came."""
-    ended = [
-        each
-        for each in inventory.states.values()
-        if each.status is Status.ACTIVE and each.access is not None and each.token_expires_at <= inventory.now
-    ]
+    ended = inventory.ended_tokens()
     if ended:
         yield fail(
             "tokens",

@@ -3,20 +3,18 @@
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import click
 
-from broker.adapters.breakers import Breaker
-from broker.model import ConnectionState, Status
+from broker.model import Status
 from ninjaone_connect_cli.at import At, here
-from ninjaone_connect_cli.inventory import open_breakers
+from ninjaone_connect_cli.inventory import PAUSED, Inventory
 from ninjaone_connect_cli.screen import Row
-from ninjaone_connect_cli.store import Store
 
 NEXT = 10
-COLUMNS = {"connection_id": "connection", "tenant_id": "tenant", "refresh_at": "refresh", "failures": "failures"}
+STATUSES = (Status.ACTIVE.value, PAUSED, *(each.value for each in Status if each is not Status.ACTIVE))
+COLUMNS = {"connection_id": "connection", "failures": "failures", "refresh_at": "refresh", "tenant_id": "tenant"}
 
 
 @click.command()
@@ -36,7 +34,7 @@ def watch(at: At, every: int, *, once: bool) -> None:
     """
     once = once or at.screen.as_json or not sys.stdout.isatty()
     while True:
-        fleet = Snapshot.of(at, at.screen.now())
+        fleet = Snapshot.of(at)
         if not once:
             click.clear()
         fleet.show(at)
@@ -48,38 +46,32 @@ def watch(at: At, every: int, *, once: bool) -> None:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What one look found.
+    """What one look found, in the words of `connections list` and of the doctor."""
 
-    Attributes:
-        now: Unix seconds of the deployment
-    """
-
-    states: Sequence[ConnectionState]
-    breakers: Sequence[tuple[str, Breaker]]
-    now: float
+    inventory: Inventory
 
     @classmethod
-    def of(cls, at: At, now: float) -> "Snapshot":
+    def of(cls, at: At) -> "Snapshot":
         """Read the table."""
         deployment = at.deployment
         with at.screen.waiting("Reading the connections"):
-            store = Store(deployment.aws("dynamodb"), deployment.config.connections_table)
-            return cls(list(store.connections()), sorted(open_breakers(deployment).items()), now)
+            return cls(Inventory.read(deployment))
 
     def counts(self) -> Row:
         """Count what an operator looks at first."""
-        live = [state for state in self.states if state.status is Status.ACTIVE]
-        by_status = Counter(state.status.value for state in self.states)
+        states, now = self.inventory.states.values(), self.inventory.now
+        live = [state for state in states if state.status is Status.ACTIVE]
+        by_status = Counter(map(self.inventory.status, states))
         return {
-            **{status.value: by_status[status.value] for status in Status},
-            "due": sum(state.refresh_at is not None and state.refresh_at <= self.now for state in live),
+            **{status: by_status[status] for status in STATUSES},
+            "due": sum(state.refresh_at is not None and state.refresh_at <= now for state in live),
             "failing": sum(state.failures > 0 for state in live),
-            "tokens_expired": sum(state.token_expires_at <= self.now for state in live),
+            "tokens_expired": len(self.inventory.ended_tokens()),
         }
 
     def next(self) -> list[Row]:
         """Return the refreshes that come next."""
-        waiting = [state for state in self.states if state.refresh_at is not None]
+        waiting = [state for state in self.inventory.states.values() if state.refresh_at is not None]
         return [
             {
                 "connection_id": state.connection,
@@ -93,7 +85,8 @@ class Snapshot:
     def show(self, at: At) -> None:
         """Show it: for a machine as one object."""
         open_now = [
-            {"breaker": name, "cause": breaker.cause, "opened_at": breaker.opened_at} for name, breaker in self.breakers
+            {"breaker": name, "cause": breaker.cause, "opened_at": breaker.opened_at}
+            for name, breaker in sorted(self.inventory.breakers.items())
         ]
         if at.screen.as_json:
             at.screen.record({**self.counts(), "breakers": open_now, "next": self.next()})

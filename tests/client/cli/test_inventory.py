@@ -10,13 +10,12 @@ from typing import Any
 
 import pytest
 
-from broker.adapters import rows
 from broker.adapters.http import HttpClient
 from broker.model import ConnectionRef
 from broker.oauth import Reply
 from local.world import World
 from ninjaone_connect_cli.inventory import SECRET_LINK
-from tests.support.cli import Cli, csv_of, granted, state_rows
+from tests.support.cli import Cli, csv_of, granted, state_rows, write
 
 DAY = 86_400
 
@@ -31,18 +30,6 @@ def fleet(world: World, cli: Cli, tmp_path: Path) -> list[ConnectionRef]:
     made = cli.local("import", str(csv_of(tmp_path, lines))).json
     world.run_event_sources()
     return [ConnectionRef(each["tenant_id"], each["connection_id"]) for each in made]
-
-
-def write(world: World, ref: ConnectionRef, **attributes: Any) -> None:
-    """Write into a row by hand."""
-    for name, thing in attributes.items():
-        world.aws("dynamodb").update_item(
-            TableName=world.settings("refresh")["CONNECTIONS_TABLE"],
-            Key=rows.key(ref.tenant, ref.connection),
-            UpdateExpression="SET #name = :thing",
-            ExpressionAttributeNames={"#name": name},
-            ExpressionAttributeValues={":thing": rows.value(thing)},
-        )
 
 
 def findings(cli: Cli, check: str) -> list[dict[str, str]]:
