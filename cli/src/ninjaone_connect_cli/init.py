@@ -25,6 +25,9 @@ STACKS = {"dev": "ninjaone-connect-dev", "prod": "ninjaone-connect"}
 COSTS = {50: 20, 500: 22, 5_000: 38}
 """Dollars a month for so many connections, as README.md says: list prices without free tiers."""
 
+NONE = "-"
+"""What is typed where an earlier answer is to be left out, since Enter keeps it."""
+
 Check = Callable[[str], object]
 
 
@@ -43,8 +46,8 @@ def init(at: At, env: str, *, keep: bool) -> None:
         raise CliError("An environment's name has lower-case letters, digits and hyphens, and begins with a letter.")
     if keep and env in _read(FILE):
         return
-    ask = Ask()
-    made = Environment(env, ask.parameters(), ask.region())
+    ask = Ask(*_earlier(FILE, env))
+    made = ask.environment(env)
     ask.cost()
     fresh = FILE.with_name(f"{FILE.name}.new")  # a full disk costs no other environment
     fresh.write_text(_other_lines(FILE, env) + made.lines(), encoding="utf-8")
@@ -91,29 +94,42 @@ tags = {_toml(f"service={self.stack}")}
 
 
 class Ask:
-    """The questions, in the order in which a team knows the answers."""
+    """The questions, in the order in which a team knows the answers; Enter keeps an earlier answer.
 
-    def parameters(self) -> dict[str, str]:
-        """Ask for the template's parameters; what is not asked for keeps its default."""
+    Args:
+        earlier: parameter of the template → the value that the file has
+        region: of AWS, that the file has; empty if there is none
+    """
+
+    def __init__(self, earlier: Mapping[str, str], region: str) -> None:
+        self._earlier, self._region = earlier, region
+
+    def environment(self, name: str) -> Environment:
+        """Ask for everything; a parameter that is not asked for keeps what the file says, or its default."""
         answers = {
             "ProductName": self._text("What is your product called, for the customers who connect", "ProductName"),
-            "ReturnUrls": self._text("Where do they come back to in your product (an https address)", "ReturnUrls"),
+            "ReturnUrls": _return_urls(
+                self._text("Where do they come back to in your product (an https address)", "ReturnUrls")
+            ),
             "ClientIds": self._client_ids(),
             "AlarmEmail": self._text(
-                "Which mail address gets all alarms, also those that page (empty: none yet)", "AlarmEmail", default=""
-            ),
-            "ConnectDomain": self._text(
-                "A domain of yours for the pages, best chosen now (empty: AWS's address)", "ConnectDomain", default=""
+                "Which mail address gets all alarms, also those that page", "AlarmEmail", empty="none yet"
             ),
         }
-        if answers["ConnectDomain"]:
-            question = "The ARN of that domain's ACM certificate, in the stack's region"
-            answers["CertificateArn"] = self._text(question, "CertificateArn")
-        answers["ReturnUrls"] = _pair("main", answers["ReturnUrls"])
-        return {name: answer for name, answer in answers.items() if answer}
+        region = self._aws_region()
+        answers |= self._domain(region)
+        kept = {key: value for key, value in self._earlier.items() if key not in answers}
+        return Environment(name, {key: value for key, value in (answers | kept).items() if value}, region)
 
-    def region(self) -> str:
-        """Ask for the AWS region."""
+    def cost(self) -> None:
+        """Say what it will cost, for the next larger number of connections in the table."""
+        check = _matching("0*[1-9][0-9]{0,8}", "a number in digits, at least 1, such as 50")
+        count = int(self._asked("About how many connections do you expect", check, default="50"))
+        most = next((size for size in COSTS if size >= count), None)
+        said = f"about ${COSTS[most]} a month" if most else "see docs/understand/scale.md for what so many cost"
+        click.echo(f"By AWS's list prices: {said}.", err=True)
+
+    def _aws_region(self) -> str:
         session = boto3.Session()
         known = session.get_available_regions("apigatewayv2")
 
@@ -121,14 +137,26 @@ class Ask:
             if value not in known:
                 raise ValueError("an AWS region such as eu-west-1")
 
-        return self._asked("Which AWS region", check, default=session.region_name or "eu-west-1")
+        return self._asked("Which AWS region", check, default=self._region or session.region_name or "eu-west-1")
 
-    def cost(self) -> None:
-        """Say what it will cost, for the next larger number of connections in the table."""
-        count = click.prompt("About how many connections do you expect", type=click.IntRange(1), default=50, err=True)
-        most = next((size for size in COSTS if size >= count), None)
-        said = f"about ${COSTS[most]} a month" if most else "see docs/understand/scale.md for what so many cost"
-        click.echo(f"By AWS's list prices: {said}.", err=True)
+    def _domain(self, region: str) -> dict[str, str]:
+        """Ask for the domain and its certificate, which template.yaml wants together and in the stack's region.
+
+        Behind the firewall's distribution, which OriginVerify tells, the domain needs no certificate here.
+        """
+        domain = self._text(
+            "A domain of yours for the pages, best chosen now", "ConnectDomain", empty="AWS's address"
+        )  # fmt: skip
+        if not domain or self._earlier.get("OriginVerify"):
+            kept = self._earlier.get("CertificateArn", "") if self._earlier.get("BackendDomain") else ""
+            return {"ConnectDomain": domain, "CertificateArn": kept}
+        certificate = self._text(
+            f"The ARN of {domain}'s ACM certificate in {region}",
+            "CertificateArn", check=_certificate_of(region), empty="no domain yet",
+        )  # fmt: skip
+        if not certificate:
+            click.echo(_no_certificate(domain, region), err=True)
+        return {"ConnectDomain": domain if certificate else "", "CertificateArn": certificate}
 
     def _client_ids(self) -> str:
         """Ask for the operator's client apps, if there are any: most teams can't have one for all accounts."""
@@ -137,22 +165,41 @@ class Ask:
             "A client app of yours for all customers needs NinjaOne's help (docs/operate/your-app.md).",
             err=True,
         )
-        if not click.confirm("Do you have client apps of your own", default=False, err=True):
+        earlier = _client_pairs(self._earlier.get("ClientIds", ""))
+        if not self._is_yes("Do you have client apps of your own", default=bool(earlier)):
             return ""
         asked = {
-            region: self._text(f"  Its client id on {host} (empty: none)", region, default="")
+            region: self._optional(f"  Its client id on {host}", _client_id(region), "none", earlier.get(region, ""))
             for region, host in ninjaone.REGIONS.items()
         }
         return ",".join(_pair(region, client) for region, client in asked.items() if client)
 
-    def _text(self, question: str, name: str, *, default: str | None = None) -> str:
-        return self._asked(question, lambda value: CHECKS[name](value) if value else None, default=default)
+    def _is_yes(self, question: str, *, default: bool) -> bool:
+        check = _matching("(?i)y|yes|n|no", "y for yes or n for no")
+        answer = self._asked(f"{question} (y or n)", check, default="y" if default else "n")
+        return answer.lower().startswith("y")
 
-    def _asked(self, question: str, check: Check, *, default: str | None = None) -> str:
-        """Ask until the answer is valid; say each time what it must be."""
+    def _text(self, question: str, name: str, *, check: Check | None = None, empty: str = "") -> str:
+        """Ask for a parameter of the template; it may be left out if ``empty`` says what that means."""
+        check, earlier = check or CHECKS[name], self._earlier.get(name, "")
+        if empty:
+            return self._optional(question, check, empty, earlier)
+        return self._asked(question, check, default=earlier if _passes(check, earlier) else "")
+
+    def _optional(self, question: str, check: Check, empty: str, earlier: str) -> str:
+        """Ask for what may be left out: by Enter, or by a hyphen where Enter keeps an earlier answer."""
+        default = earlier if _passes(check, earlier) else ""
+        hint = f"{NONE if default else 'empty'}: {empty}"
+        answer = self._asked(
+            f"{question} ({hint})", lambda value: check(value) if value not in {"", NONE} else None, default=default
+        )
+        return "" if answer == NONE else answer
+
+    def _asked(self, question: str, check: Check, *, default: str = "") -> str:
+        """Ask until the answer is valid; say each time what it must be, also where there is none."""
 
         def read(value: str) -> str:
-            value = trimmed(value)
+            value = trimmed(value) or default
             try:
                 check(value)
             except ValueError as wanted:
@@ -173,9 +220,21 @@ def _matching(pattern: str, wanted: str) -> Check:
     return check
 
 
-def _as_pair(parameter: str, key: str) -> Check:
-    """Check a value as the pair ``key=value`` of a parameter that lists such pairs; it may be the pair already."""
-    return lambda value: ASKED[parameter](_pair(key, value))
+def _passes(check: Check, value: str) -> bool:
+    try:
+        check(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _product_name(value: str) -> None:
+    """Check the product's name: an address is none, though the parameter would take it."""
+    if not value:
+        raise ValueError("a name such as Example PSA: people read it on the page where they connect")
+    if re.match(r"(?i)\S+://|www\.|[\w-]+(\.[\w-]+)+(:\d+)?/", value):
+        raise ValueError("a name such as Example PSA, and not an address: people read it on the page")
+    ASKED["ProductName"](value)
 
 
 _RETURN_RULES: Mapping[str, str] = {
@@ -189,11 +248,17 @@ _RETURN_RULES: Mapping[str, str] = {
 
 
 def _return_address(value: str) -> None:
-    """Check a return address. Raises ValueError with the one rule that it breaks."""
+    """Check one return address, or pairs as the file has them. Raises ValueError with the one rule that it breaks."""
+    if _passes(ASKED["ReturnUrls"], value):
+        return
     address = value.removeprefix("main=")
     for pattern, wanted in _RETURN_RULES.items():
         _matching(pattern, wanted)(address)
-    _as_pair("ReturnUrls", "main")(address)
+    ASKED["ReturnUrls"](_pair("main", address))
+
+
+def _return_urls(value: str) -> str:
+    return value if _passes(ASKED["ReturnUrls"], value) else _pair("main", value)
 
 
 def _pair(key: str, value: str) -> str:
@@ -201,13 +266,61 @@ def _pair(key: str, value: str) -> str:
     return f"{key}={value.removeprefix(f'{key}=')}"
 
 
+_CLIENT_RULES: Mapping[str, str] = {
+    r"[^@]*": "a client id as NinjaOne shows it, and not a mail address",
+    r"(?!arn:).*": "a client id as NinjaOne shows it, and not an ARN of AWS",
+    r"[^=]*": "the client id on {host} alone, or {region}= before it; other regions have questions of their own",
+    r"[A-Za-z0-9._~-]*": "a client id as NinjaOne shows it: letters, digits, hyphens and underscores",
+}
+"""What a client id has to match → what to say where it does not. The parameter itself takes more characters."""
+
+
+def _client_id(region: str) -> Check:
+    """Check a client id, alone or as the pair of its region."""
+
+    def check(value: str) -> None:
+        client = value.removeprefix(f"{region}=")
+        for pattern, wanted in _CLIENT_RULES.items():
+            _matching(pattern, wanted.format(region=region, host=ninjaone.REGIONS[region]))(client)
+        if not _passes(ASKED["ClientIds"], f"{region}={client}"):
+            raise ValueError("a client id of 1 to 128 characters")
+
+    return check
+
+
+def _client_pairs(value: str) -> dict[str, str]:
+    """Read the parameter ClientIds; empty if it is not valid."""
+    if not value or not _passes(ASKED["ClientIds"], value):
+        return {}
+    return dict(pair.strip().split("=", 1) for pair in value.split(","))
+
+
+def _certificate_of(region: str) -> Check:
+    """Check the ARN of a certificate: API Gateway's regional domains take one of their own region only."""
+
+    def check(value: str) -> None:
+        found = re.fullmatch(r"arn:aws[a-z-]*:acm:([a-z0-9-]+):[0-9]{12}:certificate/[A-Za-z0-9-]+", value)
+        if not found:
+            raise ValueError(f"an ARN such as arn:aws:acm:{region}:123456789012:certificate/0f0f0f0f")
+        if found[1] != region:
+            raise ValueError(f"a certificate of {region}, as the stack is; this one is of {found[1]}")
+
+    return check
+
+
+def _no_certificate(domain: str, region: str) -> str:
+    return (
+        f"Without a certificate there is no domain yet. This asks for one:\n"
+        f"  aws acm request-certificate --region {region} --domain-name {domain} --validation-method DNS\n"
+        "When ACM has issued it, run this again and give its ARN (docs/operate/deploy.md)."
+    )
+
+
 CHECKS: Mapping[str, Check] = {
-    "ProductName": ASKED["ProductName"],
+    "ProductName": _product_name,
     "ReturnUrls": _return_address,
-    **{region: _as_pair("ClientIds", region) for region in ninjaone.REGIONS},
     "AlarmEmail": _matching(r"[^@\s]+@[^@\s]+", "a mail address"),
     "ConnectDomain": _matching(r"[a-z0-9-]+(\.[a-z0-9-]+)+", "a domain such as connect.example.com"),
-    "CertificateArn": _matching(r"arn:aws[a-z-]*:acm:.+", "the ARN of an ACM certificate"),
 }
 
 
@@ -232,6 +345,31 @@ def _read(file: Path) -> Mapping[str, object]:
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
         raise CliError(f"{file} can't be read: {fault}. Correct it, or move it away and run the same again.") from None
+
+
+_OVERRIDE = r'([A-Za-z0-9]+)=("(?:\\.|[^"\\])*"|(?:\\.|[^\s"\\])+)'
+
+
+def _earlier(file: Path, env: str) -> tuple[dict[str, str], str]:
+    """Give an environment's parameters and its region; empty where the file has none. Raises CliError."""
+    tables = _table(_read(file), env)
+    settings = {**_table(_table(tables, "global"), "parameters"), **_table(_table(tables, "deploy"), "parameters")}
+    written = settings.get("parameter_overrides", "")
+    text = " ".join(map(str, written)) if isinstance(written, list) else str(written)
+    if not re.fullmatch(rf"\s*({_OVERRIDE}(\s+|$))*", text) or "ParameterKey=" in text:
+        raise CliError(f'{file}: write the parameter_overrides of {env} as Name="value", with spaces between them.')
+    return {name: _unquoted(value) for name, value in re.findall(_OVERRIDE, text)}, str(settings.get("region", ""))
+
+
+def _table(parent: Mapping[str, object], name: str) -> Mapping[str, object]:
+    table = parent.get(name)
+    return table if isinstance(table, dict) else {}
+
+
+def _unquoted(value: str) -> str:
+    """Read a parameter's value as SAM does."""
+    bare = value[1:-1] if value.startswith('"') else value
+    return re.sub(r"\\(.)", r"\1", bare)
 
 
 def _other_lines(file: Path, env: str) -> str:

@@ -14,8 +14,10 @@ from broker import ninjaone
 from ninjaone_connect_cli.app import INTERRUPTED
 from ninjaone_connect_cli.init import COSTS, Environment
 from tests.support.cli import ROOT, Cli, bare_environment
+from tests.support.commands import judge_aws, words
 
-ANSWERS = "Example PSA\nhttps://app.example.com/ninjaone/return\nn\n\n\neu-central-1\n300\n"
+ANSWERS = "Example PSA\nhttps://app.example.com/ninjaone/return\nn\n\neu-central-1\n\n300\n"
+CERTIFICATE = "arn:aws:acm:eu-central-1:123456789012:certificate/0f0f0f0f-1111"
 
 
 @pytest.fixture
@@ -25,6 +27,19 @@ def cli(tmp_path: Path) -> Cli:
 
 def written(cli: Cli) -> dict[str, dict[str, dict[str, dict[str, object]]]]:
     return tomllib.loads((cli.folder / "samconfig.toml").read_text(encoding="utf-8"))
+
+
+def overrides(cli: Cli) -> str:
+    return str(written(cli)["dev"]["deploy"]["parameters"]["parameter_overrides"])
+
+
+def with_clients(ids: dict[str, str]) -> str:
+    given = "".join(f"{ids.get(region, '')}\n" for region in ninjaone.REGIONS)
+    return ANSWERS.replace("\nn\n", f"\ny\n{given}")
+
+
+def with_domain(certificate: str, answers: str = ANSWERS) -> str:
+    return answers.replace("eu-central-1\n\n", f"eu-central-1\nconnect.example.com\n{certificate}\n")
 
 
 def test_two_answers_are_enough_and_the_rest_by_enter(cli: Cli) -> None:
@@ -46,8 +61,7 @@ def test_an_address_may_be_given_as_the_pair_that_the_docs_show(cli: Cli) -> Non
     ended = cli("init", typed=ANSWERS.replace("https://app", "main=https://app"))
 
     assert ended.code == 0, ended.err
-    overrides = written(cli)["dev"]["deploy"]["parameters"]["parameter_overrides"]
-    assert 'ReturnUrls="main=https://app.example.com/ninjaone/return"' in str(overrides)
+    assert 'ReturnUrls="main=https://app.example.com/ninjaone/return"' in overrides(cli)
 
 
 @pytest.mark.parametrize(
@@ -56,6 +70,11 @@ def test_an_address_may_be_given_as_the_pair_that_the_docs_show(cli: Cli) -> Non
         ("a\u202eb\n", "It must be 1 to 80"),
         ("x" * 81 + "\n", "It must be 1 to 80"),
         ("M\udcfcller\n", "It holds U+DCFC"),
+        ("\n", "It must be a name such as"),
+        ("  \n", "It must be a name such as"),
+        ("https://app.example.com\n", "not an address: people read it on the page"),
+        ("www.example.com\n", "not an address: people read it on the page"),
+        ("app.example.com/ninjaone\n", "not an address: people read it on the page"),
     ],
 )
 def test_a_wrong_name_is_asked_for_again(cli: Cli, wrong: str, says: str) -> None:
@@ -68,6 +87,7 @@ def test_a_wrong_name_is_asked_for_again(cli: Cli, wrong: str, says: str) -> Non
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
+        ("", "an https address such as"),
         ("app.example.com/back", "an https address such as"),
         ("http://app.example.com", "an https address such as"),
         ("https://a.example/?x=1", "an address without a query"),
@@ -90,17 +110,191 @@ def test_a_wrong_return_address_is_asked_for_again_with_the_one_rule_that_it_bre
     assert said.startswith(says)
 
 
+def test_a_product_may_be_called_like_a_domain(cli: Cli) -> None:
+    assert cli("init", typed=ANSWERS.replace("Example PSA", "monday.com")).code == 0
+
+    assert 'ProductName="monday.com"' in overrides(cli)
+
+
 def test_client_apps_of_ones_own_are_asked_for_by_host(cli: Cli) -> None:
-    ids = {"eu": "AbC-eu", "us2": "XyZ"}
-
-    given = "".join(f"{ids.get(region, '')}\n" for region in ninjaone.REGIONS)
-    typed = ANSWERS.replace("\nn\n", f"\ny\n{given}")
-
-    ended = cli("init", typed=typed)
+    ended = cli("init", typed=with_clients({"eu": "AbC-eu", "us2": "XyZ"}))
 
     assert ended.code == 0, ended.err
-    overrides = str(written(cli)["dev"]["deploy"]["parameters"]["parameter_overrides"])
-    assert 'ClientIds="us2=XyZ,eu=AbC-eu"' in overrides
+    assert 'ClientIds="us2=XyZ,eu=AbC-eu"' in overrides(cli)
+
+
+def test_a_client_id_may_be_given_as_the_pair_that_the_docs_show(cli: Cli) -> None:
+    ended = cli("init", typed=with_clients({"eu": "eu=AbC"}))
+
+    assert ended.code == 0, ended.err
+    assert 'ClientIds="eu=AbC"' in overrides(cli)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ("ops@example.com", "a client id as NinjaOne shows it, and not a mail address"),
+        ("arn:aws:acm:eu-west-1:123456789012:certificate/0f", "a client id as NinjaOne shows it, and not an ARN"),
+        ("us2=AbC", "the client id on eu.ninjarmm.com alone, or eu= before it"),
+        ("eu=AbC,us2=XyZ", "the client id on eu.ninjarmm.com alone, or eu= before it"),
+        ("AbC XyZ", "a client id as NinjaOne shows it: letters"),
+        ("AbC…", "a client id as NinjaOne shows it: letters"),
+        ("eu=", "a client id of 1 to 128 characters"),
+        ("x" * 129, "a client id of 1 to 128 characters"),
+    ],
+)
+def test_a_wrong_client_id_is_asked_for_again(cli: Cli, wrong: str, says: str) -> None:
+    ended = cli("init", typed=with_clients({"eu": f"{wrong}\nAbC"}))
+
+    assert ended.code == 0
+    (said,) = re.findall(r"It must be (.*)\.", ended.err)
+    assert said.startswith(says)
+    assert 'ClientIds="eu=AbC"' in overrides(cli)
+
+
+def test_a_certificate_is_one_of_the_stack_s_region(cli: Cli) -> None:
+    ended = cli("init", typed=with_domain(CERTIFICATE))
+
+    assert ended.code == 0, ended.err
+    assert f'ConnectDomain="connect.example.com" CertificateArn="{CERTIFICATE}"' in overrides(cli)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (CERTIFICATE.replace("eu-central-1", "us-east-1"), "a certificate of eu-central-1, as the stack is;"),
+        (CERTIFICATE.replace(":acm:", ":iam:"), "an ARN such as arn:aws:acm:eu-central-1:"),
+        (CERTIFICATE.replace("certificate/", "certificate-authority/"), "an ARN such as arn:aws:acm:eu-central-1:"),
+        ("connect.example.com", "an ARN such as arn:aws:acm:eu-central-1:"),
+    ],
+)  # fmt: skip
+def test_another_certificate_is_refused(cli: Cli, wrong: str, says: str) -> None:
+    ended = cli("init", typed=with_domain(f"{wrong}\n{CERTIFICATE}"))
+
+    assert ended.code == 0
+    assert f"It must be {says}" in ended.err
+    assert f'CertificateArn="{CERTIFICATE}"' in overrides(cli)
+
+
+def test_without_a_certificate_there_is_no_domain_and_the_command_that_makes_one_is_named(cli: Cli) -> None:
+    ended = cli("init", typed=with_domain(""))
+
+    assert ended.code == 0, ended.err
+    assert "Domain" not in overrides(cli)
+    assert "Certificate" not in overrides(cli)
+    (command,) = re.findall(r"^  (aws .*--domain-name connect\.example\.com .*)$", ended.err, re.MULTILINE)
+    for _, *arguments in words(command):
+        judge_aws(arguments, is_whole=True)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"), [("lots", "digits"), ("0", "at least 1"), ("5,000", "digits"), ("-3", "digits")]
+)
+def test_how_many_connections_are_expected_is_a_number(cli: Cli, wrong: str, says: str) -> None:
+    ended = cli("init", typed=ANSWERS.replace("300", f"{wrong}\n300"))
+
+    assert ended.code == 0
+    (said,) = re.findall("It must be a number (.*)", ended.err)
+    assert says in said
+    assert "Error: Invalid" not in ended.err
+
+
+def test_yes_or_no_is_asked_for_in_words(cli: Cli) -> None:
+    ended = cli("init", typed=ANSWERS.replace("\nn\n", "\nmaybe\nNo\n"))
+
+    assert ended.code == 0
+    assert "It must be y for yes or n for no." in ended.err
+
+
+def test_earlier_answers_are_kept_by_enter(cli: Cli) -> None:
+    everything = with_domain(CERTIFICATE, with_clients({"us2": "XyZ", "eu": "AbC"})).replace(
+        "\neu-central-1", "ops@example.com\neu-central-1"
+    )
+    assert cli("init", typed=everything.replace("Example PSA", 'Müller "PSA" \\ Söhne')).code == 0
+    before = written(cli)
+
+    ended = cli("init", typed="\n" * 20)
+
+    assert ended.code == 0, ended.err
+    assert written(cli) == before
+    assert "ops@example.com" in overrides(cli)
+    assert "eu-central-1" in ended.err
+
+
+def test_an_earlier_answer_is_left_out_by_a_hyphen(cli: Cli) -> None:
+    cli("init", typed=with_domain(CERTIFICATE))
+
+    ended = cli("init", typed="\n\n\n\n\n-\n\n")
+
+    assert ended.code == 0, ended.err
+    assert "Domain" not in overrides(cli)
+    assert "Certificate" not in overrides(cli)
+
+
+def test_an_earlier_certificate_of_another_region_is_not_offered(cli: Cli) -> None:
+    cli("init", typed=with_domain(CERTIFICATE))
+
+    ended = cli("init", typed="\n\n\n\neu-west-1\n\n\n\n")
+
+    assert ended.code == 0, ended.err
+    assert "Without a certificate there is no domain yet" in ended.err
+    assert "Certificate" not in overrides(cli)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        '"ProductName=Example Tracing=Active ReturnUrls=main=https://a.example,two=https://b.example"',
+        '["ProductName=Example", "Tracing=Active", "ReturnUrls=main=https://a.example,two=https://b.example"]',
+    ],
+)
+def test_parameters_that_somebody_wrote_into_the_file_are_kept(cli: Cli, form: str) -> None:
+    (cli.folder / "samconfig.toml").write_text(f"[dev.deploy.parameters]\nparameter_overrides = {form}\n")
+
+    ended = cli("init", typed="\n" * 10)
+
+    assert ended.code == 0, ended.err
+    assert overrides(cli) == (
+        'ProductName="Example" ReturnUrls="main=https://a.example,two=https://b.example" Tracing="Active"'
+    )
+
+
+def test_a_domain_behind_the_firewall_needs_no_certificate(cli: Cli) -> None:
+    (cli.folder / "samconfig.toml").write_text(
+        "[dev.deploy.parameters]\nparameter_overrides = "
+        f"'ProductName=E ReturnUrls=main=https://a.example ConnectDomain=c.example OriginVerify={'0' * 64}'\n"
+    )
+
+    ended = cli("init", typed="\n" * 10)
+
+    assert ended.code == 0, ended.err
+    assert 'ConnectDomain="c.example"' in overrides(cli)
+
+
+def test_the_certificate_of_the_backend_s_domain_is_kept(cli: Cli) -> None:
+    (cli.folder / "samconfig.toml").write_text(
+        "[dev.deploy.parameters]\nparameter_overrides = "
+        f"'ProductName=E ReturnUrls=main=https://a.example BackendDomain=b.example CertificateArn={CERTIFICATE}'\n"
+    )
+
+    ended = cli("init", typed="\n" * 10)
+
+    assert ended.code == 0, ended.err
+    assert f'CertificateArn="{CERTIFICATE}"' in overrides(cli)
+
+
+@pytest.mark.parametrize(
+    "form", ["'ParameterKey=ProductName,ParameterValue=E'", "'ProductName=\"E'", "{ProductName = 'E'}"]
+)
+def test_parameters_that_cannot_be_read_are_not_overwritten(cli: Cli, form: str) -> None:
+    text = f"[dev.deploy.parameters]\nparameter_overrides = {form}\n"
+    (cli.folder / "samconfig.toml").write_text(text)
+
+    ended = cli("init", typed=ANSWERS)
+
+    assert ended.code == 1
+    assert 'write the parameter_overrides of dev as Name="value"' in ended.err
+    assert (cli.folder / "samconfig.toml").read_text() == text
 
 
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
@@ -164,12 +358,12 @@ def test_a_file_that_is_no_toml_is_left_alone(cli: Cli) -> None:
 def test_sam_reads_the_answers_as_they_were_given() -> None:
     names = {"ProductName": 'Müller "PSA" \\ Söhne', "ReturnUrls": "main=https://a.example/b,two=https://b.example"}
     subprocess.run(["make", "--silent", ".venv-sam/.locked"], cwd=ROOT, check=True)
-    overrides = tomllib.loads(Environment("dev", names, "eu-west-1").lines())["dev"]["deploy"]["parameters"]
+    deployed = tomllib.loads(Environment("dev", names, "eu-west-1").lines())["dev"]["deploy"]["parameters"]
     read = (
         "import json, sys; from samcli.cli.types import CfnParameterOverridesType as T; "
         "print(json.dumps(T().convert((sys.argv[1],), None, None)))"
     )
-    command = [".venv-sam/bin/python", "-c", read, overrides["parameter_overrides"]]
+    command = [".venv-sam/bin/python", "-c", read, deployed["parameter_overrides"]]
 
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
 
