@@ -65,9 +65,8 @@ class ThroughTheBroker:
         )
         path = unquote(target.partition("?")[0]).partition("/ninjaone/")[2]
         named = {"tenant": self._ref.tenant, "connection": self._ref.connection, "path": path}
-        event = payload.event(
-            arrived, GATEWAY, Route(GATEWAY.id, "ANY", ROUTE, signed=True), parameters=named, caller=DEMO
-        )
+        route, request_id = Route(GATEWAY.id, "ANY", ROUTE, signed=True), payload.request_id()
+        event = payload.event(arrived, GATEWAY, route, request_id=request_id, parameters=named, caller=DEMO)
         made = self._entry(event, CONTEXT)
         body = base64.b64decode(made["body"]) if made["isBase64Encoded"] else made["body"].encode()
         return httpx.Response(made["statusCode"], headers=made["headers"], content=body)

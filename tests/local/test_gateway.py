@@ -4,6 +4,7 @@ That events and answers have AWS's form, `make rehearse` shows: tools/rehearse/g
 """
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -97,6 +98,14 @@ def test_an_answer_without_a_type_is_text(site: Site, http: httpx.Client) -> Non
     site.answer = lambda _event: {"statusCode": 200, "body": "a"}
 
     assert http.get("/notes").headers["content-type"] == "text/plain;charset=UTF-8"
+
+
+def test_the_header_and_the_event_name_a_request_alike(site: Site, http: httpx.Client) -> None:
+    named = [http.get("/notes").headers["apigw-requestid"] for _ in range(2)]
+
+    assert named == [event["requestContext"]["requestId"] for event in site.events]
+    assert len(set(named)) == 2
+    assert all(re.fullmatch("[A-Za-z0-9]{15}=", each) for each in named)
 
 
 def test_addresses_of_ninjaone_are_rewritten_where_a_browser_follows_them(site: Site, http: httpx.Client) -> None:

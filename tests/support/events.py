@@ -50,9 +50,7 @@ def event(
         headers=named,
         body=_content(body, form),
     )
-    made = payload.event(arrived, API, _route(route), parameters=path, caller=DEMO)
-    made["requestContext"]["requestId"] = "request-1"
-    return made
+    return payload.event(arrived, API, _route(route), request_id="request-1", parameters=path, caller=DEMO)
 
 
 def _route(key: str) -> Route:

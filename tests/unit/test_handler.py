@@ -1,5 +1,6 @@
 """What surrounds every view: one line, the figures, an answer whatever happens, and no foreign text."""
 
+import json
 import re
 from types import SimpleNamespace
 from typing import Any
@@ -81,6 +82,7 @@ def test_an_error_of_ours_is_answered_and_logged_once(broker: Broker, asked: dic
     assert answered["headers"]["retry-after"] == "2"
     (line,) = lines.named("things.refused")
     assert (line["error"], line["status"], line["level"]) == ("NoTokenYet", 503, "WARNING")
+    assert line["reference"] == json.loads(answered["body"])["request_id"] == asked["requestContext"]["requestId"]
 
 
 @req("G01", "G07", "P01")

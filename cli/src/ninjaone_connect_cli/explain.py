@@ -2,24 +2,30 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
 from typing import Any
 
 import click
 
 from broker.text import hyphenated, words
 from ninjaone_connect_cli.at import At, here
+from ninjaone_connect_cli.errors import CliError
+from ninjaone_connect_cli.screen import Row, moment
 
 REFERENCE = re.compile(r"[A-Za-z0-9=_-]{6,64}")
 _OF_A_PAGE = re.compile(r"([A-Za-z0-7]{4})[- ]?([A-Za-z0-7]{4})")
 _READ_OUT = str.maketrans("01", "OI")
 """A page's reference has neither digit: who hears it read out writes them for the letters."""
-MOST = 200
+MOST = 5000
+"""Lines that are read; a backend that asks every few seconds writes thousands a day about one connection."""
 FIELDS = (
     "tenant", "connection", "session", "host", "code", "meaning", "cause", "reason", "status", "problem", "error",
     "aws_service", "operation", "aws_request_id", "version", "left", "kind",
 )  # fmt: skip
 """Fields that are shown of a line, if it has them, besides its time, level, function and event."""
+_VARYING = ("logged_at", "about", "left")
+"""In what lines of one event differ while nothing new happens."""
 COLUMNS = {"logged_at": "when", "level": "level", "event": "event", "function": "function", "about": "about"}
 
 
@@ -31,10 +37,11 @@ def explain(at: At, reference: str, *, days: int) -> None:
     """Say what REFERENCE was about: the reference on a page, a problem's request_id, a connection, a session.
 
     Reads the functions' logs, which hold no token, code or secret. With --local these are the lines that `make run`
-    has in memory.
+    has in memory. Ends with 1 when they name it nowhere.
 
     \b
-    ninjaone-connect explain 3f0c9a52-7c1e-4d5b-9a51-0a4d2c6b7f10
+    ninjaone-connect explain JKJaXmPLvHcESHA=
+    ninjaone-connect explain K7QF-2M6P
     ninjaone-connect explain con_abcdefghijklmnopqrstuvwx27 --days 30
     """
     reference = read(reference)
@@ -44,11 +51,11 @@ def explain(at: At, reference: str, *, days: int) -> None:
     with at.screen.waiting("Reading the logs"):
         events = deployment.log_events(reference, deployment.now() - days * 86_400, MOST)
         found = [_line(event) for event in events]
-    at.screen.table(
-        found, COLUMNS, empty=f"Nothing in the last {days} days names {reference}; --days looks further back."
-    )
+    at.screen.table(found if at.screen.as_json else list(collapsed(found, at.screen.now())), COLUMNS, empty="")
+    if not found:
+        raise CliError(f"Nothing in the last {days} days names {reference}; --days looks further back.")
     if len(found) == MOST:
-        at.screen.say(f"Only the first {MOST} lines are shown.")
+        at.screen.say(f"Only the first {MOST} lines were read; fewer --days leave out the oldest.")
 
 
 def read(said: str) -> str:
@@ -56,6 +63,25 @@ def read(said: str) -> str:
     found = hyphenated(" ".join(words(said.rpartition(":")[2])))
     page = _OF_A_PAGE.fullmatch(found)
     return f"{page[1]}-{page[2]}".upper().translate(_READ_OUT) if page else found
+
+
+def collapsed(lines: Iterable[Row], now: float) -> Iterator[Row]:
+    """Make one row of lines that follow each other and say the same: ``token.issued ×79``, and until when."""
+    for what, alike in groupby(lines, key=_unvarying):
+        first, *others = alike
+        if others:
+            about = f"{_in_words(what)}, until {moment(others[-1]['logged_at'], now)}"
+            yield {**first, "event": f"{first['event']} ×{len(others) + 1}", "about": about}
+        else:
+            yield first
+
+
+def _unvarying(line: Row) -> Row:
+    return {name: value for name, value in line.items() if name not in _VARYING}
+
+
+def _in_words(line: Row) -> str:
+    return ", ".join(f"{name} {line[name]}" for name in FIELDS if name in line)
 
 
 def _line(event: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,7 +96,7 @@ def _line(event: Mapping[str, Any]) -> dict[str, Any]:
         "level": str(said.get("level", "")),
         "event": str(said.get("message", said.get("type", "a line of Lambda's own"))),
         "function": str(said.get("function", "")),
-        "about": ", ".join(f"{name} {value}" for name, value in about.items()),
+        "about": _in_words(about),
         **about,
     }
 

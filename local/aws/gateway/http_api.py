@@ -56,20 +56,20 @@ class Gateway:
         ]
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        request = Request(environ)
+        request, request_id = Request(environ), payload.request_id()
         try:
-            answer = self._answer(request)
+            answer = self._answer(request, request_id)
         except Refused as refusal:
             body = json.dumps({"message": refusal.message}, separators=(",", ":"))
             answer = Response(body, refusal.status, content_type="application/json")
-        answer.headers["Apigw-Requestid"] = f"{time.monotonic_ns():x}="
+        answer.headers["Apigw-Requestid"] = request_id
         return answer(environ, start_response)
 
-    def _answer(self, request: Request) -> Response:
+    def _answer(self, request: Request, request_id: str) -> Response:
         arrived = _arrived(request)
         route, runtime, parameters = self._match(arrived)
         caller = self._caller(arrived) if route.signed else None
-        event = payload.event(arrived, self._api, route, parameters=parameters, caller=caller)
+        event = payload.event(arrived, self._api, route, request_id=request_id, parameters=parameters, caller=caller)
         try:
             answer = payload.response(runtime.invoke(event, self._cut_off))
         except TooLarge as error:

@@ -6,6 +6,8 @@ decoded and end at a decoded `?`; only text and JSON, XML and JavaScript arrive 
 
 import base64
 import re
+import secrets
+import string
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -87,10 +89,25 @@ class HttpRequest:
         return Signed(self.method, f"http://{self.host}{self.target}", self.headers, self.body)
 
 
+def request_id() -> str:
+    """Draw a request's id, of the form of API Gateway's: ``JKJaXmPLvHcESHA=``."""
+    return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(15)) + "="
+
+
 def event(
-    arrived: HttpRequest, api: Api, route: Route, *, parameters: Mapping[str, str], caller: Principal | None
+    arrived: HttpRequest,
+    api: Api,
+    route: Route,
+    *,
+    request_id: str,
+    parameters: Mapping[str, str],
+    caller: Principal | None,
 ) -> dict[str, Any]:
-    """Make the event of a request on a route; what is empty is left out, as API Gateway does."""
+    """Make the event of a request on a route; what is empty is left out, as API Gateway does.
+
+    Args:
+        request_id: what the answer's header Apigw-Requestid says too
+    """
     cookies = [cookie.strip() for cookie in arrived.headers.get("cookie", "").split(";") if cookie.strip()]
     said: dict[str, Any] = {
         "version": "2.0",
@@ -98,7 +115,7 @@ def event(
         "rawPath": arrived.path,
         "rawQueryString": arrived.query,
         "headers": _headers(arrived),
-        "requestContext": _context(arrived, api, route, caller),
+        "requestContext": {**_context(arrived, api, route, caller), "requestId": request_id},
         "isBase64Encoded": False,
     }
     if cookies:
@@ -152,7 +169,6 @@ def _context(arrived: HttpRequest, api: Api, route: Route, caller: Principal | N
             "sourceIp": arrived.source_ip,
             "userAgent": arrived.headers.get("user-agent", ""),
         },
-        "requestId": uuid4().hex[:15] + "=",
         "routeKey": route.key,
         "stage": "$default",
         "time": time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(now)),

@@ -67,10 +67,14 @@ BOTH = {**TOKEN, "ProxyFunctionRole": "mine-ProxyFunctionRole-Y"}
 
 
 def run(
-    clients: Mapping[str, Any], *arguments: str, stack: str | None = "mine", roles: Mapping[str, str] = TOKEN
+    clients: Mapping[str, Any],
+    *arguments: str,
+    stack: str | None = "mine",
+    roles: Mapping[str, str] = TOKEN,
+    as_json: bool = True,
 ) -> None:
     """Run a command on a stack whose AWS answers so."""
-    at = At(Screen(as_json=True), None)
+    at = At(Screen(as_json=as_json), None)
     at.deployment = deployment.Deployment(
         stack, "eu-west-1", None, {}, clients.__getitem__, None, None,  # type: ignore[arg-type]  # not asked for
         {**roles, "FunctionLog": "mine-log"},
@@ -196,6 +200,30 @@ def test_a_reference_is_explained_without_what_nobody_listed(capsys: pytest.Capt
     assert (logs.asked["logGroupName"], logs.asked["filterPattern"]) == ("mine-log", '"ref-12345"')
 
 
+def lines_of(*given: Mapping[str, object]) -> Logs:
+    return Logs(*({"level": "INFO", "function": "token", "connection": "con_a", **each} for each in given))
+
+
+def test_repeats_of_one_event_are_one_row_for_a_person_and_all_of_them_for_a_machine(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    issued = [{"message": "token.issued", "left": left, "version": 3} for left in range(79)]
+    refused = {"message": "token.refused", "status": 503, "version": 3}
+    logs = lines_of(*issued, refused, *issued[:2], issued[0] | {"version": 4})
+
+    run({"logs": logs}, "explain", "con_abcdef")
+    machine = json.loads(capsys.readouterr().out)
+    run({"logs": logs}, "explain", "con_abcdef", as_json=False)
+    _, *shown = capsys.readouterr().out.splitlines()
+
+    assert [each["event"] for each in machine] == ["token.issued"] * 79 + ["token.refused"] + ["token.issued"] * 3
+    assert [re.findall(r"token\.\w+(?: ×\d+)?", row)[0] for row in shown] == [
+        "token.issued ×79", "token.refused", "token.issued ×2", "token.issued",
+    ]  # fmt: skip
+    assert re.search(r"connection con_a, version 3, until 2027-01-15 08:00Z", shown[0])
+    assert "status 503" in shown[1]
+
+
 @pytest.mark.parametrize(
     ("said", "reference"),
     [
@@ -245,7 +273,7 @@ def test_on_this_machine_a_reference_of_a_page_a_problem_or_a_log_is_explained(w
         (line,) = cli.local("explain", reference).json
         assert "unknown" in line["about"].lower(), line
     nothing = cli("--local", "explain", "ZZZZ-ZZZZ")
-    assert (nothing.code, nothing.out) == (0, "")
+    assert (nothing.code, nothing.out) == (1, "")
     assert "names ZZZZ-ZZZZ" in nothing.err
 
 
