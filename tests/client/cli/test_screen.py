@@ -144,7 +144,7 @@ def test_flags_that_may_stand_anywhere_come_in_front(typed: list[str], read: lis
     [
         (["connections", "show", "--json"], 2, "Missing argument"),
         (["nothing", "--json"], 2, "No such command"),
-        (["--local", "doctor", "--json"], 1, "Nothing runs on this machine"),
+        (["--local", "doctor", "--json"], 1, "is not inside a clone"),
     ],
 )
 def test_a_machine_reads_errors_too(tmp_path: Path, arguments: list[str], code: int, says: str) -> None:

@@ -63,7 +63,7 @@ def test_without_anything_running_one_sentence_says_so(tmp_path: Path) -> None:
     code, _, said = smoke(tmp_path)
 
     assert (code, said.count("\n")) == (2, 1)
-    assert "Nothing runs on this machine" in said
+    assert "is not inside a clone" in said
 
 
 @pytest.fixture

@@ -217,7 +217,7 @@ def secret_entered(stage: Stage) -> None:
     stage.take("UrgentQueue")
     person = Way(stage, made["tenant_id"])
     assert person.complete(person.enter(made))["connection_id"] == made["connection_id"]
-    [asked] = stage.take("UrgentQueue")
+    [asked] = [body for body in stage.take("UrgentQueue") if made["connection_id"] in body]  # others may be back by now
     assert json.loads(asked)["connections"] == [[made["tenant_id"], made["connection_id"]]]
 
 
@@ -247,7 +247,7 @@ def token(stage: Stage) -> None:
     stage.take("UrgentQueue")
     stage.clock.advance(1800)
     assert status(ask(stage, "token", TOKEN, made, {"min_ttl": 3000})) == 200
-    [asked] = stage.take("UrgentQueue")
+    [asked] = [body for body in stage.take("UrgentQueue") if made["connection_id"] in body]  # others may be back by now
     assert json.loads(asked)["trigger"] == "urgent"
     stage.clock.advance(3600)
     open_breaker(stage, f"host {made['host']}")
@@ -279,7 +279,7 @@ def proxy(stage: Stage) -> None:
     assert status(stage.call("proxy", gateway.event(PROXY, path, method="GET"))) == 200
     stage.clock.advance(40)
     assert status(stage.call("proxy", gateway.event(PROXY, path, method="GET"))) == 200
-    [asked] = stage.take("UrgentQueue")
+    [asked] = [body for body in stage.take("UrgentQueue") if made["connection_id"] in body]  # others may be back by now
     assert json.loads(asked)["trigger"] == "urgent"
     stage.clock.advance(3600)
     open_breaker(stage, f"host {made['host']}")
