@@ -26,6 +26,13 @@ class Problem(Exception):
         super().__init__(f"{status} {self.slug}")
 
 
+def ninjaone_problem(status: int | None) -> Problem:
+    """Return what to say of an answer of NinjaOne's own; None means that there was none that can be read."""
+    title = f"NinjaOne answered {status}" if status else "NinjaOne gave no answer that can be read"
+    slug = "ninjaone-refused" if status and status < 500 else "ninjaone-fails"
+    return Problem(502, {"type": f"urn:tidewater:{slug}", "title": title})
+
+
 class Backend:
     """The broker's backend API, as one AWS identity."""
 
@@ -80,6 +87,8 @@ class Backend:
             said: Json = answer.json()
         except ValueError:
             said = {}
+        if answer.is_error and answer.headers.get("x-ninjaone-connect") == "passed":
+            raise ninjaone_problem(answer.status_code)
         if answer.is_error:
             raise Problem(answer.status_code, said)
         return said

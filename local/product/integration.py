@@ -16,7 +16,7 @@ import httpx
 from flask import Blueprint, current_app, flash, g, redirect, render_template, request, session, url_for
 from werkzeug.wrappers import Response
 
-from local.product.backend import Backend, Json, Problem
+from local.product.backend import Backend, Json, Problem, ninjaone_problem
 from local.product.people import USERS, User
 
 RETURN_KEY = "main"
@@ -231,14 +231,10 @@ def organizations(token: Json) -> list[Json]:
         )
         listed: list[Json] = answer.raise_for_status().json()
     except httpx.HTTPStatusError as error:
-        raise no_list(f"NinjaOne answered {error.response.status_code}") from error
+        raise ninjaone_problem(error.response.status_code) from error
     except (httpx.HTTPError, ValueError) as error:
-        raise no_list("NinjaOne gave no answer that can be read") from error
+        raise ninjaone_problem(None) from error
     return listed
-
-
-def no_list(title: str) -> Problem:
-    return Problem(502, {"type": "urn:tidewater:ninjaone-api", "title": title})
 
 
 @contextmanager

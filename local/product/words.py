@@ -6,6 +6,7 @@ AGAIN = "Connect NinjaOne again from the Integrations page."
 SUPPORT = "Nothing you did caused this. Tell Tidewater's support; your connections stay as they are."
 WAIT = "Nothing is lost. Try again in {wait}."
 
+NINJAONE = "NinjaOne itself has trouble. Try again in some minutes; connecting again would not help."
 GO_BACK = "Go back, reload the page and try again."
 
 OF_THE_APP = {
@@ -34,10 +35,12 @@ TO_DO = {
     "code-refused": "Coming back from NinjaOne took too long, or the page was loaded twice. " + AGAIN,
     "consent-lost": "Something went wrong on our side after you agreed at NinjaOne. " + AGAIN,
     "needs-reauth": "Open the connection and choose Reconnect: you only agree once more at NinjaOne.",
-    "ninjaone-api": "Try again in a moment. If it stays like this, reconnect.",
+    "ninjaone-fails": NINJAONE,
+    "ninjaone-refused": "Try again in a moment. If it stays like this, reconnect.",
     "not-active": "It was disconnected. " + AGAIN,
     "not-approved": "Someone at your company has to approve it on its page first.",
     "not-authorized": "Finish at NinjaOne first: choose Authorize there.",
+    "not-json": NINJAONE,
     "not-pending": "Go back to the Integrations page: it shows how the connection stands.",
     "outcome-unknown": AGAIN,
     "session-expired": AGAIN,

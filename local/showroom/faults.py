@@ -36,7 +36,7 @@ class Fault:
 
 FAULTS = {
     WELL: Fault("All is well", "NinjaOne answers as it should."),
-    "down": Fault("NinjaOne is down", "Every connection is reset before anything was done.", "reset"),
+    "down": Fault("NinjaOne is down", "Every token request is cut off before anything was done.", "reset"),
     "500": Fault("It fails inside", "Every token request is answered 500.", "500"),
     "html": Fault("An HTML page", "Where JSON should be, nginx says that it is unavailable: 503.", "html_503"),
     "slow": Fault("It is slow", "It does its work at once, and answers five seconds later.", "slow", 5),

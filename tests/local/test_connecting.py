@@ -6,6 +6,7 @@ import pytest
 
 from local.browser import Browser, Page
 from local.world import World
+from ninjaone_emulator.faults import Fault
 from tests.support.person import ADA, RHONE, decide
 
 
@@ -132,6 +133,19 @@ def test_a_link_for_somebody_else_makes_a_connection_that_waits_for_approval(wor
     ana.submit("Approve")
     assert "may use this connection now" in ana.arrive().text
     assert "Hafen Nord" in ana.submit("Use the token").text
+
+
+@pytest.mark.parametrize("kind", ["html_502", "500"])
+@pytest.mark.parametrize("button", ["Use the token", "Call through the broker"])
+def test_trouble_of_ninjaone_s_api_is_called_ninjaone_s(world: World, ana: Browser, button: str, kind: str) -> None:
+    connected(ana)
+    world.ninjaone.faults.plan(Fault(kind, on="api", times=None))
+
+    page = ana.submit(button)
+
+    assert (page.status, page.heading.startswith("NinjaOne")) == (502, True)
+    assert "NinjaOne itself has trouble" in page.text
+    assert "reconnect" not in page.text.lower().partition("what to do")[2].partition("reference")[0]
 
 
 def test_what_ninjaone_s_api_refuses_is_told_in_words(world: World, ana: Browser) -> None:

@@ -249,7 +249,13 @@ def test_every_problem_is_told_in_words(product: Product, ana: Browser, name: st
 
 
 def test_advice_is_given_only_for_problems_that_exist() -> None:
-    assert TO_DO.keys() - {name for name, _ in PROBLEMS} == {"ninjaone-api", "400", "404", "405"}  # the product's own
+    assert TO_DO.keys() - {name for name, _ in PROBLEMS} == {
+        "ninjaone-fails",
+        "ninjaone-refused",
+        "400",
+        "404",
+        "405",
+    }  # the product's own
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [("get", "/no/such/page", 404), ("post", "/integrations", 400)])
