@@ -201,6 +201,7 @@ def test_a_row_of_counts_ends_with_what_it_is_about(ana: Guest) -> None:
     assert [row.until is None for row in rows] == [False] * 4 + [True]
 
 
+@pytest.mark.slow
 def test_a_refresher_that_is_killed_takes_the_only_new_token_with_it_and_the_state_says_so(ana: Guest) -> None:
     ana.press("Kill the next refresh", TO_RENEWAL)
     assert ana.happened() == ["issued", "killed between NinjaOne’s answer and the save"]
@@ -213,6 +214,7 @@ def test_a_refresher_that_is_killed_takes_the_only_new_token_with_it_and_the_sta
     assert not ana.world.showroom.kills
 
 
+@pytest.mark.slow
 def test_a_killed_refresher_costs_nothing_where_ninjaone_lets_the_old_token_live(ana: Guest) -> None:
     ana.world.ninjaone.switches.update({"rotation": "static_same_token"})
     ana.press("Kill the next refresh", TO_RENEWAL, "10 minutes")
@@ -246,6 +248,7 @@ def test_a_slow_ninjaone_is_waited_for(ana: Guest) -> None:
     assert ana.happened() == ["issued", "refreshed version 2"]
 
 
+@pytest.mark.slow
 def test_when_answers_are_lost_the_caller_is_told_to_reconnect(ana: Guest) -> None:
     ana.press("Answers get lost", TO_RENEWAL, "All is well", *BELIEVED)
     assert "needs reauth lost_in_rotation" in ana.happened()
@@ -255,6 +258,7 @@ def test_when_answers_are_lost_the_caller_is_told_to_reconnect(ana: Guest) -> No
     assert ana.figures() == {"needs_customer": 1}
 
 
+@pytest.mark.slow
 def test_a_new_secret_that_nobody_told_pauses_the_connection_until_it_is_stored(ana: Guest) -> None:
     ana.press("The secret is wrong", TO_RENEWAL, "10 minutes")
     assert (ana.happened()[-1], ana.status()) == ("failed config: invalid_client", "Paused")
@@ -351,6 +355,7 @@ def test_an_app_that_was_deleted_stays_so_and_is_named(ana: Guest) -> None:
     assert pressed(ana) == []
 
 
+@pytest.mark.slow
 def test_tokens_of_a_minute_are_refreshed_again_and_again(ana: Guest) -> None:
     ana.press("Tokens of 60 seconds", TO_RENEWAL, "2 minutes", "2 minutes")
     ana.world.showroom.poller.ask()
@@ -362,12 +367,14 @@ def test_tokens_of_a_minute_are_refreshed_again_and_again(ana: Guest) -> None:
     assert ana.world.showroom.poller.counts[-1].tenants["northwind"].least in range(3000, 3601)
 
 
+@pytest.mark.slow
 def test_the_end_of_consent_is_announced_as_days_go_by(ana: Guest) -> None:
     ana.press(*["7 days"] * 3)
 
     assert ana.happened()[-2:] == ["refreshed version 4", "consent ending"]
 
 
+@pytest.mark.slow
 def test_a_timeline_begins_with_its_connection_and_ends_with_it(ana: Guest) -> None:
     ana.press("1 day")
     connection = connected(ana.world)
