@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 
 from ninjaone_connect_cli.deployment import Deployment
-from ninjaone_connect_cli.finding import Check, Finding, fail, good, warn
+from ninjaone_connect_cli.finding import Check, Finding, counted, fail, good, runbook, warn
 
 NAMESPACE = "NinjaOneConnect"
 """The namespace of the functions' metrics; importing the module that writes them would load its libraries."""
@@ -26,7 +26,7 @@ def last_sweep(deployment: Deployment) -> Iterator[Finding]:
         StartTime=now - timedelta(minutes=15), EndTime=now, Period=60, Statistics=["SampleCount"],
     )  # fmt: skip
     if not answer["Datapoints"]:
-        yield fail("schedule", "no sweep in the last quarter of an hour", "Runbook: Refreshing has stopped.")
+        yield fail("schedule", "no sweep in the last quarter of an hour", runbook("Refreshing has stopped"))
         return
     latest = max(each["Timestamp"] for each in answer["Datapoints"])
     yield good("schedule", f"the last sweep was {(now - latest).total_seconds() / 60:.0f} min ago")
@@ -44,8 +44,8 @@ def alarms(deployment: Deployment) -> Iterator[Finding]:
             yield fail("alarm", each["AlarmDescription"].partition(": ")[2], each["AlarmDescription"].partition(":")[0])
     muted = [each["AlarmName"] for each in found if not each["ActionsEnabled"]]
     if muted:
-        yield warn("alarms", f"{len(muted)} are muted", "Enable their actions again.")
-    yield good("alarms", f"{len(found)} are set")
+        yield warn("alarms", f"{counted(len(muted), 'is', 'are')} muted", "Enable their actions again.")
+    yield good("alarms", f"{counted(len(found), 'is', 'are')} set")
 
 
 def listeners(deployment: Deployment) -> Iterator[Finding]:
@@ -60,7 +60,7 @@ def listeners(deployment: Deployment) -> Iterator[Finding]:
             todo = f"Deploy with AlarmEmail, which gets all alarms, or: {_subscribe(deployment, output)}"
             yield warn(check, "nobody gets these alarms", todo)
         else:
-            yield good(check, f"{len(found)} subscriptions")
+            yield good(check, counted(len(found), "subscription", "subscriptions"))
 
 
 def _subscribe(deployment: Deployment, output: str) -> str:
@@ -138,7 +138,11 @@ def dead_letters(deployment: Deployment) -> Iterator[Finding]:
     found = deployment.aws("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
     count = int(found["Attributes"]["ApproximateNumberOfMessages"])
     yield (
-        warn("dead letters", f"{count} messages failed for good", "Runbook: Messages are in the dead-letter queue.")
+        warn(
+            "dead letters",
+            f"{counted(count, 'message', 'messages')} failed for good",
+            runbook("Messages are in the dead-letter queue"),
+        )
         if count
         else good("dead letters", "the queue is empty")
     )

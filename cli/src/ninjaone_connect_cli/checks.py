@@ -22,7 +22,7 @@ from ninjaone_connect.surroundings import is_distrust, why_unreached
 from ninjaone_connect_cli import aws_errors, epoch, inventory
 from ninjaone_connect_cli.deployment import CertificateDistrusted, Deployment
 from ninjaone_connect_cli.errors import CliError
-from ninjaone_connect_cli.finding import Check, Finding, fail, good, warn
+from ninjaone_connect_cli.finding import Check, Finding, counted, fail, good, runbook, warn
 
 SKEW = 30
 """Seconds by which clocks may differ before signatures and leases suffer."""
@@ -70,7 +70,7 @@ def stored_secrets(deployment: Deployment) -> Iterator[Finding]:
         return
     secrets = secrets_of(written)
     found = list(_oddities(content, written, secrets))
-    yield from found or [good("stored secrets", f"{len(secrets)} entries can be read")]
+    yield from found or [good("stored secrets", f"{counted(len(secrets), 'entry', 'entries')} can be read")]
 
 
 def _oddities(
@@ -199,15 +199,15 @@ def queues(deployment: Deployment) -> Iterator[Finding]:
         attributes = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "RedrivePolicy"]
         found = deployment.aws("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=attributes)["Attributes"]
         waiting, worked = (int(found[each]) for each in attributes[:2])
-        says = f"{waiting} messages wait, {worked} are being worked on"
-        yield good(name, says) if waiting < 50 else warn(name, says, "Runbook: Refreshing is behind.")
+        says = f"{counted(waiting, 'message waits', 'messages wait')}, {counted(worked, 'is', 'are')} being worked on"
+        yield good(name, says) if waiting < 50 else warn(name, says, runbook("Refreshing is behind"))
 
 
 def rescued(deployment: Deployment) -> Iterator[Finding]:
     """Whether tokens wait in the rescue store."""
     count = len(list(deployment.rescue.waiting(1000)))
     if count:
-        yield warn("rescue store", f"{count} tokens wait", "ninjaone-connect rescue adopt")
+        yield warn("rescue store", counted(count, "token waits", "tokens wait"), "ninjaone-connect rescue adopt")
     else:
         yield good("rescue store", "every token is in its row")
 
@@ -219,8 +219,8 @@ def overdue(deployment: Deployment) -> Iterator[Finding]:
     if count:
         yield fail(
             "refreshing",
-            f"{count} connections are overdue by {OVERDUE // 60} minutes or more",
-            "Runbook: Refreshing has stopped.",
+            f"{counted(count, 'connection is', 'connections are')} overdue by {OVERDUE // 60} minutes or more",
+            runbook("Refreshing has stopped"),
         )
     else:
         yield good("refreshing", "nothing is overdue")

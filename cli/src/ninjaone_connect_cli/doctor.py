@@ -21,7 +21,7 @@ ORDER = (
     "concurrency",  # last, because AWS can take a day
     "alarms", "dead letters", "rescue store", "refreshing", "connections",
 )  # fmt: skip
-"""The names of all checks, in the order in which their findings are best fixed."""
+"""The names of all checks, in the order in which findings of one state are best dealt with."""
 EVERYDAY = frozenset({"queues", "schedule", "alarms", "dead letters", "rescue store", "refreshing", "connections"})
 """Checks whose warnings come and go in operation; deploying leaves nothing to do about them."""
 
@@ -70,13 +70,19 @@ def _show(at: At, findings: list[Finding]) -> None:
 
 
 def left_to_do(found: Iterable[tuple[str, Finding]]) -> list[Finding]:
-    """Return what is left to do, the next thing first."""
+    """Return what is left to do, the next thing first.
+
+    What does not work is before what only has to be looked at: while NinjaOne is down, many checks can only say that
+    they have to be tried again.
+    """
     left = [
         (name, finding)
         for name, finding in found
         if finding.state is State.FIX or (finding.state is State.LOOK and name not in EVERYDAY)
     ]
-    return [finding for _, finding in sorted(left, key=lambda each: ORDER.index(each[0]))]
+    return [
+        finding for _, finding in sorted(left, key=lambda each: (each[1].state is not State.FIX, ORDER.index(each[0])))
+    ]
 
 
 def _show_next(at: At, left: list[Finding]) -> None:

@@ -25,7 +25,7 @@ FIELDS = (
 )  # fmt: skip
 """Fields that are shown of a line, if it has them, besides its time, level, function and event."""
 _VARYING = ("logged_at", "about", "left")
-"""In what lines of one event differ while nothing new happens."""
+"""What differs between lines of one event while nothing new happens."""
 COLUMNS = {"logged_at": "when", "level": "level", "event": "event", "function": "function", "about": "about"}
 
 
@@ -51,7 +51,9 @@ def explain(at: At, reference: str, *, days: int) -> None:
     with at.screen.waiting("Reading the logs"):
         events = deployment.log_events(reference, deployment.now() - days * 86_400, MOST)
         found = [_line(event) for event in events]
-    at.screen.table(found if at.screen.as_json else list(collapsed(found, at.screen.now())), COLUMNS, empty="")
+    if found or at.screen.as_json:
+        rows = found if at.screen.as_json else list(collapsed(found, at.screen.now()))
+        at.screen.table(rows, COLUMNS, empty="")
     if not found:
         raise CliError(f"Nothing in the last {days} days names {reference}; --days looks further back.")
     if len(found) == MOST:

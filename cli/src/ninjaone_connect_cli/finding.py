@@ -40,6 +40,16 @@ class Check:
     look: Look
 
 
+def runbook(heading: str) -> str:
+    """Say which section of the runbooks to read, as the descriptions of the alarms do."""
+    return f"docs/operate/runbooks.md: {heading}"
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """Write a number with what is counted, in the form that agrees with it: ``1 row`` and ``2 rows``."""
+    return f"{number} {one if number == 1 else many}"
+
+
 def good(check: str, says: str) -> Finding:
     """All is well."""
     return Finding(State.OK, check, says)

@@ -11,8 +11,9 @@ from broker.adapters.aws import AwsClient
 from broker.adapters.breakers import CONTROL_ROWS, Breaker, BreakerStore, app_breaker
 from broker.flows.pause import REFUSED_APP, HeldBy, Pause, is_failing, pause_of
 from broker.model import ConnectionRef, ConnectionState, Instant, Profile, Status
+from broker.ninjaone import is_about_app
 from ninjaone_connect_cli.deployment import Deployment
-from ninjaone_connect_cli.finding import Finding, fail, good, warn
+from ninjaone_connect_cli.finding import Finding, counted, fail, good, runbook, warn
 from ninjaone_connect_cli.store import Store
 
 NONE = Breaker()
@@ -137,7 +138,8 @@ def look(deployment: Deployment) -> Iterator[Finding]:
     inventory = Inventory.read(deployment)
     counts = Counter(inventory.status(state) for state in inventory.states.values())
     if inventory.unread:
-        yield fail("connections", f"{inventory.unread} rows can't be read", "Runbook: A row can't be read.")
+        says = f"{counted(inventory.unread, 'row', 'rows')} can't be read"
+        yield fail("connections", says, runbook("A row can't be read"))
     yield good("connections", ", ".join(f"{counts[each]} {each}" for each in sorted(counts)) or "there are none yet")
     yield from _held(inventory)
     yield from _ended_tokens(inventory)
@@ -163,8 +165,8 @@ def _held(inventory: Inventory) -> Iterator[Finding]:
         since = (inventory.now - (breaker.opened_at or inventory.now)) // 60
         yield warn(
             "circuit breaker",
-            f"{name} is held since {since} min, after {breaker.cause or 'failures'}",
-            "Runbook: A circuit breaker holds refreshes.",
+            f"{name} has been open for {since} min, after {breaker.cause or 'failures'}",
+            runbook("A circuit breaker holds refreshes"),
         )
     if not inventory.breakers:
         yield good("circuit breakers", "none is open")
@@ -173,11 +175,12 @@ def _held(inventory: Inventory) -> Iterator[Finding]:
 def _ended_tokens(inventory: Inventory) -> Iterator[Finding]:
     ended = inventory.ended_tokens()
     if ended:
-        yield fail(
-            "tokens",
-            f"{len(ended)} active connections have an expired token; their callers get 503 ({_named(ended)})",
-            "Runbook: Tokens have expired.",
+        what = counted(
+            len(ended),
+            "connection has an expired token; its callers get 503",
+            "connections have an expired token; their callers get 503",
         )
+        yield fail("tokens", f"{what} ({_named(ended)})", runbook("Tokens have expired"))
     else:
         yield good("tokens", "each active connection holds one that works, or waits for its first")
 
@@ -185,18 +188,35 @@ def _ended_tokens(inventory: Inventory) -> Iterator[Finding]:
 def _of_customers(inventory: Inventory) -> Iterator[Finding]:
     pauses = {each: pause for each in inventory.states.values() if (pause := inventory.pause(each))}
     yield from _refused_apps(pauses)
-    paused = [each for each, pause in pauses.items() if pause.held_by is not HeldBy.CUSTOMER_APP]
-    if paused:
-        todo = "Wait; they are asked for again by themselves. Runbook: Refreshes are put off."
-        yield warn("paused", f"NinjaOne refuses {len(paused)} for now ({_named(paused)})", todo)
+    yield from _paused(pauses)
     waiting = [each for each in inventory.states.values() if each.status is Status.NEEDS_REAUTH]
     if waiting:
         todo = "Send their customers a link: ninjaone-connect session open TENANT --name NAME --reconnect CONNECTION"
-        yield warn("customers", f"{len(waiting)} wait for their customer ({_named(waiting)})", todo)
+        what = counted(len(waiting), "waits for its customer", "wait for their customers")
+        yield warn("customers", f"{what} ({_named(waiting)})", todo)
     ending = inventory.ending()
     if ending:
         todo = "Let their customers reconnect early; it loses nothing. `connections list --ends-within 7` names all."
-        yield warn("consent", f"{len(ending)} end within seven days ({_named(ending)})", todo)
+        yield warn("consent", f"{counted(len(ending), 'ends', 'end')} within seven days ({_named(ending)})", todo)
+
+
+def _paused(pauses: Mapping[ConnectionState, Pause]) -> Iterator[Finding]:
+    """Find the connections that go on by themselves once NinjaOne grants tokens again, one finding for each cause."""
+    causes: dict[tuple[str, str], list[ConnectionState]] = {}
+    for each, pause in pauses.items():
+        if pause.held_by is not HeldBy.CUSTOMER_APP:
+            causes.setdefault((pause.cause or "failures", _why(each, pause)), []).append(each)
+    for (cause, where), paused in sorted(causes.items()):
+        what = counted(len(paused), "connection gets", "connections get")
+        todo = f"NinjaOne is asked again without you. {where}"
+        yield warn("paused", f"{what} no new tokens for now, after {cause} ({_named(paused)})", todo)
+
+
+def _why(state: ConnectionState, pause: Pause) -> str:
+    """Return the runbook that fits: a failure of NinjaOne's is no refusal, and opens no breaker for one customer."""
+    is_refused = state.struck_at is not None or is_about_app(pause.cause)
+    is_own = pause.held_by is HeldBy.CONNECTION and not is_refused
+    return runbook("NinjaOne's answers are unclear") if is_own else runbook("A circuit breaker holds refreshes")
 
 
 SECRET_LINK = "Send their customers a link: ninjaone-connect session open TENANT --name NAME --new-secret CONNECTION"
@@ -209,7 +229,7 @@ def _refused_apps(pauses: Mapping[ConnectionState, Pause]) -> Iterator[Finding]:
             each for each, pause in pauses.items() if pause.held_by is HeldBy.CUSTOMER_APP and pause.cause == cause
         ]
         if refused:
-            says = f"{len(refused)} are paused ({_named(refused)}): {what} ({cause})"
+            says = f"{counted(len(refused), 'is', 'are')} paused ({_named(refused)}): {what} ({cause})"
             yield warn("customers' apps", says, SECRET_LINK if cause == "invalid_client" else todo)
 
 

@@ -278,7 +278,7 @@ def test_the_doctor_names_connections_that_are_overdue(world: World, cli: Cli, c
         ExpressionAttributeValues={":long_ago": {"N": "1000000000"}, ":long": {"N": "9000000000"}},
     )
 
-    assert "1 connections are overdue" in found(cli, "refreshing")["says"]
+    assert "1 connection is overdue" in found(cli, "refreshing")["says"]
 
 
 def test_next_names_one_thing_at_a_time_until_somebody_has_connected(

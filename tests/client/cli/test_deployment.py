@@ -126,6 +126,15 @@ def test_a_stack_of_another_release_says_which_settings_it_lacks(aws: Account, e
         on_aws("mine", "eu-west-1", None)
 
 
+def test_while_ninjaone_is_down_what_has_to_be_put_right_is_before_what_can_only_wait() -> None:
+    asked = [("client apps", warn(f"client app {region}", "could not be asked", "Try again.")) for region in "abcdefg"]
+    ended = ("connections", fail("tokens", "1 connection has an expired token", "A runbook."))
+
+    first, *others = doctor.left_to_do([*asked, ended])
+
+    assert (first, len(others)) == (ended[1], 7)
+
+
 @pytest.mark.parametrize(
     ("changes", "arguments", "says"),
     [
@@ -190,7 +199,7 @@ def test_an_alarm_that_fires_names_its_paragraph(aws: Account, found: Deployment
 
     assert (first.state, first.says) == (State.FIX, "A sealed value does not open")
     assert first.todo == "docs/operate/runbooks.md"
-    assert (second.state, second.says) == (State.LOOK, "1 are muted")
+    assert (second.state, second.says) == (State.LOOK, "1 is muted")
     assert third.says == "2 are set"
 
 
@@ -358,7 +367,7 @@ def test_what_is_left_comes_in_order_and_everyday_warnings_are_left_out() -> Non
 
     left = doctor.left_to_do(found)
 
-    assert [each.check for each in left] == ["KMS key", "client secret eu", "paging", "concurrency", "alarm"]
+    assert [each.check for each in left] == ["KMS key", "client secret eu", "alarm", "paging", "concurrency"]
 
 
 @pytest.mark.parametrize(

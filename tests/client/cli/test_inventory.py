@@ -14,8 +14,9 @@ from broker.adapters.http import HttpClient
 from broker.model import ConnectionRef
 from broker.oauth import Reply
 from local.world import World
+from ninjaone_connect_cli.finding import runbook
 from ninjaone_connect_cli.inventory import SECRET_LINK
-from tests.support.cli import Cli, csv_of, granted, state_rows, write
+from tests.support.cli import ROOT, Cli, csv_of, granted, state_rows, write
 
 DAY = 86_400
 
@@ -209,6 +210,47 @@ def test_the_doctor_names_what_does_not_work_or_will_not(
     assert finding["todo"]
 
 
+@pytest.mark.parametrize(
+    ("attributes", "heading"),
+    [
+        ({"failures": 2, "cause": "status_500"}, "NinjaOne's answers are unclear"),
+        ({"failures": 2, "cause": "ConnectError"}, "NinjaOne's answers are unclear"),
+        ({"failures": 2, "cause": "invalid_client"}, "A circuit breaker holds refreshes"),
+        ({"failures": 1, "cause": "invalid_token", "struck_at": 1_700_000_000}, "A circuit breaker holds refreshes"),
+    ],
+)
+def test_a_pause_names_its_cause_and_the_runbook_that_fits_it(
+    world: World, cli: Cli, fleet: list[ConnectionRef], attributes: dict[str, Any], heading: str
+) -> None:
+    write(world, fleet[1], **attributes)
+
+    (finding,) = findings(cli, "paused")
+
+    assert finding["says"].startswith(f"1 connection gets no new tokens for now, after {attributes['cause']} (")
+    assert "refuse" not in finding["says"]
+    assert finding["todo"].endswith(runbook(heading))
+
+
+def test_each_finding_counts_in_the_singular_too(world: World, cli: Cli, fleet: list[ConnectionRef]) -> None:
+    write(world, fleet[0], token_expires_at=1_000_000_000)
+    (one,) = findings(cli, "tokens")
+    write(world, fleet[1], token_expires_at=1_000_000_000)
+    (two,) = findings(cli, "tokens")
+
+    assert one["says"].startswith("1 connection has an expired token; its callers get 503 (")
+    assert two["says"].startswith("2 connections have an expired token; their callers get 503 (")
+
+
+def test_every_runbook_that_the_doctor_names_is_in_its_file() -> None:
+    sources = "".join(path.read_text("utf-8") for path in (ROOT / "cli/src").rglob("*.py"))
+    named = set(re.findall(r'runbook\("([^"]+)"\)', sources))
+    file = ROOT / runbook("").partition(":")[0]
+
+    assert len(named) >= 7
+    assert named <= set(re.findall(r"^## (.+)$", file.read_text("utf-8"), re.MULTILINE))
+    assert "Runbook:" not in sources
+
+
 def test_a_customer_s_own_app_that_is_refused_is_said_with_what_to_do(
     world: World, cli: Cli, fleet: list[ConnectionRef]
 ) -> None:
@@ -234,8 +276,9 @@ def test_the_doctor_shows_an_open_breaker(world: World, cli: Cli, fleet: list[Co
 
     (held,), (paused,) = findings(cli, "circuit breaker"), findings(cli, "paused")
 
-    assert "held since 10 min, after throttled" in held["says"]
-    assert "refuses 3 for now" in paused["says"]
+    assert "open for 10 min, after throttled" in held["says"]
+    assert "3 connections get no new tokens for now, after throttled" in paused["says"]
+    assert paused["todo"].endswith(runbook("A circuit breaker holds refreshes"))
 
 
 def test_a_row_that_cannot_be_read_is_told(world: World, cli: Cli, fleet: list[ConnectionRef]) -> None:
@@ -243,7 +286,7 @@ def test_a_row_that_cannot_be_read_is_told(world: World, cli: Cli, fleet: list[C
 
     first, second = findings(cli, "connections")
 
-    assert (first["state"], first["says"]) == ("fix", "1 rows can't be read")
+    assert (first["state"], first["says"]) == ("fix", "1 row can't be read")
     assert second["says"] == "2 active"
 
 
