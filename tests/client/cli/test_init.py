@@ -213,7 +213,7 @@ def test_earlier_answers_are_kept_by_enter(cli: Cli) -> None:
     assert cli("init", typed=everything.replace("Example PSA", 'Müller "PSA" \\ Söhne')).code == 0
     before = written(cli)
 
-    ended = cli("init", typed="\n" * 20)
+    ended = cli("init", typed=" \n" * 20)
 
     assert ended.code == 0, ended.err
     assert written(cli) == before
