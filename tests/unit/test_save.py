@@ -265,6 +265,19 @@ def test_a_rescue_store_that_says_another_thing_under_the_lease_keeps_the_token_
     assert (figures["put_off"], figures["internal_errors"]) == (1, 0)
 
 
+def test_tokens_that_an_earlier_attempt_spills_before_the_lease_are_restored_and_ninjaone_is_not_asked(
+    refreshing: Refreshing, state: ConnectionState, aws_faults: AwsFaults, network: NinjaOneTransport,
+    rescue: RescueStore, seal: Seal,
+) -> None:  # fmt: skip
+    in_doubt(refreshing, state)
+    aws_faults.before("dynamodb.UpdateItem", lambda: rescue.put(ref(state), 1, rescued(refreshing, state, seal)))
+
+    refreshing.refresh(state)
+
+    assert len(network.requests) == 1
+    assert (refreshing.row(state).version, rescue.get(ref(state), 1)) == (2, None)
+
+
 def test_a_rescued_object_of_foreign_make_keeps_the_token_from_being_presented(
     refreshing: Refreshing, state: ConnectionState, aws: AwsAccount, config: Config, network: NinjaOneTransport
 ) -> None:
