@@ -142,7 +142,7 @@ def test_the_product_has_words_for_every_state_and_reason() -> None:
 
 def test_the_product_says_what_to_do_about_problems_that_exist() -> None:
     documented = {slug for operation in document("api").operations() for slug in operation.problems}
-    own = {"ninjaone-api", "400", "404", "405", "unknown-session", "awaiting-completion"}
+    own = {"ninjaone-fails", "ninjaone-refused", "400", "404", "405", "unknown-session", "awaiting-completion"}
 
     assert TO_DO.keys() - own <= documented
 
