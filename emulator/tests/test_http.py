@@ -3,11 +3,14 @@
 import logging
 import re
 import socket
+import struct
 import threading
 from collections.abc import Iterator
 from html import unescape
 from queue import Queue
+from threading import Event
 from urllib.parse import parse_qs, urlsplit
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 import httpx
 import pytest
@@ -241,3 +244,32 @@ def test_concurrent_refreshes_of_one_token_have_one_winner(served: Served) -> No
 def test_the_seeded_core_is_the_one_that_is_served(served: Served) -> None:
     assert isinstance(served.core, NinjaOne)
     assert httpx.get(f"{served.eu}/app-version.txt").text == "13.0.20"
+
+
+class Body:
+    """What an application answers with, and wants closed."""
+
+    def __init__(self) -> None:
+        self.closed = Event()
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter([b"ok"])
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+def test_an_answer_is_closed_although_the_browser_went_away() -> None:
+    body = Body()
+
+    def app(_: WSGIEnvironment, start_response: StartResponse) -> Body:
+        start_response("200 OK", [("Content-Length", "2")])
+        return body
+
+    with serve(app) as server, socket.create_connection(("127.0.0.1", urlsplit(server.url).port or 0)) as browser:
+        browser.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closing resets
+        browser.sendall(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
+        assert browser.recv(1)
+        browser.close()
+
+        assert body.closed.wait(10)

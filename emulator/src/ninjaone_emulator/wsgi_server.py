@@ -19,7 +19,9 @@ class Server:
 
     def __init__(self, app: WSGIApplication, port: int) -> None:
         with socket.create_server((LOOPBACK, port)) as listener:
-            self._server = make_server(LOOPBACK, port, app, threaded=True, request_handler=_Quiet, fd=listener.fileno())
+            self._server = make_server(
+                LOOPBACK, port, _collected(app), threaded=True, request_handler=_Quiet, fd=listener.fileno()
+            )
         self.url = f"http://{LOOPBACK}:{self._server.port}"
         self._thread = Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
@@ -61,6 +63,20 @@ def serve(app: WSGIApplication, port: int = 0) -> Server:
         OSError when the port is taken
     """
     return Server(app, port)
+
+
+def _collected(app: WSGIApplication) -> WSGIApplication:
+    """Close what an application answers with before it is sent: werkzeug forgets to where the browser goes away."""
+
+    def collect(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        answer = app(environ, start_response)
+        try:
+            return [b"".join(answer)]
+        finally:
+            if close := getattr(answer, "close", None):
+                close()
+
+    return collect
 
 
 def hang_up(connection: socket.socket | None, *, reset: bool) -> NoReturn:
