@@ -12,7 +12,7 @@ from tests.benchmarks.bench.lines import Line
 ROOT = Path(__file__).parents[3]
 CLIENT = ROOT / "clients/typescript"
 NODE = ROOT / ".venv-node/bin/node"
-RUNS = 9
+RUNS = 25
 
 DEPENDENCIES = """
 await import("aws4fetch");
