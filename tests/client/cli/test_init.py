@@ -259,28 +259,30 @@ def test_parameters_that_somebody_wrote_into_the_file_are_kept(cli: Cli, form: s
     )
 
 
-def test_a_domain_behind_the_firewall_needs_no_certificate(cli: Cli) -> None:
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        pytest.param(
+            f"ConnectDomain=c.example OriginVerify={'0' * 64}",
+            'ConnectDomain="c.example"',
+            id="a domain behind the firewall, which needs no certificate",
+        ),
+        pytest.param(
+            f"BackendDomain=b.example CertificateArn={CERTIFICATE}",
+            f'CertificateArn="{CERTIFICATE}"',
+            id="the certificate of the backend's domain",
+        ),
+    ],
+)
+def test_what_a_domain_needs_is_kept(cli: Cli, written: str, kept: str) -> None:
     (cli.folder / "samconfig.toml").write_text(
-        "[dev.deploy.parameters]\nparameter_overrides = "
-        f"'ProductName=E ReturnUrls=main=https://a.example ConnectDomain=c.example OriginVerify={'0' * 64}'\n"
+        f"[dev.deploy.parameters]\nparameter_overrides = 'ProductName=E ReturnUrls=main=https://a.example {written}'\n"
     )
 
     ended = cli("init", typed="\n" * 10)
 
     assert ended.code == 0, ended.err
-    assert 'ConnectDomain="c.example"' in overrides(cli)
-
-
-def test_the_certificate_of_the_backend_s_domain_is_kept(cli: Cli) -> None:
-    (cli.folder / "samconfig.toml").write_text(
-        "[dev.deploy.parameters]\nparameter_overrides = "
-        f"'ProductName=E ReturnUrls=main=https://a.example BackendDomain=b.example CertificateArn={CERTIFICATE}'\n"
-    )
-
-    ended = cli("init", typed="\n" * 10)
-
-    assert ended.code == 0, ended.err
-    assert f'CertificateArn="{CERTIFICATE}"' in overrides(cli)
+    assert kept in overrides(cli)
 
 
 @pytest.mark.parametrize(
