@@ -57,10 +57,8 @@ def api(views: Mapping[str, View], *, warm: Warm, body_limit: int = BODY_LIMIT) 
 
     def work(broker: Broker, event: Event, _context: Context) -> dict[str, Any]:
         request = Request.from_event(event, body_limit=body_limit)
-        who = {"principal": request.caller, "reference": request.request_id}  # of a problem, as of a page
-        broker.log.about(**who)
         named = _named(request)
-        broker.log.about(**who, **named)
+        broker.log.about(principal=request.caller, reference=request.request_id, **named)
         broker.limits.acquire(f"principal {request.caller}", PRINCIPAL)
         broker.limits.acquire(f"tenant {named['tenant']}", TENANT)
         return views[request.route](broker, request).to_event()
