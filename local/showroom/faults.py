@@ -26,6 +26,7 @@ class Fault:
 
     Attributes:
         kind: the emulator's name of it; empty if the emulator has no part in it
+        seconds: how late it answers, or for how long it says to wait
     """
 
     title: str
@@ -34,18 +35,24 @@ class Fault:
     seconds: int = 0
 
 
+def _every_token_request(kind: str, seconds: int = 0) -> Fault:
+    """Name a fault as the emulator's control page does."""
+    found = emulated.KINDS[kind]
+    return Fault(found.title, f"{found.says} Here: {seconds}." if seconds else found.says, kind, seconds)
+
+
 FAULTS = {
     WELL: Fault("All is well", "NinjaOne answers as it should."),
-    "down": Fault("NinjaOne is down", "Every token request is cut off before anything was done.", "reset"),
-    "500": Fault("It fails inside", "Every token request is answered 500.", "500"),
-    "html": Fault("An HTML page", "Where JSON should be, nginx says that it is unavailable: 503.", "html_503"),
-    "slow": Fault("It is slow", "It does its work at once, and answers five seconds later.", "slow", 5),
-    "lost": Fault("Answers get lost", "It gives a new token and ends the old, and nobody hears it.", "lost_response"),
-    "dead": Fault("It calls good tokens dead", "A replica that lags: 400 invalid_token.", "spurious_dead_token"),
-    "throttled": Fault("It throttles", "429, to come back after two minutes.", "429_retry_after", 120),
+    "down": _every_token_request("reset"),
+    "500": _every_token_request("500"),
+    "html": _every_token_request("html_503"),
+    "slow": _every_token_request("slow", 5),
+    "lost": _every_token_request("lost_response"),
+    "dead": _every_token_request("spurious_dead_token"),
+    "throttled": _every_token_request("429_retry_after", 120),
     SECRET: Fault("The secret is wrong", "An administrator made a new client secret and told nobody."),
 }
-
+"""What the emulator does, it does with every token request."""
 
 LIFETIME = "access_token_seconds"
 OPERATORS = [app.client_id for app in OPERATOR_APPS.values()]

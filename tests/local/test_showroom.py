@@ -281,8 +281,8 @@ OPERATOR = OPERATOR_APPS["eu"].client_id
     ("form", "fields", "said"),
     [
         ("faults", {"fault": "reset", "times": ""}, "NinjaOne is down"),
-        ("faults", {"fault": "html_502"}, "nginx answers 502 with HTML: the token endpoint"),
-        ("faults", {"fault": "slow", "seconds": "9", "times": ""}, "done at once, answered late: the token endpoint"),
+        ("faults", {"fault": "html_502"}, "502 with HTML: the token endpoint"),
+        ("faults", {"fault": "slow", "seconds": "9", "times": ""}, "It is slow: the token endpoint"),
         (
             "faults",
             {"fault": "429", "on": "api", "host": "eu.ninjarmm.com"},
@@ -329,7 +329,7 @@ def test_a_fault_that_is_over_by_itself_is_no_longer_shown(ana: Guest) -> None:
 
     assert ". All is well." in words(ana.browser.page.html.css_first("[data-show=now]"))
     assert [row.what for row in ana.world.showroom.poller.counts][-2:] == [
-        "NinjaOne itself fails: the token endpoint",
+        "It fails inside: the token endpoint",
         "All is well",
     ]
 

@@ -39,10 +39,12 @@ class Kind:
     """How one kind of fault shows.
 
     Attributes:
+        title, says: its name, and what is seen, in words
         processed: whether NinjaOne did its work before the fault struck
         apply: from the true answer (an empty one when nothing was done) to what is seen
     """
 
+    title: str
     says: str
     processed: bool
     apply: Callable[[Reply, int], Reply]
@@ -62,35 +64,48 @@ def _too_many(_: Reply, seconds: int) -> Reply:
 
 
 KINDS = {
-    "html_404": Kind("nginx answers 404 with HTML", False, lambda *_: nginx_page(404)),
-    "html_502": Kind("nginx answers 502 with HTML", False, lambda *_: nginx_page(502)),
+    "html_404": Kind("404 with HTML", "nginx answers in place of NinjaOne.", False, lambda *_: nginx_page(404)),
+    "html_502": Kind("502 with HTML", "nginx answers in place of NinjaOne.", False, lambda *_: nginx_page(502)),
     "html_503": Kind(
-        "nginx says that the page is unavailable",
+        "503 with HTML",
+        "Where JSON should be, nginx says that the page is unavailable.",
         False,
         lambda *_: nginx_page(503, title="An error occurred.", text=_UNAVAILABLE),
     ),
     "html_200_rate_limit": Kind(
-        "a rate limit shown as HTML with status 200",
+        "A rate limit as 200 with HTML",
+        "Where JSON should be, a page says that there were too many requests.",
         False,
         lambda *_: nginx_page(200, title="Rate limit", text=_RATE_LIMIT),
     ),
-    "429": Kind("429 without Retry-After", False, lambda *_: nginx_page(429)),
-    "429_retry_after": Kind("429 with Retry-After", False, _too_many),
-    "500": Kind("NinjaOne itself fails", False, lambda *_: oauth_json(500, _FAILURE)),
+    "429": Kind(
+        "429 without Retry-After", "It throttles, and does not say for how long.", False, lambda *_: nginx_page(429)
+    ),
+    "429_retry_after": Kind("It throttles", "429, with a Retry-After in seconds.", False, _too_many),
+    "500": Kind("It fails inside", "500 with a failure in JSON.", False, lambda *_: oauth_json(500, _FAILURE)),
     "spurious_dead_token": Kind(
-        "a replica that lags calls a good token dead",
+        "It calls good tokens dead",
+        "A replica that lags: 400 invalid_token.",
         False,
         lambda *_: oauth_json(400, {"error": "invalid_token"}),
     ),
-    "reset": Kind("the connection is reset before anything was done", False, lambda *_: Reply(0, delivery="reset")),
-    "slow": Kind("done at once, answered late", True, _slow),
+    "reset": Kind(
+        "NinjaOne is down",
+        "The connection is cut off before anything was done.",
+        False,
+        lambda *_: Reply(0, delivery="reset"),
+    ),
+    "slow": Kind("It is slow", "It does its work at once, and answers some seconds later.", True, _slow),
     "lost_response": Kind(
-        "done, and the answer is lost: the connection closes with nothing sent",
+        "Answers get lost",
+        "It does its work, and the connection closes with nothing sent.",
         True,
         lambda reply, _: replace(reply, delivery="lost"),
     ),
-    "truncated_json": Kind("done, and half of the answer arrives", True, _truncated),
-    "html_502_after_commit": Kind("done, and the proxy answers 502", True, lambda *_: nginx_page(502)),
+    "truncated_json": Kind("Half an answer", "It does its work, and half of the answer arrives.", True, _truncated),
+    "html_502_after_commit": Kind(
+        "Done, and answered 502", "It does its work, and the proxy answers 502.", True, lambda *_: nginx_page(502)
+    ),
 }
 
 

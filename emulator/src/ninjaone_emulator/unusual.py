@@ -15,7 +15,7 @@ SEEDED = [app.client_id for apps in (OPERATOR_APPS, CUSTOMER_APPS) for app in ap
 def in_words(fault: Fault) -> str:
     """Describe a planned fault."""
     where = f" at {fault.host}" if fault.host else ""
-    return f"{KINDS[fault.kind].says}: {words.ENDPOINTS[fault.on]}{where}"
+    return f"{KINDS[fault.kind].title}: {words.ENDPOINTS[fault.on]}{where}"
 
 
 def changed_switches(core: NinjaOne) -> dict[str, str]:
