@@ -237,10 +237,10 @@ def reply(status: int, body: object = None, **headers: str) -> Reply:
 
 # docs/understand/ninjaone.md §8, row by row: what came back → what it means, and the cause that is logged
 OUTCOMES = [
-    (NotSent("ConnectError"), Meaning.NOT_SENT, "ConnectError"),
-    (NotSent("ConnectTimeout"), Meaning.NOT_SENT, "ConnectTimeout"),
-    (NoReply("ReadTimeout"), Meaning.AMBIGUOUS, "ReadTimeout"),
-    (NoReply("RemoteProtocolError"), Meaning.AMBIGUOUS, "RemoteProtocolError"),
+    (NotSent("connect_error"), Meaning.NOT_SENT, "connect_error"),
+    (NotSent("connect_timeout"), Meaning.NOT_SENT, "connect_timeout"),
+    (NoReply("read_timeout"), Meaning.AMBIGUOUS, "read_timeout"),
+    (NoReply("remote_protocol_error"), Meaning.AMBIGUOUS, "remote_protocol_error"),
     (reply(200, GRANTED), Meaning.GRANTED, "granted"),
     (reply(200, HTML), Meaning.AMBIGUOUS, "body_unreadable"),
     (reply(200), Meaning.AMBIGUOUS, "body_unreadable"),

@@ -294,7 +294,7 @@ def test_a_server_that_takes_its_time_has_the_whole_time_and_no_more(what: str, 
         web.send(request, timeout=Seconds(5), limit=MAX_BODY_BYTES)  # opens the connection, which may take its own time
         found = web.send(request, timeout=cast("Seconds", 0.3), limit=MAX_BODY_BYTES)
 
-    assert found == NoReply("ReadTimeout")
+    assert found == NoReply("read_timeout")
 
 
 @req("L04")
@@ -317,5 +317,5 @@ def test_a_server_that_takes_a_request_bit_by_bit_has_the_whole_time_and_no_more
         monkeypatch.setattr("broker.adapters.transport.monotonic", lambda: float(len(sent)))
         found = web.send(Outgoing("POST", url, {}, bytes(MAX_BODY_BYTES)), timeout=Seconds(20), limit=MAX_BODY_BYTES)
 
-    assert found == NoReply("WriteTimeout")
+    assert found == NoReply("write_timeout")
     assert len(sent) == 25

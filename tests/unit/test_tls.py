@@ -89,7 +89,7 @@ def test_a_host_that_proves_its_name_is_told_the_secret(host: Host) -> None:
 def test_a_host_that_does_not_prove_its_name_is_told_nothing(host: Host, name: str, trusted: bool) -> None:
     answer = host.post(name, trusted=trusted)
 
-    assert answer == NotSent("ConnectError")
+    assert answer == NotSent("connect_error")
     assert host.heard == []
 
 

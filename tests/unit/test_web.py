@@ -165,7 +165,7 @@ def test_an_answer_that_breaks_off_has_no_reply(there: There) -> None:
 
     body = BrokenStream()
 
-    assert there.post(lambda _: httpx.Response(200, stream=body)) == NoReply("RemoteProtocolError")
+    assert there.post(lambda _: httpx.Response(200, stream=body)) == NoReply("remote_protocol_error")
     assert body.closed
 
 
@@ -275,7 +275,7 @@ def test_an_answer_that_breaks_off_behind_its_object_counts(there: There, way: s
 def test_an_answer_that_breaks_off_within_its_object_is_none(there: There, body: bytes) -> None:
     answer = there.post(lambda _: httpx.Response(400, stream=BrokenOff(body)))
 
-    assert answer == NoReply("RemoteProtocolError")
+    assert answer == NoReply("remote_protocol_error")
 
 
 def test_a_call_that_is_passed_on_gets_a_whole_body_or_none(clock: Clock) -> None:
@@ -285,7 +285,7 @@ def test_a_call_that_is_passed_on_gets_a_whole_body_or_none(clock: Clock) -> Non
         sent = web.send(Outgoing("POST", URL, {}, b""), timeout=Seconds(3), limit=100)
         got = web.get(URL, timeout=Seconds(3))
 
-    assert (sent, got) == (NoReply("RemoteProtocolError"), NoReply("RemoteProtocolError"))
+    assert (sent, got) == (NoReply("remote_protocol_error"), NoReply("remote_protocol_error"))
 
 
 @pytest.mark.parametrize("limit", [0, 1])
@@ -414,7 +414,7 @@ def test_a_resolver_that_keeps_silent_uses_up_the_time_to_connect_and_no_more(
         answer = web.get(URL, timeout=Seconds(3))
     over.set()
 
-    assert answer == NotSent("ConnectTimeout")
+    assert answer == NotSent("connect_timeout")
 
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a" * 64 + ".invalid"])
@@ -431,7 +431,7 @@ def test_a_body_that_trickles_has_no_reply_in_time(there: There, clock: Clock) -
 
     answer = there.post(lambda _: httpx.Response(200, stream=body))
 
-    assert answer == NoReply("ReadTimeout")
+    assert answer == NoReply("read_timeout")
     assert body.closed
 
 

@@ -20,7 +20,7 @@ from broker.text import credential
 from ninjaone_connect import ConnectError
 from ninjaone_connect.surroundings import is_distrust, why_unreached
 from ninjaone_connect_cli import aws_errors, epoch, inventory
-from ninjaone_connect_cli.deployment import CertificateDistrusted, Deployment
+from ninjaone_connect_cli.deployment import Deployment
 from ninjaone_connect_cli.errors import CliError
 from ninjaone_connect_cli.finding import Check, Finding, counted, fail, good, runbook, warn
 
@@ -116,7 +116,7 @@ def client_apps(deployment: Deployment) -> Iterator[Finding]:
 
 def _known(region: str, client_id: str, host: str, answer: oauth.Answer) -> Finding:
     check = f"client app {region}"
-    if isinstance(answer, oauth.NotSent) and answer.cause == CertificateDistrusted.__name__:
+    if isinstance(answer, oauth.NotSent) and answer.cause == "certificate_distrusted":
         todo = "Where your network intercepts TLS, name its authority's file in AWS_CA_BUNDLE or SSL_CERT_FILE."
         return warn(check, f"{host} could not be asked: its certificate is not trusted here", todo)
     if not isinstance(answer, oauth.Reply) or answer.status >= 500:

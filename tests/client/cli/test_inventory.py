@@ -214,7 +214,7 @@ def test_the_doctor_names_what_does_not_work_or_will_not(
     ("attributes", "heading"),
     [
         ({"failures": 2, "cause": "status_500"}, "NinjaOne's answers are unclear"),
-        ({"failures": 2, "cause": "ConnectError"}, "NinjaOne's answers are unclear"),
+        ({"failures": 2, "cause": "connect_error"}, "NinjaOne's answers are unclear"),
         ({"failures": 2, "cause": "invalid_client"}, "A circuit breaker holds refreshes"),
         ({"failures": 1, "cause": "invalid_token", "struck_at": 1_700_000_000}, "A circuit breaker holds refreshes"),
     ],

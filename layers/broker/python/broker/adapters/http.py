@@ -1,5 +1,6 @@
 """Requests to NinjaOne: one attempt, bounded in time and size, no redirects. The sockets are in ``transport``."""
 
+import re
 import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -269,5 +270,5 @@ def _lower(headers: httpx.Headers) -> Mapping[str, str]:
 
 
 def _cause(error: Exception) -> str:
-    """Return the class's name only: the text of another library's exception may quote what was sent."""
-    return type(error).__name__
+    """Return the class's name only, as ``read_timeout``: another library's text may quote what was sent."""
+    return re.sub(r"\B(?=[A-Z])", "_", type(error).__name__).lower()
