@@ -51,7 +51,7 @@ class Log:
         self._about = {}
 
     def about(self, **fields: Field) -> None:
-        """Add fields, such as the tenant, to every further line of this invocation."""
+        """Set the fields, such as the tenant, that every further line of this invocation has."""
         self._about = fields
 
     def event(self, name: str, level: Level = Level.INFO, **fields: Field) -> None:

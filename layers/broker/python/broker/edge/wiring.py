@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property
+from threading import Lock
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from broker import ninjaone, policy
@@ -114,9 +115,6 @@ class Broker:
 
     @cached_property
     def complete(self) -> "Complete":
-        from broker.adapters.client_secrets import ClientSecrets
-        from broker.adapters.queues import Queue
-        from broker.adapters.rescue import RescueStore
         from broker.flows.complete import Complete
         from broker.flows.exchange import Exchange
         from broker.flows.redeem import RedeemCode
@@ -125,8 +123,7 @@ class Broker:
 
         sessions, connections, seal = self._sessions, self._connections, self._seal
         exchange = Exchange(self._http, self.ports.clock, self.log)
-        rescue = RescueStore(self._seldom("s3"), self.config.rescue_bucket)
-        redeem = RedeemCode(sessions, seal, rescue, exchange, **self._common)
+        redeem = RedeemCode(sessions, seal, self._rescue, exchange, **self._common)
         store = StoreConnection(
             sessions, connections, seal, epoch=self._epoch, exchange=exchange, redeem=redeem, **self._common
         )
@@ -135,16 +132,11 @@ class Broker:
             sessions,
             connections,
             seal,
-            client_secrets=ClientSecrets(self._seldom("secretsmanager"), self.config.client_secrets, self.ports.clock),
+            client_secrets=self._client_secrets,
             redeem=redeem,
             store=store,
             store_secret=StoreSecret(
-                sessions,
-                connections,
-                seal,
-                Queue(self._seldom("sqs"), self.config.urgent_queue),
-                clock=self.ports.clock,
-                log=self.log,
+                sessions, connections, seal, self._urgent_queue, clock=self.ports.clock, log=self.log
             ),
             clock=self.ports.clock,
             log=self.log,
@@ -162,11 +154,10 @@ class Broker:
     def get_token(self) -> "GetToken":
         from broker.flows.token import GetToken
 
-        urgent = self._queue(self.config.urgent_queue)
         return GetToken(
             self._connections,
             self._seal,
-            urgent,
+            self._urgent_queue,
             self._breakers,
             wait=self.config.token_wait,
             is_known=self._is_known,
@@ -286,7 +277,7 @@ class Broker:
     def _rescue(self) -> "RescueStore":
         from broker.adapters.rescue import RescueStore
 
-        return RescueStore(self._aws("s3"), self.config.rescue_bucket)
+        return RescueStore(self._seldom("s3"), self.config.rescue_bucket)
 
     @cached_property
     def _seal(self) -> "Seal":
@@ -298,7 +289,7 @@ class Broker:
     def _client_secrets(self) -> "ClientSecrets":
         from broker.adapters.client_secrets import ClientSecrets
 
-        return ClientSecrets(self._aws("secretsmanager"), self.config.client_secrets, self.ports.clock)
+        return ClientSecrets(self._seldom("secretsmanager"), self.config.client_secrets, self.ports.clock)
 
     @cached_property
     def _client_apps(self) -> "ClientApps":
@@ -319,15 +310,19 @@ class Broker:
     def _seldom(self, service: str) -> AwsClient:
         """Wrap a client that many processes never call, so that it is made only when it is called.
 
-        A completion needs Secrets Manager only for your own client app, SQS only to store a customer's new client
-        secret, S3 only after DynamoDB failed, and EventBridge only to publish a failure that nobody waits for.
+        A token that is valid needs no queue; a completion needs Secrets Manager only for your own client app, and S3
+        only after DynamoDB failed.
         """
         return AwsClient(service, ClientOnDemand(lambda: self.ports.aws(service)), self.log)
 
     def _queue(self, url: str) -> "Queue":
         from broker.adapters.queues import Queue
 
-        return Queue(self._aws("sqs"), url)
+        return Queue(self._seldom("sqs"), url)
+
+    @cached_property
+    def _urgent_queue(self) -> "Queue":
+        return self._queue(self.config.urgent_queue)
 
     @cached_property
     def _transport(self) -> "Transport":
@@ -386,8 +381,17 @@ def _session() -> Any:
     return get_session()
 
 
-@cache
+_MAKING = Lock()
+
+
 def _client(service: str) -> Any:
+    """Return the client of a service: a session may not make two at a time, and threads of a batch ask for them."""
+    with _MAKING:
+        return _made_once(service)
+
+
+@cache
+def _made_once(service: str) -> Any:
     """Make the client of a service. Its timeouts are short, because each caller has a deadline and retries by itself.
 
     Requests are built here and their form is tested, so botocore need not validate the parameters of every call.
