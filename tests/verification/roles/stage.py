@@ -19,7 +19,7 @@ from local.iam import Statement
 from local.world import entries_of
 from ninjaone_emulator import NinjaOne, seed
 from ninjaone_emulator.seed import OPERATOR_APPS
-from tests.support.broker_world import Clock, InlineWorkers, NinjaOneTransport
+from tests.support.broker_world import Clock, InlineWorkers, NinjaOneTransport, QuickAws
 from tests.support.invoke import context, invoke
 from tests.verification.simulation import gateway
 
@@ -154,7 +154,7 @@ def stage() -> Iterator[Stage]:
     """Set it up."""
     clock = Clock()
     held = template()
-    with AwsAccount(held, clock.now) as aws:
+    with QuickAws(held, clock.now) as aws:
         yield Stage(held, aws, clock)
 
 
