@@ -16,6 +16,7 @@ from local.product.backend import Problem
 from local.world import World
 from ninjaone_emulator.faults import Fault
 from tests.support.aws_faults import AwsFaults
+from tests.support.broker_world import QuickAws
 from tests.verification.faults.host import Deadline, HostClock, Killed, Time, Wire
 from tests.verification.kills.customer import backend, connect
 
@@ -53,7 +54,7 @@ class Connection:
 @contextmanager
 def staged(beside: str) -> Iterator["Stage"]:
     """Set a stage."""
-    world, true = World(background=False), Time()
+    world, true = World(background=False, account=QuickAws), Time()
     world.clock = true
     with world:
         world.ninjaone.switches.update({"rotation": "reuse_kills_family"})
