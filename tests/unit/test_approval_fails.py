@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 from broker import policy
 from broker.adapters.epoch import Epoch
 from broker.adapters.sessions import Sessions
+from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.errors import AwsUnavailable, BrokerError, Misconfigured, SessionExpired, SessionSpent
 from broker.flows.complete import FAILURES
@@ -173,18 +174,37 @@ def test_after_a_code_that_ran_out_the_link_works_again_and_each_failure_is_an_e
 
 
 def test_what_an_operator_can_still_put_right_is_no_end(
-    journey: Journey, broker: Broker, accepted: Entries, monkeypatch: pytest.MonkeyPatch
+    journey: Journey, broker: Broker, clock: Clock, accepted: Entries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The table is not activated until after the code was exchanged: the consent waits in its session."""
+    """The table is not activated until after the code was exchanged: the consent waits, longer than a code lives."""
     session = arrived(journey)
-    active = iter([1, None, 1])
+    active = iter([1, None, None, 1])
     monkeypatch.setattr(Epoch, "active", lambda _: next(active))
 
+    with pytest.raises(Misconfigured):
+        broker.complete_unattended(session)
+    clock.advance(policy.CODE_LIFE)
     with pytest.raises(Misconfigured):
         broker.complete_unattended(session)
     broker.complete_unattended(session)
 
     assert accepted == []
+
+
+def test_a_message_that_comes_again_after_the_connection_was_deleted_is_no_failure(
+    journey: Journey, broker: Broker, aws: AwsAccount, config: Config, accepted: Entries, lines: LogLines
+) -> None:
+    session = arrived(journey)
+    broker.complete_unattended(session)
+    dynamodb, table = aws.client("dynamodb"), config.connections_table
+    for row in dynamodb.scan(TableName=table)["Items"]:
+        dynamodb.delete_item(TableName=table, Key={name: row[name] for name in ("tenant", "connection")})
+
+    broker.complete_unattended(session)
+
+    broker.log.flush()
+    assert accepted == []
+    assert not any("completions_failed" in line for line in lines)
 
 
 def test_the_schema_knows_every_reason() -> None:

@@ -8,9 +8,8 @@ import pytest
 
 from broker import policy
 from broker.adapters.breakers import Breaker, app_breaker, customer_apps_breaker, host_breaker
-from broker.flows.connections import _pause
-from broker.flows.pause import HeldBy, Pause, is_customer_app_refused, pause_of
-from broker.model import Host, Instant, Status
+from broker.flows.pause import HeldBy, Pause, is_customer_app_refused, pause_of, pause_to_show
+from broker.model import ConnectionState, Host, Instant, Status
 from tests.support.full_rows import STATE
 
 HOST = Host("eu", "eu.ninjarmm.com")
@@ -83,9 +82,27 @@ def test_a_connection_is_shown_as_held_only_where_it_fails_or_nobody_is_granted_
 ) -> None:
     state = replace(FAILING, **{"struck_at": None} | changes)
 
-    shown = _pause(state, lambda name: OPEN if name in open_ones else Breaker(), Instant(state.token_expires_at - 1))
+    shown = shown_at(state.token_expires_at - 1, state, open_ones)
 
     assert (shown.held_by if shown else None) is held_by
+
+
+@pytest.mark.parametrize(
+    ("open_ones", "failures", "held_by"),
+    [(set(), 0, None), (set(), 1, HeldBy.CONNECTION), ({AT_HOST}, 0, HeldBy.HOST), ({AT_HOST}, 1, HeldBy.HOST)],
+)
+def test_whatever_holds_a_connection_without_a_valid_token_is_shown(
+    open_ones: set[str], failures: int, held_by: HeldBy | None
+) -> None:
+    state = replace(FAILING, failures=failures, struck_at=None)
+
+    shown = shown_at(state.token_expires_at, state, open_ones)
+
+    assert (shown.held_by if shown else None) is held_by
+
+
+def shown_at(now: int, state: ConnectionState, open_ones: set[str]) -> Pause | None:
+    return pause_to_show(state, lambda name: OPEN if name in open_ones else Breaker(), Instant(now))
 
 
 REFUSED: Mapping[str, Any] = {

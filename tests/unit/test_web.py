@@ -125,28 +125,34 @@ def test_a_connection_must_stand_within_five_seconds_and_an_answer_begin_within_
 
 
 @pytest.mark.parametrize(
-    "error", [httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol]
+    ("error", "cause"),
+    [
+        (httpx.ConnectError, "connect_error"),
+        (httpx.ConnectTimeout, "connect_timeout"),
+        (httpx.PoolTimeout, "pool_timeout"),
+        (httpx.UnsupportedProtocol, "unsupported_protocol"),
+    ],
 )
-def test_what_never_left_is_not_sent(there: There, error: type[httpx.TransportError]) -> None:
-    assert there.post(raising(error)) == NotSent(error.__name__)
+def test_what_never_left_is_not_sent(there: There, error: type[httpx.TransportError], cause: str) -> None:
+    assert there.post(raising(error)) == NotSent(cause)
 
 
 @pytest.mark.parametrize(
-    "error",
+    ("error", "cause"),
     [
-        httpx.ReadTimeout,
-        httpx.WriteTimeout,
-        httpx.ReadError,
-        httpx.WriteError,
-        httpx.CloseError,
-        httpx.RemoteProtocolError,
-        httpx.LocalProtocolError,
-        httpx.ProxyError,
+        (httpx.ReadTimeout, "read_timeout"),
+        (httpx.WriteTimeout, "write_timeout"),
+        (httpx.ReadError, "read_error"),
+        (httpx.WriteError, "write_error"),
+        (httpx.CloseError, "close_error"),
+        (httpx.RemoteProtocolError, "remote_protocol_error"),
+        (httpx.LocalProtocolError, "local_protocol_error"),
+        (httpx.ProxyError, "proxy_error"),
     ],
 )
-def test_what_may_have_arrived_has_no_reply(there: There, error: type[httpx.TransportError]) -> None:
+def test_what_may_have_arrived_has_no_reply(there: There, error: type[httpx.TransportError], cause: str) -> None:
     """A token that may have been used must not be called unused."""
-    assert there.post(raising(error)) == NoReply(error.__name__)
+    assert there.post(raising(error)) == NoReply(cause)
 
 
 @req("L05")

@@ -8,8 +8,8 @@ from typing import Any
 from broker import ninjaone, policy
 from broker.adapters import rows
 from broker.adapters.aws import AwsClient
-from broker.adapters.breakers import CONTROL_ROWS, Breaker, BreakerStore, app_breaker
-from broker.flows.pause import REFUSED_APP, HeldBy, Pause, is_failing, pause_of
+from broker.adapters.breakers import CONTROL_ROWS, Breaker, BreakerStore
+from broker.flows.pause import REFUSED_APP, HeldBy, Pause, pause_to_show
 from broker.model import ConnectionRef, ConnectionState, Instant, Profile, Status
 from broker.ninjaone import is_about_app
 from ninjaone_connect_cli.deployment import Deployment
@@ -57,13 +57,11 @@ class Inventory:
 
     def status(self, state: ConnectionState) -> str:
         """Return how a connection is, in the words of the backend API."""
-        is_held = not state.customer_app and app_breaker(state.host.name, state.client_id) in self.breakers
-        is_paused = is_held or is_failing(state, self.now)
-        return PAUSED if state.status is Status.ACTIVE and is_paused else state.status.value
+        return PAUSED if self.pause(state) else state.status.value
 
     def pause(self, state: ConnectionState) -> Pause | None:
         """Return what holds a connection that is paused; None for any other."""
-        return pause_of(state, lambda name: self.breakers.get(name, NONE)) if self.status(state) == PAUSED else None
+        return pause_to_show(state, lambda name: self.breakers.get(name, NONE), self.now)
 
     def ended_tokens(self) -> list[ConnectionState]:
         """Find active connections whose callers are told 503: their token ended, and no newer one came."""

@@ -1,16 +1,15 @@
 """Read one connection, or a page of a tenant's, with what holds each."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
-from broker.adapters.breakers import Breaker, BreakerStore, app_breaker
+from broker.adapters.breakers import BreakerStore
 from broker.adapters.clock import Clock, instant
 from broker.adapters.connections import Connections
 from broker.adapters.log import Level, Log
 from broker.errors import UnknownConnection
-from broker.flows.pause import Pause, is_failing, pause_of
-from broker.model import Connection, ConnectionRef, ConnectionState, Instant, TenantId
+from broker.flows.pause import Pause, pause_to_show
+from broker.model import Connection, ConnectionRef, TenantId
 
 
 @dataclass(frozen=True)
@@ -57,14 +56,4 @@ class ListConnections:
     def _shown(self, found: list[Connection]) -> list[ListedConnection]:
         """Add what holds each connection; each breaker is read once, a host's only if a connection of it fails."""
         read, now = cache(self._breakers.read_open_state), instant(self._clock)
-        return [ListedConnection(each, _pause(each.state, read, now)) for each in found]
-
-
-def _pause(state: ConnectionState, read: Callable[[str], Breaker], now: Instant) -> Pause | None:
-    """Return what holds a connection that fails or whose client app's breaker is open; None if nothing."""
-    if is_failing(state, now):
-        return pause_of(state, read)
-    if state.customer_app:
-        return None
-    app = app_breaker(state.host.name, state.client_id)
-    return pause_of(state, lambda name: read(name) if name == app else Breaker()) if read(app).is_open else None
+        return [ListedConnection(each, pause_to_show(each.state, read, now)) for each in found]

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from broker import policy
-from broker.adapters.breakers import Breaker, app_breaker_of, host_breaker
+from broker.adapters.breakers import Breaker, app_breaker, app_breaker_of, host_breaker
 from broker.model import ConnectionState, Instant, Status
 from broker.ninjaone import UNKNOWN_CLIENT, is_about_app
 
@@ -79,14 +79,29 @@ def pause_of(state: ConnectionState, read_open_state: Callable[[str], Breaker]) 
     return _own(state) if state.failures else None
 
 
-def is_failing(state: ConnectionState, now: Instant) -> bool:
-    """Return whether a connection's attempts fail in a way that its owner should see.
+def pause_to_show(state: ConnectionState, read_open_state: Callable[[str], Breaker], now: Instant) -> Pause | None:
+    """Return what holds a connection that its owner should see as paused; None if nothing does.
 
-    NinjaOne rejected the token and that is not believed yet, attempts failed repeatedly, or one failed and no valid
-    token is left, so that callers are told to wait.
+    One whose last refresh succeeded is not paused as soon as its host's breaker opens: while its token lasts, nobody
+    lacks anything. An open breaker of the operator's client app is shown at once, since the operator has to act.
     """
-    is_without_token = state.failures > 0 and state.token_expires_at <= now
-    return state.struck_at is not None or state.failures >= policy.PAUSED_AFTER or is_without_token
+    if _is_failing(state, now):
+        return pause_of(state, read_open_state)
+    if state.customer_app:
+        return None
+    app = app_breaker(state.host.name, state.client_id)
+    opened = read_open_state(app)
+    return pause_of(state, lambda name: opened if name == app else Breaker()) if opened.is_open else None
+
+
+def _is_failing(state: ConnectionState, now: Instant) -> bool:
+    """Return whether callers are told to wait, or soon may be.
+
+    NinjaOne rejected the refresh token and that is not believed yet, attempts failed repeatedly, or the access token
+    has expired.
+    """
+    is_expired = state.token_expires_at <= now
+    return state.struck_at is not None or state.failures >= policy.PAUSED_AFTER or is_expired
 
 
 def is_customer_app_refused(row: Mapping[str, Any]) -> bool:
