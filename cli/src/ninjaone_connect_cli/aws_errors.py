@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from broker.errors import AwsRefused
 from ninjaone_connect.surroundings import why_unreached
 
-SKEW = 240
+MAX_CLOCK_SKEW = 240
 """Seconds by which a clock may be off before AWS refuses signatures (at 300)."""
 
 LOG_IN = "The AWS login ran out: log in again (`aws sso login`, or `aws login`), then run the same command again."
@@ -154,7 +154,7 @@ def _of_answer(error: ClientError) -> str:
     headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     sentence = _of_code(code, f"{operation}, {code}", operation)
     off = _clock_is_off(str(headers.get("date", ""))) if sentence in {SECRET_KEY, CLOCK, KEYS} else 0
-    if abs(off) > SKEW:
+    if abs(off) > MAX_CLOCK_SKEW:
         return f"This machine's clock is {abs(off):.0f} s {'ahead' if off > 0 else 'behind'}: set it by NTP."
     return sentence
 

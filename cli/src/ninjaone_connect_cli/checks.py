@@ -24,7 +24,7 @@ from ninjaone_connect_cli.deployment import Deployment
 from ninjaone_connect_cli.errors import CliError
 from ninjaone_connect_cli.finding import Check, Finding, counted, fail, good, runbook, warn
 
-SKEW = 30
+MAX_CLOCK_SKEW = 30
 """Seconds by which clocks may differ before signatures and leases suffer."""
 OVERDUE = 900
 TIMEOUT = 10
@@ -171,7 +171,7 @@ def _reached(deployment: Deployment, address: str, region: str) -> Finding:
 
 def _clock(date: str) -> Finding:
     away = abs(parsedate_to_datetime(date).timestamp() - time.time()) if date else 0
-    if away > SKEW:
+    if away > MAX_CLOCK_SKEW:
         return fail(
             "clock", f"this machine's clock is {away:.0f} s off", "Set it by NTP: signatures are refused otherwise."
         )

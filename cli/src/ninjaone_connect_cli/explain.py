@@ -17,7 +17,7 @@ REFERENCE = re.compile(r"[A-Za-z0-9=_-]{6,64}")
 _OF_A_PAGE = re.compile(r"([A-Za-z0-7]{4})[- ]?([A-Za-z0-7]{4})")
 _READ_OUT = str.maketrans("01", "OI")
 """A page's reference has neither digit: who hears it read out writes them for the letters."""
-MOST = 5000
+MAX_LINES = 5000
 """Lines that are read; a backend that asks every few seconds writes thousands a day about one connection."""
 FIELDS = (
     "tenant", "connection", "session", "host", "code", "meaning", "cause", "reason", "status", "problem", "error",
@@ -49,15 +49,15 @@ def explain(at: At, reference: str, *, days: int) -> None:
         raise click.UsageError("A reference is 6 to 64 letters, digits, hyphens or underscores; copy all of it.")
     deployment = at.deployment
     with at.screen.waiting("Reading the logs"):
-        events = deployment.log_events(reference, deployment.now() - days * 86_400, MOST)
+        events = deployment.log_events(reference, deployment.now() - days * 86_400, MAX_LINES)
         found = [_line(event) for event in events]
     if found or at.screen.as_json:
         rows = found if at.screen.as_json else list(collapsed(found, at.screen.now()))
         at.screen.table(rows, COLUMNS, empty="")
     if not found:
         raise CliError(f"Nothing in the last {days} days names {reference}; --days looks further back.")
-    if len(found) == MOST:
-        at.screen.say(f"Only the first {MOST} lines were read; fewer --days leave out the oldest.")
+    if len(found) == MAX_LINES:
+        at.screen.say(f"Only the first {MAX_LINES} lines were read; fewer --days leave out the oldest.")
 
 
 def read(said: str) -> str:

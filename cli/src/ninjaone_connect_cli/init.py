@@ -25,6 +25,8 @@ STACKS = {"dev": "ninjaone-connect-dev", "prod": "ninjaone-connect"}
 COSTS = {50: 20, 500: 22, 5_000: 38}
 """Dollars a month for so many connections, as README.md says: list prices without free tiers."""
 
+MAX_LENGTH = 400
+"""Characters that the template takes of ReturnUrls and of ClientIds, because a function's variables share 4 KB."""
 NONE = "-"
 """What is typed where an earlier answer is to be left out, since Enter keeps it."""
 
@@ -168,6 +170,16 @@ class Ask:
         earlier = _client_pairs(self._earlier.get("ClientIds", ""))
         if not self._is_yes("Do you have client apps of your own", default=bool(earlier)):
             return ""
+        asked = self._client_id_of_each_host(earlier)
+        while len(asked) > MAX_LENGTH:
+            click.echo(
+                f"Together these are {len(asked)} characters, and ClientIds takes {MAX_LENGTH}. Leave out hosts.",
+                err=True,
+            )
+            asked = self._client_id_of_each_host(earlier)
+        return asked
+
+    def _client_id_of_each_host(self, earlier: Mapping[str, str]) -> str:
         asked = {
             region: self._optional(f"  Its client id on {host}", _client_id(region), "none", earlier.get(region, ""))
             for region, host in ninjaone.REGIONS.items()
@@ -249,6 +261,8 @@ _RETURN_RULES: Mapping[str, str] = {
 
 def _return_address(value: str) -> None:
     """Check one return address, or pairs as the file has them. Raises ValueError with the one rule that it breaks."""
+    if len(_return_urls(value)) > MAX_LENGTH:
+        raise ValueError(f"at most {MAX_LENGTH} characters, with main= before it")
     if _passes(ASKED["ReturnUrls"], value):
         return
     address = value.removeprefix("main=")

@@ -13,7 +13,7 @@ from ninjaone_connect_cli.errors import CliError
 from ninjaone_connect_cli.group import Commands
 
 COLUMNS = {"tenant_id": "tenant", "connection_id": "connection", "version": "after version", "outcome": "outcome"}
-MOST = 1000
+MAX_LISTED = 1000
 PATIENCE, LOOK = 300, 2
 """Seconds to wait for the refresh function, and between looks."""
 
@@ -67,7 +67,7 @@ def _awaited(at: At, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _waiting(deployment: Deployment) -> list[dict[str, Any]]:
     return [
         {"tenant_id": ref.tenant, "connection_id": ref.connection, "version": version}
-        for ref, version in deployment.rescue.waiting(MOST)
+        for ref, version in deployment.rescue.waiting(MAX_LISTED)
     ]
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from broker import ninjaone
 from ninjaone_connect_cli.app import INTERRUPTED
-from ninjaone_connect_cli.init import COSTS, Environment
+from ninjaone_connect_cli.init import COSTS, MAX_LENGTH, Environment
+from tests.deployment.template.stack import source
 from tests.support.cli import ROOT, Cli, bare_environment
 from tests.support.commands import judge_aws, words
 
@@ -33,8 +34,8 @@ def overrides(cli: Cli) -> str:
     return str(written(cli)["dev"]["deploy"]["parameters"]["parameter_overrides"])
 
 
-def with_clients(ids: dict[str, str]) -> str:
-    given = "".join(f"{ids.get(region, '')}\n" for region in ninjaone.REGIONS)
+def with_clients(*tries: dict[str, str]) -> str:
+    given = "".join(f"{ids.get(region, '')}\n" for ids in tries for region in ninjaone.REGIONS)
     return ANSWERS.replace("\nn\n", f"\ny\n{given}")
 
 
@@ -96,6 +97,7 @@ def test_a_wrong_name_is_asked_for_again(cli: Cli, wrong: str, says: str) -> Non
         ("main=https://a.example/", "an address without a slash at its end"),
         ("https://a.example, https://b.example", "one address without spaces and commas"),
         ("https://ä.example", "pairs key=https address"),
+        (f"https://a.example/{'x' * 400}", "at most 400 characters, with main= before it"),
     ],
 )
 def test_a_wrong_return_address_is_asked_for_again_with_the_one_rule_that_it_breaks(
@@ -121,6 +123,20 @@ def test_client_apps_of_ones_own_are_asked_for_by_host(cli: Cli) -> None:
 
     assert ended.code == 0, ended.err
     assert 'ClientIds="us2=XyZ,eu=AbC-eu"' in overrides(cli)
+
+
+def test_client_ids_that_are_too_long_together_are_asked_for_again(cli: Cli) -> None:
+    ended = cli("init", typed=with_clients(dict.fromkeys(ninjaone.REGIONS, "x" * 70), {"eu": "AbC"}))
+
+    assert ended.code == 0, ended.err
+    assert "Together these are 520 characters, and ClientIds takes 400." in ended.err
+    assert 'ClientIds="eu=AbC"' in overrides(cli)
+
+
+def test_init_and_the_template_agree_on_lengths() -> None:
+    parameters = source()["Parameters"]
+
+    assert {parameters[name]["MaxLength"] for name in ("ReturnUrls", "ClientIds")} == {MAX_LENGTH}
 
 
 def test_a_client_id_may_be_given_as_the_pair_that_the_docs_show(cli: Cli) -> None:
