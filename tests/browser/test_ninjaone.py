@@ -121,6 +121,6 @@ def test_the_control_page_is_worked_by_hand(page_at: PageAt, server: Server, cor
     page.get_by_label("Fault", exact=True).select_option("lost_response")
     page.get_by_role("button", name="Plan the fault").click()
 
-    expect(page.get_by_text("nothing sent: the token endpoint")).to_be_visible()
+    expect(page.get_by_text("Answers get lost: the token endpoint")).to_be_visible()
     assert core.switches.rotation == "reuse_kills_family"
     assert core.faults.planned[0].kind == "lost_response"
