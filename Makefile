@@ -27,7 +27,6 @@ test: .venv/.locked       ## the tests that answer within minutes
 	$(PYTEST) -m 'not slow' -p no:schemathesis
 test-all: .venv/.locked .venv-checkov/.locked examples/express/node_modules/.package-lock.json rehearse  ## the rest: rehearsal, builds, pairs of faults, kills, the simulated stores against moto at length, some mutants
 	$(PYTEST) -m 'slow and not exhaustive'
-	DIFFERENTIAL_EXAMPLES=25 $(PYTEST) tests/verification/simulation/test_stores.py
 	$(BIN)/python -m tests.verification.mutants $(MUTANTS_OF)
 fault-matrix: .venv/.locked  ## every single fault and every pair of faults under every kind of rotation
 	$(PYTEST) tests/verification/simulation/test_anomalies.py

@@ -78,12 +78,12 @@ def service_models() -> Iterator[None]:
     read, lists = JSONFileLoader.load_file, Loader.list_available_services
     held, listed = dict[str, Any](), dict[tuple[str, ...], list[str]]()
 
-    def load_file(loader: JSONFileLoader, path: str) -> Any:
-        return held.get(path) or held.setdefault(path, read(loader, path))
+    def load_file(loader: JSONFileLoader, file_path: str) -> Any:
+        return held.get(file_path) or held.setdefault(file_path, read(loader, file_path))
 
-    def list_available_services(loader: Loader, kind: str) -> list[str]:
-        place = (kind, *loader.search_paths)
-        return listed.get(place) or listed.setdefault(place, lists(loader, kind))
+    def list_available_services(loader: Loader, type_name: str) -> list[str]:
+        place = (type_name, *loader.search_paths)
+        return listed.get(place) or listed.setdefault(place, lists(loader, type_name))
 
     with (
         patch.object(JSONFileLoader, "load_file", load_file),

@@ -67,6 +67,7 @@ def address(command: Path, tmp_path: Path) -> Iterator[str]:
         running.terminate()
 
 
+@pytest.mark.slow
 def test_the_installed_command_gives_a_token_and_shows_its_pages(address: str) -> None:
     client_id, client_secret = CUSTOMER_APPS["eu"]
     form = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": client_secret}
@@ -79,6 +80,7 @@ def test_the_installed_command_gives_a_token_and_shows_its_pages(address: str) -
     assert "nothing here is real" in httpx.get(f"{address}/control", trust_env=False).text
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("curl") or not shutil.which("jq"), reason="the page's commands need curl and jq")
 def test_the_commands_of_the_readme_list_the_organizations(address: str) -> None:
     page = (PACKAGE / "README.md").read_text()

@@ -61,6 +61,7 @@ def test_a_customer_connects_sees_it_renewed_uses_it_and_disconnects(
         stop("8 disconnected", "Main account")
 
 
+@pytest.mark.slow
 def test_a_customer_connects_with_their_own_client_app(world: World, page_at: PageAt, picture: Picture) -> None:
     page = page_at(390, "light")
     client_id, client_secret = CUSTOMER_APPS["eu"]
@@ -78,6 +79,7 @@ def test_a_customer_connects_with_their_own_client_app(world: World, page_at: Pa
         expect(page.get_by_role("main")).to_contain_text("your own")
 
 
+@pytest.mark.slow
 def test_a_customer_who_says_no_is_told_what_to_do(world: World, page_at: PageAt, picture: Picture) -> None:
     page = page_at(390, "dark")
 

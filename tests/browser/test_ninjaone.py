@@ -111,6 +111,7 @@ def test_a_remembered_decision_is_not_asked_for_again(page_at: PageAt, server: S
     assert page.url.startswith(f"{client.redirect_uri}?code=")
 
 
+@pytest.mark.slow
 def test_the_control_page_is_worked_by_hand(page_at: PageAt, server: Server, core: NinjaOne) -> None:
     page = page_at(1280, "light")
     page.goto(f"{server.url}/control")

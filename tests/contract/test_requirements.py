@@ -100,6 +100,7 @@ TWO = (Requirement("A01", "One.", ("x",), ("1.2.3",)), Requirement("A02", "Two."
 ABSENT = Requirement("A03", "Three.", ("x",), not_here="it does not apply here")
 
 
+@pytest.mark.slow
 @req("P03")
 @pytest.mark.parametrize(
     ("record", "last", "code"),

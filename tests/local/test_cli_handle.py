@@ -69,6 +69,7 @@ def test_the_command_line_says_when_the_file_lacks_something(world: World, file:
             on_this_machine(file.parent)
 
 
+@pytest.mark.slow
 def test_the_command_line_runs_as_a_process_of_its_own_and_reaches_aws_over_http(world: World, file: Path) -> None:
     cli = Cli(file.parent, bare_environment())
     with cli_handle(world, file=file):

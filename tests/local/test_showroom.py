@@ -242,6 +242,7 @@ def test_each_trouble_lets_refreshes_fail_and_costs_a_caller_nothing_while_the_t
     assert ana.world.showroom.poller.counts[-1].what == FAULTS[name].title
 
 
+@pytest.mark.slow
 def test_a_slow_ninjaone_is_waited_for(ana: Guest) -> None:
     ana.press("It is slow", TO_RENEWAL)
 

@@ -17,6 +17,7 @@ def issued(world: World) -> set[str]:
     return {*state.codes, *state.access_tokens, *state.refresh_tokens, *state.sessions, *secrets}
 
 
+@pytest.mark.slow
 def test_the_tour_checks_every_step_and_prints_no_secret(capsys: pytest.CaptureFixture[str]) -> None:
     world = World()
 

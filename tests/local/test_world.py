@@ -237,6 +237,7 @@ def test_a_port_that_is_none_is_said_with_what_it_must_be() -> None:
     assert ended.stderr == "local: PORT is 'http', and must be a number from 1 to 65531\n"
 
 
+@pytest.mark.slow
 def test_a_provider_that_does_not_answer_is_said_in_one_sentence() -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))  # taken, so that nobody else is given it, and not listened to

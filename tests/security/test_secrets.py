@@ -237,6 +237,7 @@ def hashes(secrets: set[str]) -> set[str]:
     return {sha256(each.encode()).hexdigest() for each in secrets}
 
 
+@pytest.mark.slow
 @req("G01", "G07", "A08", "G08", "K05", "C11", "J04")
 def test_no_path_leaves_a_trace_of_a_secret(
     world: World, start: Start, backend: Backend, known: Known, tap: Tap, browser: Callable[[], Browser]

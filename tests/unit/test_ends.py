@@ -42,6 +42,7 @@ def one_day(broker: Broker, clock: Clock, aws: AwsAccount, config: Config) -> No
     aws.expire(clock.now())
 
 
+@pytest.mark.slow
 @req("J10")
 def test_a_year_later_nothing_is_left(
     journey: Journey, broker: Broker, clock: Clock, aws: AwsAccount, config: Config, aws_faults: AwsFaults,
@@ -82,6 +83,7 @@ def test_a_year_later_nothing_is_left(
     assert seen == {7, 2, 0}
 
 
+@pytest.mark.slow
 def test_a_customer_may_come_back_half_a_year_after_the_tokens_were_dropped(
     journey: Journey, broker: Broker, clock: Clock, aws: AwsAccount, config: Config
 ) -> None:

@@ -38,6 +38,7 @@ def smoke(folder: Path) -> tuple[int, str, str]:
     return ended.returncode, ended.stdout.strip().rpartition("\n")[2], ended.stdout + ended.stderr
 
 
+@pytest.mark.slow
 def test_the_local_product_passes_what_needs_no_aws(running: Path) -> None:
     code, last, all_of_it = smoke(running)
 

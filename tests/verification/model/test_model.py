@@ -60,6 +60,7 @@ def test_a_protocol_without_a_safeguard_is_caught(variant: Variant) -> None:
     assert set(explorer.breaches) <= variant.expected(mode)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_every_unavoidable_loss_is_reached_and_excused(mode: Mode) -> None:
     explorer = Explorer(PROPOSED, mode, Budget(throttle=1, stale=0, spurious=0, unready=0)).run()
@@ -81,6 +82,7 @@ def test_every_unavoidable_loss_is_reached_and_excused(mode: Mode) -> None:
     assert losses == (set() if mode == "static" else unavoidable)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["strict", "grace"])
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
 def test_the_explorer_s_shortcuts_hide_no_breach(variant: Variant, mode: Mode) -> None:
@@ -100,6 +102,7 @@ def test_the_story_of_a_paused_holder_is_told() -> None:
     )
 
 
+@pytest.mark.slow
 def test_exploring_twice_finds_the_same_in_the_same_order() -> None:
     first, second = (Explorer(PROPOSED, "grace", SMALL).run() for _ in range(2))
 

@@ -84,6 +84,7 @@ def test_a_module_has_as_many_mutants_as_places(file: str) -> None:
     assert len({mutant.key for mutant in found}) == len(found)
 
 
+@pytest.mark.slow
 def test_there_are_as_many_mutants_as_were_asked_for() -> None:
     assert len(made()) >= 400
 
@@ -167,6 +168,7 @@ def test_a_test_reaches_the_statements_that_it_runs(found: list[int], lines: set
     assert reached == {("work.py", line) for line in lines}
 
 
+@pytest.mark.slow
 def test_a_planted_mutant_is_met_by_whoever_imported_the_function() -> None:
     where = functions()
     refused = next(each for each in mutants("adapters/queues.py") if "isinstance(found, str) and False" in each.now)
@@ -178,6 +180,7 @@ def test_a_planted_mutant_is_met_by_whoever_imported_the_function() -> None:
     assert read_completion('{"session": "ses_abcdefghijklmnopqrstuvwx27"}')
 
 
+@pytest.mark.slow
 def test_a_mutant_that_changes_nothing_is_no_mutant() -> None:
     file = "adapters/queues.py"
 
@@ -185,6 +188,7 @@ def test_a_mutant_that_changes_nothing_is_no_mutant() -> None:
         plant(Mutant(file, "read_completion", "intact", (0, 0), "", "", lambda: parsed(file)), functions())
 
 
+@pytest.mark.slow
 def test_every_explanation_belongs_to_a_mutant_as_it_is() -> None:
     assert stale(reasons(), made()) == []
     assert stale([("file", "where", "was", "now")], made()) != []

@@ -35,6 +35,7 @@ def test_verdicts_that_were_wrong_for_a_few_minutes_tell_nobody_to_connect_again
     assert (found.left, found.told) == (0, told)
 
 
+@pytest.mark.slow
 @req("I05")
 def test_who_was_told_wrongly_is_active_again_within_as_long_as_the_verdicts_lasted() -> None:
     found = wrong_verdicts(60, {"ill": 3}, 5)

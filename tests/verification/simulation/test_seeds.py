@@ -24,7 +24,7 @@ OFTEN = (
 
 
 def test_a_few_seeds_break_nothing() -> None:
-    assert not some(range(5)).violations
+    assert not some(range(2)).violations
 
 
 @pytest.mark.slow
@@ -38,6 +38,7 @@ def test_no_seed_breaks_anything(part: int) -> None:
     assert len(total.checks) == 33  # I1 to I27, I5b, the model, and F1 to F4
 
 
+@pytest.mark.slow
 def test_a_seed_runs_the_same_in_another_process() -> None:
     """Whatever Python hashes strings with: a failure can be replayed."""
     code = "from tests.verification.simulation.swarm import Run; print(Run(11).run().world.scheduler.trace)"

@@ -19,8 +19,9 @@ from tests.verification.simulation.operations import KEYS, Call, reads, transact
 from tests.verification.simulation.queues import SQS
 from tests.verification.simulation.tables import Index, Table
 
-EXAMPLES = int(os.environ.get("DIFFERENTIAL_EXAMPLES", "5"))
-STEPS = 100  # operations in each sequence: 500 for DynamoDB in `make test`, 2,500 in `make test-all`
+pytestmark = pytest.mark.slow
+EXAMPLES = 25
+STEPS = 100  # operations in each sequence
 UNCOMPARED = {"ResponseMetadata", "ConsumedCapacity", "ItemCollectionMetrics"}
 SETTINGS = settings(
     max_examples=EXAMPLES,
