@@ -154,11 +154,6 @@ def test_a_step_of_a_session_that_was_deleted_this_moment_is_tried_again(session
         sessions.fail(UNKNOWN, Stage.EXCHANGING, "expired")
 
 
-def test_a_person_who_comes_back_to_a_session_that_is_no_more_is_refused(sessions: Sessions, now: Instant) -> None:
-    assert sessions.deny(UNKNOWN, state_hash="a-state", now=now) == ConditionFailed({})
-    assert entered(sessions, now, UNKNOWN) == ConditionFailed({})
-
-
 def test_who_waits_for_a_call_that_is_through_looks_for_nothing_spilled(
     broker: Broker, put: Callable[..., Session], now: Instant, aws_faults: AwsFaults
 ) -> None:
