@@ -12,10 +12,7 @@ from broker.edge.wiring import Broker
 from broker.errors import (
     AwsUnavailable,
     BindingMismatch,
-    NotActive,
-    NotApproved,
     NotPending,
-    SessionExpired,
     SessionSpent,
     UnknownConnection,
 )
@@ -63,23 +60,10 @@ def test_a_link_that_waits_for_days_makes_one_connection_and_then_no_more(
         broker.find_session(opened.session)
 
 
-def test_a_link_that_waits_for_days_ends(journey: Journey, broker: Broker, clock: Clock) -> None:
-    opened = journey.open(binding=Binding.APPROVAL, binding_challenge="", life=Seconds(7 * policy.DAY))
-    clock.advance(7 * policy.DAY)
-
-    with pytest.raises(SessionExpired):
-        broker.find_session(opened.session)
-
-
 def test_a_connection_waits_for_its_approval_and_is_not_refreshed(pending: ConnectionState) -> None:
     assert pending.status is Status.PENDING_APPROVAL
     assert (pending.refresh_at, pending.due_shard) == (None, None)
     assert pending.refresh is not None
-
-
-def test_no_token_is_given_before_the_approval(pending: ConnectionState, broker: Broker) -> None:
-    with pytest.raises(NotApproved):
-        broker.get_token(ref(pending), min_ttl=Seconds(0))
 
 
 def test_an_approved_connection_is_active_and_due(
@@ -94,16 +78,6 @@ def test_an_approved_connection_is_active_and_due(
     assert connections.get_profile(ref(pending)) == profile
     assert broker.get_token(ref(pending), min_ttl=Seconds(300)).expires_in == 3600
     assert len(lines.named("connection.approved")) == 1
-
-
-def test_a_connection_that_was_approved_late_is_due_at_once(
-    pending: ConnectionState, broker: Broker, clock: Clock
-) -> None:
-    clock.advance(7200)
-
-    state = broker.complete.approve(ref(pending)).state
-
-    assert state.refresh_at == clock.now()
 
 
 def test_an_approval_counts_once(pending: ConnectionState, broker: Broker) -> None:
@@ -122,15 +96,6 @@ def test_an_approval_that_botocore_asked_for_twice_is_known_as_done(
 
     assert approved.status is Status.ACTIVE
     assert len(lines.named("connection.approved")) == 1
-
-
-def test_an_approval_of_what_is_ended_meanwhile_is_none(
-    pending: ConnectionState, broker: Broker, aws_faults: AwsFaults
-) -> None:
-    aws_faults.before("dynamodb.TransactWriteItems", lambda: broker.disconnect(ref(pending)))
-
-    with pytest.raises(NotPending):
-        broker.complete.approve(ref(pending))
 
 
 def test_an_approval_of_what_is_deleted_this_moment_is_none(
@@ -171,13 +136,6 @@ def test_an_approval_that_comes_too_late_is_none(
     assert connections.get_state(ref(pending)) == pending
 
 
-def test_a_connection_that_was_proved_needs_no_approval(journey: Journey, broker: Broker) -> None:
-    state, _ = journey.connect()
-
-    with pytest.raises(NotPending):
-        broker.complete.approve(ref(state))
-
-
 @req("H02", "H08")
 @pytest.mark.parametrize("tenant", ["globex", TENANT], ids=["foreign", "unknown"])
 def test_an_unknown_connection_can_not_be_approved(pending: ConnectionState, broker: Broker, tenant: str) -> None:
@@ -185,15 +143,6 @@ def test_an_unknown_connection_can_not_be_approved(pending: ConnectionState, bro
 
     with pytest.raises(UnknownConnection):
         broker.complete.approve(ConnectionRef(TenantId(tenant), connection))
-
-
-def test_a_connection_that_was_ended_before_its_approval_stays_so(pending: ConnectionState, broker: Broker) -> None:
-    broker.disconnect(ref(pending))
-
-    with pytest.raises(NotPending):
-        broker.complete.approve(ref(pending))
-    with pytest.raises(NotActive):
-        broker.get_token(ref(pending), min_ttl=Seconds(0))
 
 
 @req("D03")
@@ -204,17 +153,6 @@ def test_a_session_with_proof_is_not_completed_without_it(
 
     with pytest.raises(BindingMismatch):
         broker.complete_unattended(home.session)
-    assert network.requests == []
-
-
-@req("D03")
-def test_a_session_without_proof_is_not_completed_as_if_it_had_some(
-    journey: Journey, network: NinjaOneTransport
-) -> None:
-    home = journey.home(binding=Binding.APPROVAL)
-
-    with pytest.raises(BindingMismatch):
-        journey.complete(home)
     assert network.requests == []
 
 
@@ -256,18 +194,3 @@ def test_a_request_that_aws_does_not_let_begin_comes_again(
         broker.complete_unattended(session)
     assert clock.now() - began <= policy.COMPLETE_TIMEOUT / 2
     assert network.requests == []
-
-
-def test_a_completion_that_can_not_be_requested_tells_the_person_to_try_again(
-    journey: Journey, aws_faults: AwsFaults
-) -> None:
-    aws_faults.refuse("sqs.SendMessage", times=3)
-
-    with pytest.raises(AwsUnavailable):
-        arrived(journey)
-
-
-def test_a_completion_is_requested_again_when_the_queue_refused_once(journey: Journey, aws_faults: AwsFaults) -> None:
-    aws_faults.refuse("sqs.SendMessage")
-
-    assert arrived(journey)

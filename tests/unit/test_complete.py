@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from broker import oauth, policy
-from broker.adapters import rows
 from broker.adapters.connections import Connections
 from broker.adapters.seal import Seal
 from broker.adapters.sessions import Sessions
@@ -23,14 +22,14 @@ from broker.errors import (
     SessionSpent,
 )
 from broker.flows.callback import AuthorizeResult, ReturnTo
-from broker.model import Connection, Purpose, Session, SessionId, Stage, Status
+from broker.model import Purpose, Session, SessionId, Stage, Status
 from broker.secret import Secret
 from local.aws.account import AwsAccount
 from ninjaone_emulator import NinjaOne
 from ninjaone_emulator.seed import OPERATOR_APPS
 from tests.support.aws_faults import AwsFaults, unreachable
 from tests.support.broker_world import START, Clock, LogLines, NinjaOneTransport
-from tests.support.journey import CONNECT_URL, END_USER, EU, OWN, TENANT, VERIFIER, Journey, ref
+from tests.support.journey import CONNECT_URL, END_USER, EU, OWN, TENANT, Journey, ref
 from tools.requirements import req
 
 WRONG: dict[str, Any] = {
@@ -91,15 +90,6 @@ def attempt(journey: Journey, home: ReturnTo, changes: dict[str, Any]) -> type[B
     except BrokerError as error:
         return type(error)
     return None
-
-
-@req("D01")
-def test_nothing_is_asked_of_ninjaone_before_the_backend_completes(
-    journey: Journey, network: NinjaOneTransport
-) -> None:
-    journey.home()
-
-    assert network.requests == []
 
 
 def test_an_unknown_session_proves_nothing(journey: Journey) -> None:
@@ -173,14 +163,6 @@ def test_what_waits_for_approval_is_completed_by_no_proof(
     assert network.requests == []
 
 
-@req("A13")
-def test_a_code_lives_just_under_45_seconds(journey: Journey, clock: Clock) -> None:
-    home = journey.home()
-    clock.advance(44)
-
-    assert journey.complete(home)
-
-
 # What is made ---------------------------------------------------------------------------------------------------------
 
 
@@ -230,17 +212,6 @@ def test_the_code_is_sent_once_with_the_redirect_uri_and_the_verifier(
     assert form["client_secret"] == OPERATOR_APPS["eu"].client_secret
 
 
-@req("G09")
-def test_no_secret_is_in_an_address_towards_ninjaone(journey: Journey, network: NinjaOneTransport) -> None:
-    journey.connect()
-
-    assert [(each.url.host, each.url.path) for each in network.requests] == [
-        ("eu.ninjarmm.com", "/ws/oauth/token"),
-        ("eu.ninjarmm.com", "/v2/organizations"),
-    ]
-    assert [sorted(each.url.params) for each in network.requests] == [[], ["pageSize"]]
-
-
 @req("K05")
 def test_the_customers_own_app_is_sealed_beside_the_connection(
     journey: Journey, seal: Seal, network: NinjaOneTransport
@@ -253,42 +224,12 @@ def test_the_customers_own_app_is_sealed_beside_the_connection(
     assert network.tokens_asked[0]["client_secret"] == OWN.secret.reveal()
 
 
-@req("C11", "K05")
-def test_nothing_sealed_stays_in_the_session(journey: Journey, aws: AwsAccount, config: Config) -> None:
-    home = journey.home(customer_app=True, client=OWN)
-    journey.complete(home)
-
-    key = {"session": {"S": home.session}}
-    item = aws.client("dynamodb").get_item(TableName=config.sessions_table, Key=key)["Item"]
-    assert not {"code", "code_verifier", "client"} & set(item)
-    assert not [name for name, cell in item.items() if "B" in cell]
-
-
-@req("J04")
-def test_no_row_holds_a_secret_in_the_open(journey: Journey, network: NinjaOneTransport, stored: Any) -> None:
-    journey.connect(customer_app=True, client=OWN)
-
-    text = repr([{name: rows.plain(item)[name] for name in rows.plain(item)} for item in stored()])
-    sent = network.tokens_asked[0]
-    for secret in (sent["code"], sent["code_verifier"], sent["client_secret"], END_USER, VERIFIER.reveal()):
-        assert secret not in text
-
-
 @req("D08")
 def test_a_connection_that_is_made_is_logged(journey: Journey, lines: LogLines) -> None:
     state, _ = journey.connect()
 
     (line,) = lines.named("connection.stored")
     assert (line["tenant"], line["connection"], line["region"]) == (TENANT, state.connection, "eu")
-
-
-def test_completing_again_gives_the_connection_again(journey: Journey, network: NinjaOneTransport) -> None:
-    """The backend may have lost the answer: the same proof gives the same connection, and no code is sent."""
-    home = journey.home()
-    first = journey.complete(home)
-
-    assert journey.complete(home) == first
-    assert len(network.tokens_asked) == 1
 
 
 def test_completing_again_takes_the_whole_proof_again(journey: Journey) -> None:
@@ -356,19 +297,6 @@ def test_what_can_not_be_had_now_leaves_the_code_for_another_try(
     assert other.complete(home)
 
 
-def test_a_client_secret_that_is_not_stored_leaves_the_code(
-    journey: Journey, aws: AwsAccount, config: Config, network: NinjaOneTransport, sessions: Sessions
-) -> None:
-    aws.put_secret(config.client_secrets, "{}")
-    home = journey.home()
-
-    with pytest.raises(Misconfigured):
-        journey.complete(home)
-
-    assert network.requests == []
-    assert stage(sessions, home.session) is Stage.AUTHORIZED
-
-
 def test_a_client_id_that_was_taken_off_the_list_leaves_the_code(
     journey: Journey, environment: dict[str, str], network: NinjaOneTransport
 ) -> None:
@@ -411,18 +339,6 @@ def test_a_store_that_loses_its_acknowledgement_has_stored_it(
     assert len(network.tokens_asked) == 1
 
 
-@pytest.mark.parametrize("refusals", [1, 2])
-def test_a_store_that_refuses_for_a_moment_is_asked_again(
-    journey: Journey, aws_faults: AwsFaults, connections: Connections, clock: Clock, refusals: int
-) -> None:
-    aws_faults.refuse("dynamodb.TransactWriteItems", times=refusals)
-
-    state, _ = journey.connect()
-
-    assert connections.get_state(ref(state)) == state
-    assert clock.slept == [0.1, 0.2][:refusals]
-
-
 def test_a_store_that_refuses_to_the_end_makes_no_half_of_a_connection(
     journey: Journey, aws_faults: AwsFaults, stored: Any, network: NinjaOneTransport, clock: Clock
 ) -> None:
@@ -437,16 +353,6 @@ def test_a_store_that_refuses_to_the_end_makes_no_half_of_a_connection(
     aws_faults.end()
     assert journey.complete(home)
     assert len(network.tokens_asked) == 1
-
-
-def test_a_connection_id_that_exists_is_not_overwritten(journey: Journey, connections: Connections) -> None:
-    state, profile = journey.connect()
-    home = journey.home()
-
-    with pytest.raises(AwsUnavailable):
-        connections.put(Connection(state, profile), replaces=None, session=home.session)
-
-    assert connections.get_state(ref(state)) == state
 
 
 def test_a_code_out_of_another_session_is_not_sent_again(

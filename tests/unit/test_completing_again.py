@@ -38,6 +38,7 @@ from ninjaone_emulator import NinjaOne
 from tests.support.aws_faults import AwsFaults, throttled, unreachable
 from tests.support.broker_world import Clock, LogLines, NinjaOneTransport
 from tests.support.journey import OWN, Journey, ref
+from tools.requirements import req
 
 DEAD = policy.COMPLETE_TIMEOUT + 11
 """Seconds after which a call that was killed is known to be dead."""
@@ -317,16 +318,6 @@ def test_what_a_session_keeps_in_no_known_form_is_an_alarm(
         journey.broker.complete._redeem.opened(replace(exchanging, exchanged=sealed))
 
 
-def test_a_call_that_waits_hears_that_the_other_died(journey: Journey, clock: Clock, aws_faults: AwsFaults) -> None:
-    home = journey.home()
-    aws_faults.refuse("dynamodb.UpdateItem", only=saving, error=killed())
-    once(home, journey)
-    clock.advance(DEAD - 5)
-
-    with pytest.raises(ConsentLost):
-        journey.complete(home)
-
-
 def test_a_kill_after_the_first_durable_write_costs_nothing(
     journey: Journey, network: NinjaOneTransport, connections: Connections, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -394,27 +385,6 @@ def test_a_second_call_during_the_first_waits_and_hears_the_same(
     made = journey.complete(home)
 
     assert 7 <= clock.now() - before <= 10
-    assert journey.complete(home) == made
-    assert len(network.tokens_asked) == 1
-
-
-def test_a_second_call_waits_no_longer_than_the_gateway_does(
-    journey: Journey, clock: Clock, network: NinjaOneTransport, aws_faults: AwsFaults
-) -> None:
-    home, waited = journey.home(), []
-
-    def second(body: dict[str, Any]) -> bool:
-        if saving(body):
-            before = clock.now()
-            with pytest.raises(Busy, match="Ask again"):
-                journey.complete(home)
-            waited.append(clock.now() - before)
-        return False
-
-    aws_faults.refuse("dynamodb.UpdateItem", only=second)
-    made = journey.complete(home)
-
-    assert 15 < waited[0] <= policy.COMPLETE_WAIT
     assert journey.complete(home) == made
     assert len(network.tokens_asked) == 1
 
@@ -488,6 +458,7 @@ def test_a_session_that_is_deleted_while_the_table_refuses_makes_no_connection(
 # Nothing stays --------------------------------------------------------------------------------------------------------
 
 
+@req("C11", "K05")
 def test_what_a_session_kept_is_gone_when_its_connection_is_stored(
     journey: Journey, aws: AwsAccount, config: Config, aws_faults: AwsFaults
 ) -> None:
@@ -588,21 +559,6 @@ def test_a_later_consent_takes_the_place_of_one_that_was_stored_meanwhile(
 
 
 # Without a person who waits -------------------------------------------------------------------------------------------
-
-
-def test_a_message_that_comes_again_after_a_kill_goes_on(
-    journey: Journey, broker: Broker, aws_faults: AwsFaults, network: NinjaOneTransport, lines: LogLines, clock: Clock
-) -> None:
-    home = journey.home(binding=Binding.APPROVAL, binding_challenge="")
-    aws_faults.refuse("dynamodb.TransactWriteItems", error=killed())
-    with pytest.raises(Killed):
-        broker.complete_unattended(home.session)
-    clock.advance(140)
-
-    broker.complete_unattended(home.session)
-    broker.complete_unattended(home.session)
-
-    assert len(lines.named("connection.stored")) == len(network.tokens_asked) == 1
 
 
 def test_a_message_whose_call_was_killed_too_early_says_so_once(

@@ -40,14 +40,3 @@ def test_an_answer_of_a_connection_that_was_made_a_while_ago_is_used_up(journey:
 
     with pytest.raises(SessionSpent):
         journey.arrive(query)
-
-
-def test_authorize_pressed_twice_at_ninjaone_makes_one_connection(journey: Journey) -> None:
-    """NinjaOne gives a code for each; the first is exchanged, and its connection shown again."""
-    left = journey.leave(journey.open())
-    queries = [journey.agree(left), journey.agree(left)]
-    assert queries[0] != queries[1]
-
-    connections = {journey.complete(journey.arrive(query))[0].connection for query in queries}
-
-    assert len(connections) == 1
