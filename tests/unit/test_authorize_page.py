@@ -90,12 +90,6 @@ def test_a_new_secret_that_can_be_none_is_asked_for_again(pasted: str) -> None:
     assert (found, [fault.field for fault in faults]) == (None, ["client_secret"])
 
 
-def test_a_client_app_is_entered_with_its_secret(config: Config) -> None:
-    found = read(config, region="eu", client_id=" app-1 ", client_secret=" s-1 ")
-
-    assert found.client == Client("app-1", Secret("s-1"), customer_app=True)
-
-
 def test_what_was_typed_comes_back_but_never_the_secret(config: Config) -> None:
     found = read(config, region="eu", client_id="x" * 500, client_secret="canary secret")
 

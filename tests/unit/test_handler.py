@@ -7,15 +7,14 @@ from typing import Any
 
 import pytest
 
-from broker.adapters.log import Level
 from broker.adapters.stream import Change
 from broker.edge import wiring
 from broker.edge.api import answer, api, with_queue
 from broker.edge.browser import browser
-from broker.edge.handler import Entry, preload, whereabouts
+from broker.edge.handler import Entry, preload
 from broker.edge.http import Request, Response
 from broker.edge.wiring import Broker
-from broker.edge.worker import Context, messages, queue, read_batch, schedule, stream
+from broker.edge.worker import Context, queue, read_batch, schedule, stream
 from broker.errors import AwsUnavailable, InternalError, NoTokenYet, TooManyRequests
 from tests.support.broker_world import LogLines
 from tests.support.events import CALLER, event
@@ -260,27 +259,3 @@ def test_on_lambda_what_a_function_uses_is_made_at_its_start(
     assert touched == [wiring.broker().find_session]
     assert invoke(made, {}) is wiring.broker()
     wiring.broker.cache_clear()
-
-
-def test_a_bug_is_told_by_its_place() -> None:
-    try:
-        raising(ValueError(CANARY))()
-    except ValueError as error:
-        told = whereabouts(error)
-
-    assert told["error"] == "ValueError"
-    assert told["at"].startswith("test_handler.py:")
-    assert CANARY not in told["at"]
-
-
-def test_a_level_is_a_number_that_logging_knows() -> None:
-    assert (Level.INFO, Level.WARNING, Level.ERROR) == (20, 30, 40)
-
-
-def test_messages_are_worked_one_by_one(broker: Broker) -> None:
-    seen = list[str]()
-    work = messages(lambda _, body, __: seen.append(body))
-
-    work(broker, records("a", "b"), Context("", lambda: 0.0))
-
-    assert seen == ["a", "b"]

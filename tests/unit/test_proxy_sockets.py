@@ -154,21 +154,7 @@ def test_what_is_not_whole_or_not_to_be_passed_on_is_told_and_sent_once(what: st
     assert server.heard == [(0, "POST")]
 
 
-def test_what_was_cut_is_asked_for_again_where_it_only_reads(calls: Begin) -> None:
-    _, proxy = calls([answer() + ROWS[:9]], [answer() + ROWS, FAREWELL])
-
-    assert proxy.send().body == ROWS
-
-
 # Requests ------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("what", LARGE)
-def test_a_request_of_4_mb_arrives(what: str, calls: Begin) -> None:
-    server, proxy = calls([FINE])
-
-    assert proxy.send("PUT", body=LARGE[what]).body == b"{}"
-    assert server.bodies == [LARGE[what]]
 
 
 def test_a_refusal_of_a_body_that_is_not_read_is_passed_on(calls: Begin) -> None:

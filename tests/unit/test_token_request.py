@@ -22,17 +22,16 @@ def fields(refused: pytest.ExceptionInfo[InvalidRequest]) -> list[str]:
     return [fault.field for fault in refused.value.faults]
 
 
-@pytest.mark.parametrize("confirmed", [True, False])
-def test_a_proof_is_read_as_it_was_sent(*, confirmed: bool) -> None:
-    proof, asked = complete_request(TENANT, request(PROOF | {"confirm_account_change": confirmed}))
+@pytest.mark.parametrize("confirmed", [True, False, None])
+def test_a_proof_is_read_as_it_was_sent_and_an_account_change_confirmed_where_that_is_said(
+    *, confirmed: bool | None
+) -> None:
+    said = {} if confirmed is None else {"confirm_account_change": confirmed}
+    proof, asked = complete_request(TENANT, request(PROOF | said))
 
     assert (proof.tenant, proof.end_user_id) == (TENANT, "user-17")
     assert (proof.ticket, proof.binding_verifier) == (Secret("t" * 43), Secret("v" * 43))
-    assert asked is confirmed
-
-
-def test_an_account_change_is_not_confirmed_unless_said() -> None:
-    assert complete_request(TENANT, request(PROOF))[1] is False
+    assert asked is (confirmed is True)
 
 
 @pytest.mark.parametrize("verifier", ["v" * 43, "v" * 128, "-._~" * 11])
