@@ -11,15 +11,14 @@ from broker.adapters import rows
 from broker.adapters.connections import Connections
 from broker.adapters.queues import RefreshBatch, Trigger
 from broker.adapters.seal import Seal
-from broker.adapters.workers import Threads
 from broker.config import Config
 from broker.edge.wiring import Broker
 from broker.errors import AwsUnavailable
-from broker.model import Binding, ConnectionId, ConnectionRef, ConnectionState, Host, Instant, Status, TenantId
+from broker.model import ConnectionId, ConnectionRef, ConnectionState, Host, Instant, Status, TenantId
 from local.aws.account import AwsAccount
 from ninjaone_emulator.seed import OPERATOR_APPS
 from tests.support.aws_faults import AwsFaults, unreachable
-from tests.support.broker_world import START, Clock, LogLines, NinjaOneTransport
+from tests.support.broker_world import START, Clock, NinjaOneTransport
 from tests.support.journey import OWN, TENANT, Journey, ref
 from tests.support.refreshing import Refreshing
 from tools.requirements import req
@@ -99,16 +98,6 @@ def test_without_a_new_refresh_token_the_old_one_stays(
     assert refreshing.is_live(state)
 
 
-def test_a_chain_of_refreshes_presents_each_token_once(refreshing: Refreshing, state: ConnectionState) -> None:
-    for _ in range(5):
-        refreshing.when_due(state)
-
-    (grant,) = refreshing.ninjaone.oracle.grants()
-    chain = refreshing.ninjaone.oracle.chain(grant.id)
-    assert [refreshing.ninjaone.oracle.presented(token) for token in chain] == [1, 1, 1, 1, 1, 0]
-    assert refreshing.held(state) == chain[-1]
-
-
 def test_the_customers_own_app_refreshes_with_its_own_secret(
     journey: Journey, refreshing: Refreshing, network: NinjaOneTransport, aws_faults: AwsFaults
 ) -> None:
@@ -141,28 +130,6 @@ def test_what_came_due_together_comes_due_together_again(
     assert abs(first.sent_at - second.sent_at) == 30
 
 
-def test_many_connections_are_refreshed_side_by_side_each_once(
-    journey: Journey, refreshing: Refreshing, network: NinjaOneTransport
-) -> None:
-    states = [journey.connect()[0] for _ in range(12)]
-    ports = replace(refreshing.broker.ports, workers=Threads())
-    refreshing.broker = Broker(refreshing.broker.config, ports)
-    network.requests.clear()
-
-    refreshing.when_due(*states)
-
-    assert len(network.tokens_asked) == 12
-    assert all(refreshing.is_live(state) and refreshing.row(state).version == 2 for state in states)
-
-
-def test_figures_tell_every_attempt(refreshing: Refreshing, state: ConnectionState, neighbour: ConnectionState) -> None:
-    refreshing.when_due(state, neighbour)
-
-    figures = refreshing.figures()
-    assert (figures["attempts"], figures["renewed"]) == (2, 2)
-    assert [line["version"] for line in refreshing.lines.named("refresh.done")] == [2, 2]
-
-
 @pytest.mark.parametrize(("status", "level"), [(200, "DEBUG"), (429, "WARNING")])
 def test_an_answer_of_ninjaone_that_is_no_grant_is_a_warning(
     refreshing: Refreshing, state: ConnectionState, network: NinjaOneTransport, status: int, level: str
@@ -183,8 +150,11 @@ def test_one_line_of_a_batch_names_all_that_it_renewed(
     (line,) = refreshing.lines.named("batch.done")
     assert (line["level"], line["trigger"]) == ("INFO", "due")
     assert line["renewed"].split() == [state.connection, neighbour.connection]
+    assert [line["version"] for line in refreshing.lines.named("refresh.done")] == [2, 2]
     assert not {"batch.unknown_rows", "batch.faulty"} & {*refreshing.lines.names}
-    assert not {"rows_unreadable", "tokens_expired"} & {*refreshing.figures()}
+    figures = refreshing.figures()
+    assert (figures["attempts"], figures["renewed"]) == (2, 2)
+    assert not {"rows_unreadable", "tokens_expired"} & {*figures}
 
 
 def test_a_batch_that_renewed_nothing_says_nothing_of_it(refreshing: Refreshing, state: ConnectionState) -> None:
@@ -209,29 +179,6 @@ def test_the_row_decides_whether_it_is_due_never_the_batch(
     assert aws_faults.asked["kms.GenerateDataKey"] == 0, "nothing to do needs no keys"
 
 
-def test_a_connection_may_be_refreshed_a_minute_before_its_time(
-    refreshing: Refreshing, state: ConnectionState, clock: Clock
-) -> None:
-    assert state.refresh_at is not None
-    clock.advance(state.refresh_at - START - 61)
-    refreshing.refresh(state)
-    assert refreshing.row(state) == state
-
-    clock.advance(1)
-    refreshing.refresh(state)
-    assert refreshing.row(state).version == 2
-
-
-def test_a_batch_for_what_was_just_refreshed_does_nothing(
-    refreshing: Refreshing, state: ConnectionState, network: NinjaOneTransport
-) -> None:
-    refreshing.when_due(state)
-    refreshing.refresh(state)
-    refreshing.refresh(state, trigger=Trigger.URGENT, min_ttl=3600)
-
-    assert len(network.requests) == 1
-
-
 def test_a_caller_who_needs_a_longer_token_gets_one_ahead_of_time(
     refreshing: Refreshing, state: ConnectionState, clock: Clock
 ) -> None:
@@ -240,16 +187,6 @@ def test_a_caller_who_needs_a_longer_token_gets_one_ahead_of_time(
     refreshing.refresh(state, trigger=Trigger.URGENT, min_ttl=3000)
 
     assert refreshing.row(state).version == 2
-
-
-def test_a_caller_whose_token_lasts_long_enough_gets_none(
-    refreshing: Refreshing, state: ConnectionState, clock: Clock, network: NinjaOneTransport
-) -> None:
-    clock.advance(600)
-
-    refreshing.refresh(state, trigger=Trigger.URGENT, min_ttl=3000)
-
-    assert network.requests == []
 
 
 def test_a_token_that_ninjaone_refused_is_replaced_if_the_row_still_has_it(
@@ -267,33 +204,6 @@ def test_a_token_that_ninjaone_refused_is_replaced_if_the_row_still_has_it(
     clock.advance(60)
     refreshing.refresh(state, trigger=Trigger.URGENT, refused_version=1)
     assert (refreshing.row(state).version, len(network.requests)) == (2, 1)
-
-
-def test_callers_may_ask_as_often_as_they_like_and_ninjaone_is_asked_once_a_minute(
-    refreshing: Refreshing, state: ConnectionState, clock: Clock, network: NinjaOneTransport
-) -> None:
-    refreshing.ninjaone.switches.update({"access_token_seconds": 60})
-    refreshing.when_due(state)
-
-    for _ in range(60):
-        clock.advance(1)
-        refreshing.refresh(state, trigger=Trigger.URGENT, min_ttl=300)
-
-    assert len(network.requests) == 2
-
-
-@pytest.mark.parametrize("binding", [Binding.APPROVAL])
-def test_what_waits_for_approval_is_not_refreshed(
-    journey: Journey, refreshing: Refreshing, network: NinjaOneTransport, lines: LogLines, binding: Binding
-) -> None:
-    home = journey.home(binding=binding, binding_challenge="")
-    refreshing.broker.complete_unattended(home.session)
-    pending = ConnectionRef(TENANT, lines.named("connection.stored")[0]["connection"])
-    network.requests.clear()
-
-    refreshing.broker.refresh(RefreshBatch(Trigger.URGENT, (pending,)), refreshing.clock.left(180))
-
-    assert network.requests == []
 
 
 @req("I06")
@@ -333,48 +243,6 @@ def test_malformed_ids_are_counted(refreshing: Refreshing, state: ConnectionStat
     refreshing.broker.refresh(RefreshBatch(Trigger.DUE, (ref(state),), faults=3), refreshing.clock.left(180))
 
     assert [line["faults"] for line in refreshing.lines.named("batch.faulty")] == [3]
-    assert refreshing.row(state).version == 2
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"status": {"S": "frozen"}}, {"status": None}, {"reason": {"S": "a new reason"}}, {"version": {"N": "1.5"}}],
-)
-def test_a_row_that_this_release_can_not_read_does_no_harm_to_its_neighbours(
-    refreshing: Refreshing,
-    state: ConnectionState,
-    neighbour: ConnectionState,
-    aws: AwsAccount,
-    config: Config,
-    change: dict[str, Any],
-) -> None:
-    refreshing.wait_for(state)
-    refreshing.wait_for(neighbour)
-    item = {**rows.connection_state_item(state), **change}
-    item = {name: cell for name, cell in item.items() if cell is not None}
-    aws.client("dynamodb").put_item(TableName=config.connections_table, Item=item)
-
-    refreshing.refresh(state, neighbour)
-
-    assert refreshing.row(neighbour).version == 2
-    key = rows.key(state.tenant, state.connection)
-    assert aws.client("dynamodb").get_item(TableName=config.connections_table, Key=key)["Item"] == item
-    assert [line["missing"] for line in refreshing.lines.named("batch.unknown_rows")] == [1]
-
-
-def test_a_row_of_an_older_release_is_refreshed(
-    refreshing: Refreshing, state: ConnectionState, aws: AwsAccount, config: Config
-) -> None:
-    refreshing.wait_for(state)
-    item = {
-        name: cell
-        for name, cell in rows.connection_state_item(state).items()
-        if name not in {"schema", "fence", "sent_at"}
-    }
-    aws.client("dynamodb").put_item(TableName=config.connections_table, Item=item | {"fence": {"N": "0"}})
-
-    refreshing.refresh(state)
-
     assert refreshing.row(state).version == 2
 
 
@@ -509,24 +377,6 @@ def test_a_bug_costs_the_connection_that_brings_it_to_light_and_is_counted(
     assert refreshing.figures()["internal_errors"] == 1
 
 
-@req("L02")
-@pytest.mark.parametrize("location", ["https://", "https://[", "http://a..b/", "https://xn--\u00fc.example/"])
-def test_an_odd_redirect_is_no_clear_answer_like_any_other(
-    refreshing: Refreshing,
-    state: ConnectionState,
-    neighbour: ConnectionState,
-    network: NinjaOneTransport,
-    location: str,
-) -> None:
-    network.answer(302, b"", location=location.encode("ascii", "replace").decode())
-
-    refreshing.when_due(state, neighbour)
-
-    assert refreshing.figures()["ambiguous"] == 1
-    assert refreshing.figures()["internal_errors"] == 0
-    assert {refreshing.row(each).version for each in (state, neighbour)} == {1, 2}
-
-
 @pytest.mark.parametrize("lost", ["secret", "profile"])
 def test_an_own_app_without_its_sealed_secret_is_an_alarm(
     journey: Journey, refreshing: Refreshing, aws: AwsAccount, config: Config, lost: str, connections: Connections
@@ -542,18 +392,6 @@ def test_an_own_app_without_its_sealed_secret_is_an_alarm(
 
     assert refreshing.row(state) == state
     assert refreshing.figures()["seal_broken"] == 1
-
-
-def test_an_app_without_a_stored_secret_is_put_off(
-    refreshing: Refreshing, state: ConnectionState, aws: AwsAccount, config: Config, network: NinjaOneTransport
-) -> None:
-    aws.put_secret(config.client_secrets, "{}")
-    refreshing.wait_for(state)
-
-    refreshing.refresh(state)
-
-    assert network.requests == []
-    assert [line["error"] for line in refreshing.lines.named("refresh.put_off")] == ["Misconfigured"]
 
 
 # The lease ------------------------------------------------------------------------------------------------------------
@@ -657,25 +495,6 @@ def test_of_two_refreshes_at_once_one_presents_the_token(
     assert refreshing.is_live(state)
 
 
-def test_a_lease_taken_meanwhile_stops_the_refresh(
-    refreshing: Refreshing,
-    state: ConnectionState,
-    connections: Connections,
-    network: NinjaOneTransport,
-    clock: Clock,
-    aws_faults: AwsFaults,
-) -> None:
-    refreshing.wait_for(state)
-    aws_faults.before(
-        "dynamodb.UpdateItem", lambda: lease_of_another(connections, state, now=clock.now(), until=clock.now() + 250)
-    )
-
-    refreshing.refresh(state)
-
-    assert network.requests == []
-    assert refreshing.row(state).lease_id == "another"
-
-
 def test_a_lease_on_a_row_that_is_gone_asks_nothing(
     refreshing: Refreshing,
     state: ConnectionState,
@@ -707,19 +526,6 @@ def test_a_lease_whose_acknowledgement_was_lost_is_known_as_ones_own(
     row = refreshing.row(state)
     assert (row.version, row.fence) == (2, 1)
     assert len(network.requests) == 1
-
-
-def test_a_lease_that_can_not_be_had_puts_off(
-    refreshing: Refreshing, state: ConnectionState, aws_faults: AwsFaults, network: NinjaOneTransport, clock: Clock
-) -> None:
-    refreshing.wait_for(state)
-    aws_faults.refuse("dynamodb.UpdateItem", times=3)
-
-    refreshing.refresh(state)
-
-    assert network.requests == []
-    assert clock.slept == [0.2, 1.0]
-    assert refreshing.figures()["put_off"] == 1
 
 
 # The time left --------------------------------------------------------------------------------------------------------
