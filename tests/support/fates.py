@@ -23,11 +23,6 @@ def says(status: int, error: str = "", **headers: str) -> Says:
     return lambda: httpx.Response(status, headers=named, stream=httpx.ByteStream(body))
 
 
-def hangs() -> httpx.Response:
-    """Give no answer in time."""
-    raise httpx.ReadTimeout("nothing came")
-
-
 DEAD = says(400, "invalid_token")
 
 
@@ -76,14 +71,6 @@ class Fates:
     def _grant(self, token: str) -> str:
         grant = self.refreshing.ninjaone.oracle.grant_of(token)
         return grant.id if grant else ""
-
-    def pass_minute(self, states: Sequence[ConnectionState]) -> None:
-        """Let a minute pass, and refresh what is due until the next, soonest first, as a sweep requests it."""
-        self.refreshing.clock.advance(60)
-        soon = self.refreshing.clock.now() + 60
-        due = [row for row in self.rows(states) if row.refresh_at is not None and row.refresh_at <= soon]
-        if due:
-            self.refreshing.refresh(*sorted(due, key=lambda row: row.refresh_at or 0))
 
     def rows(self, states: Sequence[ConnectionState]) -> list[ConnectionState]:
         """Read the rows of some connections as they are now."""

@@ -80,16 +80,6 @@ def test_another_tenant_is_another_than_ones_own() -> None:
     assert not both.others_granted(ACME, Instant(NOW + 1))
 
 
-def test_a_row_holds_who_fails_since_when_and_why(breakers: BreakerStore) -> None:
-    breakers.add_failure(HOST, ACME, NOW, "status_502")
-    found = breakers.add_failure(HOST, GLOBEX, Instant(NOW + 9), "throttled")
-
-    assert found == Breaker(frozenset({tenant_hash(ACME), tenant_hash(GLOBEX)}), NOW, cause="status_502")
-    assert breakers.read(HOST) == found
-    assert found.others_failing(ACME)
-    assert not breakers.read(host_breaker("us2.ninjarmm.com")).failing
-
-
 def test_a_row_remembers_a_limited_number_of_tenants(breakers: BreakerStore) -> None:
     for number in range(MAX_FAILING_TENANTS + 1):
         found = breakers.add_failure(HOST, TenantId(f"tenant-{number}"), NOW, "status_502")
@@ -126,15 +116,6 @@ def test_a_breaker_is_opened_once_and_not_after_a_grant(breakers: BreakerStore) 
     found, opened = breakers.open(HOST, seen, Instant(NOW + 80), "throttled")
 
     assert (found.is_open, opened) == (False, False)
-
-
-def test_a_minute_is_won_once(breakers: BreakerStore) -> None:
-    assert not breakers.claim_trial(HOST, NOW, policy.TRIAL_INTERVAL), "it is not open"
-    open_breaker(breakers, HOST, NOW)
-
-    won = [breakers.claim_trial(HOST, Instant(NOW + after), policy.TRIAL_INTERVAL) for after in (49, 50, 51, 99, 100)]
-
-    assert won == [False, True, False, False, True]
 
 
 # Opening --------------------------------------------------------------------------------------------------------------
@@ -277,19 +258,6 @@ def test_a_refusal_of_the_operators_app_is_about_that_app(
     assert refreshing.figures()["app_refused"] == 1
 
 
-def test_a_refusal_of_a_customers_own_app_wakes_nobody(
-    journey: Journey, refreshing: Refreshing, fates: Fates, breakers: BreakerStore
-) -> None:
-    own, _ = journey.connect(customer_app=True, client=OWN)
-    fates.watch(own)
-    fates.give(says(401, "invalid_client"), own)
-
-    refreshing.when_due(own)
-
-    assert breakers.read(customer_apps_breaker(NAME)).failing == {tenant_hash(own.tenant)}
-    assert refreshing.figures()["app_refused"] == 0
-
-
 def test_an_open_breaker_of_customers_own_apps_wakes_nobody(
     journey: Journey, refreshing: Refreshing, fates: Fates, connections: Connections, breakers: BreakerStore
 ) -> None:
@@ -353,24 +321,6 @@ def test_tenants_that_do_not_fail_pass_first_then_who_was_granted_last_then_whos
 
     order = [connection for _, connection in fates.asked]
     assert order == [each.connection for each in (sooner, later, failed, failing)] + [failing.connection]
-
-
-def test_tenants_that_fail_take_turns(
-    refreshing: Refreshing, four: list[ConnectionState], fates: Fates, breakers: BreakerStore
-) -> None:
-    """Otherwise whose token ended first would take every pass, for as long as it fails."""
-    first, second = four[:2]
-    refreshing.wait_for(first)
-    open_breaker(breakers, HOST, refreshing.clock.now(), first.tenant, second.tenant)
-    fates.give(BUSY, first, second)
-
-    for _ in range(6):
-        refreshing.clock.advance(100)
-        refreshing.refresh(first, second)
-
-    asked = [connection for _, connection in fates.asked]
-    assert asked[2:] == asked[:2] * 2
-    assert {*asked} == {first.connection, second.connection}
 
 
 def test_a_connection_that_passed_in_vain_takes_turns_though_its_tenant_is_not_counted(
@@ -465,30 +415,19 @@ def test_the_first_who_is_granted_closes_the_breaker_for_all(
     assert [line["seconds"] for line in refreshing.lines.named("breaker.closed")] == [60]
 
 
+@req("K03")
 def test_another_app_and_another_host_go_on(
     journey: Journey, refreshing: Refreshing, four: list[ConnectionState], breakers: BreakerStore, fates: Fates
 ) -> None:
     us2, _ = journey.connect(host=Host("us2", "us2.ninjarmm.com"), email="ada@cascade.example")
     refreshing.wait_for(us2)
     fates.give(BUSY, *four)
-    for name in (HOST, app_breaker("us2.ninjarmm.com", APP)):
+    for name in (HOST, app_breaker("us2.ninjarmm.com", APP), customer_apps_breaker("us2.ninjarmm.com")):
         open_breaker(breakers, name, refreshing.clock.now())
 
     refreshing.refresh(four[0], us2)
 
     assert (refreshing.row(four[0]).version, refreshing.row(us2).version) == (1, 2)
-
-
-def test_breakers_that_can_not_be_read_put_off(
-    refreshing: Refreshing, four: list[ConnectionState], fates: Fates, aws_faults: AwsFaults
-) -> None:
-    refreshing.wait_for(four[0])
-    aws_faults.refuse("dynamodb.GetItem", times=3)
-
-    refreshing.refresh(four[0])
-
-    assert fates.asked == []
-    assert refreshing.figures()["put_off"] == 1
 
 
 @pytest.mark.parametrize("call", ["passing", "closing"])
@@ -510,21 +449,6 @@ def test_a_breaker_that_can_not_be_written_costs_no_token(
 # Healthy --------------------------------------------------------------------------------------------------------------
 
 
-@req("O04")
-def test_closed_a_batch_goes_by_the_end_of_the_tokens_and_what_has_ended_goes_last(
-    refreshing: Refreshing, four: list[ConnectionState], fates: Fates, connections: Connections
-) -> None:
-    ends = dict(zip(four, (START + 4000, START + 2500, START + 100, START + 3000), strict=True))
-    for state, end in ends.items():
-        connections.record_failure(state, {"token_expires_at": end}, ())
-    refreshing.wait_for(four[0])
-
-    refreshing.refresh(*four)
-
-    first, second, third, last = (connection for _, connection in fates.asked)
-    assert (first, second, third, last) == tuple(four[number].connection for number in (1, 3, 0, 2))
-
-
 @req("P01")
 def test_a_healthy_refresh_writes_to_no_breaker(
     refreshing: Refreshing, four: list[ConnectionState], aws_faults: AwsFaults
@@ -538,14 +462,6 @@ def test_a_healthy_refresh_writes_to_no_breaker(
     assert aws_faults.asked["dynamodb.UpdateItem"] == 2 * len(four), "the lease and the save"
     assert aws_faults.asked["dynamodb.GetItem"] == 2, "the breakers of the host and of the app"
     assert aws_faults.asked["s3.GetObject"] == 0, "nothing is in doubt"
-
-
-def test_a_wait_never_ends_before_a_minute(breakers: BreakerStore) -> None:
-    for failures in range(1, 20):
-        for jitter in (0.0, 0.5, 0.99):
-            wait = policy.retry_wait(failures, 30, jitter=jitter)
-            assert wait == 60, "a token that ends soon is tried as soon as possible"
-            assert 60 <= policy.retry_wait(failures, -1, jitter=jitter) <= 600
 
 
 @pytest.mark.parametrize(

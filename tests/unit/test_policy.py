@@ -4,7 +4,6 @@ import pytest
 from botocore.session import get_session
 
 from broker import policy
-from broker.config import Config
 from broker.edge import wiring
 from broker.errors import Misconfigured
 from broker.flows.refresh.timing import Timing
@@ -16,14 +15,6 @@ NOW = Instant(1_800_000_000)
 
 def ago(days: float) -> Instant:
     return Instant(NOW - int(days * DAY))
-
-
-def test_a_lease_outlives_its_holder_a_late_request_and_clocks_that_differ() -> None:
-    timing = Timing(180)
-
-    assert timing.lease == 180 + 60 + 10
-    assert timing.min_to_start == 10 + timing.min_to_send == 144
-    assert timing.min_to_send == 5 + 65 + 30 + 24 + 10 == 134
 
 
 def test_when_aws_hangs_from_the_answer_on_each_store_is_tried_and_the_log_line_is_written_in_time() -> None:
@@ -47,35 +38,11 @@ def test_the_longest_call_of_aws_is_what_the_clients_are_set_up_for(monkeypatch:
     assert policy.AWS_CALL == 3 * (2 + 5) + 1 + 2
 
 
-@pytest.mark.parametrize("function", [150, 900])
-def test_a_timeout_at_either_end_of_what_is_allowed_leaves_room_for_a_whole_refresh(function: int) -> None:
-    assert Timing(function).min_to_start <= function
-
-
 def test_a_function_with_too_little_time_is_refused() -> None:
     assert Timing(144).lease == 214
 
     with pytest.raises(Misconfigured, match="at least 144 seconds"):
         Timing(143)
-
-
-def test_the_templates_timeout_leaves_room_for_a_whole_refresh(config: Config) -> None:
-    assert Timing(config.refresh_timeout).min_to_start <= config.refresh_timeout
-
-
-def test_a_refresh_is_begun_three_leases_before_a_token_of_an_hour_ends() -> None:
-    latest = policy.refresh_at(NOW, Instant(NOW + 3600), 1.0)
-
-    assert NOW + 3600 - latest >= 3 * Timing(180).lease
-
-
-def test_a_refresh_is_due_between_half_and_six_tenths_of_a_tokens_life() -> None:
-    assert policy.refresh_at(NOW, Instant(NOW + 3600), 0.0) == NOW + 1800
-    assert policy.refresh_at(NOW, Instant(NOW + 3600), 1.0) == NOW + 2160
-
-
-def test_a_token_that_ended_is_due_at_once() -> None:
-    assert policy.refresh_at(NOW, Instant(NOW - 10), 0.5) == NOW
 
 
 def test_connections_spread_over_every_shard() -> None:

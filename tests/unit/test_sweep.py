@@ -53,17 +53,6 @@ def test_what_falls_due_before_the_next_sweep_is_ordered_and_nothing_else(
     assert (line["requested"], line["rescued"]) == (3, 0)
 
 
-def test_few_connections_make_one_batch(
-    broker: Broker, five: list[ConnectionState], aws: AwsAccount, config: Config, clock: Clock
-) -> None:
-    clock.advance(1000)
-
-    broker.sweep()
-
-    (batch,) = batches(aws, config)
-    assert (batch.trigger, len(batch.refs)) == (Trigger.DUE, 5)
-
-
 def test_many_connections_make_batches_of_a_limited_size(
     broker: Broker,
     five: list[ConnectionState],
@@ -109,17 +98,6 @@ def test_nothing_due_requests_nothing_and_reads_one_page_of_each_shard(
 
     assert batches(aws, config) == []
     assert (aws_faults.asked["dynamodb.Query"], aws_faults.asked["dynamodb.Scan"]) == (policy.SHARDS, 0)
-
-
-def test_a_connection_without_a_due_time_is_not_found(
-    broker: Broker, five: list[ConnectionState], aws: AwsAccount, config: Config, clock: Clock
-) -> None:
-    broker.disconnect(ref(five[0]))
-    clock.advance(1000)
-
-    broker.sweep()
-
-    assert ref(five[0]) not in named(batches(aws, config))
 
 
 def test_a_queue_that_is_behind_gets_no_more(
@@ -176,28 +154,6 @@ def test_while_the_queue_is_behind_no_shard_is_always_the_one_left_out(
     assert {shards[each] for each in found} == {0, 1}
 
 
-@pytest.mark.parametrize("call", ["dynamodb.Query", "sqs.SendMessage", "sqs.GetQueueAttributes"])
-def test_a_sweep_that_can_not_be_done_is_made_good_by_the_next(
-    broker: Broker,
-    five: list[ConnectionState],
-    aws: AwsAccount,
-    config: Config,
-    clock: Clock,
-    aws_faults: AwsFaults,
-    call: str,
-) -> None:
-    clock.advance(1000)
-    aws_faults.refuse(call)
-
-    with pytest.raises(AwsUnavailable):
-        broker.sweep()
-    batches(aws, config)
-    clock.advance(60)
-    broker.sweep()
-
-    assert set(named(batches(aws, config))) == {ref(state) for state in five}
-
-
 @pytest.mark.parametrize("shard", range(2))
 def test_a_shard_that_can_not_be_read_costs_its_own_connections_only(
     broker: Broker, five: list[ConnectionState], aws: AwsAccount, config: Config, clock: Clock, aws_faults: AwsFaults,
@@ -231,23 +187,6 @@ def test_one_tenant_has_its_share_of_a_sweep_and_the_others_theirs(
     found = named(batches(aws, config))
     assert ref(other) in found
     assert len(set(found) & {ref(state) for state in five}) == 2
-
-
-@req("O04")
-def test_the_index_may_lie_and_the_row_decides(
-    broker: Broker, five: list[ConnectionState], aws: AwsAccount, config: Config, clock: Clock, connections: Connections
-) -> None:
-    """The index lags: by the time a batch is worked, its connections may be gone, fresh or disconnected."""
-    clock.advance(1000)
-    broker.sweep()
-    broker.disconnect(ref(five[0]))
-    connections.record_failure(five[1], {"refresh_at": START + 9000}, ())
-
-    for batch in batches(aws, config):
-        broker.refresh(batch, clock.left(180))
-
-    found = [connections.get_state(ref(state)) for state in five]
-    assert [row.sent_at == clock.now() for row in found if row] == [False, False, True, True, True]
 
 
 # The rescue store -----------------------------------------------------------------------------------------------------
