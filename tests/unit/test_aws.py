@@ -56,11 +56,6 @@ def door(log: Log, *ends: object) -> AwsClient:
     return AwsClient("dynamodb", Service(*ends), log)
 
 
-def test_an_answer_is_passed_on_and_nothing_is_logged(log: Log, lines: LogLines) -> None:
-    assert door(log, 7).call("get_item", Key=1) == {"asked": {"Key": 1}, "end": 7}
-    assert lines.text == []
-
-
 WAITING_HELPS = [
     "ThrottlingException", "ProvisionedThroughputExceededException", "RequestLimitExceeded", "RequestThrottled",
     "KMS.ThrottlingException", "KmsThrottled", "SlowDown", "InternalServerError", "InternalFailure",
@@ -184,12 +179,6 @@ class Calls:
         if isinstance(end, AwsError):
             raise end
         return end
-
-
-@pytest.mark.parametrize("kind", [AwsUnavailable, AwsRefused])
-def test_both_kinds_are_tried_again(clock: Clock, kind: type[AwsError]) -> None:
-    assert retry(Calls(kind(), kind(), 7), clock, (0.1, 0.5)) == 7
-    assert clock.slept == [0.1, 0.5]
 
 
 def test_without_waits_of_its_own_a_call_is_tried_once_more(clock: Clock) -> None:

@@ -9,11 +9,11 @@ from broker.adapters.aws import AwsClient
 from broker.adapters.client_secrets import ClientSecrets, secrets_of
 from broker.adapters.log import Level, Log
 from broker.config import Config
-from broker.errors import AwsUnavailable, Misconfigured
+from broker.errors import Misconfigured
 from broker.model import Client
 from broker.secret import Secret
 from local.aws.account import AwsAccount
-from tests.support.aws_faults import AwsFaults, unreachable
+from tests.support.aws_faults import AwsFaults
 from tests.support.broker_world import Clock, LogLines
 from tools.requirements import req
 
@@ -26,11 +26,6 @@ def credentials(aws: AwsAccount, config: Config, clock: Clock) -> ClientSecrets:
 
 def store(aws: AwsAccount, config: Config, secrets: object) -> None:
     aws.put_secret(config.client_secrets, secrets if isinstance(secrets, str) else json.dumps(secrets))
-
-
-def test_each_client_app_has_its_own_secret(credentials: ClientSecrets) -> None:
-    assert credentials.client("app-1") == Client("app-1", Secret("one"))
-    assert credentials.client("app-2") == Client("app-2", Secret("two"))
 
 
 @req("K02")
@@ -50,15 +45,6 @@ def test_secrets_are_read_once_in_five_minutes(
     assert aws_faults.asked["secretsmanager.GetSecretValue"] == 2
 
 
-def test_a_client_app_that_is_new_is_looked_up_at_once(
-    credentials: ClientSecrets, aws: AwsAccount, config: Config
-) -> None:
-    credentials.client("app-1")
-    store(aws, config, {"app-3": "three"})
-
-    assert credentials.client("app-3").secret == Secret("three")
-
-
 @req("K03")
 def test_a_secret_that_was_changed_is_found_past_the_cache(
     credentials: ClientSecrets, aws: AwsAccount, config: Config
@@ -67,11 +53,6 @@ def test_a_secret_that_was_changed_is_found_past_the_cache(
     store(aws, config, {"app-1": "new"})
 
     assert credentials.reload_if_changed(held) == Client("app-1", Secret("new"))
-
-
-@req("K03")
-def test_a_secret_that_was_not_changed_is_not_tried_again(credentials: ClientSecrets) -> None:
-    assert credentials.reload_if_changed(credentials.client("app-1")) is None
 
 
 def test_a_client_app_without_a_secret_is_the_operators_turn(credentials: ClientSecrets) -> None:
@@ -181,19 +162,14 @@ def test_a_file_that_was_stored_as_bytes_is_read(aws: AwsAccount, config: Config
     assert found.client("app-1").secret == Secret("one")
 
 
+NOT_STRICT = ['"two\nlines"', '"a\ttab"', "9" * 5000, "-" + "9" * 5000, "NaN", '{"a": 1, "a": 2}']
+
+
 @req("K02")
-@pytest.mark.parametrize("odd", ['"two\nlines"', '"a\ttab"', "9" * 5000, "-" + "9" * 5000, "NaN", '{"a": 1, "a": 2}'])
-def test_what_strict_json_refuses_spoils_its_own_entry_only(
-    credentials: ClientSecrets, aws: AwsAccount, config: Config, odd: str
-) -> None:
-    store(aws, config, f'{{"app-1": "one", "later": {odd}}}')
-
-    assert credentials.client("app-1").secret == Secret("one")
-
-
 @pytest.mark.parametrize(
     "written",
     [
+        *(f'{{"app-1": "one", "later": {odd}}}' for odd in NOT_STRICT),
         '{"app-1": "", "app-1": "one"}',
         '{"app-1": "one", "app-1 ": ""}',
         '{"app-1": "two", "\ufeffapp-1": "one", "app-1\u200b": 7}',
@@ -202,22 +178,11 @@ def test_what_strict_json_refuses_spoils_its_own_entry_only(
         r'{"app-1": "\"one\"", "\"app-2\"": "two"}',
     ],
 )
-def test_of_an_app_that_is_named_twice_or_loosely_the_last_secret_counts(
+def test_what_is_written_loosely_is_read_and_the_last_entry_of_an_app_counts(
     credentials: ClientSecrets, aws: AwsAccount, config: Config, written: str
 ) -> None:
     store(aws, config, written)
 
-    assert credentials.client("app-1").secret == Secret("one")
-
-
-@pytest.mark.parametrize("error", [None, unreachable()], ids=["throttled", "down"])
-def test_a_store_that_does_not_answer_is_busy(
-    credentials: ClientSecrets, aws_faults: AwsFaults, error: Exception | None
-) -> None:
-    aws_faults.refuse("secretsmanager.GetSecretValue", error=error)
-
-    with pytest.raises(AwsUnavailable):
-        credentials.client("app-1")
     assert credentials.client("app-1").secret == Secret("one")
 
 

@@ -8,7 +8,6 @@ from botocore.exceptions import ClientError
 
 from broker.adapters.clock import instant
 from broker.adapters.connections import MAX_READ_TRIES, Connections
-from broker.adapters.dynamo import ConditionFailed
 from broker.adapters.rows import PROFILE, connection_state_item, key
 from broker.config import Config
 from broker.errors import AwsUnavailable
@@ -159,22 +158,3 @@ def test_a_transaction_that_meets_both_another_one_and_a_changed_row_is_refused(
     aws_faults.refuse("dynamodb.TransactWriteItems", error=canceled("TransactionConflict", "ConditionalCheckFailed"))
 
     assert not store(connections, own, entered, clock)
-
-
-def test_who_did_not_end_a_connection_hears_how_it_was_found(
-    connections: Connections, state: ConnectionState, clock: Clock
-) -> None:
-    assert isinstance(connections.disconnect(state, instant(clock), "mine"), ConnectionState)
-
-    found = connections.disconnect(state, instant(clock), "another")
-
-    assert isinstance(found, ConditionFailed)
-    assert found.found["status"] == {"S": Status.DISCONNECTED.value}
-
-
-def test_who_ends_a_connection_that_is_no_more_hears_that_nothing_was_found(
-    connections: Connections, state: ConnectionState, clock: Clock, aws: AwsAccount, config: Config
-) -> None:
-    without(aws, config, state, "state")
-
-    assert connections.disconnect(state, instant(clock), "mine") == ConditionFailed({})

@@ -43,19 +43,6 @@ def test_a_default_stays_as_it_was_first_set_and_words_are_joined(write: Any) ->
     assert rows.plain(found) == {"tenant": "acme", "connection": "row", "since": 0, "failing": {"a", "b"}}
 
 
-def test_a_write_whose_condition_fails_gives_the_item_as_it_stands(write: Any) -> None:
-    write(ConditionalUpdate.of(set={"status": "active", "version": 1}))
-
-    found = write(
-        ConditionalUpdate.of(
-            "#version = :seen", "#status <> :gone", given={"seen": 2, "gone": "x"}, set={"status": "y"}
-        )
-    )
-
-    assert isinstance(found, ConditionFailed)
-    assert rows.plain(found.found or {})["status"] == "active"
-
-
 def test_every_clause_of_a_condition_must_hold(write: Any) -> None:
     write(ConditionalUpdate.of(set={"a": 1, "b": 2}))
 
@@ -69,12 +56,6 @@ def test_a_write_names_what_it_uses_and_nothing_else() -> None:
     write = ConditionalUpdate.of("(#a = :one) OR #b IN (:one, :two)", given={"one": 1, "two": 2}, set={"c": 3})
 
     assert write.parameters()["ExpressionAttributeNames"] == {"#a": "a", "#b": "b", "#c": "c"}
-
-
-def test_a_condition_on_an_item_that_is_not_there_finds_nothing(write: Any) -> None:
-    found = write(ConditionalUpdate.of("attribute_exists(#tenant)", remove=("client",)))
-
-    assert found == ConditionFailed({})
 
 
 def test_a_write_that_only_removes_needs_no_values(write: Any) -> None:
@@ -112,15 +93,6 @@ def test_a_write_that_was_never_done_is_busy(write: Any, aws_faults: AwsFaults, 
 
     assert busy.value.__cause__ is None
     assert "quote" not in str(busy.value)
-
-
-def test_a_write_whose_acknowledgement_was_lost_is_busy_and_done(write: Any, aws_faults: AwsFaults) -> None:
-    aws_faults.lose_reply("dynamodb.UpdateItem")
-
-    with pytest.raises(AwsUnavailable):
-        write(ConditionalUpdate.of(set={"a": 1}))
-
-    assert isinstance(write(ConditionalUpdate.of("#a <> :one", given={"one": 1}, set={"a": 2})), ConditionFailed)
 
 
 def test_a_reserved_word_may_be_an_attribute(write: Any) -> None:

@@ -7,9 +7,9 @@ import pytest
 from broker.adapters.aws import AwsClient
 from broker.adapters.epoch import Epoch
 from broker.config import Config
-from broker.errors import AwsUnavailable, Misconfigured
+from broker.errors import Misconfigured
 from local.aws.account import AwsAccount
-from tests.support.aws_faults import AwsFaults, unreachable
+from tests.support.aws_faults import AwsFaults
 from tests.support.broker_world import Clock
 from tools.requirements import req
 
@@ -60,14 +60,3 @@ def test_a_parameter_that_is_no_epoch_is_the_operators_turn(
     with pytest.raises(Misconfigured, match="must hold") as refused:
         epoch.active()
     assert refused.value.__suppress_context__
-
-
-@pytest.mark.parametrize("error", [None, unreachable()], ids=["throttled", "down"])
-def test_an_epoch_that_can_not_be_read_is_busy_and_asked_for_again(
-    epoch: Epoch, aws_faults: AwsFaults, error: Exception | None
-) -> None:
-    aws_faults.refuse("ssm.GetParameter", error=error)
-
-    with pytest.raises(AwsUnavailable):
-        epoch.active()
-    assert epoch.active() == 1

@@ -199,13 +199,6 @@ def test_organizations_are_read_from_an_answer_of_200_and_from_no_other(
     assert journey.connect()[1].organizations == ()
 
 
-def test_the_organizations_that_the_token_opens_are_kept(journey: Journey) -> None:
-    _, profile = journey.connect()
-
-    assert profile.organizations[0] == Organization(1, "Bäckerei Krüger")
-    assert profile.label == "Bäckerei Krüger"
-
-
 ODD_LOOKS: dict[str, Trap] = {
     "no right to list": lambda ninjaone, _: ninjaone.switches.update({"organizations_need_admin": True}),
     "html": says(200, HTML),
@@ -235,48 +228,40 @@ def test_a_look_that_shows_nothing_is_no_failure(
     assert profile.label == "eu.ninjarmm.com"
 
 
-def test_of_what_the_look_shows_some_is_kept_and_long_names_are_cut(
-    journey: Journey, network: NinjaOneTransport
+def listing(count: int, *, name: str = "n", described: int = 0) -> bytes:
+    """Write a list of organizations as NinjaOne does, each with a description of so many bytes."""
+    rows = [{"id": number, "description": "d" * described, "name": name} for number in range(1, count + 1)]
+    return json.dumps(rows).encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "names"),
+    [
+        (listing(40), ["n"] * 20),
+        (listing(1, name="n" * 200), ["n" * 80]),
+        (listing(20, described=4_000), ["n"] * 20),
+        (listing(20, described=60_000), ["n"] * (ORGANIZATIONS_LIMIT // 60_060)),
+        (listing(20, described=200_000), ["n"] * (ORGANIZATIONS_LIMIT // 200_060)),
+        (rb'[{"id": 1, "name": "a\ud800\u202eb\r\n\u0000c\u200b"}, {"id": 2, "name": null}]', ["abc"]),
+    ],
+    ids=["many", "a long name", "long", "longer than is read", "much longer", "odd characters"],
+)
+def test_of_what_the_look_shows_so_much_is_kept(
+    journey: Journey, network: NinjaOneTransport, body: bytes, names: list[str]
 ) -> None:
+    """Cut off is not empty: an account that seemed to show none would be refused, or taken for any other.
+
+    An account is recognized by these names where an approval takes the place of proof, and its owner chooses them: what
+    no table takes or what turns text around is left out.
+    """
     home = journey.home()
     granted()(journey.ninjaone, network)
-    rows = [{"id": number, "name": "n" * 200} for number in range(40)] + [{"id": 99}]
-    network.answer(200, json.dumps(rows).encode())
+    network.answer(200, body)
 
     _, profile = journey.complete(home)
 
-    assert len(profile.organizations) == 20
-    assert {len(each.name) for each in profile.organizations} == {80}
-
-
-@pytest.mark.parametrize("size", [4_000, 60_000, 200_000])
-def test_organizations_with_long_descriptions_are_read_as_far_as_the_answer_is(
-    journey: Journey, network: NinjaOneTransport, size: int
-) -> None:
-    """Cut off is not empty: an account that seemed to show none would be refused, or taken for any other."""
-    home = journey.home()
-    granted()(journey.ninjaone, network)
-    rows = [{"id": number, "description": "d" * size, "name": f"Branch {number}"} for number in range(1, 21)]
-    network.answer(200, json.dumps(rows).encode())
-
-    _, profile = journey.complete(home)
-
-    whole = min(20, ORGANIZATIONS_LIMIT // (size + 60))
-    assert [each.name for each in profile.organizations] == [f"Branch {number}" for number in range(1, whole + 1)]
-
-
-def test_a_name_that_no_table_takes_or_that_turns_text_around_costs_no_token(
-    journey: Journey, network: NinjaOneTransport
-) -> None:
-    """An account is recognized by these names where an approval takes the place of proof; its owner chooses them."""
-    home = journey.home()
-    granted()(journey.ninjaone, network)
-    network.answer(200, rb'[{"id": 1, "name": "a\ud800\u202eb\r\n\u0000c\u200b"}, {"id": 2, "name": null}]')
-
-    _, profile = journey.complete(home)
-
-    assert profile.organizations == (Organization(1, "abc"),)
-    assert profile.label == "abc"
+    assert profile.organizations == tuple(Organization(number, name) for number, name in enumerate(names, 1))
+    assert profile.label == names[0]
 
 
 @pytest.mark.parametrize(

@@ -54,16 +54,6 @@ def test_a_connection_s_client_is_lent_again(kept: HttpClientPool, opened: Opene
     assert opened.closed == [False]
 
 
-@req("Q03")
-def test_no_two_connections_share_a_client(kept: HttpClientPool, opened: Opened) -> None:
-    with kept.client(ONE) as first:
-        pass
-    with kept.client(OTHER) as second:
-        pass
-
-    assert first is not second
-
-
 def test_two_callers_at_a_time_do_not_share_one(kept: HttpClientPool, opened: Opened) -> None:
     with kept.client(ONE) as first, kept.client(ONE) as second:
         assert first is not second
@@ -109,13 +99,6 @@ OTHERS = FINE.replace(b"{}", b"[]")
 def calls(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Begin]:
     with calling(tmp_path, clock, monkeypatch) as begin:
         yield begin
-
-
-def test_a_second_get_goes_over_the_same_socket(calls: Begin) -> None:
-    server, proxy = calls([FINE, FINE])
-
-    assert [proxy.send().body for _ in range(2)] == [b"{}"] * 2
-    assert server.heard == [(0, "GET"), (0, "GET")]
 
 
 @pytest.mark.parametrize("script", [[FINE], [FINE, SLAMS]], ids=["closed meanwhile", "closed when asked"])

@@ -38,13 +38,6 @@ def test_a_line_says_what_happened_where_and_when_in_utc(log: Log, lines: LogLin
     assert line["timestamp"] == "2027-01-15T08:00:00.000+00:00"
 
 
-@pytest.mark.parametrize("level", Level)
-def test_a_line_has_the_level_it_was_given(log: Log, lines: LogLines, level: Level) -> None:
-    log.event("thing.happened", level)
-
-    assert [line["level"] for line in lines] == [level.name]
-
-
 @req("G10")
 def test_a_line_break_in_a_field_makes_no_second_line(log: Log, lines: LogLines) -> None:
     log.event("thing.happened", tenant='a\r\n{"level": "ERROR"}\x1b[31m')

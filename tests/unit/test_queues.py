@@ -7,10 +7,8 @@ import pytest
 from broker.adapters.aws import AwsClient
 from broker.adapters.queues import BATCH_SIZE, Queue, RefreshBatch, Trigger, read_batch, read_completion
 from broker.config import Config
-from broker.errors import AwsUnavailable
-from broker.model import ConnectionId, ConnectionRef, Seconds, SessionId, TenantId
+from broker.model import ConnectionId, ConnectionRef, SessionId, TenantId
 from local.aws.account import AwsAccount
-from tests.support.aws_faults import AwsFaults, unreachable
 
 ID = "abcdefghijklmnopqrstuvwx27"
 CONNECTION = f"con_{ID}"
@@ -32,36 +30,10 @@ def written(**changes: object) -> str:
     return json.dumps({"trigger": "due", "min_ttl": 0, "connections": [["acme", CONNECTION]]} | changes)
 
 
-def test_a_batch_arrives_as_it_was_given(queue: Queue, aws: AwsAccount, config: Config) -> None:
-    queue.send_batch(Trigger.URGENT, [REF, OTHER], min_ttl=Seconds(300), refused_version=7)
-
-    assert [read_batch(body) for body in received(aws, config)] == [
-        RefreshBatch(Trigger.URGENT, (REF, OTHER), Seconds(300), 7)
-    ]
-
-
 def test_a_completion_arrives_as_it_was_given(queue: Queue, aws: AwsAccount, config: Config) -> None:
     queue.send_completion(SessionId(f"ses_{ID}"))
 
     assert [read_completion(body) for body in received(aws, config)] == [f"ses_{ID}"]
-
-
-def test_waiting_batches_are_counted(queue: Queue) -> None:
-    for _ in range(3):
-        queue.send_batch(Trigger.DUE, [REF])
-
-    assert queue.waiting() == 3
-
-
-@pytest.mark.parametrize("error", [None, unreachable()], ids=["throttled", "down"])
-def test_a_queue_that_does_not_answer_is_busy(queue: Queue, aws_faults: AwsFaults, error: Exception | None) -> None:
-    aws_faults.refuse("sqs.SendMessage", error=error)
-    aws_faults.refuse("sqs.GetQueueAttributes", error=error)
-
-    with pytest.raises(AwsUnavailable):
-        queue.send_batch(Trigger.DUE, [REF])
-    with pytest.raises(AwsUnavailable):
-        queue.waiting()
 
 
 @pytest.mark.parametrize(
@@ -118,20 +90,20 @@ def test_an_entry_that_names_no_connection_is_counted_and_its_neighbours_stay(en
     assert batch == RefreshBatch(Trigger.DUE, (REF,), faults=2)
 
 
-def test_a_connection_that_is_named_twice_is_refreshed_once() -> None:
-    batch = read_batch(written(connections=[["acme", CONNECTION], ["globex", CONNECTION], ["acme", CONNECTION]]))
-
-    assert batch == RefreshBatch(Trigger.DUE, (REF, OTHER))
+TWICE = [["acme", CONNECTION], ["globex", CONNECTION], ["acme", CONNECTION]]
 
 
-def test_a_batch_that_is_far_too_long_is_cut_and_the_rest_counted() -> None:
-    batch = read_batch(written(connections=[["acme", CONNECTION]] * (10 * BATCH_SIZE + 5)))
-
-    assert batch == RefreshBatch(Trigger.DUE, (REF,), faults=5)
-
-
-def test_a_batch_needs_no_lifetime() -> None:
-    assert read_batch(json.dumps({"trigger": "rescue", "connections": []})) == RefreshBatch(Trigger.RESCUE, ())
+@pytest.mark.parametrize(
+    ("body", "batch"),
+    [
+        (written(connections=TWICE), RefreshBatch(Trigger.DUE, (REF, OTHER))),
+        (written(connections=TWICE[2:] * (10 * BATCH_SIZE + 5)), RefreshBatch(Trigger.DUE, (REF,), faults=5)),
+        ('{"trigger": "rescue", "connections": []}', RefreshBatch(Trigger.RESCUE, ())),
+    ],
+    ids=["named twice", "far too long", "without a lifetime"],
+)
+def test_a_batch_is_read(body: str, batch: RefreshBatch) -> None:
+    assert read_batch(body) == batch
 
 
 @pytest.mark.parametrize(

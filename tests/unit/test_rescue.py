@@ -9,10 +9,10 @@ from botocore.exceptions import ClientError
 from broker.adapters.aws import AwsClient
 from broker.adapters.rescue import RescueStore, SealedTokens
 from broker.config import Config
-from broker.errors import AwsRefused, AwsUnavailable, SealBroken
+from broker.errors import AwsRefused, SealBroken
 from broker.model import ConnectionId, ConnectionRef, Instant, SessionId, TenantId
 from local.aws.account import AwsAccount
-from tests.support.aws_faults import AwsFaults, unreachable
+from tests.support.aws_faults import AwsFaults
 
 ID = "abcdefghijklmnopqrstuvwx27"
 REF = ConnectionRef(TenantId("acme"), ConnectionId(f"con_{ID}"))
@@ -33,10 +33,15 @@ def put(aws: AwsAccount, config: Config) -> Callable[[str, bytes], Any]:
     return lambda name, body: aws.client("s3").put_object(Bucket=config.rescue_bucket, Key=name, Body=body)
 
 
-def test_rescued_tokens_are_found_as_they_were_kept(rescue: RescueStore) -> None:
+def test_rescued_tokens_are_found_under_their_own_version_and_connection_until_they_are_deleted(
+    rescue: RescueStore,
+) -> None:
     rescue.put(REF, 7, TOKENS)
 
     assert rescue.get(REF, 7) == TOKENS
+    assert (rescue.get(REF, 8), rescue.get(OTHER, 7)) == (None, None)
+    rescue.delete(REF, 7)
+    assert rescue.get(REF, 7) is None
 
 
 def test_a_consent_is_found_under_its_session_alone(rescue: RescueStore) -> None:
@@ -45,21 +50,6 @@ def test_a_consent_is_found_under_its_session_alone(rescue: RescueStore) -> None
 
     assert rescue.consent(SessionId("ses_a")) == b"sealed"
     assert rescue.consent(SessionId("ses_c")) is None
-
-
-def test_another_version_tenant_or_connection_finds_nothing(rescue: RescueStore) -> None:
-    rescue.put(REF, 7, TOKENS)
-
-    assert rescue.get(REF, 8) is None
-    assert rescue.get(OTHER, 7) is None
-
-
-def test_adopted_tokens_are_dropped(rescue: RescueStore) -> None:
-    rescue.put(REF, 7, TOKENS)
-
-    rescue.delete(REF, 7)
-
-    assert rescue.get(REF, 7) is None
 
 
 def test_what_is_older_than_the_row_is_dropped_and_the_rest_stays(rescue: RescueStore) -> None:
@@ -127,21 +117,6 @@ def test_an_object_that_nobody_of_ours_wrote_is_broken(
         rescue.get(REF, 7)
 
     assert broken.value.__suppress_context__  # what could not be read may be a token
-
-
-@pytest.mark.parametrize("error", [None, unreachable()], ids=["throttled", "down"])
-def test_a_store_that_does_not_answer_is_not_an_empty_one(
-    rescue: RescueStore, aws_faults: AwsFaults, error: Exception | None
-) -> None:
-    for call in ("s3.GetObject", "s3.PutObject", "s3.ListObjectsV2"):
-        aws_faults.refuse(call, error=error)
-
-    with pytest.raises(AwsUnavailable):
-        rescue.get(REF, 7)
-    with pytest.raises(AwsUnavailable):
-        rescue.put(REF, 7, TOKENS)
-    with pytest.raises(AwsUnavailable):
-        list(rescue.waiting(10))
 
 
 def test_a_missing_right_to_see_that_nothing_is_there_is_no_emptiness(

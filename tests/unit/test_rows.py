@@ -99,16 +99,6 @@ def test_the_largest_state_row_has_every_attribute() -> None:
     assert None not in vars(LARGEST).values()
 
 
-def test_what_does_not_apply_is_left_out_so_that_the_due_index_stays_sparse() -> None:
-    idle = replace(
-        LARGEST, refresh_at=None, due_shard=None, customer_app=False, failures=0, outcome_unknown=False, reason=None
-    )
-
-    assert not {"refresh_at", "due_shard", "customer_app", "failures", "outcome_unknown", "reason"} & set(
-        rows.connection_state_item(idle)
-    )
-
-
 def test_vending_reads_no_refresh_token_and_listing_nothing_sealed() -> None:
     assert "refresh" not in TOKEN_ATTRIBUTES
     assert not set(rows.SEALED) & set(LISTED_ATTRIBUTES)

@@ -1,7 +1,7 @@
 """Secrets at rest: exact bytes, one place for each sealed value, data keys kept for minutes."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from broker.adapters import seal as sealing
 from broker.adapters.aws import AwsClient
-from broker.adapters.seal import DataKey, Seal, code_aad, context, session_aad
+from broker.adapters.seal import DataKey, Seal, code_aad, context
 from broker.config import Config
-from broker.errors import AwsError, AwsRefused, AwsUnavailable, BrokerError, SealBroken
+from broker.errors import AwsError, AwsRefused, AwsUnavailable, SealBroken
 from broker.model import (
     AssociatedData,
     Binding,
@@ -87,12 +87,6 @@ def test_these_bytes_open_to_the_value(vector: dict[str, Any], aws: AwsAccount, 
     assert opened == Secret(vector["secret"])
 
 
-def test_a_value_comes_back_as_it_was(seal: Seal) -> None:
-    sealed = seal.seal(seal.data_key(Purpose.ACCESS), Secret("tökén"), HERE)
-
-    assert seal.open(sealed, Purpose.ACCESS, HERE) == Secret("tökén")
-
-
 @req("J01")
 def test_the_same_value_is_sealed_differently_each_time(seal: Seal) -> None:
     key = seal.data_key(Purpose.ACCESS)
@@ -130,15 +124,6 @@ def test_a_sealed_value_opens_at_its_own_place_alone(seal: Seal, purpose: Purpos
 
 
 @req("J03")
-@pytest.mark.parametrize("purpose", Purpose)
-def test_a_sealed_value_opens_for_its_own_purpose_alone(seal: Seal, purpose: Purpose) -> None:
-    """A refresh token moved into the attribute of the access token would be given out."""
-    sealed = seal.seal(seal.data_key(purpose), Secret("token"), HERE)
-
-    assert [each for each in Purpose if opens(seal, sealed, each, HERE)] == [purpose]
-
-
-@req("J03")
 def test_a_purpose_is_in_the_place_too_whatever_the_data_key(seal: Seal, aws: AwsAccount, config: Config) -> None:
     """Had KMS let the key through, the cipher would still refuse."""
     key = seal.data_key(Purpose.REFRESH)
@@ -159,34 +144,12 @@ def opens(seal: Seal, sealed: bytes, purpose: Purpose, spot: AssociatedData) -> 
     return True
 
 
-def test_sessions_and_connections_have_places_of_their_own() -> None:
-    assert session_aad(SessionId("ses_a")) == AssociatedData("sessions", "", "ses_a", 0)
-    assert ConnectionRef(TenantId("acme"), ConnectionId("con_a")).aad() == AssociatedData(
-        "connections", "acme", "con_a", 0
-    )
-    assert ConnectionRef(TenantId("acme"), ConnectionId("con_a")).aad(7).version == 7
-
-
 @req("J02")
 def test_kms_sees_the_purpose_and_no_name() -> None:
     assert context(Purpose.REFRESH) == {"app": "ninjaone-connect", "purpose": "refresh"}
 
 
 # Changed values -------------------------------------------------------------------------------------------------------
-
-
-def flipped(sealed: bytes) -> Iterator[bytes]:
-    for host in range(len(sealed)):
-        yield sealed[:host] + bytes([sealed[host] ^ (1 << host % 8)]) + sealed[host + 1 :]
-
-
-@req("J03")
-def test_a_value_with_a_flipped_bit_does_not_open(seal: Seal) -> None:
-    sealed = seal.seal(seal.data_key(Purpose.ACCESS), Secret("token"), HERE)
-
-    for changed in flipped(sealed):
-        with pytest.raises(BrokerError):
-            seal.open(changed, Purpose.ACCESS, HERE)
 
 
 def test_a_value_that_is_cut_off_or_longer_does_not_open(seal: Seal) -> None:
@@ -350,17 +313,6 @@ def test_many_values_under_one_data_key_ask_kms_once(
     assert asked <= 3
 
 
-@req("J05")
-def test_what_was_sealed_opens_after_the_key_was_rotated(
-    seal: Seal, clock: Clock, aws: AwsAccount, config: Config
-) -> None:
-    sealed = seal.seal(seal.data_key(Purpose.REFRESH), Secret("token"), HERE)
-    aws.client("kms").rotate_key_on_demand(KeyId=config.seal_key)
-    reader = Seal(AwsClient("kms", aws.client("kms")), config.seal_key, clock, Random(1).randbytes)
-
-    assert reader.open(sealed, Purpose.REFRESH, HERE) == Secret("token")
-
-
 CODE = replace(SESSION, connection=ConnectionId("con_a"))
 
 
@@ -381,8 +333,4 @@ CODE = replace(SESSION, connection=ConnectionId("con_a"))
     ids=lambda change: " ".join(map(str, *change.items())),
 )
 def test_a_code_has_another_place_for_whoever_rewrites_its_session(change: dict[str, Any]) -> None:
-    assert code_aad(replace(CODE, **change), "ticket") != code_aad(CODE, "ticket")
-
-
-def test_a_code_has_another_place_for_another_ticket() -> None:
-    assert code_aad(CODE, "another") != code_aad(CODE, "ticket")
+    assert code_aad(replace(CODE, **change), "ticket") != code_aad(CODE, "ticket") != code_aad(CODE, "another")

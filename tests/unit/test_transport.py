@@ -106,22 +106,6 @@ def test_the_time_of_addresses_that_refuse_at_once_goes_to_the_next(ask: Callabl
     assert [wait for step, wait in net.waits if step == "connect"] == [1.0, 1.2, 1.5, 2.0, 3.0, 6.0]
 
 
-@pytest.mark.parametrize(("last", "error"), [(REFUSED, httpx.ConnectError), (SWALLOWED, httpx.ConnectTimeout)])
-def test_what_the_last_address_says_is_what_is_told(
-    ask: Callable[[Net], int], last: tuple[type[Exception], float], error: type[Exception]
-) -> None:
-    with pytest.raises(error):
-        ask(Net(ends=[SWALLOWED, REFUSED, REFUSED, REFUSED, REFUSED, last]))
-
-
-@req("L04")
-def test_tls_gets_what_connecting_left(ask: Callable[[Net], int]) -> None:
-    net = Net(ends=[SWALLOWED] * 2)
-
-    assert ask(net) == 200
-    assert ("tls", 4.0) in net.waits
-
-
 def test_tls_does_not_begin_when_the_time_to_connect_is_over(ask: Callable[[Net], int]) -> None:
     net = Net(ends=[(httpcore.ConnectError, 1.0)] * 5)
     answers_late = net.connect
@@ -155,7 +139,3 @@ def test_an_answer_has_the_time_to_connect_and_one_wait_in_all(ask: Callable[[Ne
     with pytest.raises(httpx.ReadTimeout):
         ask(net)
     assert [wait for step, wait in net.waits if step == "read"] == [10.0, 7.0, 0.5, 0.25]
-
-
-def test_an_answer_that_comes_in_time_is_read_to_its_end(ask: Callable[[Net], int]) -> None:
-    assert ask(Net(ends=[SWALLOWED] * 5, tls=0.5, pieces=[(START, 9.0), (b"a: b\r\n", 0.5), (END, 0.75)])) == 200
