@@ -83,13 +83,6 @@ def test_a_new_secret_is_read_like_the_first(pasted: str) -> None:
     assert read_secret(sent(client_secret=pasted)) == (Secret("s-1"), ())
 
 
-@pytest.mark.parametrize("pasted", ["", "s 1", "s\u20131"])
-def test_a_new_secret_that_can_be_none_is_asked_for_again(pasted: str) -> None:
-    found, faults = read_secret(sent(client_secret=pasted))
-
-    assert (found, [fault.field for fault in faults]) == (None, ["client_secret"])
-
-
 def test_what_was_typed_comes_back_but_never_the_secret(config: Config) -> None:
     found = read(config, region="eu", client_id="x" * 500, client_secret="canary secret")
 
