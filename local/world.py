@@ -199,6 +199,7 @@ class World:
             "Logo": product.logo(),
             "ReturnUrls": f"{product.RETURN_KEY}={self.product_url}/ninjaone/return{self._example()}",
             "ClientIds": ",".join(f"{region}={app.client_id}" for region, app in apps.items()),
+            "Scopes": "monitoring management",
             "ApprovalBinding": "allowed",
             "Proxy": "on" if math.isinf(self._executions) else "off",
         } | self._parameters

@@ -224,7 +224,7 @@ def test_the_consent_page_names_the_app_the_person_and_every_permission() -> Non
     page = visit(client.core, client.query(scope=f"{SCOPE} control"), client.core.sign_in(ADA)).body.decode()
 
     for text in (
-        "NinjaOne Connect is requesting the following permission(s)",
+        "Tidewater is requesting the following permission(s)",
         f"<strong>{ADA}</strong>",
         "PERMISSIONS",
         "<strong>Management</strong>",

@@ -277,7 +277,7 @@ def test_the_index_lists_hosts_people_and_apps() -> None:
 
     for text in ("acme.rmmservice.eu", "jp.ninjarmm.com", ADA, "さくら歯科", APP, "official"):
         assert text in page
-    assert "NinjaOne Connect (eu)" not in page
+    assert "Tidewater (eu)" not in page
 
 
 def test_it_runs_alone_until_interrupted() -> None:

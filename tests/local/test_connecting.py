@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from local.browser import Browser, Page
+from local.browser import Browser, Page, words
 from local.world import World
 from ninjaone_emulator.faults import Fault
 from tests.support.person import ADA, RHONE, decide
@@ -30,6 +30,19 @@ def connected(browser: Browser) -> str:
     """Connect; gives the address of the connection's page."""
     browser.submit("Connect NinjaOne")
     return agree(browser).url
+
+
+def test_a_customer_who_lets_the_product_make_changes_arrives_with_both_scopes(ana: Browser) -> None:
+    ana.submit("Connect NinjaOne", scope="management")
+    arrived = agree(ana)
+
+    allowed = [words(scope) for scope in arrived.html.css(".scope")]
+    assert [scope for scope in allowed if scope != "offline_access"] == ["monitoring", "management"]
+    [consent] = [seen for seen in ana.pages if "requesting" in seen.heading]
+    assert consent.heading.startswith("Tidewater is requesting"), "the name that the connect page gave"
+    assert "Keep all of this while you are away. Remember" in consent.text, (
+        "no duration: the true page's words are unknown"
+    )
 
 
 def test_a_connection_is_seen_in_its_own_tenant_only(world: World, ana: Browser) -> None:

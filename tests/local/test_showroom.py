@@ -294,7 +294,7 @@ OPERATOR = OPERATOR_APPS["eu"].client_id
         (
             "admin",
             {"action": "untick_grant_type", "named": OPERATOR, "box": "refresh_token"},
-            "NinjaOne Connect lacks refresh_token",
+            "Tidewater lacks refresh_token",
         ),
         (
             "admin",
@@ -352,7 +352,7 @@ def test_an_app_that_was_deleted_stays_so_and_is_named(ana: Guest) -> None:
     control(ana, "admin", action="delete_app", named=OPERATOR)
     ana.press("All is well")
 
-    assert "NinjaOne Connect is deleted" in words(ana.browser.page.html.css_first("[data-show=now]"))
+    assert "Tidewater is deleted" in words(ana.browser.page.html.css_first("[data-show=now]"))
     assert pressed(ana) == []
 
 

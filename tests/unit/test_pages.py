@@ -378,7 +378,7 @@ def test_the_operator_s_app_asks_for_no_credentials() -> None:
     page = pages.connect_page(PLAIN, replace(OPERATORS_APP, choices=CHOICES))
 
     assert "client_secret" not in page.html
-    assert "Administration" not in page.html
+    assert "Client app IDs" not in page.html
 
 
 def test_credentials_that_were_passed_already_are_not_asked_for() -> None:
@@ -482,9 +482,9 @@ def test_whoever_opens_the_link_of_another_is_given_advice_that_needs_no_account
     own, others = (Reading(pages.connect_page(PLAIN, replace(OWN_APP, approval=each))).words for each in (False, True))
 
     assert "go back to Acme PSA for a new link" in own
-    assert "in Acme PSA or in NinjaOne." in own
+    assert "in Acme PSA or in NinjaOne under" in own
     assert "ask Contoso Managed Services for a new link" in others
-    assert "in Acme PSA or in NinjaOne." not in others
+    assert "in Acme PSA or in NinjaOne under" not in others
 
 
 def test_an_unknown_operator_s_app_is_for_the_operator_to_mend() -> None:
@@ -564,4 +564,19 @@ def test_the_link_for_somebody_else_does_not_tell_its_reader_to_close_the_page()
     assert "If somebody else sent you this link, close the page." in own
     assert "close the page" not in others
     assert "You need no account at Acme PSA." in others
-    assert "until somebody at Contoso Managed Services approves it" in others
+    approver = "othing is used until it has been approved in Acme PSA."
+    assert approver in others
+    assert approver in Reading(pages.notice(PLAIN, Notice.AWAITING_APPROVAL)).words
+
+
+def test_nobody_unnamed_estimates_how_long_the_access_lasts() -> None:
+    lasts = pages.SCOPES["offline_access"].detail
+
+    assert "about thirty days (an estimate)" in lasts
+    assert not re.search(r"\bwe\b", lasts)
+
+
+def test_the_connect_page_says_where_in_ninjaone_the_access_is_ended() -> None:
+    shown = Reading(pages.connect_page(PLAIN, OPERATORS_APP)).words
+
+    assert "in Acme PSA or in NinjaOne under Administration > Apps > API > OAuth Tokens." in shown

@@ -12,7 +12,7 @@ PERMISSIONS = {
     "monitoring": ("Monitoring", "See organizations, devices, alerts and activities."),
     "management": ("Management", "Change organizations and devices, and run scripts on them."),
     "control": ("Control", "Start remote sessions."),
-    "offline_access": ("Offline Access", "Keep all of this while you are away, until you revoke it."),
+    "offline_access": ("Offline Access", "Keep all of this while you are away."),
 }
 
 _templates = Environment(

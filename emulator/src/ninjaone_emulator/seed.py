@@ -7,7 +7,7 @@ from typing import NamedTuple
 from ninjaone_emulator.hosts import BRANDED, REGIONS
 from ninjaone_emulator.server import NinjaOne
 
-OPERATOR_APP = "NinjaOne Connect"
+OPERATOR_APP = "Tidewater"
 
 
 class Credentials(NamedTuple):

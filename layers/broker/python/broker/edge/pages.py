@@ -86,7 +86,7 @@ SCOPES: Mapping[str, ScopeWords] = {
     ),
     "offline_access": ScopeWords(
         "Keep this access while you are away",
-        "Nobody has to sign in again for about thirty days, we estimate: then NinjaOne asks for your consent again.",
+        "Nobody has to sign in again for about thirty days (an estimate); then NinjaOne asks for your consent again.",
         "Offline access",
     ),
 }
@@ -228,7 +228,7 @@ class Notice(Enum):
     AWAITING_APPROVAL = (
         200,
         "Thank you, your part is done",
-        "{product} checks the connection before it is used. You can close this page.",
+        "Nothing is used until it has been approved in {product}. You can close this page.",
     )
     BAD_REQUEST = (
         400,
