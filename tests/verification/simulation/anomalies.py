@@ -126,6 +126,7 @@ def played(scenario: Scenario, rotation: str, faults: Faults) -> Stage:
             break
     if not world.scheduler.stop:
         invariants.check(world, "final")
+    world.scheduler.close()
     return on
 
 

@@ -65,6 +65,7 @@ class Scheduler:
         self._order = 0
         self._digest = hashlib.blake2b(digest_size=16)
         self._world = Process("world")
+        self._tasks: list[Task] = []
 
     @property
     def trace(self) -> str:
@@ -92,6 +93,7 @@ class Scheduler:
     def spawn(self, process: Process, work: Callable[[], object]) -> Task:
         """Begin a task; it runs once the world comes to it."""
         task = Task(self, process, work)
+        self._tasks.append(task)
         self.at(self.now, lambda: self._enter(task))
         return task
 
@@ -130,6 +132,12 @@ class Scheduler:
             act()
         if until != float("inf"):
             self.now = max(self.now, until)
+
+    def close(self) -> None:
+        """End all tasks that still wait: the collector can't see into them, and each would keep its whole world."""
+        for task in self._tasks:
+            task.process.dead = True
+            self._bury(task)
 
     def _task(self) -> Task:
         task = getcurrent()

@@ -166,6 +166,7 @@ class Run:
         world.scheduler.run(self.end)
         if not world.history.violations:
             invariants.check(world, "final")
+        world.scheduler.close()
         return self
 
     def _calm(self) -> None:
