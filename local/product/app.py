@@ -1,18 +1,19 @@
 """The web application: who is signed in, what every page carries, and what a refusal looks like."""
 
+import json
 import secrets
 import time
 from collections.abc import Callable
 
 from botocore.credentials import Credentials
-from flask import Flask, Response, abort, flash, redirect, render_template, request, session, url_for
+from flask import Flask, Response, abort, current_app, flash, redirect, render_template, request, session, url_for
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as Answer
 
 from local.product import integration
-from local.product.backend import Backend, Problem
+from local.product.backend import Backend, Problem, Refused
 from local.product.people import PRODUCT_NAME, USERS
-from local.product.words import to_do
+from local.product.words import title, to_do
 
 RETURN_KEY = integration.RETURN_KEY
 
@@ -39,7 +40,9 @@ def create_app(
         SESSION_COOKIE_SECURE=not connect_url.startswith("http://127.0.0.1"),
     )
     app.extensions["ninjaone"] = integration.Outside(Backend(api_url, credentials), ninjaone, now)
-    app.jinja_env.globals.update(product=PRODUCT_NAME, form_token=form_token, shown_status=integration.shown_status)
+    app.jinja_env.globals.update(
+        product=PRODUCT_NAME, form_token=form_token, shown_status=integration.shown_status, day=integration.day
+    )
     app.before_request(refuse_foreign_forms)
     app.after_request(lambda response: harden(response, connect_url))
     app.register_error_handler(Problem, show)
@@ -97,7 +100,10 @@ def harden(response: Response, connect_url: str) -> Response:
 
 
 def show(problem: Problem) -> tuple[str, int]:
-    return render_template("problem.html", problem=problem, to_do=to_do(problem)), problem.status
+    if isinstance(problem, Refused):
+        current_app.logger.warning("The broker refused: %s %s", problem.status, json.dumps(problem.said))
+    page = render_template("problem.html", problem=problem, title=title(problem), to_do=to_do(problem))
+    return page, problem.status
 
 
 def show_http(error: HTTPException) -> tuple[str, int]:

@@ -13,17 +13,30 @@ Json = dict[str, Any]
 
 
 class Problem(Exception):
-    """The broker refused. ``slug`` is the last part of the problem's ``type`` (RFC 9457)."""
+    """What a page has to tell a customer.
+
+    Attributes:
+        slug: the last part of the problem's ``type`` (RFC 9457)
+        title, detail: the product's own words; empty where `words` has some for the slug or the status
+    """
 
     def __init__(self, status: int, body: Json) -> None:
         self.status = status
         self.slug = str(body.get("type", "")).rpartition(":")[2]
-        self.title = str(body.get("title") or "The connection service refused")
-        self.detail = str(body.get("detail") or body.get("message") or "")
+        self.title = str(body.get("title") or "")
+        self.detail = str(body.get("detail") or "")
         self.request_id = str(body.get("request_id", ""))
-        self.faults: list[Json] = body.get("faults", [])
         self.retry_after: int | None = body.get("retry_after")
         super().__init__(f"{status} {self.slug}")
+
+
+class Refused(Problem):
+    """The broker refused. What it says is for the product's developers: for the log, and never for a page."""
+
+    def __init__(self, status: int, said: Json) -> None:
+        self.said = said
+        shown = {"type", "request_id", "retry_after"}
+        super().__init__(status, {name: value for name, value in said.items() if name in shown})
 
 
 def ninjaone_problem(status: int | None) -> Problem:
@@ -90,5 +103,5 @@ class Backend:
         if answer.is_error and answer.headers.get("x-ninjaone-connect") == "passed":
             raise ninjaone_problem(answer.status_code)
         if answer.is_error:
-            raise Problem(answer.status_code, said)
+            raise Refused(answer.status_code, said)
         return said

@@ -5,6 +5,7 @@ Every call names the signed-in person's tenant and never one from the request.
 
 import base64
 import hashlib
+import math
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ from werkzeug.wrappers import Response
 
 from local.product.backend import Backend, Json, Problem, ninjaone_problem
 from local.product.people import USERS, User
+
+CONSENT_WARNING = 7 * 86_400
+"""Seconds before the end of a consent at which its customer is asked to agree again."""
 
 RETURN_KEY = "main"
 """The broker's name for our return page, as the operator put it into RETURN_URLS."""
@@ -196,9 +200,20 @@ def state(connection: str) -> Json:
 
 
 def shown_status(connection: Json) -> str:
-    """Return a connection's status, or ``without_token`` where it is active and its access token has ended."""
-    is_over = 0 < connection["token_expires_at"] <= outside().now()
-    return "without_token" if connection["status"] == "active" and is_over else str(connection["status"])
+    """Return a connection's status; for an active one that is not simply well, what is the matter."""
+    if connection["status"] != "active":
+        return str(connection["status"])
+    left = (connection["consent_ends_at"] or math.inf) - outside().now()
+    if left <= 0:
+        return "consent_over"
+    if 0 < connection["token_expires_at"] <= outside().now():
+        return "without_token"
+    return "consent_ending" if left <= CONSENT_WARNING else "active"
+
+
+def day(instant: int) -> str:
+    """Write the day of an instant of the broker's (Unix seconds, shown in UTC)."""
+    return f"{datetime.fromtimestamp(instant, UTC):%-d %b %Y}"
 
 
 @pages.app_template_filter()

@@ -1,4 +1,4 @@
-"""What the product tells its user to do, for each problem."""
+"""What the product calls each problem, and what it tells its user to do."""
 
 from local.product.backend import Problem
 
@@ -21,6 +21,36 @@ OF_THE_APP = {
     "wrong-client-secret": "Connect again with the right client secret. NinjaOne shows it only once.",
 }
 """What whoever registered the client app can do."""
+
+NOT_CONNECTED = "NinjaOne was not connected"
+NOT_ALLOWED = "The client app in NinjaOne does not allow this"
+
+TITLES = {
+    "access-denied": NOT_CONNECTED,
+    "account-mismatch": "This is another NinjaOne account than before",
+    "awaiting-completion": "This connection is almost made",
+    "binding-mismatch": "This connection was not begun here",
+    "code-refused": NOT_CONNECTED,
+    "consent-lost": NOT_CONNECTED,
+    "grant-not-ticked": NOT_ALLOWED,
+    "insufficient-scope": NOT_ALLOWED,
+    "invalid-scope": NOT_ALLOWED,
+    "needs-reauth": "Somebody has to agree at NinjaOne again",
+    "no-refresh-token": NOT_ALLOWED,
+    "not-active": "This connection has ended",
+    "not-approved": "This connection is not approved yet",
+    "not-authorized": "Nobody has agreed at NinjaOne yet",
+    "not-json": "NinjaOne gave no answer that can be read",
+    "not-pending": "There is nothing to approve here",
+    "outcome-unknown": NOT_CONNECTED,
+    "session-expired": "This link has expired",
+    "session-spent": "This link was used already",
+    "unknown-client": "NinjaOne does not know the client app",
+    "unknown-connection": "There is no such connection",
+    "unknown-session": "This link does not work",
+    "wrong-client-secret": "NinjaOne refused the client secret",
+}
+"""Every problem that its reader can do something about; the titles of the API are for developers."""
 
 TO_DO = {
     "400": GO_BACK,
@@ -52,6 +82,12 @@ TO_DO = {
     slug: f"If the client app is your own: {advice} If it is Tidewater's, tell Tidewater's support."
     for slug, advice in OF_THE_APP.items()
 }
+
+
+def title(problem: Problem) -> str:
+    """Return what to call it: in the product's own words, whatever the broker calls it."""
+    usual = "Not possible right now" if problem.status in {429, 503, 504} else "This did not work"
+    return problem.title or TITLES.get(problem.slug, usual)
 
 
 def to_do(problem: Problem) -> str:

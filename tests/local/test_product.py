@@ -1,8 +1,9 @@
 """The demo product: what its user sees, whatever the broker answers."""
 
+import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,13 @@ import local.product
 from broker import oauth
 from broker.edge.problems import error_response
 from broker.errors import BrokerError, ClientAppError
+from broker.flows.pause import HeldBy
 from broker.ninjaone import BRANDED, REGION_NAMES, REGIONS
 from broker.secret import Secret
 from local.browser import Browser, words
 from local.product import create_app
 from local.product.backend import Backend
-from local.product.words import TO_DO
+from local.product.words import TITLES, TO_DO
 from ninjaone_emulator import hosts
 from ninjaone_emulator.seed import ACCOUNTS
 from ninjaone_emulator.wsgi_server import serve
@@ -238,14 +240,32 @@ def test_every_problem_is_told_in_words(product: Product, ana: Browser, name: st
     page = ana.get(f"{product.url}/connections/{CONNECTION}")
 
     assert page.status == status
-    assert page.heading == f"About {name}"
-    assert "What was wrong." in page.text
+    assert page.heading == TITLES.get(name, page.heading)
+    assert "About" not in page.answer.text, "the broker's title is for developers"
+    assert "What was wrong." not in page.answer.text
     assert re.search(r"What to do \S.{15,}", page.text)
     is_passing = name not in TO_DO and status in {429, 503, 504}
     assert ("Try again in 7 seconds." in page.text) == is_passing
     assert ("Wait 7 seconds first." in page.text) == (name in TO_DO)
     assert "in a moment" not in page.text
     assert "Reference req-7" in page.text
+
+
+def test_what_the_broker_says_to_developers_is_in_the_log(
+    product: Product, ana: Browser, caplog: pytest.LogCaptureFixture
+) -> None:
+    faults = [{"field": "scopes", "message": "Pass a list of scopes"}]
+    product.script.answers.append(problem("invalid-request", 400, faults=faults))
+
+    page = ana.submit("Connect NinjaOne")
+
+    assert (page.heading, "Pass a list" in page.text) == ("This did not work", False)
+    assert "What was wrong." in caplog.text
+    assert "Pass a list of scopes" in caplog.text
+
+
+def test_whatever_has_advice_has_a_title_of_the_product_s_own() -> None:
+    assert TITLES.keys() == TO_DO.keys() & {name for name, _ in PROBLEMS}
 
 
 def test_advice_is_given_only_for_problems_that_exist() -> None:
@@ -303,6 +323,69 @@ def test_a_connection_leads_with_what_its_customer_has_to_do(
     assert ("Next renewal" in page.text) == (status == "active")
 
 
+NOW = 2_000_000_000
+DAY = 86_400
+
+
+@pytest.mark.parametrize(
+    ("left", "chip", "sentence"),
+    [
+        (8 * DAY, "Active", ""),
+        (6 * DAY, "Agree again by 24 May 2033", "ends on about 24 May 2033 (an estimate). Agree again before then"),
+        (0, "Agree again now", "has probably run out: it was expected to end on 18 May 2033. Agree again."),
+    ],
+)
+def test_a_customer_is_asked_to_agree_again_from_a_week_before_consent_ends(
+    later: Product, left: int, chip: str, sentence: str
+) -> None:
+    found = FOUND | {"consent_ends_at": NOW + left}
+    with Browser() as browser:
+        browser.open(later.url)
+        later.script.answers += [(200, {"connections": [found], "cursor": None}), (200, found), (200, found)]
+        browser.submit("Ana")
+        listed = browser.arrive()
+        page = browser.get(f"{later.url}/connections/{CONNECTION}")
+        state = browser.get(f"{later.url}/connections/{CONNECTION}/state").answer.json()["status"]
+
+    chips = [words(each) for shown in (listed, page) for each in shown.html.css(".chip")]
+    assert chips == [chip, chip]
+    assert json.loads(page.html.css("[data-words]")[0].attributes["data-words"] or "")[state] == chip
+    assert sentence in page.text
+    assert [words(button) for button in page.html.css("button.main")] == ["Reconnect" if sentence else "Use the token"]
+    assert (page.text.find("Agree at NinjaOne once more") < page.text.find("Region")) == bool(sentence)
+
+
+@pytest.fixture
+def later(product: Product) -> Iterator[Product]:
+    """The product at an instant that a test knows."""
+    app = create_app(product.broker_url, product.broker_url, Credentials("AKIDEXAMPLE", "secret"), now=lambda: NOW)
+    with serve(app) as server:
+        yield replace(product, url=server.url)
+
+
+@pytest.mark.parametrize("reason", ["consent_ended", "revoked"])
+def test_a_connection_that_needs_its_customer_offers_nothing_that_can_only_fail(
+    product: Product, ana: Browser, reason: str
+) -> None:
+    product.script.answers.append((200, FOUND | {"status": "needs_reauth", "reason": reason}))
+    page = ana.get(f"{product.url}/connections/{CONNECTION}")
+
+    assert not {"Use the token", "Call through NinjaOne Connect"} & {words(each) for each in page.html.css("button")}
+    assert ("NinjaOne is asked again" in page.text) == (reason != "consent_ended")
+
+
+@pytest.mark.parametrize("held_by", HeldBy)
+def test_a_customer_reads_why_a_connection_is_paused_in_words_for_them(
+    product: Product, ana: Browser, held_by: str
+) -> None:
+    product.script.answers.append((200, FOUND | {"status": "paused", "paused": pause(held_by, "read_error")}))
+    page = ana.get(f"{product.url}/connections/{CONNECTION}")
+
+    assert "NinjaOne" in words(page.html.css_first(".said.warn"))
+    assert "For developers." not in page.answer.text
+    assert "read_error" not in page.answer.text
+
+
 @pytest.mark.parametrize("cause", ["invalid_client", "unauthorized_client", "unknown_client"])
 def test_a_customer_reads_why_their_own_app_is_refused_in_words_for_them(
     product: Product, ana: Browser, cause: str
@@ -354,21 +437,13 @@ def test_regions_stand_in_one_order_everywhere() -> None:
     assert {key: shown[key] for key in REGIONS} == REGION_NAMES
 
 
-def test_the_faults_of_a_request_are_listed(product: Product, ana: Browser) -> None:
-    product.script.answers.append(
-        problem("invalid-request", 400, faults=[{"field": "label", "message": "is too long"}])
-    )
-
-    assert "label is too long" in ana.submit("Connect NinjaOne").text
-
-
 def test_the_gateway_s_own_refusal_is_told_too(product: Product, ana: Browser) -> None:
     product.script.answers.append((403, {"message": "Forbidden"}))
 
     page = ana.submit("Connect NinjaOne")
 
     assert page.status == 403
-    assert "The connection service refused Forbidden What to do" in page.text
+    assert "This did not work What to do" in page.text
 
 
 def test_a_broker_that_is_down_is_told_in_words() -> None:

@@ -107,7 +107,7 @@ def test_what_is_switched_on_is_shown_until_the_connection_has_recovered(ana: Gu
 def test_calls_through_the_broker_are_shown_as_it_wrote_them_down(ana: Guest) -> None:
     page = ana.browser.open(ana.world.product_url)
     ana.browser.open(next(link for link in page.links if "/connections/con_" in link))
-    listed = ana.browser.submit("Call through the broker")
+    listed = ana.browser.submit("Call through NinjaOne Connect")
     assert listed.status == 200
     assert "Bäckerei Krüger" in listed.text
     assert "this product held no token" in listed.text

@@ -27,7 +27,7 @@ if (facts) {
   const compare = (state) => {
     if (previous && state.version !== previous.version) say(`Version ${state.version}: new tokens are in.`);
     if (previous && (state.status !== previous.status || state.reason !== previous.reason)) {
-      say(`${words[state.status] ?? state.status}${state.reason ? ` (${state.reason})` : ""}. Reload the page to act on it.`);
+      say(`${words[state.status] ?? state.status}. Reload the page to act on it.`);
     }
     previous = state;
   };
@@ -36,7 +36,8 @@ if (facts) {
     ahead = state.now - Date.now() / 1000;
     show("token_expires_at").dataset.at = state.token_expires_at;
     show("token_expires_at").textContent = state.expires;
-    show("refresh_at").textContent = state.renewal;
+    const renewal = show("refresh_at"); // not there once a consent has run out
+    if (renewal) renewal.textContent = state.renewal;
     show("version").textContent = state.version;
     show("status").textContent = words[state.status] ?? state.status;
     show("status").className = `chip ${state.status}`;
