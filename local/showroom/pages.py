@@ -143,6 +143,7 @@ def seen() -> dict[str, Any]:
     return {
         "now": int(here.now()),
         "switched_on": here.switched_on(),
+        "is_well": not (here.panel.what() or here.kills),
         "counts": [(each, each.tenants.get(user().tenant.id, Figures())) for each in here.poller.counts[::-1][:8]],
         "lanes": [lane(each) for each in found],
     }

@@ -30,7 +30,7 @@ class Mark:
 
     Attributes:
         about: a connection or a client app; empty when it is about all
-        source: log, event, api or here
+        source: log, event, api, switch or here
     """
 
     at: float
@@ -233,7 +233,7 @@ class Showroom:
         with self._lock:
             if what != self.poller.counts[-1].what:
                 self.poller.begin(what, self.now())
-                self._marks.append(Mark(self.now(), "switched", what, "here"))
+                self._marks.append(Mark(self.now(), "switched", what, "switch"))
 
     def switched_on(self) -> str:
         """Return in words everything that is switched on."""

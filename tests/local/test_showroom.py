@@ -110,7 +110,7 @@ def test_calls_through_the_broker_are_shown_as_it_wrote_them_down(ana: Guest) ->
     listed = ana.browser.submit("Call through NinjaOne Connect")
     assert listed.status == 200
     assert "Bäckerei Krüger" in listed.text
-    assert "this product held no token" in listed.text
+    assert "Tidewater held no token" in listed.text
 
     ana.look()
     assert ana.happened() == ["issued", "called GET /v2/organizations: 200"]
@@ -313,10 +313,27 @@ def test_what_is_switched_on_at_the_control_page_is_shown_until_all_is_well_agai
     assert ana.world.showroom.poller.counts[-1].what == said
     assert ana.drawn()[-1] == "switch"
     assert pressed(ana) == [said] * (said in {fault.title for fault in FAULTS.values()})
+    known_from = words(ana.browser.page.html.css_first(".lane tbody tr td:nth-child(3)"))
+    assert known_from == "switched here or on NinjaOne’s control page"
+    assert bar(ana) == "said warn"
 
     ana.press("All is well")
     assert ". All is well." in words(ana.browser.page.html.css_first("[data-show=now]"))
+    assert bar(ana) == "said"
     assert pressed(ana) == ["All is well"]
+
+
+def bar(ana: Guest) -> str | None:
+    """Give the classes of the line that says what is switched on."""
+    return ana.browser.page.html.css("[data-show=now]")[0].attributes["class"]
+
+
+def test_each_fault_that_the_token_endpoint_alone_has_says_so_on_its_button(ana: Guest) -> None:
+    buttons = {words(each.css_first("b")): words(each) for each in ana.browser.page.html.css(".switches button")}
+
+    limited = {title for title, says in buttons.items() if "Only the token endpoint does this." in says}
+    assert limited == {fault.title for fault in FAULTS.values() if fault.kind}
+    assert "NinjaOne is down" in limited
 
 
 def pressed(ana: Guest) -> list[str]:
