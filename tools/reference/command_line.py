@@ -16,9 +16,9 @@ on what `make run` runs, so that it can be tried there first.
 | exit code | meaning |
 |---|---|
 | 0 | it is done |
-| 1 | it failed; `explain` found nothing; `doctor` found what to put right, or left to do with `--next`; it says what |
+| 1 | it failed, or you answered no; `explain` found nothing; `doctor` found something to do; it says what |
 | 2 | the command was not understood |
-| 130 | it was interrupted; what was done is done, and the same command goes on from there |
+| 130 | it was interrupted: at a question nothing was changed, and otherwise the same command goes on from there |
 """
 
 

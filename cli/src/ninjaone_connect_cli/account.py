@@ -14,6 +14,8 @@ _PITR = "aws dynamodb update-continuous-backups --point-in-time-recovery-specifi
 PRODUCTION = "ninjaone-connect"
 """The stack that `make deploy ENV=prod` makes; those of other environments add their name to it."""
 FORBIDDEN = 403
+SWEEP_MISSED = 10
+"""Minutes without a sweep after which the alarm RefreshingStopped fires."""
 SMALL_ACCOUNT = 100
 """Concurrent executions of an account below which AWS refuses to reserve any."""
 
@@ -23,10 +25,10 @@ def last_sweep(deployment: Deployment) -> Iterator[Finding]:
     now = datetime.now(UTC)
     answer = deployment.aws("cloudwatch").get_metric_statistics(
         Namespace=NAMESPACE, MetricName="requested", Dimensions=[{"Name": "service", "Value": deployment.stack}],
-        StartTime=now - timedelta(minutes=15), EndTime=now, Period=60, Statistics=["SampleCount"],
+        StartTime=now - timedelta(minutes=SWEEP_MISSED), EndTime=now, Period=60, Statistics=["SampleCount"],
     )  # fmt: skip
     if not answer["Datapoints"]:
-        yield fail("schedule", "no sweep in the last quarter of an hour", runbook("Refreshing has stopped"))
+        yield fail("schedule", f"no sweep in the last {SWEEP_MISSED} minutes", runbook("Refreshing has stopped"))
         return
     latest = max(each["Timestamp"] for each in answer["Datapoints"])
     yield good("schedule", f"the last sweep was {(now - latest).total_seconds() / 60:.0f} min ago")

@@ -28,11 +28,11 @@ from ninjaone_connect_cli import (
 )
 from ninjaone_connect_cli.at import At
 from ninjaone_connect_cli.group import Commands
+from ninjaone_connect_cli.question import INTERRUPTED
 from ninjaone_connect_cli.screen import Screen, never_fail_to_encode, open_missing_streams
 
 ANYWHERE = ("--json", "--local")
 """Flags that may follow the command too."""
-INTERRUPTED = 130
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

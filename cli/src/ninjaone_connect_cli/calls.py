@@ -11,6 +11,7 @@ from broker import ninjaone, policy
 from broker.errors import BrokerError
 from broker.flows.client_apps import revoke
 from broker.model import ConnectionRef, Purpose, Status, connection_id
+from broker.text import escaped
 from ninjaone_connect import Connect, ConnectError, Connection, new_verifier
 from ninjaone_connect.model import ConnectSession, Region
 from ninjaone_connect_cli.at import At, here
@@ -18,6 +19,7 @@ from ninjaone_connect_cli.errors import CliError
 from ninjaone_connect_cli.group import Commands
 from ninjaone_connect_cli.inventory import Inventory
 from ninjaone_connect_cli.names import CONNECTION, TENANT
+from ninjaone_connect_cli.question import confirm
 from ninjaone_connect_cli.store import Row, Store
 
 COLUMNS = {
@@ -213,17 +215,26 @@ def show_connection(at: At, tenant: str, connection: str) -> None:
 @connections.command("disconnect")
 @click.argument("tenant", type=TENANT)
 @click.argument("connection", type=CONNECTION)
-@click.confirmation_option(prompt="The customer would have to connect again. Disconnect?")
+@click.option("--yes", is_flag=True, help="Ask nothing.")
 @here
-def disconnect(at: At, tenant: str, connection: str) -> None:
+def disconnect(at: At, tenant: str, connection: str, *, yes: bool) -> None:
     """End a connection: delete its tokens here, revoke them at NinjaOne.
 
     \b
     ninjaone-connect connections disconnect acme con_abcdefghijklmnopqrstuvwx27
     """
+    if not yes:
+        with at.deployment.api as api, at.screen.waiting("Asking the deployment"):
+            found = api.connection(tenant, connection)
+        confirm(f"{_named(found)}: the customer would have to connect again. Disconnect?")
     with at.deployment.api as api, at.screen.waiting("Asking the deployment"):
         ended = api.disconnect(tenant, connection)
     at.screen.record({"connection_id": connection, "status": "disconnected", "revoked": ended.revoked})
+
+
+def _named(found: Connection) -> str:
+    """Name a connection as people know it: whose it is, its label, and where in NinjaOne."""
+    return f"{found.tenant_id}, {escaped(found.label)} on {found.host}"
 
 
 @connections.command("disconnect-all")
@@ -241,7 +252,7 @@ def disconnect_all(at: At, tenant: str | None, *, yes: bool) -> None:
     """
     of_whom = f"Every connection of {tenant}" if tenant else "Every customer of this deployment"
     if not yes:
-        click.confirm(f"{of_whom} would have to be connected again. Disconnect them all?", abort=True)
+        confirm(f"{of_whom} would have to be connected again. Disconnect them all?")
     store = Store(at.deployment.aws("dynamodb"), at.deployment.config.connections_table)
     rows = store.of_tenant(tenant) if tenant else store.items()
     found = [row for row in rows if connection_id(row.key) and not _has_ended(row)]

@@ -2,8 +2,9 @@
 
 import time
 from codecs import BOM_UTF8
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
@@ -30,13 +31,43 @@ OVERDUE = 900
 TIMEOUT = 10
 
 
+@dataclass(frozen=True)
+class Unasked:
+    """A host of NinjaOne that gave no answer.
+
+    Attributes:
+        why: its status, or why nothing came
+        todo: what to do about it
+    """
+
+    host: str
+    why: str
+    todo: str
+
+
+def _apart(check: str, found: Iterable[Finding | Unasked]) -> Iterator[Finding]:
+    """Give the findings, and one more for all hosts that gave no answer for the same reason."""
+    hosts = defaultdict[tuple[str, str], list[str]](list)
+    for each in found:
+        if isinstance(each, Finding):
+            yield each
+        else:
+            hosts[each.why, each.todo].append(each.host)
+    for (why, todo), names in hosts.items():
+        yield warn(check, f"{', '.join(names)} could not be asked ({why})", todo)
+
+
 def client_secrets(deployment: Deployment) -> Iterator[Finding]:
     """Whether a secret is stored for each client app, and whether NinjaOne accepts it, as far as it says."""
+    return _apart("client secrets", _secret_of_each(deployment))
+
+
+def _secret_of_each(deployment: Deployment) -> Iterator[Finding | Unasked]:
     known = deployment.client_secrets
     if not deployment.config.client_ids:
         yield good("client secrets", "every customer brings a client app of their own")
     for region, client_id in deployment.config.client_ids.items():
-        check = f"client secret {region}"
+        check = f"client secret ({region})"
         try:
             yield _tried(deployment, check, region, known.client(client_id))
         except AwsRefused as error:
@@ -46,7 +77,7 @@ def client_secrets(deployment: Deployment) -> Iterator[Finding]:
             yield fail(check, str(error), todo)
 
 
-def _tried(deployment: Deployment, check: str, region: str, client: Client) -> Finding:
+def _tried(deployment: Deployment, check: str, region: str, client: Client) -> Finding | Unasked:
     """Ask NinjaOne to refresh with an invalid token. See docs/understand/ninjaone.md §9 U4."""
     host = ninjaone.regional_host(region)
     if host is None:
@@ -58,7 +89,7 @@ def _tried(deployment: Deployment, check: str, region: str, client: Client) -> F
         return fail(check, f"wrong: NinjaOne refuses it for {client.id}", todo)
     if outcome.meaning in {Meaning.DEAD, Meaning.CONFIG}:
         return good(check, f"accepted for {client.id}, as far as NinjaOne tells (checked with an invalid token)")
-    return warn(check, f"stored for {client.id}; {host.name} could not be asked ({outcome.code})", "Try again later.")
+    return Unasked(host.name, outcome.code, "They are stored; try them again later. NinjaOne may be down.")
 
 
 def stored_secrets(deployment: Deployment) -> Iterator[Finding]:
@@ -97,6 +128,10 @@ def _is_loose(value: object) -> bool:
 
 def client_apps(deployment: Deployment) -> Iterator[Finding]:
     """Whether NinjaOne knows each client app. Asked as a browser would; no secret is sent."""
+    return _apart("client apps", _app_of_each(deployment))
+
+
+def _app_of_each(deployment: Deployment) -> Iterator[Finding | Unasked]:
     for region, client_id in deployment.config.client_ids.items():
         host = ninjaone.regional_host(region)
         if host is None:
@@ -114,15 +149,15 @@ def client_apps(deployment: Deployment) -> Iterator[Finding]:
         yield _known(region, client_id, host.name, answer)
 
 
-def _known(region: str, client_id: str, host: str, answer: oauth.Answer) -> Finding:
-    check = f"client app {region}"
+def _known(region: str, client_id: str, host: str, answer: oauth.Answer) -> Finding | Unasked:
+    check = f"client app ({region})"
     if isinstance(answer, oauth.NotSent) and answer.cause == "certificate_distrusted":
         todo = "Where your network intercepts TLS, name its authority's file in AWS_CA_BUNDLE or SSL_CERT_FILE."
-        return warn(check, f"{host} could not be asked: its certificate is not trusted here", todo)
+        return Unasked(host, "its certificate is not trusted here", todo)
     if not isinstance(answer, oauth.Reply) or answer.status >= 500:
         why = f"status {answer.status}" if isinstance(answer, oauth.Reply) else answer.cause
         todo = "Try again; NinjaOne may be down, or this machine may not ask it (HTTPS_PROXY)."
-        return warn(check, f"{host} could not be asked ({why})", todo)
+        return Unasked(host, why, todo)
     if answer.status == 404:
         todo = "Compare region and client id: an app exists only on the host where it was registered."
         return fail(check, f"{host} knows no client app {client_id}", todo)
@@ -146,7 +181,7 @@ def connect_page(deployment: Deployment) -> Iterator[Finding]:
 
 def _reached(deployment: Deployment, address: str, region: str) -> Finding:
     """Call a redirect URI without NinjaOne's parameters: the answer leads to our own page that says so."""
-    check = f"redirect URI {region}"
+    check = f"redirect URI ({region})"
     try:
         answer = httpx.get(address, **deployment.asking)
     except httpx.HTTPError as error:

@@ -10,6 +10,7 @@ from ninjaone_connect_cli.at import At, here
 from ninjaone_connect_cli.deployment import Deployment
 from ninjaone_connect_cli.errors import CliError
 from ninjaone_connect_cli.group import Commands
+from ninjaone_connect_cli.question import confirmed
 from ninjaone_connect_cli.store import Store
 
 SETTLED = 245
@@ -52,7 +53,7 @@ def show(at: At, *, count: bool) -> None:
 
 
 @epoch.command()
-@click.confirmation_option(prompt="No row that exists now will be refreshed until it is activated. Go on?")
+@confirmed("No row that exists now will be refreshed until it is activated. Go on?")
 @here
 def hold(at: At) -> None:
     """Begin a new epoch: no token of the rows there are now is presented until `restore activate`.
@@ -69,7 +70,7 @@ def hold(at: At) -> None:
 
 @epoch.command()
 @click.option("--epoch", "number", type=click.IntRange(1), help="Another epoch; by default the active one stays.")
-@click.confirmation_option(prompt="The functions will present this table's tokens to NinjaOne. Go on?")
+@confirmed("The functions will present this table's tokens to NinjaOne. Go on?")
 @here
 def activate(at: At, number: int | None) -> None:
     """Let the rows of this deployment's table be presented to NinjaOne.

@@ -46,7 +46,10 @@ def explain(at: At, reference: str, *, days: int) -> None:
     """
     reference = read(reference)
     if not REFERENCE.fullmatch(reference):
-        raise click.UsageError("A reference is 6 to 64 letters, digits, hyphens or underscores; copy all of it.")
+        raise click.UsageError(
+            "A reference is 6 to 64 letters, digits, hyphens or underscores, and the = at the end of a request_id; "
+            "copy all of it."
+        )
     deployment = at.deployment
     with at.screen.waiting("Reading the logs"):
         events = deployment.log_events(reference, deployment.now() - days * 86_400, MAX_LINES)

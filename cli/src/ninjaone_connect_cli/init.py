@@ -19,6 +19,7 @@ from broker.text import first_unsafe, trimmed
 from ninjaone_connect_cli.at import At, here
 from ninjaone_connect_cli.errors import CliError
 from ninjaone_connect_cli.identity import identity
+from ninjaone_connect_cli.question import before_anything
 
 FILE = Path("samconfig.toml")
 STACKS = {"dev": "ninjaone-connect-dev", "prod": "ninjaone-connect"}
@@ -49,8 +50,9 @@ def init(at: At, env: str, *, keep: bool) -> None:
     if keep and env in _read(FILE):
         return
     ask = Ask(*_earlier(FILE, env))
-    made = ask.environment(env)
-    ask.cost()
+    with before_anything():
+        made = ask.environment(env)
+        ask.cost()
     fresh = FILE.with_name(f"{FILE.name}.new")  # a full disk costs no other environment
     fresh.write_text(_other_lines(FILE, env) + made.lines(), encoding="utf-8")
     fresh.replace(FILE)
@@ -281,6 +283,8 @@ def _pair(key: str, value: str) -> str:
 
 
 _CLIENT_RULES: Mapping[str, str] = {
+    r"(?i)(?!(y|n|yes|no|none)$).*": "a client id as NinjaOne shows it; Enter if you have none there, or - "
+    "where an earlier one is shown",
     r"[^@]*": "a client id as NinjaOne shows it, and not a mail address",
     r"(?!arn:).*": "a client id as NinjaOne shows it, and not an ARN of AWS",
     r"[^=]*": "the client id on {host} alone, or {region}= before it; other regions have questions of their own",

@@ -20,6 +20,7 @@ from ninjaone_connect_cli.deployment import Deployment
 from ninjaone_connect_cli.errors import CliError
 from ninjaone_connect_cli.group import Commands
 from ninjaone_connect_cli.names import TENANT
+from ninjaone_connect_cli.question import confirm
 
 POLICY = "NinjaOneConnectStopped"
 ROLES = ("TokenFunctionRole", "ProxyFunctionRole")
@@ -48,9 +49,11 @@ def stop(at: At, tenant: str | None, *, everybody: bool, yes: bool) -> None:
     ninjaone-connect issuance stop northwind
     ninjaone-connect issuance stop --all
     """
-    stopped = stopped_tenants(at.deployment) | {_named(tenant, everybody=everybody)}
+    whom = _named(tenant, everybody=everybody)
+    stopped = stopped_tenants(at.deployment) | {whom}
     if not yes:
-        click.confirm("Their backends will get no token until `issuance resume`. Stop?", abort=True, err=True)
+        whose = "any tenant" if whom == ALL else whom
+        confirm(f"No token of {whose} will be given out until `issuance resume`. Stop?")
     _write(at.deployment, stopped)
     _show(at)
 

@@ -29,6 +29,7 @@ from ninjaone_connect_cli.at import At, here
 from ninjaone_connect_cli.deployment import Deployment
 from ninjaone_connect_cli.errors import CliError
 from ninjaone_connect_cli.group import Commands
+from ninjaone_connect_cli.question import confirmed
 from ninjaone_connect_cli.store import Store
 
 INERT = 0
@@ -122,7 +123,7 @@ def probe(at: At, count: int) -> None:
 
 
 @restore.command()
-@click.confirmation_option(prompt="Every connection that was copied will be refreshed. Go on?")
+@confirmed("Every connection that was copied will be refreshed. Go on?")
 @here
 def activate(at: At) -> None:
     """Activate the rest. It is safe to stop: the same command then does the rest.

@@ -122,12 +122,36 @@ def test_a_link_for_a_new_client_secret_needs_an_app_of_the_customer_s_own(
 
 
 def test_a_connection_is_ended_after_a_question(world: World, cli: Cli, connected: tuple[str, str]) -> None:
-    refused = cli("--local", "connections", "disconnect", *connected, typed="n\n")
+    refused = cli("--local", "--json", "connections", "disconnect", *connected, typed="n\n")
     before = {row.status for row in state_rows(world).values()}
     ended = cli.local("connections", "disconnect", *connected, "--yes")
 
-    assert (refused.code, before) == (130, {"active"})
+    assert (refused.code, refused.out, before) == (1, "", {"active"})
+    assert refused.err.startswith("northwind, Main on eu.ninjarmm.com: the customer would have to connect again.")
+    assert json.loads(refused.err.partition("[y/N]: ")[2]) == {"error": "Nothing was changed.", "exit_code": 1}
     assert ended.json == {"connection_id": connected[1], "status": "disconnected", "revoked": True}
+
+
+@pytest.mark.parametrize(
+    ("command", "typed", "code"),
+    [
+        (("epoch", "hold"), "n\n", 1),
+        (("epoch", "activate"), "\n", 1),
+        (("restore", "activate"), "no\n", 1),
+        (("connections", "disconnect-all"), "", 130),
+    ],
+)
+def test_nothing_is_changed_without_a_yes(
+    world: World, cli: Cli, connected: tuple[str, str], command: tuple[str, str], typed: str, code: int
+) -> None:
+    parameter, before = world.settings("refresh")["EPOCH_PARAMETER"], state_rows(world)
+    epoch = world.aws("ssm").get_parameter(Name=parameter)["Parameter"]["Value"]
+
+    ended = cli("--local", *command, typed=typed)
+
+    assert (ended.code, ended.err.rstrip().endswith("Nothing was changed.")) == (code, True)
+    assert world.aws("ssm").get_parameter(Name=parameter)["Parameter"]["Value"] == epoch
+    assert state_rows(world) == before
 
 
 @pytest.fixture
@@ -150,7 +174,7 @@ def test_every_connection_of_every_tenant_is_ended_after_a_question(
     ended = cli.local("connections", "disconnect-all", "--yes")
     again = cli("--local", "connections", "disconnect-all", "--yes")
 
-    assert (refused.code, before) == (130, {"active"})
+    assert (refused.code, before) == (1, {"active"})
     assert (ended.code, ended.json) == (0, [])
     assert {row.status for row in state_rows(world).values()} == {"disconnected"}
     assert "0 connections ended" in again.err, "what ended before is left alone"
@@ -194,7 +218,7 @@ def test_the_doctor_finds_a_whole_deployment_in_place(cli: Cli) -> None:
 
     assert ended.code == 0
     assert [each["check"] for each in ended.json if each["state"] != "ok"] == ["first connection"]
-    assert {"client secret eu", "client app eu", "redirect URI eu", "backend API", "clock", "epoch"} <= {
+    assert {"client secret (eu)", "client app (eu)", "redirect URI (eu)", "backend API", "clock", "epoch"} <= {
         each["check"] for each in ended.json
     }
     assert cli("--local", "doctor").err.strip().endswith("Nothing has to be put right.")
@@ -222,7 +246,7 @@ def test_the_doctor_names_a_missing_client_secret_and_the_command_that_stores_it
         secret, json.dumps({name: value for name, value in json.loads(held).items() if name != eu})
     )
     try:
-        finding = found(cli, "client secret eu")
+        finding = found(cli, "client secret (eu)")
     finally:
         world.account.put_secret(secret, held)
 
@@ -234,7 +258,7 @@ def test_the_doctor_names_a_client_app_that_ninjaone_does_not_know(world: World,
     apps = world.ninjaone.state.apps
     app = apps.pop(eu)
     try:
-        finding = found(cli, "client app eu")
+        finding = found(cli, "client app (eu)")
     finally:
         apps[eu] = app
 
@@ -298,9 +322,9 @@ def test_next_names_one_thing_at_a_time_until_somebody_has_connected(
     none = cli("--local", "doctor", "--next")
 
     assert (several.code, several.err.strip()) == (1, "2 things are left to do.")
-    assert [line.partition(": ")[0] for line in several.out.splitlines()[::2]] == ["client secret eu", "Then"]
+    assert [line.partition(": ")[0] for line in several.out.splitlines()[::2]] == ["client secret (eu)", "Then"]
     assert several.out.splitlines()[-1] == "Then: first connection"
-    assert [each["check"] for each in listed.json] == ["client secret eu", "first connection"]
+    assert [each["check"] for each in listed.json] == ["client secret (eu)", "first connection"]
     assert (one.code, one.err.strip()) == (1, "One thing is left to do.")
     assert "execute-api:Invoke" in one.out
     assert (none.code, none.out, none.err.strip()) == (0, "", "Nothing is left to do.")

@@ -19,6 +19,7 @@ from ninjaone_connect_cli import account, checks, deployment, doctor
 from ninjaone_connect_cli.deployment import Deployment, on_aws
 from ninjaone_connect_cli.errors import CliError
 from ninjaone_connect_cli.finding import State, fail, good, warn
+from tests.deployment.template.stack import alarms
 from tests.support.cli import Cli, bare_environment
 
 
@@ -127,7 +128,9 @@ def test_a_stack_of_another_release_says_which_settings_it_lacks(aws: Account, e
 
 
 def test_while_ninjaone_is_down_what_has_to_be_put_right_is_before_what_can_only_wait() -> None:
-    asked = [("client apps", warn(f"client app {region}", "could not be asked", "Try again.")) for region in "abcdefg"]
+    asked = [
+        ("client apps", warn(f"client app ({region})", "could not be asked", "Try again.")) for region in "abcdefg"
+    ]
     ended = ("connections", fail("tokens", "1 connection has an expired token", "A runbook."))
 
     first, *others = doctor.left_to_do([*asked, ended])
@@ -178,6 +181,13 @@ def test_a_schedule_that_runs_and_one_that_does_not(aws: Account, found: Deploym
 
     assert states(account.last_sweep(found)) == [State.OK]
     assert states(account.last_sweep(found)) == [State.FIX]
+
+
+def test_a_missing_sweep_is_seen_no_later_than_the_alarm_fires() -> None:
+    alarm = alarms().of("AWS::CloudWatch::Alarm")["RefreshingStopped"]
+    (period,) = [each["MetricStat"]["Period"] for each in alarm["Metrics"] if "MetricStat" in each]
+
+    assert period * alarm["EvaluationPeriods"] == account.SWEEP_MISSED * 60
 
 
 def test_an_alarm_that_fires_names_its_paragraph(aws: Account, found: Deployment, template: Template) -> None:
@@ -361,13 +371,13 @@ def test_what_is_left_comes_in_order_and_everyday_warnings_are_left_out() -> Non
         ("alarms", fail("alarm", "a runbook", "Read it.")),
         ("alarm mail", warn("paging", "nobody gets these", "Subscribe.")),
         ("backend API", good("backend API", "takes it")),
-        ("client secrets", fail("client secret eu", "none is stored", "Store it.")),
+        ("client secrets", fail("client secret (eu)", "none is stored", "Store it.")),
         ("KMS key", fail("KMS key", "Disabled", "Enable it.")),
     ]
 
     left = doctor.left_to_do(found)
 
-    assert [each.check for each in left] == ["KMS key", "client secret eu", "alarm", "paging", "concurrency"]
+    assert [each.check for each in left] == ["KMS key", "client secret (eu)", "alarm", "paging", "concurrency"]
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from broker import ninjaone
-from ninjaone_connect_cli.app import INTERRUPTED
 from ninjaone_connect_cli.init import COSTS, MAX_LENGTH, Environment
+from ninjaone_connect_cli.question import INTERRUPTED
 from tests.deployment.template.stack import source
 from tests.support.cli import ROOT, Cli, bare_environment
 from tests.support.commands import judge_aws, words
@@ -155,6 +155,8 @@ def test_a_client_id_may_be_given_as_the_pair_that_the_docs_show(cli: Cli) -> No
         ("eu=AbC,us2=XyZ", "the client id on eu.ninjarmm.com alone, or eu= before it"),
         ("AbC XyZ", "a client id as NinjaOne shows it: letters"),
         ("AbC…", "a client id as NinjaOne shows it: letters"),
+        ("n", "a client id as NinjaOne shows it; Enter if you have none there"),
+        ("eu=None", "a client id as NinjaOne shows it; Enter if you have none there"),
         ("eu=", "a client id of 1 to 128 characters"),
         ("x" * 129, "a client id of 1 to 128 characters"),
     ],
@@ -359,7 +361,8 @@ def test_what_is_there_is_not_asked_for_again(cli: Cli) -> None:
     cli("init", typed=ANSWERS)
 
     assert cli("init", "--keep").code == 0
-    assert cli("init", "--keep", "--env", "prod").code == INTERRUPTED  # it asks, and nobody answers
+    asks = cli("init", "--keep", "--env", "prod")  # and nobody answers
+    assert (asks.code, asks.err.rpartition(": ")[2].strip()) == (INTERRUPTED, "Nothing was changed.")
 
 
 def test_a_file_that_is_no_toml_is_left_alone(cli: Cli) -> None:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from io import StringIO
 from typing import Any
 
 import click
@@ -95,6 +96,20 @@ def may_read(iam: Iam, tenant: str, role: str = "mine-TokenFunctionRole-X") -> b
     ]  # fmt: skip
     context = {"dynamodb:leadingkeys": (tenant,)}
     return isinstance(decide([ALLOWED, *denied], "dynamodb:GetItem", TABLE, context), Allowed)
+
+
+@pytest.mark.parametrize(("whom", "named"), [("northwind", "northwind"), ("--all", "any tenant")])
+def test_nothing_is_stopped_without_a_yes(
+    whom: str, named: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    iam = Iam()
+    monkeypatch.setattr("sys.stdin", StringIO("n\n"))
+
+    with pytest.raises(CliError, match=r"^Nothing was changed\.$"):
+        run({"iam": iam}, "issuance", "stop", whom)
+
+    assert iam.policies == {}
+    assert capsys.readouterr().err.startswith(f"No token of {named} will be given out until `issuance resume`.")
 
 
 def test_tokens_of_one_tenant_stop_and_are_given_again() -> None:
@@ -251,7 +266,7 @@ def test_a_reference_is_read_as_it_was_pasted_or_heard(
 @pytest.mark.parametrize("reference", ['a" || "b12', "short", "x" * 65, "a b c d e f", "ref\n12345"])
 def test_what_is_no_reference_is_never_put_into_a_pattern(reference: str) -> None:
     logs = Logs()
-    with pytest.raises(click.UsageError):
+    with pytest.raises(click.UsageError, match="and the = at the end of a request_id"):
         run({"logs": logs}, "explain", reference)
 
     assert logs.asked == {}
