@@ -11,7 +11,7 @@ from ninjaone_connect import Connect, Connection, NeedsReauth, NinjaOneAuth
 
 
 def main(tenants: list[str]) -> None:
-    with Connect(os.environ["BROKER"]) as connect:
+    with Connect(os.environ["BACKEND_API_URL"]) as connect:
         for tenant in tenants:
             for connection in connect.connections(tenant, status=("active", "paused", "needs_reauth")):
                 list_devices(connect, connection)

@@ -13,7 +13,7 @@ from ninjaone_connect import AsyncConnect, NeedsReauth, NinjaOneAuth, Problem, n
 
 TENANTS = {"ana": "northwind", "ben": "southgate"}  # who works for which of your customers
 RETURN_TO = os.environ.get("RETURN_TO", "main")
-connect = AsyncConnect(os.environ["BROKER"])
+connect = AsyncConnect(os.environ["BACKEND_API_URL"])
 auth = cache(lambda tenant, connection: NinjaOneAuth(connect, tenant, connection))  # keeps tokens between requests
 app = FastAPI()
 app.add_middleware(SessionMiddleware, secret_key=os.environ["SECRET"])

@@ -12,7 +12,7 @@ from ninjaone_connect import Connect, NeedsReauth, NinjaOneAuth, Problem, new_ve
 
 TENANTS = {"ana": "northwind", "ben": "southgate"}  # who works for which of your customers
 RETURN_TO = os.environ.get("RETURN_TO", "main")
-connect = Connect(os.environ["BROKER"])
+connect = Connect(os.environ["BACKEND_API_URL"])
 auth = cache(lambda tenant, connection: NinjaOneAuth(connect, tenant, connection))  # keeps tokens between requests
 app = Flask(__name__)
 app.config.update(SECRET_KEY=os.environ["SECRET"], SESSION_COOKIE_SAMESITE="Lax")

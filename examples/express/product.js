@@ -4,9 +4,9 @@ import cookieSession from "cookie-session";
 import express from "express";
 import { Connect, NeedsReauth, newVerifier, pages, Problem } from "ninjaone-connect";
 
-const { BROKER, RETURN_TO = "main", SECRET } = process.env;
+const { BACKEND_API_URL, RETURN_TO = "main", SECRET } = process.env;
 const TENANTS = new Map([["ana", "northwind"], ["ben", "southgate"]]); // who works for which of your customers
-const connect = new Connect(BROKER);
+const connect = new Connect(BACKEND_API_URL);
 
 export const app = express();
 app.use(cookieSession({ name: "product", secret: SECRET, sameSite: "lax" }));

@@ -5,7 +5,7 @@ import { createHash, createHmac, randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 
-const { BROKER, AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN } = process.env;
+const { BACKEND_API_URL, AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN } = process.env;
 const { RETURN_TO = "main", EXAMPLE_PORT = "8004" } = process.env;
 const TENANTS = new Map([["ana", "northwind"], ["ben", "southgate"]]); // who works for which of your customers
 const sessions = new Map(); // session cookie → {user, begun: connect session → verifier}
@@ -32,7 +32,7 @@ function signed(method, url, body) {
 
 /** Call the broker; a refusal is thrown as its problem details. */
 async function broker(method, path, wish) {
-  const url = new URL(BROKER + path);
+  const url = new URL(BACKEND_API_URL + path);
   const body = wish ? JSON.stringify(wish) : "";
   const headers = { ...signed(method, url, body), ...(wish && { "content-type": "application/json" }) };
   const answer = await fetch(url, { method, headers, ...(wish && { body }) });

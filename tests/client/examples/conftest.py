@@ -41,7 +41,7 @@ def environment(world: World, **more: str) -> dict[str, str]:
     return {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(ROOT / "clients/python/src"),
-        "BROKER": world.api_url,
+        "BACKEND_API_URL": world.api_url,
         "RETURN_TO": "example",
         "SECRET": "a secret for the tests alone",
         "AWS_REGION": "eu-west-1",

@@ -25,7 +25,7 @@ def test_the_settings_are_those_of_the_local_world() -> None:
     settings = told()
 
     assert (settings["AWS_ACCESS_KEY_ID"], settings["AWS_SECRET_ACCESS_KEY"]) == (DEMO.access_key, DEMO.secret_key)
-    assert settings["BROKER"] == f"http://127.0.0.1:{PORT + 1}"
+    assert settings["BACKEND_API_URL"] == f"http://127.0.0.1:{PORT + 1}"
     assert "PORT" not in settings, "`make run` in the same shell would move"
     assert f"http://127.0.0.1:{PORT + 4}" in (EXAMPLES / "README.md").read_text()
 
@@ -33,7 +33,7 @@ def test_the_settings_are_those_of_the_local_world() -> None:
 def test_the_settings_follow_the_port_that_make_run_was_given() -> None:
     settings = told(PORT="9000")
 
-    assert settings["BROKER"] == "http://127.0.0.1:9001"
+    assert settings["BACKEND_API_URL"] == "http://127.0.0.1:9001"
     assert (settings["PORT"], settings["EXAMPLE_PORT"]) == ("9000", "9004")
 
 

@@ -32,7 +32,7 @@ export async function GET(request: Request, { params }: { params: Promise<{ conn
 
 /** Made with the first request: `next build` loads this file without the settings of the deployment. */
 function connect(): Connect {
-  made ??= new Connect(setting("BROKER"));
+  made ??= new Connect(setting("BACKEND_API_URL"));
   return made;
 }
 
