@@ -75,6 +75,7 @@ def test_no_page_and_no_address_holds_a_token(world: World, ana: Browser) -> Non
         assert not [secret for secret in secrets if secret in page.answer.text or secret in page.url]
 
 
+@pytest.mark.slow
 def test_the_page_s_script_sees_a_refresh(world: World, ana: Browser) -> None:
     address = connected(ana)
     before = ana.get(address + "/state").answer.json()
@@ -115,6 +116,7 @@ def test_an_access_that_was_revoked_is_told_and_a_reconnect_keeps_the_id(world: 
     assert ana.submit("Use the token").status == 200
 
 
+@pytest.mark.slow
 def test_a_reconnect_with_another_account_is_refused_unless_it_was_allowed(world: World, ana: Browser) -> None:
     address = connected(ana)
     ana.jar.clear("127.0.0.1", "/eu.ninjarmm.com")
@@ -149,7 +151,7 @@ def test_a_link_for_somebody_else_makes_a_connection_that_waits_for_approval(wor
     assert "Hafen Nord" in ana.submit("Use the token").text
 
 
-@pytest.mark.parametrize("kind", ["html_502", "500"])
+@pytest.mark.parametrize("kind", ["html_502", pytest.param("500", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("button", ["Use the token", "Call through NinjaOne Connect"])
 def test_trouble_of_ninjaone_s_api_is_called_ninjaone_s(world: World, ana: Browser, button: str, kind: str) -> None:
     connected(ana)

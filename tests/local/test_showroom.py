@@ -117,6 +117,7 @@ def test_calls_through_the_broker_are_shown_as_it_wrote_them_down(ana: Guest) ->
     assert ana.drawn() == ["issued", "called"]
 
 
+@pytest.mark.slow
 def test_every_event_of_a_connection_is_drawn_and_no_other(ana: Guest) -> None:
     schemas = Path(__file__).parents[2].glob("events/schemas/*.json")
     events = [json.loads(path.read_text())["examples"][0] for path in schemas]
@@ -152,6 +153,7 @@ def bands(picture: LexborNode) -> list[str]:
     return [(band.attributes["class"] or "").removeprefix("band ") for band in picture.css("line.band")]
 
 
+@pytest.mark.slow
 def test_the_line_is_no_longer_green_once_the_token_has_ended_and_the_page_says_when_the_next_try_is(
     ana: Guest,
 ) -> None:
@@ -171,6 +173,7 @@ def test_the_line_is_no_longer_green_once_the_token_has_ended_and_the_page_says_
     assert (ana.drawn()[-1], bands(picture)[-1]) == ("refreshed", "active")
 
 
+@pytest.mark.slow
 def test_counts_are_of_the_tenant_under_whose_name_they_stand(ana: Guest) -> None:
     ana.world.showroom.poller.ask()
     ana.look()
@@ -187,6 +190,7 @@ def first_row(ana: Guest) -> str:
     return words(ana.browser.page.html.css_first(".figures tbody tr"))
 
 
+@pytest.mark.slow
 def test_a_row_of_counts_ends_with_what_it_is_about(ana: Guest) -> None:
     ana.press("It throttles", "Kill the next refresh", "All is well", TO_RENEWAL)
 
@@ -278,30 +282,32 @@ def control(ana: Guest, name: str, **fields: str) -> None:
 OPERATOR = OPERATOR_APPS["eu"].client_id
 
 
+SHOWN = [
+    ("faults", {"fault": "reset", "times": ""}, "NinjaOne is down"),
+    ("faults", {"fault": "html_502"}, "502 with HTML: the token endpoint"),
+    ("faults", {"fault": "slow", "seconds": "9", "times": ""}, "It is slow: the token endpoint"),
+    (
+        "faults",
+        {"fault": "429", "on": "api", "host": "eu.ninjarmm.com"},
+        "429 without Retry-After: the API at eu.ninjarmm.com",
+    ),
+    ("switches", {"ws_path": "false"}, "/ws/oauth is there: no"),
+    ("admin", {"action": "rotate_secret", "named": OPERATOR}, "The secret is wrong"),
+    (
+        "admin",
+        {"action": "untick_grant_type", "named": OPERATOR, "box": "refresh_token"},
+        "Tidewater lacks refresh_token",
+    ),
+    (
+        "admin",
+        {"action": "disable_user", "named": "ada@nordlicht.example"},
+        "ada@nordlicht.example is disabled",
+    ),
+]
+
+
 @pytest.mark.parametrize(
-    ("form", "fields", "said"),
-    [
-        ("faults", {"fault": "reset", "times": ""}, "NinjaOne is down"),
-        ("faults", {"fault": "html_502"}, "502 with HTML: the token endpoint"),
-        ("faults", {"fault": "slow", "seconds": "9", "times": ""}, "It is slow: the token endpoint"),
-        (
-            "faults",
-            {"fault": "429", "on": "api", "host": "eu.ninjarmm.com"},
-            "429 without Retry-After: the API at eu.ninjarmm.com",
-        ),
-        ("switches", {"ws_path": "false"}, "/ws/oauth is there: no"),
-        ("admin", {"action": "rotate_secret", "named": OPERATOR}, "The secret is wrong"),
-        (
-            "admin",
-            {"action": "untick_grant_type", "named": OPERATOR, "box": "refresh_token"},
-            "Tidewater lacks refresh_token",
-        ),
-        (
-            "admin",
-            {"action": "disable_user", "named": "ada@nordlicht.example"},
-            "ada@nordlicht.example is disabled",
-        ),
-    ],
+    ("form", "fields", "said"), [*SHOWN[:2], *(pytest.param(*each, marks=pytest.mark.slow) for each in SHOWN[2:])]
 )
 def test_what_is_switched_on_at_the_control_page_is_shown_until_all_is_well_again(
     ana: Guest, form: str, fields: dict[str, str], said: str
@@ -340,6 +346,7 @@ def pressed(ana: Guest) -> list[str]:
     return [words(button.css_first("b")) for button in ana.browser.page.html.css("button[aria-pressed=true]")]
 
 
+@pytest.mark.slow
 def test_a_fault_that_is_over_by_itself_is_no_longer_shown(ana: Guest) -> None:
     control(ana, "faults", fault="500", times="1")
     ana.look()
@@ -352,6 +359,7 @@ def test_a_fault_that_is_over_by_itself_is_no_longer_shown(ana: Guest) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_new_secret_of_a_customer_s_app_is_named_until_it_is_used(ana: Guest) -> None:
     app = CUSTOMER_APPS["eu"].client_id
     control(ana, "admin", action="rotate_secret", named=app)
@@ -365,6 +373,7 @@ def test_a_new_secret_of_a_customer_s_app_is_named_until_it_is_used(ana: Guest) 
     assert ". All is well." in words(ana.browser.page.html.css_first("[data-show=now]"))
 
 
+@pytest.mark.slow
 def test_an_app_that_was_deleted_stays_so_and_is_named(ana: Guest) -> None:
     control(ana, "admin", action="delete_app", named=OPERATOR)
     ana.press("All is well")
