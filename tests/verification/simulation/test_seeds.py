@@ -15,12 +15,12 @@ from tests.verification.simulation.values import Item
 from tools.requirements import req
 
 pytestmark = pytest.mark.filterwarnings("ignore:This metric doesn't meet")
-PARTS, PART = 2, 40  # seeds of `make test-all`; `make simulate` runs thousands
+PARTS, PART = 2, 60  # seeds of `make test-all`; `make simulate` runs thousands
 OFTEN = (
     "a rescued token adopted", "given up as lost in rotation", "a breaker opened", "an answer lost",
     "a request carried out late",
 )  # fmt: skip
-"""What forty seeds reach whichever they are; `make simulate` wants the rest as well, of thousands."""
+"""What sixty seeds reach whichever they are; `make simulate` wants the rest as well, of thousands."""
 
 
 def test_a_few_seeds_break_nothing() -> None:
