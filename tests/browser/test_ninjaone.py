@@ -14,12 +14,12 @@ from ninjaone_emulator import NinjaOne
 from ninjaone_emulator.http_app import create_app
 from ninjaone_emulator.testing import ADA, EU, Client, make_ninjaone
 from ninjaone_emulator.wsgi_server import Server, serve
-from tests.browser.conftest import PageAt, Picture, later
+from tests.browser.conftest import PageAt, Picture
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
-SCREENS = [(320, "dark"), later(1280, "light")]
+SCREENS = [(320, "dark"), (1280, "light")]
 
 
 def _say_back(_: object, start_response: StartResponse) -> list[bytes]:
@@ -64,7 +64,7 @@ def to_consent(page: Page, server: Server, client: Client) -> None:
 
 
 @pytest.mark.parametrize(("width", "scheme"), SCREENS)
-@pytest.mark.parametrize("name", [later("index"), "control", later("sign-in"), later("nobody"), "consent"])
+@pytest.mark.parametrize("name", ["index", "control", "sign-in", "nobody", "consent"])
 def test_a_page_of_the_emulator_is_readable_on_every_screen(
     page_at: PageAt, picture: Picture, server: Server, client: Client, width: int, scheme: str, name: str
 ) -> None:
@@ -111,7 +111,6 @@ def test_a_remembered_decision_is_not_asked_for_again(page_at: PageAt, server: S
     assert page.url.startswith(f"{client.redirect_uri}?code=")
 
 
-@pytest.mark.slow
 def test_the_control_page_is_worked_by_hand(page_at: PageAt, server: Server, core: NinjaOne) -> None:
     page = page_at(1280, "light")
     page.goto(f"{server.url}/control")

@@ -10,7 +10,7 @@ from tests.browser.conftest import PageAt
 from tests.support.chromium import PATIENCE, sign_in
 from tools.requirements import req
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 OURS = "https://connect.example"
 EVIL = "https://evil.example"
 
