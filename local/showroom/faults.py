@@ -38,7 +38,7 @@ class Fault:
 def _every_token_request(kind: str, seconds: int = 0) -> Fault:
     """Name a fault as the emulator's control page does."""
     found = emulated.KINDS[kind]
-    here = f" Here: {seconds}." if seconds else ""
+    here = f" Here: {seconds} seconds." if seconds else ""
     return Fault(found.title, f"{found.says}{here} Only the token endpoint does this.", kind, seconds)
 
 
