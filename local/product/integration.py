@@ -167,12 +167,10 @@ def came_back() -> Response | str:
 
 DENIED = {
     "type": "urn:tidewater:access-denied",
-    "title": "NinjaOne was not connected",
     "detail": "Access was denied at NinjaOne, so nothing was stored.",
 }
 NOT_BEGUN_HERE = {
     "type": "urn:tidewater:binding-mismatch",
-    "title": "This connection was not begun here",
     "detail": "The link belongs to somebody else, or was used already. It connected nothing now.",
 }
 

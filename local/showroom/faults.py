@@ -53,7 +53,7 @@ FAULTS = {
     "throttled": _every_token_request("429_retry_after", 120),
     SECRET: Fault("The secret is wrong", "An administrator made a new client secret and told nobody."),
 }
-"""What the emulator does, it does with every token request."""
+"""All but the first and the last are planned for every token request, until another is chosen."""
 
 LIFETIME = "access_token_seconds"
 OPERATORS = [app.client_id for app in OPERATOR_APPS.values()]
