@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -38,7 +39,7 @@ from broker.model import (
 from broker.ninjaone import _ABOUT_APP
 from functions.notify.app import handler
 from local.aws.account import AwsAccount
-from local.cloudformation.template import read
+from local.cloudformation.template import Template
 from tests.support.invoke import invoke
 from tools.requirements import req
 
@@ -81,8 +82,7 @@ PROFILE = Profile(
 class Account:
     """The table, its stream, the function, and a queue that hears every event of the bus."""
 
-    def __init__(self, aws: AwsAccount) -> None:
-        template = read(ROOT / "template.yaml", {"ProductName": "Test", "ReturnUrls": "main=https://app.example/r"})
+    def __init__(self, aws: AwsAccount, template: Template) -> None:
         self.aws, self.table = aws, next(table for table in template.tables if table.stream)
         self.lines: list[str] = []
         self.position = 0
@@ -165,11 +165,8 @@ class Account:
 
 
 @pytest.fixture
-def account() -> Iterator[Account]:
-    template = read(ROOT / "template.yaml", {"ProductName": "Test", "ReturnUrls": "main=https://app.example/r"})
-    ticks = count(1_800_000_000)
-    with AwsAccount(template, lambda: float(next(ticks))) as aws:
-        yield Account(aws)
+def account(aws: AwsAccount, template: Template) -> Account:
+    return Account(aws, template)
 
 
 @req("D08")
@@ -378,35 +375,38 @@ def test_what_is_told_again_has_the_same_id(account: Account) -> None:
     assert first["detail"] == second["detail"]
 
 
-def refusing(account: Account, hosts: set[int]) -> None:
+@contextmanager
+def refusing(account: Account, entries: set[int]) -> Iterator[None]:
     """Let the bus refuse some of the next entries, counted over all calls."""
     seen = count()
 
     def answer(parsed: dict[str, Any], **_: Any) -> None:
         for entry in parsed["Entries"]:
-            if next(seen) in hosts:
+            if next(seen) in entries:
                 entry.clear()
                 entry["ErrorCode"] = "ThrottlingException"
-        parsed["FailedEntryCount"] = len(hosts)
+        parsed["FailedEntryCount"] = len(entries)
 
-    account.aws.client("events").meta.events.register("after-call.events.PutEvents", answer)
+    events = account.aws.client("events").meta.events
+    events.register("after-call.events.PutEvents", answer)
+    yield
+    events.unregister("after-call.events.PutEvents", answer)
 
 
-@pytest.mark.parametrize("host", [0, 3, 9, 10, 12])
-def test_from_the_first_event_that_the_bus_refuses_on_all_comes_again(account: Account, host: int) -> None:
+@pytest.mark.parametrize("entry", [0, 3, 9, 10, 12])
+def test_from_the_first_event_that_the_bus_refuses_on_all_comes_again(account: Account, entry: int) -> None:
     name = app_breaker(HOST, APP)
     for _ in range(7):
         trip(account, name)
         reset(account, name)
     records = account.changes()
-    refusing(account, {host, host + 1})
+    with refusing(account, {entry, entry + 1}):
+        failed = account.work(records)
 
-    failed = account.work(records)
-
-    record = 4 * (host // 2) + 2 + host % 2  # two failures, the opening, the closing
+    record = 4 * (entry // 2) + 2 + entry % 2  # two failures, the opening, the closing
     assert failed == [records[record]["dynamodb"]["SequenceNumber"]]
     (line,) = (json.loads(text) for text in account.lines if "events.not_sent" in text)
-    assert line["left"] == 14 - host
+    assert line["left"] == 14 - entry
     assert not any("events.sent" in text for text in account.lines)
 
 
