@@ -4,13 +4,16 @@ import os
 import re
 import ssl
 from collections.abc import Iterator
+from inspect import CO_VARKEYWORDS
 from pathlib import Path
 from random import Random
 from typing import Any
 from unittest.mock import patch
 
+import botocore.hooks
 import certifi
 import pytest
+from botocore.compat import accepts_kwargs
 from botocore.loaders import JSONFileLoader, Loader
 from hypothesis import HealthCheck, settings
 
@@ -73,10 +76,11 @@ def authorities() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def endpoints() -> Iterator[None]:
+def quick_sessions() -> Iterator[None]:
     """Read botocore's endpoints and its list of services once: every session reads them anew, and that takes 80 ms.
 
-    A model of a service is changed by whoever makes a client of it, so each gets one of its own.
+    A model of a service is changed by whoever makes a client of it, so each gets one of its own. Whether a handler
+    takes keywords is read from its code, for a session asks that of 130 handlers, each of which `inspect` takes apart.
     """
     read, lists = JSONFileLoader.load_file, Loader.list_available_services
     held, listed = dict[str, Any](), dict[tuple[str, ...], list[str]]()
@@ -90,9 +94,14 @@ def endpoints() -> Iterator[None]:
         place = (type_name, *loader.search_paths)
         return listed.get(place) or listed.setdefault(place, lists(loader, type_name))
 
+    def takes_keywords(handler: Any) -> bool:
+        code = getattr(handler, "__code__", None)
+        return bool(code.co_flags & CO_VARKEYWORDS if code else accepts_kwargs(handler))
+
     with (
         patch.object(JSONFileLoader, "load_file", load_file),
         patch.object(Loader, "list_available_services", list_available_services),
+        patch.object(botocore.hooks, "accepts_kwargs", takes_keywords),
     ):
         yield
 
