@@ -69,7 +69,8 @@ class AwsAccount:
         name = (service, role.function.folder if role else "")
         with self._lock:
             if name not in self._clients:
-                settings = Config(retries={"mode": "standard", "max_attempts": 2})
+                # botocore would otherwise describe this machine anew for every call
+                settings = Config(retries={"mode": "standard", "max_attempts": 2}, user_agent="local")
                 client = _session().client(service, config=settings)
                 client.meta.events.register_last("before-send", _never_leave)
                 self._clients[name] = role.enforce_on(client) if role else client

@@ -16,6 +16,7 @@ from ninjaone_emulator import NinjaOne, Reply
 from ninjaone_emulator.seed import OPERATOR_APPS
 from tests.support.in_memory import InMemory
 from tests.support.keys_in_memory import KeysInMemory
+from tests.support.settings_in_memory import SettingsInMemory
 from tests.support.tables_in_memory import TablesInMemory
 
 START = 1_800_000_000
@@ -158,11 +159,12 @@ class NinjaOneTransport(httpx.BaseTransport):
 
 
 class QuickAws(AwsAccount):
-    """AWS in memory whose DynamoDB is the simulation's, in place of moto's."""
+    """AWS in memory whose DynamoDB is the simulation's, in place of moto's, and whose settings are read directly."""
 
     def __init__(self, template: Template, now: Callable[[], float]) -> None:
         self._tables = TablesInMemory(template.tables, now)
-        self._simulated = {"dynamodb": InMemory(self._tables)}
+        settings = InMemory(SettingsInMemory())
+        self._simulated = {"dynamodb": InMemory(self._tables), "ssm": settings, "secretsmanager": settings}
         super().__init__(template, now)
 
     def client(self, service: str, role: Role | None = None) -> Any:

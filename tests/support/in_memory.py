@@ -1,7 +1,6 @@
 """Services of the simulation behind clients of boto3: the client checks and converts, and nothing is sent."""
 
 from collections.abc import Mapping
-from copy import deepcopy
 from threading import RLock
 from types import SimpleNamespace
 from typing import Any
@@ -27,7 +26,7 @@ class InMemory:
     ) -> tuple[SimpleNamespace, Mapping[str, Any]] | None:
         """Give what botocore would have made of an answer over HTTP: its status, and its members.
 
-        An operation that the service does not know goes on to moto.
+        An operation that the service does not know, or leaves without an answer, goes on to moto.
         """
         given, operation = context.pop("given"), getattr(self._service, xform_name(model.name), None)
         if operation is None:
@@ -37,9 +36,11 @@ class InMemory:
                 members = operation(**given)
             except ClientError as refusal:
                 members = refusal.response
+        if members is None:
+            return None
         return SimpleNamespace(status_code=members["ResponseMetadata"]["HTTPStatusCode"]), members
 
 
 def _remember(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
     """Keep what was asked as it was asked: later it is JSON."""
-    context["given"] = deepcopy(params)
+    context["given"] = params
