@@ -10,7 +10,7 @@ import pytest
 
 from local.cli_handle import cli_handle
 from local.world import World
-from ninjaone_connect_cli import deployment, rescue, restore
+from ninjaone_connect_cli import calls, deployment, rescue, restore
 from tests.support.broker_world import QuickAws
 from tests.support.cli import Cli, bare_environment
 
@@ -48,4 +48,5 @@ def cli(world: World, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
     waiting = SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: world.run_event_sources())
     for command in (rescue, restore):
         monkeypatch.setattr(command, "time", waiting)
+    monkeypatch.setattr(calls, "time", SimpleNamespace(sleep=lambda _: None))
     return Cli(folder, bare_environment())

@@ -55,7 +55,11 @@ def test_a_profile_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("code", "said"),
-    [("ExpiredToken", "ran out"), ("InvalidClientTokenId", "does not know"), ("Else", "GetCallerIdentity, Else")],
+    [
+        ("ExpiredToken", "ran out"),
+        pytest.param("InvalidClientTokenId", "does not know", marks=pytest.mark.slow),
+        pytest.param("Else", "GetCallerIdentity, Else", marks=pytest.mark.slow),
+    ],
 )
 def test_a_login_that_aws_refuses_is_one_sentence(tmp_path: Path, code: str, said: str) -> None:
     told = ask_sts(tmp_path, 403, REFUSED.format(code))
