@@ -26,6 +26,8 @@ from ninjaone_emulator.wsgi_server import serve
 from tests.support.product_user import connected
 from tools.requirements import req
 
+pytestmark = pytest.mark.slow
+
 BELIEVED = ["10 minutes"] * 7
 """Alone on a host, a verdict is believed 30 minutes after the first, which a lease may put off by some minutes."""
 TO_RENEWAL = "50 minutes"
@@ -117,7 +119,6 @@ def test_calls_through_the_broker_are_shown_as_it_wrote_them_down(ana: Guest) ->
     assert ana.drawn() == ["issued", "called"]
 
 
-@pytest.mark.slow
 def test_every_event_of_a_connection_is_drawn_and_no_other(ana: Guest) -> None:
     schemas = Path(__file__).parents[2].glob("events/schemas/*.json")
     events = [json.loads(path.read_text())["examples"][0] for path in schemas]
@@ -153,7 +154,6 @@ def bands(picture: LexborNode) -> list[str]:
     return [(band.attributes["class"] or "").removeprefix("band ") for band in picture.css("line.band")]
 
 
-@pytest.mark.slow
 def test_the_line_is_no_longer_green_once_the_token_has_ended_and_the_page_says_when_the_next_try_is(
     ana: Guest,
 ) -> None:
@@ -173,7 +173,6 @@ def test_the_line_is_no_longer_green_once_the_token_has_ended_and_the_page_says_
     assert (ana.drawn()[-1], bands(picture)[-1]) == ("refreshed", "active")
 
 
-@pytest.mark.slow
 def test_counts_are_of_the_tenant_under_whose_name_they_stand(ana: Guest) -> None:
     ana.world.showroom.poller.ask()
     ana.look()
@@ -190,7 +189,6 @@ def first_row(ana: Guest) -> str:
     return words(ana.browser.page.html.css_first(".figures tbody tr"))
 
 
-@pytest.mark.slow
 def test_a_row_of_counts_ends_with_what_it_is_about(ana: Guest) -> None:
     ana.press("It throttles", "Kill the next refresh", "All is well", TO_RENEWAL)
 
@@ -205,7 +203,6 @@ def test_a_row_of_counts_ends_with_what_it_is_about(ana: Guest) -> None:
     assert [row.until is None for row in rows] == [False] * 4 + [True]
 
 
-@pytest.mark.slow
 def test_a_refresher_that_is_killed_takes_the_only_new_token_with_it_and_the_state_says_so(ana: Guest) -> None:
     ana.press("Kill the next refresh", TO_RENEWAL)
     assert ana.happened() == ["issued", "killed between NinjaOne’s answer and the save"]
@@ -218,7 +215,6 @@ def test_a_refresher_that_is_killed_takes_the_only_new_token_with_it_and_the_sta
     assert not ana.world.showroom.kills
 
 
-@pytest.mark.slow
 def test_a_killed_refresher_costs_nothing_where_ninjaone_lets_the_old_token_live(ana: Guest) -> None:
     ana.world.ninjaone.switches.update({"rotation": "static_same_token"})
     ana.press("Kill the next refresh", TO_RENEWAL, "10 minutes")
@@ -229,11 +225,7 @@ def test_a_killed_refresher_costs_nothing_where_ninjaone_lets_the_old_token_live
 
 @pytest.mark.parametrize(
     "name",
-    [
-        name if name in {"down", "dead"} else pytest.param(name, marks=pytest.mark.slow)
-        for name, fault in FAULTS.items()
-        if fault.kind and name != "slow"
-    ],
+    [name for name, fault in FAULTS.items() if fault.kind and name != "slow"],
 )
 def test_each_trouble_lets_refreshes_fail_and_costs_a_caller_nothing_while_the_token_lasts(
     ana: Guest, name: str
@@ -246,14 +238,12 @@ def test_each_trouble_lets_refreshes_fail_and_costs_a_caller_nothing_while_the_t
     assert ana.world.showroom.poller.counts[-1].what == FAULTS[name].title
 
 
-@pytest.mark.slow
 def test_a_slow_ninjaone_is_waited_for(ana: Guest) -> None:
     ana.press("It is slow", TO_RENEWAL)
 
     assert ana.happened() == ["issued", "refreshed version 2"]
 
 
-@pytest.mark.slow
 def test_when_answers_are_lost_the_caller_is_told_to_reconnect(ana: Guest) -> None:
     ana.press("Answers get lost", TO_RENEWAL, "All is well", *BELIEVED)
     assert "needs reauth lost_in_rotation" in ana.happened()
@@ -263,7 +253,6 @@ def test_when_answers_are_lost_the_caller_is_told_to_reconnect(ana: Guest) -> No
     assert ana.figures() == {"needs_customer": 1}
 
 
-@pytest.mark.slow
 def test_a_new_secret_that_nobody_told_pauses_the_connection_until_it_is_stored(ana: Guest) -> None:
     ana.press("The secret is wrong", TO_RENEWAL, "10 minutes")
     assert (ana.happened()[-1], ana.status()) == ("failed config: invalid_client", "Paused")
@@ -306,9 +295,7 @@ SHOWN = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("form", "fields", "said"), [*SHOWN[:2], *(pytest.param(*each, marks=pytest.mark.slow) for each in SHOWN[2:])]
-)
+@pytest.mark.parametrize(("form", "fields", "said"), SHOWN)
 def test_what_is_switched_on_at_the_control_page_is_shown_until_all_is_well_again(
     ana: Guest, form: str, fields: dict[str, str], said: str
 ) -> None:
@@ -346,7 +333,6 @@ def pressed(ana: Guest) -> list[str]:
     return [words(button.css_first("b")) for button in ana.browser.page.html.css("button[aria-pressed=true]")]
 
 
-@pytest.mark.slow
 def test_a_fault_that_is_over_by_itself_is_no_longer_shown(ana: Guest) -> None:
     control(ana, "faults", fault="500", times="1")
     ana.look()
@@ -359,7 +345,6 @@ def test_a_fault_that_is_over_by_itself_is_no_longer_shown(ana: Guest) -> None:
     ]
 
 
-@pytest.mark.slow
 def test_a_new_secret_of_a_customer_s_app_is_named_until_it_is_used(ana: Guest) -> None:
     app = CUSTOMER_APPS["eu"].client_id
     control(ana, "admin", action="rotate_secret", named=app)
@@ -373,7 +358,6 @@ def test_a_new_secret_of_a_customer_s_app_is_named_until_it_is_used(ana: Guest) 
     assert ". All is well." in words(ana.browser.page.html.css_first("[data-show=now]"))
 
 
-@pytest.mark.slow
 def test_an_app_that_was_deleted_stays_so_and_is_named(ana: Guest) -> None:
     control(ana, "admin", action="delete_app", named=OPERATOR)
     ana.press("All is well")
@@ -382,7 +366,6 @@ def test_an_app_that_was_deleted_stays_so_and_is_named(ana: Guest) -> None:
     assert pressed(ana) == []
 
 
-@pytest.mark.slow
 def test_tokens_of_a_minute_are_refreshed_again_and_again(ana: Guest) -> None:
     ana.press("Tokens of 60 seconds", TO_RENEWAL, "2 minutes", "2 minutes")
     ana.world.showroom.poller.ask()
@@ -394,14 +377,12 @@ def test_tokens_of_a_minute_are_refreshed_again_and_again(ana: Guest) -> None:
     assert ana.world.showroom.poller.counts[-1].tenants["northwind"].least in range(3000, 3601)
 
 
-@pytest.mark.slow
 def test_the_end_of_consent_is_announced_as_days_go_by(ana: Guest) -> None:
     ana.press(*["7 days"] * 3)
 
     assert ana.happened()[-2:] == ["refreshed version 4", "consent ending"]
 
 
-@pytest.mark.slow
 def test_a_timeline_begins_with_its_connection_and_ends_with_it(ana: Guest) -> None:
     ana.press("1 day")
     connection = connected(ana.world)
