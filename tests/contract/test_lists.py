@@ -82,9 +82,13 @@ def issue_template() -> list[str]:
     return found[:-1]
 
 
-def product(name: str) -> list[str]:
+def product_words(name: str) -> dict[str, str]:
     templates = Environment(loader=FileSystemLoader(ROOT / "local/product/templates"), autoescape=True)
-    return list(vars(templates.get_template("status.html").module)[name])
+    return dict(vars(templates.get_template("status.html").module)[name])
+
+
+def product(name: str) -> list[str]:
+    return list(product_words(name))
 
 
 LISTS_OF_REGIONS: dict[str, Names] = {
@@ -138,6 +142,14 @@ def test_every_list_ends_with_what_is_no_region_and_no_scope_of_the_table() -> N
 def test_the_product_has_words_for_every_state_and_reason() -> None:
     assert set(product("STATUS")) == {each.value for each in Status} | {"paused"}
     assert set(product("REASON")) == {each.value for each in Reason}
+
+
+def test_the_guide_quotes_what_the_product_s_customers_read_for_each_reason() -> None:
+    guide = (ROOT / "docs/connect/calls.md").read_text()
+    (table,) = re.findall(r"## What to tell a customer who has to reconnect\n\n.*?\n\n(\|.*?)\n\n", guide, re.DOTALL)
+    quoted = re.findall(r"^\| `(\w+)` \| .*? \| (.*) \|$", table, re.MULTILINE)
+
+    assert dict(quoted) == product_words("REASON")
 
 
 def test_the_product_says_what_to_do_about_problems_that_exist() -> None:

@@ -90,10 +90,10 @@ class Caller:
         return httpx.request(method, url, content=body, headers=headers, timeout=60)
 
 
-@pytest.mark.skipif(not shutil.which("curl"), reason="the README's curl needs curl")
-def test_the_calls_of_the_guide_and_the_readme_s_curl_get_the_answers_that_are_shown() -> None:
-    (curl,) = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
-    (shown,) = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
+@pytest.mark.skipif(not shutil.which("curl"), reason="the guide's curl needs curl")
+def test_the_calls_of_the_guide_and_its_curl_get_the_answers_that_are_shown() -> None:
+    (curl,) = re.findall(r"```bash\n(.*?)```", GUIDE, re.DOTALL)
+    (shown,) = re.findall(r"connections/con_…/token\n\n200 (.*?)```", GUIDE, re.DOTALL)
 
     with still_world(parameters={"ReturnUrls": "main=http://127.0.0.1:9/return"}) as world:
         caller = Caller(world)
