@@ -5,9 +5,10 @@ Every answer is checked as it is given, by the same rules as the functions check
 
 import json
 import re
+import shutil
 import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import boto3
@@ -22,6 +23,9 @@ from ninjaone_connect_cli.identity import identity
 from ninjaone_connect_cli.question import before_anything
 
 FILE = Path("samconfig.toml")
+VERSION = "version = 0.1\n"
+"""Without it SAM refuses the file."""
+HEADER = f"# Made by `ninjaone-connect init`. Git ignores it: it holds your addresses.\n{VERSION}"
 STACKS = {"dev": "ninjaone-connect-dev", "prod": "ninjaone-connect"}
 COSTS = {50: 20, 500: 22, 5_000: 38}
 """Dollars a month for so many connections, as README.md says: list prices without free tiers."""
@@ -50,12 +54,12 @@ def init(at: At, env: str, *, keep: bool) -> None:
     if keep and env in _read(FILE):
         return
     ask = Ask(*_earlier(FILE, env))
+    _rewritten(FILE, env, {}, "")  # a file that can't be changed is told before the first question
     with before_anything():
-        made = ask.environment(env)
+        answers, region = ask.answers()
         ask.cost()
-    fresh = FILE.with_name(f"{FILE.name}.new")  # a full disk costs no other environment
-    fresh.write_text(_other_lines(FILE, env) + made.lines(), encoding="utf-8")
-    fresh.replace(FILE)
+    made, text = _rewritten(FILE, env, answers, region)
+    _replace(FILE.resolve(), text)
     name = "" if env == "dev" else f" ENV={env}"
     at.screen.say(f"{FILE} is written. `make deploy{name}` deploys {made.stack} to {made.region}.")
     at.screen.say(_account(made.region))
@@ -68,33 +72,54 @@ class Environment:
     Attributes:
         answers: parameter of the template → value
         region: of AWS
+        earlier: what the file says of it; settings that are not asked for stay as they are
     """
 
     name: str
     answers: Mapping[str, str]
     region: str
+    earlier: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def stack(self) -> str:
         """The stack's name."""
-        return STACKS.get(self.name, f"ninjaone-connect-{self.name}")
+        named = self._deploy.get("stack_name", self._global["stack_name"])
+        return str(named)
+
+    @property
+    def settings(self) -> Mapping[str, Mapping[str, object]]:
+        """All its settings: by command, as SAM reads them."""
+        commands = {name: table for name, table in self.earlier.items() if isinstance(table, dict)}
+        written = {"global": self._global, "deploy": self._deploy}
+        return commands | {name: {**commands.get(name, {}), "parameters": table} for name, table in written.items()}
 
     def lines(self) -> str:
-        """Write it as SAM reads it."""
-        overrides = " ".join(f"{name}={_quoted(answer)}" for name, answer in self.answers.items())
-        return f"""
-[{self.name}.global.parameters]
-stack_name = {_toml(self.stack)}
-region = {_toml(self.region)}
+        """Write the tables with the answers, as SAM reads them."""
+        return _table_lines(f"{self.name}.global.parameters", self._global) + _table_lines(
+            f"{self.name}.deploy.parameters", self._deploy
+        )
 
-[{self.name}.deploy.parameters]
-capabilities = "CAPABILITY_IAM CAPABILITY_AUTO_EXPAND"
-confirm_changeset = {"true" if self.name == "prod" else "false"}
-parameter_overrides = {_toml(overrides)}
-resolve_s3 = true
-s3_prefix = {_toml(self.stack)}
-tags = {_toml(f"service={self.stack}")}
-"""
+    @property
+    def _default_stack(self) -> str:
+        return STACKS.get(self.name, f"ninjaone-connect-{self.name}")
+
+    @property
+    def _global(self) -> Mapping[str, object]:
+        return {"stack_name": self._default_stack, **_parameters(self.earlier, "global"), "region": self.region}
+
+    @property
+    def _deploy(self) -> Mapping[str, object]:
+        earlier = {name: value for name, value in _parameters(self.earlier, "deploy").items() if name != "region"}
+        overrides = " ".join(f"{name}={_quoted(answer)}" for name, answer in self.answers.items())
+        return {
+            "capabilities": "CAPABILITY_IAM CAPABILITY_AUTO_EXPAND",
+            "confirm_changeset": self.name == "prod",
+            **({} if "s3_bucket" in earlier else {"resolve_s3": True}),
+            "s3_prefix": self._default_stack,
+            "tags": f"service={self._default_stack}",
+            **earlier,
+            "parameter_overrides": overrides,
+        }
 
 
 class Ask:
@@ -108,8 +133,11 @@ class Ask:
     def __init__(self, earlier: Mapping[str, str], region: str) -> None:
         self._earlier, self._region = earlier, region
 
-    def environment(self, name: str) -> Environment:
-        """Ask for everything; a parameter that is not asked for keeps what the file says, or its default."""
+    def answers(self) -> tuple[Mapping[str, str], str]:
+        """Ask for everything; return the template's parameters and the region.
+
+        A parameter that is not asked for keeps what the file says, or its default.
+        """
         answers = {
             "ProductName": self._text("What is your product called, for the customers who connect", "ProductName"),
             "ReturnUrls": _return_urls(
@@ -123,7 +151,7 @@ class Ask:
         region = self._aws_region()
         answers |= self._domain(region)
         kept = {key: value for key, value in self._earlier.items() if key not in answers}
-        return Environment(name, {key: value for key, value in (answers | kept).items() if value}, region)
+        return {key: value for key, value in (answers | kept).items() if value}, region
 
     def cost(self) -> None:
         """Say what it will cost, for the next larger number of connections in the table."""
@@ -220,6 +248,8 @@ class Ask:
                 raise click.BadParameter(f"It must be {wanted}.") from None
             if unsafe := first_unsafe(value):  # half a character too, as of a terminal that speaks no UTF-8
                 raise click.BadParameter(f"It holds U+{ord(unsafe):04X}, which is no part of a text. Type it anew.")
+            if _unquoted(_quoted(value)) != value:
+                raise click.BadParameter("SAM can't read a backslash at the end or before a quotation mark.")
             return value
 
         answer: str = click.prompt(question, value_proc=read, default=default, show_default=bool(default), err=True)
@@ -343,13 +373,19 @@ CHECKS: Mapping[str, Check] = {
 
 
 def _quoted(value: str) -> str:
-    """Quote a parameter's value as SAM reads it."""
-    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    r"""Quote a parameter's value as SAM reads it: a backslash counts only before a space or a quotation mark."""
+    return '"' + re.sub(r"\\(?=[ '\"]|$)", r"\\\\", value).replace('"', '\\"') + '"'
 
 
-def _toml(value: str) -> str:
-    """Write a basic string of TOML, whose escapes are JSON's."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+def _toml(value: object) -> str:
+    """Write a value of TOML: strings, numbers, truth values and arrays are written as in JSON."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_toml_key(key)} = {_toml(each)}" for key, each in value.items()) + "}"
+    return json.dumps(value, ensure_ascii=False, default=str).replace("\x7f", "\\u007f")
+
+
+def _toml_key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _toml(name)
 
 
 def _text(file: Path) -> str:
@@ -365,7 +401,7 @@ def _read(file: Path) -> Mapping[str, object]:
         raise CliError(f"{file} can't be read: {fault}. Correct it, or move it away and run the same again.") from None
 
 
-_OVERRIDE = r'([A-Za-z0-9]+)=("(?:\\.|[^"\\])*"|(?:\\.|[^\s"\\])+)'
+_OVERRIDE = r"""([A-Za-z0-9]+)=("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|(?:\\.|[^\s"'\\])(?:\\.|[^\s"\\])*)"""
 
 
 def _earlier(file: Path, env: str) -> tuple[dict[str, str], str]:
@@ -386,21 +422,88 @@ def _table(parent: Mapping[str, object], name: str) -> Mapping[str, object]:
 
 def _unquoted(value: str) -> str:
     """Read a parameter's value as SAM does."""
-    bare = value[1:-1] if value.startswith('"') else value
-    return re.sub(r"\\(.)", r"\1", bare)
+    bare = value[1:-1] if value[0] in "\"'" and value[0] == value[-1] else value
+    return re.sub(r"\\([ '\"])", r"\1", bare)
 
 
-def _other_lines(file: Path, env: str) -> str:
-    """Keep the lines of other environments as they are, comments too."""
-    if not _read(file):
-        return "# Made by `ninjaone-connect init`. Git ignores it: it holds your addresses.\nversion = 0.1\n"
-    kept, mine = list[str](), False
-    for line in _text(file).split("\n"):  # TOML's line ends: U+2028 may stand inside a value
-        if line.startswith("["):
-            mine = line.startswith((f"[{env}.", f"[{env}]"))
-        if not mine:
-            kept.append(line)
-    return "\n".join(kept).rstrip("\n") + "\n"
+def _parameters(environment: Mapping[str, object], command: str) -> Mapping[str, object]:
+    return _table(_table(environment, command), "parameters")
+
+
+def _rewritten(file: Path, env: str, answers: Mapping[str, str], region: str) -> tuple[Environment, str]:
+    """Put an environment's answers into the file's text, where nothing else changes.
+
+    Returns the environment with the settings that the file had for it, and the text. Raises CliError.
+    """
+    before = _read(file)
+    text = _text(file) if file.exists() else HEADER
+    if "version" not in before and text != HEADER:
+        text = VERSION + text
+    made = Environment(env, answers, region, _table(before, env))
+    above, remarks, below = _apart(text, ([env, "global", "parameters"], [env, "deploy", "parameters"]))
+    fresh = "\n".join([*above, *remarks]).rstrip("\n") + "\n" + made.lines()
+    if "".join(below).strip():
+        fresh += "\n" + "\n".join(below).strip("\n") + "\n"
+    if _loaded(fresh) != {"version": 0.1, **before, env: made.settings}:
+        raise CliError(
+            f"{file} has the settings of {env} in a form that can't be changed without touching others: write them as "
+            f"the tables [{env}.global.parameters] and [{env}.deploy.parameters]. Nothing was changed."
+        )
+    return made, fresh
+
+
+def _loaded(text: str) -> Mapping[str, object] | None:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return None
+
+
+def _apart(text: str, tables: Sequence[list[str]]) -> tuple[list[str], list[str], list[str]]:
+    """Split a file's lines: above the tables, comments within them, and below; a comment belongs to what follows it."""
+    above, remarks, below, waiting = list[str](), list[str](), list[str](), list[str]()
+    is_within, is_after = False, False
+    for line in text.split("\n"):  # TOML's line ends: U+2028 may stand inside a value
+        name = _heading(line)
+        is_within = name in tables if name else is_within
+        is_after = is_after or is_within
+        if is_within and line.strip()[:1] in {"", "#"}:
+            waiting.append(line)
+        elif is_within:
+            remarks += filter(str.strip, waiting)
+            waiting.clear()
+        else:
+            (below if is_after else above).extend([*waiting, line])
+            waiting.clear()
+    return above, remarks, below + waiting
+
+
+def _heading(line: str) -> list[str]:
+    """Return the name of the table that a line begins, part by part; empty if it begins none."""
+    table = _loaded(line.strip()) if line.lstrip().startswith("[") else None
+    names = list[str]()
+    while isinstance(table, dict) and table:
+        (name,) = table
+        names.append(name)
+        table = table[name]
+    return names
+
+
+def _table_lines(name: str, settings: Mapping[str, object]) -> str:
+    lines = [f"{_toml_key(key)} = {_toml(value)}" for key, value in settings.items()]
+    return "\n".join(["", f"[{name}]", *lines, ""])
+
+
+def _replace(file: Path, text: str) -> None:
+    """Write the file whole or not at all, so that a full disk costs no other environment; its mode stays."""
+    fresh = file.with_name(f"{file.name}.new")
+    try:
+        fresh.write_text(text, encoding="utf-8")
+        if file.exists():
+            shutil.copymode(file, fresh)
+        fresh.replace(file)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def _account(region: str) -> str:

@@ -317,6 +317,124 @@ def test_parameters_that_cannot_be_read_are_not_overwritten(cli: Cli, form: str)
     assert (cli.folder / "samconfig.toml").read_text() == text
 
 
+OTHERS = {
+    "indented": '  [prod.global.parameters]\n  region = "eu-west-1"\n\t[prod.deploy.parameters]\n\ts3_bucket = "b"\n',
+    "spaces in headings": '[ prod . "global" . parameters ] # ours\nregion = "eu-west-1"\n',
+    "quoted": "['prod'.deploy.parameters]\ns3_bucket = 'b'\n",
+    "inline": 'prod.deploy.parameters = {s3_bucket = "b", resolve_s3 = false}\n',
+    "a heading within a text": '[prod.build.parameters]\nnote = """\n[dev]\nis another"""\nuse_container = true\n',
+    "an array over lines": '[prod.deploy.parameters]\ntags = [\n  "a=b",\n]\nfail_on_empty_changeset = false\n',
+    "an array of tables": '[[prod.notes]]\nby = "ops"\n',
+    "no parameters": "[prod]\n",
+}
+
+
+@pytest.mark.parametrize("others", OTHERS)
+@pytest.mark.parametrize("is_above", [True, False])
+def test_environments_that_somebody_wrote_by_hand_are_kept(cli: Cli, others: str, *, is_above: bool) -> None:
+    mine = '[dev.global.parameters]\nregion = "us-east-1"\n[dev.deploy.parameters]\ncapabilities = "CAPABILITY_IAM"\n'
+    is_above = is_above or others == "inline"  # what stands below a heading belongs to it
+    text = f"version = 0.1\n{OTHERS[others] + mine if is_above else mine + OTHERS[others]}"
+    (cli.folder / "samconfig.toml").write_text(text)
+
+    first = cli("init", typed=ANSWERS)
+    second = cli("init", typed="\n" * 10)
+
+    assert (first.code, second.code) == (0, 0), first.err + second.err
+    assert written(cli)["prod"] == tomllib.loads(text)["prod"]
+    assert written(cli)["dev"]["global"]["parameters"]["region"] == "eu-central-1"
+
+
+def test_settings_and_comments_of_the_environment_are_kept_where_nobody_asks_for_them(cli: Cli) -> None:
+    file = cli.folder / "samconfig.toml"
+    file.write_text(
+        "# agreed in May\n[dev.global.parameters]\nstack_name = 'connect-test'\n# of the platform team\n"
+        "[dev.deploy.parameters]\nregion = 'us-east-1'\ns3_bucket = 'b'\nrole_arn = 'r'\ntags = ['a=b', 'c=d']\n\n"
+        "# prod is deployed on Fridays\n[prod.global.parameters]\n[dev.build.parameters]\ncached = true\n"
+    )
+
+    ended = cli("init", typed=ANSWERS)
+
+    dev = written(cli)["dev"]
+    assert "deploys connect-test to eu-central-1" in ended.err
+    assert dev["global"]["parameters"] == {"stack_name": "connect-test", "region": "eu-central-1"}
+    kept = {"s3_bucket": "b", "role_arn": "r", "tags": ["a=b", "c=d"]}
+    assert kept.items() <= dev["deploy"]["parameters"].items()
+    assert {"region", "resolve_s3"}.isdisjoint(dev["deploy"]["parameters"])
+    assert dev["build"]["parameters"] == {"cached": True}
+    lines = [line for line in file.read_text().splitlines() if line]
+    assert lines[lines.index("# prod is deployed on Fridays") + 1] == "[prod.global.parameters]"
+    assert {"# agreed in May", "# of the platform team"} <= {*lines[: lines.index("[dev.global.parameters]")]}
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        'dev.deploy.parameters.s3_bucket = "b"\n',
+        '[dev]\nglobal = {parameters = {region = "eu-west-1"}}\n',
+        '[dev.deploy]\nparameters.capabilities = "CAPABILITY_IAM"\n',
+        '[dev.deploy.parameters]\ntags = [\n["a=b"]\n]\n',
+    ],
+)
+def test_a_form_that_cannot_be_changed_alone_is_refused_before_the_first_question(cli: Cli, form: str) -> None:
+    (cli.folder / "samconfig.toml").write_text(form)
+
+    ended = cli("init", typed=ANSWERS)
+
+    assert (ended.code, ended.err.count("product called")) == (1, 0)
+    assert "write them as the tables [dev.global.parameters] and [dev.deploy.parameters]" in ended.err
+    assert (cli.folder / "samconfig.toml").read_text() == form
+
+
+def test_a_link_to_the_file_and_its_mode_are_kept(cli: Cli) -> None:
+    (cli.folder / "shared").mkdir()
+    target, link = cli.folder / "shared/ours.toml", cli.folder / "samconfig.toml"
+    target.write_text("# nothing yet\n")
+    target.chmod(0o600)
+    link.symlink_to(target)
+
+    assert cli("init", typed=ANSWERS).code == 0
+
+    assert link.is_symlink()
+    assert target.stat().st_mode & 0o777 == 0o600
+    assert target.read_text().startswith("version = 0.1\n# nothing yet\n")
+    assert "dev" in written(cli)
+    assert [each.name for each in target.parent.iterdir()] == ["ours.toml"]
+
+
+@pytest.mark.parametrize(
+    ("by_hand", "kept"),
+    [
+        (r"C:\PSA", r'"C:\PSA"'),
+        (r'"C:\PSA"', r'"C:\PSA"'),
+        ("'a b'", '"a b"'),
+        (r"a\ b", '"a b"'),
+        (r'"a\\ b"', r'"a\\ b"'),
+        ("O'Neil", '"O\'Neil"'),
+        (r'"\"a\""', r'"\"a\""'),
+    ],
+)
+def test_values_are_read_from_the_file_as_sam_reads_them(cli: Cli, by_hand: str, kept: str) -> None:
+    """Of both kinds of quotation marks the outer ones go, and a backslash before other characters stays."""
+    parameters = json.dumps(f"ReturnUrls=main=https://a.example Note={by_hand}")
+    (cli.folder / "samconfig.toml").write_text(f"[dev.deploy.parameters]\nparameter_overrides = {parameters}\n")
+
+    assert cli("init", typed="E\n" + "\n" * 10).code == 0
+    first = overrides(cli)
+    assert cli("init", typed="\n" * 10).code == 0
+
+    assert f"Note={kept}" in first
+    assert overrides(cli) == first
+
+
+@pytest.mark.parametrize("name", ["PSA\\", 'The \\"PSA'])
+def test_what_sam_would_read_otherwise_is_asked_for_again(cli: Cli, name: str) -> None:
+    ended = cli("init", typed=f"{name}\n{ANSWERS}")
+
+    assert ended.code == 0
+    assert "SAM can't read a backslash at the end or before a quotation mark." in ended.err
+
+
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 @pytest.mark.parametrize("inside", ["\u2028", "\x85", "\u2029"])
 def test_what_somebody_else_wrote_into_the_file_is_kept(cli: Cli, mark: str, inside: str) -> None:
@@ -378,6 +496,7 @@ def test_a_file_that_is_no_toml_is_left_alone(cli: Cli) -> None:
 @pytest.mark.slow
 def test_sam_reads_the_answers_as_they_were_given() -> None:
     names = {"ProductName": 'Müller "PSA" \\ Söhne', "ReturnUrls": "main=https://a.example/b,two=https://b.example"}
+    names |= {"AlarmEmail": r"o'neil\\b@\a.example", "ConnectDomain": r'\ \\ \' "a"'}
     subprocess.run(["make", "--silent", ".venv-sam/.locked"], cwd=ROOT, check=True)
     deployed = tomllib.loads(Environment("dev", names, "eu-west-1").lines())["dev"]["deploy"]["parameters"]
     read = (
