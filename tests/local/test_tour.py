@@ -3,10 +3,12 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
-from local.tour import main
+from local.product.backend import Backend, Problem
+from local.tour import ATTEMPTS, main, renewed
 from local.world import World
 
 
@@ -50,3 +52,32 @@ def test_a_step_that_misses_says_what_was_expected_and_what_was_seen(capsys: pyt
     assert re.fullmatch(r"NO +\d+  Ben denies access at NinjaOne; the product says so", missed[0])
     assert re.fullmatch(r" +expected  \(200, 'NinjaOne was not connected', 'What to do'\)", missed[1])
     assert re.fullmatch(r" +got       \(200,\)", missed[2])
+
+
+class Slow(Backend):
+    """A broker whose refreshes take longer than a caller waits, so many times."""
+
+    def __init__(self, times: int, retry_after: int | None) -> None:
+        self._left, self._problem = times, Problem(503, {"retry_after": retry_after})
+
+    def token(self, tenant: str, connection: str, **fields: int) -> dict[str, Any]:
+        self._left -= 1
+        if self._left >= 0:
+            raise self._problem
+        return {"expires_in": 3600}
+
+
+@pytest.mark.parametrize(
+    ("times", "retry_after", "waits"), [(ATTEMPTS - 1, 2, [2] * (ATTEMPTS - 1)), (ATTEMPTS, 2, None), (1, None, None)]
+)
+def test_a_token_that_is_still_being_refreshed_is_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch, times: int, retry_after: int | None, waits: list[int] | None
+) -> None:
+    slept: list[int] = []
+    monkeypatch.setattr("local.tour.time.sleep", slept.append)
+    try:
+        token = renewed(Slow(times, retry_after), "con_a")
+    except Problem:
+        assert waits is None
+    else:
+        assert (token["expires_in"], slept) == (3600, waits)
