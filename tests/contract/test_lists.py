@@ -146,7 +146,9 @@ def test_the_product_has_words_for_every_state_and_reason() -> None:
 
 def test_the_guide_quotes_what_the_product_s_customers_read_for_each_reason() -> None:
     guide = (ROOT / "docs/connect/calls.md").read_text()
-    (table,) = re.findall(r"## What to tell a customer who has to reconnect\n\n.*?\n\n(\|.*?)\n\n", guide, re.DOTALL)
+    (table,) = re.findall(
+        r"## What to tell a customer who has to reconnect\n\n.*?\n\|---.*?\n(.*?)\n\n", guide, re.DOTALL
+    )
     quoted = re.findall(r"^\| `(\w+)` \| .*? \| (.*) \|$", table, re.MULTILINE)
 
     assert dict(quoted) == product_words("REASON")
