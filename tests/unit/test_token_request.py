@@ -128,6 +128,23 @@ def test_a_cursor_that_is_none_is_refused(cursor: str) -> None:
     assert fields(refused) == ["cursor"]
 
 
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        (f"cursor={CONNECTION}&cursor={CONNECTION}", ["cursor"]),
+        ("limit=10&cursor=" + CONNECTION + "&limit=", ["limit"]),
+        ("limit=1&cursor=x&cursor=&limit=2", ["limit", "cursor"]),
+    ],
+)
+def test_what_is_passed_twice_is_not_taken_for_left_out(query: str, named: list[str]) -> None:
+    twice = Request.from_event(event("GET /v1/tenants/{tenant}/connections", tenant=TENANT, query=query))
+
+    with pytest.raises(InvalidRequest) as refused:
+        list_page(twice)
+
+    assert fields(refused) == named
+
+
 def test_both_faults_of_a_page_are_named() -> None:
     with pytest.raises(InvalidRequest) as refused:
         list_page(listing(limit="x", cursor="x"))

@@ -63,9 +63,12 @@ class Request:
 
     def query_parameter(self, name: str) -> str | None:
         """Return a query parameter that may be given once; None if it is absent or repeated."""
-        pairs = parse_qsl(self.raw_query, keep_blank_values=True)
-        found = [value for key, value in pairs if key == name]
+        found = self.query_values(name)
         return found[0] if len(found) == 1 else None
+
+    def query_values(self, name: str) -> list[str]:
+        """Return every value of a query parameter."""
+        return [value for key, value in parse_qsl(self.raw_query, keep_blank_values=True) if key == name]
 
     def form(self) -> Mapping[str, str]:
         """Read a form's fields; a repeated field is left out, and a body that is not a form has none."""
