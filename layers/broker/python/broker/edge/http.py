@@ -12,8 +12,10 @@ from broker.secret import Secret
 
 Event = Mapping[str, Any]
 
-BODY_LIMIT = 16_384
-"""Bytes of a request body that are read; the largest valid one is under 8 KB."""
+BODY_LIMIT = 40 * 1024
+"""Bytes of a request body that are read. The largest valid one has 36 KB: the longest metadata, label and names in
+emoji, each of which many JSON writers escape into twelve characters (RFC 8259 §7).
+"""
 
 
 @dataclass(frozen=True)
