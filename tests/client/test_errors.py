@@ -33,7 +33,9 @@ def made(kind: type[BrokerError]) -> BrokerError:
         facts = {"reason": "revoked", "connection": "con_x"}
     if kind is theirs.InvalidRequest:
         return theirs.InvalidRequest(
-            theirs.Fault("label", "Use 1 to 80 characters, without control or bidirectional-override characters.")
+            theirs.Fault(
+                "label", "Use a text of 1 to 80 characters, without control or bidirectional-override characters."
+            )
         )
     return kind(**facts)
 

@@ -118,7 +118,9 @@ def below(kind: type[BrokerError]) -> Iterator[type[BrokerError]]:
 def made(kind: type[BrokerError]) -> BrokerError:
     if kind is errors.InvalidRequest:
         return errors.InvalidRequest(
-            errors.Fault("label", "Use 1 to 80 characters, without control or bidirectional-override characters.")
+            errors.Fault(
+                "label", "Use a text of 1 to 80 characters, without control or bidirectional-override characters."
+            )
         )
     if kind is errors.NeedsReauth:
         return errors.NeedsReauth("revoked", "con_mfrggzdfmztwq2lknnwg23tpoa")

@@ -322,6 +322,52 @@ def test_what_is_no_json_object_is_said_so(config: Config, body: str) -> None:
     assert [fault.field for fault in refused.value.faults] == ["body"]
 
 
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [('{"label": "x",}', "line 1, column 15"), ("{\n  'label': 1}", "line 2, column 3"), ("a=b", "1")],
+)
+def test_where_a_body_stops_being_json_is_said(config: Config, body: str, where: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        session_request(config, TENANT, request(body))
+
+    assert where in refused.value.faults[0].message
+
+
+@pytest.mark.parametrize("name", ["binding", "purpose", "client"])
+@pytest.mark.parametrize("value", ["", False, 0, [], {}, ["operator"], "Session", True])
+def test_a_choice_is_one_of_its_words_or_null(config: Config, name: str, value: object) -> None:
+    assert faults(config, **{name: value}) == [name]
+
+
+@pytest.mark.parametrize("host", [["acme.rmmservice.eu"], {"eu.ninjarmm.com": None}])
+def test_a_host_in_something_else_than_a_text_is_not_taken_out_of_it(config: Config, host: object) -> None:
+    assert faults(config, host=host) == ["host"]
+
+
+@pytest.mark.parametrize("letter", ["ß", "я", "한", "\U0001f4bb"])
+@pytest.mark.parametrize("is_escaped", [True, False])
+def test_the_longest_of_everything_fits_in_every_script_however_it_is_written(
+    config: Config, letter: str, *, is_escaped: bool
+) -> None:
+    metadata = {f"{letter * 39}{number}": letter * 200 for number in range(10)}
+    names = {"tenant_name": letter * 80, "label": letter * 80, "end_user_id": letter * 256}
+    own = {"host": "eu.ninjarmm.com", "client_credentials": {"client_id": "i" * 256, "client_secret": "s" * 256}}
+    body = json.dumps(
+        LEAST | names | own | {"metadata": metadata, "connection_id": CONNECTION}, ensure_ascii=is_escaped
+    )
+
+    asked = session_request(config, TENANT, request(body))
+
+    assert (asked.metadata, asked.label, asked.tenant_name) == (metadata, letter * 80, letter * 80)
+
+
+def test_a_number_in_place_of_a_text_is_asked_for_as_a_text(config: Config) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        read(config, end_user_id=4711)
+
+    assert "text" in refused.value.faults[0].message
+
+
 def test_no_body_is_an_empty_one(config: Config) -> None:
     with pytest.raises(InvalidRequest) as refused:
         session_request(config, TENANT, request())
@@ -333,7 +379,7 @@ def test_a_body_that_is_too_large_is_said_so(config: Config) -> None:
     with pytest.raises(InvalidRequest) as refused:
         session_request(config, TENANT, request("x" * (BODY_LIMIT + 1)))
 
-    assert [(fault.field, "16 KB" in fault.message) for fault in refused.value.faults] == [("body", True)]
+    assert [(fault.field, "40 KB" in fault.message) for fault in refused.value.faults] == [("body", True)]
 
 
 # The parts that bodies are read with ----------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from broker.edge.http import Request
+from broker.edge.http import BODY_LIMIT, Request
 from broker.errors import Fault, InvalidRequest
 from broker.text import first_unsafe, is_blank
 
@@ -21,10 +21,13 @@ class Fields:
 
     def _object(self, request: Request) -> Mapping[str, Any]:
         if request.body is None:
-            raise InvalidRequest(Fault("body", "Send at most 16 KB of JSON."))
+            raise InvalidRequest(Fault("body", f"Send at most {BODY_LIMIT // 1024} KB of JSON."))
         try:
             value = json.loads(request.body or b"{}")
-        except (ValueError, RecursionError):
+        except json.JSONDecodeError as error:
+            where = f"line {error.lineno}, column {error.colno}"
+            raise InvalidRequest(Fault("body", f"Send a JSON object. This is not JSON at {where}.")) from None
+        except (ValueError, RecursionError):  # not UTF-8, a number of thousands of digits, thousands of brackets
             raise InvalidRequest(Fault("body", "Send a JSON object.")) from None
         if not isinstance(value, dict):
             raise InvalidRequest(Fault("body", "Send a JSON object."))
@@ -39,7 +42,9 @@ class Fields:
         if value is None and not needed:
             return ""
         if not isinstance(value, str) or not 1 <= len(value) <= longest or first_unsafe(value):
-            self.fault(name, f"Use 1 to {longest} characters, without control or bidirectional-override characters.")
+            self.fault(
+                name, f"Use a text of 1 to {longest} characters, without control or bidirectional-override characters."
+            )
             return ""
         if is_blank(value):
             self.fault(name, "Use at least one visible character: there are only spaces or invisible ones.")
@@ -53,6 +58,16 @@ class Fields:
             self.fault(name, wanted)
             return ""
         return value
+
+    def choice(self, name: str, options: tuple[str, ...], *, default: str) -> str:
+        """Read one of some words. Only null counts as left out: an empty text or ``false`` may mean another choice."""
+        value = self._values.get(name)
+        if value is None:
+            return default
+        if value not in options:
+            self.fault(name, f"Use {' or '.join(options)}.")
+            return default
+        return str(value)
 
     def flag(self, name: str) -> bool:
         value = self._values.get(name, False)

@@ -78,11 +78,7 @@ def _asked(tenant: TenantId, body: Fields, binding: Binding) -> SessionRequest:
 
 
 def _purpose(body: Fields, binding: Binding) -> SessionPurpose:
-    word = body.raw("purpose") or SessionPurpose.CONNECT.value
-    if word not in tuple(SessionPurpose):
-        body.fault("purpose", "Use connect or client_secret.")
-        return SessionPurpose.CONNECT
-    purpose = SessionPurpose(word)
+    purpose = SessionPurpose(body.choice("purpose", tuple(SessionPurpose), default=SessionPurpose.CONNECT))
     if purpose is SessionPurpose.CLIENT_SECRET:
         if binding is Binding.APPROVAL:
             body.fault("binding", "A new client secret replaces the old one, so it needs binding session.")
@@ -95,11 +91,7 @@ def _purpose(body: Fields, binding: Binding) -> SessionPurpose:
 
 
 def _binding(config: Config, body: Fields) -> Binding:
-    word = body.raw("binding") or Binding.SESSION.value
-    if word not in tuple(Binding):
-        body.fault("binding", "Use session or approval.")
-        return Binding.SESSION
-    binding = Binding(word)
+    binding = Binding(body.choice("binding", tuple(Binding), default=Binding.SESSION))
     if binding is Binding.APPROVAL and not config.approval_binding:
         body.fault("binding", "The operator's parameter ApprovalBinding does not allow approval.")
     return binding
@@ -134,7 +126,8 @@ def _host(config: Config, body: Fields) -> Host | None:
             body.fault("region", "Use one of " + ", ".join(ninjaone.REGIONS) + ".")
         return host
     if body.has("host"):
-        host = ninjaone.pasted_host(str(body.raw("host")), config.branded_suffixes)
+        value = body.raw("host")
+        host = ninjaone.pasted_host(value, config.branded_suffixes) if isinstance(value, str) else None
         if host is None:
             body.fault("host", "Pass a NinjaOne host name, or its address, with an allowed suffix.")
         return host
@@ -144,9 +137,8 @@ def _host(config: Config, body: Fields) -> Host | None:
 def _client(config: Config, body: Fields, host: Host | None) -> tuple[bool, Client | None]:
     """Read whose client app to use: the operator's if there is one, unless the body says otherwise."""
     offered = host.region in config.client_ids if host else bool(config.client_ids)
-    word = body.raw("client") or ("operator" if offered and not body.has("client_credentials") else "customer")
-    if word not in ("operator", "customer"):
-        body.fault("client", "Use operator or customer.")
+    default = "operator" if offered and not body.has("client_credentials") else "customer"
+    word = body.choice("client", ("operator", "customer"), default=default)
     if word == "operator" and not offered:
         body.fault("client", "The operator has no client app there: see the parameter ClientIds, or use customer.")
     if word == "operator" and body.has("client_credentials"):
