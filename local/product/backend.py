@@ -46,6 +46,11 @@ def ninjaone_problem(status: int | None) -> Problem:
     return Problem(502, {"type": f"urn:tidewater:{slug}", "title": title})
 
 
+def path(tenant: str, *names: str) -> str:
+    """Return a path of the tenant's: ids come out of browsers, and one with ``/../`` would lead to another tenant."""
+    return "/v1/tenants/" + "/".join(quote(name, safe="") for name in (tenant, *names))
+
+
 class Backend:
     """The broker's backend API, as one AWS identity."""
 
@@ -56,15 +61,15 @@ class Backend:
         self._http = httpx.Client(timeout=35, trust_env=False, verify=False)
 
     def open_session(self, tenant: str, session_request: Json) -> Json:
-        return self._call("POST", f"/v1/tenants/{tenant}/connect-sessions", session_request)
+        return self._call("POST", path(tenant, "connect-sessions"), session_request)
 
     def complete(self, tenant: str, session: str, fields: Json) -> Json:
-        return self._call("POST", f"/v1/tenants/{tenant}/connect-sessions/{session}/complete", fields)
+        return self._call("POST", path(tenant, "connect-sessions", session, "complete"), fields)
 
     def connections(self, tenant: str) -> list[Json]:
         pages, cursor = [], ""
         for _ in range(20):
-            page = self._call("GET", f"/v1/tenants/{tenant}/connections?limit=100{cursor}")
+            page = self._call("GET", path(tenant, "connections") + f"?limit=100{cursor}")
             pages += page["connections"]
             if not page["cursor"]:
                 break
@@ -72,24 +77,24 @@ class Backend:
         return pages
 
     def connection(self, tenant: str, connection: str) -> Json:
-        return self._call("GET", f"/v1/tenants/{tenant}/connections/{connection}")
+        return self._call("GET", path(tenant, "connections", connection))
 
     def token(self, tenant: str, connection: str, **fields: int) -> Json:
-        return self._call("POST", f"/v1/tenants/{tenant}/connections/{connection}/token", fields)
+        return self._call("POST", path(tenant, "connections", connection, "token"), fields)
 
-    def through(self, tenant: str, connection: str, path: str, method: str = "GET") -> Any:
+    def through(self, tenant: str, connection: str, target: str, method: str = "GET") -> Any:
         """Call NinjaOne through the broker, where the token stays."""
-        return self._call(method, f"/v1/tenants/{tenant}/connections/{connection}/ninjaone{path}")
+        return self._call(method, path(tenant, "connections", connection, "ninjaone") + target)
 
     def approve(self, tenant: str, connection: str) -> Json:
-        return self._call("POST", f"/v1/tenants/{tenant}/connections/{connection}/approve", {})
+        return self._call("POST", path(tenant, "connections", connection, "approve"), {})
 
     def disconnect(self, tenant: str, connection: str) -> Json:
-        return self._call("DELETE", f"/v1/tenants/{tenant}/connections/{connection}")
+        return self._call("DELETE", path(tenant, "connections", connection))
 
-    def _call(self, method: str, path: str, body: Json | None = None) -> Json:
+    def _call(self, method: str, target: str, body: Json | None = None) -> Json:
         content = b"" if body is None else json.dumps(body).encode()
-        url = self._url + path
+        url = self._url + target
         signed = AWSRequest(method, url, {"Content-Type": "application/json"}, content)
         self._signer.add_auth(signed)
         try:

@@ -148,7 +148,7 @@ def came_back() -> Response | str:
     begun = session.get("begun", {})
     verifier, switch, done = begun.get(connect_session, (None, False, ""))
     if "error" in request.args:
-        raise Problem(200, DENIED)
+        raise Problem(200, NOT_AGREED.get(request.args["error"], NINJAONE_FAILED))
     if verifier is None:
         raise Problem(403, NOT_BEGUN_HERE)
     fields = {
@@ -158,17 +158,24 @@ def came_back() -> Response | str:
         "confirm_account_change": switch,
     }
     made = outside().backend.complete(user().tenant.id, connect_session, fields)
-    flash(done)
+    flash(ENDED_SINCE if made["status"] == "disconnected" else done)
     if made["probably_same_as"]:
         other = outside().backend.connection(user().tenant.id, made["probably_same_as"])
         flash(f"This is probably the same NinjaOne account as {other['label']}. You may disconnect one of the two.")
     return redirect(url_for("ninjaone.connection", connection=made["connection_id"]), 303)
 
 
-DENIED = {
-    "type": "urn:tidewater:access-denied",
-    "detail": "Access was denied at NinjaOne, so nothing was stored.",
+NOT_AGREED = {
+    "access_denied": {
+        "type": "urn:tidewater:access-denied",
+        "detail": "Access was denied at NinjaOne, so nothing was stored.",
+    },
+    "invalid_scope": {"type": "urn:tidewater:invalid-scope"},
+    "unauthorized_client": {"type": "urn:tidewater:grant-not-ticked"},
 }
+"""What the broker says of an authorization without a code; its other values mean that NinjaOne failed."""
+NINJAONE_FAILED = {"type": "urn:tidewater:ninjaone-fails", "title": "NinjaOne could not finish this"}
+ENDED_SINCE = "This connection was made, and has been disconnected since. Connect again if you need it."
 NOT_BEGUN_HERE = {
     "type": "urn:tidewater:binding-mismatch",
     "detail": "The link belongs to somebody else, or was used already. It connected nothing now.",

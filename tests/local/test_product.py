@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from botocore.credentials import Credentials
@@ -61,10 +62,15 @@ SIGNED = re.compile(r"AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/\d{8}/eu-west-1/ex
 
 @dataclass
 class Script:
-    """A server in the broker's place that gives the answers it is told to, and keeps what it was asked."""
+    """A server in the broker's place that gives the answers it is told to, and keeps what it was asked.
+
+    Attributes:
+        targets: the paths and queries as they were sent, not decoded
+    """
 
     answers: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
     asked: list[tuple[str, str, Any]] = field(default_factory=list)
+    targets: list[str] = field(default_factory=list)
 
     def app(self) -> Flask:
         app = Flask("script")
@@ -73,6 +79,7 @@ class Script:
 
     def answer(self, path: str) -> ResponseReturnValue:
         assert SIGNED.match(request.headers["Authorization"])
+        self.targets.append(request.environ["REQUEST_URI"])
         self.asked.append((request.method, request.full_path.rstrip("?"), request.get_json(silent=True)))
         status, body = self.answers.pop(0)
         return jsonify(body), status
@@ -100,6 +107,7 @@ def served() -> Iterator[Product]:
 def product(served: Product) -> Product:
     served.script.answers.clear()
     served.script.asked.clear()
+    served.script.targets.clear()
     return served
 
 
@@ -205,6 +213,58 @@ def test_a_connect_session_names_the_person_the_tenant_and_the_challenge_of_thei
     assert completed == "/v1/tenants/northwind/connect-sessions/ses_1/complete"
     assert oauth.challenge(Secret(proof.pop("binding_verifier"))) == challenge
     assert proof == {"end_user_id": "ana", "ticket": "tick", "confirm_account_change": False}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../../southgate/connections/con_1", "x/../../../southgate", "con_1?limit=1", "con_1#", "%2e%2e%2fsouthgate"],
+)
+def test_no_id_out_of_a_browser_leads_to_another_tenant(product: Product, ana: Browser, name: str) -> None:
+    token = ana.page.form("Connect NinjaOne").untouched["form_token"]
+    product.script.targets.clear()
+    product.script.answers.append(problem("unknown-connection", 404))
+
+    ana.post(f"{product.url}/ninjaone/connect", {"form_token": token, "connection": name})
+
+    assert product.script.targets == ["/v1/tenants/northwind/connections/" + quote(name, safe="")]
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        ("access_denied", "choose Authorize"),
+        ("invalid_scope", "Tick the scopes"),
+        ("unauthorized_client", "its platform must be Web"),
+        ("server_error", "NinjaOne itself has trouble"),
+        ("temporarily_unavailable", "NinjaOne itself has trouble"),
+    ],
+)
+def test_each_reason_not_to_come_back_with_a_ticket_is_told(
+    product: Product, ana: Browser, error: str, advice: str
+) -> None:
+    page = ana.get(f"{product.url}/ninjaone/return?connect_session=ses_1&error={error}")
+
+    assert advice in page.text
+    assert ("Access was denied" in page.text) is (error == "access_denied")
+    assert product.script.asked == []
+
+
+@pytest.mark.parametrize(
+    ("status", "told"), [("active", "NinjaOne is connected."), ("disconnected", "has been disconnected since")]
+)
+def test_a_return_opened_again_says_how_the_connection_stands(
+    product: Product, ana: Browser, status: str, told: str
+) -> None:
+    found = FOUND | {"status": status}
+    product.script.answers += [
+        (201, {"session_id": "ses_1", "connect_url": product.url + "/x"}), (200, found), (200, found)
+    ]  # fmt: skip
+    ana.submit("Connect NinjaOne")
+
+    page = ana.open(f"{product.url}/ninjaone/return?connect_session=ses_1&ticket=tick")
+
+    assert told in page.text
+    assert ("NinjaOne is connected." in page.text) is (status == "active")
 
 
 def test_a_name_of_spaces_counts_as_none(product: Product, ana: Browser) -> None:
