@@ -109,3 +109,30 @@ def test_a_key_that_is_not_listed_leads_to_the_first(broker: Broker, told: str) 
 
     assert leads_to(page, FIRST)
     assert "evil" not in page
+
+
+@pytest.mark.parametrize("behind", [".", ")", ">", ",", "\u201d", " ", "\u200b", "**", ").", '"', "\u3002"])
+def test_what_a_mail_program_puts_behind_a_link_is_left_out(broker: Broker, journey: Journey, behind: str) -> None:
+    opened = journey.open()
+
+    answered = invoke(connect.bind(broker), event("GET /connect/{session}", session=opened.session + behind))
+
+    assert (answered["statusCode"], answered["headers"]["location"]) == (303, f"/connect/{opened.session}")
+
+
+@pytest.mark.parametrize("behind", ["/", "//", "/."])
+def test_a_slash_behind_a_link_is_left_out(broker: Broker, journey: Journey, behind: str) -> None:
+    path = f"/connect/{journey.open().session}"
+
+    answered = invoke(connect.bind(broker), event(f"GET {path}{behind}") | {"routeKey": "$default"})
+
+    assert (answered["statusCode"], answered["headers"]["location"]) == (303, path)
+
+
+@pytest.mark.parametrize("behind", ["a", "2", ".html", "." * 9])
+def test_a_link_with_something_else_behind_it_is_another(broker: Broker, journey: Journey, behind: str) -> None:
+    opened = journey.open()
+
+    answered = invoke(connect.bind(broker), event("GET /connect/{session}", session=opened.session + behind))
+
+    assert answered["statusCode"] == 410

@@ -20,14 +20,15 @@ from broker.model import Binding, Session, SessionId, SessionPurpose, session_id
 from broker.secret import Secret
 
 __all__ = [
-    "Broker", "Notice", "Request", "Response", "browser", "connect_page", "fallback", "notice", "session_cookie",
-    "session_of",
+    "Broker", "Notice", "Request", "Response", "browser", "connect_page", "fallback", "link_in", "notice", "redirect",
+    "session_cookie", "session_of",
 ]  # fmt: skip
 
 _REFERENCE = re.compile(r"[A-Z2-7]{4}-[A-Z2-7]{4}")
 """The form of ``Request.reference``: no other text of an address is shown, so nobody can put words on our page."""
 
-_FORM = re.compile(r"/connect/([^/]+)/(?:authorize|secret)")
+_LINK = re.compile(r"(/connect/ses_[a-z2-7]{26})(?:/authorize|/secret|[^A-Za-z0-9]{1,8})")
+"""A link, and what may follow it: the name of its form, or signs that came along when the link was pasted or mailed."""
 
 View = Callable[[Broker, Request], Response]
 
@@ -115,16 +116,15 @@ def fallback(broker: Broker, request: Request) -> Response:
     """Answer at every address without a route of its own: a notice that a redirect leads to, or 404.
 
     A form is answered at its own address, which then stands in the address bar. Opening that address with a GET leads
-    to the page with the form.
+    to the page with the form, and so does a link with a slash at its end.
 
     See RFC 9110 §15.5.6 (Allow).
     """
     if request.method != "GET":
         answer = notice(broker, Notice.METHOD)
         return replace(answer, headers={**answer.headers, "allow": "GET"})
-    form = _FORM.fullmatch(request.raw_path)
-    if form and session_id(form[1]):
-        return redirect(f"/connect/{form[1]}")
+    if link := link_in(request.raw_path):
+        return redirect(link)
     notices = {f"/notice/{kind.slug}": kind for kind in Notice}
     reference = request.query_parameter("reference") or ""
     kind = notices.get(request.raw_path, Notice.NOT_FOUND)
@@ -134,6 +134,15 @@ def fallback(broker: Broker, request: Request) -> Response:
         reference=reference if _REFERENCE.fullmatch(reference) else "",
         return_to=request.query_parameter("return_to") or "",
     )
+
+
+def link_in(path: str) -> str | None:
+    """Return the link that a path begins with, if a form's name or at most eight signs follow it; else None.
+
+    Mail programs and chats take the full stop, the bracket or the quotation mark after a link for a part of it.
+    """
+    found = _LINK.fullmatch(path)
+    return found[1] if found else None
 
 
 def connect_page(
