@@ -572,7 +572,7 @@ async def until(event: Event) -> None:
 def test_who_waits_for_a_loop_that_stops_meanwhile_fetches_themselves(
     tokens: Tokens, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ninjaone_connect.auth.LISTEN", 0.02)
+    monkeypatch.setattr("ninjaone_connect.auth.LOOP_CHECK_INTERVAL", 0.02)
     asked, release, first = Event(), Event(), [True]
 
     async def answer(request: httpx.Request) -> httpx.Response:

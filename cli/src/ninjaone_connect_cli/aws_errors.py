@@ -15,7 +15,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from broker.errors import AwsRefused
-from ninjaone_connect.surroundings import why_unreached
+from ninjaone_connect.environment import why_unreached
 
 MAX_CLOCK_SKEW = 240
 """Seconds by which a clock may be off before AWS refuses signatures (at 300)."""

@@ -19,7 +19,7 @@ from broker.ninjaone import Meaning
 from broker.secret import Secret
 from broker.text import credential
 from ninjaone_connect import ConnectError
-from ninjaone_connect.surroundings import is_distrust, why_unreached
+from ninjaone_connect.environment import is_certificate_error, why_unreached
 from ninjaone_connect_cli import aws_errors, epoch, inventory
 from ninjaone_connect_cli.deployment import Deployment
 from ninjaone_connect_cli.errors import CliError
@@ -188,7 +188,7 @@ def _reached(deployment: Deployment, address: str, region: str) -> Finding:
         host = urlsplit(address).hostname or ""
         todo = (
             "Name your network's authority, or give ConnectDomain a certificate that is trusted."
-            if is_distrust(error)
+            if is_certificate_error(error)
             else f"Does the DNS name {host} point at {deployment.outputs.get('ConnectDomainTarget', 'the stack')}?"
         )
         return fail(check, f"{address} can't be reached: {why_unreached(error, host)}", todo)

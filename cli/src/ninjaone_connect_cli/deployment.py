@@ -29,17 +29,17 @@ from broker.adapters.seal import Seal
 from broker.config import Config
 from broker.errors import Misconfigured
 from ninjaone_connect import Connect
-from ninjaone_connect.errors import BadSetting
-from ninjaone_connect.surroundings import (
-    bundle,
-    check_aws,
+from ninjaone_connect.environment import (
+    ca_bundle,
+    check_aws_variables,
     check_proxies,
     check_text,
     client_options,
-    is_distrust,
-    steering,
-    trust,
+    credentials_hint,
+    is_certificate_error,
+    ssl_context,
 )
+from ninjaone_connect.errors import BadSetting
 from ninjaone_connect_cli import aws_errors
 from ninjaone_connect_cli.errors import CliError
 
@@ -150,29 +150,29 @@ class Deployment:
 def on_aws(stack: str, region: str | None, profile: str | None) -> Deployment:
     """Find a stack and everything in it. Raises CliError."""
     session = _session(region, profile)
-    clients = _clients(session, verify=bundle())
+    clients = _clients(session, verify=ca_bundle())
     try:
         outputs, resources = _described(clients("cloudformation"), stack)
         told = clients("lambda").get_function_configuration(FunctionName=resources[_TOLD_BY])
     except (ClientError, BotoCoreError) as error:
         raise CliError(_what_to_do(error, stack, session.region_name)) from None
     except (ValueError, OSError, RuntimeError, EOFError) as error:  # of what the environment or a profile names
-        raise CliError(f"{aws_errors.SETTINGS.format(what=type(error).__name__)} {steering()}") from None
+        raise CliError(f"{aws_errors.SETTINGS.format(what=type(error).__name__)} {credentials_hint()}") from None
     except KeyError:
         raise CliError(f"The stack {stack} is no NinjaOne Connect: name another with --stack.") from None
     return Deployment(
         stack, session.region_name, _config(told["Environment"]["Variables"]), outputs, clients, Outside,
-        session.get_credentials(), resources, {"timeout": 10, "verify": trust()},
+        session.get_credentials(), resources, {"timeout": 10, "verify": ssl_context()},
     )  # fmt: skip
 
 
 def _session(region: str | None, profile: str | None) -> boto3.Session:
     """Create the session of AWS. Raises CliError, which names the setting that can't be used."""
     try:
-        check_aws()
+        check_aws_variables()
         check_proxies()
         check_text("--aws-region", region or "")
-        trust()
+        ssl_context()
         return boto3.Session(profile_name=profile, region_name=region)
     except BadSetting as bad:
         raise CliError(str(bad)) from None
@@ -301,7 +301,7 @@ class Outside(httpx.BaseTransport):
         try:
             return self._client.send(request, stream=True)
         except httpx.ConnectError as error:
-            if is_distrust(error):
+            if is_certificate_error(error):
                 raise CertificateDistrusted("", request=request) from None
             raise
 

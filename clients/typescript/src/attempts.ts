@@ -13,7 +13,7 @@ import {
   problem,
 } from "./errors.ts";
 import type { Signer } from "./signing.ts";
-import { isTlsFailure, whyUnreached } from "./surroundings.ts";
+import { isTlsFailure, whyUnreached } from "./environment.ts";
 
 /** What to send, and whether sending it twice does what sending it once does. */
 export interface Call {

@@ -125,9 +125,9 @@ export async function* pages<T = Row>(
   path: string,
   options: PagesOptions = {},
 ): AsyncGenerator<readonly T[], void, undefined> {
-  const walk = new Walk(path, options);
-  while (!walk.ended) {
-    const found = walk.judge(await ask(send, ...walk.request()));
+  const reader = new ListReader(path, options);
+  while (!reader.ended) {
+    const found = reader.judge(await ask(send, ...reader.request()));
     if (typeof found === "number") await sleep(found * 1000);
     else if (found.length) yield found as readonly T[];
   }
@@ -150,7 +150,7 @@ async function ask(send: NinjaOneFetch, target: string, init: RequestInit): Prom
 }
 
 /** One list on its way to its end. */
-class Walk {
+class ListReader {
   ended = false;
   #path: string;
   #family: Family;

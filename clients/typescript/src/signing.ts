@@ -3,7 +3,7 @@
 import { AwsV4Signer } from "aws4fetch";
 
 import { NoCredentials, WrongRegion } from "./errors.ts";
-import { checkCredentials, checkRegion, regionAround } from "./surroundings.ts";
+import { checkCredentials, checkRegion, regionAround } from "./environment.ts";
 
 /** AWS credentials in the form of the AWS SDKs for JavaScript. */
 export interface Credentials {

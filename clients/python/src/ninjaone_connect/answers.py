@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from ninjaone_connect import surroundings
+from ninjaone_connect import environment
 from ninjaone_connect.calls import Call
 from ninjaone_connect.errors import (
     ClockSkew,
@@ -32,9 +32,9 @@ TRIES = 4
 """Attempts of a call while the broker names no wait; where it does, only ``max_wait`` limits them."""
 FIRST_WAIT = 0.2
 SKEW = 240
-"""Seconds; AWS refuses signatures that are off by more than 300."""
+"""Seconds; AWS refuses signatures whose time differs by more than 300."""
 
-_UNSENT = (
+_NOT_SENT = (
     httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol,
     httpx.LocalProtocolError,  # the request could not be written as HTTP
 )  # fmt: skip
@@ -88,36 +88,36 @@ class Attempts(Generic[T]):
 
     def _read(self, reply: Reply) -> T:
         if isinstance(reply, httpx.RequestError):
-            if isinstance(reply, _UNSENT):
-                raise self._unsent(reply)
-            raise self._unanswered(type(reply).__name__)
+            if isinstance(reply, _NOT_SENT):
+                raise self._not_sent_error(reply)
+            raise self._no_answer_error(type(reply).__name__)
         body = _object(reply)
         if reply.headers.get("content-type", "").startswith("application/problem+json"):
             raise problem(reply.status_code, body)
         if not reply.is_success:
-            raise self._of_gateway(reply)
+            raise self._gateway_error(reply)
         try:
             return self._call.read(body)
         except (KeyError, TypeError):
-            raise self._not_the_broker(reply.status_code) from None
+            raise self._not_the_broker_error(reply.status_code) from None
 
-    def _unsent(self, error: httpx.RequestError) -> ConnectError:
+    def _not_sent_error(self, error: httpx.RequestError) -> ConnectError:
         """Return the error that says why a request was never sent."""
-        why = surroundings.why_unreached(error, urlsplit(self._api_url).hostname or "")
-        if surroundings.is_distrust(error):
+        why = environment.why_unreached(error, urlsplit(self._api_url).hostname or "")
+        if environment.is_certificate_error(error):
             return Distrusted(f"{self._api_url} was asked nothing: {why}.")
         return NotReached(f"{self._api_url} can't be reached ({why}). Nothing was sent; try again shortly.")
 
-    def _unanswered(self, what: str) -> ConnectError:
+    def _no_answer_error(self, what: str) -> ConnectError:
         """Return the error that says whether it is safe to repeat a request that may have been carried out."""
         advice = "It is safe to ask again." if self._call.repeatable else "Look whether it was carried out."
         return NoAnswer(f"{self._api_url} gave no answer ({what}). {advice}")
 
-    def _of_gateway(self, reply: httpx.Response) -> ConnectError:
+    def _gateway_error(self, reply: httpx.Response) -> ConnectError:
         """Return the error for an answer of API Gateway's own."""
         status = reply.status_code
         if status == 403:
-            return self._forbidden(reply)
+            return self._forbidden_error(reply)
         if status == 413:
             return TooLarge(
                 status, {"detail": "AWS takes no request of that size: 4 MB, or less where JSON escapes much."}
@@ -125,21 +125,23 @@ class Attempts(Generic[T]):
         if status == 429:
             return TooManyRequests(status, {"detail": "Too many requests to the broker's API. Slow down."})
         if status >= 500:
-            return self._unanswered(f"status {status}")
-        return self._not_the_broker(status)
+            return self._no_answer_error(f"status {status}")
+        return self._not_the_broker_error(status)
 
-    def _forbidden(self, reply: httpx.Response) -> ConnectError:
-        off = _clock_is_off(reply.headers.get("date", ""))
-        if abs(off) > SKEW:
-            way = "ahead" if off > 0 else "behind"
-            return ClockSkew(f"This machine's clock is {abs(off):.0f} seconds {way}; AWS allows 300. Set it by NTP.")
+    def _forbidden_error(self, reply: httpx.Response) -> ConnectError:
+        ahead = _seconds_ahead(reply.headers.get("date", ""))
+        if abs(ahead) > SKEW:
+            direction = "ahead" if ahead > 0 else "behind"
+            return ClockSkew(
+                f"This machine's clock is {abs(ahead):.0f} seconds {direction}; AWS allows 300. Set it by NTP."
+            )
         return Forbidden(
             "AWS refused the call. Either the identity behind your credentials lacks execute-api:Invoke on this "
             f"route, or the API is not in {self._region}, or the credentials ended. "
             "`aws sts get-caller-identity` shows who you are."
         )
 
-    def _not_the_broker(self, status: int) -> NotTheBroker:
+    def _not_the_broker_error(self, status: int) -> NotTheBroker:
         return NotTheBroker(
             f"{self._api_url} answered {status}, but not as the broker does. "
             "Is it the address that the stack's output BackendApiUrl shows?"
@@ -154,7 +156,7 @@ def _object(reply: httpx.Response) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def _clock_is_off(date: str) -> float:
+def _seconds_ahead(date: str) -> float:
     """Return by how many seconds this machine is ahead of whoever wrote the answer. See RFC 9110 §6.6.1."""
     try:
         return time.time() - parsedate_to_datetime(date).timestamp()

@@ -24,12 +24,13 @@ from ninjaone_connect.model import Token
 MARGIN = 60
 """Seconds before its expiry at which a token is no longer used: clocks differ, and a request takes time."""
 LOOPBACK = "127.0.0.1"
-SHARED, SKEW = 5, 10
-"""Seconds for which a token that expires within the margin is still shared, so that not every request causes a fetch;
-and seconds before its expiry at which even such a token is not used."""
+SHARED = 5
+"""Seconds for which a token that expires within the margin is still shared, so that not every request fetches one."""
+CLOCK_SKEW = 10
+"""Seconds before its expiry at which even such a token is not used."""
 REFETCH_INTERVAL = 60
 """Seconds between refreshes of one connection; the broker does not make them more often."""
-LISTEN = 1.0
+LOOP_CHECK_INTERVAL = 1.0
 """Seconds after which a waiter for a fetch checks whether the event loop of the fetch still runs."""
 
 
@@ -66,7 +67,7 @@ class Cache:
         self._process = os.getpid()
         self._lock = threading.Lock()
         self._token: Token | None = None
-        self._asked_at = self._good_until = 0.0
+        self._asked_at = self._shared_until = 0.0
         self._pending: PendingFetch | None = None
         self._refetched: tuple[Token, float] | None = None
 
@@ -77,7 +78,7 @@ class Cache:
         with self._lock:
             if refused is not None and self._was_refetched(refused, now):
                 return refused
-            if self._token and self._asked_at <= now < self._good_until and not _same(self._token, refused):
+            if self._token and self._asked_at <= now < self._shared_until and not _same(self._token, refused):
                 return self._token
             if self._pending is not None and self._pending.is_abandoned:
                 self._pending.end(None)
@@ -90,7 +91,7 @@ class Cache:
     def resolve(self, pending: PendingFetch, token: Token, refused: Token | None, asked_at: float) -> None:
         """Store the token, and give it to those who wait."""
         with self._lock:
-            self._token, self._asked_at, self._good_until = token, asked_at, asked_at + _shared_for(token)
+            self._token, self._asked_at, self._shared_until = token, asked_at, asked_at + _shared_for(token)
             if self._pending is pending:
                 self._pending = None
             if refused is not None and _same(token, refused):
@@ -133,26 +134,26 @@ class NinjaOneAuth(httpx.Auth):
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Send with a token; after a 401 once more with a newer one. Raises ConnectError."""
         token = self._token(None)
-        response = yield self._bearing(request, token)
+        response = yield self._with_token(request, token)
         if _may_resend(request, response) and not _same(newer := self._token(token), token):
-            yield self._bearing(request, newer)
+            yield self._with_token(request, newer)
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Send with a token; after a 401 once more with a newer one. Raises ConnectError."""
         token = await self._async_token(None)
-        response = yield self._bearing(request, token)
+        response = yield self._with_token(request, token)
         if _may_resend(request, response) and not _same(newer := await self._async_token(token), token):
-            yield self._bearing(request, newer)
+            yield self._with_token(request, newer)
 
     def _token(self, refused: Token | None) -> Token:
         if not isinstance(self._connect, Connect):
-            _mismatched("AsyncConnect", "httpx.AsyncClient")
+            _raise_wrong_client("AsyncConnect", "httpx.AsyncClient")
         while True:
             found = self._cache.acquire(refused, time.time())
             if isinstance(found, Token):
                 return found
-            pending, is_mine = found
-            token = self._fetch(self._connect, pending, refused) if is_mine else pending.future.result()
+            pending, is_owner = found
+            token = self._fetch(self._connect, pending, refused) if is_owner else pending.future.result()
             if token is not None:
                 return token
 
@@ -168,17 +169,17 @@ class NinjaOneAuth(httpx.Auth):
 
     async def _async_token(self, refused: Token | None) -> Token:
         if not isinstance(self._connect, AsyncConnect):
-            _mismatched("Connect", "httpx.Client")
+            _raise_wrong_client("Connect", "httpx.Client")
         while True:
             found = self._cache.acquire(refused, time.time())
             if isinstance(found, Token):
                 return found
-            pending, is_mine = found
+            pending, is_owner = found
             token: Token | None
-            if is_mine:
+            if is_owner:
                 token = await self._async_fetch(self._connect, pending, refused)
             else:  # whoever waits may be cancelled; the fetch is not
-                token = await _awaited(pending)
+                token = await _wait_for(pending)
             if token is not None:
                 return token
 
@@ -192,7 +193,7 @@ class NinjaOneAuth(httpx.Auth):
         self._cache.resolve(pending, token, refused, asked_at)
         return token
 
-    def _bearing(self, request: httpx.Request, token: Token) -> httpx.Request:
+    def _with_token(self, request: httpx.Request, token: Token) -> httpx.Request:
         """Put the token on a request to the connection's own host, over https, or http to an emulator on loopback."""
         api = httpx.URL(token.api_base_url)
         is_private = api.scheme == "https" or api.host == LOOPBACK
@@ -217,11 +218,11 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-async def _awaited(pending: PendingFetch) -> Token | None:
+async def _wait_for(pending: PendingFetch) -> Token | None:
     """Wait for another's fetch while its event loop runs; None means to look at the cache again."""
     future = asyncio.wrap_future(pending.future)
     while not future.done():
-        await asyncio.wait({future}, timeout=LISTEN)  # whoever waits may be cancelled; the fetch is not
+        await asyncio.wait({future}, timeout=LOOP_CHECK_INTERVAL)  # whoever waits may be cancelled; the fetch is not
         if pending.is_abandoned:
             return None
     return future.result()
@@ -236,8 +237,8 @@ def _same(one: Token, other: Token | None) -> bool:
 
 
 def _shared_for(token: Token) -> int:
-    return max(token.expires_in - MARGIN, min(SHARED, token.expires_in - SKEW))
+    return max(token.expires_in - MARGIN, min(SHARED, token.expires_in - CLOCK_SKEW))
 
 
-def _mismatched(connect: str, client: str) -> NoReturn:
+def _raise_wrong_client(connect: str, client: str) -> NoReturn:
     raise TypeError(f"NinjaOneAuth({connect}, …) is for {client}; use the other pair for the other.")

@@ -9,7 +9,7 @@ from typing import Self, TypeVar
 
 import httpx
 
-from ninjaone_connect import calls, proxy, surroundings
+from ninjaone_connect import calls, environment, proxy
 from ninjaone_connect.answers import Attempts, Reply, RetryAfter
 from ninjaone_connect.calls import Call
 from ninjaone_connect.model import (
@@ -60,7 +60,7 @@ class Connect:
     ) -> None:
         self._signer = Signer(api_url, region, credentials)
         self._max_wait = max_wait
-        self._options = surroundings.client_options(timeout=TIMEOUT, transport=transport)
+        self._options = environment.client_options(timeout=TIMEOUT, transport=transport)
         self._client, self._process = httpx.Client(**self._options), os.getpid()
 
     @property
@@ -244,20 +244,20 @@ class LoopClient:
     """An HTTP client of one event loop, whose connections are closed when the loop ends."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
-        self._client, self._end, self._is_begun = client, self._at_the_end(), False
+        self._client, self._closing, self._is_registered = client, self._close_at_loop_end(), False
 
     async def opened(self) -> httpx.AsyncClient:
         """Return the client, after registering its closing with the event loop."""
-        if not self._is_begun:
-            self._is_begun = True
-            await anext(self._end)
+        if not self._is_registered:
+            self._is_registered = True
+            await anext(self._closing)
         return self._client
 
     async def aclose(self) -> None:
         """Close the client before the loop ends."""
-        await self._end.aclose()
+        await self._closing.aclose()
 
-    async def _at_the_end(self) -> AsyncGenerator[None, None]:
+    async def _close_at_loop_end(self) -> AsyncGenerator[None, None]:
         """Close the client when ``asyncio.run`` shuts down its asynchronous generators: later the loop is closed."""
         try:
             yield
@@ -282,7 +282,7 @@ class AsyncConnect:
     ) -> None:
         self._signer = Signer(api_url, region, credentials)
         self._max_wait = max_wait
-        self._options = surroundings.client_options(timeout=TIMEOUT, transport=transport)
+        self._options = environment.client_options(timeout=TIMEOUT, transport=transport)
         self._clients: dict[asyncio.AbstractEventLoop, LoopClient] = {}
 
     async def _http(self) -> httpx.AsyncClient:

@@ -1,7 +1,7 @@
 """Read NinjaOne's lists to their end: the whole list, or a ``ListIncomplete``, never a part that looks complete.
 
 There are seven ways to the next page (the broker's docs/understand/ninjaone.md §12). None of them says reliably which
-page is the last, so pages are requested until one is empty. ``Walk`` holds the state of one list and does no I/O.
+page is the last, so pages are requested until one is empty. ``ListReader`` holds the state of one list and does no I/O.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ PAGE_SIZE = 100
 MAX_WAIT = 60.0
 FIRST_WAIT = 0.5
 LONGEST_WAIT = 15.0
-MAY_PASS = {429, 502, 503}
+TRANSIENT_STATUS = {429, 502, 503}
 
 _PATHS: tuple[tuple[str, Family], ...] = (
     (r"devices|organizations|locations", "after"),
@@ -55,14 +55,14 @@ class _Page:
     """One page.
 
     Attributes:
-        following: the parameters that request the next page; None on the last one
-        mark: a value that differs from page to page; the same one twice means that NinjaOne repeats a page
+        next_params: the parameters that request the next page; None on the last one
+        fingerprint: a value that differs from page to page; the same one twice means that NinjaOne repeats a page
         offset: of the cursor, if the family has one
     """
 
     rows: list[Row]
-    following: Params | None
-    mark: Hashable
+    next_params: Params | None
+    fingerprint: Hashable
     offset: int | None = None
 
 
@@ -138,13 +138,13 @@ def pages(
         ListIncomplete, CursorExpired, CursorRepeats, ConnectError
         ValueError: the family of the path is unknown
     """
-    walk = Walk(path, params, family, page_size=page_size, max_wait=max_wait)
-    while not walk.ended:
+    reader = ListReader(path, params, family, page_size=page_size, max_wait=max_wait)
+    while not reader.ended:
         try:
-            reply: Reply = ninjaone.request(**walk.request())
+            reply: Reply = ninjaone.request(**reader.request())
         except (httpx.TransportError, Retryable, TooManyRequests, NoAnswer) as error:
             reply = error
-        found = walk.judge(reply)
+        found = reader.judge(reply)
         if isinstance(found, float):
             time.sleep(found)
         elif found:
@@ -161,20 +161,20 @@ async def async_pages(
     max_wait: float = MAX_WAIT,
 ) -> AsyncIterator[list[Row]]:
     """Yield a list page by page, see ``pages``."""
-    walk = Walk(path, params, family, page_size=page_size, max_wait=max_wait)
-    while not walk.ended:
+    reader = ListReader(path, params, family, page_size=page_size, max_wait=max_wait)
+    while not reader.ended:
         try:
-            reply: Reply = await ninjaone.request(**walk.request())
+            reply: Reply = await ninjaone.request(**reader.request())
         except (httpx.TransportError, Retryable, TooManyRequests, NoAnswer) as error:
             reply = error
-        found = walk.judge(reply)
+        found = reader.judge(reply)
         if isinstance(found, float):
             await asyncio.sleep(found)
         elif found:
             yield found
 
 
-class Walk:
+class ListReader:
     """The state of one list that is being read."""
 
     def __init__(
@@ -184,16 +184,16 @@ class Walk:
         self._params: dict[str, Any] = dict(params or {})
         if self._family != "whole":
             self._params["pageSize"] = page_size
-        self._following: Params = {}
-        self._marks: set[Hashable] = set()
+        self._next_params: Params = {}
+        self._fingerprints: set[Hashable] = set()
         self._rows = 0
         self._first_offset_counts_rows: bool | None = None
-        self._wait_left, self._next_wait, self._in_doubt = max_wait, FIRST_WAIT, False
+        self._wait_left, self._next_wait, self._may_have_lost_page = max_wait, FIRST_WAIT, False
         self.ended = False
 
     def request(self) -> dict[str, Any]:
         """Return httpx's parameters of the request for the next page."""
-        asked = {**self._params, **self._following}
+        asked = {**self._params, **self._next_params}
         if self._family == "board":
             return {"method": "POST", "url": self._path, "json": asked}
         return {"method": "GET", "url": self._path, "params": asked}
@@ -207,30 +207,30 @@ class Walk:
         if isinstance(reply, NotJson):
             raise reply
         if isinstance(reply, Problem):
-            return self._again(reply.type.rpartition(":")[2], reply.status, reply.retry_after)
+            return self._retry_wait(reply.type.rpartition(":")[2], reply.status, reply.retry_after)
         if isinstance(reply, httpx.TransportError | NoAnswer):
-            return self._again(type(reply).__name__, None, None)
-        if reply.status_code in MAY_PASS:
-            return self._again(f"status {reply.status_code}", reply.status_code, _retry_after(reply))
+            return self._retry_wait(type(reply).__name__, None, None)
+        if reply.status_code in TRANSIENT_STATUS:
+            return self._retry_wait(f"status {reply.status_code}", reply.status_code, _retry_after(reply))
         if not reply.is_success:
             raise self._refused(reply)
-        return self._take(self._read(reply))
+        return self._accept(self._read(reply))
 
-    def _again(self, what: str, status: int | None, named: float | None) -> float:
+    def _retry_wait(self, what: str, status: int | None, named: float | None) -> float:
         """Return how long to wait. Only a GET is repeated, and no page of a cursor whose offset can't be checked."""
         lost = status != 429  # NinjaOne may have given the page and moved its cursor on
         wait = max(named, FIRST_WAIT) if named is not None else self._next_wait * random.uniform(0.5, 1)  # noqa: S311
-        unchecked = lost and self._family == "cursor-name" and self._marks
+        unchecked = lost and self._family == "cursor-name" and self._fingerprints
         if self._family == "board" or unchecked or wait > self._wait_left:
             raise ListIncomplete(self._sentence(f"gave no page ({what}); ask for the list again later"), status)
         self._wait_left -= wait
         self._next_wait = min(self._next_wait * 2, LONGEST_WAIT)
-        self._in_doubt = self._in_doubt or lost
+        self._may_have_lost_page = self._may_have_lost_page or lost
         return float(wait)
 
     def _refused(self, reply: httpx.Response) -> ListIncomplete:
         status, name = reply.status_code, _error_name(reply)
-        if self._family in {"cursor", "cursor-name"} and self._marks and status in {400, 404, 410}:
+        if self._family in {"cursor", "cursor-name"} and self._fingerprints and status in {400, 404, 410}:
             advice = "the cursor has ended. Read on without long breaks, or ask for larger pages"
             return CursorExpired(self._sentence(f"refused the next page ({status} {name}): {advice}"), status)
         return ListIncomplete(self._sentence(f"refused the page ({status} {name})"), status)
@@ -244,23 +244,23 @@ class Walk:
             what = f"answered {reply.status_code} with something that is no page of this list ({kind})"
             raise ListIncomplete(self._sentence(what), reply.status_code) from None
 
-    def _take(self, page: _Page) -> list[Row]:
-        if page.rows and page.mark is not None and page.mark in self._marks:
+    def _accept(self, page: _Page) -> list[Row]:
+        if page.rows and page.fingerprint is not None and page.fingerprint in self._fingerprints:
             raise CursorRepeats(self._sentence("gives the same page again and again"), None)
         self._check_offset(page)
-        self._marks.add(page.mark)
+        self._fingerprints.add(page.fingerprint)
         self._rows += len(page.rows)
-        self._following, self.ended = page.following or {}, page.following is None
-        self._next_wait, self._in_doubt = FIRST_WAIT, False
+        self._next_params, self.ended = page.next_params or {}, page.next_params is None
+        self._next_wait, self._may_have_lost_page = FIRST_WAIT, False
         return page.rows
 
     def _check_offset(self, page: _Page) -> None:
         """After a lost answer, see by the cursor's offset that no page was lost with it."""
         if self._family != "cursor":
             return
-        if not self._marks:  # does the offset count the rows up to the end of a page, or up to its beginning?
+        if not self._fingerprints:  # does the offset count the rows up to the end of a page, or up to its beginning?
             self._first_offset_counts_rows = {len(page.rows): True, 0: False}.get(page.offset or 0)
-        elif self._in_doubt and page.offset != self._expected_offset(page):
+        elif self._may_have_lost_page and page.offset != self._expected_offset(page):
             raise ListIncomplete(self._sentence("may have lost a page with an answer; ask for the list again"), None)
 
     def _expected_offset(self, page: _Page) -> int:

@@ -16,7 +16,7 @@ from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import Session
 
-from ninjaone_connect import surroundings
+from ninjaone_connect import environment
 from ninjaone_connect.calls import Call
 from ninjaone_connect.errors import ConnectError, LoginExpired, NoCredentials, NotSent, WrongRegion
 
@@ -40,7 +40,7 @@ class Signer:
     def __init__(self, api_url: str, region: str | None, credentials: CredentialSource | None) -> None:
         self.api_url = _checked(api_url)
         if credentials is None:
-            surroundings.check_aws()
+            environment.check_aws_variables()
         self._session = Session()
         self.region = self._region(region)
         self._given, self._credentials = credentials, credentials
@@ -63,7 +63,7 @@ class Signer:
 
     def _region(self, named: str | None) -> str:
         """Find the region: the address of an API Gateway names it, a custom domain doesn't."""
-        surroundings.check_text("region", named or "")
+        environment.check_text("region", named or "")
         found = _ENDPOINT.fullmatch(urlsplit(self.api_url).hostname or "")
         if found and named and named != found[1]:
             raise WrongRegion(f"{self.api_url} is in {found[1]}: leave region out, or give region={found[1]!r}.")
@@ -112,7 +112,7 @@ def _checked(api_url: str) -> str:
     except (ValueError, httpx.InvalidURL):
         raise ValueError("api_url is no address. It must be the one that the output BackendApiUrl shows.") from None
     is_bare = not (url.userinfo or url.query or url.fragment)
-    if not (is_bare and surroundings.is_host(host) and port in {None, *range(1, 65_536)}):
+    if not (is_bare and environment.is_host(host) and port in {None, *range(1, 65_536)}):
         raise ValueError("api_url must be a host and a path alone, as the stack's output BackendApiUrl shows them.")
     is_local = url.scheme == "http" and host in {"127.0.0.1", "localhost"}
     if not (url.scheme == "https" or is_local):
@@ -136,7 +136,7 @@ def _translated() -> Iterator[None]:
     except Exception as error:  # noqa: BLE001  # a file, a command or a number that the chain reads by itself
         raise NoCredentials(
             f"The AWS credentials can't be had: what the environment or a profile names for them can't be used "
-            f"({type(error).__name__}). {surroundings.steering()}"
+            f"({type(error).__name__}). {environment.credentials_hint()}"
         ) from None
 
 

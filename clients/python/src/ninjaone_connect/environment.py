@@ -27,7 +27,7 @@ AWS = (
     "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ENDPOINT_URL",
 )  # fmt: skip
 
-STEERING = (
+CREDENTIAL_VARIABLES = (
     "AWS_CONFIG_FILE", "AWS_CONTAINER_", "AWS_CREDENTIAL_EXPIRATION", "AWS_DEFAULT_PROFILE", "AWS_EC2_METADATA_",
     "AWS_ENDPOINT_URL", "AWS_MAX_ATTEMPTS", "AWS_METADATA_SERVICE_", "AWS_PROFILE", "AWS_RETRY_MODE", "AWS_ROLE_",
     "AWS_SHARED_CREDENTIALS_FILE", "AWS_STS_", "AWS_WEB_IDENTITY_TOKEN_FILE",
@@ -37,7 +37,7 @@ STEERING = (
 _REGION = re.compile(r"(?:[a-z]{2,4}(?:-[a-z]+)+-[0-9]{1,2})?")
 _LABEL = r"\w(?:[\w-]{0,61}\w)?"
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
-_NO_HOSTS = frozenset({
+_NOT_A_HOST = frozenset({
     "none", "null", "nil", "undefined", "direct", "off", "false", "no", "true", "on", "yes", "0", "1", "http", "https",
 })  # fmt: skip
 """What people write for *no proxy*, and what remains of an address whose ``://`` lacks a character."""
@@ -45,7 +45,7 @@ _HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 """How OpenSSL names certificates in a folder. See openssl-rehash(1)."""
 
 
-def check_aws(environment: Mapping[str, str] = os.environ) -> None:
+def check_aws_variables(environment: Mapping[str, str] = os.environ) -> None:
     """Check that AWS's variables are usable. Raises BadSetting."""
     for name in (*AWS, *BUNDLES):
         check_text(name, environment.get(name, ""))
@@ -66,9 +66,9 @@ def _is_web_address(text: str) -> bool:
     return url.scheme in {"http", "https"} and is_host(host)
 
 
-def steering(environment: Mapping[str, str] = os.environ) -> str:
+def credentials_hint(environment: Mapping[str, str] = os.environ) -> str:
     """Return a sentence that names the variables to check when there are no credentials."""
-    names = sorted(name for name in environment if name.startswith(STEERING))
+    names = sorted(name for name in environment if name.startswith(CREDENTIAL_VARIABLES))
     return f"Look at {', '.join([*names, '~/.aws/config'])}."
 
 
@@ -94,7 +94,7 @@ def check_proxies(environment: Mapping[str, str] = os.environ) -> None:
             raise BadSetting(f"{name} {fault}. Correct it, or unset it.")
     for name in _both_cases(environment, ("NO_PROXY",)):
         for entry in map(str.strip, environment[name].split(",")):
-            if not _is_exception(entry):
+            if not _is_no_proxy_entry(entry):
                 raise BadSetting(
                     f"{name} holds {entry!r}, which can't be used here: give host names, addresses or IPv4 networks, "
                     "with commas between them."
@@ -118,7 +118,7 @@ def _proxy_fault(value: str) -> str:
         host, scheme, port = url.host, url.scheme, url.port
     except (httpx.InvalidURL, ValueError, UnicodeError):
         return "is no address"
-    if port not in {None, *range(1, 65_536)} or not is_host(host) or host in _NO_HOSTS:
+    if port not in {None, *range(1, 65_536)} or not is_host(host) or host in _NOT_A_HOST:
         return "is no address" if host else "names no host"
     if scheme.startswith("socks"):
         has_socks = scheme in {"socks5", "socks5h"} and importlib.util.find_spec("socksio") is not None
@@ -139,7 +139,7 @@ def is_host(text: str) -> bool:
     return _HOST.fullmatch(text) is not None
 
 
-def _is_exception(entry: str) -> bool:
+def _is_no_proxy_entry(entry: str) -> bool:
     """Return whether httpx takes an entry of NO_PROXY: it makes an address of each, and an IPv6 network is none."""
     if "://" in entry:
         address = entry
@@ -161,31 +161,31 @@ def _is_ipv6(text: str) -> bool:
         return False
 
 
-def bundle(environment: Mapping[str, str] = os.environ) -> str | None:
+def ca_bundle(environment: Mapping[str, str] = os.environ) -> str | None:
     """Return the file or folder of CAs that the environment names. Raises BadSetting if it does not exist."""
     name = next((each for each in BUNDLES if environment.get(each)), None)
     if name is None:
         return None
-    if not _is_there(environment[name]):
+    if not _exists(environment[name]):
         raise BadSetting(f"{name} names a file that is not there: {environment[name]!r}. Correct it, or unset it.")
     return environment[name]
 
 
-def _is_there(path: str) -> bool:
+def _exists(path: str) -> bool:
     try:
         return Path(path).exists()
     except (OSError, ValueError):  # above it stands a folder that may not be read, or it is no path
         return False
 
 
-def trust(environment: Mapping[str, str] = os.environ) -> ssl.SSLContext:
+def ssl_context(environment: Mapping[str, str] = os.environ) -> ssl.SSLContext:
     """Make the context that verifies TLS: with the environment's CAs, else with certifi's. Raises BadSetting."""
-    path = bundle(environment)
+    path = ca_bundle(environment)
     _check_key_log(environment)
     if path is None:
         return httpx.create_ssl_context(trust_env=False)
     try:
-        cafile, capath = _authorities(Path(path))
+        cafile, capath = _ca_locations(Path(path))
         return ssl.create_default_context(cafile=cafile, capath=capath)
     except (ssl.SSLError, OSError, ValueError):
         name = next(each for each in BUNDLES if environment.get(each))
@@ -206,7 +206,7 @@ def _check_key_log(environment: Mapping[str, str]) -> None:
         ) from None
 
 
-def _authorities(path: Path) -> tuple[Path | None, Path | None]:
+def _ca_locations(path: Path) -> tuple[Path | None, Path | None]:
     """Return the file or the folder for OpenSSL. Raises ValueError if OpenSSL would find no CA in it."""
     if not path.is_dir():
         return path, None
@@ -223,7 +223,7 @@ def client_options(**options: Any) -> dict[str, Any]:
     """
     if options.get("transport") is None:
         check_proxies()
-        options["verify"] = trust()
+        options["verify"] = ssl_context()
     return options
 
 
@@ -241,7 +241,7 @@ def why_unreached(error: BaseException, host: str, environment: Mapping[str, str
     return type(error).__name__ + (f", asked through the proxy that {way} names" if way else "")
 
 
-def is_distrust(error: BaseException) -> bool:
+def is_certificate_error(error: BaseException) -> bool:
     """Return whether a connection failed because of a certificate, so that a retry would not help."""
     return any(isinstance(each, ssl.SSLCertVerificationError) for each in _causes(error))
 

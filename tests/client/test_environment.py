@@ -12,11 +12,11 @@ import httpx
 import pytest
 from botocore.credentials import Credentials
 
-from ninjaone_connect import AsyncConnect, Connect, errors, surroundings
+from ninjaone_connect import AsyncConnect, Connect, environment, errors
 from tests.support.certificate import certified
 from tests.support.client_stage import API, CON, KEYS
 
-VARIABLES = (*surroundings.AWS, *surroundings.BUNDLES, *surroundings.PROXIES, "NO_PROXY")
+VARIABLES = (*environment.AWS, *environment.BUNDLES, *environment.PROXIES, "NO_PROXY")
 
 
 @pytest.fixture(autouse=True)
@@ -140,7 +140,7 @@ def test_an_aws_variable_that_can_t_be_used_is_named(monkeypatch: pytest.MonkeyP
 def test_every_kind_of_aws_region_can_be_set(monkeypatch: pytest.MonkeyPatch, region: str) -> None:
     monkeypatch.setenv("AWS_REGION", region)
 
-    surroundings.check_aws()
+    environment.check_aws_variables()
 
 
 @pytest.mark.parametrize(
@@ -299,7 +299,7 @@ def test_the_authorities_that_the_environment_names_are_trusted(
     assert listed(broker[0]) == []
 
 
-@pytest.mark.parametrize("name", surroundings.BUNDLES)
+@pytest.mark.parametrize("name", environment.BUNDLES)
 @pytest.mark.parametrize("content", [None, "no certificate"])
 def test_a_bundle_that_can_t_be_read_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, content: str | None
@@ -334,7 +334,7 @@ def test_a_bundle_without_a_certificate_is_named(tmp_path: Path, content: str) -
     file.write_text(content)
 
     with pytest.raises(errors.BadSetting, match="AWS_CA_BUNDLE names a file without a certificate"):
-        surroundings.trust({"AWS_CA_BUNDLE": str(file)})
+        environment.ssl_context({"AWS_CA_BUNDLE": str(file)})
 
 
 def test_a_folder_that_openssl_finds_nothing_in_is_named(tmp_path: Path) -> None:
@@ -342,12 +342,12 @@ def test_a_folder_that_openssl_finds_nothing_in_is_named(tmp_path: Path) -> None
     certificate, _ = certified(tmp_path)
 
     with pytest.raises(errors.BadSetting, match="SSL_CERT_DIR names a folder without a certificate"):
-        surroundings.trust({"SSL_CERT_DIR": str(tmp_path)})
+        environment.ssl_context({"SSL_CERT_DIR": str(tmp_path)})
 
     certificate.rename(tmp_path / "0a1b2c3d.0")
-    surroundings.trust({"SSL_CERT_DIR": str(tmp_path)})
+    environment.ssl_context({"SSL_CERT_DIR": str(tmp_path)})
 
 
 def test_a_path_that_is_none_is_not_there() -> None:
     with pytest.raises(errors.BadSetting, match="AWS_CA_BUNDLE names a file that is not there"):
-        surroundings.trust({"AWS_CA_BUNDLE": "/etc/ssl/\0certs"})
+        environment.ssl_context({"AWS_CA_BUNDLE": "/etc/ssl/\0certs"})
