@@ -40,6 +40,7 @@ UNWATCHED = {
 }
 """Figures that no alarm looks at, each with its reason."""
 
+MINUTE = 60
 PAGING = {"RefreshingStopped", "TokenUnsaved", "ApisFailing"}
 
 
@@ -116,6 +117,19 @@ def test_an_alarm_of_counts_ends_with_the_period_after_the_last_one(name: str) -
 
     assert fires(alarm, figures, period * 100)
     assert not fires(alarm, figures, period * (100 + judged))
+
+
+@pytest.mark.parametrize("name", [name for name, alarm in ALARMS.items() if length(alarm) == MINUTE])
+def test_an_alarm_of_single_minutes_waits_for_figures_that_come_late(name: str) -> None:
+    """AWS publishes a minute's figure after it; FILL takes its place, and one period alone would never be judged by it.
+
+    See CloudWatch's "Using metric math", FILL, which advises M out of N.
+    """
+    alarm, figures = ALARMS[name], Figures()
+    (metric,) = looked_at(alarm)
+    figures.note(series(metric), MINUTE * 99 - 1, 1000)
+
+    assert fires(alarm, figures, MINUTE * 100)
 
 
 def test_silence_is_bad_news_only_where_something_must_be_heard() -> None:
