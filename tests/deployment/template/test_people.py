@@ -1,8 +1,10 @@
 """The policies of stacks/people.yaml, judged as IAM judges them: what each person or backend may do, and may not."""
 
+import json
 from collections.abc import Sequence
 
 import pytest
+from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER  # type: ignore[import-untyped]  # cfn-lint ships no types
 
 from local.cloudformation.function_reader import statements
 from local.cloudformation.intrinsics import Scope
@@ -88,6 +90,8 @@ def test_who_calls_the_api_reaches_nothing_behind_it(who: str) -> None:
 
 MADE = {
     "AWS::ApiGatewayV2::Api": ("apigateway:POST", "arn:aws:apigateway:eu-west-1::/apis"),
+    "AWS::ApiGatewayV2::ApiMapping": ("apigateway:POST", "arn:aws:apigateway:eu-west-1::/domainnames/x/apimappings"),
+    "AWS::ApiGatewayV2::DomainName": ("apigateway:POST", "arn:aws:apigateway:eu-west-1::/domainnames"),
     "AWS::ApiGatewayV2::Stage": ("apigateway:POST", "arn:aws:apigateway:eu-west-1::/apis/abc/stages"),
     "AWS::CloudFormation::Stack": ("cloudformation:CreateStack", f"arn:aws:cloudformation:{ACCOUNT}:stack/{{}}/1"),
     "AWS::CloudWatch::Alarm": ("cloudwatch:PutMetricAlarm", f"arn:aws:cloudwatch:{ACCOUNT}:alarm:{{}}"),
@@ -113,6 +117,7 @@ MADE = {
     "AWS::Logs::LogGroup": ("logs:CreateLogGroup", f"arn:aws:logs:{ACCOUNT}:log-group:{{}}"),
     "AWS::S3::Bucket": ("s3:CreateBucket", f"arn:aws:s3:::{NAME}-rescuebucket-x"),
     "AWS::S3::BucketPolicy": ("s3:PutBucketPolicy", f"arn:aws:s3:::{NAME}-rescuebucket-x"),
+    "AWS::SNS::Subscription": ("sns:Subscribe", f"arn:aws:sns:{ACCOUNT}:{{}}"),
     "AWS::SNS::Topic": ("sns:CreateTopic", f"arn:aws:sns:{ACCOUNT}:{{}}"),
     "AWS::SQS::Queue": ("sqs:CreateQueue", f"arn:aws:sqs:{ACCOUNT}:{{}}"),
     "AWS::SSM::Parameter": ("ssm:PutParameter", f"arn:aws:ssm:{ACCOUNT}:parameter/CFN-Epoch-X"),
@@ -123,12 +128,31 @@ MADE = {
     ),
 }
 """What CloudFormation calls first to make a resource of each type, under the name that it would give it."""
+NOT_ASKED_FOR = {
+    "ec2:DescribeNetworkInterfaces",  # no function is in a VPC
+    "kms:Decrypt",  # nothing that CloudFormation reads is under a key of ours
+    "logs:DeleteDataProtectionPolicy",  # no log group has one
+    "s3:ListTagsForResource",  # of directory buckets
+    "secretsmanager:GetSecretValue",  # a secret's value stands in no template
+    "secretsmanager:RemoveRegionsFromReplication",  # no secret is replicated
+}
+"""Actions that CloudFormation's schemas name for the types in `MADE`, and that this stack gives no cause for."""
+REACHED = [
+    "*",
+    *(resource.format(f"{NAME}-Alarms-X") for _, resource in MADE.values()),
+    "arn:aws:apigateway:eu-west-1::/tags/x",
+    f"arn:aws:cloudwatch:{ACCOUNT}:alarm:*",
+    "arn:aws:s3:::artifacts/code",
+]
+"""The stack's own resources, and what AWS gives no resource or only all of them for."""
+POLICY_LIMIT = 6144
+"""Characters that IAM takes for a managed policy, blanks not counted ("IAM and AWS STS quotas")."""
 
 
 @pytest.fixture(scope="module")
 def types() -> set[str]:
     document = expanded(gradual(source(), "a stamp", "yes"), {})
-    kinds = {each["Type"] for each in document["Resources"].values() if "Condition" not in each}
+    kinds = {each["Type"] for each in document["Resources"].values()}
     return kinds | {each["Type"] for each in source("stacks/alarms.yaml")["Resources"].values()}
 
 
@@ -140,6 +164,33 @@ def test_whoever_deploys_may_make_every_resource_of_the_stack_and_of_no_other(ty
         assert may(deployer, action, resource.format(f"{NAME}-Alarms-X")), (action, resource)
         if "{}" in resource:
             assert not may(deployer, action, resource.format("another-Alarms-X")), (action, resource)
+
+
+@pytest.mark.parametrize("kind", MADE)
+def test_whoever_deploys_may_read_and_delete_what_was_made(kind: str) -> None:
+    """CloudFormation reads each resource that it made, and on a failed deployment deletes it again."""
+    handlers = PROVIDER_SCHEMA_MANAGER.get_resource_schema("eu-west-1", kind).schema["handlers"]
+    needed = {action for name in ("read", "delete") for action in handlers[name]["permissions"]} - NOT_ASKED_FOR
+    deployer = policy("Deployer")
+
+    assert needed
+    assert {each for each in needed if not any(may(deployer, each, resource) for resource in REACHED)} == set()
+
+
+def test_the_first_domain_of_an_account_can_be_made_with_the_role_that_it_needs() -> None:
+    role = "arn:aws:iam::123456789012:role/aws-service-role/{}.amazonaws.com/AWSServiceRoleFor{}"
+    deployer = policy("Deployer")
+
+    assert may(deployer, "iam:CreateServiceLinkedRole", role.format("ops.apigateway", "APIGateway"))
+    assert not may(deployer, "iam:CreateServiceLinkedRole", role.format("organizations", "Organizations"))
+
+
+def test_iam_takes_the_policies_as_long_as_they_are() -> None:
+    """With a stack's name as long as `init` makes it."""
+    made = resolved(source("stacks/people.yaml"), GIVEN | {"Service": f"{NAME}-{'x' * 31}", "Artifacts": "x" * 63})
+
+    for each in made.of("AWS::IAM::ManagedPolicy").values():
+        assert len(json.dumps(each["PolicyDocument"], separators=(",", ":"))) <= POLICY_LIMIT
 
 
 @req("M01")
