@@ -96,6 +96,15 @@ def test_a_domain_without_a_certificate_is_refused_before_anything_is_made() -> 
     assert rule["Assertions"][0]["Assert"] == has("CertificateArn")
 
 
+def test_one_domain_for_both_apis_is_refused_before_anything_is_made() -> None:
+    """API Gateway takes a domain once; the second one would end the deployment half way."""
+    rule = source()["Rules"]["DomainsDiffer"]
+
+    assert rule["RuleCondition"] == has("BackendDomain")
+    same = {"Fn::Equals": [{"Ref": "BackendDomain"}, {"Ref": "ConnectDomain"}]}
+    assert rule["Assertions"][0]["Assert"] == {"Fn::Not": [same]}
+
+
 def test_a_firewall_without_a_domain_is_refused_before_anything_is_made() -> None:
     rule = source()["Rules"]["FirewallHasADomain"]
 
