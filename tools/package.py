@@ -9,7 +9,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 DIST = ROOT / "dist"
-BESIDE = ("samconfig.example.toml", "stacks/dashboard.yaml", "stacks/firewall.yaml", "stacks/policy.json")
+BESIDE = (
+    "samconfig.example.toml",
+    *(f"stacks/{name}" for name in ("dashboard.yaml", "firewall.yaml", "people.yaml", "policy.json")),
+)
 """What a deployment may want beside the template."""
 
 PACKAGES = ("clients/python", "layers/broker", "cli", "emulator")
