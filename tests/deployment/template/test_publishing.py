@@ -84,6 +84,21 @@ def test_the_guide_s_commands_are_there() -> None:
     assert told <= set(cli.commands)
 
 
+def test_the_guide_s_commands_of_aws_name_the_region() -> None:
+    """A profile's own region may be another one, where a command finds nothing or makes what fits nothing."""
+    commands = re.findall(r"^ *\$ (aws (?:.*\\\n)*.*)", GUIDE, re.MULTILINE)
+
+    assert len(commands) > 20
+    assert [command for command in commands if "--region " not in command] == []
+
+
+def test_the_guide_looks_for_lines_that_lambda_writes() -> None:
+    """At the level INFO a start on demand has no line of its own; `platform.report` says how long it took."""
+    assert {"LogFormat", "ApplicationLogLevel"} <= source()["Globals"]["Function"]["LoggingConfig"].keys()
+    assert "SystemLogLevel" not in source()["Globals"]["Function"]["LoggingConfig"], "it is INFO then"
+    assert set(re.findall(r"platform\.\w+", GUIDE)) == {"platform.report"}
+
+
 def test_every_output_is_one_of_the_next_things_a_person_needs() -> None:
     outputs = set(deploy().outputs)
 
