@@ -98,7 +98,7 @@ def firewall(deployment: Deployment) -> Iterator[Finding]:
         yield good("firewall", "this deployment has none in front of its public API")
         return
     origin = deployment.outputs["Firewall"].partition(" Origin=")[2].partition(" ")[0]
-    answer = httpx.get(f"https://{origin}/", **deployment.asking)
+    answer = httpx.get(f"https://{origin}/", **deployment.http_options)
     if answer.status_code == FORBIDDEN:
         yield good("firewall", "requests that bypass it are refused")
     else:

@@ -32,7 +32,7 @@ TIMEOUT = 10
 
 
 @dataclass(frozen=True)
-class Unasked:
+class Unreached:
     """A host of NinjaOne that gave no answer.
 
     Attributes:
@@ -45,7 +45,7 @@ class Unasked:
     todo: str
 
 
-def _apart(check: str, found: Iterable[Finding | Unasked]) -> Iterator[Finding]:
+def _merge_unreached(check: str, found: Iterable[Finding | Unreached]) -> Iterator[Finding]:
     """Give the findings, and one more for all hosts that gave no answer for the same reason."""
     hosts = defaultdict[tuple[str, str], list[str]](list)
     for each in found:
@@ -59,17 +59,17 @@ def _apart(check: str, found: Iterable[Finding | Unasked]) -> Iterator[Finding]:
 
 def client_secrets(deployment: Deployment) -> Iterator[Finding]:
     """Whether a secret is stored for each client app, and whether NinjaOne accepts it, as far as it says."""
-    return _apart("client secrets", _secret_of_each(deployment))
+    return _merge_unreached("client secrets", _secret_findings(deployment))
 
 
-def _secret_of_each(deployment: Deployment) -> Iterator[Finding | Unasked]:
+def _secret_findings(deployment: Deployment) -> Iterator[Finding | Unreached]:
     known = deployment.client_secrets
     if not deployment.config.client_ids:
         yield good("client secrets", "every customer brings a client app of their own")
     for region, client_id in deployment.config.client_ids.items():
         check = f"client secret ({region})"
         try:
-            yield _tried(deployment, check, region, known.client(client_id))
+            yield _secret_finding(deployment, check, region, known.client(client_id))
         except AwsRefused as error:
             yield fail(check, f"AWS refused ({error.code})", aws_errors.said(error))
         except BrokerError as error:
@@ -77,7 +77,7 @@ def _secret_of_each(deployment: Deployment) -> Iterator[Finding | Unasked]:
             yield fail(check, str(error), todo)
 
 
-def _tried(deployment: Deployment, check: str, region: str, client: Client) -> Finding | Unasked:
+def _secret_finding(deployment: Deployment, check: str, region: str, client: Client) -> Finding | Unreached:
     """Ask NinjaOne to refresh with an invalid token. See docs/understand/ninjaone.md §9 U4."""
     host = ninjaone.regional_host(region)
     if host is None:
@@ -89,7 +89,7 @@ def _tried(deployment: Deployment, check: str, region: str, client: Client) -> F
         return fail(check, f"wrong: NinjaOne refuses it for {client.id}", todo)
     if outcome.meaning in {Meaning.DEAD, Meaning.CONFIG}:
         return good(check, f"accepted for {client.id}, as far as NinjaOne tells (checked with an invalid token)")
-    return Unasked(host.name, outcome.code, "They are stored; try them again later. NinjaOne may be down.")
+    return Unreached(host.name, outcome.code, "They are stored; try them again later. NinjaOne may be down.")
 
 
 def stored_secrets(deployment: Deployment) -> Iterator[Finding]:
@@ -100,38 +100,40 @@ def stored_secrets(deployment: Deployment) -> Iterator[Finding]:
         yield fail("stored secrets", "they are no JSON object", 'Store {"<client id>": "<client secret>"} again.')
         return
     secrets = secrets_of(written)
-    found = list(_oddities(content, written, secrets))
+    found = list(_secret_faults(content, written, secrets))
     yield from found or [good("stored secrets", f"{counted(len(secrets), 'entry', 'entries')} can be read")]
 
 
-def _oddities(
+def _secret_faults(
     content: bytes, written: Sequence[tuple[str, object]], secrets: Mapping[str, str | None]
 ) -> Iterator[Finding]:
-    odd = sorted(name for name, secret in secrets.items() if secret is None)
-    if odd:
-        yield fail("stored secrets", f"there is no secret for {', '.join(odd)}", "Store a text, or leave it out.")
+    without_secret = sorted(name for name, secret in secrets.items() if secret is None)
+    if without_secret:
+        yield fail(
+            "stored secrets", f"there is no secret for {', '.join(without_secret)}", "Store a text, or leave it out."
+        )
     twice = sorted(name for name, times in Counter(bare(name) for name, _ in written).items() if times > 1)
     if twice:
         says = f"{', '.join(twice)} is named more than once; the last secret of it counts"
         yield warn("stored secrets", says, "Store the one that is right.")
-    loose = sorted({bare(name) for name, value in written if _is_loose(name) or _is_loose(value)})
-    if loose or content.startswith(BOM_UTF8):
-        says = f"there is whitespace, a quotation mark or a byte order mark around {', '.join(loose) or 'the whole'}"
+    stray = sorted({bare(name) for name, value in written if _has_stray_marks(name) or _has_stray_marks(value)})
+    if stray or content.startswith(BOM_UTF8):
+        says = f"there is whitespace, a quotation mark or a byte order mark around {', '.join(stray) or 'the whole'}"
         yield warn(
             "stored secrets", f"{says}; it is left out", "Store them again without, so that nobody copies it on."
         )
 
 
-def _is_loose(value: object) -> bool:
+def _has_stray_marks(value: object) -> bool:
     return isinstance(value, str) and credential(value) not in {"", value}
 
 
 def client_apps(deployment: Deployment) -> Iterator[Finding]:
     """Whether NinjaOne knows each client app. Asked as a browser would; no secret is sent."""
-    return _apart("client apps", _app_of_each(deployment))
+    return _merge_unreached("client apps", _app_findings(deployment))
 
 
-def _app_of_each(deployment: Deployment) -> Iterator[Finding | Unasked]:
+def _app_findings(deployment: Deployment) -> Iterator[Finding | Unreached]:
     for region, client_id in deployment.config.client_ids.items():
         host = ninjaone.regional_host(region)
         if host is None:
@@ -146,18 +148,18 @@ def _app_of_each(deployment: Deployment) -> Iterator[Finding | Unasked]:
         )
         with deployment.web as web:
             answer = web.get(address, timeout=Seconds(TIMEOUT))
-        yield _known(region, client_id, host.name, answer)
+        yield _app_finding(region, client_id, host.name, answer)
 
 
-def _known(region: str, client_id: str, host: str, answer: oauth.Answer) -> Finding | Unasked:
+def _app_finding(region: str, client_id: str, host: str, answer: oauth.Answer) -> Finding | Unreached:
     check = f"client app ({region})"
     if isinstance(answer, oauth.NotSent) and answer.cause == "certificate_distrusted":
         todo = "Where your network intercepts TLS, name its authority's file in AWS_CA_BUNDLE or SSL_CERT_FILE."
-        return Unasked(host, "its certificate is not trusted here", todo)
+        return Unreached(host, "its certificate is not trusted here", todo)
     if not isinstance(answer, oauth.Reply) or answer.status >= 500:
         why = f"status {answer.status}" if isinstance(answer, oauth.Reply) else answer.cause
         todo = "Try again; NinjaOne may be down, or this machine may not ask it (HTTPS_PROXY)."
-        return Unasked(host, why, todo)
+        return Unreached(host, why, todo)
     if answer.status == 404:
         todo = "Compare region and client id: an app exists only on the host where it was registered."
         return fail(check, f"{host} knows no client app {client_id}", todo)
@@ -168,9 +170,9 @@ def connect_page(deployment: Deployment) -> Iterator[Finding]:
     """Whether the redirect URIs lead to this deployment, and whether the clocks agree."""
     regions = [*deployment.config.client_ids, "branded"]
     for region in regions:
-        yield _reached(deployment, f"{deployment.config.connect_url}/callback/{region}", region)
+        yield _redirect_uri_finding(deployment, f"{deployment.config.connect_url}/callback/{region}", region)
     try:
-        answer = httpx.get(deployment.config.connect_url, **deployment.asking)
+        answer = httpx.get(deployment.config.connect_url, **deployment.http_options)
     except httpx.HTTPError:
         return  # said of each redirect URI already
     if deployment.stack:
@@ -179,11 +181,11 @@ def connect_page(deployment: Deployment) -> Iterator[Finding]:
         yield good("clock", "`make run` has a clock of its own, by which everything here is checked")
 
 
-def _reached(deployment: Deployment, address: str, region: str) -> Finding:
+def _redirect_uri_finding(deployment: Deployment, address: str, region: str) -> Finding:
     """Call a redirect URI without NinjaOne's parameters: the answer leads to our own page that says so."""
     check = f"redirect URI ({region})"
     try:
-        answer = httpx.get(address, **deployment.asking)
+        answer = httpx.get(address, **deployment.http_options)
     except httpx.HTTPError as error:
         host = urlsplit(address).hostname or ""
         todo = (
@@ -238,7 +240,7 @@ def queues(deployment: Deployment) -> Iterator[Finding]:
         yield good(name, says) if waiting < 50 else warn(name, says, runbook("Refreshing is behind"))
 
 
-def rescued(deployment: Deployment) -> Iterator[Finding]:
+def rescue_store(deployment: Deployment) -> Iterator[Finding]:
     """Whether tokens wait in the rescue store."""
     count = len(list(deployment.rescue.waiting(1000)))
     if count:
@@ -250,7 +252,7 @@ def rescued(deployment: Deployment) -> Iterator[Finding]:
 def overdue(deployment: Deployment) -> Iterator[Finding]:
     """Whether connections are refreshed in time."""
     before = Instant(int(deployment.now()) - OVERDUE)
-    count = sum(_overdue(deployment, shard, before) for shard in range(policy.SHARDS))
+    count = sum(_count_overdue(deployment, shard, before) for shard in range(policy.SHARDS))
     if count:
         yield fail(
             "refreshing",
@@ -261,7 +263,7 @@ def overdue(deployment: Deployment) -> Iterator[Finding]:
         yield good("refreshing", "nothing is overdue")
 
 
-def _overdue(deployment: Deployment, shard: int, before: Instant) -> int:
+def _count_overdue(deployment: Deployment, shard: int, before: Instant) -> int:
     answer = deployment.aws("dynamodb").query(
         TableName=deployment.config.connections_table,
         IndexName=deployment.config.due_index,
@@ -276,8 +278,8 @@ def active_epoch(deployment: Deployment) -> Iterator[Finding]:
     """Whether this table's rows may be presented."""
     try:
         active = epoch.read(deployment)
-    except CliError as trouble:
-        yield fail("epoch", trouble.message, "ninjaone-connect epoch show")
+    except CliError as error:
+        yield fail("epoch", error.message, "ninjaone-connect epoch show")
         return
     if active.table == deployment.config.connections_table:
         yield good("epoch", f"{active.epoch}, of this deployment's table")
@@ -302,9 +304,9 @@ CHECKS = (
     Check("backend API", backend_api),
     Check("KMS key", seal_key),
     Check("queues", queues),
-    Check("rescue store", rescued),
+    Check("rescue store", rescue_store),
     Check("refreshing", overdue),
-    Check("connections", inventory.look),
-    Check("first connection", inventory.first),
+    Check("connections", inventory.connections),
+    Check("first connection", inventory.first_connection),
     Check("epoch", active_epoch),
 )

@@ -43,13 +43,13 @@ from ninjaone_connect.errors import BadSetting
 from ninjaone_connect_cli import aws_errors
 from ninjaone_connect_cli.errors import CliError
 
-LOCAL = ".local.json"
+LOCAL_FILE = ".local.json"
 """What `make run` writes while it runs."""
-HERE: Mapping[str, Any] = {"trust_env": False, "verify": False}
+LOOPBACK_OPTIONS: Mapping[str, Any] = {"trust_env": False, "verify": False}
 """Arguments of httpx for this machine: plain http on loopback, no proxy, and no certificates to load."""
-_WRITTEN = {"aws", "region", "access_key", "secret_key", "ninjaone", "settings", "outputs"}
+_LOCAL_KEYS = {"aws", "region", "access_key", "secret_key", "ninjaone", "settings", "outputs"}
 """The keys of that file."""
-_TOLD_BY = "SessionFunction"
+_SETTINGS_SOURCE = "SessionFunction"
 """The one function whose environment has every setting, the public address too."""
 
 
@@ -63,9 +63,9 @@ class Deployment:
         aws: service name → client
         transport: makes a transport to NinjaOne
         resources: logical id → physical id; empty on this machine
-        asking: arguments of ``httpx.get`` for calling the deployment's public addresses
+        http_options: arguments of ``httpx.get`` for calling the deployment's public addresses
         now: returns Unix seconds by its clock, which can be moved on this machine
-        kept_log: on this machine, where the functions' log lines are found; empty on AWS
+        log_url: on this machine, where the functions' log lines are found; empty on AWS
     """
 
     stack: str | None
@@ -76,9 +76,9 @@ class Deployment:
     transport: Transport
     credentials: Any
     resources: Mapping[str, str]
-    asking: Mapping[str, Any] = field(default_factory=dict)
+    http_options: Mapping[str, Any] = field(default_factory=dict)
     now: Callable[[], float] = time.time
-    kept_log: str = ""
+    log_url: str = ""
 
     @property
     def command(self) -> str:
@@ -99,9 +99,9 @@ class Deployment:
             most: how many
         """
         start = int(since * 1000)
-        if self.kept_log:
-            found = httpx.get(self.kept_log, params={"reference": reference}, **self.asking).raise_for_status().json()
-            return islice((each for each in found if each["timestamp"] >= start), most)
+        if self.log_url:
+            answer = httpx.get(self.log_url, params={"reference": reference}, **self.http_options).raise_for_status()
+            return islice((each for each in answer.json() if each["timestamp"] >= start), most)
         pages = (
             self.aws("logs")
             .get_paginator("filter_log_events")
@@ -153,15 +153,15 @@ def on_aws(stack: str, region: str | None, profile: str | None) -> Deployment:
     clients = _clients(session, verify=ca_bundle())
     try:
         outputs, resources = _described(clients("cloudformation"), stack)
-        told = clients("lambda").get_function_configuration(FunctionName=resources[_TOLD_BY])
+        function = clients("lambda").get_function_configuration(FunctionName=resources[_SETTINGS_SOURCE])
     except (ClientError, BotoCoreError) as error:
-        raise CliError(_what_to_do(error, stack, session.region_name)) from None
+        raise CliError(_why_not_found(error, stack, session.region_name)) from None
     except (ValueError, OSError, RuntimeError, EOFError) as error:  # of what the environment or a profile names
         raise CliError(f"{aws_errors.SETTINGS.format(what=type(error).__name__)} {credentials_hint()}") from None
     except KeyError:
         raise CliError(f"The stack {stack} is no NinjaOne Connect: name another with --stack.") from None
     return Deployment(
-        stack, session.region_name, _config(told["Environment"]["Variables"]), outputs, clients, Outside,
+        stack, session.region_name, _config(function["Environment"]["Variables"]), outputs, clients, NetworkTransport,
         session.get_credentials(), resources, {"timeout": 10, "verify": ssl_context()},
     )  # fmt: skip
 
@@ -213,7 +213,7 @@ def _resources(cloudformation: Any, stack: str) -> Mapping[str, str]:
     return inner | {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in listed}
 
 
-def _what_to_do(error: Exception, stack: str, region: str | None) -> str:
+def _why_not_found(error: Exception, stack: str, region: str | None) -> str:
     """Return why a stack can't be found, and what to do."""
     code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
     if code == "ValidationError":
@@ -233,9 +233,9 @@ def _config(variables: Mapping[str, str]) -> Config:
 
 def on_this_machine(folder: Path) -> Deployment:
     """Find what `make run` runs, from anywhere inside the clone. Raises CliError."""
-    for host in (folder, *folder.parents):
-        if (host / LOCAL).is_file():
-            return _local(_running(host / LOCAL))
+    for parent in (folder, *folder.parents):
+        if (parent / LOCAL_FILE).is_file():
+            return _local(_read_local_file(parent / LOCAL_FILE))
     clone = next((each for each in (folder, *folder.parents) if (each / "local/__main__.py").is_file()), None)
     if clone:
         raise CliError(f"Nothing runs here: start it with `make run` in {clone}, leave it running, and try again.")
@@ -245,34 +245,34 @@ def on_this_machine(folder: Path) -> Deployment:
     )
 
 
-def _running(file: Path) -> Mapping[str, Any]:
+def _read_local_file(file: Path) -> Mapping[str, Any]:
     """Read what `make run` wrote, and see that it runs. Raises CliError."""
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
-        missing = _WRITTEN - values.keys()
+        missing = _LOCAL_KEYS - values.keys()
         address = urlsplit(values["aws"])
         socket.create_connection((address.hostname, address.port), timeout=5).close()
     except OSError:
         raise CliError(f"{file} is of a `make run` that has ended: start it again.") from None
     except (ValueError, KeyError, TypeError, AttributeError):
-        missing = _WRITTEN
+        missing = _LOCAL_KEYS
     if missing:
         raise CliError(f"{file} is damaged: end `make run`, delete the file, and start it again.")
     return cast("Mapping[str, Any]", values)
 
 
 def _local(values: Mapping[str, Any]) -> Deployment:
-    session = _session_here(values["access_key"], values["secret_key"], values["region"])
+    session = _local_session(values["access_key"], values["secret_key"], values["region"])
     return Deployment(
         None, values["region"], _config(values["settings"]), values["outputs"],
-        _clients(session, endpoint_url=values["aws"]), lambda: Here(values["ninjaone"]),
-        Credentials(values["access_key"], values["secret_key"]), {}, {"timeout": 10, **HERE}, _clock(values["aws"]),
-        f"{values['aws']}/_local/log",
+        _clients(session, endpoint_url=values["aws"]), lambda: EmulatorTransport(values["ninjaone"]),
+        Credentials(values["access_key"], values["secret_key"]), {}, {"timeout": 10, **LOOPBACK_OPTIONS},
+        _clock(values["aws"]), f"{values['aws']}/_local/log",
     )  # fmt: skip
 
 
 @cache
-def _session_here(access_key: str, secret_key: str, region: str) -> boto3.Session:
+def _local_session(access_key: str, secret_key: str, region: str) -> boto3.Session:
     """Return one session for all commands of a process: creating one loads the services' models, which takes long."""
     return boto3.Session(access_key, secret_key, region_name=region)
 
@@ -280,7 +280,7 @@ def _session_here(access_key: str, secret_key: str, region: str) -> boto3.Sessio
 def _clock(aws: str) -> Callable[[], float]:
     """Return the clock of what runs here, which its showroom can move."""
     try:
-        ahead = float(httpx.get(f"{aws}/_local/clock", timeout=5, **HERE).text) - time.time()
+        ahead = float(httpx.get(f"{aws}/_local/clock", timeout=5, **LOOPBACK_OPTIONS).text) - time.time()
     except (httpx.HTTPError, ValueError):
         ahead = 0.0
     return lambda: time.time() + ahead
@@ -290,7 +290,7 @@ class CertificateDistrusted(httpx.ConnectError):
     """A host showed a certificate that is not trusted here; it has a class because the broker's client drops texts."""
 
 
-class Outside(httpx.BaseTransport):
+class NetworkTransport(httpx.BaseTransport):
     """Calls NinjaOne as this machine calls any host: through its proxy, with the authorities it trusts."""
 
     def __init__(self) -> None:
@@ -310,11 +310,11 @@ class Outside(httpx.BaseTransport):
         self._client.close()
 
 
-class Here(httpx.BaseTransport):
+class EmulatorTransport(httpx.BaseTransport):
     """Sends requests for NinjaOne to its emulator on this machine."""
 
     def __init__(self, address: str) -> None:
-        self._address, self._inner = address, httpx.HTTPTransport(**HERE)
+        self._address, self._inner = address, httpx.HTTPTransport(**LOOPBACK_OPTIONS)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send it on."""

@@ -53,7 +53,7 @@ def _found(at: At) -> list[tuple[str, Finding]]:
     found: list[tuple[str, Finding]] = []
     with at.screen.steps("Checking", len(todo)) as step:
         for check in todo:
-            found += [(check.name, finding) for finding in _looked(at, check)]
+            found += [(check.name, finding) for finding in _run(at, check)]
             step()
     return found
 
@@ -97,10 +97,10 @@ def _show_next(at: At, left: list[Finding]) -> None:
     raise CliError("One thing is left to do." if len(left) == 1 else f"{len(left)} things are left to do.")
 
 
-def _looked(at: At, check: Check) -> list[Finding]:
+def _run(at: At, check: Check) -> list[Finding]:
     """Run one check; one that fails is a finding like any other."""
     try:
-        return list(check.look(at.deployment))
+        return list(check.run(at.deployment))
     except Exception as error:  # noqa: BLE001  # whatever is wrong with one thing, the others are looked at
         known = aws_errors.is_known(error)
         todo = (

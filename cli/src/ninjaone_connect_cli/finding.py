@@ -29,7 +29,7 @@ class Finding:
         return {"state": self.state.value, "check": self.check, "says": self.says, "todo": self.todo}
 
 
-Look = Callable[[Deployment], Iterable[Finding]]
+RunCheck = Callable[[Deployment], Iterable[Finding]]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Check:
     """One thing to check."""
 
     name: str
-    look: Look
+    run: RunCheck
 
 
 def runbook(heading: str) -> str:

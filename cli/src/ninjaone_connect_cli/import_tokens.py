@@ -25,7 +25,7 @@ from ninjaone_connect_cli.errors import CliError
 from ninjaone_connect_cli.import_file import Entry, EntryError, read
 from ninjaone_connect_cli.store import Store
 
-_MADE = (Status.ACTIVE, Status.NEEDS_REAUTH)
+_IMPORTED_STATUSES = (Status.ACTIVE, Status.NEEDS_REAUTH)
 COLUMNS = {"line": "line", "tenant_id": "tenant", "connection_id": "connection", "outcome": "outcome"}
 SHOWN = 20
 
@@ -66,15 +66,15 @@ def import_tokens(at: At, file: Path, report: TextIO | None, *, dry_run: bool) -
     entries = _checked(at.deployment, file)
     if report:
         report.write("")  # what can't be written is known before anything is stored
-    made = _Made(at.deployment)
+    importer = _Importer(at.deployment)
     if dry_run:
-        _show(at, [made.look(entry) for entry in entries], report)
+        _show(at, [importer.preview(entry) for entry in entries], report)
         return
     results: list[dict[str, Any]] = []
     try:
         with at.screen.steps("Importing", len(entries)) as step:
             for entry in entries:
-                results.append(made.put(entry))
+                results.append(importer.put(entry))
                 step()
     finally:  # whatever stopped it: what was stored is told
         _show(at, results, report)
@@ -108,7 +108,7 @@ def _check_secrets(deployment: Deployment, client_ids: Iterable[str]) -> None:
             ) from None
 
 
-class _Made:
+class _Importer:
     """Makes connections of entries."""
 
     def __init__(self, deployment: Deployment) -> None:
@@ -119,13 +119,13 @@ class _Made:
             raise CliError("The table is not activated: see `ninjaone-connect epoch show`.")
         self._epoch = epoch
 
-    def look(self, entry: Entry) -> dict[str, Any]:
+    def preview(self, entry: Entry) -> dict[str, Any]:
         """Return what would become of an entry."""
-        there = self._store.row(entry.ref)
-        if there is None:
+        stored = self._store.row(entry.ref)
+        if stored is None:
             return _result(entry, "would be imported")
-        may_correct = there.state and (_has_withdrawn_scopes(there.state, entry) or _was_never_granted(there.state))
-        corrects = bool(may_correct and there.state and self._differs(there.state, entry))
+        may_correct = stored.state and (_has_withdrawn_scopes(stored.state, entry) or _was_never_granted(stored.state))
+        corrects = bool(may_correct and stored.state and self._differs(stored.state, entry))
         return _result(entry, "would be corrected" if corrects else "there already")
 
     def put(self, entry: Entry) -> dict[str, Any]:
@@ -205,7 +205,7 @@ def _due(entry: Entry) -> dict[str, Any]:
 def _was_never_granted(seen: ConnectionState) -> bool:
     """Return whether a row still holds what an import put there, and nobody is at work on it."""
     is_leased = seen.lease_until is not None and seen.lease_until > instant(SystemClock())
-    return seen.version == 1 and seen.access is None and seen.status in _MADE and not is_leased
+    return seen.version == 1 and seen.access is None and seen.status in _IMPORTED_STATUSES and not is_leased
 
 
 def _has_withdrawn_scopes(seen: ConnectionState, entry: Entry) -> bool:

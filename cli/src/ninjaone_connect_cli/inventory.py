@@ -131,7 +131,7 @@ def open_breakers(deployment: Deployment) -> dict[str, Breaker]:
 # What the doctor says of it -------------------------------------------------------------------------------------------
 
 
-def look(deployment: Deployment) -> Iterator[Finding]:
+def connections(deployment: Deployment) -> Iterator[Finding]:
     """Whether every connection works, and which will need their customers soon."""
     inventory = Inventory.read(deployment)
     counts = Counter(inventory.status(state) for state in inventory.states.values())
@@ -144,7 +144,7 @@ def look(deployment: Deployment) -> Iterator[Finding]:
     yield from _of_customers(inventory)
 
 
-def first(deployment: Deployment) -> Iterator[Finding]:
+def first_connection(deployment: Deployment) -> Iterator[Finding]:
     """Whether anybody has connected: it shows that redirect URIs and the backend's permission are right."""
     store = Store(deployment.aws("dynamodb"), deployment.config.connections_table)
     if next(store.connections(), None):

@@ -14,7 +14,7 @@ from ninjaone_connect_cli.group import Commands
 
 COLUMNS = {"tenant_id": "tenant", "connection_id": "connection", "version": "after version", "outcome": "outcome"}
 MAX_LISTED = 1000
-PATIENCE, LOOK = 300, 2
+MAX_WAIT, POLL_INTERVAL = 300, 2
 """Seconds to wait for the refresh function, and between looks."""
 
 
@@ -47,7 +47,7 @@ def adopt(at: At, *, wait: bool) -> None:
     refs = list(dict.fromkeys(ConnectionRef(each["tenant_id"], each["connection_id"]) for each in found))
     for start in range(0, len(refs), BATCH_SIZE):
         at.deployment.batches.send_batch(Trigger.RESCUE, refs[start : start + BATCH_SIZE])
-    left = _awaited(at, found) if wait and found else []
+    left = _wait_until_restored(at, found) if wait and found else []
     for each in found:
         each["outcome"] = "waiting" if not wait or each in left else "done"
     at.screen.table(found, COLUMNS, empty="Nothing waits: every token is in its row.")
@@ -55,12 +55,12 @@ def adopt(at: At, *, wait: bool) -> None:
         raise CliError("Not all of them were taken in time: read the errors, then run this again.")
 
 
-def _awaited(at: At, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _wait_until_restored(at: At, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Wait until nothing of what was found is left, or time is up; return what still is."""
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + MAX_WAIT
     with at.screen.waiting("Waiting for the refresh function"):
         while (left := [each for each in _waiting(at.deployment) if each in found]) and time.monotonic() < until:
-            time.sleep(LOOK)
+            time.sleep(POLL_INTERVAL)
     return left
 
 

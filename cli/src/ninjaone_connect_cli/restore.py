@@ -34,9 +34,9 @@ from ninjaone_connect_cli.store import Store
 
 INERT = 0
 """An epoch before the first."""
-FARTHEST = policy.DISCONNECTED_KEPT - policy.DAY
+MAX_AGE = policy.DISCONNECTED_KEPT - policy.DAY
 """Seconds back for which the live table still knows what was disconnected meanwhile."""
-LOOK, PATIENCE = 2, 180
+POLL_INTERVAL, MAX_WAIT = 2, 180
 WAIT_FOR_TABLE = 3600 * 8
 
 PROBED = {"tenant_id": "tenant", "connection_id": "connection", "outcome": "outcome", "reason": "reason"}
@@ -58,7 +58,7 @@ def begin(at: At, moment: datetime, *, wait: bool) -> None:
     \b
     ninjaone-connect restore begin --at 2026-11-23T14:00:00Z
     """
-    if moment.replace(tzinfo=UTC).timestamp() < instant(SystemClock()) - FARTHEST:
+    if moment.replace(tzinfo=UTC).timestamp() < instant(SystemClock()) - MAX_AGE:
         raise CliError("That is too far back: what was disconnected since is forgotten by now, and would come back.")
     source = at.deployment.config.connections_table
     target = f"{source}-{moment:%Y%m%dT%H%M%S}"
@@ -88,11 +88,11 @@ def copy(at: At, table: str, *, dry_run: bool, replace_broken: bool) -> None:
     if table == at.deployment.config.connections_table:
         raise CliError("That is the live table. Name the restored one.")
     restored = Store(at.deployment.aws("dynamodb"), table)
-    copying = _Copying(at.deployment, restored, dry_run=dry_run, replace_broken=replace_broken)
+    copier = _Copier(at.deployment, restored, dry_run=dry_run, replace_broken=replace_broken)
     counts: Counter[str] = Counter()
     with at.screen.steps("Copying", restored.count()) as step:
         for row in restored.connections():
-            counts[copying.one(row)] += 1
+            counts[copier.copy(row)] += 1
             step()
     at.screen.record(counts)
 
@@ -106,14 +106,14 @@ def probe(at: At, count: int) -> None:
     \b
     ninjaone-connect restore probe --count 3
     """
-    raising = _Raising(at.deployment)
-    active = (row for row in raising.inert() if row.status is Status.ACTIVE)
-    chosen = [row for row in itertools.islice(active, count) if raising.one(row)]
+    activator = _Activator(at.deployment)
+    active = (row for row in activator.inert() if row.status is Status.ACTIVE)
+    chosen = [row for row in itertools.islice(active, count) if activator.activate(row)]
     refs = [ConnectionRef(row.tenant, row.connection) for row in chosen]
     if not refs:
         raise CliError("There is nothing to probe: no connection waits for its activation.")
     at.deployment.batches.send_batch(Trigger.DUE, refs)
-    results = _watched(at, {ConnectionRef(row.tenant, row.connection): row for row in chosen})
+    results = _wait_for_results(at, {ConnectionRef(row.tenant, row.connection): row for row in chosen})
     at.screen.table(results, PROBED, empty="")
     if any(each["outcome"] != "renewed" for each in results):
         raise CliError(
@@ -131,17 +131,17 @@ def activate(at: At) -> None:
     \b
     ninjaone-connect restore activate
     """
-    raising = _Raising(at.deployment)
-    waiting = list(raising.inert())
+    activator = _Activator(at.deployment)
+    waiting = list(activator.inert())
     with at.screen.steps("Activating", len(waiting)) as step:
         done = 0
         for row in waiting:
-            done += raising.one(row)
+            done += activator.activate(row)
             step()
     at.screen.record({"activated": done, "changed meanwhile": len(waiting) - done})
 
 
-class _Copying:
+class _Copier:
     """Copies rows, one connection at a time."""
 
     def __init__(self, deployment: Deployment, restored: Store, *, dry_run: bool, replace_broken: bool) -> None:
@@ -149,7 +149,7 @@ class _Copying:
         self._live = Store(deployment.aws("dynamodb"), deployment.config.connections_table)
         self._seal: Seal = deployment.seal
 
-    def one(self, row: ConnectionState) -> str:
+    def copy(self, row: ConnectionState) -> str:
         """Copy one connection if the live table needs it; return the outcome."""
         ref = ConnectionRef(row.tenant, row.connection)
         profile = self._restored.profile(ref)
@@ -163,14 +163,14 @@ class _Copying:
         if live and live.is_unreadable and not self._replace_broken:
             return "can't be read (--replace-broken)"
         if live and live.state and not self._is_broken(live.state):
-            return self._completed(live.state, row, profile)
+            return self._restore_profile(live.state, row, profile)
         if self._dry_run:
             return "would be copied"
         inert = _inert(row, live.fence if live else 0)
         stored = self._live.replace(live, inert, profile) if live else self._live.make(inert, profile)
         return "copied" if stored else "changed meanwhile"
 
-    def _completed(self, live: ConnectionState, row: ConnectionState, profile: Profile) -> str:
+    def _restore_profile(self, live: ConnectionState, row: ConnectionState, profile: Profile) -> str:
         """Keep a live row as it is, but restore its profile, with the client secret, if that is missing."""
         lost = self._live.profile(ConnectionRef(live.tenant, live.connection)) is None
         if not lost or live.status is Status.DISCONNECTED or live.client_id != row.client_id:
@@ -207,7 +207,7 @@ def _inert(row: ConnectionState, fence: int) -> ConnectionState:
     )
 
 
-class _Raising:
+class _Activator:
     """Lets rows of an older epoch be presented."""
 
     def __init__(self, deployment: Deployment) -> None:
@@ -223,7 +223,7 @@ class _Raising:
             if row.epoch < self._epoch and row.refresh and row.status is not Status.DISCONNECTED:
                 yield row
 
-    def one(self, row: ConnectionState) -> bool:
+    def activate(self, row: ConnectionState) -> bool:
         """Activate one, due at once; return False if something else changed it.
 
         Its token may be an old one, so the refresh looks into the rescue store first, and names no cause if it is dead.
@@ -234,16 +234,16 @@ class _Raising:
         return self._store.raise_epoch(row, change)
 
 
-def _watched(at: At, before: dict[ConnectionRef, ConnectionState]) -> list[dict[str, Any]]:
+def _wait_for_results(at: At, before: dict[ConnectionRef, ConnectionState]) -> list[dict[str, Any]]:
     """Read rows until each was refreshed or refused, or time is up."""
     store = Store(at.deployment.aws("dynamodb"), at.deployment.config.connections_table)
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + MAX_WAIT
     with at.screen.waiting("Waiting for NinjaOne's answers"):
         while True:
             found = [_result(row, store.state(ref)) for ref, row in before.items()]
             if all(each["outcome"] != "waiting" for each in found) or time.monotonic() > until:
                 return found
-            time.sleep(LOOK)
+            time.sleep(POLL_INTERVAL)
 
 
 def _result(before: ConnectionState, now: ConnectionState | None) -> dict[str, Any]:

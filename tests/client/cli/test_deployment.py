@@ -307,7 +307,7 @@ def test_a_new_account_is_told_to_ask_for_more(aws: Account, found: Deployment) 
 
 
 def test_the_account_s_limit_is_looked_at_before_all_that_hangs_on_it() -> None:
-    assert account.CHECKS[0].look is account.concurrency
+    assert account.CHECKS[0].run is account.concurrency
 
 
 def test_dead_letters_are_counted(aws: Account, found: Deployment) -> None:
@@ -318,7 +318,7 @@ def test_dead_letters_are_counted(aws: Account, found: Deployment) -> None:
 
 
 def test_a_check_that_may_not_look_says_so_and_the_others_go_on(aws: Account, found: Deployment) -> None:
-    from ninjaone_connect_cli.doctor import _looked
+    from ninjaone_connect_cli.doctor import _run
     from ninjaone_connect_cli.finding import Check
 
     aws.refuses("lambda", "get_account_settings", "AccessDeniedException")
@@ -326,7 +326,7 @@ def test_a_check_that_may_not_look_says_so_and_the_others_go_on(aws: Account, fo
     class Here:
         deployment = replace(found)
 
-    (finding,) = _looked(Here(), Check("concurrency", account.concurrency))  # type: ignore[arg-type]  # as much as it asks for
+    (finding,) = _run(Here(), Check("concurrency", account.concurrency))  # type: ignore[arg-type]  # as much as it asks for
 
     assert finding.state is State.FIX
     assert finding.says == "could not be checked (ClientError)"
