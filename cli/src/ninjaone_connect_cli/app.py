@@ -26,7 +26,7 @@ from ninjaone_connect_cli import (
     restore,
     watch,
 )
-from ninjaone_connect_cli.at import At
+from ninjaone_connect_cli.context import CliContext
 from ninjaone_connect_cli.group import Commands
 from ninjaone_connect_cli.question import INTERRUPTED
 from ninjaone_connect_cli.screen import Screen, never_fail_to_encode, open_missing_streams
@@ -56,7 +56,7 @@ def cli(
     ninjaone-connect --aws-region eu-west-1 connections list northwind
     ninjaone-connect connections list --status needs_reauth --json
     """
-    context.obj = At(Screen(as_json=as_json), None if local else (stack, aws_region, profile))
+    context.obj = CliContext(Screen(as_json=as_json), None if local else (stack, aws_region, profile))
 
 
 GROUPS = (

@@ -14,7 +14,7 @@ from broker.model import ConnectionRef, Purpose, Status, connection_id
 from broker.text import escaped
 from ninjaone_connect import Connect, ConnectError, Connection, new_verifier
 from ninjaone_connect.model import ConnectSession, Region
-from ninjaone_connect_cli.at import At, here
+from ninjaone_connect_cli.context import CliContext, pass_cli
 from ninjaone_connect_cli.errors import CliError
 from ninjaone_connect_cli.group import Commands
 from ninjaone_connect_cli.inventory import Inventory
@@ -60,10 +60,10 @@ def session() -> None:
 @click.option("--complete", is_flag=True,
               help="Complete the session here too, to try a deployment without a product: agree at NinjaOne, and paste "
                    "the address that the browser ends at.")  # fmt: skip
-@here
+@pass_cli
 def open_session(  # one for each option
-    at: At, tenant: str, *, name: str, return_to: str | None, user: str, reconnect: str | None, new_secret: str | None,
-    ninjaone_region: str | None, complete: bool,
+    cli: CliContext, tenant: str, *, name: str, return_to: str | None, user: str, reconnect: str | None,
+    new_secret: str | None, ninjaone_region: str | None, complete: bool,
 ) -> None:  # fmt: skip
     """Open a connect session for TENANT and show the link.
 
@@ -80,12 +80,12 @@ def open_session(  # one for each option
     if reconnect and new_secret:
         raise CliError("Use --reconnect or --new-secret, not both: a reconnect asks for the secret too.")
     verifier = new_verifier()
-    with at.deployment.api as api, at.screen.waiting("Asking the deployment"):
+    with cli.deployment.api as api, cli.screen.waiting("Asking the deployment"):
         opened = api.open_session(
             tenant,
             end_user_id=user,
             tenant_name=name,
-            return_to=return_to or next(iter(at.deployment.config.return_urls)),
+            return_to=return_to or next(iter(cli.deployment.config.return_urls)),
             binding_challenge=verifier.challenge,
             connection_id=reconnect or new_secret,
             purpose="client_secret" if new_secret else None,
@@ -93,13 +93,13 @@ def open_session(  # one for each option
         )
     if complete:
         ticket = _ticket(opened)
-        with at.deployment.api as api, at.screen.waiting("Asking the deployment"):
+        with cli.deployment.api as api, cli.screen.waiting("Asking the deployment"):
             made = api.complete(
                 tenant, opened.session_id, end_user_id=user, ticket=ticket, binding_verifier=verifier.verifier
             )
-        at.screen.record(_row(made))
+        cli.screen.record(_row(made))
         return
-    at.screen.record(
+    cli.screen.record(
         {
             "connect_url": opened.connect_url,
             "session_id": opened.session_id,
@@ -151,9 +151,9 @@ def connections() -> None:
               help="Only those in this region of NinjaOne; may be given twice.")  # fmt: skip
 @click.option("--ends-within", type=click.IntRange(0, 366), metavar="DAYS",
               help="Only those whose customers have to agree again within so many days.")  # fmt: skip
-@here
+@pass_cli
 def list_connections(
-    at: At, tenant: str | None, *, statuses: tuple[str, ...], regions: tuple[str, ...], ends_within: int | None
+    cli: CliContext, tenant: str | None, *, statuses: tuple[str, ...], regions: tuple[str, ...], ends_within: int | None
 ) -> None:
     """List the connections of TENANT; without one, those of all tenants.
 
@@ -164,13 +164,13 @@ def list_connections(
     ninjaone-connect connections list --status needs_reauth --status paused
     ninjaone-connect connections list --ends-within 7 --json
     """
-    deployment = at.deployment
+    deployment = cli.deployment
     if tenant:
-        with deployment.api as api, at.screen.waiting("Asking the deployment"):
+        with deployment.api as api, cli.screen.waiting("Asking the deployment"):
             found = [_row(each) for each in api.connections(tenant, status="any")]
     else:
-        at.screen.say("Reading the whole table (a Scan).")
-        with at.screen.waiting("Reading the table"):
+        cli.screen.say("Reading the whole table (a Scan).")
+        with cli.screen.waiting("Reading the table"):
             found = list(Inventory.read(deployment).rows())
     before = deployment.now() + (ends_within or 0) * policy.DAY
     chosen = [
@@ -180,11 +180,11 @@ def list_connections(
         and (not regions or each["region"] in regions)
         and (ends_within is None or _ends_before(each, before))
     ]
-    if not at.screen.as_json:  # a machine compares token_expires_at
+    if not cli.screen.as_json:  # a machine compares token_expires_at
         chosen = [_with_reason(each, deployment.now()) for each in chosen]
     columns = COLUMNS if tenant else {"tenant_id": "tenant", **COLUMNS}
     of_whom = f"of the tenant {tenant}. Without a tenant, all are listed." if tenant else "in this deployment."
-    at.screen.table(chosen, columns, empty=f"There is no {'such ' if found else ''}connection {of_whom}")
+    cli.screen.table(chosen, columns, empty=f"There is no {'such ' if found else ''}connection {of_whom}")
 
 
 def _with_reason(row: dict[str, Any], now: float) -> dict[str, Any]:
@@ -201,35 +201,35 @@ def _ends_before(row: dict[str, Any], instant: float) -> bool:
 @connections.command("show")
 @click.argument("tenant", type=TENANT)
 @click.argument("connection", type=CONNECTION)
-@here
-def show_connection(at: At, tenant: str, connection: str) -> None:
+@pass_cli
+def show_connection(cli: CliContext, tenant: str, connection: str) -> None:
     """Show one connection.
 
     \b
     ninjaone-connect connections show northwind con_abcdefghijklmnopqrstuvwx27
     """
-    with at.deployment.api as api, at.screen.waiting("Asking the deployment"):
-        at.screen.record(_row(api.connection(tenant, connection)))
+    with cli.deployment.api as api, cli.screen.waiting("Asking the deployment"):
+        cli.screen.record(_row(api.connection(tenant, connection)))
 
 
 @connections.command("disconnect")
 @click.argument("tenant", type=TENANT)
 @click.argument("connection", type=CONNECTION)
 @click.option("--yes", is_flag=True, help="Ask nothing.")
-@here
-def disconnect(at: At, tenant: str, connection: str, *, yes: bool) -> None:
+@pass_cli
+def disconnect(cli: CliContext, tenant: str, connection: str, *, yes: bool) -> None:
     """End a connection: delete its tokens here, revoke them at NinjaOne.
 
     \b
     ninjaone-connect connections disconnect acme con_abcdefghijklmnopqrstuvwx27
     """
     if not yes:
-        with at.deployment.api as api, at.screen.waiting("Asking the deployment"):
+        with cli.deployment.api as api, cli.screen.waiting("Asking the deployment"):
             found = api.connection(tenant, connection)
         confirm(f"{_named(found)}: the customer would have to connect again. Disconnect?")
-    with at.deployment.api as api, at.screen.waiting("Asking the deployment"):
+    with cli.deployment.api as api, cli.screen.waiting("Asking the deployment"):
         ended = api.disconnect(tenant, connection)
-    at.screen.record({"connection_id": connection, "status": "disconnected", "revoked": ended.revoked})
+    cli.screen.record({"connection_id": connection, "status": "disconnected", "revoked": ended.revoked})
 
 
 def _named(found: Connection) -> str:
@@ -240,8 +240,8 @@ def _named(found: Connection) -> str:
 @connections.command("disconnect-all")
 @click.argument("tenant", type=TENANT, required=False)
 @click.option("--yes", is_flag=True, help="Ask nothing.")
-@here
-def disconnect_all(at: At, tenant: str | None, *, yes: bool) -> None:
+@pass_cli
+def disconnect_all(cli: CliContext, tenant: str | None, *, yes: bool) -> None:
     """End every connection of TENANT, as when a customer leaves; without one, of every tenant.
 
     A revocation that NinjaOne does not confirm is tried again, and listed if that fails too; so is what could not be
@@ -253,19 +253,19 @@ def disconnect_all(at: At, tenant: str | None, *, yes: bool) -> None:
     of_whom = f"Every connection of {tenant}" if tenant else "Every customer of this deployment"
     if not yes:
         confirm(f"{of_whom} would have to be connected again. Disconnect them all?")
-    store = Store(at.deployment.aws("dynamodb"), at.deployment.config.connections_table)
+    store = Store(cli.deployment.aws("dynamodb"), cli.deployment.config.connections_table)
     rows = store.of_tenant(tenant) if tenant else store.items()
     found = [row for row in rows if connection_id(row.key) and not _has_ended(row)]
-    with at.deployment.api as api, at.screen.steps("Disconnecting", len(found)) as step:
+    with cli.deployment.api as api, cli.screen.steps("Disconnecting", len(found)) as step:
         outcomes = [_ended(api, row, step) for row in found]
-    outcomes = _revoked_again(at, found, outcomes)
+    outcomes = _revoked_again(cli, found, outcomes)
     left = [each for each in outcomes if each["outcome"] != REVOKED]
-    at.screen.table(left, ENDED_COLUMNS, empty=f"{len(found)} connections ended, and NinjaOne revoked each.")
+    cli.screen.table(left, ENDED_COLUMNS, empty=f"{len(found)} connections ended, and NinjaOne revoked each.")
     if any(each["outcome"] != NOT_CONFIRMED for each in left):
         raise CliError("Not all of them could be ended: run this again, or see docs/operate/remove.md.")
 
 
-def _revoked_again(at: At, found: list[Row], outcomes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _revoked_again(cli: CliContext, found: list[Row], outcomes: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Retry each revocation that NinjaOne did not confirm, with the token that the row held before."""
     again = [row for row, each in zip(found, outcomes, strict=True) if each["outcome"] == NOT_CONFIRMED]
     revoked: set[ConnectionRef] = set()
@@ -273,16 +273,16 @@ def _revoked_again(at: At, found: list[Row], outcomes: list[dict[str, Any]]) -> 
         again = [row for row in again if row.ref not in revoked]
         if again:
             time.sleep(wait)
-        revoked |= {row.ref for row in again if _is_revoked(at, row)}
+        revoked |= {row.ref for row in again if _is_revoked(cli, row)}
     return [
         {**each, "outcome": REVOKED} if (row.ref in revoked) else each
         for row, each in zip(found, outcomes, strict=True)
     ]
 
 
-def _is_revoked(at: At, row: Row) -> bool:
+def _is_revoked(cli: CliContext, row: Row) -> bool:
     """Ask NinjaOne once more; an identity that may not open tokens does not retry."""
-    deployment, state = at.deployment, row.state
+    deployment, state = cli.deployment, row.state
     if state is None or state.refresh is None or state.customer_app:  # that secret is deleted with its connection
         return False
     try:
@@ -312,17 +312,17 @@ def _ended(api: Connect, row: Row, step: Callable[[], None]) -> dict[str, Any]:
 @click.argument("tenant", type=TENANT)
 @click.argument("connection", type=CONNECTION)
 @click.option("--min-ttl", type=click.IntRange(0, 3000), default=300, show_default=True, help="Seconds it must last.")
-@here
-def token(at: At, tenant: str, connection: str, min_ttl: int) -> None:
+@pass_cli
+def token(cli: CliContext, tenant: str, connection: str, min_ttl: int) -> None:
     """Show an access token, for trying NinjaOne's API by hand. It is a secret.
 
     \b
     ninjaone-connect token northwind con_abcdefghijklmnopqrstuvwx27
     ninjaone-connect token northwind con_abcdefghijklmnopqrstuvwx27 --json
     """
-    with at.deployment.api as api, at.screen.waiting("Asking the deployment"):
+    with cli.deployment.api as api, cli.screen.waiting("Asking the deployment"):
         given = api.token(tenant, connection, min_ttl=min_ttl)
-    at.screen.record(
+    cli.screen.record(
         {
             "access_token": given.access_token,
             "api_base_url": given.api_base_url,

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import click
 
 from ninjaone_connect_cli import account, aws_errors, checks
-from ninjaone_connect_cli.at import At, here
+from ninjaone_connect_cli.context import CliContext, pass_cli
 from ninjaone_connect_cli.errors import CliError
 from ninjaone_connect_cli.finding import Check, Finding, State
 
@@ -28,8 +28,8 @@ EVERYDAY = frozenset({"queues", "schedule", "alarms", "dead letters", "rescue st
 
 @click.command()
 @click.option("--next", "only_next", is_flag=True, help="After a deployment: only the next thing left to do.")
-@here
-def doctor(at: At, *, only_next: bool) -> None:
+@pass_cli
+def doctor(cli: CliContext, *, only_next: bool) -> None:
     """Check the deployment, and say what to do about what is not in order.
 
     Nothing is changed, and no secret is shown. Ends with 1 when something has to be put right; with --next, as long as
@@ -40,33 +40,33 @@ def doctor(at: At, *, only_next: bool) -> None:
     ninjaone-connect doctor --next
     ninjaone-connect --stack ninjaone-connect-dev --aws-region eu-west-1 doctor
     """
-    found = _found(at)
+    found = _found(cli)
     if only_next:
-        _show_next(at, left_to_do(found))
+        _show_next(cli, left_to_do(found))
     else:
-        _show(at, [finding for _, finding in found])
+        _show(cli, [finding for _, finding in found])
 
 
-def _found(at: At) -> list[tuple[str, Finding]]:
+def _found(cli: CliContext) -> list[tuple[str, Finding]]:
     """Run every check; return each finding with the check's name."""
-    todo = (account.CHECKS if at.deployment.stack else ()) + checks.CHECKS
+    todo = (account.CHECKS if cli.deployment.stack else ()) + checks.CHECKS
     found: list[tuple[str, Finding]] = []
-    with at.screen.steps("Checking", len(todo)) as step:
+    with cli.screen.steps("Checking", len(todo)) as step:
         for check in todo:
-            found += [(check.name, finding) for finding in _run(at, check)]
+            found += [(check.name, finding) for finding in _run(cli, check)]
             step()
     return found
 
 
-def _show(at: At, findings: list[Finding]) -> None:
+def _show(cli: CliContext, findings: list[Finding]) -> None:
     """Show all findings. Raises CliError if something has to be fixed."""
-    at.screen.table([each.row() for each in findings], COLUMNS, empty="")
+    cli.screen.table([each.row() for each in findings], COLUMNS, empty="")
     todo_lines = [f"{each.check}: {each.todo}" for each in findings if each.todo]
-    at.screen.lines(["", "What to do", *todo_lines] if todo_lines else [])
+    cli.screen.lines(["", "What to do", *todo_lines] if todo_lines else [])
     bad = sum(each.state is State.FIX for each in findings)
     if bad:
         raise CliError(f"{bad} of {len(findings)} have to be put right.")
-    at.screen.say("Nothing has to be put right." if todo_lines else "Everything is in place.")
+    cli.screen.say("Nothing has to be put right." if todo_lines else "Everything is in place.")
 
 
 def left_to_do(found: Iterable[tuple[str, Finding]]) -> list[Finding]:
@@ -85,22 +85,22 @@ def left_to_do(found: Iterable[tuple[str, Finding]]) -> list[Finding]:
     ]
 
 
-def _show_next(at: At, left: list[Finding]) -> None:
+def _show_next(cli: CliContext, left: list[Finding]) -> None:
     """Show the next thing to do, and only name those after it. Raises CliError if there is one."""
-    if at.screen.as_json:
-        at.screen.table([each.row() for each in left], COLUMNS, empty="")
+    if cli.screen.as_json:
+        cli.screen.table([each.row() for each in left], COLUMNS, empty="")
     if not left:
-        at.screen.say("Nothing is left to do.")
+        cli.screen.say("Nothing is left to do.")
         return
     following = ", ".join(each.check for each in left[1:])
-    at.screen.lines([f"{left[0].check}: {left[0].says}", left[0].todo, *([f"Then: {following}"] if following else [])])
+    cli.screen.lines([f"{left[0].check}: {left[0].says}", left[0].todo, *([f"Then: {following}"] if following else [])])
     raise CliError("One thing is left to do." if len(left) == 1 else f"{len(left)} things are left to do.")
 
 
-def _run(at: At, check: Check) -> list[Finding]:
+def _run(cli: CliContext, check: Check) -> list[Finding]:
     """Run one check; one that fails is a finding like any other."""
     try:
-        return list(check.run(at.deployment))
+        return list(check.run(cli.deployment))
     except Exception as error:  # noqa: BLE001  # whatever is wrong with one thing, the others are looked at
         known = aws_errors.is_known(error)
         todo = (

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import click
 
-from ninjaone_connect_cli.at import At, here
+from ninjaone_connect_cli.context import CliContext, pass_cli
 from ninjaone_connect_cli.deployment import Deployment
 from ninjaone_connect_cli.errors import CliError
 from ninjaone_connect_cli.group import Commands
@@ -32,30 +32,30 @@ def epoch() -> None:
 
 @epoch.command()
 @click.option("--count", is_flag=True, help="Count the connections of each epoch; reads the whole table.")
-@here
-def show(at: At, *, count: bool) -> None:
+@pass_cli
+def show(cli: CliContext, *, count: bool) -> None:
     """Show the active epoch, and whether it is this deployment's table.
 
     \b
     ninjaone-connect epoch show --count
     """
-    active, table = read(at.deployment), at.deployment.config.connections_table
+    active, table = read(cli.deployment), cli.deployment.config.connections_table
     shown: dict[str, object] = {
         "epoch": active.epoch,
         "table": active.table,
         "presents": "yes" if active.table == table else f"no: the functions use {table}",
     }
     if count:
-        store = Store(at.deployment.aws("dynamodb"), table)
+        store = Store(cli.deployment.aws("dynamodb"), table)
         counted = Counter(row.epoch for row in store.connections())
         shown |= {f"connections of epoch {number}": counted[number] for number in sorted(counted)}
-    at.screen.record(shown)
+    cli.screen.record(shown)
 
 
 @epoch.command()
 @confirmed("No row that exists now will be refreshed until it is activated. Go on?")
-@here
-def hold(at: At) -> None:
+@pass_cli
+def hold(cli: CliContext) -> None:
     """Begin a new epoch: no token of the rows there are now is presented until `restore activate`.
 
     For a table that was restored under its own name. New connections are made under the new epoch.
@@ -63,24 +63,24 @@ def hold(at: At) -> None:
     \b
     ninjaone-connect epoch hold
     """
-    active = read(at.deployment)
-    write(at.deployment, Active(active.epoch + 1, at.deployment.config.connections_table))
-    at.screen.record({"epoch": active.epoch + 1, "in_force": f"in {SETTLED} s at the latest"})
+    active = read(cli.deployment)
+    write(cli.deployment, Active(active.epoch + 1, cli.deployment.config.connections_table))
+    cli.screen.record({"epoch": active.epoch + 1, "in_force": f"in {SETTLED} s at the latest"})
 
 
 @epoch.command()
 @click.option("--epoch", "number", type=click.IntRange(1), help="Another epoch; by default the active one stays.")
 @confirmed("The functions will present this table's tokens to NinjaOne. Go on?")
-@here
-def activate(at: At, number: int | None) -> None:
+@pass_cli
+def activate(cli: CliContext, number: int | None) -> None:
     """Let the rows of this deployment's table be presented to NinjaOne.
 
     \b
     ninjaone-connect epoch activate
     """
-    active = Active(number or read(at.deployment).epoch, at.deployment.config.connections_table)
-    write(at.deployment, active)
-    at.screen.record({"epoch": active.epoch, "table": active.table, "in_force": f"in {SETTLED} s at the latest"})
+    active = Active(number or read(cli.deployment).epoch, cli.deployment.config.connections_table)
+    write(cli.deployment, active)
+    cli.screen.record({"epoch": active.epoch, "table": active.table, "in_force": f"in {SETTLED} s at the latest"})
 
 
 def read(deployment: Deployment) -> Active:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from broker.text import hyphenated, words
-from ninjaone_connect_cli.at import At, here
+from ninjaone_connect_cli.context import CliContext, pass_cli
 from ninjaone_connect_cli.errors import CliError
 from ninjaone_connect_cli.screen import Row, moment
 
@@ -32,8 +32,8 @@ COLUMNS = {"logged_at": "when", "level": "level", "event": "event", "function": 
 @click.command()
 @click.argument("reference")
 @click.option("--days", type=click.IntRange(1, 90), default=7, show_default=True, help="How far back to look.")
-@here
-def explain(at: At, reference: str, *, days: int) -> None:
+@pass_cli
+def explain(cli: CliContext, reference: str, *, days: int) -> None:
     """Say what REFERENCE was about: the reference on a page, a problem's request_id, a connection, a session.
 
     Reads the functions' logs, which hold no token, code or secret. With --local these are the lines that `make run`
@@ -50,17 +50,17 @@ def explain(at: At, reference: str, *, days: int) -> None:
             "A reference is 6 to 64 letters, digits, hyphens or underscores, and the = at the end of a request_id; "
             "copy all of it."
         )
-    deployment = at.deployment
-    with at.screen.waiting("Reading the logs"):
+    deployment = cli.deployment
+    with cli.screen.waiting("Reading the logs"):
         events = deployment.log_events(reference, deployment.now() - days * 86_400, MAX_LINES)
         found = [_line(event) for event in events]
-    if found or at.screen.as_json:
-        rows = found if at.screen.as_json else list(collapsed(found, at.screen.now()))
-        at.screen.table(rows, COLUMNS, empty="")
+    if found or cli.screen.as_json:
+        rows = found if cli.screen.as_json else list(collapsed(found, cli.screen.now()))
+        cli.screen.table(rows, COLUMNS, empty="")
     if not found:
         raise CliError(f"Nothing in the last {days} days names {reference}; --days looks further back.")
     if len(found) == MAX_LINES:
-        at.screen.say(f"Only the first {MAX_LINES} lines were read; fewer --days leave out the oldest.")
+        cli.screen.say(f"Only the first {MAX_LINES} lines were read; fewer --days leave out the oldest.")
 
 
 def read(said: str) -> str:

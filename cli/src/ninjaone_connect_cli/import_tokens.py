@@ -19,7 +19,7 @@ from broker.adapters.clock import SystemClock, instant
 from broker.adapters.seal import Seal
 from broker.errors import AwsUnavailable, Misconfigured
 from broker.model import ConnectionState, Instant, Profile, Purpose, Reason, Status
-from ninjaone_connect_cli.at import At, here
+from ninjaone_connect_cli.context import CliContext, pass_cli
 from ninjaone_connect_cli.deployment import Deployment
 from ninjaone_connect_cli.errors import CliError
 from ninjaone_connect_cli.import_file import Entry, EntryError, read
@@ -38,8 +38,8 @@ SHOWN = 20
     type=click.File("w", encoding="utf-8"),
     help="Write what became of each line, as JSON lines, without any token.",
 )
-@here
-def import_tokens(at: At, file: Path, report: TextIO | None, *, dry_run: bool) -> None:
+@pass_cli
+def import_tokens(cli: CliContext, file: Path, report: TextIO | None, *, dry_run: bool) -> None:
     """Import refresh tokens from another system: a CSV FILE with a heading, or JSON.
 
     \b
@@ -63,21 +63,21 @@ def import_tokens(at: At, file: Path, report: TextIO | None, *, dry_run: bool) -
     ninjaone-connect import tokens.csv --dry-run
     ninjaone-connect import tokens.csv --report report.jsonl
     """
-    entries = _checked(at.deployment, file)
+    entries = _checked(cli.deployment, file)
     if report:
         report.write("")  # what can't be written is known before anything is stored
-    importer = _Importer(at.deployment)
+    importer = _Importer(cli.deployment)
     if dry_run:
-        _show(at, [importer.preview(entry) for entry in entries], report)
+        _show(cli, [importer.preview(entry) for entry in entries], report)
         return
     results: list[dict[str, Any]] = []
     try:
-        with at.screen.steps("Importing", len(entries)) as step:
+        with cli.screen.steps("Importing", len(entries)) as step:
             for entry in entries:
                 results.append(importer.put(entry))
                 step()
     finally:  # whatever stopped it: what was stored is told
-        _show(at, results, report)
+        _show(cli, results, report)
     if any(result["outcome"] == "failed" for result in results):
         raise CliError("AWS refused some of them. Nothing of those was stored; the same command brings them in.")
 
@@ -222,16 +222,16 @@ def _result(entry: Entry, outcome: str) -> dict[str, Any]:
     }
 
 
-def _show(at: At, results: list[dict[str, Any]], report: TextIO | None) -> None:
+def _show(cli: CliContext, results: list[dict[str, Any]], report: TextIO | None) -> None:
     if report:
         report.writelines(json.dumps(result) + "\n" for result in results)
-    if at.screen.as_json:
-        at.screen.table(results, COLUMNS, empty="")
+    if cli.screen.as_json:
+        cli.screen.table(results, COLUMNS, empty="")
         return
-    at.screen.table(results[:SHOWN], COLUMNS, empty="The file holds no line.")
+    cli.screen.table(results[:SHOWN], COLUMNS, empty="The file holds no line.")
     if len(results) > SHOWN:
-        at.screen.say(f"… and {len(results) - SHOWN} more; --report writes all of them.")
-    at.screen.record(Counter(result["outcome"] for result in results))
+        cli.screen.say(f"… and {len(results) - SHOWN} more; --report writes all of them.")
+    cli.screen.record(Counter(result["outcome"] for result in results))
 
 
 COMMANDS = (import_tokens,)

@@ -17,7 +17,7 @@ import click
 from broker import ninjaone
 from broker.config import ASKED
 from broker.text import first_unsafe, trimmed
-from ninjaone_connect_cli.at import At, here
+from ninjaone_connect_cli.context import CliContext, pass_cli
 from ninjaone_connect_cli.errors import CliError
 from ninjaone_connect_cli.identity import identity
 from ninjaone_connect_cli.question import before_anything
@@ -41,8 +41,8 @@ Check = Callable[[str], object]
 @click.command()
 @click.option("--env", default="dev", show_default=True, help="The environment: `make deploy ENV=…` names it.")
 @click.option("--keep", is_flag=True, help="Ask nothing where the file has this environment already.")
-@here
-def init(at: At, env: str, *, keep: bool) -> None:
+@pass_cli
+def init(cli: CliContext, env: str, *, keep: bool) -> None:
     """Ask what a deployment needs, and write it to samconfig.toml, which git ignores.
 
     \b
@@ -61,8 +61,8 @@ def init(at: At, env: str, *, keep: bool) -> None:
     made, text = _rewritten(FILE, env, answers, region)
     _replace(FILE.resolve(), text)
     name = "" if env == "dev" else f" ENV={env}"
-    at.screen.say(f"{FILE} is written. `make deploy{name}` deploys {made.stack} to {made.region}.")
-    at.screen.say(_account(made.region))
+    cli.screen.say(f"{FILE} is written. `make deploy{name}` deploys {made.stack} to {made.region}.")
+    cli.screen.say(_account(made.region))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Any
 import click
 from botocore.exceptions import ClientError
 
-from ninjaone_connect_cli.at import At, here
+from ninjaone_connect_cli.context import CliContext, pass_cli
 from ninjaone_connect_cli.deployment import Deployment
 from ninjaone_connect_cli.errors import CliError
 from ninjaone_connect_cli.group import Commands
@@ -38,8 +38,8 @@ def issuance() -> None:
 @click.argument("tenant", type=TENANT, required=False)
 @click.option("--all", "everybody", is_flag=True, help="Of all tenants.")
 @click.option("--yes", is_flag=True, help="Stop without asking.")
-@here
-def stop(at: At, tenant: str | None, *, everybody: bool, yes: bool) -> None:
+@pass_cli
+def stop(cli: CliContext, tenant: str | None, *, everybody: bool, yes: bool) -> None:
     """Stop issuing access tokens of TENANT, or with --all of every tenant, within seconds.
 
     Tokens that were issued before work at NinjaOne until they expire, within an hour; `connections disconnect-all`
@@ -50,41 +50,41 @@ def stop(at: At, tenant: str | None, *, everybody: bool, yes: bool) -> None:
     ninjaone-connect issuance stop --all
     """
     whom = _named(tenant, everybody=everybody)
-    stopped = stopped_tenants(at.deployment) | {whom}
+    stopped = stopped_tenants(cli.deployment) | {whom}
     if not yes:
         whose = "any tenant" if whom == ALL else whom
         confirm(f"No token of {whose} will be given out until `issuance resume`. Stop?")
-    _write(at.deployment, stopped)
-    _show(at)
+    _write(cli.deployment, stopped)
+    _show(cli)
 
 
 @issuance.command()
 @click.argument("tenant", type=TENANT, required=False)
 @click.option("--all", "everybody", is_flag=True, help="End every stop.")
-@here
-def resume(at: At, tenant: str | None, *, everybody: bool) -> None:
+@pass_cli
+def resume(cli: CliContext, tenant: str | None, *, everybody: bool) -> None:
     """Issue access tokens of TENANT again; with --all, of every tenant.
 
     \b
     ninjaone-connect issuance resume northwind
     """
-    whom, stopped = _named(tenant, everybody=everybody), stopped_tenants(at.deployment)
+    whom, stopped = _named(tenant, everybody=everybody), stopped_tenants(cli.deployment)
     if whom != ALL and ALL in stopped:
         raise CliError("All tenants are stopped: `issuance resume --all` first, then stop those that must stay so.")
     left = set() if whom == ALL else stopped - {whom}
-    _write(at.deployment, left)
-    _show(at)
+    _write(cli.deployment, left)
+    _show(cli)
 
 
 @issuance.command()
-@here
-def show(at: At) -> None:
+@pass_cli
+def show(cli: CliContext) -> None:
     """Show whose access tokens are not issued.
 
     \b
     ninjaone-connect issuance show
     """
-    _show(at)
+    _show(cli)
 
 
 def _named(tenant: str | None, *, everybody: bool) -> str:
@@ -93,13 +93,13 @@ def _named(tenant: str | None, *, everybody: bool) -> str:
     return tenant or ALL
 
 
-def _show(at: At) -> None:
-    stops = _stops(at.deployment)
+def _show(cli: CliContext) -> None:
+    stops = _stops(cli.deployment)
     rows = [
         {"tenant_id": "all" if each == ALL else each, "tokens": _how(each, stops)}
         for each in sorted(set[str]().union(*stops.values()))
     ]
-    at.screen.table(rows, {"tenant_id": "tenant", "tokens": "tokens"}, empty="Tokens are given to everybody.")
+    cli.screen.table(rows, {"tenant_id": "tenant", "tokens": "tokens"}, empty="Tokens are given to everybody.")
 
 
 def _how(tenant: str, stops: Mapping[str, set[str]]) -> str:

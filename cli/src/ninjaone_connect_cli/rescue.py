@@ -7,7 +7,7 @@ import click
 
 from broker.adapters.queues import BATCH_SIZE, Trigger
 from broker.model import ConnectionRef
-from ninjaone_connect_cli.at import At, here
+from ninjaone_connect_cli.context import CliContext, pass_cli
 from ninjaone_connect_cli.deployment import Deployment
 from ninjaone_connect_cli.errors import CliError
 from ninjaone_connect_cli.group import Commands
@@ -24,42 +24,42 @@ def rescue() -> None:
 
 
 @rescue.command("list")
-@here
-def list_rescued(at: At) -> None:
+@pass_cli
+def list_rescued(cli: CliContext) -> None:
     """List what waits in the rescue store.
 
     \b
     ninjaone-connect rescue list
     """
-    at.screen.table(_waiting(at.deployment), COLUMNS, empty="Nothing waits: every token is in its row.")
+    cli.screen.table(_waiting(cli.deployment), COLUMNS, empty="Nothing waits: every token is in its row.")
 
 
 @rescue.command("adopt")
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until they are in their rows.")
-@here
-def adopt(at: At, *, wait: bool) -> None:
+@pass_cli
+def adopt(cli: CliContext, *, wait: bool) -> None:
     """Have the refresh function restore everything that waits into its row now.
 
     \b
     ninjaone-connect rescue adopt
     """
-    found = _waiting(at.deployment)
+    found = _waiting(cli.deployment)
     refs = list(dict.fromkeys(ConnectionRef(each["tenant_id"], each["connection_id"]) for each in found))
     for start in range(0, len(refs), BATCH_SIZE):
-        at.deployment.batches.send_batch(Trigger.RESCUE, refs[start : start + BATCH_SIZE])
-    left = _wait_until_restored(at, found) if wait and found else []
+        cli.deployment.batches.send_batch(Trigger.RESCUE, refs[start : start + BATCH_SIZE])
+    left = _wait_until_restored(cli, found) if wait and found else []
     for each in found:
         each["outcome"] = "waiting" if not wait or each in left else "done"
-    at.screen.table(found, COLUMNS, empty="Nothing waits: every token is in its row.")
+    cli.screen.table(found, COLUMNS, empty="Nothing waits: every token is in its row.")
     if left:
         raise CliError("Not all of them were taken in time: read the errors, then run this again.")
 
 
-def _wait_until_restored(at: At, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _wait_until_restored(cli: CliContext, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Wait until nothing of what was found is left, or time is up; return what still is."""
     until = time.monotonic() + MAX_WAIT
-    with at.screen.waiting("Waiting for the refresh function"):
-        while (left := [each for each in _waiting(at.deployment) if each in found]) and time.monotonic() < until:
+    with cli.screen.waiting("Waiting for the refresh function"):
+        while (left := [each for each in _waiting(cli.deployment) if each in found]) and time.monotonic() < until:
             time.sleep(POLL_INTERVAL)
     return left
 

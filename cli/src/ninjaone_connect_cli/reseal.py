@@ -16,7 +16,7 @@ from broker.adapters.seal import context, wrapped_key
 from broker.errors import SealBroken
 from broker.model import Purpose
 from ninjaone_connect_cli import aws_errors
-from ninjaone_connect_cli.at import At, here
+from ninjaone_connect_cli.context import CliContext, pass_cli
 from ninjaone_connect_cli.deployment import Deployment
 from ninjaone_connect_cli.errors import CliError
 from ninjaone_connect_cli.store import Row, Store
@@ -34,8 +34,8 @@ _PURPOSES: Mapping[str, Purpose] = {
 
 
 @click.command()
-@here
-def reseal(at: At) -> None:
+@pass_cli
+def reseal(cli: CliContext) -> None:
     """Seal everything under the KMS key that the deployment uses now (parameter OtherSealKey, or its own).
 
     It is safe while the service runs, and safe to stop: the same command then does the rest.
@@ -43,16 +43,16 @@ def reseal(at: At) -> None:
     \b
     ninjaone-connect reseal
     """
-    resealing, counts = Reseal(at.deployment), Counter({"resealed": 0})
+    resealing, counts = Reseal(cli.deployment), Counter({"resealed": 0})
     for number in range(1, PASSES + 1):
         counts = Counter({"resealed": counts["resealed"]})
-        with at.screen.steps(f"Resealing, pass {number}", resealing.total) as step:
+        with cli.screen.steps(f"Resealing, pass {number}", resealing.total) as step:
             for outcome in resealing.run():
                 counts[outcome] += 1
                 step()
         if not counts["busy"]:
             break
-    at.screen.record(counts)
+    cli.screen.record(counts)
     if counts["does not open"]:
         names = "\n".join(dict.fromkeys(resealing.broken))
         raise CliError(

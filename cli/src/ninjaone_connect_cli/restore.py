@@ -25,7 +25,7 @@ from broker.adapters.seal import Seal
 from broker.errors import SealBroken
 from broker.model import ConnectionRef, ConnectionState, Profile, Purpose, Status
 from ninjaone_connect_cli import epoch
-from ninjaone_connect_cli.at import At, here
+from ninjaone_connect_cli.context import CliContext, pass_cli
 from ninjaone_connect_cli.deployment import Deployment
 from ninjaone_connect_cli.errors import CliError
 from ninjaone_connect_cli.group import Commands
@@ -51,8 +51,8 @@ def restore() -> None:
 @click.option("--at", "moment", type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S"]), required=True,
               help="The instant to go back to, UTC, such as 2026-11-23T14:00:00Z.")  # fmt: skip
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until the table is there.")
-@here
-def begin(at: At, moment: datetime, *, wait: bool) -> None:
+@pass_cli
+def begin(cli: CliContext, moment: datetime, *, wait: bool) -> None:
     """Restore the live table as it was at an instant, as a new table. The live one is not touched.
 
     \b
@@ -60,61 +60,61 @@ def begin(at: At, moment: datetime, *, wait: bool) -> None:
     """
     if moment.replace(tzinfo=UTC).timestamp() < instant(SystemClock()) - MAX_AGE:
         raise CliError("That is too far back: what was disconnected since is forgotten by now, and would come back.")
-    source = at.deployment.config.connections_table
+    source = cli.deployment.config.connections_table
     target = f"{source}-{moment:%Y%m%dT%H%M%S}"
-    dynamodb = at.deployment.aws("dynamodb")
+    dynamodb = cli.deployment.aws("dynamodb")
     dynamodb.restore_table_to_point_in_time(
         SourceTableName=source, TargetTableName=target, RestoreDateTime=moment.replace(tzinfo=UTC)
     )
     if wait:
-        with at.screen.waiting(f"DynamoDB makes {target}; this may take an hour"):
+        with cli.screen.waiting(f"DynamoDB makes {target}; this may take an hour"):
             waiter = dynamodb.get_waiter("table_exists")
             waiter.wait(TableName=target, WaiterConfig={"Delay": 20, "MaxAttempts": WAIT_FOR_TABLE // 20})
-    at.screen.record({"table": target, "next": f"ninjaone-connect restore copy {target}"})
+    cli.screen.record({"table": target, "next": f"ninjaone-connect restore copy {target}"})
 
 
 @restore.command()
 @click.argument("table")
 @click.option("--dry-run", is_flag=True, help="Count what would be copied and write nothing.")
 @click.option("--replace-broken", is_flag=True, help="Also replace live rows whose refresh token does not open.")
-@here
-def copy(at: At, table: str, *, dry_run: bool, replace_broken: bool) -> None:
+@pass_cli
+def copy(cli: CliContext, table: str, *, dry_run: bool, replace_broken: bool) -> None:
     """Copy from the restored TABLE what the live one lacks. Nothing copied is presented yet.
 
     \b
     ninjaone-connect restore copy --dry-run \\
         ninjaone-connect-Connections-20261123T140000
     """
-    if table == at.deployment.config.connections_table:
+    if table == cli.deployment.config.connections_table:
         raise CliError("That is the live table. Name the restored one.")
-    restored = Store(at.deployment.aws("dynamodb"), table)
-    copier = _Copier(at.deployment, restored, dry_run=dry_run, replace_broken=replace_broken)
+    restored = Store(cli.deployment.aws("dynamodb"), table)
+    copier = _Copier(cli.deployment, restored, dry_run=dry_run, replace_broken=replace_broken)
     counts: Counter[str] = Counter()
-    with at.screen.steps("Copying", restored.count()) as step:
+    with cli.screen.steps("Copying", restored.count()) as step:
         for row in restored.connections():
             counts[copier.copy(row)] += 1
             step()
-    at.screen.record(counts)
+    cli.screen.record(counts)
 
 
 @restore.command()
 @click.option("--count", type=click.IntRange(1, 50), default=3, show_default=True, help="How many to try.")
-@here
-def probe(at: At, count: int) -> None:
+@pass_cli
+def probe(cli: CliContext, count: int) -> None:
     """Activate a few of the copied connections, have them refreshed, and report the results.
 
     \b
     ninjaone-connect restore probe --count 3
     """
-    activator = _Activator(at.deployment)
+    activator = _Activator(cli.deployment)
     active = (row for row in activator.inert() if row.status is Status.ACTIVE)
     chosen = [row for row in itertools.islice(active, count) if activator.activate(row)]
     refs = [ConnectionRef(row.tenant, row.connection) for row in chosen]
     if not refs:
         raise CliError("There is nothing to probe: no connection waits for its activation.")
-    at.deployment.batches.send_batch(Trigger.DUE, refs)
-    results = _wait_for_results(at, {ConnectionRef(row.tenant, row.connection): row for row in chosen})
-    at.screen.table(results, PROBED, empty="")
+    cli.deployment.batches.send_batch(Trigger.DUE, refs)
+    results = _wait_for_results(cli, {ConnectionRef(row.tenant, row.connection): row for row in chosen})
+    cli.screen.table(results, PROBED, empty="")
     if any(each["outcome"] != "renewed" for each in results):
         raise CliError(
             "Not all were renewed. Tokens that NinjaOne replaced after the backup are lost; their customers connect "
@@ -124,21 +124,21 @@ def probe(at: At, count: int) -> None:
 
 @restore.command()
 @confirmed("Every connection that was copied will be refreshed. Go on?")
-@here
-def activate(at: At) -> None:
+@pass_cli
+def activate(cli: CliContext) -> None:
     """Activate the rest. It is safe to stop: the same command then does the rest.
 
     \b
     ninjaone-connect restore activate
     """
-    activator = _Activator(at.deployment)
+    activator = _Activator(cli.deployment)
     waiting = list(activator.inert())
-    with at.screen.steps("Activating", len(waiting)) as step:
+    with cli.screen.steps("Activating", len(waiting)) as step:
         done = 0
         for row in waiting:
             done += activator.activate(row)
             step()
-    at.screen.record({"activated": done, "changed meanwhile": len(waiting) - done})
+    cli.screen.record({"activated": done, "changed meanwhile": len(waiting) - done})
 
 
 class _Copier:
@@ -234,11 +234,11 @@ class _Activator:
         return self._store.raise_epoch(row, change)
 
 
-def _wait_for_results(at: At, before: dict[ConnectionRef, ConnectionState]) -> list[dict[str, Any]]:
+def _wait_for_results(cli: CliContext, before: dict[ConnectionRef, ConnectionState]) -> list[dict[str, Any]]:
     """Read rows until each was refreshed or refused, or time is up."""
-    store = Store(at.deployment.aws("dynamodb"), at.deployment.config.connections_table)
+    store = Store(cli.deployment.aws("dynamodb"), cli.deployment.config.connections_table)
     until = time.monotonic() + MAX_WAIT
-    with at.screen.waiting("Waiting for NinjaOne's answers"):
+    with cli.screen.waiting("Waiting for NinjaOne's answers"):
         while True:
             found = [_result(row, store.state(ref)) for ref, row in before.items()]
             if all(each["outcome"] != "waiting" for each in found) or time.monotonic() > until:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import click
 
 from broker.model import Status
-from ninjaone_connect_cli.at import At, here
+from ninjaone_connect_cli.context import CliContext, pass_cli
 from ninjaone_connect_cli.inventory import PAUSED, Inventory
 from ninjaone_connect_cli.screen import Row
 
@@ -20,8 +20,8 @@ COLUMNS = {"connection_id": "connection", "failures": "failures", "refresh_at": 
 @click.command()
 @click.option("--every", type=click.IntRange(2, 3600), default=10, show_default=True, help="Seconds between two reads.")
 @click.option("--once", is_flag=True, help="Read once; so does --json, and an output that is no terminal.")
-@here
-def watch(at: At, every: int, *, once: bool) -> None:
+@pass_cli
+def watch(cli: CliContext, every: int, *, once: bool) -> None:
     """Show all connections until Ctrl-C: states, what is due, failures, breakers, next refreshes.
 
     Each time it reads the whole table (a Scan), which takes about one read unit for 8 KB: with very many connections,
@@ -32,15 +32,15 @@ def watch(at: At, every: int, *, once: bool) -> None:
     ninjaone-connect watch --every 60
     ninjaone-connect --json watch
     """
-    once = once or at.screen.as_json or not sys.stdout.isatty()
+    once = once or cli.screen.as_json or not sys.stdout.isatty()
     while True:
-        fleet = Snapshot.of(at)
+        fleet = Snapshot.of(cli)
         if not once:
             click.clear()
-        fleet.show(at)
+        fleet.show(cli)
         if once:
             return
-        at.screen.say(f"Every {every} s; Ctrl-C ends it.")
+        cli.screen.say(f"Every {every} s; Ctrl-C ends it.")
         time.sleep(every)
 
 
@@ -51,10 +51,10 @@ class Snapshot:
     inventory: Inventory
 
     @classmethod
-    def of(cls, at: At) -> "Snapshot":
+    def of(cls, cli: CliContext) -> "Snapshot":
         """Read the table."""
-        deployment = at.deployment
-        with at.screen.waiting("Reading the connections"):
+        deployment = cli.deployment
+        with cli.screen.waiting("Reading the connections"):
             return cls(Inventory.read(deployment))
 
     def counts(self) -> Row:
@@ -82,19 +82,19 @@ class Snapshot:
             for state in sorted(waiting, key=lambda state: state.refresh_at or 0)[:NEXT]
         ]
 
-    def show(self, at: At) -> None:
+    def show(self, cli: CliContext) -> None:
         """Show it: for a machine as one object."""
         open_now = [
             {"breaker": name, "cause": breaker.cause, "opened_at": breaker.opened_at}
             for name, breaker in sorted(self.inventory.breakers.items())
         ]
-        if at.screen.as_json:
-            at.screen.record({**self.counts(), "breakers": open_now, "next": self.next()})
+        if cli.screen.as_json:
+            cli.screen.record({**self.counts(), "breakers": open_now, "next": self.next()})
             return
-        at.screen.record(self.counts())
+        cli.screen.record(self.counts())
         columns = {"breaker": "open breaker", "cause": "cause", "opened_at": "since"}
-        at.screen.table(open_now, columns, empty="No breaker is open.")
-        at.screen.table(self.next(), COLUMNS, empty="No refresh is planned.")
+        cli.screen.table(open_now, columns, empty="No breaker is open.")
+        cli.screen.table(self.next(), COLUMNS, empty="No refresh is planned.")
 
 
 COMMANDS = (watch,)

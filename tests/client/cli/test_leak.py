@@ -15,7 +15,7 @@ from local.iam import Allowed, Condition, Statement, decide
 from local.world import World
 from ninjaone_connect_cli import deployment, issuance
 from ninjaone_connect_cli.app import cli as command
-from ninjaone_connect_cli.at import At
+from ninjaone_connect_cli.context import CliContext
 from ninjaone_connect_cli.errors import CliError
 from ninjaone_connect_cli.screen import Screen
 from tests.support.cli import Cli
@@ -75,13 +75,13 @@ def run(
     as_json: bool = True,
 ) -> None:
     """Run a command on a stack whose AWS answers so."""
-    at = At(Screen(as_json=as_json), None)
-    at.deployment = deployment.Deployment(
+    cli = CliContext(Screen(as_json=as_json), None)
+    cli.deployment = deployment.Deployment(
         stack, "eu-west-1", None, {}, clients.__getitem__, None, None,  # type: ignore[arg-type]  # not asked for
         {**roles, "FunctionLog": "mine-log"},
     )  # fmt: skip
     (first, *rest) = arguments
-    command.commands[first].main(rest, standalone_mode=False, obj=at)
+    command.commands[first].main(rest, standalone_mode=False, obj=cli)
 
 
 def may_read(iam: Iam, tenant: str, role: str = "mine-TokenFunctionRole-X") -> bool:

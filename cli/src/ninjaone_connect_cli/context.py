@@ -9,7 +9,7 @@ from ninjaone_connect_cli.deployment import Deployment, on_aws, on_this_machine
 from ninjaone_connect_cli.screen import Screen
 
 
-class At:
+class CliContext:
     """The deployment that a command acts on, and the screen it writes to."""
 
     def __init__(self, screen: Screen, stack: tuple[str, str | None, str | None] | None) -> None:
@@ -29,5 +29,5 @@ class At:
         return found
 
 
-here = click.make_pass_decorator(At)
-"""Passes the ``At`` to a command as its first argument."""
+pass_cli = click.make_pass_decorator(CliContext)
+"""Passes the ``CliContext`` to a command as its first argument."""
