@@ -51,6 +51,14 @@ def path(tenant: str, *names: str) -> str:
     return "/v1/tenants/" + "/".join(quote(name, safe="") for name in (tenant, *names))
 
 
+def read(answer: httpx.Response) -> Any:
+    """Read the JSON of an answer; None if it is none, such as the page of a proxy in between."""
+    try:
+        return answer.json()
+    except ValueError:
+        return None
+
+
 class Backend:
     """The broker's backend API, as one AWS identity."""
 
@@ -101,12 +109,13 @@ class Backend:
             answer = self._http.request(method, url, content=content, headers=dict(signed.headers))
         except httpx.HTTPError as error:
             raise Problem(503, {"title": "The connection service does not answer"}) from error
-        try:
-            said: Json = answer.json()
-        except ValueError:
-            said = {}
-        if answer.is_error and answer.headers.get("x-ninjaone-connect") == "passed":
-            raise ninjaone_problem(answer.status_code)
+        said: Json | None = read(answer)
+        if answer.headers.get("x-ninjaone-connect") == "passed":
+            if answer.is_error or said is None:
+                raise ninjaone_problem(answer.status_code if answer.is_error else None)
+            return said
         if answer.is_error:
-            raise Refused(answer.status_code, said)
+            raise Refused(answer.status_code, said if isinstance(said, dict) else {})
+        if not isinstance(said, dict):
+            raise Problem(503, {"title": "The connection service gives no answer that can be read"})
         return said

@@ -115,6 +115,8 @@ def asked_for() -> Json:
     session_request = person()
     if kept := request.form.get("connection"):
         old = outside().backend.connection(user().tenant.id, kept)
+        if old["status"] == "disconnected":  # the page was open when somebody ended it: spare them the way to NinjaOne
+            raise Problem(409, {"type": "urn:tidewater:not-active"})
         host = {"host": old["host"]} if old["region"] == "branded" else {"region": old["region"]}
         scopes = [scope for scope in old["scopes"] if scope != "offline_access"]
         return session_request | host | {"connection_id": kept, "client": old["client"], "scopes": scopes}
@@ -239,7 +241,7 @@ def use(connection: str) -> str:
 @pages.post("/connections/<connection>/call")
 def call(connection: str) -> str:
     """Call NinjaOne through the broker: no token comes to this product."""
-    listed = outside().backend.through(user().tenant.id, connection, "/v2/organizations")
+    listed = entries(outside().backend.through(user().tenant.id, connection, "/v2/organizations"))
     return page(outside().backend.connection(user().tenant.id, connection), listed=listed)
 
 
@@ -249,12 +251,18 @@ def organizations(token: Json) -> list[Json]:
         answer = httpx.get(
             url, headers={"Authorization": f"Bearer {token['access_token']}"}, timeout=10, trust_env=False
         )
-        listed: list[Json] = answer.raise_for_status().json()
+        return entries(answer.raise_for_status().json())
     except httpx.HTTPStatusError as error:
         raise ninjaone_problem(error.response.status_code) from error
     except (httpx.HTTPError, ValueError) as error:
         raise ninjaone_problem(None) from error
-    return listed
+
+
+def entries(answer: object) -> list[Json]:
+    """Return a list of NinjaOne's. Raises Problem if the answer is something else."""
+    if not isinstance(answer, list) or not all(isinstance(each, dict) for each in answer):
+        raise ninjaone_problem(None)
+    return answer
 
 
 @contextmanager

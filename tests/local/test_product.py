@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 from botocore.credentials import Credentials
-from flask import Flask, jsonify, request
+from flask import Flask, jsonify, make_response, request
 from flask.typing import ResponseReturnValue
 from jinja2 import Environment, FileSystemLoader
 
@@ -66,11 +66,13 @@ class Script:
 
     Attributes:
         targets: the paths and queries as they were sent, not decoded
+        passed: whether the answers are marked as NinjaOne's own
     """
 
-    answers: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
+    answers: list[tuple[int, Any]] = field(default_factory=list)
     asked: list[tuple[str, str, Any]] = field(default_factory=list)
     targets: list[str] = field(default_factory=list)
+    passed: bool = False
 
     def app(self) -> Flask:
         app = Flask("script")
@@ -82,7 +84,10 @@ class Script:
         self.targets.append(request.environ["REQUEST_URI"])
         self.asked.append((request.method, request.full_path.rstrip("?"), request.get_json(silent=True)))
         status, body = self.answers.pop(0)
-        return jsonify(body), status
+        answered = make_response(body if isinstance(body, str) else jsonify(body), status)
+        if self.passed:
+            answered.headers["x-ninjaone-connect"] = "passed"
+        return answered
 
 
 @dataclass(frozen=True)
@@ -108,6 +113,7 @@ def product(served: Product) -> Product:
     served.script.answers.clear()
     served.script.asked.clear()
     served.script.targets.clear()
+    served.script.passed = False
     return served
 
 
@@ -265,6 +271,40 @@ def test_a_return_opened_again_says_how_the_connection_stands(
 
     assert told in page.text
     assert ("NinjaOne is connected." in page.text) is (status == "active")
+
+
+@pytest.mark.parametrize("body", ["<html>Sign in to the network</html>", "", [], "null"])
+@pytest.mark.parametrize("status", [200, 502])
+def test_an_answer_that_is_not_the_broker_s_is_told_in_words(
+    product: Product, ana: Browser, status: int, body: Any
+) -> None:
+    product.script.answers.append((status, body))
+
+    page = ana.get(f"{product.url}/connections/{CONNECTION}")
+
+    assert page.status in {502, 503}
+    assert page.heading in {"The connection service gives no answer that can be read", "This did not work"}
+
+
+@pytest.mark.parametrize("answer", [{"resultCode": "FAILURE"}, ["x"], 5, "<html>", None])
+def test_an_answer_of_ninjaone_that_is_no_list_is_told_in_words(product: Product, ana: Browser, answer: Any) -> None:
+    token = ana.page.form("Connect NinjaOne").untouched["form_token"]
+    product.script.passed = True
+    product.script.answers.append((200, answer))
+
+    page = ana.post(f"{product.url}/connections/{CONNECTION}/call", {"form_token": token})
+
+    assert (page.status, page.heading) == (502, "NinjaOne gave no answer that can be read")
+
+
+def test_a_connection_that_was_ended_meanwhile_sends_nobody_to_ninjaone(product: Product, ana: Browser) -> None:
+    token = ana.page.form("Connect NinjaOne").untouched["form_token"]
+    product.script.answers.append((200, FOUND | {"status": "disconnected"}))
+
+    page = ana.post(f"{product.url}/ninjaone/connect", {"form_token": token, "connection": CONNECTION})
+
+    assert (page.status, page.heading) == (409, "This connection has ended")
+    assert [method for method, _, _ in product.script.asked] == ["GET"]
 
 
 def test_a_name_of_spaces_counts_as_none(product: Product, ana: Browser) -> None:
