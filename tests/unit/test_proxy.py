@@ -314,9 +314,10 @@ def test_a_page_in_place_of_json_is_told_with_its_status(
     with pytest.raises(NotJson, match=f"answered {status} with a page"):
         proxying.proxy(ref(state), call())
 
-    network.answer(status, b" \n<!DOCTYPE html><p>", content_type="application/json")
-    with pytest.raises(NotJson):
-        proxying.proxy(ref(state), call())
+    for kind in ("application/json", "Application/Problem+JSON", "text/json; charset=utf-8"):
+        network.answer(status, b" \n<!DOCTYPE html><p>", content_type=kind)
+        with pytest.raises(NotJson):
+            proxying.proxy(ref(state), call())
 
     network.answer(200, b"<html>", content_type="application/octet-stream")
     assert proxying.proxy(ref(state), call()).body == b"<html>"

@@ -177,6 +177,6 @@ def _is_page(answer: Reply) -> bool:
     """Return whether an answer is an HTML page, also if it is labelled JSON or not at all; a download is not."""
     kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
     start = answer.body[:100].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    if kind == "application/json":
+    if kind.endswith("json"):  # application/problem+json too
         return start.startswith(b"<")
     return kind in _PAGES or (not kind and start.startswith((b"<!doctype html", b"<html")))
