@@ -59,6 +59,7 @@ _SUBDOMAIN = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _TOKEN = re.compile(r"[\x21-\x7e]{1,8192}")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,64}")
 _LEADING_NUMBER = re.compile(r"\s*[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?")
+_AFTER_SECONDS = re.compile(r"\s*s(ec(ond)?s?)?\s*\Z", re.IGNORECASE)
 _BETWEEN_SCOPES = re.compile(r"[\s,]+")
 _SCHEME = re.compile(r"(?:[a-z][a-z0-9+.-]*:){0,8}(?:https?:|(?:https?)?[/\\]+)")
 _AFTER_HOST = re.compile(r"[/\\?#&]")
@@ -295,7 +296,8 @@ def _retry_after(reply: oauth.Reply) -> Seconds | None:
     See RFC 9110 §5.3, §10.2.3.
     """
     text = reply.headers.get("retry-after", "")
-    named = [seconds for seconds in map(_whole_seconds, text.split(",")) if seconds is not None and seconds >= 0]
+    numbers = [_AFTER_SECONDS.sub("", each) for each in text.split(",")]
+    named = [seconds for seconds in map(_whole_seconds, numbers) if seconds is not None and seconds >= 0]
     seconds = max(named) if named else _seconds_between(reply.headers.get("date", ""), text)
     return None if seconds is None else Seconds(min(seconds, LONGEST_WAIT))
 
