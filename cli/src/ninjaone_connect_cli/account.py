@@ -11,6 +11,7 @@ from ninjaone_connect_cli.finding import Check, Finding, counted, fail, good, ru
 NAMESPACE = "NinjaOneConnect"
 """The namespace of the functions' metrics; importing the module that writes them would load its libraries."""
 _PITR = "aws dynamodb update-continuous-backups --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true"
+_PROTECT = "aws dynamodb update-table --deletion-protection-enabled"
 PRODUCTION = "ninjaone-connect"
 """The stack that `make deploy ENV=prod` makes; those of other environments add their name to it."""
 FORBIDDEN = 403
@@ -109,16 +110,13 @@ def firewall(deployment: Deployment) -> Iterator[Finding]:
 def table_settings(deployment: Deployment) -> Iterator[Finding]:
     """Whether the table can be restored; a restored table has lost these settings."""
     dynamodb, table = deployment.aws("dynamodb"), deployment.config.connections_table
+    where = f"--region {deployment.region} --table-name {table}"
     described = dynamodb.describe_table(TableName=table)["Table"]
     backups = dynamodb.describe_continuous_backups(TableName=table)["ContinuousBackupsDescription"]
     if backups.get("PointInTimeRecoveryDescription", {}).get("PointInTimeRecoveryStatus") != "ENABLED":
-        yield fail("table", "point-in-time recovery is off", f"{_PITR} --table-name {table}")
+        yield fail("table", "point-in-time recovery is off", f"{_PITR} {where}")
     elif not described.get("DeletionProtectionEnabled"):
-        yield fail(
-            "table",
-            "deletion protection is off",
-            f"aws dynamodb update-table --table-name {table} --deletion-protection-enabled",
-        )
+        yield fail("table", "deletion protection is off", f"{_PROTECT} {where}")
     else:
         yield good("table", "it can be brought back, and not deleted by mistake")
 
