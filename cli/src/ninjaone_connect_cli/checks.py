@@ -3,7 +3,7 @@
 import time
 from codecs import BOM_UTF8
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
@@ -29,37 +29,53 @@ MAX_CLOCK_SKEW = 30
 """Seconds by which clocks may differ before signatures and leases suffer."""
 OVERDUE = 900
 TIMEOUT = 10
+DISTRUSTED = "its certificate is not trusted here"
 
 
 @dataclass(frozen=True)
 class Unreached:
-    """A host of NinjaOne that gave no answer.
+    """A question that a host of NinjaOne did not answer.
 
     Attributes:
-        why: its status, or why nothing came
-        todo: what to do about it
+        about: what was asked about
+        why: the answer's status, or why none came
     """
 
     host: str
+    about: str
     why: str
-    todo: str
 
 
-def _merge_unreached(check: str, found: Iterable[Finding | Unreached]) -> Iterator[Finding]:
-    """Give the findings, and one more for all hosts that gave no answer for the same reason."""
-    hosts = defaultdict[tuple[str, str], list[str]](list)
-    for each in found:
+def client_apps(deployment: Deployment) -> Iterator[Finding]:
+    """Whether NinjaOne knows each client app and accepts its secret, as far as it says; a secret is stored for each.
+
+    A host that answers neither question is one finding, and so are all hosts that are silent for the same reason.
+    """
+    silent = defaultdict[tuple[str, str], list[str]](list)
+    for each in (*_app_findings(deployment), *_secret_findings(deployment)):
         if isinstance(each, Finding):
             yield each
         else:
-            hosts[each.why, each.todo].append(each.host)
-    for (why, todo), names in hosts.items():
-        yield warn(check, f"{', '.join(names)} could not be asked ({why})", todo)
+            silent[each.host, each.why].append(each.about)
+    hosts = defaultdict[tuple[str, str], list[str]](list)
+    for (host, why), questions in silent.items():
+        hosts[" and ".join(questions), why].append(host)
+    for (about, why), names in hosts.items():
+        yield _unreached(names, about, why)
 
 
-def client_secrets(deployment: Deployment) -> Iterator[Finding]:
-    """Whether a secret is stored for each client app, and whether NinjaOne accepts it, as far as it says."""
-    return _merge_unreached("client secrets", _secret_findings(deployment))
+def _unreached(hosts: Sequence[str], about: str, why: str) -> Finding:
+    says = f"{', '.join(hosts)} could not be asked about the {about} ({why})"
+    if why == DISTRUSTED:
+        todo = "Where your network intercepts TLS, name its authority's file in AWS_CA_BUNDLE or SSL_CERT_FILE."
+    else:
+        todo = "Try again; NinjaOne may be down, or this machine may not ask it (HTTPS_PROXY)."
+    return warn("client apps", says, todo)
+
+
+def _reason(code: str) -> str:
+    """Say in words why there was no answer, the same for both questions."""
+    return DISTRUSTED if code == "certificate_distrusted" else code.replace("_", " ")
 
 
 def _secret_findings(deployment: Deployment) -> Iterator[Finding | Unreached]:
@@ -89,7 +105,7 @@ def _secret_finding(deployment: Deployment, check: str, region: str, client: Cli
         return fail(check, f"wrong: NinjaOne refuses it for {client.id}", todo)
     if outcome.meaning in {Meaning.DEAD, Meaning.CONFIG}:
         return good(check, f"accepted for {client.id}, as far as NinjaOne tells (checked with an invalid token)")
-    return Unreached(host.name, outcome.code, "They are stored; try them again later. NinjaOne may be down.")
+    return Unreached(host.name, "stored secret", _reason(outcome.code))
 
 
 def stored_secrets(deployment: Deployment) -> Iterator[Finding]:
@@ -128,12 +144,8 @@ def _has_stray_marks(value: object) -> bool:
     return isinstance(value, str) and credential(value) not in {"", value}
 
 
-def client_apps(deployment: Deployment) -> Iterator[Finding]:
-    """Whether NinjaOne knows each client app. Asked as a browser would; no secret is sent."""
-    return _merge_unreached("client apps", _app_findings(deployment))
-
-
 def _app_findings(deployment: Deployment) -> Iterator[Finding | Unreached]:
+    """Ask whether NinjaOne knows each client app, as a browser would; no secret is sent."""
     for region, client_id in deployment.config.client_ids.items():
         host = ninjaone.regional_host(region)
         if host is None:
@@ -153,13 +165,9 @@ def _app_findings(deployment: Deployment) -> Iterator[Finding | Unreached]:
 
 def _app_finding(region: str, client_id: str, host: str, answer: oauth.Answer) -> Finding | Unreached:
     check = f"client app ({region})"
-    if isinstance(answer, oauth.NotSent) and answer.cause == "certificate_distrusted":
-        todo = "Where your network intercepts TLS, name its authority's file in AWS_CA_BUNDLE or SSL_CERT_FILE."
-        return Unreached(host, "its certificate is not trusted here", todo)
     if not isinstance(answer, oauth.Reply) or answer.status >= 500:
-        why = f"status {answer.status}" if isinstance(answer, oauth.Reply) else answer.cause
-        todo = "Try again; NinjaOne may be down, or this machine may not ask it (HTTPS_PROXY)."
-        return Unreached(host, why, todo)
+        code = f"status_{answer.status}" if isinstance(answer, oauth.Reply) else answer.cause
+        return Unreached(host, "client app", _reason(code))
     if answer.status == 404:
         todo = "Compare region and client id: an app exists only on the host where it was registered."
         return fail(check, f"{host} knows no client app {client_id}", todo)
@@ -297,9 +305,8 @@ def seal_key(deployment: Deployment) -> Iterator[Finding]:
 
 
 CHECKS = (
-    Check("client secrets", client_secrets),
-    Check("stored secrets", stored_secrets),
     Check("client apps", client_apps),
+    Check("stored secrets", stored_secrets),
     Check("connect page", connect_page),
     Check("backend API", backend_api),
     Check("KMS key", seal_key),

@@ -14,7 +14,7 @@ COLUMNS = {"state": "", "check": "check", "says": "what was found"}
 ORDER = (
     "KMS key", "epoch", "table", "queues", "schedule",  # without these nothing works
     "connect page", "firewall",  # every redirect URI begins with this address
-    "client apps", "client secrets", "stored secrets",
+    "client apps", "stored secrets",
     "backend API",
     "alarm mail", "protection",  # before there is something to lose
     "first connection",

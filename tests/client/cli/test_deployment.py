@@ -297,6 +297,7 @@ def test_a_table_that_lost_its_settings(
 
     assert finding.state == state
     assert bool(finding.todo) == (state is State.FIX)
+    assert (" --region eu-west-1 --table-name " in finding.todo) == (state is State.FIX)
 
 
 def test_a_new_account_is_told_to_ask_for_more(aws: Account, found: Deployment) -> None:
@@ -371,7 +372,7 @@ def test_what_is_left_comes_in_order_and_everyday_warnings_are_left_out() -> Non
         ("alarms", fail("alarm", "a runbook", "Read it.")),
         ("alarm mail", warn("paging", "nobody gets these", "Subscribe.")),
         ("backend API", good("backend API", "takes it")),
-        ("client secrets", fail("client secret (eu)", "none is stored", "Store it.")),
+        ("client apps", fail("client secret (eu)", "none is stored", "Store it.")),
         ("KMS key", fail("KMS key", "Disabled", "Enable it.")),
     ]
 

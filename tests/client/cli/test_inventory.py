@@ -13,7 +13,7 @@ import pytest
 from broker import ninjaone
 from broker.adapters.http import HttpClient
 from broker.model import ConnectionRef
-from broker.oauth import Reply
+from broker.oauth import NotSent, Reply
 from local.world import World
 from ninjaone_connect_cli.finding import runbook
 from ninjaone_connect_cli.inventory import SECRET_LINK
@@ -141,18 +141,33 @@ def test_only_invalid_client_says_that_a_secret_is_wrong(
 ) -> None:
     monkeypatch.setattr(HttpClient, "post", lambda *_, **__: Reply(answer[0], {}, answer[1]))
 
-    assert {each["state"] for each in findings(cli, "client secret")} == {state}
+    found = findings(cli, "client secret") or findings(cli, "client apps")
+
+    assert {each["state"] for each in found} == {state}
+    assert state == "ok" or "could not be asked about the stored secret (" in found[0]["says"]
 
 
 def test_while_ninjaone_is_down_one_finding_names_all_its_hosts(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     for method in ("get", "post"):
         monkeypatch.setattr(HttpClient, method, lambda *_, **__: Reply(503, {}, b""))
 
-    (secrets,), (apps,) = findings(cli, "client secret"), findings(cli, "client app")
+    (found,) = findings(cli, "client ")
 
     hosts = ", ".join(ninjaone.REGIONS[region] for region in OPERATOR_APPS)
-    assert secrets["says"] == f"{hosts} could not be asked (status_503)"
-    assert apps["says"] == f"{hosts} could not be asked (status 503)"
+    assert found["says"] == f"{hosts} could not be asked about the client app and stored secret (status 503)"
+    assert "NinjaOne may be down" in found["todo"]
+
+
+def test_a_host_that_answers_one_question_only_is_named_with_the_other(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(HttpClient, "get", lambda *_, **__: NotSent("certificate_distrusted"))
+
+    (found,) = findings(cli, "client apps")
+
+    assert found["says"].endswith("could not be asked about the client app (its certificate is not trusted here)")
+    assert "AWS_CA_BUNDLE" in found["todo"]
+    assert {each["state"] for each in findings(cli, "client secret")} == {"ok"}
 
 
 def test_the_doctor_sees_whitespace_and_odd_entries_in_what_is_stored(world: World, cli: Cli) -> None:
