@@ -1,6 +1,8 @@
 """The records of an import, all read and validated before anything is stored."""
 
+import math
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +17,7 @@ from broker.model import ConnectionRef, Host, Instant, tenant_id
 from broker.secret import Secret
 from broker.text import escaped, first_unsafe, trimmed, without_unsafe
 from ninjaone_connect_cli.import_table import NO_HEADING, Record, UnreadableFile, records, squashed
+from ninjaone_connect_cli.names import odd_character
 
 NEEDED = ("tenant_id", "refresh_token")
 FIELDS = (
@@ -53,7 +56,11 @@ _NO_MORE_THAN_MARKS = re.compile(r"[-+=|\u2010-\u2015\u2212.?_]*")
 _NO_WORD = re.compile(r"[\W_0]*")
 """Marks alone, such as ``****``; and zeros, which spreadsheets, databases and .NET write for nothing."""
 _SPREADSHEET_FAULT = re.compile(r"#\u00bf?[^\W\d]{2,8}[!?]")
-_NUMBER_OF_A_SPREADSHEET = re.compile(r"[0-9][.,]?[0-9]*e[+][0-9]{1,3}", re.IGNORECASE)
+_NUMBER_OF_A_SPREADSHEET = re.compile(r"[0-9](?:[.,]?[0-9]*e\+|[.,][0-9]+e-?)[0-9]{1,3}", re.IGNORECASE)
+_WITH_FRACTION = re.compile(r"[1-9][0-9]*[.,]0+")
+"""How pandas and R write the whole numbers of a column with gaps."""
+IDS = ("tenant_id", "key", "client_id")
+"""Fields whose text must be the very same as in the other system."""
 EXACT = 2**53
 """Whole numbers up to here are exact in a float."""
 _VISIBLE = re.compile(r"[!-~]{1,8192}")
@@ -130,7 +137,7 @@ def _entry(line: int, values: Mapping[str, str], config: Config) -> Entry:
         client_id=_credential("client_id", {"client_id": client_id}),
         client_secret=Secret(_credential("client_secret", values)) if values["client_secret"] else None,
         scopes=_scopes(values["scopes"]),
-        label=values["label"][:LONGEST_LABEL],
+        label=_label(values["label"]),
         consented_at=_instant(values["consented_at"]),
     )
 
@@ -173,6 +180,8 @@ def _text(name: str, value: Any) -> str:
         )
     if name != "consented_at" and _NUMBER_OF_A_SPREADSHEET.fullmatch(text):
         raise ValueError(f"{name} is a number from which a spreadsheet took digits; write the column as text")
+    if name in IDS and _WITH_FRACTION.fullmatch(text):
+        raise ValueError(f"{name} is a number to which a program added a fraction; write the column as text")
     return text
 
 
@@ -184,6 +193,8 @@ def _written(name: str, value: Any) -> str:
         return ""
     if isinstance(value, float) and value.is_integer() and (abs(value) < EXACT or name == "consented_at"):
         return str(int(value))  # as pandas writes the whole numbers of a column with gaps
+    if isinstance(value, float) and math.isinf(value):
+        raise ValueError(f"{name} is a number without an end; write it as text")
     if not isinstance(value, str | int | float) or isinstance(value, bool):
         raise ValueError(f"{name} must be text")  # noqa: TRY004  # a fault of the file, like the others
     return str(value)
@@ -215,9 +226,10 @@ def _ref(values: Mapping[str, str], host: Host, client_id: str) -> ConnectionRef
     """Name the connection: always the same for the same tenant and key."""
     tenant = tenant_id(values["tenant_id"])
     if tenant is None:
-        odd = next((f"; it holds U+{ord(each):04X}" for each in values["tenant_id"] if not each.isascii()), "")
+        odd = odd_character(values["tenant_id"])
         raise ValueError(f"tenant_id must be 1 to 64 letters, digits, dots, hyphens or underscores{odd}")
-    named = "\n".join(("import", tenant, values["key"] or f"{host.name} {client_id}"))
+    key = unicodedata.normalize("NFC", without_unsafe(values["key"]))  # programs write é as one character or as two
+    named = "\n".join(("import", tenant, key or f"{host.name} {client_id}"))
     return ConnectionRef(tenant, new_connection_id(lambda size: sha256(named.encode()).digest()[:size]))
 
 
@@ -228,6 +240,15 @@ def _credential(name: str, values: Mapping[str, str]) -> str:
         raise ValueError(f"{name} must be 1 to {LONGEST_TOKEN} visible ASCII characters")
     if text[0] in "'\"`" or text[-1] in "'\"`":
         raise ValueError(f"{name} begins or ends with a quotation mark, which is no part of it; take it out")
+    if text.endswith("..."):
+        raise ValueError(f"{name} ends in dots, as where a program shows the beginning only; copy all of it")
+    return text
+
+
+def _label(text: str) -> str:
+    """Check a label: nobody would notice what was cut off. Raises ValueError."""
+    if len(text) > LONGEST_LABEL:
+        raise ValueError(f"label has {len(text)} characters, and {LONGEST_LABEL} fit; shorten it")
     return text
 
 

@@ -21,6 +21,10 @@ from typing import Any
 DELIMITERS = (",", ";", "\t", "|")
 CSV_SUFFIXES = (".csv", ".tsv", ".tab")
 NO_HEADING = "this is no heading"
+NO_CSV = (
+    "this is no CSV; is a quotation mark missing, one too many, or a value longer than "
+    f"{csv.field_size_limit()} characters?"
+)
 _DIRECTIVE = re.compile(r"sep=(.)[\s\",;|]*", re.IGNORECASE)
 _NO_WORD = re.compile(r"[\W_]+")
 _AS_TEXT = re.compile(r'="(.*)"', re.DOTALL)
@@ -89,10 +93,11 @@ def decoded(data: bytes) -> str:
         raise UnreadableFile(1, "this is a workbook or an archive; save the table in it as CSV (UTF-8)")
     encoding = json.detect_encoding(data)  # by a byte order mark, or by where the zero bytes are
     try:
-        return data.decode(encoding if encoding != "utf-8-sig" else "utf-8").removeprefix("\ufeff").rstrip(_TAIL)
+        return data.decode(encoding if encoding != "utf-8-sig" else "utf-8").lstrip("\ufeff").rstrip(_TAIL)
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise UnreadableFile(line, "this is not UTF-8; save the file as UTF-8") from None
+        says = "this is not UTF-8" if encoding.startswith("utf-8") else f"this is {encoding.upper()} that is damaged"
+        raise UnreadableFile(line, f"{says}; save the file as UTF-8") from None
 
 
 def squashed(name: str) -> str:
@@ -116,7 +121,7 @@ def _csv(text: str, needed: Sequence[str]) -> Iterator[Record]:
                 yield Record(at, _named(heading, row))
             at = skipped + reader.line_num + 1
     except csv.Error:
-        raise UnreadableFile(at, "this is no CSV; is a quotation mark missing?") from None
+        raise UnreadableFile(at, NO_CSV) from None
 
 
 def _is_again(row: Sequence[str], alike: Sequence[str]) -> bool:

@@ -8,6 +8,7 @@ corrected file takes effect. NinjaOne is not called here: the rows are due at on
 import json
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
@@ -52,7 +53,7 @@ def import_tokens(cli: CliContext, file: Path, report: TextIO | None, *, dry_run
     client_id      the NinjaOne client app; by default yours of that region
     client_secret  only where the app is the customer's own
     scopes         by default what NinjaOne grants
-    label          what the customer calls it
+    label          what the customer calls it, in up to 80 characters
     consented_at   Unix seconds, or a date such as 2026-11-23T14:00:00Z
 
     Importing again is safe: a corrected file corrects what does not work yet.
@@ -63,6 +64,7 @@ def import_tokens(cli: CliContext, file: Path, report: TextIO | None, *, dry_run
     ninjaone-connect import tokens.csv --dry-run
     ninjaone-connect import tokens.csv --report report.jsonl
     """
+    _check_report(file, report)
     entries = _checked(cli.deployment, file)
     if report:
         report.write("")  # what can't be written is known before anything is stored
@@ -80,6 +82,13 @@ def import_tokens(cli: CliContext, file: Path, report: TextIO | None, *, dry_run
         _show(cli, results, report)
     if any(result["outcome"] == "failed" for result in results):
         raise CliError("AWS refused some of them. Nothing of those was stored; the same command brings them in.")
+
+
+def _check_report(file: Path, report: TextIO | None) -> None:
+    """Refuse a report that would be written over the file, which may hold the only copy of the tokens."""
+    name = Path(getattr(report, "name", ""))
+    if report and name.exists() and name.samefile(file):
+        raise CliError("Nothing was imported. The report would be written over the file with the tokens: name another.")
 
 
 def _checked(deployment: Deployment, file: Path) -> list[Entry]:
@@ -223,8 +232,25 @@ def _result(entry: Entry, outcome: str) -> dict[str, Any]:
 
 
 def _show(cli: CliContext, results: list[dict[str, Any]], report: TextIO | None) -> None:
-    if report:
+    """Show what became of each line, also where the report can't be written."""
+    try:
+        if report:
+            _write(report, results)
+    finally:
+        _tell(cli, results)
+
+
+def _write(report: TextIO, results: list[dict[str, Any]]) -> None:
+    try:
         report.writelines(json.dumps(result) + "\n" for result in results)
+        report.flush()
+    except OSError as error:
+        with suppress(OSError):
+            report.close()  # now: what is left to be written would fail again at the end
+        raise CliError(f"The report could not be written: {error.strerror}. What was done is shown.") from None
+
+
+def _tell(cli: CliContext, results: list[dict[str, Any]]) -> None:
     if cli.screen.as_json:
         cli.screen.table(results, COLUMNS, empty="")
         return

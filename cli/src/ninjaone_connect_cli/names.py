@@ -10,18 +10,28 @@ from typing import Any
 import click
 
 from broker.model import connection_id, tenant_id
+from broker.text import trimmed
+
+_AROUND = " ,;\"'`<>()[]{}\u2018\u2019\u201c\u201d\u201e\u00ab\u00bb"
+"""What stays around a name that is copied out of JSON or a sentence; cmd.exe passes single quotation marks on."""
 
 
 class Name(click.ParamType):  # type: ignore[type-arg]  # generic only in later releases of click
-    """A name that has to look like one; whitespace around it comes from copying."""
+    """A name that has to look like one; whitespace and quotation marks around it come from copying."""
 
     def __init__(self, name: str, read: Callable[[str], str | None], wanted: str) -> None:
         self.name, self._read, self._wanted = name, read, wanted
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the name. Raises click.BadParameter."""
-        return self._read(str(value).strip()) or self.fail(self._wanted, param, ctx)
+        text = trimmed(trimmed(str(value)).strip(_AROUND))
+        return self._read(text) or self.fail(f"{self._wanted}{odd_character(text)}.", param, ctx)
 
 
-TENANT = Name("tenant", tenant_id, "A tenant is 1 to 64 letters, digits, dots, hyphens or underscores.")
-CONNECTION = Name("connection", connection_id, "A connection is con_ and 26 letters and digits; copy all of it.")
+def odd_character(text: str) -> str:
+    """Name the first character of a text that no name has, though it may look like one or not show at all."""
+    return next((f"; it holds U+{ord(each):04X}" for each in text if not each.isascii()), "")
+
+
+TENANT = Name("tenant", tenant_id, "A tenant is 1 to 64 letters, digits, dots, hyphens or underscores")
+CONNECTION = Name("connection", connection_id, "A connection is con_ and 26 letters and digits; copy all of it")

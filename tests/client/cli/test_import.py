@@ -248,6 +248,35 @@ def test_a_report_that_cannot_be_written_is_known_before_anything_is_stored(
     assert state_rows(world) == {}
 
 
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+@pytest.mark.parametrize("link", ["", "symlink_to", "hardlink_to"])
+def test_a_report_is_not_written_over_the_tokens(
+    world: World, cli: Cli, tmp_path: Path, link: str, more: list[str]
+) -> None:
+    file = report = csv_of(tmp_path, FIVE)
+    if link:
+        report = tmp_path / "report.jsonl"
+        getattr(report, link)(file)
+    before = file.read_bytes()
+
+    ended = cli("--local", "import", str(file), *more, "--report", str(tmp_path / "." / report.name))
+
+    assert (ended.code, "name another" in ended.err) == (1, True)
+    assert file.read_bytes() == before
+    assert state_rows(world) == {}
+
+
+def test_a_report_for_which_there_is_no_room_keeps_nobody_from_seeing_what_was_done(
+    world: World, cli: Cli, tmp_path: Path
+) -> None:
+    ended = cli.local("import", str(csv_of(tmp_path, FIVE)), "--report", "/dev/full")
+
+    assert ended.code == 1
+    assert "The report could not be written: No space left on device." in ended.err
+    assert [each["outcome"] for each in ended.json] == ["imported"] * 5
+    assert len(state_rows(world)) == 5
+
+
 def test_a_client_app_without_a_stored_secret_stops_everything(world: World, cli: Cli, tmp_path: Path) -> None:
     line = PLAIN | {"client_id": "nobody-stored-me"}
 
@@ -446,6 +475,29 @@ def test_a_number_that_lost_digits_is_no_name(tmp_path: Path, config: Config) ->
     assert "took digits" in faults(file, config)[0]
 
 
+@pytest.mark.parametrize("number", ["-Infinity", "2e999"])
+@pytest.mark.parametrize("name", ["tenant_id", "key"])
+def test_a_number_without_an_end_is_no_name(tmp_path: Path, config: Config, name: str, number: str) -> None:
+    file = tmp_path / "t.jsonl"
+    file.write_text(json.dumps(PLAIN | {name: "@"}).replace('"@"', number))
+
+    assert f"{name} is a number without an end" in faults(file, config)[0]
+
+
+@pytest.mark.parametrize("key", ["Zu\u0308rich", "Z\u00fcri\u2060ch", "\u2060Z\u00fcrich"])
+def test_a_key_that_looks_the_same_is_the_same(tmp_path: Path, config: Config, key: str) -> None:
+    (plain,) = read(csv_of(tmp_path, [PLAIN | {"key": "Z\u00fcrich"}]), config)
+
+    (other,) = read(csv_of(tmp_path, [PLAIN | {"key": key}]), config)
+
+    assert other.ref == plain.ref
+
+
+@pytest.mark.parametrize("key", ["e1", "7e5", "2026.11", "3e-a", "1.0.0", "12-3"])
+def test_a_key_that_is_no_such_number_is_taken(tmp_path: Path, config: Config, key: str) -> None:
+    assert len(read(csv_of(tmp_path, [PLAIN | {"key": key}]), config)) == 1
+
+
 def test_reading_does_not_grow_with_the_square_of_the_file(tmp_path: Path, config: Config) -> None:
     """Counted in the characters of the file that are gone through again for the lines before them."""
     text = "".join(json.dumps(PLAIN | {"refresh_token": str(number)}) + "\n" for number in range(300))
@@ -513,6 +565,16 @@ def test_a_credential_in_quotation_marks_is_a_fault_that_does_not_show_it(
             "line 1: tenantid: the heading names this twice",
         ),
         ("t.csv", "tenant_id,refresh_token,region,,\na,x,eu,left,\n", "line 2: there are more values than"),
+        (
+            "t.csv",
+            'tenant_id,refresh_token,region\n"a" ,"x",eu\n',
+            "line 2: this is no CSV; is a quotation mark missing",
+        ),
+        (
+            "t.csv",
+            f"tenant_id,refresh_token,region,label\na,x,eu,{'b' * 200_000}\n",
+            "line 2: this is no CSV; is a quotation mark missing, one too many, or a value longer than 131072",
+        ),
         ("t.csv", "PK\x03\x04 workbook", "line 1: this is a workbook or an archive"),
         ("t.json", '[\n{"tenant_id": "a"},\n/* later */]', "line 3: here the JSON breaks"),
         ("t.json", '[\n{"tenant_id": "a"},\n', "line 3: as many arrays must end as begin"),
@@ -544,6 +606,20 @@ def test_what_may_be_meant_in_two_ways_is_a_fault(
     assert faults(file, config)[0].startswith(fault)
 
 
+def test_utf_16_that_was_cut_off_is_called_so(tmp_path: Path, config: Config) -> None:
+    file = tmp_path / "t.csv"
+    file.write_bytes("tenant_id,refresh_token,region\nacme,x,eu".encode("utf-16")[:-1])
+
+    assert faults(file, config)[0] == "line 2: this is UTF-16 that is damaged; save the file as UTF-8"
+
+
+def test_byte_order_marks_of_files_that_were_joined_are_left_out(tmp_path: Path, config: Config) -> None:
+    file = tmp_path / "tokens"
+    file.write_text("\ufeff\ufeff" + json.dumps(PLAIN), encoding="utf-8")
+
+    assert [entry.ref.tenant for entry in read(file, config)] == ["acme"]
+
+
 WRONG = [
     *(("consented_at", text, "must be Unix seconds") for text in ("1.79E+09", "²", "17", "2026-09-21", "9" * 17)),
     ("consented_at", "1,790,000", "must be Unix seconds"),
@@ -553,6 +629,13 @@ WRONG = [
     ("tenant_id", "1.23457E+11", "is a number from which a spreadsheet took digits"),
     ("refresh_token", "1,2E+15", "is a number from which a spreadsheet took digits"),
     ("key", "5E+05", "is a number from which a spreadsheet took digits"),
+    ("key", "4.2e-7", "is a number from which a spreadsheet took digits"),
+    ("tenant_id", "9.87654E11", "is a number from which a spreadsheet took digits"),
+    ("tenant_id", "40213.0", "is a number to which a program added a fraction"),
+    ("key", "8,00", "is a number to which a program added a fraction"),
+    ("refresh_token", "eyJhbGciOi...", "ends in dots, as where a program shows the beginning only"),
+    ("label", "ä" * 90, "has 90 characters, and 80 fit; shorten it"),
+    ("label", "👨\u200d👩\u200d👧\u200d👦 " * 11, "has 87 characters, and 80 fit; shorten it"),
     ("tenant_id", "ac\u200bme", "must be 1 to 64 letters, digits, dots, hyphens or underscores; it holds U+200B"),
 ]
 
