@@ -50,11 +50,11 @@ def stop(cli: CliContext, tenant: str | None, *, everybody: bool, yes: bool) -> 
     ninjaone-connect issuance stop --all
     """
     whom = _named(tenant, everybody=everybody)
-    stopped = stopped_tenants(cli.deployment) | {whom}
+    _roles(cli.deployment)
     if not yes:
         whose = "any tenant" if whom == ALL else whom
         confirm(f"No token of {whose} will be given out until `issuance resume`. Stop?")
-    _write(cli.deployment, stopped)
+    _write(cli.deployment, stopped_tenants(cli.deployment) | {whom})  # who was stopped during the question stays so
     _show(cli)
 
 

@@ -127,6 +127,20 @@ def test_tokens_of_one_tenant_stop_and_are_given_again() -> None:
     assert iam.policies == {}
 
 
+def test_who_is_stopped_while_somebody_else_is_asked_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    iam = Iam()
+
+    class Answering:
+        def readline(self, *_: Any) -> str:
+            run({"iam": iam}, "issuance", "stop", "contoso", "--yes")
+            return "y\n"
+
+    monkeypatch.setattr("sys.stdin", Answering())
+    run({"iam": iam}, "issuance", "stop", "northwind")
+
+    assert [may_read(iam, each) for each in ("northwind", "contoso", "other")] == [False, False, True]
+
+
 def test_tokens_of_all_stop_and_are_given_again(capsys: pytest.CaptureFixture[str]) -> None:
     iam = Iam()
 
