@@ -1,7 +1,9 @@
 """The backend API from the command line: sessions, connections, tokens."""
 
+import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit
 
@@ -11,7 +13,7 @@ from broker import ninjaone, policy
 from broker.errors import BrokerError
 from broker.flows.client_apps import revoke
 from broker.model import ConnectionRef, Purpose, Status, connection_id
-from broker.text import escaped
+from broker.text import escaped, words
 from ninjaone_connect import Connect, ConnectError, Connection, new_verifier
 from ninjaone_connect.model import ConnectSession, Region
 from ninjaone_connect_cli.context import CliContext, pass_cli
@@ -36,6 +38,8 @@ STATUSES = [*(each.value for each in Status), "paused"]
 REVOKE_WAITS = (1.0, 3.0)
 """Seconds before each further try of a revocation."""
 
+TICKET = re.compile(r"[A-Za-z0-9_-]{43}")
+"""A ticket that is cut off would end the session in vain."""
 ENDED_COLUMNS = {"tenant_id": "tenant", "connection_id": "connection", "outcome": "outcome"}
 REVOKED, NOT_CONFIRMED = "revoked", "ended, NinjaOne did not confirm the revocation"
 
@@ -129,12 +133,21 @@ def ticket_of(pasted: str, session_id: str) -> str:
         CliError: access was denied at NinjaOne
         click.BadParameter: this is another address
     """
-    fields = dict(parse_qsl(urlsplit(pasted.strip()).query))
+    fields = _fields_of(pasted)
     if "error" in fields:
         raise CliError("Access was denied at NinjaOne, so nothing was connected. Run the same again to try once more.")
-    if fields.get("connect_session") != session_id or not fields.get("ticket"):
+    if fields.get("connect_session") != session_id or not TICKET.fullmatch(fields.get("ticket", "")):
         raise click.BadParameter("This is not where the link led to: copy the whole address, with connect_session=….")
     return fields["ticket"]
+
+
+def _fields_of(pasted: str) -> dict[str, str]:
+    """Read the query of the address in a text, which may stand in brackets or quotation marks, as in Markdown."""
+    fields: dict[str, str] = {}
+    for word in words(pasted):
+        with suppress(ValueError):  # it is no address
+            fields |= parse_qsl(urlsplit(word).query)
+    return fields
 
 
 @click.group(cls=Commands)

@@ -6,10 +6,13 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from local.browser import Browser
 from local.world import World
+from ninjaone_connect_cli.calls import ticket_of
+from ninjaone_connect_cli.names import CONNECTION, TENANT
 from tests.support.cli import Cli, bare_environment, csv_of, granted, put_rescued, state_rows
 from tests.support.person import decide
 
@@ -55,6 +58,31 @@ def test_an_unknown_connection_is_one_sentence(cli: Cli) -> None:
     assert len(ended.err.splitlines()) == 1
 
 
+@pytest.mark.parametrize("around", ["{}\u200b", '"{}",', "\u2018{}\u2019", " <{}>\r\n", "'{}'"])
+def test_a_name_is_read_as_it_is_copied(around: str) -> None:
+    connection = "con_" + "a" * 26
+
+    assert TENANT.convert(around.format("north-wind"), None, None) == "north-wind"
+    assert CONNECTION.convert(around.format(connection), None, None) == connection
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        ("n\u043erthwind", "underscores; it holds U+043E."),
+        ("north\u00adwind", "underscores; it holds U+00AD."),
+        ("no\uff0drth", "underscores; it holds U+FF0D."),
+        ("north wind", "underscores."),
+        ("", "underscores."),
+    ],
+)
+def test_a_name_that_is_none_names_what_does_not_show(typed: str, says: str) -> None:
+    with pytest.raises(click.BadParameter) as refused:
+        TENANT.convert(typed, None, None)
+
+    assert refused.value.message == f"A tenant is 1 to 64 letters, digits, dots, hyphens or {says}"
+
+
 def test_a_session_opened_by_hand_leads_to_the_connect_page(world: World, cli: Cli) -> None:
     opened = cli.local("session", "open", "northwind", "--name", "Northwind").json
 
@@ -97,6 +125,34 @@ def test_a_deployment_is_tried_without_a_product_as_the_doctor_says(
     assert (ended.json["tenant_id"], ended.json["status"]) == ("trial", "active")
     assert ended.err.count("This is not where the link led to") == len(before)
     assert [each["state"] for each in cli.local("doctor").json if each["check"] == "first connection"] == ["ok"]
+
+
+BACK = f"https://app.example.com/back?connect_session=ses_x&ticket={'t' * 43}"
+
+
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        BACK,
+        f" {BACK}\r",
+        f"<{BACK}>",
+        f"[{BACK}]({BACK})",
+        f"\u201c{BACK}\u201d",
+        f"//[ {BACK}",
+        f"see\u00a0{BACK}#top",
+    ],
+)
+def test_the_address_is_read_as_people_paste_it(pasted: str) -> None:
+    assert ticket_of(pasted, "ses_x") == "t" * 43
+
+
+@pytest.mark.parametrize(
+    "pasted",
+    [BACK[:-1], f"{BACK}t", "https://[half/?ticket=t", "//\u2100/", BACK.replace("ses_x", "ses_y"), "", "\udcff"],
+)
+def test_an_address_that_is_another_or_cut_off_is_asked_for_again(pasted: str) -> None:
+    with pytest.raises(click.BadParameter, match="copy the whole address"):
+        ticket_of(pasted, "ses_x")
 
 
 def test_whoever_denies_access_is_told_that_nothing_was_connected(world: World, cli: Cli) -> None:
