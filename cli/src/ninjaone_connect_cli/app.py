@@ -116,7 +116,7 @@ class _Speak:
         if isinstance(error, BrokerError | ConnectError):
             self.end(str(error), 1)
         if isinstance(error, OSError):
-            about = f"{error.filename}: " if error.filename else ""
+            about = f"{error.filename}: " if error.filename else "Standard output: " if _is_output_lost() else ""
             self.end(f"{about}{error.strerror or type(error).__name__}", 1)
         raise error
 
@@ -130,5 +130,19 @@ class _Speak:
 
 def _leave_the_pipe() -> NoReturn:
     """Exit as a program does when the reader of its output, such as ``head``, has ended."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _null_output()
     sys.exit(0)
+
+
+def _is_output_lost() -> bool:
+    """Return whether standard output takes nothing more, as on a full disk; Python then tries no more at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _null_output()
+        return True
+    return False
+
+
+def _null_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -149,7 +149,7 @@ class Deployment:
 
 def on_aws(stack: str, region: str | None, profile: str | None) -> Deployment:
     """Find a stack and everything in it. Raises CliError."""
-    session = _session(region, profile)
+    session = _session(stack, region, profile)
     clients = _clients(session, verify=ca_bundle())
     try:
         outputs, resources = _described(clients("cloudformation"), stack)
@@ -166,12 +166,14 @@ def on_aws(stack: str, region: str | None, profile: str | None) -> Deployment:
     )  # fmt: skip
 
 
-def _session(region: str | None, profile: str | None) -> boto3.Session:
+def _session(stack: str, region: str | None, profile: str | None) -> boto3.Session:
     """Create the session of AWS. Raises CliError, which names the setting that can't be used."""
     try:
         check_aws_variables()
         check_proxies()
         check_text("--aws-region", region or "")
+        check_text("--stack or NINJAONE_CONNECT_STACK", stack)
+        check_text("--profile", profile or "")
         ssl_context()
         return boto3.Session(profile_name=profile, region_name=region)
     except BadSetting as bad:

@@ -367,8 +367,13 @@ def _no_certificate(domain: str, region: str) -> str:
 CHECKS: Mapping[str, Check] = {
     "ProductName": _product_name,
     "ReturnUrls": _return_address,
-    "AlarmEmail": _matching(r"[^@\s]+@[^@\s]+", "a mail address"),
-    "ConnectDomain": _matching(r"[a-z0-9-]+(\.[a-z0-9-]+)+", "a domain such as connect.example.com"),
+    "AlarmEmail": _matching(
+        r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+", "one mail address alone: ops@example.com"
+    ),
+    "ConnectDomain": _matching(
+        r"[a-z0-9-]+(\.[a-z0-9-]+)+",
+        "a domain such as connect.example.com, in lower case, without https:// before and a slash or dot after it",
+    ),
 }
 
 

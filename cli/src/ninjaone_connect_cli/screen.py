@@ -58,7 +58,12 @@ def open_missing_streams() -> None:
 
 
 def never_fail_to_encode() -> None:
-    r"""Let every character be written to standard output and error: as ``\u2013`` where the encoding lacks it."""
+    r"""Let every character be written to standard output and error: as ``\u2013`` where the encoding lacks it.
+
+    What is typed in another encoding is read too, as halves of characters, which every question refuses.
+    """
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -206,6 +206,29 @@ def test_without_a_certificate_there_is_no_domain_and_the_command_that_makes_one
 
 
 @pytest.mark.parametrize(
+    "wrong",
+    ["<ops@example.com>", "mailto:ops@example.com", "ops@example.com,", "“ops@example.com”", "'ops@example.com'",
+     "ops@example.com;b", "ops@exa\u200bmple.com", "ops@example"],
+)  # fmt: skip
+def test_a_mail_address_that_could_not_be_subscribed_is_asked_for_again(cli: Cli, wrong: str) -> None:
+    ended = cli("init", typed=ANSWERS.replace("\n\neu-central-1", f"\n{wrong}\no'neil+x@ops.example.com\neu-central-1"))
+
+    assert ended.code == 0, ended.err
+    assert "It must be one mail address alone: ops@example.com." in ended.err
+    assert 'AlarmEmail="o\'neil+x@ops.example.com"' in overrides(cli)
+
+
+@pytest.mark.parametrize(
+    "wrong", ["Connect.Example.com", "https://connect.example.com", "connect.example.com.", "bücher.example"]
+)
+def test_a_domain_that_is_none_says_how_to_write_it(cli: Cli, wrong: str) -> None:
+    ended = cli("init", typed=with_domain(CERTIFICATE).replace("connect.example", f"{wrong}\nconnect.example"))
+
+    assert ended.code == 0, ended.err
+    assert "in lower case, without https:// before and a slash or dot after it." in ended.err
+
+
+@pytest.mark.parametrize(
     ("wrong", "says"), [("lots", "digits"), ("0", "at least 1"), ("5,000", "digits"), ("-3", "digits")]
 )
 def test_how_many_connections_are_expected_is_a_number(cli: Cli, wrong: str, says: str) -> None:

@@ -192,3 +192,25 @@ def test_a_closed_stream_is_no_failure(tmp_path: Path, command: str, code: int, 
 
     assert "Traceback" not in ended.stderr
     assert ended.returncode == code
+
+
+def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m ninjaone_connect_cli --version > /dev/full"],
+        cwd=tmp_path, env=bare_environment() | {"PYTHONUNBUFFERED": ""}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert (ended.returncode, ended.stderr) == (1, "Standard output: No space left on device\n")
+
+
+def test_what_is_typed_in_another_encoding_is_asked_for_again(tmp_path: Path) -> None:
+    typed = "Müller\nE\nhttps://a.example\nn\n\neu-west-1\n\n50\n".encode("cp1252")
+    ended = subprocess.run(
+        [sys.executable, "-m", "ninjaone_connect_cli", "init"],
+        cwd=tmp_path, env=bare_environment() | {"PYTHONIOENCODING": "utf-8:strict"}, input=typed,
+        capture_output=True, check=False,
+    )  # fmt: skip
+
+    assert ended.returncode == 0, ended.stderr.decode()
+    assert b"It holds U+DCFC, which is no part of a text." in ended.stderr
+    assert 'ProductName=\\"E\\"' in (tmp_path / "samconfig.toml").read_text()
