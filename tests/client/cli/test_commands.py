@@ -435,7 +435,7 @@ def test_inside_a_clone_where_nothing_runs_one_is_told_where_to_start_it(tmp_pat
 
 # Names that are none --------------------------------------------------------------------------------------------------
 
-NO_TENANTS = ["", " ", "acme\udcff", "..", "acme/x", "acme\u200b", "株式会社", "a" * 65]
+NO_TENANTS = ["", " ", "\u200b", "''", "acme\udcff", "..", "acme/x", "ac\u200bme", "株式会社", "a" * 65]
 
 
 @pytest.mark.parametrize("tenant", NO_TENANTS)
