@@ -109,7 +109,7 @@ def test_nothing_traces_logs_events_or_repeats_answers() -> None:
 def test_the_libraries_stay_quiet_when_the_functions_log_is_set_to_debug() -> None:
     root = logging.getLogger()
     level = root.level
-    wiring._quiet()  # what a start does
+    wiring._silence_libraries()  # what a start does
     root.setLevel(logging.DEBUG)
     try:
         levels = {

@@ -30,7 +30,7 @@ def test_when_aws_hangs_from_the_answer_on_each_store_is_tried_and_the_log_line_
 def test_the_longest_call_of_aws_is_what_the_clients_are_set_up_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     monkeypatch.setattr(wiring, "_session", get_session)
-    settings = wiring._made_once.__wrapped__("dynamodb").meta.config
+    settings = wiring._create_client.__wrapped__("dynamodb").meta.config
 
     assert (settings.connect_timeout, settings.read_timeout) == (policy.AWS_CONNECT, policy.AWS_READ)
     assert settings.retries["total_max_attempts"] == policy.AWS_ATTEMPTS

@@ -200,7 +200,7 @@ def test_credentials_of_the_snapshot_are_replaced_once_they_have_run_out(monkeyp
         monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", address)
         session = wiring._session.__wrapped__()
         monkeypatch.setattr(wiring, "_session", lambda: session)
-        client = wiring._made_once.__wrapped__("dynamodb")
+        client = wiring._create_client.__wrapped__("dynamodb")
         client.meta.events.register("before-send.dynamodb", sent)
         client.list_tables()
         tomorrow = datetime.now(UTC) + timedelta(days=1)

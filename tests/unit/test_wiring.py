@@ -14,17 +14,17 @@ class Session:
         self.made: list[tuple[str, bool]] = []
 
     def create_client(self, service: str, **_: Any) -> object:
-        self.made.append((service, wiring._MAKING.locked()))
+        self.made.append((service, wiring._CLIENT_LOCK.locked()))
         return object()
 
 
 def test_one_client_of_a_service_is_made_and_none_beside_another(monkeypatch: pytest.MonkeyPatch) -> None:
     session = Session()
     monkeypatch.setattr(wiring, "_session", lambda: session)
-    wiring._made_once.cache_clear()
+    wiring._create_client.cache_clear()
 
-    first, again, other = wiring._client("s3"), wiring._client("s3"), wiring._client("sqs")
+    first, again, other = wiring._cached_client("s3"), wiring._cached_client("s3"), wiring._cached_client("sqs")
 
-    wiring._made_once.cache_clear()
+    wiring._create_client.cache_clear()
     assert first is again is not other
     assert session.made == [("s3", True), ("sqs", True)]

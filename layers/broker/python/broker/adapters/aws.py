@@ -24,7 +24,7 @@ ONCE_MORE = (0.2,)
 FIRST_WAIT, LONGEST_WAIT = 0.1, 3.0
 """Seconds between attempts that are repeated until the deadline."""
 
-_OPERATORS = frozenset(
+_REFUSALS = frozenset(
     {
         "accessdenied", "authfailure", "expiredtoken", "incompletesignature", "invalidaccesskeyid",
         "invalidclienttokenid", "invalidsignature", "invalidtoken", "missingauthenticationtoken", "optinrequired",
@@ -86,7 +86,7 @@ class AwsClient:
             AwsUnavailable: the call was not carried out, or it was and the answer was lost
             AwsRefused: AWS refuses the call until the operator changes something
         """
-        return self._pass(operation, lambda: getattr(self._client, operation)(**parameters), expected)
+        return self._translate_errors(operation, lambda: getattr(self._client, operation)(**parameters), expected)
 
     def get_object(self, *, expected: Collection[str] = (), **parameters: Any) -> bytes:
         """Read a whole object from S3. Its body follows the answer, so reading it can fail just as the call can.
@@ -94,9 +94,9 @@ class AwsClient:
         Raises what ``call`` raises.
         """
         read = lambda: bytes(self._client.get_object(**parameters)["Body"].read())  # noqa: E731
-        return self._pass("get_object", read, expected)
+        return self._translate_errors("get_object", read, expected)
 
-    def note(self, operation: str, code: str, request_id: str = "", *, refused: bool) -> None:
+    def log_error(self, operation: str, code: str, request_id: str = "", *, refused: bool) -> None:
         """Log an error of AWS, and count it if the operator has to act.
 
         Args:
@@ -115,7 +115,7 @@ class AwsClient:
         if refused:
             self._log.count("aws_refused")
 
-    def _pass(self, operation: str, call: Callable[[], T], expected: Collection[str]) -> T:
+    def _translate_errors(self, operation: str, call: Callable[[], T], expected: Collection[str]) -> T:
         try:
             return call()
         except ClientError as error:
@@ -128,7 +128,7 @@ class AwsClient:
             self._raise(operation, type(error).__name__, "", refused=isinstance(error, _NO_CREDENTIALS))
 
     def _raise(self, operation: str, code: str, request_id: str, *, refused: bool) -> NoReturn:
-        self.note(operation, code, request_id, refused=refused)
+        self.log_error(operation, code, request_id, refused=refused)
         if refused:
             raise AwsRefused(self._service, operation.title().replace("_", ""), _identifier(code)) from None
         raise AwsUnavailable from None
@@ -137,7 +137,7 @@ class AwsClient:
 def is_refusal(code: str) -> bool:
     """Return whether an error code stands for something that waiting does not fix."""
     bare = _bare(code)
-    return bare in _OPERATORS or bare.startswith(("accessdenied", "validation"))
+    return bare in _REFUSALS or bare.startswith(("accessdenied", "validation"))
 
 
 def retry(
@@ -158,12 +158,12 @@ def retry(
 
     Raises ``AwsError``, or one of ``also``, as the last attempt did.
     """
-    passing: tuple[type[BrokerError], ...] = (AwsError, *also)
+    retried: tuple[type[BrokerError], ...] = (AwsError, *also)
     pauses = iter(waits)
     while True:
         try:
             return call()
-        except passing:
+        except retried:
             pause = next(pauses, None)
             if pause is None:
                 raise

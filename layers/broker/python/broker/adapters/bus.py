@@ -48,7 +48,7 @@ class Bus:
             return 0
         for number, entry in enumerate(answer["Entries"]):
             if "ErrorCode" in entry:  # the call succeeded, and this one entry did not
-                self._events.note("put_events", entry["ErrorCode"], refused=is_refusal(entry["ErrorCode"]))
+                self._events.log_error("put_events", entry["ErrorCode"], refused=is_refusal(entry["ErrorCode"]))
                 return number
         return len(events)
 

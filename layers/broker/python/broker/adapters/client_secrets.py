@@ -80,7 +80,7 @@ class ClientSecrets:
     def _keep(self, written: Sequence[tuple[str, object]] | None) -> None:
         """Cache what was read; if it is unreadable, log that and go on with the last readable one."""
         if written is None:
-            self._secretsmanager.note("get_secret_value", "MalformedClientSecrets", refused=True)
+            self._secretsmanager.log_error("get_secret_value", "MalformedClientSecrets", refused=True)
             if not self._secrets:
                 raise Misconfigured('The client secrets must be stored as JSON: {"<client id>": "<client secret>"}.')
             self._until = self._clock.now() + ABSENT_SECONDS

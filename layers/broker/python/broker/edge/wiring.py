@@ -147,7 +147,7 @@ class Broker:
         from broker.adapters.bus import Bus
         from broker.flows.complete_unattended import CompleteUnattended
 
-        bus = Bus(self._seldom("events"), self.config.event_bus)
+        bus = Bus(self._on_demand("events"), self.config.event_bus)
         return CompleteUnattended(self.config, self._sessions, self.complete, bus, clock=self.ports.clock, log=self.log)
 
     @cached_property
@@ -277,7 +277,7 @@ class Broker:
     def _rescue(self) -> "RescueStore":
         from broker.adapters.rescue import RescueStore
 
-        return RescueStore(self._seldom("s3"), self.config.rescue_bucket)
+        return RescueStore(self._on_demand("s3"), self.config.rescue_bucket)
 
     @cached_property
     def _seal(self) -> "Seal":
@@ -289,7 +289,7 @@ class Broker:
     def _client_secrets(self) -> "ClientSecrets":
         from broker.adapters.client_secrets import ClientSecrets
 
-        return ClientSecrets(self._seldom("secretsmanager"), self.config.client_secrets, self.ports.clock)
+        return ClientSecrets(self._on_demand("secretsmanager"), self.config.client_secrets, self.ports.clock)
 
     @cached_property
     def _client_apps(self) -> "ClientApps":
@@ -307,7 +307,7 @@ class Broker:
     def _aws(self, service: str) -> AwsClient:
         return AwsClient(service, self.ports.aws(service), self.log)
 
-    def _seldom(self, service: str) -> AwsClient:
+    def _on_demand(self, service: str) -> AwsClient:
         """Wrap a client that many processes never call, so that it is made only when it is called.
 
         A token that is valid needs no queue; a completion needs Secrets Manager only for your own client app, and S3
@@ -318,7 +318,7 @@ class Broker:
     def _queue(self, url: str) -> "Queue":
         from broker.adapters.queues import Queue
 
-        return Queue(self._seldom("sqs"), url)
+        return Queue(self._on_demand("sqs"), url)
 
     @cached_property
     def _urgent_queue(self) -> "Queue":
@@ -346,11 +346,11 @@ def is_lambda() -> bool:
 @cache
 def broker() -> Broker:
     """Create the broker of this process. Raises Misconfigured, so that a bad setting fails the start, not a request."""
-    _quiet()
+    _silence_libraries()
     return Broker(Config.from_env(os.environ), _ports())
 
 
-def _quiet() -> None:
+def _silence_libraries() -> None:
     """Prevent the libraries' own loggers from quoting requests, whatever the function's log level is."""
     for name in ("boto3", "botocore", "httpcore", "httpx", "urllib3"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -360,7 +360,7 @@ def _ports() -> Ports:
     return Ports(
         clock=SystemClock(),
         entropy=entropy,
-        aws=_client,
+        aws=_cached_client,
         transport=_system_transport,
         workers=Threads(),
         write=_write,
@@ -381,17 +381,17 @@ def _session() -> Any:
     return get_session()
 
 
-_MAKING = Lock()
+_CLIENT_LOCK = Lock()
 
 
-def _client(service: str) -> Any:
+def _cached_client(service: str) -> Any:
     """Return the client of a service: a session may not make two at a time, and threads of a batch ask for them."""
-    with _MAKING:
-        return _made_once(service)
+    with _CLIENT_LOCK:
+        return _create_client(service)
 
 
 @cache
-def _made_once(service: str) -> Any:
+def _create_client(service: str) -> Any:
     """Make the client of a service. Its timeouts are short, because each caller has a deadline and retries by itself.
 
     Requests are built here and their form is tested, so botocore need not validate the parameters of every call.

@@ -152,7 +152,7 @@ class Complete:
         if session.purpose is SessionPurpose.CLIENT_SECRET and session.stage is Stage.AUTHORIZED:
             return self._store.made(self._store_secret(session, until=until))
         if session.stage is Stage.AUTHORIZED:
-            session = self._redeemed(session, until)
+            session = self._redeem_code(session, until)
         elif session.stage is Stage.EXCHANGING:
             session = self._redeem.wait(session, until=until)
         if session.stage is Stage.EXCHANGED:
@@ -161,15 +161,15 @@ class Complete:
             return self._store.made(ConnectionRef(session.tenant, session.connection))
         raise end_of(session, instant(self._clock))
 
-    def _redeemed(self, session: Session, until: float) -> Session:
+    def _redeem_code(self, session: Session, until: float) -> Session:
         """Redeem the code. What may fail is checked first, while another call could still use the code."""
         if session.code_expires_at <= instant(self._clock):
             raise SessionExpired
         self._store.check(session)
-        client, code, code_verifier = self._opened(session)
+        client, code, code_verifier = self._open_code(session)
         return self._redeem(session, client, code, code_verifier, until=until)
 
-    def _opened(self, session: Session) -> tuple[Client, Secret, Secret]:
+    def _open_code(self, session: Session) -> tuple[Client, Secret, Secret]:
         if session.code is None or session.code_verifier is None or session.host is None:
             raise SessionSpent
         code = self._seal.open(session.code, Purpose.CODE, code_aad(session, session.ticket_hash))

@@ -91,24 +91,24 @@ class EnterSecret:
             UnknownSession, SessionExpired, SessionSpent, AnotherBrowser, TooManyRequests, InvalidRequest, AwsError
         """
         cookie = cookie or random_secret(self._entropy)
-        found = self._tried(session, cookie)
-        refusal = self._refusal(found, secret)
+        found = self._count_attempt(session, cookie)
+        refusal = self._why_refused(found, secret)
         if refusal:
             return EnteredSecret(found, cookie, "", Fault("client_secret", refusal))
         ticket = binding.ticket(cookie, f"{session}.{SessionPurpose.CLIENT_SECRET}")
-        self._keep(found, secret, cookie, sha256_hex(ticket.reveal()))
+        self._store(found, secret, cookie, sha256_hex(ticket.reveal()))
         return EnteredSecret(found, cookie, return_url(self._config, found, ticket=ticket.reveal()))
 
     def note_faulty_form(self, session: SessionId, cookie: Secret | None) -> Session:
         """Count a form without a well-formed secret, and return the session to show the form again."""
-        return self._tried(session, cookie or random_secret(self._entropy))
+        return self._count_attempt(session, cookie or random_secret(self._entropy))
 
-    def _tried(self, session: SessionId, cookie: Secret) -> Session:
+    def _count_attempt(self, session: SessionId, cookie: Secret) -> Session:
         now = instant(self._clock)
         found = self._sessions.try_secret(session, binding.digest(cookie), now)
-        return self._refused(found, now) if isinstance(found, ConditionFailed) else found
+        return self._raise_refusal(found, now) if isinstance(found, ConditionFailed) else found
 
-    def _refusal(self, session: Session, secret: Secret) -> str | None:
+    def _why_refused(self, session: Session, secret: Secret) -> str | None:
         """Return why NinjaOne refuses the secret. An inconclusive answer accepts it: the next refresh decides."""
         if session.host is None:
             raise SessionSpent
@@ -122,9 +122,9 @@ class EnterSecret:
         self._log.event("secret.checked", level, session=session.session, tenant=session.tenant, code=outcome.code)
         return refusal
 
-    def _keep(self, session: Session, secret: Secret, cookie: Secret, ticket_hash: str) -> None:
+    def _store(self, session: Session, secret: Secret, cookie: Secret, ticket_hash: str) -> None:
         now = instant(self._clock)
-        kept = self._sessions.enter_secret(
+        stored = self._sessions.enter_secret(
             session.session,
             client=self._seal.seal(self._seal.data_key(Purpose.CLIENT), secret, code_aad(session, ticket_hash)),
             cookie_hash=binding.digest(cookie),
@@ -132,11 +132,11 @@ class EnterSecret:
             expires_at=Instant(now + policy.SECRET_KEPT),
             now=now,
         )
-        if isinstance(kept, ConditionFailed):
-            self._refused(kept, now)
+        if isinstance(stored, ConditionFailed):
+            self._raise_refusal(stored, now)
         self._log.event("session.secret_entered", session=session.session, tenant=session.tenant)
 
-    def _refused(self, refusal: ConditionFailed, now: Instant) -> NoReturn:
+    def _raise_refusal(self, refusal: ConditionFailed, now: Instant) -> NoReturn:
         """Raise the error for the clause of the write that did not hold."""
         found = require_startable_session(read_session(refusal.found) if refusal.found else None, now)
         if found.purpose is not SessionPurpose.CLIENT_SECRET:

@@ -69,14 +69,16 @@ def pause_of(state: ConnectionState, read_open_state: Callable[[str], Breaker]) 
         return None
     held_by_host = read_open_state(host_breaker(state.host.name))
     if held_by_host.is_open:
-        return _held(HeldBy.HOST, held_by_host.cause, f"NinjaOne's host {state.host.name} renews no tokens for now")
+        return _by_breaker(
+            HeldBy.HOST, held_by_host.cause, f"NinjaOne's host {state.host.name} renews no tokens for now"
+        )
     app = read_open_state(app_breaker_of(state))
     if state.customer_app and is_about_app(state.cause):
-        return _refused_app(state, None if app.is_open else state.refresh_at)
+        return _by_refused_app(state, None if app.is_open else state.refresh_at)
     if app.is_open:
         which = "client apps that customers registered" if state.customer_app else "the client app"
-        return _held(HeldBy.CLIENT_APP, app.cause, f"NinjaOne refuses {which} on {state.host.name}")
-    return _own(state) if state.failures else None
+        return _by_breaker(HeldBy.CLIENT_APP, app.cause, f"NinjaOne refuses {which} on {state.host.name}")
+    return _by_own_failures(state) if state.failures else None
 
 
 def pause_to_show(state: ConnectionState, read_open_state: Callable[[str], Breaker], now: Instant) -> Pause | None:
@@ -114,21 +116,21 @@ def is_customer_app_refused(row: Mapping[str, Any]) -> bool:
     return is_paused and row.get("customer_app", False) and is_about_app(row.get("cause", ""))
 
 
-def _held(held_by: HeldBy, cause: str, what: str) -> Pause:
+def _by_breaker(held_by: HeldBy, cause: str, what: str) -> Pause:
     rule = "Until it does again, one connection a minute is tried; then all go on."
     return Pause(held_by, cause, None, f"{what} ({cause}). {rule}")
 
 
-def _refused_app(state: ConnectionState, until: Instant | None) -> Pause:
+def _by_refused_app(state: ConnectionState, until: Instant | None) -> Pause:
     what, todo = REFUSED_APP[state.cause]
-    return Pause(HeldBy.CUSTOMER_APP, state.cause, until, f"{what} ({state.cause}). {todo}{_again(until)}")
+    return Pause(HeldBy.CUSTOMER_APP, state.cause, until, f"{what} ({state.cause}). {todo}{_next_attempt(until)}")
 
 
-def _own(state: ConnectionState) -> Pause:
+def _by_own_failures(state: ConnectionState) -> Pause:
     cause = f" ({state.cause})" if state.cause else ""
     what = f"NinjaOne did not renew the tokens of this connection{cause}."
-    return Pause(HeldBy.CONNECTION, state.cause, state.refresh_at, what + _again(state.refresh_at))
+    return Pause(HeldBy.CONNECTION, state.cause, state.refresh_at, what + _next_attempt(state.refresh_at))
 
 
-def _again(due: Instant | None) -> str:
+def _next_attempt(due: Instant | None) -> str:
     return f" It is asked again at {datetime.fromtimestamp(due, UTC):%H:%M:%S on %-d %B %Y} UTC." if due else ""

@@ -95,7 +95,7 @@ class Proxy:
         began = self._clock.now()
         try:
             self._check(call)
-            answer = self._answered(ref, call, began + DEADLINE_SECONDS)
+            answer = self._call(ref, call, began + DEADLINE_SECONDS)
         except BrokerError as error:
             self._audit(call, began, error=type(error).__name__)
             raise
@@ -108,23 +108,23 @@ class Proxy:
         if not any(rule.allows(call.method, call.rule_path, secure_values=call.secure_values) for rule in rules):
             raise CallRefused(*map(str, rules))
 
-    def _answered(self, ref: ConnectionRef, call: ProxiedCall, until: float) -> Reply:
+    def _call(self, ref: ConnectionRef, call: ProxiedCall, until: float) -> Reply:
         issued = self._get_token(ref, min_ttl=MIN_TTL)
-        answer = self._sent(ref, call, issued, until)
+        answer = self._send(ref, call, issued, until)
         if isinstance(answer, Reply) and answer.status == 401 and self._seconds_left(until) >= MIN_SECONDS_TO_SEND:
             newer = self._get_token(ref, min_ttl=MIN_TTL, refused_version=issued.version)
             if newer.version != issued.version and self._seconds_left(until) >= MIN_SECONDS_TO_SEND:
-                answer = self._sent(ref, call, newer, until)
-        return _relayable(answer, call)
+                answer = self._send(ref, call, newer, until)
+        return _checked_answer(answer, call)
 
-    def _sent(self, ref: ConnectionRef, call: ProxiedCall, issued: IssuedToken, until: float) -> Answer:
+    def _send(self, ref: ConnectionRef, call: ProxiedCall, issued: IssuedToken, until: float) -> Answer:
         """Send a call; if it may be repeated and got no answer, send it once more while there is time."""
         request = _outgoing(call, issued)
         with self._kept.client(ref) if call.repeatable else self._web() as web:
             answer = web.send(request, timeout=self._seconds_left(until), limit=MAX_BODY_BYTES)
             if call.repeatable and not isinstance(answer, Reply) and self._seconds_left(until) >= MIN_SECONDS_TO_SEND:
                 answer = web.send(request, timeout=self._seconds_left(until), limit=MAX_BODY_BYTES)
-        return _without(issued.access, answer)
+        return _mask(issued.access, answer)
 
     def _seconds_left(self, until: float) -> Seconds:
         """Return how many seconds an answer may take, once there is a connection."""
@@ -150,7 +150,7 @@ def _outgoing(call: ProxiedCall, issued: IssuedToken) -> Outgoing:
     return Outgoing(call.method, url, {**call.headers, **bearer}, call.body)
 
 
-def _without(token: Secret, answer: Answer) -> Answer:
+def _mask(token: Secret, answer: Answer) -> Answer:
     """Mask the token in the answer: some servers quote an invalid token."""
     if not isinstance(answer, Reply):
         return answer
@@ -159,7 +159,7 @@ def _without(token: Secret, answer: Answer) -> Answer:
     return replace(answer, headers=headers, body=answer.body.replace(quoted.encode(), MASK.encode()))
 
 
-def _relayable(answer: Answer, call: ProxiedCall) -> Reply:
+def _checked_answer(answer: Answer, call: ProxiedCall) -> Reply:
     """Return an answer that can be forwarded. Raises ProviderDown, CallUnanswered, TooLarge or NotJson otherwise."""
     if isinstance(answer, NotSent):
         raise ProviderDown
@@ -167,8 +167,8 @@ def _relayable(answer: Answer, call: ProxiedCall) -> Reply:
         raise CallUnanswered
     if len(answer.body) > MAX_BODY_BYTES:
         raise TooLarge
-    says_itself = answer.status == 429 or answer.status >= 500
-    if _is_page(answer) and not says_itself and "text/html" not in call.headers.get("accept", ""):
+    is_failure = answer.status == 429 or answer.status >= 500
+    if _is_page(answer) and not is_failure and "text/html" not in call.headers.get("accept", ""):
         raise NotJson(answer.status)
     return answer
 

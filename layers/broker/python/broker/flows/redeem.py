@@ -66,7 +66,7 @@ class RedeemCode:
         except BrokerError as error:
             self._fail(session, error)
             raise
-        exchanged = self._seal.seal(key, _written(client.id, tokens), code_aad(session, session.ticket_hash))
+        exchanged = self._seal.seal(key, _serialized(client.id, tokens), code_aad(session, session.ticket_hash))
         return self._save(session, exchanged, until)
 
     def wait(self, session: Session, *, until: float) -> Session:
@@ -78,18 +78,18 @@ class RedeemCode:
             Busy: the other call is still at work
             AwsError: the session could not be read
         """
-        at_work = Busy("Another call is completing this session. Ask again.")
-        unclear: BrokerError = at_work
+        busy = Busy("Another call is completing this session. Ask again.")
+        last_error: BrokerError = busy
         for _ in poll_until(self._clock, min(until, self._clock.now() + policy.COMPLETE_WAIT)):
             try:
-                found = self._look(session)
+                found = self._read_session(session)
             except AwsError as error:
-                unclear = error
+                last_error = error
                 continue
             if found.stage is not Stage.EXCHANGING:
                 return found
-            unclear = at_work
-        raise unclear
+            last_error = busy
+        raise last_error
 
     def opened(self, session: Session) -> tuple[str, Tokens]:
         """Open what the session stores: the client id that the tokens were issued to, and the tokens.
@@ -98,7 +98,7 @@ class RedeemCode:
             SealBroken, AwsError
         """
         sealed = self._seal.open(session.exchanged or b"", Purpose.EXCHANGED, code_aad(session, session.ticket_hash))
-        return _read(sealed)
+        return _deserialized(sealed)
 
     def _check_code(self, session: Session, code: Secret) -> None:
         """Refuse a code that was sent before: NinjaOne may revoke the tokens of a reused code (RFC 6749 §4.1.2)."""
@@ -109,8 +109,8 @@ class RedeemCode:
     def _take(self, session: Session, until: float) -> bool:
         """Take the code out of the session. It is retried, because after a lost answer the code would be gone."""
         exchange_id, now = random_secret(self._entropy).reveal(), instant(self._clock)
-        dead = Instant(int(until) + policy.COMPLETE_SLACK + policy.CLOCK_SKEW)
-        take = lambda: self._sessions.begin_exchange(session, exchange_id, now=now, until=dead)  # noqa: E731
+        certainly_ended = Instant(int(until) + policy.COMPLETE_SLACK + policy.CLOCK_SKEW)
+        take = lambda: self._sessions.begin_exchange(session, exchange_id, now=now, until=certainly_ended)  # noqa: E731
         taken = retry(take, self._clock, while_left(lambda: now + policy.CODE_LIFE - self._clock.now()))
         return not isinstance(taken, ConditionFailed)
 
@@ -133,7 +133,7 @@ class RedeemCode:
         else:
             self._log.event("consent.spilled", Level.ERROR, session=session.session, tenant=session.tenant)
 
-    def _look(self, session: Session) -> Session:
+    def _read_session(self, session: Session) -> Session:
         """Read the session, and restore what was spilled for it. After its call has ended, tokens not found are lost.
 
         Raises ``AwsError``.
@@ -159,7 +159,7 @@ class RedeemCode:
             retry(lambda: self._sessions.fail(session.session, Stage.EXCHANGING, type(error).__name__), self._clock)
 
 
-def _written(client_id: str, tokens: Tokens) -> Secret:
+def _serialized(client_id: str, tokens: Tokens) -> Secret:
     fields = {
         "client_id": client_id,
         "access": tokens.access.reveal(),
@@ -170,7 +170,7 @@ def _written(client_id: str, tokens: Tokens) -> Secret:
     return Secret(json.dumps(fields))
 
 
-def _read(sealed: Secret) -> tuple[str, Tokens]:
+def _deserialized(sealed: Secret) -> tuple[str, Tokens]:
     """Read the JSON object. Raises SealBroken if it has another form, as a later release may write."""
     try:
         fields = json.loads(sealed.reveal())
