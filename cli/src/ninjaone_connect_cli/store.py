@@ -16,6 +16,8 @@ from broker.model import ConnectionId, ConnectionRef, ConnectionState, Profile, 
 
 TRIES = 6
 CANCELLED = ("TransactionCanceledException",)
+_NEW = {"ConditionExpression": "attribute_not_exists(#tenant)", "ExpressionAttributeNames": {"#tenant": "tenant"}}
+"""The condition of a put that must not replace a row."""
 T = TypeVar("T")
 
 
@@ -138,43 +140,37 @@ class Store:
             set=change,
         )
         key = rows.key(row.tenant, row.connection)
-        return not isinstance(patiently(lambda: update(self._aws, self._table, key, write)), ConditionFailed)
+        return not isinstance(
+            retry_while_unavailable(lambda: update(self._aws, self._table, key, write)), ConditionFailed
+        )
 
     def make(self, state: ConnectionState, profile: Profile) -> bool:
         """Store a connection whole or not at all; return whether there was none."""
-        fresh = {
-            "ConditionExpression": "attribute_not_exists(#tenant)",
-            "ExpressionAttributeNames": {"#tenant": "tenant"},
-        }
-        puts = [self._put(rows.connection_state_item(state), fresh), self._put(rows.profile_item(profile), {})]
-        return self._together(puts)
+        puts = [self._put(rows.connection_state_item(state), _NEW), self._put(rows.profile_item(profile), {})]
+        return self._transact(puts)
 
     def replace(self, seen: Row, state: ConnectionState, profile: Profile) -> bool:
         """Replace an unusable connection, if it is still as it was read."""
-        told = [name for name in ("version", "fence") if name in seen.item]
-        gone = [name for name in ("version", "fence") if name not in seen.item]
-        clauses = [f"#{name} = :{name}" for name in told] + [f"attribute_not_exists(#{name})" for name in gone]
+        present = [name for name in ("version", "fence") if name in seen.item]
+        missing = [name for name in ("version", "fence") if name not in seen.item]
+        clauses = [f"#{name} = :{name}" for name in present] + [f"attribute_not_exists(#{name})" for name in missing]
         same = {
             "ConditionExpression": " AND ".join(clauses),
-            "ExpressionAttributeNames": {f"#{name}": name for name in (*told, *gone)},
-            **({"ExpressionAttributeValues": {f":{name}": seen.item[name] for name in told}} if told else {}),
+            "ExpressionAttributeNames": {f"#{name}": name for name in (*present, *missing)},
+            **({"ExpressionAttributeValues": {f":{name}": seen.item[name] for name in present}} if present else {}),
         }
-        return self._together(
+        return self._transact(
             [self._put(rows.connection_state_item(state), same), self._put(rows.profile_item(profile), {})]
         )
 
     def add_profile(self, profile: Profile) -> bool:
         """Store a profile row alone, where there is none; return whether there was none."""
-        fresh = {
-            "ConditionExpression": "attribute_not_exists(#tenant)",
-            "ExpressionAttributeNames": {"#tenant": "tenant"},
-        }
-        return self._together([self._put(rows.profile_item(profile), fresh)])
+        return self._transact([self._put(rows.profile_item(profile), _NEW)])
 
     def _put(self, item: rows.Item, condition: Mapping[str, Any]) -> dict[str, Any]:
         return {"Put": {"TableName": self._table, "Item": item, **condition}}
 
-    def _together(self, puts: list[dict[str, Any]]) -> bool:
+    def _transact(self, puts: list[dict[str, Any]]) -> bool:
         """Write all or nothing; False when the condition did not hold."""
 
         def write() -> bool:
@@ -188,11 +184,11 @@ class Store:
                 raise AwsUnavailable from None
             return True
 
-        return patiently(write)
+        return retry_while_unavailable(write)
 
     def _write(self, row: Row, write: ConditionalUpdate) -> rows.Item | ConditionFailed:
         key = rows.key(row.tenant, row.key)
-        return patiently(lambda: update(self._aws, self._table, key, write))
+        return retry_while_unavailable(lambda: update(self._aws, self._table, key, write))
 
     def _get(self, ref: ConnectionRef, name: str) -> rows.Item | None:
         key = rows.key(ref.tenant, name)
@@ -201,7 +197,7 @@ class Store:
         return found
 
 
-def patiently(call: Callable[[], T]) -> T:
+def retry_while_unavailable(call: Callable[[], T]) -> T:
     """Try again while AWS is unavailable; give up after about a minute."""
     for wait in range(TRIES):
         try:

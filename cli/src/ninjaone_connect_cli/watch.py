@@ -34,10 +34,10 @@ def watch(cli: CliContext, every: int, *, once: bool) -> None:
     """
     once = once or cli.screen.as_json or not sys.stdout.isatty()
     while True:
-        fleet = Snapshot.of(cli)
+        snapshot = Snapshot.of(cli)
         if not once:
             click.clear()
-        fleet.show(cli)
+        snapshot.show(cli)
         if once:
             return
         cli.screen.say(f"Every {every} s; Ctrl-C ends it.")
@@ -46,7 +46,7 @@ def watch(cli: CliContext, every: int, *, once: bool) -> None:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What one look found, in the words of `connections list` and of the doctor."""
+    """What one read found, in the words of `connections list` and of the doctor."""
 
     inventory: Inventory
 

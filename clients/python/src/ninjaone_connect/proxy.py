@@ -13,12 +13,12 @@ from ninjaone_connect.calls import Call
 from ninjaone_connect.errors import NotTheBroker, WrongHost
 from ninjaone_connect.signing import Signer
 
-MARK = "x-ninjaone-connect"
+MARKER_HEADER = "x-ninjaone-connect"
 
 
 def client(signer: Signer, call: Call[Never], options: Mapping[str, Any]) -> httpx.Client:
     """Make a client whose paths are NinjaOne's, below the path of a call."""
-    hooks = {"response": [_Judge(signer, call).sync]}
+    hooks = {"response": [_RaiseUnlessNinjaOne(signer, call).sync]}
     return httpx.Client(
         base_url=signer.api_url + call.path, auth=_Signature(signer, call.path), event_hooks=hooks, **options
     )
@@ -26,7 +26,7 @@ def client(signer: Signer, call: Call[Never], options: Mapping[str, Any]) -> htt
 
 def async_client(signer: Signer, call: Call[Never], options: Mapping[str, Any]) -> httpx.AsyncClient:
     """Make the same for asyncio."""
-    hooks = {"response": [_Judge(signer, call).asynchronous]}
+    hooks = {"response": [_RaiseUnlessNinjaOne(signer, call).asynchronous]}
     return httpx.AsyncClient(
         base_url=signer.api_url + call.path, auth=_Signature(signer, call.path), event_hooks=hooks, **options
     )
@@ -38,14 +38,16 @@ class _Signature(httpx.Auth):
     requires_request_body = True
 
     def __init__(self, signer: Signer, path: str) -> None:
-        self._signer, self._below = signer, httpx.URL(signer.api_url + path).raw_path + b"/"
+        self._signer, self._path_prefix = signer, httpx.URL(signer.api_url + path).raw_path + b"/"
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Sign. Raises WrongHost, NoCredentials or LoginExpired."""
-        home = httpx.URL(self._signer.api_url)
-        if (request.url.scheme, request.url.netloc) != (home.scheme, home.netloc):
+        api = httpx.URL(self._signer.api_url)
+        if (request.url.scheme, request.url.netloc) != (api.scheme, api.netloc):
             raise WrongHost(f"This client calls {self._signer.api_url}: give paths such as /v2/devices.")
-        if not request.url.raw_path.startswith(self._below):  # dot segments, which would lead to another connection
+        if not request.url.raw_path.startswith(
+            self._path_prefix
+        ):  # dot segments, which would lead to another connection
             raise WrongHost(
                 "The path leads out of this connection: give one such as /v2/devices, without dot segments."
             )
@@ -53,19 +55,19 @@ class _Signature(httpx.Auth):
         yield request
 
 
-class _Judge:
+class _RaiseUnlessNinjaOne:
     """Returns NinjaOne's answers, and raises all others as errors."""
 
     def __init__(self, signer: Signer, call: Call[Never]) -> None:
         self._signer, self._call = signer, call
 
     def sync(self, response: httpx.Response) -> None:
-        if response.headers.get(MARK) != "passed":
+        if response.headers.get(MARKER_HEADER) != "passed":
             response.read()
             self._raise(response)
 
     async def asynchronous(self, response: httpx.Response) -> None:
-        if response.headers.get(MARK) != "passed":
+        if response.headers.get(MARKER_HEADER) != "passed":
             await response.aread()
             self._raise(response)
 

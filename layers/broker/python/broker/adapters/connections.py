@@ -3,7 +3,7 @@
 A refresh, as conditions on one row; ``seen`` is what the read found, which may be a moment old:
 
     lease     version = seen, fence = seen, no lease or an expired one   → fence + 1, lease_until, lease_id
-    save      version = seen, fence = mine, not disconnected             → version + 1, tokens; the lease is gone
+    save      version = seen, fence = own, not disconnected              → version + 1, tokens; the lease is gone
     failure   version = seen, fence = own                                → wait, strike or give up; lease cut
 
 An end, from any state, whoever holds the lease:
