@@ -255,6 +255,7 @@ def looking(caller: Caller) -> None:
         ben.get(link)
         ben.submit("Continue to NinjaOne", region="eu")
         ben.get(f"{caller.world.connect_url}/connect/ses_{'a' * 26}")
+        ben.get(f"{caller.world.connect_url}/connect/ses_{'a' * 26}.")
         ben.post(f"{caller.world.connect_url}/connect/ses_{'a' * 26}/authorize", {"region": "eu"})
         ben.get(f"{caller.world.connect_url}/callback/eu?state=x&code=y")
         ben.get(f"{caller.world.connect_url}/callback/eu?state=x&code=y", {"Sec-Purpose": "prefetch"})
