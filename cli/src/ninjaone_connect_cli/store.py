@@ -140,9 +140,8 @@ class Store:
             set=change,
         )
         key = rows.key(row.tenant, row.connection)
-        return not isinstance(
-            retry_while_unavailable(lambda: update(self._aws, self._table, key, write)), ConditionFailed
-        )
+        found = retry_while_unavailable(lambda: update(self._aws, self._table, key, write))
+        return not isinstance(found, ConditionFailed)
 
     def make(self, state: ConnectionState, profile: Profile) -> bool:
         """Store a connection whole or not at all; return whether there was none."""

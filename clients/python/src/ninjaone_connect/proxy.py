@@ -45,9 +45,7 @@ class _Signature(httpx.Auth):
         api = httpx.URL(self._signer.api_url)
         if (request.url.scheme, request.url.netloc) != (api.scheme, api.netloc):
             raise WrongHost(f"This client calls {self._signer.api_url}: give paths such as /v2/devices.")
-        if not request.url.raw_path.startswith(
-            self._path_prefix
-        ):  # dot segments, which would lead to another connection
+        if not request.url.raw_path.startswith(self._path_prefix):  # dot segments lead to another connection
             raise WrongHost(
                 "The path leads out of this connection: give one such as /v2/devices, without dot segments."
             )
