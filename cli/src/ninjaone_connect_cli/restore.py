@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import click
+from botocore.exceptions import ClientError
 
 from broker import policy
 from broker.adapters.clock import SystemClock, instant
@@ -29,6 +30,7 @@ from ninjaone_connect_cli.context import CliContext, pass_cli
 from ninjaone_connect_cli.deployment import Deployment
 from ninjaone_connect_cli.errors import CliError
 from ninjaone_connect_cli.group import Commands
+from ninjaone_connect_cli.names import TABLE, Moment
 from ninjaone_connect_cli.question import confirmed
 from ninjaone_connect_cli.store import Store
 
@@ -48,7 +50,7 @@ def restore() -> None:
 
 
 @restore.command()
-@click.option("--at", "moment", type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S"]), required=True,
+@click.option("--at", "moment", type=Moment(), required=True,
               help="The instant to go back to, UTC, such as 2026-11-23T14:00:00Z.")  # fmt: skip
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until the table is there.")
 @pass_cli
@@ -58,14 +60,17 @@ def begin(cli: CliContext, moment: datetime, *, wait: bool) -> None:
     \b
     ninjaone-connect restore begin --at 2026-11-23T14:00:00Z
     """
-    if moment.replace(tzinfo=UTC).timestamp() < instant(SystemClock()) - MAX_AGE:
+    now = instant(SystemClock())
+    if moment.timestamp() > now:
+        raise CliError(
+            f"That is in the future: it is {datetime.fromtimestamp(now, UTC):%Y-%m-%dT%H:%M:%SZ} now, in UTC."
+        )
+    if moment.timestamp() < now - MAX_AGE:
         raise CliError("That is too far back: what was disconnected since is forgotten by now, and would come back.")
     source = cli.deployment.config.connections_table
     target = f"{source}-{moment:%Y%m%dT%H%M%S}"
     dynamodb = cli.deployment.aws("dynamodb")
-    dynamodb.restore_table_to_point_in_time(
-        SourceTableName=source, TargetTableName=target, RestoreDateTime=moment.replace(tzinfo=UTC)
-    )
+    dynamodb.restore_table_to_point_in_time(SourceTableName=source, TargetTableName=target, RestoreDateTime=moment)
     if wait:
         with cli.screen.waiting(f"DynamoDB makes {target}; this may take an hour"):
             waiter = dynamodb.get_waiter("table_exists")
@@ -74,7 +79,7 @@ def begin(cli: CliContext, moment: datetime, *, wait: bool) -> None:
 
 
 @restore.command()
-@click.argument("table")
+@click.argument("table", type=TABLE)
 @click.option("--dry-run", is_flag=True, help="Count what would be copied and write nothing.")
 @click.option("--replace-broken", is_flag=True, help="Also replace live rows whose refresh token does not open.")
 @pass_cli
@@ -90,7 +95,7 @@ def copy(cli: CliContext, table: str, *, dry_run: bool, replace_broken: bool) ->
     restored = Store(cli.deployment.aws("dynamodb"), table)
     copier = _Copier(cli.deployment, restored, dry_run=dry_run, replace_broken=replace_broken)
     counts: Counter[str] = Counter()
-    with cli.screen.steps("Copying", restored.count()) as step:
+    with cli.screen.steps("Copying", _size(restored, table)) as step:
         for row in restored.connections():
             counts[copier.copy(row)] += 1
             step()
@@ -139,6 +144,16 @@ def activate(cli: CliContext) -> None:
             done += activator.activate(row)
             step()
     cli.screen.record({"activated": done, "changed meanwhile": len(waiting) - done})
+
+
+def _size(restored: Store, table: str) -> int:
+    """Return about how many items a table that somebody named holds. Raises CliError if there is no such table."""
+    try:
+        return restored.count()
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ResourceNotFoundException":
+            raise
+        raise CliError(f"There is no table {table} yet: name it as `restore begin` showed it.") from None
 
 
 class _Copier:

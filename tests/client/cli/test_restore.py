@@ -9,6 +9,7 @@ import pytest
 from broker.adapters import rows
 from broker.model import ConnectionRef, Status
 from local.world import World
+from ninjaone_connect_cli.names import Moment
 from tests.support.cli import Cli, csv_of, granted, state_rows
 
 CUSTOMERS = 5
@@ -271,3 +272,41 @@ def test_with_nothing_to_probe_one_is_told(world: World, cli: Cli, fleet: list[C
 
 def test_a_backup_older_than_the_memory_of_what_was_ended_is_refused(cli: Cli) -> None:
     assert "That is too far back" in cli("--local", "restore", "begin", "--at", "2020-01-01T00:00:00Z").err
+
+
+# What people type ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("typed", ["2026-11-23", "23.11.2026 14:00", "yesterday", "", "1790000000"])
+def test_an_instant_that_is_none_says_how_to_write_it(cli: Cli, typed: str) -> None:
+    ended = cli("--local", "restore", "begin", "--at", typed)
+
+    assert ended.code == 2
+    assert "An instant is a date and a time in UTC, such as 2026-11-23T14:00:00Z." in ended.err
+
+
+@pytest.mark.parametrize("typed", ["2999-01-01 00:00", "2999-01-01T02:00:00+05:30", "2999-01-01T02:00:00Z"])
+def test_nothing_is_restored_from_the_future(cli: Cli, typed: str) -> None:
+    ended = cli("--local", "restore", "begin", "--at", typed, "--no-wait")
+
+    assert (ended.code, ended.err.startswith("That is in the future: it is ")) == (1, True)
+
+
+@pytest.mark.parametrize("typed", ["2026-11-23T16:00:00+02:00", " 2026-11-23 14:00\u200b", "2026-11-23T14:00:00Z"])
+def test_an_instant_is_read_in_its_zone(typed: str) -> None:
+    assert Moment().convert(typed, None, None) == datetime(2026, 11, 23, 14, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("table", "code", "says"),
+    [
+        ("", 2, "A table's name is 3 to 255 letters"),
+        ("my table", 2, "A table's name is 3 to 255 letters"),
+        ("t\u00e4ble", 2, "showed it; it holds U+00E4."),
+        ("Connections-20261123T140000", 1, "There is no table Connections-20261123T140000 yet: name it as"),
+    ],
+)
+def test_a_table_that_is_none_is_said_to_be_none(cli: Cli, table: str, code: int, says: str) -> None:
+    ended = cli("--local", "restore", "copy", "--", table)
+
+    assert (ended.code, says in ended.err) == (code, True), ended.err
