@@ -33,6 +33,7 @@ Row = Mapping[str, Any]
 Step = Callable[[], None]
 
 GAP = 2
+USUAL_WIDTH = 80
 NARROWEST = 12
 """Columns of the screen below which a text is not folded: it would not be read."""
 
@@ -73,6 +74,8 @@ def _console(*, stderr: bool = False, quiet: bool = False) -> Console:
     """Make a console as wide as COLUMNS says on a dumb terminal too, for which rich says 80 without a height."""
     said = os.environ.get("COLUMNS", "")
     columns = int(said) if said.isascii() and said.isdigit() else 0
+    if not columns and said.isdigit():  # 0, as some terminals without a size say; rich would show nothing at all
+        columns = USUAL_WIDTH
     return Console(highlight=False, stderr=stderr, quiet=quiet, width=columns or None, height=25 if columns else None)
 
 

@@ -70,6 +70,14 @@ def test_a_terminal_of_any_width_shows_whole_what_is_copied(columns: int) -> Non
     assert "…" not in said
 
 
+@pytest.mark.parametrize("columns", ["0", "00", "-1", "\u00b2", "wide", ""])
+def test_a_terminal_without_a_size_shows_everything(columns: str) -> None:
+    environment = bare_environment() | {"COLUMNS": columns}
+    ended = subprocess.run(script("short"), cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+    assert (ended.returncode, LINK in ended.stdout, CONNECTION in ended.stdout) == (0, True, True), ended.stderr
+
+
 def test_columns_give_way_in_a_narrow_window_and_are_named() -> None:
     assert "Not shown for want of room: label, consent ends" in on_a_terminal(LABEL, 90).replace("\r\n", " ")
     assert "Not shown" not in on_a_terminal("short", 200)
