@@ -21,7 +21,7 @@ from ninjaone_connect_cli.errors import CliError
 from ninjaone_connect_cli.group import Commands
 from ninjaone_connect_cli.inventory import Inventory
 from ninjaone_connect_cli.names import CONNECTION, TENANT
-from ninjaone_connect_cli.question import confirm
+from ninjaone_connect_cli.question import before_anything, confirm
 from ninjaone_connect_cli.store import Row, Store
 
 COLUMNS = {
@@ -122,7 +122,8 @@ def _ticket(opened: ConnectSession) -> str:
         "from the browser and paste it here within 45 seconds.",
         err=True,
     )
-    ticket: str = click.prompt("Address", value_proc=lambda pasted: ticket_of(pasted, opened.session_id), err=True)
+    with before_anything():
+        ticket: str = click.prompt("Address", value_proc=lambda pasted: ticket_of(pasted, opened.session_id), err=True)
     return ticket
 
 

@@ -65,7 +65,7 @@ def explain(cli: CliContext, reference: str, *, days: int) -> None:
 
 def read(said: str) -> str:
     """Read a reference as somebody pasted it or heard it: ``k7qf 2m6p`` is ``K7QF-2M6P``."""
-    found = hyphenated(" ".join(words(said.rpartition(":")[2])))
+    found = hyphenated(" ".join(words(said.rpartition(":")[2]))).rstrip(" ,;.")
     page = _OF_A_PAGE.fullmatch(found)
     return f"{page[1]}-{page[2]}".upper().translate(_READ_OUT) if page else found
 

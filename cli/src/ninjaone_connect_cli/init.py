@@ -4,6 +4,7 @@ Every answer is checked as it is given, by the same rules as the functions check
 """
 
 import json
+import os
 import re
 import shutil
 import tomllib
@@ -501,7 +502,7 @@ def _table_lines(name: str, settings: Mapping[str, object]) -> str:
 
 def _replace(file: Path, text: str) -> None:
     """Write the file whole or not at all, so that a full disk costs no other environment; its mode stays."""
-    fresh = file.with_name(f"{file.name}.new")
+    fresh = file.with_name(f"{file.name}.{os.getpid()}.new")  # of this command alone, where two run at once
     try:
         fresh.write_text(text, encoding="utf-8")
         if file.exists():

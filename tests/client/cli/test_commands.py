@@ -155,6 +155,13 @@ def test_an_address_that_is_another_or_cut_off_is_asked_for_again(pasted: str) -
         ticket_of(pasted, "ses_x")
 
 
+def test_whoever_stops_at_the_address_has_connected_nothing(world: World, cli: Cli) -> None:
+    ended = cli("--local", "session", "open", "northwind", "--name", "Northwind", "--complete", typed="")
+
+    assert (ended.code, state_rows(world)) == (130, {})
+    assert ended.err.rstrip().endswith("Nothing was changed.")
+
+
 def test_whoever_denies_access_is_told_that_nothing_was_connected(world: World, cli: Cli) -> None:
     opening = ("--local", "session", "open", "northwind", "--name", "Northwind", "--complete")
 

@@ -485,6 +485,15 @@ def test_a_disk_that_is_full_costs_no_other_environment(cli: Cli, monkeypatch: p
     assert "prod" in written(cli)
 
 
+def test_two_commands_at_once_write_a_file_each(cli: Cli) -> None:
+    (cli.folder / "samconfig.toml.new").write_text("of another command")
+
+    assert cli("init", typed=ANSWERS).code == 0
+
+    assert (cli.folder / "samconfig.toml.new").read_text() == "of another command"
+    assert {each.name for each in cli.folder.iterdir()} == {"samconfig.toml", "samconfig.toml.new"}
+
+
 def test_another_environment_is_kept_to_the_letter(cli: Cli) -> None:
     cli("init", typed=ANSWERS)
     before = written(cli)["dev"]

@@ -259,6 +259,8 @@ def test_repeats_of_one_event_are_one_row_for_a_person_and_all_of_them_for_a_mac
         ("k7qf-2m6p", "K7QF-2M6P"),
         ("K7QF 2M6P", "K7QF-2M6P"),
         ("k7qf2m6p", "K7QF-2M6P"),
+        ("K7QF-2M6P.", "K7QF-2M6P"),
+        (f'"con_{"a" * 26}",', "con_" + "a" * 26),
         ("Reference for support: K7QF-2M6P", "K7QF-2M6P"),
         ("\u201cK7QF\u20112M6P\u201d", "K7QF-2M6P"),
         ("KOIF-2M6P", "KOIF-2M6P"),
