@@ -483,6 +483,7 @@ def test_a_disk_that_is_full_costs_no_other_environment(cli: Cli, monkeypatch: p
 
     assert (ended.code, "No space left on device" in ended.err) == (1, True)
     assert "prod" in written(cli)
+    assert [each.name for each in cli.folder.iterdir()] == ["samconfig.toml"]
 
 
 def test_two_commands_at_once_write_a_file_each(cli: Cli) -> None:
