@@ -101,9 +101,9 @@ def without_id(answer: httpx.Response) -> Json:
 def test_a_reconnect_of_a_rivals_connection_finds_nothing(
     two: Two, world: World, backend: Backend, browser: Callable[[], Browser]
 ) -> None:
-    flow = Flow(world, backend, browser(), MINE).open(connection_id=two.theirs["connection_id"], region="eu")
+    asked = Flow(world, backend, browser(), MINE).opening(connection_id=two.theirs["connection_id"], region="eu")
 
-    refused = flow.complete(flow.home()["ticket"])
+    refused = backend.post(f"/v1/tenants/{MINE}/connect-sessions", asked)
 
     assert (refused.status_code, slug(refused)) == (404, "unknown-connection")
     assert backend.get(f"/v1/tenants/{THEIRS}/connections/{two.theirs['connection_id']}").json() == two.theirs

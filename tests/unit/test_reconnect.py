@@ -7,10 +7,10 @@ import httpx
 import pytest
 
 from broker.adapters.connections import RECONNECT_STEP, Connections
-from broker.adapters.rows import profile_item
+from broker.adapters.rows import key, profile_item
 from broker.config import Config
 from broker.edge.wiring import Broker
-from broker.errors import AccountMismatch, NotActive, ProviderDown, SessionSpent, UnknownConnection
+from broker.errors import AccountMismatch, BrokerError, NotActive, ProviderDown, SessionSpent, UnknownConnection
 from broker.model import ConnectionId, ConnectionState, Host, Organization, Profile, Status, TenantId
 from local.aws.account import AwsAccount
 from ninjaone_emulator import NinjaOne, state
@@ -272,28 +272,49 @@ def test_an_app_of_the_customers_own_may_take_the_place_of_the_operators(
 
 @req("H02")
 @pytest.mark.parametrize("strange", ["tenant", "connection"])
-def test_a_connection_that_is_foreign_or_unknown_is_not_made_up(
-    journey: Journey, old: tuple[ConnectionState, Profile], network: NinjaOneTransport, strange: str
+def test_no_session_is_opened_for_a_connection_that_is_foreign_or_unknown(
+    journey: Journey, old: tuple[ConnectionState, Profile], strange: str
 ) -> None:
     stranger = Journey(journey.broker, journey.ninjaone, tenant=TenantId("globex"))
     here, connection = (
         (stranger, old[0].connection) if strange == "tenant" else (journey, ConnectionId("con_" + "a" * 26))
     )
-    home = here.home(connection=connection)
-    asked = len(network.requests)
 
     with pytest.raises(UnknownConnection):
-        here.complete(home)
-    assert len(network.requests) == asked
+        here.open(connection=connection)
 
 
-def test_a_disconnected_connection_stays_so(
+def test_no_session_is_opened_for_a_connection_that_has_ended(
     journey: Journey, broker: Broker, old: tuple[ConnectionState, Profile]
 ) -> None:
     broker.disconnect(ref(old[0]))
 
     with pytest.raises(NotActive):
-        again(journey, old)
+        journey.open(connection=old[0].connection)
+
+
+@req("H02")
+@pytest.mark.parametrize(("end", "error"), [("disconnect", NotActive), ("delete", UnknownConnection)])
+def test_a_connection_that_ended_since_is_not_made_up_and_its_code_not_used(
+    journey: Journey,
+    broker: Broker,
+    old: tuple[ConnectionState, Profile],
+    aws: AwsAccount,
+    network: NinjaOneTransport,
+    end: str,
+    error: type[BrokerError],
+) -> None:
+    home = journey.home(connection=old[0].connection)
+    if end == "delete":
+        table = broker.config.connections_table
+        aws.client("dynamodb").delete_item(TableName=table, Key=key(old[0].tenant, old[0].connection))
+    else:
+        broker.disconnect(ref(old[0]))
+    asked = len(network.requests)
+
+    with pytest.raises(error):
+        journey.complete(home)
+    assert len(network.requests) == asked
 
 
 def test_a_connection_that_is_disconnected_meanwhile_stays_so(

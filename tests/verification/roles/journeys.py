@@ -142,7 +142,7 @@ def session(stage: Stage) -> None:
     made = way(stage).connect(**OWN_APP)
     Way(stage, made["tenant_id"]).open(purpose="client_secret", connection_id=made["connection_id"], scopes=None)
     way(stage).open()
-    way(stage).open(connection_id="con_" + "a" * 26)
+    Way(stage, made["tenant_id"]).open(connection_id=made["connection_id"])
     way(stage).open(**OWN_APP)
 
 

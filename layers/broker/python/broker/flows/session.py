@@ -10,7 +10,7 @@ from broker.adapters.log import Log
 from broker.adapters.seal import Seal, session_aad
 from broker.adapters.sessions import Sessions
 from broker.config import Config
-from broker.errors import Fault, InvalidRequest, ReturnNotListed
+from broker.errors import Fault, InvalidRequest, NotActive, ReturnNotListed, UnknownConnection
 from broker.flows.usable import require_consent, require_usable
 from broker.model import (
     Binding,
@@ -26,6 +26,7 @@ from broker.model import (
     SessionId,
     SessionPurpose,
     Stage,
+    Status,
     TenantId,
     sha256_hex,
 )
@@ -89,12 +90,15 @@ class OpenSession:
 
         Raises:
             ReturnNotListed, AwsError
-            UnknownConnection, NotActive, NotApproved, NeedsReauth, InvalidRequest: only for a client secret
+            UnknownConnection, NotActive: only for a reconnect or a client secret
+            NotApproved, NeedsReauth, InvalidRequest: only for a client secret
         """
         if asked.return_to not in self._config.return_urls:
             raise ReturnNotListed
         if asked.purpose is SessionPurpose.CLIENT_SECRET:
             asked = self._for_secret(asked)
+        elif asked.connection:
+            self._check_reconnect(ConnectionRef(asked.tenant, asked.connection))
         now = instant(self._clock)
         session = self._session(new_session_id(self._entropy), asked, now)
         self._sessions.put(session)
@@ -109,6 +113,14 @@ class OpenSession:
         if not found.customer_app:
             raise InvalidRequest(Fault("connection_id", OPERATORS_APP))
         return replace(asked, host=found.host, customer_app=True, client_id=found.client_id)
+
+    def _check_reconnect(self, ref: ConnectionRef) -> None:
+        """Refuse a connection that is missing or ended: its customer would agree at NinjaOne, and nothing be stored."""
+        found = self._connections.get_client_app(ref)
+        if found is None:
+            raise UnknownConnection
+        if found.status is Status.DISCONNECTED:
+            raise NotActive
 
     def _session(self, session: SessionId, asked: SessionRequest, now: Instant) -> Session:
         old = self._connections.get_names(ConnectionRef(asked.tenant, asked.connection)) if asked.connection else None
