@@ -3,7 +3,6 @@
 Every answer is checked as it is given, by the same rules as the functions check their settings at their start.
 """
 
-import json
 import os
 import re
 import shutil
@@ -11,9 +10,11 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import boto3
 import click
+import tomlkit
 
 from broker import ninjaone
 from broker.config import ASKED
@@ -91,14 +92,12 @@ class Environment:
     def settings(self) -> Mapping[str, Mapping[str, object]]:
         """All its settings: by command, as SAM reads them."""
         commands = {name: table for name, table in self.earlier.items() if isinstance(table, dict)}
-        written = {"global": self._global, "deploy": self._deploy}
-        return commands | {name: {**commands.get(name, {}), "parameters": table} for name, table in written.items()}
+        return commands | {name: {**commands.get(name, {}), "parameters": new} for name, new in self.written.items()}
 
-    def lines(self) -> str:
-        """Write the tables with the answers, as SAM reads them."""
-        return _table_lines(f"{self.name}.global.parameters", self._global) + _table_lines(
-            f"{self.name}.deploy.parameters", self._deploy
-        )
+    @property
+    def written(self) -> Mapping[str, Mapping[str, object]]:
+        """The parameters of the commands that the answers are for."""
+        return {"global": self._global, "deploy": self._deploy}
 
     @property
     def _default_stack(self) -> str:
@@ -383,17 +382,6 @@ def _quoted(value: str) -> str:
     return '"' + re.sub(r"\\(?=[ '\"]|$)", r"\\\\", value).replace('"', '\\"') + '"'
 
 
-def _toml(value: object) -> str:
-    """Write a value of TOML: strings, numbers, truth values and arrays are written as in JSON."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{_toml_key(key)} = {_toml(each)}" for key, each in value.items()) + "}"
-    return json.dumps(value, ensure_ascii=False, default=str).replace("\x7f", "\\u007f")
-
-
-def _toml_key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _toml(name)
-
-
 def _text(file: Path) -> str:
     return file.read_text(encoding="utf-8-sig")  # without the byte order mark of Windows, which TOML does not know
 
@@ -446,10 +434,10 @@ def _rewritten(file: Path, env: str, answers: Mapping[str, str], region: str) ->
     if "version" not in before and text != HEADER:
         text = VERSION + text
     made = Environment(env, answers, region, _table(before, env))
-    above, remarks, below = _apart(text, ([env, "global", "parameters"], [env, "deploy", "parameters"]))
-    fresh = "\n".join([*above, *remarks]).rstrip("\n") + "\n" + made.lines()
-    if "".join(below).strip():
-        fresh += "\n" + "\n".join(below).strip("\n") + "\n"
+    document = tomlkit.parse(text)
+    for command, settings in made.written.items():
+        _change(_inside(document, (env, command, "parameters")), settings)
+    fresh = document.as_string()
     if _loaded(fresh) != {"version": 0.1, **before, env: made.settings}:
         raise CliError(
             f"{file} has the settings of {env} in a form that can't be changed without touching others: write them as "
@@ -458,46 +446,29 @@ def _rewritten(file: Path, env: str, answers: Mapping[str, str], region: str) ->
     return made, fresh
 
 
+def _inside(table: Any, names: Sequence[str]) -> Any:
+    """Return the table of this name inside another one; what is missing on the way is made."""
+    for name in names:
+        table = table.setdefault(name, tomlkit.table(is_super_table=name != names[-1]))
+    return table
+
+
+def _change(table: Any, settings: Mapping[str, object]) -> None:
+    """Give a table these settings, above the comments at its end: they belong to the table that follows."""
+    lines, last = table.value.body, list[Any]()
+    while lines and lines[-1][0] is None:
+        last.insert(0, lines.pop())
+    for name in table.keys() - settings.keys():
+        del table[name]
+    table.update({name: value for name, value in settings.items() if table.get(name) != value})
+    lines.extend(last)
+
+
 def _loaded(text: str) -> Mapping[str, object] | None:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError:
         return None
-
-
-def _apart(text: str, tables: Sequence[list[str]]) -> tuple[list[str], list[str], list[str]]:
-    """Split a file's lines: above the tables, comments within them, and below; a comment belongs to what follows it."""
-    above, remarks, below, waiting = list[str](), list[str](), list[str](), list[str]()
-    is_within, is_after = False, False
-    for line in text.split("\n"):  # TOML's line ends: U+2028 may stand inside a value
-        name = _heading(line)
-        is_within = name in tables if name else is_within
-        is_after = is_after or is_within
-        if is_within and line.strip()[:1] in {"", "#"}:
-            waiting.append(line)
-        elif is_within:
-            remarks += filter(str.strip, waiting)
-            waiting.clear()
-        else:
-            (below if is_after else above).extend([*waiting, line])
-            waiting.clear()
-    return above, remarks, below + waiting
-
-
-def _heading(line: str) -> list[str]:
-    """Return the name of the table that a line begins, part by part; empty if it begins none."""
-    table = _loaded(line.strip()) if line.lstrip().startswith("[") else None
-    names = list[str]()
-    while isinstance(table, dict) and table:
-        (name,) = table
-        names.append(name)
-        table = table[name]
-    return names
-
-
-def _table_lines(name: str, settings: Mapping[str, object]) -> str:
-    lines = [f"{_toml_key(key)} = {_toml(value)}" for key, value in settings.items()]
-    return "\n".join(["", f"[{name}]", *lines, ""])
 
 
 def _replace(file: Path, text: str) -> None:

@@ -387,26 +387,31 @@ def test_settings_and_comments_of_the_environment_are_kept_where_nobody_asks_for
     assert dev["build"]["parameters"] == {"cached": True}
     lines = [line for line in file.read_text().splitlines() if line]
     assert lines[lines.index("# prod is deployed on Fridays") + 1] == "[prod.global.parameters]"
-    assert {"# agreed in May", "# of the platform team"} <= {*lines[: lines.index("[dev.global.parameters]")]}
+    assert lines[lines.index("# agreed in May") + 1] == "[dev.global.parameters]"
+    assert lines[lines.index("# of the platform team") + 1] == "[dev.deploy.parameters]"
 
 
 @pytest.mark.parametrize(
-    "form",
+    ("form", "kept"),
     [
-        'dev.deploy.parameters.s3_bucket = "b"\n',
-        '[dev]\nglobal = {parameters = {region = "eu-west-1"}}\n',
-        '[dev.deploy]\nparameters.capabilities = "CAPABILITY_IAM"\n',
-        '[dev.deploy.parameters]\ntags = [\n["a=b"]\n]\n',
+        ('dev.deploy.parameters.s3_bucket = "b" # ours\n', {"s3_bucket": "b"}),
+        ('[dev]\ndeploy = {parameters = {role_arn = "r", region = "eu-west-1"}} # ours\n', {"role_arn": "r"}),
+        ('[dev.deploy]\nparameters.capabilities = "CAPABILITY_IAM" # ours\n', {"capabilities": "CAPABILITY_IAM"}),
+        ('[dev.deploy.parameters]\ntags = [\n"a=b", # ours\n]\n[prod]\n[dev.global]\n', {"tags": ["a=b"]}),
+        ('["dev".deploy."parameters"]\nnotification_arns = [["n"]] # ours\n', {"notification_arns": [["n"]]}),
     ],
 )
-def test_a_form_that_cannot_be_changed_alone_is_refused_before_the_first_question(cli: Cli, form: str) -> None:
+def test_settings_are_kept_in_whatever_form_toml_allows(cli: Cli, form: str, kept: dict[str, object]) -> None:
     (cli.folder / "samconfig.toml").write_text(form)
 
     ended = cli("init", typed=ANSWERS)
 
-    assert (ended.code, ended.err.count("product called")) == (1, 0)
-    assert "write them as the tables [dev.global.parameters] and [dev.deploy.parameters]" in ended.err
-    assert (cli.folder / "samconfig.toml").read_text() == form
+    assert ended.code == 0, ended.err
+    deploy = written(cli)["dev"]["deploy"]["parameters"]
+    assert kept.items() <= deploy.items()
+    assert "region" not in deploy
+    assert "Example PSA" in overrides(cli)
+    assert "# ours" in (cli.folder / "samconfig.toml").read_text()
 
 
 def test_a_link_to_the_file_and_its_mode_are_kept(cli: Cli) -> None:
