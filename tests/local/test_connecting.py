@@ -58,12 +58,14 @@ def test_a_connection_is_seen_in_its_own_tenant_only(world: World, ana: Browser)
     assert "It was disconnected" not in refused.text
 
 
+@pytest.mark.slow
 def test_the_switches_of_the_emulator_are_one_click_away(world: World, ana: Browser) -> None:
     [control] = [link for link in ana.page.links if link.startswith(world.ninjaone_url)]
 
     assert (ana.get(control).status, ana.page.heading) == (200, "How NinjaOne behaves")
 
 
+@pytest.mark.slow
 def test_no_page_and_no_address_holds_a_token(world: World, ana: Browser) -> None:
     connected(ana)
     ana.submit("Use the token")
@@ -151,7 +153,8 @@ def test_a_link_for_somebody_else_makes_a_connection_that_waits_for_approval(wor
     assert "Hafen Nord" in ana.submit("Use the token").text
 
 
-@pytest.mark.parametrize("kind", ["html_502", pytest.param("500", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["html_502", "500"])
 @pytest.mark.parametrize("button", ["Use the token", "Call through NinjaOne Connect"])
 def test_trouble_of_ninjaone_s_api_is_called_ninjaone_s(world: World, ana: Browser, button: str, kind: str) -> None:
     connected(ana)
@@ -164,6 +167,7 @@ def test_trouble_of_ninjaone_s_api_is_called_ninjaone_s(world: World, ana: Brows
     assert "reconnect" not in page.text.lower().partition("what to do")[2].partition("reference")[0]
 
 
+@pytest.mark.slow
 def test_what_ninjaone_s_api_refuses_is_told_in_words(world: World, ana: Browser) -> None:
     address = connected(ana)
     for token in world.ninjaone.state.access_tokens.values():
