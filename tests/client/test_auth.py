@@ -14,6 +14,7 @@ import pytest
 import time_machine
 
 from ninjaone_connect import AsyncConnect, Connect, NinjaOneAuth, errors
+from ninjaone_connect.auth import Cache
 from tests.client import loop
 from tests.support.client_stage import API, CON, KEYS, NINJAONE, Tokens, problem
 
@@ -453,6 +454,16 @@ def test_nothing_that_prints_shows_a_token(auth: NinjaOneAuth, tokens: Tokens) -
 
     assert token.access_token == "secret-token-1"
     assert all("secret" not in text for text in shown)
+
+
+def test_the_time_is_read_while_no_other_thread_stores_a_newer_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread with an older time took each newer token for one of the future, and all of them fetched in turn."""
+    cache, held = Cache(), list[bool]()
+    monkeypatch.setattr("ninjaone_connect.auth.time.time", lambda: held.append(cache._lock.locked()) or 1000.0)
+
+    cache.acquire(None)
+
+    assert held == [True]
 
 
 @pytest.mark.slow

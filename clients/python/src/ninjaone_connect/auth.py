@@ -71,11 +71,14 @@ class Cache:
         self._pending: PendingFetch | None = None
         self._refetched: tuple[Token, float] | None = None
 
-    def acquire(self, refused: Token | None, now: float) -> Token | tuple[PendingFetch, bool]:
+    def acquire(self, refused: Token | None) -> Token | tuple[PendingFetch, bool]:
         """Return the token to use, or the fetch to wait for and whether the caller has to carry it out."""
         if self._process != os.getpid():  # a fork: a thread of the parent may hold the lock, or fetch for ever
             Cache.__init__(self)
         with self._lock:
+            now = (
+                time.time()
+            )  # here: a thread that waited for the lock would find a newer token fetched after its "now"
             if refused is not None and self._was_refetched(refused, now):
                 return refused
             if self._token and self._asked_at <= now < self._shared_until and not _same(self._token, refused):
@@ -149,7 +152,7 @@ class NinjaOneAuth(httpx.Auth):
         if not isinstance(self._connect, Connect):
             _raise_wrong_client("AsyncConnect", "httpx.AsyncClient")
         while True:
-            found = self._cache.acquire(refused, time.time())
+            found = self._cache.acquire(refused)
             if isinstance(found, Token):
                 return found
             pending, is_owner = found
@@ -171,7 +174,7 @@ class NinjaOneAuth(httpx.Auth):
         if not isinstance(self._connect, AsyncConnect):
             _raise_wrong_client("Connect", "httpx.Client")
         while True:
-            found = self._cache.acquire(refused, time.time())
+            found = self._cache.acquire(refused)
             if isinstance(found, Token):
                 return found
             pending, is_owner = found
