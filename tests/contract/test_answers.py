@@ -9,6 +9,8 @@ import httpx
 import pytest
 
 from broker import policy
+from broker.adapters import rows
+from broker.model import ConnectionId, TenantId
 from local.aws.gateway.sigv4 import DEMO, Principal
 from local.browser import Browser
 from local.world import World
@@ -209,8 +211,12 @@ def completing(caller: Caller) -> None:
     caller.fails(lambda: caller.complete(proof, ticket="short"))
     caller.fails(lambda: caller.nobody.complete("northwind", **proof))  # type: ignore[arg-type]  # a dict of texts
     caller.fails(lambda: caller.complete(caller.agreed(decision="Deny access")))
-    caller.fails(lambda: caller.complete(caller.agreed(connection_id=UNKNOWN)))
-    made = caller.complete(caller.agreed())
+    caller.fails(lambda: caller.opened(connection_id=UNKNOWN))
+    made, lost = caller.complete(caller.agreed()), caller.complete(caller.agreed())
+    again = caller.agreed(connection_id=lost)
+    table = caller.world.settings("complete")["CONNECTIONS_TABLE"]
+    caller.world.aws("dynamodb").delete_item(TableName=table, Key=rows.key(TenantId("northwind"), ConnectionId(lost)))
+    caller.fails(lambda: caller.complete(again))  # its row was deleted meanwhile
     caller.fails(lambda: caller.complete(caller.agreed(RHONE, connection_id=made)))
     late = caller.agreed()
     caller.world.clock.advance(50)
