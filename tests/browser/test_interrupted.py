@@ -190,7 +190,7 @@ class Traveller:
         """Fill in the connect page."""
         if self.way != "reconnect":  # there the host is known
             self.page.get_by_label("Europe").check()
-        if self.way == "own app":
+        if self.page.get_by_label("Client id").is_visible():  # also a reconnect of a connection made that way
             self.page.get_by_label("Client id").fill(APP)
             self.page.get_by_label("Client secret").fill(self.world.ninjaone.app(APP).secret)
 
