@@ -459,7 +459,12 @@ def test_nothing_that_prints_shows_a_token(auth: NinjaOneAuth, tokens: Tokens) -
 def test_the_time_is_read_while_no_other_thread_stores_a_newer_token(monkeypatch: pytest.MonkeyPatch) -> None:
     """A thread with an older time took each newer token for one of the future, and all of them fetched in turn."""
     cache, held = Cache(), list[bool]()
-    monkeypatch.setattr("ninjaone_connect.auth.time.time", lambda: held.append(cache._lock.locked()) or 1000.0)
+
+    def now() -> float:
+        held.append(cache._lock.locked())
+        return 1000.0
+
+    monkeypatch.setattr("ninjaone_connect.auth.time.time", now)
 
     cache.acquire(None)
 

@@ -536,12 +536,12 @@ def test_sam_reads_the_answers_as_they_were_given() -> None:
     names = {"ProductName": 'Müller "PSA" \\ Söhne', "ReturnUrls": "main=https://a.example/b,two=https://b.example"}
     names |= {"AlarmEmail": r"o'neil\\b@\a.example", "ConnectDomain": r'\ \\ \' "a"'}
     subprocess.run(["make", "--silent", ".venv-sam/.locked"], cwd=ROOT, check=True)
-    deployed = tomllib.loads(Environment("dev", names, "eu-west-1").lines())["dev"]["deploy"]["parameters"]
+    overrides = str(Environment("dev", names, "eu-west-1").written["deploy"]["parameter_overrides"])
     read = (
         "import json, sys; from samcli.cli.types import CfnParameterOverridesType as T; "
         "print(json.dumps(T().convert((sys.argv[1],), None, None)))"
     )
-    command = [".venv-sam/bin/python", "-c", read, deployed["parameter_overrides"]]
+    command = [".venv-sam/bin/python", "-c", read, overrides]
 
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
 
