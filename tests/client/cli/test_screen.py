@@ -14,6 +14,8 @@ from ninjaone_connect_cli.app import in_front
 from ninjaone_connect_cli.screen import fitted, moment
 from tests.support.cli import ROOT, bare_environment
 
+pytestmark = pytest.mark.slow
+
 LINK = "https://abcdefghij.execute-api.eu-central-1.amazonaws.com/connect/ses_" + "a" * 26
 CONNECTION = "con_" + "b" * 26
 SAID = r"""

@@ -10,6 +10,8 @@ import pytest
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 KEYS = {
     "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
@@ -57,8 +59,8 @@ def test_a_profile_that_is_not_there_is_named(tmp_path: Path) -> None:
     ("code", "said"),
     [
         ("ExpiredToken", "ran out"),
-        pytest.param("InvalidClientTokenId", "does not know", marks=pytest.mark.slow),
-        pytest.param("Else", "GetCallerIdentity, Else", marks=pytest.mark.slow),
+        ("InvalidClientTokenId", "does not know"),
+        ("Else", "GetCallerIdentity, Else"),
     ],
 )
 def test_a_login_that_aws_refuses_is_one_sentence(tmp_path: Path, code: str, said: str) -> None:
